@@ -1,0 +1,36 @@
+"""Two-layer networks, learned one sample at a time: backpropagation, compiled.
+
+Functions on the user's own weight arrays: `init_weights`, `forward`, `cross_entropy`, `gradient`,
+`numerical_gradient`, `step`, `fit`. An object that holds them: `Network`. The same functions in plain NumPy:
+`cbackprop.reference`.
+"""
+
+from ._dispatch import kernel_info
+from ._functions import (
+    cross_entropy,
+    fit,
+    forward,
+    gradient,
+    init_weights,
+    numerical_gradient,
+    step,
+)
+from ._network import Network
+from ._results import Activations, DivergenceError, History
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Activations",
+    "DivergenceError",
+    "History",
+    "Network",
+    "cross_entropy",
+    "fit",
+    "forward",
+    "gradient",
+    "init_weights",
+    "kernel_info",
+    "numerical_gradient",
+    "step",
+]

@@ -1,0 +1,403 @@
+"""The public functions: through the gate, then into the compiled kernels.
+
+Symbols, shapes and equation numbers are those of the table in the README: x (N, D), t (N, K) or (N,), w (M, D+1),
+v (K, M+1), b and z (N, M), a and y (N, K).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _gate as gate
+from ._dispatch import kernels
+from ._results import REMEDY, Activations, DivergenceError, History
+
+
+def init_weights(
+    n_inputs: int, n_hidden: int, n_outputs: int, *, dtype: DTypeLike = np.float64, rng: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random weights from which a sigmoid network learns.
+
+    Glorot-uniform: each layer is drawn from ±r with r = c·sqrt(6 / (inputs + outputs of the layer)), c = 4 for the
+    sigmoid layer (its slope at 0 is 1/4) and c = 1 for the softmax layer; biases are 0. Equal weights would never
+    differ again, since equal hidden units get equal gradients.
+
+    Parameters
+    ----------
+    n_inputs, n_hidden, n_outputs : int
+        D, M and K, each at least 1.
+    dtype : {float64, float32}
+        Of the weights, and so of all arithmetic with them.
+    rng : None, int or numpy.random.Generator
+        As for `numpy.random.default_rng`.
+
+    Returns
+    -------
+    w : ndarray of shape (M, D+1)
+        Hidden weights, bias last.
+    v : ndarray of shape (K, M+1)
+        Output weights, bias last.
+
+    References
+    ----------
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
+    equation 16; the factor 4 for the logistic sigmoid: Y. Bengio, "Practical recommendations for gradient-based
+    training of deep architectures", 2012, section 3.2.
+
+    Examples
+    --------
+    >>> import cbackprop
+    >>> w, v = cbackprop.init_weights(64, 32, 10, rng=0)
+    >>> w.shape, v.shape
+    ((32, 65), (10, 33))
+    """
+    D, M, K = gate.count("n_inputs", n_inputs), gate.count("n_hidden", n_hidden), gate.count("n_outputs", n_outputs)
+    real = gate.float_dtype(dtype)
+    generator = gate.generator(rng)
+    w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
+    r_w, r_v = 4 * np.sqrt(6 / (D + M)), np.sqrt(6 / (M + K))
+    w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
+    v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
+    return w, v
+
+
+def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray) -> Activations:
+    """All activations of all samples: b, z, a (13) and y (7).
+
+    Parameters
+    ----------
+    x : array_like of shape (N, D)
+        Inputs: real numbers, finite.
+    w : ndarray of shape (M, D+1)
+        Hidden weights, bias last.
+    v : ndarray of shape (K, M+1)
+        Output weights, bias last, of the same dtype.
+
+    Returns
+    -------
+    Activations
+        ``y, a, z, b`` in the dtype of the weights; each row of y sums to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here; the message names it.
+
+    Examples
+    --------
+    >>> import cbackprop, numpy as np
+    >>> w, v = cbackprop.init_weights(2, 3, 2, rng=0)
+    >>> y, a, z, b = cbackprop.forward(np.eye(2), w, v)
+    >>> y.sum(axis=1)
+    array([1., 1.])
+    """
+    _D, M, K = gate.weights(w, v, written=False)
+    x = gate.inputs(x, w, v)
+    N = len(x)
+    b, z, a, y = (np.empty((N, size), w.dtype) for size in (M, M, K, K))
+    kernels(w.dtype).forward(x, w, v, b, z, a, y)
+    return Activations(y, a, z, b)
+
+
+def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:
+    """Mean cross-entropy E (2), by log-sum-exp: no probability is ever rounded to 0 before its logarithm.
+
+    Parameters
+    ----------
+    x : array_like of shape (N, D)
+        Inputs.
+    t : array_like of shape (N,) or (N, K)
+        Class indices 0..K-1, or rows of probabilities that sum to 1.
+    w, v : ndarray
+        Weights, as for `forward`.
+
+    Returns
+    -------
+    float
+        E in nats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here; the message names it.
+
+    Examples
+    --------
+    With equal weights every class is equally likely, and E is the logarithm of their number:
+
+    >>> import cbackprop, numpy as np
+    >>> round(cbackprop.cross_entropy([[1.0, 2.0]], [0], np.ones((2, 3)), np.ones((3, 3))), 6)
+    1.098612
+    """
+    gate.weights(w, v, written=False)
+    x = gate.inputs(x, w, v)
+    rows, labels = gate.targets(t, len(x), w, v)
+    return kernels(w.dtype).cross_entropy_sum(x, rows, labels, w, v) / len(x)
+
+
+def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean gradient of E (3), by backpropagation: (16) and (18) of each sample, averaged.
+
+    Parameters
+    ----------
+    x : array_like of shape (N, D)
+        Inputs.
+    t : array_like of shape (N,) or (N, K)
+        Class indices 0..K-1, or rows of probabilities that sum to 1.
+    w, v : ndarray
+        Weights, as for `forward`.
+
+    Returns
+    -------
+    dw : ndarray of shape (M, D+1)
+        dE/dw.
+    dv : ndarray of shape (K, M+1)
+        dE/dv.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here; the message names it.
+
+    Examples
+    --------
+    >>> import cbackprop
+    >>> w, v = cbackprop.init_weights(2, 3, 2, rng=0)
+    >>> dw, dv = cbackprop.gradient([[0.5, -1.0]], [1], w, v)
+    >>> dw.shape, dv.shape
+    ((3, 3), (2, 4))
+    """
+    gate.weights(w, v, written=False)
+    x = gate.inputs(x, w, v)
+    rows, labels = gate.targets(t, len(x), w, v)
+    dw, dv = np.zeros_like(w), np.zeros_like(v)
+    kernels(w.dtype).gradient(x, rows, labels, w, v, dw, dv)
+    return dw, dv
+
+
+def numerical_gradient(
+    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, *, epsilon: float | None = None, scheme: str = "central"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean gradient of E by numerical differentiation, one weight at a time: slow, and a check on `gradient`.
+
+    Parameters
+    ----------
+    x : array_like of shape (N, D)
+        Inputs.
+    t : array_like of shape (N,) or (N, K)
+        Class indices 0..K-1, or rows of probabilities that sum to 1.
+    w, v : ndarray
+        Weights, as for `forward`. They are not changed.
+    epsilon : float, optional
+        Distance. By default the one that balances the error of the formula against rounding: for the precision eps of
+        the dtype, ``eps ** (1/2)`` (forward), ``eps ** (1/3)`` (central), or 1e-20 (complex, which has no such error).
+    scheme : {"central", "forward", "complex"}
+        ``(E(w + epsilon) - E(w - epsilon)) / (2 epsilon)``, ``(E(w + epsilon) - E(w)) / epsilon``, or
+        ``Im E(w + i epsilon) / epsilon`` in complex128 by NumPy.
+
+    Returns
+    -------
+    dw : ndarray of shape (M, D+1)
+        dE/dw.
+    dv : ndarray of shape (K, M+1)
+        dE/dv.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here; the message names it.
+
+    Examples
+    --------
+    >>> import cbackprop, numpy as np
+    >>> w, v = cbackprop.init_weights(2, 3, 2, rng=0)
+    >>> dw, dv = cbackprop.gradient([[0.5, -1.0]], [1], w, v)
+    >>> nw, nv = cbackprop.numerical_gradient([[0.5, -1.0]], [1], w, v)
+    >>> bool(np.allclose(dw, nw, atol=1e-9) and np.allclose(dv, nv, atol=1e-9))
+    True
+    """
+    gate.weights(w, v, written=False)
+    x = gate.inputs(x, w, v)
+    rows, labels = gate.targets(t, len(x), w, v)
+    gate.choice("scheme", scheme, ("central", "forward", "complex"))
+    step_size = gate.epsilon(epsilon)
+    if scheme == "complex":
+        from .reference import complex_step_gradient
+
+        return complex_step_gradient(x, rows if labels is None else labels, w, v, step_size or 1e-20)
+    step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
+    w, v = w.copy(), v.copy()
+    entropy = kernels(w.dtype).cross_entropy_sum
+    E = entropy(x, rows, labels, w, v)
+    gradients = []
+    for weights in (w, v):
+        derivatives = np.empty_like(weights)
+        flat, out = weights.reshape(-1), derivatives.reshape(-1)
+        for i, weight in enumerate(flat):
+            flat[i] = above = weight + weight.dtype.type(step_size)
+            E_above, E_below, below = entropy(x, rows, labels, w, v), E, weight
+            if scheme == "central":
+                flat[i] = below = weight - weight.dtype.type(step_size)
+                E_below = entropy(x, rows, labels, w, v)
+            flat[i] = weight
+            out[i] = (E_above - E_below) / (float(above) - float(below)) / len(x)
+        gradients.append(derivatives)
+    return gradients[0], gradients[1]
+
+
+def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_rate: float) -> float:
+    """Learn from one sample: one update (17), in place.
+
+    Both gradients, (16) and (18), are those at the weights before the update.
+
+    Parameters
+    ----------
+    x_n : array_like of shape (D,)
+        One sample.
+    t_n : int or array_like of shape (K,)
+        Its class index, or a row of probabilities that sum to 1.
+    w, v : ndarray
+        Weights, as for `forward`, and writable.
+    learning_rate : float
+        α of (17).
+
+    Returns
+    -------
+    float
+        E_n before the update, in nats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here; the message names it. The weights are unchanged.
+    DivergenceError
+        If E_n is not finite. The weights are unchanged.
+
+    Examples
+    --------
+    >>> import cbackprop
+    >>> w, v = cbackprop.init_weights(2, 3, 2, rng=0)
+    >>> losses = [cbackprop.step([0.5, -1.0], 1, w, v, 0.5) for _ in range(10)]
+    >>> losses[9] < losses[0]
+    True
+    """
+    gate.weights(w, v, written=True)
+    x = gate.sample(x_n, w, v, written=True)
+    t = np.asarray(t_n)[np.newaxis]
+    rows, labels = gate.targets(t, 1, w, v, written=True)
+    alpha = gate.learning_rate(learning_rate, w.dtype)
+    E_n = kernels(w.dtype).step(x, rows, labels, w, v, alpha)
+    if not np.isfinite(E_n):
+        raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
+    return E_n
+
+
+OPERATIONS_BETWEEN_SIGNALS = 20_000_000  # Ctrl-C is looked at after so many: 10 to 50 ms
+
+
+def fit(
+    x: ArrayLike,
+    t: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    learning_rate: float = 0.1,
+    epochs: int = 1,
+    batch_size: int | None = 1,
+    shuffle: bool = True,
+    rng: Any = None,
+    method: str = "auto",
+    n_threads: int = 1,
+    callback: Callable[[int, float], object] | None = None,
+) -> History:
+    """Learn from all samples, epoch after epoch, in place.
+
+    Parameters
+    ----------
+    x : array_like of shape (N, D)
+        Inputs. Converted once if they are not of the weights' dtype and C-contiguous.
+    t : array_like of shape (N,) or (N, K)
+        Class indices 0..K-1, or rows of probabilities that sum to 1.
+    w, v : ndarray
+        Weights, as for `forward`, and writable. They are updated in place, at the latest when control returns.
+    learning_rate : float
+        α of (17).
+    epochs : int
+        Passes over all samples.
+    batch_size : int or None
+        1: update (17) after each sample. None: the mean gradient (3) of all samples. Between them: mini-batches, each
+        with its mean gradient; the last one may be smaller.
+    shuffle : bool
+        Take the samples in a new order ``rng.permutation(N)`` at each epoch (not if one batch holds them all).
+    rng : None, int or numpy.random.Generator
+        As for `numpy.random.default_rng`.
+    method : {"auto", "direct", "blocked"}
+        The order of the arithmetic. The updates are the same, rounding aside.
+    n_threads : int
+        Threads to use at most. The result has the same bits for every number.
+    callback : callable, optional
+        Called as ``callback(epoch, loss)`` after each epoch, epoch counting from 1; True stops.
+
+    Returns
+    -------
+    History
+        Mean E of each epoch, epochs run, samples seen.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here; the message names it. The weights are unchanged.
+    DivergenceError
+        If E or a weight is no longer finite. The weights are those at the start of that epoch.
+
+    Examples
+    --------
+    >>> import cbackprop, numpy as np
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> t = np.array([0, 1, 1, 0])
+    >>> w, v = cbackprop.init_weights(2, 4, 2, rng=1)
+    >>> history = cbackprop.fit(x, t, w, v, learning_rate=0.5, epochs=2000, rng=1)
+    >>> cbackprop.forward(x, w, v).y.argmax(axis=1)
+    array([0, 1, 1, 0])
+    """
+    D, M, K = gate.weights(w, v, written=True)
+    gate.finite_weights(w, v)
+    x = gate.inputs(x, w, v, written=True)
+    N = len(x)
+    rows, labels = gate.targets(t, N, w, v, written=True)
+    alpha = gate.learning_rate(learning_rate, w.dtype)
+    epochs = gate.count("epochs", epochs)
+    batch = gate.batch_size(batch_size, N)
+    generator = gate.generator(rng)
+    gate.choice("method", method, gate.METHODS)
+    gate.count("n_threads", n_threads)
+    gate.callback(callback)
+
+    engine = kernels(w.dtype).DirectEngine(D, M, K, batch)
+    order = np.arange(N)
+    chunk = max(1, OPERATIONS_BETWEEN_SIGNALS // (6 * (D + K) * M * batch)) * batch
+    losses: list[float] = []
+    for epoch in range(1, epochs + 1):
+        if shuffle and batch < N:
+            order = generator.permutation(N)
+        engine.load(w, v)
+        total = 0.0
+        finished = False
+        try:
+            for start in range(0, N, chunk):
+                total += engine.learn(x, rows, labels, order[start : start + chunk], alpha)
+            finished = True
+        finally:
+            if not finished:  # interrupted: keep what was learned
+                engine.store(w, v)
+        if not (np.isfinite(total) and engine.finite()):
+            raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
+        engine.store(w, v)
+        losses.append(total / N)
+        if callback is not None:
+            answer = callback(epoch, losses[-1])
+            if isinstance(answer, (bool, np.bool_)) and answer:
+                break
+    return History(losses, len(losses), N * len(losses))

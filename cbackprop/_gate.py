@@ -1,0 +1,215 @@
+"""The one gate in front of the kernels: what passes is safe to compute with, what does not raises.
+
+A message names the argument, says what came and what is needed. Weights are never converted, since they are updated in
+place; inputs and targets are converted only if they must be. Nothing here writes to an array.
+"""
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+METHODS = ("auto", "direct", "blocked")
+SLICE = 1 << 16  # numbers looked at in one go: keeps temporary arrays out of the memory bill
+
+
+def weights(w: Any, v: Any, *, written: bool) -> tuple[int, int, int]:
+    """D, M and K of weights that the kernels may read and, if `written`, update in place."""
+    for name, array, shape in (("w", w, "(M, D+1)"), ("v", v, "(K, M+1)")):
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name} is a {type(array).__name__}; it must be a NumPy array of shape {shape}")
+        if array.dtype not in FLOATS or not array.dtype.isnative:
+            raise TypeError(f"{name} has dtype {array.dtype.str}; it must be float32 or float64 in native byte order")
+        if array.ndim != 2:
+            raise ValueError(f"{name} has {array.ndim} dimensions; it must have 2: {shape}")
+        if array.size == 0 or array.shape[1] < 2:
+            raise ValueError(f"{name} has shape {array.shape}; it must be {shape} with D, M, K of at least 1")
+        if not array.flags.c_contiguous:
+            raise ValueError(f"{name} has strides {array.strides}; it must be C-contiguous: use np.ascontiguousarray")
+        if not array.flags.aligned:
+            raise ValueError(f"{name} is misaligned in memory; it must be aligned: use np.array(…, copy=True)")
+        if written and not array.flags.writeable:
+            raise ValueError(f"{name} is read-only; it must be writable, since it is updated in place")
+    if w.dtype != v.dtype:
+        raise TypeError(f"w is {w.dtype} and v is {v.dtype}; they must have the same dtype")
+    if v.shape[1] != w.shape[0] + 1:
+        raise ValueError(f"v has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since w has shape {w.shape}")
+    if np.may_share_memory(w, v):
+        raise ValueError("w and v overlap in memory; they must be separate arrays")
+    return w.shape[1] - 1, w.shape[0], v.shape[0]
+
+
+def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
+    """Refuse NaN and infinity in the weights."""
+    for name, array in (("w", w), ("v", v)):
+        if (place := first_not_finite(array)) is not None:
+            row, column = divmod(place, array.shape[1])
+            raise ValueError(f"{name}[{row}, {column}] is {array[row, column]}; weights must be finite")
+
+
+def first_not_finite(array: np.ndarray) -> int | None:
+    """Index into the flat array of its first NaN or infinity."""
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, SLICE):
+        finite = np.isfinite(flat[start : start + SLICE])
+        if not finite.all():
+            return start + int(finite.argmin())
+    return None
+
+
+def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int) -> np.ndarray:
+    """`values` as a C-contiguous, aligned, finite array of `dtype`; no copy if it is one."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} is ragged; it must be an array of numbers of shape {shape}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
+    if array.ndim != ndim:
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have {ndim}: {shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
+    with np.errstate(over="ignore"):
+        converted = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+    if (place := first_not_finite(converted)) is not None:
+        index = np.unravel_index(place, converted.shape)
+        where = ", ".join(str(i) for i in index)
+        raise ValueError(f"{name}[{where}] is {array[index]}; it must be finite in {dtype}")
+    return converted
+
+
+def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, written: bool = False) -> np.ndarray:
+    """x as the kernels want it: (N, D), the dtype of w."""
+    D = w.shape[1] - 1
+    array = numbers("x", x, w.dtype, f"(N, {D})", 2)
+    return separate("x", columns("x", array, D), w, v, written)
+
+
+def sample(x_n: Any, w: np.ndarray, v: np.ndarray, *, written: bool = False) -> np.ndarray:
+    """One row of x as the kernels want it: (1, D), the dtype of w."""
+    D = w.shape[1] - 1
+    array = numbers("x_n", x_n, w.dtype, f"({D},)", 1)
+    return separate("x_n", columns("x_n", array[np.newaxis], D), w, v, written)
+
+
+def columns(name: str, array: np.ndarray, D: int) -> np.ndarray:
+    if array.shape[1] != D:
+        raise ValueError(f"{name} has {array.shape[1]} columns; it must have {D}, since w has {D} + 1")
+    return array
+
+
+def separate(name: str, array: np.ndarray, w: np.ndarray, v: np.ndarray, written: bool) -> np.ndarray:
+    if written and (np.may_share_memory(array, w) or np.may_share_memory(array, v)):
+        raise ValueError(f"{name} overlaps the weights in memory; it must be separate, since they are updated in place")
+    return array
+
+
+def targets(
+    t: Any, N: int, w: np.ndarray, v: np.ndarray, *, written: bool = False
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Targets as rows (N, K) of the dtype of w, or as class indices (N,): one of the two, and None for the other."""
+    K = v.shape[0]
+    try:
+        array = np.asarray(t)
+    except ValueError:
+        raise ValueError(f"t is ragged; it must be (N,) class indices or (N, {K}) rows that sum to 1") from None
+    if array.ndim not in (1, 2):
+        raise ValueError(
+            f"t has {array.ndim} dimensions; it must have 1 (class indices) or 2 (rows of {K} that sum to 1)"
+        )
+    if array.shape[0] != N:
+        raise ValueError(f"t has {array.shape[0]} rows; it must have {N}, as many as x")
+    if array.ndim == 1:
+        return None, separate("t", labels(array, K), w, v, written)
+    if array.shape[1] != K:
+        raise ValueError(f"t has {array.shape[1]} columns; it must have {K}, one a class, since v has {K} rows")
+    rows = numbers("t", array, w.dtype, f"(N, {K})", 2)
+    tolerance = np.sqrt(np.finfo(array.dtype if array.dtype.kind == "f" else w.dtype).eps)
+    for start in range(0, N, max(1, SLICE // K)):
+        part = rows[start : start + max(1, SLICE // K)]
+        sums = part.sum(axis=1, dtype=np.float64)
+        bad = (np.abs(sums - 1) > tolerance) | (part < 0).any(axis=1)
+        if bad.any():
+            n = int(bad.argmax())
+            raise ValueError(
+                f"t[{start + n}] is {part[n]} and sums to {sums[n]:.9g}; a row of targets must hold probabilities that "
+                f"sum to 1, because (12), y_k - t_k, holds only then"
+            )
+    return separate("t", rows, w, v, written), None
+
+
+def labels(array: np.ndarray, K: int) -> np.ndarray:
+    """Class indices as the kernels want them; no copy if they are so already."""
+    if array.dtype.kind not in "biu":
+        raise TypeError(f"t has dtype {array.dtype}; class indices must be integers (or give rows of {K} that sum to 1)")
+    outside = (array < 0) | (array >= K)
+    if outside.any():
+        n = int(outside.argmax())
+        raise ValueError(f"t[{n}] is {array[n]}; class indices must lie in 0..{K - 1}, since v has {K} rows")
+    return np.require(array, np.intp, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def learning_rate(value: Any, dtype: np.dtype) -> float:
+    """A positive number that is finite and not 0 in the weights' dtype."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"learning_rate is {value!r}; it must be a number")
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = dtype.type(value)
+    if not (np.isfinite(rounded) and rounded > 0):
+        raise ValueError(f"learning_rate is {value!r}; it must be positive and finite in {dtype}")
+    return float(value)
+
+
+def count(name: str, value: Any) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} is {value!r}; it must be an integer")
+    if value < 1:
+        raise ValueError(f"{name} is {value!r}; it must be at least 1")
+    return int(value)
+
+
+def batch_size(value: Any, N: int) -> int:
+    """Samples in a batch: at most all N, and all N for None."""
+    return N if value is None else min(N, count("batch_size", value))
+
+
+def choice(name: str, value: Any, among: tuple[str, ...]) -> str:
+    if value not in among:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, among))}")
+    return value
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """`rng` as NumPy's default_rng takes it: None, a seed, or a Generator."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"rng is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
+
+
+def callback(value: Any) -> Callable[[int, float], object] | None:
+    if value is not None and not callable(value):
+        raise TypeError(f"callback is {value!r}; it must be callable as callback(epoch, loss)")
+    return value
+
+
+def float_dtype(value: Any) -> np.dtype:
+    """float32 or float64, in native byte order."""
+    dtype = np.dtype(value)
+    if dtype not in FLOATS:
+        raise TypeError(f"dtype is {dtype}; it must be float32 or float64")
+    return dtype
+
+
+def epsilon(value: Any) -> float | None:
+    """The distance of a numerical derivative: positive and finite, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"epsilon is {value!r}; it must be a number")
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"epsilon is {value!r}; it must be positive and finite")
+    return float(value)

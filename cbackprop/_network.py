@@ -1,0 +1,265 @@
+"""The network as an object: weights, learning rate, and the functions bound to them."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _functions as functions
+from . import _gate as gate
+from ._dispatch import kernels
+from ._one_sample import OneSample
+from ._results import History
+
+
+class Network(OneSample):
+    """A two-layer network: D inputs, M sigmoid hidden units, K softmax outputs, cross-entropy error.
+
+    Parameters
+    ----------
+    n_inputs, n_hidden, n_outputs : int
+        D, M and K.
+    learning_rate : float
+        α of (17). May be changed at any time.
+    dtype : {float64, float32}
+        Of the weights, and so of all arithmetic.
+    rng : None, int or numpy.random.Generator
+        For the initial weights; see `init_weights`.
+
+    Attributes
+    ----------
+    w : ndarray of shape (M, D+1)
+        Hidden weights, bias last: the live array, updated in place.
+    v : ndarray of shape (K, M+1)
+        Output weights, bias last: the live array, updated in place.
+    learning_rate : float
+        α of (17).
+    dtype : dtype
+        float32 or float64.
+
+    Examples
+    --------
+    >>> import cbackprop, numpy as np
+    >>> network = cbackprop.Network(2, 4, 2, learning_rate=0.5, rng=1)
+    >>> network
+    Network(2, 4, 2, learning_rate=0.5, dtype=float64)
+    >>> x, t = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]]), np.array([0, 1, 1, 0])
+    >>> for _ in range(2000):
+    ...     for x_n, t_n in zip(x, t.tolist()):
+    ...         _ = network.learn_one(x_n, t_n)
+    >>> network.predict(x)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_hidden: int,
+        n_outputs: int,
+        *,
+        learning_rate: float = 0.1,
+        dtype: DTypeLike = np.float64,
+        rng: Any = None,
+    ) -> None:
+        w, v = functions.init_weights(n_inputs, n_hidden, n_outputs, dtype=dtype, rng=rng)
+        super().__init__(w, v, learning_rate, kernels(w.dtype).ONE_SAMPLE)
+
+    @classmethod
+    def from_weights(cls, w: np.ndarray, v: np.ndarray, *, learning_rate: float = 0.1) -> "Network":
+        """A network that shares the given arrays: learning changes them.
+
+        Parameters
+        ----------
+        w : ndarray of shape (M, D+1)
+            Hidden weights, bias last, float32 or float64. Read-only arrays can predict, not learn.
+        v : ndarray of shape (K, M+1)
+            Output weights, bias last, of the same dtype.
+        learning_rate : float
+            α of (17).
+
+        Returns
+        -------
+        Network
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> w, v = cbackprop.init_weights(2, 3, 2)
+        >>> cbackprop.Network.from_weights(w, v).w is w
+        True
+        """
+        gate.weights(w, v, written=False)
+        network = cls.__new__(cls)
+        OneSample.__init__(network, w, v, learning_rate, kernels(w.dtype).ONE_SAMPLE)
+        return network
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64."""
+        return self.w.dtype
+
+    def fit(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = 1,
+        shuffle: bool = True,
+        rng: Any = None,
+        method: str = "auto",
+        n_threads: int = 1,
+        callback: Callable[[int, float], object] | None = None,
+    ) -> History:
+        """Learn from all samples, epoch after epoch; see `cbackprop.fit`.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> network = cbackprop.Network(2, 4, 2, rng=1)
+        >>> network.fit(np.eye(2), [0, 1], epochs=3).epochs
+        3
+        """
+        return functions.fit(
+            x,
+            t,
+            self.w,
+            self.v,
+            learning_rate=self.learning_rate,
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            rng=rng,
+            method=method,
+            n_threads=n_threads,
+            callback=callback,
+        )
+
+    def predict_proba(self, x: ArrayLike) -> np.ndarray:
+        """Class probabilities, y of (7).
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (N, K)
+            Rows that sum to 1.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> cbackprop.Network(2, 3, 5, rng=0).predict_proba(np.eye(2)).shape
+        (2, 5)
+        """
+        return functions.forward(x, self.w, self.v).y
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """The most probable class of each sample.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+            Class indices, the first where several are equally probable.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> cbackprop.Network(2, 3, 5, rng=0).predict(np.eye(2)).shape
+        (2,)
+        """
+        return functions.forward(x, self.w, self.v).a.argmax(axis=1)
+
+    def loss(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Mean cross-entropy E (2); see `cbackprop.cross_entropy`.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> cbackprop.Network(2, 3, 2, rng=0).loss(np.eye(2), [0, 1]) > 0
+        True
+        """
+        return functions.cross_entropy(x, t, self.w, self.v)
+
+    def gradient(self, x: ArrayLike, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Mean gradient (3); see `cbackprop.gradient`.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> dw, dv = cbackprop.Network(2, 3, 2, rng=0).gradient(np.eye(2), [0, 1])
+        >>> dw.shape, dv.shape
+        ((3, 3), (2, 4))
+        """
+        return functions.gradient(x, t, self.w, self.v)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write weights and learning rate to a safetensors file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np, tempfile, pathlib
+        >>> network = cbackprop.Network(2, 3, 2, rng=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     network.save(pathlib.Path(folder) / "model.safetensors")
+        ...     again = cbackprop.Network.load(pathlib.Path(folder) / "model.safetensors")
+        >>> np.array_equal(again.w, network.w)
+        True
+        """
+        from ._model_file import Model, save_model
+
+        save_model(path, Model(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Network":
+        """Read a network that `save`, or the command, has written.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        Network
+            With weights and learning rate as they were saved.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is not a model file of this library, or of a newer version.
+        """
+        from ._model_file import load_model
+
+        network = load_model(path).network
+        return cls.from_weights(network.w, network.v, learning_rate=network.learning_rate)
+
+    def __repr__(self) -> str:
+        M, D = self.w.shape[0], self.w.shape[1] - 1
+        return (
+            f"{type(self).__name__}({D}, {M}, {len(self.v)}, learning_rate={self.learning_rate!r}, dtype={self.dtype})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = getattr(self, "__dict__", None) or None
+        return _restore, (type(self), self.w, self.v, self.learning_rate), state
+
+
+def _restore(cls: type[Network], w: np.ndarray, v: np.ndarray, learning_rate: float) -> Network:
+    return cls.from_weights(w, v, learning_rate=learning_rate)

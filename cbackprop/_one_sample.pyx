@@ -1,0 +1,239 @@
+"""One-sample calls without Python in between: the compiled base of `cbackprop.Network`.
+
+An array that is already what the kernels want goes straight to them; anything else goes through the gate, which
+converts it or says what is wrong.
+"""
+cimport numpy as cnp
+from cpython.long cimport PyLong_CheckExact
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.pycapsule cimport PyCapsule_GetPointer
+
+import numpy as np
+
+from . import _gate as gate
+from ._results import REMEDY, DivergenceError
+
+include "kernels/one_sample_table.pxi"
+
+cnp.import_array()
+
+# Multiplications a call from which the GIL is released: releasing and taking it again costs 50 ns.
+cdef enum:
+    RELEASE_GIL_FROM = 20000
+
+cdef extern from "numpy/arrayobject.h":
+    bint PyArray_ISCARRAY_RO(cnp.ndarray)   # C-contiguous, aligned, native byte order
+    bint PyArray_ISWRITEABLE(cnp.ndarray)
+    bint PyArray_CheckExact(object)
+
+
+cdef class OneSample:
+    """Weights, learning rate and the room for one sample's symbols.
+
+    Parameters
+    ----------
+    w, v : ndarray
+        Weights that the gate has let through.
+    learning_rate : float
+        α of (17).
+    table : capsule
+        ``ONE_SAMPLE`` of the kernels for the weights' dtype.
+    """
+
+    cdef readonly cnp.ndarray w
+    cdef readonly cnp.ndarray v
+    cdef double _learning_rate
+    cdef OneSampleTable *table
+    cdef Py_ssize_t D, M, K
+    cdef void *scratch
+    cdef void *y
+    cdef bint in_use
+
+    def __init__(self, cnp.ndarray w, cnp.ndarray v, learning_rate, table):
+        if self.scratch != NULL:
+            raise RuntimeError("a network is initialized once")
+        self.w, self.v = w, v
+        self.learning_rate = learning_rate
+        self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
+        self.table = <OneSampleTable *> PyCapsule_GetPointer(table, "cbackprop.one_sample")
+        cdef Py_ssize_t size = self.table.scratch_bytes(self.M, self.K)
+        self.scratch = PyMem_Malloc(size + self.K * sizeof(double))
+        if self.scratch == NULL:
+            raise MemoryError(f"no memory for {size} bytes")
+        self.y = <char *> self.scratch + size
+
+    def __dealloc__(self):
+        PyMem_Free(self.scratch)
+
+    @property
+    def learning_rate(self):
+        """α of (17); may be changed at any time."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        self._learning_rate = gate.learning_rate(value, self.w.dtype)
+
+    def learn_one(self, x, t):
+        """Learn from one sample: one update (17), in place.
+
+        Parameters
+        ----------
+        x : array_like of shape (D,)
+            One sample. Fastest as a contiguous array of the network's dtype.
+        t : int or array_like of shape (K,)
+            Its class index, or a row of probabilities that sum to 1.
+
+        Returns
+        -------
+        float
+            E_n before the update, in nats.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is described here; the message names it. The weights are unchanged.
+        DivergenceError
+            If E_n is not finite. The weights are unchanged.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> network = cbackprop.Network(2, 3, 2, learning_rate=0.5, rng=0)
+        >>> losses = [network.learn_one([0.5, -1.0], 1) for _ in range(10)]
+        >>> losses[9] < losses[0]
+        True
+        """
+        cdef const void *row = NULL
+        cdef Py_ssize_t label = -1
+        cdef double E_n
+        self.check(True)
+        x_n = x if self.is_sample(x) else gate.sample(x, self.w, self.v, written=True)
+        if PyLong_CheckExact(t) and 0 <= t < self.K:
+            label = t
+        else:
+            rows, labels = gate.targets(np.asarray(t)[np.newaxis], 1, self.w, self.v, written=True)
+            if rows is None:
+                label = labels[0]
+            else:
+                row = cnp.PyArray_DATA(rows)
+        cdef const void *data = cnp.PyArray_DATA(x_n)
+        cdef void *w = cnp.PyArray_DATA(self.w)
+        cdef void *v = cnp.PyArray_DATA(self.v)
+        if (self.D + self.K) * self.M >= RELEASE_GIL_FROM:
+            self.in_use = True
+            with nogil:
+                E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
+                                           self.D, self.M, self.K)
+            self.in_use = False
+        else:
+            E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
+                                       self.D, self.M, self.K)
+        if not 0 <= E_n < float("inf"):
+            gate.sample(x, self.w, self.v)
+            raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
+        return E_n
+
+    def predict_one(self, x):
+        """The most probable class of one sample.
+
+        Parameters
+        ----------
+        x : array_like of shape (D,)
+            One sample.
+
+        Returns
+        -------
+        int
+            Class index, the first if several are equally probable.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is not what is described here.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> cbackprop.Network(2, 3, 2, rng=0).predict_one([0.5, -1.0]) in (0, 1)
+        True
+        """
+        return self.predict_into(x, self.y)
+
+    def predict_proba_one(self, x):
+        """Class probabilities of one sample, y of (7).
+
+        Parameters
+        ----------
+        x : array_like of shape (D,)
+            One sample.
+
+        Returns
+        -------
+        ndarray of shape (K,)
+            Probabilities that sum to 1, in the network's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is not what is described here.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> cbackprop.Network(2, 3, 2, rng=0).predict_proba_one([0.5, -1.0]).shape
+        (2,)
+        """
+        cdef cnp.npy_intp K = self.K
+        cdef cnp.ndarray y = cnp.PyArray_EMPTY(1, &K, cnp.PyArray_TYPE(self.w), 0)
+        self.predict_into(x, cnp.PyArray_DATA(y))
+        return y
+
+    cdef Py_ssize_t predict_into(self, x, void *y) except -1:
+        cdef Py_ssize_t k
+        self.check(False)
+        x_n = x if self.is_sample(x) else gate.sample(x, self.w, self.v)
+        cdef const void *data = cnp.PyArray_DATA(x_n)
+        cdef const void *w = cnp.PyArray_DATA(self.w)
+        cdef const void *v = cnp.PyArray_DATA(self.v)
+        if (self.D + self.K) * self.M >= RELEASE_GIL_FROM:
+            self.in_use = True
+            with nogil:
+                k = self.table.predict_one(data, w, v, self.scratch, y, self.D, self.M, self.K)
+            self.in_use = False
+        else:
+            k = self.table.predict_one(data, w, v, self.scratch, y, self.D, self.M, self.K)
+        if k == NOT_FINITE:
+            gate.sample(x, self.w, self.v)
+        return k
+
+    cdef inline bint is_sample(self, x) noexcept:
+        """Whether x can go to the kernels as it is."""
+        if not PyArray_CheckExact(x):
+            return False
+        cdef cnp.ndarray array = x
+        cdef char *start = <char *> cnp.PyArray_DATA(array)
+        return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == self.D
+                and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
+                and not inside(start, self.w) and not inside(start, self.v))
+
+    cdef inline int check(self, bint written) except -1:
+        """The weights are the user's arrays: look at each call whether they still are what they were."""
+        if self.in_use:
+            raise RuntimeError("this network is in use by another thread")
+        if not (intact(self.w, self.M, self.D + 1, written) and intact(self.v, self.K, self.M + 1, written)):
+            gate.weights(self.w, self.v, written=written)
+            raise ValueError(f"w and v now have shapes {np.shape(self.w)} and {np.shape(self.v)}; "
+                             f"they must stay {(self.M, self.D + 1)} and {(self.K, self.M + 1)}")
+        return 0
+
+
+cdef inline bint inside(const char *start, cnp.ndarray array) noexcept:
+    cdef const char *first = <const char *> cnp.PyArray_DATA(array)
+    return first <= start < first + cnp.PyArray_NBYTES(array)
+
+
+cdef inline bint intact(cnp.ndarray array, Py_ssize_t rows, Py_ssize_t columns, bint written) noexcept:
+    return (cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 0) == rows
+            and cnp.PyArray_DIM(array, 1) == columns and PyArray_ISCARRAY_RO(array)
+            and (not written or PyArray_ISWRITEABLE(array)))

@@ -1,0 +1,113 @@
+from libc.math cimport isfinite
+from libc.string cimport memset
+
+# The direct engine: one sample after the other, in the article's order and on the article's own arrays.
+#
+#   (1) forward from x, w, v;  (2) the new v from z, y, t;  (3) the new w from x, z, v, y, t;  (4) store both.
+#
+# (18) needs the old v, so every hidden error is formed before (17) touches v. Costs three passes over w a sample
+# (read, read, write), which is the best order while w fits the first cache; blocked.pxi has the order for the rest.
+# On lanes the same code works on as many samples as there are lanes, each lane holding one sample and the same w, v.
+
+
+# What one sample needs beside its inputs and the weights: room for the symbols of the equations.
+cdef inline Py_ssize_t scratch_size(Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    return 3 * M + 2 * K
+
+
+# z = h(b) for all hidden units: lanes of them, then one by one
+cdef inline void sigmoids(const value *b, value *z, Py_ssize_t M) noexcept nogil:
+    cdef Py_ssize_t j = 0
+    if value is real:
+        while j + LANES <= M:
+            (<lanes *> (z + j))[0] = sigmoid((<const lanes *> (b + j))[0])
+            j += LANES
+    while j < M:
+        z[j] = sigmoid(b[j])
+        j += 1
+
+
+# b, z and a of one sample
+cdef inline void layers(const value *x, const value *w, const value *v, value *b, value *z, value *a,
+                        Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t j, k
+    for j in range(M):
+        b[j] = hidden_sum(w + j * (D + 1), x, D)
+    sigmoids(b, z, M)
+    for k in range(K):
+        a[k] = output_sum(v + k * (M + 1), z, M)
+
+
+# dE_n/dv (16) and dE_n/dw (18) of one sample, times a factor, added to dv and dw. These may be v and w themselves:
+# with the factor -alpha that is the update (17). Returns E_n before it; where one E_n is not finite, nothing is added.
+cdef inline value add_gradients(const value *x, const value *t, const value *w, const value *v, value factor,
+                                value *dw, value *dv, value *scratch,
+                                Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef value *b = scratch
+    cdef value *z = b + M
+    cdef value *e = z + M
+    cdef value *a = e + M
+    cdef value *y = a + K
+    cdef value largest, rest, E_n
+    cdef Py_ssize_t j, k
+    layers(x, w, v, b, z, a, D, M, K)
+    rest = softmax(a, y, &largest, K)
+    E_n = cross_entropy(t, a, largest, rest, K)
+    if value is real:
+        if not isfinite(E_n):
+            return E_n
+    for j in range(M):
+        e[j] = spread(0, E_n)
+    for k in range(K):
+        y[k] = factor * output_error(y[k], t[k])
+        add_scaled(e, y[k], v + k * (M + 1), M)
+    for k in range(K):
+        add_gradient_v(dv + k * (M + 1), y[k], z, M)
+    for j in range(M):
+        add_gradient_w(dw + j * (D + 1), hidden_error(e[j], z[j]), x, D)
+    return E_n
+
+
+# t_n as a row: the user's own, or 1 at the label and 0 elsewhere
+cdef inline const real *target_row(const real *t, const Py_ssize_t *labels, real *one_hot,
+                                   Py_ssize_t n, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t k
+    if labels == NULL:
+        return t + n * K
+    for k in range(K):
+        one_hot[k] = labels[n] == k
+    return one_hot
+
+
+# One epoch of (17), sample by sample in the given order: the sum of E_n, each taken before its own update
+cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
+                             Py_ssize_t count, real *w, real *v, real learning_rate, real *scratch,
+                             Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef real *one_hot = scratch + scratch_size(M, K)
+    cdef double total = 0
+    cdef Py_ssize_t n
+    for n in range(count):
+        total += add_gradients(x + order[n] * D, target_row(t, labels, one_hot, order[n], K), w, v, -learning_rate,
+                               w, v, scratch, D, M, K)
+    return total
+
+
+# Mini-batches of (17) with the mean gradient (3) of each batch, all of whose samples see the same weights
+cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
+                             Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v, real learning_rate,
+                             real *dw, real *dv, real *scratch,
+                             Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef real *one_hot = scratch + scratch_size(M, K)
+    cdef double total = 0
+    cdef Py_ssize_t first = 0, size, n
+    while first < count:
+        size = min(batch_size, count - first)
+        memset(dw, 0, M * (D + 1) * sizeof(real))
+        memset(dv, 0, K * (M + 1) * sizeof(real))
+        for n in range(first, first + size):
+            total += add_gradients(x + order[n] * D, target_row(t, labels, one_hot, order[n], K), w, v,
+                                   <real> 1 / size, dw, dv, scratch, D, M, K)
+        add_scaled(w, -learning_rate, dw, M * (D + 1))
+        add_scaled(v, -learning_rate, dv, K * (M + 1))
+        first += size
+    return total

@@ -1,0 +1,194 @@
+# The doors: what Python calls. Arrays come in as the gate let them through. Each door gets room for the symbols of the
+# equations, releases the GIL and runs an engine. Arguments that are const are read, the others are written.
+from cpython.pycapsule cimport PyCapsule_New
+
+import numpy as np
+
+include "one_sample_table.pxi"
+
+cdef extern from *:
+    """
+    #if defined(_MSC_VER)
+    #define COMPILER "MSVC"
+    #elif defined(__clang__)
+    #define COMPILER "Clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define COMPILER "GCC " __VERSION__
+    #else
+    #define COMPILER "unknown"
+    #endif
+    """
+    const char *compiler_name "COMPILER"
+
+DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
+COMPILER = compiler_name.decode()
+LANES_IN_REGISTER = LANES
+
+
+cdef inline const real *rows_or_null(const real[:, ::1] t) noexcept:
+    return NULL if t is None else &t[0, 0]
+
+
+cdef inline const Py_ssize_t *labels_or_null(const Py_ssize_t[::1] labels) noexcept:
+    return NULL if labels is None else &labels[0]
+
+
+cdef real[::1] room(Py_ssize_t size):
+    return np.empty(size, DTYPE)
+
+
+def forward(const real[:, ::1] x, const real[:, ::1] w, const real[:, ::1] v,
+            real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
+    """All activations of all samples, written to b, z, a, y."""
+    cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0], n
+    cdef real largest
+    with nogil:
+        for n in range(x.shape[0]):
+            layers(&x[n, 0], &w[0, 0], &v[0, 0], &b[n, 0], &z[n, 0], &a[n, 0], D, M, K)
+            softmax(&a[n, 0], &y[n, 0], &largest, K)
+
+
+def cross_entropy_sum(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+                      const real[:, ::1] w, const real[:, ::1] v):
+    """The sum of E_n (1) over all samples."""
+    cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0], n
+    cdef real[::1] scratch = room(scratch_size(M, K) + K)
+    cdef real *b = &scratch[0]
+    cdef real *z = b + M
+    cdef real *a = z + M
+    cdef real *y = a + K
+    cdef real *one_hot = &scratch[scratch_size(M, K)]
+    cdef const real *t_n
+    cdef const real *rows = rows_or_null(t)
+    cdef const Py_ssize_t *indices = labels_or_null(labels)
+    cdef real largest, rest
+    cdef double total = 0
+    with nogil:
+        for n in range(x.shape[0]):
+            layers(&x[n, 0], &w[0, 0], &v[0, 0], b, z, a, D, M, K)
+            rest = softmax(a, y, &largest, K)
+            t_n = target_row(rows, indices, one_hot, n, K)
+            total += cross_entropy(t_n, a, largest, rest, K)
+    return total
+
+
+def gradient(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+             const real[:, ::1] w, const real[:, ::1] v, real[:, ::1] dw, real[:, ::1] dv):
+    """The mean gradient (3), added to dw and dv. Returns the sum of E_n."""
+    cdef Py_ssize_t N = x.shape[0], D = x.shape[1], M = w.shape[0], K = v.shape[0], n
+    cdef real[::1] scratch = room(scratch_size(M, K) + K)
+    cdef real *one_hot = &scratch[scratch_size(M, K)]
+    cdef const real *t_n
+    cdef const real *rows = rows_or_null(t)
+    cdef const Py_ssize_t *indices = labels_or_null(labels)
+    cdef double total = 0
+    with nogil:
+        for n in range(N):
+            t_n = target_row(rows, indices, one_hot, n, K)
+            total += add_gradients(&x[n, 0], t_n, &w[0, 0], &v[0, 0], <real> 1 / N, &dw[0, 0], &dv[0, 0],
+                                   &scratch[0], D, M, K)
+    return total
+
+
+def step(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+         real[:, ::1] w, real[:, ::1] v, real learning_rate):
+    """One update (17). Returns E_n before it; where that is not finite, nothing is updated."""
+    cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0]
+    cdef real[::1] scratch = room(scratch_size(M, K) + K)
+    cdef const real *t_n = target_row(rows_or_null(t), labels_or_null(labels), &scratch[scratch_size(M, K)], 0, K)
+    cdef double E_n
+    with nogil:
+        E_n = add_gradients(&x[0, 0], t_n, &w[0, 0], &v[0, 0], -learning_rate, &w[0, 0], &v[0, 0], &scratch[0],
+                            D, M, K)
+    return E_n
+
+
+cdef bint all_finite(const real *numbers, Py_ssize_t n) noexcept nogil:
+    # x - x is 0 for finite x and NaN otherwise
+    cdef lanes chain = lanes_spread(0)
+    cdef real sum = 0
+    cdef Py_ssize_t i = 0
+    while i + LANES <= n:
+        chain = chain + ((<const lanes *> (numbers + i))[0] - (<const lanes *> (numbers + i))[0])
+        i += LANES
+    while i < n:
+        sum += numbers[i] - numbers[i]
+        i += 1
+    return sum + lanes_sum(chain) == 0
+
+
+cdef class DirectEngine:
+    """Learns sample by sample, or batch by batch, on a copy of the weights in the article's own order."""
+
+    cdef real[:, ::1] w, v, dw, dv
+    cdef real[::1] scratch
+    cdef Py_ssize_t D, M, K, batch_size
+
+    def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size):
+        self.D, self.M, self.K, self.batch_size = D, M, K, batch_size
+        self.w, self.v = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
+        self.dw, self.dv = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
+        self.scratch = room(scratch_size(M, K) + K)
+
+    def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        self.w[:], self.v[:] = w, v
+
+    def store(self, real[:, ::1] w, real[:, ::1] v):
+        w[:], v[:] = self.w, self.v
+
+    def finite(self):
+        return all_finite(&self.w[0, 0], self.w.size) and all_finite(&self.v[0, 0], self.v.size)
+
+    def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+              const Py_ssize_t[::1] order, real learning_rate):
+        """Learn from the samples in the given order. Returns the sum of E_n, each before its own update."""
+        cdef const real *rows = rows_or_null(t)
+        cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef double total
+        with nogil:
+            if self.batch_size == 1:
+                total = learn_one_by_one(&x[0, 0], rows, indices, &order[0], order.shape[0], &self.w[0, 0],
+                                         &self.v[0, 0], learning_rate, &self.scratch[0], self.D, self.M, self.K)
+            else:
+                total = learn_by_batches(&x[0, 0], rows, indices, &order[0], order.shape[0], self.batch_size,
+                                         &self.w[0, 0], &self.v[0, 0], learning_rate, &self.dw[0, 0], &self.dv[0, 0],
+                                         &self.scratch[0], self.D, self.M, self.K)
+        return total
+
+
+cdef double learn_one(const void *x, const void *t, Py_ssize_t label, void *w, void *v, double learning_rate,
+                      void *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef real *one_hot = <real *> scratch + scratch_size(M, K)
+    cdef const real *t_n = target_row(<const real *> t, NULL if t != NULL else &label, one_hot, 0, K)
+    if not all_finite(<const real *> x, D):
+        return NOT_FINITE
+    return add_gradients(<const real *> x, t_n, <real *> w, <real *> v, <real> -learning_rate, <real *> w, <real *> v,
+                         <real *> scratch, D, M, K)
+
+
+cdef Py_ssize_t predict_one(const void *x, const void *w, const void *v, void *scratch, void *y,
+                            Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef real *b = <real *> scratch
+    cdef real *z = b + M
+    cdef real *a = z + M
+    cdef real largest
+    cdef Py_ssize_t k
+    if not all_finite(<const real *> x, D):
+        return NOT_FINITE
+    layers(<const real *> x, <const real *> w, <const real *> v, b, z, a, D, M, K)
+    softmax(a, <real *> y, &largest, K)
+    for k in range(K):
+        if a[k] == largest:
+            return k
+    return 0
+
+
+cdef Py_ssize_t scratch_bytes(Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    return (scratch_size(M, K) + K) * sizeof(real)
+
+
+cdef OneSampleTable one_sample_table
+one_sample_table.learn_one = learn_one
+one_sample_table.predict_one = predict_one
+one_sample_table.scratch_bytes = scratch_bytes
+ONE_SAMPLE = PyCapsule_New(&one_sample_table, "cbackprop.one_sample", NULL)

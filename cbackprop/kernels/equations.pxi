@@ -1,0 +1,120 @@
+# The equations of a two-layer network, one function each.
+#
+#   x  (D)       inputs of sample n; x_D = 1 is implied      w  (M, D+1)  hidden weights, bias last
+#   b, z  (M)    hidden input sums and outputs               v  (K, M+1)  output weights, bias last
+#   a, y  (K)    output input sums and outputs               t  (K)       targets, summing to 1
+#
+# A subscript that is fixed is part of the name, one that runs stands in brackets: w_j[i] is w_ji for one j.
+# Each function works on one real or on lanes of them: several samples or several hidden units side by side.
+
+
+# sum_i p_i q_i. Long rows of reals go through four chains of lanes, then the rest one by one: the order of the sum
+# depends on n alone, so the bits never depend on where in memory a row starts.
+cdef inline value dot(const value *p, const value *q, Py_ssize_t n) noexcept nogil:
+    cdef lanes chain[4]
+    cdef value total = spread(0, p[0])
+    cdef Py_ssize_t i = 0, c
+    if value is real:
+        if n >= LANES:
+            for c in range(4):
+                chain[c] = lanes_spread(0)
+            while i + 4 * LANES <= n:
+                for c in range(4):
+                    chain[c] = chain[c] + (<const lanes *> (p + i))[c] * (<const lanes *> (q + i))[c]
+                i += 4 * LANES
+            while i + LANES <= n:
+                chain[0] = chain[0] + (<const lanes *> (p + i))[0] * (<const lanes *> (q + i))[0]
+                i += LANES
+            total = lanes_sum((chain[0] + chain[1]) + (chain[2] + chain[3]))
+    while i < n:
+        total = total + p[i] * q[i]
+        i += 1
+    return total
+
+
+# p_i <- p_i + c q_i
+cdef inline void add_scaled(value *p, value c, const value *q, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    if value is real:
+        while i + LANES <= n:
+            (<lanes *> (p + i))[0] = (<lanes *> (p + i))[0] + (<const lanes *> (q + i))[0] * c
+            i += LANES
+    while i < n:
+        p[i] = p[i] + c * q[i]
+        i += 1
+
+
+# b_j = sum_{i=0..D} w_ji x_i,  x_D = 1
+cdef inline value hidden_sum(const value *w_j, const value *x, Py_ssize_t D) noexcept nogil:
+    return w_j[D] + dot(w_j, x, D)
+
+
+# z_j = h(b_j) = 1 / (1 + e^-b_j), as e^b_j / (1 + e^b_j) where b_j < 0: neither side can overflow
+cdef inline value sigmoid(value b_j) noexcept nogil:
+    cdef value e = exponential(smaller(b_j, -b_j))
+    return where_positive(b_j, spread(1, e), e) / (1 + e)
+
+
+# h'(b_j) = z_j (1 - z_j)
+cdef inline value sigmoid_derivative(value z_j) noexcept nogil:
+    return z_j * (1 - z_j)
+
+
+# (13)  a_k = sum_{j=0..M} v_kj z_j,  z_M = 1
+cdef inline value output_sum(const value *v_k, const value *z, Py_ssize_t M) noexcept nogil:
+    return v_k[M] + dot(v_k, z, M)
+
+
+# (7) (8)  y_k = e^a_k / sum_l e^a_l, with the largest a_l taken out of every exponent. Returns what the terms below
+# the largest add to its 1: sum_l e^(a_l - largest) = 1 + rest, so that log(1 + rest) in (1) is exact for tiny rests.
+cdef inline value softmax(const value *a, value *y, value *largest, Py_ssize_t K) noexcept nogil:
+    cdef value rest = spread(-1, a[0]), below = spread(0, a[0]), difference
+    cdef Py_ssize_t k
+    largest[0] = a[0]
+    for k in range(1, K):
+        largest[0] = larger(a[k], largest[0])
+    for k in range(K):
+        difference = a[k] - largest[0]
+        y[k] = exponential(difference)
+        rest = rest + where_positive(difference, spread(1, a[0]), spread(0, a[0]))
+        below = below + where_positive(difference, spread(0, a[0]), y[k])
+    rest = rest + below
+    for k in range(K):
+        y[k] = y[k] / (1 + rest)
+    return rest
+
+
+# (7) (8)  dy_i/da_k = y_i (1 - y_i) for i = k, and -y_i y_k otherwise
+cdef inline value softmax_derivative(value y_i, value y_k, bint same) noexcept nogil:
+    return y_i * (1 - y_i) if same else -y_i * y_k
+
+
+# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (log sum_l e^a_l - a_k); a class with t_k = 0 adds nothing, even if y_k = 0
+cdef inline value cross_entropy(const value *t, const value *a, value largest, value rest, Py_ssize_t K) noexcept nogil:
+    cdef value E_n = spread(0, rest), zero = spread(0, rest)
+    cdef Py_ssize_t k
+    for k in range(K):
+        E_n = E_n + where_positive(-t[k], zero, t[k] * (largest - a[k] + log_one_plus(rest)))
+    return E_n
+
+
+# (5) ... (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1
+cdef inline value output_error(value y_k, value t_k) noexcept nogil:
+    return y_k - t_k
+
+
+# (4) (14) (15) (16)  dE_n/dv_kj = (y_k - t_k) z_j, j = 0..M, z_M = 1: added to a row, as it is or times a factor
+cdef inline void add_gradient_v(value *row, value error_k, const value *z, Py_ssize_t M) noexcept nogil:
+    add_scaled(row, error_k, z, M)
+    row[M] = row[M] + error_k
+
+
+# (18)  dE_n/dw_ji = e_j x_i,  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j): e_j, given the sum over k
+cdef inline value hidden_error(value back_j, value z_j) noexcept nogil:
+    return back_j * sigmoid_derivative(z_j)
+
+
+# (18)  dE_n/dw_ji = e_j x_i, i = 0..D, x_D = 1: added to a row, as it is or times a factor
+cdef inline void add_gradient_w(value *row, value error_j, const value *x, Py_ssize_t D) noexcept nogil:
+    add_scaled(row, error_j, x, D)
+    row[D] = row[D] + error_j

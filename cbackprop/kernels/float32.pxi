@@ -1,0 +1,25 @@
+# Single precision: what the type real is, and the constants of e^x that depend on it.
+from libc.math cimport log1pf as log1p
+
+ctypedef float real
+
+cdef extern from *:
+    """
+    #define REAL float
+    #define BITS int32_t
+    #define MANTISSA_BITS 23
+    #define EXPONENT_BIAS 127
+
+    /* e^x is 0 below LOWEST and infinite above HIGHEST */
+    #define LOWEST -105.0f
+    #define HIGHEST 89.0f
+    /* ln 2 in two parts; the first has 9 trailing zero bits, so that k LN2_HIGH is exact */
+    #define LN2_HIGH 0.693359375f
+    #define LN2_LOW -2.12194440e-4f
+    /* 1/0! ... 1/7!: the rest of the series is below 6e-9 for |r| <= ln(2)/2 */
+    #define TERMS 8
+    static const float SERIES[TERMS] = {
+        1.0f, 1.0f, 1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
+    """
+
+include "kernels.pxi"

@@ -1,0 +1,26 @@
+# Double precision: what the type real is, and the constants of e^x that depend on it.
+from libc.math cimport log1p
+
+ctypedef double real
+
+cdef extern from *:
+    """
+    #define REAL double
+    #define BITS int64_t
+    #define MANTISSA_BITS 52
+    #define EXPONENT_BIAS 1023
+
+    /* e^x is 0 below LOWEST and infinite above HIGHEST */
+    #define LOWEST -746.0
+    #define HIGHEST 710.0
+    /* ln 2 in two parts; the first has 21 trailing zero bits, so that k LN2_HIGH is exact */
+    #define LN2_HIGH 6.93147180369123816490e-01
+    #define LN2_LOW 1.90821492927058770002e-10
+    /* 1/0! ... 1/13!: the rest of the series is below 5e-18 for |r| <= ln(2)/2 */
+    #define TERMS 14
+    static const double SERIES[TERMS] = {
+        1.0, 1.0, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880,
+        1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+    """
+
+include "kernels.pxi"

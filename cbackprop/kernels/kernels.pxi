@@ -1,0 +1,4 @@
+include "exponential.pxi"
+include "equations.pxi"
+include "direct.pxi"
+include "doors.pxi"

@@ -1,0 +1,279 @@
+"""The equations in plain NumPy: the same functions as `cbackprop`, to be read next to the article.
+
+Nothing here is compiled and nothing is fast: one line an equation, numbered as in the README. Only the gate, which
+looks at arguments, and the types of the results are shared with the compiled functions.
+
+Notes
+-----
+In einsum subscripts n runs over samples, i over inputs, j over hidden units, k over classes.
+
+Examples
+--------
+>>> import numpy as np
+>>> from cbackprop import reference
+>>> w, v = reference.init_weights(2, 3, 2, rng=0)
+>>> y, a, z, b = reference.forward(np.eye(2), w, v)
+>>> y.shape
+(2, 2)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _gate as gate
+from ._results import REMEDY, Activations, DivergenceError, History
+
+
+
+# ---------------------------------------------------------------------------------------------------- the equations
+
+
+def with_one(rows: np.ndarray) -> np.ndarray:
+    """Append the dummy x_D = 1, or z_M = 1."""
+    return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], axis=1)
+
+
+def hidden_sums(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """b_j = sum_{i=0..D} w_ji x_i."""
+    return with_one(x) @ w.T
+
+
+def sigmoid(b: np.ndarray) -> np.ndarray:
+    """h(b) = 1 / (1 + e^-b), as e^b / (1 + e^b) where b < 0, so that neither side overflows."""
+    e = np.exp(np.where(b.real > 0, -b, b))
+    return np.where(b.real > 0, 1, e) / (1 + e)
+
+
+def sigmoid_derivative(z: np.ndarray) -> np.ndarray:
+    """h'(b_j) = z_j (1 - z_j)."""
+    return z * (1 - z)
+
+
+def output_sums(z: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """(13)  a_k = sum_{j=0..M} v_kj z_j."""
+    return with_one(z) @ v.T
+
+
+def log_sum_exp(a: np.ndarray) -> np.ndarray:
+    """log sum_l e^a_l: the largest a_l, plus log(1 + the rest)."""
+    largest = np.take_along_axis(a, a.real.argmax(axis=1)[:, np.newaxis], axis=1)
+    return largest + np.log(np.exp(a - largest).sum(axis=1, keepdims=True))
+
+
+def softmax(a: np.ndarray) -> np.ndarray:
+    """(7) (8)  y_k = e^a_k / sum_l e^a_l."""
+    e = np.exp(a - a.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_derivative(y: np.ndarray) -> np.ndarray:
+    """(7) (8)  dy_i/da_k = y_i (1 - y_i) for i = k, and -y_i y_k otherwise."""
+    return np.einsum("i,ik->ik", y, np.eye(len(y))) - np.outer(y, y)
+
+
+def sample_cross_entropies(t: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """(1)  E_n = -sum_k t_k log y_k = sum_k t_k (log sum_l e^a_l - a_k)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(t > 0, t * (log_sum_exp(a) - a), 0).sum(axis=1)
+
+
+def output_errors(y: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """(5) ... (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1."""
+    return y - t
+
+
+def gradient_v(errors: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """(4) (14) (15) (16), summed over n:  (y_k - t_k) z_j."""
+    return np.einsum("nk,nj->kj", errors, with_one(z))
+
+
+def gradient_w(errors: np.ndarray, v: np.ndarray, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(18), summed over n:  (sum_k (y_k - t_k) v_kj) h'(b_j) x_i."""
+    return np.einsum("nk,kj,nj,ni->ji", errors, v[:, :-1], sigmoid_derivative(z), with_one(x), optimize=True)
+
+
+def descend(weights: np.ndarray, derivative: np.ndarray, learning_rate: float) -> None:
+    """(17)  v_kj <- v_kj - α dE/dv_kj, and the same for w, in place."""
+    weights -= weights.dtype.type(learning_rate) * derivative
+
+
+# --------------------------------------------------------------------------------------------- the public functions
+
+
+def _layers(x: np.ndarray, w: np.ndarray, v: np.ndarray) -> Activations:
+    b = hidden_sums(x, w)
+    z = sigmoid(b)
+    a = output_sums(z, v)
+    return Activations(softmax(a), a, z, b)
+
+
+def _gradients(
+    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """E_n of each sample, and (3)."""
+    y, a, z, _b = _layers(x, w, v)
+    errors = output_errors(y, t)
+    return sample_cross_entropies(t, a), gradient_w(errors, v, z, x) / len(x), gradient_v(errors, z) / len(x)
+
+
+def _target_rows(
+    t: Any, N: int, w: np.ndarray, v: np.ndarray, written: bool = False
+) -> np.ndarray:
+    rows, labels = gate.targets(t, N, w, v, written=written)
+    return np.eye(len(v), dtype=w.dtype)[labels] if rows is None else rows
+
+
+def init_weights(
+    n_inputs: int, n_hidden: int, n_outputs: int, *, dtype: DTypeLike = np.float64, rng: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Glorot-uniform weights for a sigmoid; see `cbackprop.init_weights`."""
+    D, M, K = gate.count("n_inputs", n_inputs), gate.count("n_hidden", n_hidden), gate.count("n_outputs", n_outputs)
+    real = gate.float_dtype(dtype)
+    generator = gate.generator(rng)
+    w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
+    r_w, r_v = 4 * np.sqrt(6 / (D + M)), np.sqrt(6 / (M + K))
+    w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
+    v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
+    return w, v
+
+
+def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray) -> Activations:
+    """All activations of all samples; see `cbackprop.forward`."""
+    gate.weights(w, v, written=False)
+    return _layers(gate.inputs(x, w, v), w, v)
+
+
+def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:
+    """(2)  E = (1/N) sum_n E_n; see `cbackprop.cross_entropy`."""
+    gate.weights(w, v, written=False)
+    x = gate.inputs(x, w, v)
+    t = _target_rows(t, len(x), w, v)
+    return float(sample_cross_entropies(t, _layers(x, w, v).a).mean(dtype=np.float64))
+
+
+def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
+    gate.weights(w, v, written=False)
+    x = gate.inputs(x, w, v)
+    _E, dw, dv = _gradients(x, _target_rows(t, len(x), w, v), w, v)
+    return dw, dv
+
+
+def numerical_gradient(
+    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, *, epsilon: float | None = None, scheme: str = "central"
+) -> tuple[np.ndarray, np.ndarray]:
+    """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
+    gate.weights(w, v, written=False)
+    x = gate.inputs(x, w, v)
+    t = _target_rows(t, len(x), w, v)
+    gate.choice("scheme", scheme, ("central", "forward", "complex"))
+    size = gate.epsilon(epsilon)
+    if scheme == "complex":
+        return complex_step_gradient(x, t, w, v, size or 1e-20)
+    size = size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
+
+    def E(w: np.ndarray, v: np.ndarray) -> float:
+        return sample_cross_entropies(t, output_sums(sigmoid(hidden_sums(x, w)), v)).mean(dtype=np.float64)
+
+    dw, dv = np.empty_like(w), np.empty_like(v)
+    w, v = w.copy(), v.copy()
+    for weights, derivative in ((w, dw), (v, dv)):
+        for index, weight in np.ndenumerate(weights):
+            below = weight if scheme == "forward" else weight - weight.dtype.type(size)
+            above = weight + weight.dtype.type(size)
+            weights[index] = above
+            E_above = E(w, v)
+            weights[index] = below
+            derivative[index] = (E_above - E(w, v)) / (float(above) - float(below))
+            weights[index] = weight
+    return dw, dv
+
+
+def complex_step_gradient(
+    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Im E(w + i epsilon) / epsilon: no difference is taken, so nothing cancels."""
+    t = np.eye(len(v))[t] if t.ndim == 1 else t
+
+    def E(w: np.ndarray, v: np.ndarray) -> complex:
+        a = output_sums(sigmoid(hidden_sums(x, w)), v)
+        return (t * (log_sum_exp(a) - a)).sum(axis=1).mean()
+
+    dw, dv = np.empty_like(w), np.empty_like(v)
+    w, v = w.astype(np.complex128), v.astype(np.complex128)
+    for weights, derivative in ((w, dw), (v, dv)):
+        for index, weight in np.ndenumerate(weights):
+            weights[index] = weight + 1j * epsilon
+            derivative[index] = E(w, v).imag / epsilon
+            weights[index] = weight
+    return dw, dv
+
+
+def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_rate: float) -> float:
+    """One update (17), in place; see `cbackprop.step`."""
+    gate.weights(w, v, written=True)
+    x = gate.sample(x_n, w, v, written=True)
+    t = _target_rows(np.asarray(t_n)[np.newaxis], 1, w, v, written=True)
+    alpha = gate.learning_rate(learning_rate, w.dtype)
+    (E_n,), dw, dv = _gradients(x, t, w, v)
+    if not np.isfinite(E_n):
+        raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
+    descend(v, dv, alpha)
+    descend(w, dw, alpha)
+    return float(E_n)
+
+
+def fit(
+    x: ArrayLike,
+    t: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    learning_rate: float = 0.1,
+    epochs: int = 1,
+    batch_size: int | None = 1,
+    shuffle: bool = True,
+    rng: Any = None,
+    method: str = "auto",
+    n_threads: int = 1,
+    callback: Callable[[int, float], object] | None = None,
+) -> History:
+    """(17) over all samples, epoch after epoch, in place; see `cbackprop.fit`. One method, one thread."""
+    gate.weights(w, v, written=True)
+    gate.finite_weights(w, v)
+    x = gate.inputs(x, w, v, written=True)
+    N = len(x)
+    t = _target_rows(t, N, w, v, written=True)
+    alpha = gate.learning_rate(learning_rate, w.dtype)
+    epochs = gate.count("epochs", epochs)
+    batch = gate.batch_size(batch_size, N)
+    generator = gate.generator(rng)
+    gate.choice("method", method, gate.METHODS)
+    gate.count("n_threads", n_threads)
+    gate.callback(callback)
+
+    order = np.arange(N)
+    losses: list[float] = []
+    for epoch in range(1, epochs + 1):
+        if shuffle and batch < N:
+            order = generator.permutation(N)
+        w_before, v_before = w.copy(), v.copy()
+        total = 0.0
+        for start in range(0, N, batch):
+            n = order[start : start + batch]
+            E, dw, dv = _gradients(x[n], t[n], w, v)
+            total += E.sum(dtype=np.float64)
+            descend(v, dv, alpha)
+            descend(w, dw, alpha)
+        if not (np.isfinite(total) and np.isfinite(w).all() and np.isfinite(v).all()):
+            w[:], v[:] = w_before, v_before
+            raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
+        losses.append(float(total / N))
+        if callback is not None:
+            answer = callback(epoch, losses[-1])
+            if isinstance(answer, (bool, np.bool_)) and answer:
+                break
+    return History(losses, len(losses), N * len(losses))
