@@ -1,0 +1,93 @@
+"""The table of compiled modules: which there are, and with which compiler flags. Everything else is in pyproject.toml.
+
+CBACKPROP_DEBUG=1 builds with bounds checks and assertions, CBACKPROP_TRACE=1 for line coverage (see CONTRIBUTING.md).
+"""
+
+import os
+import sysconfig
+from glob import glob
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("CBACKPROP_DEBUG") == "1"
+TRACE = os.environ.get("CBACKPROP_TRACE") == "1"
+PLATFORM = sysconfig.get_platform()  # the one built for: "linux-x86_64", "macosx-11.0-arm64", "win-amd64"
+MSVC = PLATFORM.startswith("win")
+X86_64 = PLATFORM.endswith(("x86_64", "amd64")) and "arm64" not in os.environ.get("ARCHFLAGS", "")
+
+# variant: flags of GCC and Clang, flags of MSVC. The instruction sets are those that cbackprop/_dispatch.py asks for.
+VARIANTS = {
+    "baseline": ([], []),
+    "avx2": (["-mavx2", "-mfma"], ["/arch:AVX2"]),
+    "avx512": (
+        "-mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512".split(),
+        ["/arch:AVX512"],
+    ),
+}
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+}
+MACROS = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
+LINK = []
+
+# No flag here may change what the arithmetic means, in this library or in the process that loads it. So none of the
+# -ffast-math family; cbackprop/kernels/lanes.h refuses to be compiled with it.
+if MSVC:
+    FLAGS = ["/O2"]
+else:
+    FLAGS = [
+        "-O3",
+        "-fno-math-errno",  # the kernels don't read errno ...
+        "-fno-trapping-math",  # ... nor the floating-point exception flags, so both sides of a choice may be computed
+        "-fno-tree-vectorize",  # they name their own lanes: which numbers are added in which order is in the source
+        "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
+    ]
+
+if DEBUG:
+    DIRECTIVES |= {"boundscheck": True, "initializedcheck": True}
+    # the last of two flags wins; undefined behavior stops the process on the spot
+    FLAGS += ["/Od"] if MSVC else ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    FLAGS += ["-UNDEBUG"]
+elif TRACE:
+    DIRECTIVES |= {"linetrace": True}
+    MACROS += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
+elif PLATFORM.startswith("linux"):
+    FLAGS += ["-g0"]  # no debugging information and no symbol table: a small wheel
+    LINK += ["-Wl,-s"]
+
+
+def module(name, flags, **options):
+    source = name.replace(".", "/") + ".pyx"
+    return Extension(
+        name,
+        [source],
+        depends=glob("cbackprop/kernels/*.pxi") + glob("cbackprop/kernels/*.h"),
+        define_macros=MACROS,
+        extra_compile_args=FLAGS + flags,
+        extra_link_args=LINK,
+        **options,
+    )
+
+
+MODULES = [
+    module(f"cbackprop.kernels.{variant}_{dtype}", flags[MSVC])
+    for variant, flags in VARIANTS.items()
+    for dtype in ("float32", "float64")
+    if X86_64 or variant == "baseline"
+]
+MODULES += [module("cbackprop._one_sample", [], include_dirs=[np.get_include()])]
+
+# A folder for each kind of build: objects of one never end up in another. Coverage wants the C files by the sources.
+BUILD = "build/" + ("debug" if DEBUG else "trace" if TRACE else "release")
+MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=None if TRACE else BUILD)
+for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest
+    compiled.optional = "avx" in compiled.name
+
+setup(ext_modules=MODULES, options={"build": {"build_base": BUILD}, "build_ext": {"parallel": os.cpu_count()}})
