@@ -1,4 +1,7 @@
-include "exponential.pxi"
-include "equations.pxi"
-include "direct.pxi"
-include "doors.pxi"
+# The compiled half of cbackprop, in reading order. float32.pxi and float64.pxi say what real is and include this;
+# each is compiled once for each instruction set, as variant_precision.
+include "exponential.pxi"       # lanes, and e^x
+include "equations.pxi"         # (1) to (18)
+include "direct.pxi"            # engine: sample after sample, in the article's order
+include "doors.pxi"             # what Python calls
+include "equation_doors.pxi"    # the equations one by one
