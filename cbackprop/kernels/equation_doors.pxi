@@ -38,7 +38,11 @@ def sigmoid_of(const real[::1] b):
 
 def sigmoid_derivative_of(const real[::1] z):
     """h'(b_j) = z_j (1 - z_j)."""
-    return np.asarray([sigmoid_derivative(z_j) for z_j in z], DTYPE)
+    cdef real[::1] derivative = room(z.shape[0])
+    cdef Py_ssize_t j
+    for j in range(z.shape[0]):
+        derivative[j] = sigmoid_derivative(z[j])
+    return np.asarray(derivative)
 
 
 def hidden_sum_of(const real[::1] w_j, const real[::1] x):
@@ -61,9 +65,12 @@ def softmax_of(const real[::1] a):
 
 def softmax_derivative_of(const real[::1] y):
     """(7) (8)  dy_i/da_k."""
+    cdef real[:, ::1] derivative = np.empty((y.shape[0], y.shape[0]), DTYPE)
     cdef Py_ssize_t i, k
-    return np.asarray([[softmax_derivative(y[i], y[k], i == k) for k in range(y.shape[0])]
-                       for i in range(y.shape[0])], DTYPE)
+    for i in range(y.shape[0]):
+        for k in range(y.shape[0]):
+            derivative[i, k] = softmax_derivative(y[i], y[k], i == k)
+    return np.asarray(derivative)
 
 
 def cross_entropy_of(const real[::1] t, const real[::1] a):
@@ -76,8 +83,11 @@ def cross_entropy_of(const real[::1] t, const real[::1] a):
 
 def output_error_of(const real[::1] y, const real[::1] t):
     """(5) ... (12)  dE_n/da_k = y_k - t_k."""
+    cdef real[::1] error = room(y.shape[0])
     cdef Py_ssize_t k
-    return np.asarray([output_error(y[k], t[k]) for k in range(y.shape[0])], DTYPE)
+    for k in range(y.shape[0]):
+        error[k] = output_error(y[k], t[k])
+    return np.asarray(error)
 
 
 def gradient_v_of(const real[::1] output_error, const real[::1] z):
