@@ -1,18 +1,19 @@
 """The table of compiled modules: which there are, and with which compiler flags. Everything else is in pyproject.toml.
 
-CBACKPROP_DEBUG=1 builds with bounds checks and assertions, CBACKPROP_TRACE=1 for line coverage (see CONTRIBUTING.md).
+CBACKPROP_DEBUG=1 is for a build with bounds checks and assertions, CBACKPROP_COVERAGE=1 for one that
+counts the lines that run: see CONTRIBUTING.md.
 """
 
 import os
 import sysconfig
-from glob import glob
+from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 DEBUG = os.environ.get("CBACKPROP_DEBUG") == "1"
-TRACE = os.environ.get("CBACKPROP_TRACE") == "1"
+COVERAGE = os.environ.get("CBACKPROP_COVERAGE") == "1"
 PLATFORM = sysconfig.get_platform()  # the one built for: "linux-x86_64", "macosx-11.0-arm64", "win-amd64"
 MSVC = PLATFORM.startswith("win")
 X86_64 = PLATFORM.endswith(("x86_64", "amd64")) and "arm64" not in os.environ.get("ARCHFLAGS", "")
@@ -22,7 +23,7 @@ VARIANTS = {
     "baseline": ([], []),
     "avx2": (["-mavx2", "-mfma"], ["/arch:AVX2"]),
     "avx512": (
-        "-mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512".split(),
+        ["-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"],
         ["/arch:AVX512"],
     ),
 }
@@ -39,25 +40,24 @@ LINK = []
 
 # No flag here may change what the arithmetic means, in this library or in the process that loads it. So none of the
 # -ffast-math family; cbackprop/kernels/lanes.h refuses to be compiled with it.
+FLAGS = [
+    "-O3",
+    "-fno-math-errno",  # the kernels don't read errno ...
+    "-fno-trapping-math",  # ... nor the floating-point exception flags, so both sides of a choice may be computed
+    "-fno-tree-vectorize",  # they name their own lanes; vectorizing what is left beside them only adds code
+    "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
+]
 if MSVC:
     FLAGS = ["/O2"]
-else:
-    FLAGS = [
-        "-O3",
-        "-fno-math-errno",  # the kernels don't read errno ...
-        "-fno-trapping-math",  # ... nor the floating-point exception flags, so both sides of a choice may be computed
-        "-fno-tree-vectorize",  # they name their own lanes: which numbers are added in which order is in the source
-        "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
-    ]
 
 if DEBUG:
     DIRECTIVES |= {"boundscheck": True, "initializedcheck": True}
     # the last of two flags wins; undefined behavior stops the process on the spot
     FLAGS += ["/Od"] if MSVC else ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     FLAGS += ["-UNDEBUG"]
-elif TRACE:
-    DIRECTIVES |= {"linetrace": True}
-    MACROS += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
+elif COVERAGE:  # counted in the C that GCC sees: Cython's own tracing can't pass lanes to a Python tracer
+    FLAGS += ["-O0", "--coverage"]
+    LINK += ["--coverage"]
 elif PLATFORM.startswith("linux"):
     FLAGS += ["-g0"]  # no debugging information and no symbol table: a small wheel
     LINK += ["-Wl,-s"]
@@ -68,7 +68,7 @@ def module(name, flags, **options):
     return Extension(
         name,
         [source],
-        depends=glob("cbackprop/kernels/*.pxi") + glob("cbackprop/kernels/*.h"),
+        depends=[str(path) for path in Path("cbackprop/kernels").iterdir() if path.suffix in (".pxi", ".h")],
         define_macros=MACROS,
         extra_compile_args=FLAGS + flags,
         extra_link_args=LINK,
@@ -84,10 +84,10 @@ MODULES = [
 ]
 MODULES += [module("cbackprop._one_sample", [], include_dirs=[np.get_include()])]
 
-# A folder for each kind of build: objects of one never end up in another. Coverage wants the C files by the sources.
-BUILD = "build/" + ("debug" if DEBUG else "trace" if TRACE else "release")
-MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=None if TRACE else BUILD)
-for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest
+# A folder for each kind of build, so that objects of one never end up in another.
+BUILD = "build/" + ("debug" if DEBUG else "coverage" if COVERAGE else "release")
+MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=BUILD)
+for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest; cythonize() drops "optional"
     compiled.optional = "avx" in compiled.name
 
 setup(ext_modules=MODULES, options={"build": {"build_base": BUILD}, "build_ext": {"parallel": os.cpu_count()}})

@@ -1,0 +1,61 @@
+# Shortcuts for work on the library; `make` lists them. They use the Python on PATH:
+#   python3 -m venv .venv && . .venv/bin/activate && pip install -e ".[dev,bench]"
+
+PYTHON ?= python
+COMPILED = $(patsubst cbackprop/%,cbackprop.%,$(subst /,.,$(basename $(wildcard cbackprop/*.pyx cbackprop/kernels/*.pyx))))
+INSTALL = $(PYTHON) -m pip install --quiet --no-build-isolation --no-deps --upgrade
+# -P keeps the source folder, which has other compiled modules or none, off the path
+PYTEST_IN = PYTHONPATH=$(CURDIR)/$(1) $(PYTHON) -P -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint types debug-test coverage demo bench bench-check bench-quick bench-compare dist clean
+
+help:  ## list these shortcuts
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build:  ## compile in place what has changed
+	$(PYTHON) setup.py --quiet build_ext --inplace
+
+test: build  ## run the tests, and the examples in docstrings, on what was built in place
+	$(PYTHON) -m pytest
+
+lint:  ## style of Python and Cython
+	ruff check .
+	cython-lint cbackprop
+
+types:  ## static types, and the stubs against the installed compiled modules
+	$(PYTHON) -m mypy
+	$(PYTHON) -P -m mypy.stubtest $(COMPILED)
+
+debug-test:  ## the tests on a build with bounds checks, assertions and traps for undefined behavior
+	CBACKPROP_DEBUG=1 $(INSTALL) --target build/debug/site .
+	$(call PYTEST_IN,build/debug/site)
+
+coverage:  ## lines and branches of the compiled code that the tests run; fails below 95 %
+	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .
+	find build/coverage -name '*.gcda' -delete
+	$(call PYTEST_IN,build/coverage/site)
+	$(PYTHON) .ci/compiled_coverage.py build/coverage cbackprop/kernels 95
+
+demo: build  ## the demonstration; its figure goes to build/
+	$(PYTHON) -m cbackprop demo --output build/demo.png
+
+bench:  ## measure the latest commit; results go to benchmarks/results
+	asv run HEAD^!
+
+bench-check:  ## whether the benchmarks can be imported and match their names
+	asv check --python=same
+
+bench-quick:  ## every benchmark once, in the current environment, nothing kept
+	asv run --python=same --quick --show-stderr --dry-run
+
+bench-compare:  ## the latest commit against the one before, measured in turn
+	asv continuous --interleave-rounds --factor 1.1 HEAD^ HEAD
+
+dist:  ## sdist, and the wheel made from it, in dist/
+	$(PYTHON) -m build
+
+clean:  ## remove everything that these commands made
+	rm -rf build dist .asv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find cbackprop tests benchmarks -name '__pycache__' -exec rm -rf {} +
+	find cbackprop -name '*.so' -delete
