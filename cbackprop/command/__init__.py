@@ -1,0 +1,28 @@
+"""The command `cbackprop`: `main` runs it, `app` declares it, and each other module does the work of one subcommand.
+
+Needs the extra `cli`: ``pip install "cbackprop[cli]"``.
+"""
+
+import sys
+
+from cbackprop._extras import require
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is one line on standard error and a non-zero status."""
+    try:
+        require("typer", "cli")
+        require("rich", "cli")
+        from cbackprop.command.app import run
+
+        status = run(sys.argv[1:])
+    except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
+        status = complain(error)
+    sys.exit(status)
+
+
+def complain(error: Exception, status: int = 1) -> int:
+    """Print an error on one line; return the exit status."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    print(f"cbackprop: error: {reason}", file=sys.stderr)
+    return status

@@ -1,0 +1,69 @@
+"""What subcommands share: progress on standard error, only on a terminal; tables on standard output; output files."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+def console() -> Console:
+    """Open standard output; names out of files are shown as they are, whatever characters they hold."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def progress() -> Progress:
+    """Make a progress bar for use in a with statement; its tasks have the field `note`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", note: str = "") -> None:
+    """Print a table; every column but the first is aligned to the right."""
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.caption, table.caption_justify = note or None, "left"
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console().print(table)
+
+
+def summarize(rows: Iterable[tuple[str, Any]]) -> None:
+    """Print names and what they stand for."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, str(value))
+    console().print(table)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that reads best."""
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def writable(path: Path, *suffixes: str) -> None:
+    """Refuse an output file before the work, not after it."""
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
+
+
+def few(names: Sequence[str]) -> str:
+    """Name at most eight things in a message."""
+    shown = ", ".join(repr(name) for name in names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

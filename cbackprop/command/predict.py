@@ -1,0 +1,44 @@
+"""`cbackprop predict`: a model and a table in, classes and probabilities out, a chunk of rows at a time."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from cbackprop._model_file import load_model
+from cbackprop.command.common import progress, show, writable
+from cbackprop.command.tables import open_table, write
+
+
+def run(model_path: Path, data: Path, *, output: Path) -> None:
+    """Write the class of every row, and the probability of each class."""
+    writable(output, ".csv", ".parquet")
+    model = load_model(model_path)
+    network = model.network
+    K, D = len(network.v), network.w.shape[1] - 1
+    table = open_table(data)
+    features = model.features or table.columns
+    table.require(features)
+    if len(features) != D:
+        raise ValueError(f"{data}: there are {len(features)} columns; {model_path} has {D} inputs, without names")
+    classes = model.classes or [str(k) for k in range(K)]
+    probabilities = [f"p_{name}" for name in classes]
+    counts: Counter[str] = Counter()
+
+    with progress() as bar:
+        task = bar.add_task("predicting", total=None, note="")
+
+        def frames() -> Iterator[pl.DataFrame]:
+            for x, _ in table.chunks(features):
+                if model.mean is not None:
+                    x = (x - model.mean) / model.scale
+                y = network.predict_proba(x)
+                names = pl.Series("class", classes).gather(y.argmax(axis=1))
+                counts.update(dict(names.value_counts().iter_rows()))
+                bar.update(task, note=f"{counts.total():,} rows")
+                yield pl.DataFrame(y.astype(float), schema=probabilities).insert_column(0, names)
+
+        write(output, frames, {"class": pl.String} | dict.fromkeys(probabilities, pl.Float64))
+    rows = [(name, f"{counts[name]:,}") for name in classes]
+    show(["class", "rows"], rows, note=f"{counts.total():,} rows → {output}")

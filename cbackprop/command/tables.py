@@ -1,0 +1,134 @@
+"""Tables of any size: CSV, Parquet and NPZ files, read and written a chunk of rows at a time."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from cbackprop.command.common import few
+
+CHUNK_ROWS = 65_536
+CHUNK_NUMBERS = 2**22  # 32 MiB of float64, however wide the table
+BATCHES = 16  # in a chunk: Polars reads some dozens ahead, so they are small
+
+Chunk = tuple[np.ndarray, pl.Series]  # inputs, float64 (n, D), and labels as text
+
+
+class Table(ABC):
+    """A file of named columns; nothing is read until rows are asked for."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = list(columns)
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Refuse columns that the file does not have."""
+        if missing := [column for column in columns if column not in self.columns]:
+            raise ValueError(f"{self.path}: no column {few(missing)}; it has {few(self.columns)}")
+
+    def chunks(self, features: Sequence[str], target: str | None = None) -> Iterator[Chunk]:
+        """Yield the inputs and labels of successive rows; without a target, no labels."""
+        size = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // len(features)))
+        start = 0
+        for x, labels in self.read(features, target, size):
+            finite = np.isfinite(x)
+            if not finite.all():
+                row, column = (int(i) for i in np.argwhere(~finite)[0])
+                raise ValueError(self.fault(start + row, features[column]))
+            if target is not None and labels.has_nulls():
+                raise ValueError(self.fault(start + int(labels.is_null().to_numpy().argmax()), target))
+            yield x, labels
+            start += len(x)
+
+    def fault(self, row: int, column: str) -> str:
+        """Say what is wrong with a cell; rows count from 1 below the header."""
+        cell = self.cell(row, column)
+        wrong = "is empty" if cell is None or cell == "" else f"is {cell!r}, not a finite number"
+        return f"{self.path}: row {row + 1}, column {column!r} {wrong}"
+
+    @abstractmethod
+    def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
+        """Yield `size` rows at a time; what is missing or no number is NaN in the inputs and null in the labels."""
+
+    @abstractmethod
+    def cell(self, row: int, column: str) -> Any:
+        """Look up one cell as it stands in the file."""
+
+
+class ScannedTable(Table):
+    """A CSV or Parquet file, streamed by Polars. The cells of a CSV file are text until they are read as numbers."""
+
+    def __init__(self, path: Path) -> None:
+        with naming(path):
+            if path.suffix.lower() == ".csv":
+                self.rows = pl.scan_csv(path, infer_schema=False, glob=False)
+            else:
+                self.rows = pl.scan_parquet(path, glob=False)
+            self.schema = self.rows.collect_schema()
+        super().__init__(path, list(self.schema))
+
+    def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
+        wanted = [self.number(column) for column in features]
+        if target is not None:
+            wanted.append(pl.col(target).fill_nan(None) if self.schema[target].is_float() else pl.col(target))
+        with naming(self.path):
+            rows = self.rows.select(wanted)
+            batches = iter(rows.collect_batches(chunk_size=max(1, size // BATCHES), engine="streaming"))
+            while parts := list(islice(batches, BATCHES)):
+                frame = pl.concat(parts)
+                labels = pl.Series([], dtype=pl.String) if target is None else frame[target].cast(pl.String)
+                yield frame.select(pl.col(features).cast(pl.Float64)).to_numpy(order="c"), labels
+
+    def number(self, column: str) -> pl.Expr:
+        """Take a column as numbers; text that is none becomes null."""
+        dtype = self.schema[column]
+        if dtype == pl.String:
+            return pl.col(column).str.strip_chars().cast(pl.Float64, strict=False)
+        if not (dtype.is_numeric() or dtype == pl.Boolean):
+            raise ValueError(f"{self.path}: column {column!r} holds {dtype}, not numbers")
+        return pl.col(column)
+
+    def cell(self, row: int, column: str) -> Any:
+        return self.rows.select(column).slice(row, 1).collect().item()
+
+
+def open_table(path: Path) -> Table:
+    """Open a table by the ending of its name."""
+    from cbackprop.command.npz import NpzTable
+
+    kinds: dict[str, Callable[[Path], Table]] = {".csv": ScannedTable, ".parquet": ScannedTable, ".npz": NpzTable}
+    if path.suffix.lower() not in kinds:
+        raise ValueError(f"{path}: the name must end in {', '.join(kinds)}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    return kinds[path.suffix.lower()](path)
+
+
+def write(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:
+    """Write frames as they come to CSV or Parquet; the file appears when it is complete."""
+    rows = register_io_source(lambda *_: frames(), schema=schema)
+    part = path.with_name(path.name + ".part")
+    try:
+        if path.suffix.lower() == ".csv":
+            rows.sink_csv(part)
+        else:
+            rows.sink_parquet(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say which file it was that Polars could not read."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        reason = (str(error).splitlines() or ["it cannot be read"])[0]
+        raise ValueError(f"{path}: {reason}") from error

@@ -1,0 +1,311 @@
+"""Pictures of learning and of what was learned: each function takes and returns Matplotlib axes.
+
+Needs the extra `plot`: ``pip install "cbackprop[plot]"``. Without axes the current ones are drawn on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbackprop._extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from cbackprop import History, Network
+
+# eight colors that color-blind readers can tell apart (Okabe and Ito, 2008), the strongest first
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+INK = "#333333"
+GRID_POINTS = 300  # along each axis of the decision regions
+
+
+def learning_curve(
+    history: History | Sequence[float], *, held_out: Sequence[float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the mean cross-entropy E of each epoch.
+
+    Parameters
+    ----------
+    history : History or sequence of float
+        What `fit` returned, or its losses: E of each epoch, in nats.
+    held_out : sequence of float, optional
+        E of rows that were not learned from, after each epoch.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from cbackprop import plot
+    >>> ax = plot.learning_curve([1.1, 0.6, 0.4], ax=Figure().subplots())
+    >>> ax.lines[0].get_ydata().tolist()
+    [1.1, 0.6, 0.4]
+    """
+    ax = _axes(ax)
+    curves = [(np.asarray(getattr(history, "losses", history)), "training", COLORS[0])]
+    if held_out is not None:
+        curves.append((np.asarray(held_out), "held out", COLORS[5]))
+    for values, label, color in curves:
+        ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, linewidth=2)
+    ax.set(yscale="log", xlabel="epoch", ylabel="mean cross-entropy E")
+    ax.yaxis.set_major_formatter("{x:g}")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")
+    ax.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator(integer=True))
+    ax.spines[["top", "right"]].set_visible(False)
+    if held_out is not None:
+        ax.legend(frameon=False)
+    return ax
+
+
+def decision_regions(
+    network: Network,
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    mean: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    classes: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw which class a network of two inputs gives each point of the plane, with samples on top.
+
+    Parameters
+    ----------
+    network : Network
+        A network with D = 2.
+    x : array-like of shape (N, 2)
+        Samples, in the units to draw.
+    t : array-like of shape (N,)
+        Their class indices.
+    mean, scale : array-like of shape (2,)
+        What the network was given is (x - mean) / scale.
+    classes : sequence of str, optional
+        Names for the legend.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        The network does not have two inputs, or x is not (N, 2).
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import cbackprop
+    >>> from cbackprop import plot
+    >>> network = cbackprop.Network(2, 4, 3, rng=0)
+    >>> ax = plot.decision_regions(network, [[0, 0], [1, 2], [2, 0]], [0, 1, 2], ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['0', '1', '2']
+    """
+    colors = require("matplotlib.colors", "plot")
+    inspection = require("sklearn.inspection", "plot")
+    ax = _axes(ax)
+    x, t = np.asarray(x, dtype=np.float64), np.asarray(t)
+    if x.ndim != 2 or x.shape[1] != 2 or network.w.shape[1] != 3:
+        raise ValueError(
+            f"x has shape {x.shape} and the network {network.w.shape[1] - 1} inputs; "
+            f"decision regions need (N, 2) and 2 inputs"
+        )
+
+    margin = 0.1 * np.ptp(x, axis=0)
+    x0, x1 = (
+        np.linspace(low, high, GRID_POINTS)
+        for low, high in zip(x.min(axis=0) - margin, x.max(axis=0) + margin, strict=True)
+    )
+    xx0, xx1 = np.meshgrid(x0, x1)
+    points = (np.column_stack([xx0.ravel(), xx1.ravel()]) - np.asarray(mean)) / np.asarray(scale)
+    K = len(network.v)
+    palette = _palette(K)
+    tints = {"cmap": colors.ListedColormap(palette)} if K == 2 else {}  # the display colors three and more by itself
+    inspection.DecisionBoundaryDisplay(
+        xx0=xx0,
+        xx1=xx1,
+        n_classes=K,
+        response=network.predict(points).reshape(xx0.shape),
+        multiclass_colors=palette,
+    ).plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
+
+    for k in range(K):
+        label = str(k) if classes is None else classes[k]
+        ax.scatter(x[t == k, 0], x[t == k, 1], s=30, color=palette[k], edgecolors="white", linewidths=0.8, label=label)
+    ax.legend(framealpha=0.85, edgecolor="none", handletextpad=0.2)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: Axes | None = None) -> Axes:
+    """Draw the weights of each hidden unit as an image: blue below 0, white at 0, red above.
+
+    Parameters
+    ----------
+    w : array-like of shape (M, D+1)
+        Hidden weights; the bias is not drawn.
+    shape : (int, int)
+        Rows and columns of an input image, D pixels in all.
+    columns : int
+        Images side by side.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        `shape` does not have D pixels.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import cbackprop
+    >>> from cbackprop import plot
+    >>> network = cbackprop.Network(64, 32, 10, rng=0)
+    >>> ax = plot.hidden_units(network.w, (8, 8), ax=Figure().subplots())
+    >>> len(ax.images)
+    32
+    """
+    ax = _axes(ax)
+    w = np.asarray(w)
+    if shape[0] * shape[1] != w.shape[1] - 1:
+        raise ValueError(f"shape {shape} has {shape[0] * shape[1]} pixels; it must have D = {w.shape[1] - 1}")
+    images = w[:, :-1].reshape(-1, *shape)
+    limit = np.abs(images).max()
+    _mosaic(ax, images, columns, gap=0.12, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    return ax
+
+
+def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """Draw a confusion matrix; the shade is the share of the true class.
+
+    Parameters
+    ----------
+    matrix : array-like of shape (K, K)
+        Counts: rows are true classes, columns predicted ones.
+    classes : sequence of str, optional
+        Names of the classes.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from cbackprop import plot
+    >>> ax = plot.confusion([[9, 1], [0, 5]], classes=["cat", "dog"], ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.texts]
+    ['9', '1', '5']
+    """
+    ax = _axes(ax)
+    matrix = np.asarray(matrix)
+    names = [str(k) for k in range(len(matrix))] if classes is None else list(classes)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        color = "white" if shares[row, column] > 0.5 else INK
+        ax.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.set_xticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def misread(
+    images: ArrayLike,
+    true: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    classes: Sequence[str] | None = None,
+    columns: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the images whose predicted class is not the true one, under each "true → predicted".
+
+    Parameters
+    ----------
+    images : array-like of shape (N, height, width)
+        All images; those read rightly are left out.
+    true, predicted : array-like of shape (N,)
+        Class indices.
+    classes : sequence of str, optional
+        Names of the classes.
+    columns : int, optional
+        Images side by side; without it, about as many as there are rows.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> from cbackprop import plot
+    >>> ax = plot.misread(np.eye(8).reshape(2, 4, 8), [3, 5], [3, 9], ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.texts]
+    ['5 → 9']
+    """
+    ax = _axes(ax)
+    images, true, predicted = np.asarray(images), np.asarray(true), np.asarray(predicted)
+    wrong = np.flatnonzero(true != predicted)
+    if not wrong.size:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "none misread", ha="center", va="center", transform=ax.transAxes)
+        return ax
+    columns = columns or int(np.ceil(np.sqrt(len(wrong))))
+    places = _mosaic(ax, images[wrong], columns, gap=0.42, cmap="gray_r")
+    for n, (center, bottom) in zip(wrong, places, strict=True):
+        names = [str(k) if classes is None else classes[k] for k in (true[n], predicted[n])]
+        ax.text(center, bottom + 0.06, " → ".join(names), ha="center", va="top", color=INK)
+    return ax
+
+
+def _axes(ax: Axes | None) -> Axes:
+    return require("matplotlib.pyplot", "plot").gca() if ax is None else ax
+
+
+def _palette(count: int) -> list[Any]:
+    """Colors for `count` classes: the eight distinct ones while they last."""
+    if count <= len(COLORS):
+        return list(COLORS[:count])
+    return list(require("matplotlib", "plot").colormaps["turbo"](np.linspace(0, 1, count)))
+
+
+def _mosaic(ax: Axes, images: np.ndarray, columns: int, *, gap: float, **style: Any) -> list[tuple[float, float]]:
+    """Draw images 1 wide in rows, `gap` between them; return the bottom center of each."""
+    height = images.shape[1] / images.shape[2]
+    places = []
+    for n, image in enumerate(images):
+        row, column = divmod(n, columns)
+        left, top = column * (1 + gap), row * (height + gap)
+        ax.imshow(image, extent=(left, left + 1, top + height, top), **style)
+        places.append((left + 0.5, top + height))
+    rows = -(-len(images) // columns)
+    ax.set(
+        xlim=(0, min(columns, len(images)) * (1 + gap) - gap),
+        ylim=(rows * (height + gap), 0),
+        aspect="equal",
+        anchor="N",
+    )
+    ax.set_axis_off()
+    return places
