@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from . import _engines as engines
 from . import _gate as gate
 from ._dispatch import kernels
 from ._results import REMEDY, Activations, DivergenceError, History
@@ -97,7 +98,10 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray) -> Activations:
     x = gate.inputs(x, w, v)
     N = len(x)
     b, z, a, y = (np.empty((N, size), w.dtype) for size in (M, M, K, K))
-    kernels(w.dtype).forward(x, w, v, b, z, a, y)
+    if (engine := engines.whole_pass(w, v, N)) is not None:
+        engine.forward(x, b, z, a, y)
+    else:
+        kernels(w.dtype).forward(x, w, v, b, z, a, y)
     return Activations(y, a, z, b)
 
 
@@ -134,6 +138,8 @@ def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> f
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
     rows, labels = gate.targets(t, len(x), w, v)
+    if (engine := engines.whole_pass(w, v, len(x))) is not None:
+        return engine.cross_entropy_sum(x, rows, labels) / len(x)
     return kernels(w.dtype).cross_entropy_sum(x, rows, labels, w, v) / len(x)
 
 
@@ -173,7 +179,10 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
     x = gate.inputs(x, w, v)
     rows, labels = gate.targets(t, len(x), w, v)
     dw, dv = np.zeros_like(w), np.zeros_like(v)
-    kernels(w.dtype).gradient(x, rows, labels, w, v, dw, dv)
+    if (engine := engines.whole_pass(w, v, len(x), gradient=True)) is not None:
+        engine.gradient(x, rows, labels, dw, dv)
+    else:
+        kernels(w.dtype).gradient(x, rows, labels, w, v, dw, dv)
     return dw, dv
 
 
@@ -372,10 +381,11 @@ def fit(
     batch = gate.batch_size(batch_size, N)
     generator = gate.generator(rng)
     gate.choice("method", method, gate.METHODS)
-    gate.count("n_threads", n_threads)
+    n_threads = gate.count("n_threads", n_threads)
     gate.callback(callback)
 
-    engine = kernels(w.dtype).DirectEngine(D, M, K, batch)
+    engine = engines.learner(w, v, batch, method)
+    threads = engines.threads_for(w, batch, method, n_threads)
     order = np.arange(N)
     chunk = max(1, OPERATIONS_BETWEEN_SIGNALS // (6 * (D + K) * M * batch)) * batch
     losses: list[float] = []
@@ -387,7 +397,8 @@ def fit(
         finished = False
         try:
             for start in range(0, N, chunk):
-                total += engine.learn(x, rows, labels, order[start : start + chunk], alpha)
+                part = order[start : start + chunk]
+                total += engines.learn_together(engine, threads, x, rows, labels, part, alpha)
             finished = True
         finally:
             if not finished:  # interrupted: keep what was learned

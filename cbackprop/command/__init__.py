@@ -4,6 +4,7 @@ Needs the extra `cli`: ``pip install "cbackprop[cli]"``.
 """
 
 import sys
+import warnings
 
 from cbackprop._extras import require
 
@@ -15,7 +16,9 @@ def main() -> None:
         require("rich", "cli")
         from cbackprop.command.app import run
 
-        status = run(sys.argv[1:])
+        with warnings.catch_warnings():  # Polars warns of an open quote; the cell it spoils is reported as an error
+            warnings.filterwarnings("ignore", "CSV malformed")
+            status = run(sys.argv[1:])
     except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         status = complain(error)
     sys.exit(status)

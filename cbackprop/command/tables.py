@@ -61,40 +61,42 @@ class Table(ABC):
         """Look up one cell as it stands in the file."""
 
 
-class ScannedTable(Table):
-    """A CSV or Parquet file, streamed by Polars. The cells of a CSV file are text until they are read as numbers."""
+class StreamedTable(Table):
+    """A CSV file with a header, or a Parquet file, streamed by Polars."""
 
     def __init__(self, path: Path) -> None:
-        with naming(path):
-            if path.suffix.lower() == ".csv":
-                self.rows = pl.scan_csv(path, infer_schema=False, glob=False)
-            else:
-                self.rows = pl.scan_parquet(path, glob=False)
+        self.is_csv = path.suffix.lower() == ".csv"
+        with naming(path):  # the cells of a CSV file as the text they are
+            self.rows = pl.scan_csv(path, infer_schema=False, glob=False) if self.is_csv else pl.scan_parquet(path)
             self.schema = self.rows.collect_schema()
         super().__init__(path, list(self.schema))
 
     def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
-        wanted = [self.number(column) for column in features]
-        if target is not None:
-            wanted.append(pl.col(target).fill_nan(None) if self.schema[target].is_float() else pl.col(target))
+        """Yield `size` rows at a time, with NaN and null for gaps."""
+        rows = self.with_numbers(features)
+        if target is None:
+            rows = rows.select(features)
+        else:
+            rows = rows.select(*features, pl.col(target).fill_nan(None) if self.schema[target].is_float() else target)
         with naming(self.path):
-            rows = self.rows.select(wanted)
             batches = iter(rows.collect_batches(chunk_size=max(1, size // BATCHES), engine="streaming"))
             while parts := list(islice(batches, BATCHES)):
                 frame = pl.concat(parts)
                 labels = pl.Series([], dtype=pl.String) if target is None else frame[target].cast(pl.String)
                 yield frame.select(pl.col(features).cast(pl.Float64)).to_numpy(order="c"), labels
 
-    def number(self, column: str) -> pl.Expr:
-        """Take a column as numbers; text that is none becomes null."""
-        dtype = self.schema[column]
-        if dtype == pl.String:
-            return pl.col(column).str.strip_chars().cast(pl.Float64, strict=False)
-        if not (dtype.is_numeric() or dtype == pl.Boolean):
-            raise ValueError(f"{self.path}: column {column!r} holds {dtype}, not numbers")
-        return pl.col(column)
+    def with_numbers(self, features: Sequence[str]) -> pl.LazyFrame:
+        """All rows, with `features` as numbers; text that is none becomes null."""
+        if self.is_csv:
+            schema = {column: pl.Float64 if column in set(features) else pl.String for column in self.columns}
+            return pl.scan_csv(self.path, schema=schema, ignore_errors=True, glob=False)
+        for column in features:
+            if not (self.schema[column].is_numeric() or self.schema[column] == pl.Boolean):
+                raise ValueError(f"{self.path}: column {column!r} holds {self.schema[column]}, not numbers")
+        return self.rows
 
     def cell(self, row: int, column: str) -> Any:
+        """Look up one cell as it stands in the file."""
         return self.rows.select(column).slice(row, 1).collect().item()
 
 
@@ -102,7 +104,7 @@ def open_table(path: Path) -> Table:
     """Open a table by the ending of its name."""
     from cbackprop.command.npz import NpzTable
 
-    kinds: dict[str, Callable[[Path], Table]] = {".csv": ScannedTable, ".parquet": ScannedTable, ".npz": NpzTable}
+    kinds: dict[str, Callable[[Path], Table]] = {".csv": StreamedTable, ".parquet": StreamedTable, ".npz": NpzTable}
     if path.suffix.lower() not in kinds:
         raise ValueError(f"{path}: the name must end in {', '.join(kinds)}")
     if not path.is_file():

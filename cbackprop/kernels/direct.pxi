@@ -12,7 +12,12 @@ from libc.string cimport memset
 
 # What one sample needs beside its inputs and the weights: room for the symbols of the equations.
 cdef inline Py_ssize_t scratch_size(Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    return 3 * M + 2 * K
+    return 3 * M + 3 * whole_lanes(K)
+
+
+# Room for K reals in whole lanes
+cdef inline Py_ssize_t whole_lanes(Py_ssize_t K) noexcept nogil:
+    return (K + LANES - 1) // LANES * LANES
 
 
 # z = h(b) for all hidden units: lanes of them, then one by one
@@ -47,7 +52,7 @@ cdef inline value add_gradients(const value *x, const value *t, const value *w, 
     cdef value *z = b + M
     cdef value *e = z + M
     cdef value *a = e + M
-    cdef value *y = a + K
+    cdef value *y = a + whole_lanes(K)
     cdef value largest, rest, E_n
     cdef Py_ssize_t j, k
     layers(x, w, v, b, z, a, D, M, K)
@@ -83,7 +88,7 @@ cdef inline const real *target_row(const real *t, const Py_ssize_t *labels, real
 cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
                              Py_ssize_t count, real *w, real *v, real learning_rate, real *scratch,
                              Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef real *one_hot = scratch + scratch_size(M, K)
+    cdef real *one_hot = scratch + scratch_size(M, K) - K
     cdef double total = 0
     cdef Py_ssize_t n
     for n in range(count):
@@ -97,7 +102,7 @@ cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *lab
                              Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v, real learning_rate,
                              real *dw, real *dv, real *scratch,
                              Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef real *one_hot = scratch + scratch_size(M, K)
+    cdef real *one_hot = scratch + scratch_size(M, K) - K
     cdef double total = 0
     cdef Py_ssize_t first = 0, size, n
     while first < count:

@@ -2,6 +2,8 @@
 # equations, releases the GIL and runs an engine. Arguments that are const are read, the others are written.
 from cpython.pycapsule cimport PyCapsule_New
 
+from libc.string cimport memcpy
+
 import numpy as np
 
 include "one_sample_table.pxi"
@@ -41,23 +43,28 @@ def forward(const real[:, ::1] x, const real[:, ::1] w, const real[:, ::1] v,
             real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
     """All activations of all samples, written to b, z, a, y."""
     cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0], n
+    cdef real[::1] scratch = room(2 * whole_lanes(K))
+    cdef real *a_n = &scratch[0]
+    cdef real *y_n = a_n + whole_lanes(K)
     cdef real largest
     with nogil:
         for n in range(x.shape[0]):
-            layers(&x[n, 0], &w[0, 0], &v[0, 0], &b[n, 0], &z[n, 0], &a[n, 0], D, M, K)
-            softmax(&a[n, 0], &y[n, 0], &largest, K)
+            layers(&x[n, 0], &w[0, 0], &v[0, 0], &b[n, 0], &z[n, 0], a_n, D, M, K)
+            softmax(a_n, y_n, &largest, K)
+            memcpy(&a[n, 0], a_n, K * sizeof(real))
+            memcpy(&y[n, 0], y_n, K * sizeof(real))
 
 
 def cross_entropy_sum(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
                       const real[:, ::1] w, const real[:, ::1] v):
     """The sum of E_n (1) over all samples."""
     cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0], n
-    cdef real[::1] scratch = room(scratch_size(M, K) + K)
+    cdef real[::1] scratch = room(scratch_size(M, K))
     cdef real *b = &scratch[0]
     cdef real *z = b + M
     cdef real *a = z + M
-    cdef real *y = a + K
-    cdef real *one_hot = &scratch[scratch_size(M, K)]
+    cdef real *y = a + whole_lanes(K)
+    cdef real *one_hot = &scratch[scratch_size(M, K) - K]
     cdef const real *t_n
     cdef const real *rows = rows_or_null(t)
     cdef const Py_ssize_t *indices = labels_or_null(labels)
@@ -76,8 +83,8 @@ def gradient(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] l
              const real[:, ::1] w, const real[:, ::1] v, real[:, ::1] dw, real[:, ::1] dv):
     """The mean gradient (3), added to dw and dv. Returns the sum of E_n."""
     cdef Py_ssize_t N = x.shape[0], D = x.shape[1], M = w.shape[0], K = v.shape[0], n
-    cdef real[::1] scratch = room(scratch_size(M, K) + K)
-    cdef real *one_hot = &scratch[scratch_size(M, K)]
+    cdef real[::1] scratch = room(scratch_size(M, K))
+    cdef real *one_hot = &scratch[scratch_size(M, K) - K]
     cdef const real *t_n
     cdef const real *rows = rows_or_null(t)
     cdef const Py_ssize_t *indices = labels_or_null(labels)
@@ -94,8 +101,8 @@ def step(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] label
          real[:, ::1] w, real[:, ::1] v, real learning_rate):
     """One update (17). Returns E_n before it; where that is not finite, nothing is updated."""
     cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0]
-    cdef real[::1] scratch = room(scratch_size(M, K) + K)
-    cdef const real *t_n = target_row(rows_or_null(t), labels_or_null(labels), &scratch[scratch_size(M, K)], 0, K)
+    cdef real[::1] scratch = room(scratch_size(M, K))
+    cdef const real *t_n = target_row(rows_or_null(t), labels_or_null(labels), &scratch[scratch_size(M, K) - K], 0, K)
     cdef double E_n
     with nogil:
         E_n = add_gradients(&x[0, 0], t_n, &w[0, 0], &v[0, 0], -learning_rate, &w[0, 0], &v[0, 0], &scratch[0],
@@ -128,7 +135,7 @@ cdef class DirectEngine:
         self.D, self.M, self.K, self.batch_size = D, M, K, batch_size
         self.w, self.v = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
         self.dw, self.dv = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
-        self.scratch = room(scratch_size(M, K) + K)
+        self.scratch = room(scratch_size(M, K))
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
         self.w[:], self.v[:] = w, v
@@ -156,9 +163,89 @@ cdef class DirectEngine:
         return total
 
 
+cdef class BlockedEngine:
+    """Learns block by block, on a copy of the weights in panels of hidden units side by side."""
+
+    cdef Blocked net
+    cdef Py_ssize_t batch_size
+
+    def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size, Py_ssize_t block):
+        if self.net.memory != NULL:
+            raise RuntimeError("an engine is initialized once")
+        if not begin(&self.net, D, M, K, batch_size, block):
+            raise MemoryError(f"no memory to learn with {M} hidden units and {D} inputs")
+        self.batch_size = batch_size
+
+    def __dealloc__(self):
+        free(self.net.memory)
+
+    def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        load_weights(&self.net, &w[0, 0], &v[0, 0])
+
+    def store(self, real[:, ::1] w, real[:, ::1] v):
+        store_weights(&self.net, self.net.w, self.net.v, self.net.v_bias, &w[0, 0], &v[0, 0])
+
+    def finite(self):
+        # the lanes beyond M hold -inf as their bias: only stored weights can be looked at as a whole
+        cdef Py_ssize_t p, start, end
+        for p in range(self.net.panels):
+            start = panel_start(&self.net, p) * (self.net.D + 1) * LANES
+            end = panel_start(&self.net, p + 1) * (self.net.D + 1) * LANES - self.padding(p)
+            if not all_finite(<const real *> self.net.w + start, end - start):
+                return False
+        return (all_finite(<const real *> self.net.v, self.net.K * self.net.v_width * LANES)
+                and all_finite(self.net.v_bias, self.net.K))
+
+    cdef Py_ssize_t padding(self, Py_ssize_t p) noexcept:
+        return self.net.width * LANES - self.net.M if p == self.net.panels - 1 else 0
+
+    def meet(self, Py_ssize_t threads):
+        """From now on, `learn` is called by so many threads at once."""
+        self.net.meeting.threads = threads
+
+    def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+              const Py_ssize_t[::1] order, real learning_rate, Py_ssize_t thread=0):
+        """Learn from the samples in the given order. The first thread gets the sum of E_n."""
+        cdef const real *rows = rows_or_null(t)
+        cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef double total
+        with nogil:
+            total = learn_blocked(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0], self.batch_size,
+                                  learning_rate, thread)
+        return total
+
+    def gradient(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+                 real[:, ::1] dw, real[:, ::1] dv):
+        """The mean gradient (3), written to dw and dv. Returns the sum of E_n."""
+        cdef Py_ssize_t N = x.shape[0]
+        cdef const real *rows = rows_or_null(t)
+        cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef double total
+        with nogil:
+            total = pass_over(&self.net, &x[0, 0], rows, indices, NULL, 0, N, <real> -1 / N, False, self.net.dw, 0)
+            store_weights(&self.net, self.net.dw, self.net.dv, self.net.dv_bias, &dw[0, 0], &dv[0, 0])
+        return total
+
+    def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
+        """Activations of all samples; b and z may be None."""
+        cdef real *to_b = NULL if b is None else &b[0, 0]
+        cdef real *to_z = NULL if z is None else &z[0, 0]
+        with nogil:
+            forward_blocked(&self.net, &x[0, 0], NULL, NULL, x.shape[0], to_b, to_z, &a[0, 0], &y[0, 0])
+
+    def cross_entropy_sum(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels):
+        """The sum of E_n (1) over all samples."""
+        cdef const real *rows = rows_or_null(t)
+        cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef double total
+        with nogil:
+            total = forward_blocked(&self.net, &x[0, 0], rows, indices, x.shape[0], NULL, NULL, NULL, NULL)
+        return total
+
+
 cdef double learn_one(const void *x, const void *t, Py_ssize_t label, void *w, void *v, double learning_rate,
                       void *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef real *one_hot = <real *> scratch + scratch_size(M, K)
+    cdef real *one_hot = <real *> scratch + scratch_size(M, K) - K
     cdef const real *t_n = target_row(<const real *> t, NULL if t != NULL else &label, one_hot, 0, K)
     if not all_finite(<const real *> x, D):
         return NOT_FINITE
@@ -175,8 +262,10 @@ cdef Py_ssize_t predict_one(const void *x, const void *w, const void *v, void *s
     cdef Py_ssize_t k
     if not all_finite(<const real *> x, D):
         return NOT_FINITE
+    cdef real *y_n = a + whole_lanes(K)
     layers(<const real *> x, <const real *> w, <const real *> v, b, z, a, D, M, K)
-    softmax(a, <real *> y, &largest, K)
+    softmax(a, y_n, &largest, K)
+    memcpy(y, y_n, K * sizeof(real))
     for k in range(K):
         if a[k] == largest:
             return k
@@ -184,7 +273,7 @@ cdef Py_ssize_t predict_one(const void *x, const void *w, const void *v, void *s
 
 
 cdef Py_ssize_t scratch_bytes(Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    return (scratch_size(M, K) + K) * sizeof(real)
+    return scratch_size(M, K) * sizeof(real)
 
 
 cdef OneSampleTable one_sample_table

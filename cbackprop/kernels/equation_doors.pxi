@@ -57,10 +57,12 @@ def output_sum_of(const real[::1] v_k, const real[::1] z):
 
 def softmax_of(const real[::1] a):
     """(7) (8)  y_k = e^a_k / sum_l e^a_l."""
-    cdef real[::1] y = room(a.shape[0])
+    cdef Py_ssize_t K = a.shape[0]
+    cdef real[::1] room_a = room(whole_lanes(K)), y = room(whole_lanes(K))
     cdef real largest
-    softmax(&a[0], &y[0], &largest, a.shape[0])
-    return np.asarray(y)
+    room_a[:K] = a
+    softmax(&room_a[0], &y[0], &largest, K)
+    return np.asarray(y)[:K].copy()
 
 
 def softmax_derivative_of(const real[::1] y):
@@ -75,10 +77,12 @@ def softmax_derivative_of(const real[::1] y):
 
 def cross_entropy_of(const real[::1] t, const real[::1] a):
     """(1)  E_n, from a."""
-    cdef real[::1] y = room(a.shape[0])
+    cdef Py_ssize_t K = a.shape[0]
+    cdef real[::1] room_a = room(whole_lanes(K)), y = room(whole_lanes(K))
     cdef real largest, rest
-    rest = softmax(&a[0], &y[0], &largest, a.shape[0])
-    return cross_entropy(&t[0], &a[0], largest, rest, a.shape[0])
+    room_a[:K] = a
+    rest = softmax(&room_a[0], &y[0], &largest, K)
+    return cross_entropy(&t[0], &a[0], largest, rest, K)
 
 
 def output_error_of(const real[::1] y, const real[::1] t):

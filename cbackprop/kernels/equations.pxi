@@ -66,21 +66,55 @@ cdef inline value output_sum(const value *v_k, const value *z, Py_ssize_t M) noe
 
 
 # (7) (8)  y_k = e^a_k / sum_l e^a_l, with the largest a_l taken out of every exponent. Returns what the terms below
-# the largest add to its 1: sum_l e^(a_l - largest) = 1 + rest, so that log(1 + rest) in (1) is exact for tiny rests.
-cdef inline value softmax(const value *a, value *y, value *largest, Py_ssize_t K) noexcept nogil:
-    cdef value rest = spread(-1, a[0]), below = spread(0, a[0]), difference
+# the largest add to its 1: sum_l e^(a_l - largest) = 1 + rest, so that log(1 + rest) in (1) keeps tiny rests.
+# More than a FEW reals are taken in lanes; a and y then have room for whole lanes, and a is filled up with -inf.
+cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noexcept nogil:
+    cdef value rest, difference
+    cdef value zero = spread(0, a[0]), one = spread(1, a[0])
     cdef Py_ssize_t k
+    if value is real:
+        if K > FEW:
+            return softmax_in_lanes(a, y, largest, K)
     largest[0] = a[0]
     for k in range(1, K):
         largest[0] = larger(a[k], largest[0])
+    rest = -one
+    for k in range(K):
+        rest = rest + where_positive(a[k] - largest[0], one, zero)
     for k in range(K):
         difference = a[k] - largest[0]
         y[k] = exponential(difference)
-        rest = rest + where_positive(difference, spread(1, a[0]), spread(0, a[0]))
-        below = below + where_positive(difference, spread(0, a[0]), y[k])
-    rest = rest + below
+        rest = rest + where_positive(difference, zero, y[k])
     for k in range(K):
         y[k] = y[k] / (1 + rest)
+    return rest
+
+
+cdef enum:
+    FEW = 4    # at 2-2-3 in float64 one by one takes 85 ns a sample, in lanes 100
+
+
+# The same, reading on from lane to lane
+cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K) noexcept nogil:
+    cdef lanes zero = lanes_spread(0), one = lanes_spread(1), below = zero, equal = zero, most, difference, e
+    cdef real rest
+    cdef Py_ssize_t k, whole = (K + LANES - 1) // LANES * LANES
+    for k in range(K, whole):
+        a[k] = -INFINITY
+    most = (<lanes *> a)[0]
+    for k in range(1, whole // LANES):
+        most = larger((<lanes *> a)[k], most)
+    largest[0] = lanes_largest(most)
+    for k in range(whole // LANES):
+        difference = (<lanes *> a)[k] - largest[0]
+        e = exponential(difference)
+        (<lanes *> y)[k] = e
+        equal = equal + where_positive(difference, one, zero)
+        below = below + where_positive(difference, zero, e)
+    rest = (lanes_sum(equal) - 1) + lanes_sum(below)
+    most = lanes_spread(1 + rest)
+    for k in range(whole // LANES):
+        (<lanes *> y)[k] = (<lanes *> y)[k] / most
     return rest
 
 
@@ -89,13 +123,19 @@ cdef inline value softmax_derivative(value y_i, value y_k, bint same) noexcept n
     return y_i * (1 - y_i) if same else -y_i * y_k
 
 
-# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (log sum_l e^a_l - a_k); a class with t_k = 0 adds nothing, even if y_k = 0
-cdef inline value cross_entropy(const value *t, const value *a, value largest, value rest, Py_ssize_t K) noexcept nogil:
-    cdef value E_n = spread(0, rest), zero = spread(0, rest)
+# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (largest - a_k) + log(1 + rest), since sum_k t_k = 1: the sum. A difference
+# that overflows counts as the largest number, so that a class with t_k = 0 adds 0.
+cdef inline value cross_entropy_above_log(const value *t, const value *a, value largest, Py_ssize_t K) noexcept nogil:
+    cdef value sum = spread(0, largest), most = spread(MOST, largest)
     cdef Py_ssize_t k
     for k in range(K):
-        E_n = E_n + where_positive(-t[k], zero, t[k] * (largest - a[k] + log_one_plus(rest)))
-    return E_n
+        sum = sum + t[k] * smaller(most, largest - a[k])
+    return sum
+
+
+# (1)  E_n
+cdef inline value cross_entropy(const value *t, const value *a, value largest, value rest, Py_ssize_t K) noexcept nogil:
+    return cross_entropy_above_log(t, a, largest, K) + log_one_plus(rest)
 
 
 # (5) ... (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1

@@ -1,15 +1,15 @@
 # Single precision: what the type real is, and the constants of e^x that depend on it.
-from libc.math cimport log1pf as log1p
-
 ctypedef float real
 
 cdef extern from *:
     """
     #define REAL float
     #define BITS int32_t
+    #define UNSIGNED_BITS uint32_t
     #define MANTISSA_BITS 23
     #define EXPONENT_BIAS 127
 
+    #define MOST 3.40282347e+38f
     /* e^x is 0 below LOWEST and infinite above HIGHEST */
     #define LOWEST -105.0f
     #define HIGHEST 89.0f
@@ -20,6 +20,10 @@ cdef extern from *:
     #define TERMS 8
     static const float SERIES[TERMS] = {
         1.0f, 1.0f, 1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
+
+    /* 1/1, 1/3, ...: the rest of atanh(s)/s is below 2e-9 for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1) */
+    #define ODD_TERMS 5
+    static const float ODD_SERIES[ODD_TERMS] = {1.0f, 1.0f / 3, 1.0f / 5, 1.0f / 7, 1.0f / 9};
     """
 
 include "kernels.pxi"

@@ -1,15 +1,15 @@
 # Double precision: what the type real is, and the constants of e^x that depend on it.
-from libc.math cimport log1p
-
 ctypedef double real
 
 cdef extern from *:
     """
     #define REAL double
     #define BITS int64_t
+    #define UNSIGNED_BITS uint64_t
     #define MANTISSA_BITS 52
     #define EXPONENT_BIAS 1023
 
+    #define MOST 1.7976931348623157e+308
     /* e^x is 0 below LOWEST and infinite above HIGHEST */
     #define LOWEST -746.0
     #define HIGHEST 710.0
@@ -21,6 +21,11 @@ cdef extern from *:
     static const double SERIES[TERMS] = {
         1.0, 1.0, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880,
         1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+
+    /* 1/1, 1/3, ...: the rest of atanh(s)/s is below 7e-19 for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1) */
+    #define ODD_TERMS 11
+    static const double ODD_SERIES[ODD_TERMS] = {1.0, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9, 1.0 / 11, 1.0 / 13,
+        1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21};
     """
 
 include "kernels.pxi"

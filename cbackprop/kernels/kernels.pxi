@@ -3,5 +3,6 @@
 include "exponential.pxi"       # lanes, and e^x
 include "equations.pxi"         # (1) to (18)
 include "direct.pxi"            # engine: sample after sample, in the article's order
+include "blocked.pxi"
 include "doors.pxi"             # what Python calls
 include "equation_doors.pxi"    # the equations one by one

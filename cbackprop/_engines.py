@@ -1,0 +1,106 @@
+"""The cost rule: which engine, how long a block, how many threads. Measured by benchmarks/engines.py.
+
+- Hidden units stand side by side in lanes in the blocked engine. Fewer than FEW_UNITS leave most lanes empty, and the
+  direct engine is faster.
+- A block costs each sample about B·D operations for the products of samples with each other, and saves passes over
+  w: SHORT samples are enough where w stays in the second-level cache, LONG where it does not. A mini-batch has no such
+  products: its block only has to stay in the cache.
+- Loading the weights into panels costs as much as a few samples: below MANY samples forward passes are direct.
+- Threads meet four times a block, so each must have WORTH_A_THREAD multiplications to do between.
+"""
+
+import os
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+
+from ._dispatch import kernels
+
+FEW_UNITS = 4
+SHORT, LONG, BATCH = 16, 32, 64
+CACHE = 1 << 20  # bytes
+MANY = 8
+WORTH_A_THREAD = 200_000
+GATHERED = 1 << 62  # a batch longer than any block
+
+
+def blocked(w: np.ndarray, method: str) -> bool:
+    return method == "blocked" or (method == "auto" and w.shape[0] >= FEW_UNITS)
+
+
+def block_length(w: np.ndarray, batch_size: int) -> int:
+    if batch_size == 1:
+        return SHORT if w.nbytes <= CACHE else LONG
+    return min(batch_size, BATCH)
+
+
+def learner(w: np.ndarray, v: np.ndarray, batch_size: int, method: str) -> Any:
+    """The engine that `fit` works with: it loads weights, learns, and stores them."""
+    D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
+    module = kernels(w.dtype)
+    if blocked(w, method):
+        return module.BlockedEngine(D, M, K, batch_size, block_length(w, batch_size))
+    return module.DirectEngine(D, M, K, batch_size)
+
+
+def whole_pass(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) -> Any:
+    """The blocked engine, loaded, if N samples are enough to make it worth while; else None."""
+    D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
+    if not blocked(w, "auto") or N < MANY:
+        return None
+    block = block_length(w, N)
+    engine = kernels(w.dtype).BlockedEngine(D, M, K, GATHERED if gradient else block, block)
+    engine.load(w, v)
+    return engine
+
+
+def threads_for(w: np.ndarray, batch_size: int, method: str, n_threads: int) -> int:
+    """How many of n_threads `learn_together` should use."""
+    if n_threads == 1 or not blocked(w, method):
+        return 1
+    return max(1, min(n_threads, processors(), block_length(w, batch_size) * w.size // WORTH_A_THREAD))
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def learn_together(engine: Any, threads: int, *arguments: Any) -> float:
+    """`engine.learn` by several threads at once. They live no longer than the call: nothing survives into a fork."""
+    if threads == 1:
+        return engine.learn(*arguments)
+    totals = [0.0] * threads
+    start = Event()
+    team = 0
+
+    def work(thread: int) -> None:
+        start.wait()
+        if thread < team:
+            totals[thread] = engine.learn(*arguments, thread)
+
+    workers = [Thread(target=work, args=(thread,)) for thread in range(threads)]
+    try:
+        for started, worker in enumerate(workers, 1):
+            worker.start()
+            team = started
+    except RuntimeError:  # no more threads to be had: those that there are do it
+        if team == 0:
+            raise
+    except BaseException:
+        team = 0
+        raise
+    finally:
+        engine.meet(max(1, team))
+        start.set()
+    interruption = None
+    for worker in workers[:team]:
+        while worker.is_alive():
+            try:
+                worker.join()
+            except KeyboardInterrupt as error:  # a team stops at the end of its chunk, all together
+                interruption = error
+    if interruption is not None:
+        raise interruption
+    return totals[0]
