@@ -20,12 +20,11 @@ def main() -> None:
             warnings.filterwarnings("ignore", "CSV malformed")
             status = run(sys.argv[1:])
     except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-        status = complain(error)
+        status = complain(str(error) or type(error).__name__)
     sys.exit(status)
 
 
-def complain(error: Exception, status: int = 1) -> int:
-    """Print an error on one line; return the exit status."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    print(f"cbackprop: error: {reason}", file=sys.stderr)
+def complain(reason: str, status: int = 1) -> int:
+    """Print what went wrong on one line; return the exit status."""
+    print("cbackprop: error:", " ".join(reason.split()), file=sys.stderr)
     return status

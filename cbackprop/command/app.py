@@ -128,4 +128,4 @@ def run(arguments: list[str]) -> int:
     try:
         return app(arguments or ["--help"], prog_name="cbackprop", standalone_mode=False) or 0
     except TyperException as error:
-        return complain(error, status=2)
+        return complain(error.format_message(), status=2)

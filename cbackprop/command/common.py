@@ -16,8 +16,8 @@ def console() -> Console:
     return Console(markup=False, emoji=False, highlight=False)
 
 
-def progress() -> Progress:
-    """Make a progress bar for use in a with statement; its tasks have the field `note`."""
+def progress(*, transient: bool = False) -> Progress:
+    """Make a progress bar for use in a with statement, which may vanish at its end; its tasks have the field `note`."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -25,6 +25,7 @@ def progress() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        transient=transient,
         disable=not sys.stderr.isatty(),
     )
 

@@ -45,7 +45,7 @@ def run(*, seed: int, epochs: int, output: Path) -> None:
     network = Network(2, REGIONS_HIDDEN, 3, rng=seed)
     network.fit((x - mean) / scale, t, epochs=REGIONS_EPOCHS, rng=seed)
     right = int((network.predict((x_test - mean) / scale) == t_test).sum())
-    summarize([("the same samples, standardized, random weights", f"{right} of {len(t_test)} held-out ones right")])
+    summarize([("standardized, from random weights", f"{right} of {len(t_test)} held-out samples right")])
 
     draw(output, digits, network, np.vstack([x, x_test]), np.concatenate([t, t_test]), mean, scale)
     summarize([("figure", output)])

@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
-from cbackprop.command.tables import CHUNK_ROWS, Chunk, Table
+from cbackprop.command.tables import CHUNK_ROWS, Chunk, Table, as_labels
 
 
 @dataclass
@@ -75,8 +75,7 @@ class NpzTable(Table):
                 x = np.concatenate([blocks[member.name] for member in inputs], axis=1, dtype=np.float64)
                 labels = pl.Series([], dtype=pl.String)
                 for member in labeled:
-                    labels = pl.Series(blocks[member.name][:, member.columns.index(str(target))])
-                    labels = (labels.fill_nan(None) if labels.dtype.is_float() else labels).cast(pl.String)
+                    labels = as_labels(pl.Series(blocks[member.name][:, member.columns.index(str(target))]))
                 yield x if order is None else x[:, order], labels
 
     def cell(self, row: int, column: str) -> Any:

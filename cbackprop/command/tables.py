@@ -49,7 +49,7 @@ class Table(ABC):
     def fault(self, row: int, column: str) -> str:
         """Say what is wrong with a cell; rows count from 1 below the header."""
         cell = self.cell(row, column)
-        wrong = "is empty" if cell is None or cell == "" else f"is {cell!r}, not a finite number"
+        wrong = "has no value" if cell is None or cell == "" else f"is {cell!r}; a finite number is needed"
         return f"{self.path}: row {row + 1}, column {column!r} {wrong}"
 
     @abstractmethod
@@ -73,16 +73,14 @@ class StreamedTable(Table):
 
     def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
         """Yield `size` rows at a time, with NaN and null for gaps."""
-        rows = self.with_numbers(features)
-        if target is None:
-            rows = rows.select(features)
-        else:
-            rows = rows.select(*features, pl.col(target).fill_nan(None) if self.schema[target].is_float() else target)
+        wanted = {*features, target}
+        # in the order of the file: Polars holds half as much again to reorder columns
+        rows = self.with_numbers(features).select(column for column in self.columns if column in wanted)
         with naming(self.path):
             batches = iter(rows.collect_batches(chunk_size=max(1, size // BATCHES), engine="streaming"))
             while parts := list(islice(batches, BATCHES)):
                 frame = pl.concat(parts)
-                labels = pl.Series([], dtype=pl.String) if target is None else frame[target].cast(pl.String)
+                labels = pl.Series([], dtype=pl.String) if target is None else as_labels(frame[target])
                 yield frame.select(pl.col(features).cast(pl.Float64)).to_numpy(order="c"), labels
 
     def with_numbers(self, features: Sequence[str]) -> pl.LazyFrame:
@@ -97,7 +95,13 @@ class StreamedTable(Table):
 
     def cell(self, row: int, column: str) -> Any:
         """Look up one cell as it stands in the file."""
-        return self.rows.select(column).slice(row, 1).collect().item()
+        cells = self.rows.select(column).slice(row, 1).collect()[column]
+        return cells[0] if len(cells) else None
+
+
+def as_labels(values: pl.Series) -> pl.Series:
+    """Labels as text; one that is NaN is null."""
+    return (values.fill_nan(None) if values.dtype.is_float() else values).cast(pl.String)
 
 
 def open_table(path: Path) -> Table:

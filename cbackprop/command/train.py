@@ -78,7 +78,7 @@ def run(
     table.require([target, *ignore])
     for file in filter(None, (output, plot)):
         writable(file)
-    with progress() as bar:
+    with progress(transient=True) as bar:
         bar.add_task("reading", total=None, note="")
         rows = look_through(table, target, ignore, seed, validation, standardize)
 

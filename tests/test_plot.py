@@ -1,0 +1,170 @@
+"""Each picture holds what it is a picture of."""
+
+import numpy as np
+import pytest
+
+import cbackprop
+
+pytest.importorskip("matplotlib")
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from cbackprop import plot
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+@pytest.fixture
+def corners():
+    """A network that tells three corners of a square, 100 wide, apart, and their scaling."""
+    x, t = np.array([[0.0, 0], [100, 0], [0, 100]]), np.array([0, 1, 2])
+    network = cbackprop.Network(2, 6, 3, learning_rate=0.5, rng=0)
+    network.fit(x / 100, t, epochs=500, rng=0)
+    assert network.predict(x / 100).tolist() == [0, 1, 2]
+    return network, x, t
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_learning_curve(ax):
+    history = cbackprop.History(losses=[1.0, 0.1, 0.01], epochs=3, samples=9)
+    assert plot.learning_curve(history, held_out=[1.0, 0.5, 0.4], ax=ax) is ax
+    training, held_out = ax.lines
+    assert training.get_xydata().tolist() == [[1, 1.0], [2, 0.1], [3, 0.01]]
+    assert held_out.get_ydata().tolist() == [1.0, 0.5, 0.4]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "held out"]
+    assert ax.get_yscale() == "log"
+
+
+def test_learning_curve_of_one_kind_has_no_legend(ax):
+    plot.learning_curve([0.9, 0.8], ax=ax)
+    assert ax.get_legend() is None
+    ax.figure.canvas.draw()
+    assert "0.8" in [label.get_text() for label in ax.get_yticklabels(minor=True)]  # less than a decade: all are named
+
+
+def test_decision_regions(ax, corners):
+    pytest.importorskip("sklearn")
+    network, x, t = corners
+    assert plot.decision_regions(network, x, t, scale=100, classes=["a", "b", "c"], ax=ax) is ax
+    mesh, *points = ax.collections
+
+    # the color of the plane, at each sample and far from it, is that of the class the network gives there
+    xx, yy = (np.asarray(mesh.get_coordinates())[:-1, :-1, i] for i in (0, 1))
+    shown = mesh.get_array().reshape(xx.shape)
+    for point in ([0, 0], [100, 0], [0, 100], [60, 40], [90, 90]):
+        row, column = np.abs(yy[:, 0] - point[1]).argmin(), np.abs(xx[0] - point[0]).argmin()
+        assert shown[row, column] == network.predict(np.array([[xx[row, column], yy[row, column]]]) / 100)[0]
+    colors = mesh.cmap(mesh.norm([0, 1, 2]))[:, :3]
+    for k in range(3):
+        assert points[k].get_offsets().tolist() == [x[k].tolist()]
+        np.testing.assert_allclose(colors[k], points[k].get_facecolor()[0, :3])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("K", [2, 9])
+def test_decision_regions_of_few_and_many_classes(ax, K):
+    pytest.importorskip("sklearn")
+    network = cbackprop.Network(2, 5, K, rng=0)
+    x = np.random.default_rng(0).standard_normal((30, 2))
+    plot.decision_regions(network, x, np.arange(30) % K, ax=ax)
+    mesh, *points = ax.collections
+    colors = mesh.cmap(mesh.norm(np.arange(K)))[:, :3]
+    assert len(np.unique(colors, axis=0)) == K
+    np.testing.assert_allclose(colors, [point.get_facecolor()[0, :3] for point in points])
+
+
+def test_decision_regions_need_two_inputs(ax):
+    pytest.importorskip("sklearn")
+    network = cbackprop.Network(3, 4, 2, rng=0)
+    with pytest.raises(
+        ValueError, match=r"x has shape \(1, 3\) and the network 3 inputs; .* need \(N, 2\) and 2 inputs"
+    ):
+        plot.decision_regions(network, [[1, 2, 3]], [0], ax=ax)
+
+
+def test_hidden_units(ax):
+    w = np.arange(3 * 7.0).reshape(3, 7) - 10
+    assert plot.hidden_units(w, (2, 3), columns=2, ax=ax) is ax
+    assert len(ax.images) == 3
+    for image, w_j in zip(ax.images, w, strict=True):
+        assert np.array_equal(image.get_array(), w_j[:-1].reshape(2, 3))  # without the bias
+        assert image.get_clim() == (-10, 10)  # one scale for all, with white at 0
+    left, _, bottom, _ = ax.images[2].get_extent()
+    assert left == 0  # the third begins the second row
+    assert bottom > ax.images[0].get_extent()[2]
+
+
+def test_hidden_units_need_the_shape_of_the_inputs(ax):
+    with pytest.raises(ValueError, match=r"shape \(3, 3\) has 9 pixels; it must have D = 6"):
+        plot.hidden_units(np.zeros((3, 7)), (3, 3), ax=ax)
+
+
+def test_confusion(ax):
+    matrix = np.array([[3, 1, 0], [0, 7, 0], [0, 0, 0]])  # no sample of the third class: its row is no division by 0
+    assert plot.confusion(matrix, classes=["x", "y", "z"], ax=ax) is ax
+    assert {(text.get_position(), text.get_text()) for text in ax.texts} == {
+        ((0, 0), "3"),
+        ((1, 0), "1"),
+        ((1, 1), "7"),
+    }
+    np.testing.assert_allclose(ax.images[0].get_array(), [[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["x", "y", "z"]
+    assert to_rgb(ax.texts[0].get_color()) == (1, 1, 1)  # legible on the dark cell
+
+
+def test_misread(ax):
+    images = np.arange(5 * 4.0).reshape(5, 2, 2)
+    assert plot.misread(images, [0, 1, 2, 0, 1], [0, 2, 2, 1, 1], classes=["a", "b", "c"], ax=ax) is ax
+    assert texts(ax) == ["b → c", "a → b"]
+    assert [image.get_array().tolist() for image in ax.images] == images[[1, 3]].tolist()
+    for image, text in zip(ax.images, ax.texts, strict=True):
+        left, right, bottom, _ = image.get_extent()
+        assert left < text.get_position()[0] < right
+        assert text.get_position()[1] > bottom  # below it: y grows downward
+
+
+def test_nothing_misread(ax):
+    plot.misread(np.zeros((2, 3, 3)), [0, 1], [0, 1], ax=ax)
+    assert texts(ax) == ["none misread"]
+
+
+def test_without_axes_the_current_ones_are_used():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    figure, ax = pyplot.subplots()
+    assert plot.learning_curve([1.0]) is ax
+    pyplot.close(figure)
+
+
+def test_colors_are_distinct_to_every_eye():
+    """Luminance alone tells the first three from each other and from white, whatever hues an eye can see."""
+    luminance = [np.dot([0.2126, 0.7152, 0.0722], np.array(to_rgb(color)) ** 2.2) for color in plot.COLORS[:3]]
+    assert np.diff(sorted([*luminance, 1.0])).min() > 0.08
+
+
+def test_missing_matplotlib_is_named_with_the_command_that_installs_it(python):
+    done = python(
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'matplotlib': raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Absent)\n"
+        "from cbackprop import plot\n"
+        "try: plot.learning_curve([1.0])\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    assert done.stdout == 'matplotlib is not installed; to install it: pip install "cbackprop[plot]"\n'
+
+
+def test_a_broken_package_is_not_taken_for_a_missing_one(python, tmp_path):
+    (tmp_path / "matplotlib").mkdir()
+    (tmp_path / "matplotlib" / "__init__.py").write_text("import no_such_module")
+    done = python("import sys; sys.path.insert(0, '.')\nfrom cbackprop import plot; plot.learning_curve([1.0])")
+    assert "No module named 'no_such_module'" in done.stderr
