@@ -60,7 +60,7 @@ def learning_curve(
     ax.yaxis.set_major_formatter("{x:g}")
     low, high = ax.get_ylim()
     ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")
-    ax.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.spines[["top", "right"]].set_visible(False)
     if held_out is not None:
         ax.legend(frameon=False)

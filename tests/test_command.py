@@ -458,7 +458,7 @@ def test_errors_are_one_line(bad_files, succeed, run, line, reason):
         ("learn", "No such command 'learn'."),
         ("train", "Missing"),
         ("train iris.csv", "Missing option '--target'."),
-        ("train iris.csv --target species --epochs 0", "'--epochs': Input should be greater than or equal to 1"),
+        ("train iris.csv --target species --epochs 0", "Invalid value for '--epochs': "),
         ("train iris.csv --target species --depth 3", "No such option: --depth"),
     ],
 )

@@ -51,7 +51,7 @@ class Rows:
 
 @dataclass
 class Course:
-    """How learning went: E of each finished epoch."""
+    """How learning went: E of each finished epoch; held-out rows are judged after their chunk has been learned."""
 
     losses: list[float] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)
@@ -102,8 +102,8 @@ def run(
         lines.append(("E, training", f"{course.losses[-1]:.4g}"))
     matrix = None
     if rows.held_out and not course.interrupted:
-        matrix = confusion_matrix(network, rows)
-        lines.append(("E, held out", f"{course.held_out[-1]:.4g}"))
+        matrix, E = evaluate(network, rows)
+        lines.append(("E, held out", f"{E:.4g}"))
         lines.append(("accuracy, held out", f"{matrix.trace() / matrix.sum():.4f}"))
     lines.append(("model", str(output)))
     if plot is not None and course.losses:
@@ -188,13 +188,15 @@ def learn(network: Network, rows: Rows, epochs: int, batch_size: int, rng: np.ra
     return course
 
 
-def confusion_matrix(network: Network, rows: Rows) -> np.ndarray:
-    """Held-out rows counted by true class (row) and predicted class (column)."""
+def evaluate(network: Network, rows: Rows) -> tuple[np.ndarray, float]:
+    """Count held-out rows by true class (row) and predicted class (column); return the counts and E."""
     matrix = np.zeros((len(rows.classes), len(rows.classes)), dtype=int)
+    E = 0.0
     for _, (x, t) in rows.lots():
         if len(x):
             np.add.at(matrix, (t, network.predict(x)), 1)
-    return matrix
+            E += network.loss(x, t) * len(x) / rows.held_out
+    return matrix, E
 
 
 def draw(path: Path, course: Course, matrix: np.ndarray | None, classes: list[str]) -> None:
