@@ -1,0 +1,119 @@
+"""What the tests share: the compiled kernels one by one, the public functions on each of them, and their NumPy twin."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import _dispatch, _engines, reference
+
+VARIANTS = _dispatch.available_variants()
+DTYPES = ("float32", "float64")
+
+
+@pytest.fixture(params=DTYPES)
+def dtype(request):
+    return np.dtype(request.param)
+
+
+@pytest.fixture(params=[f"{variant}_{dtype}" for variant in VARIANTS for dtype in DTYPES])
+def kernels(request):
+    """The compiled module of every variant that runs here, in both precisions."""
+    return importlib.import_module(f"cbackprop.kernels.{request.param}")
+
+
+@pytest.fixture(params=VARIANTS)
+def kernels64(request):
+    """The compiled module of every variant that runs here, in double precision."""
+    return importlib.import_module(f"cbackprop.kernels.{request.param}_float64")
+
+
+def use(variant, monkeypatch, n_threads=1):
+    modules = {np.dtype(name): importlib.import_module(f"cbackprop.kernels.{variant}_{name}") for name in DTYPES}
+    monkeypatch.setattr(_dispatch, "_MODULES", modules)
+    if n_threads > 1:
+        use_threads(monkeypatch)
+
+
+def use_threads(monkeypatch):
+    """As many threads as are asked for, where small networks and few processors would do without."""
+    monkeypatch.setattr(_engines, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(_engines, "processors", lambda: 1000)
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request, monkeypatch):
+    """Makes everything public run on the kernels of one variant after the other; its name."""
+    use(request.param, monkeypatch)
+    return request.param
+
+
+@pytest.fixture
+def forced_threads(monkeypatch):
+    use_threads(monkeypatch)
+
+
+@pytest.fixture(params=[*VARIANTS, "reference"])
+def library(request, monkeypatch):
+    """`cbackprop` on one variant after the other, and `cbackprop.reference`: the public functions."""
+    if request.param == "reference":
+        return reference
+    use(request.param, monkeypatch)
+    return cbackprop
+
+
+METHODS = ("direct", "blocked", "auto")
+ENGINES = [(variant, method, n_threads) for variant in VARIANTS for method in METHODS for n_threads in (1, 2)]
+
+
+class Engine(NamedTuple):
+    """A library and one way to run its `fit`."""
+
+    library: ModuleType
+    method: str
+    n_threads: int
+
+    def fit(self, *arguments, **keywords):
+        return self.library.fit(*arguments, method=self.method, n_threads=self.n_threads, **keywords)
+
+
+@pytest.fixture(params=ENGINES, ids=lambda engine: "-".join(map(str, engine)))
+def compiled(request, monkeypatch):
+    """`cbackprop` on every variant, with every method, on one thread and on two."""
+    variant, method, n_threads = request.param
+    use(variant, monkeypatch, n_threads)
+    return Engine(cbackprop, method, n_threads)
+
+
+@pytest.fixture(params=[*ENGINES, ("reference", "auto", 1)], ids=lambda engine: "-".join(map(str, engine)))
+def engine(request, monkeypatch):
+    """All of those, and `cbackprop.reference`, which has one engine only."""
+    variant, method, n_threads = request.param
+    if variant == "reference":
+        return Engine(reference, method, n_threads)
+    use(variant, monkeypatch, n_threads)
+    return Engine(cbackprop, method, n_threads)
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Runs code in a fresh interpreter that finds the same cbackprop; its exit status and what it wrote."""
+
+    def run(code, **environment):
+        return subprocess.run(
+            [sys.executable, "-P", "-W", "error", "-c", code],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])} | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run

@@ -1,0 +1,180 @@
+"""The NumPy twin: the same public functions as `cbackprop`, and none of its compiled code.
+
+That it raises the same errors is in test_gate.py, that it walks the same way in test_training.py.
+"""
+
+import ast
+import inspect
+import types
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import Activations, reference
+
+FUNCTIONS = sorted(
+    name for name in cbackprop.__all__ if inspect.isfunction(getattr(cbackprop, name)) and name != "kernel_info"
+)
+
+
+def test_functions_are_those_of_the_design():
+    assert FUNCTIONS == ["cross_entropy", "fit", "forward", "gradient", "init_weights", "numerical_gradient", "step"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signatures_are_equal(name):
+    ours, twin = (inspect.signature(getattr(module, name)) for module in (cbackprop, reference))
+    assert ours == twin  # names, order, kinds, defaults, annotations, result
+    assert ours.return_annotation is not inspect.Signature.empty
+    assert getattr(cbackprop, name) is not getattr(reference, name)
+
+
+SIGNATURES = {
+    "init_weights": "n_inputs n_hidden n_outputs *dtype *rng",
+    "forward": "x w v",
+    "cross_entropy": "x t w v",
+    "gradient": "x t w v",
+    "numerical_gradient": "x t w v *epsilon *scheme",
+    "step": "x_n t_n w v learning_rate",
+    "fit": "x t w v *learning_rate *epochs *batch_size *shuffle *rng *method *n_threads *callback",
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_names_of_arguments(name):
+    parameters = inspect.signature(getattr(cbackprop, name)).parameters.values()
+    written = [("*" if parameter.kind is parameter.KEYWORD_ONLY else "") + parameter.name for parameter in parameters]
+    assert written == SIGNATURES[name].split()
+
+
+def test_defaults():
+    def defaults(name):
+        parameters = inspect.signature(getattr(cbackprop, name)).parameters.values()
+        return {each.name: each.default for each in parameters if each.default is not each.empty}
+
+    assert defaults("fit") == {
+        "learning_rate": 0.1,
+        "epochs": 1,
+        "batch_size": 1,
+        "shuffle": True,
+        "rng": None,
+        "method": "auto",
+        "n_threads": 1,
+        "callback": None,
+    }
+    assert defaults("init_weights") == {"dtype": np.float64, "rng": None}
+    assert defaults("numerical_gradient") == {"epsilon": None, "scheme": "central"}
+
+
+def test_nothing_compiled_is_used():
+    # it imports NumPy, the gate and the results, and nothing that leads to the kernels
+    tree = ast.parse(inspect.getsource(reference))
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported |= {alias.name for alias in node.names} if node.module is None else {node.module}
+    assert imported <= {"collections.abc", "typing", "numpy", "numpy.typing", "_gate", "_results"}
+    for value in vars(reference).values():
+        if isinstance(value, types.FunctionType):
+            assert value.__module__ == "cbackprop.reference"
+
+
+def test_it_still_works_without_kernels(monkeypatch):
+    monkeypatch.setattr("cbackprop._dispatch._MODULES", {})
+    w, v = reference.init_weights(3, 4, 2, rng=0)
+    x, t = np.eye(3), [0, 1, 0]
+    reference.forward(x, w, v)
+    reference.cross_entropy(x, t, w, v)
+    reference.gradient(x, t, w, v)
+    reference.step(x[0], t[0], w, v, 0.1)
+    reference.fit(x, t, w, v)
+    for scheme in ("central", "forward", "complex"):
+        reference.numerical_gradient(x, t, w, v, scheme=scheme)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 7, 8, 9, 65, 200])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 2, 3), (5, 7, 3), (17, 33, 18), (31, 100, 2)])
+def test_forward(variant, dtype, shape, samples):
+    D, M, K = shape
+    rng = np.random.default_rng([*shape, samples])
+    x, w, v = (rng.normal(size=size).astype(dtype) for size in ((samples, D), (M, D + 1), (K, M + 1)))
+    got, wanted = cbackprop.forward(x, w, v), reference.forward(x, w, v)
+    assert isinstance(got, Activations)
+    assert got._fields == ("y", "a", "z", "b")
+    # sums of D + 1 and M + 1 terms of order 1, with what the first leave to the second
+    bound = 4 * (D + M) * np.finfo(dtype).eps
+    for name in got._fields:
+        ours, twin = getattr(got, name), getattr(wanted, name)
+        assert ours.dtype == twin.dtype == dtype
+        assert ours.shape == (samples, M if name in "zb" else K)
+        np.testing.assert_allclose(ours, twin, rtol=0, atol=bound)
+    np.testing.assert_allclose(got.y.sum(axis=1), 1, rtol=K * np.finfo(dtype).eps)
+    t = rng.integers(K, size=samples)
+    loss = reference.cross_entropy(x, t, w, v)
+    assert cbackprop.cross_entropy(x, t, w, v) == pytest.approx(loss, rel=float(bound), abs=float(bound))
+    np.testing.assert_allclose(loss, -np.log(wanted.y[np.arange(samples), t].astype(float)).mean(), atol=4 * bound)
+
+
+def test_results_belong_to_the_caller(variant, dtype):
+    # new arrays each time, that nothing else writes to
+    w, v = cbackprop.init_weights(3, 8, 2, dtype=dtype, rng=0)
+    x, t = np.ones((20, 3), dtype), np.zeros(20, int)
+    first = [*cbackprop.forward(x, w, v), *cbackprop.gradient(x, t, w, v)]
+    kept = [array.copy() for array in first]
+    second = [*cbackprop.forward(x * 2, w, v), *cbackprop.gradient(x * 2, t, w, v)]
+    for one, other, copy in zip(first, second, kept, strict=True):
+        assert not np.shares_memory(one, other)
+        np.testing.assert_array_equal(one, copy)
+        assert one.flags.c_contiguous
+        assert one.flags.writeable
+
+
+# ----------------------------------------------------------------------------------------------------- initial weights
+
+
+def test_initial_weights_are_glorot_uniform(library, dtype):
+    D, M, K = 60, 300, 200
+    w, v = library.init_weights(D, M, K, dtype=dtype, rng=0)
+    assert (w.shape, v.shape) == ((M, D + 1), (K, M + 1))
+    assert w.dtype == v.dtype == dtype
+    assert not w[:, -1].any()  # biases
+    assert not v[:, -1].any()
+    for weights, bound in ((w[:, :-1], 4 * np.sqrt(6 / (D + M))), (v[:, :-1], np.sqrt(6 / (M + K)))):
+        assert np.abs(weights).max() <= bound * (1 + np.finfo(dtype).eps)
+        assert np.abs(weights).max() > 0.999 * bound
+        # uniform: mean 0 and standard deviation bound / sqrt(3), by five times the error of such an estimate
+        assert abs(weights.mean()) < 5 * bound / np.sqrt(3 * weights.size)
+        assert weights.std() == pytest.approx(bound / np.sqrt(3), rel=5 / np.sqrt(2 * weights.size))
+
+
+def test_initial_weights_by_seed(library):
+    def draw(rng, **keywords):
+        return b"".join(array.tobytes() for array in library.init_weights(3, 4, 2, rng=rng, **keywords))
+
+    assert draw(1) == draw(1) == draw(np.random.default_rng(1)) == draw(np.int64(1))
+    assert draw(1) != draw(2)
+    assert draw(None) != draw(None)
+    generator = np.random.default_rng(1)
+    assert draw(generator) != draw(generator)  # it moves on
+    # both precisions are the same numbers, rounded
+    np.testing.assert_array_equal(
+        library.init_weights(3, 4, 2, rng=1)[0].astype(np.float32),
+        library.init_weights(3, 4, 2, rng=1, dtype=np.float32)[0],
+    )
+
+
+def test_initial_weights_are_the_same_in_both(variant):
+    for ours, twin in zip(cbackprop.init_weights(5, 6, 7, rng=3), reference.init_weights(5, 6, 7, rng=3), strict=True):
+        np.testing.assert_array_equal(ours, twin)
+
+
+@pytest.mark.parametrize("given", ["float32", np.float32, np.dtype("f4"), "=f4"])
+def test_dtype_may_be_given_as_numpy_takes_it(library, given):
+    w, v = library.init_weights(np.int8(2), 3, np.uint64(2), dtype=given)
+    assert w.dtype == v.dtype == np.float32
+    assert w.flags.c_contiguous
+    assert v.flags.c_contiguous
+    assert not np.shares_memory(w, v)

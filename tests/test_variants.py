@@ -1,0 +1,227 @@
+"""Which kernels run: by choice of the processor, by force, and what they leave of the process they run in."""
+
+import importlib
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import Network, _dispatch, reference
+
+AVAILABLE = _dispatch.available_variants()
+
+REPORT = """
+import json, numpy as np, cbackprop
+from cbackprop import Network
+network = Network(5, 7, 3, rng=0)
+network.learn_one([1, 2, 3, 4, 5], 1)
+w, v = cbackprop.init_weights(5, 7, 3, dtype=np.float32, rng=0)
+history = cbackprop.fit(np.eye(5), [0, 1, 2, 0, 1], w, v, epochs=3, rng=0)
+print(json.dumps(cbackprop.kernel_info() | {"w": network.w.tolist(), "losses": history.losses}))
+"""
+
+
+def test_kernel_info():
+    info = cbackprop.kernel_info()
+    assert info["variant"] == _dispatch.ACTIVE
+    assert info["available"] == AVAILABLE
+    assert info["variant"] in AVAILABLE
+    assert AVAILABLE[-1] == "baseline"  # runs everywhere
+    assert set(info["cpu"]) >= set(_dispatch.VARIANTS[info["variant"]])
+    assert info["compiler"].split()[0] in ("GCC", "Clang", "MSVC")
+    assert info["lanes"]["float32"] in (info["lanes"]["float64"], 2 * info["lanes"]["float64"])
+    assert info["threads"] >= 1
+    json.dumps(info)  # plain numbers and text
+
+
+def test_the_best_is_chosen(python):
+    result = python(REPORT, CBACKPROP_KERNEL="")
+    assert json.loads(result.stdout)["variant"] == AVAILABLE[0]
+
+
+@pytest.mark.parametrize("variant", AVAILABLE)
+def test_forced_variant(python, variant):
+    result = python(REPORT, CBACKPROP_KERNEL=variant)
+    assert (result.returncode, result.stderr) == (0, "")
+    report = json.loads(result.stdout)
+    assert report["variant"] == variant
+    assert report["available"] == AVAILABLE
+    # and it computes
+    w, v = reference.init_weights(5, 7, 3, rng=0)
+    reference.step([1, 2, 3, 4, 5], 1, w, v, 0.1)
+    np.testing.assert_allclose(report["w"], w, rtol=0, atol=1e-14)
+    w, v = reference.init_weights(5, 7, 3, dtype=np.float32, rng=0)
+    losses = reference.fit(np.eye(5), [0, 1, 2, 0, 1], w, v, epochs=3, rng=0).losses
+    np.testing.assert_allclose(report["losses"], losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["avx3", "AVX2 ", "BASELINE", "../evil"])
+def test_unknown_variant(python, name):
+    result = python("import cbackprop", CBACKPROP_KERNEL=name)
+    assert result.returncode != 0
+    assert "ImportError: CBACKPROP_KERNEL is " + repr(name) in result.stderr
+    assert all(variant in result.stderr for variant in _dispatch.VARIANTS)
+
+
+@pytest.mark.parametrize("variant", ["avx2", "avx512"])
+def test_variant_that_the_processor_lacks(monkeypatch, variant):
+    for feature in _dispatch.VARIANTS[variant]:
+        with monkeypatch.context() as patch:
+            patch.setattr(_dispatch, "_CPU", {**_dispatch._CPU, feature: False})
+            patch.setattr(_dispatch, "_built", lambda name: True)
+            patch.setenv("CBACKPROP_KERNEL", variant)
+            with pytest.raises(ImportError, match=f"CBACKPROP_KERNEL is '{variant}', which needs {feature}"):
+                _dispatch._choose()
+            assert variant not in _dispatch.available_variants()
+            patch.delenv("CBACKPROP_KERNEL")
+            assert _dispatch._choose() != variant
+
+
+def test_variant_that_was_not_built(monkeypatch):
+    monkeypatch.setattr(_dispatch, "_built", lambda variant: variant == "baseline")
+    assert _dispatch.available_variants() == ["baseline"]
+    monkeypatch.delenv("CBACKPROP_KERNEL", raising=False)
+    assert _dispatch._choose() == "baseline"
+    monkeypatch.setenv("CBACKPROP_KERNEL", "avx2")
+    with pytest.raises(ImportError, match="'avx2', which this build of cbackprop does not contain"):
+        _dispatch._choose()
+
+
+def test_unknown_processor_gets_the_baseline(monkeypatch):
+    # NumPy's table of features has no public name: without it, what runs everywhere
+    monkeypatch.setattr(_dispatch, "_CPU", {})
+    monkeypatch.delenv("CBACKPROP_KERNEL", raising=False)
+    assert _dispatch.available_variants() == ["baseline"]
+    assert _dispatch._choose() == "baseline"
+
+
+OLD_PROCESSOR = """
+import importlib, sys, types
+real = importlib.import_module("numpy._core._multiarray_umath")
+features = dict(real.__cpu_features__)
+features[{feature!r}] = False
+fake = types.ModuleType(real.__name__)
+fake.__dict__.update(vars(real), __cpu_features__=features)
+sys.modules[real.__name__] = fake
+import cbackprop
+print(cbackprop.kernel_info()["variant"], *[name for name in sys.modules if name.startswith("cbackprop.kernels.")])
+"""
+
+
+@pytest.mark.parametrize(("feature", "variant"), [("AVX512VL", "avx2"), ("FMA3", "baseline")])
+def test_no_code_for_other_processors_is_loaded(python, feature, variant):
+    if variant not in AVAILABLE:
+        pytest.skip(f"this processor has no {variant}")
+    result = python(OLD_PROCESSOR.format(feature=feature), CBACKPROP_KERNEL="")
+    assert result.stderr == ""
+    active, *modules = result.stdout.split()
+    assert active == variant
+    # a module of another instruction set could stop the process while it is being loaded
+    assert sorted(modules) == [f"cbackprop.kernels.{variant}_{dtype}" for dtype in ("float32", "float64")]
+
+
+def test_forcing_what_the_processor_lacks_fails_at_import(python):
+    result = python(OLD_PROCESSOR.format(feature="AVX2"), CBACKPROP_KERNEL="avx2")
+    assert result.returncode != 0
+    assert "ImportError: CBACKPROP_KERNEL is 'avx2', which needs AVX2" in result.stderr
+
+
+PICKLE = """
+import pickle
+from cbackprop import Network
+network = Network(3, 4, 2, rng=0)
+network.learn_one([1, 2, 3], 1)
+with open("network.pickle", "wb") as file:
+    pickle.dump(network, file)
+"""
+
+
+@pytest.mark.parametrize("variant", AVAILABLE)
+def test_pickles_pass_between_variants(python, tmp_path, variant):
+    assert python(PICKLE, CBACKPROP_KERNEL=variant).stderr == ""
+    network = pickle.loads((tmp_path / "network.pickle").read_bytes())
+    wanted = Network(3, 4, 2, rng=0)
+    wanted.learn_one([1, 2, 3], 1)
+    np.testing.assert_allclose(network.w, wanted.w, rtol=0, atol=1e-14)
+    assert network.learn_one([1, 2, 3], 1) == pytest.approx(wanted.learn_one([1, 2, 3], 1), rel=1e-13)
+
+
+def test_variants_agree(dtype, monkeypatch):
+    # 1000 samples at a moderate rate: rounding, which differs, does not grow beyond a few hundred eps
+    results = []
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(1000, 21)), rng.integers(5, size=1000)
+    for variant in AVAILABLE:
+        modules = {
+            np.dtype(name): importlib.import_module(f"cbackprop.kernels.{variant}_{name}")
+            for name in ("float32", "float64")
+        }
+        monkeypatch.setattr(_dispatch, "_MODULES", modules)
+        w, v = cbackprop.init_weights(21, 19, 5, dtype=dtype, rng=0)
+        cbackprop.fit(x, t, w, v, learning_rate=0.1, rng=0)
+        results.append((w, v))
+    for w, v in results[1:]:
+        for ours, first in ((w, results[0][0]), (v, results[0][1])):
+            np.testing.assert_allclose(ours, first, rtol=0, atol=500 * np.finfo(dtype).eps)
+
+
+# ---------------------------------------------------------------------------------------------- what the process keeps
+
+STATE = """
+import ctypes, json, struct, sys
+
+def control():
+    # what rounding, traps and small numbers do: of the x87 unit and, without the flags of what has happened, of SSE
+    environment = ctypes.create_string_buffer(64)
+    ctypes.CDLL("libm.so.6").fegetenv(environment)
+    x87, = struct.unpack_from("<H", environment, 0)
+    mxcsr, = struct.unpack_from("<I", environment, 28)
+    return [x87, mxcsr & 0xFFC0]
+
+def small():
+    numbers = [float("5e-324"), float("2.5e-308")]
+    return [numbers[0] * 1.0 > 0, numbers[1] / 4 > 0, numbers[0] + numbers[0] > numbers[0]]
+
+import numpy as np
+from threading import Thread
+states = []
+def look():
+    states.append((control() if "linux" in sys.platform and {x86} else None, small(),
+                   bool(np.array([1e-45], "f4")[0] * np.float32(1) > 0)))
+def look_everywhere():
+    look()
+    thread = Thread(target=look)
+    thread.start()
+    thread.join()
+look_everywhere()
+import cbackprop
+look_everywhere()
+rng = np.random.default_rng(0)
+for dtype in ("float32", "float64"):
+    x, t = rng.normal(size=(300, 200)), rng.integers(5, size=300)
+    w, v = cbackprop.init_weights(200, 150, 5, dtype=dtype, rng=0)
+    for method in ("direct", "blocked"):
+        for batch_size in (1, 32, None):
+            cbackprop.fit(x, t, w, v, method=method, n_threads=2, batch_size=batch_size, callback=lambda *_: look())
+    cbackprop.Network(200, 150, 5, dtype=dtype).learn_one(x[0], 1)
+    cbackprop.gradient(x, t, w, v)
+    cbackprop.forward(x, w, v)
+look_everywhere()
+print(json.dumps(states))
+"""
+
+
+@pytest.mark.parametrize("variant", AVAILABLE)
+def test_floating_point_state_stays(python, variant):
+    x86 = _dispatch._CPU.get("SSE2", False)
+    result = python(STATE.replace("{x86}", str(x86)), CBACKPROP_KERNEL=variant)
+    assert (result.returncode, result.stderr) == (0, "")
+    states = json.loads(result.stdout)
+    assert len(states) == 6 + 12
+    assert all(state == states[0] for state in states)
+    assert states[0][1:] == [[True, True, True], True]
+    if "linux" in sys.platform and x86:
+        assert states[0][0] == [0x37F, 0x1F80]  # as a process starts
