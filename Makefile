@@ -2,13 +2,14 @@
 #   python3 -m venv .venv && . .venv/bin/activate && pip install -e ".[dev,bench]"
 
 PYTHON ?= python
-COMPILED = $(patsubst cbackprop/%,cbackprop.%,$(subst /,.,$(basename $(wildcard cbackprop/*.pyx cbackprop/kernels/*.pyx))))
+COMPILED = $(subst /,.,$(basename $(wildcard cbackprop/*.pyx cbackprop/kernels/*.pyx)))
 INSTALL = $(PYTHON) -m pip install --quiet --no-build-isolation --no-deps --upgrade
 # -P keeps the source folder, which has other compiled modules or none, off the path
 PYTEST_IN = PYTHONPATH=$(CURDIR)/$(1) $(PYTHON) -P -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint types debug-test coverage demo bench bench-check bench-quick bench-compare dist clean
+.PHONY: help build test lint types debug-test address-test coverage demo
+.PHONY: bench bench-check bench-quick bench-compare dist clean
 
 help:  ## list these shortcuts
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,11 @@ types:  ## static types, and the stubs against the installed compiled modules
 debug-test:  ## the tests on a build with bounds checks, assertions and traps for undefined behavior
 	CBACKPROP_DEBUG=1 $(INSTALL) --target build/debug/site .
 	$(call PYTEST_IN,build/debug/site)
+
+address-test:  ## the same, with every access to memory checked by GCC's AddressSanitizer
+	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
+		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 $(call PYTEST_IN,build/address/site)
 
 coverage:  ## lines and branches of the compiled code that the tests run; fails below 95 %
 	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .

@@ -1,6 +1,6 @@
 """The table of compiled modules: which there are, and with which compiler flags. Everything else is in pyproject.toml.
 
-CBACKPROP_DEBUG=1 is for a build with bounds checks and assertions, CBACKPROP_COVERAGE=1 for one that
+CBACKPROP_DEBUG=1 (or =address) is for a build with bounds checks and assertions, CBACKPROP_COVERAGE=1 for one that
 counts the lines that run: see CONTRIBUTING.md.
 """
 
@@ -12,7 +12,8 @@ import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-DEBUG = os.environ.get("CBACKPROP_DEBUG") == "1"
+DEBUG = os.environ.get("CBACKPROP_DEBUG") in ("1", "address")
+ADDRESS = os.environ.get("CBACKPROP_DEBUG") == "address"
 COVERAGE = os.environ.get("CBACKPROP_COVERAGE") == "1"
 PLATFORM = sysconfig.get_platform()  # the one built for: "linux-x86_64", "macosx-11.0-arm64", "win-amd64"
 MSVC = PLATFORM.startswith("win")
@@ -55,8 +56,11 @@ if DEBUG:
     # the last of two flags wins; undefined behavior stops the process on the spot
     FLAGS += ["/Od"] if MSVC else ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     FLAGS += ["-UNDEBUG"]
+    if ADDRESS:  # every access through a pointer, too
+        FLAGS += ["-fsanitize=address", "-fno-omit-frame-pointer"]
+        LINK += ["-fsanitize=address"]
 elif COVERAGE:  # counted in the C that GCC sees: Cython's own tracing can't pass lanes to a Python tracer
-    FLAGS += ["-O0", "--coverage"]
+    FLAGS += ["-O0", "--coverage", "-Dalways_inline=unused"]  # inlined, each copy of a branch would count by itself
     LINK += ["--coverage"]
 elif PLATFORM.startswith("linux"):
     FLAGS += ["-g0"]  # no debugging information and no symbol table: a small wheel
@@ -85,7 +89,7 @@ MODULES = [
 MODULES += [module("cbackprop._one_sample", [], include_dirs=[np.get_include()])]
 
 # A folder for each kind of build, so that objects of one never end up in another.
-BUILD = "build/" + ("debug" if DEBUG else "coverage" if COVERAGE else "release")
+BUILD = "build/" + ("address" if ADDRESS else "debug" if DEBUG else "coverage" if COVERAGE else "release")
 MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=BUILD)
 for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest; cythonize() drops "optional"
     compiled.optional = "avx" in compiled.name
