@@ -265,11 +265,11 @@ def test_archives_hold_arrays_of_any_shape(tmp_path, monkeypatch, succeed):
     np.testing.assert_allclose(model.mean, [*images.reshape(60, 6).mean(axis=0), age.mean()], rtol=1e-13)
 
 
-def test_progress_on_a_terminal_and_ctrl_c(iris):
-    """On a terminal there is a progress bar; Ctrl-C ends the epochs after a whole sample, and saves."""
+def interrupt(arguments, moment):
+    """Run the command on a terminal, press Ctrl-C once it shows `moment`; return status, output and what it showed."""
     terminal, other_end = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cbackprop", "train", "iris.csv", "--target", "species", "--epochs", "100000000"],
+        [sys.executable, "-m", "cbackprop", *arguments],
         env=os.environ | {"TERM": "xterm", "PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
         stdout=subprocess.PIPE,
         stderr=other_end,
@@ -278,12 +278,18 @@ def test_progress_on_a_terminal_and_ctrl_c(iris):
     os.close(other_end)
     with process, open(terminal, "rb", buffering=0) as screen:
         shown = b""
-        while b"epoch " not in shown:
+        while not re.search(moment, shown):
             shown += screen.read(10_000)
-        assert b"learning" in shown
         process.send_signal(signal.SIGINT)
         out = process.stdout.read()
-    assert process.returncode == 130
+    return process.returncode, out, shown.decode()
+
+
+def test_ctrl_c_stops_training_after_a_whole_sample_and_saves(iris):
+    arguments = ["train", "iris.csv", "--target", "species", "--epochs", "100000000"]
+    status, out, shown = interrupt(arguments, rb"epoch \d")
+    assert status == 130
+    assert "learning" in shown
     finished = int(re.search(r"(\d+) of 100000000, interrupted", out)[1])
 
     # 115 samples are learned between two looks for Ctrl-C: the weights are those after `finished` epochs or one more
@@ -340,6 +346,15 @@ def test_predict_leaves_no_part_of_a_file(iris, succeed, run):
     status, _, err = run("predict model.safetensors bad.csv --output p.csv")
     assert status == 1
     assert err == "cbackprop: error: bad.csv: row 149991, column 'petal width' is 'wide'; a finite number is needed\n"
+    assert not list(Path().glob("p.csv*"))
+
+
+def test_ctrl_c_stops_predicting_and_leaves_no_part_of_a_file(iris, succeed):
+    succeed("train iris.csv --target species --epochs 1")
+    iris.sample(3_000_000, with_replacement=True, seed=0).write_parquet("large.parquet")  # takes seconds
+    status, _, shown = interrupt(["predict", "model.safetensors", "large.parquet", "--output", "p.csv"], rb"\d rows")
+    assert status == 130
+    assert "predicting" in shown
     assert not list(Path().glob("p.csv*"))
 
 

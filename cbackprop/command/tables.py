@@ -127,7 +127,10 @@ def write(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict
             rows.sink_parquet(part)
         part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        try:
+            part.unlink(missing_ok=True)
+        except KeyboardInterrupt:  # Python's own, that follows the one Polars has raised
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
