@@ -22,6 +22,12 @@ typedef long shared_count;
 #define GIVE_WAY() sched_yield()
 #endif
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#define SPIN() __builtin_ia32_pause()
+#else
+#define SPIN()
+#endif
+
 typedef struct {
     long threads;
     shared_count arrived;
@@ -40,7 +46,9 @@ static void meet(meeting *m)
         return;
     }
     while (SHARED_GET(&m->round) == round)
-        if (++spins > 2000)
+        if (++spins < 100)
+            SPIN();
+        else
             GIVE_WAY();
 }
 #endif

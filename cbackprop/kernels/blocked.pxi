@@ -32,6 +32,10 @@ cdef extern from "lanes.h":
     enum: LANES_BYTES
 
 
+cdef enum:
+    LONGEST_BLOCK = 128    # a multiple of every TILE_SAMPLES
+
+
 # Room for an epoch, allocated once
 cdef struct Blocked:
     Py_ssize_t D, M, K
@@ -54,7 +58,6 @@ cdef struct Blocked:
     real *y
     real *rest                   # [block] of softmax, for the logarithms of E_n
     real *one_hot
-    const real **x               # [block] rows of the block at hand
     meeting meeting              # of the threads
 
 
@@ -122,30 +125,31 @@ cdef inline void updates_of_width(lanes *w, const real *const *x, const lanes *e
 
 
 # The tiles are compiled for each width by itself, so that their sums live in registers
-cdef void products(const Blocked *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+cdef void products(const Blocked *net, const real *const *x, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t start = panel_start(net, p)
     cdef Py_ssize_t width = panel_start(net, p + 1) - start
     cdef const lanes *w = net.w + start * (net.D + 1)
     cdef lanes *b = net.e + start * net.block
     if width == 1:
-        products_of_width(w, net.x, b, net.D, count, 1)
+        products_of_width(w, x, b, net.D, count, 1)
     elif width == 2:
-        products_of_width(w, net.x, b, net.D, count, 2)
+        products_of_width(w, x, b, net.D, count, 2)
     else:
-        products_of_width(w, net.x, b, net.D, count, TILE_LANES)
+        products_of_width(w, x, b, net.D, count, TILE_LANES)
 
 
-cdef void updates(const Blocked *net, Py_ssize_t p, Py_ssize_t count, lanes *weights) noexcept nogil:
+cdef void updates(const Blocked *net, const real *const *x, Py_ssize_t p, Py_ssize_t count,
+                  lanes *weights) noexcept nogil:
     cdef Py_ssize_t start = panel_start(net, p)
     cdef Py_ssize_t width = panel_start(net, p + 1) - start
     cdef lanes *w = weights + start * (net.D + 1)
     cdef const lanes *e = net.e + start * net.block
     if width == 1:
-        updates_of_width(w, net.x, e, net.D, count, 1)
+        updates_of_width(w, x, e, net.D, count, 1)
     elif width == 2:
-        updates_of_width(w, net.x, e, net.D, count, 2)
+        updates_of_width(w, x, e, net.D, count, 2)
     else:
-        updates_of_width(w, net.x, e, net.D, count, TILE_LANES)
+        updates_of_width(w, x, e, net.D, count, TILE_LANES)
 
 
 # G_nm = sum_i x_ni x_mi + 1 of 4 x 4 pairs of samples
@@ -175,12 +179,12 @@ cdef inline void gram_tile(const real *const *x_n, const real *const *x_m, real 
 
 
 # G_nm for all m < n of a block: this thread's rows of tiles
-cdef void gram(const Blocked *net, Py_ssize_t count, Py_ssize_t thread) noexcept nogil:
+cdef void gram(const Blocked *net, const real *const *x, Py_ssize_t count, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t n = 4 * thread, m
     while n < count:
         m = 0
         while m <= n:
-            gram_tile(net.x + n, net.x + m, net.gram + n * net.block + m, net.block, net.D)
+            gram_tile(x + n, x + m, net.gram + n * net.block + m, net.block, net.D)
             m += 4
         n += 4 * net.meeting.threads
 
@@ -285,11 +289,11 @@ cdef inline Py_ssize_t sample(const Py_ssize_t *order, Py_ssize_t n) noexcept no
 
 
 # Rows of the samples from `first` on; the last tile is filled up with the last row
-cdef inline void take_rows(Blocked *net, const real *x, const Py_ssize_t *order, Py_ssize_t first,
-                           Py_ssize_t count) noexcept nogil:
+cdef inline void take_rows(const Blocked *net, const real *x, const Py_ssize_t *order, Py_ssize_t first,
+                           Py_ssize_t count, const real **rows) noexcept nogil:
     cdef Py_ssize_t n
     for n in range(net.block):
-        net.x[n] = x + sample(order, first + min(n, count - 1)) * net.D
+        rows[n] = x + sample(order, first + min(n, count - 1)) * net.D
 
 
 # A thread's panels: a hidden unit belongs to one thread, and with it all sums over i and n
@@ -297,29 +301,27 @@ cdef inline Py_ssize_t first_panel(const Blocked *net, Py_ssize_t thread) noexce
     return thread * net.panels // net.meeting.threads
 
 
-# Block after block: products, the samples in order, updates added to `weights`. All threads call this; the first
-# returns the sum of E_n.
+# Block after block: products, the samples in order, updates added to `weights`. All threads call this, and meet where
+# one needs what another has done; the first returns the sum of E_n.
 cdef double pass_over(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
                       Py_ssize_t begin, Py_ssize_t end, real factor, bint online, lanes *weights,
                       Py_ssize_t thread) noexcept nogil:
+    cdef const real *rows[LONGEST_BLOCK]
     cdef Py_ssize_t first = begin, size, p
     cdef double total = 0
     while first < end:
         size = min(net.block, end - first)
-        if thread == 0:
-            take_rows(net, x, order, first, size)
-        meet(&net.meeting)
+        take_rows(net, x, order, first, size, rows)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-            products(net, p, size)
+            products(net, rows, p, size)
         if online:
-            gram(net, size, thread)
+            gram(net, rows, size, thread)
         meet(&net.meeting)
         if thread == 0:
             total += learn_in_order(net, t, labels, order, first, size, factor, online)
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-            updates(net, p, size, weights)
-        meet(&net.meeting)
+            updates(net, rows, p, size, weights)
         first += size
     return total
 
@@ -369,14 +371,15 @@ cdef void add_output_changes(Blocked *net) noexcept nogil:
 # b, z, a and y of all samples, each where it is wanted, and the sum of E_n where there are targets
 cdef double forward_blocked(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, Py_ssize_t count,
                             real *b, real *z, real *a, real *y) noexcept nogil:
+    cdef const real *rows[LONGEST_BLOCK]
     cdef Py_ssize_t first = 0, size, n, p
     cdef real largest
     cdef double total = 0
     while first < count:
         size = min(net.block, count - first)
-        take_rows(net, x, NULL, first, size)
+        take_rows(net, x, NULL, first, size, rows)
         for p in range(net.panels):
-            products(net, p, size)
+            products(net, rows, p, size)
         for n in range(size):
             net.rest[n] = outputs(net, n, 0, &largest)
             if b != NULL:
@@ -425,7 +428,6 @@ cdef Py_ssize_t lay_out(Blocked *net, char *memory) noexcept nogil:
     net.rest = <real *> piece(memory, &used, net.block * sizeof(real))
     net.one_hot = <real *> piece(memory, &used, K * sizeof(real))
     net.gram = <real *> piece(memory, &used, net.block * net.block * sizeof(real))
-    net.x = <const real **> piece(memory, &used, net.block * sizeof(real *))
     return used
 
 
@@ -438,7 +440,7 @@ cdef bint begin(Blocked *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize
     net.width = (M + LANES - 1) // LANES
     net.v_width = net.width | 1
     net.panels = (net.width + TILE_LANES - 1) // TILE_LANES
-    net.block = (block + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
+    net.block = (min(block, <Py_ssize_t> LONGEST_BLOCK) + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
     net.meeting.threads = 1
     net.gathered = batch_size > net.block
     size = lay_out(net, NULL) + 64
