@@ -1,7 +1,6 @@
 """The command: every promise of its help, on small tables."""
 
 import os
-import pty
 import re
 import shlex
 import signal
@@ -267,7 +266,7 @@ def test_archives_hold_arrays_of_any_shape(tmp_path, monkeypatch, succeed):
 
 def interrupt(arguments, moment):
     """Run the command on a terminal, press Ctrl-C once it shows `moment`; return status, output and what it showed."""
-    terminal, other_end = pty.openpty()
+    terminal, other_end = pytest.importorskip("pty").openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "cbackprop", *arguments],
         env=os.environ | {"TERM": "xterm", "PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},

@@ -185,6 +185,10 @@ def learn(network: Network, rows: Rows, epochs: int, batch_size: int, rng: np.ra
             raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None
         except KeyboardInterrupt:  # fit has returned at a sample boundary
             course.interrupted = True
+            try:
+                bar.stop()
+            except KeyboardInterrupt:  # Python's own, that follows one Polars has raised
+                bar.stop()
     return course
 
 
