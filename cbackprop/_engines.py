@@ -1,7 +1,7 @@
 """The cost rule: which engine, how long a block, how many threads. Measured by benchmarks/engines.py.
 
-- Hidden units stand side by side in lanes in the blocked engine. Fewer than FEW_UNITS leave most lanes empty, and the
-  direct engine is faster.
+- Hidden units stand side by side in lanes in the blocked engine. Fewer than FEW_UNITS leave most lanes empty: then the
+  direct engine is faster, or, for batches that fill the lanes with samples, the side-by-side engine.
 - A block costs each sample about B·D operations for the products of samples with each other, and saves passes over
   w: SHORT samples are enough where w stays in the second-level cache, LONG where it does not. A mini-batch has no such
   products: its block only has to stay in the cache.
@@ -41,6 +41,8 @@ def learner(w: np.ndarray, v: np.ndarray, batch_size: int, method: str) -> Any:
     module = kernels(w.dtype)
     if blocked(w, method):
         return module.BlockedEngine(D, M, K, batch_size, block_length(w, batch_size))
+    if method == "auto" and batch_size >= module.LANES_IN_REGISTER:
+        return module.SideBySideEngine(D, M, K, batch_size)
     return module.DirectEngine(D, M, K, batch_size)
 
 

@@ -387,6 +387,8 @@ def fit(
     engine = engines.learner(w, v, batch, method)
     threads = engines.threads_for(w, batch, method, n_threads)
     order = np.arange(N)
+    if batch == N and callback is None and hasattr(engine, "learn_epochs"):
+        return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs)
     chunk = max(1, OPERATIONS_BETWEEN_SIGNALS // (6 * (D + K) * M * batch)) * batch
     losses: list[float] = []
     for epoch in range(1, epochs + 1):
@@ -411,4 +413,32 @@ def fit(
             answer = callback(epoch, losses[-1])
             if isinstance(answer, (bool, np.bool_)) and answer:
                 break
+    return History(losses, len(losses), N * len(losses))
+
+
+def _fit_whole(
+    engine: Any,
+    x: np.ndarray,
+    rows: np.ndarray | None,
+    labels: np.ndarray | None,
+    order: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    alpha: float,
+    epochs: int,
+) -> History:
+    """`fit` with one batch an epoch: so short that many epochs go into one call."""
+    N = len(x)
+    at_once = max(1, OPERATIONS_BETWEEN_SIGNALS // (6 * N * (w.size + v.size)))
+    losses: list[float] = []
+    engine.load(w, v)
+    try:
+        while len(losses) < epochs:
+            totals = np.zeros(min(at_once, epochs - len(losses)))
+            engine.learn_epochs(x, rows, labels, order, alpha, totals)
+            if np.isnan(totals).any():
+                raise DivergenceError(f"learning diverged in epoch {len(losses) + 1 + np.isnan(totals).argmax()}: {REMEDY}")
+            losses += (totals / N).tolist()
+    finally:
+        engine.store(w, v)
     return History(losses, len(losses), N * len(losses))

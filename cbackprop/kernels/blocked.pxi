@@ -19,7 +19,6 @@
 
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
 
 cdef extern from "barrier.h":
     ctypedef struct meeting:
@@ -220,8 +219,8 @@ cdef inline real outputs(Blocked *net, Py_ssize_t n, Py_ssize_t corrections, rea
         else:
             hidden_outputs(e, n, gram_n, corrections, net.z + start, TILE_LANES)
     for k in range(net.K):
-        net.a[k] = net.v_bias[k] + dot(<const real *> (net.v + k * net.v_width), <const real *> net.z,
-                                       net.width * LANES)
+        net.a[k] = dot(net.v_bias[k], <const real *> (net.v + k * net.v_width), <const real *> net.z,
+                       net.width * LANES)
     return softmax(net.a, net.y, largest, net.K)
 
 

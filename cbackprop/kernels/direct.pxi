@@ -1,5 +1,5 @@
-from libc.math cimport isfinite
-from libc.string cimport memset
+from libc.math cimport NAN, isfinite
+from libc.string cimport memcpy, memset
 
 # The direct engine: one sample after the other, in the article's order and on the article's own arrays.
 #
@@ -43,6 +43,23 @@ cdef inline void layers(const value *x, const value *w, const value *v, value *b
         a[k] = output_sum(v + k * (M + 1), z, M)
 
 
+# sum_k (y_k - t_k) v_kj for all j: row by row of v where a row fills lanes, else column by column
+cdef inline void back(const value *errors, const value *v, value *sums, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef value sum
+    cdef Py_ssize_t j, k
+    if M < LANES:
+        for j in range(M):
+            sum = errors[0] * v[j]
+            for k in range(1, K):
+                sum = sum + errors[k] * v[k * (M + 1) + j]
+            sums[j] = sum
+    else:
+        for j in range(M):
+            sums[j] = spread(0, errors[0])
+        for k in range(K):
+            add_scaled(sums, errors[k], v + k * (M + 1), M)
+
+
 # dE_n/dv (16) and dE_n/dw (18) of one sample, times a factor, added to dv and dw. These may be v and w themselves:
 # with the factor -alpha that is the update (17). Returns E_n before it; where one E_n is not finite, nothing is added.
 cdef inline value add_gradients(const value *x, const value *t, const value *w, const value *v, value factor,
@@ -61,11 +78,9 @@ cdef inline value add_gradients(const value *x, const value *t, const value *w, 
     if value is real:
         if not isfinite(E_n):
             return E_n
-    for j in range(M):
-        e[j] = spread(0, E_n)
     for k in range(K):
         y[k] = factor * output_error(y[k], t[k])
-        add_scaled(e, y[k], v + k * (M + 1), M)
+    back(y, v, e, M, K)
     for k in range(K):
         add_gradient_v(dv + k * (M + 1), y[k], z, M)
     for j in range(M):

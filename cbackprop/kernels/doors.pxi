@@ -2,7 +2,7 @@
 # equations, releases the GIL and runs an engine. Arguments that are const are read, the others are written.
 from cpython.pycapsule cimport PyCapsule_New
 
-from libc.string cimport memcpy
+from libc.math cimport isnan
 
 import numpy as np
 
@@ -161,6 +161,60 @@ cdef class DirectEngine:
                                          &self.w[0, 0], &self.v[0, 0], learning_rate, &self.dw[0, 0], &self.dv[0, 0],
                                          &self.scratch[0], self.D, self.M, self.K)
         return total
+
+
+cdef class SideBySideEngine:
+    """Learns batches of a tiny network, one sample in each lane, on a copy of the weights in every lane."""
+
+    cdef SideBySide net
+    cdef real[::1] memory
+    cdef Py_ssize_t batch_size
+
+    def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size):
+        self.net.D, self.net.M, self.net.K, self.batch_size = D, M, K, batch_size
+        self.memory = room(side_by_side_lanes(D, M, K) * LANES)
+        lay_side_by_side(&self.net, <lanes *> &self.memory[0])
+
+    def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        cdef Py_ssize_t c
+        for c in range(w.size):
+            self.net.w[c] = lanes_spread((&w[0, 0])[c])
+        for c in range(v.size):
+            self.net.v[c] = lanes_spread((&v[0, 0])[c])
+
+    def store(self, real[:, ::1] w, real[:, ::1] v):
+        cdef Py_ssize_t c
+        for c in range(w.size):
+            (&w[0, 0])[c] = (<real *> (self.net.w + c))[0]
+        for c in range(v.size):
+            (&v[0, 0])[c] = (<real *> (self.net.v + c))[0]
+
+    def finite(self):
+        return True    # learn() stops before a weight would not be
+
+    def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+              const Py_ssize_t[::1] order, real learning_rate):
+        """Learn from the samples in the given order. The sum of E_n, or NaN."""
+        cdef const real *rows = rows_or_null(t)
+        cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef double total
+        with nogil:
+            total = learn_side_by_side(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0],
+                                       self.batch_size, learning_rate)
+        return total
+
+    def learn_epochs(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+                     const Py_ssize_t[::1] order, real learning_rate, double[::1] totals):
+        """As many epochs as there are totals, up to the one that ends with NaN."""
+        cdef const real *rows = rows_or_null(t)
+        cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef Py_ssize_t epoch
+        with nogil:
+            for epoch in range(totals.shape[0]):
+                totals[epoch] = learn_side_by_side(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0],
+                                                   self.batch_size, learning_rate)
+                if isnan(totals[epoch]):
+                    break
 
 
 cdef class BlockedEngine:

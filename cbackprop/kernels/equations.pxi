@@ -8,11 +8,11 @@
 # Each function works on one real or on lanes of them: several samples or several hidden units side by side.
 
 
-# sum_i p_i q_i. Long rows of reals go through four chains of lanes, then the rest one by one: the order of the sum
+# start + sum_i p_i q_i. Long rows of reals go through four chains of lanes, then the rest one by one: the order of the sum
 # depends on n alone, so the bits never depend on where in memory a row starts.
-cdef inline value dot(const value *p, const value *q, Py_ssize_t n) noexcept nogil:
+cdef inline value dot(value start, const value *p, const value *q, Py_ssize_t n) noexcept nogil:
     cdef lanes chain[4]
-    cdef value total = spread(0, p[0])
+    cdef value total = start
     cdef Py_ssize_t i = 0, c
     if value is real:
         if n >= LANES:
@@ -25,7 +25,7 @@ cdef inline value dot(const value *p, const value *q, Py_ssize_t n) noexcept nog
             while i + LANES <= n:
                 chain[0] = chain[0] + (<const lanes *> (p + i))[0] * (<const lanes *> (q + i))[0]
                 i += LANES
-            total = lanes_sum((chain[0] + chain[1]) + (chain[2] + chain[3]))
+            total = total + lanes_sum((chain[0] + chain[1]) + (chain[2] + chain[3]))
     while i < n:
         total = total + p[i] * q[i]
         i += 1
@@ -46,12 +46,17 @@ cdef inline void add_scaled(value *p, value c, const value *q, Py_ssize_t n) noe
 
 # b_j = sum_{i=0..D} w_ji x_i,  x_D = 1
 cdef inline value hidden_sum(const value *w_j, const value *x, Py_ssize_t D) noexcept nogil:
-    return w_j[D] + dot(w_j, x, D)
+    return dot(w_j[D], w_j, x, D)
 
 
-# z_j = h(b_j) = 1 / (1 + e^-b_j), as e^b_j / (1 + e^b_j) where b_j < 0: neither side can overflow
+# z_j = h(b_j) = 1 / (1 + e^-b_j), as e^b_j / (1 + e^b_j) where b_j < 0: neither side can overflow. One real that is
+# far from overflow is taken as it stands, without a choice that depends on its sign.
 cdef inline value sigmoid(value b_j) noexcept nogil:
-    cdef value e = exponential(smaller(b_j, -b_j))
+    cdef value e
+    if value is real:
+        if -PLAIN < b_j < PLAIN:
+            return 1 / (1 + exponential(-b_j))
+    e = exponential(smaller(b_j, -b_j))
     return where_positive(b_j, spread(1, e), e) / (1 + e)
 
 
@@ -62,15 +67,14 @@ cdef inline value sigmoid_derivative(value z_j) noexcept nogil:
 
 # (13)  a_k = sum_{j=0..M} v_kj z_j,  z_M = 1
 cdef inline value output_sum(const value *v_k, const value *z, Py_ssize_t M) noexcept nogil:
-    return v_k[M] + dot(v_k, z, M)
+    return dot(v_k[M], v_k, z, M)
 
 
 # (7) (8)  y_k = e^a_k / sum_l e^a_l, with the largest a_l taken out of every exponent. Returns what the terms below
 # the largest add to its 1: sum_l e^(a_l - largest) = 1 + rest, so that log(1 + rest) in (1) keeps tiny rests.
 # More than a FEW reals are taken in lanes; a and y then have room for whole lanes, and a is filled up with -inf.
 cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noexcept nogil:
-    cdef value rest, difference
-    cdef value zero = spread(0, a[0]), one = spread(1, a[0])
+    cdef value rest, most
     cdef Py_ssize_t k
     if value is real:
         if K > FEW:
@@ -78,13 +82,12 @@ cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noex
     largest[0] = a[0]
     for k in range(1, K):
         largest[0] = larger(a[k], largest[0])
-    rest = -one
-    for k in range(K):
-        rest = rest + where_positive(a[k] - largest[0], one, zero)
-    for k in range(K):
-        difference = a[k] - largest[0]
-        y[k] = exponential(difference)
-        rest = rest + where_positive(difference, zero, y[k])
+    y[0] = exponential(a[0] - largest[0])
+    most, rest = y[0], spread(0, a[0])
+    for k in range(1, K):
+        y[k] = exponential(a[k] - largest[0])
+        rest = rest + smaller(y[k], most)    # of two terms the smaller: in the end all but one that is 1
+        most = larger(y[k], most)
     for k in range(K):
         y[k] = y[k] / (1 + rest)
     return rest

@@ -13,6 +13,8 @@ cdef extern from *:
     /* e^x is 0 below LOWEST and infinite above HIGHEST */
     #define LOWEST -105.0f
     #define HIGHEST 89.0f
+    /* 2^k is normal where |x| < PLAIN */
+    #define PLAIN 87.0f
     /* ln 2 in two parts; the first has 9 trailing zero bits, so that k LN2_HIGH is exact */
     #define LN2_HIGH 0.693359375f
     #define LN2_LOW -2.12194440e-4f

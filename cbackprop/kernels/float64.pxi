@@ -13,6 +13,8 @@ cdef extern from *:
     /* e^x is 0 below LOWEST and infinite above HIGHEST */
     #define LOWEST -746.0
     #define HIGHEST 710.0
+    /* 2^k is normal where |x| < PLAIN */
+    #define PLAIN 708.0
     /* ln 2 in two parts; the first has 21 trailing zero bits, so that k LN2_HIGH is exact */
     #define LN2_HIGH 6.93147180369123816490e-01
     #define LN2_LOW 1.90821492927058770002e-10

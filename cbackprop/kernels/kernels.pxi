@@ -3,6 +3,7 @@
 include "exponential.pxi"       # lanes, and e^x
 include "equations.pxi"         # (1) to (18)
 include "direct.pxi"            # engine: sample after sample, in the article's order
-include "blocked.pxi"
+include "side_by_side.pxi"      # engine: batches of tiny networks, one sample in each lane
+include "blocked.pxi"           # engine: blocks of samples as products of matrices
 include "doors.pxi"             # what Python calls
 include "equation_doors.pxi"    # the equations one by one
