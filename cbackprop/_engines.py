@@ -10,6 +10,7 @@
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from typing import Any
 
@@ -62,6 +63,36 @@ def threads_for(w: np.ndarray, batch_size: int, method: str, n_threads: int) -> 
     if n_threads == 1 or not blocked(w, method):
         return 1
     return max(1, min(n_threads, processors(), block_length(w, batch_size) * w.size // WORTH_A_THREAD))
+
+
+def forward(
+    x: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    b: np.ndarray | None,
+    z: np.ndarray | None,
+    a: np.ndarray,
+    y: np.ndarray,
+    n_threads: int,
+) -> None:
+    """Activations of all samples, b and z only where they are wanted; each thread takes its share of the samples."""
+    threads = max(1, min(n_threads, processors(), len(x) * w.size // (10 * WORTH_A_THREAD)))
+    starts = [len(x) * thread // threads for thread in range(threads + 1)]
+
+    def share(thread: int) -> None:
+        rows = slice(starts[thread], starts[thread + 1])
+        wanted = [None if array is None else array[rows] for array in (b, z)]
+        engine = whole_pass(w, v, len(x))
+        if engine is None:
+            engine = kernels(w.dtype).DirectEngine(w.shape[1] - 1, w.shape[0], v.shape[0], 1)
+            engine.load(w, v)
+        engine.forward(x[rows], *wanted, a[rows], y[rows])
+
+    if threads == 1:
+        share(0)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(share, range(threads)))
 
 
 def processors() -> int:

@@ -64,7 +64,7 @@ def init_weights(
     return w, v
 
 
-def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray) -> Activations:
+def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -> Activations:
     """All activations of all samples: b, z, a (13) and y (7).
 
     Parameters
@@ -75,6 +75,8 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray) -> Activations:
         Hidden weights, bias last.
     v : ndarray of shape (K, M+1)
         Output weights, bias last, of the same dtype.
+    n_threads : int
+        Threads to use at most, each for its share of the samples. The result has the same bits for every number.
 
     Returns
     -------
@@ -97,12 +99,20 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray) -> Activations:
     _D, M, K = gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
     N = len(x)
+    n_threads = gate.count("n_threads", n_threads)
     b, z, a, y = (np.empty((N, size), w.dtype) for size in (M, M, K, K))
-    if (engine := engines.whole_pass(w, v, N)) is not None:
-        engine.forward(x, b, z, a, y)
-    else:
-        kernels(w.dtype).forward(x, w, v, b, z, a, y)
+    engines.forward(x, w, v, b, z, a, y, n_threads)
     return Activations(y, a, z, b)
+
+
+def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """y and a of `forward`, without keeping b and z."""
+    _D, _M, K = gate.weights(w, v, written=False)
+    x = gate.inputs(x, w, v)
+    n_threads = gate.count("n_threads", n_threads)
+    a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
+    engines.forward(x, w, v, None, None, a, y, n_threads)
+    return y, a
 
 
 def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:

@@ -137,13 +137,15 @@ class Network(OneSample):
             callback=callback,
         )
 
-    def predict_proba(self, x: ArrayLike) -> np.ndarray:
+    def predict_proba(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:
         """Class probabilities, y of (7).
 
         Parameters
         ----------
         x : array_like of shape (N, D)
             Inputs.
+        n_threads : int
+            Threads to use at most.
 
         Returns
         -------
@@ -156,15 +158,17 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict_proba(np.eye(2)).shape
         (2, 5)
         """
-        return functions.forward(x, self.w, self.v).y
+        return functions.probabilities(x, self.w, self.v, n_threads)[0]
 
-    def predict(self, x: ArrayLike) -> np.ndarray:
+    def predict(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:
         """The most probable class of each sample.
 
         Parameters
         ----------
         x : array_like of shape (N, D)
             Inputs.
+        n_threads : int
+            Threads to use at most.
 
         Returns
         -------
@@ -177,7 +181,7 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict(np.eye(2)).shape
         (2,)
         """
-        return functions.forward(x, self.w, self.v).a.argmax(axis=1)
+        return functions.probabilities(x, self.w, self.v, n_threads)[1].argmax(axis=1)
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Mean cross-entropy E (2); see `cbackprop.cross_entropy`.

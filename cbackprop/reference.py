@@ -140,10 +140,12 @@ def init_weights(
     return w, v
 
 
-def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray) -> Activations:
-    """All activations of all samples; see `cbackprop.forward`."""
+def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -> Activations:
+    """All activations of all samples; see `cbackprop.forward`. One thread."""
     gate.weights(w, v, written=False)
-    return _layers(gate.inputs(x, w, v), w, v)
+    x = gate.inputs(x, w, v)
+    gate.count("n_threads", n_threads)
+    return _layers(x, w, v)
 
 
 def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:

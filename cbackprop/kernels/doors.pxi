@@ -39,22 +39,6 @@ cdef real[::1] room(Py_ssize_t size):
     return np.empty(size, DTYPE)
 
 
-def forward(const real[:, ::1] x, const real[:, ::1] w, const real[:, ::1] v,
-            real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
-    """All activations of all samples, written to b, z, a, y."""
-    cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0], n
-    cdef real[::1] scratch = room(2 * whole_lanes(K))
-    cdef real *a_n = &scratch[0]
-    cdef real *y_n = a_n + whole_lanes(K)
-    cdef real largest
-    with nogil:
-        for n in range(x.shape[0]):
-            layers(&x[n, 0], &w[0, 0], &v[0, 0], &b[n, 0], &z[n, 0], a_n, D, M, K)
-            softmax(a_n, y_n, &largest, K)
-            memcpy(&a[n, 0], a_n, K * sizeof(real))
-            memcpy(&y[n, 0], y_n, K * sizeof(real))
-
-
 def cross_entropy_sum(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
                       const real[:, ::1] w, const real[:, ::1] v):
     """The sum of E_n (1) over all samples."""
@@ -161,6 +145,26 @@ cdef class DirectEngine:
                                          &self.w[0, 0], &self.v[0, 0], learning_rate, &self.dw[0, 0], &self.dv[0, 0],
                                          &self.scratch[0], self.D, self.M, self.K)
         return total
+
+
+    def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
+        """Activations of all samples; b and z may be None."""
+        cdef Py_ssize_t n
+        cdef real *b_n = &self.scratch[0]
+        cdef real *z_n = b_n + self.M
+        cdef real *a_n = z_n + self.M
+        cdef real *y_n = a_n + whole_lanes(self.K)
+        cdef real largest
+        cdef bint hidden = b is not None and z is not None
+        with nogil:
+            for n in range(x.shape[0]):
+                layers(&x[n, 0], &self.w[0, 0], &self.v[0, 0], b_n, z_n, a_n, self.D, self.M, self.K)
+                softmax(a_n, y_n, &largest, self.K)
+                if hidden:
+                    memcpy(&b[n, 0], b_n, self.M * sizeof(real))
+                    memcpy(&z[n, 0], z_n, self.M * sizeof(real))
+                memcpy(&a[n, 0], a_n, self.K * sizeof(real))
+                memcpy(&y[n, 0], y_n, self.K * sizeof(real))
 
 
 cdef class SideBySideEngine:
