@@ -26,7 +26,7 @@ lint:  ## style of Python and Cython
 
 types:  ## static types, and the stubs against the installed compiled modules
 	$(PYTHON) -m mypy
-	$(PYTHON) -P -m mypy.stubtest $(COMPILED)
+	$(PYTHON) -P -m mypy.stubtest --mypy-config-file pyproject.toml $(COMPILED)
 
 debug-test:  ## the tests on a build with bounds checks, assertions and traps for undefined behavior
 	CBACKPROP_DEBUG=1 $(INSTALL) --target build/debug/site .

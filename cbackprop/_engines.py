@@ -10,8 +10,6 @@
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -91,6 +89,8 @@ def forward(
     if threads == 1:
         share(0)
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(share, range(threads)))
 
@@ -104,6 +104,8 @@ def learn_together(engine: Any, threads: int, *arguments: Any) -> float:
     """`engine.learn` by several threads at once. They live no longer than the call: nothing survives into a fork."""
     if threads == 1:
         return engine.learn(*arguments)
+    from threading import Event, Thread
+
     totals = [0.0] * threads
     start = Event()
     team = 0

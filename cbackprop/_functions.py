@@ -245,7 +245,7 @@ def numerical_gradient(
     if scheme == "complex":
         from .reference import complex_step_gradient
 
-        return complex_step_gradient(x, rows if labels is None else labels, w, v, step_size or 1e-20)
+        return complex_step_gradient(x, np.asarray(rows if labels is None else labels), w, v, step_size or 1e-20)
     step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
     w, v = w.copy(), v.copy()
     entropy = kernels(w.dtype).cross_entropy_sum
@@ -447,7 +447,8 @@ def _fit_whole(
             totals = np.zeros(min(at_once, epochs - len(losses)))
             engine.learn_epochs(x, rows, labels, order, alpha, totals)
             if np.isnan(totals).any():
-                raise DivergenceError(f"learning diverged in epoch {len(losses) + 1 + np.isnan(totals).argmax()}: {REMEDY}")
+                epoch = len(losses) + 1 + int(np.isnan(totals).argmax())
+                raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
             losses += (totals / N).tolist()
     finally:
         engine.store(w, v)

@@ -4,6 +4,8 @@ A message names the argument, says what came and what is needed. Weights are nev
 place; inputs and targets are converted only if they must be. Nothing here writes to an array.
 """
 
+from __future__ import annotations  # NumPy imports its random numbers when they are named: not before
+
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -143,7 +145,7 @@ def targets(
 def labels(array: np.ndarray, K: int) -> np.ndarray:
     """Class indices as the kernels want them; no copy if they are so already."""
     if array.dtype.kind not in "biu":
-        raise TypeError(f"t has dtype {array.dtype}; class indices must be integers (or give rows of {K} that sum to 1)")
+        raise TypeError(f"t has dtype {array.dtype}; it must be integers, class indices, or rows of {K} that sum to 1")
     outside = (array < 0) | (array >= K)
     if outside.any():
         n = int(outside.argmax())
@@ -210,6 +212,6 @@ def epsilon(value: Any) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"epsilon is {value!r}; it must be a number")
-    if not (np.isfinite(value) and value > 0):
+    if not (np.isfinite(float(value)) and float(value) > 0):
         raise ValueError(f"epsilon is {value!r}; it must be positive and finite")
     return float(value)

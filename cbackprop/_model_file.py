@@ -23,7 +23,7 @@ class Model:
     scale: np.ndarray | None = None
 
 
-def save_model(path: str | os.PathLike, model: Model) -> None:
+def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model file; an existing one is replaced only by a complete new one."""
     from safetensors.numpy import save
 
@@ -42,7 +42,7 @@ def save_model(path: str | os.PathLike, model: Model) -> None:
     write_whole(path, save({"w": network.w, "v": network.v}, metadata))
 
 
-def write_whole(path: str | os.PathLike, content: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file so that under its name there is the old content or the new, never a part."""
     path = os.fspath(path)
     partial = f"{path}.{os.getpid()}.partial"
@@ -58,7 +58,7 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
         raise
 
 
-def load_model(path: str | os.PathLike) -> Model:
+def load_model(path: str | os.PathLike[str]) -> Model:
     """Read a model file.
 
     Raises
@@ -75,7 +75,7 @@ def load_model(path: str | os.PathLike) -> Model:
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except SafetensorError as error:
         raise ValueError(f"{os.fspath(path)} is not a model file: {error}") from None
     try:

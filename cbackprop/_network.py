@@ -206,7 +206,7 @@ class Network(OneSample):
         """
         return functions.gradient(x, t, self.w, self.v)
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights and learning rate to a safetensors file.
 
         Parameters
@@ -229,7 +229,7 @@ class Network(OneSample):
         save_model(path, Model(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Network":
+    def load(cls, path: str | os.PathLike[str]) -> "Network":
         """Read a network that `save`, or the command, has written.
 
         Parameters

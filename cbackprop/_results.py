@@ -1,6 +1,5 @@
 """What the functions return and raise."""
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +26,7 @@ class Activations(NamedTuple):
     b: np.ndarray
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """What `fit` did.
 
     Attributes
@@ -41,9 +39,9 @@ class History:
         Samples seen, over all epochs.
     """
 
-    losses: list[float] = field(default_factory=list)
-    epochs: int = 0
-    samples: int = 0
+    losses: list[float]
+    epochs: int
+    samples: int
 
 
 class DivergenceError(ArithmeticError):

@@ -26,8 +26,6 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _gate as gate
 from ._results import REMEDY, Activations, DivergenceError, History
 
-
-
 # ---------------------------------------------------------------------------------------------------- the equations
 
 

@@ -146,7 +146,6 @@ cdef class DirectEngine:
                                          &self.scratch[0], self.D, self.M, self.K)
         return total
 
-
     def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
         """Activations of all samples; b and z may be None."""
         cdef Py_ssize_t n

@@ -8,8 +8,8 @@
 # Each function works on one real or on lanes of them: several samples or several hidden units side by side.
 
 
-# start + sum_i p_i q_i. Long rows of reals go through four chains of lanes, then the rest one by one: the order of the sum
-# depends on n alone, so the bits never depend on where in memory a row starts.
+# start + sum_i p_i q_i. Long rows of reals go through four chains of lanes, then the rest one by one: the order of the
+# sum depends on n alone, so the bits never depend on where in memory a row starts.
 cdef inline value dot(value start, const value *p, const value *q, Py_ssize_t n) noexcept nogil:
     cdef lanes chain[4]
     cdef value total = start
