@@ -1,0 +1,80 @@
+"""What it costs to have a package: time to import it, and megabytes on disk."""
+
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+IMPORTS = {
+    "cbackprop": "import cbackprop",
+    "NumPy": "import numpy",
+    "scikit-learn": "from sklearn.neural_network import MLPClassifier",
+    "PyTorch": "import torch",
+    "JAX": "import jax.numpy",
+    "numba": "import numba",
+}
+DISTRIBUTIONS = {"scikit-learn": "scikit-learn", "PyTorch": "torch", "JAX": "jax", "numba": "numba"}
+
+
+def python(*arguments: str, **environment: str) -> str:
+    """What a fresh interpreter prints; it finds the same cbackprop."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def import_times(peers: list[str], repeats: int) -> dict[str, list[float]]:
+    """Seconds in fresh processes, in turn; the first round only fills the file cache."""
+    code = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+    times: dict[str, list[float]] = {name: [] for name in IMPORTS if name in peers}
+    for _ in range(repeats + 1):
+        for name, figures in times.items():
+            figures.append(float(python("-c", code.format(IMPORTS[name]))))
+    return {name: figures[1:] for name, figures in times.items()}
+
+
+def installed_sizes(peers: list[str]) -> dict[str, list[float]]:
+    """MB of a distribution and of all that it requires, less what NumPy needs; without caches of bytecode."""
+    shared = with_requirements("numpy")
+    figures = {"cbackprop": [(own_size() + size_of(with_requirements("safetensors") - shared)) / 1e6]}
+    for name, distribution in DISTRIBUTIONS.items():
+        if name in peers:
+            figures[name] = [size_of(with_requirements(distribution) - shared) / 1e6]
+    return figures
+
+
+def with_requirements(name: str) -> set[str]:
+    """Normalized names of a distribution and all that it requires here."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    found, waiting = set(), [name]
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            requirements = map(Requirement, importlib.metadata.requires(name) or [])
+            waiting += [r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return found
+
+
+def size_of(distributions: set[str]) -> int:
+    files = [file for name in distributions for file in importlib.metadata.files(name) or []]
+    paths = [Path(file.locate()) for file in files if file.suffix != ".pyc"]
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def own_size() -> int:
+    """What a wheel of cbackprop holds, wherever it was built."""
+    folder = Path(importlib.util.find_spec("cbackprop").origin).parent
+    shipped = {".py", ".pyi", ".so", ".pyd"}
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in shipped or path.name == "py.typed")

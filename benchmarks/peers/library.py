@@ -1,0 +1,60 @@
+"""cbackprop: its public functions, as a user calls them."""
+
+import cbackprop
+
+from ..work import Job, Work
+
+
+def fit(work: Work, **options) -> Job:
+    w, v = work.w.copy(), work.v.copy()
+
+    def run():
+        cbackprop.fit(
+            work.x,
+            work.t,
+            w,
+            v,
+            learning_rate=work.learning_rate,
+            epochs=work.epochs,
+            batch_size=work.batch_size,
+            shuffle=False,
+            **options,
+        )
+
+    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+
+
+def network_of(work: Work) -> cbackprop.Network:
+    return cbackprop.Network.from_weights(work.w.copy(), work.v.copy(), learning_rate=work.learning_rate)
+
+
+def learn_one(work: Work) -> Job:
+    network = network_of(work)
+    samples = list(zip(work.x, work.t.tolist(), strict=True))
+
+    def run():
+        for x_n, t_n in samples:
+            network.learn_one(x_n, t_n)
+
+    return Job(run, lambda: (network.w, network.v), lambda: work.restore(network.w, network.v))
+
+
+def predict_proba_one(work: Work) -> Job:
+    network = network_of(work)
+    rows = list(work.x)
+    y = []
+
+    def run():
+        y[:] = [network.predict_proba_one(x_n) for x_n in rows]
+
+    return Job(run, lambda: (y,))
+
+
+def predict_proba(work: Work) -> Job:
+    network = network_of(work)
+    y = []
+
+    def run():
+        y[:] = [network.predict_proba(work.x)]
+
+    return Job(run, lambda: y)

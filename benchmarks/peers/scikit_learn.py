@@ -1,0 +1,88 @@
+"""scikit-learn: MLPClassifier with plain stochastic gradient descent and a logistic hidden layer."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+from ..work import Job, Work
+
+warnings.simplefilter("ignore", ConvergenceWarning)
+
+
+def model_of(work: Work) -> MLPClassifier:
+    M, K = len(work.w), len(work.v)
+    model = MLPClassifier(
+        (M,),
+        activation="logistic",
+        solver="sgd",
+        alpha=0,
+        batch_size=min(work.batch_size, len(work.x)),
+        learning_rate_init=work.learning_rate,
+        momentum=0,
+        nesterovs_momentum=False,
+        shuffle=False,
+        max_iter=work.epochs,
+        n_iter_no_change=10**9,  # never stop early
+    )
+    # the first call creates the weights, which are then set; it must be told the classes
+    model.set_params(batch_size=1).partial_fit(work.x[:1], work.t[:1], classes=np.arange(K))
+    model.set_params(batch_size=min(work.batch_size, len(work.x)))
+    restore(model, work)
+    return model
+
+
+def restore(model: MLPClassifier, work: Work) -> None:
+    for weights, coefficients, intercepts in zip((work.w, work.v), model.coefs_, model.intercepts_, strict=True):
+        coefficients[:], intercepts[:] = weights[:, :-1].T, weights[:, -1]
+
+
+def weights_of(model: MLPClassifier) -> tuple:
+    return tuple(np.column_stack([c.T, i]) for c, i in zip(model.coefs_, model.intercepts_, strict=True))
+
+
+def fit(work: Work) -> Job:
+    model = model_of(work)
+
+    model.set_params(warm_start=True)  # fit() goes on from the weights it finds
+
+    def run():
+        if work.epochs == 1:
+            model.partial_fit(work.x, work.t)
+        else:
+            model.fit(work.x, work.t)
+
+    return Job(run, lambda: weights_of(model), lambda: restore(model, work))
+
+
+def learn_one(work: Work) -> Job:
+    model = model_of(work.first(1))
+    samples = [(work.x[n : n + 1], work.t[n : n + 1]) for n in range(len(work.x))]
+
+    def run():
+        for x_n, t_n in samples:
+            model.partial_fit(x_n, t_n)
+
+    return Job(run, lambda: weights_of(model), lambda: restore(model, work))
+
+
+def predict_proba_one(work: Work) -> Job:
+    model = model_of(work)
+    rows = [work.x[n : n + 1] for n in range(len(work.x))]
+    y = []
+
+    def run():
+        y[:] = [model.predict_proba(x_n)[0] for x_n in rows]
+
+    return Job(run, lambda: (y,))
+
+
+def predict_proba(work: Work) -> Job:
+    model = model_of(work)
+    y = []
+
+    def run():
+        y[:] = [model.predict_proba(work.x)]
+
+    return Job(run, lambda: y)

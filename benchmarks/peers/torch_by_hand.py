@@ -1,0 +1,121 @@
+"""PyTorch written out: no autograd, every operation in place or into a tensor that is there already, each update in one
+pass over the weights (addr_, addmm_). The bias is a column of w and v that meets a 1 at the end of x and z.
+"""
+
+import torch
+
+from ..work import Job, Work, batches, one_hot, with_one
+
+torch.set_num_threads(1)
+
+
+def learner(w, v, B, learning_rate):
+    """A function that learns from a batch: x (B, D+1), t (B, K)."""
+    M, K = len(w), len(v)
+    z_and_one = torch.ones(B, M + 1, dtype=w.dtype)
+    z, b = z_and_one[:, :M], torch.empty(B, M, dtype=w.dtype)
+    a, y = torch.empty(B, K, dtype=w.dtype), torch.empty(B, K, dtype=w.dtype)
+    e, slope = torch.empty(B, M, dtype=w.dtype), torch.empty(B, M, dtype=w.dtype)
+    w_T, v_T, v_of_z, y_T, e_T = w.T, v.T, v[:, :M], y.T, e.T
+
+    def learn(x, t):
+        torch.mm(x, w_T, out=b)
+        b.sigmoid_()
+        z.copy_(b)
+        torch.mm(z_and_one, v_T, out=a)
+        torch.softmax(a, 1, out=y)
+        y.sub_(t)
+        torch.mm(y, v_of_z, out=e)
+        torch.addcmul(b, b, b, value=-1, out=slope)
+        e.mul_(slope)
+        v.addmm_(y_T, z_and_one, alpha=-learning_rate / B)
+        w.addmm_(e_T, x, alpha=-learning_rate / B)
+
+    return learn
+
+
+def online_learner(w, v, learning_rate):
+    """A function that learns from one sample: x (D+1,), t (K,)."""
+    M, K = len(w), len(v)
+    z_and_one = torch.ones(M + 1, dtype=w.dtype)
+    z, a, y = z_and_one[:M], torch.empty(K, dtype=w.dtype), torch.empty(K, dtype=w.dtype)
+    e, slope, v_of_z_T = torch.empty(M, dtype=w.dtype), torch.empty(M, dtype=w.dtype), v[:, :M].T
+
+    def learn(x, t):
+        torch.mv(w, x, out=z)
+        z.sigmoid_()
+        torch.mv(v, z_and_one, out=a)
+        torch.softmax(a, 0, out=y)
+        y.sub_(t)
+        torch.mv(v_of_z_T, y, out=e)
+        torch.addcmul(z, z, z, value=-1, out=slope)
+        e.mul_(slope)
+        v.addr_(y, z_and_one, alpha=-learning_rate)
+        w.addr_(e, x, alpha=-learning_rate)
+
+    return learn
+
+
+def weights_of(work: Work) -> tuple:
+    return torch.from_numpy(work.w.copy()), torch.from_numpy(work.v.copy())
+
+
+def fit(work: Work) -> Job:
+    w, v = weights_of(work)
+    x, t = torch.from_numpy(with_one(work.x)), torch.from_numpy(one_hot(work))
+    if work.batch_size == 1:
+        parts = list(zip(x.unbind(), t.unbind(), strict=True))
+        learn = online_learner(w, v, work.learning_rate)
+    else:
+        parts = [(x[part], t[part]) for part in batches(work)]
+        learn = learner(w, v, work.batch_size, work.learning_rate)
+
+    @torch.inference_mode()
+    def run():
+        for _ in range(work.epochs):
+            for x_n, t_n in parts:
+                learn(x_n, t_n)
+
+    return Job(run, lambda: (w.numpy(), v.numpy()), lambda: work.restore(w.numpy(), v.numpy()))
+
+
+def learn_one(work: Work) -> Job:
+    w, v = weights_of(work)
+    learn = online_learner(w, v, work.learning_rate)
+    samples = list(zip(torch.from_numpy(work.x).unbind(), torch.from_numpy(one_hot(work)).unbind(), strict=True))
+    x_and_one = torch.ones(w.shape[1], dtype=w.dtype)
+    x = x_and_one[:-1]
+
+    @torch.inference_mode()
+    def run():
+        for x_n, t_n in samples:
+            x.copy_(x_n)
+            learn(x_and_one, t_n)
+
+    return Job(run, lambda: (w.numpy(), v.numpy()), lambda: work.restore(w.numpy(), v.numpy()))
+
+
+def predict_proba_one(work: Work) -> Job:
+    w, v = weights_of(work)
+    w, w_bias, v, v_bias = w[:, :-1].contiguous(), w[:, -1].clone(), v[:, :-1].contiguous(), v[:, -1].clone()
+    rows = torch.from_numpy(work.x).unbind()
+    y = []
+
+    @torch.inference_mode()
+    def run():
+        y[:] = [torch.addmv(v_bias, v, torch.addmv(w_bias, w, x_n).sigmoid_()).softmax(0) for x_n in rows]
+
+    return Job(run, lambda: (torch.stack(y).numpy(),))
+
+
+def predict_proba(work: Work) -> Job:
+    w, v = weights_of(work)
+    w_T, w_bias, v_T, v_bias = w[:, :-1].contiguous().T, w[:, -1].clone(), v[:, :-1].contiguous().T, v[:, -1].clone()
+    x = torch.from_numpy(work.x)
+    y = []
+
+    @torch.inference_mode()
+    def run():
+        y[:] = [torch.addmm(v_bias, torch.addmm(w_bias, x, w_T).sigmoid_(), v_T).softmax(1)]
+
+    return Job(run, lambda: (y[0].numpy(),))

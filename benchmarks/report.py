@@ -1,0 +1,241 @@
+"""The record of compare.py as Markdown and as a plot, and the description of the machine."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DISTRIBUTIONS = ("numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "numba", "mlxtend")
+INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
+
+
+def machine(pinned: bool) -> dict:
+    import cbackprop
+
+    info = cbackprop.kernel_info()
+    return {
+        "processor": processor(),
+        "caches": caches(),
+        "instruction sets": ", ".join(flag for flag in INSTRUCTION_SETS if flag in cpu_info("flags").split()),
+        "processors": f"{os.cpu_count()}, " + ("pinned to one" if pinned else "not pinned: this system can't"),
+        "load before the run": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
+        "system": f"{platform.system()} {platform.release()}, {' '.join(platform.libc_ver())}",
+        "Python": platform.python_version(),
+        "cbackprop": f"{cbackprop.__version__}, {info['variant']} kernels, {info['compiler']}",
+        "versions": ", ".join(versions()),
+        "BLAS": blas(),
+        "commit": commit(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def cpu_info(key: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == key), "")
+
+
+def processor() -> str:
+    name = cpu_info("model name") or platform.processor() or platform.machine()
+    family, model = cpu_info("cpu family"), cpu_info("model")
+    return f"{name} (family {family}, model {model})" if family else name
+
+
+def caches() -> str:
+    found = []
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+        found.append(f"L{level} {kind.lower()} {size}")
+    return ", ".join(found) or "unknown"
+
+
+def versions() -> list[str]:
+    found = []
+    for name in DISTRIBUTIONS:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return found
+
+
+def blas() -> str:
+    """The BLAS libraries loaded by now, and the processor they think this is."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "unknown"
+    found = []
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            owner = Path(library["filepath"]).parent.name.removesuffix(".libs")
+            found.append(f"{owner}: {library['internal_api']} {library['version']} {library.get('architecture', '')}")
+    return ", ".join(sorted(set(found))) or "unknown"
+
+
+def commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "cbackprop", "benchmarks/*.py", "setup.py")
+        return git("rev-parse", "HEAD") + (", with uncommitted changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+# ----------------------------------------------------------------------------------------------------------- figures
+
+
+def ratios(row: dict, of=min) -> dict[str, float]:
+    """Each peer's figure over that of cbackprop: above 1, cbackprop needs less."""
+    own = of(row["figures"]["cbackprop"])
+    return {peer: of(values) / own for peer, values in row["figures"].items() if peer != "cbackprop"}
+
+
+def best_peer(row: dict) -> str:
+    others = ratios(row)
+    return min(others, key=others.get)
+
+
+def goal(row: dict) -> tuple[str, bool | None]:
+    """The row's target in words, and whether it is reached; a peer that is missing leaves it open."""
+    others, parts, reached = ratios(row), [], []
+    for peer, factor in row["targets"].items():
+        parts.append(f"{factor:.3g} × {'best' if peer == 'best' else peer}")
+        ratio = min(others.values()) if peer == "best" else others.get(peer)
+        reached.append(None if ratio is None else ratio >= factor)
+    return ", ".join(parts), None if not reached or None in reached else all(reached)
+
+
+def readable(value: float, quantity: str) -> str:
+    if quantity != "s":
+        return f"{value:.3g} {quantity}"
+    for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)):
+        if value >= size or unit == "ns":
+            value /= size
+            break
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def factor(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.2f}"
+
+
+WORDS = {True: "yes", False: "no", None: ""}
+
+
+def markdown(record: dict) -> str:
+    columns = [name for name in record["columns"] if any(name in row["figures"] for row in record["rows"])]
+    lines = [
+        "# cbackprop beside others",
+        "",
+        "Made by `python -m benchmarks.compare`; what each row and column is: [benchmarks/README.md](../README.md).",
+        "",
+        f"Time of one sample (or of what the row says), the minimum of {record['repeats']} interleaved repeats on one",
+        "thread. *ratio*: the best peer's time over that of cbackprop, so above 1 cbackprop is faster, below 1 slower;",
+        "*of medians*: the same from medians.",
+        "",
+    ]
+    if record["quick"]:
+        lines += ["**A quick run: it shows that everything works, and its figures mean nothing.**", ""]
+    header = ["work", "dtype", *columns, "best peer", "ratio", "of medians", "target", "reached"]
+    lines += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    for row in record["rows"]:
+        figures, peer = row["figures"], best_peer(row)
+        target, reached = goal(row)
+        what = row["work"] + (f" ({row['unit']})" if row["unit"] not in ("sample", "") else "")
+        cells = [readable(min(figures[name]), row["quantity"]) if name in figures else "–" for name in columns]
+        medians = min(ratios(row, statistics.median).values())
+        cells = [what, row["dtype"], *cells, peer, factor(ratios(row)[peer]), factor(medians), target, WORDS[reached]]
+        lines.append("| " + " | ".join(cells) + " |")
+    if record["figures"]:
+        lines += ["", "| cbackprop against itself | measured | target | reached |", "|---|---|---|---|"]
+    for figure in record["figures"]:
+        bounds = (("at least", figure["at_least"]), ("at most", figure["at_most"]))
+        target = ", ".join(f"{words} {bound:.3g}" for words, bound in bounds if bound is not None)
+        lines.append(f"| {figure['what']} | {factor(figure['value'])} | {target} | {WORDS[figure['reached']]} |")
+    for name, reason in record["missing"].items():
+        lines += ["", f"Missing: {name} ({reason})."]
+    lines += ["", "| machine | |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in record["machine"].items()]
+    return "\n".join(lines) + "\n"
+
+
+# -------------------------------------------------------------------------------------------------------------- plot
+
+# Okabe and Ito's colors, which remain distinct to color-blind eyes; shapes for print
+MARKS = {
+    "reference": ("#999999", "x"),
+    "NumPy": ("#56B4E9", "o"),
+    "NumPy, SciPy BLAS": ("#0072B2", "D"),
+    "scikit-learn": ("#E69F00", "s"),
+    "PyTorch": ("#D55E00", "v"),
+    "PyTorch by hand": ("#CC79A7", "^"),
+    "JAX": ("#009E73", "P"),
+    "numba": ("#000000", "*"),
+}
+
+
+def plot(record: dict, path: Path) -> None:
+    """Every peer's time over that of cbackprop, a panel for each dtype."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    rows = [row for row in record["rows"] if row["dtype"]]
+    works = list(dict.fromkeys(row["work"] for row in rows))
+    dtypes = sorted({row["dtype"] for row in rows})
+    if not rows:
+        return
+    figure = Figure(figsize=(4.2 + 4.6 * len(dtypes), 1.7 + 0.3 * len(works)), layout="constrained")
+    panels = figure.subplots(1, len(dtypes), sharey=True, sharex=True, squeeze=False)[0]
+    lowest = min(min(ratios(row).values()) for row in rows)
+    for panel, dtype in zip(panels, dtypes, strict=True):
+        for row in rows:
+            if row["dtype"] != dtype:
+                continue
+            y, others = works.index(row["work"]), ratios(row)
+            panel.plot([min(others.values()), max(others.values())], [y, y], color="#dddddd", linewidth=1, zorder=1)
+            for peer, ratio in others.items():
+                color, marker = MARKS[peer]
+                edge = {} if marker == "x" else {"edgecolors": "white", "linewidths": 0.5}
+                panel.scatter(ratio, y, s=70 if marker == "*" else 38, c=color, marker=marker, zorder=3, **edge)
+            if "best" in row["targets"]:
+                panel.plot(row["targets"]["best"], y, "|", color="black", markersize=13, zorder=2)
+        panel.set_xscale("log")
+        panel.axvline(1, color="black", linewidth=1)
+        panel.axvspan(min(0.5, lowest / 1.5), 1, color="#f3f3f3", zorder=0)
+        panel.set_title(dtype)
+        panel.set_xlabel("time of the peer / time of cbackprop")
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+        panel.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right", "left"]].set_visible(False)
+        panel.tick_params(axis="y", length=0)
+        panel.set_xlim(left=min(0.5, lowest / 1.5))
+    panels[0].set_yticks(range(len(works)), works)
+    panels[0].set_ylim(len(works) - 0.5, -0.5)
+    present = [peer for peer in MARKS if any(peer in row["figures"] for row in rows)]
+    handles = [
+        panels[0].scatter([], [], c=MARKS[p][0], marker=MARKS[p][1], s=70 if MARKS[p][1] == "*" else 38)
+        for p in present
+    ]
+    handles += panels[0].plot([], [], "|", color="black", markersize=13)
+    figure.legend(handles, [*present, "target for the best peer"], loc="outside lower center", ncols=5, frameon=False)
+    figure.suptitle("One thread. Left of the line the peer is faster, right of it cbackprop.", fontsize=11)
+    figure.savefig(path, dpi=130, facecolor="white")
+
+
+if __name__ == "__main__":  # the table and the plot once more, from the figures of an earlier run
+    source = Path(sys.argv[1])
+    old = json.loads(source.read_text())
+    source.with_suffix(".md").write_text(markdown(old))
+    plot(old, source.with_suffix(".png"))
