@@ -32,7 +32,7 @@ def test_signatures_are_equal(name):
 
 SIGNATURES = {
     "init_weights": "n_inputs n_hidden n_outputs *dtype *rng",
-    "forward": "x w v",
+    "forward": "x w v *n_threads",
     "cross_entropy": "x t w v",
     "gradient": "x t w v",
     "numerical_gradient": "x t w v *epsilon *scheme",
@@ -116,6 +116,20 @@ def test_forward(variant, dtype, shape, samples):
     loss = reference.cross_entropy(x, t, w, v)
     assert cbackprop.cross_entropy(x, t, w, v) == pytest.approx(loss, rel=float(bound), abs=float(bound))
     np.testing.assert_allclose(loss, -np.log(wanted.y[np.arange(samples), t].astype(float)).mean(), atol=4 * bound)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3), (5, 7, 3), (17, 33, 18)])
+def test_forward_has_the_same_bits_on_any_number_of_threads(variant, forced_threads, dtype, shape):
+    D, M, K = shape
+    rng = np.random.default_rng(0)
+    x, w, v = (rng.normal(size=size).astype(dtype) for size in ((203, D), (M, D + 1), (K, M + 1)))
+    network = cbackprop.Network.from_weights(w, v)
+    alone = cbackprop.forward(x, w, v)
+    for n_threads in (2, 3, 7):
+        for ours, wanted in zip(cbackprop.forward(x, w, v, n_threads=n_threads), alone, strict=True):
+            np.testing.assert_array_equal(ours, wanted)
+        np.testing.assert_array_equal(network.predict_proba(x, n_threads=n_threads), alone.y)
+        np.testing.assert_array_equal(network.predict(x, n_threads=n_threads), alone.a.argmax(axis=1))
 
 
 def test_results_belong_to_the_caller(variant, dtype):

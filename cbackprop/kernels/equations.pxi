@@ -55,14 +55,14 @@ cdef inline value sigmoid(value b_j) noexcept nogil:
     cdef value e
     if value is real:
         if -PLAIN < b_j < PLAIN:
-            return 1 / (1 + exponential(-b_j))
+            return ONE / (ONE + exponential(-b_j))
     e = exponential(smaller(b_j, -b_j))
-    return where_positive(b_j, spread(1, e), e) / (1 + e)
+    return where_positive(b_j, spread(1, e), e) / (ONE + e)
 
 
 # h'(b_j) = z_j (1 - z_j)
 cdef inline value sigmoid_derivative(value z_j) noexcept nogil:
-    return z_j * (1 - z_j)
+    return z_j * (ONE - z_j)
 
 
 # (13)  a_k = sum_{j=0..M} v_kj z_j,  z_M = 1
@@ -89,7 +89,7 @@ cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noex
         rest = rest + smaller(y[k], most)    # of two terms the smaller: in the end all but one that is 1
         most = larger(y[k], most)
     for k in range(K):
-        y[k] = y[k] / (1 + rest)
+        y[k] = y[k] / (ONE + rest)
     return rest
 
 
@@ -114,8 +114,8 @@ cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K)
         (<lanes *> y)[k] = e
         equal = equal + where_positive(difference, one, zero)
         below = below + where_positive(difference, zero, e)
-    rest = (lanes_sum(equal) - 1) + lanes_sum(below)
-    most = lanes_spread(1 + rest)
+    rest = (lanes_sum(equal) - ONE) + lanes_sum(below)
+    most = lanes_spread(ONE + rest)
     for k in range(whole // LANES):
         (<lanes *> y)[k] = (<lanes *> y)[k] / most
     return rest
@@ -123,7 +123,7 @@ cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K)
 
 # (7) (8)  dy_i/da_k = y_i (1 - y_i) for i = k, and -y_i y_k otherwise
 cdef inline value softmax_derivative(value y_i, value y_k, bint same) noexcept nogil:
-    return y_i * (1 - y_i) if same else -y_i * y_k
+    return y_i * (ONE - y_i) if same else -y_i * y_k
 
 
 # (1)  E_n = -sum_k t_k log y_k = sum_k t_k (largest - a_k) + log(1 + rest), since sum_k t_k = 1: the sum. A difference

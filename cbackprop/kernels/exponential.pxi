@@ -7,6 +7,7 @@ cdef extern from "lanes.h":
     enum: TERMS
     enum: ODD_TERMS
     const real INFINITY, MOST
+    const real ONE    # of this precision: a plain 1 beside a float would make it a double
     const real LOWEST, HIGHEST, PLAIN, LN2_HIGH, LN2_LOW, MANTISSA_BITS
     const real SERIES[TERMS]
     const real ODD_SERIES[ODD_TERMS]
@@ -87,7 +88,7 @@ cdef inline value exponential(value x) noexcept nogil:
     for n in range(TERMS - 4, 0, -2):
         even = even * square + SERIES[n]
         odd = odd * square + SERIES[n + 1]
-    series = (even + odd * r) * square + r + 1
+    series = (even + odd * r) * square + r + ONE
     if plain:
         return series * power_of_two(shifted)
     shifted_half = k * <real> 0.5 + SHIFT
@@ -102,21 +103,21 @@ cdef inline value split(value u, value *shifted) noexcept nogil:
         return lanes_split(u, shifted)
 
 
-# log(1 + x) for x >= 0, with u = 1 + x rounded:
+# log(1 + x) for x >= 0, with u = ONE + x rounded:
 #
-#   log(1 + x) = k ln 2 + log(m) + (x - (u - 1)) / u,  u = 2^k m,  log(m) = 2 atanh(s),  s = (m - 1) / (m + 1)
+#   log(1 + x) = k ln 2 + log(m) + (x - (u - 1)) / u,  u = 2^k m,  log(m) = 2 atanh(s),  s = (m - ONE) / (m + ONE)
 #
 # The third term is what rounding u has lost, and for tiny x is all there is. Error: below 2 ULP.
 cdef inline value log_one_plus(value x) noexcept nogil:
     cdef real SHIFT = <real> 1.5 * (<long long> 1 << <int> MANTISSA_BITS)
     cdef value shifted = x
-    cdef value u = 1 + x
+    cdef value u = ONE + x
     cdef value m = split(u, &shifted)
     cdef value k = shifted - SHIFT
-    cdef value s = (m - 1) / (m + 1)
+    cdef value s = (m - ONE) / (m + ONE)
     cdef value square = s * s
     cdef value sum = spread(ODD_SERIES[ODD_TERMS - 1], x)
     cdef int n
     for n in range(ODD_TERMS - 2, 0, -1):
         sum = sum * square + ODD_SERIES[n]
-    return k * LN2_HIGH + (2 * s + (2 * s * square * sum + (k * LN2_LOW + (x - (u - 1)) / u)))
+    return k * LN2_HIGH + (s + s + ((s + s) * square * sum + (k * LN2_LOW + (x - (u - ONE)) / u)))

@@ -15,6 +15,8 @@
 #error "cbackprop needs IEEE arithmetic: build it without -ffast-math and -Ofast"
 #endif
 
+#define ONE ((REAL)1)
+
 /* Cython's word for inline, made binding: a tile's sums stay in registers only where its width is a constant */
 #if defined(__GNUC__)
 #undef CYTHON_INLINE
