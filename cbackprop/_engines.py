@@ -56,6 +56,13 @@ def whole_pass(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) 
     return engine
 
 
+def samples_at_once(w: np.ndarray, v: np.ndarray, batch_size: int, method: str) -> int:
+    """How many samples, whole batches, to learn between two looks at signals: 5 to 50 ms worth."""
+    operations = 2_000_000_000 if blocked(w, method) else 100_000_000
+    batches = operations // (6 * (w.size + v.size) * batch_size)
+    return max(1, batches, LONG if batch_size == 1 else 1) * batch_size
+
+
 def threads_for(w: np.ndarray, batch_size: int, method: str, n_threads: int) -> int:
     """How many of n_threads `learn_together` should use."""
     if n_threads == 1 or not blocked(w, method):

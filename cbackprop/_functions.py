@@ -303,9 +303,8 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     True
     """
     gate.weights(w, v, written=True)
-    x = gate.sample(x_n, w, v, written=True)
-    t = np.asarray(t_n)[np.newaxis]
-    rows, labels = gate.targets(t, 1, w, v, written=True)
+    x = gate.sample("x_n", x_n, w, v, written=True)
+    rows, labels = gate.sample_target("t_n", t_n, w, v)
     alpha = gate.learning_rate(learning_rate, w.dtype)
     E_n = kernels(w.dtype).step(x, rows, labels, w, v, alpha)
     if not np.isfinite(E_n):
@@ -313,7 +312,6 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     return E_n
 
 
-OPERATIONS_BETWEEN_SIGNALS = 20_000_000  # Ctrl-C is looked at after so many: 10 to 50 ms
 
 
 def fit(
@@ -381,7 +379,7 @@ def fit(
     >>> cbackprop.forward(x, w, v).y.argmax(axis=1)
     array([0, 1, 1, 0])
     """
-    D, M, K = gate.weights(w, v, written=True)
+    gate.weights(w, v, written=True)
     gate.finite_weights(w, v)
     x = gate.inputs(x, w, v, written=True)
     N = len(x)
@@ -399,7 +397,7 @@ def fit(
     order = np.arange(N)
     if batch == N and callback is None and hasattr(engine, "learn_epochs"):
         return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs)
-    chunk = max(1, OPERATIONS_BETWEEN_SIGNALS // (6 * (D + K) * M * batch)) * batch
+    chunk = engines.samples_at_once(w, v, batch, method)
     losses: list[float] = []
     for epoch in range(1, epochs + 1):
         if shuffle and batch < N:
@@ -439,7 +437,7 @@ def _fit_whole(
 ) -> History:
     """`fit` with one batch an epoch: so short that many epochs go into one call."""
     N = len(x)
-    at_once = max(1, OPERATIONS_BETWEEN_SIGNALS // (6 * N * (w.size + v.size)))
+    at_once = max(1, engines.samples_at_once(w, v, N, "direct") // N)
     losses: list[float] = []
     engine.load(w, v)
     try:

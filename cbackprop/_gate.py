@@ -89,11 +89,25 @@ def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, written: bool = False) -> np
     return separate("x", columns("x", array, D), w, v, written)
 
 
-def sample(x_n: Any, w: np.ndarray, v: np.ndarray, *, written: bool = False) -> np.ndarray:
+def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, written: bool = False) -> np.ndarray:
     """One row of x as the kernels want it: (1, D), the dtype of w."""
     D = w.shape[1] - 1
-    array = numbers("x_n", x_n, w.dtype, f"({D},)", 1)
-    return separate("x_n", columns("x_n", array[np.newaxis], D), w, v, written)
+    array = numbers(name, x_n, w.dtype, f"({D},)", 1)
+    return separate(name, columns(name, array[np.newaxis], D), w, v, written)
+
+
+def sample_target(
+    name: str, t_n: Any, w: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Target of one sample to learn from: a row (1, K) or a class index (1,), and None for the other."""
+    K = v.shape[0]
+    try:
+        array = np.asarray(t_n)
+    except ValueError:
+        raise ValueError(f"{name} is ragged; it must be a class index or a row of {K} that sums to 1") from None
+    if array.ndim > 1:
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 (a class index) or 1 (a row of {K})")
+    return targets(array[np.newaxis], 1, w, v, written=True, name=name)
 
 
 def columns(name: str, array: np.ndarray, D: int) -> np.ndarray:
@@ -109,26 +123,27 @@ def separate(name: str, array: np.ndarray, w: np.ndarray, v: np.ndarray, written
 
 
 def targets(
-    t: Any, N: int, w: np.ndarray, v: np.ndarray, *, written: bool = False
+    t: Any, N: int, w: np.ndarray, v: np.ndarray, *, written: bool = False, name: str = "t"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Targets as rows (N, K) of the dtype of w, or as class indices (N,): one of the two, and None for the other."""
     K = v.shape[0]
     try:
         array = np.asarray(t)
     except ValueError:
-        raise ValueError(f"t is ragged; it must be (N,) class indices or (N, {K}) rows that sum to 1") from None
+        raise ValueError(f"{name} is ragged; it must be (N,) class indices or (N, {K}) rows that sum to 1") from None
     if array.ndim not in (1, 2):
         raise ValueError(
-            f"t has {array.ndim} dimensions; it must have 1 (class indices) or 2 (rows of {K} that sum to 1)"
+            f"{name} has {array.ndim} dimensions; it must have 1 (class indices) or 2 (rows of {K} that sum to 1)"
         )
     if array.shape[0] != N:
-        raise ValueError(f"t has {array.shape[0]} rows; it must have {N}, as many as x")
+        raise ValueError(f"{name} has {array.shape[0]} rows; it must have {N}, as many as x")
     if array.ndim == 1:
-        return None, separate("t", labels(array, K), w, v, written)
+        return None, separate(name, labels(name, array, K), w, v, written)
     if array.shape[1] != K:
-        raise ValueError(f"t has {array.shape[1]} columns; it must have {K}, one a class, since v has {K} rows")
-    rows = numbers("t", array, w.dtype, f"(N, {K})", 2)
-    tolerance = np.sqrt(np.finfo(array.dtype if array.dtype.kind == "f" else w.dtype).eps)
+        raise ValueError(f"{name} has {array.shape[1]} columns; it must have {K}, one a class, since v has {K} rows")
+    rows = numbers(name, array, w.dtype, f"(N, {K})", 2)
+    given = array.dtype if array.dtype.kind == "f" else w.dtype
+    tolerance = np.sqrt(max(np.finfo(given).eps, np.finfo(w.dtype).eps))
     for start in range(0, N, max(1, SLICE // K)):
         part = rows[start : start + max(1, SLICE // K)]
         sums = part.sum(axis=1, dtype=np.float64)
@@ -136,20 +151,20 @@ def targets(
         if bad.any():
             n = int(bad.argmax())
             raise ValueError(
-                f"t[{start + n}] is {part[n]} and sums to {sums[n]:.9g}; a row of targets must hold probabilities that "
+                f"{name}[{start + n}] is {part[n]} and sums to {sums[n]:.9g}; a row of targets must hold probabilities that "
                 f"sum to 1, because (12), y_k - t_k, holds only then"
             )
-    return separate("t", rows, w, v, written), None
+    return separate(name, rows, w, v, written), None
 
 
-def labels(array: np.ndarray, K: int) -> np.ndarray:
+def labels(name: str, array: np.ndarray, K: int) -> np.ndarray:
     """Class indices as the kernels want them; no copy if they are so already."""
     if array.dtype.kind not in "biu":
-        raise TypeError(f"t has dtype {array.dtype}; it must be integers, class indices, or rows of {K} that sum to 1")
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be integers, class indices, or rows of {K} that sum to 1")
     outside = (array < 0) | (array >= K)
     if outside.any():
         n = int(outside.argmax())
-        raise ValueError(f"t[{n}] is {array[n]}; class indices must lie in 0..{K - 1}, since v has {K} rows")
+        raise ValueError(f"{name}[{n}] is {array[n]}; class indices must lie in 0..{K - 1}, since v has {K} rows")
     return np.require(array, np.intp, ["C_CONTIGUOUS", "ALIGNED"])
 
 
@@ -157,8 +172,11 @@ def learning_rate(value: Any, dtype: np.dtype) -> float:
     """A positive number that is finite and not 0 in the weights' dtype."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"learning_rate is {value!r}; it must be a number")
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = dtype.type(value)
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = dtype.type(value)
+    except OverflowError:
+        rounded = dtype.type(np.inf)
     if not (np.isfinite(rounded) and rounded > 0):
         raise ValueError(f"learning_rate is {value!r}; it must be positive and finite in {dtype}")
     return float(value)
@@ -200,7 +218,10 @@ def callback(value: Any) -> Callable[[int, float], object] | None:
 
 def float_dtype(value: Any) -> np.dtype:
     """float32 or float64, in native byte order."""
-    dtype = np.dtype(value)
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype is {value!r}; it must be float32 or float64") from None
     if dtype not in FLOATS:
         raise TypeError(f"dtype is {dtype}; it must be float32 or float64")
     return dtype
@@ -212,6 +233,10 @@ def epsilon(value: Any) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"epsilon is {value!r}; it must be a number")
-    if not (np.isfinite(float(value)) and float(value) > 0):
+    try:
+        distance = float(value)
+    except OverflowError:
+        distance = np.inf
+    if not (np.isfinite(distance) and distance > 0):
         raise ValueError(f"epsilon is {value!r}; it must be positive and finite")
-    return float(value)
+    return distance

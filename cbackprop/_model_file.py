@@ -27,6 +27,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model file; an existing one is replaced only by a complete new one."""
     from safetensors.numpy import save
 
+    path = os.fspath(path)
     network = model.network
     metadata = {
         "format": FORMAT,
@@ -70,24 +71,27 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     """
     from safetensors import SafetensorError, safe_open
 
+    path = os.fspath(path)
     with open(path, "rb"):  # safetensors would wrap the reason in an error of its own
         pass
     try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    except SafetensorError as error:
-        raise ValueError(f"{os.fspath(path)} is not a model file: {error}") from None
+    except (SafetensorError, TypeError, AttributeError, ValueError) as error:  # the last three: dtypes NumPy lacks
+        raise ValueError(f"{path} is not a model file: {error}") from None
     try:
         return _model(metadata, tensors)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{os.fspath(path)} is not a model file of this library: {error}") from None
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{path} is not a model file of this library: {error}") from None
 
 
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     if metadata.get("format") != FORMAT:
         raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
-    if (version := int(metadata["format_version"])) > VERSION:
+    if (version := int(metadata["format_version"])) < 1:
+        raise ValueError(f"its format version is {version}")
+    if version > VERSION:
         raise ValueError(f"its format version is {version}; this release reads up to {VERSION}: upgrade cbackprop")
     if sorted(tensors) != ["v", "w"]:
         raise ValueError(f"it holds the tensors {sorted(tensors)}; it must hold v and w")
@@ -106,5 +110,7 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
             values = np.array(json.loads(metadata[name]), np.float64)
             if values.shape != (w.shape[1] - 1,) or not np.isfinite(values).all():
                 raise ValueError(f"its {name} must be {w.shape[1] - 1} finite numbers")
+            if name == "scale" and not values.all():
+                raise ValueError("its scale holds a 0")
             setattr(model, name, values)
     return model

@@ -108,11 +108,11 @@ cdef class OneSample:
         cdef Py_ssize_t label = -1
         cdef double E_n
         self.check(True)
-        x_n = x if self.is_sample(x) else gate.sample(x, self.w, self.v, written=True)
+        x_n = x if self.is_sample(x) else gate.sample("x", x, self.w, self.v, written=True)
         if PyLong_CheckExact(t) and 0 <= t < self.K:
             label = t
         else:
-            rows, labels = gate.targets(np.asarray(t)[np.newaxis], 1, self.w, self.v, written=True)
+            rows, labels = gate.sample_target("t", t, self.w, self.v)
             if rows is None:
                 label = labels[0]
             else:
@@ -130,7 +130,7 @@ cdef class OneSample:
             E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
                                        self.D, self.M, self.K)
         if not 0 <= E_n < float("inf"):
-            gate.sample(x, self.w, self.v)
+            gate.sample("x", x, self.w, self.v)
             raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
         return E_n
 
@@ -192,7 +192,7 @@ cdef class OneSample:
     cdef Py_ssize_t predict_into(self, x, void *y) except -1:
         cdef Py_ssize_t k
         self.check(False)
-        x_n = x if self.is_sample(x) else gate.sample(x, self.w, self.v)
+        x_n = x if self.is_sample(x) else gate.sample("x", x, self.w, self.v)
         cdef const void *data = cnp.PyArray_DATA(x_n)
         cdef const void *w = cnp.PyArray_DATA(self.w)
         cdef const void *v = cnp.PyArray_DATA(self.v)
@@ -204,7 +204,7 @@ cdef class OneSample:
         else:
             k = self.table.predict_one(data, w, v, self.scratch, y, self.D, self.M, self.K)
         if k == NOT_FINITE:
-            gate.sample(x, self.w, self.v)
+            gate.sample("x", x, self.w, self.v)
         return k
 
     cdef inline bint is_sample(self, x) noexcept:
@@ -212,10 +212,9 @@ cdef class OneSample:
         if not PyArray_CheckExact(x):
             return False
         cdef cnp.ndarray array = x
-        cdef char *start = <char *> cnp.PyArray_DATA(array)
         return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == self.D
                 and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
-                and not inside(start, self.w) and not inside(start, self.v))
+                and not overlap(array, self.w) and not overlap(array, self.v))
 
     cdef inline int check(self, bint written) except -1:
         """The weights are the user's arrays: look at each call whether they still are what they were."""
@@ -228,9 +227,10 @@ cdef class OneSample:
         return 0
 
 
-cdef inline bint inside(const char *start, cnp.ndarray array) noexcept:
-    cdef const char *first = <const char *> cnp.PyArray_DATA(array)
-    return first <= start < first + cnp.PyArray_NBYTES(array)
+cdef inline bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef const char *first_a = <const char *> cnp.PyArray_DATA(a)
+    cdef const char *first_b = <const char *> cnp.PyArray_DATA(b)
+    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a)
 
 
 cdef inline bint intact(cnp.ndarray array, Py_ssize_t rows, Py_ssize_t columns, bint written) noexcept:

@@ -29,6 +29,9 @@ from ._results import REMEDY, Activations, DivergenceError, History
 # ---------------------------------------------------------------------------------------------------- the equations
 
 
+quietly = np.errstate(over="ignore", invalid="ignore", under="ignore")  # what isn't finite is looked for, and raised
+
+
 def with_one(rows: np.ndarray) -> np.ndarray:
     """Append the dummy x_D = 1, or z_M = 1."""
     return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], axis=1)
@@ -55,15 +58,15 @@ def output_sums(z: np.ndarray, v: np.ndarray) -> np.ndarray:
     return with_one(z) @ v.T
 
 
-def log_sum_exp(a: np.ndarray) -> np.ndarray:
-    """log sum_l e^a_l: the largest a_l, plus log(1 + the rest)."""
-    largest = np.take_along_axis(a, a.real.argmax(axis=1)[:, np.newaxis], axis=1)
-    return largest + np.log(np.exp(a - largest).sum(axis=1, keepdims=True))
+def largest_sums(a: np.ndarray) -> np.ndarray:
+    """The largest a_l of each sample, to be taken out of every exponent."""
+    return np.take_along_axis(a, a.real.argmax(axis=1)[:, np.newaxis], axis=1)
 
 
+@quietly
 def softmax(a: np.ndarray) -> np.ndarray:
     """(7) (8)  y_k = e^a_k / sum_l e^a_l."""
-    e = np.exp(a - a.max(axis=1, keepdims=True))
+    e = np.exp(a - largest_sums(a))
     return e / e.sum(axis=1, keepdims=True)
 
 
@@ -72,10 +75,16 @@ def softmax_derivative(y: np.ndarray) -> np.ndarray:
     return np.einsum("i,ik->ik", y, np.eye(len(y))) - np.outer(y, y)
 
 
+@quietly
 def sample_cross_entropies(t: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """(1)  E_n = -sum_k t_k log y_k = sum_k t_k (log sum_l e^a_l - a_k)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.where(t > 0, t * (log_sum_exp(a) - a), 0).sum(axis=1)
+    """(1)  E_n = -sum_k t_k log y_k = sum_k t_k (log sum_l e^a_l - a_k), where a class with t_k = 0 adds nothing.
+
+    log sum_l e^a_l is the largest a_l plus log(1 + rest): no 1 swallows a tiny rest.
+    """
+    largest = largest_sums(a)
+    e = np.exp(a - largest)
+    np.put_along_axis(e, a.real.argmax(axis=1)[:, np.newaxis], 0, axis=1)
+    return np.where(t > 0, t * ((largest - a) + np.log1p(e.sum(axis=1, keepdims=True))), 0).sum(axis=1)
 
 
 def output_errors(y: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -117,10 +126,7 @@ def _gradients(
     return sample_cross_entropies(t, a), gradient_w(errors, v, z, x) / len(x), gradient_v(errors, z) / len(x)
 
 
-def _target_rows(
-    t: Any, N: int, w: np.ndarray, v: np.ndarray, written: bool = False
-) -> np.ndarray:
-    rows, labels = gate.targets(t, N, w, v, written=written)
+def _as_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.eye(len(v), dtype=w.dtype)[labels] if rows is None else rows
 
 
@@ -138,6 +144,7 @@ def init_weights(
     return w, v
 
 
+@quietly
 def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -> Activations:
     """All activations of all samples; see `cbackprop.forward`. One thread."""
     gate.weights(w, v, written=False)
@@ -146,29 +153,32 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     return _layers(x, w, v)
 
 
+@quietly
 def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:
     """(2)  E = (1/N) sum_n E_n; see `cbackprop.cross_entropy`."""
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
-    t = _target_rows(t, len(x), w, v)
+    t = _as_rows(*gate.targets(t, len(x), w, v), w, v)
     return float(sample_cross_entropies(t, _layers(x, w, v).a).mean(dtype=np.float64))
 
 
+@quietly
 def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
-    _E, dw, dv = _gradients(x, _target_rows(t, len(x), w, v), w, v)
+    _E, dw, dv = _gradients(x, _as_rows(*gate.targets(t, len(x), w, v), w, v), w, v)
     return dw, dv
 
 
+@quietly
 def numerical_gradient(
     x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, *, epsilon: float | None = None, scheme: str = "central"
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
-    t = _target_rows(t, len(x), w, v)
+    t = _as_rows(*gate.targets(t, len(x), w, v), w, v)
     gate.choice("scheme", scheme, ("central", "forward", "complex"))
     size = gate.epsilon(epsilon)
     if scheme == "complex":
@@ -200,7 +210,7 @@ def complex_step_gradient(
 
     def E(w: np.ndarray, v: np.ndarray) -> complex:
         a = output_sums(sigmoid(hidden_sums(x, w)), v)
-        return (t * (log_sum_exp(a) - a)).sum(axis=1).mean()
+        return sample_cross_entropies(t, a).mean()
 
     dw, dv = np.empty_like(w), np.empty_like(v)
     w, v = w.astype(np.complex128), v.astype(np.complex128)
@@ -212,11 +222,12 @@ def complex_step_gradient(
     return dw, dv
 
 
+@quietly
 def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_rate: float) -> float:
     """One update (17), in place; see `cbackprop.step`."""
     gate.weights(w, v, written=True)
-    x = gate.sample(x_n, w, v, written=True)
-    t = _target_rows(np.asarray(t_n)[np.newaxis], 1, w, v, written=True)
+    x = gate.sample("x_n", x_n, w, v, written=True)
+    t = _as_rows(*gate.sample_target("t_n", t_n, w, v), w, v)
     alpha = gate.learning_rate(learning_rate, w.dtype)
     (E_n,), dw, dv = _gradients(x, t, w, v)
     if not np.isfinite(E_n):
@@ -226,6 +237,7 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     return float(E_n)
 
 
+@quietly
 def fit(
     x: ArrayLike,
     t: ArrayLike,
@@ -246,7 +258,7 @@ def fit(
     gate.finite_weights(w, v)
     x = gate.inputs(x, w, v, written=True)
     N = len(x)
-    t = _target_rows(t, N, w, v, written=True)
+    t = _as_rows(*gate.targets(t, N, w, v, written=True), w, v)
     alpha = gate.learning_rate(learning_rate, w.dtype)
     epochs = gate.count("epochs", epochs)
     batch = gate.batch_size(batch_size, N)

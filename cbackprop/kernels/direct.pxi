@@ -20,13 +20,17 @@ cdef inline Py_ssize_t whole_lanes(Py_ssize_t K) noexcept nogil:
     return (K + LANES - 1) // LANES * LANES
 
 
-# z = h(b) for all hidden units: lanes of them, then one by one
+# z = h(b) for all hidden units: lanes of them, the last ones up to the end, so that equal b have equal z to the last
+# bit; fewer than fill the lanes one by one
 cdef inline void sigmoids(const value *b, value *z, Py_ssize_t M) noexcept nogil:
     cdef Py_ssize_t j = 0
     if value is real:
-        while j + LANES <= M:
-            (<lanes *> (z + j))[0] = sigmoid((<const lanes *> (b + j))[0])
-            j += LANES
+        if M >= LANES:
+            while j + LANES <= M:
+                (<lanes *> (z + j))[0] = sigmoid((<const lanes *> (b + j))[0])
+                j += LANES
+            (<lanes *> (z + M - LANES))[0] = sigmoid((<const lanes *> (b + M - LANES))[0])
+            return
     while j < M:
         z[j] = sigmoid(b[j])
         j += 1

@@ -126,13 +126,13 @@ cdef inline value softmax_derivative(value y_i, value y_k, bint same) noexcept n
     return y_i * (ONE - y_i) if same else -y_i * y_k
 
 
-# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (largest - a_k) + log(1 + rest), since sum_k t_k = 1: the sum. A difference
-# that overflows counts as the largest number, so that a class with t_k = 0 adds 0.
+# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (largest - a_k) + log(1 + rest), since sum_k t_k = 1: the sum. A class with
+# t_k = 0 adds nothing, even if its y_k is 0.
 cdef inline value cross_entropy_above_log(const value *t, const value *a, value largest, Py_ssize_t K) noexcept nogil:
-    cdef value sum = spread(0, largest), most = spread(MOST, largest)
+    cdef value sum = spread(0, largest), zero = spread(0, largest)
     cdef Py_ssize_t k
     for k in range(K):
-        sum = sum + t[k] * smaller(most, largest - a[k])
+        sum = sum + where_positive(-t[k], zero, t[k] * (largest - a[k]))
     return sum
 
 

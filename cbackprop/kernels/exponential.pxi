@@ -6,7 +6,7 @@ cdef extern from "lanes.h":
     enum: LANES
     enum: TERMS
     enum: ODD_TERMS
-    const real INFINITY, MOST
+    const real INFINITY
     const real ONE    # of this precision: a plain 1 beside a float would make it a double
     const real LOWEST, HIGHEST, PLAIN, LN2_HIGH, LN2_LOW, MANTISSA_BITS
     const real SERIES[TERMS]

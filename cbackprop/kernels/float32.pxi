@@ -9,7 +9,6 @@ cdef extern from *:
     #define MANTISSA_BITS 23
     #define EXPONENT_BIAS 127
 
-    #define MOST 3.40282347e+38f
     /* e^x is 0 below LOWEST and infinite above HIGHEST */
     #define LOWEST -105.0f
     #define HIGHEST 89.0f

@@ -9,7 +9,6 @@ cdef extern from *:
     #define MANTISSA_BITS 52
     #define EXPONENT_BIAS 1023
 
-    #define MOST 1.7976931348623157e+308
     /* e^x is 0 below LOWEST and infinite above HIGHEST */
     #define LOWEST -746.0
     #define HIGHEST 710.0
