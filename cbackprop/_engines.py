@@ -19,8 +19,8 @@ from ._dispatch import kernels
 FEW_UNITS = 4
 SHORT, LONG, BATCH = 16, 32, 64
 CACHE = 1 << 20  # bytes
-MANY = 8
-WORTH_A_THREAD = 200_000
+MANY = 16
+WORTH_A_THREAD = 1_000_000
 GATHERED = 1 << 62  # a batch longer than any block
 
 
@@ -81,7 +81,7 @@ def forward(
     n_threads: int,
 ) -> None:
     """Activations of all samples, b and z only where they are wanted; each thread takes its share of the samples."""
-    threads = max(1, min(n_threads, processors(), len(x) * w.size // (10 * WORTH_A_THREAD)))
+    threads = max(1, min(n_threads, processors(), len(x) * w.size // (2 * WORTH_A_THREAD)))
     starts = [len(x) * thread // threads for thread in range(threads + 1)]
 
     def share(thread: int) -> None:
@@ -113,14 +113,17 @@ def learn_together(engine: Any, threads: int, *arguments: Any) -> float:
         return engine.learn(*arguments)
     from threading import Event, Thread
 
-    totals = [0.0] * threads
-    start = Event()
+    totals, finished = [0.0] * threads, [False] * threads
+    start, done = Event(), Event()
     team = 0
 
     def work(thread: int) -> None:
         start.wait()
         if thread < team:
             totals[thread] = engine.learn(*arguments, thread)
+            finished[thread] = True
+            if all(finished[:team]):
+                done.set()
 
     workers = [Thread(target=work, args=(thread,)) for thread in range(threads)]
     try:
@@ -137,12 +140,11 @@ def learn_together(engine: Any, threads: int, *arguments: Any) -> float:
         engine.meet(max(1, team))
         start.set()
     interruption = None
-    for worker in workers[:team]:
-        while worker.is_alive():
-            try:
-                worker.join()
-            except KeyboardInterrupt as error:  # a team stops at the end of its chunk, all together
-                interruption = error
+    while not all(finished[:team]):  # not Thread.join: interrupted, it may take a living thread for a finished one
+        try:
+            done.wait(0.1)
+        except KeyboardInterrupt as error:  # a team stops at the end of its chunk, all together
+            interruption = error
     if interruption is not None:
         raise interruption
     return totals[0]

@@ -399,9 +399,9 @@ def fit(
         return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs)
     chunk = engines.samples_at_once(w, v, batch, method)
     losses: list[float] = []
-    for epoch in range(1, epochs + 1):
-        if shuffle and batch < N:
-            order = generator.permutation(N)
+
+    def learn_epoch(engine: Any, threads: int, chunk: int) -> float | None:
+        """The sum of E_n; None, with the weights as they were, if it or a weight is not finite."""
         engine.load(w, v)
         total = 0.0
         finished = False
@@ -414,8 +414,18 @@ def fit(
             if not finished:  # interrupted: keep what was learned
                 engine.store(w, v)
         if not (np.isfinite(total) and engine.finite()):
-            raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
+            return None
         engine.store(w, v)
+        return total
+
+    for epoch in range(1, epochs + 1):
+        if shuffle and batch < N:
+            order = generator.permutation(N)
+        total = learn_epoch(engine, threads, chunk)
+        if total is None and method != "direct":  # products of huge inputs with each other, which only blocks take
+            total = learn_epoch(engines.learner(w, v, batch, "direct"), 1, chunk)
+        if total is None:
+            raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
         losses.append(total / N)
         if callback is not None:
             answer = callback(epoch, losses[-1])

@@ -74,7 +74,7 @@ cdef inline value output_sum(const value *v_k, const value *z, Py_ssize_t M) noe
 # the largest add to its 1: sum_l e^(a_l - largest) = 1 + rest, so that log(1 + rest) in (1) keeps tiny rests.
 # More than a FEW reals are taken in lanes; a and y then have room for whole lanes, and a is filled up with -inf.
 cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noexcept nogil:
-    cdef value rest, most
+    cdef value rest, most, sum
     cdef Py_ssize_t k
     if value is real:
         if K > FEW:
@@ -83,14 +83,15 @@ cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noex
     for k in range(1, K):
         largest[0] = larger(a[k], largest[0])
     y[0] = exponential(a[0] - largest[0])
-    most, rest = y[0], spread(0, a[0])
+    most, rest, sum = y[0], spread(0, a[0]), y[0]
     for k in range(1, K):
         y[k] = exponential(a[k] - largest[0])
         rest = rest + smaller(y[k], most)    # of two terms the smaller: in the end all but one that is 1
         most = larger(y[k], most)
+        sum = sum + y[k]
     for k in range(K):
         y[k] = y[k] / (ONE + rest)
-    return rest
+    return rest + (sum - sum)    # NaN, which no comparison sees, is passed on
 
 
 cdef enum:

@@ -1,0 +1,442 @@
+"""Each equation by itself: compiled against numbers worked out by hand, against 50 digits, and against the reference.
+
+Bounds count rounding errors: u = eps / 2 is what one operation may add, relative to its result. A sum of n products may
+be off by (n + 1) u times the sum of their sizes, whatever its order.
+"""
+
+import importlib
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from cbackprop import _dispatch, reference
+
+SIZES = [1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 33, 64, 67, 101, 131]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture
+def eps(kernels):
+    return float(np.finfo(kernels.DTYPE).eps)
+
+
+def array(kernels, numbers):
+    return np.array(numbers, kernels.DTYPE)
+
+
+def relative(got, wanted):
+    """Largest relative error, in Python's own double precision or better."""
+    return max(float(abs(mpmath.mpf(float(g)) / w - 1)) for g, w in zip(got, wanted, strict=True))
+
+
+@pytest.fixture(autouse=True)
+def fifty_digits():
+    with mpmath.workdps(50):
+        yield
+
+
+# ------------------------------------------------------------------------------------------------------------ hidden
+
+
+def test_hidden_sum_by_hand(kernels):
+    # 2·3 + 0.5·(-4) + bias 10 = 14
+    assert kernels.hidden_sum_of(array(kernels, [2, 0.5, 10]), array(kernels, [3, -4])) == 14
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["hidden_sum_of", "output_sum_of"])
+def test_sums(kernels, rng, eps, name, size):
+    weights, inputs = rng.normal(size=size + 1).astype(kernels.DTYPE), rng.normal(size=size).astype(kernels.DTYPE)
+    got = getattr(kernels, name)(weights, inputs)
+    products = [mpmath.mpf(float(p)) * float(q) for p, q in zip(weights, [*inputs, 1.0], strict=True)]
+    bound = (size + 2) * eps / 2 * float(sum(map(abs, products)))
+    assert abs(got - float(sum(products))) <= bound
+    sums = {"hidden_sum_of": reference.hidden_sums, "output_sum_of": reference.output_sums}[name]
+    assert abs(got - sums(inputs[np.newaxis], weights[np.newaxis])[0, 0]) <= 2 * bound
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["hidden_sum_of", "output_sum_of"])
+def test_every_product_is_in_the_sum_once(kernels, name, size):
+    # powers of two that no other term can make up for; exact in both precisions
+    for i in range(size + 1):
+        weights = np.zeros(size + 1, kernels.DTYPE)
+        weights[i] = 4
+        inputs = np.full(size, 8, kernels.DTYPE)
+        assert getattr(kernels, name)(weights, inputs) == (32 if i < size else 4)
+
+
+def test_sigmoid_by_hand(kernels, eps):
+    # e^ln 3 = 3, so h(ln 3) = 3/4 and h(-ln 3) = 1/4
+    b = array(kernels, [0, math.log(3), -math.log(3)])
+    # the rounding of ln 3 comes on top: ln 3 · u · h'(b) / h(b) < u
+    np.testing.assert_allclose(kernels.sigmoid_of(b).astype(float), [0.5, 0.75, 0.25], rtol=3 * eps)
+    assert kernels.sigmoid_of(b)[0] == 0.5
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sigmoid(kernels, rng, eps, size):
+    b = (rng.normal(size=size) * rng.choice([0.1, 1, 10, 30])).astype(kernels.DTYPE)
+    z = kernels.sigmoid_of(b)
+    # e^b 1.1 ULP, the sum and the quotient half a ULP each, a ULP being up to eps: 2.1 eps, and less for NumPy's
+    assert relative(z, [1 / (1 + mpmath.exp(-float(number))) for number in b]) <= 2.1 * eps
+    np.testing.assert_allclose(z, reference.sigmoid(b), rtol=4.2 * eps)
+
+
+def test_sigmoid_far_out(kernels):
+    huge = float(np.finfo(kernels.DTYPE).max)
+    for size in (1, kernels.LANES_IN_REGISTER, kernels.LANES_IN_REGISTER + 1):
+        for b, wanted in ((1e4, 1), (-1e4, 0), (huge, 1), (-huge, 0), (np.inf, 1), (-np.inf, 0), (-0.0, 0.5)):
+            assert (kernels.sigmoid_of(np.full(size, b, kernels.DTYPE)) == wanted).all()
+        # neither end is cut off early: the smallest numbers come out as they are
+        b = np.full(size, np.log(2.0) * (np.finfo(kernels.DTYPE).minexp - 5), kernels.DTYPE)
+        spacing = float(np.finfo(kernels.DTYPE).smallest_subnormal)
+        exact = float(mpmath.exp(float(b[0])))
+        assert np.abs(kernels.sigmoid_of(b).astype(float) - exact).max() <= 2.1 * spacing
+
+
+def test_sigmoid_derivative(kernels, rng):
+    assert kernels.sigmoid_derivative_of(array(kernels, [0, 0.25, 0.5, 1])).tolist() == [0, 0.1875, 0.25, 0]
+    z = rng.uniform(size=37).astype(kernels.DTYPE)
+    # two operations, each rounded once: the same bits
+    np.testing.assert_array_equal(kernels.sigmoid_derivative_of(z), z * (1 - z))
+    np.testing.assert_array_equal(kernels.sigmoid_derivative_of(z), reference.sigmoid_derivative(z))
+
+
+def test_sigmoid_derivative_is_the_derivative(kernels, rng):
+    b = rng.normal(size=20)
+    complex_step = (1 / (1 + np.exp(-(b + 1e-20j)))).imag / 1e-20
+    derivative = kernels.sigmoid_derivative_of(kernels.sigmoid_of(b.astype(kernels.DTYPE)))
+    # rounding of b, of z and of 1 - z, for z not far from 1/2
+    np.testing.assert_allclose(derivative, complex_step, rtol=20 * np.finfo(kernels.DTYPE).eps)
+
+
+# ------------------------------------------------------------------------------------------------------------ output
+
+
+def test_output_sum_by_hand(kernels):
+    # (13)  4·0.5 + 8·0.25 - 3 = 1
+    assert kernels.output_sum_of(array(kernels, [4, 8, -3]), array(kernels, [0.5, 0.25])) == 1
+
+
+def test_softmax_by_hand(kernels, eps):
+    # (7)  e^0 : e^ln 2 : e^ln 5 = 1 : 2 : 5; the rounding of the logarithms adds ln 5 · u
+    a = array(kernels, [0, math.log(2), math.log(5)])
+    np.testing.assert_allclose(kernels.softmax_of(a).astype(float), [1 / 8, 2 / 8, 5 / 8], rtol=5 * eps)
+
+
+def softmax_of_mpmath(a):
+    e = [mpmath.exp(float(number)) for number in a]
+    return [number / sum(e) for number in e]
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 20])
+@pytest.mark.parametrize("size", SIZES)
+def test_softmax(kernels, rng, eps, size, scale):
+    a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
+    y = kernels.softmax_of(a)
+    # e^d is off by 1.1 ULP and by the rounding of d = a_k - largest, |d| u; the sum adds up to K u, and both again for
+    # the terms that count in it; then the quotient
+    widest = float(a.max() - a.min())
+    bound = (2 * 1.1 + widest + size / 2 + 1) * eps
+    smallest = float(np.finfo(kernels.DTYPE).smallest_subnormal)  # what rounds to a multiple of it is off by that
+    np.testing.assert_allclose(y.astype(float), list(map(float, softmax_of_mpmath(a))), rtol=bound, atol=2 * smallest)
+    np.testing.assert_allclose(y, reference.softmax(a[np.newaxis])[0], rtol=2 * bound, atol=2 * smallest)
+    assert abs(float(y.astype(np.float64).sum()) - 1) <= size * eps
+
+
+def test_softmax_derivative_by_hand(kernels):
+    # (7)  y_i (1 - y_i) on the diagonal, -y_i y_k beside it
+    derivative = kernels.softmax_derivative_of(array(kernels, [0.5, 0.25, 0.25]))
+    assert (derivative * 16).tolist() == [[4, -2, -2], [-2, 3, -1], [-2, -1, 3]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10])
+def test_softmax_derivative_is_the_derivative(kernels, rng, eps, size):
+    a = rng.normal(size=size).astype(kernels.DTYPE)
+    derivative = kernels.softmax_derivative_of(kernels.softmax_of(a))
+    for k in range(size):
+        moved = a.astype(np.complex128)
+        moved[k] += 1e-20j
+        y = np.exp(moved) / np.exp(moved).sum()
+        np.testing.assert_allclose(derivative[:, k], y.imag / 1e-20, atol=(8 + size) * eps)
+    y = kernels.softmax_of(a)
+    np.testing.assert_allclose(derivative, reference.softmax_derivative(y), atol=eps)
+
+
+# ------------------------------------------------------------------------------------------------------------- error
+
+
+def test_cross_entropy_by_hand(kernels, eps):
+    a = array(kernels, [0, math.log(2), math.log(5)])  # y = 1/8, 2/8, 5/8
+    for t, wanted in (
+        ([1, 0, 0], math.log(8)),
+        ([0, 1, 0], math.log(4)),
+        ([0, 0, 1], math.log(1.6)),
+        ([0.5, 0.25, 0.25], 0.5 * math.log(8) + 0.25 * math.log(4) + 0.25 * math.log(1.6)),
+    ):
+        # 4 ULP, and the rounding of ln 2 and ln 5
+        assert kernels.cross_entropy_of(array(kernels, t), a) == pytest.approx(wanted, rel=6 * eps, abs=0)
+
+
+def cross_entropy_of_mpmath(t, a):
+    """(1) as it stands, with digits for e^a of every a in both precisions."""
+    total = mpmath.log(sum(mpmath.exp(float(number)) for number in a))
+    return sum(float(t_k) * (total - float(a_k)) for t_k, a_k in zip(t, a, strict=True))
+
+
+def grid(numbers, kernels):
+    """Numbers with few digits, whose differences are exact: what is left is the error of the formula."""
+    return (np.round(np.asarray(numbers) * 64) / 64).astype(kernels.DTYPE)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 10, 30])
+@pytest.mark.parametrize("size", [2, 3, 5, 10, 31, 100])
+def test_cross_entropy_is_right_to_4_ulp(kernels, rng, size, scale):
+    for _ in range(5):
+        a = grid(rng.normal(size=size) * scale, kernels)
+        for k in {0, size - 1, int(a.argmax()), int(a.argmin())}:
+            t = np.zeros(size, kernels.DTYPE)
+            t[k] = 1
+            with mpmath.workdps(120):
+                wanted = cross_entropy_of_mpmath(t, a)
+                error = abs(mpmath.mpf(float(kernels.cross_entropy_of(t, a))) - wanted)
+            assert error <= 4 * float(np.spacing(kernels.DTYPE.type(float(wanted))))
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 10, 31, 100])
+def test_cross_entropy_of_any_sums_and_targets(kernels, rng, eps, size):
+    for scale in (0.1, 1, 10, 30):
+        a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
+        t = rng.dirichlet(np.full(size, 0.5)).astype(kernels.DTYPE)
+        for targets in (t, np.eye(size, dtype=kernels.DTYPE)[a.argmax()], np.eye(size, dtype=kernels.DTYPE)[0]):
+            with mpmath.workdps(120):
+                wanted = cross_entropy_of_mpmath(targets, a)
+            got = kernels.cross_entropy_of(targets, a)
+            # differences of sums are rounded first, which e^d makes a relative error of |d| u; soft targets add a sum
+            bound = (4 + float(np.ptp(a)) / 2 + (size / 2 + 1 if targets is t else 0)) * eps
+            assert float(abs(got / wanted - 1)) <= bound
+
+
+class Equations:
+    """Sigmoid, softmax and cross-entropy of one sample: compiled, or the reference's."""
+
+    def __init__(self, name):
+        library, _, dtype = name.partition("_")
+        self.dtype = np.dtype(dtype)
+        self.eps = float(np.finfo(self.dtype).eps)
+        if library == "reference":
+            self.sigmoid = reference.sigmoid
+            self.softmax = lambda a: reference.softmax(a[np.newaxis])[0]
+            self.cross_entropy = lambda t, a: reference.sample_cross_entropies(t[np.newaxis], a[np.newaxis])[0]
+        else:
+            module = importlib.import_module(f"cbackprop.kernels.{name}")
+            self.sigmoid, self.softmax = module.sigmoid_of, module.softmax_of
+            self.cross_entropy = module.cross_entropy_of
+
+    def array(self, numbers):
+        return np.array(numbers, self.dtype)
+
+
+ALL = [*_dispatch.available_variants(), "reference"]
+
+
+@pytest.fixture(params=[f"{name}_{dtype}" for name in ALL for dtype in ("float32", "float64")])
+def equations(request):
+    return Equations(request.param)
+
+
+def test_cross_entropy_of_a_certain_answer(equations):
+    # log(1 + rest) of a tiny rest is rest: no 1 swallows it
+    wanted = math.exp(-40) + math.exp(-41)
+    t, a = equations.array([1, 0, 0]), equations.array([0, -40, -41])
+    assert equations.cross_entropy(t, a) == pytest.approx(wanted, rel=4 * equations.eps, abs=0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("size", [1e3, 1e10, 1e30, 1e38, 1e308])
+def test_cross_entropy_of_large_equal_sums(equations, size, sign):
+    # E_n = log K, however large the sums are
+    size = min(size, float(np.finfo(equations.dtype).max))
+    t, a = np.eye(5, dtype=equations.dtype)[2], np.full(5, sign * size, equations.dtype)
+    assert equations.cross_entropy(t, a) == pytest.approx(math.log(5), rel=4 * equations.eps, abs=0)
+
+
+LARGE = [  # sums in units of 1e308 or 1e38; y; E_n for the first class, in that unit or as it is
+    ([1, -1, 0], [1, 0, 0], 0, 0),
+    ([-1, 1, 0], [0, 1, 0], 2, 0),
+    ([0, 1, 0], [0, 1, 0], 1, 0),
+    ([-1, 0, 0], [0, 0.5, 0.5], 1, 0),
+    ([1, 1, -1], [0.5, 0.5, 0], 0, math.log(2)),
+    ([-1, -1, -1], [1 / 3, 1 / 3, 1 / 3], 0, math.log(3)),
+    ([1] * 13, [1 / 13] * 13, 0, math.log(13)),
+    ([-1] * 12 + [1], [0] * 12 + [1], 2, 0),
+    ([0, 1] + [-1] * 20 + [1, 0], [0, 0.5] + [0] * 20 + [0.5, 0], 1, 0),
+]
+
+
+@pytest.mark.parametrize(("sums", "y", "units", "rest"), LARGE)
+def test_sums_at_the_ends_of_the_numbers(equations, sums, y, units, rest):
+    unit = equations.dtype.type(1e308 if equations.dtype == np.float64 else 1e38)
+    a = equations.array(sums) * unit
+    np.testing.assert_array_equal(equations.softmax(a), equations.array(y))
+    loss = equations.cross_entropy(np.eye(len(a), dtype=equations.dtype)[0], a)
+    # 2e308 is infinity in float64
+    assert loss == pytest.approx(units * float(unit) + rest, rel=4 * equations.eps, abs=0)
+    np.testing.assert_array_equal(equations.sigmoid(a), (np.sign(sums) + 1) / 2)
+
+
+@pytest.mark.parametrize("samples", [1, 20])
+@pytest.mark.parametrize(("sums", "y", "units", "rest"), LARGE)
+def test_networks_with_such_sums(library, dtype, sums, y, units, rest, samples):
+    unit = dtype.type(1e308 if dtype == np.float64 else 1e38)
+    M, K = 5, len(sums)
+    x, t, w, v = np.ones((samples, 2)), np.zeros(samples, int), np.zeros((M, 3), dtype), np.zeros((K, M + 1), dtype)
+    w[:, -1] = np.array([1, -1, 0, 1, -1]) * unit
+    v[:, -1] = sums
+    v[:, -1] *= unit
+    activations = library.forward(x, w, v)
+    assert (activations.b == w[:, -1]).all()
+    assert (activations.z == [1, 0, 0.5, 1, 0]).all()
+    assert (activations.a == v[:, -1]).all()
+    assert (activations.y == np.array(y, dtype)).all()
+    if units < 2:  # the mean of more than one such loss is beyond float64
+        wanted = (units * float(unit) if samples == 1 else 0) + rest
+        if units == 0 or samples == 1:
+            assert library.cross_entropy(x, t, w, v) == pytest.approx(wanted, rel=float(8 * np.finfo(dtype).eps), abs=0)
+    assert not np.isnan(library.cross_entropy(x, t, w, v))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 40])
+def test_nothing_finite_makes_nan(equations, rng, size):
+    finfo = np.finfo(equations.dtype)
+    edge = [0.0, float(finfo.tiny), float(finfo.smallest_subnormal), 1.0, 88.0, 89.0, 105.0, 709.0, 710.0, 746.0]
+    edge += [1e30, float(finfo.max)]
+    for _ in range(200):
+        a = equations.array(rng.choice(edge, size) * rng.choice([-1, 1], size))
+        z = equations.sigmoid(a)
+        assert ((z >= 0) & (z <= 1)).all()
+        y = equations.softmax(a)
+        assert ((y >= 0) & (y <= 1)).all()
+        assert abs(float(y.astype(float).sum()) - 1) <= size * finfo.eps
+        for t in (np.eye(size, dtype=equations.dtype)[0], np.full(size, 1 / size, equations.dtype)):
+            assert equations.cross_entropy(t, a) >= 0
+
+
+# --------------------------------------------------------------------------------------------------------- gradients
+
+
+def test_output_error(kernels, rng):
+    y, t = array(kernels, [0.5, 0.25, 0.25]), array(kernels, [0, 1, 0])
+    assert kernels.output_error_of(y, t).tolist() == [0.5, -0.75, 0.25]
+    y, t = rng.uniform(size=(2, 33)).astype(kernels.DTYPE)
+    np.testing.assert_array_equal(kernels.output_error_of(y, t), y - t)  # one operation: the same bits
+    np.testing.assert_array_equal(kernels.output_error_of(y, t), reference.output_errors(y, t))
+
+
+def error_of_sums(t, a):
+    """(1), in plain NumPy, for real and complex sums."""
+    return -(t * np.log(np.exp(a) / np.exp(a).sum())).sum()
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 7, 10])
+def test_output_error_is_the_derivative(kernels, rng, size):
+    # (5) ... (12): the sum over all classes collapses to y_k - t_k, for soft targets too
+    a = rng.normal(size=size).astype(kernels.DTYPE)
+    eps = float(np.finfo(kernels.DTYPE).eps)
+    for t in (np.eye(size)[1], rng.dirichlet(np.ones(size))):
+        t = t.astype(kernels.DTYPE)
+        t[0] += 1 - t.astype(float).sum()  # rounding to float32 may have taken something away
+        error = kernels.output_error_of(kernels.softmax_of(a), t)
+        exact = np.empty(size)
+        for k in range(size):
+            moved = a.astype(np.complex128)
+            moved[k] += 1e-20j
+            exact[k] = error_of_sums(t.astype(float), moved).imag / 1e-20
+        # y is right to (2·1.1 + |d| + K / 2 + 1) eps of itself
+        assert np.abs(error - exact).max() <= (4 + float(np.ptp(a)) + size / 2) * eps
+        assert np.abs(error - exact).max() <= 1e-13 or kernels.DTYPE.name == "float32"
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_output_error_is_the_limit_of_differences(kernels64, rng, size):
+    # in float64 only: at 1e-3 rounding in float32 is larger than what a central difference leaves out
+    kernels = kernels64
+    a, t = rng.normal(size=size), np.eye(size)[0]
+    error = kernels.output_error_of(kernels.softmax_of(a), t)
+
+    def worst(epsilon):
+        steps = epsilon * np.eye(size)
+        above, below = ([kernels.cross_entropy_of(t, a + sign * step) for step in steps] for sign in (1, -1))
+        return np.linalg.norm((np.array(above) - below) / (2 * epsilon) - error)
+
+    assert math.log10(worst(1e-1) / worst(1e-3)) / 2 == pytest.approx(2, abs=0.05)
+
+
+def test_gradient_v_by_hand(kernels):
+    # (16)  the last column is the bias, whose input z_M is 1
+    gradient = kernels.gradient_v_of(array(kernels, [0.5, -0.5]), array(kernels, [0.25, 0.75]))
+    assert gradient.tolist() == [[0.125, 0.375, 0.5], [-0.125, -0.375, -0.5]]
+
+
+def test_gradient_w_by_hand(kernels):
+    # (18)  the last column is the bias, whose input x_D is 1
+    gradient = kernels.gradient_w_of(array(kernels, [0.5, -2]), array(kernels, [3, 0.25, -4]))
+    assert gradient.tolist() == [[1.5, 0.125, -2, 0.5], [-6, -0.5, 8, -2]]
+
+
+@pytest.mark.parametrize("columns", SIZES)
+@pytest.mark.parametrize(("name", "twin"), [("gradient_v_of", "gradient_v"), ("gradient_w_of", "gradient_w")])
+def test_gradients_are_products(kernels, rng, name, twin, columns):
+    errors, inputs = rng.normal(size=5).astype(kernels.DTYPE), rng.normal(size=columns).astype(kernels.DTYPE)
+    gradient = getattr(kernels, name)(errors, inputs)
+    # one product each, added to 0: the same bits
+    np.testing.assert_array_equal(gradient, np.outer(errors, np.append(inputs, kernels.DTYPE.type(1))))
+    if twin == "gradient_v":
+        wanted = reference.gradient_v(errors[np.newaxis], inputs[np.newaxis])
+    else:  # one class with v = 4 and h' = 1/4 leaves the hidden errors as they are
+        v, half = np.full((1, 2), 4, kernels.DTYPE), np.full((1, 1), 0.5, kernels.DTYPE)
+        wanted = np.concatenate(
+            [reference.gradient_w(e.reshape(1, 1), v, half, inputs[np.newaxis]) for e in errors], axis=0
+        )
+    np.testing.assert_allclose(gradient, wanted, rtol=4 * np.finfo(kernels.DTYPE).eps)
+
+
+def test_hidden_error_by_hand(kernels):
+    # (18)  e_j = (sum_k (y_k - t_k) v_kj) z_j (1 - z_j):  (0.5·2 - 1·3)·3/16 and (0.5·8 - 1·(-4))·1/4; biases not used
+    v = array(kernels, [[2, 8, 1e6], [3, -4, -1e6]])
+    e = kernels.hidden_error_of(array(kernels, [0.5, -1]), v, array(kernels, [0.25, 0.5]))
+    assert e.tolist() == [-0.375, 2]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("classes", [1, 2, 10])
+def test_hidden_error(kernels, rng, eps, size, classes):
+    errors = rng.normal(size=classes).astype(kernels.DTYPE)
+    v = rng.normal(size=(classes, size + 1)).astype(kernels.DTYPE)
+    z = rng.uniform(size=size).astype(kernels.DTYPE)
+    got = kernels.hidden_error_of(errors, v, z)
+    slope = [mpmath.mpf(float(z_j)) * (1 - mpmath.mpf(float(z_j))) for z_j in z]
+    products = [[mpmath.mpf(float(errors[k])) * float(v[k, j]) for k in range(classes)] for j in range(size)]
+    for j in range(size):
+        # the sum; then 1 - z, z (1 - z) and the last product, a rounding each
+        bound = (classes + 5) * eps / 2 * float(sum(map(abs, products[j])) * slope[j])
+        assert abs(float(got[j]) - float(sum(products[j]) * slope[j])) <= bound
+    # the reference's (18) with a single input of 1 is e_j itself
+    wanted = reference.gradient_w(errors[np.newaxis], v, z[np.newaxis], np.ones((1, 1), kernels.DTYPE))[:, 0]
+    scale = np.abs(errors) @ np.abs(v[:, :size]) * z * (1 - z)
+    assert (np.abs(got - wanted) <= (classes + 5) * eps * scale).all()
+
+
+@pytest.mark.parametrize("name", ["sigmoid_of", "softmax_of", "exponential_of"])
+def test_arguments_stay_as_they_are(kernels, rng, name):
+    x = rng.normal(size=19).astype(kernels.DTYPE)
+    before = x.tobytes()
+    getattr(kernels, name)(x)
+    assert x.tobytes() == before

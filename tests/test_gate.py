@@ -1,0 +1,693 @@
+"""Bad input: every public function names the argument, says what came, and leaves every array as it was.
+
+The tables hold, for each kind of argument, ways to spoil a good one: what makes the bad value from the good values, the
+error, and what of the bad value the message must tell. `cbackprop` and `cbackprop.reference` must say the same.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import Network, reference
+
+D, M, K, N = 3, 4, 5, 6  # all different
+
+
+def good(dtype):
+    """Arguments that every function takes."""
+    rng = np.random.default_rng(0)
+    return {
+        "x": rng.normal(size=(N, D)).astype(dtype),
+        "t": np.arange(N) % K,
+        "x_n": rng.normal(size=D).astype(dtype),
+        "t_n": 2,
+        "w": rng.normal(size=(M, D + 1)).astype(dtype),
+        "v": rng.normal(size=(K, M + 1)).astype(dtype),
+        "learning_rate": 0.1,
+        "n_inputs": D,
+        "n_hidden": M,
+        "n_outputs": K,
+    }
+
+
+POSITIONAL = {
+    "forward": ("x", "w", "v"),
+    "cross_entropy": ("x", "t", "w", "v"),
+    "gradient": ("x", "t", "w", "v"),
+    "numerical_gradient": ("x", "t", "w", "v"),
+    "step": ("x_n", "t_n", "w", "v", "learning_rate"),
+    "fit": ("x", "t", "w", "v"),
+    "init_weights": ("n_inputs", "n_hidden", "n_outputs"),
+}
+WRITING = ("step", "fit")
+
+
+def misaligned(array):
+    room = np.zeros(array.nbytes + 1, np.uint8)
+    copy = room[1:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def with_number(array, place, number):
+    array = np.array(array, copy=True)
+    array[place] = number
+    return array
+
+
+def wide(array):
+    """The numbers of an array, with as many others between them."""
+    return np.repeat(array, 2, axis=-1)[..., ::2]
+
+
+def beyond(array):
+    """With a number first that the dtype of the weights cannot hold."""
+    large = np.longdouble("1e39" if array.dtype == np.float32 else "1e400")
+    return with_number(array.astype(np.longdouble), (0,) * array.ndim, large)
+
+
+# name: (bad value from the good array, error, what the message tells of it)
+WEIGHTS = {
+    "list": (lambda a: a.tolist(), TypeError, "list"),
+    "None": (lambda a: None, TypeError, "NoneType"),
+    "number": (lambda a: 1.0, TypeError, "float"),
+    "text": (lambda a: "weights", TypeError, "str"),
+    "memoryview": (memoryview, TypeError, "memoryview"),
+    "0-d": (lambda a: np.array(a[0, 0]), ValueError, "0 dimensions"),
+    "1-d": (lambda a: a.ravel(), ValueError, "1 dimension"),
+    "3-d": (lambda a: a[np.newaxis], ValueError, "3 dimensions"),
+    "float16": (lambda a: a.astype(np.float16), TypeError, "f2"),
+    "longdouble": (lambda a: a.astype(np.longdouble), TypeError, np.dtype(np.longdouble).str),
+    "int64": (lambda a: a.astype(np.int64), TypeError, "i8"),
+    "bool": (lambda a: a > 0, TypeError, "b1"),
+    "complex": (lambda a: a.astype(complex), TypeError, "c16"),
+    "object": (lambda a: a.astype(object), TypeError, "O"),
+    "swapped": (lambda a: a.astype(a.dtype.newbyteorder()), TypeError, "byte order"),
+    "no rows": (lambda a: a[:0], ValueError, "(0, "),
+    "no columns": (lambda a: a[:, :0].copy(), ValueError, ", 0)"),
+    "bias only": (lambda a: a[:, :1].copy(), ValueError, ", 1)"),
+    "strided": (wide, ValueError, "strides"),
+    "fortran": (np.asfortranarray, ValueError, "strides"),
+    "backwards": (lambda a: a[::-1], ValueError, "strides"),
+    "broadcast": (lambda a: np.broadcast_to(a[0], a.shape), ValueError, "strides (0, "),
+    "misaligned": (misaligned, ValueError, "misaligned"),
+    "other dtype": (lambda a: a.astype("f4" if a.dtype == "f8" else "f8"), TypeError, "float32"),
+}
+NUMBERS = {  # inputs, of any number of dimensions
+    "None": (lambda a: None, TypeError, "object"),
+    "text": (lambda a: a.astype(str).tolist(), TypeError, "<U"),
+    "bytes": (lambda a: a.astype("S8"), TypeError, "S8"),
+    "complex": (lambda a: a + 1j, TypeError, "complex"),
+    "object": (lambda a: a.astype(object), TypeError, "object"),
+    "dates": (lambda a: np.zeros(a.shape, "M8[s]"), TypeError, "datetime64"),
+    "dictionary": (lambda a: {"a": 1}, TypeError, "object"),
+    "beyond integers": (lambda a: (np.zeros(a.shape, object) + 10**400).tolist(), TypeError, "object"),
+    "0-d": (lambda a: 1.0, ValueError, "0 dimensions"),
+    "fewer dimensions": (lambda a: a[0], ValueError, "dimensions"),
+    "more dimensions": (lambda a: a[np.newaxis], ValueError, "dimensions"),
+    "empty": (lambda a: a[:0], ValueError, "(0,"),
+    "too few": (lambda a: a[..., :-1], ValueError, str(D - 1)),
+    "too many": (lambda a: np.concatenate([a, a], axis=-1), ValueError, str(2 * D)),
+    "nan first": (lambda a: with_number(a, (0,) * a.ndim, np.nan), ValueError, "0] is nan"),
+    "nan last": (lambda a: with_number(a, (-1,) * a.ndim, np.nan), ValueError, f"{D - 1}] is nan"),
+    "inf": (lambda a: with_number(a, (0,) * a.ndim, np.inf), ValueError, "0] is inf"),
+    "-inf in strides": (lambda a: wide(with_number(a, (-1,) * a.ndim, -np.inf)), ValueError, f"{D - 1}] is -inf"),
+    "beyond the dtype": (beyond, ValueError, "0] is "),
+}
+ROWS = {  # inputs of several samples
+    "no columns": (lambda a: a[:, :0], ValueError, ", 0)"),
+    "ragged": (lambda a: [[1.0] * D, [1.0]], ValueError, "ragged"),
+    "empty list": (lambda a: [], ValueError, "1 dimension"),
+    "nan in the middle": (lambda a: with_number(a, (2, 1), np.nan), ValueError, "[2, 1] is nan"),
+}
+LABELS = {  # class indices of N samples
+    "below": (lambda t: with_number(t, 3, -1), ValueError, "[3] is -1"),
+    "above": (lambda t: with_number(t, 2, K), ValueError, f"[2] is {K}"),
+    "2**31": (lambda t: with_number(t, 0, 2**31), ValueError, str(2**31)),
+    "-2**63": (lambda t: with_number(t, 0, -(2**63)), ValueError, str(-(2**63))),
+    "2**63": (lambda t: with_number(t.astype(np.uint64), 0, 2**63), ValueError, str(2**63)),
+    "2**70": (lambda t: [2**70] * N, TypeError, "object"),
+    "float": (lambda t: t.astype(float), TypeError, "float64"),
+    "float nan": (lambda t: t * np.nan, TypeError, "float64"),
+    "text": (lambda t: t.astype(str), TypeError, "<U"),
+    "complex": (lambda t: t.astype(complex), TypeError, "complex128"),
+    "object": (lambda t: t.astype(object), TypeError, "object"),
+    "None": (lambda t: None, ValueError, "0 dimensions"),
+    "one for all": (lambda t: 1, ValueError, "0 dimensions"),
+    "too few": (lambda t: t[:-1], ValueError, str(N - 1)),
+    "too many": (lambda t: np.append(t, 0), ValueError, str(N + 1)),
+    "empty": (lambda t: t[:0], ValueError, "0 rows"),
+    "ragged": (lambda t: [[0], [0, 1]], ValueError, "ragged"),
+}
+ONE_HOT = {  # rows of targets
+    "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
+    "zero": (lambda r: r * 0, ValueError, "sums to 0"),
+    "two": (lambda r: with_number(r, (3, slice(2)), 1), ValueError, "[3] is"),
+    "nearly": (lambda r: r * (1 + 1 / 512), ValueError, "sums to 1.001953"),
+    "negative": (lambda r: with_number(r * 0, (slice(None), slice(2)), (1.5, -0.5)), ValueError, "-0.5"),
+    "nan": (lambda r: with_number(r, (4, 1), np.nan), ValueError, "nan"),
+    "inf": (lambda r: with_number(r, (4, 1), np.inf), ValueError, "inf"),
+    "complex": (lambda r: r.astype(complex), TypeError, "complex128"),
+    "text": (lambda r: r.astype(str), TypeError, "<U"),
+    "too few columns": (lambda r: r[:, 1:], ValueError, f"{K - 1} columns"),
+    "too many columns": (lambda r: np.hstack([r, r[:, :1] * 0]), ValueError, f"{K + 1} columns"),
+    "too few rows": (lambda r: r[1:], ValueError, f"{N - 1} rows"),
+    "no columns": (lambda r: r[:, :0], ValueError, "0 columns"),
+    "3-d": (lambda r: r[np.newaxis], ValueError, "3 dimensions"),
+}
+LABEL = {  # the class index of one sample
+    "below": (lambda t: -1, ValueError, "-1"),
+    "above": (lambda t: K, ValueError, str(K)),
+    "above, NumPy": (lambda t: np.uint8(K), ValueError, str(K)),
+    "2**31": (lambda t: 2**31, ValueError, str(2**31)),
+    "2**63": (lambda t: 2**63, ValueError, str(2**63)),
+    "-2**63": (lambda t: -(2**63), ValueError, str(-(2**63))),
+    "float": (lambda t: 2.0, TypeError, "float64"),
+    "nan": (lambda t: np.nan, TypeError, "float64"),
+    "text": (lambda t: "2", TypeError, "<U1"),
+    "None": (lambda t: None, TypeError, "object"),
+    "complex": (lambda t: 2j, TypeError, "complex128"),
+    "ragged": (lambda t: [[1.0], [1.0, 2.0]], ValueError, "ragged"),
+}
+ROW = {  # the row of targets of one sample
+    "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
+    "negative": (lambda r: [1.5, -0.5, 0, 0, 0], ValueError, "-0.5"),
+    "nan": (lambda r: with_number(r, 0, np.nan), ValueError, "nan"),
+    "too few columns": (lambda r: r[1:], ValueError, str(K - 1)),
+    "too many columns": (lambda r: [*r, 0], ValueError, str(K + 1)),
+    "2-d": (lambda r: np.array([r]), ValueError, "dimensions"),
+    "empty": (lambda r: [], ValueError, "0"),
+    "text": (lambda r: ["a"] * K, TypeError, "<U1"),
+}
+RATES = {
+    "nan": (np.nan, ValueError),
+    "inf": (np.inf, ValueError),
+    "-inf": (-np.inf, ValueError),
+    "zero": (0, ValueError),
+    "minus zero": (-0.0, ValueError),
+    "negative": (-0.1, ValueError),
+    "NumPy nan": (np.float32("nan"), ValueError),
+    "beyond float": (10**400, ValueError),
+    "text": ("0.1", TypeError),
+    "None": (None, TypeError),
+    "complex": (0.1j, TypeError),
+    "bool": (True, TypeError),
+    "list": ([0.1], TypeError),
+    "array": (np.array([0.1]), TypeError),
+}
+EPSILONS = {name: case for name, case in RATES.items() if name != "None"}
+COUNTS = {
+    "zero": (0, ValueError),
+    "negative": (-1, ValueError),
+    "float": (2.0, TypeError),
+    "text": ("2", TypeError),
+    "bool": (True, TypeError),
+    "list": ([2], TypeError),
+    "nan": (np.nan, TypeError),
+}
+GENERATORS = {
+    "text": ("seed", TypeError),
+    "negative": (-1, ValueError),
+    "float": (1.5, TypeError),
+    "floats": ([1.5, 2.5], TypeError),
+    "object": (object, TypeError),
+}
+CHOICES = {"unknown": ("fast", ValueError), "None": (None, ValueError), "number": (1, ValueError)}
+SETTINGS = {
+    "forward": {"n_threads": COUNTS | {"None": (None, TypeError)}},
+    "step": {"learning_rate": RATES},
+    "fit": {
+        "learning_rate": RATES,
+        "epochs": COUNTS | {"None": (None, TypeError)},
+        "batch_size": COUNTS,
+        "n_threads": COUNTS | {"None": (None, TypeError)},
+        "method": CHOICES,
+        "rng": GENERATORS,
+        "callback": {"number": (3, TypeError), "text": ("print", TypeError)},
+    },
+    "numerical_gradient": {"epsilon": EPSILONS, "scheme": CHOICES | {"other": ("backward", ValueError)}},
+    "init_weights": {
+        **{name: COUNTS | {"None": (None, TypeError)} for name in ("n_inputs", "n_hidden", "n_outputs")},
+        "rng": GENERATORS,
+        "dtype": {
+            "int": (np.int64, TypeError),
+            "half": (np.float16, TypeError),
+            "complex": (complex, TypeError),
+            "swapped": (np.dtype(float).newbyteorder(), TypeError),
+            "unknown": ("float65", TypeError),
+            "object": (object, TypeError),
+            "number": (64, TypeError),
+        },
+    },
+}
+
+
+def one_hot(arguments):
+    return np.eye(K, dtype=arguments["w"].dtype)[arguments["t"]]
+
+
+def cases():
+    """(function, argument, kind of the good value it is made from, what is wrong): each with its line of a table."""
+    tables = [
+        ("w", "w", WEIGHTS),
+        ("v", "v", WEIGHTS),
+        ("x", "x", NUMBERS | ROWS),
+        ("x_n", "x_n", NUMBERS),
+        ("t", "t", LABELS),
+        ("t", "rows", ONE_HOT),
+        ("t_n", "t_n", LABEL),
+        ("t_n", "row", ROW),
+    ]
+    for function, names in POSITIONAL.items():
+        for argument, kind, table in tables:
+            if argument in names:
+                for wrong, line in table.items():
+                    yield pytest.param(function, argument, kind, *line, id=f"{function}-{kind}-{wrong}")
+        if function in WRITING:
+            for argument in ("w", "v"):
+                line = (read_only, ValueError, "read-only")
+                yield pytest.param(function, argument, argument, *line, id=f"{function}-{argument}-read-only")
+        for argument, table in SETTINGS.get(function, {}).items():
+            for wrong, (value, error) in table.items():
+                line = (lambda _, value=value: value, error, "" if callable(value) else str(value))
+                yield pytest.param(function, argument, argument, *line, id=f"{function}-{argument}-{wrong}")
+
+
+def good_value(kind, arguments):
+    if kind == "rows":
+        return one_hot(arguments)
+    if kind == "row":
+        return one_hot(arguments)[0]
+    return arguments.get(kind)
+
+
+def call(library, function, arguments):
+    """The error that comes; all arrays among the arguments must be what they were."""
+    names = POSITIONAL[function]
+    positional = [arguments[name] for name in names]
+    keywords = {name: arguments[name] for name in SETTINGS.get(function, {}) if name in arguments and name not in names}
+    before = [contents(argument) for argument in positional]
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is looked at by the caller
+        getattr(library, function)(*positional, **keywords)
+    assert [contents(argument) for argument in positional] == before
+    return caught.value
+
+
+def contents(argument):
+    """Every byte of an array and of what it is a view of."""
+    if not isinstance(argument, np.ndarray):
+        return None
+    base = argument
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    return argument.tobytes(), base.tobytes()
+
+
+def assert_told(error, kind, name, came):
+    """The error is of this kind, not of one below it, and its message names the argument and what came."""
+    assert type(error) is kind, repr(error)
+    assert re.search(rf"(?<!\w){name}(?!\w)", str(error)), f"{name} is not named: {error}"
+    assert came in str(error), f"{came!r} is not told: {error}"
+    assert re.search(r"must|expected|need", str(error)), f"what is needed is not told: {error}"
+
+
+@pytest.mark.parametrize(("function", "argument", "kind", "make", "error", "came"), list(cases()))
+def test_bad_argument(dtype, function, argument, kind, make, error, came):
+    arguments = good(dtype)
+    arguments[argument] = make(good_value(kind, arguments))
+    ours, twin = (call(library, function, arguments) for library in (cbackprop, reference))
+    assert_told(ours, error, argument, came)
+    assert (type(twin), str(twin)) == (type(ours), str(ours))
+
+
+def test_good_arguments_pass(dtype):
+    # the tables start from something that works
+    for library in (cbackprop, reference):
+        for function, names in POSITIONAL.items():
+            arguments = good(dtype)
+            getattr(library, function)(*(arguments[name] for name in names))
+
+
+@pytest.mark.parametrize("value", [1e-60, 1e60], ids=["rounds to 0", "rounds to infinity"])
+@pytest.mark.parametrize("function", WRITING)
+def test_rate_that_float32_cannot_hold(function, value):
+    arguments = good(np.float32) | {"learning_rate": value}
+    assert_told(call(cbackprop, function, arguments), ValueError, "learning_rate", repr(value))
+    assert_told(call(reference, function, arguments), ValueError, "learning_rate", repr(value))
+
+
+# ------------------------------------------------------------------------------------------ arguments that do not fit
+
+
+def weights_of_one_buffer(dtype):
+    room = np.random.default_rng(0).normal(size=M * (D + 1) + K * (M + 1)).astype(dtype)
+    return room, room[: M * (D + 1)].reshape(M, D + 1), room[M * (D + 1) :].reshape(K, M + 1)
+
+
+OVERLAPS = {
+    "the same": lambda room: (room[:20].reshape(4, 5), room[:25].reshape(5, 5)),
+    "one number": lambda room: (room[:16].reshape(4, 4), room[15:40].reshape(5, 5)),
+    "inside": lambda room: (room.reshape(1, -1)[:, 2:4], room[:26].reshape(13, 2)),
+}
+
+
+@pytest.mark.parametrize("overlap", OVERLAPS.values(), ids=OVERLAPS.keys())
+@pytest.mark.parametrize("function", ["forward", "cross_entropy", "gradient", "numerical_gradient", "step", "fit"])
+def test_overlapping_weights(dtype, function, overlap):
+    w, v = overlap(np.arange(41, dtype=dtype))
+    width, classes = w.shape[1] - 1, len(v)
+    arguments = good(dtype) | {"x": np.ones((N, width)), "x_n": np.ones(width), "w": w, "v": v}
+    arguments |= {"t": np.zeros(N, int) + classes - 1, "t_n": 0}
+    for library in (cbackprop, reference):
+        error = call(library, function, arguments)
+        assert_told(error, ValueError, "w", "overlap")
+        assert_told(error, ValueError, "v", "overlap")
+
+
+def test_neighboring_weights_do_not_overlap(dtype):
+    _room, w, v = weights_of_one_buffer(dtype)
+    w_alone, v_alone = w.copy(), v.copy()
+    arguments = good(dtype)
+    for library in (cbackprop, reference):
+        library.fit(arguments["x"], arguments["t"], w, v, rng=0)
+        library.fit(arguments["x"], arguments["t"], w_alone, v_alone, rng=0)
+        np.testing.assert_array_equal(w, w_alone)
+        np.testing.assert_array_equal(v, v_alone)
+
+
+def overlapping_inputs(argument, layer, dtype):
+    """Inputs or targets that lie, as they are, in the memory of w or v."""
+    arguments = good(dtype)
+    numbers = arguments[layer].reshape(-1)
+    if argument == "x":
+        arguments["x"] = numbers[: len(numbers) // D * D].reshape(-1, D)
+        arguments["t"] = np.arange(len(arguments["x"])) % K
+    elif argument == "x_n":
+        arguments["x_n"] = numbers[3 : 3 + D]
+    else:
+        rows = numbers[: len(numbers) // K * K].reshape(-1, K)
+        rows[:] = 1 / K
+        arguments["t"], arguments["t_n"] = rows, rows[0]
+        arguments["x"] = np.ones((len(rows), D), dtype)
+    return arguments
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize(("function", "argument"), [("fit", "x"), ("fit", "t"), ("step", "x_n"), ("step", "t_n")])
+def test_inputs_that_overlap_weights_to_be_updated(dtype, function, argument, layer):
+    arguments = overlapping_inputs(argument, layer, dtype)
+    for library in (cbackprop, reference):
+        assert_told(call(library, function, arguments), ValueError, argument, "overlaps")
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize("argument", ["x", "t"])
+def test_inputs_may_overlap_weights_that_are_only_read(dtype, argument, layer):
+    arguments = overlapping_inputs(argument, layer, dtype)
+    for library in (cbackprop, reference):
+        for function in ("cross_entropy", "gradient"):
+            getattr(library, function)(*(arguments[name] for name in POSITIONAL[function]))
+
+
+def test_weights_that_do_not_fit_each_other(dtype):
+    arguments = good(dtype)
+    arguments["v"] = np.ones((K, M + 2), dtype)
+    for function in ("forward", "cross_entropy", "gradient", "numerical_gradient", "step", "fit"):
+        for library in (cbackprop, reference):
+            assert_told(call(library, function, arguments), ValueError, "v", str((K, M + 2)))
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_fit_refuses_weights_that_are_not_finite(dtype, layer, number):
+    arguments = good(dtype)
+    arguments[layer][2, 1] = number
+    for library in (cbackprop, reference):
+        assert_told(call(library, "fit", arguments), ValueError, layer, f"[2, 1] is {number}")
+
+
+# ---------------------------------------------------------------------------------------------- what must go through
+
+
+@pytest.mark.parametrize("function", ["cross_entropy", "forward", "gradient", "numerical_gradient"])
+def test_read_only_weights_can_be_read(dtype, function):
+    arguments = good(dtype)
+    names = POSITIONAL[function]
+    locked = arguments | {name: read_only(arguments[name]) for name in ("x", "w", "v")}
+    for library in (cbackprop, reference):
+        wanted = getattr(library, function)(*(arguments[name] for name in names))
+        got = getattr(library, function)(*(locked[name] for name in names))
+        got, wanted = ((result,) if function == "cross_entropy" else result for result in (got, wanted))
+        for one, other in zip(got, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+SOFT = {
+    "float64": lambda rows: rows,
+    "float32": lambda rows: rows.astype(np.float32),
+    "list": lambda rows: rows.tolist(),
+}
+
+
+@pytest.mark.parametrize("given", SOFT.values(), ids=SOFT.keys())
+@pytest.mark.parametrize("classes", [2, 5, 100])
+def test_probabilities_of_any_precision_are_targets(dtype, classes, given):
+    # rows that sum to 1 as far as their own precision goes are targets for weights of any precision
+    rng = np.random.default_rng(0)
+    t = given(rng.dirichlet(np.ones(classes), 200))
+    w, v = cbackprop.init_weights(D, M, classes, dtype=dtype, rng=0)
+    x = np.ones((200, D))
+    assert cbackprop.cross_entropy(x, t, w, v) == pytest.approx(reference.cross_entropy(x, t, w, v), rel=1e-5)
+    cbackprop.step(x[0], t[0], w, v, 0.1)
+
+
+LABELS_THAT_FIT = {
+    "int8": lambda t: t.astype(np.int8),
+    "uint64": lambda t: t.astype(np.uint64),
+    "swapped": lambda t: t.astype(t.dtype.newbyteorder()),
+    "list": lambda t: t.tolist(),
+    "strided": wide,
+    "misaligned": misaligned,
+    "read-only": read_only,
+    "backwards": lambda t: t[::-1].copy()[::-1],
+}
+
+
+@pytest.mark.parametrize("make", LABELS_THAT_FIT.values(), ids=LABELS_THAT_FIT.keys())
+def test_class_indices_of_any_layout(dtype, make):
+    arguments = good(dtype)
+    for library in (cbackprop, reference):
+        wanted = library.cross_entropy(arguments["x"], arguments["t"], arguments["w"], arguments["v"])
+        assert library.cross_entropy(arguments["x"], make(arguments["t"]), arguments["w"], arguments["v"]) == wanted
+
+
+def test_memory_mapped_weights(tmp_path, dtype):
+    arguments = good(dtype)
+    mapped = {}
+    for name in ("w", "v"):
+        arguments[name].tofile(tmp_path / name)
+        mapped[name] = np.memmap(tmp_path / name, dtype, "r+", shape=arguments[name].shape)
+    for library in (cbackprop, reference):
+        library.fit(arguments["x"], arguments["t"], arguments["w"], arguments["v"], rng=0)
+        library.fit(arguments["x"], arguments["t"], mapped["w"], mapped["v"], rng=0)
+    for name in ("w", "v"):
+        np.testing.assert_array_equal(np.fromfile(tmp_path / name, dtype), arguments[name].ravel())
+
+
+# -------------------------------------------------------------------------------------------------------- the network
+
+
+METHODS = {
+    "learn_one": ("x_n", "t_n"),
+    "predict_one": ("x_n",),
+    "predict_proba_one": ("x_n",),
+    "fit": ("x", "t"),
+    "predict": ("x",),
+    "predict_proba": ("x",),
+    "loss": ("x", "t"),
+    "gradient": ("x", "t"),
+}
+
+
+def network_cases():
+    tables = {
+        "x": [("x", NUMBERS | ROWS)],
+        "x_n": [("x_n", NUMBERS)],
+        "t": [("t", LABELS), ("rows", ONE_HOT)],
+        "t_n": [("t_n", LABEL), ("row", ROW)],
+    }
+    for method, names in METHODS.items():
+        for place, name in enumerate(names):
+            for kind, table in tables[name]:
+                for wrong, line in table.items():
+                    yield pytest.param(method, names, place, kind, *line, id=f"{method}-{kind}-{wrong}")
+
+
+@pytest.mark.parametrize(("method", "names", "place", "kind", "make", "error", "came"), list(network_cases()))
+def test_bad_argument_of_a_network(dtype, method, names, place, kind, make, error, came):
+    arguments = good(dtype)
+    network = Network.from_weights(arguments["w"], arguments["v"])
+    values = [arguments[name] for name in names]
+    getattr(network, method)(*values)  # works as it is
+    before = network.w.tobytes(), network.v.tobytes()
+    values[place] = make(good_value(kind, arguments))
+    with pytest.raises(error) as caught:
+        getattr(network, method)(*values)
+    # its parameters are called x and t, for one sample too
+    assert_told(caught.value, error, names[place].removesuffix("_n"), came)
+    assert (network.w.tobytes(), network.v.tobytes()) == before
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize(("make", "error", "came"), WEIGHTS.values(), ids=WEIGHTS.keys())
+def test_bad_weights_of_a_network(dtype, layer, make, error, came):
+    arguments = good(dtype)
+    arguments[layer] = make(arguments[layer])
+    before = [contents(arguments[name]) for name in "wv"]
+    with pytest.raises(error) as caught:
+        Network.from_weights(arguments["w"], arguments["v"])
+    assert_told(caught.value, error, layer, came)
+    assert [contents(arguments[name]) for name in "wv"] == before
+
+
+@pytest.mark.parametrize(("rate", "error"), RATES.values(), ids=RATES.keys())
+def test_bad_rate_of_a_network(dtype, rate, error):
+    w, v = cbackprop.init_weights(D, M, K, dtype=dtype)
+    network = Network.from_weights(w, v, learning_rate=0.25)
+    for make in (
+        lambda: Network(D, M, K, learning_rate=rate, dtype=dtype),
+        lambda: Network.from_weights(w, v, learning_rate=rate),
+        lambda: setattr(network, "learning_rate", rate),
+    ):
+        with pytest.raises(error) as caught:
+            make()
+        assert_told(caught.value, error, "learning_rate", str(rate))
+    assert network.learning_rate == 0.25
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        pytest.param(argument, *line, id=f"{argument}-{wrong}")
+        for argument, table in SETTINGS["init_weights"].items()
+        for wrong, line in table.items()
+    ],
+)
+def test_bad_settings_of_a_new_network(argument, value, error):
+    arguments = {"n_inputs": D, "n_hidden": M, "n_outputs": K} | {argument: value}
+    with pytest.raises(error) as caught:
+        Network(**arguments)
+    assert_told(caught.value, error, argument, "" if callable(value) else str(value))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        pytest.param(argument, *line, id=f"{argument}-{wrong}")
+        for argument, table in SETTINGS["fit"].items()
+        for wrong, line in table.items()
+        if argument != "learning_rate"
+    ],
+)
+def test_bad_settings_of_fit_of_a_network(argument, value, error):
+    network = Network(D, M, K, rng=0)
+    before = network.w.tobytes(), network.v.tobytes()
+    with pytest.raises(error) as caught:
+        network.fit(np.ones((N, D)), np.zeros(N, int), **{argument: value})
+    assert_told(caught.value, error, argument, "" if callable(value) else str(value))
+    assert (network.w.tobytes(), network.v.tobytes()) == before
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+@pytest.mark.parametrize(("value", "error"), COUNTS.values(), ids=COUNTS.keys())
+def test_bad_number_of_threads_to_predict(method, value, error):
+    with pytest.raises(error) as caught:
+        getattr(Network(D, M, K), method)(np.ones((N, D)), n_threads=value)
+    assert_told(caught.value, error, "n_threads", str(value))
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+def test_learning_from_the_weights_own_memory(dtype, layer):
+    arguments = overlapping_inputs("x", layer, dtype)
+    network = Network.from_weights(arguments["w"], arguments["v"])
+    for start in range(arguments[layer].size - D + 1):
+        x = arguments[layer].reshape(-1)[start : start + D]
+        before = arguments["w"].tobytes(), arguments["v"].tobytes()
+        with pytest.raises(ValueError, match="overlaps") as caught:
+            network.learn_one(x, 0)
+        assert_told(caught.value, ValueError, "x", "overlaps")
+        assert (arguments["w"].tobytes(), arguments["v"].tobytes()) == before
+        network.predict_one(x)  # reading does no harm
+
+
+@pytest.mark.parametrize("shift", range(1 - D, 1))
+def test_learning_from_memory_that_reaches_into_the_weights(dtype, shift):
+    # x starts before w, and ends in it
+    room = np.random.default_rng(0).normal(size=D + M * (D + 1)).astype(dtype)
+    w = room[D:].reshape(M, D + 1)
+    network = Network.from_weights(w, np.ones((K, M + 1), dtype))
+    x = room[D + shift : D + shift + D]
+    assert np.shares_memory(x, w)
+    before = room.tobytes()
+    with pytest.raises(ValueError, match="overlaps"):
+        network.learn_one(x, 0)
+    assert room.tobytes() == before
+    network.learn_one(room[:D], 0)  # a neighbor is none of them
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+def test_a_network_with_read_only_weights_predicts_but_does_not_learn(dtype, layer):
+    arguments = good(dtype)
+    wanted = Network.from_weights(arguments["w"], arguments["v"])
+    network = Network.from_weights(**{name: arguments[name].copy() for name in "wv"})
+    getattr(network, layer).flags.writeable = False
+    assert network.predict_one(arguments["x_n"]) == wanted.predict_one(arguments["x_n"])
+    np.testing.assert_array_equal(network.predict(arguments["x"]), wanted.predict(arguments["x"]))
+    assert network.loss(arguments["x"], arguments["t"]) == wanted.loss(arguments["x"], arguments["t"])
+    for learn in (
+        lambda: network.learn_one(arguments["x_n"], 0),
+        lambda: network.fit(arguments["x"], arguments["t"]),
+    ):
+        with pytest.raises(ValueError, match="read-only") as caught:
+            learn()
+        assert_told(caught.value, ValueError, layer, "read-only")
+    np.testing.assert_array_equal(network.w, arguments["w"])
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+def test_weights_whose_shape_was_changed(layer):
+    network = Network(D, M, K, rng=0)
+    weights = getattr(network, layer)
+    rows, columns = weights.shape
+    weights.resize((rows - 1, columns), refcheck=False)
+    for use in (lambda: network.learn_one([0.0] * D, 0), lambda: network.predict_one([0.0] * D)):
+        with pytest.raises(ValueError, match="shape") as caught:
+            use()
+        assert_told(caught.value, ValueError, layer, str((rows - 1, columns)))
+
+
+BEFORE_INIT = """
+from cbackprop import Network
+network = Network.__new__(Network)
+for use in (lambda: network.learn_one([1.0], 0), lambda: network.predict_one([1.0]),
+            lambda: network.predict_proba_one([1.0]), lambda: network.predict([[1.0]]), lambda: network.dtype):
+    try:
+        use()
+    except (TypeError, ValueError, RuntimeError, AttributeError):
+        pass
+    else:
+        raise AssertionError("an empty network did something")
+"""
+
+
+def test_a_network_that_was_never_initialized_does_not_crash(python):
+    result = python(BEFORE_INIT)
+    assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,350 @@
+"""Gradients of whole networks, however they are asked for, against two kinds of numerical differentiation.
+
+The yardstick is a complex step, written out here: it takes no difference, so it is exact to rounding. Backpropagation
+must agree with it to 1e-13 in float64, relative to the largest derivative of a layer, and to 2e-6 in float32, whose eps
+is 5e8 times larger. Central differences must approach it with order 2, which fails if either is wrong.
+"""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import Network
+
+AGREEMENT = {"float64": 1e-13, "float32": 2e-6}
+SHAPES = [
+    (1, 1, 2),
+    (1, 2, 3),
+    (2, 1, 2),
+    (2, 2, 3),
+    (3, 3, 3),
+    (5, 3, 2),
+    (7, 13, 5),
+    (13, 7, 3),
+    (17, 5, 11),
+    (3, 37, 2),
+]
+RANDOM = [tuple(map(int, shape)) for shape in np.random.default_rng(3).integers((1, 1, 2), (24, 40, 9), (6, 3))]
+FEW, MANY = 6, 70  # one by one; and in several blocks
+
+
+@functools.cache
+def problem(shape, dtype):
+    """x, t, w, v: soft targets, and class indices where t has one dimension. Weights of order 1, so lr = 1 bites."""
+    D, M, K = shape
+    rng = np.random.default_rng([D, M, K])
+    # powers of two as denominators: rows sum to 1 in both precisions
+    t = rng.multinomial(16, np.full(K, 1 / K), MANY) / 16
+    w, v = rng.normal(size=(M, D + 1)) / math.sqrt(D), rng.normal(size=(K, M + 1))
+    x, t, w, v = (array.astype(dtype) for array in (rng.normal(size=(MANY, D)), t, w, v))
+    for array in (x, t, w, v):
+        array.flags.writeable = False  # shared between tests, which copy what they change
+    return x, t, w, v
+
+
+def mean_error(x, t, w, v):
+    """(2), in plain NumPy, for real and complex weights: the same for every library under test."""
+    one = np.ones((len(x), 1))
+    z = 1 / (1 + np.exp(-(np.hstack([x, one]) @ w.T)))
+    e = np.exp(np.hstack([z, one]) @ v.T)
+    return -(t * np.log(e / e.sum(axis=1, keepdims=True))).sum() / len(x)
+
+
+@functools.cache
+def exact(shape, dtype, samples):
+    """The gradient by a complex step, in float64 whatever the weights are."""
+    x, t, w, v = (array.astype(np.float64) for array in problem(shape, dtype))
+    gradients = []
+    for layer in (0, 1):
+        weights = [w.astype(complex), v.astype(complex)]
+        gradient = np.empty(weights[layer].shape)
+        for place in np.ndindex(gradient.shape):
+            weights[layer][place] += 1e-30j
+            gradient[place] = mean_error(x[:samples], t[:samples], *weights).imag / 1e-30
+            weights[layer][place] = weights[layer][place].real
+        gradients.append(gradient)
+    return gradients
+
+
+def assert_agree(got, wanted, dtype, rounding=(0.0, 0.0)):
+    """Both layers; `rounding` is what storing the weights took away."""
+    for layer in (0, 1):
+        error = np.abs(got[layer].astype(np.float64) - wanted[layer])
+        assert (error <= AGREEMENT[dtype.name] * np.abs(wanted[layer]).max() + rounding[layer]).all()
+
+
+@pytest.mark.parametrize("samples", [1, FEW, MANY])
+@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM])
+def test_gradient(library, shape, dtype, samples):
+    x, t, w, v = problem(shape, dtype)
+    dw, dv = library.gradient(x[:samples], t[:samples], w, v)
+    assert dw.dtype == dv.dtype == dtype
+    assert_agree((dw, dv), exact(shape, dtype, samples), dtype)
+
+
+def change(learn, shape, dtype, samples):
+    """What learning at rate 1 subtracts from the weights, and the rounding of that: at most once a sample."""
+    x, t, w, v = problem(shape, dtype)
+    w_new, v_new = w.copy(), v.copy()
+    learn(x[:samples], t[:samples], w_new, v_new)
+    got = [old.astype(np.float64) - new for old, new in ((w, w_new), (v, v_new))]
+    spacing = [np.spacing(np.maximum(np.abs(old), np.abs(new))) for old, new in ((w, w_new), (v, v_new))]
+    return got, [samples * size for size in spacing]
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM])
+def test_step_at_rate_1(library, shape, dtype):
+    def learn(x, t, w, v):
+        library.step(x[0], t[0], w, v, 1)
+
+    got, rounding = change(learn, shape, dtype, 1)
+    assert_agree(got, exact(shape, dtype, 1), dtype, rounding)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM])
+def test_learn_one_at_rate_1(variant, shape, dtype):
+    def learn(x, t, w, v):
+        Network.from_weights(w, v, learning_rate=1).learn_one(x[0], t[0])
+
+    got, rounding = change(learn, shape, dtype, 1)
+    assert_agree(got, exact(shape, dtype, 1), dtype, rounding)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM])
+@pytest.mark.parametrize("samples", [1, FEW, MANY])
+def test_fit_at_rate_1(engine, shape, dtype, samples):
+    # (17) with the gradient (3): a single sample is a batch of one
+    def learn(x, t, w, v):
+        engine.fit(x, t, w, v, learning_rate=1, batch_size=1 if samples == 1 else None)
+
+    got, rounding = change(learn, shape, dtype, samples)
+    assert_agree(got, exact(shape, dtype, samples), dtype, rounding)
+
+
+def test_class_indices_are_rows_with_a_1(library, dtype):
+    x, _t, w, v = problem((7, 13, 5), dtype)
+    labels = np.arange(MANY) % 5
+    rows = np.eye(5, dtype=dtype)[labels]
+    for of_labels, of_rows in zip(library.gradient(x, labels, w, v), library.gradient(x, rows, w, v), strict=True):
+        np.testing.assert_array_equal(of_labels, of_rows)
+    assert library.cross_entropy(x, labels, w, v) == library.cross_entropy(x, rows, w, v)
+
+
+def test_gradient_is_the_mean_over_samples(library, dtype):
+    # (3); sums of 70 in another order, so up to rounding
+    x, t, w, v = problem((5, 3, 2), dtype)
+    single = [library.gradient(x[n : n + 1], t[n : n + 1], w, v) for n in range(MANY)]
+    for layer, mean in enumerate(library.gradient(x, t, w, v)):
+        each = np.array([gradients[layer] for gradients in single], np.float64)
+        np.testing.assert_allclose(mean, each.mean(axis=0), atol=8 * np.finfo(dtype).eps * np.abs(each).max())
+
+
+def test_a_single_class_has_no_gradient(library, dtype):
+    # y = 1 and E = 0, whatever the weights are
+    rng = np.random.default_rng(0)
+    x, w, v = (rng.normal(size=size).astype(dtype) for size in ((4, 3), (5, 4), (1, 6)))
+    assert library.cross_entropy(x, np.zeros(4, int), w, v) == 0
+    for gradient in library.gradient(x, np.zeros(4, int), w, v):
+        assert not gradient.any()
+
+
+@pytest.mark.parametrize("samples", [FEW, MANY])
+def test_equal_weights_get_equal_gradients(variant, dtype, samples):
+    # by symmetry, and to the last bit: in lanes and beside them
+    x, t = (array[:samples] for array in problem((7, 13, 5), dtype)[:2])
+    dw, dv = cbackprop.gradient(x, t, np.ones((13, 8), dtype), np.ones((5, 14), dtype))
+    assert (dw == dw[0]).all()
+    assert (dv[:, :-1] == dv[:, :1]).all()
+
+
+# ------------------------------------------------------------------------------------------- numerical differentiation
+
+
+def few(shape, dtype):
+    x, t, w, v = problem(shape, dtype)
+    return x[:FEW], t[:FEW], w, v
+
+
+def worst(numerical, analytic):
+    return np.array([np.linalg.norm(n - a) for n, a in zip(numerical, analytic, strict=True)])
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM[:3]])
+def test_central_differences_have_order_2(library, shape):
+    # in float64: at 1e-3 the rounding of a float32 loss is larger than what a central difference leaves out
+    arguments = few(shape, np.dtype(np.float64))
+    analytic = library.gradient(*arguments)
+    coarse, fine = (worst(library.numerical_gradient(*arguments, epsilon=e), analytic) for e in (1e-1, 1e-3))
+    np.testing.assert_allclose(np.log10(coarse / fine) / 2, 2, atol=0.05)
+
+
+def test_forward_differences_have_order_1(library):
+    # two finer distances than above: what comes next in the error is only one power of epsilon smaller
+    for shape in SHAPES:
+        arguments = few(shape, np.dtype(np.float64))
+        analytic = library.gradient(*arguments)
+        coarse, fine = (
+            worst(library.numerical_gradient(*arguments, epsilon=e, scheme="forward"), analytic) for e in (1e-3, 1e-5)
+        )
+        np.testing.assert_allclose(np.log10(coarse / fine) / 2, 1, atol=0.05)
+
+
+# At the default distance: eps to the power 2/3 and 1/2 is 4e-11 and 1.5e-8 (float64), 2.4e-5 and 3.5e-4 (float32).
+# Times 50: E, weights and inputs are of order 1, but E is rounded, and higher derivatives exceed the first.
+DIFFERENCES = {
+    ("central", "float64"): 2e-9,
+    ("forward", "float64"): 1e-6,
+    ("complex", "float64"): 1e-13,
+    ("central", "float32"): 1e-3,
+    ("forward", "float32"): 2e-2,
+    ("complex", "float32"): 1e-7,  # computed in double precision, rounded once
+}
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "complex"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_numerical_gradient(library, shape, dtype, scheme):
+    arguments = few(shape, dtype)
+    before = [array.tobytes() for array in arguments]
+    numerical = library.numerical_gradient(*arguments, scheme=scheme)
+    for got, wanted, weights in zip(numerical, exact(shape, dtype, FEW), arguments[2:], strict=True):
+        assert got.shape == weights.shape
+        assert got.dtype == dtype
+        assert np.abs(got - wanted).max() <= DIFFERENCES[scheme, dtype.name]
+    assert [array.tobytes() for array in arguments] == before
+
+
+def test_numerical_gradient_is_central_by_default(library):
+    arguments = few((5, 3, 2), np.dtype(np.float64))
+    default = library.numerical_gradient(*arguments, epsilon=0.1)
+    named = library.numerical_gradient(*arguments, epsilon=0.1, scheme="central")
+    other = library.numerical_gradient(*arguments, epsilon=0.1, scheme="forward")
+    for layer in (0, 1):
+        np.testing.assert_array_equal(default[layer], named[layer])
+        assert (default[layer] != other[layer]).any()
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1e-3])
+def test_numerical_gradient_is_its_formula(library, epsilon):
+    # E is of order 1 here: its rounding, divided by epsilon
+    x, t, w, v = few((3, 3, 3), np.dtype(np.float64))
+    central = library.numerical_gradient(x, t, w, v, epsilon=epsilon)
+    forward = library.numerical_gradient(x, t, w, v, epsilon=epsilon, scheme="forward")
+    for layer, weights in enumerate((w, v)):
+        for place in np.ndindex(weights.shape):
+            moved = [w.copy(), v.copy()]
+            moved[layer][place] += epsilon
+            above = mean_error(x, t, *moved)
+            moved[layer][place] = weights[place] - epsilon
+            below = mean_error(x, t, *moved)
+            assert central[layer][place] == pytest.approx((above - below) / (2 * epsilon), rel=0, abs=1e-14 / epsilon)
+            wanted = (above - mean_error(x, t, w, v)) / epsilon
+            assert forward[layer][place] == pytest.approx(wanted, rel=0, abs=1e-14 / epsilon)
+
+
+def test_numerical_gradient_divides_by_the_distance_there_was(library):
+    # near 1000 the numbers of float32 are 6.1e-5 apart: 1e-4 becomes 1.22e-4. The sums are equal, so the derivatives are
+    # 1/3 - t_k, to the rounding of E, 1e-7, divided by the distance
+    w, v = np.ones((1, 2), np.float32), np.zeros((3, 2), np.float32)
+    v[:, -1] = 1000
+    for scheme in ("central", "forward"):
+        _dw, dv = library.numerical_gradient([[0.0]], [0], w, v, epsilon=1e-4, scheme=scheme)
+        np.testing.assert_allclose(dv[:, -1], [-2 / 3, 1 / 3, 1 / 3], rtol=1e-2)
+
+
+def test_complex_step_does_not_depend_on_its_size(library):
+    arguments = few((5, 3, 2), np.dtype(np.float64))
+    for size in (1e-8, 1e-20, 1e-100):
+        numerical = library.numerical_gradient(*arguments, epsilon=size, scheme="complex")
+        assert_agree(numerical, exact((5, 3, 2), np.dtype(np.float64), FEW), np.dtype(np.float64))
+
+
+# ---------------------------------------------------------------------------------------------------------- the old v
+
+
+def by_hand(x, t, w, v, learning_rate, old_v=True):
+    """The article's training step in Python's own numbers, sample by sample: (1) forward, (2) v, (3) w, (4) store."""
+    w, v = w.astype(float).tolist(), v.astype(float).tolist()
+    for x_n, t_n in zip(x.astype(float).tolist(), t.astype(float).tolist(), strict=True):
+        x_n = [*x_n, 1.0]
+        z = [1 / (1 + math.exp(-math.fsum(w_ji * x_i for w_ji, x_i in zip(w_j, x_n, strict=True)))) for w_j in w]
+        z.append(1.0)
+        e = [math.exp(math.fsum(v_kj * z_j for v_kj, z_j in zip(v_k, z, strict=True))) for v_k in v]
+        error = [e_k / math.fsum(e) - t_k for e_k, t_k in zip(e, t_n, strict=True)]
+        v_new = [
+            [v_kj - learning_rate * error_k * z_j for v_kj, z_j in zip(v_k, z, strict=True)]
+            for v_k, error_k in zip(v, error, strict=True)
+        ]
+        v_used = v if old_v else v_new
+        back = [math.fsum(error[k] * v_used[k][j] for k in range(len(v))) for j in range(len(w))]
+        w = [
+            [w_ji - learning_rate * back[j] * z[j] * (1 - z[j]) * x_i for w_ji, x_i in zip(w[j], x_n, strict=True)]
+            for j in range(len(w))
+        ]
+        v = v_new
+    return np.array(w), np.array(v)
+
+
+OLD_V = pytest.mark.parametrize("shape", [(1, 1, 2), (2, 2, 3), (5, 17, 3), (19, 3, 2)])
+RATES = pytest.mark.parametrize("learning_rate", [1, 8])
+
+
+@OLD_V
+@RATES
+def test_fit_takes_the_old_v(engine, dtype, shape, learning_rate):
+    def learn(x, t, w, v):
+        engine.fit(x, t, w, v, learning_rate=learning_rate, shuffle=False)
+
+    check_old_v(learn, dtype, shape, learning_rate)
+
+
+@OLD_V
+@RATES
+def test_step_takes_the_old_v(library, dtype, shape, learning_rate):
+    def learn(x, t, w, v):
+        for x_n, t_n in zip(x, t, strict=True):
+            library.step(x_n, t_n, w, v, learning_rate)
+
+    check_old_v(learn, dtype, shape, learning_rate)
+
+
+@OLD_V
+@RATES
+def test_learn_one_takes_the_old_v(variant, dtype, shape, learning_rate):
+    def learn(x, t, w, v):
+        network = Network.from_weights(w, v, learning_rate=learning_rate)
+        for x_n, t_n in zip(x, t, strict=True):
+            network.learn_one(x_n, t_n)
+
+    check_old_v(learn, dtype, shape, learning_rate)
+
+
+def check_old_v(learn, dtype, shape, learning_rate):
+    x, t, w, v = few(shape, dtype)
+    w_old, v_old = by_hand(x, t, w, v, learning_rate)
+    w_new, _ = by_hand(x, t, w, v, learning_rate, old_v=False)
+    # six updates at a large rate, rounded: measured up to 21 eps; what a new v would change is far more
+    bound = 200 * np.finfo(dtype).eps * max(1, np.abs(w_old).max())
+    assert np.abs(w_new - w_old).max() > 20 * bound
+    w, v = w.copy(), v.copy()
+    learn(x, t, w, v)
+    assert np.abs(w - w_old).max() <= bound
+    assert np.abs(v - v_old).max() <= bound * max(1, np.abs(v_old).max())
+
+
+def test_step_returns_the_error_before_the_update(library, dtype):
+    x, t, w, v = problem((5, 3, 2), dtype)
+    w, v = w.copy(), v.copy()
+    before = library.cross_entropy(x[:1], t[:1], w, v)
+    assert library.step(x[0], t[0], w, v, 1) == pytest.approx(before, rel=float(4 * np.finfo(dtype).eps), abs=0)
+    assert library.cross_entropy(x[:1], t[:1], w, v) < before
+
+
+def test_public_functions_are_the_compiled_ones(variant, dtype, monkeypatch):
+    # the fixture that puts a variant in place does reach the functions: without its modules nothing works
+    monkeypatch.setattr("cbackprop._dispatch._MODULES", {})
+    with pytest.raises(KeyError):
+        cbackprop.gradient(*problem((2, 2, 3), dtype))

@@ -1,0 +1,343 @@
+"""`Network`: the functions, bound to weights that stay the user's own."""
+
+import copy
+import inspect
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import DivergenceError, Network, _dispatch
+
+SHAPES = [(1, 1, 1), (1, 1, 2), (2, 2, 3), (3, 1, 2), (7, 13, 5), (16, 17, 18), (150, 140, 10)]  # the last without GIL
+
+
+def problem(shape, dtype, samples=40):
+    D, M, K = shape
+    rng = np.random.default_rng([D, M, K])
+    x, t = rng.normal(size=(samples, D)).astype(dtype), rng.integers(K, size=samples)
+    return x, t, *cbackprop.init_weights(D, M, K, dtype=dtype, rng=rng)
+
+
+def bits(*arrays):
+    return [array.tobytes() for array in arrays]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_learn_one_is_step_bit_for_bit(variant, dtype, shape, soft):
+    x, t, w, v = problem(shape, dtype)
+    if soft:
+        t = (np.random.default_rng(0).multinomial(8, np.full(shape[2], 1 / shape[2]), 40) / 8).astype(dtype)
+    network = Network.from_weights(w.copy(), v.copy(), learning_rate=0.3)
+    for x_n, t_n in zip(x, t, strict=True):
+        assert network.learn_one(x_n, t_n) == cbackprop.step(x_n, t_n, w, v, 0.3)
+        assert bits(network.w, network.v) == bits(w, v)
+
+
+SAMPLES = {
+    "list": list,
+    "tuple": tuple,
+    "float64": lambda x: x.astype(np.float64),
+    "float32": lambda x: x.astype(np.float32),
+    "float16": lambda x: x.astype(np.float16),
+    "int": lambda x: x.astype(int),
+    "uint8": lambda x: x.astype(np.uint8),
+    "bool": lambda x: x.astype(bool),
+    "swapped": lambda x: x.astype(x.dtype.newbyteorder()),
+    "strided": lambda x: np.repeat(x, 3)[::3],
+    "backwards": lambda x: x[::-1].copy()[::-1],
+    "misaligned": lambda x: np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(x.dtype),
+    "subclass": lambda x: x.view(np.memmap),
+    "array interface": lambda x: type("Column", (), {"__array_interface__": x.__array_interface__, "kept": x})(),
+}
+
+
+@pytest.mark.parametrize("make", SAMPLES.values(), ids=SAMPLES.keys())
+def test_samples_of_any_kind(variant, dtype, make):
+    x = np.array([1, 0, 1, 1, 0], dtype)  # the same number in every type
+    wanted, network = (Network(5, 4, 3, dtype=dtype, rng=0) for _ in range(2))
+    np.testing.assert_array_equal(network.predict_proba_one(make(x)), wanted.predict_proba_one(x))
+    assert network.predict_one(make(x)) == wanted.predict_one(x)
+    assert network.learn_one(make(x), 1) == wanted.learn_one(x, 1)
+    assert bits(network.w, network.v) == bits(wanted.w, wanted.v)
+
+
+LABELS = {
+    "int8": np.int8(1),
+    "uint64": np.uint64(1),
+    "intp": np.intp(1),
+    "0-d": np.array(1),
+    "bool": True,
+    "NumPy bool": np.True_,
+    "one-hot": [0, 1, 0],
+    "one-hot tuple": (0.0, 1.0, 0.0),
+    "one-hot array": np.array([0, 1, 0], np.uint8),
+    "one-hot float32": np.array([0, 1, 0], np.float32),
+}
+
+
+@pytest.mark.parametrize("t", LABELS.values(), ids=LABELS.keys())
+def test_targets_of_any_kind(variant, dtype, t):
+    x = np.ones(5, dtype)
+    wanted, network = (Network(5, 4, 3, dtype=dtype, rng=0) for _ in range(2))
+    assert network.learn_one(x, t) == wanted.learn_one(x, 1)
+    assert bits(network.w, network.v) == bits(wanted.w, wanted.v)
+
+
+def test_soft_targets(variant, dtype):
+    # at y = t there is nothing to learn
+    network = Network(5, 4, 3, dtype=dtype, rng=0)
+    before = network.w.copy(), network.v.copy()
+    x = np.ones(5, dtype)
+    y = network.predict_proba_one(x)
+    entropy = -(y.astype(float) * np.log(y.astype(float))).sum()
+    assert network.learn_one(x, y) == pytest.approx(entropy, rel=float(8 * np.finfo(dtype).eps))
+    np.testing.assert_allclose(network.w, before[0], atol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(network.v, before[1], atol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_is_many(variant, dtype, shape):
+    # a sample alone and in a batch: up to the order of sums
+    x, _t, w, v = problem(shape, dtype)
+    network = Network.from_weights(w, v)
+    y = network.predict_proba(x)
+    classes = network.predict(x)
+    assert y.shape == (40, shape[2])
+    assert classes.shape == (40,)
+    assert classes.dtype == np.intp
+    bound = 4 * sum(shape) * np.finfo(dtype).eps
+    for n in range(40):
+        alone = network.predict_proba_one(x[n])
+        assert alone.dtype == y.dtype == dtype
+        assert alone.shape == (shape[2],)
+        np.testing.assert_allclose(alone, y[n], rtol=0, atol=bound)
+        best = network.predict_one(x[n])
+        assert type(best) is int
+        assert best == alone.argmax()
+        assert best == classes[n] or abs(y[n, best] - y[n, classes[n]]) <= bound
+    np.testing.assert_array_equal(classes, network.predict_proba(x).argmax(axis=1))
+
+
+def test_methods_are_the_functions(variant, dtype):
+    x, t, w, v = problem((7, 13, 5), dtype)
+    network = Network.from_weights(w, v)
+    assert network.loss(x, t) == cbackprop.cross_entropy(x, t, w, v)
+    np.testing.assert_array_equal(network.predict_proba(x), cbackprop.forward(x, w, v).y)
+    for ours, wanted in zip(network.gradient(x, t), cbackprop.gradient(x, t, w, v), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+    ours, twin = (inspect.signature(f).parameters for f in (Network.fit, cbackprop.fit))
+    assert [ours[name] for name in ours if name != "self"] == [
+        twin[name] for name in twin if name not in ("w", "v", "learning_rate")
+    ]
+
+
+def test_fit_is_fit(compiled, dtype):
+    x, t, w, v = problem((7, 13, 5), dtype)
+    network = Network.from_weights(w.copy(), v.copy(), learning_rate=0.25)
+    calls = []
+    settings = {"epochs": 3, "batch_size": 7, "rng": 4, "shuffle": True}
+    wanted = compiled.fit(x, t, w, v, learning_rate=0.25, **settings)
+    got = network.fit(
+        x,
+        t,
+        **settings,
+        method=compiled.method,
+        n_threads=compiled.n_threads,
+        callback=lambda epoch, loss: calls.append(epoch),
+    )
+    assert got == wanted
+    assert calls == [1, 2, 3]
+    assert bits(network.w, network.v) == bits(w, v)
+
+
+def test_first_of_equal_classes(variant, dtype):
+    for K in (1, 2, 5, 20):
+        network = Network.from_weights(np.ones((3, 3), dtype), np.ones((K, 4), dtype))
+        assert network.predict_one([1, 2]) == 0
+        assert network.predict([[1, 2]]).tolist() == [0]
+        network.v[K // 2 :] = 2
+        assert network.predict_one([1, 2]) == K // 2
+        assert network.predict([[1, 2]] * 20).tolist() == [K // 2] * 20
+
+
+# ----------------------------------------------------------------------------------------------------------- the arrays
+
+
+def test_from_weights_shares_memory(variant, dtype):
+    x, t, w, v = problem((3, 4, 3), dtype)
+    addresses = w.ctypes.data, v.ctypes.data
+    network = Network.from_weights(w, v)
+    assert network.w is w
+    assert network.v is v
+    for learn in (lambda: network.learn_one(x[0], int(t[0])), lambda: network.fit(x, t)):
+        before = bits(w, v)
+        learn()
+        assert network.w is w
+        assert network.v is v
+        assert (w.ctypes.data, v.ctypes.data) == addresses
+        assert all(new != old for new, old in zip(bits(w, v), before, strict=True))
+
+
+def test_weights_stay_live(variant, dtype):
+    # what is written to the arrays counts at the next call
+    x, t, w, v = problem((3, 4, 3), dtype)
+    network = Network.from_weights(w, v)
+    before = network.predict_proba_one(x[0])
+    w[:] = 0
+    v[:] = 0
+    np.testing.assert_allclose(network.predict_proba_one(x[0]), 1 / 3, rtol=4 * np.finfo(dtype).eps)
+    assert (network.predict_proba_one(x[0]) != before).any()
+    v[2, -1] = 50
+    assert network.predict_one(x[0]) == 2
+    w[:] = np.random.default_rng(0).normal(size=w.shape)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    network.learn_one(x[0], int(t[0]))
+    cbackprop.step(x[0], t[0], w_wanted, v_wanted, 0.1)
+    assert bits(w, v) == bits(w_wanted, v_wanted)
+
+
+def test_weights_cannot_be_exchanged():
+    network = Network(2, 3, 2)
+    for name in ("w", "v"):
+        with pytest.raises(AttributeError):
+            setattr(network, name, np.ones((3, 3)))
+
+
+def test_learning_rate_may_be_changed(variant, dtype):
+    x, t, w, v = problem((3, 4, 3), dtype)
+    network = Network.from_weights(w.copy(), v.copy())
+    assert network.learning_rate == 0.1
+    for rate in (0.5, np.float32(0.25), 1):
+        network.learning_rate = rate
+        assert network.learning_rate == float(rate)
+        network.learn_one(x[0], int(t[0]))
+        cbackprop.step(x[0], t[0], w, v, rate)
+        network.fit(x, t, rng=0)
+        cbackprop.fit(x, t, w, v, learning_rate=rate, rng=0)
+        assert bits(network.w, network.v) == bits(w, v)
+
+
+def test_new_network(variant, dtype):
+    network = Network(3, 4, 2, learning_rate=0.5, dtype=dtype, rng=7)
+    wanted = cbackprop.init_weights(3, 4, 2, dtype=dtype, rng=7)
+    assert bits(network.w, network.v) == bits(*wanted)
+    assert network.dtype == network.w.dtype == network.v.dtype == dtype
+    assert network.learning_rate == 0.5
+    assert Network(3, 4, 2).dtype == np.float64
+
+
+def test_repr_tells_shapes_dtype_and_rate(dtype):
+    network = Network(3, 4, 2, learning_rate=0.25, dtype=dtype)
+    assert repr(network) == f"Network(3, 4, 2, learning_rate=0.25, dtype={dtype})"
+    network.learning_rate = 1e-3
+    assert "0.001" in repr(network)
+
+
+class Named(Network):
+    """A subclass with something of its own."""
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickle(variant, dtype, protocol):
+    x, _t, w, v = problem((3, 4, 3), dtype)
+    network = Network.from_weights(w, v, learning_rate=0.3)
+    again = pickle.loads(pickle.dumps(network, protocol))
+    assert type(again) is Network
+    assert repr(again) == repr(network)
+    assert bits(again.w, again.v) == bits(w, v)
+    assert again.learn_one(x[0], 1) == network.learn_one(x[0], 1)
+    assert not np.shares_memory(again.w, w)
+
+
+def test_pickle_of_a_subclass():
+    network = Named(3, 4, 2, rng=0)
+    network.name = "of its own"
+    again = pickle.loads(pickle.dumps(network))
+    assert type(again) is Named
+    assert again.name == "of its own"
+    assert bits(again.w, again.v) == bits(network.w, network.v)
+    assert type(Named.from_weights(network.w, network.v)) is Named
+    assert repr(again).startswith("Named(3, 4, 2")
+
+
+def test_pickles_hold_no_variant():
+    # a network pickled on one machine is one on another
+    assert b"kernels" not in pickle.dumps(Network(2, 2, 2))
+
+
+def test_pickle_of_read_only_weights(dtype):
+    network = Network(3, 4, 2, dtype=dtype, rng=0)
+    network.w.flags.writeable = False
+    again = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(again.w, network.w)
+    again.predict_one([1, 2, 3])
+
+
+def test_copies(variant, dtype):
+    network = Network(3, 4, 2, learning_rate=0.3, dtype=dtype, rng=0)
+    deep, shallow = copy.deepcopy(network), copy.copy(network)
+    assert not np.shares_memory(deep.w, network.w)
+    assert shallow.w is network.w
+    before = bits(deep.w, deep.v)
+    network.learn_one([1, 2, 3], 0)
+    assert bits(deep.w, deep.v) == before
+    assert deep.learning_rate == shallow.learning_rate == 0.3
+
+
+# --------------------------------------------------------------------------------------------------- when it goes wrong
+
+
+def test_learning_that_diverges_leaves_the_weights(variant, dtype):
+    big = np.finfo(dtype).max
+    w, v = np.zeros((1, 2), dtype), np.array([[big, big], [0, 0]], dtype)
+    network = Network.from_weights(w, v)
+    before = bits(w, v)
+    with pytest.raises(DivergenceError, match=r"smaller learning_rate.*scale the inputs"):
+        network.learn_one([0], 1)
+    with pytest.raises(DivergenceError, match="epoch 1"):
+        network.fit([[0]], [1])
+    assert bits(w, v) == before
+
+
+def test_large_network_in_two_threads_raises_or_waits(dtype):
+    # while one call works without the GIL, another thread's call is refused, or comes before or after it: no sample is
+    # half learned, and the numbers stay finite
+    network = Network(400, 400, 10, dtype=dtype, rng=0)
+    x = np.random.default_rng(0).normal(size=400).astype(dtype)
+    errors, learned = [], []
+
+    def work():
+        for _ in range(100):
+            try:
+                learned.append(network.learn_one(x, 3))
+            except RuntimeError as error:
+                errors.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(errors) + len(learned) == 200
+    assert set(errors) <= {"this network is in use by another thread"}
+    wanted = Network(400, 400, 10, dtype=dtype, rng=0)
+    losses = [wanted.learn_one(x, 3) for _ in learned]
+    assert sorted(learned) == sorted(losses)
+    assert bits(network.w, network.v) == bits(wanted.w, wanted.v)
+
+
+def test_networks_of_both_precisions_live_side_by_side(variant):
+    networks = [Network(3, 4, 2, dtype=name, rng=0) for name in ("float32", "float64", "float32")]
+    for _ in range(3):
+        losses = [network.learn_one([1, 2, 3], 1) for network in networks]
+        assert losses[0] == losses[2] == pytest.approx(losses[1], rel=1e-5)
+    assert [network.dtype.name for network in networks] == ["float32", "float64", "float32"]
+
+
+def test_table_is_that_of_the_variant(variant, dtype):
+    # the fixture's kernels are what one-sample calls use
+    assert _dispatch.kernels(dtype).__name__ == f"cbackprop.kernels.{variant}_{dtype}"

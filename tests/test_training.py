@@ -1,0 +1,649 @@
+"""Learning as a whole: `fit`, `step` and `Network.learn_one` walk the same way, and stop as they say.
+
+Two libraries that do the same arithmetic in another order drift apart by a few eps a step, and at these rates errors do
+not grow. Measured after 200 steps: up to 20 eps, for weights of order 1; allowed are 100.
+"""
+
+import functools
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+import cbackprop
+from cbackprop import DivergenceError, History, Network, _dispatch, reference
+
+METHODS = ("direct", "blocked", "auto")
+DRIFT = 100  # eps
+BATCHES = {  # batch_size, N, epochs: 200 steps; long batches take several blocks each
+    "online": (1, 200, 1),
+    "batch": (None, 17, 200),
+    "mini-batches": (7, 50, 25),
+    "long batches": (90, 200, 67),
+}
+
+# D, M, K; a string counts from the numbers in a register
+SHAPES = [(1, 1, 1), (1, 1, 2), (2, 2, 3), (3, 3, 3), (13, 7, 5), (67, 37, 3), (5, 67, 2)]
+SHAPES += [("-1", "+0", "+1"), ("+0", "+1", "-1"), ("+1", "-1", "+0")]
+
+
+def resolve(shape, dtype):
+    lanes = _dispatch.kernels(dtype).LANES_IN_REGISTER
+    return tuple(lanes + int(size) if isinstance(size, str) else size for size in shape)
+
+
+def problem(shape, samples, dtype):
+    D, M, K = shape
+    rng = np.random.default_rng([D, M, K, samples])
+    x, t = rng.normal(size=(samples, D)).astype(dtype), rng.integers(K, size=samples)
+    return x, t, *cbackprop.init_weights(D, M, K, dtype=dtype, rng=rng)
+
+
+def rate(shape):
+    """Large for what is stable: steps are of order 1, and errors still do not grow."""
+    return min(0.5, 4 / shape[0])
+
+
+@functools.cache
+def trajectory(shape, dtype, batches, part=1):
+    """Where the reference arrives after a part of the epochs, and its losses."""
+    batch_size, samples, epochs = BATCHES[batches]
+    epochs = math.ceil(epochs / part)
+    x, t, w, v = problem(shape, samples, dtype)
+    history = reference.fit(x, t, w, v, learning_rate=rate(shape), epochs=epochs, batch_size=batch_size, rng=5)
+    return w, v, history.losses
+
+
+def assert_close(got, wanted, bound=DRIFT):
+    for weights, other in zip(got, wanted, strict=True):
+        assert np.abs(weights - other).max() <= bound * np.finfo(weights.dtype).eps * max(1, np.abs(other).max())
+
+
+@pytest.mark.parametrize("batches", BATCHES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fit_walks_with_the_reference(compiled, dtype, shape, batches):
+    batch_size, samples, epochs = BATCHES[batches]
+    shape = resolve(shape, dtype)
+    x, t, w, v = problem(shape, samples, dtype)
+    start = w.copy(), v.copy()
+    part = 1 if compiled.n_threads == 1 else 10  # threads come and go with each epoch
+    epochs = math.ceil(epochs / part)
+    history = compiled.fit(x, t, w, v, learning_rate=rate(shape), epochs=epochs, batch_size=batch_size, rng=5)
+    w_wanted, v_wanted, losses = trajectory(shape, dtype, batches, part)
+    assert_close((w, v), (w_wanted, v_wanted))
+    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps, atol=0)
+    if shape[2] > 1:  # a single class has nothing to learn; the others went a long way
+        assert np.abs(w - start[0]).max() > 0.01
+        assert np.abs(v - start[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_steps_walk_with_the_reference(variant, dtype, shape):
+    shape = resolve(shape, dtype)
+    x, t, w, v = problem(shape, 200, dtype)
+    order = np.random.default_rng(5).permutation(200)
+    losses = [cbackprop.step(x[n], t[n], w, v, rate(shape)) for n in order]
+    w_wanted, v_wanted, (loss,) = trajectory(shape, dtype, "online")
+    assert_close((w, v), (w_wanted, v_wanted))
+    assert np.mean(losses) == pytest.approx(loss, rel=float(DRIFT * np.finfo(dtype).eps), abs=0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_learn_one_walks_with_the_reference(variant, dtype, shape):
+    shape = resolve(shape, dtype)
+    x, t, w, v = problem(shape, 200, dtype)
+    network = Network.from_weights(w, v, learning_rate=rate(shape))
+    for n in np.random.default_rng(5).permutation(200):
+        network.learn_one(x[n], int(t[n]))
+    assert_close((w, v), trajectory(shape, dtype, "online")[:2])
+
+
+def test_soft_targets_walk_with_the_reference(compiled, dtype):
+    x, _t, w, v = problem((13, 7, 5), 200, dtype)
+    t = (np.random.default_rng(0).multinomial(16, np.full(5, 0.2), 200) / 16).astype(dtype)  # exact in both precisions
+    w_wanted, v_wanted = w.copy(), v.copy()
+    losses = reference.fit(x, t, w_wanted, v_wanted, learning_rate=0.3, rng=1).losses
+    history = compiled.fit(x, t, w, v, learning_rate=0.3, rng=1)
+    assert_close((w, v), (w_wanted, v_wanted))
+    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("batch_size", [1, None])
+def test_large_network_walks_with_the_reference(variant, dtype, method, batch_size):
+    # w is larger than a second-level cache; two threads have enough to do without being forced to
+    x, t, w, v = problem((700, 403, 11), 75, dtype)
+    w_wanted, v_wanted, before = w.copy(), v.copy(), w.copy()
+    rate = 0.005 if batch_size == 1 else 0.3
+    losses = reference.fit(x, t, w_wanted, v_wanted, learning_rate=rate, rng=1, batch_size=batch_size).losses
+    for n_threads in (1, 2):
+        w, v = problem((700, 403, 11), 75, dtype)[2:]
+        history = cbackprop.fit(
+            x, t, w, v, learning_rate=rate, rng=1, batch_size=batch_size, method=method, n_threads=n_threads
+        )
+        assert_close((w, v), (w_wanted, v_wanted))
+        np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
+    assert np.abs(w - before).max() > 1e-4
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_huge_inputs_walk_with_the_reference(compiled, dtype, batch_size):
+    # their squares are beyond the dtype, their sums are not: saturated units stay as they are, and v learns
+    x, t, w, v = problem((3, 5, 4), 60, dtype)
+    x = x * dtype.type(1e20 if dtype == np.float32 else 1e160)
+    w_wanted, v_wanted, before = w.copy(), v.copy(), v.copy()
+    losses = reference.fit(x, t, w_wanted, v_wanted, rng=1, batch_size=batch_size).losses
+    history = compiled.fit(x, t, w, v, rng=1, batch_size=batch_size)
+    assert_close((w, v), (w_wanted, v_wanted))
+    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
+    assert np.abs(v - before).max() > 0.01
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_scikit_learn_arrives_at_the_same_weights(engine, batch_size):
+    D, M, K, N, epochs = 5, 4, 3, 40, 5
+    x, t, w, v = problem((D, M, K), N, np.float64)
+    t[:K] = range(K)  # every class is there
+    other = MLPClassifier(
+        hidden_layer_sizes=(M,),
+        activation="logistic",
+        solver="sgd",
+        batch_size=batch_size or N,
+        momentum=0,
+        nesterovs_momentum=False,
+        alpha=0,
+        shuffle=False,
+        learning_rate="constant",
+        learning_rate_init=0.3,
+    )
+    other.partial_fit(x, t, classes=np.arange(K))  # makes the arrays, which then get our weights
+    for layer, weights in enumerate((w, v)):
+        other.coefs_[layer][...] = weights[:, :-1].T
+        other.intercepts_[layer][...] = weights[:, -1]
+    for _ in range(epochs):
+        other.partial_fit(x, t)
+    engine.fit(x, t, w, v, learning_rate=0.3, epochs=epochs, batch_size=batch_size, shuffle=False)
+    for layer, weights in enumerate((w, v)):
+        np.testing.assert_allclose(weights[:, :-1].T, other.coefs_[layer], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(weights[:, -1], other.intercepts_[layer], rtol=0, atol=1e-10)
+
+
+# -------------------------------------------------------------------------------------------------------------- order
+
+
+def walk(x, t, w, v, orders, learning_rate, batch_size=1):
+    """The reference's (17) along the given orders, by `gradient`; losses of each epoch."""
+    losses = []
+    for order in orders:
+        total = 0.0
+        for first in range(0, len(order), batch_size):
+            n = order[first : first + batch_size]
+            total += reference.cross_entropy(x[n], t[n], w, v) * len(n)
+            dw, dv = reference.gradient(x[n], t[n], w, v)
+            w -= learning_rate * dw
+            v -= learning_rate * dv
+        losses.append(total / len(order))
+    return losses
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000, None])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_order_of_samples(engine, shuffle, batch_size):
+    N, epochs = 30, 4
+    x, t, w, v = problem((3, 4, 3), N, np.float64)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    rng = np.random.default_rng(11)
+    whole = batch_size is None or batch_size >= N
+    orders = [rng.permutation(N) if shuffle and not whole else np.arange(N) for _ in range(epochs)]
+    losses = walk(x, t, w_wanted, v_wanted, orders, 0.5, min(batch_size or N, N))
+    given = np.random.default_rng(11)
+    history = engine.fit(
+        x, t, w, v, learning_rate=0.5, epochs=epochs, batch_size=batch_size, shuffle=shuffle, rng=given
+    )
+    assert_close((w, v), (w_wanted, v_wanted))
+    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(float).eps)
+    assert history.epochs == epochs
+    assert history.samples == epochs * N
+    # nothing more was drawn from the generator than those orders
+    assert given.bit_generator.state == rng.bit_generator.state
+
+
+def test_shuffling_matters_and_leaves_x_alone(library):
+    x, t, w, v = problem((3, 4, 3), 30, np.float64)
+    before, w_other, v_other = (x.tobytes(), t.tobytes()), w.copy(), v.copy()
+    library.fit(x, t, w, v, rng=1)
+    library.fit(x, t, w_other, v_other, rng=2)
+    assert np.abs(w - w_other).max() > 1e-6
+    assert (x.tobytes(), t.tobytes()) == before
+
+
+@pytest.mark.parametrize("seed", [7, "generator"])
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_same_bits(variant, forced_threads, dtype, method, seed):
+    results = set()
+    for n_threads in (1, 2, 1, 3, 8):
+        x, t, w, v = problem((13, 21, 5), 60, dtype)
+        rng = np.random.default_rng(7) if seed == "generator" else seed
+        history = cbackprop.fit(x, t, w, v, epochs=3, learning_rate=0.5, rng=rng, method=method, n_threads=n_threads)
+        results.add((w.tobytes(), v.tobytes(), tuple(history.losses)))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_bits_do_not_depend_on_where_arrays_lie(compiled, dtype, batch_size):
+    results = set()
+    for offset in range(0, 64, dtype.itemsize):
+        x, t, w, v = (displaced(array, offset) for array in problem((13, 21, 5), 60, dtype))
+        compiled.fit(x, t, w, v, epochs=2, learning_rate=0.5, rng=7, batch_size=batch_size)
+        results.add((w.tobytes(), v.tobytes()))
+    assert len(results) == 1
+
+
+def displaced(array, offset):
+    """A copy, so many bytes after an address that is a multiple of 64, and aligned for its numbers."""
+    offset -= offset % array.itemsize
+    room = np.empty(array.nbytes + 128, np.uint8)
+    start = -room.ctypes.data % 64 + offset
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def test_without_a_seed_orders_differ(library):
+    results = set()
+    for _ in range(5):
+        x, t, w, v = problem((3, 4, 3), 30, np.float64)
+        library.fit(x, t, w, v)
+        results.add(w.tobytes())
+    assert len(results) == 5
+
+
+# ------------------------------------------------------------------------------------------------------ what fit gives
+
+
+def test_weights_are_updated_where_they_are(engine, dtype):
+    x, t, w, v = problem((3, 4, 3), 30, dtype)
+    addresses, view, before = (w.ctypes.data, v.ctypes.data), w[1:], w.copy()
+    history = engine.fit(x, t, w, v)
+    assert (w.ctypes.data, v.ctypes.data) == addresses
+    assert (w != before).any()
+    np.testing.assert_array_equal(view, w[1:])
+    assert isinstance(history, History)
+    assert isinstance(history.losses, list)
+    assert all(type(loss) is float for loss in history.losses)
+
+
+def test_loss_falls(engine, dtype):
+    # four clouds, of which those on a diagonal are one class: no straight line tells them apart
+    rng = np.random.default_rng(0)
+    corners = rng.choice([-1, 1], (100, 2))
+    x, t = (corners + rng.normal(scale=0.2, size=(100, 2))).astype(dtype), (corners.prod(axis=1) > 0).astype(int)
+    w, v = engine.library.init_weights(2, 8, 2, dtype=dtype, rng=0)
+    history = engine.fit(x, t, w, v, learning_rate=0.3, epochs=30, rng=0)
+    assert history.losses[-1] < 0.05 < 0.5 < history.losses[0]
+    assert (engine.library.forward(x, w, v).y.argmax(axis=1) == t).all()
+
+
+LAYOUTS = ["list", "int", "strided", "fortran", "read-only", "swapped", "misaligned", "float16"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_inputs_of_any_layout(library, layout):
+    x, t, w, v = problem((3, 4, 3), 30, np.float64)
+    x = np.round(x * 4)  # whole numbers: the same in every type
+    w_wanted, v_wanted = w.copy(), v.copy()
+    library.fit(x, t, w_wanted, v_wanted, rng=1)
+    library.fit(laid_out(x, layout), laid_out(t, "list" if layout == "float16" else layout), w, v, rng=1)
+    np.testing.assert_array_equal(w, w_wanted)
+    np.testing.assert_array_equal(v, v_wanted)
+
+
+def laid_out(array, layout):
+    """The same numbers, laid out in another way."""
+    if layout == "list":
+        return array.tolist()
+    if layout == "int":
+        return array.astype(np.int8)
+    if layout == "strided":
+        wide = np.repeat(array, 2, axis=-1)
+        return wide[..., ::2]
+    if layout == "fortran":
+        return np.asfortranarray(array)
+    if layout == "read-only":
+        array = array.copy()
+        array.flags.writeable = False
+        return array
+    if layout == "swapped":
+        return array.astype(array.dtype.newbyteorder())
+    if layout == "misaligned":
+        room = np.zeros(array.nbytes + 1, np.uint8)
+        copy = room[1:].view(array.dtype).reshape(array.shape)
+        copy[...] = array
+        return copy
+    return array.astype(layout)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_shuffling_copies_no_inputs(compiled, batch_size):
+    # an index array of 8 bytes a sample, against 400 bytes of inputs
+    x, t = np.ones((20_000, 50)), np.zeros(20_000, int)
+    w, v = cbackprop.init_weights(50, 2, 2)
+    tracemalloc.start()
+    try:
+        compiled.fit(x, t, w, v, epochs=2, rng=0, batch_size=batch_size)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < x.nbytes / 4
+
+
+# ----------------------------------------------------------------------------------------------------------- callback
+
+
+def test_callback_sees_each_epoch(engine):
+    x, t, w, v = problem((3, 4, 3), 30, np.float64)
+    w_alone, v_alone = w.copy(), v.copy()
+    calls, rng = [], np.random.default_rng(3)
+
+    def callback(*arguments, **keywords):
+        assert keywords == {}
+        epoch, loss = arguments
+        assert type(epoch) is int
+        assert type(loss) is float
+        # the user's arrays hold the weights of this epoch already
+        engine.fit(x, t, w_alone, v_alone, rng=rng)
+        np.testing.assert_array_equal(w, w_alone)
+        np.testing.assert_array_equal(v, v_alone)
+        calls.append((epoch, loss))
+
+    history = engine.fit(x, t, w, v, epochs=4, rng=3, callback=callback)
+    assert [epoch for epoch, _ in calls] == [1, 2, 3, 4]
+    assert [loss for _, loss in calls] == history.losses
+
+
+@pytest.mark.parametrize("answer", [True, np.True_])
+def test_callback_stops(engine, answer):
+    x, t, w, v = problem((3, 4, 3), 30, np.float64)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    engine.fit(x, t, w_wanted, v_wanted, epochs=2, rng=3)
+    history = engine.fit(x, t, w, v, epochs=9, rng=3, callback=lambda epoch, loss: answer if epoch == 2 else None)
+    assert (history.epochs, history.samples, len(history.losses)) == (2, 60, 2)
+    np.testing.assert_array_equal(w, w_wanted)
+    np.testing.assert_array_equal(v, v_wanted)
+
+
+@pytest.mark.parametrize("answer", [None, False, np.False_])
+def test_callback_goes_on(library, answer):
+    x, t, w, v = problem((3, 4, 3), 30, np.float64)
+    assert library.fit(x, t, w, v, epochs=3, callback=lambda epoch, loss: answer).epochs == 3
+
+
+def test_error_in_callback_leaves_whole_epochs(engine):
+    x, t, w, v = problem((3, 4, 3), 30, np.float64)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    engine.fit(x, t, w_wanted, v_wanted, epochs=2, rng=3)
+
+    def callback(epoch, loss):
+        if epoch == 2:
+            raise ZeroDivisionError("from the callback")
+
+    with pytest.raises(ZeroDivisionError, match="from the callback"):
+        engine.fit(x, t, w, v, epochs=9, rng=3, callback=callback)
+    np.testing.assert_array_equal(w, w_wanted)
+    np.testing.assert_array_equal(v, v_wanted)
+
+
+def test_changes_by_callback_count(engine):
+    # the arrays are the user's: what is written to them between epochs is learned on from
+    x, t, w, v = problem((3, 4, 3), 30, np.float64)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    rng = np.random.default_rng(3)
+    for _ in range(2):
+        engine.fit(x, t, w_wanted, v_wanted, rng=rng)
+        w_wanted *= 0.5
+
+    def callback(epoch, loss):
+        w[:] *= 0.5
+
+    engine.fit(x, t, w, v, epochs=2, rng=3, callback=callback)
+    np.testing.assert_array_equal(w, w_wanted)
+    np.testing.assert_array_equal(v, v_wanted)
+
+
+# --------------------------------------------------------------------------------------------------------- divergence
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_divergence_at_once(engine, dtype, batch_size):
+    # hidden units near 1/2 learn at 1e6 from inputs of 1e30 and large v: their next sums are no numbers any more
+    x, t, w, v = problem((3, 4, 3), 30, dtype)
+    x, w[:], v[:] = x * dtype.type(1e30), w * 0, v / np.abs(v).max() * np.finfo(dtype).max / 1e30
+    before = w.tobytes(), v.tobytes()
+    with pytest.raises(DivergenceError, match=r"epoch 1\b.*smaller learning_rate.*scale the inputs"):
+        engine.fit(x, t, w, v, learning_rate=1e6, epochs=3, batch_size=batch_size, rng=0)
+    assert (w.tobytes(), v.tobytes()) == before
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+@pytest.mark.parametrize(("layer", "number"), [(0, "infinity"), (1, "infinity"), (1, "max")])
+def test_divergence_later(engine, dtype, batch_size, layer, number):
+    # a callback blows a layer up after epoch 3: nothing of epoch 4 stays. Large v have infinite sums; large w do no
+    # harm, since a sigmoid saturates
+    x, t, *weights = problem((3, 4, 3), 30, dtype)
+    kept = {}
+
+    def callback(epoch, loss):
+        if epoch == 3:
+            weights[layer][:] = np.inf if number == "infinity" else np.finfo(dtype).max
+        kept[epoch] = [array.tobytes() for array in weights]
+
+    with pytest.raises(DivergenceError, match=r"epoch 4\b"):
+        engine.fit(x * 8, t, *weights, epochs=9, batch_size=batch_size, rng=0, callback=callback)
+    assert sorted(kept) == [1, 2, 3]
+    assert [array.tobytes() for array in weights] == kept[3]
+
+
+def test_divergence_by_a_weight_alone(engine, dtype):
+    # one sample: its E_n, from before the update, is fine; a weight after it is not
+    big = float(np.finfo(dtype).max)
+    x, t, w, v = np.full((1, 1), 8, dtype), [1], np.zeros((1, 2), dtype), np.zeros((2, 2), dtype)
+    v[0], v[1] = 8, -8
+    before = w.tobytes(), v.tobytes()
+    with pytest.raises(DivergenceError, match=r"epoch 1\b"):
+        engine.fit(x, t, w, v, learning_rate=big / 16)
+    assert (w.tobytes(), v.tobytes()) == before
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 3), (2, 5, 3)])
+def test_divergence_without_a_callback(engine, dtype, shape):
+    # rates near the largest number: v is thrown further and further, and the sums go beyond. Which epoch is the first
+    # without a number depends on the order of the sums; the weights must be those of the epochs before it
+    epochs = set()
+    for rate in np.finfo(dtype).max * np.array([0.02, 0.1, 0.2, 0.4, 0.9]):
+        x, t, w, v = problem(shape, 40, dtype)
+        w_wanted, v_wanted = w.copy(), v.copy()
+        try:
+            engine.fit(x, t, w, v, learning_rate=rate, epochs=40, batch_size=None)
+        except DivergenceError as error:
+            (epoch,) = map(int, re.findall(r"epoch (\d+)", str(error)))
+            if epoch > 1:
+                engine.fit(x, t, w_wanted, v_wanted, learning_rate=rate, epochs=epoch - 1, batch_size=None)
+            np.testing.assert_array_equal(w, w_wanted)
+            np.testing.assert_array_equal(v, v_wanted)
+            epochs.add(epoch)
+        assert np.isfinite(w).all()
+        assert np.isfinite(v).all()
+    assert max(epochs) > 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+@pytest.mark.parametrize("shape", [(2, 2, 3), (2, 5, 3)])
+def test_callback_changes_nothing(engine, dtype, shape, batch_size):
+    x, t, w, v = problem(shape, 40, dtype)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    settings = {"epochs": 5, "batch_size": batch_size, "rng": 1}
+    wanted = engine.fit(x, t, w_wanted, v_wanted, **settings)
+    history = engine.fit(x, t, w, v, **settings, callback=lambda epoch, loss: None)
+    assert history == wanted
+    np.testing.assert_array_equal(w, w_wanted)
+    np.testing.assert_array_equal(v, v_wanted)
+
+
+def equal_units(hidden, dtype):
+    x, t, _, _ = problem((2, hidden, 3), 60, dtype)
+    return x, t, np.ones((hidden, 3), dtype), np.ones((3, hidden + 1), dtype)
+
+
+# A difference in the last bit, from a unit whose arithmetic was another one, would grow until they are not alike.
+HIDDEN = pytest.mark.parametrize("hidden", [2, 3, 5, 13, 33])
+
+
+@HIDDEN
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_equal_hidden_units_stay_equal(compiled, dtype, hidden, batch_size):
+    x, t, w, v = equal_units(hidden, dtype)
+    compiled.fit(x, t, w, v, epochs=5, batch_size=batch_size, rng=0)
+    assert (w == w[0]).all()
+    assert (v[:, :-1] == v[:, :1]).all()
+
+
+@HIDDEN
+def test_equal_hidden_units_stay_equal_sample_by_sample(variant, dtype, hidden):
+    x, t, w, v = equal_units(hidden, dtype)
+    network = Network.from_weights(w, v)
+    for x_n, t_n in zip(x, t, strict=True):
+        network.learn_one(x_n, int(t_n))
+        cbackprop.step(x_n, t_n, w, v, 0.1)
+    assert (w == w[0]).all()
+    assert (v[:, :-1] == v[:, :1]).all()
+
+
+def lopsided_sums(dtype):
+    """v whose second sum is no number, though all weights are finite: an infinite part and its negative."""
+    lanes = _dispatch.kernels(dtype).LANES_IN_REGISTER
+    M = 2 * lanes
+    w, v = np.zeros((M, 2), dtype), np.zeros((3, M + 1), dtype)
+    w[:, -1] = 1e4  # z = 1
+    v[1, :M] = np.finfo(dtype).max * np.where(np.arange(M) % lanes < max(1, lanes // 2), 1, -1)
+    return w, v
+
+
+@pytest.mark.parametrize("t", [0, 1, 2, [0.5, 0.25, 0.25]])
+def test_a_sum_that_is_no_number_is_never_learned_from(variant, dtype, t):
+    w, v = lopsided_sums(dtype)
+    before = w.tobytes(), v.tobytes()
+    network = Network.from_weights(w, v)
+    for learn in (
+        lambda: cbackprop.step([0], t, w, v, 0.1),
+        lambda: network.learn_one([0], t),
+        lambda: network.fit([[0]], [t], method="direct"),
+        lambda: network.fit([[0]] * 20, [t] * 20, method="blocked"),
+        lambda: network.fit([[0]] * 20, [t] * 20, batch_size=None),
+    ):
+        try:
+            learn()
+        except DivergenceError:
+            assert (w.tobytes(), v.tobytes()) == before
+        else:  # where the order of the sum has left a number
+            assert np.isfinite(w).all()
+            assert np.isfinite(v).all()
+        w[:], v[:] = lopsided_sums(dtype)
+
+
+def test_divergence_error_is_an_arithmetic_error():
+    assert issubclass(DivergenceError, ArithmeticError)
+
+
+def test_step_that_diverges_leaves_the_weights(library, dtype):
+    big = np.finfo(dtype).max
+    w, v = np.zeros((1, 2), dtype), np.array([[big, big], [0, 0]], dtype)
+    before = w.tobytes(), v.tobytes()
+    with pytest.raises(DivergenceError, match=r"smaller learning_rate.*scale the inputs"):
+        library.step([0], 1, w, v, 0.1)  # a_0 = 1.5 times the largest number
+    assert (w.tobytes(), v.tobytes()) == before
+
+
+# --------------------------------------------------------------------------------------------------------- Ctrl-C
+
+INTERRUPTED = """
+import signal, sys
+import numpy as np, cbackprop
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start the tests with it ignored
+rng = np.random.default_rng(0)
+D, M, K, N = {shape}
+x, t = rng.normal(size=(N, D)), rng.integers(K, size=N)
+w, v = cbackprop.init_weights(D, M, K, rng=1)
+epochs = 0
+def callback(epoch, loss):
+    global epochs
+    epochs = epoch
+    print("epoch", flush=True)
+try:
+    cbackprop.fit(x, t, w, v, learning_rate=0.05, epochs=10**6, rng=2, method={method!r}, n_threads={n_threads},
+                  callback=callback)
+except KeyboardInterrupt:
+    np.savez("interrupted.npz", w=w, v=v, epochs=epochs)
+    sys.exit(7)
+"""
+
+
+def interrupted(folder, method, n_threads, wait, shape):
+    """What Ctrl-C left, so long after the first epoch: w, v, and how many epochs were done."""
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-c", INTERRUPTED.format(method=method, n_threads=n_threads, shape=shape)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        child.stdout.readline()
+        time.sleep(wait)
+        child.send_signal(signal.SIGINT)
+        try:
+            child.communicate(timeout=60)
+        finally:
+            child.kill()
+    assert child.returncode == 7
+    return np.load(folder / "interrupted.npz")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another process cannot send SIGINT there")
+@pytest.mark.parametrize(("method", "n_threads"), [("direct", 1), ("blocked", 1), ("blocked", 2), ("auto", 2)])
+def test_ctrl_c_leaves_whole_samples(tmp_path, method, n_threads):
+    shape = D, M, K, N = 300, 150, 10, 40_000
+    for wait in (0.03, 0.07, 0.05, 0.09):
+        saved = interrupted(tmp_path, method, n_threads, wait, shape)
+        assert saved["epochs"] >= 1
+        # the same way again, sample by sample through the last epoch, until the weights are those
+        rng = np.random.default_rng(0)
+        x, t = rng.normal(size=(N, D)), rng.integers(K, size=N)
+        w, v = cbackprop.init_weights(D, M, K, rng=1)
+        order = np.random.default_rng(2)
+        cbackprop.fit(x, t, w, v, learning_rate=0.05, epochs=int(saved["epochs"]), rng=order, method=method)
+        network = Network.from_weights(w, v, learning_rate=0.05)
+        apart = [np.abs(v - saved["v"]).max()]
+        at = w.copy(), v.copy()
+        for n in order.permutation(N):
+            network.learn_one(x[n], int(t[n]))
+            apart.append(np.abs(v - saved["v"]).max())
+            if apart[-1] < 1e-10:
+                at = w.copy(), v.copy()
+        nearest = int(np.argmin(apart))
+        # other arithmetic, rounded over 40,000 samples; and the neighbors are far away
+        np.testing.assert_allclose(saved["w"], at[0], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(saved["v"], at[1], rtol=0, atol=1e-10)
+        for neighbor in (nearest - 1, nearest + 1):
+            assert not 0 <= neighbor <= N or apart[neighbor] > 1e-8
+        if 0 < nearest < N:
+            return  # in the midst of an epoch, as was meant
+    pytest.fail("Ctrl-C never kept a part of an epoch")
