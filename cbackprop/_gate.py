@@ -151,8 +151,8 @@ def targets(
         if bad.any():
             n = int(bad.argmax())
             raise ValueError(
-                f"{name}[{start + n}] is {part[n]} and sums to {sums[n]:.9g}; a row of targets must hold probabilities that "
-                f"sum to 1, because (12), y_k - t_k, holds only then"
+                f"{name}[{start + n}] is {part[n]} and sums to {sums[n]:.9g}; a row of targets must be "
+                f"probabilities that sum to 1, because (12), y_k - t_k, holds only then"
             )
     return separate(name, rows, w, v, written), None
 
@@ -160,7 +160,9 @@ def targets(
 def labels(name: str, array: np.ndarray, K: int) -> np.ndarray:
     """Class indices as the kernels want them; no copy if they are so already."""
     if array.dtype.kind not in "biu":
-        raise TypeError(f"{name} has dtype {array.dtype}; it must be integers, class indices, or rows of {K} that sum to 1")
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; it must hold class indices, integers, or rows of {K} that sum to 1"
+        )
     outside = (array < 0) | (array >= K)
     if outside.any():
         n = int(outside.argmax())

@@ -246,7 +246,7 @@ def test_numerical_gradient_is_its_formula(library, epsilon):
 
 
 def test_numerical_gradient_divides_by_the_distance_there_was(library):
-    # near 1000 the numbers of float32 are 6.1e-5 apart: 1e-4 becomes 1.22e-4. The sums are equal, so the derivatives are
+    # near 1000 the numbers of float32 are 6.1e-5 apart: 1e-4 becomes 1.22e-4. Sums are equal, so the derivatives are
     # 1/3 - t_k, to the rounding of E, 1e-7, divided by the distance
     w, v = np.ones((1, 2), np.float32), np.zeros((3, 2), np.float32)
     v[:, -1] = 1000
