@@ -5,12 +5,14 @@ not grow. Measured after 200 steps: up to 20 eps, for weights of order 1; allowe
 """
 
 import functools
+import itertools
 import math
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -256,6 +258,32 @@ def displaced(array, offset):
     copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+@pytest.mark.parametrize(("started", "error"), [(1, RuntimeError), (2, RuntimeError), (1, KeyboardInterrupt)])
+def test_threads_that_cannot_be_started(forced_threads, monkeypatch, started, error):
+    # where there are fewer threads to be had, those that there are learn the same; Ctrl-C among them leaves no sample
+    # half learned
+    x, t, w, v = problem((13, 40, 5), 60, np.float64)
+    w_wanted, v_wanted, before = w.copy(), v.copy(), w.copy()
+    cbackprop.fit(x, t, w_wanted, v_wanted, rng=0, method="blocked")
+    start, count = threading.Thread.start, itertools.count()
+
+    def limited(thread):
+        if next(count) >= started:
+            raise error("from starting a thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            cbackprop.fit(x, t, w, v, rng=0, method="blocked", n_threads=3)
+        np.testing.assert_array_equal(w, before)
+    else:
+        cbackprop.fit(x, t, w, v, rng=0, method="blocked", n_threads=3)
+        np.testing.assert_array_equal(w, w_wanted)
+        np.testing.assert_array_equal(v, v_wanted)
+    assert next(count) > started  # more were asked for
 
 
 def test_without_a_seed_orders_differ(library):
@@ -596,10 +624,10 @@ except KeyboardInterrupt:
 """
 
 
-def interrupted(folder, method, n_threads, wait, shape):
-    """What Ctrl-C left, so long after the first epoch: w, v, and how many epochs were done."""
+def interrupted(folder, code, wait):
+    """What Ctrl-C left, so long after the code has printed a line."""
     child = subprocess.Popen(
-        [sys.executable, "-P", "-c", INTERRUPTED.format(method=method, n_threads=n_threads, shape=shape)],
+        [sys.executable, "-P", "-c", code],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
         stdout=subprocess.PIPE,
@@ -622,7 +650,7 @@ def interrupted(folder, method, n_threads, wait, shape):
 def test_ctrl_c_leaves_whole_samples(tmp_path, method, n_threads):
     shape = D, M, K, N = 300, 150, 10, 40_000
     for wait in (0.03, 0.07, 0.05, 0.09):
-        saved = interrupted(tmp_path, method, n_threads, wait, shape)
+        saved = interrupted(tmp_path, INTERRUPTED.format(method=method, n_threads=n_threads, shape=shape), wait)
         assert saved["epochs"] >= 1
         # the same way again, sample by sample through the last epoch, until the weights are those
         rng = np.random.default_rng(0)
@@ -647,3 +675,35 @@ def test_ctrl_c_leaves_whole_samples(tmp_path, method, n_threads):
         if 0 < nearest < N:
             return  # in the midst of an epoch, as was meant
     pytest.fail("Ctrl-C never kept a part of an epoch")
+
+
+TINY = """
+import signal, sys
+import numpy as np, cbackprop
+signal.signal(signal.SIGINT, signal.default_int_handler)
+rng = np.random.default_rng(0)
+x, t = rng.normal(size=(1000, 2)), rng.integers(3, size=1000)
+w, v = cbackprop.init_weights(2, 2, 3, rng=1)
+print("ready", flush=True)
+try:
+    cbackprop.fit(x, t, w, v, learning_rate=1e-4, epochs=10**9, batch_size=None)
+except KeyboardInterrupt:
+    np.savez("interrupted.npz", w=w, v=v)
+    sys.exit(7)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another process cannot send SIGINT there")
+def test_ctrl_c_leaves_whole_batches_of_a_tiny_network(tmp_path):
+    # there many epochs run between two looks at Ctrl-C
+    saved = interrupted(tmp_path, TINY, 0.05)
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(1000, 2)), rng.integers(3, size=1000)
+    w, v = cbackprop.init_weights(2, 2, 3, rng=1)
+    epochs, apart = 0, np.inf
+    while (w != saved["w"]).any() or (v != saved["v"]).any():
+        before, apart = apart, np.abs(v - saved["v"]).max()
+        assert apart < before, f"{epochs} epochs, and no nearer than {apart}"  # so small steps go straight ahead
+        cbackprop.fit(x, t, w, v, learning_rate=1e-4, batch_size=None)
+        epochs += 1
+    assert epochs > 0
