@@ -185,7 +185,9 @@ cdef class OneSample:
         (2,)
         """
         cdef cnp.npy_intp K = self.K
-        cdef cnp.ndarray y = cnp.PyArray_EMPTY(1, &K, cnp.PyArray_TYPE(self.w), 0)
+        cdef cnp.ndarray y
+        self.check(False)
+        y = cnp.PyArray_EMPTY(1, &K, cnp.PyArray_TYPE(self.w), 0)
         self.predict_into(x, cnp.PyArray_DATA(y))
         return y
 
@@ -218,6 +220,8 @@ cdef class OneSample:
 
     cdef inline int check(self, bint written) except -1:
         """The weights are the user's arrays: look at each call whether they still are what they were."""
+        if self.table == NULL:
+            raise RuntimeError("this network was never initialized")
         if self.in_use:
             raise RuntimeError("this network is in use by another thread")
         if not (intact(self.w, self.M, self.D + 1, written) and intact(self.v, self.K, self.M + 1, written)):

@@ -123,6 +123,7 @@ def test_no_code_for_other_processors_is_loaded(python, feature, variant):
     assert sorted(modules) == [f"cbackprop.kernels.{variant}_{dtype}" for dtype in ("float32", "float64")]
 
 
+@pytest.mark.skipif(not _dispatch._built("avx2"), reason="this build does not contain avx2")
 def test_forcing_what_the_processor_lacks_fails_at_import(python):
     result = python(OLD_PROCESSOR.format(feature="AVX2"), CBACKPROP_KERNEL="avx2")
     assert result.returncode != 0
