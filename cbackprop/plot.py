@@ -63,7 +63,7 @@ def learning_curve(
     ax.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.spines[["top", "right"]].set_visible(False)
     if held_out is not None:
-        ax.legend(frameon=False)
+        ax.legend(loc="upper right", frameon=False)  # "best" takes its time
     return ax
 
 
@@ -143,7 +143,7 @@ def decision_regions(
     for k in range(K):
         label = str(k) if classes is None else classes[k]
         ax.scatter(x[t == k, 0], x[t == k, 1], s=30, color=palette[k], edgecolors="white", linewidths=0.8, label=label)
-    ax.legend(framealpha=0.85, edgecolor="none", handletextpad=0.2)
+    ax.legend(loc="upper right", framealpha=0.85, edgecolor="none", handletextpad=0.2)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
