@@ -55,7 +55,7 @@ if MSVC:
 if DEBUG:
     DIRECTIVES |= {"boundscheck": True, "initializedcheck": True}
     # the last of two flags wins; undefined behavior stops the process on the spot
-    FLAGS += ["/Od"] if MSVC else ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    FLAGS += ["/Od"] if MSVC else ["-Og", "-g1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     FLAGS += ["-UNDEBUG"]
     if ADDRESS:  # every access through a pointer, too
         FLAGS += ["-fsanitize=address", "-fno-omit-frame-pointer"]
