@@ -2,7 +2,8 @@
  *
  * The including file defines REAL (float or double), BITS (the integer of the same size), MANTISSA_BITS
  * and EXPONENT_BIAS.  Arithmetic on lanes is the compiler's own (GCC 12 or newer, Clang); here stands only
- * what has no operator.  With any other compiler lanes is a single real, and the same source still builds.
+ * what has no operator.  With any other compiler, or with CBACKPROP_ONE_LANE defined, lanes is a single
+ * real, and the same source still builds.
  */
 #ifndef CBACKPROP_LANES_H
 #define CBACKPROP_LANES_H
@@ -48,7 +49,7 @@ static inline REAL real_split(REAL u, REAL *shifted)
     return u;
 }
 
-#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+#if !defined(CBACKPROP_ONE_LANE) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12))
 
 #if defined(__AVX512F__)
 #define LANES_BYTES 64
@@ -141,15 +142,6 @@ static inline lanes lanes_larger(lanes a, lanes b) { return a > b ? a : b; }
 static inline lanes lanes_smaller(lanes a, lanes b) { return a < b ? a : b; }
 static inline lanes lanes_where_positive(lanes condition, lanes yes, lanes no) { return condition >= 0 ? yes : no; }
 static inline lanes lanes_power_of_two(lanes shifted) { return real_power_of_two(shifted); }
-static inline lanes lanes_split(lanes u, lanes *shifted)
-{
-    const lane_bits low = (lane_bits)((lanes){0} + (REAL)0.70710678118654752440);
-    const lane_bits shift = (lane_bits)((lanes){0} + (REAL)1.5 * ((BITS)1 << MANTISSA_BITS));
-    lane_bits k = (lane_bits)((unsigned_bits)((lane_bits)u - low) >> MANTISSA_BITS);
-    *shifted = (lanes)(shift + k);
-    return (lanes)((lane_bits)u - (k << MANTISSA_BITS));
-}
-
 static inline lanes lanes_spread(REAL a) { return a; }
 static inline lanes lanes_split(lanes u, lanes *shifted) { return real_split(u, shifted); }
 static inline REAL lanes_sum(lanes a) { return a; }
