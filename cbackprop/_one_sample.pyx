@@ -17,7 +17,7 @@ include "kernels/one_sample_table.pxi"
 
 cnp.import_array()
 
-# Multiplications a call from which the GIL is released: releasing and taking it again costs 50 ns.
+# Multiplications a call from which the GIL is released: for less, releasing and taking it again is not worth while.
 cdef enum:
     RELEASE_GIL_FROM = 20000
 
