@@ -19,12 +19,15 @@ PLATFORM = sysconfig.get_platform()  # the one built for: "linux-x86_64", "macos
 MSVC = PLATFORM.startswith("win")
 X86_64 = PLATFORM.endswith(("x86_64", "amd64")) and "arm64" not in os.environ.get("ARCHFLAGS", "")
 
+# GCC would take some sums of products without FMA, where it expects that to be faster, and they would round otherwise.
+FMA = ["-mfma", "--param=avoid-fma-max-bits=0"]
+
 # variant: flags of GCC and Clang, flags of MSVC. The instruction sets are those that cbackprop/_dispatch.py asks for.
 VARIANTS = {
     "baseline": ([], []),
-    "avx2": (["-mavx2", "-mfma"], ["/arch:AVX2"]),
+    "avx2": (["-mavx2", *FMA], ["/arch:AVX2"]),
     "avx512": (
-        ["-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"],
+        ["-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", *FMA],
         ["/arch:AVX512"],
     ),
 }

@@ -6,6 +6,7 @@ threads against one. What the rule chooses is in bold, and beside it what that c
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ from .work import Job, Work
 DTYPES = ("float32", "float64")
 ONLINE = (
     "2-2-3", "2-3-3", "12-3-3", "12-4-3", "12-8-3", "64-4-10", "64-8-10", "64-32-10", "64-500-10", "784-4-10",
-    "784-16-10", "784-100-10", "784-300-100", "784-1024-10", "3000-300-10",
+    "784-16-10", "784-100-10", "784-300-100", "784-1024-10", "3000-300-10", "3000-2000-10",
 )  # fmt: skip
 BATCHES = ("2-2-3", "12-8-3", "64-32-10", "784-100-10", "784-1024-10")
 BATCH_SIZES = (8, 32, 128, 1024)
-BLOCKS = (4, 8, 16, 32, 64, 128)
+BLOCKS = (8, 16, 24, 32, 48, 64, 128)
 FEW_SAMPLES = (1, 2, 4, 8, 16, 32)
 THREADED = ("64-32-10", "64-500-10", "784-16-10", "784-50-10", "784-100-10", "784-200-10", "784-1024-10")
 
@@ -66,7 +67,7 @@ def learning(work: Work, shape: str, repeats: int) -> list[str]:
     jobs = {"direct": job(module.DirectEngine(D, M, K, B), work)}
     jobs |= {str(block): job(module.BlockedEngine(D, M, K, B, block), work) for block in BLOCKS}
     times = {name: min(figures) / len(work.x) for name, figures in interleaved(jobs, repeats).items()}
-    chosen = str(rule.block_length(work.w, B)) if rule.blocked(work.w, "auto") else "direct"
+    chosen = str(rule.block_length(work.w, work.v, B)) if rule.blocked(work.w, "auto") else "direct"
     cells = [
         f"**{readable(seconds, 's')}**" if name == chosen else readable(seconds, "s") for name, seconds in times.items()
     ]
@@ -107,23 +108,21 @@ def forward(repeats: int) -> str:
             cells = []
             for N in FEW_SAMPLES:
                 work = random_work(shape, dtype, N)
-                module, w, v = kernels(work.w.dtype), work.w, work.v
-                block = rule.block_length(w, N)
-                b, z, a, y = (np.empty((N, size), dtype) for size in (M, M, K, K))
+                to = [np.empty((N, size), dtype) for size in (M, M, K, K)]
                 calls = max(1, 200_000 // (N * D * M))
 
-                def direct(x=work.x, w=w, v=v, to=(b, z, a, y), module=module, calls=calls):
+                def run(engine_for, work=work, to=to, calls=calls):
                     for _ in range(calls):
-                        module.forward(x, w, v, *to)
+                        engine = engine_for(kernels(work.w.dtype))
+                        engine.load(work.w, work.v)
+                        engine.forward(work.x, *to)
 
-                def blocked(x=work.x, w=w, v=v, to=(b, z, a, y), module=module, calls=calls, block=block, N=N):
-                    D, M, K = w.shape[1] - 1, len(w), len(v)
-                    for _ in range(calls):
-                        engine = module.BlockedEngine(D, M, K, block, block)
-                        engine.load(w, v)
-                        engine.forward(x, *to)
-
-                jobs = {"direct": Job(direct, lambda: ()), "blocked": Job(blocked, lambda: ())}
+                block = rule.block_length(work.w, work.v, max(N, 2))
+                engine_makers = {
+                    "direct": lambda module, sizes=(D, M, K): module.DirectEngine(*sizes, 1),
+                    "blocked": lambda module, sizes=(D, M, K), block=block: module.BlockedEngine(*sizes, block, block),
+                }
+                jobs = {name: Job(partial(run, maker), tuple) for name, maker in engine_makers.items()}
                 one, other = (min(figures) for figures in interleaved(jobs, repeats).values())
                 cells.append(f"**{factor(one / other)}**" if rule.MANY <= N else factor(one / other))
             lines.append([shape, dtype, *cells])
@@ -140,11 +139,11 @@ def threads(repeats: int, milliseconds: float) -> str:
             for batch_size in (1, 128):
                 D, M, K = sizes(shape)
                 work = random_work(shape, dtype, samples(shape, milliseconds), batch_size)
-                block = rule.block_length(work.w, batch_size)
+                block = rule.block_length(work.w, work.v, batch_size)
                 engines = [kernels(work.w.dtype).BlockedEngine(D, M, K, batch_size, block) for _ in range(2)]
                 jobs = {name: job(engines[name - 1], work, name) for name in (1, 2)}
                 one, two = (min(figures) / len(work.x) for figures in interleaved(jobs, repeats).values())
-                chosen = rule.threads_for(work.w, batch_size, "auto", 2)
+                chosen = rule.threads_for(work.w, work.v, batch_size, "auto", 2)
                 cells = [readable(one, "s"), readable(two, "s")]
                 cells[chosen - 1] = f"**{cells[chosen - 1]}**"
                 cost = (one, two)[chosen - 1] / min(one, two)

@@ -2,13 +2,14 @@
 
 - Hidden units stand side by side in lanes in the blocked engine. Fewer than FEW_UNITS leave most lanes empty: then the
   direct engine is faster, or, for batches that fill the lanes with samples, the side-by-side engine.
-- A block costs each sample about B·D operations for the products of samples with each other, and saves passes over
-  w: SHORT samples are enough where w stays in the second-level cache, LONG where it does not. A mini-batch has no such
-  products: its block only has to stay in the cache.
+- A block of B samples costs each about B·D operations, for the products of samples with each other, and saves passes
+  over w, 3·M·D numbers for the whole block: best at B ~ PER_ROOT·√M. A mini-batch has no such products: the longer
+  its blocks the better, as long as what they hold of each sample is not more than the weights or MODEST.
 - Loading the weights into panels costs as much as a few samples: below MANY samples forward passes are direct.
 - Threads meet four times a block, so each must have WORTH_A_THREAD multiplications to do between.
 """
 
+import math
 import os
 from typing import Any
 
@@ -17,8 +18,9 @@ import numpy as np
 from ._dispatch import kernels
 
 FEW_UNITS = 4
-SHORT, LONG, BATCH = 16, 32, 64
-CACHE = 1 << 20  # bytes
+SHORT, LONG, BATCH = 8, 64, 128
+PER_ROOT = 1.5
+MODEST = 1 << 19  # bytes
 MANY = 16
 WORTH_A_THREAD = 1_000_000
 GATHERED = 1 << 62  # a batch longer than any block
@@ -28,10 +30,12 @@ def blocked(w: np.ndarray, method: str) -> bool:
     return method == "blocked" or (method == "auto" and w.shape[0] >= FEW_UNITS)
 
 
-def block_length(w: np.ndarray, batch_size: int) -> int:
+def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
+    M, K = w.shape[0], v.shape[0]
     if batch_size == 1:
-        return SHORT if w.nbytes <= CACHE else LONG
-    return min(batch_size, BATCH)
+        return min(LONG, max(SHORT, SHORT * round(PER_ROOT * math.sqrt(M) / SHORT)))
+    held = 2 * (M + K) * w.itemsize
+    return min(batch_size, BATCH, max(SHORT, (w.nbytes + v.nbytes + MODEST) // held))
 
 
 def learner(w: np.ndarray, v: np.ndarray, batch_size: int, method: str) -> Any:
@@ -39,7 +43,7 @@ def learner(w: np.ndarray, v: np.ndarray, batch_size: int, method: str) -> Any:
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     module = kernels(w.dtype)
     if blocked(w, method):
-        return module.BlockedEngine(D, M, K, batch_size, block_length(w, batch_size))
+        return module.BlockedEngine(D, M, K, batch_size, block_length(w, v, batch_size))
     if method == "auto" and batch_size >= module.LANES_IN_REGISTER:
         return module.SideBySideEngine(D, M, K, batch_size)
     return module.DirectEngine(D, M, K, batch_size)
@@ -50,7 +54,7 @@ def whole_pass(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) 
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     if not blocked(w, "auto") or N < MANY:
         return None
-    block = block_length(w, N)
+    block = block_length(w, v, N)
     engine = kernels(w.dtype).BlockedEngine(D, M, K, GATHERED if gradient else block, block)
     engine.load(w, v)
     return engine
@@ -63,11 +67,11 @@ def samples_at_once(w: np.ndarray, v: np.ndarray, batch_size: int, method: str) 
     return max(1, batches, LONG if batch_size == 1 else 1) * batch_size
 
 
-def threads_for(w: np.ndarray, batch_size: int, method: str, n_threads: int) -> int:
+def threads_for(w: np.ndarray, v: np.ndarray, batch_size: int, method: str, n_threads: int) -> int:
     """How many of n_threads `learn_together` should use."""
     if n_threads == 1 or not blocked(w, method):
         return 1
-    return max(1, min(n_threads, processors(), block_length(w, batch_size) * w.size // WORTH_A_THREAD))
+    return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // WORTH_A_THREAD))
 
 
 def forward(

@@ -381,7 +381,7 @@ def fit(
     """
     gate.weights(w, v, written=True)
     gate.finite_weights(w, v)
-    x = gate.inputs(x, w, v, written=True)
+    given, x = x, gate.inputs(x, w, v, written=True, finite=False)
     N = len(x)
     rows, labels = gate.targets(t, N, w, v, written=True)
     alpha = gate.learning_rate(learning_rate, w.dtype)
@@ -393,10 +393,16 @@ def fit(
     gate.callback(callback)
 
     engine = engines.learner(w, v, batch, method)
-    threads = engines.threads_for(w, batch, method, n_threads)
+    threads = engines.threads_for(w, v, batch, method, n_threads)
     order = np.arange(N)
+
+    def diverged(epoch: int) -> DivergenceError:
+        # an x that is not finite ends here, in the first epoch; to look for it first would take as long as reading it
+        gate.inputs(given, w, v)
+        return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
+
     if batch == N and callback is None and hasattr(engine, "learn_epochs"):
-        return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs)
+        return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs, diverged)
     chunk = engines.samples_at_once(w, v, batch, method)
     losses: list[float] = []
 
@@ -411,7 +417,7 @@ def fit(
                 total += engines.learn_together(engine, threads, x, rows, labels, part, alpha)
             finished = True
         finally:
-            if not finished:  # interrupted: keep what was learned
+            if not finished and engine.finite():  # interrupted: keep what was learned
                 engine.store(w, v)
         if not (np.isfinite(total) and engine.finite()):
             return None
@@ -425,7 +431,7 @@ def fit(
         if total is None and method != "direct":  # products of huge inputs with each other, which only blocks take
             total = learn_epoch(engines.learner(w, v, batch, "direct"), 1, chunk)
         if total is None:
-            raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
+            raise diverged(epoch)
         losses.append(total / N)
         if callback is not None:
             answer = callback(epoch, losses[-1])
@@ -444,6 +450,7 @@ def _fit_whole(
     v: np.ndarray,
     alpha: float,
     epochs: int,
+    diverged: Callable[[int], DivergenceError],
 ) -> History:
     """`fit` with one batch an epoch: so short that many epochs go into one call."""
     N = len(x)
@@ -456,7 +463,7 @@ def _fit_whole(
             engine.learn_epochs(x, rows, labels, order, alpha, totals)
             if np.isnan(totals).any():
                 epoch = len(losses) + 1 + int(np.isnan(totals).argmax())
-                raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
+                raise diverged(epoch)
             losses += (totals / N).tolist()
     finally:
         engine.store(w, v)

@@ -61,7 +61,9 @@ def first_not_finite(array: np.ndarray) -> int | None:
     return None
 
 
-def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int) -> np.ndarray:
+def numbers(
+    name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True
+) -> np.ndarray:
     """`values` as a C-contiguous, aligned, finite array of `dtype`; no copy if it is one."""
     try:
         array = np.asarray(values)
@@ -75,17 +77,17 @@ def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int) -> n
         raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
     with np.errstate(over="ignore"):
         converted = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
-    if (place := first_not_finite(converted)) is not None:
+    if finite and (place := first_not_finite(converted)) is not None:
         index = np.unravel_index(place, converted.shape)
         where = ", ".join(str(i) for i in index)
         raise ValueError(f"{name}[{where}] is {array[index]}; it must be finite in {dtype}")
     return converted
 
 
-def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, written: bool = False) -> np.ndarray:
+def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, written: bool = False, finite: bool = True) -> np.ndarray:
     """x as the kernels want it: (N, D), the dtype of w."""
     D = w.shape[1] - 1
-    array = numbers("x", x, w.dtype, f"(N, {D})", 2)
+    array = numbers("x", x, w.dtype, f"(N, {D})", 2, finite=finite)
     return separate("x", columns("x", array, D), w, v, written)
 
 

@@ -26,11 +26,12 @@ from cbackprop import DivergenceError, History, Network, _dispatch, reference
 
 METHODS = ("direct", "blocked", "auto")
 DRIFT = 100  # eps
-BATCHES = {  # batch_size, N, epochs: 200 steps; long batches take several blocks each
+BATCHES = {  # batch_size, N, epochs: 200 steps; whole and long ones take several blocks each
     "online": (1, 200, 1),
     "batch": (None, 17, 200),
     "mini-batches": (7, 50, 25),
-    "long batches": (90, 200, 67),
+    "whole blocks": (90, 200, 67),
+    "long batches": (150, 290, 100),
 }
 
 # D, M, K; a string counts from the numbers in a register
@@ -84,8 +85,8 @@ def test_fit_walks_with_the_reference(compiled, dtype, shape, batches):
     assert_close((w, v), (w_wanted, v_wanted))
     np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps, atol=0)
     if shape[2] > 1:  # a single class has nothing to learn; the others went a long way
-        assert np.abs(w - start[0]).max() > 0.01
-        assert np.abs(v - start[1]).max() > 0.01
+        assert np.abs(w - start[0]).max() > 0.005
+        assert np.abs(v - start[1]).max() > 0.005
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -4,18 +4,20 @@
 # G_nm = sum_i x_ni x_mi + 1 (the 1 is x_D x_D), and e_mj = alpha dE_m/db_j, the samples before n have changed w_ji by
 # -sum_{m<n} e_mj x_mi. So the hidden sum that the direct engine would find at sample n is
 #
-#     b_nj = sum_i w_ji x_ni  -  sum_{m<n} e_mj G_nm                          products(), then corrections
+#     b_nj = sum_i w_ji x_ni  -  sum_{m<n} e_mj G_nm                          products, then corrections
 #
-# and after the block  w_ji <- w_ji - sum_n e_nj x_ni                         updates()
+# and after the block  w_ji <- w_ji - sum_n e_nj x_ni                         updates
 #
 # Between the two, learn_in_order() takes the samples one after the other; v changes at every sample, as always. The
 # same sums as in the direct engine, rounding aside, but three passes over w a block instead of three a sample, and
-# two of them are matrix products of small tiles that stay in registers. A mini-batch is a block whose samples all see
-# the same w and v: no corrections, and v changes at its end.
+# two of them are matrix products of small tiles that stay in registers.
 #
-# Hidden units stand side by side in lanes. w is kept in panels of up to TILE_LANES lanes: for each i, w_ji of the
-# panel's hidden units j, then the next i; the bias, i = D, last. So a panel is read from front to back, whatever M is.
-# Lanes beyond M have the bias -inf: z = 0 in them, and with it every gradient.
+# The samples of a mini-batch all see the same w and v. So there are no corrections, and what v adds is products and
+# updates of the same tiles: a = z v', the sums over k in (18), and (16).
+#
+# Units stand side by side in lanes. A layer's weights are kept in panels of up to TILE_LANES lanes: for each input i
+# the weights of the panel's units, then the next i; the bias last. So a panel is read from front to back, whatever
+# the number of units is. Lanes beyond the last unit have the bias -inf: z = 0 and y = 0 there, and with it all errors.
 
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
@@ -28,127 +30,146 @@ cdef extern from "barrier.h":
 cdef extern from "lanes.h":
     enum: TILE_SAMPLES
     enum: TILE_LANES
-    enum: LANES_BYTES
+    void fetch(const real *row, Py_ssize_t n) noexcept nogil
 
 
 cdef enum:
     LONGEST_BLOCK = 128    # a multiple of every TILE_SAMPLES
+    STRIP = 32             # inputs whose weights of a panel stay in the first cache
+
+
+cdef struct Layer:
+    Py_ssize_t inputs, units
+    Py_ssize_t width             # lanes over all panels
+    Py_ssize_t stride            # lanes from one sample to the next: odd, so that samples don't share cache sets
+    Py_ssize_t panels
+    lanes *weights               # panel after panel: [inputs + 1][panel width]
+    lanes *changes               # the same, for batches longer than a block
 
 
 # Room for an epoch, allocated once
 cdef struct Blocked:
-    Py_ssize_t D, M, K
+    Layer hidden                 # w
+    Layer output                 # v by columns, for batches
+    lanes *v                     # v by rows: [K][hidden.stride]
+    lanes *v_bias                # [output.width]
     Py_ssize_t block             # samples in a block, a multiple of TILE_SAMPLES
-    Py_ssize_t width             # lanes over all panels
-    Py_ssize_t panels
-    void *memory
-    lanes *w                     # panel after panel: [D + 1][panel width]
-    bint gathered                # a batch is longer than a block: its gradient is gathered in dw before w changes
-    lanes *dw                    # like w
-    lanes *e                     # panel after panel: [block][panel width]; b, then e
-    Py_ssize_t v_width           # lanes from one row of v to the next: odd, so that rows don't share cache sets
-    lanes *v                     # [K][v_width]
-    lanes *dv                    # the same, for batches
-    real *v_bias                 # [K], and its gradient
-    real *dv_bias
-    real *gram                   # [block][block]
-    lanes *z                     # [width], of one sample
-    real *a                      # [K], in whole lanes
-    real *y
+    bint online                  # batches of one sample
+    bint gathered                # a batch is longer than a block: changes are gathered before the weights change
+    lanes *e                     # [block][hidden.stride]: b, then e
+    lanes *z                     # [block][hidden.stride]; online, of one sample, like a and y
+    lanes *a                     # [block][output.stride]
+    lanes *y                     # [block][output.stride]: y, then its error
+    const real **z_rows          # where each sample's z and y begin
+    const real **y_rows
     real *rest                   # [block] of softmax, for the logarithms of E_n
-    real *one_hot
+    real *gram                   # [block][block]
+    void *memory
     meeting meeting              # of the threads
 
 
 # Panel p begins at this lane: the lanes are dealt out evenly
-cdef inline Py_ssize_t panel_start(const Blocked *net, Py_ssize_t p) noexcept nogil:
-    return p * net.width // net.panels
+cdef inline Py_ssize_t panel_start(const Layer *layer, Py_ssize_t p) noexcept nogil:
+    return p * layer.width // layer.panels
 
 
-# b_nj = w_jD + sum_i w_ji x_ni of TILE_SAMPLES samples and one panel
-cdef inline void product_tile(const lanes *w, const real *const *x, lanes *b, Py_ssize_t D, int width) noexcept nogil:
+# b_nj = start_j + sum_i w_ji x_ni of TILE_SAMPLES samples
+cdef inline void product_tile(const lanes *w, Py_ssize_t w_stride, const lanes *start, const real *const *x,
+                              lanes *b, Py_ssize_t b_stride, Py_ssize_t D, int width) noexcept nogil:
     cdef lanes sum[TILE_SAMPLES][TILE_LANES]
     cdef Py_ssize_t i
     cdef int n, j
     for n in range(TILE_SAMPLES):
         for j in range(width):
-            sum[n][j] = w[D * width + j]
+            sum[n][j] = start[j]
     for i in range(D):
         for n in range(TILE_SAMPLES):
             for j in range(width):
-                sum[n][j] = sum[n][j] + w[i * width + j] * x[n][i]
+                sum[n][j] = sum[n][j] + w[i * w_stride + j] * x[n][i]
     for n in range(TILE_SAMPLES):
         for j in range(width):
-            b[n * width + j] = sum[n][j]
+            b[n * b_stride + j] = sum[n][j]
 
 
-# w_ji <- w_ji - sum_n e_nj x_ni of `rows` inputs and one panel
-cdef inline void update_tile(lanes *w, const real *const *x, const lanes *e, Py_ssize_t i, Py_ssize_t count,
-                             int rows, int width) noexcept nogil:
+# w_ji <- w_ji - sum_n e_nj x_ni of `rows` inputs, from i on; the sum by itself first, so that it rounds as finely as
+# small numbers do
+cdef inline void update_tile(lanes *w, const real *const *x, const lanes *e, Py_ssize_t e_stride, Py_ssize_t i,
+                             Py_ssize_t count, int rows, int width) noexcept nogil:
     cdef lanes sum[TILE_SAMPLES][TILE_LANES]
     cdef Py_ssize_t n
     cdef int r, j
     for r in range(rows):
         for j in range(width):
-            sum[r][j] = w[(i + r) * width + j]
+            sum[r][j] = lanes_spread(0)
     for n in range(count):
         for r in range(rows):
             for j in range(width):
-                sum[r][j] = sum[r][j] - e[n * width + j] * x[n][i + r]
+                sum[r][j] = sum[r][j] + e[n * e_stride + j] * x[n][i + r]
     for r in range(rows):
         for j in range(width):
-            w[(i + r) * width + j] = sum[r][j]
+            w[(i + r) * width + j] = w[(i + r) * width + j] - sum[r][j]
 
 
-cdef inline void products_of_width(const lanes *w, const real *const *x, lanes *b, Py_ssize_t D, Py_ssize_t count,
+cdef inline void products_of_width(const lanes *w, Py_ssize_t w_stride, const lanes *start, const real *const *x,
+                                   lanes *b, Py_ssize_t b_stride, Py_ssize_t D, Py_ssize_t count,
                                    int width) noexcept nogil:
     cdef Py_ssize_t n = 0
     while n < count:
-        product_tile(w, x + n, b + n * width, D, width)
+        product_tile(w, w_stride, start, x + n, b + n * b_stride, b_stride, D, width)
         n += TILE_SAMPLES
 
 
-cdef inline void updates_of_width(lanes *w, const real *const *x, const lanes *e, Py_ssize_t D, Py_ssize_t count,
-                                  int width) noexcept nogil:
-    cdef Py_ssize_t i = 0, n
-    cdef int j
-    while i + TILE_SAMPLES <= D:
-        update_tile(w, x, e, i, count, TILE_SAMPLES, width)
+cdef inline void updates_of_width(lanes *w, const real *const *x, const lanes *e, Py_ssize_t e_stride, Py_ssize_t i,
+                                  Py_ssize_t end, Py_ssize_t count, int width) noexcept nogil:
+    while i + TILE_SAMPLES <= end:
+        update_tile(w, x, e, e_stride, i, count, TILE_SAMPLES, width)
         i += TILE_SAMPLES
-    while i < D:
-        update_tile(w, x, e, i, count, 1, width)
+    while i < end:
+        update_tile(w, x, e, e_stride, i, count, 1, width)
         i += 1
-    for n in range(count):
-        for j in range(width):
-            w[D * width + j] = w[D * width + j] - e[n * width + j]
 
 
 # The tiles are compiled for each width by itself, so that their sums live in registers
-cdef void products(const Blocked *net, const real *const *x, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t start = panel_start(net, p)
-    cdef Py_ssize_t width = panel_start(net, p + 1) - start
-    cdef const lanes *w = net.w + start * (net.D + 1)
-    cdef lanes *b = net.e + start * net.block
+cdef void products(const lanes *w, Py_ssize_t w_stride, const lanes *start, const real *const *x, lanes *b,
+                   Py_ssize_t b_stride, Py_ssize_t D, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
     if width == 1:
-        products_of_width(w, x, b, net.D, count, 1)
+        products_of_width(w, w_stride, start, x, b, b_stride, D, count, 1)
     elif width == 2:
-        products_of_width(w, x, b, net.D, count, 2)
+        products_of_width(w, w_stride, start, x, b, b_stride, D, count, 2)
     else:
-        products_of_width(w, x, b, net.D, count, TILE_LANES)
+        products_of_width(w, w_stride, start, x, b, b_stride, D, count, TILE_LANES)
 
 
-cdef void updates(const Blocked *net, const real *const *x, Py_ssize_t p, Py_ssize_t count,
-                  lanes *weights) noexcept nogil:
-    cdef Py_ssize_t start = panel_start(net, p)
-    cdef Py_ssize_t width = panel_start(net, p + 1) - start
-    cdef lanes *w = weights + start * (net.D + 1)
-    cdef const lanes *e = net.e + start * net.block
+cdef void updates(lanes *w, const real *const *x, const lanes *e, Py_ssize_t e_stride, Py_ssize_t begin,
+                  Py_ssize_t end, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
     if width == 1:
-        updates_of_width(w, x, e, net.D, count, 1)
+        updates_of_width(w, x, e, e_stride, begin, end, count, 1)
     elif width == 2:
-        updates_of_width(w, x, e, net.D, count, 2)
+        updates_of_width(w, x, e, e_stride, begin, end, count, 2)
     else:
-        updates_of_width(w, x, e, net.D, count, TILE_LANES)
+        updates_of_width(w, x, e, e_stride, begin, end, count, TILE_LANES)
+
+
+# b, or a (13), of `count` samples and one panel of a layer
+cdef void layer_sums(const Layer *layer, const real *const *x, lanes *sums, Py_ssize_t p,
+                     Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(layer, p)
+    cdef Py_ssize_t width = panel_start(layer, p + 1) - start
+    cdef const lanes *weights = layer.weights + start * (layer.inputs + 1)
+    products(weights, width, weights + layer.inputs * width, x, sums + start, layer.stride, layer.inputs, count, width)
+
+
+# (17) for one panel of a layer and the inputs from begin to end; the bias has x_D = 1, or z_M = 1, for its input
+cdef void layer_updates(const Layer *layer, lanes *weights, const real *const *x, const lanes *errors, Py_ssize_t p,
+                        Py_ssize_t begin, Py_ssize_t end, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(layer, p), n, j
+    cdef Py_ssize_t width = panel_start(layer, p + 1) - start
+    cdef lanes *panel = weights + start * (layer.inputs + 1)
+    updates(panel, x, errors + start, layer.stride, begin, end, count, width)
+    if end == layer.inputs:
+        for n in range(count):
+            for j in range(width):
+                panel[end * width + j] = panel[end * width + j] - errors[n * layer.stride + start + j]
 
 
 # G_nm = sum_i x_ni x_mi + 1 of 4 x 4 pairs of samples
@@ -183,90 +204,84 @@ cdef void gram(const Blocked *net, const real *const *x, Py_ssize_t count, Py_ss
     while n < count:
         m = 0
         while m <= n:
-            gram_tile(x + n, x + m, net.gram + n * net.block + m, net.block, net.D)
+            gram_tile(x + n, x + m, net.gram + n * net.block + m, net.block, net.hidden.inputs)
             m += 4
         n += 4 * net.meeting.threads
 
 
-# z_nj = h(b_nj - sum_{m<corrections} e_mj G_nm) of one panel
-cdef inline void hidden_outputs(const lanes *e, Py_ssize_t n, const real *gram_n, Py_ssize_t corrections, lanes *z,
-                                int width) noexcept nogil:
+# z_nj = h(b_nj - sum_{m<n} e_mj G_nm) of some lanes of hidden units
+cdef inline void corrected(const lanes *e, Py_ssize_t stride, const real *gram_n, Py_ssize_t n, lanes *z,
+                           int width) noexcept nogil:
     cdef lanes b[TILE_LANES]
     cdef Py_ssize_t m
     cdef int j
     for j in range(width):
-        b[j] = e[n * width + j]
-    for m in range(corrections):
+        b[j] = e[n * stride + j]
+    for m in range(n):
         for j in range(width):
-            b[j] = b[j] - e[m * width + j] * gram_n[m]
+            b[j] = b[j] - e[m * stride + j] * gram_n[m]
     for j in range(width):
         z[j] = sigmoid(b[j])
 
 
-# z, a and y of sample n of the block, and what softmax returns
-cdef inline real outputs(Blocked *net, Py_ssize_t n, Py_ssize_t corrections, real *largest) noexcept nogil:
+# z, a and y of sample n of a block, after those before it; and what softmax returns
+cdef inline real outputs_in_order(Blocked *net, Py_ssize_t n, real *a, real *y, real *largest) noexcept nogil:
     cdef const real *gram_n = net.gram + n * net.block
-    cdef Py_ssize_t p, k, start, width
-    cdef const lanes *e
-    for p in range(net.panels):
-        start = panel_start(net, p)
-        width = panel_start(net, p + 1) - start
-        e = net.e + start * net.block
+    cdef Py_ssize_t stride = net.hidden.stride, p, k, start, width
+    for p in range(net.hidden.panels):
+        start = panel_start(&net.hidden, p)
+        width = panel_start(&net.hidden, p + 1) - start
         if width == 1:
-            hidden_outputs(e, n, gram_n, corrections, net.z + start, 1)
+            corrected(net.e + start, stride, gram_n, n, net.z + start, 1)
         elif width == 2:
-            hidden_outputs(e, n, gram_n, corrections, net.z + start, 2)
+            corrected(net.e + start, stride, gram_n, n, net.z + start, 2)
         else:
-            hidden_outputs(e, n, gram_n, corrections, net.z + start, TILE_LANES)
-    for k in range(net.K):
-        net.a[k] = dot(net.v_bias[k], <const real *> (net.v + k * net.v_width), <const real *> net.z,
-                       net.width * LANES)
-    return softmax(net.a, net.y, largest, net.K)
+            corrected(net.e + start, stride, gram_n, n, net.z + start, TILE_LANES)
+    for k in range(net.output.units):
+        a[k] = dot((<real *> net.v_bias)[k], <const real *> (net.v + k * stride), <const real *> net.z,
+                   net.hidden.width * LANES)
+    return softmax(a, y, largest, net.output.units)
 
 
-# e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) for all j, y_k - t_k times the factor, and (16) taken off `dv`:
-# v itself if it changes at every sample, so each v_kj is read before it is written
-cdef inline void hidden_errors(Blocked *net, Py_ssize_t n, lanes *dv) noexcept nogil:
-    cdef Py_ssize_t p, j, k, start, width
-    cdef const lanes *v_k
-    cdef lanes *dv_k
-    cdef lanes *e
+# e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) for all j, y_k - t_k times the factor, and (16) taken off v. Each v_kj is
+# read before it is written.
+cdef inline void hidden_errors_in_order(Blocked *net, Py_ssize_t n, const real *y) noexcept nogil:
+    cdef Py_ssize_t stride = net.hidden.stride, j, k
+    cdef lanes *v
     cdef lanes z, back
-    for p in range(net.panels):
-        start = panel_start(net, p)
-        width = panel_start(net, p + 1) - start
-        e = net.e + start * net.block + n * width
-        for j in range(width):
-            z = net.z[start + j]
-            back = lanes_spread(0)
-            v_k = net.v + start + j
-            dv_k = dv + start + j
-            for k in range(net.K):
-                back = back + v_k[0] * net.y[k]
-                dv_k[0] = dv_k[0] - z * net.y[k]
-                v_k += net.v_width
-                dv_k += net.v_width
-            e[j] = hidden_error(back, z)
+    for j in range(net.hidden.width):
+        z = net.z[j]
+        back = lanes_spread(0)
+        v = net.v + j
+        for k in range(net.output.units):
+            back = back + v[0] * y[k]
+            v[0] = v[0] - z * y[k]
+            v += stride
+        net.e[n * stride + j] = hidden_error(back, z)
 
 
-# The samples of a block, one after the other: from b without corrections to e. Online, every sample sees the updates
-# of those before it; in a batch, all see the same w and v, and v's changes are gathered in dv. The sum of E_n.
-cdef double learn_in_order(Blocked *net, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
-                           Py_ssize_t first, Py_ssize_t count, real factor, bint online) noexcept nogil:
-    cdef lanes *dv = net.v if online else net.dv
-    cdef real *dv_bias = net.v_bias if online else net.dv_bias
+# Online: the samples of a block, one after the other, from b without corrections to e. The sum of E_n.
+# Each leaves much of the memory's time unused: the rows of the next block are called for.
+cdef double learn_in_order(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
+                           const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count, Py_ssize_t end,
+                           real learning_rate) noexcept nogil:
+    cdef Py_ssize_t K = net.output.units, n, k, label
+    cdef real *a = <real *> net.a
+    cdef real *y = <real *> net.y
     cdef const real *t_n
     cdef real largest
     cdef double total = 0
-    cdef Py_ssize_t n, k
     for n in range(count):
-        net.rest[n] = outputs(net, n, n if online else 0, &largest)
-        t_n = target_row(t, labels, net.one_hot, sample(order, first + n), net.K)
-        total += cross_entropy_above_log(t_n, net.a, largest, net.K)
-        for k in range(net.K):
-            net.y[k] = factor * output_error(net.y[k], t_n[k])
-            dv_bias[k] -= net.y[k]
-        hidden_errors(net, n, dv)
+        if first + count + n < end:
+            fetch(x + order[first + count + n] * net.hidden.inputs, net.hidden.inputs)
+        t_n = row_of(t, order[first + n], K)
+        label = label_of(labels, order[first + n])
+        net.rest[n] = outputs_in_order(net, n, a, y, &largest)
+        total += cross_entropy_above_log(t_n, label, a, largest, K)
+        output_errors(y, t_n, label, learning_rate, K)
+        for k in range(net.output.width):
+            net.v_bias[k] = net.v_bias[k] - net.y[k]
+        hidden_errors_in_order(net, n, y)
     return total + sum_of_logs(net.rest, count)
 
 
@@ -283,6 +298,50 @@ cdef double sum_of_logs(const real *rest, Py_ssize_t count) noexcept nogil:
     return total
 
 
+# z of `count` samples and one panel of hidden units
+cdef void hidden_outputs(const Blocked *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t stride = net.hidden.stride, n, j
+    for n in range(count):
+        for j in range(panel_start(&net.hidden, p), panel_start(&net.hidden, p + 1)):
+            net.z[n * stride + j] = sigmoid(net.e[n * stride + j])
+
+
+# In a batch: a and y of `count` samples and, where there are targets, their errors and the sum of E_n
+cdef double outputs(Blocked *net, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order, Py_ssize_t first,
+                    Py_ssize_t count, real factor) noexcept nogil:
+    cdef Py_ssize_t K = net.output.units, stride = net.output.stride, p, n, label
+    cdef bint targets = t != NULL or labels != NULL
+    cdef const real *t_n
+    cdef real *a
+    cdef real *y
+    cdef real largest
+    cdef double total = 0
+    for p in range(net.output.panels):
+        layer_sums(&net.output, net.z_rows, net.a, p, count)
+    for n in range(count):
+        a, y = <real *> (net.a + n * stride), <real *> (net.y + n * stride)
+        net.rest[n] = softmax(a, y, &largest, K)
+        if targets:
+            t_n = row_of(t, sample(order, first + n), K)
+            label = label_of(labels, sample(order, first + n))
+            total += cross_entropy_above_log(t_n, label, a, largest, K)
+            output_errors(y, t_n, label, factor, K)
+    return total + sum_of_logs(net.rest, count) if targets else 0
+
+
+# In a batch: e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) of one panel of hidden units
+cdef void hidden_errors(const Blocked *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(&net.hidden, p), stride = net.hidden.stride, n, j
+    cdef Py_ssize_t width = panel_start(&net.hidden, p + 1) - start
+    cdef lanes none[TILE_LANES]
+    for j in range(width):
+        none[j] = lanes_spread(0)
+    products(net.v + start, stride, none, net.y_rows, net.e + start, stride, net.output.units, count, width)
+    for n in range(count):
+        for j in range(start, start + width):
+            net.e[n * stride + j] = hidden_error(net.e[n * stride + j], net.z[n * stride + j])
+
+
 cdef inline Py_ssize_t sample(const Py_ssize_t *order, Py_ssize_t n) noexcept nogil:
     return n if order == NULL else order[n]
 
@@ -291,118 +350,139 @@ cdef inline Py_ssize_t sample(const Py_ssize_t *order, Py_ssize_t n) noexcept no
 cdef inline void take_rows(const Blocked *net, const real *x, const Py_ssize_t *order, Py_ssize_t first,
                            Py_ssize_t count, const real **rows) noexcept nogil:
     cdef Py_ssize_t n
-    for n in range(net.block):
-        rows[n] = x + sample(order, first + min(n, count - 1)) * net.D
+    for n in range((count + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES):
+        rows[n] = x + sample(order, first + min(n, count - 1)) * net.hidden.inputs
 
 
-# A thread's panels: a hidden unit belongs to one thread, and with it all sums over i and n
+# A thread's panels of hidden units: a unit belongs to one thread, and with it all its sums. All threads call what
+# takes a thread, and meet where one needs what another has done; the first returns the sum of E_n.
 cdef inline Py_ssize_t first_panel(const Blocked *net, Py_ssize_t thread) noexcept nogil:
-    return thread * net.panels // net.meeting.threads
+    return thread * net.hidden.panels // net.meeting.threads
 
 
-# Block after block: products, the samples in order, updates added to `weights`. All threads call this, and meet where
-# one needs what another has done; the first returns the sum of E_n.
-cdef double pass_over(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
-                      Py_ssize_t begin, Py_ssize_t end, real factor, bint online, lanes *weights,
-                      Py_ssize_t thread) noexcept nogil:
+cdef inline Py_ssize_t first_unit(const Blocked *net, Py_ssize_t thread) noexcept nogil:
+    return min(panel_start(&net.hidden, first_panel(net, thread)) * LANES, net.hidden.units)
+
+
+# (17) sample by sample, block after block
+cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
+                         const Py_ssize_t *order, Py_ssize_t end, real learning_rate,
+                         Py_ssize_t thread) noexcept nogil:
     cdef const real *rows[LONGEST_BLOCK]
+    cdef Py_ssize_t first = 0, size, p
+    cdef double total = 0
+    while first < end:
+        size = min(net.block, end - first)
+        take_rows(net, x, order, first, size, rows)
+        for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+            layer_sums(&net.hidden, rows, net.e, p, size)
+        gram(net, rows, size, thread)
+        meet(&net.meeting)
+        if thread == 0:
+            total += learn_in_order(net, x, t, labels, order, first, size, end, learning_rate)
+        meet(&net.meeting)
+        for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+            layer_updates(&net.hidden, net.hidden.weights, rows, net.e, p, 0, net.hidden.inputs, size)
+        first += size
+    return total
+
+
+# The gradient of the samples from `begin` to `end`, times a factor, taken off the weights, or off their changes if
+# those are gathered
+cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
+                    Py_ssize_t begin, Py_ssize_t end, real factor, Py_ssize_t thread) noexcept nogil:
+    cdef const real *rows[LONGEST_BLOCK]
+    cdef lanes *w = net.hidden.changes if net.gathered else net.hidden.weights
+    cdef lanes *v = net.output.changes if net.gathered else net.output.weights
     cdef Py_ssize_t first = begin, size, p
     cdef double total = 0
     while first < end:
         size = min(net.block, end - first)
         take_rows(net, x, order, first, size, rows)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-            products(net, rows, p, size)
-        if online:
-            gram(net, rows, size, thread)
+            layer_sums(&net.hidden, rows, net.e, p, size)
+            hidden_outputs(net, p, size)
         meet(&net.meeting)
         if thread == 0:
-            total += learn_in_order(net, t, labels, order, first, size, factor, online)
+            total += outputs(net, t, labels, order, first, size, factor)
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-            updates(net, rows, p, size, weights)
+            hidden_errors(net, p, size)
+            layer_updates(&net.hidden, w, rows, net.e, p, 0, net.hidden.inputs, size)
+        for p in range(net.output.panels):
+            layer_updates(&net.output, v, net.z_rows, net.y, p, first_unit(net, thread), first_unit(net, thread + 1),
+                          size)
         first += size
     return total
 
 
-# (17) for samples in the given order, batch after batch: each batch's mean gradient (3), at once or, if the batch is
-# longer than a block, gathered in dw first. The sum of E_n, each taken before the update that uses its sample.
-cdef double learn_blocked(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
-                          const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size, real learning_rate,
+# (17) batch after batch, each with its mean gradient (3). Every E_n is taken before the update that uses its sample.
+cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
+                          const Py_ssize_t *order, Py_ssize_t end, Py_ssize_t batch_size, real learning_rate,
                           Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t first = 0, size, p
     cdef double total = 0
-    if batch_size == 1:
-        return pass_over(net, x, t, labels, order, 0, count, learning_rate, True, net.w, thread)
-    while first < count:
-        size = min(batch_size, count - first)
-        total += pass_over(net, x, t, labels, order, first, first + size, learning_rate / size, False,
-                           net.dw if net.gathered else net.w, thread)
+    while first < end:
+        size = min(batch_size, end - first)
+        total += descend(net, x, t, labels, order, first, first + size, learning_rate / size, thread)
         if net.gathered:
             for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-                add_panel(net, p)
-        if thread == 0:
-            add_output_changes(net)
-        meet(&net.meeting)
+                add_changes(&net.hidden, p, 0, net.hidden.inputs)
+            for p in range(net.output.panels):
+                add_changes(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1))
+        take_output_weights(net, first_unit(net, thread), first_unit(net, thread + 1))
         first += size
     return total
 
 
-# w <- w + dw of one panel; dw <- 0
-cdef void add_panel(const Blocked *net, Py_ssize_t p) noexcept nogil:
-    cdef Py_ssize_t c
-    for c in range(panel_start(net, p) * (net.D + 1), panel_start(net, p + 1) * (net.D + 1)):
-        net.w[c] = net.w[c] + net.dw[c]
-        net.dw[c] = lanes_spread(0)
+# weights <- weights + changes; changes <- 0
+cdef void add_changes(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(layer, p), c
+    cdef Py_ssize_t width = panel_start(layer, p + 1) - start
+    cdef Py_ssize_t panel = start * (layer.inputs + 1)
+    for c in range(panel + begin * width, panel + (end + (end == layer.inputs)) * width):
+        layer.weights[c] = layer.weights[c] + layer.changes[c]
+        layer.changes[c] = lanes_spread(0)
 
 
-# v <- v + dv; dv <- 0
-cdef void add_output_changes(Blocked *net) noexcept nogil:
-    cdef Py_ssize_t c, k
-    for c in range(net.K * net.v_width):
-        net.v[c] = net.v[c] + net.dv[c]
-        net.dv[c] = lanes_spread(0)
-    for k in range(net.K):
-        net.v_bias[k] += net.dv_bias[k]
-        net.dv_bias[k] = 0
+# v by rows from v by columns
+cdef void take_output_weights(Blocked *net, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t M = net.hidden.units, p, j, k, start, width
+    cdef const real *panel
+    for p in range(net.output.panels):
+        start = panel_start(&net.output, p) * LANES
+        width = panel_start(&net.output, p + 1) * LANES - start
+        panel = <const real *> net.output.weights + start * (M + 1)
+        for k in range(min(width, net.output.units - start)):
+            for j in range(begin, end):
+                (<real *> (net.v + (start + k) * net.hidden.stride))[j] = panel[j * width + k]
+            if end == M:
+                (<real *> net.v_bias)[start + k] = panel[M * width + k]
 
 
 # b, z, a and y of all samples, each where it is wanted, and the sum of E_n where there are targets
 cdef double forward_blocked(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, Py_ssize_t count,
                             real *b, real *z, real *a, real *y) noexcept nogil:
+    cdef Py_ssize_t M = net.hidden.units, K = net.output.units
     cdef const real *rows[LONGEST_BLOCK]
     cdef Py_ssize_t first = 0, size, n, p
-    cdef real largest
     cdef double total = 0
     while first < count:
         size = min(net.block, count - first)
         take_rows(net, x, NULL, first, size, rows)
-        for p in range(net.panels):
-            products(net, rows, p, size)
+        for p in range(net.hidden.panels):
+            layer_sums(&net.hidden, rows, net.e, p, size)
+            hidden_outputs(net, p, size)
+        total += outputs(net, t, labels, NULL, first, size, 0)
         for n in range(size):
-            net.rest[n] = outputs(net, n, 0, &largest)
             if b != NULL:
-                copy_hidden_sums(net, n, b + (first + n) * net.M)
-                memcpy(z + (first + n) * net.M, net.z, net.M * sizeof(real))
+                memcpy(b + (first + n) * M, net.e + n * net.hidden.stride, M * sizeof(real))
+                memcpy(z + (first + n) * M, net.z_rows[n], M * sizeof(real))
             if y != NULL:
-                memcpy(a + (first + n) * net.K, net.a, net.K * sizeof(real))
-                memcpy(y + (first + n) * net.K, net.y, net.K * sizeof(real))
-            if t != NULL or labels != NULL:
-                total += cross_entropy_above_log(target_row(t, labels, net.one_hot, first + n, net.K),
-                                                 net.a, largest, net.K)
-        if t != NULL or labels != NULL:
-            total += sum_of_logs(net.rest, size)
+                memcpy(a + (first + n) * K, net.a + n * net.output.stride, K * sizeof(real))
+                memcpy(y + (first + n) * K, net.y_rows[n], K * sizeof(real))
         first += size
     return total
-
-
-cdef void copy_hidden_sums(const Blocked *net, Py_ssize_t n, real *b) noexcept nogil:
-    cdef Py_ssize_t p, start, width
-    for p in range(net.panels):
-        start = panel_start(net, p)
-        width = panel_start(net, p + 1) - start
-        memcpy(b + start * LANES, net.e + start * net.block + n * width,
-               min(width * LANES, net.M - start * LANES) * sizeof(real))
 
 
 # One allocation, cut into aligned pieces: bytes needed so far, rounded up to whole cache lines
@@ -412,21 +492,33 @@ cdef inline void *piece(char *memory, Py_ssize_t *used, Py_ssize_t size) noexcep
     return start
 
 
-cdef Py_ssize_t lay_out(Blocked *net, char *memory) noexcept nogil:
-    cdef Py_ssize_t used = 0, lane = net.width * sizeof(lanes), K = net.K
-    net.w = <lanes *> piece(memory, &used, (net.D + 1) * lane)
-    net.dw = <lanes *> piece(memory, &used, (net.D + 1) * lane if net.gathered else 0)
-    net.dv = <lanes *> piece(memory, &used, K * net.v_width * sizeof(lanes))
-    net.dv_bias = <real *> piece(memory, &used, K * sizeof(real))
-    net.e = <lanes *> piece(memory, &used, net.block * lane)
-    net.v = <lanes *> piece(memory, &used, K * net.v_width * sizeof(lanes))
-    net.z = <lanes *> piece(memory, &used, lane)
-    net.v_bias = <real *> piece(memory, &used, K * sizeof(real))
-    net.a = <real *> piece(memory, &used, whole_lanes(K) * sizeof(real))
-    net.y = <real *> piece(memory, &used, whole_lanes(K) * sizeof(real))
-    net.rest = <real *> piece(memory, &used, net.block * sizeof(real))
-    net.one_hot = <real *> piece(memory, &used, K * sizeof(real))
-    net.gram = <real *> piece(memory, &used, net.block * net.block * sizeof(real))
+cdef void lay_out_layer(Layer *layer, Py_ssize_t inputs, Py_ssize_t units, bint gathered, char *memory,
+                        Py_ssize_t *used) noexcept nogil:
+    cdef Py_ssize_t size
+    layer.inputs, layer.units = inputs, units
+    layer.width = (units + LANES - 1) // LANES
+    layer.stride = layer.width | 1
+    layer.panels = (layer.width + TILE_LANES - 1) // TILE_LANES
+    size = (inputs + 1) * layer.width * sizeof(lanes)
+    layer.weights = <lanes *> piece(memory, used, size)
+    layer.changes = <lanes *> piece(memory, used, size if gathered else 0)
+
+
+cdef Py_ssize_t lay_out(Blocked *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, char *memory) noexcept nogil:
+    cdef Py_ssize_t used = 0, block = net.block
+    cdef Py_ssize_t together = 1 if net.online else block    # samples whose outputs are held at once
+    lay_out_layer(&net.hidden, D, M, net.gathered, memory, &used)
+    lay_out_layer(&net.output, M, K, net.gathered, memory, &used)
+    net.e = <lanes *> piece(memory, &used, block * net.hidden.stride * sizeof(lanes))
+    net.v = <lanes *> piece(memory, &used, K * net.hidden.stride * sizeof(lanes))
+    net.z = <lanes *> piece(memory, &used, together * net.hidden.stride * sizeof(lanes))
+    net.v_bias = <lanes *> piece(memory, &used, net.output.width * sizeof(lanes))
+    net.a = <lanes *> piece(memory, &used, together * net.output.stride * sizeof(lanes))
+    net.y = <lanes *> piece(memory, &used, together * net.output.stride * sizeof(lanes))
+    net.z_rows = <const real **> piece(memory, &used, together * sizeof(real *))
+    net.y_rows = <const real **> piece(memory, &used, together * sizeof(real *))
+    net.rest = <real *> piece(memory, &used, block * sizeof(real))
+    net.gram = <real *> piece(memory, &used, block * block * sizeof(real) if net.online else 0)
     return used
 
 
@@ -434,54 +526,69 @@ cdef Py_ssize_t lay_out(Blocked *net, char *memory) noexcept nogil:
 cdef bint begin(Blocked *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size,
                 Py_ssize_t block) noexcept nogil:
     cdef char *memory
-    cdef Py_ssize_t size
-    net.D, net.M, net.K = D, M, K
-    net.width = (M + LANES - 1) // LANES
-    net.v_width = net.width | 1
-    net.panels = (net.width + TILE_LANES - 1) // TILE_LANES
+    cdef Py_ssize_t n
     net.block = (min(block, <Py_ssize_t> LONGEST_BLOCK) + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
-    net.meeting.threads = 1
+    net.online = batch_size == 1
     net.gathered = batch_size > net.block
-    size = lay_out(net, NULL) + 64
-    net.memory = calloc(size, 1)
+    net.meeting.threads = 1
+    net.memory = calloc(lay_out(net, D, M, K, NULL) + 64, 1)
     if net.memory == NULL:
         return False
     memory = <char *> net.memory
-    lay_out(net, memory + (64 - <uintptr_t> memory % 64))
+    lay_out(net, D, M, K, memory + (64 - <uintptr_t> memory % 64))
+    for n in range(1 if net.online else net.block):
+        net.z_rows[n] = <const real *> (net.z + n * net.hidden.stride)
+        net.y_rows[n] = <const real *> (net.y + n * net.output.stride)
     return True
 
 
-# Rows of the article's w, from and to panels
-cdef void load_weights(Blocked *net, const real *w, const real *v) noexcept nogil:
-    cdef Py_ssize_t p, i, j, k, start, width
+# A layer's weights from and to the article's rows: some inputs of all units, then the next, as one side is read along
+# its rows and the other across
+cdef void load_layer(const Layer *layer, const real *rows) noexcept nogil:
+    cdef Py_ssize_t inputs = layer.inputs, p, i, j, start, width, begin, end
     cdef real *panel
-    for p in range(net.panels):
-        start = panel_start(net, p) * LANES
-        width = panel_start(net, p + 1) * LANES - start
-        panel = <real *> net.w + start * (net.D + 1)
-        for j in range(min(width, net.M - start)):
-            for i in range(net.D + 1):
-                panel[i * width + j] = w[(start + j) * (net.D + 1) + i]
-        for j in range(net.M - start, width):
-            for i in range(net.D):
+    for p in range(layer.panels):
+        start = panel_start(layer, p) * LANES
+        width = panel_start(layer, p + 1) * LANES - start
+        panel = <real *> layer.weights + start * (inputs + 1)
+        begin = 0
+        while begin <= inputs:
+            end = min(begin + STRIP, inputs + 1)
+            for j in range(min(width, layer.units - start)):
+                for i in range(begin, end):
+                    panel[i * width + j] = rows[(start + j) * (inputs + 1) + i]
+            begin = end
+        for j in range(layer.units - start, width):
+            for i in range(inputs):
                 panel[i * width + j] = 0
-            panel[net.D * width + j] = -INFINITY
-    for k in range(net.K):
-        memcpy(net.v + k * net.v_width, v + k * (net.M + 1), net.M * sizeof(real))
-        net.v_bias[k] = v[k * (net.M + 1) + net.M]
+            panel[inputs * width + j] = -INFINITY
 
 
-cdef void store_weights(const Blocked *net, const lanes *panels, const lanes *v_rows, const real *v_bias,
-                        real *w, real *v) noexcept nogil:
-    cdef Py_ssize_t p, i, j, k, start, width
+cdef void store_layer(const Layer *layer, const lanes *panels, real *rows) noexcept nogil:
+    cdef Py_ssize_t inputs = layer.inputs, p, i, j, start, width, begin, end
     cdef const real *panel
-    for p in range(net.panels):
-        start = panel_start(net, p) * LANES
-        width = panel_start(net, p + 1) * LANES - start
-        panel = <const real *> panels + start * (net.D + 1)
-        for j in range(min(width, net.M - start)):
-            for i in range(net.D + 1):
-                w[(start + j) * (net.D + 1) + i] = panel[i * width + j]
-    for k in range(net.K):
-        memcpy(v + k * (net.M + 1), v_rows + k * net.v_width, net.M * sizeof(real))
-        v[k * (net.M + 1) + net.M] = v_bias[k]
+    for p in range(layer.panels):
+        start = panel_start(layer, p) * LANES
+        width = panel_start(layer, p + 1) * LANES - start
+        panel = <const real *> panels + start * (inputs + 1)
+        begin = 0
+        while begin <= inputs:
+            end = min(begin + STRIP, inputs + 1)
+            for j in range(min(width, layer.units - start)):
+                for i in range(begin, end):
+                    rows[(start + j) * (inputs + 1) + i] = panel[i * width + j]
+            begin = end
+
+
+cdef void load_weights(Blocked *net, const real *w, const real *v) noexcept nogil:
+    load_layer(&net.hidden, w)
+    load_layer(&net.output, v)
+    take_output_weights(net, 0, net.hidden.units)
+
+
+cdef void store_weights(const Blocked *net, real *w, real *v) noexcept nogil:
+    cdef Py_ssize_t M = net.hidden.units, k
+    store_layer(&net.hidden, net.hidden.weights, w)
+    for k in range(net.output.units):
+        memcpy(v + k * (M + 1), net.v + k * net.hidden.stride, M * sizeof(real))
+        v[k * (M + 1) + M] = (<const real *> net.v_bias)[k]

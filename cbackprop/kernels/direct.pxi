@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memset
 
 # What one sample needs beside its inputs and the weights: room for the symbols of the equations.
 cdef inline Py_ssize_t scratch_size(Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    return 3 * M + 3 * whole_lanes(K)
+    return 3 * M + 2 * whole_lanes(K)
 
 
 # Room for K reals in whole lanes
@@ -66,8 +66,8 @@ cdef inline void back(const value *errors, const value *v, value *sums, Py_ssize
 
 # dE_n/dv (16) and dE_n/dw (18) of one sample, times a factor, added to dv and dw. These may be v and w themselves:
 # with the factor -alpha that is the update (17). Returns E_n before it; where one E_n is not finite, nothing is added.
-cdef inline value add_gradients(const value *x, const value *t, const value *w, const value *v, value factor,
-                                value *dw, value *dv, value *scratch,
+cdef inline value add_gradients(const value *x, const value *t, Py_ssize_t label, const value *w, const value *v,
+                                value factor, value *dw, value *dv, value *scratch,
                                 Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef value *b = scratch
     cdef value *z = b + M
@@ -78,12 +78,11 @@ cdef inline value add_gradients(const value *x, const value *t, const value *w, 
     cdef Py_ssize_t j, k
     layers(x, w, v, b, z, a, D, M, K)
     rest = softmax(a, y, &largest, K)
-    E_n = cross_entropy(t, a, largest, rest, K)
+    E_n = cross_entropy(t, label, a, largest, rest, K)
     if value is real:
         if not isfinite(E_n):
             return E_n
-    for k in range(K):
-        y[k] = factor * output_error(y[k], t[k])
+    output_errors(y, t, label, factor, K)
     back(y, v, e, M, K)
     for k in range(K):
         add_gradient_v(dv + k * (M + 1), y[k], z, M)
@@ -92,27 +91,24 @@ cdef inline value add_gradients(const value *x, const value *t, const value *w, 
     return E_n
 
 
-# t_n as a row: the user's own, or 1 at the label and 0 elsewhere
-cdef inline const real *target_row(const real *t, const Py_ssize_t *labels, real *one_hot,
-                                   Py_ssize_t n, Py_ssize_t K) noexcept nogil:
-    cdef Py_ssize_t k
-    if labels == NULL:
-        return t + n * K
-    for k in range(K):
-        one_hot[k] = labels[n] == k
-    return one_hot
+# The user's row of t, or NULL where targets are labels; and the label, if there is one
+cdef inline const real *row_of(const real *t, Py_ssize_t n, Py_ssize_t K) noexcept nogil:
+    return NULL if t == NULL else t + n * K
+
+
+cdef inline Py_ssize_t label_of(const Py_ssize_t *labels, Py_ssize_t n) noexcept nogil:
+    return 0 if labels == NULL else labels[n]
 
 
 # One epoch of (17), sample by sample in the given order: the sum of E_n, each taken before its own update
 cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
                              Py_ssize_t count, real *w, real *v, real learning_rate, real *scratch,
                              Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef real *one_hot = scratch + scratch_size(M, K) - K
     cdef double total = 0
     cdef Py_ssize_t n
     for n in range(count):
-        total += add_gradients(x + order[n] * D, target_row(t, labels, one_hot, order[n], K), w, v, -learning_rate,
-                               w, v, scratch, D, M, K)
+        total += add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]), w, v,
+                               -learning_rate, w, v, scratch, D, M, K)
     return total
 
 
@@ -121,7 +117,6 @@ cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *lab
                              Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v, real learning_rate,
                              real *dw, real *dv, real *scratch,
                              Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef real *one_hot = scratch + scratch_size(M, K) - K
     cdef double total = 0
     cdef Py_ssize_t first = 0, size, n
     while first < count:
@@ -129,7 +124,7 @@ cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *lab
         memset(dw, 0, M * (D + 1) * sizeof(real))
         memset(dv, 0, K * (M + 1) * sizeof(real))
         for n in range(first, first + size):
-            total += add_gradients(x + order[n] * D, target_row(t, labels, one_hot, order[n], K), w, v,
+            total += add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]), w, v,
                                    <real> 1 / size, dw, dv, scratch, D, M, K)
         add_scaled(w, -learning_rate, dw, M * (D + 1))
         add_scaled(v, -learning_rate, dv, K * (M + 1))

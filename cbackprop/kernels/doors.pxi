@@ -48,8 +48,6 @@ def cross_entropy_sum(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize
     cdef real *z = b + M
     cdef real *a = z + M
     cdef real *y = a + whole_lanes(K)
-    cdef real *one_hot = &scratch[scratch_size(M, K) - K]
-    cdef const real *t_n
     cdef const real *rows = rows_or_null(t)
     cdef const Py_ssize_t *indices = labels_or_null(labels)
     cdef real largest, rest
@@ -58,8 +56,7 @@ def cross_entropy_sum(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize
         for n in range(x.shape[0]):
             layers(&x[n, 0], &w[0, 0], &v[0, 0], b, z, a, D, M, K)
             rest = softmax(a, y, &largest, K)
-            t_n = target_row(rows, indices, one_hot, n, K)
-            total += cross_entropy(t_n, a, largest, rest, K)
+            total += cross_entropy(row_of(rows, n, K), label_of(indices, n), a, largest, rest, K)
     return total
 
 
@@ -68,16 +65,13 @@ def gradient(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] l
     """The mean gradient (3), added to dw and dv. Returns the sum of E_n."""
     cdef Py_ssize_t N = x.shape[0], D = x.shape[1], M = w.shape[0], K = v.shape[0], n
     cdef real[::1] scratch = room(scratch_size(M, K))
-    cdef real *one_hot = &scratch[scratch_size(M, K) - K]
-    cdef const real *t_n
     cdef const real *rows = rows_or_null(t)
     cdef const Py_ssize_t *indices = labels_or_null(labels)
     cdef double total = 0
     with nogil:
         for n in range(N):
-            t_n = target_row(rows, indices, one_hot, n, K)
-            total += add_gradients(&x[n, 0], t_n, &w[0, 0], &v[0, 0], <real> 1 / N, &dw[0, 0], &dv[0, 0],
-                                   &scratch[0], D, M, K)
+            total += add_gradients(&x[n, 0], row_of(rows, n, K), label_of(indices, n), &w[0, 0], &v[0, 0],
+                                   <real> 1 / N, &dw[0, 0], &dv[0, 0], &scratch[0], D, M, K)
     return total
 
 
@@ -86,11 +80,12 @@ def step(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] label
     """One update (17). Returns E_n before it; where that is not finite, nothing is updated."""
     cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0]
     cdef real[::1] scratch = room(scratch_size(M, K))
-    cdef const real *t_n = target_row(rows_or_null(t), labels_or_null(labels), &scratch[scratch_size(M, K) - K], 0, K)
+    cdef const real *t_n = rows_or_null(t)
+    cdef Py_ssize_t label = label_of(labels_or_null(labels), 0)
     cdef double E_n
     with nogil:
-        E_n = add_gradients(&x[0, 0], t_n, &w[0, 0], &v[0, 0], -learning_rate, &w[0, 0], &v[0, 0], &scratch[0],
-                            D, M, K)
+        E_n = add_gradients(&x[0, 0], t_n, label, &w[0, 0], &v[0, 0], -learning_rate, &w[0, 0], &v[0, 0],
+                            &scratch[0], D, M, K)
     return E_n
 
 
@@ -240,21 +235,21 @@ cdef class BlockedEngine:
         load_weights(&self.net, &w[0, 0], &v[0, 0])
 
     def store(self, real[:, ::1] w, real[:, ::1] v):
-        store_weights(&self.net, self.net.w, self.net.v, self.net.v_bias, &w[0, 0], &v[0, 0])
+        store_weights(&self.net, &w[0, 0], &v[0, 0])
 
     def finite(self):
-        # the lanes beyond M hold -inf as their bias: only stored weights can be looked at as a whole
+        # the lanes beyond M have -inf as their bias: the last panel is looked at up to there
+        cdef Layer *hidden = &self.net.hidden
         cdef Py_ssize_t p, start, end
-        for p in range(self.net.panels):
-            start = panel_start(&self.net, p) * (self.net.D + 1) * LANES
-            end = panel_start(&self.net, p + 1) * (self.net.D + 1) * LANES - self.padding(p)
-            if not all_finite(<const real *> self.net.w + start, end - start):
+        for p in range(hidden.panels):
+            start = panel_start(hidden, p) * (hidden.inputs + 1) * LANES
+            end = panel_start(hidden, p + 1) * (hidden.inputs + 1) * LANES
+            if p == hidden.panels - 1:
+                end -= hidden.width * LANES - hidden.units
+            if not all_finite(<const real *> hidden.weights + start, end - start):
                 return False
-        return (all_finite(<const real *> self.net.v, self.net.K * self.net.v_width * LANES)
-                and all_finite(self.net.v_bias, self.net.K))
-
-    cdef Py_ssize_t padding(self, Py_ssize_t p) noexcept:
-        return self.net.width * LANES - self.net.M if p == self.net.panels - 1 else 0
+        return (all_finite(<const real *> self.net.v, self.net.output.units * hidden.stride * LANES)
+                and all_finite(<const real *> self.net.v_bias, self.net.output.units))
 
     def meet(self, Py_ssize_t threads):
         """From now on, `learn` is called by so many threads at once."""
@@ -267,8 +262,12 @@ cdef class BlockedEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef double total
         with nogil:
-            total = learn_blocked(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0], self.batch_size,
-                                  learning_rate, thread)
+            if self.net.online:
+                total = learn_online(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0], learning_rate,
+                                     thread)
+            else:
+                total = learn_batches(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0],
+                                      self.batch_size, learning_rate, thread)
         return total
 
     def gradient(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
@@ -279,8 +278,9 @@ cdef class BlockedEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef double total
         with nogil:
-            total = pass_over(&self.net, &x[0, 0], rows, indices, NULL, 0, N, <real> -1 / N, False, self.net.dw, 0)
-            store_weights(&self.net, self.net.dw, self.net.dv, self.net.dv_bias, &dw[0, 0], &dv[0, 0])
+            total = descend(&self.net, &x[0, 0], rows, indices, NULL, 0, N, <real> -1 / N, 0)
+            store_layer(&self.net.hidden, self.net.hidden.changes, &dw[0, 0])
+            store_layer(&self.net.output, self.net.output.changes, &dv[0, 0])
         return total
 
     def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
@@ -302,12 +302,10 @@ cdef class BlockedEngine:
 
 cdef double learn_one(const void *x, const void *t, Py_ssize_t label, void *w, void *v, double learning_rate,
                       void *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef real *one_hot = <real *> scratch + scratch_size(M, K) - K
-    cdef const real *t_n = target_row(<const real *> t, NULL if t != NULL else &label, one_hot, 0, K)
     if not all_finite(<const real *> x, D):
         return NOT_FINITE
-    return add_gradients(<const real *> x, t_n, <real *> w, <real *> v, <real> -learning_rate, <real *> w, <real *> v,
-                         <real *> scratch, D, M, K)
+    return add_gradients(<const real *> x, <const real *> t, label, <real *> w, <real *> v, <real> -learning_rate,
+                         <real *> w, <real *> v, <real *> scratch, D, M, K)
 
 
 cdef Py_ssize_t predict_one(const void *x, const void *w, const void *v, void *scratch, void *y,

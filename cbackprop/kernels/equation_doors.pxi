@@ -82,15 +82,14 @@ def cross_entropy_of(const real[::1] t, const real[::1] a):
     cdef real largest, rest
     room_a[:K] = a
     rest = softmax(&room_a[0], &y[0], &largest, K)
-    return cross_entropy(&t[0], &a[0], largest, rest, K)
+    return cross_entropy(&t[0], 0, &a[0], largest, rest, K)
 
 
 def output_error_of(const real[::1] y, const real[::1] t):
     """(5) ... (12)  dE_n/da_k = y_k - t_k."""
     cdef real[::1] error = room(y.shape[0])
-    cdef Py_ssize_t k
-    for k in range(y.shape[0]):
-        error[k] = output_error(y[k], t[k])
+    error[:] = y
+    output_errors(&error[0], &t[0], 0, 1, y.shape[0])
     return np.asarray(error)
 
 

@@ -103,8 +103,8 @@ cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K)
     cdef lanes zero = lanes_spread(0), one = lanes_spread(1), below = zero, equal = zero, most, difference, e
     cdef real rest
     cdef Py_ssize_t k, whole = (K + LANES - 1) // LANES * LANES
-    for k in range(K, whole):
-        a[k] = -INFINITY
+    cdef lanes *last = <lanes *> (a + whole - LANES)
+    last[0] = lanes_first(last[0], K - whole + LANES)
     most = (<lanes *> a)[0]
     for k in range(1, whole // LANES):
         most = larger((<lanes *> a)[k], most)
@@ -128,23 +128,44 @@ cdef inline value softmax_derivative(value y_i, value y_k, bint same) noexcept n
 
 
 # (1)  E_n = -sum_k t_k log y_k = sum_k t_k (largest - a_k) + log(1 + rest), since sum_k t_k = 1: the sum. A class with
-# t_k = 0 adds nothing, even if its y_k is 0.
-cdef inline value cross_entropy_above_log(const value *t, const value *a, value largest, Py_ssize_t K) noexcept nogil:
+# t_k = 0 adds nothing, even if its y_k is 0. Here and below, t = NULL stands for t_k = 1 at the label and 0 elsewhere.
+cdef inline value cross_entropy_above_log(const value *t, Py_ssize_t label, const value *a, value largest,
+                                          Py_ssize_t K) noexcept nogil:
     cdef value sum = spread(0, largest), zero = spread(0, largest)
     cdef Py_ssize_t k
+    if t == NULL:
+        return largest - a[label]
     for k in range(K):
         sum = sum + where_positive(-t[k], zero, t[k] * (largest - a[k]))
     return sum
 
 
 # (1)  E_n
-cdef inline value cross_entropy(const value *t, const value *a, value largest, value rest, Py_ssize_t K) noexcept nogil:
-    return cross_entropy_above_log(t, a, largest, K) + log_one_plus(rest)
+cdef inline value cross_entropy(const value *t, Py_ssize_t label, const value *a, value largest, value rest,
+                                Py_ssize_t K) noexcept nogil:
+    return cross_entropy_above_log(t, label, a, largest, K) + log_one_plus(rest)
 
 
 # (5) ... (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1
 cdef inline value output_error(value y_k, value t_k) noexcept nogil:
     return y_k - t_k
+
+
+# (5) ... (12) for all k, times a factor, in the place of y
+cdef inline void output_errors(value *y, const value *t, Py_ssize_t label, value factor, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t k
+    if value is real:
+        if t == NULL and K > FEW:
+            for k in range((K + LANES - 1) // LANES):
+                (<lanes *> y)[k] = output_error((<lanes *> y)[k], lanes_one_at(label - k * LANES)) * factor
+            return
+    if t == NULL:
+        y[label] = output_error(y[label], spread(1, y[label]))
+    else:
+        for k in range(K):
+            y[k] = output_error(y[k], t[k])
+    for k in range(K):
+        y[k] = factor * y[k]
 
 
 # (4) (14) (15) (16)  dE_n/dv_kj = (y_k - t_k) z_j, j = 0..M, z_M = 1: added to a row, as it is or times a factor

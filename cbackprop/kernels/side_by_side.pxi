@@ -48,7 +48,7 @@ cdef double gather_gradient(const SideBySide *net, const real *x, const real *t,
             for k in range(net.K):
                 (<real *> (net.t + k))[l] = labels[n] == k if labels != NULL else t[n * net.K + k]
         factor = present * (-learning_rate / count)
-        E_n = add_gradients(net.x, net.t, net.w, net.v, factor, net.dw, net.dv, net.scratch, net.D, net.M, net.K)
+        E_n = add_gradients(net.x, net.t, 0, net.w, net.v, factor, net.dw, net.dv, net.scratch, net.D, net.M, net.K)
         total = total + E_n * present
         first += LANES
     for c in range(weights):
