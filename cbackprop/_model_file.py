@@ -1,8 +1,17 @@
-"""Model files: safetensors with the tensors w and v, and what is needed beside them to use the network."""
+"""Model files: safetensors with the tensors w and v, and what is needed beside them to use the network, or to go on.
+
+They may come from anywhere. So the reader is the library's own: it knows all that may be in a file, checks sizes before
+it makes room, and reads numbers to where they stay. The safetensors package would map the file into memory beside them
+and take the last of two tensors with one name.
+"""
 
 import json
+import math
 import os
 from dataclasses import dataclass
+from errno import EINVAL
+from itertools import pairwise
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -10,53 +19,80 @@ from . import _gate as gate
 from ._network import Network
 
 FORMAT, VERSION = "cbackprop", 1
+LONGEST_HEADER = 1 << 20  # bytes; as JSON objects they may take thirty times the room
+DIMENSIONS = {"w": 2, "v": 2, "mean": 1, "scale": 1, "losses": 1, "held_out": 1}
+DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 
 @dataclass
 class Model:
-    """A network and what a command knew of its data."""
+    """A network, what a command knew of its data, and how far its training had come."""
 
     network: Network
     classes: list[str] | None = None
     features: list[str] | None = None
     mean: np.ndarray | None = None  # inputs are (x - mean) / scale
     scale: np.ndarray | None = None
+    losses: np.ndarray | None = None  # mean E of each epoch, of the samples learned from ...
+    held_out: np.ndarray | None = None  # ... and of others
+    training: dict[str, Any] | None = None  # what it takes to go on, as JSON has it
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model file; an existing one is replaced only by a complete new one."""
     from safetensors.numpy import save
 
-    path = os.fspath(path)
     network = model.network
     metadata = {
         "format": FORMAT,
         "format_version": str(VERSION),
         "learning_rate": repr(network.learning_rate),
     }
-    for name in ("classes", "features"):
-        if (names := getattr(model, name)) is not None:
-            metadata[name] = json.dumps(list(names))
-    for name in ("mean", "scale"):
+    for name in ("classes", "features", "training"):
+        if (value := getattr(model, name)) is not None:
+            metadata[name] = json.dumps(value)
+    tensors = {"w": network.w, "v": network.v}
+    for name in ("mean", "scale", "losses", "held_out"):
         if (values := getattr(model, name)) is not None:
-            metadata[name] = json.dumps(np.asarray(values, np.float64).tolist())
-    write_whole(path, save({"w": network.w, "v": network.v}, metadata))
+            tensors[name] = np.asarray(values, np.float64)
+    content = save(tensors, metadata)
+    if int.from_bytes(content[:8], "little") > LONGEST_HEADER:
+        raise ValueError(f"{path}: the names of classes and features take more than {LONGEST_HEADER:,} bytes")
+    write_whole(path, content)
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that under its name there is the old content or the new, never a part."""
+    """Write a file so that under its name there is the old content or the new, never a part, whatever happens.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written. What was there is still there.
+    """
     path = os.fspath(path)
-    partial = f"{path}.{os.getpid()}.partial"
+    partial = f"{path}.{os.urandom(4).hex()}.partial"  # a name of its own, for others may be writing, too
     try:
-        with open(partial, "wb") as file:
+        with open(partial, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(partial):
             os.unlink(partial)
+        if isinstance(error, OSError):
+            reason = f"{error.strerror or error}; nothing was written, and what was there is unchanged"
+            raise OSError(error.errno, reason, path) from None
         raise
+    if hasattr(os, "O_DIRECTORY"):  # the new name lasts once the folder is written, too
+        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        except OSError as error:
+            if error.errno != EINVAL:  # a file system that knows no such thing
+                raise
+        finally:
+            os.close(folder)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -69,48 +105,120 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     ValueError
         If it is not a model file of this library, or of a newer version.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = os.fspath(path)
-    with open(path, "rb"):  # safetensors would wrap the reason in an error of its own
-        pass
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    except (SafetensorError, TypeError, AttributeError, ValueError) as error:  # the last three: dtypes NumPy lacks
-        raise ValueError(f"{path} is not a model file: {error}") from None
-    try:
-        return _model(metadata, tensors)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is not a model file of this library: {error}") from None
+    with open(path, "rb") as file:
+        try:
+            return _model(*_contents(file))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{path} is not a model file of this library: {error}") from None
+
+
+def _contents(file: BinaryIO) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Metadata and tensors. The layout is that of safetensors: length of the header, header (JSON), numbers."""
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= min(size - 8, LONGEST_HEADER):
+        raise ValueError(f"its header would be {length} bytes long")
+    header = _json(file.read(length).decode())
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    metadata = header.pop("__metadata__", {})
+    if not (isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())):
+        raise ValueError("its metadata is not text by name")
+    _check_version(metadata)
+    if not {"w", "v"} <= header.keys() <= DIMENSIONS.keys():
+        raise ValueError(f"it holds the tensors {sorted(header)}; it must hold v and w, and may {sorted(DIMENSIONS)}")
+
+    places = {name: _place(name, entry) for name, entry in header.items()}
+    spans = sorted(span for _dtype, _shape, span in places.values())
+    edges = [(0, 0), *spans, (size - 8 - length,) * 2]
+    if any(end != start for (_, end), (start, _) in pairwise(edges)):
+        raise ValueError("its tensors do not fill it one after the other")
+    tensors = {}
+    for name, (dtype, shape, (start, _end)) in places.items():
+        array = np.empty(shape, dtype)
+        file.seek(8 + length + start)
+        if file.readinto(array.view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
+            raise ValueError("it became shorter")
+        tensors[name] = array.astype(dtype.newbyteorder("="), copy=False)
+    return metadata, tensors
+
+
+def _json(text: str) -> Any:
+    """JSON without what Python allows beside it."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise ValueError("its JSON has a name twice")
+        return members
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"its JSON has {constant}")
+
+    return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+
+
+def _check_version(metadata: dict[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
+    version = metadata["format_version"]
+    if not (version.isascii() and version.isdecimal() and int(version) >= 1):
+        raise ValueError(f"its format version is {version!r}")
+    if int(version) > VERSION:
+        raise ValueError(f"its format version is {version}; this release reads up to {VERSION}: upgrade cbackprop")
+
+
+def _place(name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple[int, int]]:
+    """The dtype and shape of a tensor, and where it begins and ends."""
+    if not (isinstance(entry, dict) and entry.keys() == {"dtype", "shape", "data_offsets"}):
+        raise ValueError(f"its {name} is not described by dtype, shape and data_offsets")
+    for key, size in (("shape", DIMENSIONS[name]), ("data_offsets", 2)):
+        numbers = entry[key]
+        if not (isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers)):
+            raise ValueError(f"its {name} has {key} that are no list of counts")
+        if len(numbers) != size:
+            raise ValueError(f"its {name} has {len(numbers)} {'dimensions' if key == 'shape' else key}, not {size}")
+    if entry["dtype"] not in DTYPES:
+        raise ValueError(f"its {name} has dtype {entry['dtype']!r}; it must be F32 or F64")
+    dtype: np.dtype = DTYPES[entry["dtype"]]
+    start, end = entry["data_offsets"]
+    if end - start != math.prod(entry["shape"]) * dtype.itemsize:
+        raise ValueError(f"its {name} has shape {entry['shape']} and {end - start} bytes")
+    return dtype, tuple(entry["shape"]), (start, end)
 
 
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
-    if (version := int(metadata["format_version"])) < 1:
-        raise ValueError(f"its format version is {version}")
-    if version > VERSION:
-        raise ValueError(f"its format version is {version}; this release reads up to {VERSION}: upgrade cbackprop")
-    if sorted(tensors) != ["v", "w"]:
-        raise ValueError(f"it holds the tensors {sorted(tensors)}; it must hold v and w")
-    w, v = (np.require(tensors[name], requirements=["C", "A", "W"]) for name in "wv")
+    if unknown := metadata.keys() - {"format", "format_version", "learning_rate", "classes", "features", "training"}:
+        raise ValueError(f"its metadata have {sorted(unknown)}, which nothing is known of")
+    w, v = tensors.pop("w"), tensors.pop("v")
     gate.weights(w, v, written=True)
     gate.finite_weights(w, v)
     model = Model(Network.from_weights(w, v, learning_rate=float(metadata["learning_rate"])))
-    for name, size in (("classes", len(v)), ("features", w.shape[1] - 1)):
+    D, K = w.shape[1] - 1, len(v)
+    for name, size in (("classes", K), ("features", D)):
         if name in metadata:
-            names = json.loads(metadata[name])
-            if not (isinstance(names, list) and len(names) == size and all(isinstance(n, str) for n in names)):
-                raise ValueError(f"its {name} must be {size} strings")
-            setattr(model, name, names)
-    for name in ("mean", "scale"):
-        if name in metadata:
-            values = np.array(json.loads(metadata[name]), np.float64)
-            if values.shape != (w.shape[1] - 1,) or not np.isfinite(values).all():
-                raise ValueError(f"its {name} must be {w.shape[1] - 1} finite numbers")
-            if name == "scale" and not values.all():
-                raise ValueError("its scale holds a 0")
-            setattr(model, name, values)
+            setattr(model, name, _names(name, metadata[name], size))
+    for name, values in tensors.items():
+        if values.dtype != np.float64 or gate.first_not_finite(values) is not None:
+            raise ValueError(f"its {name} must be F64 and finite")
+        if name in ("mean", "scale") and len(values) != D:
+            raise ValueError(f"its {name} must be {D} numbers, not {len(values)}")
+        setattr(model, name, values)
+    if model.scale is not None and not model.scale.all():
+        raise ValueError("its scale holds a 0")
+    if "training" in metadata:
+        model.training = _json(metadata["training"])
+        if not isinstance(model.training, dict):
+            raise ValueError("its training is no JSON object")
     return model
+
+
+def _names(what: str, text: str, size: int) -> list[str]:
+    names = _json(text)
+    if not (isinstance(names, list) and len(names) == size and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"its {what} must be {size} strings")
+    if len(set(names)) != size:
+        raise ValueError(f"its {what} must be different from each other")
+    "".join(names).encode()  # what JSON can hold, but no file or screen
+    return names
