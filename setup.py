@@ -90,7 +90,9 @@ MODULES = [
     for dtype in ("float32", "float64")
     if X86_64 or variant == "baseline"
 ]
-MODULES += [module("cbackprop._one_sample", [], include_dirs=[np.get_include()])]
+MODULES += [
+    module(f"cbackprop.{name}", [], include_dirs=[np.get_include()]) for name in ("_in_training", "_one_sample")
+]
 
 # A folder for each kind of build, so that objects of one never end up in another.
 BUILD = "build/" + ("address" if ADDRESS else "debug" if DEBUG else "coverage" if COVERAGE else "release")

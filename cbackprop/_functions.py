@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _engines as engines
 from . import _gate as gate
 from ._dispatch import kernels
+from ._in_training import InTraining
 from ._results import REMEDY, Activations, DivergenceError, History
 
 
@@ -293,6 +294,8 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
         If an argument is not what is described here; the message names it. The weights are unchanged.
     DivergenceError
         If E_n is not finite. The weights are unchanged.
+    RuntimeError
+        If another thread is training these weights. They are unchanged by this call.
 
     Examples
     --------
@@ -306,7 +309,8 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     x = gate.sample("x_n", x_n, w, v, written=True)
     rows, labels = gate.sample_target("t_n", t_n, w, v)
     alpha = gate.learning_rate(learning_rate, w.dtype)
-    E_n = kernels(w.dtype).step(x, rows, labels, w, v, alpha)
+    with InTraining(w, v):
+        E_n = kernels(w.dtype).step(x, rows, labels, w, v, alpha)
     if not np.isfinite(E_n):
         raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
     return E_n
@@ -368,6 +372,15 @@ def fit(
         If an argument is not what is described here; the message names it. The weights are unchanged.
     DivergenceError
         If E or a weight is no longer finite. The weights are those at the start of that epoch.
+    RuntimeError
+        If another thread is training these weights. They are unchanged by this call.
+
+    Notes
+    -----
+    Ctrl-C raises KeyboardInterrupt; the weights are those after some whole number of samples, in order.
+
+    Threads may train different weights at the same time. Others may read weights in training: they see those after
+    some epoch or, while these are being stored, some of them and some of the epoch before.
 
     Examples
     --------
@@ -391,6 +404,7 @@ def fit(
     gate.choice("method", method, gate.METHODS)
     n_threads = gate.count("n_threads", n_threads)
     gate.callback(callback)
+    losses: list[float] = []
 
     engine = engines.learner(w, v, batch, method)
     threads = engines.threads_for(w, v, batch, method, n_threads)
@@ -402,9 +416,9 @@ def fit(
         return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
 
     if batch == N and callback is None and hasattr(engine, "learn_epochs"):
-        return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs, diverged)
+        with InTraining(w, v):
+            return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs, diverged)
     chunk = engines.samples_at_once(w, v, batch, method)
-    losses: list[float] = []
 
     def learn_epoch(engine: Any, threads: int, chunk: int) -> float | None:
         """The sum of E_n; None, with the weights as they were, if it or a weight is not finite."""
@@ -424,17 +438,17 @@ def fit(
         engine.store(w, v)
         return total
 
-    for epoch in range(1, epochs + 1):
-        if shuffle and batch < N:
-            order = generator.permutation(N)
-        total = learn_epoch(engine, threads, chunk)
-        if total is None and method != "direct":  # products of huge inputs with each other, which only blocks take
-            total = learn_epoch(engines.learner(w, v, batch, "direct"), 1, chunk)
-        if total is None:
-            raise diverged(epoch)
-        losses.append(total / N)
-        if callback is not None:
-            answer = callback(epoch, losses[-1])
+    with InTraining(w, v):
+        for epoch in range(1, epochs + 1):
+            if shuffle and batch < N:
+                order = generator.permutation(N)
+            total = learn_epoch(engine, threads, chunk)
+            if total is None and method != "direct":  # products of huge inputs with each other, which only blocks take
+                total = learn_epoch(engines.learner(w, v, batch, "direct"), 1, chunk)
+            if total is None:
+                raise diverged(epoch)
+            losses.append(total / N)
+            answer = None if callback is None else callback(epoch, losses[-1])
             if isinstance(answer, (bool, np.bool_)) and answer:
                 break
     return History(losses, len(losses), N * len(losses))

@@ -21,7 +21,7 @@ from ._network import Network
 FORMAT, VERSION = "cbackprop", 1
 LONGEST_HEADER = 1 << 20  # bytes; as JSON objects they may take thirty times the room
 DIMENSIONS = {"w": 2, "v": 2, "mean": 1, "scale": 1, "losses": 1, "held_out": 1}
-DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 
 @dataclass
@@ -181,7 +181,7 @@ def _place(name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple[int,
             raise ValueError(f"its {name} has {len(numbers)} {'dimensions' if key == 'shape' else key}, not {size}")
     if entry["dtype"] not in DTYPES:
         raise ValueError(f"its {name} has dtype {entry['dtype']!r}; it must be F32 or F64")
-    dtype: np.dtype = DTYPES[entry["dtype"]]
+    dtype = DTYPES[entry["dtype"]]
     start, end = entry["data_offsets"]
     if end - start != math.prod(entry["shape"]) * dtype.itemsize:
         raise ValueError(f"its {name} has shape {entry['shape']} and {end - start} bytes")

@@ -8,6 +8,8 @@ from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
+from ._in_training cimport InTraining, in_training, overlap, refuse_another_thread
+
 import numpy as np
 
 from . import _gate as gate
@@ -48,11 +50,13 @@ cdef class OneSample:
     cdef void *scratch
     cdef void *y
     cdef bint in_use
+    cdef InTraining training
 
     def __init__(self, cnp.ndarray w, cnp.ndarray v, learning_rate, table):
         if self.scratch != NULL:
             raise RuntimeError("a network is initialized once")
         self.w, self.v = w, v
+        self.training = InTraining(w, v)
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
         self.table = <OneSampleTable *> PyCapsule_GetPointer(table, "cbackprop.one_sample")
@@ -95,6 +99,8 @@ cdef class OneSample:
             If an argument is not what is described here; the message names it. The weights are unchanged.
         DivergenceError
             If E_n is not finite. The weights are unchanged.
+        RuntimeError
+            If another thread is training these weights. They are unchanged by this call.
 
         Examples
         --------
@@ -108,7 +114,10 @@ cdef class OneSample:
         cdef Py_ssize_t label = -1
         cdef double E_n
         self.check(True)
-        x_n = x if self.is_sample(x) else gate.sample("x", x, self.w, self.v, written=True)
+        x_n = x
+        if not self.is_sample(x):
+            x_n = gate.sample("x", x, self.w, self.v, written=True)
+            self.check(True)
         if PyLong_CheckExact(t) and 0 <= t < self.K:
             label = t
         else:
@@ -117,15 +126,18 @@ cdef class OneSample:
                 label = labels[0]
             else:
                 row = cnp.PyArray_DATA(rows)
+            self.check(True)
         cdef const void *data = cnp.PyArray_DATA(x_n)
         cdef void *w = cnp.PyArray_DATA(self.w)
         cdef void *v = cnp.PyArray_DATA(self.v)
         if (self.D + self.K) * self.M >= RELEASE_GIL_FROM:
+            self.training.begin()
             self.in_use = True
             with nogil:
                 E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
                                            self.D, self.M, self.K)
             self.in_use = False
+            self.training.end()
         else:
             E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
                                        self.D, self.M, self.K)
@@ -194,7 +206,10 @@ cdef class OneSample:
     cdef Py_ssize_t predict_into(self, x, void *y) except -1:
         cdef Py_ssize_t k
         self.check(False)
-        x_n = x if self.is_sample(x) else gate.sample("x", x, self.w, self.v)
+        x_n = x
+        if not self.is_sample(x):
+            x_n = gate.sample("x", x, self.w, self.v)
+            self.check(False)
         cdef const void *data = cnp.PyArray_DATA(x_n)
         cdef const void *w = cnp.PyArray_DATA(self.w)
         cdef const void *v = cnp.PyArray_DATA(self.v)
@@ -219,22 +234,21 @@ cdef class OneSample:
                 and not overlap(array, self.w) and not overlap(array, self.v))
 
     cdef inline int check(self, bint written) except -1:
-        """The weights are the user's arrays: look at each call whether they still are what they were."""
+        """Whether another thread works here, and whether the weights, the user's arrays, still are what they were.
+
+        Looked at in each call, and once more after Python has run for it, when anything may have happened.
+        """
         if self.table == NULL:
             raise RuntimeError("this network was never initialized")
         if self.in_use:
             raise RuntimeError("this network is in use by another thread")
+        if written and in_training:
+            refuse_another_thread(self.w, self.v)
         if not (intact(self.w, self.M, self.D + 1, written) and intact(self.v, self.K, self.M + 1, written)):
             gate.weights(self.w, self.v, written=written)
             raise ValueError(f"w and v now have shapes {np.shape(self.w)} and {np.shape(self.v)}; "
                              f"they must stay {(self.M, self.D + 1)} and {(self.K, self.M + 1)}")
         return 0
-
-
-cdef inline bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    cdef const char *first_a = <const char *> cnp.PyArray_DATA(a)
-    cdef const char *first_b = <const char *> cnp.PyArray_DATA(b)
-    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a)
 
 
 cdef inline bint intact(cnp.ndarray array, Py_ssize_t rows, Py_ssize_t columns, bint written) noexcept:

@@ -1,7 +1,8 @@
 """The equations in plain NumPy: the same functions as `cbackprop`, to be read next to the article.
 
-Nothing here is compiled and nothing is fast: one line an equation, numbered as in the README. Only the gate, which
-looks at arguments, and the types of the results are shared with the compiled functions.
+Nothing here is compiled and nothing is fast: one line an equation, numbered as in the README. Only what holds no
+mathematics is shared with the compiled functions: the gate, which looks at arguments, the guard of weights in training
+and the types of the results.
 
 Notes
 -----
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _gate as gate
+from ._in_training import InTraining
 from ._results import REMEDY, Activations, DivergenceError, History
 
 # ---------------------------------------------------------------------------------------------------- the equations
@@ -229,11 +231,12 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     x = gate.sample("x_n", x_n, w, v, written=True)
     t = _as_rows(*gate.sample_target("t_n", t_n, w, v), w, v)
     alpha = gate.learning_rate(learning_rate, w.dtype)
-    (E_n,), dw, dv = _gradients(x, t, w, v)
-    if not np.isfinite(E_n):
-        raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
-    descend(v, dv, alpha)
-    descend(w, dw, alpha)
+    with InTraining(w, v):
+        (E_n,), dw, dv = _gradients(x, t, w, v)
+        if not np.isfinite(E_n):
+            raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
+        descend(v, dv, alpha)
+        descend(w, dw, alpha)
     return float(E_n)
 
 
@@ -266,26 +269,26 @@ def fit(
     gate.choice("method", method, gate.METHODS)
     gate.count("n_threads", n_threads)
     gate.callback(callback)
+    losses: list[float] = []
 
     order = np.arange(N)
-    losses: list[float] = []
-    for epoch in range(1, epochs + 1):
-        if shuffle and batch < N:
-            order = generator.permutation(N)
-        w_before, v_before = w.copy(), v.copy()
-        total = 0.0
-        for start in range(0, N, batch):
-            n = order[start : start + batch]
-            E, dw, dv = _gradients(x[n], t[n], w, v)
-            total += E.sum(dtype=np.float64)
-            descend(v, dv, alpha)
-            descend(w, dw, alpha)
-        if not (np.isfinite(total) and np.isfinite(w).all() and np.isfinite(v).all()):
-            w[:], v[:] = w_before, v_before
-            raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
-        losses.append(float(total / N))
-        if callback is not None:
-            answer = callback(epoch, losses[-1])
+    with InTraining(w, v):
+        for epoch in range(1, epochs + 1):
+            if shuffle and batch < N:
+                order = generator.permutation(N)
+            w_before, v_before = w.copy(), v.copy()
+            total = 0.0
+            for start in range(0, N, batch):
+                n = order[start : start + batch]
+                E, dw, dv = _gradients(x[n], t[n], w, v)
+                total += E.sum(dtype=np.float64)
+                descend(v, dv, alpha)
+                descend(w, dw, alpha)
+            if not (np.isfinite(total) and np.isfinite(w).all() and np.isfinite(v).all()):
+                w[:], v[:] = w_before, v_before
+                raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
+            losses.append(float(total / N))
+            answer = None if callback is None else callback(epoch, losses[-1])
             if isinstance(answer, (bool, np.bool_)) and answer:
                 break
     return History(losses, len(losses), N * len(losses))

@@ -67,8 +67,8 @@ def test_defaults():
     assert defaults("numerical_gradient") == {"epsilon": None, "scheme": "central"}
 
 
-def test_nothing_compiled_is_used():
-    # it imports NumPy, the gate and the results, and nothing that leads to the kernels
+def test_no_kernel_is_used():
+    # it imports NumPy and what holds no mathematics
     tree = ast.parse(inspect.getsource(reference))
     imported = set()
     for node in ast.walk(tree):
@@ -76,7 +76,8 @@ def test_nothing_compiled_is_used():
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported |= {alias.name for alias in node.names} if node.module is None else {node.module}
-    assert imported <= {"collections.abc", "typing", "numpy", "numpy.typing", "_gate", "_results"}
+    standard = {"collections.abc", "typing", "numpy", "numpy.typing"}
+    assert imported <= standard | {"_gate", "_in_training", "_results"}
     for value in vars(reference).values():
         if isinstance(value, types.FunctionType):
             assert value.__module__ == "cbackprop.reference"

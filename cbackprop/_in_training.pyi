@@ -1,0 +1,13 @@
+from numpy import ndarray
+from typing_extensions import disjoint_base
+
+__pyx_capi__: dict[str, object]
+__test__: dict[str, str]
+
+@disjoint_base
+class InTraining:
+    def __new__(cls, w: ndarray, v: ndarray) -> InTraining: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+def forget_other_threads() -> None: ...
