@@ -4,6 +4,7 @@ Symbols, shapes and equation numbers are those of the table in the README: x (N,
 v (K, M+1), b and z (N, M), a and y (N, K).
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
 from . import _gate as gate
+from ._checkpoint import Checkpoint
 from ._dispatch import kernels
 from ._in_training import InTraining
 from ._results import REMEDY, Activations, DivergenceError, History
@@ -332,6 +334,9 @@ def fit(
     method: str = "auto",
     n_threads: int = 1,
     callback: Callable[[int, float], object] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 1,
+    resume: bool = False,
 ) -> History:
     """Learn from all samples, epoch after epoch, in place.
 
@@ -360,6 +365,15 @@ def fit(
         Threads to use at most. The result has the same bits for every number.
     callback : callable, optional
         Called as ``callback(epoch, loss)`` after each epoch, epoch counting from 1; True stops.
+    checkpoint : path-like, optional
+        A file for the state of learning, replaced as a whole each time. `Network.load` reads it, too.
+    checkpoint_every : int
+        Epochs from one writing of the checkpoint to the next. The state after the latest epoch and its callback is
+        written at the end, too, whether `fit` returns or raises, as on Ctrl-C.
+    resume : bool
+        Go on from the checkpoint, with its weights, losses and state of rng: on the same kernels the bits at the end
+        are those of a call that was never cut. If there is no such file, begin. Data, settings and kind of rng must
+        be those of the call that began, except epochs, n_threads and callback; of large data 1000 rows are compared.
 
     Returns
     -------
@@ -374,6 +388,9 @@ def fit(
         If E or a weight is no longer finite. The weights are those at the start of that epoch.
     RuntimeError
         If another thread is training these weights. They are unchanged by this call.
+    OSError
+        If the checkpoint can't be read, or not be written: then it is as it was, and the weights are those after the
+        latest epoch.
 
     Notes
     -----
@@ -405,6 +422,9 @@ def fit(
     n_threads = gate.count("n_threads", n_threads)
     gate.callback(callback)
     losses: list[float] = []
+    settings = {"learning_rate": alpha, "batch_size": batch, "shuffle": bool(shuffle), "method": method}
+    data = x, rows, labels
+    keeper = Checkpoint(checkpoint, checkpoint_every, resume, w, v, losses, generator, epochs, data, settings)
 
     engine = engines.learner(w, v, batch, method)
     threads = engines.threads_for(w, v, batch, method, n_threads)
@@ -415,7 +435,7 @@ def fit(
         gate.inputs(given, w, v)
         return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
 
-    if batch == N and callback is None and hasattr(engine, "learn_epochs"):
+    if batch == N and callback is None and checkpoint is None and hasattr(engine, "learn_epochs"):
         with InTraining(w, v):
             return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs, diverged)
     chunk = engines.samples_at_once(w, v, batch, method)
@@ -438,8 +458,8 @@ def fit(
         engine.store(w, v)
         return total
 
-    with InTraining(w, v):
-        for epoch in range(1, epochs + 1):
+    with InTraining(w, v), keeper:
+        for epoch in range(len(losses) + 1, epochs + 1):
             if shuffle and batch < N:
                 order = generator.permutation(N)
             total = learn_epoch(engine, threads, chunk)
@@ -449,6 +469,7 @@ def fit(
                 raise diverged(epoch)
             losses.append(total / N)
             answer = None if callback is None else callback(epoch, losses[-1])
+            keeper.epoch_ended()
             if isinstance(answer, (bool, np.bool_)) and answer:
                 break
     return History(losses, len(losses), N * len(losses))

@@ -6,6 +6,7 @@ place; inputs and targets are converted only if they must be. Nothing here write
 
 from __future__ import annotations  # NumPy imports its random numbers when they are named: not before
 
+import os
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -218,6 +219,25 @@ def callback(value: Any) -> Callable[[int, float], object] | None:
     if value is not None and not callable(value):
         raise TypeError(f"callback is {value!r}; it must be callable as callback(epoch, loss)")
     return value
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; it must be True or False")
+    return bool(value)
+
+
+def new_file(name: str, value: Any) -> str:
+    """The path of a file that is there or may be made."""
+    try:
+        path = os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; it must be a path") from None
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{name} is {path!r}, a folder; it must be a file")
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise FileNotFoundError(f"{name} is {path!r}; there is no folder of this name for it")
+    return path
 
 
 def float_dtype(value: Any) -> np.dtype:

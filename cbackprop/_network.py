@@ -112,6 +112,9 @@ class Network(OneSample):
         method: str = "auto",
         n_threads: int = 1,
         callback: Callable[[int, float], object] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        resume: bool = False,
     ) -> History:
         """Learn from all samples, epoch after epoch; see `cbackprop.fit`.
 
@@ -135,6 +138,9 @@ class Network(OneSample):
             method=method,
             n_threads=n_threads,
             callback=callback,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
         )
 
     def predict_proba(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The equations in plain NumPy: the same functions as `cbackprop`, to be read next to the article.
 
 Nothing here is compiled and nothing is fast: one line an equation, numbered as in the README. Only what holds no
-mathematics is shared with the compiled functions: the gate, which looks at arguments, the guard of weights in training
-and the types of the results.
+mathematics is shared with the compiled functions: the gate, which looks at arguments, the guard of weights in training,
+checkpoints, and the types of the results.
 
 Notes
 -----
@@ -18,6 +18,7 @@ Examples
 (2, 2)
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _gate as gate
+from ._checkpoint import Checkpoint
 from ._in_training import InTraining
 from ._results import REMEDY, Activations, DivergenceError, History
 
@@ -255,6 +257,9 @@ def fit(
     method: str = "auto",
     n_threads: int = 1,
     callback: Callable[[int, float], object] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 1,
+    resume: bool = False,
 ) -> History:
     """(17) over all samples, epoch after epoch, in place; see `cbackprop.fit`. One method, one thread."""
     gate.weights(w, v, written=True)
@@ -270,10 +275,12 @@ def fit(
     gate.count("n_threads", n_threads)
     gate.callback(callback)
     losses: list[float] = []
+    settings = {"learning_rate": alpha, "batch_size": batch, "shuffle": bool(shuffle)}
+    keeper = Checkpoint(checkpoint, checkpoint_every, resume, w, v, losses, generator, epochs, (x, t), settings)
 
     order = np.arange(N)
-    with InTraining(w, v):
-        for epoch in range(1, epochs + 1):
+    with InTraining(w, v), keeper:
+        for epoch in range(len(losses) + 1, epochs + 1):
             if shuffle and batch < N:
                 order = generator.permutation(N)
             w_before, v_before = w.copy(), v.copy()
@@ -289,6 +296,7 @@ def fit(
                 raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
             losses.append(float(total / N))
             answer = None if callback is None else callback(epoch, losses[-1])
+            keeper.epoch_ended()
             if isinstance(answer, (bool, np.bool_)) and answer:
                 break
     return History(losses, len(losses), N * len(losses))

@@ -37,7 +37,8 @@ SIGNATURES = {
     "gradient": "x t w v",
     "numerical_gradient": "x t w v *epsilon *scheme",
     "step": "x_n t_n w v learning_rate",
-    "fit": "x t w v *learning_rate *epochs *batch_size *shuffle *rng *method *n_threads *callback",
+    "fit": "x t w v *learning_rate *epochs *batch_size *shuffle *rng *method *n_threads *callback "
+    "*checkpoint *checkpoint_every *resume",
 }
 
 
@@ -62,6 +63,9 @@ def test_defaults():
         "method": "auto",
         "n_threads": 1,
         "callback": None,
+        "checkpoint": None,
+        "checkpoint_every": 1,
+        "resume": False,
     }
     assert defaults("init_weights") == {"dtype": np.float64, "rng": None}
     assert defaults("numerical_gradient") == {"epsilon": None, "scheme": "central"}
@@ -76,8 +80,8 @@ def test_no_kernel_is_used():
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported |= {alias.name for alias in node.names} if node.module is None else {node.module}
-    standard = {"collections.abc", "typing", "numpy", "numpy.typing"}
-    assert imported <= standard | {"_gate", "_in_training", "_results"}
+    standard = {"collections.abc", "os", "typing", "numpy", "numpy.typing"}
+    assert imported <= standard | {"_checkpoint", "_gate", "_in_training", "_results"}
     for value in vars(reference).values():
         if isinstance(value, types.FunctionType):
             assert value.__module__ == "cbackprop.reference"

@@ -1,0 +1,184 @@
+"""Checkpoints: model files that also hold how far a training had come, and all that the rest of it depends on.
+
+The state kept is one between two epochs; what was learned since is learned again. So the bits at the end are those of
+a training that was never cut, wherever and however often it was.
+"""
+
+from __future__ import annotations  # NumPy imports its random numbers when they are named: not before
+
+import os
+from types import TracebackType
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from . import _gate as gate
+
+FINGERPRINTED = 1000  # rows of the data that are looked at
+
+# NumPy looks up numbers at these positions without a check. All else may be any number.
+LARGEST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
+
+
+class Checkpoint:
+    """The file in which `fit` keeps its state, for the length of a with statement.
+
+    Parameters
+    ----------
+    path : path-like or None
+        The file; None to keep nothing.
+    every : int
+        Epochs from one writing to the next. The latest state is written at the end, too, whatever ends it.
+    resume : bool
+        Begin with the state in the file, if there is one.
+    w, v, losses, generator
+        What an epoch changes, in place.
+    epochs : int
+        How many there are to be.
+    data : tuple of ndarray or None
+        What is learned from.
+    settings : dict
+        What else must be the same in all parts of the training, as JSON can hold it.
+    """
+
+    def __init__(
+        self,
+        path: Any,
+        every: Any,
+        resume: Any,
+        w: np.ndarray,
+        v: np.ndarray,
+        losses: list[float],
+        generator: np.random.Generator,
+        epochs: int,
+        data: tuple[np.ndarray | None, ...],
+        settings: dict[str, Any],
+    ) -> None:
+        self.path = None if path is None else gate.new_file("checkpoint", path)
+        self.every = gate.count("checkpoint_every", every)
+        self.resume = gate.flag("resume", resume)
+        if self.path is None:
+            if self.resume:
+                raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
+            return
+        self.w, self.v, self.losses, self.generator, self.epochs = w, v, losses, generator, epochs
+        self.settings = settings | {"data": fingerprint(*data)}
+        rng_state(generator)
+        self.unwritten: tuple[np.ndarray, np.ndarray, int, dict[str, Any]] | None = None
+
+    def __enter__(self) -> Checkpoint:
+        if self.resume and os.path.exists(str(self.path)):
+            self.restore()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.write()
+        except OSError as failure:
+            if error is None:
+                raise
+            error.add_note(f"The checkpoint was not written: {failure}")
+
+    def epoch_ended(self) -> None:
+        """Keep the state of now."""
+        if self.path is not None:
+            self.unwritten = self.w.copy(), self.v.copy(), len(self.losses), rng_state(self.generator)
+            if len(self.losses) % self.every == 0:
+                self.write()
+
+    def write(self) -> None:
+        """Write the latest state, unless that was tried."""
+        if self.path is None or self.unwritten is None:
+            return
+        from ._model_file import Model, save_model
+        from ._network import Network
+
+        w, v, epochs, rng = self.unwritten
+        network = Network.from_weights(w, v, learning_rate=self.settings["learning_rate"])
+        training = {"settings": self.settings, "rng": rng}
+        try:
+            save_model(self.path, Model(network, losses=np.array(self.losses[:epochs]), training=training))
+        except OSError:
+            self.unwritten = None
+            raise
+        self.unwritten = None
+
+    def restore(self) -> None:
+        """Take the state from the file, or nothing if it does not belong here."""
+        from ._model_file import load_model
+
+        model = load_model(str(self.path))
+        if model.training is None or model.losses is None:
+            raise ValueError(f"{self.path} is a model file without a state of training to resume from")
+        agree(self.path, model.training.get("settings"), self.settings)
+        for name in "wv":
+            ours, saved = getattr(self, name), getattr(model.network, name)
+            if (ours.shape, ours.dtype) != (saved.shape, saved.dtype):
+                raise ValueError(f"{name} is {ours.dtype} {ours.shape}; {self.path} has {saved.dtype} {saved.shape}")
+        if len(model.losses) > self.epochs:
+            raise ValueError(f"epochs is {self.epochs}; {self.path} has learned {len(model.losses)} already")
+        set_rng_state(self.path, self.generator, model.training.get("rng"))
+        self.w[:], self.v[:], self.losses[:] = model.network.w, model.network.v, model.losses.tolist()
+
+
+def agree(path: str | os.PathLike[str] | None, saved: Any, settings: dict[str, Any]) -> None:
+    """Refuse to go on with a training in another way than it began."""
+    if not isinstance(saved, dict) or saved.keys() != settings.keys():
+        raise ValueError(f"{path} is the checkpoint of another kind of training")
+    for name, value in settings.items():
+        if saved[name] != value:
+            raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, with which {path} was made")
+
+
+def fingerprint(*data: np.ndarray | None) -> str:
+    """Shapes, and a checksum of some rows: data of another size or order, or other data, hardly have the same."""
+    total, shapes = 0, []
+    for array in data:
+        if array is not None:
+            shapes.append("x".join(map(str, array.shape)))
+            some = array[:: -(-len(array) // FINGERPRINTED)]
+            total = crc32(some.astype("<f8" if array.dtype.kind == "f" else "<i8").tobytes(), total)
+    return f"{', '.join(shapes)}, checksum {total:08x}"
+
+
+def rng_state(generator: np.random.Generator) -> dict[str, Any]:
+    """The state of its bit generator, as JSON can hold it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
+        if isinstance(value, np.ndarray) and value.dtype.kind == "u":
+            return value.tolist()
+        if isinstance(value, (int, str)):
+            return value
+        raise TypeError(f"rng has a {type(generator.bit_generator).__name__}, whose state a checkpoint can't hold")
+
+    return plain(generator.bit_generator.state)
+
+
+def set_rng_state(path: str | os.PathLike[str] | None, generator: np.random.Generator, saved: Any) -> None:
+    """Go back to what `rng_state` returned for a generator of this kind."""
+
+    def fits(name: str, ours: Any, value: Any) -> bool:
+        if isinstance(ours, dict):
+            return (
+                isinstance(value, dict)
+                and ours.keys() == value.keys()
+                and all(fits(part, ours[part], value[part]) for part in ours)
+            )
+        if isinstance(ours, list):
+            return isinstance(value, list) and len(value) == len(ours) and all(fits("", 0, each) for each in value)
+        if isinstance(ours, str):
+            return bool(value == ours)
+        return type(value) is int and 0 <= value <= LARGEST.get(name, 2**128 - 1)
+
+    kind = type(generator.bit_generator).__name__
+    if not fits("", rng_state(generator), saved):
+        raise ValueError(f"rng is a {kind}; {path} does not hold a state of one")
+    try:
+        generator.bit_generator.state = saved
+    except (ValueError, OverflowError, TypeError) as error:
+        raise ValueError(f"{path} does not hold a state of a {kind}: {error}") from None

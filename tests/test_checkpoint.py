@@ -1,0 +1,362 @@
+"""Checkpoints: a training that was cut and resumed ends with the bits of one that never was."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+import cbackprop
+from cbackprop import DivergenceError, Network
+
+D, M, K, N, EPOCHS = 3, 5, 2, 40, 7
+X = np.random.default_rng(0).normal(size=(N, D))
+T = np.arange(N) % K
+
+
+class StoppedError(Exception):
+    pass
+
+
+def weights(dtype, seed=0):
+    return cbackprop.init_weights(D, M, K, dtype=dtype, rng=seed)
+
+
+def bits(*arrays):
+    return [array.tobytes() for array in arrays]
+
+
+def stop_in(last):
+    def callback(epoch, loss):
+        if epoch == last:
+            raise StoppedError
+
+    return callback
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "checkpoint"
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"batch_size": None}, {"shuffle": False}], ids=str)
+@pytest.mark.parametrize(("cut", "every"), [(1, 1), (3, 4), (EPOCHS, 3)])
+def test_resumed_is_never_cut(engine, dtype, path, settings, cut, every):
+    w, v = weights(dtype)
+    whole = engine.fit(X, T, w, v, epochs=EPOCHS, rng=3, **settings)
+
+    settings = settings | {"checkpoint": path, "checkpoint_every": every, "resume": True, "epochs": EPOCHS}
+    with pytest.raises(StoppedError):  # the epoch of the error is not in the checkpoint, those before it are
+        engine.fit(X, T, *weights(dtype), rng=3, callback=stop_in(cut), **settings)
+    epochs = []
+    # nothing but the file is needed; there is none yet if the first epoch was cut
+    w_resumed, v_resumed = weights(dtype, seed=0 if cut == 1 else 1)
+    rng = 3 if cut == 1 else None
+    resumed = engine.fit(
+        X, T, w_resumed, v_resumed, rng=rng, callback=lambda epoch, loss: epochs.append(epoch), **settings
+    )
+    assert resumed == whole
+    assert bits(w_resumed, v_resumed) == bits(w, v)
+    assert epochs == list(range(cut, EPOCHS + 1))
+    assert bits(Network.load(path).w, Network.load(path).v) == bits(w, v)  # a checkpoint is a model file
+
+
+@pytest.mark.parametrize("kind", ["PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937"])
+def test_generators_go_on(library, path, kind):
+    def generator(seed):
+        rng = np.random.Generator(getattr(np.random, kind)(seed))
+        rng.integers(10, size=5, dtype=np.uint32)  # leaves half a number, or a part of a table, for the next draw
+        return rng
+
+    whole, cut, resumed = generator(1), generator(1), generator(2)
+    w, v = weights("float64")
+    library.fit(X, T, w, v, epochs=4, rng=whole)
+    library.fit(X, T, *weights("float64"), epochs=2, rng=cut, checkpoint=path)
+    w_resumed, v_resumed = weights("float64")
+    library.fit(X, T, w_resumed, v_resumed, epochs=4, rng=resumed, checkpoint=path, resume=True)
+    assert bits(w_resumed, v_resumed) == bits(w, v)
+    assert bits(whole.integers(10, size=99, dtype=np.uint32)) == bits(resumed.integers(10, size=99, dtype=np.uint32))
+
+
+def test_what_a_callback_changed_goes_on(library, path):
+    def callback(epoch, loss):
+        w[0] += epoch
+
+    def run(epochs, **settings):
+        return library.fit(X, T, w, v, epochs=epochs, rng=0, callback=callback, **settings)
+
+    w, v = wanted = weights("float64")
+    run(4)
+    w, v = weights("float64")
+    run(2, checkpoint=path)
+    w, v = weights("float64")
+    run(4, checkpoint=path, resume=True)
+    assert bits(w, v) == bits(*wanted)
+
+
+def test_a_callback_that_stops_is_resumed(library, path):
+    w, v = weights("float64")
+    settings = {"rng": 0, "checkpoint": path, "resume": True, "checkpoint_every": 5}
+    history = library.fit(X, T, w, v, epochs=9, callback=lambda epoch, loss: epoch == 3, **settings)
+    assert history.epochs == 3
+    assert library.fit(X, T, w, v, epochs=3, **settings) == history  # nothing left to do
+    assert library.fit(X, T, w, v, epochs=4, **settings).losses[:3] == history.losses
+
+
+def test_a_network_resumes(path):
+    whole, cut, resumed = (Network(D, M, K, learning_rate=0.3, rng=seed) for seed in (0, 0, 1))
+    history = whole.fit(X, T, epochs=5, rng=1)
+    cut.fit(X, T, epochs=2, rng=1, checkpoint=str(path))
+    assert resumed.fit(X, T, epochs=5, checkpoint=str(path), resume=True) == history
+    assert bits(resumed.w, resumed.v) == bits(whole.w, whole.v)
+    assert Network.load(path).learning_rate == 0.3
+
+
+def test_without_resume_the_file_is_replaced(library, path):
+    w, v = weights("float64")
+    library.fit(X, T, w, v, epochs=3, rng=0, checkpoint=path)
+    history = library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
+    with safe_open(path, framework="numpy") as file:
+        assert file.get_tensor("losses").tolist() == history.losses
+
+
+def test_writing_every_few_epochs(library, path):
+    w, v = weights("float64")
+    seen = []
+
+    def callback(epoch, loss):
+        seen.append(len(safe_open(path, framework="numpy").get_tensor("losses")) if path.exists() else 0)
+
+    library.fit(X, T, w, v, epochs=8, checkpoint=path, checkpoint_every=3, callback=callback)
+    assert seen == [0, 0, 0, 3, 3, 3, 6, 6]
+    callback(9, 0)
+    assert seen[-1] == 8  # and at the end
+    assert os.listdir(path.parent) == ["checkpoint"]
+
+
+def test_divergence_keeps_the_latest_epoch(library, path):
+    def callback(epoch, loss):
+        if epoch == 4:
+            v[:] = np.finfo(dtype).max
+
+    dtype = "float64"
+    w, v = weights(dtype)
+    with pytest.raises(DivergenceError, match="epoch 5"):
+        library.fit(X * 8, T, w, v, epochs=9, callback=callback, checkpoint=path, checkpoint_every=3)
+    assert bits(Network.load(path).v) == bits(v)
+
+
+# ---------------------------------------------------------------------------------------------------- what is refused
+
+
+OTHERS = {  # what must be the same, and is not
+    "learning_rate": (lambda call: call | {"learning_rate": 0.2}, "learning_rate is 0.2; it must stay 0.1"),
+    "batch_size": (lambda call: call | {"batch_size": 2}, "batch_size is 2; it must stay 1"),
+    "shuffle": (lambda call: call | {"shuffle": False}, "shuffle is False; it must stay True"),
+    "epochs": (lambda call: call | {"epochs": 1}, "epochs is 1; .*checkpoint has learned 2 already"),
+    "x": (lambda call: call | {"x": X + 1}, "data is"),
+    "x in another order": (lambda call: call | {"x": X[::-1]}, "data is"),
+    "x of another size": (lambda call: call | {"x": X[1:], "t": T[1:]}, "data is"),
+    "t": (lambda call: call | {"t": 1 - T}, "data is"),
+    "w": (lambda call: call | {"w": np.ones((M + 1, D + 1)), "v": np.ones((K, M + 2))}, "w is float64"),
+    "dtype": (lambda call: call | dict(zip("wv", weights("float32"), strict=True)), "is"),
+    "rng": (lambda call: call | {"rng": np.random.Generator(np.random.MT19937(0))}, "rng is a MT19937"),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), OTHERS.values(), ids=OTHERS.keys())
+def test_a_checkpoint_of_something_else(library, path, change, told):
+    w, v = weights("float64")
+    call = {"x": X, "t": T, "w": w, "v": v, "epochs": 3, "rng": 0, "checkpoint": path}
+    library.fit(**call | {"epochs": 2})
+    before = path.read_bytes()
+    call = change(call)
+    weights_before = bits(call["w"], call["v"])
+    with pytest.raises(ValueError, match=told):
+        library.fit(**call, resume=True)
+    assert bits(call["w"], call["v"]) == weights_before
+    assert path.read_bytes() == before
+
+
+def test_large_data_is_looked_at_in_part(path):
+    x, t = np.zeros((5000, 2)), np.arange(5000) % 2
+    network = Network(2, 1, 2)
+    network.fit(x, t, checkpoint=path)
+    x[4000] = 1  # each fifth row is looked at
+    with pytest.raises(ValueError, match=r"data is '5000x2, 5000, checksum [0-9a-f]{8}'; it must stay"):
+        network.fit(x, t, checkpoint=path, resume=True)
+
+
+def test_a_model_is_no_checkpoint(library, path):
+    w, v = weights("float64")
+    Network.from_weights(w, v).save(path)
+    with pytest.raises(ValueError, match="without a state of training"):
+        library.fit(X, T, w, v, checkpoint=path, resume=True)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="is not a model file"):
+        library.fit(X, T, w, v, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "told"),
+    [
+        ({"checkpoint": 5}, TypeError, "checkpoint is 5; it must be a path"),
+        ({"checkpoint": "missing/file"}, FileNotFoundError, "checkpoint is 'missing/file'; there is no folder"),
+        ({"checkpoint": "."}, IsADirectoryError, "checkpoint is '.', a folder"),
+        ({"checkpoint_every": 0}, ValueError, "checkpoint_every is 0"),
+        ({"checkpoint_every": 1.0}, TypeError, "checkpoint_every is 1.0"),
+        ({"resume": True}, ValueError, "resume is True and checkpoint is None"),
+        ({"resume": 1}, TypeError, "resume is 1; it must be True or False"),
+    ],
+)
+def test_bad_arguments(library, arguments, error, told):
+    w, v = weights("float64")
+    before = bits(w, v)
+    with pytest.raises(error, match=told):
+        library.fit(X, T, w, v, **arguments)
+    assert bits(w, v) == before
+
+
+def test_a_generator_that_cannot_be_kept(path):
+    class Own(np.random.PCG64):
+        @property
+        def state(self):
+            return {"secret": object()}
+
+    with pytest.raises(TypeError, match="rng has a Own"):
+        cbackprop.fit(X, T, *weights("float64"), rng=np.random.Generator(Own()), checkpoint=path)
+
+
+def spoiled(kind, change):
+    """The state of a generator with something else in it."""
+    from cbackprop._checkpoint import rng_state
+
+    state = rng_state(np.random.Generator(getattr(np.random, kind)(0)))
+    change(state)
+    return kind, state
+
+
+STATES = {
+    "none": ("PCG64", None),
+    "another kind": ("PCG64", spoiled("PCG64DXSM", lambda state: None)[1]),
+    "too large": spoiled("PCG64", lambda state: state["state"].update(state=2**128)),
+    "negative": spoiled("PCG64", lambda state: state["state"].update(inc=-1)),
+    "fraction": spoiled("PCG64", lambda state: state["state"].update(inc=1.0)),
+    "one less": spoiled("PCG64", lambda state: state.pop("uinteger")),
+    "one more": spoiled("PCG64", lambda state: state.update(more=1)),
+    "half a number too large": spoiled("PCG64", lambda state: state.update(uinteger=2**32)),
+    "too short": spoiled("SFC64", lambda state: state["state"]["state"].pop()),
+    "no number": spoiled("SFC64", lambda state: state["state"]["state"].__setitem__(0, "1")),
+    # NumPy takes these and then reads beyond its table
+    "position beyond the table": spoiled("MT19937", lambda state: state["state"].update(pos=625)),
+    "position before the table": spoiled("MT19937", lambda state: state["state"].update(pos=-1)),
+    "position beyond the buffer": spoiled("Philox", lambda state: state.update(buffer_pos=5)),
+    "position before the buffer": spoiled("Philox", lambda state: state.update(buffer_pos=-1)),
+    "half a number twice": spoiled("Philox", lambda state: state.update(has_uint32=2)),
+}
+
+
+@pytest.mark.parametrize(("kind", "state"), STATES.values(), ids=STATES.keys())
+def test_states_that_no_generator_has(path, kind, state):
+    def generator():
+        return np.random.Generator(getattr(np.random, kind)(0))
+
+    w, v = weights("float64")
+    cbackprop.fit(X, T, w, v, rng=generator(), checkpoint=path)
+    with safe_open(path, framework="numpy") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in ("w", "v", "losses")}
+    metadata["training"] = json.dumps(json.loads(metadata["training"]) | {"rng": state})
+    save_file(tensors, path, metadata)
+    before, rng = bits(w, v), generator()
+    with pytest.raises(ValueError, match="state of"):
+        cbackprop.fit(X, T, w, v, epochs=2, rng=rng, checkpoint=path, resume=True)
+    assert bits(w, v) == before
+    assert rng.random() == generator().random()
+
+
+# ----------------------------------------------------------------------------------------------------- what goes wrong
+
+
+def fail(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_ends_the_training(library, path, monkeypatch):
+    w, v = weights("float64")
+    library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
+    before = path.read_bytes()
+
+    def callback(epoch, loss):
+        if epoch == 4:
+            monkeypatch.setattr(os, "replace", fail)
+
+    wanted = weights("float64")
+    library.fit(X, T, *wanted, epochs=4, rng=0)
+    with pytest.raises(OSError, match=r"No space left on device; nothing was written.*checkpoint"):
+        library.fit(X, T, w, v, epochs=9, rng=0, checkpoint=path, checkpoint_every=2, callback=callback, resume=True)
+    assert bits(w, v) == bits(*wanted)  # whole epochs
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["checkpoint"]
+
+
+def test_a_full_disk_does_not_hide_what_ended_the_training(library, path, monkeypatch):
+    def callback(epoch, loss):
+        if epoch == 2:
+            monkeypatch.setattr(os, "replace", fail)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        library.fit(X, T, *weights("float64"), epochs=9, checkpoint=path, checkpoint_every=9, callback=callback)
+    assert "The checkpoint was not written: " in caught.value.__notes__[0]
+    assert os.listdir(path.parent) == []
+
+
+RUN = """
+import signal, sys
+import numpy as np, cbackprop
+signal.signal(signal.SIGINT, signal.default_int_handler)
+x, t = np.random.default_rng(0).normal(size=(300, 20)), np.arange(300) % 3
+w, v = cbackprop.init_weights(20, 30, 3, rng=0)
+print("ready", flush=True)
+cbackprop.fit(x, t, w, v, epochs=300, rng=1, learning_rate=0.01, checkpoint="checkpoint", resume={resume},
+              checkpoint_every=20)
+print(w.tobytes().hex(), v.tobytes().hex())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize("signals", [[signal.SIGKILL] * 4, [signal.SIGINT] * 3], ids=["SIGKILL", "SIGINT"])
+def test_killed_and_resumed_is_never_cut(tmp_path, signals):
+    def run(resume, signal_number=None, wait=None):
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-c", RUN.format(resume=resume)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        with child:
+            child.stdout.readline()
+            if signal_number is not None:
+                try:
+                    child.wait(wait)
+                except subprocess.TimeoutExpired:
+                    child.send_signal(signal_number)
+            return child.stdout.read()
+
+    wanted = run(False)
+    (tmp_path / "checkpoint").unlink()
+    for wait, number in enumerate(signals, 1):
+        run(True, number, 0.02 * wait)
+        if (tmp_path / "checkpoint").exists():
+            Network.load(tmp_path / "checkpoint")
+    assert run(True) == wanted
