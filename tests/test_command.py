@@ -1,5 +1,6 @@
 """The command: every promise of its help, on small tables."""
 
+import errno
 import os
 import re
 import shlex
@@ -20,9 +21,9 @@ pytest.importorskip("typer")
 pytest.importorskip("rich")
 datasets = pytest.importorskip("sklearn.datasets")
 
-from cbackprop.command import article, demo, main, tables  # noqa: E402
+from cbackprop.command import article, demo, main, tables, train  # noqa: E402
 from cbackprop.command.tables import open_table  # noqa: E402
-from cbackprop.command.train import learn, look_through  # noqa: E402
+from cbackprop.command.train import Course, learn, look_through  # noqa: E402
 
 
 @pytest.fixture
@@ -264,8 +265,8 @@ def test_archives_hold_arrays_of_any_shape(tmp_path, monkeypatch, succeed):
     np.testing.assert_allclose(model.mean, [*images.reshape(60, 6).mean(axis=0), age.mean()], rtol=1e-13)
 
 
-def interrupt(arguments, moment):
-    """Run the command on a terminal, press Ctrl-C once it shows `moment`; return status, output and what it showed."""
+def interrupt(arguments, moment, number=signal.SIGINT):
+    """Run the command on a terminal, send a signal once it shows `moment`; return status, output and what it showed."""
     terminal, other_end = pytest.importorskip("pty").openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "cbackprop", *arguments],
@@ -279,7 +280,7 @@ def interrupt(arguments, moment):
         shown = b""
         while not re.search(moment, shown):
             shown += screen.read(10_000)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out = process.stdout.read()
     return process.returncode, out, shown.decode()
 
@@ -296,10 +297,217 @@ def test_ctrl_c_stops_training_after_a_whole_sample_and_saves(iris):
     rows = look_through(open_table(Path("iris.csv")), "species", [], seed=0, validation=0.2, standardize=True)
     rng = np.random.default_rng([0, 0])
     network = cbackprop.Network(4, 32, 3, rng=rng)
-    learn(network, rows, finished, 1, rng)
+    learn(network, rows, finished, 1, rng, Course())
     if not np.array_equal(network.w, saved):
-        learn(network, rows, 1, 1, rng)
+        learn(network, rows, 1, 1, rng, Course())
     assert np.array_equal(network.w, saved)
+
+
+def stopping(monkeypatch, calls, error):
+    """Let learning a chunk raise an error, after so many chunks that were learned."""
+    fit = cbackprop.Network.fit
+
+    def cut(network, *arguments, **keywords):
+        nonlocal calls
+        calls -= 1
+        if calls < 0:
+            raise error
+        return fit(network, *arguments, **keywords)
+
+    monkeypatch.setattr(cbackprop.Network, "fit", cut)
+
+
+def content(path):
+    model = load_model(path)
+    return model.network.w.tobytes(), model.network.v.tobytes(), model.mean.tobytes(), model.classes
+
+
+@pytest.mark.parametrize("chunk_rows", [48, 65_536])
+@pytest.mark.parametrize("cut", [0, 1, 2, 4, 7])
+def test_a_resumed_training_is_never_cut(iris, run, succeed, monkeypatch, chunk_rows, cut):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    line = "train iris.csv --target species --epochs 5 --checkpoint c --resume"
+    succeed("train iris.csv --target species --epochs 5 --output whole")
+    with monkeypatch.context() as patch:
+        stopping(patch, cut, KeyboardInterrupt())
+        status, out, err = run(line)
+    chunks = 4 if chunk_rows == 48 else 1
+    if cut < 5 * chunks:
+        assert status == 130
+        epoch = cut // chunks + 1
+        assert err == f"cbackprop: stopped by SIGINT in epoch {epoch} of 5; model.safetensors is saved\n"
+        assert f"{epoch - 1} of 5, interrupted" in out
+        assert Path("c").exists() == (cut > 0)
+    out = succeed(line)
+    assert "5 of 5" in out
+    assert content("model.safetensors") == content("c") == content("whole")
+
+    succeed("train iris.csv --target species --epochs 7 --output whole")
+    assert "7 of 7" in succeed(line.replace("5", "7"))  # and a training that was finished may be continued
+    assert content("model.safetensors") == content("whole")
+    _, _, err = run(line)
+    assert "--epochs is 5; c has learned 7 already" in err
+
+
+def test_options_and_data_must_stay(iris, run, succeed, monkeypatch):
+    line = "train iris.csv --target species --epochs 1 --checkpoint c --resume"
+    succeed(line)
+    before = Path("c").read_bytes()
+    for option, told in (
+        ("--learning-rate 0.2", "--learning-rate is 0.2; it must stay 0.1, with which c was made"),
+        ("--batch-size 2", "--batch-size is 2; it must stay 1"),
+        ("--seed 1", "--seed is 1; it must stay 0"),
+        ("--no-standardize", "--standardize is False; it must stay True"),
+        ("--validation 0.3", "--validation is 0.3; it must stay 0.2"),
+        ("--hidden 8", "c is of Network(4, 32, 3"),
+        ("--ignore 'sepal width'", "data is '150 rows with checksum"),
+    ):
+        status, _, err = run(f"{line} {option}")
+        assert (status, err.count("\n")) == (1, 1)
+        assert told in err
+    assert Path("c").read_bytes() == before
+    for other in ("model.safetensors", "iris.csv"):
+        status, _, err = run(f"train iris.csv --target species --checkpoint {other} --resume")
+        assert (status, err.count("\n")) == (1, 1)
+        assert other in err
+
+
+def test_the_checkpoint_is_written_now_and_then(iris, run, monkeypatch):
+    monkeypatch.setattr(train, "SECONDS", -1)
+    stopping(monkeypatch, 3, SystemError("no chance to save anything"))
+    with pytest.raises(SystemError):
+        train.run(**OPTIONS)
+    assert len(load_model("c").losses) == 3
+
+
+OPTIONS = {
+    "path": Path("iris.csv"),
+    "target": "species",
+    "ignore": [],
+    "hidden": 4,
+    "epochs": 9,
+    "learning_rate": 0.1,
+    "batch_size": 1,
+    "seed": 0,
+    "validation": 0.2,
+    "standardize": True,
+    "output": Path("model.safetensors"),
+    "plot": None,
+    "checkpoint": Path("c"),
+    "resume": False,
+    "skip_bad_rows": False,
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_model_and_checkpoint(iris, succeed, number, status):
+    arguments = ["train", "iris.csv", "--target", "species", "--epochs", "100000000", "--checkpoint", "c"]
+    done, out, _shown = interrupt(arguments, rb"epoch \d", number)
+    assert done == status
+    finished = int(re.search(r"(\d+) of 100000000, interrupted", out)[1])
+    assert len(load_model("c").losses) == finished
+    load_model("model.safetensors")
+    succeed(f"train iris.csv --target species --epochs {finished + 2} --checkpoint c --resume")
+    succeed(f"train iris.csv --target species --epochs {finished + 2} --output whole")
+    assert content("model.safetensors") == content("whole")
+
+
+def test_a_full_disk_is_one_line(iris, run, succeed, monkeypatch):
+    succeed("train iris.csv --target species --epochs 1 --checkpoint c")
+    before = Path("model.safetensors").read_bytes(), Path("c").read_bytes()
+
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", fail)
+    for seconds in (-1, 10):  # in the midst of the training, and at its end
+        monkeypatch.setattr(train, "SECONDS", seconds)
+        status, out, err = run("train iris.csv --target species --epochs 2 --checkpoint c")
+        assert (status, out) == (1, "")
+        assert re.fullmatch(r"cbackprop: error: .*No space left on device; nothing was written.*\n", err)
+    assert (Path("model.safetensors").read_bytes(), Path("c").read_bytes()) == before
+    assert not list(Path().glob("*.partial"))
+
+
+FAULTS = {  # of a row of a CSV file, and what is said
+    "nan": ("nan,1,2,3,setosa", "column 'sepal length' is 'nan'; a finite number is needed"),
+    "text": ("1,x,2,3,setosa", "column 'sepal width' is 'x'; a finite number is needed"),
+    "gap": ("1,,2,3,setosa", "column 'sepal width' has no value"),
+    "too few": ("1,2,3", "column 'petal width' has no value"),
+    "too many": ("1,2,3,4,setosa,5", "has more fields than the header"),
+    "far too many": ("1,2,3,4,setosa,5,6,7", "has more fields than the header"),
+    "no label": ("1,2,3,4,", "column 'species' has no value"),
+    "nothing": ("", "column 'sepal length' has no value"),
+}
+
+
+@pytest.mark.parametrize(("row", "reason"), FAULTS.values(), ids=FAULTS.keys())
+def test_bad_rows_stop_or_are_skipped(iris, run, succeed, monkeypatch, row, reason):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    lines = Path("iris.csv").read_text().splitlines()
+    Path("bad.csv").write_text("\n".join([*lines[:71], row, *lines[71:100], row, *lines[100:], ""]))
+    status, out, err = run("train bad.csv --target species")
+    assert (status, out) == (1, "")
+    where = "row 71" if reason.startswith("has") else "row 71,"
+    assert err == f"cbackprop: error: bad.csv: {where} {reason}\n"
+    assert not Path("model.safetensors").exists()
+
+    out = succeed("train bad.csv --target species --epochs 2 --on-bad-row skip")
+    assert re.search(r"bad rows +2 skipped; the first: bad.csv: row 71", out)
+    skipped = content("model.safetensors")
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 65_536)
+    assert "bad rows" not in succeed("train iris.csv --target species --epochs 2")
+    whole = content("model.safetensors")
+    assert skipped[2:] != whole[2:]  # rounding of the moments, as the chunks differ
+    np.testing.assert_allclose(np.frombuffer(skipped[2]), np.frombuffer(whole[2]), rtol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+@pytest.mark.parametrize("row", [70, 140])
+def test_what_was_learned_before_a_bad_row_is_saved(iris, run, monkeypatch, kind, row):
+    # found only while learning: another program has changed the file since it was looked through
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    look_through = train.look_through
+
+    def change(*arguments):
+        rows = look_through(*arguments)
+        labels = iris["species"].to_list()
+        labels[row] = "rose"
+        if kind == "csv":
+            iris.with_columns(species=pl.Series(labels)).write_csv("iris.csv")
+        else:
+            np.savez("iris.npz", x=iris.drop("species").to_numpy(order="c"), species=labels)
+        return rows
+
+    monkeypatch.setattr(train, "look_through", change)
+    line = f"train iris.{kind} --target species --epochs 2 --checkpoint c"
+    original = Path(f"iris.{kind}").read_bytes()
+    status, out, err = run(line)
+    assert (status, out) == (1, "")
+    told = f"iris.{kind}: row {row + 1}, column 'species' is 'rose'; there was no such label before"
+    assert err == f"cbackprop: error: {told}; what was learned before is in model.safetensors\n"
+    assert load_model("c").training["chunks"] == row // 48
+    assert content("c") == content("model.safetensors")
+
+    Path(f"iris.{kind}").write_bytes(original)
+    status, out, _ = run(f"{line} --on-bad-row skip")
+    assert status == 0
+    assert f"bad rows 1 skipped; the first: {told}" in " ".join(out.split())
+
+
+def test_an_archive_that_was_damaged(iris, run):
+    whole = Path("iris.npz").read_bytes()
+    Path("iris.npz").write_bytes(whole.replace(np.float64(iris["petal width"][77]).tobytes(), bytes(8)))
+    status, _, err = run("train iris.npz --target species")
+    assert (status, err) == (1, "cbackprop: error: iris.npz: Bad CRC-32 for file 'x.npy'\n")
+    np.savez_compressed("iris.npz", x=np.random.default_rng(0).normal(size=(150, 4)), species=np.arange(150) % 3)
+    spoiled = bytearray(Path("iris.npz").read_bytes())
+    spoiled[200:400] = bytes(200)
+    Path("iris.npz").write_bytes(spoiled)
+    status, _, err = run("train iris.npz --target species")
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith("cbackprop: error: iris.npz: ")
 
 
 # predict
@@ -436,7 +644,7 @@ def bad_files(iris):
         ("train header.csv --target species", "header.csv: there are no rows to learn from"),
         ("train target.csv --target species", "target.csv: no column is left beside the target 'species'"),
         ("train empty.csv --target species", "empty.csv: empty CSV"),
-        ("train ragged.csv --target species", "ragged.csv: found more fields than defined"),
+        ("train ragged.csv --target species", "ragged.csv: row 2 has more fields than the header"),
         ("train quote.csv --target species", "quote.csv: row 1, column 'a' has no value"),
         ("train latin.csv --target species", "latin.csv: invalid utf-8 sequence"),
         ("train junk.parquet --target species", "junk.parquet: "),
@@ -474,6 +682,8 @@ def test_errors_are_one_line(bad_files, succeed, run, line, reason):
         ("train iris.csv", "Missing option '--target'."),
         ("train iris.csv --target species --epochs 0", "Invalid value for '--epochs': "),
         ("train iris.csv --target species --depth 3", "No such option: --depth"),
+        ("train iris.csv --target species --resume", "Invalid value for '--resume': it needs --checkpoint"),
+        ("train iris.csv --target species --on-bad-row ask", "Invalid value for '--on-bad-row': "),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(run, line, reason):

@@ -1,5 +1,6 @@
 """What the command line looks like: every subcommand, its options and their help."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+
+class OnBadRow(StrEnum):
+    """What to do about a row with a value missing or not finite, or with too many fields."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random number.")]
 
@@ -62,14 +72,23 @@ def train(
     ] = True,
     output: Annotated[Path, typer.Option(help="The model.")] = Path("model.safetensors"),
     plot: Annotated[Path | None, typer.Option(help="A figure: learning curve and confusion matrix.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A file to go on from, should the training be cut.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.")] = False,
+    on_bad_row: Annotated[OnBadRow, typer.Option(help="A value missing or infinite, or too many.")] = OnBadRow.STOP,
 ) -> None:
     """Train a network on a table and save it.
 
     All columns but the target are inputs. In an NPZ file an array of one dimension is a column, a larger one is a
     column per cell: x0, x1, ... The file is read in chunks of at most 65,536 rows, so it may be larger than memory;
-    rows are shuffled within a chunk, and the chunks keep their order. A file of one chunk is read once. Ctrl-C stops
-    after a whole sample, saves the model and exits with status 130.
+    rows are shuffled within a chunk, and the chunks keep their order. A file of one chunk is read once.
+
+    Ctrl-C stops after a whole sample, saves the model and exits with status 130; SIGTERM does so with status 143. What
+    was learned before a row that cannot be read is saved, too. The checkpoint is written every ten seconds and at the
+    end; resumed with the same data and options, but for a larger --epochs, a training ends with the model of one that
+    was never cut.
     """
+    if resume and checkpoint is None:
+        raise typer.BadParameter("it needs --checkpoint", param_hint="'--resume'")
     require("polars", "cli")
     if plot is not None:
         require("matplotlib", "plot")
@@ -88,6 +107,9 @@ def train(
         standardize=standardize,
         output=output,
         plot=plot,
+        checkpoint=checkpoint,
+        resume=resume,
+        skip_bad_rows=on_bad_row is OnBadRow.SKIP,
     )
 
 

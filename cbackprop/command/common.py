@@ -1,14 +1,37 @@
 """What subcommands share: progress on standard error, only on a terminal; tables on standard output; output files."""
 
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which does what Ctrl-C does."""
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM."""
+    raise Terminated
+
+
+@contextmanager
+def handling(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    """Handle signals in another way for a while."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def console() -> Console:

@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
-from cbackprop.command.tables import CHUNK_ROWS, Chunk, Table, as_labels
+from cbackprop.command.tables import CHUNK_ROWS, Chunk, Table, as_labels, naming
 
 
 @dataclass
@@ -40,14 +40,11 @@ class NpzTable(Table):
     """An NPZ file whose arrays have one number of rows."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                self.members = []
-                for file in archive.namelist():
-                    with archive.open(file) as stream:
-                        self.members.append(Member(file, *header(f"{path}: array {file!r}", stream)))
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path}: {error}") from error
+        with naming(path), zipfile.ZipFile(path) as archive:
+            self.members = []
+            for file in archive.namelist():
+                with archive.open(file) as stream:
+                    self.members.append(Member(file, *header(f"{path}: array {file!r}", stream)))
         lengths = {member.shape[0] for member in self.members}
         if len(lengths) != 1:
             shapes = ", ".join(f"{member.name} {member.shape}" for member in self.members)
@@ -65,7 +62,7 @@ class NpzTable(Table):
         order = None if columns == list(features) else [columns.index(column) for column in features]
         labeled = [member for member in self.members if target in member.columns]
 
-        with zipfile.ZipFile(self.path) as archive:
+        with naming(self.path), zipfile.ZipFile(self.path) as archive:
             streams = {member.name: archive.open(member.file) for member in (*inputs, *labeled)}
             for stream in streams.values():
                 header("", stream)

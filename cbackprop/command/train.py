@@ -1,20 +1,28 @@
 """`cbackprop train`: a table in, a model file out, with no more than a chunk of the table in memory."""
 
+import signal
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
+from typing import Any
+from zlib import crc32
 
 import numpy as np
 import polars as pl
 import typer
 
 from cbackprop import DivergenceError, Network
+from cbackprop._checkpoint import agree, rng_state, set_rng_state
 from cbackprop._extras import require
-from cbackprop._model_file import Model, save_model
-from cbackprop.command.common import duration, few, progress, summarize, writable
+from cbackprop._model_file import Model, load_model, save_model
+from cbackprop.command.common import Terminated, duration, few, handling, progress, summarize, terminate, writable
 from cbackprop.command.tables import Chunk, Table, open_table
+
+SECONDS = 10  # from one writing of the checkpoint to the next, at least
+PARTS = ("chunks", "E_training", "E_held_out")  # what a checkpoint tells of an epoch that is not finished
 
 MOST_CLASSES = 10_000  # a column with more different values is hardly one of classes, and would fill the memory
 
@@ -35,12 +43,14 @@ class Rows:
     scale: np.ndarray
     training: int
     held_out: int
+    skipped: int
+    fingerprint: str  # of what was read
     only_chunk: Chunk | None  # the whole table if it is one chunk: then it is read once
 
     def lots(self) -> Iterator[tuple[Lot, Lot]]:
         """For each chunk the rows to learn from and the rows held out: the same ones at every call."""
         split = split_generator(self.seed)
-        chunks = [self.only_chunk] if self.only_chunk else self.table.chunks(self.features, self.target)
+        chunks = [self.only_chunk] if self.only_chunk else self.table.chunks(self.features, self.target, self.classes)
         for x, labels in chunks:
             x = x - self.mean
             x /= self.scale
@@ -55,10 +65,78 @@ class Course:
 
     losses: list[float] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)
-    interrupted: bool = False
+    chunks: int = 0  # learned of the epoch at hand, and E summed over their rows
+    E_training: float = 0.0
+    E_held_out: float = 0.0
+    interruption: KeyboardInterrupt | None = None
 
 
-def run(
+@dataclass
+class Keeper:
+    """The checkpoint of a training: its state after the latest whole chunk, written now and then and at the end."""
+
+    path: Path | None
+    model: Model  # its network is learning
+    course: Course
+    rng: np.random.Generator
+    settings: dict[str, Any]
+    latest: tuple[Network, int, dict[str, Any]] | None = None  # and epochs, and the state to go on from
+    written: float = field(default_factory=monotonic)
+
+    def resume(self, path: Path, epochs: int) -> None:
+        """Take the state from the file."""
+        saved = load_model(path)
+        if saved.training is None or saved.losses is None or saved.held_out is None:
+            raise ValueError(f"{path} is a model without a state of training to resume from")
+        agree(path, saved.training.get("settings"), self.settings)
+        ours, theirs = self.model.network, saved.network
+        if (ours.w.shape, ours.v.shape, ours.dtype) != (theirs.w.shape, theirs.v.shape, theirs.dtype):
+            raise ValueError(f"{path} is of {theirs!r}, not of {ours!r}")
+        if len(saved.losses) > epochs:
+            raise ValueError(f"--epochs is {epochs}; {path} has learned {len(saved.losses)} already")
+        chunks, E_training, E_held_out = (saved.training.get(name) for name in PARTS)
+        if not (isinstance(chunks, int) and isinstance(E_training, float) and isinstance(E_held_out, float)):
+            raise ValueError(f"{path} does not say how much of an epoch was learned")
+        set_rng_state(path, self.rng, saved.training.get("rng"))
+        ours.w[:], ours.v[:] = theirs.w, theirs.v
+        self.course.losses, self.course.held_out = saved.losses.tolist(), saved.held_out.tolist()
+        self.course.chunks, self.course.E_training, self.course.E_held_out = chunks, E_training, E_held_out
+
+    def keep(self) -> None:
+        """Keep the state of now, and write it unless that was done a short time ago."""
+        if self.path is None:
+            return
+        network = self.model.network
+        copy = Network.from_weights(network.w.copy(), network.v.copy(), learning_rate=network.learning_rate)
+        state = {name: getattr(self.course, name) for name in PARTS}
+        state |= {"settings": self.settings, "rng": rng_state(self.rng)}
+        self.latest = copy, len(self.course.losses), state
+        if monotonic() - self.written > SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write the latest state."""
+        if self.path is None or self.latest is None:
+            return
+        network, epochs, state = self.latest
+        losses, held_out = (np.array(E[:epochs]) for E in (self.course.losses, self.course.held_out))
+        model = replace(self.model, network=network, losses=losses, held_out=held_out, training=state)
+        save_model(self.path, model)
+        self.written = monotonic()
+
+
+def run(path: Path, **options: Any) -> None:
+    """Train a network on the table and save it; Ctrl-C and SIGTERM end the training, not the saving."""
+    with handling({signal.SIGTERM: terminate}):
+        try:
+            train(path, **options)
+        except KeyboardInterrupt as error:
+            number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+            print(f"cbackprop: stopped by {number.name}", *error.args, file=sys.stderr)
+            raise typer.Exit(128 + number) from None
+
+
+def train(
     path: Path,
     *,
     target: str,
@@ -72,11 +150,14 @@ def run(
     standardize: bool,
     output: Path,
     plot: Path | None,
+    checkpoint: Path | None,
+    resume: bool,
+    skip_bad_rows: bool,
 ) -> None:
-    """Train a network on the table and save it; Ctrl-C ends the training, not the saving."""
-    table = open_table(path)
+    """Learn, save, and tell; raise what interrupted the learning only then."""
+    table = open_table(path, skip_bad_rows=skip_bad_rows)
     table.require([target, *ignore])
-    for file in filter(None, (output, plot)):
+    for file in filter(None, (output, plot, checkpoint)):
         writable(file)
     with progress(transient=True) as bar:
         bar.add_task("reading", total=None, note="")
@@ -84,24 +165,51 @@ def run(
 
     rng = np.random.default_rng([seed, 0])
     network = Network(len(rows.features), hidden, len(rows.classes), learning_rate=learning_rate, rng=rng)
-    started = perf_counter()
-    course = learn(network, rows, epochs, batch_size, rng)
-    seconds = perf_counter() - started
     scaling = (rows.mean, rows.scale) if standardize else (None, None)
-    save_model(output, Model(network, rows.classes, rows.features, *scaling))
+    model = Model(network, rows.classes, rows.features, *scaling)
+    course = Course()
+    settings = {
+        "--learning-rate": learning_rate,
+        "--batch-size": batch_size,
+        "--seed": seed,
+        "--validation": validation,
+        "--standardize": standardize,
+        "data": rows.fingerprint,
+    }
+    keeper = Keeper(checkpoint, model, course, rng, settings)
+    if resume and checkpoint is not None and checkpoint.exists():
+        keeper.resume(checkpoint, epochs)
+    started = perf_counter()
+    failure: Exception | None = None
+    try:
+        learn(network, rows, epochs, batch_size, rng, course, keeper.keep)
+    except (OSError, ValueError) as error:
+        if not (course.losses or course.chunks):
+            raise
+        failure = error
+    seconds = perf_counter() - started
+    with handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
+        save_model(output, model)
+        keeper.write()
+        if course.interruption is not None:
+            course.interruption.args = (f"in epoch {len(course.losses) + 1} of {epochs}; {output} is saved",)
+    if failure is not None:
+        raise ValueError(f"{failure}; what was learned before is in {output}") from failure
 
+    skipped = max(rows.skipped, table.skipped)  # there may have come more since
     lines = [
         ("rows", f"{rows.training:,} training, {rows.held_out:,} held out"),
+        *([("bad rows", f"{skipped:,} skipped; the first: {table.first_fault}")] if skipped else []),
         ("inputs", f"{len(rows.features)}: {few(rows.features)}"),
         ("classes", f"{len(rows.classes)}: {few(rows.classes)}"),
         ("network", repr(network)),
-        ("epochs", f"{len(course.losses)} of {epochs}" + (", interrupted" if course.interrupted else "")),
+        ("epochs", f"{len(course.losses)} of {epochs}" + (", interrupted" if course.interruption else "")),
         ("time", duration(seconds)),
     ]
     if course.losses:
         lines.append(("E, training", f"{course.losses[-1]:.4g}"))
     matrix = None
-    if rows.held_out and not course.interrupted:
+    if rows.held_out and not course.interruption:
         matrix, E = evaluate(network, rows)
         lines.append(("E, held out", f"{E:.4g}"))
         lines.append(("accuracy, held out", f"{matrix.trace() / matrix.sum():.4f}"))
@@ -109,9 +217,11 @@ def run(
     if plot is not None and course.losses:
         draw(plot, course, matrix, rows.classes)
         lines.append(("figure", str(plot)))
+    if checkpoint is not None:
+        lines.append(("checkpoint", f"{checkpoint}; --resume goes on from it"))
     summarize(lines)
-    if course.interrupted:
-        raise typer.Exit(130)
+    if course.interruption is not None:
+        raise course.interruption
 
 
 def look_through(
@@ -145,6 +255,7 @@ def look_through(
 
     scale = np.sqrt(squares / n)
     scale[scale == 0] = 1  # an input that never changes
+    checksum = crc32(repr((features, sorted(counts.items()), mean.tolist(), scale.tolist())).encode())
     if not standardize:
         mean, scale = np.zeros_like(mean), np.ones_like(scale)
     return Rows(
@@ -158,38 +269,51 @@ def look_through(
         scale=scale,
         training=n,
         held_out=counts.total() - n,
+        skipped=table.skipped,
+        fingerprint=f"{counts.total():,} rows with checksum {checksum:08x}",
         only_chunk=only_chunk,
     )
 
 
-def learn(network: Network, rows: Rows, epochs: int, batch_size: int, rng: np.random.Generator) -> Course:
-    """Learn from every chunk in turn, epoch after epoch, until the end or Ctrl-C."""
-    course = Course()
+def learn(
+    network: Network,
+    rows: Rows,
+    epochs: int,
+    batch_size: int,
+    rng: np.random.Generator,
+    course: Course,
+    keep: Callable[[], None] = lambda: None,
+) -> None:
+    """Learn from every chunk in turn, epoch after epoch, until the end or an interruption."""
     with progress() as bar:
-        task = bar.add_task("learning", total=epochs * (rows.training + rows.held_out), note="")
+        all_rows = rows.training + rows.held_out
+        task = bar.add_task("learning", total=epochs * all_rows, completed=len(course.losses) * all_rows, note="")
         try:
-            for epoch in range(1, epochs + 1):
-                E_training = E_held_out = 0.0
-                for (x, t), (x_held_out, t_held_out) in rows.lots():
-                    if len(x):
-                        E_training += len(x) * network.fit(x, t, batch_size=batch_size, rng=rng).losses[0]
-                    if len(x_held_out):
-                        E_held_out += len(x_held_out) * network.loss(x_held_out, t_held_out)
+            for epoch in range(len(course.losses) + 1, epochs + 1):
+                for number, ((x, t), (x_held_out, t_held_out)) in enumerate(rows.lots(), 1):
+                    if number > course.chunks:
+                        if len(x):
+                            course.E_training += len(x) * network.fit(x, t, batch_size=batch_size, rng=rng).losses[0]
+                        if len(x_held_out):
+                            course.E_held_out += len(x_held_out) * network.loss(x_held_out, t_held_out)
+                        course.chunks = number
+                        keep()
                     bar.advance(task, len(x) + len(x_held_out))
-                course.losses.append(E_training / rows.training)
+                course.losses.append(course.E_training / rows.training)
                 if rows.held_out:
-                    course.held_out.append(E_held_out / rows.held_out)
+                    course.held_out.append(course.E_held_out / rows.held_out)
+                course.chunks, course.E_training, course.E_held_out = 0, 0.0, 0.0
+                keep()
                 bar.update(task, note=f"epoch {epoch} of {epochs}, E {course.losses[-1]:.4g}")
         except DivergenceError:
             remedy = "try a smaller --learning-rate, or inputs standardized"
             raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None
-        except KeyboardInterrupt:  # fit has returned at a sample boundary
-            course.interrupted = True
+        except KeyboardInterrupt as error:  # fit has returned at a sample boundary
+            course.interruption = error
             try:
                 bar.stop()
             except KeyboardInterrupt:  # Python's own, that follows one Polars has raised
                 bar.stop()
-    return course
 
 
 def evaluate(network: Network, rows: Rows) -> tuple[np.ndarray, float]:
