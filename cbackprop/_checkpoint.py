@@ -8,12 +8,15 @@ from __future__ import annotations  # NumPy imports its random numbers when they
 
 import os
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
 from . import _gate as gate
+
+if TYPE_CHECKING:
+    from ._model_file import Model
 
 FINGERPRINTED = 1000  # rows of the data that are looked at
 
@@ -68,8 +71,9 @@ class Checkpoint:
         self.unwritten: tuple[np.ndarray, np.ndarray, int, dict[str, Any]] | None = None
 
     def __enter__(self) -> Checkpoint:
-        if self.resume and os.path.exists(str(self.path)):
-            self.restore()
+        if self.resume and self.path is not None and os.path.exists(self.path):
+            model = take_up(self.path, self.w, self.v, self.generator, self.epochs, self.settings)
+            self.losses += np.asarray(model.losses).tolist()
         return self
 
     def __exit__(
@@ -106,31 +110,36 @@ class Checkpoint:
             raise
         self.unwritten = None
 
-    def restore(self) -> None:
-        """Take the state from the file, or nothing if it does not belong here."""
-        from ._model_file import load_model
 
-        model = load_model(str(self.path))
-        if model.training is None or model.losses is None:
-            raise ValueError(f"{self.path} is a model file without a state of training to resume from")
-        agree(self.path, model.training.get("settings"), self.settings)
-        for name in "wv":
-            ours, saved = getattr(self, name), getattr(model.network, name)
-            if (ours.shape, ours.dtype) != (saved.shape, saved.dtype):
-                raise ValueError(f"{name} is {ours.dtype} {ours.shape}; {self.path} has {saved.dtype} {saved.shape}")
-        if len(model.losses) > self.epochs:
-            raise ValueError(f"epochs is {self.epochs}; {self.path} has learned {len(model.losses)} already")
-        set_rng_state(self.path, self.generator, model.training.get("rng"))
-        self.w[:], self.v[:], self.losses[:] = model.network.w, model.network.v, model.losses.tolist()
+def take_up(
+    path: str | os.PathLike[str],
+    w: np.ndarray,
+    v: np.ndarray,
+    generator: np.random.Generator,
+    epochs: int,
+    settings: dict[str, Any],
+) -> Model:
+    """Put weights and state of rng of a checkpoint in the place of ours; change nothing if it does not belong here."""
+    from ._model_file import load_model
 
-
-def agree(path: str | os.PathLike[str] | None, saved: Any, settings: dict[str, Any]) -> None:
-    """Refuse to go on with a training in another way than it began."""
+    model = load_model(path)
+    if model.training is None or model.losses is None:
+        raise ValueError(f"{path} is a model without a state of training to resume from")
+    saved = model.training.get("settings")
     if not isinstance(saved, dict) or saved.keys() != settings.keys():
         raise ValueError(f"{path} is the checkpoint of another kind of training")
     for name, value in settings.items():
         if saved[name] != value:
             raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, with which {path} was made")
+    theirs = model.network
+    for name, here, there in (("w", w, theirs.w), ("v", v, theirs.v)):
+        if (here.shape, here.dtype) != (there.shape, there.dtype):
+            raise ValueError(f"{name} is {here.dtype} {here.shape}; {path} has {there.dtype} {there.shape}")
+    if len(model.losses) > epochs:
+        raise ValueError(f"epochs is {epochs}; {path} has learned {len(model.losses)} already")
+    set_rng_state(path, generator, model.training.get("rng"))
+    w[:], v[:] = theirs.w, theirs.v
+    return model
 
 
 def fingerprint(*data: np.ndarray | None) -> str:
@@ -159,7 +168,7 @@ def rng_state(generator: np.random.Generator) -> dict[str, Any]:
     return plain(generator.bit_generator.state)
 
 
-def set_rng_state(path: str | os.PathLike[str] | None, generator: np.random.Generator, saved: Any) -> None:
+def set_rng_state(path: str | os.PathLike[str], generator: np.random.Generator, saved: Any) -> None:
     """Go back to what `rng_state` returned for a generator of this kind."""
 
     def fits(name: str, ours: Any, value: Any) -> bool:

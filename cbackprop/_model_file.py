@@ -69,7 +69,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     OSError
         If it cannot be written. What was there is still there.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     partial = f"{path}.{os.urandom(4).hex()}.partial"  # a name of its own, for others may be writing, too
     try:
         with open(partial, "xb") as file:
@@ -105,12 +105,12 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     ValueError
         If it is not a model file of this library, or of a newer version.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     with open(path, "rb") as file:
         try:
             return _model(*_contents(file))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{path} is not a model file of this library: {error}") from None
+            raise ValueError(f"{path} is not a model file of this library: {str(error)[:500]}") from None
 
 
 def _contents(file: BinaryIO) -> tuple[dict[str, str], dict[str, np.ndarray]]:

@@ -346,7 +346,7 @@ def test_a_resumed_training_is_never_cut(iris, run, succeed, monkeypatch, chunk_
     assert "7 of 7" in succeed(line.replace("5", "7"))  # and a training that was finished may be continued
     assert content("model.safetensors") == content("whole")
     _, _, err = run(line)
-    assert "--epochs is 5; c has learned 7 already" in err
+    assert "epochs is 5; c has learned 7 already" in err
 
 
 def test_options_and_data_must_stay(iris, run, succeed, monkeypatch):
@@ -359,13 +359,14 @@ def test_options_and_data_must_stay(iris, run, succeed, monkeypatch):
         ("--seed 1", "--seed is 1; it must stay 0"),
         ("--no-standardize", "--standardize is False; it must stay True"),
         ("--validation 0.3", "--validation is 0.3; it must stay 0.2"),
-        ("--hidden 8", "c is of Network(4, 32, 3"),
+        ("--hidden 8", "w is float64 (8, 5); c has float64 (32, 5)"),
         ("--ignore 'sepal width'", "data is '150 rows with checksum"),
     ):
         status, _, err = run(f"{line} {option}")
         assert (status, err.count("\n")) == (1, 1)
         assert told in err
     assert Path("c").read_bytes() == before
+    assert re.search("learned +1 epochs; training may be resumed", succeed("info c"))
     for other in ("model.safetensors", "iris.csv"):
         status, _, err = run(f"train iris.csv --target species --checkpoint {other} --resume")
         assert (status, err.count("\n")) == (1, 1)

@@ -37,7 +37,7 @@ def assert_equal(one, other):
     assert one.v.tobytes() == other.v.tobytes()
 
 
-@pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])
+@pytest.mark.parametrize("kind", [str, lambda path: path, os.fsencode], ids=["str", "Path", "bytes"])
 def test_round_trip(variant, tmp_path, network, kind):
     path = kind(tmp_path / "model.safetensors")
     network.save(path)

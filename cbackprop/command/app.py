@@ -19,7 +19,6 @@ app = typer.Typer(
 )
 
 
-
 class OnBadRow(StrEnum):
     """What to do about a row with a value missing or not finite, or with too many fields."""
 

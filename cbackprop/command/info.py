@@ -52,6 +52,7 @@ def contents(path: Path) -> None:
             ("classes", few(model.classes) if model.classes else "not named"),
             ("inputs", "named" if model.features else "not named"),
             ("scaling", "(x - mean) / scale" if model.mean is not None else "none"),
+            *([] if model.losses is None else [("learned", f"{len(model.losses):,} epochs; training may be resumed")]),
         ]
     )
     if model.features:

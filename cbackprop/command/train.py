@@ -15,9 +15,9 @@ import polars as pl
 import typer
 
 from cbackprop import DivergenceError, Network
-from cbackprop._checkpoint import agree, rng_state, set_rng_state
+from cbackprop._checkpoint import rng_state, take_up
 from cbackprop._extras import require
-from cbackprop._model_file import Model, load_model, save_model
+from cbackprop._model_file import Model, save_model
 from cbackprop.command.common import Terminated, duration, few, handling, progress, summarize, terminate, writable
 from cbackprop.command.tables import Chunk, Table, open_table
 
@@ -85,22 +85,20 @@ class Keeper:
 
     def resume(self, path: Path, epochs: int) -> None:
         """Take the state from the file."""
-        saved = load_model(path)
-        if saved.training is None or saved.losses is None or saved.held_out is None:
-            raise ValueError(f"{path} is a model without a state of training to resume from")
-        agree(path, saved.training.get("settings"), self.settings)
-        ours, theirs = self.model.network, saved.network
-        if (ours.w.shape, ours.v.shape, ours.dtype) != (theirs.w.shape, theirs.v.shape, theirs.dtype):
-            raise ValueError(f"{path} is of {theirs!r}, not of {ours!r}")
-        if len(saved.losses) > epochs:
-            raise ValueError(f"--epochs is {epochs}; {path} has learned {len(saved.losses)} already")
-        chunks, E_training, E_held_out = (saved.training.get(name) for name in PARTS)
-        if not (isinstance(chunks, int) and isinstance(E_training, float) and isinstance(E_held_out, float)):
-            raise ValueError(f"{path} does not say how much of an epoch was learned")
-        set_rng_state(path, self.rng, saved.training.get("rng"))
-        ours.w[:], ours.v[:] = theirs.w, theirs.v
-        self.course.losses, self.course.held_out = saved.losses.tolist(), saved.held_out.tolist()
-        self.course.chunks, self.course.E_training, self.course.E_held_out = chunks, E_training, E_held_out
+        network, course = self.model.network, self.course
+        saved = take_up(path, network.w, network.v, self.rng, epochs, self.settings)
+        losses, held_out, state = saved.losses, saved.held_out, saved.training or {}
+        chunks, E_training, E_held_out = (state.get(name) for name in PARTS)
+        if (
+            losses is None
+            or held_out is None
+            or not isinstance(chunks, int)
+            or not isinstance(E_training, float)
+            or not isinstance(E_held_out, float)
+        ):
+            raise ValueError(f"{path} does not say how much was learned")
+        course.losses, course.held_out = losses.tolist(), held_out.tolist()
+        course.chunks, course.E_training, course.E_held_out = chunks, E_training, E_held_out
 
     def keep(self) -> None:
         """Keep the state of now, and write it unless that was done a short time ago."""
@@ -191,8 +189,6 @@ def train(
     with handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
         save_model(output, model)
         keeper.write()
-        if course.interruption is not None:
-            course.interruption.args = (f"in epoch {len(course.losses) + 1} of {epochs}; {output} is saved",)
     if failure is not None:
         raise ValueError(f"{failure}; what was learned before is in {output}") from failure
 
@@ -221,7 +217,7 @@ def train(
         lines.append(("checkpoint", f"{checkpoint}; --resume goes on from it"))
     summarize(lines)
     if course.interruption is not None:
-        raise course.interruption
+        raise type(course.interruption)(f"in epoch {len(course.losses) + 1} of {epochs}; {output} is saved")
 
 
 def look_through(
