@@ -94,7 +94,7 @@ class Checkpoint:
                 self.write()
 
     def write(self) -> None:
-        """Write the latest state, unless that was tried."""
+        """Write the latest state."""
         if self.path is None or self.unwritten is None:
             return
         from ._model_file import Model, save_model
@@ -103,11 +103,7 @@ class Checkpoint:
         w, v, epochs, rng = self.unwritten
         network = Network.from_weights(w, v, learning_rate=self.settings["learning_rate"])
         training = {"settings": self.settings, "rng": rng}
-        try:
-            save_model(self.path, Model(network, losses=np.array(self.losses[:epochs]), training=training))
-        except OSError:
-            self.unwritten = None
-            raise
+        save_model(self.path, Model(network, losses=np.array(self.losses[:epochs]), training=training))
         self.unwritten = None
 
 

@@ -253,6 +253,7 @@ STATES = {
     "one more": spoiled("PCG64", lambda state: state.update(more=1)),
     "half a number too large": spoiled("PCG64", lambda state: state.update(uinteger=2**32)),
     "too short": spoiled("SFC64", lambda state: state["state"]["state"].pop()),
+    "counter too short": spoiled("Philox", lambda state: state["state"]["counter"].pop()),
     "no number": spoiled("SFC64", lambda state: state["state"]["state"].__setitem__(0, "1")),
     # NumPy takes these and then reads beyond its table
     "position beyond the table": spoiled("MT19937", lambda state: state["state"].update(pos=625)),
