@@ -35,8 +35,10 @@ class Checkpoint:
         Epochs from one writing to the next. The latest state is written at the end, too, whatever ends it.
     resume : bool
         Begin with the state in the file, if there is one.
-    w, v, losses, generator
-        What an epoch changes, in place.
+    changing : tuple of ndarray
+        w, v and, with momentum, its velocities for both: what an epoch changes, in place ...
+    losses, generator
+        ... and what else.
     epochs : int
         How many there are to be.
     data : tuple of ndarray or None
@@ -50,8 +52,7 @@ class Checkpoint:
         path: Any,
         every: Any,
         resume: Any,
-        w: np.ndarray,
-        v: np.ndarray,
+        changing: tuple[np.ndarray, ...],
         losses: list[float],
         generator: np.random.Generator,
         epochs: int,
@@ -65,14 +66,14 @@ class Checkpoint:
             if self.resume:
                 raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
             return
-        self.w, self.v, self.losses, self.generator, self.epochs = w, v, losses, generator, epochs
+        self.changing, self.losses, self.generator, self.epochs = changing, losses, generator, epochs
         self.settings = settings | {"data": fingerprint(*data)}
         rng_state(generator)
-        self.unwritten: tuple[np.ndarray, np.ndarray, int, dict[str, Any]] | None = None
+        self.unwritten: tuple[list[np.ndarray], int, dict[str, Any]] | None = None
 
     def __enter__(self) -> Checkpoint:
         if self.resume and self.path is not None and os.path.exists(self.path):
-            model = take_up(self.path, self.w, self.v, self.generator, self.epochs, self.settings)
+            model = take_up(self.path, self.changing, self.generator, self.epochs, self.settings)
             self.losses += np.asarray(model.losses).tolist()
         return self
 
@@ -89,7 +90,8 @@ class Checkpoint:
     def epoch_ended(self) -> None:
         """Keep the state of now."""
         if self.path is not None:
-            self.unwritten = self.w.copy(), self.v.copy(), len(self.losses), rng_state(self.generator)
+            now = [array.copy() for array in self.changing]
+            self.unwritten = now, len(self.losses), rng_state(self.generator)
             if len(self.losses) % self.every == 0:
                 self.write()
 
@@ -100,22 +102,23 @@ class Checkpoint:
         from ._model_file import Model, save_model
         from ._network import Network
 
-        w, v, epochs, rng = self.unwritten
+        (w, v, *velocity), epochs, rng = self.unwritten
         network = Network.from_weights(w, v, learning_rate=self.settings["learning_rate"])
         training = {"settings": self.settings, "rng": rng}
-        save_model(self.path, Model(network, losses=np.array(self.losses[:epochs]), training=training))
+        u_w, u_v = velocity or (None, None)
+        losses = np.array(self.losses[:epochs])
+        save_model(self.path, Model(network, losses=losses, velocity_w=u_w, velocity_v=u_v, training=training))
         self.unwritten = None
 
 
 def take_up(
     path: str | os.PathLike[str],
-    w: np.ndarray,
-    v: np.ndarray,
+    changing: tuple[np.ndarray, ...],
     generator: np.random.Generator,
     epochs: int,
     settings: dict[str, Any],
 ) -> Model:
-    """Put weights and state of rng of a checkpoint in the place of ours; change nothing if it does not belong here."""
+    """Put what a checkpoint holds in the place of ours; change nothing if it does not belong here."""
     from ._model_file import load_model
 
     model = load_model(path)
@@ -127,14 +130,17 @@ def take_up(
     for name, value in settings.items():
         if saved[name] != value:
             raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, with which {path} was made")
-    theirs = model.network
-    for name, here, there in (("w", w, theirs.w), ("v", v, theirs.v)):
+    theirs = model.network.w, model.network.v, model.velocity_w, model.velocity_v
+    for name, here, there in zip(("w", "v", "velocity[0]", "velocity[1]"), changing, theirs, strict=False):
+        if there is None:
+            raise ValueError(f"{path} holds no velocity to resume with momentum from")
         if (here.shape, here.dtype) != (there.shape, there.dtype):
             raise ValueError(f"{name} is {here.dtype} {here.shape}; {path} has {there.dtype} {there.shape}")
     if len(model.losses) > epochs:
         raise ValueError(f"epochs is {epochs}; {path} has learned {len(model.losses)} already")
     set_rng_state(path, generator, model.training.get("rng"))
-    w[:], v[:] = theirs.w, theirs.v
+    for here, there in zip(changing, theirs, strict=False):
+        here[:] = there
     return model
 
 

@@ -6,7 +6,8 @@
   over w, 3·M·D numbers for the whole block: best at B ~ PER_ROOT·√M. A mini-batch has no such products: the longer
   its blocks the better, as long as what they hold of each sample is not more than the weights or MODEST.
 - Loading the weights into panels costs as much as a few samples: below MANY samples forward passes are direct.
-- Threads meet four times a block, so each must have WORTH_A_THREAD multiplications to do between.
+- Momentum and l2 change every weight at every update: sample by sample that is the direct engine's way.
+- Threads meet twice a block, so each must have WORTH_A_THREAD multiplications to do between.
 """
 
 import math
@@ -38,15 +39,18 @@ def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
     return min(batch_size, BATCH, max(SHORT, (w.nbytes + v.nbytes + MODEST) // held))
 
 
-def learner(w: np.ndarray, v: np.ndarray, batch_size: int, method: str) -> Any:
+def learner(
+    w: np.ndarray, v: np.ndarray, batch_size: int, method: str, *, momentum: float = 0, l2: float = 0
+) -> Any:
     """The engine that `fit` works with: it loads weights, learns, and stores them."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     module = kernels(w.dtype)
-    if blocked(w, method):
-        return module.BlockedEngine(D, M, K, batch_size, block_length(w, v, batch_size))
-    if method == "auto" and batch_size >= module.LANES_IN_REGISTER:
+    plain = momentum == l2 == 0
+    if blocked(w, method) and (plain or batch_size > 1 or method == "blocked"):
+        return module.BlockedEngine(D, M, K, batch_size, block_length(w, v, batch_size), momentum, l2)
+    if method == "auto" and plain and batch_size >= module.LANES_IN_REGISTER:
         return module.SideBySideEngine(D, M, K, batch_size)
-    return module.DirectEngine(D, M, K, batch_size)
+    return module.DirectEngine(D, M, K, batch_size, momentum, l2)
 
 
 def whole_pass(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) -> Any:
@@ -60,16 +64,16 @@ def whole_pass(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) 
     return engine
 
 
-def samples_at_once(w: np.ndarray, v: np.ndarray, batch_size: int, method: str) -> int:
+def samples_at_once(engine: Any, w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
     """How many samples, whole batches, to learn between two looks at signals: 5 to 50 ms worth."""
-    operations = 2_000_000_000 if blocked(w, method) else 100_000_000
+    operations = 2_000_000_000 if hasattr(engine, "meet") else 100_000_000
     batches = operations // (6 * (w.size + v.size) * batch_size)
     return max(1, batches, LONG if batch_size == 1 else 1) * batch_size
 
 
-def threads_for(w: np.ndarray, v: np.ndarray, batch_size: int, method: str, n_threads: int) -> int:
+def threads_for(engine: Any, w: np.ndarray, v: np.ndarray, batch_size: int, n_threads: int) -> int:
     """How many of n_threads `learn_together` should use."""
-    if n_threads == 1 or not blocked(w, method):
+    if n_threads == 1 or not hasattr(engine, "meet"):
         return 1
     return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // WORTH_A_THREAD))
 

@@ -17,6 +17,7 @@ from ._checkpoint import Checkpoint
 from ._dispatch import kernels
 from ._in_training import InTraining
 from ._results import REMEDY, Activations, DivergenceError, History
+from ._training import Samples, Training
 
 
 def init_weights(
@@ -334,6 +335,10 @@ def fit(
     method: str = "auto",
     n_threads: int = 1,
     callback: Callable[[int, float], object] | None = None,
+    sample_weight: ArrayLike | None = None,
+    l2: float = 0.0,
+    momentum: float = 0.0,
+    velocity: tuple[np.ndarray, np.ndarray] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 1,
     resume: bool = False,
@@ -365,6 +370,17 @@ def fit(
         Threads to use at most. The result has the same bits for every number.
     callback : callable, optional
         Called as ``callback(epoch, loss)`` after each epoch, epoch counting from 1; True stops.
+    sample_weight : array_like of shape (N,), optional
+        What each sample counts, not negative: a factor of its E_n and so of its gradient. A batch's gradient is
+        divided by the sum of its weights; with ``batch_size=1`` the weight is a factor of the learning rate.
+    l2 : float
+        Penalty: to the sum of E_n of each batch comes l2/2 times the sum of the squares of all weights, biases left
+        out. E does not count it.
+    momentum : float
+        From 0 to 1: an update is this part of the one before, less α times the gradient.
+    velocity : pair of ndarray like w and v, optional
+        The latest update, which momentum carries on. Updated in place, so that a later call goes on from there;
+        zeros at the beginning. By default, each call begins with zeros.
     checkpoint : path-like, optional
         A file for the state of learning, replaced as a whole each time. `Network.load` reads it, too.
     checkpoint_every : int
@@ -413,21 +429,27 @@ def fit(
     gate.finite_weights(w, v)
     given, x = x, gate.inputs(x, w, v, written=True, finite=False)
     N = len(x)
-    rows, labels = gate.targets(t, N, w, v, written=True)
-    alpha = gate.learning_rate(learning_rate, w.dtype)
+    samples = Samples(x, *gate.targets(t, N, w, v, written=True), gate.sample_weight(sample_weight, N, w, v))
+    momentum = gate.between("momentum", momentum, 1)
+    settings: dict[str, Any] = {
+        "learning_rate": gate.learning_rate(learning_rate, w.dtype),
+        "batch_size": gate.batch_size(batch_size, N),
+        "method": gate.choice("method", method, gate.METHODS),
+        "momentum": momentum,
+        "l2": gate.between("l2", l2, float(np.finfo(w.dtype).max)),
+    }
+    velocity = gate.velocity(velocity, w, v, momentum)
     epochs = gate.count("epochs", epochs)
-    batch = gate.batch_size(batch_size, N)
     generator = gate.generator(rng)
-    gate.choice("method", method, gate.METHODS)
-    n_threads = gate.count("n_threads", n_threads)
     gate.callback(callback)
     losses: list[float] = []
-    settings = {"learning_rate": alpha, "batch_size": batch, "shuffle": bool(shuffle), "method": method}
-    data = x, rows, labels
-    keeper = Checkpoint(checkpoint, checkpoint_every, resume, w, v, losses, generator, epochs, data, settings)
-
-    engine = engines.learner(w, v, batch, method)
-    threads = engines.threads_for(w, v, batch, method, n_threads)
+    changing = (w, v) if velocity is None else (w, v, *velocity)
+    keeper = Checkpoint(
+        checkpoint, checkpoint_every, resume, changing, losses, generator, epochs, samples,
+        settings | {"shuffle": bool(shuffle)},
+    )  # fmt: skip
+    training = Training(samples, w, v, velocity, n_threads=gate.count("n_threads", n_threads), **settings)
+    shuffle = bool(shuffle) and settings["batch_size"] < N
     order = np.arange(N)
 
     def diverged(epoch: int) -> DivergenceError:
@@ -435,71 +457,18 @@ def fit(
         gate.inputs(given, w, v)
         return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
 
-    if batch == N and callback is None and checkpoint is None and hasattr(engine, "learn_epochs"):
-        with InTraining(w, v):
-            return _fit_whole(engine, x, rows, labels, order, w, v, alpha, epochs, diverged)
-    chunk = engines.samples_at_once(w, v, batch, method)
-
-    def learn_epoch(engine: Any, threads: int, chunk: int) -> float | None:
-        """The sum of E_n; None, with the weights as they were, if it or a weight is not finite."""
-        engine.load(w, v)
-        total = 0.0
-        finished = False
-        try:
-            for start in range(0, N, chunk):
-                part = order[start : start + chunk]
-                total += engines.learn_together(engine, threads, x, rows, labels, part, alpha)
-            finished = True
-        finally:
-            if not finished and engine.finite():  # interrupted: keep what was learned
-                engine.store(w, v)
-        if not (np.isfinite(total) and engine.finite()):
-            return None
-        engine.store(w, v)
-        return total
-
     with InTraining(w, v), keeper:
-        for epoch in range(len(losses) + 1, epochs + 1):
-            if shuffle and batch < N:
-                order = generator.permutation(N)
-            total = learn_epoch(engine, threads, chunk)
-            if total is None and method != "direct":  # products of huge inputs with each other, which only blocks take
-                total = learn_epoch(engines.learner(w, v, batch, "direct"), 1, chunk)
+        if training.takes_epochs and callback is None and checkpoint is None:
+            losses = [total / samples.weight for total in training.epochs(order, epochs)]
+            if np.isnan(losses[-1]):
+                raise diverged(len(losses))
+        while len(losses) < epochs:
+            total = training.epoch(generator.permutation(N) if shuffle else order)
             if total is None:
-                raise diverged(epoch)
-            losses.append(total / N)
-            answer = None if callback is None else callback(epoch, losses[-1])
+                raise diverged(len(losses) + 1)
+            losses.append(total / samples.weight)
+            answer = None if callback is None else callback(len(losses), losses[-1])
             keeper.epoch_ended()
             if isinstance(answer, (bool, np.bool_)) and answer:
                 break
-    return History(losses, len(losses), N * len(losses))
-
-
-def _fit_whole(
-    engine: Any,
-    x: np.ndarray,
-    rows: np.ndarray | None,
-    labels: np.ndarray | None,
-    order: np.ndarray,
-    w: np.ndarray,
-    v: np.ndarray,
-    alpha: float,
-    epochs: int,
-    diverged: Callable[[int], DivergenceError],
-) -> History:
-    """`fit` with one batch an epoch: so short that many epochs go into one call."""
-    N = len(x)
-    at_once = max(1, engines.samples_at_once(w, v, N, "direct") // N)
-    losses: list[float] = []
-    engine.load(w, v)
-    try:
-        while len(losses) < epochs:
-            totals = np.zeros(min(at_once, epochs - len(losses)))
-            engine.learn_epochs(x, rows, labels, order, alpha, totals)
-            if np.isnan(totals).any():
-                epoch = len(losses) + 1 + int(np.isnan(totals).argmax())
-                raise diverged(epoch)
-            losses += (totals / N).tolist()
-    finally:
-        engine.store(w, v)
     return History(losses, len(losses), N * len(losses))

@@ -20,7 +20,31 @@ SLICE = 1 << 16  # numbers looked at in one go: keeps temporary arrays out of th
 
 def weights(w: Any, v: Any, *, written: bool) -> tuple[int, int, int]:
     """D, M and K of weights that the kernels may read and, if `written`, update in place."""
-    for name, array, shape in (("w", w, "(M, D+1)"), ("v", v, "(K, M+1)")):
+    layers(("w", w), ("v", v), written)
+    return w.shape[1] - 1, w.shape[0], v.shape[0]
+
+
+def velocity(u: Any, w: np.ndarray, v: np.ndarray, momentum: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Arrays like w and v that are updated beside them, if there is momentum; zeros if none are given."""
+    if u is None:
+        return (np.zeros_like(w), np.zeros_like(v)) if momentum else None
+    if not momentum:
+        raise ValueError("velocity is given and momentum is 0; it must be above 0")
+    if not isinstance(u, (tuple, list)) or len(u) != 2:
+        raise TypeError(f"velocity is {type(u).__name__}; it must be a pair of arrays like w and v")
+    layers(("velocity[0]", u[0]), ("velocity[1]", u[1]), True)
+    for name, array, like in (("velocity[0]", u[0], w), ("velocity[1]", u[1], v)):
+        if (array.shape, array.dtype) != (like.shape, like.dtype):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be {like.dtype} {like.shape}")
+        if (place := first_not_finite(array)) is not None:
+            raise ValueError(f"{name} holds {array.reshape(-1)[place]}; it must be finite")
+        separate(name, array, w, v, True)
+    return u[0], u[1]
+
+
+def layers(first: tuple[str, Any], second: tuple[str, Any], written: bool) -> None:
+    """Two arrays shaped like the weights of two layers, in a form that the kernels may read and write."""
+    for (name, array), shape in ((first, "(M, D+1)"), (second, "(K, M+1)")):
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name} is a {type(array).__name__}; it must be a NumPy array of shape {shape}")
         if array.dtype not in FLOATS or not array.dtype.isnative:
@@ -35,13 +59,15 @@ def weights(w: Any, v: Any, *, written: bool) -> tuple[int, int, int]:
             raise ValueError(f"{name} is misaligned in memory; it must be aligned: use np.array(…, copy=True)")
         if written and not array.flags.writeable:
             raise ValueError(f"{name} is read-only; it must be writable, since it is updated in place")
+    (w_name, w), (v_name, v) = first, second
     if w.dtype != v.dtype:
-        raise TypeError(f"w is {w.dtype} and v is {v.dtype}; they must have the same dtype")
+        raise TypeError(f"{w_name} is {w.dtype} and {v_name} is {v.dtype}; they must have the same dtype")
     if v.shape[1] != w.shape[0] + 1:
-        raise ValueError(f"v has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since w has shape {w.shape}")
+        raise ValueError(
+            f"{v_name} has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since {w_name} has shape {w.shape}"
+        )
     if np.may_share_memory(w, v):
-        raise ValueError("w and v overlap in memory; they must be separate arrays")
-    return w.shape[1] - 1, w.shape[0], v.shape[0]
+        raise ValueError(f"{w_name} and {v_name} overlap in memory; they must be separate arrays")
 
 
 def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
@@ -171,6 +197,30 @@ def labels(name: str, array: np.ndarray, K: int) -> np.ndarray:
         n = int(outside.argmax())
         raise ValueError(f"{name}[{n}] is {array[n]}; class indices must lie in 0..{K - 1}, since v has {K} rows")
     return np.require(array, np.intp, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def sample_weight(value: Any, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarray | None:
+    """What each sample counts, (N,), or None if all count the same."""
+    if value is None:
+        return None
+    array = numbers("sample_weight", value, w.dtype, f"({N},)", 1)
+    if len(array) != N:
+        raise ValueError(f"sample_weight has {len(array)} entries; it must have {N}, as many as x has rows")
+    if (array < 0).any():
+        n = int((array < 0).argmax())
+        raise ValueError(f"sample_weight[{n}] is {array[n]}; it must not be negative")
+    if not array.any():
+        raise ValueError("sample_weight is 0 everywhere; it must be above 0 for some sample")
+    return separate("sample_weight", array, w, v, True)
+
+
+def between(name: str, value: Any, most: float) -> float:
+    """A number from 0 to most."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}; it must be a number")
+    if not 0 <= float(value) <= most:
+        raise ValueError(f"{name} is {value!r}; it must lie in 0..{most:g}")
+    return float(value)
 
 
 def learning_rate(value: Any, dtype: np.dtype) -> float:

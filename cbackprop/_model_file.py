@@ -20,7 +20,7 @@ from ._network import Network
 
 FORMAT, VERSION = "cbackprop", 1
 LONGEST_HEADER = 1 << 20  # bytes; as JSON objects they may take thirty times the room
-DIMENSIONS = {"w": 2, "v": 2, "mean": 1, "scale": 1, "losses": 1, "held_out": 1}
+DIMENSIONS = {"w": 2, "v": 2, "velocity_w": 2, "velocity_v": 2, "mean": 1, "scale": 1, "losses": 1, "held_out": 1}
 DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 
@@ -35,6 +35,8 @@ class Model:
     scale: np.ndarray | None = None
     losses: np.ndarray | None = None  # mean E of each epoch, of the samples learned from ...
     held_out: np.ndarray | None = None  # ... and of others
+    velocity_w: np.ndarray | None = None  # of momentum, like w and v
+    velocity_v: np.ndarray | None = None
     training: dict[str, Any] | None = None  # what it takes to go on, as JSON has it
 
 
@@ -52,6 +54,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
     tensors = {"w": network.w, "v": network.v}
+    if model.velocity_w is not None and model.velocity_v is not None:
+        tensors |= {"velocity_w": model.velocity_w, "velocity_v": model.velocity_v}
     for name in ("mean", "scale", "losses", "held_out"):
         if (values := getattr(model, name)) is not None:
             tensors[name] = np.asarray(values, np.float64)
@@ -199,6 +203,10 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     for name, size in (("classes", K), ("features", D)):
         if name in metadata:
             setattr(model, name, _names(name, metadata[name], size))
+    if tensors.keys() & {"velocity_w", "velocity_v"}:
+        velocity = tensors.pop("velocity_w", None), tensors.pop("velocity_v", None)
+        gate.velocity(velocity, w, v, 1)
+        model.velocity_w, model.velocity_v = velocity
     for name, values in tensors.items():
         if values.dtype != np.float64 or gate.first_not_finite(values) is not None:
             raise ValueError(f"its {name} must be F64 and finite")

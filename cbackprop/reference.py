@@ -111,6 +111,17 @@ def descend(weights: np.ndarray, derivative: np.ndarray, learning_rate: float) -
     weights -= weights.dtype.type(learning_rate) * derivative
 
 
+def descend_on(
+    weights: np.ndarray, derivative: np.ndarray, learning_rate: float, u: np.ndarray, momentum: float, penalty: float
+) -> None:
+    """(17) with momentum and a penalty:  u <- momentum u - α (dE/dw + penalty w),  w <- w + u, in place."""
+    penalties = weights * weights.dtype.type(penalty)
+    penalties[:, -1] = 0  # biases go without
+    u *= weights.dtype.type(momentum)
+    descend(u, derivative + penalties, learning_rate)
+    weights += u
+
+
 # --------------------------------------------------------------------------------------------- the public functions
 
 
@@ -122,12 +133,15 @@ def _layers(x: np.ndarray, w: np.ndarray, v: np.ndarray) -> Activations:
 
 
 def _gradients(
-    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray
+    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, shares: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """E_n of each sample, and (3)."""
+    """E_n of each sample, and (3), or with shares instead of 1/N."""
     y, a, z, _b = _layers(x, w, v)
     errors = output_errors(y, t)
-    return sample_cross_entropies(t, a), gradient_w(errors, v, z, x) / len(x), gradient_v(errors, z) / len(x)
+    size = len(x)
+    if shares is not None:
+        errors, size = errors * shares[:, np.newaxis], 1
+    return sample_cross_entropies(t, a), gradient_w(errors, v, z, x) / size, gradient_v(errors, z) / size
 
 
 def _as_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -257,6 +271,10 @@ def fit(
     method: str = "auto",
     n_threads: int = 1,
     callback: Callable[[int, float], object] | None = None,
+    sample_weight: ArrayLike | None = None,
+    l2: float = 0.0,
+    momentum: float = 0.0,
+    velocity: tuple[np.ndarray, np.ndarray] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 1,
     resume: bool = False,
@@ -274,27 +292,45 @@ def fit(
     gate.choice("method", method, gate.METHODS)
     gate.count("n_threads", n_threads)
     gate.callback(callback)
+    weights = gate.sample_weight(sample_weight, N, w, v)
+    weight = N if weights is None else weights.sum(dtype=np.float64)
+    momentum = gate.between("momentum", momentum, 1)
+    l2 = gate.between("l2", l2, float(np.finfo(w.dtype).max))
+    plain = momentum == l2 == 0
+    changing = (w, v, *(gate.velocity(velocity, w, v, momentum) or ()))
     losses: list[float] = []
-    settings = {"learning_rate": alpha, "batch_size": batch, "shuffle": bool(shuffle)}
-    keeper = Checkpoint(checkpoint, checkpoint_every, resume, w, v, losses, generator, epochs, (x, t), settings)
+    settings = {
+        "learning_rate": alpha, "batch_size": batch, "shuffle": bool(shuffle), "momentum": momentum, "l2": l2,
+    }  # fmt: skip
+    data = x, t, weights
+    keeper = Checkpoint(checkpoint, checkpoint_every, resume, changing, losses, generator, epochs, data, settings)
 
     order = np.arange(N)
     with InTraining(w, v), keeper:
         for epoch in range(len(losses) + 1, epochs + 1):
             if shuffle and batch < N:
                 order = generator.permutation(N)
-            w_before, v_before = w.copy(), v.copy()
+            before = [array.copy() for array in changing]
             total = 0.0
             for start in range(0, N, batch):
                 n = order[start : start + batch]
-                E, dw, dv = _gradients(x[n], t[n], w, v)
-                total += E.sum(dtype=np.float64)
-                descend(v, dv, alpha)
-                descend(w, dw, alpha)
+                s_n = np.ones(len(n), w.dtype) if weights is None else weights[n]
+                together = 1 if batch == 1 else s_n.sum()
+                if together == 0:
+                    continue
+                E, dw, dv = _gradients(x[n], t[n], w, v, None if weights is None else s_n / together)
+                total += (s_n * E).sum(dtype=np.float64)
+                u_w, u_v = changing[2:] or (np.zeros_like(w), np.zeros_like(v))
+                for layer, derivative, u in ((v, dv, u_v), (w, dw, u_w)):
+                    if plain:
+                        descend(layer, derivative, alpha)
+                    else:
+                        descend_on(layer, derivative, alpha, u, momentum, l2 / together)
             if not (np.isfinite(total) and np.isfinite(w).all() and np.isfinite(v).all()):
-                w[:], v[:] = w_before, v_before
+                for array, earlier in zip(changing, before, strict=True):
+                    array[:] = earlier
                 raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
-            losses.append(float(total / N))
+            losses.append(float(total / weight))
             answer = None if callback is None else callback(epoch, losses[-1])
             keeper.epoch_ended()
             if isinstance(answer, (bool, np.bool_)) and answer:

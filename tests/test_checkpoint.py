@@ -46,7 +46,16 @@ def path(tmp_path):
     return tmp_path / "checkpoint"
 
 
-@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"batch_size": None}, {"shuffle": False}], ids=str)
+SETTINGS = [
+    {},
+    {"batch_size": 7},
+    {"batch_size": None},
+    {"shuffle": False},
+    {"batch_size": 7, "momentum": 0.9, "l2": 0.1, "sample_weight": np.arange(len(X))},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize(("cut", "every"), [(1, 1), (3, 4), (EPOCHS, 3)])
 def test_resumed_is_never_cut(engine, dtype, path, settings, cut, every):
     w, v = weights(dtype)
@@ -165,6 +174,9 @@ OTHERS = {  # what must be the same, and is not
     "x in another order": (lambda call: call | {"x": X[::-1]}, "data is"),
     "x of another size": (lambda call: call | {"x": X[1:], "t": T[1:]}, "data is"),
     "t": (lambda call: call | {"t": 1 - T}, "data is"),
+    "sample_weight": (lambda call: call | {"sample_weight": np.arange(len(X))}, "data is"),
+    "momentum": (lambda call: call | {"momentum": 0.5}, "momentum is 0.5; it must stay 0.0"),
+    "l2": (lambda call: call | {"l2": 1}, "l2 is 1.0; it must stay 0.0"),
     "w": (lambda call: call | {"w": np.ones((M + 1, D + 1)), "v": np.ones((K, M + 2))}, "w is float64"),
     "dtype": (lambda call: call | dict(zip("wv", weights("float32"), strict=True)), "is"),
     "rng": (lambda call: call | {"rng": np.random.Generator(np.random.MT19937(0))}, "rng is a MT19937"),

@@ -220,6 +220,25 @@ GENERATORS = {
     "floats": ([1.5, 2.5], TypeError),
     "object": (object, TypeError),
 }
+PARTS = {
+    "nan": (np.nan, ValueError),
+    "negative": (-0.1, ValueError),
+    "infinite": (np.inf, ValueError),
+    "text": ("0.5", TypeError),
+    "None": (None, TypeError),
+    "bool": (True, TypeError),
+    "list": ([0.5], TypeError),
+}
+SAMPLE_WEIGHTS = {
+    "short": (np.ones(N - 1), ValueError),
+    "rows": (np.ones((N, 1)), ValueError),
+    "number": (1.0, ValueError),
+    "negative": (-np.ones(N), ValueError),
+    "nan": (np.full(N, np.nan), ValueError),
+    "zeros": (np.zeros(N), ValueError),
+    "text": (["1"] * N, TypeError),
+    "complex": (np.ones(N, complex), TypeError),
+}
 CHOICES = {"unknown": ("fast", ValueError), "None": (None, ValueError), "number": (1, ValueError)}
 SETTINGS = {
     "forward": {"n_threads": COUNTS | {"None": (None, TypeError)}},
@@ -232,6 +251,8 @@ SETTINGS = {
         "method": CHOICES,
         "rng": GENERATORS,
         "callback": {"number": (3, TypeError), "text": ("print", TypeError)},
+        "l2": PARTS,
+        "momentum": PARTS | {"above 1": (1.1, ValueError)},
     },
     "numerical_gradient": {"epsilon": EPSILONS, "scheme": CHOICES | {"other": ("backward", ValueError)}},
     "init_weights": {
@@ -317,6 +338,53 @@ def assert_told(error, kind, name, came):
     assert re.search(rf"(?<!\w){name}(?!\w)", str(error)), f"{name} is not named: {error}"
     assert came in str(error), f"{came!r} is not told: {error}"
     assert re.search(r"must|expected|need", str(error)), f"what is needed is not told: {error}"
+
+
+VELOCITIES = {
+    "one": (lambda w, v: (w.copy(),), TypeError),
+    "an array": (lambda w, v: w.copy(), TypeError),
+    "lists": (lambda w, v: (w.tolist(), v.tolist()), TypeError),
+    "swapped": (lambda w, v: (v.copy(), w.copy()), ValueError),
+    "another shape": (lambda w, v: (w[:, 1:].copy(), v.copy()), ValueError),
+    "another dtype": (lambda w, v: (w.astype("f2"), v.astype("f2")), TypeError),
+    "long": (lambda w, v: (w.repeat(2, axis=0), v.copy()), ValueError),
+    "read-only": (lambda w, v: (read_only(w), v.copy()), ValueError),
+    "strided": (lambda w, v: (np.repeat(w, 2, axis=1)[:, ::2], v.copy()), ValueError),
+    "misaligned": (lambda w, v: (misaligned(w), v.copy()), ValueError),
+    "the weights": (lambda w, v: (w, v), ValueError),
+    "nan": (lambda w, v: (with_number(w, (0, 0), np.nan), v.copy()), ValueError),
+}
+
+
+@pytest.mark.parametrize(("make", "error"), VELOCITIES.values(), ids=VELOCITIES)
+def test_bad_velocity(dtype, make, error):
+    for library in (cbackprop, reference):
+        arguments = good(dtype)
+        w, v = arguments["w"], arguments["v"]
+        before = contents(w), contents(v)
+        with pytest.raises(error, match=r"velocity.* must ") as caught:
+            library.fit(arguments["x"], arguments["t"], w, v, momentum=0.5, velocity=make(w, v))
+        assert type(caught.value) is error
+        assert (contents(w), contents(v)) == before
+
+
+@pytest.mark.parametrize(("value", "error"), SAMPLE_WEIGHTS.values(), ids=SAMPLE_WEIGHTS)
+def test_bad_sample_weight(dtype, value, error):
+    for library in (cbackprop, reference):
+        arguments = good(dtype)
+        w, v = arguments["w"], arguments["v"]
+        before = contents(w), contents(v)
+        with pytest.raises(error, match=r"sample_weight.* must ") as caught:
+            library.fit(arguments["x"], arguments["t"], w, v, sample_weight=value)
+        assert type(caught.value) is error
+        assert (contents(w), contents(v)) == before
+
+
+def test_velocity_without_momentum(dtype):
+    arguments = good(dtype)
+    velocity = np.zeros_like(arguments["w"]), np.zeros_like(arguments["v"])
+    with pytest.raises(ValueError, match="velocity is given and momentum is 0"):
+        cbackprop.fit(*(arguments[name] for name in "xtwv"), velocity=velocity)
 
 
 @pytest.mark.parametrize(("function", "argument", "kind", "make", "error", "came"), list(cases()))

@@ -38,7 +38,7 @@ SIGNATURES = {
     "numerical_gradient": "x t w v *epsilon *scheme",
     "step": "x_n t_n w v learning_rate",
     "fit": "x t w v *learning_rate *epochs *batch_size *shuffle *rng *method *n_threads *callback "
-    "*checkpoint *checkpoint_every *resume",
+    "*sample_weight *l2 *momentum *velocity *checkpoint *checkpoint_every *resume",
 }
 
 
@@ -63,6 +63,10 @@ def test_defaults():
         "method": "auto",
         "n_threads": 1,
         "callback": None,
+        "sample_weight": None,
+        "l2": 0.0,
+        "momentum": 0.0,
+        "velocity": None,
         "checkpoint": None,
         "checkpoint_every": 1,
         "resume": False,

@@ -151,33 +151,106 @@ def test_huge_inputs_walk_with_the_reference(compiled, dtype, batch_size):
     assert np.abs(v - before).max() > 0.01
 
 
+WAYS = {  # beside plain (17)
+    "weighted": {"sample_weight": True},
+    "penalty": {"l2": 0.5},
+    "momentum": {"momentum": 0.9},
+    "all": {"sample_weight": True, "l2": 0.5, "momentum": 0.5},
+}
+
+
+def options(way, x):
+    """Weights are 0 for some samples, and for a whole batch."""
+    if "sample_weight" not in WAYS[way]:
+        return WAYS[way]
+    weights = np.random.default_rng(3).integers(0, 4, len(x))
+    weights[:14] = 0
+    return WAYS[way] | {"sample_weight": weights}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("batch_size", [1, 7, 150, None])
+@pytest.mark.parametrize("shape", [(2, 2, 3), (13, 7, 5), (5, 67, 2)])
+def test_every_way_walks_with_the_reference(compiled, dtype, shape, batch_size, way):
+    x, t, w, v = problem(shape, 160, dtype)
+    epochs, rate = (1, 0.02) if batch_size == 1 else (8, 0.1)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    settings = {"learning_rate": rate, "epochs": epochs, "batch_size": batch_size, "shuffle": False, **options(way, x)}
+    losses = reference.fit(x, t, w_wanted, v_wanted, **settings).losses
+    history = compiled.fit(x, t, w, v, **settings)
+    assert_close((w, v), (w_wanted, v_wanted))
+    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, None])
-def test_scikit_learn_arrives_at_the_same_weights(engine, batch_size):
+def test_a_velocity_that_is_given_goes_on_from_call_to_call(engine, dtype, batch_size):
+    x, t, w, v = problem((5, 9, 3), 20, dtype)
+    settings = {"batch_size": batch_size, "shuffle": False, "momentum": 0.9, "l2": 0.1, "learning_rate": 0.05}
+    at_once = w.copy(), v.copy()
+    engine.fit(x, t, *at_once, epochs=3, **settings)
+    velocity = np.zeros_like(w), np.zeros_like(v)
+    for _ in range(3):
+        engine.fit(x, t, w, v, velocity=velocity, **settings)
+    for got, wanted in zip((w, v), at_once, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert all(each.any() for each in velocity)
+
+
+def test_weights_count_like_repeated_samples(engine, dtype):
+    x, t, w, v = problem((5, 9, 3), 20, dtype)
+    counts = np.random.default_rng(0).integers(0, 3, 20)
+    repeated = w.copy(), v.copy()
+    engine.fit(x.repeat(counts, axis=0), t.repeat(counts), *repeated, batch_size=None, epochs=20)
+    engine.fit(x, t, w, v, batch_size=None, epochs=20, sample_weight=counts)
+    assert_close((w, v), repeated)
+
+
+def test_online_weights_are_factors_of_the_learning_rate(engine, dtype):
+    x, t, w, v = problem((5, 9, 3), 20, dtype)
+    weighted = w.copy(), v.copy()
+    engine.fit(x, t, w, v, learning_rate=0.25, shuffle=False)
+    engine.fit(x, t, *weighted, learning_rate=0.125, shuffle=False, sample_weight=np.full(20, 2.0))
+    for got, wanted in zip(weighted, (w, v), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("way", ["plain", *WAYS])
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_scikit_learn_arrives_at_the_same_weights(engine, batch_size, way):
     D, M, K, N, epochs = 5, 4, 3, 40, 5
     x, t, w, v = problem((D, M, K), N, np.float64)
     t[:K] = range(K)  # every class is there
+    own = dict(WAYS.get(way, {}))
+    weights = {}
+    if own.pop("sample_weight", False):
+        if batch_size == 1:
+            pytest.skip("scikit-learn divides each sample's gradient by its weight")
+        weights = {"sample_weight": np.random.default_rng(3).integers(1, 4, N)}
     other = MLPClassifier(
         hidden_layer_sizes=(M,),
         activation="logistic",
         solver="sgd",
         batch_size=batch_size or N,
-        momentum=0,
+        momentum=own.get("momentum", 0),
         nesterovs_momentum=False,
-        alpha=0,
+        alpha=own.get("l2", 0),
         shuffle=False,
         learning_rate="constant",
         learning_rate_init=0.3,
     )
     other.partial_fit(x, t, classes=np.arange(K))  # makes the arrays, which then get our weights
-    for layer, weights in enumerate((w, v)):
-        other.coefs_[layer][...] = weights[:, :-1].T
-        other.intercepts_[layer][...] = weights[:, -1]
+    for layer, ours in enumerate((w, v)):
+        other.coefs_[layer][...] = ours[:, :-1].T
+        other.intercepts_[layer][...] = ours[:, -1]
+    for array in other._optimizer.velocities:
+        array[...] = 0
     for _ in range(epochs):
-        other.partial_fit(x, t)
-    engine.fit(x, t, w, v, learning_rate=0.3, epochs=epochs, batch_size=batch_size, shuffle=False)
-    for layer, weights in enumerate((w, v)):
-        np.testing.assert_allclose(weights[:, :-1].T, other.coefs_[layer], rtol=0, atol=1e-10)
-        np.testing.assert_allclose(weights[:, -1], other.intercepts_[layer], rtol=0, atol=1e-10)
+        other.partial_fit(x, t, **weights)
+    settings = {"learning_rate": 0.3, "epochs": epochs, "batch_size": batch_size, "shuffle": False}
+    engine.fit(x, t, w, v, **settings, **own, **weights)
+    for layer, ours in enumerate((w, v)):
+        np.testing.assert_allclose(ours[:, :-1].T, other.coefs_[layer], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(ours[:, -1], other.intercepts_[layer], rtol=0, atol=1e-10)
 
 
 # -------------------------------------------------------------------------------------------------------------- order

@@ -86,7 +86,7 @@ class Keeper:
     def resume(self, path: Path, epochs: int) -> None:
         """Take the state from the file."""
         network, course = self.model.network, self.course
-        saved = take_up(path, network.w, network.v, self.rng, epochs, self.settings)
+        saved = take_up(path, (network.w, network.v), self.rng, epochs, self.settings)
         losses, held_out, state = saved.losses, saved.held_out, saved.training or {}
         chunks, E_training, E_held_out = (state.get(name) for name in PARTS)
         if (

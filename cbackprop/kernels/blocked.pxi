@@ -17,7 +17,7 @@
 #
 # Units stand side by side in lanes. A layer's weights are kept in panels of up to TILE_LANES lanes: for each input i
 # the weights of the panel's units, then the next i; the bias last. So a panel is read from front to back, whatever
-# the number of units is. Lanes beyond the last unit have the bias -inf: z = 0 and y = 0 there, and with it all errors.
+# the number of units is. Lanes beyond the last unit have a BELOW_ALL bias: z = 0 and y = 0 there, and with it all errors.
 
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
@@ -37,6 +37,12 @@ cdef enum:
     LONGEST_BLOCK = 128    # a multiple of every TILE_SAMPLES
     STRIP = 32             # inputs whose weights of a panel stay in the first cache
 
+cdef extern from *:
+    """
+    #define BELOW_ALL ((REAL)-1e30)
+    """
+    const real BELOW_ALL    # e^BELOW_ALL = 0, and products with 0 are 0, as they would not be with -inf
+
 
 cdef struct Layer:
     Py_ssize_t inputs, units
@@ -44,7 +50,7 @@ cdef struct Layer:
     Py_ssize_t stride            # lanes from one sample to the next: odd, so that samples don't share cache sets
     Py_ssize_t panels
     lanes *weights               # panel after panel: [inputs + 1][panel width]
-    lanes *changes               # the same, for batches longer than a block
+    lanes *changes               # the same, where changes are gathered
 
 
 # Room for an epoch, allocated once
@@ -54,8 +60,9 @@ cdef struct Blocked:
     lanes *v                     # v by rows: [K][hidden.stride]
     lanes *v_bias                # [output.width]
     Py_ssize_t block             # samples in a block, a multiple of TILE_SAMPLES
-    bint online                  # batches of one sample
-    bint gathered                # a batch is longer than a block: changes are gathered before the weights change
+    bint online                  # sample by sample, which has engines of its own
+    bint gathered                # batches longer than a block, or changes that go on: gathered before weights change
+    real momentum, l2
     lanes *e                     # [block][hidden.stride]: b, then e
     lanes *z                     # [block][hidden.stride]; online, of one sample, like a and y
     lanes *a                     # [block][output.stride]
@@ -263,38 +270,40 @@ cdef inline void hidden_errors_in_order(Blocked *net, Py_ssize_t n, const real *
 # Online: the samples of a block, one after the other, from b without corrections to e. The sum of E_n.
 # Each leaves much of the memory's time unused: the rows of the next block are called for.
 cdef double learn_in_order(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
-                           const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count, Py_ssize_t end,
+                           const real *weights, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count, Py_ssize_t end,
                            real learning_rate) noexcept nogil:
     cdef Py_ssize_t K = net.output.units, n, k, label
     cdef real *a = <real *> net.a
     cdef real *y = <real *> net.y
     cdef const real *t_n
-    cdef real largest
+    cdef real largest, weight
     cdef double total = 0
     for n in range(count):
         if first + count + n < end:
             fetch(x + order[first + count + n] * net.hidden.inputs, net.hidden.inputs)
         t_n = row_of(t, order[first + n], K)
         label = label_of(labels, order[first + n])
+        weight = weight_of(weights, order[first + n])
         net.rest[n] = outputs_in_order(net, n, a, y, &largest)
-        total += cross_entropy_above_log(t_n, label, a, largest, K)
-        output_errors(y, t_n, label, learning_rate, K)
+        total += weight * cross_entropy_above_log(t_n, label, a, largest, K)
+        output_errors(y, t_n, label, learning_rate * weight, K)
         for k in range(net.output.width):
             net.v_bias[k] = net.v_bias[k] - net.y[k]
         hidden_errors_in_order(net, n, y)
-    return total + sum_of_logs(net.rest, count)
+    return total + sum_of_logs(net, weights, order, first, count)
 
 
-# sum_n log(1 + rest_n)
-cdef double sum_of_logs(const real *rest, Py_ssize_t count) noexcept nogil:
+# sum_n log(1 + rest_n), each times the sample's weight
+cdef double sum_of_logs(Blocked *net, const real *weights, const Py_ssize_t *order, Py_ssize_t first,
+                        Py_ssize_t count) noexcept nogil:
+    cdef real *logs = net.rest
     cdef double total = 0
     cdef Py_ssize_t n = 0
-    while n + LANES <= count:
-        total += lanes_sum(log_one_plus((<const lanes *> (rest + n))[0]))
+    while n < count:    # room is for whole lanes
+        (<lanes *> (logs + n))[0] = log_one_plus((<lanes *> (logs + n))[0])
         n += LANES
-    while n < count:
-        total += log_one_plus(rest[n])
-        n += 1
+    for n in range(count):
+        total += logs[n] * weight_of(weights, sample(order, first + n))
     return total
 
 
@@ -307,14 +316,14 @@ cdef void hidden_outputs(const Blocked *net, Py_ssize_t p, Py_ssize_t count) noe
 
 
 # In a batch: a and y of `count` samples and, where there are targets, their errors and the sum of E_n
-cdef double outputs(Blocked *net, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order, Py_ssize_t first,
-                    Py_ssize_t count, real factor) noexcept nogil:
+cdef double outputs(Blocked *net, const real *t, const Py_ssize_t *labels, const real *weights,
+                    const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count, real factor) noexcept nogil:
     cdef Py_ssize_t K = net.output.units, stride = net.output.stride, p, n, label
     cdef bint targets = t != NULL or labels != NULL
     cdef const real *t_n
     cdef real *a
     cdef real *y
-    cdef real largest
+    cdef real largest, weight
     cdef double total = 0
     for p in range(net.output.panels):
         layer_sums(&net.output, net.z_rows, net.a, p, count)
@@ -324,9 +333,10 @@ cdef double outputs(Blocked *net, const real *t, const Py_ssize_t *labels, const
         if targets:
             t_n = row_of(t, sample(order, first + n), K)
             label = label_of(labels, sample(order, first + n))
-            total += cross_entropy_above_log(t_n, label, a, largest, K)
-            output_errors(y, t_n, label, factor, K)
-    return total + sum_of_logs(net.rest, count) if targets else 0
+            weight = weight_of(weights, sample(order, first + n))
+            total += weight * cross_entropy_above_log(t_n, label, a, largest, K)
+            output_errors(y, t_n, label, factor * weight, K)
+    return total + sum_of_logs(net, weights, order, first, count) if targets else 0
 
 
 # In a batch: e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) of one panel of hidden units
@@ -366,7 +376,7 @@ cdef inline Py_ssize_t first_unit(const Blocked *net, Py_ssize_t thread) noexcep
 
 # (17) sample by sample, block after block
 cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
-                         const Py_ssize_t *order, Py_ssize_t end, real learning_rate,
+                         const real *weights, const Py_ssize_t *order, Py_ssize_t end, real learning_rate,
                          Py_ssize_t thread) noexcept nogil:
     cdef const real *rows[LONGEST_BLOCK]
     cdef Py_ssize_t first = 0, size, p
@@ -379,7 +389,7 @@ cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ss
         gram(net, rows, size, thread)
         meet(&net.meeting)
         if thread == 0:
-            total += learn_in_order(net, x, t, labels, order, first, size, end, learning_rate)
+            total += learn_in_order(net, x, t, labels, weights, order, first, size, end, learning_rate)
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             layer_updates(&net.hidden, net.hidden.weights, rows, net.e, p, 0, net.hidden.inputs, size)
@@ -389,8 +399,8 @@ cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ss
 
 # The gradient of the samples from `begin` to `end`, times a factor, taken off the weights, or off their changes if
 # those are gathered
-cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
-                    Py_ssize_t begin, Py_ssize_t end, real factor, Py_ssize_t thread) noexcept nogil:
+cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
+                    const Py_ssize_t *order, Py_ssize_t begin, Py_ssize_t end, real factor, Py_ssize_t thread) noexcept nogil:
     cdef const real *rows[LONGEST_BLOCK]
     cdef lanes *w = net.hidden.changes if net.gathered else net.hidden.weights
     cdef lanes *v = net.output.changes if net.gathered else net.output.weights
@@ -404,7 +414,7 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
             hidden_outputs(net, p, size)
         meet(&net.meeting)
         if thread == 0:
-            total += outputs(net, t, labels, order, first, size, factor)
+            total += outputs(net, t, labels, weights, order, first, size, factor)
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             hidden_errors(net, p, size)
@@ -417,32 +427,64 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
 
 
 # (17) batch after batch, each with its mean gradient (3). Every E_n is taken before the update that uses its sample.
-cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
+cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                           const Py_ssize_t *order, Py_ssize_t end, Py_ssize_t batch_size, real learning_rate,
                           Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t first = 0, size, p
+    cdef Py_ssize_t first = 0, size
+    cdef real together
     cdef double total = 0
     while first < end:
         size = min(batch_size, end - first)
-        total += descend(net, x, t, labels, order, first, first + size, learning_rate / size, thread)
-        if net.gathered:
-            for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-                add_changes(&net.hidden, p, 0, net.hidden.inputs)
-            for p in range(net.output.panels):
-                add_changes(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1))
-        take_output_weights(net, first_unit(net, thread), first_unit(net, thread + 1))
+        together = batch_weight(weights, order, first, size, batch_size)
+        if together > 0:
+            if net.gathered:
+                begin_changes(net, learning_rate * net.l2 / together, thread)
+            total += descend(net, x, t, labels, weights, order, first, first + size, learning_rate / together, thread)
+            if net.gathered:
+                add_changes(net, thread)
+            take_output_weights(net, first_unit(net, thread), first_unit(net, thread + 1))
         first += size
     return total
 
 
-# weights <- weights + changes; changes <- 0
-cdef void add_changes(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t start = panel_start(layer, p), c
-    cdef Py_ssize_t width = panel_start(layer, p + 1) - start
-    cdef Py_ssize_t panel = start * (layer.inputs + 1)
-    for c in range(panel + begin * width, panel + (end + (end == layer.inputs)) * width):
+# A thread's share of a layer's panel: weights from here on, so many of its inputs, and whether the bias follows
+cdef inline Py_ssize_t share_of(const Layer *layer, Py_ssize_t p, Py_ssize_t begin) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(layer, p)
+    return start * (layer.inputs + 1) + begin * (panel_start(layer, p + 1) - start)
+
+
+cdef void begin_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end, real momentum,
+                      real decay) noexcept nogil:
+    cdef Py_ssize_t first = share_of(layer, p, begin), last = share_of(layer, p, end)
+    carry_on(<real *> (layer.changes + first), <const real *> (layer.weights + first), momentum, decay,
+             (last - first) * LANES)
+    if end == layer.inputs:
+        carry_on(<real *> (layer.changes + last), <const real *> (layer.weights + last), momentum, 0,
+                 (share_of(layer, p, end + 1) - last) * LANES)
+
+
+cdef void add_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t c
+    for c in range(share_of(layer, p, begin), share_of(layer, p, end + (end == layer.inputs))):
         layer.weights[c] = layer.weights[c] + layer.changes[c]
-        layer.changes[c] = lanes_spread(0)
+
+
+# What the changes begin with
+cdef void begin_changes(const Blocked *net, real decay, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t p
+    for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+        begin_share(&net.hidden, p, 0, net.hidden.inputs, net.momentum, decay)
+    for p in range(net.output.panels):
+        begin_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1), net.momentum, decay)
+
+
+# weights <- weights + changes
+cdef void add_changes(const Blocked *net, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t p
+    for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+        add_share(&net.hidden, p, 0, net.hidden.inputs)
+    for p in range(net.output.panels):
+        add_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1))
 
 
 # v by rows from v by columns
@@ -473,7 +515,7 @@ cdef double forward_blocked(Blocked *net, const real *x, const real *t, const Py
         for p in range(net.hidden.panels):
             layer_sums(&net.hidden, rows, net.e, p, size)
             hidden_outputs(net, p, size)
-        total += outputs(net, t, labels, NULL, first, size, 0)
+        total += outputs(net, t, labels, NULL, NULL, first, size, 0)
         for n in range(size):
             if b != NULL:
                 memcpy(b + (first + n) * M, net.e + n * net.hidden.stride, M * sizeof(real))
@@ -517,19 +559,21 @@ cdef Py_ssize_t lay_out(Blocked *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, 
     net.y = <lanes *> piece(memory, &used, together * net.output.stride * sizeof(lanes))
     net.z_rows = <const real **> piece(memory, &used, together * sizeof(real *))
     net.y_rows = <const real **> piece(memory, &used, together * sizeof(real *))
-    net.rest = <real *> piece(memory, &used, block * sizeof(real))
+    net.rest = <real *> piece(memory, &used, (block + LANES) * sizeof(real))
     net.gram = <real *> piece(memory, &used, block * block * sizeof(real) if net.online else 0)
     return used
 
 
 # Room for learning batches of one size, and for gradients and forward passes
 cdef bint begin(Blocked *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size,
-                Py_ssize_t block) noexcept nogil:
+                Py_ssize_t block, real momentum, real l2) noexcept nogil:
     cdef char *memory
     cdef Py_ssize_t n
+    cdef bint plain = momentum == 0 and l2 == 0
+    net.momentum, net.l2 = momentum, l2
     net.block = (min(block, <Py_ssize_t> LONGEST_BLOCK) + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
-    net.online = batch_size == 1
-    net.gathered = batch_size > net.block
+    net.online = batch_size == 1 and plain
+    net.gathered = batch_size > net.block or not plain
     net.meeting.threads = 1
     net.memory = calloc(lay_out(net, D, M, K, NULL) + 64, 1)
     if net.memory == NULL:
@@ -544,13 +588,13 @@ cdef bint begin(Blocked *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize
 
 # A layer's weights from and to the article's rows: some inputs of all units, then the next, as one side is read along
 # its rows and the other across
-cdef void load_layer(const Layer *layer, const real *rows) noexcept nogil:
+cdef void load_layer(const Layer *layer, lanes *panels, const real *rows, real bias_beyond) noexcept nogil:
     cdef Py_ssize_t inputs = layer.inputs, p, i, j, start, width, begin, end
     cdef real *panel
     for p in range(layer.panels):
         start = panel_start(layer, p) * LANES
         width = panel_start(layer, p + 1) * LANES - start
-        panel = <real *> layer.weights + start * (inputs + 1)
+        panel = <real *> panels + start * (inputs + 1)
         begin = 0
         while begin <= inputs:
             end = min(begin + STRIP, inputs + 1)
@@ -561,7 +605,7 @@ cdef void load_layer(const Layer *layer, const real *rows) noexcept nogil:
         for j in range(layer.units - start, width):
             for i in range(inputs):
                 panel[i * width + j] = 0
-            panel[inputs * width + j] = -INFINITY
+            panel[inputs * width + j] = bias_beyond
 
 
 cdef void store_layer(const Layer *layer, const lanes *panels, real *rows) noexcept nogil:
@@ -581,8 +625,8 @@ cdef void store_layer(const Layer *layer, const lanes *panels, real *rows) noexc
 
 
 cdef void load_weights(Blocked *net, const real *w, const real *v) noexcept nogil:
-    load_layer(&net.hidden, w)
-    load_layer(&net.output, v)
+    load_layer(&net.hidden, net.hidden.weights, w, BELOW_ALL)
+    load_layer(&net.output, net.output.weights, v, BELOW_ALL)
     take_output_weights(net, 0, net.hidden.units)
 
 

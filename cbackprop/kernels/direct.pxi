@@ -91,42 +91,84 @@ cdef inline value add_gradients(const value *x, const value *t, Py_ssize_t label
     return E_n
 
 
-# The user's row of t, or NULL where targets are labels; and the label, if there is one
+# The user's row of t, or NULL where targets are labels; the label, if there is one; what the sample counts
 cdef inline const real *row_of(const real *t, Py_ssize_t n, Py_ssize_t K) noexcept nogil:
     return NULL if t == NULL else t + n * K
+
+
+cdef inline real weight_of(const real *weights, Py_ssize_t n) noexcept nogil:
+    return 1 if weights == NULL else weights[n]
 
 
 cdef inline Py_ssize_t label_of(const Py_ssize_t *labels, Py_ssize_t n) noexcept nogil:
     return 0 if labels == NULL else labels[n]
 
 
+# What the samples of a batch count together; one sample by itself has its weight as a factor
+cdef real batch_weight(const real *weights, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t size,
+                       Py_ssize_t batch_size) noexcept nogil:
+    cdef double sum = 0
+    cdef Py_ssize_t n
+    if batch_size == 1 or weights == NULL:
+        return size
+    for n in range(first, first + size):
+        sum += weights[order[n]]
+    return sum
+
+
+# u_i for n weights, before a batch
+cdef void carry_on(real *u, const real *weights, real momentum, real decay, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    if momentum == 0 and decay == 0:
+        memset(u, 0, n * sizeof(real))
+        return
+    while i + LANES <= n:
+        (<lanes *> (u + i))[0] = carried_on((<lanes *> (u + i))[0], (<const lanes *> (weights + i))[0],
+                                            lanes_spread(momentum), lanes_spread(decay))
+        i += LANES
+    while i < n:
+        u[i] = carried_on(u[i], weights[i], momentum, decay)
+        i += 1
+
+
 # One epoch of (17), sample by sample in the given order: the sum of E_n, each taken before its own update
-cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
-                             Py_ssize_t count, real *w, real *v, real learning_rate, real *scratch,
-                             Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
+                             const Py_ssize_t *order, Py_ssize_t count, real *w, real *v, real learning_rate,
+                             real *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef double total = 0
+    cdef real weight
     cdef Py_ssize_t n
     for n in range(count):
-        total += add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]), w, v,
-                               -learning_rate, w, v, scratch, D, M, K)
+        weight = weight_of(weights, order[n])
+        total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]), w, v,
+                                        -learning_rate * weight, w, v, scratch, D, M, K)
     return total
 
 
-# Mini-batches of (17) with the mean gradient (3) of each batch, all of whose samples see the same weights
-cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const Py_ssize_t *order,
-                             Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v, real learning_rate,
-                             real *dw, real *dv, real *scratch,
+# Batches of (17) with the mean gradient (3) of each batch, all of whose samples see the same weights, in u; with
+# momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n. Biases go without it.
+cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
+                             const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v,
+                             real learning_rate, real momentum, real l2, real *u_w, real *u_v, real *scratch,
                              Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef double total = 0
-    cdef Py_ssize_t first = 0, size, n
+    cdef real together, weight
+    cdef Py_ssize_t first = 0, size, n, j, k
     while first < count:
         size = min(batch_size, count - first)
-        memset(dw, 0, M * (D + 1) * sizeof(real))
-        memset(dv, 0, K * (M + 1) * sizeof(real))
-        for n in range(first, first + size):
-            total += add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]), w, v,
-                                   <real> 1 / size, dw, dv, scratch, D, M, K)
-        add_scaled(w, -learning_rate, dw, M * (D + 1))
-        add_scaled(v, -learning_rate, dv, K * (M + 1))
+        together = batch_weight(weights, order, first, size, batch_size)
+        if together > 0:
+            for j in range(M):
+                carry_on(u_w + j * (D + 1), w + j * (D + 1), momentum, learning_rate * l2 / together, D)
+                carry_on(u_w + j * (D + 1) + D, w + j * (D + 1) + D, momentum, 0, 1)
+            for k in range(K):
+                carry_on(u_v + k * (M + 1), v + k * (M + 1), momentum, learning_rate * l2 / together, M)
+                carry_on(u_v + k * (M + 1) + M, v + k * (M + 1) + M, momentum, 0, 1)
+            for n in range(first, first + size):
+                weight = weight_of(weights, order[n])
+                total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]),
+                                                w, v, -learning_rate * weight / together, u_w, u_v, scratch, D, M, K)
+            add_scaled(w, <real> 1, u_w, M * (D + 1))
+            add_scaled(v, <real> 1, u_v, K * (M + 1))
         first += size
     return total

@@ -35,6 +35,10 @@ cdef inline const Py_ssize_t *labels_or_null(const Py_ssize_t[::1] labels) noexc
     return NULL if labels is None else &labels[0]
 
 
+cdef inline const real *weights_or_null(const real[::1] weights) noexcept:
+    return NULL if weights is None else &weights[0]
+
+
 cdef real[::1] room(Py_ssize_t size):
     return np.empty(size, DTYPE)
 
@@ -106,14 +110,16 @@ cdef bint all_finite(const real *numbers, Py_ssize_t n) noexcept nogil:
 cdef class DirectEngine:
     """Learns sample by sample, or batch by batch, on a copy of the weights in the article's own order."""
 
-    cdef real[:, ::1] w, v, dw, dv
+    cdef real[:, ::1] w, v, u_w, u_v
     cdef real[::1] scratch
     cdef Py_ssize_t D, M, K, batch_size
+    cdef real momentum, l2
 
-    def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size):
+    def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size, real momentum=0, real l2=0):
         self.D, self.M, self.K, self.batch_size = D, M, K, batch_size
+        self.momentum, self.l2 = momentum, l2
         self.w, self.v = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
-        self.dw, self.dv = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
+        self.u_w, self.u_v = np.zeros((M, D + 1), DTYPE), np.zeros((K, M + 1), DTYPE)
         self.scratch = room(scratch_size(M, K))
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
@@ -122,23 +128,30 @@ cdef class DirectEngine:
     def store(self, real[:, ::1] w, real[:, ::1] v):
         w[:], v[:] = self.w, self.v
 
+    def load_velocity(self, const real[:, ::1] u_w, const real[:, ::1] u_v):
+        self.u_w[:], self.u_v[:] = u_w, u_v
+
+    def store_velocity(self, real[:, ::1] u_w, real[:, ::1] u_v):
+        u_w[:], u_v[:] = self.u_w, self.u_v
+
     def finite(self):
         return all_finite(&self.w[0, 0], self.w.size) and all_finite(&self.v[0, 0], self.v.size)
 
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-              const Py_ssize_t[::1] order, real learning_rate):
+              const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate):
         """Learn from the samples in the given order. Returns the sum of E_n, each before its own update."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef const real *each = weights_or_null(weights)
         cdef double total
         with nogil:
-            if self.batch_size == 1:
-                total = learn_one_by_one(&x[0, 0], rows, indices, &order[0], order.shape[0], &self.w[0, 0],
+            if self.batch_size == 1 and self.momentum == 0 and self.l2 == 0:
+                total = learn_one_by_one(&x[0, 0], rows, indices, each, &order[0], order.shape[0], &self.w[0, 0],
                                          &self.v[0, 0], learning_rate, &self.scratch[0], self.D, self.M, self.K)
             else:
-                total = learn_by_batches(&x[0, 0], rows, indices, &order[0], order.shape[0], self.batch_size,
-                                         &self.w[0, 0], &self.v[0, 0], learning_rate, &self.dw[0, 0], &self.dv[0, 0],
-                                         &self.scratch[0], self.D, self.M, self.K)
+                total = learn_by_batches(&x[0, 0], rows, indices, each, &order[0], order.shape[0], self.batch_size,
+                                         &self.w[0, 0], &self.v[0, 0], learning_rate, self.momentum, self.l2,
+                                         &self.u_w[0, 0], &self.u_v[0, 0], &self.scratch[0], self.D, self.M, self.K)
         return total
 
     def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
@@ -191,28 +204,31 @@ cdef class SideBySideEngine:
         return True    # learn() stops before a weight would not be
 
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-              const Py_ssize_t[::1] order, real learning_rate):
+              const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate):
         """Learn from the samples in the given order. The sum of E_n, or NaN."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef const real *each = weights_or_null(weights)
         cdef double total
         with nogil:
-            total = learn_side_by_side(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0],
+            total = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0],
                                        self.batch_size, learning_rate)
         return total
 
     def learn_epochs(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-                     const Py_ssize_t[::1] order, real learning_rate, double[::1] totals):
-        """As many epochs as there are totals, up to the one that ends with NaN."""
+                     const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate, double[::1] totals):
+        """As many epochs as there are totals, up to the one that ends with NaN. How many there were."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
-        cdef Py_ssize_t epoch
+        cdef const real *each = weights_or_null(weights)
+        cdef Py_ssize_t epoch = 0
         with nogil:
             for epoch in range(totals.shape[0]):
-                totals[epoch] = learn_side_by_side(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0],
-                                                   self.batch_size, learning_rate)
+                totals[epoch] = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0],
+                                                   order.shape[0], self.batch_size, learning_rate)
                 if isnan(totals[epoch]):
                     break
+        return epoch + 1
 
 
 cdef class BlockedEngine:
@@ -221,10 +237,11 @@ cdef class BlockedEngine:
     cdef Blocked net
     cdef Py_ssize_t batch_size
 
-    def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size, Py_ssize_t block):
+    def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size, Py_ssize_t block,
+                 real momentum=0, real l2=0):
         if self.net.memory != NULL:
             raise RuntimeError("an engine is initialized once")
-        if not begin(&self.net, D, M, K, batch_size, block):
+        if not begin(&self.net, D, M, K, batch_size, block, momentum, l2):
             raise MemoryError(f"no memory to learn with {M} hidden units and {D} inputs")
         self.batch_size = batch_size
 
@@ -238,35 +255,37 @@ cdef class BlockedEngine:
         store_weights(&self.net, &w[0, 0], &v[0, 0])
 
     def finite(self):
-        # the lanes beyond M have -inf as their bias: the last panel is looked at up to there
         cdef Layer *hidden = &self.net.hidden
-        cdef Py_ssize_t p, start, end
-        for p in range(hidden.panels):
-            start = panel_start(hidden, p) * (hidden.inputs + 1) * LANES
-            end = panel_start(hidden, p + 1) * (hidden.inputs + 1) * LANES
-            if p == hidden.panels - 1:
-                end -= hidden.width * LANES - hidden.units
-            if not all_finite(<const real *> hidden.weights + start, end - start):
-                return False
-        return (all_finite(<const real *> self.net.v, self.net.output.units * hidden.stride * LANES)
-                and all_finite(<const real *> self.net.v_bias, self.net.output.units))
+        cdef Py_ssize_t K = self.net.output.units
+        return (all_finite(<const real *> hidden.weights, (hidden.inputs + 1) * hidden.width * LANES)
+                and all_finite(<const real *> self.net.v, K * hidden.stride * LANES)
+                and all_finite(<const real *> self.net.v_bias, K))
+
+    def load_velocity(self, const real[:, ::1] u_w, const real[:, ::1] u_v):
+        load_layer(&self.net.hidden, self.net.hidden.changes, &u_w[0, 0], 0)
+        load_layer(&self.net.output, self.net.output.changes, &u_v[0, 0], 0)
+
+    def store_velocity(self, real[:, ::1] u_w, real[:, ::1] u_v):
+        store_layer(&self.net.hidden, self.net.hidden.changes, &u_w[0, 0])
+        store_layer(&self.net.output, self.net.output.changes, &u_v[0, 0])
 
     def meet(self, Py_ssize_t threads):
         """From now on, `learn` is called by so many threads at once."""
         self.net.meeting.threads = threads
 
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-              const Py_ssize_t[::1] order, real learning_rate, Py_ssize_t thread=0):
+              const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate, Py_ssize_t thread=0):
         """Learn from the samples in the given order. The first thread gets the sum of E_n."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef const real *each = weights_or_null(weights)
         cdef double total
         with nogil:
             if self.net.online:
-                total = learn_online(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0], learning_rate,
+                total = learn_online(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0], learning_rate,
                                      thread)
             else:
-                total = learn_batches(&self.net, &x[0, 0], rows, indices, &order[0], order.shape[0],
+                total = learn_batches(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0],
                                       self.batch_size, learning_rate, thread)
         return total
 
@@ -278,7 +297,7 @@ cdef class BlockedEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef double total
         with nogil:
-            total = descend(&self.net, &x[0, 0], rows, indices, NULL, 0, N, <real> -1 / N, 0)
+            total = descend(&self.net, &x[0, 0], rows, indices, NULL, NULL, 0, N, <real> -1 / N, 0)
             store_layer(&self.net.hidden, self.net.hidden.changes, &dw[0, 0])
             store_layer(&self.net.output, self.net.output.changes, &dv[0, 0])
         return total

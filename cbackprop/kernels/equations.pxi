@@ -183,3 +183,9 @@ cdef inline value hidden_error(value back_j, value z_j) noexcept nogil:
 cdef inline void add_gradient_w(value *row, value error_j, const value *x, Py_ssize_t D) noexcept nogil:
     add_scaled(row, error_j, x, D)
     row[D] = row[D] + error_j
+
+
+# Before a batch: u_ji <- momentum u_ji - decay w_ji. The batch takes its gradient off u, and then w_ji <- w_ji + u_ji:
+# with momentum = decay = 0 that is (17).
+cdef inline value carried_on(value u, value weight, value momentum, value decay) noexcept nogil:
+    return momentum * u - decay * weight

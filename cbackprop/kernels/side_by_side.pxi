@@ -32,54 +32,58 @@ cdef void lay_side_by_side(SideBySide *net, lanes *memory) noexcept nogil:
 
 # The mean gradient (3) of `count` samples times -learning_rate, summed over its lanes, in dw and dv. The sum of E_n.
 cdef double gather_gradient(const SideBySide *net, const real *x, const real *t, const Py_ssize_t *labels,
-                            const Py_ssize_t *order, Py_ssize_t count, real learning_rate) noexcept nogil:
-    cdef Py_ssize_t weights = net.v - net.w + net.K * (net.M + 1)
+                            const real *weights, const Py_ssize_t *order, Py_ssize_t count, real learning_rate,
+                            real together) noexcept nogil:
+    cdef Py_ssize_t size = net.v - net.w + net.K * (net.M + 1)
     cdef Py_ssize_t first = 0, n, i, k, c
-    cdef lanes factor, present, E_n, total = lanes_spread(0)
+    cdef lanes weight, E_n, total = lanes_spread(0)
     cdef int l
-    for c in range(weights):
+    for c in range(size):
         net.dw[c] = lanes_spread(0)
     while first < count:
         for l in range(LANES):
             n = order[min(first + l, count - 1)]
-            (<real *> &present)[l] = first + l < count
+            (<real *> &weight)[l] = weight_of(weights, n) if first + l < count else 0
             for i in range(net.D):
                 (<real *> (net.x + i))[l] = x[n * net.D + i]
             for k in range(net.K):
                 (<real *> (net.t + k))[l] = labels[n] == k if labels != NULL else t[n * net.K + k]
-        factor = present * (-learning_rate / count)
-        E_n = add_gradients(net.x, net.t, 0, net.w, net.v, factor, net.dw, net.dv, net.scratch, net.D, net.M, net.K)
-        total = total + E_n * present
+        E_n = add_gradients(net.x, net.t, 0, net.w, net.v, weight * (-learning_rate / together), net.dw, net.dv,
+                            net.scratch, net.D, net.M, net.K)
+        total = total + E_n * weight
         first += LANES
-    for c in range(weights):
+    for c in range(size):
         net.dw[c] = lanes_spread(lanes_sum(net.dw[c]))
     return lanes_sum(total)
 
 
 # (17) with what was gathered, if every weight stays finite
 cdef bint add_gathered(const SideBySide *net) noexcept nogil:
-    cdef Py_ssize_t weights = net.v - net.w + net.K * (net.M + 1), c
+    cdef Py_ssize_t size = net.v - net.w + net.K * (net.M + 1), c
     cdef lanes change = lanes_spread(0)
-    for c in range(weights):
+    for c in range(size):
         net.dw[c] = net.w[c] + net.dw[c]
         change = change + (net.dw[c] - net.dw[c])
     if not lanes_sum(change) == 0:
         return False
-    memcpy(net.w, net.dw, weights * sizeof(lanes))
+    memcpy(net.w, net.dw, size * sizeof(lanes))
     return True
 
 
 # (17) for samples in the given order, batch after batch. The sum of E_n; NaN if learning left the finite numbers,
 # with the weights from before the batch at fault.
 cdef double learn_side_by_side(const SideBySide *net, const real *x, const real *t, const Py_ssize_t *labels,
-                               const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size,
-                               real learning_rate) noexcept nogil:
+                               const real *weights, const Py_ssize_t *order, Py_ssize_t count,
+                               Py_ssize_t batch_size, real learning_rate) noexcept nogil:
     cdef Py_ssize_t first = 0, size
+    cdef real together
     cdef double total = 0
     while first < count:
         size = min(batch_size, count - first)
-        total += gather_gradient(net, x, t, labels, order + first, size, learning_rate)
-        if not (isfinite(total) and add_gathered(net)):
-            return NAN
+        together = batch_weight(weights, order, first, size, batch_size)
+        if together > 0:
+            total += gather_gradient(net, x, t, labels, weights, order + first, size, learning_rate, together)
+            if not (isfinite(total) and add_gathered(net)):
+                return NAN
         first += size
     return total
