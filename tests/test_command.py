@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop._model_file import load_model
+from cbackprop._model_file import Model, load_model
 
 pl = pytest.importorskip("polars")
 pytest.importorskip("typer")
@@ -327,7 +327,7 @@ def content(path):
 def test_a_resumed_training_is_never_cut(iris, run, succeed, monkeypatch, chunk_rows, cut):
     monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
     line = "train iris.csv --target species --epochs 5 --checkpoint c --resume"
-    succeed("train iris.csv --target species --epochs 5 --output whole")
+    succeed("train iris.csv --target species --epochs 5 --output whole --checkpoint w")
     with monkeypatch.context() as patch:
         stopping(patch, cut, KeyboardInterrupt())
         status, out, err = run(line)
@@ -341,6 +341,9 @@ def test_a_resumed_training_is_never_cut(iris, run, succeed, monkeypatch, chunk_
     out = succeed(line)
     assert "5 of 5" in out
     assert content("model.safetensors") == content("c") == content("whole")
+    resumed, whole = load_model("c"), load_model("w")
+    assert resumed.training == whole.training
+    assert np.array_equal([resumed.losses, resumed.held_out], [whole.losses, whole.held_out])
 
     succeed("train iris.csv --target species --epochs 7 --output whole")
     assert "7 of 7" in succeed(line.replace("5", "7"))  # and a training that was finished may be continued
@@ -379,6 +382,44 @@ def test_the_checkpoint_is_written_now_and_then(iris, run, monkeypatch):
     with pytest.raises(SystemError):
         train.run(**OPTIONS)
     assert len(load_model("c").losses) == 3
+
+
+def test_errors_are_those_of_each_epoch(iris):
+    rows = look_through(open_table(Path("iris.csv")), "species", [], seed=0, validation=0.2, standardize=True)
+    ((x, t), (x_held_out, t_held_out)) = next(rows.lots())
+    network, twin = (cbackprop.Network(4, 5, 3, rng=0) for _ in range(2))
+    course = Course()
+    learn(network, rows, 3, 1, np.random.default_rng(0), course)
+    rng = np.random.default_rng(0)
+    for E, E_held_out in zip(course.losses, course.held_out, strict=True):
+        # N E / N may differ from E by rounding
+        assert twin.fit(x, t, rng=rng).losses[0] == pytest.approx(E, rel=1e-15)
+        assert twin.loss(x_held_out, t_held_out) == pytest.approx(E_held_out, rel=1e-15)
+
+
+def test_what_is_written_is_what_was_kept(iris):
+    network, course = cbackprop.Network(2, 3, 2, rng=0), train.Course([0.5], [0.25])
+    keeper = train.Keeper(Path("c"), Model(network), course, np.random.default_rng(0), {})
+    keeper.keep()
+    w = network.w.copy()
+    course.losses.append(0.125)  # as Ctrl-C may leave it
+    network.w[:] = 0
+    keeper.write()
+    model = load_model("c")
+    assert (model.losses.tolist(), model.held_out.tolist()) == ([0.5], [0.25])
+    assert np.array_equal(model.network.w, w)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_interrupts_the_saving(iris, succeed, monkeypatch, number):
+    def replace(old, new, do=os.replace):
+        os.kill(os.getpid(), number)
+        do(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+    succeed("train iris.csv --target species --epochs 1 --checkpoint c")
+    assert content("model.safetensors") == content("c")
 
 
 OPTIONS = {
@@ -447,7 +488,7 @@ FAULTS = {  # of a row of a CSV file, and what is said
 def test_bad_rows_stop_or_are_skipped(iris, run, succeed, monkeypatch, row, reason):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
     lines = Path("iris.csv").read_text().splitlines()
-    Path("bad.csv").write_text("\n".join([*lines[:71], row, *lines[71:100], row, *lines[100:], ""]))
+    Path("bad.csv").write_text("\n".join([*lines[:71], row, lines[71], row, *lines[72:100], row, *lines[100:], ""]))
     status, out, err = run("train bad.csv --target species")
     assert (status, out) == (1, "")
     where = "row 71" if reason.startswith("has") else "row 71,"
@@ -455,7 +496,7 @@ def test_bad_rows_stop_or_are_skipped(iris, run, succeed, monkeypatch, row, reas
     assert not Path("model.safetensors").exists()
 
     out = succeed("train bad.csv --target species --epochs 2 --on-bad-row skip")
-    assert re.search(r"bad rows +2 skipped; the first: bad.csv: row 71", out)
+    assert re.search(r"bad rows +3 skipped; the first: bad.csv: row 71", out)
     skipped = content("model.safetensors")
     monkeypatch.setattr(tables, "CHUNK_ROWS", 65_536)
     assert "bad rows" not in succeed("train iris.csv --target species --epochs 2")
@@ -486,15 +527,24 @@ def test_what_was_learned_before_a_bad_row_is_saved(iris, run, monkeypatch, kind
     original = Path(f"iris.{kind}").read_bytes()
     status, out, err = run(line)
     assert (status, out) == (1, "")
-    told = f"iris.{kind}: row {row + 1}, column 'species' is 'rose'; there was no such label before"
+    first = row + 1
+    told = f"iris.{kind}: row {first}, column 'species' is 'rose'; there was no such label before"
     assert err == f"cbackprop: error: {told}; what was learned before is in model.safetensors\n"
     assert load_model("c").training["chunks"] == row // 48
     assert content("c") == content("model.safetensors")
 
     Path(f"iris.{kind}").write_bytes(original)
+    Path("model.safetensors").unlink()
+    row = 7
+    status, _, err = run(line)
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.endswith("row 8, column 'species' is 'rose'; there was no such label before\n")
+    assert not Path("model.safetensors").exists()  # nothing was learned
+
+    Path(f"iris.{kind}").write_bytes(original)
     status, out, _ = run(f"{line} --on-bad-row skip")
     assert status == 0
-    assert f"bad rows 1 skipped; the first: {told}" in " ".join(out.split())
+    assert f"bad rows 1 skipped; the first: {told.replace(str(first), '8')}" in " ".join(out.split())
 
 
 def test_an_archive_that_was_damaged(iris, run):
