@@ -427,7 +427,7 @@ def fit(
     """
     gate.weights(w, v, written=True)
     gate.finite_weights(w, v)
-    given, x = x, gate.inputs(x, w, v, written=True, finite=False)
+    given, x = x, gate.inputs(x, w, v, written=True, finite=resume is not False)
     N = len(x)
     samples = Samples(x, *gate.targets(t, N, w, v, written=True), gate.sample_weight(sample_weight, N, w, v))
     momentum = gate.between("momentum", momentum, 1)

@@ -173,6 +173,7 @@ OTHERS = {  # what must be the same, and is not
     "x": (lambda call: call | {"x": X + 1}, "data is"),
     "x in another order": (lambda call: call | {"x": X[::-1]}, "data is"),
     "x of another size": (lambda call: call | {"x": X[1:], "t": T[1:]}, "data is"),
+    "x not finite": (lambda call: call | {"x": np.where(X == X[-1], np.nan, X)}, "x.39, 0. is nan"),
     "t": (lambda call: call | {"t": 1 - T}, "data is"),
     "sample_weight": (lambda call: call | {"sample_weight": np.arange(len(X))}, "data is"),
     "momentum": (lambda call: call | {"momentum": 0.5}, "momentum is 0.5; it must stay 0.0"),
