@@ -128,6 +128,8 @@ def take_up(
     if not isinstance(saved, dict) or saved.keys() != settings.keys():
         raise ValueError(f"{path} is the checkpoint of another kind of training")
     for name, value in settings.items():
+        if type(saved[name]) is not type(value):
+            raise ValueError(f"{path} does not tell {name}")
         if saved[name] != value:
             raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, with which {path} was made")
     theirs = model.network.w, model.network.v, model.velocity_w, model.velocity_v

@@ -42,6 +42,11 @@ class Model:
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model file; an existing one is replaced only by a complete new one."""
+    write_whole(path, encode(model))
+
+
+def encode(model: Model) -> bytes:
+    """The content of a model file; ValueError if it would not be read again."""
     from safetensors.numpy import save
 
     network = model.network
@@ -61,8 +66,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
             tensors[name] = np.asarray(values, np.float64)
     content = save(tensors, metadata)
     if int.from_bytes(content[:8], "little") > LONGEST_HEADER:
-        raise ValueError(f"{path}: the names of classes and features take more than {LONGEST_HEADER:,} bytes")
-    write_whole(path, content)
+        raise ValueError(f"the names of classes and features take more than {LONGEST_HEADER:,} bytes")
+    return content
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -157,10 +162,12 @@ def _json(text: str) -> Any:
             raise ValueError("its JSON has a name twice")
         return members
 
-    def refuse(constant: str) -> None:
-        raise ValueError(f"its JSON has {constant}")
+    def finite(number: str) -> float:
+        if not math.isfinite(value := float(number)):
+            raise ValueError(f"its JSON has {number}")
+        return value
 
-    return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    return json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite)
 
 
 def _check_version(metadata: dict[str, str]) -> None:

@@ -173,7 +173,7 @@ OTHERS = {  # what must be the same, and is not
     "x": (lambda call: call | {"x": X + 1}, "data is"),
     "x in another order": (lambda call: call | {"x": X[::-1]}, "data is"),
     "x of another size": (lambda call: call | {"x": X[1:], "t": T[1:]}, "data is"),
-    "x not finite": (lambda call: call | {"x": np.where(X == X[-1], np.nan, X)}, "x.39, 0. is nan"),
+    "x not finite": (lambda call: call | {"x": np.where(np.arange(N)[:, None] == N - 1, np.nan, X)}, "x.39, 0. is nan"),
     "t": (lambda call: call | {"t": 1 - T}, "data is"),
     "sample_weight": (lambda call: call | {"sample_weight": np.arange(len(X))}, "data is"),
     "momentum": (lambda call: call | {"momentum": 0.5}, "momentum is 0.5; it must stay 0.0"),
@@ -205,6 +205,29 @@ def test_large_data_is_looked_at_in_part(path):
     x[4000] = 1  # each fifth row is looked at
     with pytest.raises(ValueError, match=r"data is '5000x2, 5000, checksum [0-9a-f]{8}'; it must stay"):
         network.fit(x, t, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [None, [], {}, {"learning_rate": 0.1}, "learning_rate", "nested"],
+    ids=["none", "list", "empty", "few", "text", "nested"],
+)
+def test_settings_that_no_training_has(path, settings):
+    w, v = weights("float64")
+    cbackprop.fit(X, T, w, v, rng=0, checkpoint=path)
+    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
+    if settings == "nested":  # as deep as JSON can be read: deeper than it can be shown
+        settings = training["settings"] | {"learning_rate": []}
+        for _ in range(900):
+            settings["learning_rate"] = [settings["learning_rate"]]
+    rewrite(path, w, v, training | {"settings": settings})
+    with pytest.raises(ValueError, match=r"checkpoint (is the checkpoint of another|does not tell)"):
+        cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True)
+
+
+def rewrite(path, w, v, training):
+    metadata = {"format": "cbackprop", "format_version": "1", "learning_rate": "0.1", "training": json.dumps(training)}
+    save_file({"w": w, "v": v, "losses": np.ones(1)}, path, metadata)
 
 
 def test_a_model_is_no_checkpoint(library, path):
@@ -284,10 +307,8 @@ def test_states_that_no_generator_has(path, kind, state):
 
     w, v = weights("float64")
     cbackprop.fit(X, T, w, v, rng=generator(), checkpoint=path)
-    with safe_open(path, framework="numpy") as file:
-        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in ("w", "v", "losses")}
-    metadata["training"] = json.dumps(json.loads(metadata["training"]) | {"rng": state})
-    save_file(tensors, path, metadata)
+    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
+    rewrite(path, w, v, training | {"rng": state})
     before, rng = bits(w, v), generator()
     with pytest.raises(ValueError, match="state of"):
         cbackprop.fit(X, T, w, v, epochs=2, rng=rng, checkpoint=path, resume=True)

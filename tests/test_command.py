@@ -657,6 +657,7 @@ def bad_files(iris):
     x[4, 2] = np.nan
     iris.with_columns(pl.Series("petal length", x[:, 2])).write_parquet("nan.parquet")
     np.savez("nan.npz", x=x, species=species)
+    np.savez("twice.npz", x=x, x1=x[:, 1], species=species)
     np.savez("lengths.npz", x=x, species=species[:-1])
     np.savez("objects.npz", x=x, species=species.astype(object))
     np.savez("columns.npz", x=np.asfortranarray(x), species=species)
@@ -688,6 +689,7 @@ def bad_files(iris):
         ("train nan.npz --target species", "nan.npz: row 5, column 'x2' is nan; a finite"),
         ("train iris.npz --target x0", "iris.npz: array 'species' holds text, not numbers"),
         ("train lengths.npz --target species", "one number of rows; they are x (150, 4), species (149,)"),
+        ("train twice.npz --target species", "twice.npz: two columns are named 'x1'"),
         ("train objects.npz --target species", "objects.npz: array 'species.npy' has dtype object"),
         ("train columns.npz --target species", "columns.npz: array 'x.npy' is stored column by column"),
         ("train date.parquet --target species", "date.parquet: column 'day' holds Date, not numbers"),
@@ -743,6 +745,15 @@ def test_wrong_usage_is_one_line_and_status_2(run, line, reason):
     assert err.startswith("cbackprop: error: ")
     assert reason in err
     assert err.count("\n") == 1
+
+
+def test_names_that_cannot_be_saved_are_refused_at_once(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "learn", None)
+    pl.DataFrame({"x": [1, 2], "t": ["a" * 2**20, "b"]}).write_csv("t.csv")
+    status, _, err = run("train t.csv --target t --validation 0")
+    assert status == 1
+    assert "names of classes and features take more than 1,048,576 bytes" in err
 
 
 def test_too_many_classes_are_refused(tmp_path, monkeypatch, run):

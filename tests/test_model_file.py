@@ -334,6 +334,7 @@ BROKEN = {  # content of the file, and what the message must tell
     "scale zero": (with_arrays(scale=np.array([1.0, 0, 1])), "scale"),
     "losses nan": (with_arrays(losses=np.array([np.nan])), "losses"),
     "training no JSON": (changed(training="epochs"), ""),
+    "training too large a number": (changed(training='{"a": 1e999}'), "1e999"),
     "training no object": (changed(training="[1]"), "training"),
     "training with a name twice": (changed(training='{"a": {"b": 1, "b": 1}}'), "twice"),
     "training deeply nested": (changed(training='{"a":' * 100_000), ""),

@@ -1,6 +1,7 @@
 """NPZ files as tables: arrays out of a zip archive, a chunk of rows at a time."""
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
+from cbackprop.command.common import few
 from cbackprop.command.tables import CHUNK_ROWS, Chunk, Table, as_labels, naming
 
 
@@ -50,7 +52,10 @@ class NpzTable(Table):
             shapes = ", ".join(f"{member.name} {member.shape}" for member in self.members)
             raise ValueError(f"{path}: the arrays must have one number of rows; they are {shapes or 'none'}")
         self.length = lengths.pop()
-        super().__init__(path, [column for member in self.members for column in member.columns])
+        columns = [column for member in self.members for column in member.columns]
+        if twice := [column for column, count in Counter(columns).items() if count > 1]:
+            raise ValueError(f"{path}: two columns are named {few(twice)}")
+        super().__init__(path, columns)
 
     def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
         """Yield `size` rows at a time; labels that are NaN are null."""

@@ -17,7 +17,7 @@ import typer
 from cbackprop import DivergenceError, Network
 from cbackprop._checkpoint import rng_state, take_up
 from cbackprop._extras import require
-from cbackprop._model_file import Model, save_model
+from cbackprop._model_file import Model, encode, save_model
 from cbackprop.command.common import Terminated, duration, few, handling, progress, summarize, terminate, writable
 from cbackprop.command.tables import Chunk, Table, open_table
 
@@ -165,6 +165,7 @@ def train(
     network = Network(len(rows.features), hidden, len(rows.classes), learning_rate=learning_rate, rng=rng)
     scaling = (rows.mean, rows.scale) if standardize else (None, None)
     model = Model(network, rows.classes, rows.features, *scaling)
+    encode(model)  # names that no model file can hold are refused before the work, not after it
     course = Course()
     settings = {
         "--learning-rate": learning_rate,
