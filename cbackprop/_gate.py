@@ -214,27 +214,31 @@ def sample_weight(value: Any, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarra
     return separate("sample_weight", array, w, v, True)
 
 
-def between(name: str, value: Any, most: float) -> float:
-    """A number from 0 to most."""
+def real(name: str, value: Any) -> float:
+    """One real number; infinity for what no float can hold."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r}; it must be a number")
-    if not 0 <= float(value) <= most:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
+def between(name: str, value: Any, most: float) -> float:
+    """A number from 0 to most."""
+    if not 0 <= (number := real(name, value)) <= most:
         raise ValueError(f"{name} is {value!r}; it must lie in 0..{most:g}")
-    return float(value)
+    return number
 
 
 def learning_rate(value: Any, dtype: np.dtype) -> float:
     """A positive number that is finite and not 0 in the weights' dtype."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"learning_rate is {value!r}; it must be a number")
-    try:
-        with np.errstate(over="ignore", under="ignore"):
-            rounded = dtype.type(value)
-    except OverflowError:
-        rounded = dtype.type(np.inf)
+    number = real("learning_rate", value)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = dtype.type(number)
     if not (np.isfinite(rounded) and rounded > 0):
         raise ValueError(f"learning_rate is {value!r}; it must be positive and finite in {dtype}")
-    return float(value)
+    return number
 
 
 def count(name: str, value: Any) -> int:
@@ -305,12 +309,7 @@ def epsilon(value: Any) -> float | None:
     """The distance of a numerical derivative: positive and finite, or None."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"epsilon is {value!r}; it must be a number")
-    try:
-        distance = float(value)
-    except OverflowError:
-        distance = np.inf
+    distance = real("epsilon", value)
     if not (np.isfinite(distance) and distance > 0):
         raise ValueError(f"epsilon is {value!r}; it must be positive and finite")
     return distance

@@ -224,6 +224,7 @@ PARTS = {
     "nan": (np.nan, ValueError),
     "negative": (-0.1, ValueError),
     "infinite": (np.inf, ValueError),
+    "beyond float": (10**400, ValueError),
     "text": ("0.5", TypeError),
     "None": (None, TypeError),
     "bool": (True, TypeError),

@@ -17,7 +17,7 @@
 #
 # Units stand side by side in lanes. A layer's weights are kept in panels of up to TILE_LANES lanes: for each input i
 # the weights of the panel's units, then the next i; the bias last. So a panel is read from front to back, whatever
-# the number of units is. Lanes beyond the last unit have a BELOW_ALL bias: z = 0 and y = 0 there, and with it all errors.
+# the number of units is. Lanes beyond the last unit have a BELOW_ALL bias: z = 0 and y = 0 there, and so all errors.
 
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
@@ -270,8 +270,8 @@ cdef inline void hidden_errors_in_order(Blocked *net, Py_ssize_t n, const real *
 # Online: the samples of a block, one after the other, from b without corrections to e. The sum of E_n.
 # Each leaves much of the memory's time unused: the rows of the next block are called for.
 cdef double learn_in_order(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
-                           const real *weights, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count, Py_ssize_t end,
-                           real learning_rate) noexcept nogil:
+                           const real *weights, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count,
+                           Py_ssize_t end, real learning_rate) noexcept nogil:
     cdef Py_ssize_t K = net.output.units, n, k, label
     cdef real *a = <real *> net.a
     cdef real *y = <real *> net.y
@@ -400,7 +400,8 @@ cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ss
 # The gradient of the samples from `begin` to `end`, times a factor, taken off the weights, or off their changes if
 # those are gathered
 cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
-                    const Py_ssize_t *order, Py_ssize_t begin, Py_ssize_t end, real factor, Py_ssize_t thread) noexcept nogil:
+                    const Py_ssize_t *order, Py_ssize_t begin, Py_ssize_t end, real factor,
+                    Py_ssize_t thread) noexcept nogil:
     cdef const real *rows[LONGEST_BLOCK]
     cdef lanes *w = net.hidden.changes if net.gathered else net.hidden.weights
     cdef lanes *v = net.output.changes if net.gathered else net.output.weights
