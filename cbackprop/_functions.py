@@ -450,7 +450,7 @@ def fit(
     )  # fmt: skip
     training = Training(samples, w, v, velocity, n_threads=gate.count("n_threads", n_threads), **settings)
     shuffle = bool(shuffle) and settings["batch_size"] < N
-    order = np.arange(N)
+    order, weight = np.arange(N), samples.weight
 
     def diverged(epoch: int) -> DivergenceError:
         # an x that is not finite ends here, in the first epoch; to look for it first would take as long as reading it
@@ -459,14 +459,14 @@ def fit(
 
     with InTraining(w, v), keeper:
         if training.takes_epochs and callback is None and checkpoint is None:
-            losses = [total / samples.weight for total in training.epochs(order, epochs)]
+            losses = (training.epochs(order, epochs) / weight).tolist()
             if np.isnan(losses[-1]):
                 raise diverged(len(losses))
         while len(losses) < epochs:
             total = training.epoch(generator.permutation(N) if shuffle else order)
             if total is None:
                 raise diverged(len(losses) + 1)
-            losses.append(total / samples.weight)
+            losses.append(total / weight)
             answer = None if callback is None else callback(len(losses), losses[-1])
             keeper.epoch_ended()
             if isinstance(answer, (bool, np.bool_)) and answer:

@@ -88,19 +88,19 @@ class Training:
         """Whether `epochs` is there for this engine: with one batch an epoch, many are over before signals matter."""
         return self.batch_size == len(self.samples.x) and hasattr(self.engine, "learn_epochs")
 
-    def epochs(self, order: np.ndarray, count: int) -> list[float]:
+    def epochs(self, order: np.ndarray, count: int) -> np.ndarray:
         """The sums of E_n of so many epochs; the last one is NaN, with the weights before it, if learning diverged."""
         at_once = max(1, self.chunk // self.batch_size)
-        sums: list[float] = []
+        totals = np.zeros(count)
+        done = 0
         self._load(self.engine)
         try:
-            while len(sums) < count and not np.isnan(sums[-1:]).any():
-                totals = np.zeros(min(at_once, count - len(sums)))
-                learned = self.engine.learn_epochs(*self.samples, order, self.learning_rate, totals)
-                sums += totals[:learned].tolist()
+            while done < count and not np.isnan(totals[done - 1]):
+                some = totals[done : done + at_once]
+                done += self.engine.learn_epochs(*self.samples, order, self.learning_rate, some)
         finally:
             self._store(self.engine)
-        return sums
+        return totals[:done]
 
     def _load(self, engine: Any) -> None:
         engine.load(self.w, self.v)
