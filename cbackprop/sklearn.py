@@ -1,0 +1,691 @@
+"""The network as a scikit-learn classifier: change the class, keep the code around `MLPClassifier`.
+
+Needs the extra `sklearn`: ``pip install "cbackprop[sklearn]"``.
+
+What differs from `sklearn.neural_network.MLPClassifier`, beyond one logistic hidden layer and plain SGD:
+
+- Two classes have two softmax outputs, as the equations say, where MLPClassifier has one logistic output. A softmax of
+  two is the logistic function of the difference of their input sums, so both can learn the same probabilities. But
+  each row of v moves as that one output's weights do, in opposite directions: the difference moves twice as far in a
+  step, the hidden weights equally far. ``coefs_[1]`` has two columns; ``decision_function`` is the difference.
+- ``batch_size`` is 1 and ``momentum`` and ``alpha`` are 0 by default: the update (17) after every sample. Momentum is
+  without Nesterov's correction.
+- ``partial_fit`` never starts anew: it takes rows one by one, learning rates that change, rows without some of the
+  classes, and new classes when ``classes`` names them.
+- Training that is stopped early keeps the best weights; stopping is decided anew in each ``fit``, with ``warm_start``
+  too.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from cbackprop import Activations, DivergenceError, Network, forward
+from cbackprop import fit as learn
+from cbackprop._extras import require
+from cbackprop._gate import FLOATS
+from cbackprop._growth import carry_over
+
+require("sklearn", "sklearn")
+from scipy.special import log_softmax  # noqa: E402
+from sklearn.base import (  # noqa: E402
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.callback import CallbackSupportMixin  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn.model_selection import train_test_split  # noqa: E402
+from sklearn.utils import check_consistent_length, check_random_state, compute_sample_weight  # noqa: E402
+from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
+from sklearn.utils.multiclass import check_classification_targets, unique_labels  # noqa: E402
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data  # noqa: E402
+
+SMALLEST_RATE = 1e-6  # "adaptive" goes no further, as in scikit-learn
+
+
+class BackpropClassifier(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator
+):
+    """A network of one sigmoid hidden layer and softmax outputs, learned by stochastic gradient descent.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of one int, default=(100,)
+        M, the number of hidden units.
+    activation : {"logistic"}, default="logistic"
+        Of the hidden units. There is no other; nor is there for `solver`. Both let code for MLPClassifier stand.
+    solver : {"sgd"}, default="sgd"
+        Stochastic gradient descent.
+    alpha : float, default=0.0
+        Strength of the L2 penalty, divided by the samples of the batch as in scikit-learn; biases have none.
+    batch_size : int or "auto", default=1
+        Samples in a batch; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": a
+        fifth of it whenever training would otherwise stop, until it is below 1e-6; only in `fit`.
+    learning_rate_init : float, default=0.1
+        α of (17). A change counts from the next call of `fit` or `partial_fit`.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    max_iter : int, default=200
+        Epochs at most.
+    shuffle : bool, default=True
+        Take the samples of each epoch in a new order.
+    random_state : int, RandomState instance or None, default=None
+        For initial weights, the order of samples and the validation set.
+    tol : float, default=1e-3
+        What counts as an improvement, of the loss or of the validation score.
+    verbose : bool, default=False
+        Print the loss of each epoch.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights there are.
+    momentum : float, default=0.0
+        Part of the last update that is added to the next, in [0, 1].
+    early_stopping : bool, default=False
+        Stop when the score of a validation set no longer improves, and take the weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Part of the samples that `early_stopping` sets aside, unless `fit` is given a validation set.
+    n_iter_no_change : int, default=5
+        Epochs without improvement after which training stops.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with `sample_weight`.
+    n_threads : int, default=1
+        Threads to use at most; the result has the same bits for every number.
+
+    Attributes
+    ----------
+    network_ : Network
+        The live network: what it learns, the classifier knows, and the other way round.
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the classes.
+    coefs_ : list of two ndarrays, (n_features_in_, M) and (M, n_classes)
+        Weights in scikit-learn's orientation: views of the live arrays.
+    intercepts_ : list of two ndarrays, (M,) and (n_classes,)
+        Biases: views of the live arrays.
+    loss_ : float
+        Mean cross-entropy E of the last epoch, in nats, each sample's before the update that uses it.
+    loss_curve_ : list of float
+        `loss_` of each epoch of `fit`. `partial_fit` adds nothing to it.
+    validation_scores_, validation_loss_curve_ : list of float
+        Accuracy and mean E of the validation set after each epoch of `fit`, if there was one.
+    n_iter_ : int
+        Epochs of the last call.
+    t_ : int
+        Samples seen.
+    n_features_in_ : int
+        D, the number of inputs.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the inputs, if they had any.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from cbackprop.sklearn import BackpropClassifier
+    >>> x, y = load_wine(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0)).fit(x[::2], y[::2])
+    >>> model.score(x[1::2], y[1::2]) > 0.95
+    True
+    """
+
+    _parameter_constraints = {  # noqa: RUF012 # scikit-learn's name
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"logistic"})],
+        "solver": [StrOptions({"sgd"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "n_threads": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    network_: Network
+    classes_: np.ndarray
+    n_features_in_: int
+    loss_: float
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+    validation_scores_: list[float]
+    n_iter_: int
+    t_: int
+    _velocity: tuple[np.ndarray, np.ndarray] | None
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "logistic",
+        *,
+        solver: str = "sgd",
+        alpha: float = 0.0,
+        batch_size: int | str = 1,
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.1,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-3,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        class_weight: Any = None,
+        n_threads: int = 1,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.n_threads = n_threads
+
+    @classmethod
+    def from_network(cls, network: Network, classes: Any, **parameters: Any) -> BackpropClassifier:
+        """A classifier around a network that has learned elsewhere.
+
+        Parameters
+        ----------
+        network : Network
+            Shared, not copied.
+        classes : array-like of shape (n_classes,)
+            Label of each output, sorted.
+        **parameters
+            Parameters of the classifier; `hidden_layer_sizes` comes from the network.
+
+        Returns
+        -------
+        BackpropClassifier
+            Ready to predict, and to learn on by `partial_fit` or with `warm_start`.
+
+        Raises
+        ------
+        ValueError
+            If `classes` are not sorted, or not as many as the network has outputs.
+        """
+        classes = np.asarray(classes)
+        if not (classes.shape == (len(network.v),) and np.array_equal(classes, np.unique(classes))):
+            raise ValueError(f"classes are {classes}; they must be {len(network.v)} different labels, sorted")
+        model = cls(hidden_layer_sizes=len(network.w), **parameters)
+        model.n_features_in_ = network.w.shape[1] - 1
+        model._start(network, classes, model._random()[1])
+        return model
+
+    # ------------------------------------------------------------------------------------------------------ learning
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> BackpropClassifier:
+        """Learn from all samples, epoch after epoch, until the loss or the validation score no longer improves.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs, best with a standard deviation near 1. float32 is computed in float32, all else in float64.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), optional
+            What the gradient of each sample is multiplied by.
+        X_val, y_val : array-like, optional
+            A validation set. Its score and loss are kept for each epoch; with `early_stopping` they decide.
+
+        Returns
+        -------
+        BackpropClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not what is described here, or if learning diverges. A fitted model stays as it was.
+        """
+        with _unchanged_on_error(self):
+            converged = self._fit(X, y, sample_weight, X_val, y_val)
+        if not converged:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
+                "hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> bool:
+        """Whether training has converged."""
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        X, y = self._checked_to_learn(X, y, first=not continued)
+        classes, t = np.unique(y, return_inverse=True)
+        if continued and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `self.classes_` is the same as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {classes}"
+            )
+        weights = self._weights(sample_weight, X, y)
+        random_state, generator = self._random()
+
+        held_out = None
+        if X_val is not None or y_val is not None:
+            held_out = self._checked_validation_set(X_val, y_val, X.dtype, classes)
+        elif self.early_stopping:
+            learned, held = train_test_split(
+                np.arange(len(X)), test_size=self.validation_fraction, stratify=t, random_state=random_state
+            )
+            held_out = X[held], t[held], None if weights is None else weights[held]
+            X, t, weights = X[learned], t[learned], None if weights is None else weights[learned]
+
+        if continued:  # on copies: an error leaves everything as it was
+            network = Network.from_weights(self.network_.w.copy(), self.network_.v.copy())
+            self._hold(network, classes, generator)
+            self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = map(
+                list, (self.loss_curve_, self.validation_loss_curve_, self.validation_scores_)
+            )
+        else:
+            self._start(self._new_network(len(classes), X.dtype, generator), classes, generator)
+        return self._epochs(X, t, weights, held_out)
+
+    def _epochs(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
+        """Epoch after epoch until nothing improves: whether it came to that."""
+        network, self.n_iter_ = self.network_, 0
+        rate, unimproved = self.learning_rate_init, 0
+        best, best_weights = -np.inf, None
+        seen = {"estimator": self, "X": X, "y": lambda: self.classes_[t]}
+        if weights is not None:
+            seen["metadata"] = {"sample_weight": weights}
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context.call_on_fit_task_begin(**seen)
+        stopped = False
+        try:
+            while not stopped and self.n_iter_ < self.max_iter:
+                epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**seen)
+                self._learn(X, t, weights, rate)
+                self.loss_curve_.append(self.loss_)
+                if self.verbose:
+                    print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+                if held_out is not None:
+                    self._validate(*held_out)
+                stopped = epoch.call_on_fit_task_end(**seen, reconstruction_attributes=self._so_far)
+
+                merit = self.validation_scores_[-1] if self.early_stopping else -self.loss_
+                unimproved = unimproved + 1 if merit < best + self.tol else 0
+                if merit > best:
+                    best = merit
+                    if self.early_stopping:
+                        best_weights = network.w.copy(), network.v.copy()
+                if unimproved > self.n_iter_no_change:
+                    stopped = stopped or self.learning_rate != "adaptive" or rate <= SMALLEST_RATE
+                    rate, unimproved = rate / 5, 0
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+            stopped = True
+        if best_weights is not None:
+            network.w[:], network.v[:] = best_weights
+        context.call_on_fit_task_end(**seen, reconstruction_attributes=self._so_far)
+        return stopped
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> BackpropClassifier:
+        """Learn from each sample once more; the first call creates the network.
+
+        One row, given as an array of floats, takes the shortest way.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,)
+            Labels; not every class needs to be among them.
+        sample_weight : array-like of shape (n_samples,), optional
+            What the gradient of each sample is multiplied by.
+        classes : array-like, optional
+            All labels that can occur; needed in the first call. In a later one it may hold new classes beside those
+            there are: their rows are added to v, and the others keep their bits.
+
+        Returns
+        -------
+        BackpropClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not what is described here, or if learning diverges. A fitted model stays as it was.
+        """
+        if sample_weight is None and classes is None and self._learned_one(X, y):
+            return self
+        self._validate_params()
+        with _unchanged_on_error(self):
+            first = not self.__sklearn_is_fitted__()
+            if first and classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            X, y = self._checked_to_learn(X, y, first=first)
+            known = self.classes_ if classes is None else unique_labels(classes)
+            t = _indices("y", y, known)
+            weights = self._weights(sample_weight, X, y, partial=True)
+            if first:
+                generator = self._random()[1]
+                self._start(self._new_network(len(known), X.dtype, generator), known, generator)
+            elif classes is not None:
+                self._add_classes(known)
+            self.n_iter_ = 0
+            self._learn(X, t, weights, self.learning_rate_init)
+        return self
+
+    def _learned_one(self, X: Any, y: Any) -> bool:
+        """Learn from one row the shortest way, if it is one that needs no other.
+
+        scikit-learn's checks take a hundred times as long as the update; whatever they could complain of ends here
+        with False, the network unchanged, and goes through them afterwards.
+        """
+        if not (
+            type(X) is np.ndarray
+            and self.__sklearn_is_fitted__()
+            and X.shape == (1, self.n_features_in_)
+            and self.alpha == 0 == self.momentum
+            and self.class_weight is None
+            and self.learning_rate != "invscaling"
+            and not hasattr(self, "feature_names_in_")
+        ):
+            return False
+        network = self.network_
+        try:
+            (label,) = y if type(y) is not np.ndarray else y.tolist()
+            k = self._class_indices[label]
+            if network.learning_rate != self.learning_rate_init:
+                network.learning_rate = self.learning_rate_init
+            self.loss_ = network.learn_one(X[0], k)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            return False
+        self.n_iter_ = 1
+        self.t_ += 1
+        return True
+
+    def _learn(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, rate: float) -> None:
+        """One epoch."""
+        network = self.network_
+        if self.learning_rate == "invscaling":
+            rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
+        if self.momentum and self._velocity is None:
+            self._velocity = np.zeros_like(network.w), np.zeros_like(network.v)
+        batch_size: Any = min(200, len(X)) if self.batch_size == "auto" else self.batch_size
+        try:
+            history = learn(
+                X,
+                t,
+                network.w,
+                network.v,
+                learning_rate=rate,
+                batch_size=batch_size,
+                shuffle=self.shuffle,
+                rng=self._generator,
+                n_threads=self.n_threads,
+                sample_weight=weights,
+                l2=self.alpha,
+                momentum=self.momentum,
+                velocity=self._velocity if self.momentum else None,
+            )
+        except DivergenceError as error:
+            raise ValueError(
+                f"Learning diverged in epoch {self.n_iter_ + 1}: try a smaller learning_rate_init, or scale the inputs "
+                "to a standard deviation near 1"
+            ) from error
+        network.learning_rate = rate
+        (self.loss_,) = history.losses
+        self.n_iter_ += 1
+        self.t_ += len(X)
+
+    def _validate(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> None:
+        right = self.network_.predict(X, n_threads=self.n_threads) == t
+        self.validation_scores_.append(float(np.average(right, weights=weights)))
+        self.validation_loss_curve_.append(self.network_.loss(X, t))
+        if self.verbose:
+            print(f"Validation score: {self.validation_scores_[-1]:f}")
+
+    def _random(self) -> tuple[np.random.RandomState, np.random.Generator]:
+        """scikit-learn's kind of random numbers, and the library's, from `random_state`."""
+        random_state = check_random_state(self.random_state)
+        return random_state, np.random.default_rng(random_state.randint(np.iinfo(np.int32).max))
+
+    def _new_network(self, n_classes: int, dtype: np.dtype, generator: np.random.Generator) -> Network:
+        sizes = np.atleast_1d(self.hidden_layer_sizes)
+        if sizes.shape != (1,):
+            raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; there is exactly one hidden layer")
+        return Network(self.n_features_in_, int(sizes[0]), n_classes, dtype=dtype, rng=generator)
+
+    def _start(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
+        """Hold a network, and a record of nothing learned."""
+        self._hold(network, classes, generator)
+        self.t_, self.n_iter_ = 0, 0
+        self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
+
+    def _hold(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
+        self.network_, self.classes_, self._generator = network, classes, generator
+        self._class_indices = {label: k for k, label in enumerate(classes.tolist())}
+        self._velocity = None
+
+    def _add_classes(self, classes: np.ndarray) -> None:
+        """Make room in v for those of `classes` that are new."""
+        if missing := sorted(set(self.classes_.tolist()) - set(classes.tolist())):
+            raise ValueError(
+                f"`classes={classes}` is not the same as on last call to partial_fit, was: {self.classes_}; "
+                f"classes may be added, but these are missing: {missing}"
+            )
+        if len(classes) > len(self.classes_):
+            old = self.network_
+            new = Network(self.n_features_in_, len(old.w), len(classes), dtype=old.dtype, rng=self._generator)
+            network = carry_over(old, new, kept=_indices("classes", self.classes_, classes))
+            self._hold(network, classes, self._generator)
+
+    # ---------------------------------------------------------------------------------------------------- predicting
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        X = self._checked(X)
+        return self.classes_[self.network_.predict(X, n_threads=self.n_threads)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class, y of (7).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        X = self._checked(X)
+        return self.network_.predict_proba(X, n_threads=self.n_threads)
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithm of the probability of each class, never the logarithm of one that was rounded to 0.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return log_softmax(self._forward(X).a, axis=1)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Input sums of the outputs, a of (13); for two classes, how far that of the second exceeds the first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+        """
+        a = self._forward(X).a
+        return a[:, 1] - a[:, 0] if len(self.classes_) == 2 else a
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Outputs of the hidden units, z.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, M)
+        """
+        return self._forward(X).z
+
+    def _forward(self, X: Any) -> Activations:
+        X = self._checked(X)
+        return forward(X, self.network_.w, self.network_.v, n_threads=self.n_threads)
+
+    # ------------------------------------------------------------------------------------------------------ checking
+
+    def _checked_to_learn(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
+        dtype = FLOATS[::-1] if first else self.network_.dtype  # scikit-learn converts to the first: float64
+        X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=first)
+        check_classification_targets(y)
+        return X, y
+
+    def _checked_validation_set(
+        self, X: Any, y: Any, dtype: np.dtype, classes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, None]:
+        if X is None or y is None:
+            raise ValueError("X_val and y_val must be given together")
+        X, t = validate_data(self, X, dtype=dtype, order="C", reset=False), _indices("y_val", y, classes)
+        check_consistent_length(X, t)
+        return X, t, None
+
+    def _checked(self, X: Any) -> np.ndarray:
+        """Inputs to predict from; those that are plainly right take a tenth of the time."""
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
+        if (
+            type(X) is np.ndarray
+            and X.dtype == self.network_.dtype
+            and X.ndim == 2
+            and X.shape[1] == self.n_features_in_
+            and len(X)
+            and not hasattr(self, "feature_names_in_")
+            and np.isfinite(X).all()
+        ):
+            return X
+        return validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
+
+    def _weights(self, sample_weight: Any, X: np.ndarray, y: np.ndarray, *, partial: bool = False) -> np.ndarray | None:
+        """What the gradient of each sample is multiplied by; None is 1 for all."""
+        if sample_weight is None and self.class_weight is None:
+            return None
+        weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+        if self.class_weight is None:
+            return weights
+        if partial and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit, which doesn't see all samples; give the "
+                "weights that sklearn.utils.compute_class_weight('balanced', ...) finds as a dict"
+            )
+        return weights * compute_sample_weight(self.class_weight, y).astype(X.dtype)
+
+    # ------------------------------------------------------------------------------------------------ what was learned
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Weights in scikit-learn's orientation: views of the live arrays."""
+        return [weights[:, :-1].T for weights in (self.network_.w, self.network_.v)]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Biases: views of the live arrays."""
+        return [weights[:, -1] for weights in (self.network_.w, self.network_.v)]
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.network_.w)
+
+    def _so_far(self) -> dict[str, Any]:
+        """What a callback needs to predict with the weights of this moment."""
+        return {"network_": Network.from_weights(self.network_.w.copy(), self.network_.v.copy())}
+
+    def __sklearn_is_fitted__(self) -> bool:  # noqa: D105 # scikit-learn's names, not for users
+        return "network_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:  # noqa: D105
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+@contextmanager
+def _unchanged_on_error(model: BackpropClassifier) -> Iterator[None]:
+    before = model.__dict__.copy()
+    generator = before.get("_generator")
+    random_state = generator and generator.bit_generator.state
+    try:
+        yield
+    except BaseException:
+        model.__dict__ = before
+        if generator:
+            generator.bit_generator.state = random_state
+        raise
+
+
+def _indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:
+    """Where the labels y are in the sorted `classes`."""
+    y = column_or_1d(y, warn=True)
+    t = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    if (unknown := classes[t] != y).any():
+        raise ValueError(f"{name} contains {np.unique(y[unknown])}, which are not among the classes {classes}")
+    return t
