@@ -1,0 +1,215 @@
+"""ONNX models compute what the network computes; weights of other libraries come in as they are."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import Network
+
+pytest.importorskip("sklearn")
+pytest.importorskip("onnx")
+import onnx
+from onnx.reference import ReferenceEvaluator
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cbackprop.onnx import from_sklearn, from_torch, register_converter, to_onnx
+from cbackprop.sklearn import BackpropClassifier
+
+# a probability is a sum of exponentials of sums of products, each rounded: 1e-6 is eight units in the last place of 1
+# in single precision, 1e-14 some dozens in double precision
+TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
+
+
+@pytest.fixture(scope="module")
+def iris():
+    data = load_iris()
+    return data.data, data.target, data.target_names
+
+
+def bits(network):
+    return network.w.tobytes() + network.v.tobytes()
+
+
+def run_reference(model, x):
+    return ReferenceEvaluator(model).run(["label", "probabilities"], {"X": x})
+
+
+def run_runtime(model, x):
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(["label", "probabilities"], {session.get_inputs()[0].name: x})
+
+
+RUNNERS = (run_reference, run_runtime)
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("K", [1, 2, 10])
+def test_network(dtype, K, run):
+    network = Network(20, 30, K, dtype=dtype, rng=0)
+    x = np.random.default_rng(0).normal(size=(200, 20)).astype(dtype)
+    label, probabilities = run(to_onnx(network), x)
+    assert probabilities.dtype == dtype
+    np.testing.assert_allclose(probabilities, network.predict_proba(x), rtol=0, atol=TOLERANCE[dtype.name])
+    assert label.dtype == np.int64
+    assert np.array_equal(label, network.predict(x))
+
+
+LABELS = {
+    "text": lambda names: names,
+    "object": lambda names: names.astype(object),
+    "int32": lambda names: np.array([3, 5, 9], np.int32),
+}
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+def test_classifier_gives_its_labels(iris, labels, run):
+    x, t, names = iris
+    x, y = x.astype(np.float32), labels(names)[t]
+    model = BackpropClassifier(8, random_state=0, learning_rate_init=0.02).fit(x, y)
+    label, probabilities = run(to_onnx(model), x)
+    assert label.tolist() == model.predict(x).tolist()
+    np.testing.assert_allclose(probabilities, model.predict_proba(x), rtol=0, atol=1e-6)
+
+
+def test_model_is_plain_and_checked():
+    model = to_onnx(Network(3, 4, 2, rng=0))
+    onnx.checker.check_model(model, full_check=True)
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
+    assert model.ir_version == 7  # the one that came with that set
+    assert [output.name for output in model.graph.output] == ["label", "probabilities"]
+    assert (model.producer_name, model.producer_version) == ("cbackprop", cbackprop.__version__)
+
+
+def test_model_is_a_copy():
+    network = Network(3, 4, 2, rng=0)
+    model = to_onnx(network)
+    before = model.SerializeToString()
+    network.learn_one(np.ones(3), 1)
+    assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize(
+    ("run", "real"),
+    [*((run, real) for run in RUNNERS for real in (np.float32, np.float64)), (run_runtime, np.int64)],
+)  # onnx.reference rounds what it scales to integers if it was given integers
+def test_pipelines_are_converted(iris, real, run):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    x, t, names = iris
+    x = (10 * x).astype(real)
+    pipeline = make_pipeline(StandardScaler(), BackpropClassifier(8, random_state=0)).fit(x, names[t])
+    register_converter()
+    model = skl2onnx.to_onnx(pipeline, x[:1], options={"zipmap": False})
+    label, probabilities = run(model, x)
+    assert label.tolist() == pipeline.predict(x).tolist()
+    np.testing.assert_allclose(probabilities, pipeline.predict_proba(x), rtol=0, atol=2e-6)  # the scaler rounds, too
+    maps = skl2onnx.to_onnx(pipeline, x[:1])
+    assert [output.name for output in maps.graph.output] == ["output_label", "output_probability"]
+
+
+def test_what_has_no_network_is_refused(iris):
+    with pytest.raises(TypeError, match="model is a StandardScaler; it must be a Network or a BackpropClassifier"):
+        to_onnx(StandardScaler())
+    with pytest.raises(NotFittedError):
+        to_onnx(BackpropClassifier())
+
+
+# -------------------------------------------------------------------------------------------------------- scikit-learn
+
+
+def fitted(x, y, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged
+        return MLPClassifier((7,), activation="logistic", max_iter=40, random_state=0, **options).fit(x, y)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_from_sklearn(iris, classes, real):
+    x, t, names = iris
+    x, y = x[t < classes].astype(real), names[t[t < classes]]
+    theirs = fitted(x, y)
+    ours = from_sklearn(theirs)
+    assert ours.network_.dtype == real
+    tolerance = TOLERANCE[np.dtype(real).name]
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=0, atol=tolerance)
+    assert np.array_equal(ours.predict(x), theirs.predict(x))
+    assert not np.shares_memory(ours.network_.w, theirs.coefs_[0])
+    theirs.coefs_, theirs.intercepts_ = [c.copy() for c in ours.coefs_], [i.copy() for i in ours.intercepts_]
+    if classes == 3:  # and back: the same bits
+        again = from_sklearn(theirs)
+        assert bits(again.network_) == bits(ours.network_)
+    before = theirs.coefs_[0].copy()
+    ours.partial_fit(x, y)
+    assert np.array_equal(theirs.coefs_[0], before)
+
+
+def test_from_sklearn_refuses_other_networks(iris):
+    x, t, _ = iris
+    with pytest.raises(TypeError, match="model is a StandardScaler; it must be an MLPClassifier"):
+        from_sklearn(StandardScaler())
+    with pytest.raises(NotFittedError):
+        from_sklearn(MLPClassifier())
+    with pytest.raises(ValueError, match="has 1 hidden layers and activation 'relu'"):
+        from_sklearn(fitted(x, t).set_params(activation="relu"))
+    with pytest.raises(ValueError, match="several labels"):
+        from_sklearn(fitted(x, np.eye(3, dtype=int)[t] | np.array([1, 0, 0])))
+
+
+# ------------------------------------------------------------------------------------------------------------- PyTorch
+
+
+def state_of(network):
+    """What a PyTorch model of this network would have for a state_dict."""
+    return {
+        "0.weight": network.w[:, :-1].copy(),
+        "0.bias": network.w[:, -1].copy(),
+        "2.weight": network.v[:, :-1].copy(),
+        "2.bias": network.v[:, -1].copy(),
+    }
+
+
+def test_from_torch(dtype):
+    network = Network(4, 5, 3, dtype=dtype, rng=0)
+    network.w[:, -1], network.v[:, -1] = 0.5, -0.5
+    state = state_of(network)
+    again = from_torch(state)
+    assert again.dtype == dtype
+    assert bits(again) == bits(network)
+    before = {name: value.copy() for name, value in state.items()}
+    again.learn_one(np.ones(4), 1)
+    assert all(np.array_equal(state[name], before[name]) for name in state)
+
+
+def test_from_a_torch_model():
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Sigmoid(), torch.nn.Linear(5, 3))
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    network = from_torch(model.state_dict())
+    probabilities = torch.softmax(model(torch.from_numpy(x)), dim=1).detach().numpy()
+    np.testing.assert_allclose(network.predict_proba(x), probabilities, rtol=0, atol=1e-6)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in state_of(network).items()})
+    assert bits(from_torch(model.state_dict())) == bits(network)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"2.bias": None}, r"state has the entries \['0.weight', '0.bias', '2.weight'\]; it must have four"),
+        ({"0.weight": np.ones(3)}, r"0.weight has shape \(3,\) and 0.bias \(5,\); they must be"),
+        ({"2.bias": np.ones(4)}, r"2.weight has shape \(3, 5\) and 2.bias \(4,\); they must be"),
+        ({"2.weight": np.ones((3, 6))}, r"v has shape \(3, 7\); it must be \(K, 6\)"),
+        ({"0.weight": np.full((5, 4), "a")}, "w has dtype"),
+    ],
+)
+def test_from_torch_names_what_is_wrong(change, message):
+    state = {name: value for name, value in (state_of(Network(4, 5, 3, rng=0)) | change).items() if value is not None}
+    with pytest.raises((TypeError, ValueError), match=message):
+        from_torch(state)
