@@ -63,7 +63,7 @@ class BackpropClassifier(base.MiniBatchClassifier):
         self.n_hidden = n_hidden
         self.learning_rate = learning_rate
         self.seed = seed
-        self._entropy = np.random.SeedSequence(seed).entropy
+        self._entropy: Any = np.random.SeedSequence(seed).entropy
         self._hold(None, [], [])
 
     @property
@@ -215,7 +215,7 @@ class BackpropClassifier(base.MiniBatchClassifier):
     def _hold(self, network: Network | None, features: list[Any], classes: list[Any]) -> None:
         self.network, self.features, self.classes = network, features, classes
         self._rows = {label: k for k, label in enumerate(classes)}
-        self._values = itemgetter(*features) if len(features) > 1 else None
+        self._values: Any = itemgetter(*features) if len(features) > 1 else None
 
     def _sized(self, network: Network | None, n_features: int, n_classes: int) -> Network:
         """The network with room for so many features and classes: itself, if it has it already."""

@@ -1,0 +1,295 @@
+"""Learning on dask's workers ends in the bits, or to rounding in the weights, that learning here ends in."""
+
+import os
+import pickle
+import signal
+
+import joblib
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import DivergenceError, Network
+
+pytest.importorskip("distributed")
+pytest.importorskip("pandas")
+import dask.array as da
+import dask.dataframe as dd
+import pandas as pd
+from distributed import Client, LocalCluster
+from sklearn.datasets import load_digits
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
+
+import cbackprop.dask
+from cbackprop.dask import BackpropClassifier
+from cbackprop.progress import epoch_bar
+from cbackprop.sklearn import BackpropClassifier as LocalClassifier
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two workers in this process."""
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def digits():
+    x, t = load_digits(return_X_y=True)
+    return x / 16, t
+
+
+def network(dtype=np.float64, **options):
+    return Network(64, 12, 10, dtype=dtype, rng=0, **options)
+
+
+def bits(network):
+    return network.w.tobytes() + network.v.tobytes()
+
+
+def sharded(x, t, rows):
+    return da.from_array(x, chunks=(rows, 32)), da.from_array(t, chunks=rows)
+
+
+def learn(client, x, t, dtype=np.float64, **options):
+    learned = network(dtype)
+    return learned, cbackprop.dask.fit(client, learned, x, t, **options)
+
+
+# --------------------------------------------------------------------------------------------------------------- exact
+
+
+@pytest.mark.parametrize("rows", [1797, 500, 100])
+def test_exact_is_the_batch_gradient(client, digits, dtype, rows):
+    x, t = digits[0].astype(dtype), digits[1]
+    learned, history = learn(client, *sharded(x, t, rows), dtype, epochs=20, batch_size=None)
+    local = network(dtype)
+    wanted = local.fit(x, t, epochs=20, batch_size=None)
+    # 20 updates of a learning rate of 0.1 with sums of 1797 numbers below 1, added in another order
+    tolerance = {"float32": 1e-5, "float64": 1e-13}[dtype.name]
+    np.testing.assert_allclose(learned.w, local.w, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(learned.v, local.v, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(history.losses, wanted.losses, rtol=tolerance)
+    assert history[1:] == wanted[1:] == (20, 20 * 1797)
+
+
+# ---------------------------------------------------------------------------------------------------------------- fast
+
+
+@pytest.mark.parametrize("options", [{}, {"local_epochs": 2}, {"local_epochs": 9, "batch_size": 8}], ids=str)
+def test_one_shard_is_local_learning_to_the_bit(client, digits, dtype, options):
+    x, t = digits[0].astype(dtype), digits[1]
+    rng, local_rng = np.random.default_rng(5), np.random.default_rng(5)
+    learned, history = learn(client, *sharded(x, t, 2000), dtype, epochs=5, rng=rng, **options)
+    local = network(dtype)
+    wanted = local.fit(x, t, epochs=5, rng=local_rng, batch_size=options.get("batch_size", 1))
+    assert bits(learned) == bits(local)
+    assert history == wanted
+    assert rng.random() == local_rng.random()
+
+
+def test_several_shards_are_the_mean_of_local_learning(client, digits):
+    x, t = digits
+    learned, history = learn(client, *sharded(x, t, 600), epochs=1, rng=3)
+    rng = np.random.default_rng(3)
+    mean_w, mean_v, loss = 0, 0, 0
+    for part, generator in zip((slice(0, 600), slice(600, 1200), slice(1200, 1797)), [rng, *rng.spawn(2)], strict=True):
+        local = network()
+        (E,) = local.fit(x[part], t[part], rng=generator).losses
+        share = len(t[part]) / 1797
+        mean_w, mean_v, loss = mean_w + share * local.w, mean_v + share * local.v, loss + share * E
+    np.testing.assert_allclose(learned.w, mean_w, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(learned.v, mean_v, rtol=0, atol=1e-15)
+    assert history.losses == pytest.approx([loss])
+    assert history.samples == 1797
+
+
+def test_rows_may_be_targets_and_partitions_may_be_empty(client, digits):
+    x, t = digits
+    wanted, _ = learn(client, *sharded(x, t, 600), epochs=2, rng=0)
+    hot, _ = learn(
+        client, da.from_array(x, chunks=(600, 64)), da.from_array(np.eye(10)[t], chunks=(600, 5)), epochs=2, rng=0
+    )
+    assert bits(hot) == bits(wanted)
+    frame = dd.from_pandas(pd.DataFrame(x), npartitions=3)
+    some = frame[frame[0] > 1]  # none
+    with pytest.raises(ValueError, match="x has no rows"):
+        learn(client, some, some[0])
+    with_none = dd.concat([some, dd.from_pandas(pd.DataFrame(x), npartitions=1)])
+    labels = dd.concat([some[0].astype(int), dd.from_pandas(pd.Series(t), npartitions=1)])
+    learned, _ = learn(client, with_none, labels, epochs=2, rng=0)
+    local = network()
+    local.fit(x, t, epochs=2, rng=0)
+    assert bits(learned) == bits(local)
+
+
+def test_callback_sees_each_round_and_may_stop(client, digits, capsys):
+    seen = []
+    _, history = learn(client, *sharded(*digits, 900), epochs=7, local_epochs=3, callback=lambda *now: seen.append(now))
+    assert seen == [(3, history.losses[2]), (6, history.losses[5]), (7, history.losses[6])]
+    _, history = learn(client, *sharded(*digits, 900), epochs=7, callback=lambda epoch, loss: epoch == 2)
+    assert history.epochs == 2
+    with epoch_bar(4) as bar:
+        learn(client, *sharded(*digits, 900), epochs=4, batch_size=None, callback=bar)
+    assert "4/4" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------------- workers
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Two workers that are processes of their own."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("batch_size", [None, 1])
+def test_workers_leave_the_bits_even_those_that_are_lost(client, processes, digits, batch_size):
+    options = {"epochs": 4, "batch_size": batch_size, "rng": 0}
+    here, losses = learn(client, *sharded(*digits, 250), **options)
+    there, _ = learn(processes, *sharded(*digits, 250), **options)
+    assert bits(there) == bits(here)
+
+    killed = []
+
+    def kill_one(epoch, loss):
+        if epoch == 2:
+            worker, pid = next(iter(processes.run(os.getpid).items()))
+            os.kill(pid, signal.SIGKILL)
+            killed.append(worker)
+
+    orphaned, history = learn(processes, *sharded(*digits, 250), **options, callback=kill_one)
+    assert len(killed) == 1
+    assert bits(orphaned) == bits(here)
+    assert history == losses
+
+
+def test_shards_stay_where_they_are(processes, digits):
+    places = []
+
+    def look(epoch, loss):
+        held = processes.who_has()
+        places.append({key: workers for key, workers in held.items() if str(key).startswith("load_shard")})
+
+    learn(processes, *sharded(*digits, 250), epochs=4, callback=look)
+    assert len(places[0]) == 8
+    assert places[1:] == places[:-1]
+    assert {len(workers) for workers in places[0].values()} == {1}
+
+
+# ---------------------------------------------------------------------------------------------------------- classifier
+
+
+@pytest.mark.parametrize("kind", ["array", "frame"])
+def test_classifier(client, digits, kind):
+    x, t = digits[0].astype(np.float32), digits[1]
+    names = np.array([f"digit {k}" for k in range(10)])
+    if kind == "array":
+        X, y = sharded(x, names[t], 900)
+    else:
+        X = dd.from_pandas(pd.DataFrame(x, columns=[f"pixel {i}" for i in range(64)]), npartitions=2)
+        y = dd.from_pandas(pd.Series(names[t]), npartitions=2)
+    model = BackpropClassifier(30, random_state=0, max_iter=20).fit(X, y)
+    assert model.classes_.tolist() == names.tolist()
+    assert model.classifier_.network_.dtype == np.float32
+    assert model.score(X, y) > 0.97
+    assert np.array_equal(model.predict(X).compute(), model.classifier_.predict(x))
+    # a pass over a chunk and one over everything may round differently
+    np.testing.assert_allclose(model.predict_proba(X).compute(), model.predict_proba(x), atol=1e-6)
+    assert model.score(x, names[t]) == model.score(X, y)
+    assert len(model.loss_curve_) <= 20
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict(x), model.predict(x))
+
+
+def test_classifier_stops_when_nothing_improves(client, digits):
+    X, y = sharded(*digits, 900)
+    model = BackpropClassifier(8, tol=100, n_iter_no_change=2, random_state=0).fit(X, y)
+    assert len(model.loss_curve_) == 4  # the first, and one more than two that are no better by 100
+    assert len(model.fit(X, y, callback=lambda epoch, loss: epoch == 1).loss_curve_) == 1
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_search_on_the_workers(client, digits):
+    x, t = digits[0][:300], digits[1][:300]
+    model = LocalClassifier(10, random_state=0, max_iter=300)
+    rates = [1e-3, 0.1]
+    local = GridSearchCV(model, {"learning_rate_init": rates}, cv=3).fit(x, t)
+    with joblib.parallel_config("dask"):
+        grid = GridSearchCV(model, {"learning_rate_init": rates}, cv=3).fit(x, t)
+        halving = HalvingGridSearchCV(model, {"learning_rate_init": rates}, cv=3, random_state=0).fit(x, t)
+    assert np.array_equal(grid.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"])
+    assert halving.best_params_ == grid.best_params_ == {"learning_rate_init": 0.1}
+
+    def trial(rate):
+        return LocalClassifier(10, learning_rate_init=rate, random_state=0, max_iter=300).fit(x, t).score(x, t)
+
+    assert client.gather(client.map(trial, rates)) == [trial(rate) for rate in rates]
+
+
+# ----------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"local_epochs": 0}, "local_epochs is 0; it must be at least 1"),
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        ({"n_threads": 0}, "n_threads is 0; it must be at least 1"),
+        ({"rng": "seed"}, "rng is 'seed'; it must be None, a seed or a numpy.random.Generator"),
+        ({"callback": 3}, "callback is 3; it must be callable"),
+        ({"x": np.zeros((9, 64))}, "x has 1 chunks of rows and t has 3; they must have the same"),
+        ({"x": da.zeros((1797, 3), chunks=(600, 3))}, "shard .: x has 3 columns; it must have 64"),
+        ({"t": da.full(1797, 10, chunks=600)}, r"shard .: t\[0\] is 10; class indices must lie in 0..9"),
+        ({"t": da.zeros(1700, dtype=int, chunks=600)}, "shard 2: t has 500 rows; it must have 597"),
+        ({"x": "frame"}, "shard 1: column 'text' of x has dtype .*; it must hold real numbers"),
+    ],
+    ids=str,
+)
+def test_bad_input_leaves_the_network_as_it_was(client, digits, change, message):
+    x, t = sharded(*digits, 600)
+    arguments = {"x": x, "t": t} | change
+    if isinstance(arguments["x"], str):
+        frame = pd.DataFrame(digits[0][:, :63])
+        frame["text"] = 1.0
+        text = frame.assign(text="one")
+        arguments["x"] = [frame[:600], text[600:1200], frame[1200:]]
+    learned = network()
+    before = bits(learned)
+    with pytest.raises((TypeError, ValueError), match=message):
+        cbackprop.dask.fit(client, learned, **arguments)
+    assert bits(learned) == before
+
+
+@pytest.mark.parametrize("batch_size", [None, 1])
+def test_divergence_leaves_the_weights_at_the_start_of_the_round(client, digits, batch_size):
+    learned = network(learning_rate=1e308)
+    weights = [bits(learned)]
+    with pytest.raises(DivergenceError, match=r"learning diverged in epoch \d or soon after: try a smaller"):
+        cbackprop.dask.fit(
+            client,
+            learned,
+            *sharded(*digits, 600),
+            epochs=3,
+            batch_size=batch_size,
+            callback=lambda epoch, loss: weights.append(bits(learned)),
+        )
+    assert bits(learned) == weights[-1]
+    assert np.isfinite(learned.v).all()
+
+
+def test_a_failed_fit_leaves_the_classifier_as_it_was(client, digits):
+    X, y = sharded(*digits, 900)
+    model = BackpropClassifier(8, max_iter=2, random_state=0).fit(X, y)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match=r"shard .: x\[0, 0\] is nan"):
+        model.fit(X * np.nan, y)
+    assert pickle.dumps(model) == before
