@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
+    from sklearn.base import ClassifierMixin
 
     from cbackprop import History, Network
+    from cbackprop.sklearn import BackpropClassifier
 
 # eight colors that color-blind readers can tell apart (Okabe and Ito, 2008), the strongest first
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
@@ -26,16 +28,19 @@ GRID_POINTS = 300  # along each axis of the decision regions
 
 
 def learning_curve(
-    history: History | Sequence[float], *, held_out: Sequence[float] | None = None, ax: Axes | None = None
+    history: History | BackpropClassifier | Sequence[float],
+    *,
+    held_out: Sequence[float] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the mean cross-entropy E of each epoch.
 
     Parameters
     ----------
-    history : History or sequence of float
+    history : History, BackpropClassifier or sequence of float
         What `fit` returned, or its losses: E of each epoch, in nats.
     held_out : sequence of float, optional
-        E of rows that were not learned from, after each epoch.
+        E of rows that were not learned from, after each epoch. A classifier brings that of its validation set.
     ax : matplotlib Axes, optional
 
     Returns
@@ -51,7 +56,11 @@ def learning_curve(
     [1.1, 0.6, 0.4]
     """
     ax = _axes(ax)
-    curves = [(np.asarray(getattr(history, "losses", history)), "training", COLORS[0])]
+    learned: Any = history
+    if hasattr(learned, "loss_curve_"):
+        held_out = held_out or learned.validation_loss_curve_ or None
+        learned = learned.loss_curve_
+    curves = [(np.asarray(getattr(learned, "losses", learned)), "training", COLORS[0])]
     if held_out is not None:
         curves.append((np.asarray(held_out), "held out", COLORS[5]))
     for values, label, color in curves:
@@ -68,7 +77,7 @@ def learning_curve(
 
 
 def decision_regions(
-    network: Network,
+    network: Network | ClassifierMixin,
     x: ArrayLike,
     t: ArrayLike,
     *,
@@ -81,12 +90,12 @@ def decision_regions(
 
     Parameters
     ----------
-    network : Network
-        A network with D = 2.
+    network : Network or classifier
+        A network with D = 2, or a fitted scikit-learn classifier, such as BackpropClassifier or a pipeline.
     x : array-like of shape (N, 2)
         Samples, in the units to draw.
     t : array-like of shape (N,)
-        Their class indices.
+        Their class indices; labels for a classifier.
     mean, scale : array-like of shape (2,)
         What the network was given is (x - mean) / scale.
     classes : sequence of str, optional
@@ -115,12 +124,19 @@ def decision_regions(
     colors = require("matplotlib.colors", "plot")
     inspection = require("sklearn.inspection", "plot")
     ax = _axes(ax)
-    x, t = np.asarray(x, dtype=np.float64), np.asarray(t)
-    if x.ndim != 2 or x.shape[1] != 2 or network.w.shape[1] != 3:
+    x, labels = np.asarray(x, dtype=np.float64), getattr(network, "classes_", None)
+    D, K = (network.w.shape[1] - 1, len(network.v)) if labels is None else (network.n_features_in_, len(labels))
+    if x.ndim != 2 or x.shape[1] != 2 or D != 2:
         raise ValueError(
-            f"x has shape {x.shape} and the network {network.w.shape[1] - 1} inputs; "
-            f"decision regions need (N, 2) and 2 inputs"
+            f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs"
         )
+
+    def indices(of: ArrayLike) -> np.ndarray:
+        return np.asarray(of) if labels is None else np.searchsorted(labels, of)
+
+    t = indices(t)
+    if classes is None:
+        classes = [str(k) for k in (range(K) if labels is None else labels)]
 
     margin = 0.1 * np.ptp(x, axis=0)
     x0, x1 = (
@@ -129,20 +145,21 @@ def decision_regions(
     )
     xx0, xx1 = np.meshgrid(x0, x1)
     points = (np.column_stack([xx0.ravel(), xx1.ravel()]) - np.asarray(mean)) / np.asarray(scale)
-    K = len(network.v)
     palette = _palette(K)
     tints = {"cmap": colors.ListedColormap(palette)} if K == 2 else {}  # the display colors three and more by itself
     inspection.DecisionBoundaryDisplay(
         xx0=xx0,
         xx1=xx1,
         n_classes=K,
-        response=network.predict(points).reshape(xx0.shape),
+        response=indices(network.predict(points)).reshape(xx0.shape),
         multiclass_colors=palette,
     ).plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
 
     for k in range(K):
-        label = str(k) if classes is None else classes[k]
-        ax.scatter(x[t == k, 0], x[t == k, 1], s=30, color=palette[k], edgecolors="white", linewidths=0.8, label=label)
+        points = x[t == k]
+        ax.scatter(
+            points[:, 0], points[:, 1], s=30, color=palette[k], edgecolors="white", linewidths=0.8, label=classes[k]
+        )
     ax.legend(loc="upper right", framealpha=0.85, edgecolor="none", handletextpad=0.2)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

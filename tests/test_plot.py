@@ -67,6 +67,32 @@ def test_decision_regions(ax, corners):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c"]
 
 
+def test_classifiers_can_be_drawn_as_networks_can(corners):
+    pytest.importorskip("sklearn")
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MaxAbsScaler
+
+    from cbackprop.sklearn import BackpropClassifier
+
+    network, x, t = corners
+    names = np.array(["a", "b", "c"])
+    model = BackpropClassifier.from_network(network, names)
+    scaled = make_pipeline(MaxAbsScaler().fit(x), model)
+    figure = Figure()
+    wanted, drawn = figure.subplots(1, 2)
+    plot.decision_regions(network, x, t, scale=100, classes=names, ax=wanted)
+    plot.decision_regions(scaled, x, names[t], ax=drawn)
+    for one, other in zip(wanted.collections, drawn.collections, strict=True):
+        assert np.array_equal(one.get_array(), other.get_array())
+        assert np.array_equal(one.get_offsets(), other.get_offsets())
+    assert [text.get_text() for text in drawn.get_legend().get_texts()] == ["a", "b", "c"]
+
+    model.fit(x / 100, names[t], X_val=x / 100, y_val=names[t])
+    training, held_out = plot.learning_curve(model, ax=Figure().subplots()).lines
+    assert training.get_ydata().tolist() == model.loss_curve_
+    assert held_out.get_ydata().tolist() == model.validation_loss_curve_
+
+
 @pytest.mark.parametrize("K", [2, 9])
 def test_decision_regions_of_few_and_many_classes(ax, K):
     pytest.importorskip("sklearn")
