@@ -124,8 +124,9 @@ def decision_regions(
     colors = require("matplotlib.colors", "plot")
     inspection = require("sklearn.inspection", "plot")
     ax = _axes(ax)
-    x, labels = np.asarray(x, dtype=np.float64), getattr(network, "classes_", None)
-    D, K = (network.w.shape[1] - 1, len(network.v)) if labels is None else (network.n_features_in_, len(labels))
+    model: Any = network
+    x, labels = np.asarray(x, dtype=np.float64), getattr(model, "classes_", None)
+    D, K = (model.w.shape[1] - 1, len(model.v)) if labels is None else (model.n_features_in_, len(labels))
     if x.ndim != 2 or x.shape[1] != 2 or D != 2:
         raise ValueError(
             f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs"
@@ -151,7 +152,7 @@ def decision_regions(
         xx0=xx0,
         xx1=xx1,
         n_classes=K,
-        response=indices(network.predict(points)).reshape(xx0.shape),
+        response=indices(model.predict(points)).reshape(xx0.shape),
         multiclass_colors=palette,
     ).plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
 

@@ -169,7 +169,7 @@ def test_the_extra_named_in_an_error_installs_the_package(module, extra):
 def test_no_path_of_a_particular_machine():
     # in every text file of the tree: a home folder or the like would be right on one machine only
     path = re.compile(r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+)/")
-    folders = [TREE / name for name in ("cbackprop", "tests", "benchmarks", "docs", ".ci")]
+    folders = [TREE / name for name in ("cbackprop", "tests", "benchmarks", "docs", "examples", ".ci")]
     files = [file for folder in folders for file in folder.rglob("*")] + list(TREE.glob("*"))
     texts = [file for file in files if file.suffix in TEXT or file.name in ("Makefile", "run")]
     assert TREE / "setup.py" in texts

@@ -1,0 +1,41 @@
+"""Handwritten digits by scikit-learn's tools: the same pipeline with MLPClassifier and with BackpropClassifier.
+
+Needs ``pip install "cbackprop[sklearn]"``. Run it: ``python examples/digits_scikit_learn.py``.
+"""
+
+from time import perf_counter
+
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cbackprop.sklearn import BackpropClassifier
+
+
+def main() -> dict[str, float]:
+    """Accuracy on held-out digits, by classifier."""
+    x, y = load_digits(return_X_y=True)
+    x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.25, stratify=y, random_state=0)
+    accuracy = {}
+    for classifier in (MLPClassifier(random_state=0), BackpropClassifier(random_state=0)):
+        began = perf_counter()
+        model = make_pipeline(StandardScaler(), classifier).fit(x_train, y_train)
+        seconds = perf_counter() - began
+        name = type(classifier).__name__
+        accuracy[name] = model.score(x_test, y_test)
+        print(f"{name:20} learned {len(x_train)} digits in {seconds:.3f} s; held out: {accuracy[name]:.4f}")
+
+    grid = {
+        "backpropclassifier__hidden_layer_sizes": [(32,), (100,)],
+        "backpropclassifier__learning_rate_init": [0.05, 0.2],
+    }
+    search = GridSearchCV(model, grid, cv=3).fit(x_train, y_train)
+    accuracy["best of a search"] = search.score(x_test, y_test)
+    print(f"best of a search: {search.best_params_}; held out: {accuracy['best of a search']:.4f}")
+    return accuracy
+
+
+if __name__ == "__main__":
+    main()

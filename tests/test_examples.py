@@ -1,0 +1,44 @@
+"""The examples: real data in, and what they measure is as good as it should be."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name, *packages):
+    for package in packages:
+        pytest.importorskip(package)
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_digits_scikit_learn(capsys):
+    accuracy = run("digits_scikit_learn", "sklearn")
+    # 450 digits: ten of them are 0.022
+    assert accuracy["BackpropClassifier"] > accuracy["MLPClassifier"] - 0.022 > 0.95
+    assert accuracy["best of a search"] > 0.95
+    assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
+
+
+def test_phishing_river(capsys):
+    accuracy = run("phishing_river", "river")
+    assert accuracy["BackpropClassifier"] > accuracy["HoeffdingTreeClassifier"]
+    assert accuracy["BackpropClassifier"] > accuracy["LogisticRegression"] - 0.02
+    assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
+
+
+def test_digits_dask(capsys):
+    accuracy = run("digits_dask", "distributed", "tqdm")
+    assert accuracy["1 shards, averaged"] == accuracy["here, sequentially"] > 0.97
+    assert accuracy["8 shards, averaged"] > 0.93
+    assert f"{accuracy['8 shards, averaged']:.4f}" in capsys.readouterr().out
+
+
+def test_wine_onnx(capsys):
+    measured = run("wine_onnx", "skl2onnx", "onnxruntime")
+    assert measured["accuracy"] > 0.95
+    assert measured["difference"] < 1e-6
+    assert f"{measured['accuracy']:.4f}" in capsys.readouterr().out
