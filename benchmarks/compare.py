@@ -46,6 +46,8 @@ PEERS = {  # column: module in peers/
     "numba": "numba_loops",
 }
 
+RIVER = ("LogisticRegression", "HoeffdingTree")  # columns of the rows that adapters.py measures on streams
+
 # Largest difference from the reference in float64, as a part of the largest change that learning made to a weight,
 # or as a probability. float32 rounds each of the weights at each of a few hundred updates; the changes are small.
 TOLERANCE = {"float32": 5e-4, "float64": 1e-11}
@@ -79,6 +81,8 @@ ROWS = [
     ),
     Row("learn_one 2-2-3", "learn_one", "2-2-3", 20_000, {"scikit-learn": 600, "PyTorch": 900}, dtypes=("float64",)),
     Row("learn_one 64-32-10", "learn_one", "64-32-10", 10_000, {}),
+    Row("partial_fit of one row 64-32-10", "partial_fit_one", "64-32-10", 10_000, {"scikit-learn": 10},
+        dtypes=("float64",)),
     Row("predict_proba_one 64-32-10", "predict_proba_one", "64-32-10", 10_000, {"NumPy": 10, "scikit-learn": 100}),
     Row("predict 784-100-10", "predict_proba", "784-100-10", 4_096, {"best": 1.2}),
     Row("predict 64-32-10", "predict_proba", "64-32-10", 16_384, {}),
@@ -259,6 +263,24 @@ def accuracy_rows(modules: dict, sizes: Sizes, wanted) -> list[dict]:
     return rows
 
 
+def adapter_rows(sizes: Sizes, wanted) -> tuple[list[dict], list[dict]]:
+    from . import adapters
+
+    rows, figures = [], []
+    for measurement in (adapters.defaults, adapters.streams, adapters.averaging):
+        if not wanted(measurement.__name__):
+            continue
+        print(measurement.__name__, file=sys.stderr)
+        try:
+            more_rows, more_figures = measurement(sizes.repeats if sizes.full else 1, sizes.full)
+        except ImportError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        rows += more_rows
+        figures += more_figures
+    return rows, figures
+
+
 def footprint_rows(modules: dict, sizes: Sizes, wanted) -> list[dict]:
     from . import footprint
 
@@ -329,14 +351,15 @@ def main() -> None:
     rows = job_rows(modules, sizes, wanted)
     rows += accuracy_rows(modules, sizes, wanted) + footprint_rows(modules, sizes, wanted)
     figures = own_figures(rows, sizes, wanted)
+    more_rows, more_figures = adapter_rows(sizes, wanted)
     record = {
         "machine": machine | {"seconds": round(time.perf_counter() - began)},
         "missing": missing,
         "quick": options.quick,
         "repeats": sizes.repeats,
-        "columns": list(PEERS),
-        "rows": rows,
-        "figures": figures,
+        "columns": [*PEERS, *RIVER],
+        "rows": rows + more_rows,
+        "figures": figures + more_figures,
     }
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "compare.json").write_text(json.dumps(record, indent=1))

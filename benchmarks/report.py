@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DISTRIBUTIONS = ("numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "numba", "mlxtend")
+DISTRIBUTIONS = ("numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "numba", "mlxtend", "river", "distributed")
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
 

@@ -39,6 +39,21 @@ def learn_one(work: Work) -> Job:
     return Job(run, lambda: (network.w, network.v), lambda: work.restore(network.w, network.v))
 
 
+def partial_fit_one(work: Work) -> Job:
+    """The scikit-learn classifier, fed as a peer would be."""
+    from cbackprop.sklearn import BackpropClassifier
+
+    network = network_of(work)
+    model = BackpropClassifier.from_network(network, range(len(work.v)), learning_rate_init=work.learning_rate)
+    rows = [(work.x[n : n + 1], work.t[n : n + 1]) for n in range(len(work.x))]
+
+    def run():
+        for x_n, t_n in rows:
+            model.partial_fit(x_n, t_n)
+
+    return Job(run, lambda: (network.w, network.v), lambda: work.restore(network.w, network.v))
+
+
 def predict_proba_one(work: Work) -> Job:
     network = network_of(work)
     rows = list(work.x)

@@ -67,6 +67,9 @@ def learn_one(work: Work) -> Job:
     return Job(run, lambda: weights_of(model), lambda: restore(model, work))
 
 
+partial_fit_one = learn_one
+
+
 def predict_proba_one(work: Work) -> Job:
     model = model_of(work)
     rows = [work.x[n : n + 1] for n in range(len(work.x))]
