@@ -32,12 +32,13 @@ debug-test:  ## the tests on a build with bounds checks, assertions and traps fo
 	CBACKPROP_DEBUG=1 $(INSTALL) --target build/debug/site .
 	$(call PYTEST_IN,build/debug/site)
 
-# the command is pure Python, and its tests measure memory, of which the sanitizer takes its own
+# these are pure Python, and some measure memory, of which the sanitizer takes its own
+UNSANITIZED = command dask examples onnx plot river sklearn
 address-test:  ## the same, with every access to memory checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
 		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 $(call PYTEST_IN,build/address/site) \
-		--ignore tests/test_command.py --ignore tests/test_plot.py
+		$(UNSANITIZED:%=--ignore tests/test_%.py)
 
 coverage:  ## lines and branches of the compiled code that the tests run; fails below 95 %
 	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .

@@ -14,6 +14,8 @@ What differs from `sklearn.neural_network.MLPClassifier`, beyond one logistic hi
   classes, and new classes when ``classes`` names them.
 - Training that is stopped early keeps the best weights; stopping is decided anew in each ``fit``, with ``warm_start``
   too.
+- The callbacks of scikit-learn 1.9, experimental there, can be set by ``set_callbacks``: ``ProgressBar()``,
+  ``ScoringMonitor(scoring=...)``. Every epoch is a task, and a callback may stop after it.
 """
 
 from __future__ import annotations
@@ -298,6 +300,8 @@ class BackpropClassifier(
                 "warm_start can only be used where `self.classes_` is the same as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {classes}"
             )
+        if continued and self._hidden_units() != (M := len(self.network_.w)):
+            raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; with warm_start it must stay {M}")
         weights = self._weights(sample_weight, X, y)
         random_state, generator = self._random()
 
@@ -387,7 +391,7 @@ class BackpropClassifier(
         ValueError
             If an argument is not what is described here, or if learning diverges. A fitted model stays as it was.
         """
-        if sample_weight is None and classes is None and self._learned_one(X, y):
+        if sample_weight is None and self._learned_one(X, y, classes):
             return self
         self._validate_params()
         with _unchanged_on_error(self):
@@ -407,7 +411,7 @@ class BackpropClassifier(
             self._learn(X, t, weights, self.learning_rate_init)
         return self
 
-    def _learned_one(self, X: Any, y: Any) -> bool:
+    def _learned_one(self, X: Any, y: Any, classes: Any) -> bool:
         """Learn from one row the shortest way, if it is one that needs no other.
 
         scikit-learn's checks take a hundred times as long as the update; whatever they could complain of ends here
@@ -421,11 +425,13 @@ class BackpropClassifier(
             and self.class_weight is None
             and self.learning_rate != "invscaling"
             and not hasattr(self, "feature_names_in_")
+            and isinstance(y, (np.ndarray, list, tuple))
+            and (classes is None or np.array_equal(classes, self.classes_))
         ):
             return False
         network = self.network_
         try:
-            (label,) = y if type(y) is not np.ndarray else y.tolist()
+            (label,) = y.tolist() if isinstance(y, np.ndarray) else y
             k = self._class_indices[label]
             if network.learning_rate != self.learning_rate_init:
                 network.learning_rate = self.learning_rate_init
@@ -482,11 +488,14 @@ class BackpropClassifier(
         random_state = check_random_state(self.random_state)
         return random_state, np.random.default_rng(random_state.randint(np.iinfo(np.int32).max))
 
-    def _new_network(self, n_classes: int, dtype: np.dtype, generator: np.random.Generator) -> Network:
+    def _hidden_units(self) -> int:
         sizes = np.atleast_1d(self.hidden_layer_sizes)
         if sizes.shape != (1,):
             raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; there is exactly one hidden layer")
-        return Network(self.n_features_in_, int(sizes[0]), n_classes, dtype=dtype, rng=generator)
+        return int(sizes[0])
+
+    def _new_network(self, n_classes: int, dtype: np.dtype, generator: np.random.Generator) -> Network:
+        return Network(self.n_features_in_, self._hidden_units(), n_classes, dtype=dtype, rng=generator)
 
     def _start(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
         """Hold a network, and a record of nothing learned."""

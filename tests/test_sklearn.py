@@ -222,6 +222,8 @@ def test_warm_start_goes_on(iris):
     assert (halves.n_iter_, halves.t_) == (3, 6 * len(x))
     with pytest.raises(ValueError, match="is the same as in the previous call to fit"):
         halves.fit(x, y + 1)
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes is \(7,\); with warm_start it must stay 6"):
+        halves.set_params(hidden_layer_sizes=(7,)).fit(x, y)
 
 
 def test_verbose_prints_each_epoch(iris, capsys):
@@ -264,7 +266,7 @@ def test_one_row_at_a_time_is_learn_one(iris, dtype):
     assert (model.t_, model.n_iter_, model.loss_curve_) == (len(x), 1, [])
 
 
-@pytest.mark.parametrize("options", [{}, {"sample_weight": [1.0]}])
+@pytest.mark.parametrize("options", [{}, {"sample_weight": [1.0]}, {"classes": ["setosa", "versicolor", "virginica"]}])
 def test_every_kind_of_row_and_label_is_learned_alike(iris, names, options):
     """The short way through partial_fit and the long one end in the same bits."""
     x, y = iris[0][:1], names[:1]
@@ -523,6 +525,7 @@ def test_a_callback_may_stop(iris):
         ({"y": ["weed"]}, r"y contains \['weed'\], which are not among the classes \['setosa'"),
         ({"y": [0]}, "y contains .0., which are not among the classes"),
         ({"y": [None]}, "Unknown label type|contains None|NaN"),
+        ({"y": "s"}, "y should be a 1d array"),
         ({"y": []}, "Found array with 0 sample|inconsistent numbers of samples"),
         ({"y": ["setosa", "setosa"]}, "inconsistent numbers of samples"),
         ({"sample_weight": [-1.0]}, "Negative values in data passed to `sample_weight`"),
