@@ -98,7 +98,8 @@ class BackpropClassifier(base.MiniBatchClassifier):
             classes = [*self.classes, *_new_labels([y], self._rows)]
             network = self._sized(self.network, len(features), len(classes))
             network.learn_one(_vector(numbers, features), classes.index(y))
-            self._hold(network, features, classes)
+            if len(features) > len(self.features) or len(classes) > len(self.classes):
+                self._hold(network, features, classes)
         else:
             network = self._sized(self.network, len(self.features), len(self.classes))
             try:

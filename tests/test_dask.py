@@ -171,6 +171,15 @@ def test_workers_leave_the_bits_even_those_that_are_lost(client, processes, digi
     assert history == losses
 
 
+def test_tasks_can_be_repeated(digits):
+    """Whoever takes over from a lost worker begins with the same weights and random numbers."""
+    learned, generators = network(), [np.random.default_rng(0)]
+    arguments = [0], [digits], (learned.w, learned.v), generators, {"learning_rate": 0.1}
+    (first,), (second,) = (cbackprop.dask.learn_shards(*arguments) for _ in range(2))
+    assert np.array_equal(first["w"], second["w"])
+    assert bits(learned) == bits(network())
+
+
 def test_shards_stay_where_they_are(processes, digits):
     places = []
 
