@@ -91,11 +91,11 @@ class BackpropClassifier(base.MiniBatchClassifier):
         DivergenceError
             Learning left the finite numbers. The model is as it was.
         """
-        row, k = self._known(x), self._rows.get(y)
+        row, k = self._known(x), self._class_indices.get(y)
         if row is None or k is None:  # something is new, or missing, or no number
             numbers = _numbers(x)
             features = self._features_with(numbers)
-            classes = [*self.classes, *_new_labels([y], self._rows)]
+            classes = [*self.classes, *_new_labels([y], self._class_indices)]
             network = self._sized(self.network, len(features), len(classes))
             network.learn_one(_vector(numbers, features), classes.index(y))
             if len(features) > len(self.features) or len(classes) > len(self.classes):
@@ -159,10 +159,12 @@ class BackpropClassifier(base.MiniBatchClassifier):
         labels = utils.dataframe.into_series(y).to_list()
         if len(labels) != N:
             raise ValueError(f"X has {N} rows and y {len(labels)}; they must have the same number")
+        if N == 0:
+            return
         features = self._features_with(columns)
-        classes = [*self.classes, *_new_labels(labels, self._rows)]
-        x, rows = _matrix(columns, features, N), {label: k for k, label in enumerate(classes)}
-        t = np.array([rows[label] for label in labels], dtype=np.intp)
+        classes = [*self.classes, *_new_labels(labels, self._class_indices)]
+        indices = {label: k for k, label in enumerate(classes)}
+        x, t = _matrix(columns, features, N), np.array([indices[label] for label in labels])
 
         known = np.maximum.accumulate(np.maximum(t + 1, len(self.classes)))  # classes, when a row is learned
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
@@ -215,7 +217,7 @@ class BackpropClassifier(base.MiniBatchClassifier):
 
     def _hold(self, network: Network | None, features: list[Any], classes: list[Any]) -> None:
         self.network, self.features, self.classes = network, features, classes
-        self._rows = {label: k for k, label in enumerate(classes)}
+        self._class_indices = {label: k for k, label in enumerate(classes)}
         self._values: Any = itemgetter(*features) if len(features) > 1 else None
 
     def _sized(self, network: Network | None, n_features: int, n_classes: int) -> Network:

@@ -121,6 +121,13 @@ def test_learn_many_is_learn_one_after_the_other():
     assert many.predict_many(X).tolist() == [many.predict_one(x) for x, _ in stream]
 
 
+def test_a_frame_without_rows_changes_nothing():
+    model = learned(samples(20))
+    before = pickle.dumps(model)
+    model.learn_many(pd.DataFrame({"a": [], "new": []}), pd.Series([], dtype=object))
+    assert pickle.dumps(model) == before
+
+
 def test_frames_of_polars():
     polars = pytest.importorskip("polars")
     stream = samples(60)
