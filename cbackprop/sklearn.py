@@ -339,7 +339,7 @@ class BackpropClassifier(
         try:
             while not stopped and self.n_iter_ < self.max_iter:
                 epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**seen)
-                self._learn(X, t, weights, rate)
+                self._learn(X, t, weights, rate, self.n_iter_ + 1)
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
@@ -407,8 +407,7 @@ class BackpropClassifier(
                 self._start(self._new_network(len(known), X.dtype, generator), known, generator)
             elif classes is not None:
                 self._add_classes(known)
-            self.n_iter_ = 0
-            self._learn(X, t, weights, self.learning_rate_init)
+            self._learn(X, t, weights, self.learning_rate_init, 1)
         return self
 
     def _learned_one(self, X: Any, y: Any, classes: Any) -> bool:
@@ -421,9 +420,7 @@ class BackpropClassifier(
             type(X) is np.ndarray
             and self.__sklearn_is_fitted__()
             and X.shape == (1, self.n_features_in_)
-            and self.alpha == 0 == self.momentum
             and self.class_weight is None
-            and self.learning_rate != "invscaling"
             and not hasattr(self, "feature_names_in_")
             and isinstance(y, (np.ndarray, list, tuple))
             and (classes is None or np.array_equal(classes, self.classes_))
@@ -433,22 +430,25 @@ class BackpropClassifier(
         try:
             (label,) = y.tolist() if isinstance(y, np.ndarray) else y
             k = self._class_indices[label]
-            if network.learning_rate != self.learning_rate_init:
-                network.learning_rate = self.learning_rate_init
-            self.loss_ = network.learn_one(X[0], k)
+            if self.alpha == 0 == self.momentum and self.learning_rate != "invscaling":
+                if network.learning_rate != self.learning_rate_init:
+                    network.learning_rate = self.learning_rate_init
+                self.loss_ = network.learn_one(X[0], k)
+                self.n_iter_ = 1
+                self.t_ += 1
+            else:
+                self._learn(X, np.array([k]), None, self.learning_rate_init, 1)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             return False
-        self.n_iter_ = 1
-        self.t_ += 1
         return True
 
-    def _learn(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, rate: float) -> None:
-        """One epoch."""
-        network = self.network_
+    def _learn(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
+        """Learn one epoch; an error leaves all as it was."""
+        network, velocity = self.network_, None
         if self.learning_rate == "invscaling":
             rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
-        if self.momentum and self._velocity is None:
-            self._velocity = np.zeros_like(network.w), np.zeros_like(network.v)
+        if self.momentum:
+            velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
         batch_size: Any = min(200, len(X)) if self.batch_size == "auto" else self.batch_size
         try:
             history = learn(
@@ -464,16 +464,16 @@ class BackpropClassifier(
                 sample_weight=weights,
                 l2=self.alpha,
                 momentum=self.momentum,
-                velocity=self._velocity if self.momentum else None,
+                velocity=velocity,
             )
         except DivergenceError as error:
             raise ValueError(
-                f"Learning diverged in epoch {self.n_iter_ + 1}: try a smaller learning_rate_init, or scale the inputs "
+                f"Learning diverged in epoch {epoch}: try a smaller learning_rate_init, or scale the inputs "
                 "to a standard deviation near 1"
             ) from error
-        network.learning_rate = rate
+        network.learning_rate, self._velocity = rate, velocity
         (self.loss_,) = history.losses
-        self.n_iter_ += 1
+        self.n_iter_ = epoch
         self.t_ += len(X)
 
     def _validate(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> None:
