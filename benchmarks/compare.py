@@ -44,6 +44,7 @@ PEERS = {  # column: module in peers/
     "PyTorch by hand": "torch_by_hand",
     "JAX": "jax_scan",
     "numba": "numba_loops",
+    "ONNX Runtime": "onnx_runtime",
 }
 
 RIVER = ("LogisticRegression", "HoeffdingTree")  # columns of the rows that adapters.py measures on streams

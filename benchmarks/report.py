@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DISTRIBUTIONS = ("numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "numba", "mlxtend", "river", "distributed")
+DISTRIBUTIONS = (
+    "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "numba", "mlxtend", "river", "distributed",
+    "onnxruntime",
+)  # fmt: skip
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
 
@@ -182,6 +185,7 @@ MARKS = {
     "PyTorch by hand": ("#CC79A7", "^"),
     "JAX": ("#009E73", "P"),
     "numba": ("#000000", "*"),
+    "ONNX Runtime": ("#F0E442", "h"),
 }
 
 

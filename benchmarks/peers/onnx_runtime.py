@@ -1,0 +1,36 @@
+"""ONNX Runtime: the network as `cbackprop.onnx.to_onnx` writes it. It predicts, and does not learn."""
+
+import onnxruntime
+
+from cbackprop.onnx import to_onnx
+
+from ..work import Job, Work
+from .library import network_of
+
+
+def session_of(work: Work) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    model = to_onnx(network_of(work)).SerializeToString()
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def predict_proba_one(work: Work) -> Job:
+    session = session_of(work)
+    rows = [work.x[n : n + 1] for n in range(len(work.x))]
+    y = []
+
+    def run():
+        y[:] = [session.run(["probabilities"], {"X": x_n})[0][0] for x_n in rows]
+
+    return Job(run, lambda: (y,))
+
+
+def predict_proba(work: Work) -> Job:
+    session = session_of(work)
+    y = []
+
+    def run():
+        y[:] = session.run(["probabilities"], {"X": work.x})
+
+    return Job(run, lambda: y)
