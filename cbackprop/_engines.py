@@ -87,27 +87,29 @@ def forward(
     a: np.ndarray,
     y: np.ndarray,
     n_threads: int,
-) -> None:
-    """Activations of all samples, b and z only where they are wanted; each thread takes its share of the samples."""
+) -> bool:
+    """Activations of all samples, b and z only where they are wanted; each thread takes its share of the samples.
+
+    Whether all b are finite: an x that is not leaves one that is not.
+    """
     threads = max(1, min(n_threads, processors(), len(x) * w.size // (2 * WORTH_A_THREAD)))
     starts = [len(x) * thread // threads for thread in range(threads + 1)]
 
-    def share(thread: int) -> None:
+    def share(thread: int) -> bool:
         rows = slice(starts[thread], starts[thread + 1])
         wanted = [None if array is None else array[rows] for array in (b, z)]
         engine = whole_pass(w, v, len(x))
         if engine is None:
             engine = kernels(w.dtype).DirectEngine(w.shape[1] - 1, w.shape[0], v.shape[0], 1)
             engine.load(w, v)
-        engine.forward(x[rows], *wanted, a[rows], y[rows])
+        return engine.forward(x[rows], *wanted, a[rows], y[rows])
 
     if threads == 1:
-        share(0)
-    else:
-        from concurrent.futures import ThreadPoolExecutor
+        return share(0)
+    from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(share, range(threads)))
+    with ThreadPoolExecutor(threads) as pool:
+        return all(list(pool.map(share, range(threads))))
 
 
 def processors() -> int:

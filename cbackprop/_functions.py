@@ -101,21 +101,22 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     array([1., 1.])
     """
     _D, M, K = gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
-    N = len(x)
+    given, x = x, gate.inputs(x, w, v, finite=False)
     n_threads = gate.count("n_threads", n_threads)
-    b, z, a, y = (np.empty((N, size), w.dtype) for size in (M, M, K, K))
-    engines.forward(x, w, v, b, z, a, y, n_threads)
+    b, z, a, y = (np.empty((len(x), size), w.dtype) for size in (M, M, K, K))
+    if not engines.forward(x, w, v, b, z, a, y, n_threads):
+        gate.inputs(given, w, v)
     return Activations(y, a, z, b)
 
 
 def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
     """y and a of `forward`, without keeping b and z."""
     _D, _M, K = gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
+    given, x = x, gate.inputs(x, w, v, finite=False)
     n_threads = gate.count("n_threads", n_threads)
     a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
-    engines.forward(x, w, v, None, None, a, y, n_threads)
+    if not engines.forward(x, w, v, None, None, a, y, n_threads):
+        gate.inputs(given, w, v)
     return y, a
 
 

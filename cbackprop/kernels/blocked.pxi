@@ -503,9 +503,10 @@ cdef void take_output_weights(Blocked *net, Py_ssize_t begin, Py_ssize_t end) no
                 (<real *> net.v_bias)[start + k] = panel[M * width + k]
 
 
-# b, z, a and y of all samples, each where it is wanted, and the sum of E_n where there are targets
+# b, z, a and y of all samples, each where it is wanted, and the sum of E_n where there are targets. An x that is not
+# finite leaves some b that is not: then `finite` becomes false.
 cdef double forward_blocked(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, Py_ssize_t count,
-                            real *b, real *z, real *a, real *y) noexcept nogil:
+                            real *b, real *z, real *a, real *y, bint *finite) noexcept nogil:
     cdef Py_ssize_t M = net.hidden.units, K = net.output.units
     cdef const real *rows[LONGEST_BLOCK]
     cdef Py_ssize_t first = 0, size, n, p
@@ -516,6 +517,7 @@ cdef double forward_blocked(Blocked *net, const real *x, const real *t, const Py
         for p in range(net.hidden.panels):
             layer_sums(&net.hidden, rows, net.e, p, size)
             hidden_outputs(net, p, size)
+        finite[0] = finite[0] and all_finite(<const real *> net.e, size * net.hidden.stride * LANES)
         total += outputs(net, t, labels, NULL, NULL, first, size, 0)
         for n in range(size):
             if b != NULL:

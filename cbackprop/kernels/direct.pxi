@@ -20,6 +20,20 @@ cdef inline Py_ssize_t whole_lanes(Py_ssize_t K) noexcept nogil:
     return (K + LANES - 1) // LANES * LANES
 
 
+# x - x is 0 for finite x and NaN otherwise
+cdef bint all_finite(const real *numbers, Py_ssize_t n) noexcept nogil:
+    cdef lanes chain = lanes_spread(0)
+    cdef real sum = 0
+    cdef Py_ssize_t i = 0
+    while i + LANES <= n:
+        chain = chain + ((<const lanes *> (numbers + i))[0] - (<const lanes *> (numbers + i))[0])
+        i += LANES
+    while i < n:
+        sum += numbers[i] - numbers[i]
+        i += 1
+    return sum + lanes_sum(chain) == 0
+
+
 # z = h(b) for all hidden units: lanes of them, the last ones up to the end, so that equal b have equal z to the last
 # bit; fewer than fill the lanes one by one
 cdef inline void sigmoids(const value *b, value *z, Py_ssize_t M) noexcept nogil:

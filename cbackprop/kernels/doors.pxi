@@ -93,20 +93,6 @@ def step(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] label
     return E_n
 
 
-cdef bint all_finite(const real *numbers, Py_ssize_t n) noexcept nogil:
-    # x - x is 0 for finite x and NaN otherwise
-    cdef lanes chain = lanes_spread(0)
-    cdef real sum = 0
-    cdef Py_ssize_t i = 0
-    while i + LANES <= n:
-        chain = chain + ((<const lanes *> (numbers + i))[0] - (<const lanes *> (numbers + i))[0])
-        i += LANES
-    while i < n:
-        sum += numbers[i] - numbers[i]
-        i += 1
-    return sum + lanes_sum(chain) == 0
-
-
 cdef class DirectEngine:
     """Learns sample by sample, or batch by batch, on a copy of the weights in the article's own order."""
 
@@ -155,8 +141,9 @@ cdef class DirectEngine:
         return total
 
     def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
-        """Activations of all samples; b and z may be None."""
+        """Activations of all samples; b and z may be None. Whether all b are finite."""
         cdef Py_ssize_t n
+        cdef bint finite = True
         cdef real *b_n = &self.scratch[0]
         cdef real *z_n = b_n + self.M
         cdef real *a_n = z_n + self.M
@@ -167,11 +154,13 @@ cdef class DirectEngine:
             for n in range(x.shape[0]):
                 layers(&x[n, 0], &self.w[0, 0], &self.v[0, 0], b_n, z_n, a_n, self.D, self.M, self.K)
                 softmax(a_n, y_n, &largest, self.K)
+                finite = finite and all_finite(b_n, self.M)
                 if hidden:
                     memcpy(&b[n, 0], b_n, self.M * sizeof(real))
                     memcpy(&z[n, 0], z_n, self.M * sizeof(real))
                 memcpy(&a[n, 0], a_n, self.K * sizeof(real))
                 memcpy(&y[n, 0], y_n, self.K * sizeof(real))
+        return finite
 
 
 cdef class SideBySideEngine:
@@ -303,19 +292,22 @@ cdef class BlockedEngine:
         return total
 
     def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
-        """Activations of all samples; b and z may be None."""
+        """Activations of all samples; b and z may be None. Whether all b are finite."""
+        cdef bint finite = True
         cdef real *to_b = NULL if b is None else &b[0, 0]
         cdef real *to_z = NULL if z is None else &z[0, 0]
         with nogil:
-            forward_blocked(&self.net, &x[0, 0], NULL, NULL, x.shape[0], to_b, to_z, &a[0, 0], &y[0, 0])
+            forward_blocked(&self.net, &x[0, 0], NULL, NULL, x.shape[0], to_b, to_z, &a[0, 0], &y[0, 0], &finite)
+        return finite
 
     def cross_entropy_sum(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels):
         """The sum of E_n (1) over all samples."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
+        cdef bint finite = True
         cdef double total
         with nogil:
-            total = forward_blocked(&self.net, &x[0, 0], rows, indices, x.shape[0], NULL, NULL, NULL, NULL)
+            total = forward_blocked(&self.net, &x[0, 0], rows, indices, x.shape[0], NULL, NULL, NULL, NULL, &finite)
         return total
 
 
