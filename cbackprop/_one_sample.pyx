@@ -4,11 +4,11 @@ An array that is already what the kernels want goes straight to them; anything e
 converts it or says what is wrong.
 """
 cimport numpy as cnp
-from cpython.long cimport PyLong_CheckExact
+from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
-from ._in_training cimport InTraining, in_training, overlap, refuse_another_thread
+from ._in_training cimport InTraining, in_training, refuse_another_thread
 
 import numpy as np
 
@@ -112,15 +112,16 @@ cdef class OneSample:
         """
         cdef const void *row = NULL
         cdef Py_ssize_t label = -1
+        cdef int overflow
         cdef double E_n
         self.check(True)
         x_n = x
         if not self.is_sample(x):
             x_n = gate.sample("x", x, self.w, self.v, written=True)
             self.check(True)
-        if PyLong_CheckExact(t) and 0 <= t < self.K:
-            label = t
-        else:
+        if PyLong_CheckExact(t):
+            label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 beyond
+        if not 0 <= label < self.K:
             rows, labels = gate.sample_target("t", t, self.w, self.v)
             if rows is None:
                 label = labels[0]
@@ -231,7 +232,8 @@ cdef class OneSample:
         cdef cnp.ndarray array = x
         return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == self.D
                 and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
-                and not overlap(array, self.w) and not overlap(array, self.v))
+                and apart(array, self.D, self.w, self.M * (self.D + 1))
+                and apart(array, self.D, self.v, self.K * (self.M + 1)))
 
     cdef inline int check(self, bint written) except -1:
         """Whether another thread works here, and whether the weights, the user's arrays, still are what they were.
@@ -249,6 +251,14 @@ cdef class OneSample:
             raise ValueError(f"w and v now have shapes {np.shape(self.w)} and {np.shape(self.v)}; "
                              f"they must stay {(self.M, self.D + 1)} and {(self.K, self.M + 1)}")
         return 0
+
+
+# `overlap` of arrays whose sizes are known: NumPy would have to multiply their shapes
+cdef inline bint apart(cnp.ndarray a, Py_ssize_t a_size, cnp.ndarray b, Py_ssize_t b_size) noexcept:
+    cdef const char *first_a = <const char *> cnp.PyArray_DATA(a)
+    cdef const char *first_b = <const char *> cnp.PyArray_DATA(b)
+    cdef Py_ssize_t itemsize = cnp.PyArray_ITEMSIZE(a)
+    return first_a + a_size * itemsize <= first_b or first_b + b_size * itemsize <= first_a
 
 
 cdef inline bint intact(cnp.ndarray array, Py_ssize_t rows, Py_ssize_t columns, bint written) noexcept:
