@@ -252,6 +252,7 @@ def numerical_gradient(
 
         return complex_step_gradient(x, np.asarray(rows if labels is None else labels), w, v, step_size or 1e-20)
     step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
+    gate.distance(step_size, w, v, scheme)
     w, v = w.copy(), v.copy()
     entropy = kernels(w.dtype).cross_entropy_sum
     E = entropy(x, rows, labels, w, v)

@@ -313,3 +313,17 @@ def epsilon(value: Any) -> float | None:
     if not (np.isfinite(distance) and distance > 0):
         raise ValueError(f"epsilon is {value!r}; it must be positive and finite")
     return distance
+
+
+def distance(epsilon: float, w: np.ndarray, v: np.ndarray, scheme: str) -> None:
+    """Refuse a distance that rounding loses beside a weight: differences would be divided by 0."""
+    for name, array in (("w", w), ("v", v)):
+        size = array.dtype.type(epsilon)
+        with np.errstate(over="ignore", invalid="ignore"):
+            lost = array + size == (array if scheme == "forward" else array - size)
+        if lost.any():
+            row, column = np.unravel_index(lost.argmax(), array.shape)
+            raise ValueError(
+                f"epsilon is {epsilon}, which is lost beside {name}[{row}, {column}] = {array[row, column]}; "
+                f"it must change every weight"
+            )

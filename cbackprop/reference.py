@@ -202,6 +202,7 @@ def numerical_gradient(
     if scheme == "complex":
         return complex_step_gradient(x, t, w, v, size or 1e-20)
     size = size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
+    gate.distance(size, w, v, scheme)
 
     def E(w: np.ndarray, v: np.ndarray) -> float:
         return sample_cross_entropies(t, output_sums(sigmoid(hidden_sums(x, w)), v)).mean(dtype=np.float64)
@@ -220,6 +221,7 @@ def numerical_gradient(
     return dw, dv
 
 
+@quietly
 def complex_step_gradient(
     x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -413,6 +413,17 @@ def test_rate_that_float32_cannot_hold(function, value):
     assert_told(call(reference, function, arguments), ValueError, "learning_rate", repr(value))
 
 
+@pytest.mark.parametrize("scheme", ["central", "forward"])
+@pytest.mark.parametrize("layer", ["w", "v"])
+def test_distance_that_is_lost_beside_a_weight(dtype, layer, scheme):
+    # the difference would be divided by 0
+    arguments = good(dtype) | {"scheme": scheme}
+    arguments[layer][2, 1] = 2.0**100
+    for library in (cbackprop, reference):
+        error = call(library, "numerical_gradient", arguments)
+        assert_told(error, ValueError, "epsilon", f"{layer}[2, 1] = {arguments[layer][2, 1]}")
+
+
 # ------------------------------------------------------------------------------------------ arguments that do not fit
 
 
