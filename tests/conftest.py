@@ -1,5 +1,6 @@
 """What the tests share: the compiled kernels one by one, the public functions on each of them, and their NumPy twin."""
 
+import functools
 import importlib
 import os
 import subprocess
@@ -46,6 +47,12 @@ def use_threads(monkeypatch):
     """As many threads as are asked for, where small networks and few processors would do without."""
     monkeypatch.setattr(_engines, "WORTH_A_THREAD", 1)
     monkeypatch.setattr(_engines, "processors", lambda: 1000)
+
+
+@pytest.fixture
+def use_variant(monkeypatch):
+    """A function that makes everything public run on the kernels of one variant, with as many threads as are asked for."""
+    return functools.partial(use, monkeypatch=monkeypatch, n_threads=2)
 
 
 @pytest.fixture(params=VARIANTS)
@@ -106,13 +113,13 @@ def engine(request, monkeypatch):
 def python(tmp_path):
     """Runs code in a fresh interpreter that finds the same cbackprop; its exit status and what it wrote."""
 
-    def run(code, **environment):
+    def run(code, *, under=(), text=True, **environment):
         return subprocess.run(
-            [sys.executable, "-P", "-W", "error", "-c", code],
+            [*under, sys.executable, "-P", "-W", "error", "-c", code],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])} | environment,
             capture_output=True,
-            text=True,
+            text=text,
             timeout=120,
         )
 

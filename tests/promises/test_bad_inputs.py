@@ -1,0 +1,267 @@
+"""Whatever is passed, no call crashes the process, and one that raises has left every array byte for byte as it was.
+
+Good arguments of every public entry are spoiled in one to three places: type, order in memory, strides, alignment, byte
+order, shape, memory that is shared, values. What is accepted nevertheless does not count. `make address-test` runs this
+with every access to memory checked.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import cbackprop
+from cbackprop import DivergenceError, Network
+
+
+def network(a):
+    return Network.from_weights(a["w"], a["v"], learning_rate=a["learning_rate"])
+
+
+ENTRIES = {  # names of the arguments, and the call
+    "init_weights": (
+        ["n_inputs", "n_hidden", "n_outputs", "dtype", "rng"],
+        lambda a: cbackprop.init_weights(
+            a["n_inputs"], a["n_hidden"], a["n_outputs"], dtype=a["dtype"], rng=a["rng"]
+        ),
+    ),
+    "forward": (
+        ["x", "w", "v", "n_threads"],
+        lambda a: cbackprop.forward(a["x"], a["w"], a["v"], n_threads=a["n_threads"]),
+    ),
+    "cross_entropy": (["x", "t", "w", "v"], lambda a: cbackprop.cross_entropy(a["x"], a["t"], a["w"], a["v"])),
+    "gradient": (["x", "t", "w", "v"], lambda a: cbackprop.gradient(a["x"], a["t"], a["w"], a["v"])),
+    "numerical_gradient": (
+        ["x", "t", "w", "v", "epsilon", "scheme"],
+        lambda a: cbackprop.numerical_gradient(
+            a["x"], a["t"], a["w"], a["v"], epsilon=a["epsilon"], scheme=a["scheme"]
+        ),
+    ),
+    "step": (
+        ["x_n", "t_n", "w", "v", "learning_rate"],
+        lambda a: cbackprop.step(a["x_n"], a["t_n"], a["w"], a["v"], a["learning_rate"]),
+    ),
+    "fit": (
+        ["x", "t", "w", "v", "learning_rate", "epochs", "batch_size", "rng", "method", "n_threads"],
+        lambda a: cbackprop.fit(
+            a["x"],
+            a["t"],
+            a["w"],
+            a["v"],
+            learning_rate=a["learning_rate"],
+            epochs=a["epochs"],
+            batch_size=a["batch_size"],
+            rng=a["rng"],
+            method=a["method"],
+            n_threads=a["n_threads"],
+        ),
+    ),
+    "Network": (
+        ["n_inputs", "n_hidden", "n_outputs", "learning_rate", "dtype", "rng"],
+        lambda a: Network(
+            a["n_inputs"],
+            a["n_hidden"],
+            a["n_outputs"],
+            learning_rate=a["learning_rate"],
+            dtype=a["dtype"],
+            rng=a["rng"],
+        ),
+    ),
+    "from_weights": (["w", "v", "learning_rate"], network),
+    "learn_one": (["x_n", "t_n", "w", "v"], lambda a: network(a).learn_one(a["x_n"], a["t_n"])),
+    "predict_one": (["x_n", "w", "v"], lambda a: network(a).predict_one(a["x_n"])),
+    "predict_proba_one": (["x_n", "w", "v"], lambda a: network(a).predict_proba_one(a["x_n"])),
+    "fit of a network": (["x", "t", "w", "v"], lambda a: network(a).fit(a["x"], a["t"])),
+    "predict": (["x", "w", "v", "n_threads"], lambda a: network(a).predict(a["x"], n_threads=a["n_threads"])),
+    "predict_proba": (["x", "w", "v"], lambda a: network(a).predict_proba(a["x"])),
+    "loss": (["x", "t", "w", "v"], lambda a: network(a).loss(a["x"], a["t"])),
+    "gradient of a network": (["x", "t", "w", "v"], lambda a: network(a).gradient(a["x"], a["t"])),
+}
+
+NEGATIVE = [0, -1, -(2**31), -(2**63), -(10**400), np.int8(-1)]
+INTEGERS = st.sampled_from([*NEGATIVE, 2**31, 2**63, 2**64, 10**400, np.uint64(2**63)])
+NO_NUMBERS = st.sampled_from(
+    [None, "1", b"1", 1j, True, [], [1], {}, object(), print, np.array([1.0]), float("nan"), float("inf"), 1.5, -0.0]
+)
+DTYPES = st.sampled_from([*np.typecodes["All"].replace("V", ""), "S3", "U3", "V8", "M8[s]", "m8[D]", "i4,f8"])
+VALUES = st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e300, 1e38, 5e-324, -1.0, -0.0, 2.0**31, 0.3])
+
+
+@st.composite
+def good(draw):
+    """Arguments that every entry takes."""
+    D, M, K = (draw(st.sampled_from(sizes)) for sizes in ((1, 2, 3, 17), (1, 2, 5, 18), (1, 2, 3, 9)))
+    N = draw(st.sampled_from((1, 2, 7, 20, 40)))
+    dtype = draw(st.sampled_from(("float32", "float64")))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    labels = rng.integers(K, size=N)
+    soft = draw(st.booleans())
+    return {
+        "x": rng.normal(size=(N, D)).astype(dtype),
+        "t": np.eye(K, dtype=dtype)[labels] if soft else labels,
+        "x_n": rng.normal(size=D).astype(dtype),
+        "t_n": np.eye(K, dtype=dtype)[0] if soft else 0,
+        "w": rng.normal(size=(M, D + 1)).astype(dtype),
+        "v": rng.normal(size=(K, M + 1)).astype(dtype),
+        "learning_rate": 0.1,
+        "epochs": 2,
+        "batch_size": draw(st.sampled_from((1, 2, 16, None))),
+        "n_threads": draw(st.sampled_from((1, 2))),
+        "method": draw(st.sampled_from(("auto", "direct", "blocked"))),
+        "scheme": draw(st.sampled_from(("central", "forward", "complex"))),
+        "epsilon": None,
+        "rng": 0,
+        "dtype": dtype,
+        "n_inputs": D,
+        "n_hidden": M,
+        "n_outputs": K,
+    }
+
+
+class Strange:
+    """Says it is an array, and is not."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("no array")
+
+    def __len__(self):
+        return 2**62
+
+
+def placed(draw, array):
+    """With another number somewhere."""
+    array = np.array(array, copy=True)
+    array.reshape(-1)[draw(st.integers(0, array.size - 1))] = draw(VALUES if array.dtype.kind in "fc" else INTEGERS)
+    return array
+
+
+def reshaped(draw, array):
+    axis = draw(st.integers(0, array.ndim - 1))
+    ways = [
+        lambda: array[np.newaxis],
+        lambda: array[..., np.newaxis],
+        lambda: array.reshape(-1),
+        lambda: array.T,
+        lambda: array[0],
+        lambda: array.take([], axis),
+        lambda: array.take(range(array.shape[axis] - 1), axis),
+        lambda: array.take([*range(array.shape[axis]), 0], axis),
+    ]
+    return draw(st.sampled_from(ways))()
+
+
+def retyped(draw, array):
+    return array.astype(draw(DTYPES))
+
+
+def strided(draw, array):
+    ways = [
+        lambda: np.asfortranarray(array),
+        lambda: array[::-1],
+        lambda: array[..., ::-1],
+        lambda: np.repeat(array, 2, axis=-1)[..., ::2],
+        lambda: np.broadcast_to(array[:1], array.shape),
+        lambda: np.lib.stride_tricks.as_strided(array, strides=(array.itemsize,) * array.ndim),
+    ]
+    return draw(st.sampled_from(ways))()
+
+
+def locked(draw, array):
+    array = np.array(array, copy=True)
+    array.flags.writeable = False
+    return array
+
+
+def misaligned(draw, array):
+    offset = draw(st.integers(1, 15))
+    room = np.zeros(array.nbytes + offset, np.uint8)
+    copy = room[offset:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def swapped(draw, array):
+    return array.astype(array.dtype.newbyteorder())
+
+
+def of_other_class(draw, array):
+    sub = type("Sub", (np.ndarray,), {})
+    ways = [np.ma.masked_array, memoryview, np.ndarray.tolist, list, lambda array: array.view(sub)]
+    return draw(st.sampled_from(ways))(array)
+
+
+def no_array(draw, array):
+    return draw(st.sampled_from([None, "text", 1.0, {}, Strange(), [[1.0], [1.0, 2.0]], b"\0" * 8]))
+
+
+SPOILERS = [placed, reshaped, retyped, strided, locked, misaligned, swapped, of_other_class, no_array]
+
+
+def overlapping(draw, value, room):
+    """As many numbers as in value, from the memory of the weights."""
+    start = draw(st.integers(0, room.size - value.size))
+    return room.reshape(-1)[start : start + value.size].reshape(value.shape)
+
+
+def spoil(draw, name, arguments):
+    value = arguments[name]
+    if name in ("x", "t", "x_n", "t_n", "w", "v"):
+        for _ in range(draw(st.integers(1, 2))):
+            try:  # not every array can be spoiled in every way
+                with np.errstate(all="ignore"):
+                    if draw(st.integers(0, 9)) == 0:
+                        value = overlapping(draw, np.asanyarray(value), arguments[draw(st.sampled_from("wv"))])
+                    else:
+                        value = draw(st.sampled_from(SPOILERS))(draw, np.asanyarray(value))
+            except (TypeError, ValueError, IndexError, AttributeError, OverflowError, NotImplementedError):
+                break
+    elif name == "dtype":
+        value = draw(DTYPES | NO_NUMBERS)
+    elif name.startswith("n_") or name == "epochs":
+        value = draw(NO_NUMBERS | st.sampled_from(NEGATIVE))  # more than there is memory or time for is no bad input
+    else:
+        value = draw(NO_NUMBERS | INTEGERS)
+    arguments[name] = value
+
+
+def contents(argument):
+    """Every byte of an array and of what it is a view of."""
+    if not isinstance(argument, np.ndarray) or argument.dtype.hasobject:
+        return None
+    while isinstance(argument.base, np.ndarray):
+        argument = argument.base
+    return argument.tobytes()
+
+
+@pytest.mark.promise("bad inputs", slice=2000, full=100_000)
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+def test_bad_inputs(figure, record_property):
+    refused = dict.fromkeys(ENTRIES, 0)
+
+    @settings(
+        max_examples=figure,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def check(data):
+        entry = data.draw(st.sampled_from(list(ENTRIES)))
+        names, call = ENTRIES[entry]
+        arguments = data.draw(good())
+        for _ in range(data.draw(st.integers(1, 3))):
+            spoil(data.draw, data.draw(st.sampled_from(names)), arguments)
+        before = {name: contents(arguments[name]) for name in names}
+        try:
+            call(arguments)
+        except (TypeError, ValueError, DivergenceError) as error:
+            assert str(error)
+            assert {name: contents(arguments[name]) for name in names} == before
+            refused[entry] += 1
+        else:
+            assume(False)
+
+    check()
+    record_property("refused", f"{sum(refused.values()):,} by {len(refused)} entries, each {min(refused.values()):,} or more")
+    assert min(refused.values()) > figure / 100

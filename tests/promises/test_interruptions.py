@@ -1,0 +1,235 @@
+"""Ctrl-C, other threads, forks: whatever comes between, weights are those after whole samples, and nothing hangs."""
+
+import hashlib
+import itertools
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import Network, _dispatch
+
+VARIANTS = _dispatch.available_variants()
+
+
+def problem(D, M, K, N, dtype=np.float64):
+    """Class K - 1 is never right, so its bias falls with every sample: it tells how many there were."""
+    rng = np.random.default_rng([D, M, K, N])
+    x, t = rng.normal(size=(N, D)).astype(dtype), rng.integers(K - 1, size=N)
+    return x, t, *cbackprop.init_weights(D, M, K, dtype=dtype, rng=rng)
+
+
+# ------------------------------------------------------------------------------------------------------------ Ctrl-C
+
+LARGE, SMALL = (300, 200, 5, 12_000), (2, 2, 3, 30_000)  # some looks at signals an epoch, and some epochs a look
+ENGINES = [  # shape, method, batch_size, n_threads
+    (LARGE, "direct", 1, 1),
+    (LARGE, "blocked", 1, 1),
+    (LARGE, "blocked", 1, 2),
+    (LARGE, "direct", 50, 1),
+    (LARGE, "blocked", 50, 1),
+    (LARGE, "blocked", 50, 2),
+    (SMALL, "direct", 1, 1),
+    (SMALL, "auto", 100, 1),  # side by side
+    ((2, 2, 3, 1000), "auto", None, 1),  # the same, many epochs in one call
+]
+RATE = 0.01
+
+
+def interrupted(x, t, w, v, wait, **settings):
+    """Ctrl-C so long after the start: weights before the epoch it came in, and seconds until fit had returned.
+
+    Where other processes keep the machine busy, processor time is the fairer clock: the smaller of the two counts.
+    """
+    before, sent = [(w.copy(), v.copy())], []
+
+    def keep(epoch, loss):
+        before.append((w.copy(), v.copy()))
+
+    def press():
+        time.sleep(wait)
+        sent.append((time.perf_counter(), time.process_time()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    callback = keep if settings["batch_size"] else None
+    with pytest.raises(KeyboardInterrupt):
+        presser.start()
+        cbackprop.fit(x, t, w, v, learning_rate=RATE, epochs=10**9, rng=2, callback=callback, **settings)
+    caught = time.perf_counter(), time.process_time()
+    presser.join()
+    return before, min(after - at for after, at in zip(caught, sent[0], strict=True))
+
+
+def walk(learn, w, v, target):
+    """Batches that `learn`, given where to begin and how many, needs until the bias that only falls is there."""
+    done = 0
+    for stride in (256, 16, 1):
+        while True:
+            kept = w.copy(), v.copy()
+            learned = learn(done, stride)
+            if not learned or v[-1, -1] < target - 1e-10:
+                w[:], v[:] = kept
+                break
+            done += learned
+    return done
+
+
+@pytest.fixture
+def ctrl_c():
+    """As in a process of its own: a shell may have started the tests with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
+@pytest.mark.promise("Ctrl-C", slice=30, full=1000)
+def test_ctrl_c(figure, use_variant, ctrl_c, record_property):
+    rng = np.random.default_rng(0)
+    delays, amid = [], 0
+    for number in range(figure):
+        (D, M, K, N), method, batch_size, n_threads = ENGINES[number % len(ENGINES)]
+        use_variant(VARIANTS[number // len(ENGINES) % len(VARIANTS)])
+        x, t, w, v = problem(D, M, K, N)
+        settings = {"method": method, "batch_size": batch_size, "n_threads": n_threads}
+        before, delay = interrupted(x, t, w, v, rng.uniform(0.01, 0.3), **settings)
+        delays.append(delay)
+        w_now, v_now = before[-1]
+        order = np.random.default_rng(2)
+        orders = [order.permutation(N) if batch_size else order for _ in before]
+
+        def learn(first, count, w=w_now, v=v_now, order=orders[-1]):
+            if batch_size is None:
+                return cbackprop.fit(x, t, w, v, learning_rate=RATE, epochs=count, batch_size=None).epochs
+            n = order[first * batch_size :][: count * batch_size]
+            if len(n):
+                cbackprop.fit(x[n], t[n], w, v, learning_rate=RATE, batch_size=batch_size, shuffle=False, method="direct")
+            return len(n) // batch_size
+
+        done = walk(learn, w_now, v_now, v[-1, -1])
+        amid += batch_size is not None and 0 < done < N // batch_size
+        # the same sums in another order, rounded some thousand times; a sample moves the bias by more than 1e-6
+        tolerance = 0 if method == "direct" else 1e-10
+        np.testing.assert_allclose(w_now, w, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(v_now, v, rtol=0, atol=tolerance)
+    record_property("to KeyboardInterrupt, largest", f"{1000 * max(delays):.0f} ms")
+    record_property("median", f"{1000 * float(np.median(delays)):.0f} ms")
+    record_property("amid an epoch", f"{amid} of {figure}")
+    assert max(delays) < 0.1
+    assert amid > figure / 3
+
+
+# ----------------------------------------------------------------------------------------------------------- threads
+
+
+@pytest.mark.promise("two threads, the same weights", slice=200, full=10_000)
+def test_two_threads_train_the_same_weights(figure, record_property):
+    # while one is at it, the other is told so, by every function that learns, and has changed nothing
+    x, t, w, v = problem(30, 20, 3, 2000)
+    w_alone, v_alone = w.copy(), v.copy()
+    refused, started, enough = Counter(), threading.Event(), threading.Event()
+    network = Network.from_weights(w, v)
+    shared = w.reshape(-1)[:4].reshape(1, 4), np.ones((3, 2))  # other weights, in the same memory
+    attempts = {
+        "fit": lambda: cbackprop.fit(x, t, w, v),
+        "fit of a network": lambda: network.fit(x, t, batch_size=None),
+        "fit of others": lambda: cbackprop.fit(x[:, :3], t, *shared),
+        "step": lambda: cbackprop.step(x[0], 1, w, v, 0.1),
+        "learn_one": lambda: network.learn_one(x[0], 1),
+    }
+
+    def train():
+        def callback(epoch, loss):
+            started.set()
+            return enough.is_set()
+
+        results.append(cbackprop.fit(x, t, w, v, epochs=10**9, rng=3, callback=callback))
+
+    results = []
+    trainer = threading.Thread(target=train)
+    trainer.start()
+    started.wait()
+    try:
+        for name in itertools.islice(itertools.cycle(attempts), figure):
+            with pytest.raises(RuntimeError, match="another thread"):
+                attempts[name]()
+            refused[name] += 1
+    finally:
+        enough.set()
+        trainer.join()
+    cbackprop.fit(x, t, w_alone, v_alone, epochs=results[0].epochs, rng=3)
+    np.testing.assert_array_equal(w, w_alone)
+    np.testing.assert_array_equal(v, v_alone)
+    for attempt in attempts.values():  # afterwards they may
+        attempt()
+    record_property("refused", f"{refused.total():,}, during {results[0].epochs:,} epochs")
+
+
+@pytest.mark.promise("two threads, different weights", slice=1, full=20)
+@pytest.mark.parametrize("learn", ["fit", "learn_one", "forward"])
+def test_threads_with_weights_of_their_own_go_on_side_by_side(figure, learn):
+    # a call of a second, without the GIL, leaves another thread free to run Python and calls of its own
+    x, t, w, v = problem(2000, 2000, 3, 200)
+    networks = [Network.from_weights(w.copy(), v.copy()) for _ in range(2)]
+    calls = {
+        "fit": lambda network: network.fit(x, t, shuffle=False),
+        "learn_one": lambda network: [network.learn_one(x[n], int(t[n])) for n in range(50)],
+        "forward": lambda network: cbackprop.forward(x, network.w, network.v),
+    }
+    for _ in range(figure):
+        spans = [[], []]
+
+        def work(number, spans=spans):
+            start = time.perf_counter()
+            calls[learn](networks[number])
+            spans[number] = start, time.perf_counter()
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+        ticks = 0
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            ticks += 1
+            time.sleep(0.001)
+        assert ticks > 3  # this thread got the GIL while they were at work
+        (first, end), (second, other_end) = spans
+        assert max(first, second) < min(end, other_end)  # they were at work at the same time
+    np.testing.assert_array_equal(networks[0].w, networks[1].w)
+    np.testing.assert_array_equal(networks[0].v, networks[1].v)
+
+
+# -------------------------------------------------------------------------------------------------------------- fork
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.promise("fork", slice=10, full=200)
+def test_fork_after_training_with_two_threads(figure, use_variant):
+    x, t, w, v = problem(40, 30, 5, 500)
+    use_variant(VARIANTS[0])
+    for _ in range(figure):
+        w_wanted, v_wanted = w.copy(), v.copy()
+        cbackprop.fit(x, t, w, v, method="blocked", n_threads=2, rng=0)
+        reader, writer = os.pipe()
+        if (child := os.fork()) == 0:
+            cbackprop.fit(x, t, w, v, method="blocked", n_threads=2, rng=1)
+            os.write(writer, hashlib.sha256(w.tobytes() + v.tobytes()).digest())
+            os._exit(0)
+        try:
+            assert select.select([reader], [], [], 60)[0], "the child hangs"
+            came = os.read(reader, 100)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(reader)
+            os.close(writer)
+        for seed in (0, 1):
+            cbackprop.fit(x, t, w_wanted, v_wanted, method="blocked", rng=seed)
+        assert came == hashlib.sha256(w_wanted.tobytes() + v_wanted.tobytes()).digest()
