@@ -99,7 +99,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
             os.fsync(folder)
         except OSError as error:
             if error.errno != EINVAL:  # a file system that knows no such thing
-                raise
+                reason = f"{error.strerror}; it was written, but may be the old one again after a crash of the system"
+                raise OSError(error.errno, reason, path) from None
         finally:
             os.close(folder)
 
