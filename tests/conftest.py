@@ -113,14 +113,14 @@ def engine(request, monkeypatch):
 def python(tmp_path):
     """Runs code in a fresh interpreter that finds the same cbackprop; its exit status and what it wrote."""
 
-    def run(code, *, under=(), text=True, **environment):
+    def run(code, *, under=(), text=True, timeout=120, **environment):
         return subprocess.run(
             [*under, sys.executable, "-P", "-W", "error", "-c", code],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])} | environment,
             capture_output=True,
             text=text,
-            timeout=120,
+            timeout=timeout,
         )
 
     return run
