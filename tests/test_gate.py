@@ -12,7 +12,7 @@ import pytest
 import cbackprop
 from cbackprop import Network, reference
 
-D, M, K, N = 3, 4, 5, 6  # all different
+D, M, K, N = 3, 5, 7, 8  # all different, and from D + 1 and M + 1
 
 
 def good(dtype):
@@ -175,15 +175,15 @@ LABEL = {  # the class index of one sample
     "text": (lambda t: "2", TypeError, "<U1"),
     "None": (lambda t: None, TypeError, "object"),
     "complex": (lambda t: 2j, TypeError, "complex128"),
-    "ragged": (lambda t: [[1.0], [1.0, 2.0]], ValueError, "ragged"),
+    "ragged": (lambda t: [[1.0], [1.0, 2.0]], ValueError, f"ragged; it must be a class index or a row of {K}"),
 }
 ROW = {  # the row of targets of one sample
     "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
-    "negative": (lambda r: [1.5, -0.5, 0, 0, 0], ValueError, "-0.5"),
+    "negative": (lambda r: [1.5, -0.5, *[0] * (K - 2)], ValueError, "-0.5"),
     "nan": (lambda r: with_number(r, 0, np.nan), ValueError, "nan"),
     "too few columns": (lambda r: r[1:], ValueError, str(K - 1)),
     "too many columns": (lambda r: [*r, 0], ValueError, str(K + 1)),
-    "2-d": (lambda r: np.array([r]), ValueError, "dimensions"),
+    "2-d": (lambda r: np.array([r]), ValueError, "2 dimensions"),
     "empty": (lambda r: [], ValueError, "0"),
     "text": (lambda r: ["a"] * K, TypeError, "<U1"),
 }
