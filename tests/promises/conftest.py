@@ -79,7 +79,7 @@ def pytest_sessionfinish(session):
         cells = [
             " + ".join(line["figures"]) or "all",
             ", ".join(sorted(line["outcomes"])).replace("Skipped: ", ""),
-            "; ".join(f"{name} {value}" for name, value in line["measured"].items()),
+            "; ".join(f"{name} {value}" for name, value in line["measured"].items()).replace("|", "\\|"),
             f"{line['seconds']:.0f}",
             commit,
         ]

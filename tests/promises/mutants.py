@@ -1,0 +1,186 @@
+"""Mutation testing: small errors put into the kernels or the gate, one at a time; the tests have to notice.
+
+usage: mutants.py kernels|gate COUNT [SEED]
+
+Works on a copy of the tree. Operators, constants, indices and the order of statements are changed, each kind as often as
+the others. Kernels are compiled for one variant and precision only. Prints what survived, and as JSON in the last line
+how many were killed. A mutant that does not compile, or is the same code to Python, does not count.
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+TREE = Path(__file__).parents[2]
+KERNELS = [f"cbackprop/kernels/{name}.pxi" for name in ("exponential", "equations", "direct", "side_by_side", "blocked", "doors")]
+SUBJECTS = {  # what is changed, and the tests that have to notice, the quickest first
+    "kernels": (
+        KERNELS,
+        [f"tests/test_{name}.py" for name in ("equations", "gradients", "network", "reference", "exponential", "article", "training")],
+    ),
+    "gate": (["cbackprop/_gate.py"], ["tests/test_gate.py", "tests/test_model_file.py", "tests/test_reference.py"]),
+}
+OPERATORS = {
+    " + ": " - ",
+    " - ": " + ",
+    " * ": " + ",
+    " / ": " * ",
+    " // ": " + ",
+    " < ": " <= ",
+    " <= ": " < ",
+    " > ": " >= ",
+    " >= ": " > ",
+    " == ": " != ",
+    " != ": " == ",
+    " += ": " -= ",
+    " -= ": " += ",
+    " and ": " or ",
+    " or ": " and ",
+    " not ": " ",
+}
+ASSIGNED = re.compile(r"\s*(?:(\w+)\S* [-+*/]?= .*|(\w+)\(.*\))(?<!,)$")
+BUILD = """
+import runpy
+import Cython.Build
+
+every = Cython.Build.cythonize
+
+def one(modules, **options):
+    (module,) = (module for module in modules if module.name == "cbackprop.kernels.baseline_float64")
+    module.extra_compile_args += ["-O1"]  # compiles in half the time
+    return every([module], **options)
+
+Cython.Build.cythonize = one
+runpy.run_path("setup.py", run_name="__main__")
+"""
+
+
+class Mutant(NamedTuple):
+    """A line, or two, of a file, and what becomes of it."""
+
+    file: str
+    number: int
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        old, new = (" ; ".join(line.strip() for line in lines.splitlines()) for lines in (self.old, self.new))
+        return f"{Path(self.file).name}: {old}  ->  {new}"
+
+
+def code(text: str) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines that are code: no comments, imports, documentation, heads of functions."""
+    documentation = False
+    for number, line in enumerate(text.splitlines(), 1):
+        inside = documentation
+        documentation ^= line.count('"""') == 1
+        head = re.match(r"\s*(#|@|import |from |include |cdef (inline|extern|enum|class|struct)|cp?def .*\(.*:$|def |class )", line)
+        if not (inside or documentation or '"""' in line or head or not line.strip()):
+            yield number, line
+
+
+def mutants(file: str, text: str) -> Iterator[tuple[str, Mutant]]:
+    """Every mutant of a file, and of which kind it is."""
+    lines = dict(code(text))
+    for number, line in lines.items():
+        bare = re.sub(r'f?"[^"]*"|  #.*', lambda match: " " * len(match[0]), line)
+        for old, new in OPERATORS.items():
+            for match in re.finditer(re.escape(old), bare):
+                yield "operator", Mutant(file, number, line, line[: match.start()] + new + line[match.end() :])
+        for match in re.finditer(r"(?<![\w.])\d+(?![\w.])", bare):
+            yield "constant", Mutant(file, number, line, f"{line[: match.start()]}{int(match[0]) + 1}{line[match.end() :]}")
+        for match in re.finditer(r"\[([^][:,]+)\](?!\w)", bare):
+            yield "index", Mutant(file, number, line, f"{line[: match.end() - 1]} + 1{line[match.end() - 1 :]}")
+        below = lines.get(number + 1, "")
+        first, second = ASSIGNED.match(line), ASSIGNED.match(below)
+        if first and second and re.match(r"\s*", line)[0] == re.match(r"\s*", below)[0]:
+            # of statements that have nothing to do with each other the order is no matter
+            if first[1] and re.search(rf"\b{first[1]}\b", below):
+                yield "order", Mutant(file, number, f"{line}\n{below}", f"{below}\n{line}")
+
+
+class Workshop:
+    """A copy of the tree, in which mutants are built and tested."""
+
+    def __init__(self, subject: str, folder: Path) -> None:
+        self.files, self.tests = SUBJECTS[subject]
+        self.compiled, self.folder = subject == "kernels", folder
+        for name in ("cbackprop", "tests"):
+            shutil.copytree(TREE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "avx*.so", "*.c"))
+        for name in ("setup.py", "pyproject.toml", "README.md"):
+            shutil.copy(TREE / name, folder)
+        import cbackprop
+
+        for module in Path(cbackprop.__file__).parent.rglob("*.so"):  # installed elsewhere than in the tree
+            if "avx" not in module.name:
+                shutil.copy(module, folder / module.relative_to(Path(cbackprop.__file__).parents[1]))
+
+    def run(self, *command: str, seconds: float) -> bool:
+        """Whether a command succeeded, in that time and with a few GB of memory."""
+        environment = os.environ | {"CBACKPROP_KERNEL": "baseline", "PYTHONDONTWRITEBYTECODE": "1"}
+        limited = ["bash", "-c", 'ulimit -v 16000000; exec "$@"', "-", sys.executable, *command]
+        try:
+            done = subprocess.run(limited, cwd=self.folder, env=environment, capture_output=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+    def passes(self, *tests: str) -> bool:
+        """Whether the tests see nothing."""
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-k", "not float32"]
+        return self.run("-m", "pytest", *options, *(tests or self.tests), seconds=120)
+
+    def outcome(self, mutant: Mutant) -> str:
+        """What became of a mutant: killed, survived, or not one."""
+        path = self.folder / mutant.file
+        original = path.read_text(encoding="utf-8")
+        lines = original.splitlines()
+        lines[mutant.number - 1 : mutant.number + mutant.old.count("\n")] = mutant.new.splitlines()
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        try:
+            if self.compiled:
+                built = self.run("-c", BUILD, "--quiet", "build_ext", "--inplace", seconds=300)
+            else:
+                built = self.run("-m", "py_compile", mutant.file, seconds=60)
+            if not built:
+                return "no mutant"
+            return "survived" if self.passes() else "killed"
+        finally:
+            path.write_text(original, encoding="utf-8")
+
+
+def main(subject: str, count: int, seed: int = 0) -> None:
+    rng = random.Random(seed)
+    kinds: dict[str, list[Mutant]] = {}
+    for file in SUBJECTS[subject][0]:
+        for kind, mutant in mutants(file, (TREE / file).read_text(encoding="utf-8")):
+            kinds.setdefault(kind, []).append(mutant)
+    for pool in kinds.values():
+        rng.shuffle(pool)
+    counts, survivors = {"killed": 0, "survived": 0, "no mutant": 0}, []
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = Workshop(subject, Path(folder))
+        if not workshop.passes(*workshop.tests[: -1 if count < 100 else None]):
+            raise SystemExit("the tests fail without any mutant")
+        while counts["killed"] + counts["survived"] < count and any(kinds.values()):
+            for pool in filter(None, kinds.values()):
+                if counts["killed"] + counts["survived"] < count:
+                    mutant = pool.pop()
+                    outcome = workshop.outcome(mutant)
+                    counts[outcome] += 1
+                    print(f"{outcome:9} {mutant}", flush=True)
+                    if outcome == "survived":
+                        survivors.append(str(mutant))
+    print(json.dumps(counts | {"survivors": survivors}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))
