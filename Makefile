@@ -6,9 +6,12 @@ COMPILED = $(subst /,.,$(basename $(wildcard cbackprop/*.pyx cbackprop/kernels/*
 INSTALL = $(PYTHON) -m pip install --quiet --no-build-isolation --no-deps --upgrade
 # -P keeps the source folder, which has other compiled modules or none, off the path
 PYTEST_IN = PYTHONPATH=$(CURDIR)/$(1) $(PYTHON) -P -m pytest
+PYTEST_IN_ADDRESS = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
+	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 $(call PYTEST_IN,build/address/site)
+FULL = --full --timeout 0 --report docs/promises.md
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint types debug-test address-test coverage demo
+.PHONY: help build test lint types debug-test address-test promises soak coverage demo
 .PHONY: bench bench-check bench-quick bench-compare dist clean
 
 help:  ## list these shortcuts
@@ -36,9 +39,16 @@ debug-test:  ## the tests on a build with bounds checks, assertions and traps fo
 UNSANITIZED = command dask examples onnx plot river sklearn
 address-test:  ## the same, with every access to memory checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
-		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 $(call PYTEST_IN,build/address/site) \
-		$(UNSANITIZED:%=--ignore tests/test_%.py)
+	$(PYTEST_IN_ADDRESS) $(UNSANITIZED:%=--ignore tests/test_%.py)
+	$(PYTEST_IN_ADDRESS) tests/promises/test_bad_inputs.py
+
+promises: build  ## every promise put to the test a little: minutes
+	$(PYTHON) -m pytest tests/promises
+
+soak: build  ## every promise put to the test in full, and a report of it in docs/promises.md: hours
+	$(PYTHON) -m pytest tests/promises $(FULL)
+	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
+	$(PYTEST_IN_ADDRESS) tests/promises/test_bad_inputs.py $(FULL)
 
 coverage:  ## lines and branches of the compiled code that the tests run; fails below 95 %
 	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .

@@ -51,7 +51,7 @@ def use_threads(monkeypatch):
 
 @pytest.fixture
 def use_variant(monkeypatch):
-    """A function that makes everything public run on the kernels of one variant, with as many threads as are asked for."""
+    """A function that makes everything public run on the kernels of a variant, with all threads that are asked for."""
     return functools.partial(use, monkeypatch=monkeypatch, n_threads=2)
 
 

@@ -2,9 +2,9 @@
 
 usage: mutants.py kernels|gate COUNT [SEED]
 
-Works on a copy of the tree. Operators, constants, indices and the order of statements are changed, each kind as often as
-the others. Kernels are compiled for one variant and precision only. Prints what survived, and as JSON in the last line
-how many were killed. A mutant that does not compile, or is the same code to Python, does not count.
+Works on a copy of the tree. Operators, constants, indices and the order of statements are changed, each kind equally
+often. Kernels are compiled for one variant and precision. Prints what became of each mutant, and in the last line JSON
+with all of it. A mutant that does not compile does not count.
 """
 
 import json
@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 TREE = Path(__file__).parents[2]
-KERNELS = [f"cbackprop/kernels/{name}.pxi" for name in ("exponential", "equations", "direct", "side_by_side", "blocked", "doors")]
 SUBJECTS = {  # what is changed, and the tests that have to notice, the quickest first
     "kernels": (
-        KERNELS,
-        [f"tests/test_{name}.py" for name in ("equations", "gradients", "network", "reference", "exponential", "article", "training")],
+        "cbackprop/kernels/{}.pxi",
+        ("exponential", "equations", "direct", "side_by_side", "blocked", "doors"),
+        ("equations", "gradients", "network", "reference", "exponential", "article", "training"),
     ),
-    "gate": (["cbackprop/_gate.py"], ["tests/test_gate.py", "tests/test_model_file.py", "tests/test_reference.py"]),
+    "gate": ("cbackprop/{}.py", ("_gate",), ("gate", "model_file", "reference")),
 }
 OPERATORS = {
     " + ": " - ",
@@ -46,7 +46,8 @@ OPERATORS = {
     " or ": " and ",
     " not ": " ",
 }
-ASSIGNED = re.compile(r"\s*(?:(\w+)\S* [-+*/]?= .*|(\w+)\(.*\))(?<!,)$")
+HEAD = re.compile(r"\s*(#|@|import |from |include |class |def |cdef .*(\w\(|extern |enum|class |struct ).*:$)")
+ASSIGNED = re.compile(r"(\s*)(\w+)\S* [-+*/]?= .*(?<!,)$")
 BUILD = """
 import runpy
 import Cython.Build
@@ -82,7 +83,7 @@ def code(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         inside = documentation
         documentation ^= line.count('"""') == 1
-        head = re.match(r"\s*(#|@|import |from |include |cdef (inline|extern|enum|class|struct)|cp?def .*\(.*:$|def |class )", line)
+        head = HEAD.match(line)
         if not (inside or documentation or '"""' in line or head or not line.strip()):
             yield number, line
 
@@ -96,22 +97,22 @@ def mutants(file: str, text: str) -> Iterator[tuple[str, Mutant]]:
             for match in re.finditer(re.escape(old), bare):
                 yield "operator", Mutant(file, number, line, line[: match.start()] + new + line[match.end() :])
         for match in re.finditer(r"(?<![\w.])\d+(?![\w.])", bare):
-            yield "constant", Mutant(file, number, line, f"{line[: match.start()]}{int(match[0]) + 1}{line[match.end() :]}")
+            more = f"{line[: match.start()]}{int(match[0]) + 1}{line[match.end() :]}"
+            yield "constant", Mutant(file, number, line, more)
         for match in re.finditer(r"\[([^][:,]+)\](?!\w)", bare):
             yield "index", Mutant(file, number, line, f"{line[: match.end() - 1]} + 1{line[match.end() - 1 :]}")
         below = lines.get(number + 1, "")
         first, second = ASSIGNED.match(line), ASSIGNED.match(below)
-        if first and second and re.match(r"\s*", line)[0] == re.match(r"\s*", below)[0]:
-            # of statements that have nothing to do with each other the order is no matter
-            if first[1] and re.search(rf"\b{first[1]}\b", below):
-                yield "order", Mutant(file, number, f"{line}\n{below}", f"{below}\n{line}")
+        # of statements that have nothing to do with each other the order is no matter
+        if first and second and first[1] == second[1] and re.search(rf"\b{first[2]}\b", below):
+            yield "order", Mutant(file, number, f"{line}\n{below}", f"{below}\n{line}")
 
 
 class Workshop:
     """A copy of the tree, in which mutants are built and tested."""
 
     def __init__(self, subject: str, folder: Path) -> None:
-        self.files, self.tests = SUBJECTS[subject]
+        self.tests = [f"tests/test_{name}.py" for name in SUBJECTS[subject][2]]
         self.compiled, self.folder = subject == "kernels", folder
         for name in ("cbackprop", "tests"):
             shutil.copytree(TREE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "avx*.so", "*.c"))
@@ -160,7 +161,8 @@ class Workshop:
 def main(subject: str, count: int, seed: int = 0) -> None:
     rng = random.Random(seed)
     kinds: dict[str, list[Mutant]] = {}
-    for file in SUBJECTS[subject][0]:
+    place, names, _tests = SUBJECTS[subject]
+    for file in map(place.format, names):
         for kind, mutant in mutants(file, (TREE / file).read_text(encoding="utf-8")):
             kinds.setdefault(kind, []).append(mutant)
     for pool in kinds.values():

@@ -23,14 +23,13 @@ except ImportError:
     atheris = None
 
 with atheris.instrument_imports(["cbackprop"]) if atheris else contextlib.nullcontext():
-    from cbackprop import _gate, _model_file  # noqa: F401 - what load reaches
-    from cbackprop import Network
+    from cbackprop import Network, _gate, _model_file  # noqa: F401 - what load reaches
 
 import numpy as np
 
 ROOM = 50 << 20
 COUNTS = [0, 1, -1, 2, 3, 2**31, 2**32, 2**53, 2**62, 2**63, 2**64, 10**30, 1.5, "3", None, [], {}, True]
-WORDS = ["", "w", "v", "F32", "F64", "F16", "BF16", "I64", "BOOL", "nan", "1e999", "-1", "0", "2", "[" * 5000, "\0", "é"]
+WORDS = ["", "w", "v", "F32", "F64", "F16", "BF16", "BOOL", "nan", "1e999", "-1", "0", "2", "[" * 5000, "\0", "é"]
 KEYS = ["w", "v", "u", "mean", "scale", "losses", "__metadata__", "dtype", "shape", "data_offsets", "format"]
 
 
@@ -57,7 +56,7 @@ def spoiled(value, rng):
         return value + rng.choice([-8, -1, 1, 8, value])
     if isinstance(value, str) and value and rng.random() < 0.5:
         place = rng.randrange(len(value))
-        return value[:place] + rng.choice(WORDS + ["9", ",", "]", '"']) + value[place + rng.randrange(2) :]
+        return value[:place] + rng.choice([*WORDS, "9", ",", "]", '"']) + value[place + rng.randrange(2) :]
     return rng.choice(COUNTS + WORDS)
 
 
@@ -91,12 +90,10 @@ class Loader:
         self.path = folder / "model"
         self.executions = self.accepted = 0
         self.longest = 0.0
-        self.pages = open("/proc/self/statm")
 
     def __call__(self, content):
         self.path.write_bytes(content)
-        self.pages.seek(0)
-        used = int(self.pages.read().split()[0]) * resource.getpagesize()
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + len(content) + ROOM, resource.RLIM_INFINITY))
         start = time.process_time()
         try:
@@ -106,7 +103,8 @@ class Loader:
             network.predict_one([0.0] * (network.w.shape[1] - 1))
             self.accepted += 1
         except ValueError as error:
-            assert "model is not a model file" in str(error)
+            if "model is not a model file" not in str(error):
+                raise
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         self.longest = max(self.longest, time.process_time() - start)

@@ -19,7 +19,7 @@ import cbackprop
 from cbackprop import Network
 
 HERE = Path(__file__).parent
-GOLDEN = HERE.parent / "golden"
+FILES = sorted(HERE.parent.glob("golden/*/*.safetensors"))
 
 
 def problem(dtype="float64", samples=30):
@@ -257,10 +257,9 @@ def test_resume(figure, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited by means of Linux")
 @pytest.mark.promise("hostile model files", slice=20_000, full=1_000_000)
 def test_hostile_model_files(figure, tmp_path, record_property):
-    seeds = sorted(GOLDEN.glob("*/*.safetensors"))
     command = [sys.executable, "-P", str(HERE / "mutate_model_file.py"), str(figure), "0", str(tmp_path)]
     done = subprocess.run(
-        [*command, *map(str, seeds)],
+        [*command, *map(str, FILES)],
         env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
         capture_output=True,
         text=True,
@@ -275,7 +274,7 @@ def test_hostile_model_files(figure, tmp_path, record_property):
 
 
 @pytest.mark.promise("old files load")
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*/*.safetensors")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_old_files(variant, path):
     wanted = json.loads((path.parent / "checksums.json").read_text())[path.name]
     network = Network.load(path)

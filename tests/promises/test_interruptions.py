@@ -1,5 +1,6 @@
 """Ctrl-C, other threads, forks: whatever comes between, weights are those after whole samples, and nothing hangs."""
 
+import functools
 import hashlib
 import itertools
 import os
@@ -60,21 +61,29 @@ def interrupted(x, t, w, v, wait, **settings):
 
     presser = threading.Thread(target=press)
     callback = keep if settings["batch_size"] else None
+    presser.start()
     with pytest.raises(KeyboardInterrupt):
-        presser.start()
         cbackprop.fit(x, t, w, v, learning_rate=RATE, epochs=10**9, rng=2, callback=callback, **settings)
     caught = time.perf_counter(), time.process_time()
     presser.join()
     return before, min(after - at for after, at in zip(caught, sent[0], strict=True))
 
 
-def walk(learn, w, v, target):
-    """Batches that `learn`, given where to begin and how many, needs until the bias that only falls is there."""
+def walk(x, t, w, v, order, batch_size, target):
+    """Learn in that order until the bias that only falls is there; how many batches that took."""
+    learn = functools.partial(cbackprop.fit, learning_rate=RATE, shuffle=False, method="direct", batch_size=batch_size)
     done = 0
     for stride in (256, 16, 1):
         while True:
             kept = w.copy(), v.copy()
-            learned = learn(done, stride)
+            if batch_size is None:  # each epoch is a batch
+                learn(x, t, w, v, epochs=stride)
+                learned = stride
+            else:
+                n = order[done * batch_size :][: stride * batch_size]
+                learned = len(n) // batch_size
+                if learned:
+                    learn(x[n], t[n], w, v)
             if not learned or v[-1, -1] < target - 1e-10:
                 w[:], v[:] = kept
                 break
@@ -105,16 +114,7 @@ def test_ctrl_c(figure, use_variant, ctrl_c, record_property):
         w_now, v_now = before[-1]
         order = np.random.default_rng(2)
         orders = [order.permutation(N) if batch_size else order for _ in before]
-
-        def learn(first, count, w=w_now, v=v_now, order=orders[-1]):
-            if batch_size is None:
-                return cbackprop.fit(x, t, w, v, learning_rate=RATE, epochs=count, batch_size=None).epochs
-            n = order[first * batch_size :][: count * batch_size]
-            if len(n):
-                cbackprop.fit(x[n], t[n], w, v, learning_rate=RATE, batch_size=batch_size, shuffle=False, method="direct")
-            return len(n) // batch_size
-
-        done = walk(learn, w_now, v_now, v[-1, -1])
+        done = walk(x, t, w_now, v_now, orders[-1], batch_size, v[-1, -1])
         amid += batch_size is not None and 0 < done < N // batch_size
         # the same sums in another order, rounded some thousand times; a sample moves the bias by more than 1e-6
         tolerance = 0 if method == "direct" else 1e-10

@@ -1,5 +1,6 @@
 """Right gradients, accurate losses, the same bits again and again, errors in place of NaN, whatever the processor."""
 
+import functools
 import hashlib
 import itertools
 import json
@@ -12,14 +13,13 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, Network, _dispatch
+from cbackprop import DivergenceError, _dispatch
 
 VARIANTS = _dispatch.available_variants()
 DTYPES = tuple(map(np.dtype, ("float32", "float64")))
@@ -200,7 +200,7 @@ def test_same_bits(figure, use_variant):
         variant, *setting = settings[run % len(settings)]
         n_threads, offset, place = ways[rng.integers(len(ways))]
         use_variant(variant)
-        assert place(lambda: learned(*setting, n_threads, offset)) == learned(*setting, 1)
+        assert place(functools.partial(learned, *setting, n_threads, offset)) == learned(*setting, 1)
 
 
 # ----------------------------------------------------------------------------------------------------- variants agree
@@ -261,7 +261,7 @@ def test_divergence(use_variant, batch_size, method):
     assert refused > 0
 
 
-# ------------------------------------------------------------------------------------------------- more than 2^31 of them
+# ----------------------------------------------------------------------------------------------- more than 2^31 of them
 
 
 INPUTS = """
