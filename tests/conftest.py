@@ -110,6 +110,21 @@ def engine(request, monkeypatch):
 
 
 @pytest.fixture
+def displaced():
+    """A function that copies an array to so many bytes after a multiple of 64, aligned for its numbers."""
+
+    def copy_to(array, offset):
+        offset -= offset % array.itemsize
+        room = np.empty(array.nbytes + 128, np.uint8)
+        start = -room.ctypes.data % 64 + offset
+        copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+        copy[...] = array
+        return copy
+
+    return copy_to
+
+
+@pytest.fixture
 def python(tmp_path):
     """Runs code in a fresh interpreter that finds the same cbackprop; its exit status and what it wrote."""
 

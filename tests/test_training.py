@@ -7,15 +7,9 @@ not grow. Measured after 200 steps: up to 20 eps, for weights of order 1; allowe
 import functools
 import itertools
 import math
-import os
 import re
-import signal
-import subprocess
-import sys
 import threading
-import time
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -315,23 +309,13 @@ def test_same_seed_same_bits(variant, forced_threads, dtype, method, seed):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, None])
-def test_bits_do_not_depend_on_where_arrays_lie(compiled, dtype, batch_size):
+def test_bits_do_not_depend_on_where_arrays_lie(compiled, displaced, dtype, batch_size):
     results = set()
     for offset in range(0, 64, dtype.itemsize):
         x, t, w, v = (displaced(array, offset) for array in problem((13, 21, 5), 60, dtype))
         compiled.fit(x, t, w, v, epochs=2, learning_rate=0.5, rng=7, batch_size=batch_size)
         results.add((w.tobytes(), v.tobytes()))
     assert len(results) == 1
-
-
-def displaced(array, offset):
-    """A copy, so many bytes after an address that is a multiple of 64, and aligned for its numbers."""
-    offset -= offset % array.itemsize
-    room = np.empty(array.nbytes + 128, np.uint8)
-    start = -room.ctypes.data % 64 + offset
-    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
 
 
 @pytest.mark.parametrize(("started", "error"), [(1, RuntimeError), (2, RuntimeError), (1, KeyboardInterrupt)])
@@ -672,112 +656,3 @@ def test_step_that_diverges_leaves_the_weights(library, dtype):
     with pytest.raises(DivergenceError, match=r"smaller learning_rate.*scale the inputs"):
         library.step([0], 1, w, v, 0.1)  # a_0 = 1.5 times the largest number
     assert (w.tobytes(), v.tobytes()) == before
-
-
-# --------------------------------------------------------------------------------------------------------- Ctrl-C
-
-INTERRUPTED = """
-import signal, sys
-import numpy as np, cbackprop
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start the tests with it ignored
-rng = np.random.default_rng(0)
-D, M, K, N = {shape}
-x, t = rng.normal(size=(N, D)), rng.integers(K, size=N)
-w, v = cbackprop.init_weights(D, M, K, rng=1)
-epochs = 0
-def callback(epoch, loss):
-    global epochs
-    epochs = epoch
-    print("epoch", flush=True)
-try:
-    cbackprop.fit(x, t, w, v, learning_rate=0.002, epochs=10**6, rng=2, method={method!r}, n_threads={n_threads},
-                  callback=callback)
-except KeyboardInterrupt:
-    np.savez("interrupted.npz", w=w, v=v, epochs=epochs)
-    sys.exit(7)
-"""
-
-
-def interrupted(folder, code, wait):
-    """What Ctrl-C left, so long after the code has printed a line."""
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-c", code],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with child:
-        child.stdout.readline()
-        time.sleep(wait)
-        child.send_signal(signal.SIGINT)
-        try:
-            child.communicate(timeout=60)
-        finally:
-            child.kill()
-    assert child.returncode == 7
-    return np.load(folder / "interrupted.npz")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="another process cannot send SIGINT there")
-@pytest.mark.parametrize(("method", "n_threads"), [("direct", 1), ("blocked", 1), ("blocked", 2), ("auto", 2)])
-def test_ctrl_c_leaves_whole_samples(tmp_path, method, n_threads):
-    shape = D, M, K, N = 500, 600, 10, 3000  # several looks at Ctrl-C an epoch
-    for wait in (0.03, 0.07, 0.05, 0.09):
-        saved = interrupted(tmp_path, INTERRUPTED.format(method=method, n_threads=n_threads, shape=shape), wait)
-        assert saved["epochs"] >= 1
-        # the same way again, sample by sample through the last epoch, until the weights are those
-        rng = np.random.default_rng(0)
-        x, t = rng.normal(size=(N, D)), rng.integers(K, size=N)
-        w, v = cbackprop.init_weights(D, M, K, rng=1)
-        order = np.random.default_rng(2)
-        cbackprop.fit(x, t, w, v, learning_rate=0.002, epochs=int(saved["epochs"]), rng=order, method=method)
-        network = Network.from_weights(w, v, learning_rate=0.002)
-        apart = [np.abs(v - saved["v"]).max()]
-        at = w.copy(), v.copy()
-        for n in order.permutation(N):
-            network.learn_one(x[n], int(t[n]))
-            apart.append(np.abs(v - saved["v"]).max())
-            if apart[-1] < 1e-10:
-                at = w.copy(), v.copy()
-        nearest = int(np.argmin(apart))
-        # other arithmetic, rounded over some 6000 samples; and the neighbors are far away
-        np.testing.assert_allclose(saved["w"], at[0], rtol=0, atol=1e-10)
-        np.testing.assert_allclose(saved["v"], at[1], rtol=0, atol=1e-10)
-        for neighbor in (nearest - 1, nearest + 1):
-            assert not 0 <= neighbor <= N or apart[neighbor] > 1e-8
-        if 0 < nearest < N:
-            return  # in the midst of an epoch, as was meant
-    pytest.fail("Ctrl-C never kept a part of an epoch")
-
-
-TINY = """
-import signal, sys
-import numpy as np, cbackprop
-signal.signal(signal.SIGINT, signal.default_int_handler)
-rng = np.random.default_rng(0)
-x, t = rng.normal(size=(1000, 2)), rng.integers(3, size=1000)
-w, v = cbackprop.init_weights(2, 2, 3, rng=1)
-print("ready", flush=True)
-try:
-    cbackprop.fit(x, t, w, v, learning_rate=1e-4, epochs=10**9, batch_size=None)
-except KeyboardInterrupt:
-    np.savez("interrupted.npz", w=w, v=v)
-    sys.exit(7)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="another process cannot send SIGINT there")
-def test_ctrl_c_leaves_whole_batches_of_a_tiny_network(tmp_path):
-    # there many epochs run between two looks at Ctrl-C
-    saved = interrupted(tmp_path, TINY, 0.05)
-    rng = np.random.default_rng(0)
-    x, t = rng.normal(size=(1000, 2)), rng.integers(3, size=1000)
-    w, v = cbackprop.init_weights(2, 2, 3, rng=1)
-    epochs, apart = 0, np.inf
-    while (w != saved["w"]).any() or (v != saved["v"]).any():
-        before, apart = apart, np.abs(v - saved["v"]).max()
-        assert apart < before, f"{epochs} epochs, and no nearer than {apart}"  # so small steps go straight ahead
-        cbackprop.fit(x, t, w, v, learning_rate=1e-4, batch_size=None)
-        epochs += 1
-    assert epochs > 0
