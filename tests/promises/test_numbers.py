@@ -62,10 +62,10 @@ to_digits = np.frompyfunc(mpmath.mpmathify, 1, 1)
 
 @pytest.mark.promise("gradients", slice=40, full=500)
 def test_gradients(figure, use_variant, record_property):
-    # 1e-13 and 2e-6 relative to the largest derivative of a layer: some 500 and 20 roundings, as in test_gradients.py.
+    # 1e-13 and 1e-5 relative to the largest derivative of a layer: some 500 and 80 roundings, for y_k - t_k may cancel.
     # The order of central differences, which fails if either side is wrong, in float64: float32 rounds E too much
     rng = np.random.default_rng(1)
-    bounds, worst, orders = {"float64": 1e-13, "float32": 2e-6}, {"float64": 0.0, "float32": 0.0}, []
+    bounds, worst, orders = {"float64": 1e-13, "float32": 1e-5}, {"float64": 0.0, "float32": 0.0}, []
     for _ in range(figure):
         shape = tuple(map(int, rng.integers((1, 1, 2), (24, 40, 9))))
         samples = int(rng.choice([1, 3, 20]))  # many go through another engine
