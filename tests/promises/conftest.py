@@ -12,6 +12,8 @@ slice is 0 is only looked at in full. A promise may consist of several tests: it
 import os
 import platform
 import re
+import select
+import signal
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +42,7 @@ def pytest_configure(config):
 
 def figure_of(item):
     promise = item.get_closest_marker("promise")
-    return promise.kwargs.get("full" if item.config.getoption("full", default=False) else "slice")
+    return promise.kwargs.get("full" if item.config.getoption("full") else "slice")
 
 
 @pytest.fixture
@@ -49,6 +51,31 @@ def figure(request):
     if figure := figure_of(request.node):
         return figure
     return pytest.skip("in full only: make soak")
+
+
+@pytest.fixture
+def in_a_fork():
+    """A function for what text some work returns in a child that shares all memory, or an error if it hangs."""
+    if not hasattr(os, "fork"):
+        pytest.skip("processes cannot fork here")
+
+    def run(work):
+        reader, writer = os.pipe()
+        if (child := os.fork()) == 0:
+            try:
+                os.write(writer, work().encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with open(reader) as file:
+            try:
+                assert select.select([reader], [], [], 60)[0], "the child hangs"
+                return file.read()
+            finally:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+
+    return run
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,8 +96,7 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_sessionfinish(session):
-    path = session.config.getoption("report", default=None)
-    lines = session.config.stash[LINES]
+    path, lines = session.config.getoption("report"), session.config.stash[LINES]
     if path is None or not lines:
         return
     table = dict(re.findall(r"^\| (.+?) (\|.*\|)$", path.read_text(), re.MULTILINE)[1:]) if path.exists() else {}

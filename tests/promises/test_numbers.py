@@ -5,11 +5,8 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import re
-import select
 import shutil
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -158,30 +155,8 @@ def in_a_thread(work):
     return results[0]
 
 
-def in_a_fork(work):
-    """The answer of a child that shares all memory, or an error if it hangs."""
-    reader, writer = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            os.write(writer, work().encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with open(reader) as file:
-        try:
-            assert select.select([reader], [], [], 60)[0], "the child hangs"
-            return file.read()
-        finally:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-
-
-fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
-
-
-@fork
 @pytest.mark.promise("same bits", slice=50, full=1000)
-def test_same_bits(figure, use_variant, displaced):
+def test_same_bits(figure, use_variant, displaced, in_a_fork):
     settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto")))
     places = (lambda work: work(), in_a_thread, in_a_fork)
     rng = np.random.default_rng(5)
