@@ -5,6 +5,8 @@ order, shape, memory that is shared, values. What is accepted nevertheless does 
 with every access to memory checked.
 """
 
+import operator
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -13,70 +15,38 @@ from hypothesis import strategies as st
 import cbackprop
 from cbackprop import DivergenceError, Network
 
-
-def network(a):
-    return Network.from_weights(a["w"], a["v"], learning_rate=a["learning_rate"])
-
-
-ENTRIES = {  # names of the arguments, and the call
-    "init_weights": (
-        ["n_inputs", "n_hidden", "n_outputs", "dtype", "rng"],
-        lambda a: cbackprop.init_weights(
-            a["n_inputs"], a["n_hidden"], a["n_outputs"], dtype=a["dtype"], rng=a["rng"]
-        ),
-    ),
-    "forward": (
-        ["x", "w", "v", "n_threads"],
-        lambda a: cbackprop.forward(a["x"], a["w"], a["v"], n_threads=a["n_threads"]),
-    ),
-    "cross_entropy": (["x", "t", "w", "v"], lambda a: cbackprop.cross_entropy(a["x"], a["t"], a["w"], a["v"])),
-    "gradient": (["x", "t", "w", "v"], lambda a: cbackprop.gradient(a["x"], a["t"], a["w"], a["v"])),
-    "numerical_gradient": (
-        ["x", "t", "w", "v", "epsilon", "scheme"],
-        lambda a: cbackprop.numerical_gradient(
-            a["x"], a["t"], a["w"], a["v"], epsilon=a["epsilon"], scheme=a["scheme"]
-        ),
-    ),
-    "step": (
-        ["x_n", "t_n", "w", "v", "learning_rate"],
-        lambda a: cbackprop.step(a["x_n"], a["t_n"], a["w"], a["v"], a["learning_rate"]),
-    ),
-    "fit": (
-        ["x", "t", "w", "v", "learning_rate", "epochs", "batch_size", "rng", "method", "n_threads"],
-        lambda a: cbackprop.fit(
-            a["x"],
-            a["t"],
-            a["w"],
-            a["v"],
-            learning_rate=a["learning_rate"],
-            epochs=a["epochs"],
-            batch_size=a["batch_size"],
-            rng=a["rng"],
-            method=a["method"],
-            n_threads=a["n_threads"],
-        ),
-    ),
-    "Network": (
-        ["n_inputs", "n_hidden", "n_outputs", "learning_rate", "dtype", "rng"],
-        lambda a: Network(
-            a["n_inputs"],
-            a["n_hidden"],
-            a["n_outputs"],
-            learning_rate=a["learning_rate"],
-            dtype=a["dtype"],
-            rng=a["rng"],
-        ),
-    ),
-    "from_weights": (["w", "v", "learning_rate"], network),
-    "learn_one": (["x_n", "t_n", "w", "v"], lambda a: network(a).learn_one(a["x_n"], a["t_n"])),
-    "predict_one": (["x_n", "w", "v"], lambda a: network(a).predict_one(a["x_n"])),
-    "predict_proba_one": (["x_n", "w", "v"], lambda a: network(a).predict_proba_one(a["x_n"])),
-    "fit of a network": (["x", "t", "w", "v"], lambda a: network(a).fit(a["x"], a["t"])),
-    "predict": (["x", "w", "v", "n_threads"], lambda a: network(a).predict(a["x"], n_threads=a["n_threads"])),
-    "predict_proba": (["x", "w", "v"], lambda a: network(a).predict_proba(a["x"])),
-    "loss": (["x", "t", "w", "v"], lambda a: network(a).loss(a["x"], a["t"])),
-    "gradient of a network": (["x", "t", "w", "v"], lambda a: network(a).gradient(a["x"], a["t"])),
+LEARNING = "epochs batch_size rng method n_threads callback checkpoint_every"
+ENTRIES = {  # arguments by place, and by name
+    "init_weights": ("n_inputs n_hidden n_outputs", "dtype rng"),
+    "forward": ("x w v", "n_threads"),
+    "cross_entropy": ("x t w v", ""),
+    "gradient": ("x t w v", ""),
+    "numerical_gradient": ("x t w v", "epsilon scheme"),
+    "step": ("x_n t_n w v learning_rate", ""),
+    "fit": ("x t w v", f"learning_rate {LEARNING}"),
+    "Network": ("n_inputs n_hidden n_outputs", "learning_rate dtype rng"),
+    "Network.from_weights": ("w v", "learning_rate"),
+    "network.learn_one": ("x_n t_n", ""),
+    "network.predict_one": ("x_n", ""),
+    "network.predict_proba_one": ("x_n", ""),
+    "network.fit": ("x t", LEARNING),
+    "network.predict": ("x", "n_threads"),
+    "network.predict_proba": ("x", "n_threads"),
+    "network.loss": ("x t", ""),
+    "network.gradient": ("x t", ""),
 }
+
+
+def call(entry, arguments):
+    """Call a function of the package, or a method of a network with these weights."""
+    place, name = ({name: arguments[name] for name in names.split()} for names in ENTRIES[entry])
+    where, _, method = entry.partition(".")
+    if where == "network":
+        function = getattr(Network.from_weights(arguments["w"], arguments["v"]), method)
+    else:
+        function = operator.attrgetter(entry)(cbackprop)
+    return function(*place.values(), **name)
+
 
 NEGATIVE = [0, -1, -(2**31), -(2**63), -(10**400), np.int8(-1)]
 INTEGERS = st.sampled_from([*NEGATIVE, 2**31, 2**63, 2**64, 10**400, np.uint64(2**63)])
@@ -111,6 +81,8 @@ def good(draw):
         "scheme": draw(st.sampled_from(("central", "forward", "complex"))),
         "epsilon": None,
         "rng": 0,
+        "callback": None,
+        "checkpoint_every": 1,
         "dtype": dtype,
         "n_inputs": D,
         "n_hidden": M,
@@ -217,6 +189,8 @@ def spoil(draw, name, arguments):
                 break
     elif name == "dtype":
         value = draw(DTYPES | NO_NUMBERS)
+    elif name == "callback":
+        value = draw(st.sampled_from([1, "print", [], object()]))
     elif name.startswith("n_") or name == "epochs":
         value = draw(NO_NUMBERS | st.sampled_from(NEGATIVE))  # more than there is memory or time for is no bad input
     else:
@@ -248,14 +222,14 @@ def test_bad_inputs(figure, record_property):
     @given(st.data())
     def check(data):
         entry = data.draw(st.sampled_from(list(ENTRIES)))
-        names, call = ENTRIES[entry]
+        names = " ".join(ENTRIES[entry]).split() + ["w", "v"] * entry.startswith("network")
         arguments = data.draw(good())
         for _ in range(data.draw(st.integers(1, 3))):
             spoil(data.draw, data.draw(st.sampled_from(names)), arguments)
         before = {name: contents(arguments[name]) for name in names}
         failure = None
         try:
-            call(arguments)
+            call(entry, arguments)
         except (TypeError, ValueError, DivergenceError) as error:
             failure = error
         assume(failure is not None)

@@ -30,12 +30,7 @@ X, T = np.random.default_rng(0).normal(size=(20, D)), np.arange(20) % K
 X_LIST, T_SOFT, STRIDED = X[0].tolist(), np.eye(K)[T], np.repeat(X, 2, axis=1)[:, ::2]
 NETWORK = Network(D, M, K, rng=0)
 W, V = NETWORK.w, NETWORK.v
-LARGE = np.full(D, 1e300), np.full((K, M + 1), 1e300)
-
-
-def diverge():
-    cbackprop.step(X[0], 1, W, LARGE[1], 0.1)
-
+LARGE = np.full((K, M + 1), 1e300)
 
 ENTRIES = {  # with good arguments, ones to be converted, and bad ones
     "init_weights": lambda: cbackprop.init_weights(D, M, K),
@@ -50,12 +45,12 @@ ENTRIES = {  # with good arguments, ones to be converted, and bad ones
     "numerical_gradient, bad": lambda: cbackprop.numerical_gradient(X, T, W, V, epsilon=0),
     "step": lambda: cbackprop.step(X_LIST, 1, W, V, 1e-3),
     "step, bad": lambda: cbackprop.step(X[0], K, W, V, 0.1),
-    "step, diverging": diverge,
+    "step, diverging": lambda: cbackprop.step(X[0], 1, W, LARGE, 0.1),
     "fit": lambda: cbackprop.fit(X, T, W, V, learning_rate=1e-3),
     "fit, in batches": lambda: cbackprop.fit(X, T_SOFT, W, V, learning_rate=1e-3, batch_size=16, method="direct"),
     "fit, with threads": lambda: cbackprop.fit(X, T, W, V, learning_rate=1e-3, n_threads=2, method="blocked"),
     "fit, bad": lambda: cbackprop.fit(X, T, W, V, callback=3),
-    "fit, diverging": lambda: cbackprop.fit(X, T, W, LARGE[1], learning_rate=1e300),
+    "fit, diverging": lambda: cbackprop.fit(X, T, W, LARGE, learning_rate=1e300),
     "Network": lambda: Network(D, M, K),
     "Network, bad": lambda: Network(D, M, K, learning_rate=-1),
     "from_weights": lambda: Network.from_weights(W, V),
