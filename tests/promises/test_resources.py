@@ -30,7 +30,7 @@ X, T = np.random.default_rng(0).normal(size=(20, D)), np.arange(20) % K
 X_LIST, T_SOFT, STRIDED = X[0].tolist(), np.eye(K)[T], np.repeat(X, 2, axis=1)[:, ::2]
 NETWORK = Network(D, M, K, rng=0)
 W, V = NETWORK.w, NETWORK.v
-LARGE = np.full((K, M + 1), 1e300)
+LARGE = np.full((K, M + 1), 1e308)
 
 ENTRIES = {  # with good arguments, ones to be converted, and bad ones
     "init_weights": lambda: cbackprop.init_weights(D, M, K),
