@@ -47,7 +47,7 @@ OPERATORS = {
     " not ": " ",
 }
 HEAD = re.compile(r"\s*(#|@|import |from |include |class |def |cdef .*(\w\(|extern |enum|class |struct ).*:$)")
-ASSIGNED = re.compile(r"(\s*)(\w+)\S* [-+*/]?= .*(?<!,)$")
+ASSIGNED = re.compile(r"(\s*)(\S+) [-+*/]?= .*(?<!,)$")
 BUILD = """
 import runpy
 import Cython.Build
@@ -103,8 +103,7 @@ def mutants(file: str, text: str) -> Iterator[tuple[str, Mutant]]:
             yield "index", Mutant(file, number, line, f"{line[: match.end() - 1]} + 1{line[match.end() - 1 :]}")
         below = lines.get(number + 1, "")
         first, second = ASSIGNED.match(line), ASSIGNED.match(below)
-        # of statements that have nothing to do with each other the order is no matter
-        if first and second and first[1] == second[1] and re.search(rf"\b{first[2]}\b", below):
+        if first and second and first[1] == second[1] and first[2] in below:  # else the order may not matter
             yield "order", Mutant(file, number, f"{line}\n{below}", f"{below}\n{line}")
 
 

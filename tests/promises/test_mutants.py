@@ -36,8 +36,7 @@ def test_mutants(figure, subject, record_property):
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     reasons = tomllib.loads((HERE / "survivors.toml").read_text(encoding="utf-8"))
-    killed, survived = report["killed"], report["survivors"]
-    record_property("killed", f"{killed} of {killed + len(survived)}")
-    for mutant in survived:
+    record_property("killed", f"{report['killed']} of {figure}")
+    for mutant in report["survivors"]:
         record_property(f"<br>`{mutant}`:", reasons.get(mutant, "no reason is known"))
-    assert killed >= 0.9 * (killed + len(survived))
+    assert len(report["survivors"]) <= max(1, figure // 10)  # among a few, one may be no error at all
