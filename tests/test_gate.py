@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Network, reference
+from cbackprop import Network, _gate, reference
 
 D, M, K, N = 3, 5, 7, 8  # all different, and from D + 1 and M + 1
 
@@ -403,6 +403,15 @@ def test_good_arguments_pass(dtype):
         for function, names in POSITIONAL.items():
             arguments = good(dtype)
             getattr(library, function)(*(arguments[name] for name in names))
+
+
+@pytest.mark.parametrize("row", range(N))
+def test_every_row_of_targets_is_looked_at(monkeypatch, dtype, row):
+    # where there are so many classes that a slice holds one row only
+    monkeypatch.setattr(_gate, "SLICE", K - 1)
+    arguments = good(dtype)
+    arguments["t"] = with_number(one_hot(arguments), row, 1)
+    assert_told(call(cbackprop, "cross_entropy", arguments), ValueError, "t", f"[{row}] is")
 
 
 @pytest.mark.parametrize("value", [1e-60, 1e60], ids=["rounds to 0", "rounds to infinity"])

@@ -26,7 +26,7 @@ SUBJECTS = {  # what is changed, and the tests that have to notice, the quickest
         ("exponential", "equations", "direct", "side_by_side", "blocked", "doors"),
         ("equations", "gradients", "network", "reference", "exponential", "article", "training"),
     ),
-    "gate": ("cbackprop/{}.py", ("_gate",), ("gate", "model_file", "reference")),
+    "gate": ("cbackprop/{}.py", ("_gate",), ("gate", "model_file", "reference", "checkpoint")),
 }
 OPERATORS = {
     " + ": " - ",
@@ -73,7 +73,8 @@ class Mutant(NamedTuple):
     new: str
 
     def __str__(self) -> str:
-        old, new = (" ; ".join(line.strip() for line in lines.splitlines()) for lines in (self.old, self.new))
+        bare = (re.sub(r"\s+# .*", "", lines) for lines in (self.old, self.new))
+        old, new = (" ; ".join(line.strip() for line in lines.splitlines()) for lines in bare)
         return f"{Path(self.file).name}: {old}  ->  {new}"
 
 
