@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import cbackprop
 from cbackprop import DivergenceError, Network
 
-LEARNING = "epochs batch_size rng method n_threads callback checkpoint_every"
+LEARNING = "epochs batch_size rng method n_threads callback sample_weight l2 momentum velocity checkpoint_every"
 ENTRIES = {  # arguments by place, and by name
     "init_weights": ("n_inputs n_hidden n_outputs", "dtype rng"),
     "forward": ("x w v", "n_threads"),
@@ -66,13 +66,15 @@ def good(draw):
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     labels = rng.integers(K, size=N)
     soft = draw(st.booleans())
+    w, v = rng.normal(size=(M, D + 1)).astype(dtype), rng.normal(size=(K, M + 1)).astype(dtype)
+    momentum = draw(st.sampled_from((0.0, 0.5)))
     return {
         "x": rng.normal(size=(N, D)).astype(dtype),
         "t": np.eye(K, dtype=dtype)[labels] if soft else labels,
         "x_n": rng.normal(size=D).astype(dtype),
         "t_n": np.eye(K, dtype=dtype)[0] if soft else 0,
-        "w": rng.normal(size=(M, D + 1)).astype(dtype),
-        "v": rng.normal(size=(K, M + 1)).astype(dtype),
+        "w": w,
+        "v": v,
         "learning_rate": 0.1,
         "epochs": 2,
         "batch_size": draw(st.sampled_from((1, 2, 16, None))),
@@ -82,6 +84,10 @@ def good(draw):
         "epsilon": None,
         "rng": 0,
         "callback": None,
+        "sample_weight": draw(st.sampled_from((None, np.arange(N) + 1))),
+        "l2": draw(st.sampled_from((0.0, 0.1))),
+        "momentum": momentum,
+        "velocity": [np.zeros_like(w), np.zeros_like(v)] if momentum else None,
         "checkpoint_every": 1,
         "dtype": dtype,
         "n_inputs": D,
@@ -175,18 +181,26 @@ def overlapping(draw, value, room):
     return room.reshape(-1)[start : start + value.size].reshape(value.shape)
 
 
+def spoiled(draw, value, arguments):
+    """An array in which one or two things are wrong."""
+    for _ in range(draw(st.integers(1, 2))):
+        try:  # not every array can be spoiled in every way
+            with np.errstate(all="ignore"):
+                if draw(st.integers(0, 9)) == 0:
+                    value = overlapping(draw, np.asanyarray(value), arguments[draw(st.sampled_from("wv"))])
+                else:
+                    value = draw(st.sampled_from(SPOILERS))(draw, np.asanyarray(value))
+        except (TypeError, ValueError, IndexError, AttributeError, OverflowError, NotImplementedError):
+            break
+    return value
+
+
 def spoil(draw, name, arguments):
     value = arguments[name]
-    if name in ("x", "t", "x_n", "t_n", "w", "v"):
-        for _ in range(draw(st.integers(1, 2))):
-            try:  # not every array can be spoiled in every way
-                with np.errstate(all="ignore"):
-                    if draw(st.integers(0, 9)) == 0:
-                        value = overlapping(draw, np.asanyarray(value), arguments[draw(st.sampled_from("wv"))])
-                    else:
-                        value = draw(st.sampled_from(SPOILERS))(draw, np.asanyarray(value))
-            except (TypeError, ValueError, IndexError, AttributeError, OverflowError, NotImplementedError):
-                break
+    if name in ("x", "t", "x_n", "t_n", "w", "v", "sample_weight"):
+        value = spoiled(draw, value, arguments)
+    elif name == "velocity" and isinstance(value, list):
+        value = [spoiled(draw, value[0], arguments), value[1]][:: draw(st.sampled_from((1, -1)))]
     elif name == "dtype":
         value = draw(DTYPES | NO_NUMBERS)
     elif name == "callback":
@@ -199,7 +213,9 @@ def spoil(draw, name, arguments):
 
 
 def contents(argument):
-    """Every byte of an array and of what it is a view of."""
+    """Every byte of an array, or of those of a list, and of what it is a view of."""
+    if isinstance(argument, list):
+        return [contents(each) for each in argument]
     if not isinstance(argument, np.ndarray) or argument.dtype.hasobject:
         return None
     while isinstance(argument.base, np.ndarray):

@@ -229,6 +229,8 @@ def test_resume(figure, tmp_path):
             "shuffle": bool(draw.integers(2)),
             "method": ["auto", "direct", "blocked"][draw.integers(3)],
             "learning_rate": draw.uniform(0.01, 1),
+            "momentum": [0, 0.5][draw.integers(2)],
+            "l2": [0, 1e-3][draw.integers(2)],
         }
         keeping = {"checkpoint": path, "checkpoint_every": int(draw.integers(1, 4))}
         cut, way = draw.integers(1, epochs), draw.choice(["stop", "raise", "end"])

@@ -139,10 +139,10 @@ def test_loss(use_variant, dtype, record_property):
 # --------------------------------------------------------------------------------------------------------- same bits
 
 
-def learned(arrays, batch_size, method, n_threads):
+def learned(arrays, batch_size, method, momentum, n_threads):
     """SHA-256 of the weights and losses after some epochs."""
     x, t, w, v = arrays
-    settings = {"batch_size": batch_size, "method": method, "n_threads": n_threads}
+    settings = {"batch_size": batch_size, "method": method, "momentum": momentum, "n_threads": n_threads}
     history = cbackprop.fit(x, t, w, v, learning_rate=0.5, epochs=3, rng=4, **settings)
     return hashlib.sha256(w.tobytes() + v.tobytes() + np.array(history.losses).tobytes()).hexdigest()
 
@@ -157,17 +157,17 @@ def in_a_thread(work):
 
 @pytest.mark.promise("same bits", slice=50, full=1000)
 def test_same_bits(figure, use_variant, displaced, in_a_fork):
-    settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto")))
+    settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto"), (0, 0.5)))
     places = (lambda work: work(), in_a_thread, in_a_fork)
     rng = np.random.default_rng(5)
-    for run in range(figure):
-        variant, dtype, batch_size, method = settings[run % len(settings)]
+    for _ in range(figure):
+        variant, dtype, *setting = settings[rng.integers(len(settings))]
         use_variant(variant)
         arrays = network(np.random.default_rng(3), (13, 37, 5), 70, dtype)
         elsewhere = [displaced(array, int(rng.integers(64))) for array in arrays]
         n_threads, place = rng.choice([1, 2, 3, 4, 8]), places[rng.integers(3)]
-        work = functools.partial(learned, elsewhere, batch_size, method, n_threads)
-        assert place(work) == learned(arrays, batch_size, method, 1)
+        work = functools.partial(learned, elsewhere, *setting, n_threads)
+        assert place(work) == learned(arrays, *setting, 1)
 
 
 # ----------------------------------------------------------------------------------------------------- variants agree
