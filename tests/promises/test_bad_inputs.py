@@ -76,7 +76,7 @@ def good(draw):
         "w": w,
         "v": v,
         "learning_rate": 0.1,
-        "epochs": 2,
+        "epochs": 1,  # where a later one diverges, those before it have changed the weights
         "batch_size": draw(st.sampled_from((1, 2, 16, None))),
         "n_threads": draw(st.sampled_from((1, 2))),
         "method": draw(st.sampled_from(("auto", "direct", "blocked"))),
@@ -199,7 +199,7 @@ def spoil(draw, name, arguments):
     value = arguments[name]
     if name in ("x", "t", "x_n", "t_n", "w", "v", "sample_weight"):
         value = spoiled(draw, value, arguments)
-    elif name == "velocity" and isinstance(value, list):
+    elif name == "velocity" and isinstance(value, list) and len(value) == 2:
         value = [spoiled(draw, value[0], arguments), value[1]][:: draw(st.sampled_from((1, -1)))]
     elif name == "dtype":
         value = draw(DTYPES | NO_NUMBERS)
