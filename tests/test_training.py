@@ -538,14 +538,15 @@ def test_divergence_later(engine, dtype, batch_size, layer, number):
     assert [array.tobytes() for array in weights] == kept[3]
 
 
-def test_divergence_by_a_weight_alone(engine, dtype):
-    # one sample: its E_n, from before the update, is fine; a weight after it is not
-    big = float(np.finfo(dtype).max)
-    x, t, w, v = np.full((1, 1), 8, dtype), [1], np.zeros((1, 2), dtype), np.zeros((2, 2), dtype)
-    v[0], v[1] = 8, -8
+@pytest.mark.parametrize("samples", [1, 40])
+def test_divergence_by_a_weight_alone(engine, dtype, samples):
+    # the E_n, from before the update, and the gradient are fine, and a weight is near the end of the numbers
+    big = np.finfo(dtype).max
+    x, t, w, v = np.full((samples, 2), (1, -1), dtype), [1] * samples, np.zeros((1, 3), dtype), np.zeros((2, 2), dtype)
+    w[0, :2], v[0], v[1] = 0.9 * big, 8, -8  # b = 0; the derivatives to w are 4 and -4
     before = w.tobytes(), v.tobytes()
     with pytest.raises(DivergenceError, match=r"epoch 1\b"):
-        engine.fit(x, t, w, v, learning_rate=big / 16)
+        engine.fit(x, t, w, v, learning_rate=float(big) / 16, batch_size=None)
     assert (w.tobytes(), v.tobytes()) == before
 
 
