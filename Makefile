@@ -36,11 +36,12 @@ debug-test:  ## the tests on a build with bounds checks, assertions and traps fo
 	CBACKPROP_DEBUG=1 $(INSTALL) --target build/debug/site .
 	$(call PYTEST_IN,build/debug/site)
 
-# these are pure Python, and some measure memory, of which the sanitizer takes its own
-UNSANITIZED = command dask examples onnx plot river sklearn
+# tests that tell nothing of compiled code; some measure memory, of which the sanitizer takes its own
+PURE_PYTHON = $(patsubst %,--ignore tests/test_%.py,command dask examples onnx plot river sklearn)
+
 address-test:  ## the same, with every access to memory checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
-	$(PYTEST_IN_ADDRESS) $(UNSANITIZED:%=--ignore tests/test_%.py)
+	$(PYTEST_IN_ADDRESS) $(PURE_PYTHON)
 	$(PYTEST_IN_ADDRESS) tests/promises/test_bad_inputs.py
 
 promises: build  ## every promise put to the test a little: minutes
@@ -54,7 +55,7 @@ soak: build  ## every promise put to the test in full, and a report of it in doc
 coverage:  ## lines and branches of the compiled code that the tests run; fails below 95 %
 	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .
 	find build/coverage -name '*.gcda' -delete
-	$(call PYTEST_IN,build/coverage/site)
+	$(call PYTEST_IN,build/coverage/site) $(PURE_PYTHON)
 	$(PYTHON) .ci/compiled_coverage.py build/coverage cbackprop/kernels 95
 
 demo: build  ## the demonstration; its figure goes to build/
