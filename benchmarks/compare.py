@@ -72,9 +72,13 @@ ROWS = [
     Row("online 64-32-10", "fit", "64-32-10", 20_000, {"best": 1.6}),
     Row("online 2-2-3", "fit", "2-2-3", 100_000, {"numba": 1.3}, dtypes=("float32",)),
     Row(
-        "online 2-2-3", "fit", "2-2-3", 100_000, {"numba": 1.3, "JAX": 4, "PyTorch": 500, "scikit-learn": 500},
+        "online 2-2-3",
+        "fit",
+        "2-2-3",
+        100_000,
+        {"numba": 1.3, "JAX": 4, "PyTorch": 500, "scikit-learn": 500},
         dtypes=("float64",),
-    ),  # fmt: skip
+    ),
     *(
         Row(f"mini-batch {batch_size}, {shape}", "fit", shape, N, targets.get(batch_size, {}), batch_size)
         for shape, N, targets in (

@@ -144,7 +144,7 @@ def threads(repeats: int, full: bool) -> list[dict]:
 def threads_here(repeats: int, full: bool) -> list[dict]:
     os.sched_setaffinity(0, map(int, os.environ["CBACKPROP_COMPARE_CPUS"].split(",")))
     found = []
-    for shape, N, least in (("784-1024-10", 600, 1.6), ("784-100-10", 2_000, None), ("64-32-10", 20_000, 1 / 1.05)):
+    for shape, N, least in (("784-1024-10", 4_000, 1.6), ("784-100-10", 10_000, None), ("64-32-10", 20_000, 1 / 1.05)):
         for dtype in ("float32", "float64"):
             work = random_work(shape, dtype, N if full else 64)
             jobs = {"one": library.fit(work), "two": library.fit(work, n_threads=2)}

@@ -64,15 +64,6 @@ def whole_pass(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) 
     return engine
 
 
-def samples_at_once(engine: Any, w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
-    """How many samples, whole batches, to learn between two looks at signals: 1 to 20 ms worth."""
-    operations = 100_000_000
-    if hasattr(engine, "meet"):  # as fast as the register is wide
-        operations = 30_000_000 * kernels(w.dtype).LANES_IN_REGISTER * w.itemsize
-    batches = operations // (6 * (w.size + v.size) * batch_size)
-    return max(1, batches, LONG if batch_size == 1 else 1) * batch_size
-
-
 def threads_for(engine: Any, w: np.ndarray, v: np.ndarray, batch_size: int, n_threads: int) -> int:
     """How many of n_threads `learn_together` should use."""
     if n_threads == 1 or not hasattr(engine, "meet"):
@@ -155,8 +146,9 @@ def learn_together(engine: Any, threads: int, *arguments: Any) -> float:
     while not all(finished[:team]):  # not Thread.join: interrupted, it may take a living thread for a finished one
         try:
             done.wait(0.1)
-        except KeyboardInterrupt as error:  # a team stops at the end of its chunk, all together
+        except BaseException as error:  # Ctrl-C, or what another signal raises: a team stops all together
             interruption = error
+            engine.stop()
     if interruption is not None:
         raise interruption
     return totals[0]

@@ -56,7 +56,6 @@ class Training:
         self.extras = {} if momentum == l2 == 0 else {"momentum": momentum, "l2": l2}
         self.engine = engines.learner(w, v, batch_size, method, **self.extras)
         self.threads = engines.threads_for(self.engine, w, v, batch_size, n_threads)
-        self.chunk = engines.samples_at_once(self.engine, w, v, batch_size)
 
     def epoch(self, order: np.ndarray) -> float | None:
         """The sum of E_n; None, with the weights as they were, if it or a weight is not finite."""
@@ -68,16 +67,12 @@ class Training:
 
     def _epoch(self, engine: Any, threads: int, order: np.ndarray) -> float | None:
         self._load(engine)
-        total = 0.0
-        finished = False
         try:
-            for start in range(0, len(order), self.chunk):
-                part = order[start : start + self.chunk]
-                total += engines.learn_together(engine, threads, *self.samples, part, self.learning_rate)
-            finished = True
-        finally:
-            if not finished and engine.finite():  # interrupted: keep what was learned
+            total = engines.learn_together(engine, threads, *self.samples, order, self.learning_rate)
+        except BaseException:  # interrupted: keep what was learned
+            if engine.finite():
                 self._store(engine)
+            raise
         if not (np.isfinite(total) and engine.finite()):
             return None
         self._store(engine)
@@ -85,19 +80,15 @@ class Training:
 
     @property
     def takes_epochs(self) -> bool:
-        """Whether `epochs` is there for this engine: with one batch an epoch, many are over before signals matter."""
+        """Whether `epochs` is there for this engine, which needs each epoch to be a batch."""
         return self.batch_size == len(self.samples.x) and hasattr(self.engine, "learn_epochs")
 
     def epochs(self, order: np.ndarray, count: int) -> np.ndarray:
         """The sums of E_n of so many epochs; the last one is NaN, with the weights before it, if learning diverged."""
-        at_once = max(1, self.chunk // self.batch_size)
         totals = np.zeros(count)
-        done = 0
         self._load(self.engine)
         try:
-            while done < count and not np.isnan(totals[done - 1]):
-                some = totals[done : done + at_once]
-                done += self.engine.learn_epochs(*self.samples, order, self.learning_rate, some)
+            done = self.engine.learn_epochs(*self.samples, order, self.learning_rate, totals)
         finally:
             self._store(self.engine)
         return totals[:done]

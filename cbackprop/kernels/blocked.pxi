@@ -30,11 +30,13 @@ cdef extern from "barrier.h":
 cdef extern from "lanes.h":
     enum: TILE_SAMPLES
     enum: TILE_LANES
+    enum: LANES_BYTES
     void fetch(const real *row, Py_ssize_t n) noexcept nogil
 
 
 cdef enum:
     LONGEST_BLOCK = 128    # a multiple of every TILE_SAMPLES
+    BY_BLOCKS = 30_000_000 * LANES_BYTES    # operations between two looks at signals: wide registers take more at once
     STRIP = 32             # inputs whose weights of a panel stay in the first cache
 
 cdef extern from *:
@@ -73,6 +75,8 @@ cdef struct Blocked:
     real *gram                   # [block][block]
     void *memory
     meeting meeting              # of the threads
+    patience looks
+    bint stopping                # what all threads know of it when they have met
 
 
 # Panel p begins at this lane: the lanes are dealt out evenly
@@ -390,9 +394,12 @@ cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ss
         meet(&net.meeting)
         if thread == 0:
             total += learn_in_order(net, x, t, labels, weights, order, first, size, end, learning_rate)
+            net.stopping = stopped(&net.looks, size)
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             layer_updates(&net.hidden, net.hidden.weights, rows, net.e, p, 0, net.hidden.inputs, size)
+        if net.stopping:
+            break
         first += size
     return total
 
@@ -416,6 +423,7 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
         meet(&net.meeting)
         if thread == 0:
             total += outputs(net, t, labels, weights, order, first, size, factor)
+            net.stopping = stopped(&net.looks, size) and net.momentum == 0
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             hidden_errors(net, p, size)
@@ -423,11 +431,14 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
         for p in range(net.output.panels):
             layer_updates(&net.output, v, net.z_rows, net.y, p, first_unit(net, thread), first_unit(net, thread + 1),
                           size)
+        if net.stopping:
+            break
         first += size
     return total
 
 
 # (17) batch after batch, each with its mean gradient (3). Every E_n is taken before the update that uses its sample.
+# A gathered batch that is stopped has no effect; with momentum, changes go on from batch to batch, and so it is finished.
 cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                           const Py_ssize_t *order, Py_ssize_t end, Py_ssize_t batch_size, real learning_rate,
                           Py_ssize_t thread) noexcept nogil:
@@ -441,9 +452,13 @@ cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_s
             if net.gathered:
                 begin_changes(net, learning_rate * net.l2 / together, thread)
             total += descend(net, x, t, labels, weights, order, first, first + size, learning_rate / together, thread)
+            if net.gathered and net.stopping:
+                break
             if net.gathered:
                 add_changes(net, thread)
             take_output_weights(net, first_unit(net, thread), first_unit(net, thread + 1))
+        if net.stopping:
+            break
         first += size
     return total
 
@@ -518,6 +533,8 @@ cdef double forward_blocked(Blocked *net, const real *x, const real *t, const Py
             layer_sums(&net.hidden, rows, net.e, p, size)
             hidden_outputs(net, p, size)
         finite[0] = finite[0] and all_finite(<const real *> net.e, size * net.hidden.stride * LANES)
+        if stopped(&net.looks, size):
+            break
         total += outputs(net, t, labels, NULL, NULL, first, size, 0)
         for n in range(size):
             if b != NULL:
@@ -581,6 +598,7 @@ cdef bint begin(Blocked *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize
     net.memory = calloc(lay_out(net, D, M, K, NULL) + 64, 1)
     if net.memory == NULL:
         return False
+    be_patient(&net.looks, D, M, K, BY_BLOCKS)
     memory = <char *> net.memory
     lay_out(net, D, M, K, memory + (64 - <uintptr_t> memory % 64))
     for n in range(1 if net.online else net.block):

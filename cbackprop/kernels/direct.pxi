@@ -10,6 +10,23 @@ from libc.string cimport memcpy, memset
 # On lanes the same code works on as many samples as there are lanes, each lane holding one sample and the same w, v.
 
 
+cdef extern from "signals.h":
+    ctypedef struct patience:
+        bint stop
+    void look_every(patience *p, Py_ssize_t samples) noexcept nogil
+    bint stopped(patience *p, Py_ssize_t samples) noexcept nogil
+    int error_waits() except -1
+
+
+# Looks at signals some 1 to 20 ms apart
+cdef inline void be_patient(patience *p, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t operations) noexcept nogil:
+    look_every(p, operations // (6 * (M * (D + 1) + K * (M + 1))))
+
+
+cdef enum:
+    ONE_BY_ONE = 100_000_000    # operations between two looks, where samples are taken by themselves
+
+
 # What one sample needs beside its inputs and the weights: room for the symbols of the equations.
 cdef inline Py_ssize_t scratch_size(Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     return 3 * M + 2 * whole_lanes(K)
@@ -148,7 +165,7 @@ cdef void carry_on(real *u, const real *weights, real momentum, real decay, Py_s
 # One epoch of (17), sample by sample in the given order: the sum of E_n, each taken before its own update
 cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                              const Py_ssize_t *order, Py_ssize_t count, real *w, real *v, real learning_rate,
-                             real *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                             real *scratch, patience *looks, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef double total = 0
     cdef real weight
     cdef Py_ssize_t n
@@ -156,15 +173,18 @@ cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *lab
         weight = weight_of(weights, order[n])
         total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]), w, v,
                                         -learning_rate * weight, w, v, scratch, D, M, K)
+        if stopped(looks, 1):
+            break
     return total
 
 
 # Batches of (17) with the mean gradient (3) of each batch, all of whose samples see the same weights, in u; with
-# momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n. Biases go without it.
+# momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n. Biases go without it. A batch that is stopped
+# has no effect; with momentum, u goes on from batch to batch, and so it is finished.
 cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                              const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v,
                              real learning_rate, real momentum, real l2, real *u_w, real *u_v, real *scratch,
-                             Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                             patience *looks, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef double total = 0
     cdef real together, weight
     cdef Py_ssize_t first = 0, size, n, j, k
@@ -182,7 +202,11 @@ cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *lab
                 weight = weight_of(weights, order[n])
                 total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]),
                                                 w, v, -learning_rate * weight / together, u_w, u_v, scratch, D, M, K)
+                if stopped(looks, 1) and momentum == 0:
+                    return total
             add_scaled(w, <real> 1, u_w, M * (D + 1))
             add_scaled(v, <real> 1, u_v, K * (M + 1))
+        if looks.stop:
+            break
         first += size
     return total

@@ -100,10 +100,12 @@ cdef class DirectEngine:
     cdef real[::1] scratch
     cdef Py_ssize_t D, M, K, batch_size
     cdef real momentum, l2
+    cdef patience looks
 
     def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size, real momentum=0, real l2=0):
         self.D, self.M, self.K, self.batch_size = D, M, K, batch_size
         self.momentum, self.l2 = momentum, l2
+        be_patient(&self.looks, D, M, K, ONE_BY_ONE)
         self.w, self.v = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
         self.u_w, self.u_v = np.zeros((M, D + 1), DTYPE), np.zeros((K, M + 1), DTYPE)
         self.scratch = room(scratch_size(M, K))
@@ -133,11 +135,14 @@ cdef class DirectEngine:
         with nogil:
             if self.batch_size == 1 and self.momentum == 0 and self.l2 == 0:
                 total = learn_one_by_one(&x[0, 0], rows, indices, each, &order[0], order.shape[0], &self.w[0, 0],
-                                         &self.v[0, 0], learning_rate, &self.scratch[0], self.D, self.M, self.K)
+                                         &self.v[0, 0], learning_rate, &self.scratch[0], &self.looks, self.D, self.M,
+                                         self.K)
             else:
                 total = learn_by_batches(&x[0, 0], rows, indices, each, &order[0], order.shape[0], self.batch_size,
                                          &self.w[0, 0], &self.v[0, 0], learning_rate, self.momentum, self.l2,
-                                         &self.u_w[0, 0], &self.u_v[0, 0], &self.scratch[0], self.D, self.M, self.K)
+                                         &self.u_w[0, 0], &self.u_v[0, 0], &self.scratch[0], &self.looks, self.D,
+                                         self.M, self.K)
+        error_waits()
         return total
 
     def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
@@ -154,12 +159,15 @@ cdef class DirectEngine:
             for n in range(x.shape[0]):
                 layers(&x[n, 0], &self.w[0, 0], &self.v[0, 0], b_n, z_n, a_n, self.D, self.M, self.K)
                 softmax(a_n, y_n, &largest, self.K)
+                if stopped(&self.looks, 1):
+                    break
                 finite = finite and all_finite(b_n, self.M)
                 if hidden:
                     memcpy(&b[n, 0], b_n, self.M * sizeof(real))
                     memcpy(&z[n, 0], z_n, self.M * sizeof(real))
                 memcpy(&a[n, 0], a_n, self.K * sizeof(real))
                 memcpy(&y[n, 0], y_n, self.K * sizeof(real))
+        error_waits()
         return finite
 
 
@@ -174,6 +182,7 @@ cdef class SideBySideEngine:
         self.net.D, self.net.M, self.net.K, self.batch_size = D, M, K, batch_size
         self.memory = room(side_by_side_lanes(D, M, K) * LANES)
         lay_side_by_side(&self.net, <lanes *> &self.memory[0])
+        be_patient(&self.net.looks, D, M, K, ONE_BY_ONE)
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
         cdef Py_ssize_t c
@@ -202,6 +211,7 @@ cdef class SideBySideEngine:
         with nogil:
             total = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0],
                                        self.batch_size, learning_rate)
+        error_waits()
         return total
 
     def learn_epochs(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
@@ -215,8 +225,9 @@ cdef class SideBySideEngine:
             for epoch in range(totals.shape[0]):
                 totals[epoch] = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0],
                                                    order.shape[0], self.batch_size, learning_rate)
-                if isnan(totals[epoch]):
+                if isnan(totals[epoch]) or self.net.looks.stop:
                     break
+        error_waits()
         return epoch + 1
 
 
@@ -262,6 +273,10 @@ cdef class BlockedEngine:
         """From now on, `learn` is called by so many threads at once."""
         self.net.meeting.threads = threads
 
+    def stop(self):
+        """Let those that are in `learn` return soon, from a state between two samples or batches."""
+        self.net.looks.stop = True
+
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
               const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate, Py_ssize_t thread=0):
         """Learn from the samples in the given order. The first thread gets the sum of E_n."""
@@ -276,6 +291,7 @@ cdef class BlockedEngine:
             else:
                 total = learn_batches(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0],
                                       self.batch_size, learning_rate, thread)
+        error_waits()
         return total
 
     def gradient(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
@@ -289,6 +305,7 @@ cdef class BlockedEngine:
             total = descend(&self.net, &x[0, 0], rows, indices, NULL, NULL, 0, N, <real> -1 / N, 0)
             store_layer(&self.net.hidden, self.net.hidden.changes, &dw[0, 0])
             store_layer(&self.net.output, self.net.output.changes, &dv[0, 0])
+        error_waits()
         return total
 
     def forward(self, const real[:, ::1] x, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a, real[:, ::1] y):
@@ -298,6 +315,7 @@ cdef class BlockedEngine:
         cdef real *to_z = NULL if z is None else &z[0, 0]
         with nogil:
             forward_blocked(&self.net, &x[0, 0], NULL, NULL, x.shape[0], to_b, to_z, &a[0, 0], &y[0, 0], &finite)
+        error_waits()
         return finite
 
     def cross_entropy_sum(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels):
@@ -308,6 +326,7 @@ cdef class BlockedEngine:
         cdef double total
         with nogil:
             total = forward_blocked(&self.net, &x[0, 0], rows, indices, x.shape[0], NULL, NULL, NULL, NULL, &finite)
+        error_waits()
         return total
 
 

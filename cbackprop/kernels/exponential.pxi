@@ -19,6 +19,7 @@ cdef extern from "lanes.h":
     lanes lanes_scaled(lanes a, lanes k) noexcept nogil
     lanes lanes_first(lanes a, long count) noexcept nogil
     lanes lanes_one_at(long position) noexcept nogil
+    lanes lanes_equal(lanes a, real b) noexcept nogil
     lanes lanes_larger(lanes a, lanes b) noexcept nogil
     lanes lanes_smaller(lanes a, lanes b) noexcept nogil
     lanes lanes_where_positive(lanes condition, lanes yes, lanes no) noexcept nogil

@@ -144,6 +144,9 @@ static inline lanes lanes_one_at(long position)
     return lanes_choose(*(const lane_bits *)NUMBERS == (lane_bits){0} + (BITS)position, (lanes){0} + 1, (lanes){0});
 }
 
+/* 1 where a is b, 0 elsewhere */
+static inline lanes lanes_equal(lanes a, REAL b) { return lanes_choose(a == b, (lanes){0} + 1, (lanes){0}); }
+
 static inline lanes lanes_split(lanes u, lanes *shifted)
 {
     const lane_bits low = (lane_bits)((lanes){0} + (REAL)0.70710678118654752440);
@@ -202,7 +205,11 @@ static inline lanes lanes_where_positive(lanes condition, lanes yes, lanes no) {
 static inline lanes lanes_scaled(lanes a, lanes k) { return real_scaled(a, k); }
 static inline lanes lanes_first(lanes a, long count) { (void)count; return a; }
 static inline lanes lanes_one_at(long position) { return position == 0; }
+static inline lanes lanes_equal(lanes a, REAL b) { return a == b; }
 static inline lanes lanes_spread(REAL a) { return a; }
+/* 1 where a is b, 0 elsewhere */
+static inline lanes lanes_equal(lanes a, REAL b) { return lanes_choose(a == b, (lanes){0} + 1, (lanes){0}); }
+
 static inline lanes lanes_split(lanes u, lanes *shifted) { return real_split(u, shifted); }
 static inline REAL lanes_sum(lanes a) { return a; }
 static inline REAL lanes_largest(lanes a) { return a; }

@@ -14,6 +14,7 @@ cdef struct SideBySide:
     lanes *x                 # [D] of as many samples as there are lanes
     lanes *t                 # [K]
     lanes *scratch
+    patience looks
 
 
 cdef Py_ssize_t side_by_side_lanes(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
@@ -31,12 +32,12 @@ cdef void lay_side_by_side(SideBySide *net, lanes *memory) noexcept nogil:
 
 
 # The mean gradient (3) of `count` samples times -learning_rate, summed over its lanes, in dw and dv. The sum of E_n.
-cdef double gather_gradient(const SideBySide *net, const real *x, const real *t, const Py_ssize_t *labels,
+cdef double gather_gradient(SideBySide *net, const real *x, const real *t, const Py_ssize_t *labels,
                             const real *weights, const Py_ssize_t *order, Py_ssize_t count, real learning_rate,
                             real together) noexcept nogil:
     cdef Py_ssize_t size = net.v - net.w + net.K * (net.M + 1)
     cdef Py_ssize_t first = 0, n, i, k, c
-    cdef lanes weight, E_n, total = lanes_spread(0)
+    cdef lanes weight, label, E_n, total = lanes_spread(0)
     cdef int l
     for c in range(size):
         net.dw[c] = lanes_spread(0)
@@ -46,12 +47,19 @@ cdef double gather_gradient(const SideBySide *net, const real *x, const real *t,
             (<real *> &weight)[l] = weight_of(weights, n) if first + l < count else 0
             for i in range(net.D):
                 (<real *> (net.x + i))[l] = x[n * net.D + i]
+            (<real *> &label)[l] = label_of(labels, n)
+            if t != NULL:
+                for k in range(net.K):
+                    (<real *> (net.t + k))[l] = t[n * net.K + k]
+        if t == NULL:
             for k in range(net.K):
-                (<real *> (net.t + k))[l] = labels[n] == k if labels != NULL else t[n * net.K + k]
+                net.t[k] = lanes_equal(label, k)
         E_n = add_gradients(net.x, net.t, 0, net.w, net.v, weight * (-learning_rate / together), net.dw, net.dv,
                             net.scratch, net.D, net.M, net.K)
         total = total + E_n * weight
         first += LANES
+        if stopped(&net.looks, LANES):
+            break
     for c in range(size):
         net.dw[c] = lanes_spread(lanes_sum(net.dw[c]))
     return lanes_sum(total)
@@ -72,7 +80,7 @@ cdef bint add_gathered(const SideBySide *net) noexcept nogil:
 
 # (17) for samples in the given order, batch after batch. The sum of E_n; NaN if learning left the finite numbers,
 # with the weights from before the batch at fault.
-cdef double learn_side_by_side(const SideBySide *net, const real *x, const real *t, const Py_ssize_t *labels,
+cdef double learn_side_by_side(SideBySide *net, const real *x, const real *t, const Py_ssize_t *labels,
                                const real *weights, const Py_ssize_t *order, Py_ssize_t count,
                                Py_ssize_t batch_size, real learning_rate) noexcept nogil:
     cdef Py_ssize_t first = 0, size
@@ -83,6 +91,8 @@ cdef double learn_side_by_side(const SideBySide *net, const real *x, const real 
         together = batch_weight(weights, order, first, size, batch_size)
         if together > 0:
             total += gather_gradient(net, x, t, labels, weights, order + first, size, learning_rate, together)
+            if net.looks.stop:    # the batch has no effect
+                break
             if not (isfinite(total) and add_gathered(net)):
                 return NAN
         first += size

@@ -28,6 +28,7 @@ def problem(D, M, K, N, dtype=np.float64):
 # ------------------------------------------------------------------------------------------------------------ Ctrl-C
 
 LARGE, SMALL = (300, 200, 5, 12_000), (2, 2, 3, 30_000)  # some looks at signals an epoch, and some epochs a look
+LONG = (20, 50, 5, 300_000)  # some looks in the midst of a batch
 ENGINES = [  # shape, method, batch_size, n_threads
     (LARGE, "direct", 1, 1),
     (LARGE, "blocked", 1, 1),
@@ -38,6 +39,10 @@ ENGINES = [  # shape, method, batch_size, n_threads
     (SMALL, "direct", 1, 1),
     (SMALL, "auto", 100, 1),  # side by side
     ((2, 2, 3, 1000), "auto", None, 1),  # the same, many epochs in one call
+    ((2, 2, 3, 2_000_000), "auto", None, 1),
+    (LONG, "direct", None, 1),
+    (LONG, "blocked", None, 1),
+    (LONG, "blocked", None, 2),
 ]
 RATE = 0.01
 
@@ -71,7 +76,7 @@ def walk(x, t, w, v, order, batch_size, target):
     """Learn in that order until the bias that only falls is there; how many batches that took."""
     learn = functools.partial(cbackprop.fit, learning_rate=RATE, shuffle=False, method="direct", batch_size=batch_size)
     done = 0
-    for stride in (256, 16, 1):
+    for stride in (256, 16, 1) if len(x) < 100_000 else (1,):
         while True:
             kept = w.copy(), v.copy()
             if batch_size is None:  # each epoch is a batch
@@ -98,7 +103,7 @@ def ctrl_c():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
-@pytest.mark.promise("Ctrl-C", slice=30, full=1000)
+@pytest.mark.promise("Ctrl-C", slice=39, full=1000)
 def test_ctrl_c(figure, use_variant, ctrl_c, record_property):
     rng = np.random.default_rng(0)
     delays, amid = [], 0
