@@ -438,7 +438,7 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
 
 
 # (17) batch after batch, each with its mean gradient (3). Every E_n is taken before the update that uses its sample.
-# A gathered batch that is stopped has no effect; with momentum, changes go on from batch to batch, and so it is finished.
+# A gathered batch that is stopped has no effect; with momentum, changes go on from batch to batch, so it is finished.
 cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                           const Py_ssize_t *order, Py_ssize_t end, Py_ssize_t batch_size, real learning_rate,
                           Py_ssize_t thread) noexcept nogil:

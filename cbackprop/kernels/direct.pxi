@@ -19,7 +19,8 @@ cdef extern from "signals.h":
 
 
 # Looks at signals some 1 to 20 ms apart
-cdef inline void be_patient(patience *p, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t operations) noexcept nogil:
+cdef inline void be_patient(patience *p, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K,
+                            Py_ssize_t operations) noexcept nogil:
     look_every(p, operations // (6 * (M * (D + 1) + K * (M + 1))))
 
 
