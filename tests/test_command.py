@@ -200,10 +200,11 @@ def test_train_and_predict_in_chunks(iris, succeed, monkeypatch, kind):
     assert (predicted == iris["species"]).mean() >= 0.9
 
 
-# Tables of 488 MiB as float64; Python with NumPy and Polars needs 100 MiB before it reads any. Measured peaks: 395,
-# 290, 145 MiB. Each thread of Polars has rows of its own at hand, so their number is fixed.
+# Tables of 488 MiB as float64, which held as a whole, read and converted, would take twice that. Python with NumPy and
+# Polars needs 100 MiB before it reads any. Measured peaks: 395, 290, 145 MiB; on a busy machine Polars, which reads
+# ahead, came to 530 and 410. Each of its threads has rows of its own at hand, so their number is fixed.
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of the memory in use is read from /proc")
-@pytest.mark.parametrize(("kind", "limit"), [("csv", 500), ("parquet", 400), ("npz", 250)])
+@pytest.mark.parametrize(("kind", "limit"), [("csv", 700), ("parquet", 600), ("npz", 250)])
 def test_memory_is_bounded(tmp_path, python, kind, limit):
     N, D = 4_000_000, 16
     rows = pl.LazyFrame().select(t=pl.int_range(N) % 2).with_columns(x=pl.lit(0, dtype=pl.Int8))
