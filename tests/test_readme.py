@@ -1,5 +1,6 @@
 """The README: its example runs, its links to kernels hit the function they name, and its files exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -33,6 +34,23 @@ def covered(row):
 def test_link_hits_the_function(function, path, line):
     source = (ROOT / path).read_text(encoding="utf-8").splitlines()
     assert re.match(rf"cdef .*\b{function}\(", source[int(line) - 1])
+
+
+def test_times_are_those_of_the_committed_comparison():
+    rows = json.loads((ROOT / "benchmarks/results/compare.json").read_text())["rows"]
+    figures = {
+        (row["work"], row["dtype"]): {peer: min(times) for peer, times in row["figures"].items()} for row in rows
+    }
+    lines = re.findall(r"^\| (.+) \| (float\d\d) \| (.+) \| (.+), (.+) \| (.+) \| (.+) \| (.+) \|$", TEXT, re.MULTILINE)
+    assert lines
+    for work, dtype, own, best, its, times, torch, sklearn in lines:
+        row = figures[work, dtype]
+        row.pop("reference")
+        assert min(row.keys() - {"cbackprop"}, key=row.get) == best
+        for said, peer in ((own, "cbackprop"), (its, best), (torch, "PyTorch"), (sklearn, "scikit-learn")):
+            number, unit = said.split()
+            assert float(number) * {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3}[unit] == pytest.approx(row[peer], rel=0.01)
+        assert float(times) == pytest.approx(row[best] / row["cbackprop"], abs=0.051)
 
 
 def test_files_linked_to_exist():
