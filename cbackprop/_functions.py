@@ -429,7 +429,9 @@ def fit(
     """
     gate.weights(w, v, written=True)
     gate.finite_weights(w, v)
-    given, x = x, gate.inputs(x, w, v, written=True, finite=resume is not False)
+    # an x that is not finite shows in what is learned from it; where a weight of 0 may hide it, or a checkpoint is
+    # taken up before, it is looked for now, which takes as long as reading it
+    given, x = x, gate.inputs(x, w, v, written=True, finite=resume is not False or sample_weight is not None)
     N = len(x)
     samples = Samples(x, *gate.targets(t, N, w, v, written=True), gate.sample_weight(sample_weight, N, w, v))
     momentum = gate.between("momentum", momentum, 1)
@@ -440,7 +442,7 @@ def fit(
         "momentum": momentum,
         "l2": gate.between("l2", l2, float(np.finfo(w.dtype).max)),
     }
-    velocity = gate.velocity(velocity, w, v, momentum)
+    velocity = gate.velocity(velocity, w, v, momentum, samples)
     epochs = gate.count("epochs", epochs)
     generator = gate.generator(rng)
     gate.callback(callback)
@@ -455,8 +457,7 @@ def fit(
     order, weight = np.arange(N), samples.weight
 
     def diverged(epoch: int) -> DivergenceError:
-        # an x that is not finite ends here, in the first epoch; to look for it first would take as long as reading it
-        gate.inputs(given, w, v)
+        gate.inputs(given, w, v)  # an x that is not finite ends here, in the first epoch
         return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
 
     with InTraining(w, v), keeper:

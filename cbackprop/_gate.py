@@ -7,7 +7,7 @@ place; inputs and targets are converted only if they must be. Nothing here write
 from __future__ import annotations  # NumPy imports its random numbers when they are named: not before
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -24,8 +24,13 @@ def weights(w: Any, v: Any, *, written: bool) -> tuple[int, int, int]:
     return w.shape[1] - 1, w.shape[0], v.shape[0]
 
 
-def velocity(u: Any, w: np.ndarray, v: np.ndarray, momentum: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Arrays like w and v that are updated beside them, if there is momentum; zeros if none are given."""
+def velocity(
+    u: Any, w: np.ndarray, v: np.ndarray, momentum: float, read: Iterable[np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Arrays like w and v that are updated beside them, if there is momentum; zeros if none are given.
+
+    They must be separate from the weights and from what is `read` meanwhile.
+    """
     if u is None:
         return (np.zeros_like(w), np.zeros_like(v)) if momentum else None
     if not momentum:
@@ -39,6 +44,8 @@ def velocity(u: Any, w: np.ndarray, v: np.ndarray, momentum: float) -> tuple[np.
         if (place := first_not_finite(array)) is not None:
             raise ValueError(f"{name} holds {array.reshape(-1)[place]}; it must be finite")
         separate(name, array, w, v, True)
+        if any(other is not None and np.may_share_memory(array, other) for other in read):
+            raise ValueError(f"{name} overlaps x, t or sample_weight in memory; it must be separate from what is read")
     return u[0], u[1]
 
 

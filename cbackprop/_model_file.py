@@ -213,7 +213,7 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
             setattr(model, name, _names(name, metadata[name], size))
     if tensors.keys() & {"velocity_w", "velocity_v"}:
         velocity = tensors.pop("velocity_w", None), tensors.pop("velocity_v", None)
-        gate.velocity(velocity, w, v, 1)
+        gate.velocity(velocity, w, v, 1, ())
         model.velocity_w, model.velocity_v = velocity
     for name, values in tensors.items():
         if values.dtype != np.float64 or gate.first_not_finite(values) is not None:

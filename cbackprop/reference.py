@@ -299,7 +299,7 @@ def fit(
     momentum = gate.between("momentum", momentum, 1)
     l2 = gate.between("l2", l2, float(np.finfo(w.dtype).max))
     plain = momentum == l2 == 0
-    changing = (w, v, *(gate.velocity(velocity, w, v, momentum) or ()))
+    changing = (w, v, *(gate.velocity(velocity, w, v, momentum, (x, t, weights)) or ()))
     losses: list[float] = []
     settings = {
         "learning_rate": alpha, "batch_size": batch, "shuffle": bool(shuffle), "momentum": momentum, "l2": l2,

@@ -381,6 +381,38 @@ def test_bad_sample_weight(dtype, value, error):
         assert (contents(w), contents(v)) == before
 
 
+def test_velocity_beside_what_is_read(dtype):
+    rng = np.random.default_rng(0)
+    for library in (cbackprop, reference):
+        for lies in ("x", "sample_weight"):
+            arguments = good(dtype)
+            room = rng.normal(size=M * (D + 1) + K * (M + 1) + 2).astype(dtype)  # like w, then like v
+            u_w, u_v = room[: M * (D + 1)].reshape(M, D + 1), np.zeros_like(arguments["v"])
+            inside = {"x": room[: N * D].reshape(N, D), "sample_weight": np.abs(room[:N], out=room[:N])}
+            options = {"x": arguments["x"], "sample_weight": np.ones(N, dtype)} | {lies: inside[lies]}
+            before = [contents(array) for array in (room, arguments["w"], arguments["v"])]
+            with pytest.raises(ValueError, match=r"velocity\[0\] overlaps .* must be separate"):
+                library.fit(
+                    t=arguments["t"], w=arguments["w"], v=arguments["v"], momentum=0.5, velocity=(u_w, u_v), **options
+                )
+            assert [contents(array) for array in (room, arguments["w"], arguments["v"])] == before
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+def test_a_weight_of_0_hides_no_bad_row(dtype, batch_size):
+    for library in (cbackprop, reference):
+        arguments = good(dtype)
+        w, v = arguments["w"], arguments["v"]
+        arguments["x"][:2] = np.nan
+        before = contents(w), contents(v)
+        with pytest.raises(ValueError, match=r"x\[0, 0\] is nan"):
+            library.fit(
+                arguments["x"], arguments["t"], w, v, batch_size=batch_size, shuffle=False,
+                sample_weight=np.arange(N) > 1,
+            )  # fmt: skip
+        assert (contents(w), contents(v)) == before
+
+
 def test_velocity_without_momentum(dtype):
     arguments = good(dtype)
     velocity = np.zeros_like(arguments["w"]), np.zeros_like(arguments["v"])

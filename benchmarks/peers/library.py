@@ -5,11 +5,11 @@ import cbackprop
 from ..work import Job, Work
 
 
-def fit(work: Work, **options) -> Job:
+def fit(work: Work, library=cbackprop, **options) -> Job:
     w, v = work.w.copy(), work.v.copy()
 
     def run():
-        cbackprop.fit(
+        library.fit(
             work.x,
             work.t,
             w,

@@ -3,24 +3,11 @@
 from cbackprop import reference
 
 from ..work import Job, Work
+from . import library
 
 
 def fit(work: Work) -> Job:
-    w, v = work.w.copy(), work.v.copy()
-
-    def run():
-        reference.fit(
-            work.x,
-            work.t,
-            w,
-            v,
-            learning_rate=work.learning_rate,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            shuffle=False,
-        )
-
-    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+    return library.fit(work, reference)
 
 
 def learn_one(work: Work) -> Job:

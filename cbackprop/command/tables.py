@@ -189,6 +189,7 @@ def naming(path: Path) -> Iterator[None]:
     """Say which file it was that could not be read."""
     try:
         yield
+    # zipfile raises NotImplementedError for archives that are encrypted or compressed in ways it does not know
     except (pl.exceptions.PolarsError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         reason = (str(error).splitlines() or ["it cannot be read"])[0]
         raise ValueError(f"{path}: {reason}") from error

@@ -98,8 +98,8 @@ cdef enum:
     FEW = 4    # below, filling lanes costs more than it saves
 
 
-# The same, reading on from lane to lane. Each sum is corrected by what the one before it lost (Kahan, 1965): the loss
-# stays right to 4 ULP however many classes there are.
+# The same, reading on from lane to lane. Each sum is corrected by what the one before it lost (Kahan, 1965): its error
+# does not grow with the number of classes.
 cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K) noexcept nogil:
     cdef lanes zero = lanes_spread(0), one = lanes_spread(1), below = zero, equal = zero, lost = zero
     cdef lanes most, difference, e, term, sum
