@@ -70,6 +70,13 @@ cdef inline value output_sum(const value *v_k, const value *z, Py_ssize_t M) noe
     return dot(v_k[M], v_k, z, M)
 
 
+# e^(p - q), exact where the difference is not: what its rounding takes, `lost` (Knuth, 1969), comes back as a factor,
+# since e^(d + lost) = e^d (1 + lost). A difference that is infinite has none, and e^d = 0.
+cdef inline value exponential_of_difference(value p, value q) noexcept nogil:
+    cdef value d = p - q, part = d - p, lost = (p - (d - part)) - (q + part), e = exponential(d)
+    return where_positive(-e, e, e + e * lost)
+
+
 # (7) (8)  y_k = e^a_k / sum_l e^a_l, with the largest a_l taken out of every exponent. Returns what the terms below
 # the largest add to its 1: sum_l e^(a_l - largest) = 1 + rest, so that log(1 + rest) in (1) keeps tiny rests.
 # More than a FEW reals are taken in lanes; a and y then have room for whole lanes, and a is filled up with -inf.
@@ -82,10 +89,10 @@ cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noex
     largest[0] = a[0]
     for k in range(1, K):
         largest[0] = larger(a[k], largest[0])
-    y[0] = exponential(a[0] - largest[0])
+    y[0] = exponential_of_difference(a[0], largest[0])
     most, rest, sum = y[0], spread(0, a[0]), y[0]
     for k in range(1, K):
-        y[k] = exponential(a[k] - largest[0])
+        y[k] = exponential_of_difference(a[k], largest[0])
         rest = rest + smaller(y[k], most)    # of two terms the smaller: in the end all but one that is 1
         most = larger(y[k], most)
         sum = sum + y[k]
@@ -102,7 +109,7 @@ cdef enum:
 # does not grow with the number of classes.
 cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K) noexcept nogil:
     cdef lanes zero = lanes_spread(0), one = lanes_spread(1), below = zero, equal = zero, lost = zero
-    cdef lanes most, difference, e, term, sum
+    cdef lanes most, top, difference, e, term, sum
     cdef real rest
     cdef Py_ssize_t k, whole = (K + LANES - 1) // LANES * LANES
     cdef lanes *last = <lanes *> (a + whole - LANES)
@@ -111,9 +118,10 @@ cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K)
     for k in range(1, whole // LANES):
         most = larger((<lanes *> a)[k], most)
     largest[0] = lanes_largest(most)
+    top = lanes_spread(largest[0])
     for k in range(whole // LANES):
-        difference = (<lanes *> a)[k] - largest[0]
-        e = exponential(difference)
+        difference = (<lanes *> a)[k] - top
+        e = exponential_of_difference((<lanes *> a)[k], top)
         (<lanes *> y)[k] = e
         equal = equal + where_positive(difference, one, zero)
         term = where_positive(difference, zero, e) - lost

@@ -118,8 +118,6 @@ def test_loss(use_variant, dtype, record_property):
         for scale in (0.1, 1, 10, 30, 1e4, largest / 400, largest / 16):
             for _ in range(20):
                 a = (rng.normal(size=classes) * scale).astype(dtype)
-                if scale <= 1e4:
-                    a = (np.round(a * 64) / 64).astype(dtype)  # so that differences are exact: e^d makes d u of u
                 a[rng.integers(classes, size=classes // 3)] = a[0]
                 w, v = np.zeros((1, 2), dtype), np.zeros((classes, 2), dtype)
                 v[:, 1] = a
