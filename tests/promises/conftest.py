@@ -7,6 +7,7 @@
 `pytest tests/promises --full` takes the full figures; `--report FILE` writes what came out to the table of FILE, where
 it replaces the lines of the promises that were run. A promise without figures is kept for all of its cases; one whose
 slice is 0 is only looked at in full. A promise may consist of several tests: its line then tells of them together.
+What each promises, and what its figure counts, stands in PROMISES.
 """
 
 import os
@@ -25,7 +26,6 @@ import cbackprop
 
 SITE = Path(cbackprop.__file__).parents[1]
 BUILD = next((f", {kind} build" for kind in ("address", "debug") if SITE.parent.name == kind), "")
-HEADER = "| promise | figure | result | measured | seconds | commit |\n|---|---|---|---|---|---|\n"
 LINES = pytest.StashKey[dict[str, dict]]()
 
 
@@ -83,41 +83,97 @@ def pytest_runtest_makereport(item, call):
     report = yield
     promise = item.get_closest_marker("promise")
     if promise and (report.when == "call" or report.outcome != "passed"):
-        name = promise.args[0] + BUILD
+        unit, meaning = PROMISES[promise.args[0]]
         line = item.config.stash[LINES].setdefault(
-            name, {"figures": [], "outcomes": set(), "measured": {}, "seconds": 0.0}
+            promise.args[0] + BUILD,
+            {"meaning": meaning, "figures": [], "outcomes": set(), "measured": {}, "seconds": 0.0},
         )
+        full = "--full " * item.config.getoption("full")
+        line["command"] = "make soak" if BUILD else f"python -m pytest {full}{test_of(item)}"
         if (figure := figure_of(item)) is not None:
             line["figures"].append(f"{figure:,}")
+            line["unit"] = f" {unit}"
         line["outcomes"].add(report.outcome if report.outcome != "skipped" else f"skipped: {report.longrepr[2]}")
         line["measured"] |= dict(report.user_properties)
         line["seconds"] += call.duration
     return report
 
 
+def test_of(item):
+    """What pytest calls the test: with all of its parameters, unless these are promises of their own."""
+    of_all = any(mark.name == "promise" for mark in getattr(item.function, "pytestmark", []))
+    return item.nodeid.partition("[")[0] if of_all else item.nodeid
+
+
 def pytest_sessionfinish(session):
     path, lines = session.config.getoption("report"), session.config.stash[LINES]
     if path is None or not lines:
         return
-    table = dict(re.findall(r"^\| (.+?) (\|.*\|)$", path.read_text(), re.MULTILINE)[1:]) if path.exists() else {}
+    written = path.read_text(encoding="utf-8") if path.exists() else ""
+    table = {name: row for row, name in re.findall(r"^(\| \*\*(.+?)\*\*.*\|)$", written, re.MULTILINE)}
     commit = git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "--", "cbackprop") else "")
     for name, line in lines.items():
+        outcome = ", ".join(sorted(line["outcomes"])).replace("Skipped: ", "")
+        measured = "; ".join(f"{name} {value}" for name, value in line["measured"].items()).replace("|", "\\|")
         cells = [
-            " + ".join(line["figures"]) or "all",
-            ", ".join(sorted(line["outcomes"])).replace("Skipped: ", ""),
-            "; ".join(f"{name} {value}" for name, value in line["measured"].items()).replace("|", "\\|"),
-            f"{line['seconds']:.0f}",
-            commit,
+            f"**{name}**: {line['meaning']}",
+            " + ".join(line["figures"]) + line["unit"] if line["figures"] else "all cases",
+            f"{outcome} in {line['seconds']:,.0f} s, commit {commit}" + (f"<br>{measured}" if measured else ""),
+            f"`{line['command']}`",
         ]
         table[name] = f"| {' | '.join(cells)} |"
-    rows = "".join(f"| {name} {cells}\n" for name, cells in table.items())
-    path.write_text(f"{ABOUT}\nLast run: {machine()}\n\n{HEADER}{rows}", encoding="utf-8")
+    path.write_text(ABOUT.format(last=machine()) + "".join(f"{row}\n" for row in table.values()), encoding="utf-8")
 
 
-ABOUT = """# Promises, and what came of putting them to the test
+PROMISES = {  # what is counted, and what it says
+    "bad inputs": ("calls", "Whatever the arguments, no call crashes; one that raises leaves every array as it was."),
+    "checkpoints: SIGKILL": ("kills", "A training killed at any moment leaves a whole checkpoint and goes on from it."),
+    "checkpoints: truncation at every byte": ("", "A checkpoint that was cut short is refused; nothing changes."),
+    "checkpoints: ENOSPC and EIO at every write": (
+        "",
+        "If the disk is full or fails, an error names the file, which holds the old state or the new one.",
+    ),
+    "resume is exact": ("trainings", "A training that was cut and resumed ends with the bits of one that never was."),
+    "hostile model files": ("files", "Of a file from anywhere comes a model or an error: no crash, no more memory."),
+    "old files load": ("", "Model files of every release load, and predict what they did."),
+    "Ctrl-C": ("interrupts", "It ends a training within 0.1 s; the weights are those after some whole sample."),
+    "two threads, the same weights": ("attempts", "While one thread trains, others get an error and change nothing."),
+    "two threads, different weights": ("rounds", "They train at the same time, and other threads can run Python."),
+    "fork": ("forks", "After training with threads, the child of a fork can train, too, to the same bits."),
+    "the tests bite: kernels": ("mutants", "Small errors put into the kernels are noticed by the tests."),
+    "the tests bite: gate": ("mutants", "Small errors put into the checks of arguments are noticed by the tests."),
+    "gradients": (
+        "networks",
+        "Every derivative is right to 1e-13 of a layer's largest, in float32 to 1e-5, as 50 digits tell.",
+    ),
+    "accurate loss": ("", "The error of a sample is right to 4 ULP, for scores of any size."),
+    "same bits": ("trainings", "Threads, processes and places in memory change no bit of the result."),
+    "variants agree": ("", "The kernels for all instruction sets agree, rounding aside."),
+    "divergence": ("", "An epoch ends with finite weights and loss, or an error and the weights from before it."),
+    "more than 2^31 numbers": ("ways of use", "Inputs and weights may have more numbers than 32 bits can count."),
+    "floating-point state": ("", "Rounding and tiny numbers are, in every thread, what they were before the import."),
+    "old CPUs": ("", "The kernels chosen on an older processor run on it."),
+    "no leaks": ("calls of each entry", "No memory is kept by any public function, whether it succeeds or raises."),
+    "no leaks: files": ("calls of each entry", "Nor by saving, loading and checkpoints."),
+    "no leaks: valgrind": ("rounds of all calls", "Valgrind finds no block lost and no invalid access."),
+    "streaming": ("samples", "One sample after the other takes no more memory, and no more time, than at first."),
+    "no threads and no OpenMP unless asked for": ("", "Threads exist only within calls that ask for them."),
+    "training takes at most 4 copies of the weights and 1 MiB": ("", "Whatever the method, batch size and threads."),
+    "training from 2 GiB mapped into memory takes less than 200 MiB": ("", "Data may be larger than memory."),
+}
 
-Written by `make soak`: what each promise means, and how it is tested, stands in the tests of that name in
-`tests/promises/`. Every run of the tests puts a small part of each to the test; these are the full figures.
+ABOUT = """# Promises
+
+What the library promises as a whole, and what came of putting it to the test: full figures, by `make soak`, which takes
+hours and writes this page. A small part of each is tested with every change, by `make promises`. The commands
+below test one promise in full, or in small without `--full`, in a clone set up as `CONTRIBUTING.md` says. How something
+is measured, and which tolerance it has and why, stands in the test. A figure with a + has one part for each kind of a
+thing, such as float32 and float64. Mutants that no test noticed are listed with the reason.
+
+Last run: {last}
+
+| promise | figure | result | command |
+|---|---|---|---|
 """
 
 
