@@ -100,14 +100,15 @@ class Checkpoint:
         if self.path is None or self.unwritten is None:
             return
         from ._model_file import Model, save_model
-        from ._network import Network
 
         (w, v, *velocity), epochs, rng = self.unwritten
-        network = Network.from_weights(w, v, learning_rate=self.settings["learning_rate"])
         training = {"settings": self.settings, "rng": rng}
         u_w, u_v = velocity or (None, None)
         losses = np.array(self.losses[:epochs])
-        save_model(self.path, Model(network, losses=losses, velocity_w=u_w, velocity_v=u_v, training=training))
+        model = Model(
+            w, v, self.settings["learning_rate"], losses=losses, velocity_w=u_w, velocity_v=u_v, training=training
+        )
+        save_model(self.path, model)
         self.unwritten = None
 
 
@@ -132,7 +133,7 @@ def take_up(
             raise ValueError(f"{path} does not tell {name}")
         if saved[name] != value:
             raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, with which {path} was made")
-    theirs = model.network.w, model.network.v, model.velocity_w, model.velocity_v
+    theirs = model.w, model.v, model.velocity_w, model.velocity_v
     for name, here, there in zip(("w", "v", "velocity[0]", "velocity[1]"), changing, theirs, strict=False):
         if there is None:
             raise ValueError(f"{path} holds no velocity to resume with momentum from")

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from . import _gate as gate
-from ._network import Network
 
 FORMAT, VERSION = "cbackprop", 1
 LONGEST_HEADER = 1 << 20  # bytes; as JSON objects they may take thirty times the room
@@ -26,9 +25,11 @@ DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 @dataclass
 class Model:
-    """A network, what a command knew of its data, and how far its training had come."""
+    """The weights of a network, what a command knew of its data, and how far its training had come."""
 
-    network: Network
+    w: np.ndarray
+    v: np.ndarray
+    learning_rate: float
     classes: list[str] | None = None
     features: list[str] | None = None
     mean: np.ndarray | None = None  # inputs are (x - mean) / scale
@@ -49,16 +50,15 @@ def encode(model: Model) -> bytes:
     """The content of a model file; ValueError if it would not be read again."""
     from safetensors.numpy import save
 
-    network = model.network
     metadata = {
         "format": FORMAT,
         "format_version": str(VERSION),
-        "learning_rate": repr(network.learning_rate),
+        "learning_rate": repr(model.learning_rate),
     }
     for name in ("classes", "features", "training"):
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
-    tensors = {"w": network.w, "v": network.v}
+    tensors = {"w": model.w, "v": model.v}
     if model.velocity_w is not None and model.velocity_v is not None:
         tensors |= {"velocity_w": model.velocity_w, "velocity_v": model.velocity_v}
     for name in ("mean", "scale", "losses", "held_out"):
@@ -206,7 +206,7 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     w, v = tensors.pop("w"), tensors.pop("v")
     gate.weights(w, v, written=True)
     gate.finite_weights(w, v)
-    model = Model(Network.from_weights(w, v, learning_rate=float(metadata["learning_rate"])))
+    model = Model(w, v, gate.learning_rate(float(metadata["learning_rate"]), w.dtype))
     D, K = w.shape[1] - 1, len(v)
     for name, size in (("classes", K), ("features", D)):
         if name in metadata:

@@ -240,7 +240,7 @@ class Network(OneSample):
         """
         from ._model_file import Model, save_model
 
-        save_model(path, Model(self))
+        save_model(path, Model(self.w, self.v, self.learning_rate))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Network":
@@ -265,8 +265,8 @@ class Network(OneSample):
         """
         from ._model_file import load_model
 
-        network = load_model(path).network
-        return cls.from_weights(network.w, network.v, learning_rate=network.learning_rate)
+        model = load_model(path)
+        return cls.from_weights(model.w, model.v, learning_rate=model.learning_rate)
 
     def __repr__(self) -> str:
         M, D = self.w.shape[0], self.w.shape[1] - 1

@@ -22,7 +22,7 @@ pytest.importorskip("rich")
 datasets = pytest.importorskip("sklearn.datasets")
 
 from cbackprop.command import article, demo, main, tables, train  # noqa: E402
-from cbackprop.command.tables import open_table  # noqa: E402
+from cbackprop.command.files import open_table  # noqa: E402
 from cbackprop.command.train import Course, learn, look_through  # noqa: E402
 
 
@@ -134,12 +134,12 @@ def test_train_learns_from_every_kind_of_table(iris, succeed, kind):
     model = load_model("model.safetensors")
     names = iris.columns[:4] if kind != "npz" else ["x0", "x1", "x2", "x3"]
     assert (model.classes, model.features) == (["setosa", "versicolor", "virginica"], names)
-    assert model.network.w.shape == (8, 5)
+    assert model.w.shape == (8, 5)
 
     # the same rows give the same bits, whatever the file
-    w = model.network.w
+    w = model.w
     succeed("train iris.parquet --target species --hidden 8 --epochs 100")
-    assert np.array_equal(load_model("model.safetensors").network.w, w)
+    assert np.array_equal(load_model("model.safetensors").w, w)
 
 
 def test_train_stores_the_scaling_of_the_training_rows(iris, succeed):
@@ -160,7 +160,7 @@ def test_train_stores_the_scaling_of_the_training_rows(iris, succeed):
 def test_options_reach_the_training(iris, succeed):
     def weights(options):
         succeed(f"train iris.csv --target species --epochs 2 {options}")
-        return load_model("model.safetensors").network
+        return load_model("model.safetensors")
 
     plain = weights("")
     assert np.array_equal(weights("").w, plain.w)
@@ -294,7 +294,7 @@ def test_ctrl_c_stops_training_after_a_whole_sample_and_saves(iris):
     finished = int(re.search(r"(\d+) of 100000000, interrupted", out)[1])
 
     # 115 samples are learned between two looks for Ctrl-C: the weights are those after `finished` epochs or one more
-    saved = load_model("model.safetensors").network.w
+    saved = load_model("model.safetensors").w
     rows = look_through(open_table(Path("iris.csv")), "species", [], seed=0, validation=0.2, standardize=True)
     rng = np.random.default_rng([0, 0])
     network = cbackprop.Network(4, 32, 3, rng=rng)
@@ -320,7 +320,7 @@ def stopping(monkeypatch, calls, error):
 
 def content(path):
     model = load_model(path)
-    return model.network.w.tobytes(), model.network.v.tobytes(), model.mean.tobytes(), model.classes
+    return model.w.tobytes(), model.v.tobytes(), model.mean.tobytes(), model.classes
 
 
 @pytest.mark.parametrize("chunk_rows", [48, 65_536])
@@ -400,7 +400,7 @@ def test_errors_are_those_of_each_epoch(iris):
 
 def test_what_is_written_is_what_was_kept(iris):
     network, course = cbackprop.Network(2, 3, 2, rng=0), train.Course([0.5], [0.25])
-    keeper = train.Keeper(Path("c"), Model(network), course, np.random.default_rng(0), {})
+    keeper = train.Keeper(Path("c"), Model(network.w, network.v, 0.1), course, np.random.default_rng(0), {})
     keeper.keep()
     w = network.w.copy()
     course.losses.append(0.125)  # as Ctrl-C may leave it
@@ -408,7 +408,7 @@ def test_what_is_written_is_what_was_kept(iris):
     keeper.write()
     model = load_model("c")
     assert (model.losses.tolist(), model.held_out.tolist()) == ([0.5], [0.25])
-    assert np.array_equal(model.network.w, w)
+    assert np.array_equal(model.w, w)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
@@ -576,7 +576,8 @@ def test_predict_writes_classes_and_probabilities(iris, succeed, kind):
     predicted = pl.read_csv("p.csv") if kind == "csv" else pl.read_parquet("p.parquet")
     assert predicted.columns == ["class", "p_setosa", "p_versicolor", "p_virginica"]
     model = load_model("model.safetensors")
-    y = model.network.predict_proba((iris.drop("species").to_numpy() - model.mean) / model.scale)
+    x = (iris.drop("species").to_numpy() - model.mean) / model.scale
+    y = cbackprop.Network.from_weights(model.w, model.v).predict_proba(x)
     assert np.array_equal(predicted.drop("class").to_numpy(), y)  # CSV numbers have all their digits
     assert predicted["class"].to_list() == [model.classes[k] for k in y.argmax(axis=1)]
     for name in model.classes:

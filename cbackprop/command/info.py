@@ -41,14 +41,14 @@ def installation() -> None:
 def contents(path: Path) -> None:
     """Show what a model file holds."""
     model = load_model(path)
-    w, v = model.network.w, model.network.v
+    w, v = model.w, model.v
     M, D, K = len(w), w.shape[1] - 1, len(v)
     summarize(
         [
             ("network", f"{D} inputs, {M} hidden units, {K} outputs"),
             ("w", f"{w.shape}, {w.dtype}"),
             ("v", f"{v.shape}, {v.dtype}"),
-            ("learning rate", model.network.learning_rate),
+            ("learning rate", model.learning_rate),
             ("classes", few(model.classes) if model.classes else "not named"),
             ("inputs", "named" if model.features else "not named"),
             ("scaling", "(x - mean) / scale" if model.mean is not None else "none"),

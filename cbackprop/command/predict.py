@@ -6,17 +6,18 @@ from pathlib import Path
 
 import polars as pl
 
+from cbackprop import Network
 from cbackprop._model_file import load_model
 from cbackprop.command.common import progress, show, writable
-from cbackprop.command.tables import open_table, write
+from cbackprop.command.files import open_table, write
 
 
 def run(model_path: Path, data: Path, *, output: Path) -> None:
     """Write the class of every row, and the probability of each class."""
     writable(output, ".csv", ".parquet")
     model = load_model(model_path)
-    network = model.network
-    K, D = len(network.v), network.w.shape[1] - 1
+    network = Network.from_weights(model.w, model.v)
+    K, D = len(model.v), model.w.shape[1] - 1
     table = open_table(data)
     features = model.features or table.columns
     table.require(features)

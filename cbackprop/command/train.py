@@ -19,7 +19,8 @@ from cbackprop._checkpoint import rng_state, take_up
 from cbackprop._extras import require
 from cbackprop._model_file import Model, encode, save_model
 from cbackprop.command.common import Terminated, duration, few, handling, progress, summarize, terminate, writable
-from cbackprop.command.tables import Chunk, Table, open_table
+from cbackprop.command.files import open_table
+from cbackprop.command.tables import Chunk, Table
 
 SECONDS = 10  # from one writing of the checkpoint to the next, at least
 PARTS = ("chunks", "E_training", "E_held_out")  # what a checkpoint tells of an epoch that is not finished
@@ -76,17 +77,17 @@ class Keeper:
     """The checkpoint of a training: its state after the latest whole chunk, written now and then and at the end."""
 
     path: Path | None
-    model: Model  # its network is learning
+    model: Model  # its weights are learning
     course: Course
     rng: np.random.Generator
     settings: dict[str, Any]
-    latest: tuple[Network, int, dict[str, Any]] | None = None  # and epochs, and the state to go on from
+    latest: tuple[np.ndarray, np.ndarray, int, dict[str, Any]] | None = None  # w, v, epochs, the state to go on from
     written: float = field(default_factory=monotonic)
 
     def resume(self, path: Path, epochs: int) -> None:
         """Take the state from the file."""
-        network, course = self.model.network, self.course
-        saved = take_up(path, (network.w, network.v), self.rng, epochs, self.settings)
+        course = self.course
+        saved = take_up(path, (self.model.w, self.model.v), self.rng, epochs, self.settings)
         losses, held_out, state = saved.losses, saved.held_out, saved.training or {}
         chunks, E_training, E_held_out = (state.get(name) for name in PARTS)
         if (
@@ -104,11 +105,9 @@ class Keeper:
         """Keep the state of now, and write it unless that was done a short time ago."""
         if self.path is None:
             return
-        network = self.model.network
-        copy = Network.from_weights(network.w.copy(), network.v.copy(), learning_rate=network.learning_rate)
         state = {name: getattr(self.course, name) for name in PARTS}
         state |= {"settings": self.settings, "rng": rng_state(self.rng)}
-        self.latest = copy, len(self.course.losses), state
+        self.latest = self.model.w.copy(), self.model.v.copy(), len(self.course.losses), state
         if monotonic() - self.written > SECONDS:
             self.write()
 
@@ -116,9 +115,9 @@ class Keeper:
         """Write the latest state."""
         if self.path is None or self.latest is None:
             return
-        network, epochs, state = self.latest
+        w, v, epochs, state = self.latest
         losses, held_out = (np.array(E[:epochs]) for E in (self.course.losses, self.course.held_out))
-        model = replace(self.model, network=network, losses=losses, held_out=held_out, training=state)
+        model = replace(self.model, w=w, v=v, losses=losses, held_out=held_out, training=state)
         save_model(self.path, model)
         self.written = monotonic()
 
@@ -164,7 +163,7 @@ def train(
     rng = np.random.default_rng([seed, 0])
     network = Network(len(rows.features), hidden, len(rows.classes), learning_rate=learning_rate, rng=rng)
     scaling = (rows.mean, rows.scale) if standardize else (None, None)
-    model = Model(network, rows.classes, rows.features, *scaling)
+    model = Model(network.w, network.v, learning_rate, rows.classes, rows.features, *scaling)
     encode(model)  # names that no model file can hold are refused before the work, not after it
     course = Course()
     settings = {

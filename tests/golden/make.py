@@ -28,8 +28,9 @@ def main(folder: Path) -> None:
     w, v = cbackprop.init_weights(5, 4, 3, rng=3)
     cbackprop.fit(x, t, w, v, epochs=3, rng=2, checkpoint=folder / "checkpoint.safetensors")
     networks["checkpoint"] = cbackprop.Network.from_weights(w, v)
-    networks["table"] = networks["float64"]
-    model = Model(networks["table"], ["a", "b", "é"], list("vwxyz"), x.mean(axis=0), x.std(axis=0))
+    networks["table"] = table = networks["float64"]
+    scaling = x.mean(axis=0), x.std(axis=0)
+    model = Model(table.w, table.v, table.learning_rate, ["a", "b", "é"], list("vwxyz"), *scaling)
     save_model(folder / "table.safetensors", model)
 
     inputs = np.random.default_rng(0).normal(size=(1000, 5))
