@@ -321,8 +321,6 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     return E_n
 
 
-
-
 def fit(
     x: ArrayLike,
     t: ArrayLike,
@@ -460,7 +458,7 @@ def fit(
         gate.inputs(given, w, v)  # an x that is not finite ends here, in the first epoch
         return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
 
-    with InTraining(w, v), keeper:
+    with InTraining(w, v), InTraining(*changing[-2:]), keeper:  # the velocity is in training, too
         if training.takes_epochs and callback is None and checkpoint is None:
             losses = (training.epochs(order, epochs) / weight).tolist()
             if np.isnan(losses[-1]):

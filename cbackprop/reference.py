@@ -308,7 +308,7 @@ def fit(
     keeper = Checkpoint(checkpoint, checkpoint_every, resume, changing, losses, generator, epochs, data, settings)
 
     order = np.arange(N)
-    with InTraining(w, v), keeper:
+    with InTraining(w, v), InTraining(*changing[-2:]), keeper:  # the velocity is in training, too
         for epoch in range(len(losses) + 1, epochs + 1):
             if shuffle and batch < N:
                 order = generator.permutation(N)

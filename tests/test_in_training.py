@@ -96,6 +96,20 @@ def test_memory_counts_not_the_array(overlap):
             Network.from_weights(w_again, v_again).learn_one(x[0], 0)
 
 
+def test_a_velocity_is_in_training_too(library):
+    (w, v), velocity = weights(), weights()
+    settings = {"velocity": velocity, "momentum": 0.5}
+
+    def callback(epoch, loss):
+        if epoch == 1:
+            with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match=WORDS):
+                pool.submit(library.fit, X, T, *weights(), **settings).result()
+            with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match=WORDS):
+                pool.submit(library.fit, X, T, *velocity).result()
+
+    library.fit(X, T, w, v, epochs=2, callback=callback, **settings)
+
+
 def test_neighbors_in_memory_are_free():
     both = np.ones((2 * M, D + 1))
     v = np.ones((K, M + 1))

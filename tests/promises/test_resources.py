@@ -95,7 +95,7 @@ def test_calls_leak_nothing(figure, record_property):
 
 
 @linux
-@pytest.mark.promise("no leaks: files", slice=1000, full=10_000)
+@pytest.mark.promise("no leaks: files", slice=1000, full=100_000)
 def test_files_leak_nothing(figure, tmp_path, record_property):
     good, bad = tmp_path / "good", tmp_path / "bad"
     NETWORK.save(good)
