@@ -169,11 +169,11 @@ def test_the_extra_named_in_an_error_installs_the_package(module, extra):
 def test_no_path_of_a_particular_machine():
     # in every text file of the tree: a home folder or the like would be right on one machine only
     path = re.compile(r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+)/")
-    folders = [TREE / name for name in ("cbackprop", "tests", "benchmarks", "docs", "examples", ".ci")]
+    folders = [TREE / name for name in ("cbackprop", "tests", "benchmarks", "docs", "examples", ".ci", ".github")]
     files = [file for folder in folders for file in folder.rglob("*")] + list(TREE.glob("*"))
     texts = [file for file in files if file.suffix in TEXT or file.name in ("Makefile", "run")]
     assert TREE / "setup.py" in texts
     assert [str(file.relative_to(TREE)) for file in texts if path.search(file.read_text(encoding="utf-8"))] == []
 
 
-TEXT = {".py", ".pyi", ".pyx", ".pxi", ".h", ".md", ".rst", ".toml", ".json", ".yaml", ".in", ".txt", ".svg"}
+TEXT = {".py", ".pyi", ".pyx", ".pxi", ".h", ".md", ".rst", ".toml", ".json", ".yaml", ".yml", ".in", ".txt", ".svg"}
