@@ -94,11 +94,10 @@ MODULES += [
     module(f"cbackprop.{name}", [], include_dirs=[np.get_include()]) for name in ("_in_training", "_one_sample")
 ]
 
-# A folder for each kind of build and compiler, so that objects of one never end up in another.
-BUILD = "build/" + ("address" if ADDRESS else "debug" if DEBUG else "coverage" if COVERAGE else "release")
-if "CC" in os.environ:
-    BUILD += "-" + Path(os.environ["CC"]).name
-MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=BUILD)
+# A folder for each kind of build, with the C, and for each compiler, so that objects of one never end up in another.
+KIND = "build/" + ("address" if ADDRESS else "debug" if DEBUG else "coverage" if COVERAGE else "release")
+BUILD = f"{KIND}-{Path(os.environ['CC']).name}" if "CC" in os.environ else KIND
+MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=KIND)
 for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest; cythonize() drops "optional"
     compiled.optional = "avx" in compiled.name
 
