@@ -12,7 +12,7 @@ PYTEST_IN_ADDRESS = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -prin
 FULL = --full --timeout 0 --report docs/promises.md
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint types debug-test address-test clang-test baseline-test promises soak coverage demo
+.PHONY: help build test lint types debug-test address-test promises soak coverage demo
 .PHONY: bench bench-check bench-quick bench-compare dist clean
 
 help:  ## list these shortcuts
@@ -43,18 +43,6 @@ address-test:  ## the same, with every access to memory checked by GCC's Address
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
 	$(PYTEST_IN_ADDRESS) $(PURE_PYTHON)
 	$(PYTEST_IN_ADDRESS) tests/promises/test_bad_inputs.py
-
-# tests in which another compiler's arithmetic would show; of those that train, a few for every engine
-NUMBERS = $(patsubst %,tests/test_%.py,equations exponential network training variants) \
-	-k "not test_training or soft_targets or large_network"
-
-clang-test:  ## tests of the arithmetic on a build by Clang
-	CC=$(CLANG) $(INSTALL) --target build/clang/site .
-	$(call PYTEST_IN,build/clang/site) $(NUMBERS)
-
-baseline-test:  ## the same on a build by a compiler that knows neither AVX2 nor AVX-512
-	CC=$(CURDIR)/.ci/cc_without_avx $(INSTALL) --target build/baseline/site .
-	$(call PYTEST_IN,build/baseline/site) $(NUMBERS)
 
 promises: build  ## every promise put to the test a little: minutes
 	$(PYTHON) -m pytest tests/promises

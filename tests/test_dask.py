@@ -4,7 +4,6 @@ import os
 import pickle
 import signal
 
-import joblib
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ pytest.importorskip("distributed")
 pytest.importorskip("pandas")
 import dask.array as da
 import dask.dataframe as dd
+import joblib
 import pandas as pd
 from distributed import Client, LocalCluster
 from sklearn.datasets import load_digits

@@ -33,7 +33,7 @@ def test_style_and_types_are_those_of_the_oldest_python():
 
 def test_wheels_of_the_oldest_and_the_newest_python_are_tested():
     ends = {str(PYTHONS[0]), str(PYTHONS[-1])}
-    assert set(re.findall(r"wheel python3\.(\d+)", text(".ci/run"))) == ends
+    assert set(re.findall(r"(?:wheel |newest=)python3\.(\d+)", text(".ci/run"))) == ends
     assert set(re.findall(r"^ +3\.(\d+)$", WORKFLOWS["ci.yaml"], re.MULTILINE)) == ends
 
 

@@ -3,13 +3,13 @@
 import pickle
 import tracemalloc
 
-import joblib
 import numpy as np
 import pytest
 
 import cbackprop
 
 pytest.importorskip("sklearn")
+import joblib
 import sklearn
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.callback import ProgressBar, ScoringMonitor

@@ -13,7 +13,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from sklearn.neural_network import MLPClassifier
 
 import cbackprop
 from cbackprop import DivergenceError, History, Network, _dispatch, reference
@@ -211,6 +210,7 @@ def test_online_weights_are_factors_of_the_learning_rate(engine, dtype):
 @pytest.mark.parametrize("way", ["plain", *WAYS])
 @pytest.mark.parametrize("batch_size", [1, 7, None])
 def test_scikit_learn_arrives_at_the_same_weights(engine, batch_size, way):
+    neural_network = pytest.importorskip("sklearn.neural_network")
     D, M, K, N, epochs = 5, 4, 3, 40, 5
     x, t, w, v = problem((D, M, K), N, np.float64)
     t[:K] = range(K)  # every class is there
@@ -220,7 +220,7 @@ def test_scikit_learn_arrives_at_the_same_weights(engine, batch_size, way):
         if batch_size == 1:
             pytest.skip("scikit-learn divides each sample's gradient by its weight")
         weights = {"sample_weight": np.random.default_rng(3).integers(1, 4, N)}
-    other = MLPClassifier(
+    other = neural_network.MLPClassifier(
         hidden_layer_sizes=(M,),
         activation="logistic",
         solver="sgd",
