@@ -7,7 +7,6 @@ the same weights; conversions and compilation are over by then. README.md says w
 
 import argparse
 import fnmatch
-import gc
 import importlib
 import json
 import os
@@ -18,21 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .work import Job, Work
-
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    "JAX_PLATFORMS": "cpu",
-}
-
-# Settings from outside that could slow someone down, or speed them up: each library is to choose for itself.
-FOREIGN = ("OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "OMP_", "KMP_", "ATEN_", "TORCH_", "ONEDNN_", "DNNL_", "XLA_", "JAX_",
-           "NUMBA_", "NPY_", "CBACKPROP_", "PYTHONDONTWRITEBYTECODE")  # fmt: skip
+from . import FOREIGN, ONE_THREAD
+from .work import Work, interleaved, random_work, seconds
 
 PEERS = {  # column: module in peers/
     "cbackprop": "library",
@@ -99,17 +85,6 @@ ROWS = [
 ARTICLE = "full batch, the article's 2-2-3"
 
 
-def random_work(shape: str, dtype: str, N: int, batch_size: int = 1) -> Work:
-    import cbackprop
-
-    D, M, K = map(int, shape.split("-"))
-    rng = np.random.default_rng(0)
-    x, t = rng.random((N, D)).astype(dtype), rng.integers(K, size=N)
-    w, v = cbackprop.init_weights(D, M, K, dtype=dtype, rng=0)
-    # a thousand hidden units learned online need smaller steps to stay stable, and only then can results be compared
-    return Work(x, t, w, v, 0.1 if M < 1000 else 0.01, batch_size)
-
-
 def article_work(dtype: str) -> Work:
     """The article's experiment: 50 samples near (39, 6), classes of 16, 22 and 12, all weights 1, α = 0.5."""
     x = np.random.default_rng(0).normal((39, 6), (0.5, 0.2), (50, 2)).astype(dtype)
@@ -139,36 +114,6 @@ def reference_result(kind: str, work: Work) -> tuple:
         shuffle=False,
     )  # fmt: skip
     return w, v
-
-
-def seconds(job: Job) -> float:
-    job.restore()
-    start = time.perf_counter()
-    job.run()
-    return time.perf_counter() - start
-
-
-def interleaved(jobs: dict[str, Job], repeats: int, rounds: dict[str, int] | None = None) -> dict[str, list[float]]:
-    """Seconds of each repeat of each job, A B C A B C ...; each ends in the same result every time.
-
-    A repeat may be several rounds of the same, so that who is done sooner isn't timed while caches are still cold.
-    """
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    results = {}
-    for name, job in jobs.items():
-        seconds(job)  # compiles, and warms up
-        results[name] = [np.array(array) for array in job.result()]
-    gc.collect()
-    gc.disable()
-    for _ in range(repeats):
-        for name, job in jobs.items():
-            many = rounds[name] if rounds else 1
-            times[name].append(sum(seconds(job) for _ in range(many)) / many)
-    gc.enable()
-    for name, job in jobs.items():
-        if not all(map(np.array_equal, job.result(), results[name])):
-            raise SystemExit(f"{name}: the last repeat ended in another result than the first")
-    return times
 
 
 class Sizes(NamedTuple):
@@ -338,8 +283,8 @@ def pinned() -> bool:
     """Go on in this same process as a new program, on one processor, with libraries told to use one thread."""
     if "CBACKPROP_COMPARE_CPUS" not in os.environ:
         cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        environment |= ONE_THREAD | {"CBACKPROP_COMPARE_CPUS": ",".join(map(str, cpus))}
+        own = {name: value for name, value in os.environ.items() if not name.startswith((*FOREIGN, "CBACKPROP_"))}
+        environment = own | ONE_THREAD | {"CBACKPROP_COMPARE_CPUS": ",".join(map(str, cpus))}
         if cpus:
             os.sched_setaffinity(0, cpus[-1:])
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.compare", *sys.argv[1:]], environment)

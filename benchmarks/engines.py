@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .compare import interleaved, random_work
 from .report import factor, machine, readable
-from .work import Job, Work
+from .work import Job, Work, interleaved, random_work
 
 DTYPES = ("float32", "float64")
 ONLINE = (

@@ -1,31 +1,24 @@
 """Each equation by itself, in every compiled variant: the loop around it, on vectors that stay in the nearest cache."""
 
-import importlib
-
 import numpy as np
 
+from .suite import DTYPES, Short, landed
+
 VARIANTS = ["baseline", "avx2", "avx512"]
-DTYPES = ["float32", "float64"]
 SIZE = 4096  # numbers in a vector
 K = 10
-CALLS = 200
+CALLS = 100
 
 
-class Equations:
+class Equations(Short):
     params = (VARIANTS, DTYPES)
     param_names = ("variant", "dtype")
-    number = 1
+    repeat = (5, 30, 0.03)
 
     def setup(self, variant, dtype):
-        try:
-            from cbackprop import kernel_info
-
-            available = kernel_info()["available"]
-            self.module = importlib.import_module(f"cbackprop.kernels.{variant}_{dtype}")
-        except ImportError:
-            raise NotImplementedError(f"no {variant} kernels at this commit") from None
-        if variant not in available:
+        if variant not in landed("cbackprop").kernel_info()["available"]:
             raise NotImplementedError(f"{variant} kernels can't run on this machine")
+        self.module = landed(f"cbackprop.kernels.{variant}_{dtype}")
         rng = np.random.default_rng(0)
         self.b = rng.uniform(-8, 8, SIZE).astype(dtype)
         self.positive = np.abs(self.b)
@@ -37,9 +30,7 @@ class Equations:
         self.errors = rng.uniform(-1, 1, K).astype(dtype)
 
     def repeat_calls(self, name, *arguments):
-        equation = getattr(self.module, name, None)
-        if equation is None:
-            raise NotImplementedError(f"no {name} at this commit")
+        equation = getattr(self.module, name)
         for _ in range(CALLS):
             equation(*arguments)
 

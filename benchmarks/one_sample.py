@@ -1,28 +1,21 @@
 """One-sample calls of Network from Python: a loop of CALLS of them, so divide by that."""
 
-import numpy as np
+from cbackprop import Network
 
-try:
-    from cbackprop import Network
-except ImportError:  # a commit from before there was one
-    Network = None
+from .suite import DTYPES, Short
+from .work import random_work
 
 CALLS = 2_000
 
 
-class OneSample:
-    params = (["2-2-3", "64-32-10", "784-100-10"], ["float32", "float64"])
+class OneSample(Short):
+    params = (["2-2-3", "64-32-10"], DTYPES)
     param_names = ("shape", "dtype")
-    number = 1
 
     def setup(self, shape, dtype):
-        if Network is None:
-            raise NotImplementedError("no Network at this commit")
-        D, M, K = map(int, shape.split("-"))
-        rng = np.random.default_rng(0)
-        self.x = list(rng.random((CALLS, D)).astype(dtype))
-        self.t = rng.integers(K, size=CALLS).tolist()
-        self.network = Network(D, M, K, learning_rate=0.01, dtype=dtype, rng=0)
+        work = random_work(shape, dtype, CALLS)
+        self.x, self.t = list(work.x), work.t.tolist()
+        self.network = Network.from_weights(work.w, work.v, learning_rate=work.learning_rate)
 
     def time_learn_one(self, shape, dtype):
         learn_one = self.network.learn_one

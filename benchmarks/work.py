@@ -1,9 +1,13 @@
-"""What every peer is given and gives back, so that compare.py can run them all alike."""
+"""What is measured: seeded data and weights, what a peer is given and gives back, and how jobs are timed in turn."""
 
+import gc
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
+import cbackprop
 
 
 class Work(NamedTuple):
@@ -43,3 +47,42 @@ def one_hot(work: Work) -> np.ndarray:
 
 def batches(work: Work) -> list[slice]:
     return [slice(start, start + work.batch_size) for start in range(0, len(work.x), work.batch_size)]
+
+
+def random_work(shape: str, dtype: str, N: int, batch_size: int = 1) -> Work:
+    D, M, K = map(int, shape.split("-"))
+    rng = np.random.default_rng(0)
+    x, t = rng.random((N, D)).astype(dtype), rng.integers(K, size=N)
+    w, v = cbackprop.init_weights(D, M, K, dtype=dtype, rng=0)
+    # a thousand hidden units learned online need smaller steps to stay stable, and only then can results be compared
+    return Work(x, t, w, v, 0.1 if M < 1000 else 0.01, batch_size)
+
+
+def seconds(job: Job) -> float:
+    job.restore()
+    start = time.perf_counter()
+    job.run()
+    return time.perf_counter() - start
+
+
+def interleaved(jobs: dict[str, Job], repeats: int, rounds: dict[str, int] | None = None) -> dict[str, list[float]]:
+    """Seconds of each repeat of each job, A B C A B C ...; each ends in the same result every time.
+
+    A repeat may be several rounds of the same, so that who is done sooner isn't timed while caches are still cold.
+    """
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    results = {}
+    for name, job in jobs.items():
+        seconds(job)  # compiles, and warms up
+        results[name] = [np.array(array) for array in job.result()]
+    gc.collect()
+    gc.disable()
+    for _ in range(repeats):
+        for name, job in jobs.items():
+            many = rounds[name] if rounds else 1
+            times[name].append(sum(seconds(job) for _ in range(many)) / many)
+    gc.enable()
+    for name, job in jobs.items():
+        if not all(map(np.array_equal, job.result(), results[name])):
+            raise SystemExit(f"{name}: the last repeat ended in another result than the first")
+    return times

@@ -1,0 +1,51 @@
+"""An epoch learned in mini-batches, plain and with what fit can add to the update; the article's full batch."""
+
+import numpy as np
+
+from .compare import article_work
+from .suite import DTYPES, Short, fit, takes
+from .work import random_work
+
+SAMPLES = {"64-32-10": 8_192, "784-100-10": 2_048, "784-1024-10": 1_024}
+
+
+class MiniBatch(Short):
+    params = ([32, 1024], list(SAMPLES), DTYPES)
+    param_names = ("batch_size", "shape", "dtype")
+
+    def setup(self, batch_size, shape, dtype):
+        self.work = random_work(shape, dtype, SAMPLES[shape], batch_size)
+
+    def time_epoch(self, batch_size, shape, dtype):
+        fit(self.work)
+
+
+class Options(Short):
+    """What an update costs with sample weights, with an L2 penalty, with momentum: batches of 32."""
+
+    params = (["sample_weight", "l2", "momentum"],)
+    param_names = ("option",)
+
+    def setup(self, option):
+        import cbackprop
+
+        takes(cbackprop.fit, option)
+        self.work = random_work("64-32-10", "float64", SAMPLES["64-32-10"], 32)
+        weights = np.random.default_rng(0).uniform(0.5, 1.5, len(self.work.x))
+        self.options = {option: {"sample_weight": weights, "l2": 1e-4, "momentum": 0.9}[option]}
+
+    def time_epoch(self, option):
+        fit(self.work, **self.options)
+
+
+class FullBatch(Short):
+    """The article's experiment: 50 samples, batch gradient, 1000 iterations."""
+
+    params = (DTYPES,)
+    param_names = ("dtype",)
+
+    def setup(self, dtype):
+        self.work = article_work(dtype)
+
+    def time_1000_iterations(self, dtype):
+        fit(self.work)

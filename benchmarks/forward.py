@@ -1,0 +1,30 @@
+"""What learns nothing, of many samples at once: the activations, the probabilities, the loss, the gradient."""
+
+import cbackprop
+
+from .suite import DTYPES, Short
+from .work import random_work
+
+SAMPLES = {"64-32-10": 8_192, "784-100-10": 2_048}
+
+
+class Forward(Short):
+    params = (list(SAMPLES), DTYPES)
+    param_names = ("shape", "dtype")
+
+    def setup(self, shape, dtype):
+        work = random_work(shape, dtype, SAMPLES[shape])
+        self.x, self.t, self.w, self.v = work[:4]
+        self.network = cbackprop.Network.from_weights(self.w, self.v)
+
+    def time_forward(self, shape, dtype):
+        cbackprop.forward(self.x, self.w, self.v)
+
+    def time_predict_proba(self, shape, dtype):
+        self.network.predict_proba(self.x)
+
+    def time_cross_entropy(self, shape, dtype):
+        cbackprop.cross_entropy(self.x, self.t, self.w, self.v)
+
+    def time_gradient(self, shape, dtype):
+        cbackprop.gradient(self.x, self.t, self.w, self.v)

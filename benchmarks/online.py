@@ -1,0 +1,45 @@
+"""An epoch learned online, an update after each sample, by each engine; and how far it ends from the reference."""
+
+import numpy as np
+
+from .suite import DTYPES, Short, fit, has_engine
+from .work import random_work
+
+SAMPLES = {"2-2-3": 20_000, "64-32-10": 4_000, "784-100-10": 1_000, "784-1024-10": 200}  # some milliseconds each
+
+
+class Online(Short):
+    params = (["auto", "direct", "blocked"], list(SAMPLES), DTYPES)
+    param_names = ("method", "shape", "dtype")
+
+    def setup(self, method, shape, dtype):
+        if method == "blocked":
+            has_engine("BlockedEngine")
+        self.work = random_work(shape, dtype, SAMPLES[shape])
+
+    def time_epoch(self, method, shape, dtype):
+        fit(self.work, method=method)
+
+
+class Difference:
+    """The largest difference of a weight after an epoch, beside the largest change of one."""
+
+    params = (["direct", "blocked"], DTYPES)
+    param_names = ("method", "dtype")
+
+    def setup(self, method, dtype):
+        if method == "blocked":
+            has_engine("BlockedEngine")
+        self.work = random_work("64-32-10", dtype, 200)
+
+    def track_difference_from_reference(self, method, dtype):
+        from cbackprop import reference
+
+        x, t, start, v = self.work[:4]
+        w, v = start.astype(np.float64), v.astype(np.float64)
+        reference.fit(x, t, w, v, learning_rate=self.work.learning_rate, shuffle=False)
+        start = start.copy()
+        fit(self.work, method=method)
+        return float(np.abs(self.work.w - w).max() / np.abs(w - start).max())
+
+    track_difference_from_reference.unit = "of the largest change of a weight"

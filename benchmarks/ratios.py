@@ -1,0 +1,85 @@
+"""Figures that survive a change of machine: both sides are timed in turn in one process, and their minima compared."""
+
+import numpy as np
+
+from .suite import DTYPES, landed
+from .work import Job, interleaved, random_work
+
+REPEATS = 7
+WORK = {  # name: function of a peer's module, D-M-K, samples, batch size
+    "online 64-32-10": ("fit", "64-32-10", 500, 1),
+    "online 784-100-10": ("fit", "784-100-10", 200, 1),
+    "batches of 32, 784-100-10": ("fit", "784-100-10", 128, 32),
+    "learn_one 64-32-10": ("learn_one", "64-32-10", 500, 1),
+    "predict_proba_one 64-32-10": ("predict_proba_one", "64-32-10", 500, 1),
+    "predict 784-100-10": ("predict_proba", "784-100-10", 256, 1),
+}
+
+
+def fastest(jobs):
+    return [min(seconds) for seconds in interleaved(jobs, REPEATS).values()]
+
+
+def library():
+    return landed("benchmarks.peers.library")
+
+
+class Beside:
+    """Times as fast as NumPy written to be read, and as loops that numba compiled."""
+
+    params = (["numpy_reference", "numba_loops"], list(WORK))
+    param_names = ("peer", "work")
+
+    def setup(self, peer, work):
+        self.kind, *sizes = WORK[work]
+        self.peer = landed(f"benchmarks.peers.{peer}")
+        self.work = random_work(sizes[0], "float32", *sizes[1:])
+
+    def track_times_as_fast(self, peer, work):
+        makers = {"own": library(), "peer": self.peer}
+        own, other = fastest({name: getattr(module, self.kind)(self.work) for name, module in makers.items()})
+        return other / own
+
+    track_times_as_fast.unit = "times as fast"
+
+
+class Rate:
+    """Operations a second of 784-1024-10 as a part of those of NumPy's matrix product, one thread each."""
+
+    params = (["online", "batches of 256", "predict"], DTYPES)
+    param_names = ("work", "dtype")
+
+    def setup(self, work, dtype):
+        self.work = random_work("784-1024-10", dtype, 256, 256 if work == "batches of 256" else 1)
+        self.factors = np.random.default_rng(0).random((3, 512, 512)).astype(dtype)
+
+    def track_part_of_matrix_product(self, work, dtype):
+        a, b, c = self.factors
+        (K, M), D, predicts = (len(self.work.v), len(self.work.w)), self.work.x.shape[1], work == "predict"
+        jobs = {
+            "own": (library().predict_proba if predicts else library().fit)(self.work),
+            "product": Job(lambda: np.dot(a, b, out=c), lambda: (c,)),
+        }
+        own, product = fastest(jobs)
+        operations = len(self.work.x) * M * (2 * (D + K) if predicts else 4 * D + 6 * K)
+        return (operations / own) / (2 * len(a) ** 3 / product)
+
+    track_part_of_matrix_product.unit = "of NumPy's matrix product"
+
+
+class Call:
+    """What a call of learn_one adds to its sample's update within fit."""
+
+    params = (["2-2-3", "64-32-10"], DTYPES)
+    param_names = ("shape", "dtype")
+
+    def setup(self, shape, dtype):
+        self.work = random_work(shape, dtype, 20_000)  # so many that the call of fit itself is nothing
+
+    def track_overhead(self, shape, dtype):
+        calls = self.work.first(2_000)
+        kernel = library().fit(self.work, method="direct")
+        call, kernel = fastest({"call": library().learn_one(calls), "kernel": kernel})
+        return (call / len(calls.x) - kernel / len(self.work.x)) * 1e9
+
+    track_overhead.unit = "ns a call"

@@ -1,0 +1,42 @@
+"""One thread and two: an epoch online, one in batches, a forward pass. Two need two processors to be available."""
+
+import os
+
+import cbackprop
+
+from .suite import DTYPES, Short, fit, takes
+from .work import random_work
+
+
+class Threads(Short):
+    params = ([1, 2], DTYPES)
+    param_names = ("n_threads", "dtype")
+    samples, batch_size = 1024, 1
+
+    def setup(self, n_threads, dtype):
+        if n_threads > len(os.sched_getaffinity(0)):
+            raise NotImplementedError(f"{n_threads} threads on fewer processors")
+        self.work = random_work("784-1024-10", dtype, self.samples, self.batch_size)
+
+
+class Online(Threads):
+    samples = 400
+
+    def time_epoch(self, n_threads, dtype):
+        fit(self.work, n_threads=n_threads)
+
+
+class MiniBatch(Threads):
+    batch_size = 1024
+
+    def time_epoch(self, n_threads, dtype):
+        fit(self.work, n_threads=n_threads)
+
+
+class Forward(Threads):
+    def setup(self, n_threads, dtype):
+        takes(cbackprop.forward, "n_threads")
+        super().setup(n_threads, dtype)
+
+    def time_forward(self, n_threads, dtype):
+        cbackprop.forward(self.work.x, self.work.w, self.work.v, n_threads=n_threads)
