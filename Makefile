@@ -13,7 +13,7 @@ FULL = --full --timeout 0 --report docs/promises.md
 
 .DEFAULT_GOAL := help
 .PHONY: help build test lint types debug-test address-test promises soak coverage demo
-.PHONY: bench bench-check bench-quick bench-compare dist clean
+.PHONY: bench history history-site bench-check bench-quick bench-compare gate dist clean
 
 help:  ## list these shortcuts
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,8 +61,28 @@ coverage:  ## lines and branches of the compiled code that the tests run; fails 
 demo: build  ## the demonstration; its figure goes to build/
 	$(PYTHON) -m cbackprop demo --output build/demo.png
 
+# The machine's name in benchmarks/results. All but threads is measured on its first processor.
+MACHINE ?= zen5-2core
+MEASURE = asv run --machine $(MACHINE) --skip-existing-successful
+PINNED = --cpu-affinity 0 --bench '^(?!threads)'
+THREADS = --cpu-affinity 0,1 --bench '^threads'
+RESULTS = $(PYTHON) .ci/benchmark_results.py benchmarks/results/$(MACHINE)
+HISTORY = $(shell cut -d ' ' -f 1 benchmarks/history.txt)
+
 bench:  ## measure the latest commit; results go to benchmarks/results
-	asv run HEAD^!
+	asv machine --machine $(MACHINE) --yes
+	$(MEASURE) $(PINNED) HEAD^!
+	$(MEASURE) $(THREADS) HEAD^!
+	$(RESULTS) $$(git rev-parse --short=7 HEAD)
+
+history:  ## measure what benchmarks/history.txt names and has no results yet
+	asv machine --machine $(MACHINE) --yes
+	printf '%s\n' $(HISTORY) | $(MEASURE) $(PINNED) HASHFILE:-
+	printf '%s\n' $(HISTORY) | $(MEASURE) $(THREADS) HASHFILE:-
+	$(RESULTS) $(HISTORY)
+
+history-site:  ## the history as a site, in .asv/html
+	asv publish --no-pull
 
 bench-check:  ## whether the benchmarks can be imported and match their names
 	asv check --python=same

@@ -74,10 +74,10 @@ class Call:
     param_names = ("shape", "dtype")
 
     def setup(self, shape, dtype):
-        self.work = random_work(shape, dtype, 20_000)  # so many that the call of fit itself is nothing
+        self.work = random_work(shape, dtype, 10_000)  # so many that the call of fit itself is nothing
 
     def track_overhead(self, shape, dtype):
-        calls = self.work.first(2_000)
+        calls = self.work.first(1_000)
         kernel = library().fit(self.work, method="direct")
         call, kernel = fastest({"call": library().learn_one(calls), "kernel": kernel})
         return (call / len(calls.x) - kernel / len(self.work.x)) * 1e9

@@ -1,0 +1,146 @@
+"""The gate: is a commit slower than its parent? `python -m benchmarks.gate PARENT COMMIT`: folders that pip filled.
+
+The parent, the parent once more, and the commit run in processes of their own on one processor, each benchmark in turn
+and in an order that is shuffled every round; the least time of many rounds, in processes started anew several times,
+stands for each. The noise is the largest difference, in any benchmark, between the two that are the same. A benchmark
+has lost if the commit takes more than 10 % and twice the noise longer than the parent, and does so again when the
+losers alone are measured anew. What the parent can't run is named and left out.
+"""
+
+import argparse
+import gc
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+from .work import Job, random_work, seconds
+
+FLOOR = 0.10  # code that moves in memory is that much faster or slower, though it is the same code
+QUIET = 0.03  # noise that is low enough to stop
+STARTS = 4, 12  # of the processes: at least, and at most where it is noisy
+ROUNDS = 12  # of each start
+WARM = 3  # runs in a turn, of which the first ones find their data in no cache
+
+JOBS = {  # name: function of peers/library.py, D-M-K, dtype, samples (about a millisecond), batch size
+    "online 2-2-3 float64": ("fit", "2-2-3", "float64", 10_000, 1),
+    "online 64-32-10 float32": ("fit", "64-32-10", "float32", 5_000, 1),
+    "online 784-16-10 float32": ("fit", "784-16-10", "float32", 2_000, 1),
+    "online 784-100-10 float64": ("fit", "784-100-10", "float64", 300, 1),
+    "batches of 8, 2-2-3 float32": ("fit", "2-2-3", "float32", 30_000, 8),
+    "batches of 32, 64-32-10 float64": ("fit", "64-32-10", "float64", 6_400, 32),
+    "batches of 128, 784-100-10 float32": ("fit", "784-100-10", "float32", 640, 128),
+    "learn_one 2-2-3 float64": ("learn_one", "2-2-3", "float64", 5_000, 1),
+    "learn_one 64-32-10 float32": ("learn_one", "64-32-10", "float32", 2_000, 1),
+    "predict_proba_one 64-32-10 float64": ("predict_proba_one", "64-32-10", "float64", 2_000, 1),
+    "predict 64-32-10 float64": ("predict_proba", "64-32-10", "float64", 10_000, 1),
+    "predict 784-100-10 float32": ("predict_proba", "784-100-10", "float32", 1_000, 1),
+    "partial_fit of one row 64-32-10 float64": ("partial_fit_one", "64-32-10", "float64", 500, 1),
+}
+
+
+def job(name: str) -> Job:
+    from .peers import library
+
+    function, *sizes = JOBS[name]
+    return getattr(library, function)(random_work(*sizes))
+
+
+def work() -> None:
+    """A process of one side: says what it can't run; then, for each name that comes in, how long that took."""
+    jobs, lacking = {}, {}
+    for name in JOBS:
+        try:
+            jobs[name] = job(name)
+            jobs[name].run()
+        except (AttributeError, ImportError, TypeError) as error:
+            lacking[name] = str(error)
+    gc.disable()
+    print(json.dumps(lacking), flush=True)
+    for line in sys.stdin:
+        print(min(seconds(jobs[line.strip()]) for _ in range(WARM)), flush=True)
+
+
+class Side:
+    """A process with the cbackprop of one folder."""
+
+    def __init__(self, site: Path):
+        path = os.pathsep.join(map(str, (site.resolve(), Path(__file__).parents[1])))
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "benchmarks.gate", "--work"],
+            env=os.environ | {"PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("a process ended before its time")
+        return json.loads(line)
+
+    def time(self, name: str) -> float:
+        print(name, file=self.process.stdin, flush=True)
+        return self.answer()
+
+    def end(self) -> None:
+        self.process.communicate()
+
+
+def measure(sites: dict[str, Path], names: list[str]) -> tuple[dict, dict, float]:
+    """Least seconds of each side and benchmark, what each side lacks, and the noise."""
+    least = {side: dict.fromkeys(names, float("inf")) for side in sites}
+    for start in range(STARTS[1]):
+        sides = {side: Side(site) for side, site in sites.items()}
+        lacking = {side: process.answer() for side, process in sides.items()}
+        able = [name for name in names if not any(name in lacks for lacks in lacking.values())]
+        for _ in range(ROUNDS):
+            for name in random.sample(able, len(able)):
+                for side in random.sample(list(sides), len(sides)):
+                    least[side][name] = min(least[side][name], sides[side].time(name))
+        for process in sides.values():
+            process.end()
+        once, again = ([least[side][name] for name in able] for side in ("parent", "parent again"))
+        noise = max(max(a, b) / min(a, b) for a, b in zip(once, again, strict=True)) - 1
+        if start + 1 >= STARTS[0] and noise <= QUIET:
+            break
+    return {side: {name: times[name] for name in able} for side, times in least.items()}, lacking, noise
+
+
+def losers(times: dict[str, dict[str, float]], noise: float) -> list[str]:
+    """Prints a table, too."""
+    limit = FLOOR + 2 * noise
+    print(f"{'least time':40} {'parent':>10} {'again':>8} {'commit':>8}   noise {noise:.1%}, limit {limit:+.1%}")
+    slower = {name: times["commit"][name] / parent - 1 for name, parent in times["parent"].items()}
+    for name, parent in times["parent"].items():
+        again = times["parent again"][name] / parent - 1
+        mark = "   slower" if slower[name] > limit else ""
+        print(f"{name:40} {parent * 1e6:7.0f} µs {again:+8.1%} {slower[name]:+8.1%}{mark}", flush=True)
+    return [name for name in slower if slower[name] > limit]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__.split("\n")[0])
+    parser.add_argument("parent", type=Path)
+    parser.add_argument("commit", type=Path)
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    sites = {"parent": options.parent, "parent again": options.parent, "commit": options.commit}
+    times, lacking, noise = measure(sites, list(JOBS))
+    if lacking["commit"]:
+        raise SystemExit(f"the commit can't run {lacking['commit']}")
+    for name, why in lacking["parent"].items():
+        print(f"left out: {name}: the parent can't run it: {why}")
+    lost = losers(times, noise)
+    if lost:
+        times, _, noise = measure(sites, lost)
+        lost = losers(times, noise)
+    sys.exit(f"slower than the parent: {'; '.join(lost)}" if lost else 0)
+
+
+if __name__ == "__main__":
+    work() if sys.argv[1:] == ["--work"] else main()
