@@ -13,7 +13,7 @@ FULL = --full --timeout 0 --report docs/promises.md
 
 .DEFAULT_GOAL := help
 .PHONY: help build test lint types debug-test address-test promises soak coverage demo
-.PHONY: bench history history-site bench-check bench-quick bench-compare gate dist clean
+.PHONY: docs linkcheck bench history history-site bench-check bench-quick bench-compare gate dist clean
 
 help:  ## list these shortcuts
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ coverage:  ## lines and branches of the compiled code that the tests run; fails 
 demo: build  ## the demonstration; its figure goes to build/
 	$(PYTHON) -m cbackprop demo --output build/demo.png
 
+docs:  ## the documentation, its gallery executed, in build/docs; a warning is an error
+	$(PYTHON) -P -m sphinx -W --keep-going -q docs build/docs
+
+linkcheck:  ## whether the links of the documentation to other sites still lead somewhere
+	$(PYTHON) -P -m sphinx -W --keep-going -q -b linkcheck -D plot_gallery=0 docs build/linkcheck
+
 # The machine's name in benchmarks/results. All but threads is measured on its first processor.
 MACHINE ?= zen5-2core
 MEASURE = asv run --machine $(MACHINE) --skip-existing-successful
@@ -97,6 +103,6 @@ dist:  ## sdist, and the wheel made from it, in dist/
 	$(PYTHON) -m build
 
 clean:  ## remove everything that these commands made
-	rm -rf build dist .asv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/gallery .asv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find cbackprop tests benchmarks -name '__pycache__' -exec rm -rf {} +
 	find cbackprop -name '*.so' -delete

@@ -1,4 +1,8 @@
-"""Handwritten digits learned by the workers of a cluster: here two threads, elsewhere machines.
+"""
+Digits, learned by a cluster
+============================
+
+Handwritten digits learned by the workers of a cluster: here two threads, elsewhere machines.
 
 Needs ``pip install "cbackprop[dask,progress]"``. Run it: ``python examples/digits_dask.py``.
 """

@@ -1,4 +1,8 @@
-"""Handwritten digits by scikit-learn's tools: the same pipeline with MLPClassifier and with BackpropClassifier.
+"""
+Digits, by scikit-learn's tools
+===============================
+
+Handwritten digits by scikit-learn's tools: the same pipeline with MLPClassifier and with BackpropClassifier.
 
 Needs ``pip install "cbackprop[sklearn]"``. Run it: ``python examples/digits_scikit_learn.py``.
 """

@@ -1,4 +1,8 @@
-"""A stream of 1,250 web sites, some of them phishing, by River's tools: each is judged first and learned then.
+"""
+A stream of web sites, by River's tools
+=======================================
+
+1,250 web sites, some of them phishing: each is judged first and learned then.
 
 Needs ``pip install "cbackprop[river]"``. Run it: ``python examples/phishing_river.py``.
 """

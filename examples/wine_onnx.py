@@ -1,4 +1,8 @@
-"""Wines told apart by a scaler and a network, written as one ONNX model, and run without this library.
+"""
+Wines, as an ONNX model
+=======================
+
+Wines told apart by a scaler and a network, written as one ONNX model, and run without this library.
 
 Needs ``pip install "cbackprop[onnx]" onnxruntime``. Run it: ``python examples/wine_onnx.py``.
 """

@@ -1,0 +1,47 @@
+"""``{kernel} equations.pxi softmax`` shows a kernel function, under the comment above it, as the source has it."""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.directives.code import container_wrapper
+from sphinx.util.docutils import SphinxDirective
+
+KERNELS = Path(__file__).parents[2] / "cbackprop" / "kernels"
+
+
+def extract(path: Path, function: str) -> tuple[str, int]:
+    """The function with its comment, and the number of the line that begins it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    starts = [n for n, line in enumerate(lines) if re.match(rf"cdef .*\b{function}\(", line)]
+    if len(starts) != 1:
+        raise LookupError(f"{path.name} has {len(starts)} functions named {function}, not one")
+    (start,) = starts
+    first, end = start, start + 1
+    while first and lines[first - 1].startswith("#"):
+        first -= 1
+    while end < len(lines) and not re.match(r"\S", lines[end]):
+        end += 1
+    return "\n".join(lines[first:end]).rstrip(), start + 1
+
+
+class Kernel(SphinxDirective):
+    """The directive; a function that isn't there ends the build."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        file, function = self.arguments
+        self.env.note_dependency(str(KERNELS / file))
+        try:
+            code, line = extract(KERNELS / file, function)
+        except (LookupError, OSError) as error:
+            raise self.error(str(error)) from error
+        block = nodes.literal_block(code, code, language="cython")
+        self.set_source_info(block)
+        return [container_wrapper(self, block, f"``kernels/{file}``, line {line}")]
+
+
+def setup(app):
+    app.add_directive("kernel", Kernel)
+    return {"parallel_read_safe": True}
