@@ -9,7 +9,7 @@ chunks, the shards. They stay there; in every round the weights travel to them a
 - any other ``batch_size``, fast: each shard learns its rows by itself, sample by sample or in mini-batches, and the
   mean of all weights is where the next round begins. One shard is local learning to the bit. More shards are **not**
   sequential SGD: in a round all of them begin at the same weights, and their mean has gone no farther than one of
-  them. docs/dask.md has a figure of what that costs, and an estimate of how far it scales.
+  them. docs/guides/dask.md has a figure of what that costs, and an estimate of how far it scales.
 
 Both end in the same bits on any number of workers, in whatever order they finish, and if some of them are lost: the
 order of sums and all random numbers belong to the shards.
