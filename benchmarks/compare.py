@@ -287,7 +287,7 @@ def pinned() -> bool:
         environment = own | ONE_THREAD | {"CBACKPROP_COMPARE_CPUS": ",".join(map(str, cpus))}
         if cpus:
             os.sched_setaffinity(0, cpus[-1:])
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.compare", *sys.argv[1:]], environment)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     return bool(os.environ["CBACKPROP_COMPARE_CPUS"])
 
 
