@@ -178,13 +178,16 @@ def plot(measured: dict[str, tuple[dict, list[dict]]], path: Path) -> None:
     figure = Figure(figsize=(5, 9), layout="constrained")
     panels = figure.subplots(len(measured), 1, sharex=True)
     for panel, (dtype, (limits, rows)) in zip(panels, measured.items(), strict=True):
-        x = np.geomspace(0.2, 200, 200)
+        x = np.geomspace(0.1, 100, 200)
+        highest = max(ARRAYS, key=limits.get)
         for name in ARRAYS:
             panel.plot(x, np.minimum(limits["peak"], x * limits[name]) / 1e9, color="#999999", linewidth=1, zorder=1)
-            panel.annotate(name, (x[0], x[0] * limits[name] / 1e9), (2, 6), textcoords="offset points", fontsize=8,
-                           color="#666666", rotation=32)  # fmt: skip
+            place = {"rotation_mode": "anchor", "transform_rotates_text": True}
+            place["va"] = "baseline" if name == highest else "top"
+            panel.text(x[0] * 1.1, x[0] * 1.1 * limits[name] / 1e9, name, fontsize=8, color="#666666",
+                       rotation=np.degrees(np.arctan(limits[name] / 1e9)), **place)  # fmt: skip
         panel.axhline(limits["product"] / 1e9, color="#999999", linewidth=1, linestyle=":", zorder=1)
-        panel.annotate(f"NumPy's {PRODUCT}³ product", (x[0], limits["product"] / 1e9), (2, 3), fontsize=8,
+        panel.annotate(f"NumPy's {PRODUCT}³ product", (x[-1], limits["product"] / 1e9), (0, -10), fontsize=8, ha="right",
                        textcoords="offset points", color="#666666")  # fmt: skip
         for row in rows:
             panel.scatter(row["intensity"], row["rate"] / 1e9, color=WAYS[row["way"]], marker=SHAPES[row["shape"]],
@@ -194,8 +197,8 @@ def plot(measured: dict[str, tuple[dict, list[dict]]], path: Path) -> None:
         panel.yaxis.set_major_formatter("{x:g}")
         panel.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("operations a byte")
-    handles = [panels[0].scatter([], [], color=color, label=way) for way, color in WAYS.items()]
-    handles += [panels[0].scatter([], [], color="#333333", marker=mark, label=shape) for shape, mark in SHAPES.items()]
+    handles = [panels[0].scatter([], [], color="#333333", marker=mark, label=shape) for shape, mark in SHAPES.items()]
+    handles += [panels[0].scatter([], [], color=color, label=way) for way, color in WAYS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=150, facecolor="white")
 
@@ -206,7 +209,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results"), help="folder to write to")
     options = parser.parse_args()
     description = machine(pinned())
-    repeats, milliseconds, scale = (1, 0.5, 0.1) if options.quick else (9, 10, 1)
+    repeats, milliseconds, scale = (1, 0.5, 0.1) if options.quick else (25, 10, 1)
     measured = {}
     for dtype in DTYPES:
         with tempfile.TemporaryDirectory() as folder:
