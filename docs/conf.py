@@ -1,12 +1,14 @@
 """The documentation: `make docs` builds it, offline, into build/docs."""
 
+import re
 import sys
 from importlib.resources import files
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
-
 import cbackprop
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
 
 project = "cbackprop"
 author = project_copyright = "The cbackprop developers"
@@ -25,22 +27,29 @@ extensions = [
 myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
+# documented elsewhere: links would need a network
+nitpick_ignore_regex = [("py:obj", r"(dask|numpy|onnx|river|sklearn|tqdm)(\..*)?")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "cbackprop"
+html_favicon = html_logo = "pictures/logo.svg"
 # MathJax comes with the pages: they need no network
 html_static_path = ["_static", str(files("mathjax") / "static/mathjax/es5/tex-svg.js")]
 mathjax_path = "tex-svg.js"
 html_css_files = ["pages.css"]
 html_theme_options = {
+    "logo": {"text": "cbackprop"},
     "navigation_with_keys": False,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_sidebars = {page: [] for page in ("index", "mathematics", "ja/mathematics", "performance", "promises")}
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 
+default_role = "autolink"  # `fit` in a docstring
 autodoc_typehints = "none"  # the docstrings give types in words
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -49,6 +58,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "",  # all are run
+    "within_subsection_order": "FileNameSortKey",
+    "default_thumb_file": str(HERE / "pictures" / "logo.svg"),
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,
@@ -61,5 +72,12 @@ def name_the_language(app, page, template, context, doctree):
         context["language"] = "ja"
 
 
+def join_lines(app, page, source):
+    """Japanese has no spaces between words, and a browser makes one of each line's end."""
+    if page.startswith("ja/"):
+        source[0] = re.sub(r"(?<=[、。])\n *(?=[^\n])|(?<=[^\x00-\x7f])\n *(?=[^\x00-\x7f])", "", source[0])
+
+
 def setup(app):
+    app.connect("source-read", join_lines)
     app.connect("html-page-context", name_the_language)
