@@ -75,7 +75,7 @@ def name_the_language(app, page, template, context, doctree):
 def join_lines(app, page, source):
     """Japanese has no spaces between words, and a browser makes one of each line's end."""
     if page.startswith("ja/"):
-        source[0] = re.sub(r"(?<=[、。])\n *(?=[^\n])|(?<=[^\x00-\x7f])\n *(?=[^\x00-\x7f])", "", source[0])
+        source[0] = re.sub(r"(?<=[、。])\n *(?=[^\n\d-])|(?<=[^\x00-\x7f])\n *(?=[^\x00-\x7f])", "", source[0])
 
 
 def setup(app):
