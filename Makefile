@@ -13,7 +13,7 @@ FULL = --full --timeout 0 --report docs/promises.md
 
 .DEFAULT_GOAL := help
 .PHONY: help build test lint types debug-test address-test promises soak coverage demo
-.PHONY: docs linkcheck bench history history-site bench-check bench-quick bench-compare gate dist clean
+.PHONY: docs linkcheck bench history history-site bench-check bench-quick gate dist clean
 
 help:  ## list these shortcuts
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,35 +69,44 @@ linkcheck:  ## whether the links of the documentation to other sites still lead 
 
 # The machine's name in benchmarks/results. All but threads is measured on its first processor.
 MACHINE ?= zen5-2core
-MEASURE = asv run --machine $(MACHINE) --skip-existing-successful
+ASV = $(PYTHON) -m benchmarks
+MEASURE = $(ASV) run --machine $(MACHINE) --skip-existing-successful
 PINNED = --cpu-affinity 0 --bench '^(?!threads)'
 THREADS = --cpu-affinity 0,1 --bench '^threads'
 RESULTS = $(PYTHON) .ci/benchmark_results.py benchmarks/results/$(MACHINE)
 HISTORY = $(shell cut -d ' ' -f 1 benchmarks/history.txt)
 
 bench:  ## measure the latest commit; results go to benchmarks/results
-	asv machine --machine $(MACHINE) --yes
+	$(ASV) machine --machine $(MACHINE) --yes
 	$(MEASURE) $(PINNED) HEAD^!
 	$(MEASURE) $(THREADS) HEAD^!
 	$(RESULTS) $$(git rev-parse --short=7 HEAD)
 
 history:  ## measure what benchmarks/history.txt names and has no results yet
-	asv machine --machine $(MACHINE) --yes
+	$(ASV) machine --machine $(MACHINE) --yes
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(PINNED) HASHFILE:-
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(THREADS) HASHFILE:-
 	$(RESULTS) $(HISTORY)
 
 history-site:  ## the history as a site, in .asv/html
-	asv publish --no-pull
+	$(ASV) publish --no-pull
 
 bench-check:  ## whether the benchmarks can be imported and match their names
-	asv check --python=same
+	$(ASV) check --python=same
 
 bench-quick:  ## every benchmark once, in the current environment, nothing kept
-	asv run --python=same --quick --show-stderr --dry-run
+	$(ASV) run --python=same --quick --show-stderr --dry-run
 
-bench-compare:  ## the latest commit against the one before, measured in turn
-	asv continuous --interleave-rounds --factor 1.1 HEAD^ HEAD
+# what a commit installs, in a folder of its own
+SITE_OF = mkdir -p build/gate/$(1) && $(GIT) archive $(2) | tar -xf - -C build/gate/$(1) && \
+	$(INSTALL) --target build/gate/$(1)/site build/gate/$(1)
+GIT ?= git
+
+gate:  ## whether the latest commit is slower than the one before, beyond the noise
+	rm -rf build/gate
+	$(call SITE_OF,parent,HEAD^)
+	$(call SITE_OF,commit,HEAD)
+	$(PYTHON) -m benchmarks.gate build/gate/parent/site build/gate/commit/site
 
 dist:  ## sdist, and the wheel made from it, in dist/
 	$(PYTHON) -m build

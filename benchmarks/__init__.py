@@ -1,6 +1,7 @@
 """Speed: the asv suite, the gate on it, and two scripts, compare and engines. See README.md."""
 
 import os
+import sys
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -16,6 +17,8 @@ ONE_THREAD = {
 FOREIGN = ("OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "OMP_", "KMP_", "ATEN_", "TORCH_", "ONEDNN_", "DNNL_", "XLA_", "JAX_",
            "NUMBA_", "NPY_", "PYTHONDONTWRITEBYTECODE")  # fmt: skip
 
-for name in [name for name in os.environ if name.startswith(FOREIGN)]:  # libraries read them as they are imported:
-    del os.environ[name]  # before any of them
+# Libraries read their settings as they are imported, so these have to be there before NumPy is.
+TOO_LATE = "numpy" in sys.modules and any(os.environ.get(name) != value for name, value in ONE_THREAD.items())
+for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+    del os.environ[name]
 os.environ |= ONE_THREAD

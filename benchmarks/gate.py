@@ -16,8 +16,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .work import Job, random_work, seconds
-
 FLOOR = 0.10  # code that moves in memory is that much faster or slower, though it is the same code
 QUIET = 0.03  # noise that is low enough to stop
 STARTS = 4, 12  # of the processes: at least, and at most where it is noisy
@@ -41,19 +39,15 @@ JOBS = {  # name: function of peers/library.py, D-M-K, dtype, samples (about a m
 }
 
 
-def job(name: str) -> Job:
-    from .peers import library
-
-    function, *sizes = JOBS[name]
-    return getattr(library, function)(random_work(*sizes))
-
-
 def work() -> None:
     """A process of one side: says what it can't run; then, for each name that comes in, how long that took."""
+    from .peers import library
+    from .work import random_work, seconds
+
     jobs, lacking = {}, {}
-    for name in JOBS:
+    for name, (function, *sizes) in JOBS.items():
         try:
-            jobs[name] = job(name)
+            jobs[name] = getattr(library, function)(random_work(*sizes))
             jobs[name].run()
         except (AttributeError, ImportError, TypeError) as error:
             lacking[name] = str(error)
