@@ -42,3 +42,30 @@ def test_wine_onnx(capsys):
     assert measured["accuracy"] > 0.95
     assert measured["difference"] < 1e-6
     assert f"{measured['accuracy']:.4f}" in capsys.readouterr().out
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """A function that runs an example whose pictures nobody looks at; its names."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    monkeypatch.setattr(pyplot, "show", lambda: None)
+    yield lambda name: runpy.run_path(str(EXAMPLES / f"{name}.py"))
+    pyplot.close("all")
+
+
+def test_gradient_check(drawn):
+    names = drawn("gradient_check")
+    best = {scheme: error.min() for scheme, error in names["errors"].items()}
+    # at best as near as halving the digits, two thirds of them, and all of them allow
+    assert best["complex"] < 1e-15 < best["central"] < 1e-9 < best["forward"] < 1e-6 < names["wrong"]
+
+
+def test_decision_regions(drawn):
+    names = drawn("decision_regions")
+    assert names["right"][0] < 0.6 < 0.98 < names["right"][-1]
+    assert len(names["losses"]) == 500
+
+
+def test_hidden_units(drawn):
+    assert drawn("hidden_units")["right"] > 0.95

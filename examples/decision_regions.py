@@ -1,0 +1,44 @@
+"""
+Decision regions
+================
+
+Three arms of a spiral, which no straight lines can part: what a network makes of the plane while it learns.
+
+Needs ``pip install "cbackprop[plot]"``. Run it: ``python examples/decision_regions.py``.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from cbackprop import Network, plot
+
+# %%
+# 100 samples of each class, from the middle outwards.
+
+rng = np.random.default_rng(0)
+t = np.repeat(np.arange(3), 100)
+radius = np.tile(np.linspace(0.1, 1, 100), 3)
+angle = 2 * np.pi * (t / 3 + 1.2 * radius) + rng.normal(scale=0.1, size=300)
+x = 3 * np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
+
+# %%
+# Each hidden unit parts the plane by one line, and softmax weighs what they say. At first the classes get a third of
+# the plane each; then the lines turn and steepen, and the regions bend.
+
+network = Network(2, 24, 3, learning_rate=0.05, rng=0)
+losses, right = [], []
+fig, axes = plt.subplots(2, 2, figsize=(8, 8), layout="constrained")
+for ax, epochs in zip(axes.flat, (5, 30, 100, 500), strict=True):
+    losses += network.fit(x, t, epochs=epochs - len(losses), rng=len(losses)).losses
+    right.append((network.predict(x) == t).mean())
+    plot.decision_regions(network, x, t, ax=ax)
+    ax.set(title=f"after {epochs} epochs: {right[-1]:.0%} right", xticks=[], yticks=[])
+    ax.get_legend().remove()
+plt.show()
+
+# %%
+# The error goes on falling when all samples are right: the network grows surer of them.
+
+fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
+plot.learning_curve(losses, ax=ax)
+plt.show()
