@@ -109,7 +109,7 @@ class BackpropClassifier(
         The live network: what it learns, the classifier knows, and the other way round.
     classes_ : ndarray of shape (n_classes,)
         Labels of the classes.
-    coefs_ : list of two ndarrays, (n_features_in_, M) and (M, n_classes)
+    coefs_ : list of two ndarrays, (D, M) and (M, n_classes)
         Weights in scikit-learn's orientation: views of the live arrays.
     intercepts_ : list of two ndarrays, (M,) and (n_classes,)
         Biases: views of the live arrays.
@@ -125,7 +125,7 @@ class BackpropClassifier(
         Samples seen.
     n_features_in_ : int
         D, the number of inputs.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (D,)
         Names of the inputs, if they had any.
 
     Examples
