@@ -1,4 +1,4 @@
-"""Speed: the asv suite, the gate on it, and two scripts, compare and engines. See README.md."""
+"""Speed: the asv suite, the gate on it, and scripts that put things side by side. See README.md."""
 
 import os
 import sys
@@ -22,3 +22,15 @@ TOO_LATE = "numpy" in sys.modules and any(os.environ.get(name) != value for name
 for name in [name for name in os.environ if name.startswith(FOREIGN)]:
     del os.environ[name]
 os.environ |= ONE_THREAD
+
+
+def pinned() -> bool:
+    """Go on in this same process as a new program, on one processor, with libraries told to use one thread."""
+    if "CBACKPROP_COMPARE_CPUS" not in os.environ:
+        cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CBACKPROP_")}
+        environment["CBACKPROP_COMPARE_CPUS"] = ",".join(map(str, cpus))
+        if cpus:
+            os.sched_setaffinity(0, cpus[-1:])
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    return bool(os.environ["CBACKPROP_COMPARE_CPUS"])

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from .compare import article_work
 from .suite import DTYPES, Short, fit, takes
-from .work import random_work
+from .work import article_work, random_work
 
 SAMPLES = {"64-32-10": 8_192, "784-100-10": 2_048, "784-1024-10": 1_024}
 

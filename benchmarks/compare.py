@@ -9,7 +9,6 @@ import argparse
 import fnmatch
 import importlib
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import FOREIGN, ONE_THREAD
-from .work import Work, interleaved, random_work, seconds
+from . import pinned
+from .work import Work, article_work, interleaved, random_work, seconds
 
 PEERS = {  # column: module in peers/
     "cbackprop": "library",
@@ -83,12 +82,6 @@ ROWS = [
     Row("predict 64-32-10", "predict_proba", "64-32-10", 16_384, {}),
 ]
 ARTICLE = "full batch, the article's 2-2-3"
-
-
-def article_work(dtype: str) -> Work:
-    """The article's experiment: 50 samples near (39, 6), classes of 16, 22 and 12, all weights 1, α = 0.5."""
-    x = np.random.default_rng(0).normal((39, 6), (0.5, 0.2), (50, 2)).astype(dtype)
-    return Work(x, np.repeat([0, 1, 2], [16, 22, 12]), np.ones((2, 3), dtype), np.ones((3, 3), dtype), 0.5, 50, 1000)
 
 
 def check(name: str, result: tuple, truth: tuple, work: Work) -> float:
@@ -277,18 +270,6 @@ def own_figures(rows: list[dict], sizes: Sizes, wanted) -> list[dict]:
             what = f"learn_one {shape}, float64: the call, against the same sample within fit"
             figures.append(itself.figure(what, call / kernel, at_most=2 if shape == "2-2-3" else None))
     return figures
-
-
-def pinned() -> bool:
-    """Go on in this same process as a new program, on one processor, with libraries told to use one thread."""
-    if "CBACKPROP_COMPARE_CPUS" not in os.environ:
-        cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        own = {name: value for name, value in os.environ.items() if not name.startswith((*FOREIGN, "CBACKPROP_"))}
-        environment = own | ONE_THREAD | {"CBACKPROP_COMPARE_CPUS": ",".join(map(str, cpus))}
-        if cpus:
-            os.sched_setaffinity(0, cpus[-1:])
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-    return bool(os.environ["CBACKPROP_COMPARE_CPUS"])
 
 
 def main() -> None:

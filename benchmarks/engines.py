@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .report import factor, machine, readable
-from .work import Job, Work, interleaved, random_work
+from .report import factor, machine, readable, table
+from .work import Job, Work, interleaved, random_work, samples, sizes
 
 DTYPES = ("float32", "float64")
 ONLINE = (
@@ -39,22 +39,6 @@ def job(engine, work: Work, threads: int = 1) -> Job:
         return w, v
 
     return Job(run, result, lambda: engine.load(work.w, work.v))
-
-
-def sizes(shape: str) -> tuple[int, int, int]:
-    D, M, K = map(int, shape.split("-"))
-    return D, M, K
-
-
-def samples(shape: str, milliseconds: float, at_least: int = 128) -> int:
-    """So many that an epoch takes about so long, at 20 operations a nanosecond and 100 ns a sample."""
-    D, M, K = sizes(shape)
-    return max(at_least, int(milliseconds * 1e6 / (100 + 6 * (D + K) * M / 20)) // 128 * 128)
-
-
-def table(header: list[str], lines: list[list[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
 def learning(work: Work, shape: str, repeats: int) -> list[str]:

@@ -8,10 +8,9 @@ import sys
 
 import numpy as np
 
-from .compare import article_work
 from .footprint import python
 from .peers import library
-from .work import Job, interleaved, random_work
+from .work import Job, article_work, interleaved, random_work
 
 
 def figure(what: str, value: float, at_least: float | None = None, at_most: float | None = None) -> dict:

@@ -243,3 +243,8 @@ if __name__ == "__main__":  # the table and the plot once more, from the figures
     old = json.loads(source.read_text())
     source.with_suffix(".md").write_text(markdown(old))
     plot(old, source.with_suffix(".png"))
+
+
+def table(header: list[str], lines: list[list[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .compare import interleaved, pinned, random_work
-from .engines import DTYPES, samples, sizes, table
+from . import pinned
+from .engines import DTYPES
 from .peers import library
-from .report import machine
-from .work import Job, Work
+from .report import machine, table
+from .work import Job, Work, interleaved, random_work, samples, sizes
 
 SHAPES = {"64-32-10": "o", "784-16-10": "s", "784-100-10": "D", "784-1024-10": "^", "3000-2000-10": "P"}
 WAYS = {"online, direct": "#0072B2", "online, blocked": "#D55E00", "mini-batch 128": "#009E73", "predict": "#E69F00"}
@@ -187,8 +187,8 @@ def plot(measured: dict[str, tuple[dict, list[dict]]], path: Path) -> None:
             panel.text(x[0] * 1.1, x[0] * 1.1 * limits[name] / 1e9, name, fontsize=8, color="#666666",
                        rotation=np.degrees(np.arctan(limits[name] / 1e9)), **place)  # fmt: skip
         panel.axhline(limits["product"] / 1e9, color="#999999", linewidth=1, linestyle=":", zorder=1)
-        panel.annotate(f"NumPy's {PRODUCT}³ product", (x[-1], limits["product"] / 1e9), (0, -10), fontsize=8, ha="right",
-                       textcoords="offset points", color="#666666")  # fmt: skip
+        panel.annotate(f"NumPy's {PRODUCT}³ product", (x[-1], limits["product"] / 1e9), (0, -10), fontsize=8,
+                       ha="right", textcoords="offset points", color="#666666")  # fmt: skip
         for row in rows:
             panel.scatter(row["intensity"], row["rate"] / 1e9, color=WAYS[row["way"]], marker=SHAPES[row["shape"]],
                           s=45, edgecolors="white", linewidths=0.5, zorder=3)  # fmt: skip

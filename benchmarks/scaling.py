@@ -8,10 +8,11 @@ import argparse
 import os
 from pathlib import Path
 
-from .compare import interleaved, pinned, random_work
-from .engines import DTYPES, samples, sizes, table
+from . import pinned
+from .engines import DTYPES
 from .peers import library, numpy_in_place
-from .report import factor, machine, readable
+from .report import factor, machine, readable, table
+from .work import interleaved, random_work, samples, sizes
 
 SHAPE = "784-100-10"  # where the others are fixed
 GROWING = {

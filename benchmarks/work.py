@@ -49,6 +49,17 @@ def batches(work: Work) -> list[slice]:
     return [slice(start, start + work.batch_size) for start in range(0, len(work.x), work.batch_size)]
 
 
+def sizes(shape: str) -> tuple[int, int, int]:
+    D, M, K = map(int, shape.split("-"))
+    return D, M, K
+
+
+def article_work(dtype: str) -> Work:
+    """The article's experiment: 50 samples near (39, 6), classes of 16, 22 and 12, all weights 1, α = 0.5."""
+    x = np.random.default_rng(0).normal((39, 6), (0.5, 0.2), (50, 2)).astype(dtype)
+    return Work(x, np.repeat([0, 1, 2], [16, 22, 12]), np.ones((2, 3), dtype), np.ones((3, 3), dtype), 0.5, 50, 1000)
+
+
 def random_work(shape: str, dtype: str, N: int, batch_size: int = 1) -> Work:
     D, M, K = map(int, shape.split("-"))
     rng = np.random.default_rng(0)
@@ -86,3 +97,9 @@ def interleaved(jobs: dict[str, Job], repeats: int, rounds: dict[str, int] | Non
         if not all(map(np.array_equal, job.result(), results[name])):
             raise SystemExit(f"{name}: the last repeat ended in another result than the first")
     return times
+
+
+def samples(shape: str, milliseconds: float, at_least: int = 128) -> int:
+    """So many that an epoch takes about so long, at 20 operations a nanosecond and 100 ns a sample."""
+    D, M, K = sizes(shape)
+    return max(at_least, int(milliseconds * 1e6 / (100 + 6 * (D + K) * M / 20)) // 128 * 128)
