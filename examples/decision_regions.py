@@ -22,8 +22,8 @@ angle = 2 * np.pi * (t / 3 + 1.2 * radius) + rng.normal(scale=0.1, size=300)
 x = 3 * np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
 
 # %%
-# Each hidden unit parts the plane by one line, and softmax weighs what they say. At first the classes get a third of
-# the plane each; then the lines turn and steepen, and the regions bend.
+# Each hidden unit parts the plane by one line, and softmax weighs what they say. At first the regions are coarse; then
+# the lines turn and steepen, and the regions wind along with the arms.
 
 network = Network(2, 24, 3, learning_rate=0.05, rng=0)
 losses, right = [], []
