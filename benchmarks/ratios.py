@@ -23,7 +23,7 @@ def fastest(jobs):
 
 def library():
     if TOO_LATE:
-        raise NotImplementedError("NumPy was told too late to use one thread: start asv by `python -m benchmarks`")
+        raise RuntimeError("NumPy was told too late to use one thread: start asv by `python -m benchmarks`")
     return landed("benchmarks.peers.library")
 
 
