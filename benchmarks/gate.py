@@ -18,8 +18,8 @@ from pathlib import Path
 
 FLOOR = 0.10  # code that moves in memory is that much faster or slower, though it is the same code
 QUIET = 0.03  # noise that is low enough to stop
-STARTS = 5, 12  # of the processes: at least, and at most where it is noisy
-ROUNDS = 10  # of each start
+STARTS = 4, 12  # of the processes: at least, and at most where it is noisy
+ROUNDS = 12  # of each start
 WARM = 3  # runs in a turn, of which the first ones find their data in no cache
 
 JOBS = {  # name: function of peers/library.py, D-M-K, dtype, samples (about a millisecond), batch size
@@ -39,7 +39,7 @@ JOBS = {  # name: function of peers/library.py, D-M-K, dtype, samples (about a m
 }
 
 
-def work() -> None:
+def work(names: list[str]) -> None:
     """A process of one side: says what it can't run; then, for each name that comes in, how long that took."""
     from .peers import library
     from .work import random_work, seconds
@@ -52,7 +52,7 @@ def work() -> None:
         return min(seconds(job) for _ in range(WARM))
 
     lacking = {}
-    for name in JOBS:
+    for name in names:
         try:
             time(name)
         except (AttributeError, ImportError, TypeError) as error:
@@ -66,10 +66,10 @@ def work() -> None:
 class Side:
     """A process with the cbackprop of one folder."""
 
-    def __init__(self, site: Path):
+    def __init__(self, site: Path, names: list[str]):
         path = os.pathsep.join(map(str, (site.resolve(), Path(__file__).parents[1])))
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "benchmarks.gate", "--work"],
+            [sys.executable, "-P", "-m", "benchmarks.gate", "--work", *names],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -94,7 +94,7 @@ def measure(sites: dict[str, Path], names: list[str]) -> tuple[dict, dict, float
     """Least seconds of each side and benchmark, what each side lacks, and the noise."""
     least = {side: dict.fromkeys(names, float("inf")) for side in sites}
     for start in range(STARTS[1]):
-        sides = {side: Side(site) for side, site in sites.items()}
+        sides = {side: Side(site, names) for side, site in sites.items()}
         lacking = {side: process.answer() for side, process in sides.items()}
         able = [name for name in names if not any(name in lacks for lacks in lacking.values())]
         for _ in range(ROUNDS):
@@ -143,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    work() if sys.argv[1:] == ["--work"] else main()
+    work(sys.argv[2:]) if sys.argv[1:2] == ["--work"] else main()
