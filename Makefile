@@ -87,8 +87,9 @@ history:  ## measure what benchmarks/history.txt names and has no results yet
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(PINNED) HASHFILE:-
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(THREADS) HASHFILE:-
 	$(RESULTS) $(HISTORY)
+	$(PYTHON) -m benchmarks.history benchmarks/results/$(MACHINE)
 
-history-site:  ## the history as a site, in .asv/html
+history-site:  ## the history as a site, in .asv/site; `make docs` takes it in
 	$(ASV) publish --no-pull
 
 bench-check:  ## whether the benchmarks can be imported and match their names

@@ -238,13 +238,13 @@ def plot(record: dict, path: Path) -> None:
     figure.savefig(path, dpi=130, facecolor="white")
 
 
+def table(header: list[str], lines: list[list[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
 if __name__ == "__main__":  # the table and the plot once more, from the figures of an earlier run
     source = Path(sys.argv[1])
     old = json.loads(source.read_text())
     source.with_suffix(".md").write_text(markdown(old))
     plot(old, source.with_suffix(".png"))
-
-
-def table(header: list[str], lines: list[list[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"

@@ -37,6 +37,9 @@ html_favicon = html_logo = "pictures/logo.svg"
 html_static_path = ["_static", str(files("mathjax") / "static/mathjax/es5/tex-svg.js")]
 mathjax_path = "tex-svg.js"
 html_css_files = ["pages.css"]
+if (history := HERE.parent / ".asv" / "site").exists():  # `make history-site` has been here
+    html_extra_path = [str(history)]
+    tags.add("history")  # noqa: F821 - Sphinx gives it
 html_theme_options = {
     "logo": {"text": "cbackprop"},
     "navigation_with_keys": False,
