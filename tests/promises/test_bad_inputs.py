@@ -190,7 +190,7 @@ def spoiled(draw, value, arguments):
                     value = overlapping(draw, np.asanyarray(value), arguments[draw(st.sampled_from("wv"))])
                 else:
                     value = draw(st.sampled_from(SPOILERS))(draw, np.asanyarray(value))
-        except (TypeError, ValueError, IndexError, AttributeError, OverflowError, NotImplementedError):
+        except (TypeError, ValueError, IndexError, AttributeError, OverflowError, RuntimeError):
             break
     return value
 
