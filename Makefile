@@ -13,7 +13,7 @@ FULL = --full --timeout 0 --report docs/promises.md
 
 .DEFAULT_GOAL := help
 .PHONY: help build test lint types debug-test address-test promises soak coverage demo
-.PHONY: docs linkcheck bench history history-site bench-check bench-quick gate dist clean
+.PHONY: docs linkcheck bench history history-site bench-check bench-quick gate gate-sites dist clean
 
 help:  ## list these shortcuts
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,10 +103,12 @@ SITE_OF = mkdir -p build/gate/$(1) && $(GIT) archive $(2) | tar -xf - -C build/g
 	$(INSTALL) --target build/gate/$(1)/site build/gate/$(1)
 GIT ?= git
 
-gate:  ## whether the latest commit is slower than the one before, beyond the noise
+gate-sites:
 	rm -rf build/gate
 	$(call SITE_OF,parent,HEAD^)
 	$(call SITE_OF,commit,HEAD)
+
+gate: gate-sites  ## whether the latest commit is slower than the one before, beyond the noise
 	$(PYTHON) -m benchmarks.gate build/gate/parent/site build/gate/commit/site
 
 dist:  ## sdist, and the wheel made from it, in dist/
