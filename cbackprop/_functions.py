@@ -100,7 +100,7 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     >>> y.sum(axis=1)
     array([1., 1.])
     """
-    _D, M, K = gate.weights(w, v, written=False)
+    M, K = gate.weights(w, v, written=False)
     given, x = x, gate.inputs(x, w, v, finite=False)
     n_threads = gate.count("n_threads", n_threads)
     b, z, a, y = (np.empty((len(x), size), w.dtype) for size in (M, M, K, K))
@@ -111,7 +111,7 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
 
 def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
     """y and a of `forward`, without keeping b and z."""
-    _D, _M, K = gate.weights(w, v, written=False)
+    _M, K = gate.weights(w, v, written=False)
     given, x = x, gate.inputs(x, w, v, finite=False)
     n_threads = gate.count("n_threads", n_threads)
     a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)

@@ -18,10 +18,10 @@ METHODS = ("auto", "direct", "blocked")
 SLICE = 1 << 16  # numbers looked at in one go: keeps temporary arrays out of the memory bill
 
 
-def weights(w: Any, v: Any, *, written: bool) -> tuple[int, int, int]:
-    """D, M and K of weights that the kernels may read and, if `written`, update in place."""
+def weights(w: Any, v: Any, *, written: bool) -> tuple[int, int]:
+    """M and K of weights that the kernels may read and, if `written`, update in place."""
     layers(("w", w), ("v", v), written)
-    return w.shape[1] - 1, w.shape[0], v.shape[0]
+    return w.shape[0], v.shape[0]
 
 
 def velocity(

@@ -812,3 +812,32 @@ for use in (lambda: network.learn_one([1.0], 0), lambda: network.predict_one([1.
 def test_a_network_that_was_never_initialized_does_not_crash(python):
     result = python(BEFORE_INIT)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+# ------------------------------------------------------------------------- good input, that is taken for what it is
+
+
+def test_a_velocity_is_taken_as_it_is():
+    arguments = good("float64")
+    u = np.zeros((M, D + 1)), np.ones((K, M + 1))
+    assert all(a is b for a, b in zip(_gate.velocity(u, arguments["w"], arguments["v"], 0.5, ()), u, strict=True))
+
+
+def test_rows_of_half_precision_sum_to_1_in_half_precision(library):
+    arguments = good("float64")
+    rows = np.full((N, K), 1 / K, np.float16)  # sums to 1.0004
+    library.cross_entropy(arguments["x"], rows, arguments["w"], arguments["v"])
+
+
+def test_the_first_negative_sample_weight_is_named(library):
+    arguments = good("float64")
+    with pytest.raises(ValueError, match=r"sample_weight\[2\] is -1"):
+        library.fit(*(arguments[name] for name in "xtwv"), sample_weight=[0.5, 0, -1, -2, 1, 1, 1, 1])
+
+
+@pytest.mark.parametrize(("scheme", "lost", "kept"), [("forward", 1e-16, 2e-16), ("central", 0.5e-16, 1e-16)])
+def test_a_distance_is_lost_where_the_scheme_loses_it(scheme, lost, kept):
+    ones = np.ones((1, 2))  # 1 + 1e-16 is 1, and 1 - 1e-16 is not
+    _gate.distance(kept, ones, ones, scheme)
+    with pytest.raises(ValueError, match=r"lost beside w\[0, 0\]"):
+        _gate.distance(lost, ones, ones, scheme)
