@@ -34,7 +34,7 @@ SHAPES += [("-1", "+0", "+1"), ("+0", "+1", "-1"), ("+1", "-1", "+0")]
 
 def resolve(shape, dtype):
     lanes = _dispatch.kernels(dtype).LANES_IN_REGISTER
-    return tuple(lanes + int(size) if isinstance(size, str) else size for size in shape)
+    return tuple(max(1, lanes + int(size)) if isinstance(size, str) else size for size in shape)
 
 
 def problem(shape, samples, dtype):

@@ -207,9 +207,6 @@ static inline lanes lanes_first(lanes a, long count) { (void)count; return a; }
 static inline lanes lanes_one_at(long position) { return position == 0; }
 static inline lanes lanes_equal(lanes a, REAL b) { return a == b; }
 static inline lanes lanes_spread(REAL a) { return a; }
-/* 1 where a is b, 0 elsewhere */
-static inline lanes lanes_equal(lanes a, REAL b) { return lanes_choose(a == b, (lanes){0} + 1, (lanes){0}); }
-
 static inline lanes lanes_split(lanes u, lanes *shifted) { return real_split(u, shifted); }
 static inline REAL lanes_sum(lanes a) { return a; }
 static inline REAL lanes_largest(lanes a) { return a; }
