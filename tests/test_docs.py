@@ -33,6 +33,7 @@ def test_mathematics_are_the_same_in_both_languages(what):
 
 
 def test_mathematics_show_every_equation_of_the_article():
+    assert len(MATHEMATICS) == 2
     for page in MATHEMATICS:
         tags = re.findall(r"\\tag\{(\d+)(?:–(\d+))?\}", PAGES[page])
         assert {n for first, last in tags for n in range(int(first), int(last or first) + 1)} == set(range(1, 19))
