@@ -21,9 +21,11 @@ pytest.importorskip("typer")
 pytest.importorskip("rich")
 datasets = pytest.importorskip("sklearn.datasets")
 
-from cbackprop.command import article, demo, main, tables, train  # noqa: E402
+from cbackprop.command import article, checkpoint, demo, main, tables, train  # noqa: E402
+from cbackprop.command.checkpoint import Course, Keeper  # noqa: E402
 from cbackprop.command.files import open_table  # noqa: E402
-from cbackprop.command.train import Course, learn, look_through  # noqa: E402
+from cbackprop.command.rows import look_through  # noqa: E402
+from cbackprop.command.train import learn  # noqa: E402
 
 
 @pytest.fixture
@@ -298,9 +300,9 @@ def test_ctrl_c_stops_training_after_a_whole_sample_and_saves(iris):
     rows = look_through(open_table(Path("iris.csv")), "species", [], seed=0, validation=0.2, standardize=True)
     rng = np.random.default_rng([0, 0])
     network = cbackprop.Network(4, 32, 3, rng=rng)
-    learn(network, rows, finished, 1, rng, Course())
+    learn(network, rows, finished, 1, rng, Course(), keep=lambda: None)
     if not np.array_equal(network.w, saved):
-        learn(network, rows, 1, 1, rng, Course())
+        learn(network, rows, 1, 1, rng, Course(), keep=lambda: None)
     assert np.array_equal(network.w, saved)
 
 
@@ -353,7 +355,7 @@ def test_a_resumed_training_is_never_cut(iris, run, succeed, monkeypatch, chunk_
     assert "epochs is 5; c has learned 7 already" in err
 
 
-def test_options_and_data_must_stay(iris, run, succeed, monkeypatch):
+def test_options_and_data_must_stay(iris, run, succeed):
     line = "train iris.csv --target species --epochs 1 --checkpoint c --resume"
     succeed(line)
     before = Path("c").read_bytes()
@@ -377,8 +379,8 @@ def test_options_and_data_must_stay(iris, run, succeed, monkeypatch):
         assert other in err
 
 
-def test_the_checkpoint_is_written_now_and_then(iris, run, monkeypatch):
-    monkeypatch.setattr(train, "SECONDS", -1)
+def test_the_checkpoint_is_written_now_and_then(iris, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SECONDS", -1)
     stopping(monkeypatch, 3, SystemError("no chance to save anything"))
     with pytest.raises(SystemError):
         train.run(**OPTIONS)
@@ -390,7 +392,7 @@ def test_errors_are_those_of_each_epoch(iris):
     ((x, t), (x_held_out, t_held_out)) = next(rows.lots())
     network, twin = (cbackprop.Network(4, 5, 3, rng=0) for _ in range(2))
     course = Course()
-    learn(network, rows, 3, 1, np.random.default_rng(0), course)
+    learn(network, rows, 3, 1, np.random.default_rng(0), course, keep=lambda: None)
     rng = np.random.default_rng(0)
     for E, E_held_out in zip(course.losses, course.held_out, strict=True):
         # N E / N may differ from E by rounding
@@ -399,8 +401,8 @@ def test_errors_are_those_of_each_epoch(iris):
 
 
 def test_what_is_written_is_what_was_kept(iris):
-    network, course = cbackprop.Network(2, 3, 2, rng=0), train.Course([0.5], [0.25])
-    keeper = train.Keeper(Path("c"), Model(network.w, network.v, 0.1), course, np.random.default_rng(0), {})
+    network, course = cbackprop.Network(2, 3, 2, rng=0), Course([0.5], [0.25])
+    keeper = Keeper(Path("c"), Model(network.w, network.v, 0.1), course, np.random.default_rng(0), {})
     keeper.keep()
     w = network.w.copy()
     course.losses.append(0.125)  # as Ctrl-C may leave it
@@ -465,7 +467,7 @@ def test_a_full_disk_is_one_line(iris, run, succeed, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     for seconds in (-1, 10):  # in the midst of the training, and at its end
-        monkeypatch.setattr(train, "SECONDS", seconds)
+        monkeypatch.setattr(checkpoint, "SECONDS", seconds)
         status, out, err = run("train iris.csv --target species --epochs 2 --checkpoint c")
         assert (status, out) == (1, "")
         assert re.fullmatch(r"cbackprop: error: .*No space left on device; nothing was written.*\n", err)
@@ -511,7 +513,6 @@ def test_bad_rows_stop_or_are_skipped(iris, run, succeed, monkeypatch, row, reas
 def test_what_was_learned_before_a_bad_row_is_saved(iris, run, monkeypatch, kind, row):
     # found only while learning: another program has changed the file since it was looked through
     monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
-    look_through = train.look_through
 
     def change(*arguments):
         rows = look_through(*arguments)

@@ -14,11 +14,16 @@ def main() -> None:
     try:
         require("typer", "cli")
         require("rich", "cli")
+        from typer.exceptions import TyperException
+
         from cbackprop.command.app import run
 
         with warnings.catch_warnings():  # Polars warns of an open quote; the cell it spoils is reported as an error
             warnings.filterwarnings("ignore", "CSV malformed")
-            status = run(sys.argv[1:])
+            try:
+                status = run(sys.argv[1:])
+            except TyperException as error:
+                status = complain(error.format_message(), status=2)
     except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         status = complain(str(error) or type(error).__name__)
     sys.exit(status)

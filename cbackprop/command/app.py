@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
 
 from cbackprop._extras import require
-from cbackprop.command import complain
 
 app = typer.Typer(
     help="Two-layer networks, learned one sample at a time by compiled backpropagation.",
@@ -146,7 +144,4 @@ def info(
 
 def run(arguments: list[str]) -> int:
     """Run a command line; return the exit status."""
-    try:
-        return app(arguments or ["--help"], prog_name="cbackprop", standalone_mode=False) or 0
-    except TyperException as error:
-        return complain(error.format_message(), status=2)
+    return app(arguments or ["--help"], prog_name="cbackprop", standalone_mode=False) or 0

@@ -2,124 +2,21 @@
 
 import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any
-from zlib import crc32
 
 import numpy as np
-import polars as pl
 import typer
 
 from cbackprop import DivergenceError, Network
-from cbackprop._checkpoint import rng_state, take_up
 from cbackprop._extras import require
 from cbackprop._model_file import Model, encode, save_model
+from cbackprop.command.checkpoint import Course, Keeper
 from cbackprop.command.common import Terminated, duration, few, handling, progress, summarize, terminate, writable
 from cbackprop.command.files import open_table
-from cbackprop.command.tables import Chunk, Table
-
-SECONDS = 10  # from one writing of the checkpoint to the next, at least
-PARTS = ("chunks", "E_training", "E_held_out")  # what a checkpoint tells of an epoch that is not finished
-
-MOST_CLASSES = 10_000  # a column with more different values is hardly one of classes, and would fill the memory
-
-Lot = tuple[np.ndarray, np.ndarray]  # inputs (n, D) and class indices (n,)
-
-
-@dataclass
-class Rows:
-    """The rows of a table, ready to learn from."""
-
-    table: Table
-    features: list[str]
-    target: str
-    seed: int
-    validation: float
-    classes: list[str]
-    mean: np.ndarray
-    scale: np.ndarray
-    training: int
-    held_out: int
-    skipped: int
-    fingerprint: str  # of what was read
-    only_chunk: Chunk | None  # the whole table if it is one chunk: then it is read once
-
-    def lots(self) -> Iterator[tuple[Lot, Lot]]:
-        """For each chunk the rows to learn from and the rows held out: the same ones at every call."""
-        split = split_generator(self.seed)
-        chunks = [self.only_chunk] if self.only_chunk else self.table.chunks(self.features, self.target, self.classes)
-        for x, labels in chunks:
-            x = x - self.mean
-            x /= self.scale
-            t = labels.cast(pl.Enum(self.classes)).to_physical().to_numpy().astype(np.intp)
-            held_out = split.random(len(x)) < self.validation
-            yield (x[~held_out], t[~held_out]), (x[held_out], t[held_out])
-
-
-@dataclass
-class Course:
-    """How learning went: E of each finished epoch; held-out rows are judged after their chunk has been learned."""
-
-    losses: list[float] = field(default_factory=list)
-    held_out: list[float] = field(default_factory=list)
-    chunks: int = 0  # learned of the epoch at hand, and E summed over their rows
-    E_training: float = 0.0
-    E_held_out: float = 0.0
-    interruption: KeyboardInterrupt | None = None
-
-
-@dataclass
-class Keeper:
-    """The checkpoint of a training: its state after the latest whole chunk, written now and then and at the end."""
-
-    path: Path | None
-    model: Model  # its weights are learning
-    course: Course
-    rng: np.random.Generator
-    settings: dict[str, Any]
-    latest: tuple[np.ndarray, np.ndarray, int, dict[str, Any]] | None = None  # w, v, epochs, the state to go on from
-    written: float = field(default_factory=monotonic)
-
-    def resume(self, path: Path, epochs: int) -> None:
-        """Take the state from the file."""
-        course = self.course
-        saved = take_up(path, (self.model.w, self.model.v), self.rng, epochs, self.settings)
-        losses, held_out, state = saved.losses, saved.held_out, saved.training or {}
-        chunks, E_training, E_held_out = (state.get(name) for name in PARTS)
-        if (
-            losses is None
-            or held_out is None
-            or not isinstance(chunks, int)
-            or not isinstance(E_training, float)
-            or not isinstance(E_held_out, float)
-        ):
-            raise ValueError(f"{path} does not say how much was learned")
-        course.losses, course.held_out = losses.tolist(), held_out.tolist()
-        course.chunks, course.E_training, course.E_held_out = chunks, E_training, E_held_out
-
-    def keep(self) -> None:
-        """Keep the state of now, and write it unless that was done a short time ago."""
-        if self.path is None:
-            return
-        state = {name: getattr(self.course, name) for name in PARTS}
-        state |= {"settings": self.settings, "rng": rng_state(self.rng)}
-        self.latest = self.model.w.copy(), self.model.v.copy(), len(self.course.losses), state
-        if monotonic() - self.written > SECONDS:
-            self.write()
-
-    def write(self) -> None:
-        """Write the latest state."""
-        if self.path is None or self.latest is None:
-            return
-        w, v, epochs, state = self.latest
-        losses, held_out = (np.array(E[:epochs]) for E in (self.course.losses, self.course.held_out))
-        model = replace(self.model, w=w, v=v, losses=losses, held_out=held_out, training=state)
-        save_model(self.path, model)
-        self.written = monotonic()
+from cbackprop.command.rows import Rows, look_through
 
 
 def run(path: Path, **options: Any) -> None:
@@ -220,57 +117,6 @@ def train(
         raise type(course.interruption)(f"in epoch {len(course.losses) + 1} of {epochs}; {output} is saved")
 
 
-def look_through(
-    table: Table, target: str, ignore: Sequence[str], seed: int, validation: float, standardize: bool
-) -> Rows:
-    """Pass over a table for its classes, and mean and standard deviation of the inputs to learn from."""
-    features = [column for column in table.columns if column not in {target, *ignore}]
-    if not features:
-        raise ValueError(f"{table.path}: no column is left beside the target {target!r}; inputs are needed")
-    counts: Counter[str] = Counter()
-    n = 0
-    mean, squares = np.zeros(len(features)), np.zeros(len(features))
-    split = split_generator(seed)
-    only_chunk = None
-    for number, (x, labels) in enumerate(table.chunks(features, target)):
-        only_chunk = (x, labels) if number == 0 else None
-        counts.update(dict(labels.value_counts().iter_rows()))
-        if len(counts) > MOST_CLASSES:
-            raise ValueError(f"{table.path}: column {target!r} has more than {MOST_CLASSES:,} different values")
-        part = x[split.random(len(x)) >= validation]
-        if len(part):  # moments of two parts together: Chan, Golub and LeVeque, 1979
-            part_mean = part.mean(axis=0)
-            shift = part_mean - mean
-            squares += ((part - part_mean) ** 2).sum(axis=0) + shift**2 * (n * len(part) / (n + len(part)))
-            n += len(part)
-            mean += shift * (len(part) / n)
-    if not n:
-        raise ValueError(f"{table.path}: there are no rows to learn from")
-    if len(counts) < 2:
-        raise ValueError(f"{table.path}: column {target!r} has one class, {next(iter(counts))!r}; 2 are needed")
-
-    scale = np.sqrt(squares / n)
-    scale[scale == 0] = 1  # an input that never changes
-    checksum = crc32(repr((features, sorted(counts.items()), mean.tolist(), scale.tolist())).encode())
-    if not standardize:
-        mean, scale = np.zeros_like(mean), np.ones_like(scale)
-    return Rows(
-        table=table,
-        features=features,
-        target=target,
-        seed=seed,
-        validation=validation,
-        classes=in_order(counts),
-        mean=mean,
-        scale=scale,
-        training=n,
-        held_out=counts.total() - n,
-        skipped=table.skipped,
-        fingerprint=f"{counts.total():,} rows with checksum {checksum:08x}",
-        only_chunk=only_chunk,
-    )
-
-
 def learn(
     network: Network,
     rows: Rows,
@@ -278,7 +124,7 @@ def learn(
     batch_size: int,
     rng: np.random.Generator,
     course: Course,
-    keep: Callable[[], None] = lambda: None,
+    keep: Callable[[], None],
 ) -> None:
     """Learn from every chunk in turn, epoch after epoch, until the end or an interruption."""
     with progress() as bar:
@@ -333,17 +179,3 @@ def draw(path: Path, course: Course, matrix: np.ndarray | None, classes: list[st
     if matrix is not None:
         plot.confusion(matrix, classes=classes, ax=axes[1])
     figure.savefig(path, dpi=150)
-
-
-def in_order(classes: Counter[str]) -> list[str]:
-    """Class names by value if all are numbers, else by the alphabet."""
-    names = sorted(classes)
-    try:
-        return sorted(names, key=float)
-    except ValueError:
-        return names
-
-
-def split_generator(seed: int) -> np.random.Generator:
-    """One number for each row, in order, decides whether the row is held out: whatever the chunks, the same rows."""
-    return np.random.default_rng([seed, 1])
