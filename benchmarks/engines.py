@@ -27,12 +27,12 @@ THREADED = ("64-32-10", "64-500-10", "784-16-10", "784-50-10", "784-100-10", "78
 
 
 def job(engine, work: Work, threads: int = 1) -> Job:
-    from cbackprop import _engines as rule
+    from cbackprop._threads import learn_together
 
     w, v, order = work.w.copy(), work.v.copy(), np.arange(len(work.x))
 
     def run():
-        rule.learn_together(engine, threads, work.x, None, work.t, None, order, work.learning_rate)
+        learn_together(engine, threads, work.x, None, work.t, None, order, work.learning_rate)
 
     def result():
         engine.store(w, v)
@@ -126,7 +126,7 @@ def threads(repeats: int, milliseconds: float) -> str:
                 engines = [kernels(work.w.dtype).BlockedEngine(D, M, K, batch_size, block) for _ in range(2)]
                 jobs = {name: job(engines[name - 1], work, name) for name in (1, 2)}
                 one, two = (min(figures) / len(work.x) for figures in interleaved(jobs, repeats).values())
-                chosen = rule.threads_for(engines[0], work.w, work.v, batch_size, 2)
+                chosen = rule.threads_to_learn(engines[0], work.w, work.v, batch_size, 2)
                 cells = [readable(one, "s"), readable(two, "s")]
                 cells[chosen - 1] = f"**{cells[chosen - 1]}**"
                 cost = (one, two)[chosen - 1] / min(one, two)

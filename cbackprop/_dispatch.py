@@ -62,6 +62,11 @@ def kernels(dtype: np.dtype) -> ModuleType:
     return _MODULES[dtype]
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def kernel_info() -> dict[str, Any]:
     """Which kernels run, and what they were chosen from.
 
@@ -85,5 +90,5 @@ def kernel_info() -> dict[str, Any]:
         "cpu": [feature for feature in features if _CPU.get(feature, False)],
         "compiler": _MODULES[np.dtype(np.float64)].COMPILER,
         "lanes": {dtype.name: module.LANES_IN_REGISTER for dtype, module in _MODULES.items()},
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": processors(),
     }

@@ -2,24 +2,24 @@
 
 - Hidden units stand side by side in lanes in the blocked engine. Fewer than FEW_UNITS leave most lanes empty: then the
   direct engine is faster, or, for batches that fill the lanes with samples, the side-by-side engine.
-- A block of B samples costs each about B·D operations, for the products of samples with each other, and saves passes
-  over w, 3·M·D numbers for the whole block: best at B ~ PER_ROOT·√M. A mini-batch has no such products: the longer
-  its blocks the better, as long as what they hold of each sample is not more than the weights or MODEST.
+- A block of B samples costs each of them about B·D operations, for the products of samples with each other, and saves
+  passes over w, 3·M·D numbers for the whole block: best at B ~ PER_ROOT·√M. A mini-batch has no such products: the
+  longer its blocks the better, as long as what they hold of each sample is not more than the weights or MODEST.
 - Loading the weights into panels costs as much as a few samples: below MANY samples forward passes are direct.
 - Momentum and l2 change every weight at every update: sample by sample that is the direct engine's way.
-- Threads meet twice a block, so each must have WORTH_A_THREAD multiplications to do between.
+- Threads that learn meet twice a block, so each must have WORTH_A_THREAD multiplications to do between; those that
+  predict never meet, but each has to be started: twice as many.
 """
 
 import math
-import os
 from typing import Any
 
 import numpy as np
 
-from ._dispatch import kernels
+from ._dispatch import kernels, processors
 
 FEW_UNITS = 4
-SHORT, LONG, BATCH = 8, 64, 128
+SHORT, LONG, BATCH = 8, 64, 128  # blocks: the shortest, whose multiples they are; the longest online, in a batch
 PER_ROOT = 1.5
 MODEST = 1 << 19  # bytes
 MANY = 16
@@ -39,9 +39,7 @@ def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
     return min(batch_size, BATCH, max(SHORT, (w.nbytes + v.nbytes + MODEST) // held))
 
 
-def learner(
-    w: np.ndarray, v: np.ndarray, batch_size: int, method: str, *, momentum: float = 0, l2: float = 0
-) -> Any:
+def learner(w: np.ndarray, v: np.ndarray, batch_size: int, method: str, *, momentum: float = 0, l2: float = 0) -> Any:
     """The engine that `fit` works with: it loads weights, learns, and stores them."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     module = kernels(w.dtype)
@@ -64,91 +62,13 @@ def whole_pass(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) 
     return engine
 
 
-def threads_for(engine: Any, w: np.ndarray, v: np.ndarray, batch_size: int, n_threads: int) -> int:
-    """How many of n_threads `learn_together` should use."""
-    if n_threads == 1 or not hasattr(engine, "meet"):
+def threads_to_learn(engine: Any, w: np.ndarray, v: np.ndarray, batch_size: int, n_threads: int) -> int:
+    """How many of n_threads should learn together."""
+    if n_threads == 1 or not hasattr(engine, "set_threads"):
         return 1
     return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // WORTH_A_THREAD))
 
 
-def forward(
-    x: np.ndarray,
-    w: np.ndarray,
-    v: np.ndarray,
-    b: np.ndarray | None,
-    z: np.ndarray | None,
-    a: np.ndarray,
-    y: np.ndarray,
-    n_threads: int,
-) -> bool:
-    """Activations of all samples, b and z only where they are wanted; each thread takes its share of the samples.
-
-    Whether all b are finite: an x that is not leaves one that is not.
-    """
-    threads = max(1, min(n_threads, processors(), len(x) * w.size // (2 * WORTH_A_THREAD)))
-    starts = [len(x) * thread // threads for thread in range(threads + 1)]
-
-    def share(thread: int) -> bool:
-        rows = slice(starts[thread], starts[thread + 1])
-        wanted = [None if array is None else array[rows] for array in (b, z)]
-        engine = whole_pass(w, v, len(x))
-        if engine is None:
-            engine = kernels(w.dtype).DirectEngine(w.shape[1] - 1, w.shape[0], v.shape[0], 1)
-            engine.load(w, v)
-        return engine.forward(x[rows], *wanted, a[rows], y[rows])
-
-    if threads == 1:
-        return share(0)
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(threads) as pool:
-        return all(list(pool.map(share, range(threads))))
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def learn_together(engine: Any, threads: int, *arguments: Any) -> float:
-    """`engine.learn` by several threads at once. They live no longer than the call: nothing survives into a fork."""
-    if threads == 1:
-        return engine.learn(*arguments)
-    from threading import Event, Thread
-
-    totals, finished = [0.0] * threads, [False] * threads
-    start, done = Event(), Event()
-    team = 0
-
-    def work(thread: int) -> None:
-        start.wait()
-        if thread < team:
-            totals[thread] = engine.learn(*arguments, thread)
-            finished[thread] = True
-            if all(finished[:team]):
-                done.set()
-
-    workers = [Thread(target=work, args=(thread,)) for thread in range(threads)]
-    try:
-        for started, worker in enumerate(workers, 1):
-            worker.start()
-            team = started
-    except RuntimeError:  # no more threads to be had: those that there are do it
-        if team == 0:
-            raise
-    except BaseException:
-        team = 0
-        raise
-    finally:
-        engine.meet(max(1, team))
-        start.set()
-    interruption = None
-    while not all(finished[:team]):  # not Thread.join: interrupted, it may take a living thread for a finished one
-        try:
-            done.wait(0.1)
-        except BaseException as error:  # Ctrl-C, or what another signal raises: a team stops all together
-            interruption = error
-            engine.stop()
-    if interruption is not None:
-        raise interruption
-    return totals[0]
+def threads_to_predict(w: np.ndarray, N: int, n_threads: int) -> int:
+    """How many of n_threads should share N samples."""
+    return max(1, min(n_threads, processors(), N * w.size // (2 * WORTH_A_THREAD)))

@@ -17,6 +17,7 @@ from ._checkpoint import Checkpoint
 from ._dispatch import kernels
 from ._in_training import InTraining
 from ._results import REMEDY, Activations, DivergenceError, History
+from ._threads import forward_together
 from ._training import Samples, Training
 
 
@@ -104,7 +105,7 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     given, x = x, gate.inputs(x, w, v, finite=False)
     n_threads = gate.count("n_threads", n_threads)
     b, z, a, y = (np.empty((len(x), size), w.dtype) for size in (M, M, K, K))
-    if not engines.forward(x, w, v, b, z, a, y, n_threads):
+    if not forward_together(x, w, v, b, z, a, y, n_threads):
         gate.inputs(given, w, v)
     return Activations(y, a, z, b)
 
@@ -115,7 +116,7 @@ def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) ->
     given, x = x, gate.inputs(x, w, v, finite=False)
     n_threads = gate.count("n_threads", n_threads)
     a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
-    if not engines.forward(x, w, v, None, None, a, y, n_threads):
+    if not forward_together(x, w, v, None, None, a, y, n_threads):
         gate.inputs(given, w, v)
     return y, a
 
@@ -443,15 +444,15 @@ def fit(
     velocity = gate.velocity(velocity, w, v, momentum, samples)
     epochs = gate.count("epochs", epochs)
     generator = gate.generator(rng)
-    gate.callback(callback)
+    stops, shuffle = gate.callback(callback), gate.flag("shuffle", shuffle)
     losses: list[float] = []
     changing = (w, v) if velocity is None else (w, v, *velocity)
     keeper = Checkpoint(
         checkpoint, checkpoint_every, resume, changing, losses, generator, epochs, samples,
-        settings | {"shuffle": bool(shuffle)},
+        settings | {"shuffle": shuffle},
     )  # fmt: skip
     training = Training(samples, w, v, velocity, n_threads=gate.count("n_threads", n_threads), **settings)
-    shuffle = bool(shuffle) and settings["batch_size"] < N
+    shuffle = shuffle and settings["batch_size"] < N
     order, weight = np.arange(N), samples.weight
 
     def diverged(epoch: int) -> DivergenceError:
@@ -468,8 +469,8 @@ def fit(
             if total is None:
                 raise diverged(len(losses) + 1)
             losses.append(total / weight)
-            answer = None if callback is None else callback(len(losses), losses[-1])
+            stop = stops(len(losses), losses[-1])
             keeper.epoch_ended()
-            if isinstance(answer, (bool, np.bool_)) and answer:
+            if stop:
                 break
     return History(losses, len(losses), N * len(losses))

@@ -95,9 +95,7 @@ def first_not_finite(array: np.ndarray) -> int | None:
     return None
 
 
-def numbers(
-    name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True
-) -> np.ndarray:
+def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True) -> np.ndarray:
     """`values` as a C-contiguous, aligned, finite array of `dtype`; no copy if it is one."""
     try:
         array = np.asarray(values)
@@ -132,9 +130,7 @@ def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, written: bool =
     return separate(name, columns(name, array[np.newaxis], D), w, v, written)
 
 
-def sample_target(
-    name: str, t_n: Any, w: np.ndarray, v: np.ndarray
-) -> tuple[np.ndarray | None, np.ndarray | None]:
+def sample_target(name: str, t_n: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Target of one sample to learn from: a row (1, K) or a class index (1,), and None for the other."""
     K = v.shape[0]
     try:
@@ -276,10 +272,18 @@ def generator(rng: Any) -> np.random.Generator:
         raise type(error)(f"rng is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
 
 
-def callback(value: Any) -> Callable[[int, float], object] | None:
-    if value is not None and not callable(value):
+def callback(value: Any) -> Callable[[int, float], bool]:
+    """Whether to stop after an epoch: if the callback answers True, not merely something true."""
+    if value is None:
+        return lambda epoch, loss: False
+    if not callable(value):
         raise TypeError(f"callback is {value!r}; it must be callable as callback(epoch, loss)")
-    return value
+
+    def stops(epoch: int, loss: float) -> bool:
+        answer = value(epoch, loss)
+        return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+    return stops
 
 
 def flag(name: str, value: Any) -> bool:

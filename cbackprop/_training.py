@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _engines as engines
+from ._threads import learn_together
 
 
 class Samples(NamedTuple):
@@ -55,7 +56,7 @@ class Training:
         self.learning_rate, self.batch_size, self.method = learning_rate, batch_size, method
         self.extras = {} if momentum == l2 == 0 else {"momentum": momentum, "l2": l2}
         self.engine = engines.learner(w, v, batch_size, method, **self.extras)
-        self.threads = engines.threads_for(self.engine, w, v, batch_size, n_threads)
+        self.threads = engines.threads_to_learn(self.engine, w, v, batch_size, n_threads)
 
     def epoch(self, order: np.ndarray) -> float | None:
         """The sum of E_n; None, with the weights as they were, if it or a weight is not finite."""
@@ -68,7 +69,7 @@ class Training:
     def _epoch(self, engine: Any, threads: int, order: np.ndarray) -> float | None:
         self._load(engine)
         try:
-            total = engines.learn_together(engine, threads, *self.samples, order, self.learning_rate)
+            total = learn_together(engine, threads, *self.samples, order, self.learning_rate)
         except BaseException:  # interrupted: keep what was learned
             if engine.finite():
                 self._store(engine)

@@ -44,7 +44,7 @@ from sklearn.utils import check_random_state  # noqa: E402
 from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
 from cbackprop.sklearn import BackpropClassifier as LocalClassifier  # noqa: E402
-from cbackprop.sklearn import _indices  # noqa: E402
+from cbackprop.sklearn import class_indices  # noqa: E402
 
 
 def fit(
@@ -122,14 +122,14 @@ def fit(
     if batch_size is not None:
         gate.count("batch_size", batch_size)
     gate.count("n_threads", n_threads)
-    gate.callback(callback)
+    stops = gate.callback(callback)
     generator = gate.generator(rng)
     shards = _load(client, *_aligned(x, t), network)
     generators = [generator, *generator.spawn(len(shards) - 1)]
     options = {
         "learning_rate": network.learning_rate,
         "batch_size": batch_size,
-        "shuffle": shuffle,
+        "shuffle": gate.flag("shuffle", shuffle),
         "n_threads": n_threads,
     }
     losses: list[float] = []
@@ -158,7 +158,7 @@ def fit(
         network.w[:], network.v[:] = w, v
         losses += E.tolist()
         samples += at_once * sum(answer["rows"] for answer in answers)
-        if _stops(callback, len(losses), losses[-1]):
+        if stops(len(losses), losses[-1]):
             break
     generator.bit_generator.state = generators[0].bit_generator.state  # as local learning leaves it
     return History(losses, len(losses), samples)
@@ -263,9 +263,10 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         TypeError, ValueError
             If an argument is not what is described here. A fitted model stays as it was.
         """
+        stops = gate.callback(callback)
         x, labels = _aligned(X, y)
         classes = np.unique(np.concatenate(compute(*(delayed(np.unique)(part) for part in labels))))
-        t = [delayed(_indices)("y", part, classes) for part in labels]
+        t = [delayed(class_indices)("y", part, classes) for part in labels]
         random_state = check_random_state(self.random_state)
         local = LocalClassifier(self.hidden_layer_sizes, random_state=random_state)
         local.n_features_in_ = X.shape[1]
@@ -277,7 +278,7 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
             nonlocal best, unimproved
             unimproved = unimproved + 1 if loss > best - self.tol else 0
             best = min(best, loss)
-            return _stops(callback, epoch, loss) or unimproved > self.n_iter_no_change
+            return stops(epoch, loss) or unimproved > self.n_iter_no_change
 
         history = fit(
             get_client(),
@@ -477,11 +478,6 @@ def _mean(answers: list[dict[str, Any]], name: str) -> np.ndarray:
     """Added in the order of the shards, each weighted by its rows; one alone keeps its bits."""
     rows = sum(answer["rows"] for answer in answers)
     return reduce(add, (answer["rows"] / rows * answer[name] for answer in answers))
-
-
-def _stops(callback: Callable[[int, float], object] | None, epoch: int, loss: float) -> bool:
-    answer = None if callback is None else callback(epoch, loss)
-    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def _real(X: Any) -> np.dtype:

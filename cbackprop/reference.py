@@ -293,7 +293,7 @@ def fit(
     generator = gate.generator(rng)
     gate.choice("method", method, gate.METHODS)
     gate.count("n_threads", n_threads)
-    gate.callback(callback)
+    stops, shuffle = gate.callback(callback), gate.flag("shuffle", shuffle)
     weights = gate.sample_weight(sample_weight, N, w, v)
     weight = N if weights is None else weights.sum(dtype=np.float64)
     momentum = gate.between("momentum", momentum, 1)
@@ -302,7 +302,7 @@ def fit(
     changing = (w, v, *(gate.velocity(velocity, w, v, momentum, (x, t, weights)) or ()))
     losses: list[float] = []
     settings = {
-        "learning_rate": alpha, "batch_size": batch, "shuffle": bool(shuffle), "momentum": momentum, "l2": l2,
+        "learning_rate": alpha, "batch_size": batch, "shuffle": shuffle, "momentum": momentum, "l2": l2,
     }  # fmt: skip
     data = x, t, weights
     keeper = Checkpoint(checkpoint, checkpoint_every, resume, changing, losses, generator, epochs, data, settings)
@@ -333,8 +333,8 @@ def fit(
                     array[:] = earlier
                 raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
             losses.append(float(total / weight))
-            answer = None if callback is None else callback(epoch, losses[-1])
+            stop = stops(epoch, losses[-1])
             keeper.epoch_ended()
-            if isinstance(answer, (bool, np.bool_)) and answer:
+            if stop:
                 break
     return History(losses, len(losses), N * len(losses))

@@ -400,7 +400,7 @@ class BackpropClassifier(
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             X, y = self._checked_to_learn(X, y, first=first)
             known = self.classes_ if classes is None else unique_labels(classes)
-            t = _indices("y", y, known)
+            t = class_indices("y", y, known)
             weights = self._weights(sample_weight, X, y, partial=True)
             if first:
                 generator = self._random()[1]
@@ -518,7 +518,7 @@ class BackpropClassifier(
         if len(classes) > len(self.classes_):
             old = self.network_
             new = Network(self.n_features_in_, len(old.w), len(classes), dtype=old.dtype, rng=self._generator)
-            network = carry_over(old, new, kept=_indices("classes", self.classes_, classes))
+            network = carry_over(old, new, kept=class_indices("classes", self.classes_, classes))
             self._hold(network, classes, self._generator)
 
     # ---------------------------------------------------------------------------------------------------- predicting
@@ -614,7 +614,7 @@ class BackpropClassifier(
     ) -> tuple[np.ndarray, np.ndarray, None]:
         if X is None or y is None:
             raise ValueError("X_val and y_val must be given together")
-        X, t = validate_data(self, X, dtype=dtype, order="C", reset=False), _indices("y_val", y, classes)
+        X, t = validate_data(self, X, dtype=dtype, order="C", reset=False), class_indices("y_val", y, classes)
         check_consistent_length(X, t)
         return X, t, None
 
@@ -691,7 +691,7 @@ def _unchanged_on_error(model: BackpropClassifier) -> Iterator[None]:
         raise
 
 
-def _indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:
+def class_indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:
     """Where the labels y are in the sorted `classes`."""
     y = column_or_1d(y, warn=True)
     t = np.searchsorted(classes, y).clip(max=len(classes) - 1)

@@ -251,6 +251,7 @@ SETTINGS = {
         "n_threads": COUNTS | {"None": (None, TypeError)},
         "method": CHOICES,
         "rng": GENERATORS,
+        "shuffle": {"number": (1, TypeError), "text": ("False", TypeError), "None": (None, TypeError)},
         "callback": {"number": (3, TypeError), "text": ("print", TypeError)},
         "l2": PARTS,
         "momentum": PARTS | {"above 1": (1.1, ValueError)},

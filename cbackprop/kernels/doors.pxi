@@ -269,7 +269,7 @@ cdef class BlockedEngine:
         store_layer(&self.net.hidden, self.net.hidden.changes, &u_w[0, 0])
         store_layer(&self.net.output, self.net.output.changes, &u_v[0, 0])
 
-    def meet(self, Py_ssize_t threads):
+    def set_threads(self, Py_ssize_t threads):
         """From now on, `learn` is called by so many threads at once."""
         self.net.meeting.threads = threads
 
