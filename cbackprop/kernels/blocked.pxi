@@ -62,7 +62,7 @@ cdef struct Blocked:
     lanes *v                     # v by rows: [K][hidden.stride]
     lanes *v_bias                # [output.width]
     Py_ssize_t block             # samples in a block, a multiple of TILE_SAMPLES
-    bint online                  # sample by sample, which has engines of its own
+    bint online                  # sample by sample: learn_online
     bint gathered                # batches longer than a block, or changes that go on: gathered before weights change
     real momentum, l2
     lanes *e                     # [block][hidden.stride]: b, then e
@@ -71,7 +71,7 @@ cdef struct Blocked:
     lanes *y                     # [block][output.stride]: y, then its error
     const real **z_rows          # where each sample's z and y begin
     const real **y_rows
-    real *rest                   # [block] of softmax, for the logarithms of E_n
+    real *rest                   # [block] in whole lanes: of softmax, for the logarithms of E_n
     real *gram                   # [block][block]
     void *memory
     meeting meeting              # of the threads
@@ -272,7 +272,7 @@ cdef inline void hidden_errors_in_order(Blocked *net, Py_ssize_t n, const real *
 
 
 # Online: the samples of a block, one after the other, from b without corrections to e. The sum of E_n.
-# Each leaves much of the memory's time unused: the rows of the next block are called for.
+# Memory has little to do meanwhile, so the rows of the next block are asked for.
 cdef double learn_in_order(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
                            const real *weights, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count,
                            Py_ssize_t end, real learning_rate) noexcept nogil:

@@ -79,7 +79,7 @@ cdef inline void layers(const value *x, const value *w, const value *v, value *b
         a[k] = output_sum(v + k * (M + 1), z, M)
 
 
-# sum_k (y_k - t_k) v_kj for all j: row by row of v where a row fills lanes, else column by column
+# (18)  sum_k (y_k - t_k) v_kj for all j: row by row of v where a row fills lanes, else column by column
 cdef inline void back(const value *errors, const value *v, value *sums, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef value sum
     cdef Py_ssize_t j, k
@@ -123,15 +123,17 @@ cdef inline value add_gradients(const value *x, const value *t, Py_ssize_t label
     return E_n
 
 
-# The user's row of t, or NULL where targets are labels; the label, if there is one; what the sample counts
+# The user's row of t, or NULL where targets are labels
 cdef inline const real *row_of(const real *t, Py_ssize_t n, Py_ssize_t K) noexcept nogil:
     return NULL if t == NULL else t + n * K
 
 
+# What the sample counts
 cdef inline real weight_of(const real *weights, Py_ssize_t n) noexcept nogil:
     return 1 if weights == NULL else weights[n]
 
 
+# The label, if there is one
 cdef inline Py_ssize_t label_of(const Py_ssize_t *labels, Py_ssize_t n) noexcept nogil:
     return 0 if labels == NULL else labels[n]
 
@@ -179,9 +181,9 @@ cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *lab
     return total
 
 
-# Batches of (17) with the mean gradient (3) of each batch, all of whose samples see the same weights, in u; with
-# momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n. Biases go without it. A batch that is stopped
-# has no effect; with momentum, u goes on from batch to batch, and so it is finished.
+# Batches of (17) with the mean gradient (3) of each. All samples of a batch see the same w and v; what they change is
+# gathered in u. With momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n; biases go without it. A
+# batch that is stopped has no effect; with momentum, u goes on from batch to batch, and so it is finished.
 cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                              const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v,
                              real learning_rate, real momentum, real l2, real *u_w, real *u_v, real *scratch,

@@ -104,10 +104,9 @@ def gradient_v_of(const real[::1] output_error, const real[::1] z):
 
 def hidden_error_of(const real[::1] output_error, const real[:, ::1] v, const real[::1] z):
     """(18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j)."""
-    cdef Py_ssize_t M = z.shape[0], K = output_error.shape[0], j, k
-    cdef real[::1] e = np.zeros(M, DTYPE)
-    for k in range(K):
-        add_scaled(&e[0], output_error[k], &v[k, 0], M)
+    cdef Py_ssize_t M = z.shape[0], K = output_error.shape[0], j
+    cdef real[::1] e = room(M)
+    back(&output_error[0], &v[0, 0], &e[0], M, K)
     for j in range(M):
         e[j] = hidden_error(e[j], z[j])
     return np.asarray(e)

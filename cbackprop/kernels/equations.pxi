@@ -102,7 +102,7 @@ cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noex
 
 
 cdef enum:
-    FEW = 4    # below, filling lanes costs more than it saves
+    FEW = 4    # up to so many, filling lanes costs more than it saves
 
 
 # The same, reading on from lane to lane. Each sum is corrected by what the one before it lost (Kahan, 1965): its error
@@ -140,8 +140,8 @@ cdef inline value softmax_derivative(value y_i, value y_k, bint same) noexcept n
     return y_i * (ONE - y_i) if same else -y_i * y_k
 
 
-# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (largest - a_k) + log(1 + rest), since sum_k t_k = 1: the sum. A class with
-# t_k = 0 adds nothing, even if its y_k is 0. Here and below, t = NULL stands for t_k = 1 at the label and 0 elsewhere.
+# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (largest - a_k) + log(1 + rest), since sum_k t_k = 1: the sum over k alone.
+# Where t_k = 0 nothing is added, even if y_k is 0. Here and below, t = NULL means t_k = 1 at the label, 0 elsewhere.
 cdef inline value cross_entropy_above_log(const value *t, Py_ssize_t label, const value *a, value largest,
                                           Py_ssize_t K) noexcept nogil:
     cdef value sum = spread(0, largest), zero = spread(0, largest)

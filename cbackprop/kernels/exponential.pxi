@@ -1,4 +1,4 @@
-# lanes, and e^x on one real or on lanes of them.
+# lanes, and e^x and log(1 + x) on one real or on lanes of them.
 
 cdef extern from "lanes.h":
     # LANES reals side by side. "long double" only tells Cython that real * lanes is lanes.
@@ -6,7 +6,6 @@ cdef extern from "lanes.h":
     enum: LANES
     enum: TERMS
     enum: ODD_TERMS
-    const real INFINITY
     const real ONE    # of this precision: a plain 1 beside a float would make it a double
     const real LOWEST, HIGHEST, PLAIN, LN2_HIGH, LN2_LOW, SHIFT
     const real SERIES[TERMS]

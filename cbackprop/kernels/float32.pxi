@@ -1,4 +1,4 @@
-# Single precision: what the type real is, and the constants of e^x that depend on it.
+# Single precision: what the type real is, and the constants of e^x and log(1 + x) that depend on it.
 ctypedef float real
 
 cdef extern from *:

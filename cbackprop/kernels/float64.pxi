@@ -1,4 +1,4 @@
-# Double precision: what the type real is, and the constants of e^x that depend on it.
+# Double precision: what the type real is, and the constants of e^x and log(1 + x) that depend on it.
 ctypedef double real
 
 cdef extern from *:
