@@ -13,7 +13,7 @@ FULL = --full --timeout 0 --report docs/promises.md
 
 .DEFAULT_GOAL := help
 .PHONY: help build test lint types debug-test address-test promises soak coverage demo
-.PHONY: docs linkcheck bench history history-site bench-check bench-quick gate gate-sites dist clean
+.PHONY: docs linkcheck bench history history-site bench-check bench-quick gate gate-check gate-sites dist clean
 
 help:  ## list these shortcuts
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ test: build  ## run the tests, and the examples in docstrings, on what was built
 
 lint:  ## style of Python and Cython
 	ruff check .
+	ruff format --check .
 	cython-lint cbackprop
 
 types:  ## static types, and the stubs against the installed compiled modules
@@ -102,14 +103,18 @@ bench-quick:  ## every benchmark once, in the current environment, nothing kept
 SITE_OF = mkdir -p build/gate/$(1) && $(GIT) archive $(2) | tar -xf - -C build/gate/$(1) && \
 	$(INSTALL) --target build/gate/$(1)/site build/gate/$(1)
 GIT ?= git
+PARENT ?= HEAD^
 
 gate-sites:
 	rm -rf build/gate
-	$(call SITE_OF,parent,HEAD^)
+	$(call SITE_OF,parent,$(PARENT))
 	$(call SITE_OF,commit,HEAD)
 
 gate: gate-sites  ## whether the latest commit is slower than the one before, beyond the noise
 	$(PYTHON) -m benchmarks.gate build/gate/parent/site build/gate/commit/site
+
+gate-check: gate-sites  ## whether the gate refuses a planted slowdown, and lets the same commit pass ten times
+	$(PYTHON) -m benchmarks.gate_check build/gate/commit/site
 
 dist:  ## sdist, and the wheel made from it, in dist/
 	$(PYTHON) -m build

@@ -1,7 +1,8 @@
-"""Were results really written? A run of asv that measured nothing succeeds, too.
+"""Were results really written, and all of them? A run of asv that measured nothing succeeds, too.
 
-`benchmark_results.py FOLDER COMMIT...`: every commit has results in the folder, and no benchmark that failed (null).
-The last one has a figure from each benchmark; those before may lack what came later ("not available": NaN).
+`benchmark_results.py FOLDER COMMIT...`: every commit has in the folder what benchmarks.json beside it lists, and no
+benchmark failed (null). The last one has a figure from each; those before may lack what came later ("not available":
+NaN).
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 folder, commits = Path(sys.argv[1]), sys.argv[2:]
+wanted = json.loads((folder.parent / "benchmarks.json").read_text()).keys() - {"version"}
 problems = []
 for commit in commits:
     files = list(folder.glob(f"{commit[:7]}*.json"))
@@ -20,6 +22,7 @@ for commit in commits:
     print(f"{commit}: {len(values)} benchmarks, {len(numbers)} figures, {len(figures) - len(numbers)} not available")
     if not numbers or len(files) > 1:
         problems.append(f"{commit}: {len(numbers)} figures in {len(files)} files")
+    problems += [f"{commit}: {name} was not measured" for name in sorted(wanted - values.keys())]
     problems += [f"{commit}: {name} failed" for name, several in values.items() if None in several]
     if commit == commits[-1]:
         available = {name for name, several in values.items() if not all(v is None or math.isnan(v) for v in several)}

@@ -4,7 +4,8 @@ The parent, the parent once more, and the commit run in processes of their own o
 and in an order that is shuffled every round; the least time of many rounds, each with arrays at other addresses, in
 processes started anew several times, stands for each. The noise is the largest difference, in any benchmark, between
 the two that are the same. A benchmark has lost if the commit takes more than 10 % and twice the noise longer than the
-parent, and does so again when the losers alone are measured anew. What the parent can't run is named and left out.
+parent, and does so again when the losers alone are measured anew. Noise that would hide a loss of 40 % is an error.
+What the parent can't run is named and left out.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 
 FLOOR = 0.10  # code that moves in memory is that much faster or slower, though it is the same code
 QUIET = 0.03  # noise that is low enough to stop
+LOUD = 0.15  # and so high that nothing can be told
 STARTS = 4, 12  # of the processes: at least, and at most where it is noisy
 ROUNDS = 12  # of each start
 WARM = 3  # runs in a turn, of which the first ones find their data in no cache
@@ -43,6 +45,10 @@ def work(names: list[str]) -> None:
     """A process of one side: says what it can't run; then, for each name that comes in, how long that took."""
     from .peers import library
     from .work import random_work, seconds
+
+    site = Path(os.environ["PYTHONPATH"].split(os.pathsep)[0])
+    if site not in Path(library.cbackprop.__file__).parents:
+        raise SystemExit(f"{library.cbackprop.__file__} is not in {site}")
 
     def time(name: str) -> float:
         elsewhere = bytearray(random.randrange(1 << 14))  # arrays made while it lives lie at other addresses
@@ -97,6 +103,8 @@ def measure(sites: dict[str, Path], names: list[str]) -> tuple[dict, dict, float
         sides = {side: Side(site, names) for side, site in sites.items()}
         lacking = {side: process.answer() for side, process in sides.items()}
         able = [name for name in names if not any(name in lacks for lacks in lacking.values())]
+        if not able:
+            raise SystemExit(f"there is nothing that both can run: {lacking}")
         for _ in range(ROUNDS):
             for name in random.sample(able, len(able)):
                 for side in random.sample(list(sides), len(sides)):
@@ -107,6 +115,8 @@ def measure(sites: dict[str, Path], names: list[str]) -> tuple[dict, dict, float
         noise = max(max(a, b) / min(a, b) for a, b in zip(once, again, strict=True)) - 1
         if start + 1 >= STARTS[0] and noise <= QUIET:
             break
+    if noise > LOUD:
+        raise SystemExit(f"noise of {noise:.0%}: nothing can be told on a machine that is so busy")
     return {side: {name: times[name] for name in able} for side, times in least.items()}, lacking, noise
 
 

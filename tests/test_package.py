@@ -78,6 +78,8 @@ def test_installed_files_are_python_stubs_and_compiled_modules():
     allowed = (".py", ".pyi", "py.typed", *EXTENSION_SUFFIXES)
     assert [str(file) for file in files if not file.name.endswith(allowed)] == []
     assert not any("test" in part for file in files for part in file.parts)
+    # what repairing a wheel would add if it needed any: a second OpenMP, for one, can clash with scikit-learn's
+    assert [str(file) for file in installed().files if re.search(r"(\.libs|\.dylibs)/", file.as_posix())] == []
 
 
 def test_console_script_is_the_command():

@@ -1,6 +1,5 @@
 """Files: a checkpoint is whole or not there, training goes on from it to the same bits, and none is trusted."""
 
-
 import contextlib
 import hashlib
 import json
