@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .suite import DTYPES, Short, fit, takes
+from .suite import DTYPES, VARIANTS, Short, fit, takes, use_variant
 from .work import article_work, random_work
 
 SAMPLES = {"64-32-10": 8_192, "784-100-10": 2_048, "784-1024-10": 1_024}
@@ -16,6 +16,20 @@ class MiniBatch(Short):
         self.work = random_work(shape, dtype, SAMPLES[shape], batch_size)
 
     def time_epoch(self, batch_size, shape, dtype):
+        fit(self.work)
+
+
+class Variants(Short):
+    """Batches of 128 for every instruction set."""
+
+    params = (VARIANTS, DTYPES)
+    param_names = ("variant", "dtype")
+
+    def setup(self, variant, dtype):
+        use_variant(variant, dtype)
+        self.work = random_work("784-100-10", dtype, SAMPLES["784-100-10"], 128)
+
+    def time_epoch(self, variant, dtype):
         fit(self.work)
 
 

@@ -5,24 +5,25 @@ from pathlib import Path
 
 from cbackprop import Network
 
-from .suite import Short
+from .suite import DTYPES, Short
+from .work import sizes
 
 
 class ModelFile(Short):
-    params = (["64-32-10", "784-1024-10"],)
-    param_names = ("shape",)
+    params = (["64-32-10", "784-1024-10"], DTYPES)
+    param_names = ("shape", "dtype")
 
-    def setup(self, shape):
-        self.network = Network(*map(int, shape.split("-")), rng=0)
+    def setup(self, shape, dtype):
+        self.network = Network(*sizes(shape), dtype=dtype, rng=0)
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "model.safetensors"
         self.network.save(self.path)
 
-    def teardown(self, shape):
+    def teardown(self, shape, dtype):
         self.folder.cleanup()
 
-    def time_save(self, shape):
+    def time_save(self, shape, dtype):
         self.network.save(self.path)
 
-    def time_load(self, shape):
+    def time_load(self, shape, dtype):
         Network.load(self.path)

@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import importlib.util
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -73,8 +75,21 @@ def size_of(distributions: set[str]) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def own_size() -> int:
+def own_files() -> list[Path]:
     """What a wheel of cbackprop holds, wherever it was built."""
     folder = Path(importlib.util.find_spec("cbackprop").origin).parent
     shipped = {".py", ".pyi", ".so", ".pyd"}
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in shipped or path.name == "py.typed")
+    return [path for path in folder.rglob("*") if path.suffix in shipped or path.name == "py.typed"]
+
+
+def own_size() -> int:
+    return sum(path.stat().st_size for path in own_files())
+
+
+def wheel_size() -> int:
+    """Bytes of those files, zipped as in a wheel."""
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in own_files():
+            archive.write(path)
+    return len(wheel.getvalue())

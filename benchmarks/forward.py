@@ -2,7 +2,7 @@
 
 import cbackprop
 
-from .suite import DTYPES, Short
+from .suite import DTYPES, VARIANTS, Short, use_variant
 from .work import random_work
 
 SAMPLES = {"64-32-10": 8_192, "784-100-10": 2_048}
@@ -28,3 +28,18 @@ class Forward(Short):
 
     def time_gradient(self, shape, dtype):
         cbackprop.gradient(self.x, self.t, self.w, self.v)
+
+
+class Variants(Short):
+    """Probabilities on every instruction set."""
+
+    params = (VARIANTS, DTYPES)
+    param_names = ("variant", "dtype")
+
+    def setup(self, variant, dtype):
+        use_variant(variant, dtype)
+        work = random_work("784-100-10", dtype, SAMPLES["784-100-10"])
+        self.x, self.network = work.x, cbackprop.Network.from_weights(work.w, work.v)
+
+    def time_predict_proba(self, variant, dtype):
+        self.network.predict_proba(self.x)

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from .suite import DTYPES, Short, landed
+from .suite import DTYPES, VARIANTS, Short, kernels
 
-VARIANTS = ["baseline", "avx2", "avx512"]
 SIZE = 4096  # numbers in a vector
 K = 10
 CALLS = 100
@@ -16,9 +15,7 @@ class Equations(Short):
     repeat = (5, 30, 0.03)
 
     def setup(self, variant, dtype):
-        if variant not in landed("cbackprop").kernel_info()["available"]:
-            raise NotImplementedError(f"{variant} kernels can't run on this machine")
-        self.module = landed(f"cbackprop.kernels.{variant}_{dtype}")
+        self.module = kernels(variant, dtype)
         rng = np.random.default_rng(0)
         self.b = rng.uniform(-8, 8, SIZE).astype(dtype)
         self.positive = np.abs(self.b)

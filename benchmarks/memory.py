@@ -1,15 +1,15 @@
 """The most memory a process has needed when an epoch is over; NumPy, data and weights are part of it."""
 
-from .suite import fit
+from .suite import DTYPES, fit
 from .work import random_work
 
 
 class Memory:
-    params = ([1, 1024],)
-    param_names = ("batch_size",)
+    params = ([1, 1024], DTYPES)
+    param_names = ("batch_size", "dtype")
 
-    def setup(self, batch_size):
-        self.work = random_work("784-1024-10", "float32", 1024, batch_size)
+    def setup(self, batch_size, dtype):
+        self.work = random_work("784-1024-10", dtype, 1024, batch_size)
 
-    def peakmem_epoch(self, batch_size):
+    def peakmem_epoch(self, batch_size, dtype):
         fit(self.work)

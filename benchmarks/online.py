@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .suite import DTYPES, Short, fit, has_engine
+from .suite import DTYPES, VARIANTS, Short, fit, has_engine, use_variant
 from .work import random_work
 
 SAMPLES = {"2-2-3": 20_000, "64-32-10": 4_000, "784-100-10": 1_000, "784-1024-10": 200}  # some milliseconds each
@@ -21,6 +21,20 @@ class Online(Short):
         fit(self.work, method=method)
 
 
+class Variants(Short):
+    """The same for every instruction set."""
+
+    params = (VARIANTS, ["64-32-10", "784-100-10"], DTYPES)
+    param_names = ("variant", "shape", "dtype")
+
+    def setup(self, variant, shape, dtype):
+        use_variant(variant, dtype)
+        self.work = random_work(shape, dtype, SAMPLES[shape])
+
+    def time_epoch(self, variant, shape, dtype):
+        fit(self.work)
+
+
 class Difference:
     """The largest difference of a weight after an epoch, beside the largest change of one."""
 
@@ -35,11 +49,14 @@ class Difference:
     def track_difference_from_reference(self, method, dtype):
         from cbackprop import reference
 
-        x, t, start, v = self.work[:4]
-        w, v = start.astype(np.float64), v.astype(np.float64)
+        x, t, *start = (array.copy() for array in self.work[:4])
+        w, v = (array.astype(np.float64) for array in start)
         reference.fit(x, t, w, v, learning_rate=self.work.learning_rate, shuffle=False)
-        start = start.copy()
         fit(self.work, method=method)
-        return float(np.abs(self.work.w - w).max() / np.abs(w - start).max())
+        apart, change = (
+            max(np.abs(array - other).max() for array, other in zip((w, v), others, strict=True))
+            for others in ((self.work.w, self.work.v), start)
+        )
+        return float(apart / change)
 
     track_difference_from_reference.unit = "of the largest change of a weight"

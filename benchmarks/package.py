@@ -1,4 +1,4 @@
-"""What it costs to have cbackprop: the import in a fresh process, beside NumPy's, and the bytes a wheel unpacks to."""
+"""What it costs to have cbackprop: the import in a fresh process, beside NumPy's, and the bytes of a wheel."""
 
 from . import footprint
 
@@ -15,9 +15,12 @@ class Import:
 
 
 class Size:
-    """What is installed: compiled modules, Python and stubs. The wheel is this, compressed."""
+    """Compiled modules, Python and stubs: installed, and zipped as in a wheel."""
 
     def track_installed(self):
         return footprint.own_size()
 
-    track_installed.unit = "bytes"
+    def track_wheel(self):
+        return footprint.wheel_size()
+
+    track_installed.unit = track_wheel.unit = "bytes"

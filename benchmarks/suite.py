@@ -3,9 +3,12 @@
 import importlib
 import inspect
 
+import numpy as np
+
 import cbackprop
 
 DTYPES = ["float32", "float64"]
+VARIANTS = ["baseline", "avx2", "avx512"]
 
 
 class Short:
@@ -34,6 +37,19 @@ def takes(function, *names):
 def has_engine(name):
     if not hasattr(landed("cbackprop.kernels.baseline_float64"), name):
         raise NotImplementedError(f"no {name} at this commit")
+
+
+def kernels(variant, dtype):
+    """The kernels of one variant, if they run here."""
+    if variant not in cbackprop.kernel_info()["available"]:
+        raise NotImplementedError(f"{variant} kernels can't run on this machine")
+    return landed(f"cbackprop.kernels.{variant}_{dtype}")
+
+
+def use_variant(variant, dtype):
+    """From now on, in this process, fit and forward passes run on the kernels of this variant."""
+    modules = landed("cbackprop._dispatch")._MODULES
+    modules[np.dtype(dtype)] = kernels(variant, dtype)
 
 
 def fit(work, **options):

@@ -61,7 +61,7 @@ def article_work(dtype: str) -> Work:
 
 
 def random_work(shape: str, dtype: str, N: int, batch_size: int = 1) -> Work:
-    D, M, K = map(int, shape.split("-"))
+    D, M, K = sizes(shape)
     rng = np.random.default_rng(0)
     x, t = rng.random((N, D)).astype(dtype), rng.integers(K, size=N)
     w, v = cbackprop.init_weights(D, M, K, dtype=dtype, rng=0)
