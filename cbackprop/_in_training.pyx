@@ -14,10 +14,10 @@ in_training = []
 
 
 cdef class InTraining:
-    """Keeps other threads from training weights, or velocities, that share memory with w or v, for the length of a with statement.
+    """Keeps other threads from training weights that share memory with w or v, for the length of a with statement.
 
-    The thread itself may go on to train them, as a callback of `fit` may. Entering raises RuntimeError if another
-    thread is at it.
+    The pair may be velocities, too. The thread itself may go on to train them, as a callback of `fit` may. Entering
+    raises RuntimeError if another thread is at it.
     """
 
     def __cinit__(self, cnp.ndarray w not None, cnp.ndarray v not None):

@@ -128,9 +128,7 @@ def decision_regions(
     x, labels = np.asarray(x, dtype=np.float64), getattr(model, "classes_", None)
     D, K = (model.w.shape[1] - 1, len(model.v)) if labels is None else (model.n_features_in_, len(labels))
     if x.ndim != 2 or x.shape[1] != 2 or D != 2:
-        raise ValueError(
-            f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs"
-        )
+        raise ValueError(f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs")
 
     def indices(of: ArrayLike) -> np.ndarray:
         return np.asarray(of) if labels is None else np.searchsorted(labels, of)
