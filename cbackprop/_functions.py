@@ -299,7 +299,7 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     TypeError, ValueError
         If an argument is not what is described here; the message names it. The weights are unchanged.
     DivergenceError
-        If E_n is not finite. The weights are unchanged.
+        If E_n or a weight would not be finite. The weights are unchanged.
     RuntimeError
         If another thread is training these weights. They are unchanged by this call.
 
@@ -318,7 +318,7 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     with InTraining(w, v):
         E_n = kernels(w.dtype).step(x, rows, labels, w, v, alpha)
     if not np.isfinite(E_n):
-        raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
+        raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
     return E_n
 
 

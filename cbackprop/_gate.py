@@ -190,11 +190,12 @@ def targets(
 
 
 def labels(name: str, array: np.ndarray, K: int) -> np.ndarray:
-    """Class indices as the kernels want them; no copy if they are so already."""
+    """Class indices as the kernels want them: a copy, for an index that somebody changes meanwhile leads anywhere."""
     if array.dtype.kind not in "biu":
         raise TypeError(
             f"{name} has dtype {array.dtype}; it must hold class indices, integers, or rows of {K} that sum to 1"
         )
+    array = array.copy()
     outside = (array < 0) | (array >= K)
     if outside.any():
         n = int(outside.argmax())
@@ -214,6 +215,10 @@ def sample_weight(value: Any, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarra
         raise ValueError(f"sample_weight[{n}] is {array[n]}; it must not be negative")
     if not array.any():
         raise ValueError("sample_weight is 0 everywhere; it must be above 0 for some sample")
+    with np.errstate(over="ignore"):
+        total = array.sum(dtype=np.float64)
+    if total > np.finfo(w.dtype).max:
+        raise ValueError(f"sample_weight adds up to more than {w.dtype} can hold; it must be smaller")
     return separate("sample_weight", array, w, v, True)
 
 

@@ -10,6 +10,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 
 from ._in_training cimport InTraining, in_training, refuse_another_thread
 
+import os
+
 import numpy as np
 
 from . import _gate as gate
@@ -18,6 +20,19 @@ from ._results import REMEDY, DivergenceError
 include "kernels/one_sample_table.pxi"
 
 cnp.import_array()
+
+# Of this process: one more after each fork. A thread that was at work before it is not there in the child.
+cdef long generation = 1
+
+
+def count_fork():
+    """In the child of a fork."""
+    global generation
+    generation += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=count_fork)
 
 # Multiplications a call from which the GIL is released: for less, releasing and taking it again is not worth while.
 cdef enum:
@@ -49,7 +64,8 @@ cdef class OneSample:
     cdef Py_ssize_t D, M, K
     cdef void *scratch
     cdef void *y
-    cdef bint in_use
+    cdef int type
+    cdef long in_use    # generation of the process whose thread is at work
     cdef InTraining training
 
     def __init__(self, cnp.ndarray w, cnp.ndarray v, learning_rate, table):
@@ -59,6 +75,7 @@ cdef class OneSample:
         self.training = InTraining(w, v)
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
+        self.type = cnp.PyArray_TYPE(w)
         self.table = <OneSampleTable *> PyCapsule_GetPointer(table, "cbackprop.one_sample")
         cdef Py_ssize_t size = self.table.scratch_bytes(self.M, self.K)
         self.scratch = PyMem_Malloc(size + self.K * sizeof(double))
@@ -98,7 +115,7 @@ cdef class OneSample:
         TypeError, ValueError
             If an argument is not what is described here; the message names it. The weights are unchanged.
         DivergenceError
-            If E_n is not finite. The weights are unchanged.
+            If E_n or a weight would not be finite. The weights are unchanged.
         RuntimeError
             If another thread is training these weights. They are unchanged by this call.
 
@@ -115,10 +132,6 @@ cdef class OneSample:
         cdef int overflow
         cdef double E_n
         self.check(True)
-        x_n = x
-        if not self.is_sample(x):
-            x_n = gate.sample("x", x, self.w, self.v, written=True)
-            self.check(True)
         if PyLong_CheckExact(t):
             label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 beyond
         if not 0 <= label < self.K:
@@ -126,25 +139,30 @@ cdef class OneSample:
             if rows is None:
                 label = labels[0]
             else:
+                rows = rows.copy()    # Python code may still run, and change the user's
                 row = cnp.PyArray_DATA(rows)
+            self.check(True)
+        x_n = x
+        if not self.is_sample(x):
+            x_n = gate.sample("x", x, self.w, self.v, written=True)
             self.check(True)
         cdef const void *data = cnp.PyArray_DATA(x_n)
         cdef void *w = cnp.PyArray_DATA(self.w)
         cdef void *v = cnp.PyArray_DATA(self.v)
         if (self.D + self.K) * self.M >= RELEASE_GIL_FROM:
             self.training.begin()
-            self.in_use = True
+            self.in_use = generation
             with nogil:
                 E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
                                            self.D, self.M, self.K)
-            self.in_use = False
+            self.in_use = 0
             self.training.end()
         else:
             E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
                                        self.D, self.M, self.K)
         if not 0 <= E_n < float("inf"):
             gate.sample("x", x, self.w, self.v)
-            raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
+            raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         return E_n
 
     def predict_one(self, x):
@@ -215,10 +233,10 @@ cdef class OneSample:
         cdef const void *w = cnp.PyArray_DATA(self.w)
         cdef const void *v = cnp.PyArray_DATA(self.v)
         if (self.D + self.K) * self.M >= RELEASE_GIL_FROM:
-            self.in_use = True
+            self.in_use = generation
             with nogil:
                 k = self.table.predict_one(data, w, v, self.scratch, y, self.D, self.M, self.K)
-            self.in_use = False
+            self.in_use = 0
         else:
             k = self.table.predict_one(data, w, v, self.scratch, y, self.D, self.M, self.K)
         if k == NOT_FINITE:
@@ -242,14 +260,16 @@ cdef class OneSample:
         """
         if self.table == NULL:
             raise RuntimeError("this network was never initialized")
-        if self.in_use:
+        if self.in_use == generation:
             raise RuntimeError("this network is in use by another thread")
         if written and in_training:
             refuse_another_thread(self.w, self.v)
-        if not (intact(self.w, self.M, self.D + 1, written) and intact(self.v, self.K, self.M + 1, written)):
+        if not (intact(self.w, self.type, self.M, self.D + 1, written)
+                and intact(self.v, self.type, self.K, self.M + 1, written)):
             gate.weights(self.w, self.v, written=written)
-            raise ValueError(f"w and v now have shapes {np.shape(self.w)} and {np.shape(self.v)}; "
-                             f"they must stay {(self.M, self.D + 1)} and {(self.K, self.M + 1)}")
+            raise ValueError(f"w and v now have shapes {np.shape(self.w)} and {np.shape(self.v)} of {self.w.dtype} and "
+                             f"{self.v.dtype}; they must stay {(self.M, self.D + 1)} and {(self.K, self.M + 1)} of "
+                             f"{cnp.PyArray_DescrFromType(self.type)}")
         return 0
 
 
@@ -261,7 +281,7 @@ cdef inline bint apart(cnp.ndarray a, Py_ssize_t a_size, cnp.ndarray b, Py_ssize
     return first_a + a_size * itemsize <= first_b or first_b + b_size * itemsize <= first_a
 
 
-cdef inline bint intact(cnp.ndarray array, Py_ssize_t rows, Py_ssize_t columns, bint written) noexcept:
-    return (cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 0) == rows
+cdef inline bint intact(cnp.ndarray array, int type, Py_ssize_t rows, Py_ssize_t columns, bint written) noexcept:
+    return (cnp.PyArray_TYPE(array) == type and cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 0) == rows
             and cnp.PyArray_DIM(array, 1) == columns and PyArray_ISCARRAY_RO(array)
             and (not written or PyArray_ISWRITEABLE(array)))

@@ -24,6 +24,8 @@ def forward_together(
     """
     threads = engines.threads_to_predict(w, len(x), n_threads)
     starts = [len(x) * thread // threads for thread in range(threads + 1)]
+    at_work: list[Any] = []
+    over = False
 
     def share(thread: int) -> bool:
         rows = slice(starts[thread], starts[thread + 1])
@@ -32,55 +34,72 @@ def forward_together(
         if engine is None:
             engine = kernels(w.dtype).DirectEngine(w.shape[1] - 1, w.shape[0], v.shape[0], 1)
             engine.load(w, v)
-        return engine.forward(x[rows], *wanted, a[rows], y[rows])
+        at_work.append(engine)
+        return not over and engine.forward(x[rows], *wanted, a[rows], y[rows])
 
     if threads == 1:
         return share(0)
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(threads) as pool:
-        return all(list(pool.map(share, range(threads))))
+    with ThreadPoolExecutor(threads) as pool:  # whose end waits for all
+        try:
+            return all(list(pool.map(share, range(threads))))
+        except BaseException:  # Ctrl-C
+            over = True
+            for engine in at_work:
+                engine.stop()
+            raise
 
 
 def learn_together(engine: Any, threads: int, *arguments: Any) -> float:
-    """`engine.learn` by several threads at once."""
+    """`engine.learn` by several threads at once. Whatever comes in between, none of them is left at work."""
     if threads == 1:
         return engine.learn(*arguments)
     from threading import Event, Thread
 
     totals, finished = [0.0] * threads, [False] * threads
+    failures: list[BaseException] = []
     start, done = Event(), Event()
     team = 0
 
     def work(thread: int) -> None:
         start.wait()
         if thread < team:
-            totals[thread] = engine.learn(*arguments, thread)
+            try:
+                totals[thread] = engine.learn(*arguments, thread)
+            except BaseException as failure:
+                failures.append(failure)
             finished[thread] = True
             if all(finished[:team]):
                 done.set()
 
-    workers = [Thread(target=work, args=(thread,)) for thread in range(threads)]
-    try:
-        for started, worker in enumerate(workers, 1):
-            worker.start()
-            team = started
-    except RuntimeError:  # no more threads to be had: those that there are do it
-        if team == 0:
-            raise
-    except BaseException:
-        team = 0
-        raise
-    finally:
-        engine.set_threads(max(1, team))
-        start.set()
-    interruption = None
-    while not all(finished[:team]):  # not Thread.join: interrupted, it may take a living thread for a finished one
-        try:
+    def wait() -> None:  # not Thread.join: interrupted, it may take a living thread for a finished one
+        while not all(finished[:team]):
             done.wait(0.1)
-        except BaseException as error:  # Ctrl-C, or what another signal raises: a team stops all together
-            interruption = error
-            engine.stop()
-    if interruption is not None:
-        raise interruption
+
+    try:
+        started = 0
+        try:
+            for started in range(threads):
+                Thread(target=work, args=(started,)).start()
+            started = threads
+        except RuntimeError:  # no more threads to be had: those that there are do it
+            if started == 0:
+                raise
+        engine.set_threads(started)
+        team = started
+        start.set()
+        wait()
+    except BaseException:  # Ctrl-C, or what another signal raises: a team stops all together
+        while True:
+            try:
+                start.set()
+                engine.stop()
+                wait()
+                break
+            except BaseException:  # and again
+                continue
+        raise
+    if failures:
+        raise failures[0]
     return totals[0]

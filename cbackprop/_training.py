@@ -70,8 +70,8 @@ class Training:
         self._load(engine)
         try:
             total = learn_together(engine, threads, *self.samples, order, self.learning_rate)
-        except BaseException:  # interrupted: keep what was learned
-            if engine.finite():
+        except BaseException:  # interrupted: keep what was learned, unless momentum was amid its only batch
+            if engine.finite() and (self.velocity is None or self.batch_size < len(self.samples.x)):
                 self._store(engine)
             raise
         if not (np.isfinite(total) and engine.finite()):

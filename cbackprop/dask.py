@@ -29,6 +29,7 @@ import cbackprop
 from cbackprop import DivergenceError, History, Network
 from cbackprop import _gate as gate
 from cbackprop._extras import require
+from cbackprop._in_training import InTraining
 from cbackprop._results import REMEDY
 from cbackprop.reference import descend
 
@@ -135,31 +136,32 @@ def fit(
     losses: list[float] = []
     samples = 0
 
-    while len(losses) < epochs:
-        at_once = 1 if batch_size is None else min(local_epochs, epochs - len(losses))
-        # a task, not scattered data: if the worker that holds the weights is lost, dask makes them anew on another
-        weights = client.submit(current_weights, network.w.copy(), network.v.copy(), pure=False)
-        try:
-            if batch_size is None:
-                answers = _answers(client, shards, shard_gradients, weights)
-                w, v = network.w.copy(), network.v.copy()
-                with np.errstate(over="ignore", invalid="ignore"):  # what isn't finite is looked for below
-                    descend(w, _mean(answers, "dw"), network.learning_rate)
-                    descend(v, _mean(answers, "dv"), network.learning_rate)
-            else:
-                answers = _answers(client, shards, learn_shards, weights, generators, options | {"epochs": at_once})
-                w, v = _mean(answers, "w"), _mean(answers, "v")
-                generators = [answer["generator"] for answer in answers]
-            E = _mean(answers, "losses")
-            if not (np.isfinite(E).all() and np.isfinite(w).all() and np.isfinite(v).all()):
-                raise DivergenceError
-        except DivergenceError:
-            raise DivergenceError(f"learning diverged in epoch {len(losses) + 1} or soon after: {REMEDY}") from None
-        network.w[:], network.v[:] = w, v
-        losses += E.tolist()
-        samples += at_once * sum(answer["rows"] for answer in answers)
-        if stops(len(losses), losses[-1]):
-            break
+    with InTraining(network.w, network.v):
+        while len(losses) < epochs:
+            at_once = 1 if batch_size is None else min(local_epochs, epochs - len(losses))
+            # a task, not scattered data: if the worker that holds the weights is lost, dask makes them anew on another
+            weights = client.submit(current_weights, network.w.copy(), network.v.copy(), pure=False)
+            try:
+                if batch_size is None:
+                    answers = _answers(client, shards, shard_gradients, weights)
+                    w, v = network.w.copy(), network.v.copy()
+                    with np.errstate(over="ignore", invalid="ignore"):  # what isn't finite is looked for below
+                        descend(w, _mean(answers, "dw"), network.learning_rate)
+                        descend(v, _mean(answers, "dv"), network.learning_rate)
+                else:
+                    answers = _answers(client, shards, learn_shards, weights, generators, options | {"epochs": at_once})
+                    w, v = _mean(answers, "w"), _mean(answers, "v")
+                    generators = [answer["generator"] for answer in answers]
+                E = _mean(answers, "losses")
+                if not (np.isfinite(E).all() and np.isfinite(w).all() and np.isfinite(v).all()):
+                    raise DivergenceError
+            except DivergenceError:
+                raise DivergenceError(f"learning diverged in epoch {len(losses) + 1} or soon after: {REMEDY}") from None
+            network.w[:], network.v[:] = w, v
+            losses += E.tolist()
+            samples += at_once * sum(answer["rows"] for answer in answers)
+            if stops(len(losses), losses[-1]):
+                break
     generator.bit_generator.state = generators[0].bit_generator.state  # as local learning leaves it
     return History(losses, len(losses), samples)
 

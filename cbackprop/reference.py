@@ -251,10 +251,12 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     alpha = gate.learning_rate(learning_rate, w.dtype)
     with InTraining(w, v):
         (E_n,), dw, dv = _gradients(x, t, w, v)
-        if not np.isfinite(E_n):
-            raise DivergenceError(f"E_n is {E_n}: {REMEDY}")
-        descend(v, dv, alpha)
-        descend(w, dw, alpha)
+        new_w, new_v = w.copy(), v.copy()
+        descend(new_v, dv, alpha)
+        descend(new_w, dw, alpha)
+        if not (np.isfinite(E_n) and np.isfinite(new_w).all() and np.isfinite(new_v).all()):
+            raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
+        w[:], v[:] = new_w, new_v
     return float(E_n)
 
 

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -133,6 +134,24 @@ def test_callback_sees_each_round_and_may_stop(client, digits, capsys):
     with epoch_bar(4) as bar:
         learn(client, *sharded(*digits, 900), epochs=4, batch_size=None, callback=bar)
     assert "4/4" in capsys.readouterr().err
+
+
+def test_weights_are_in_training(client, digits):
+    # what another thread would add meanwhile, the next round would forget
+    learned, refused = network(), []
+
+    def callback(epoch, loss):
+        def learn():
+            with pytest.raises(RuntimeError, match="another thread"):
+                learned.learn_one(digits[0][0], 0)
+            refused.append(epoch)
+
+        thread = threading.Thread(target=learn)
+        thread.start()
+        thread.join()
+
+    cbackprop.dask.fit(client, learned, *sharded(*digits, 900), epochs=2, callback=callback)
+    assert refused == [1, 2]
 
 
 # ------------------------------------------------------------------------------------------------------------- workers

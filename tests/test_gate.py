@@ -842,6 +842,12 @@ def test_rows_of_half_precision_sum_to_1_in_half_precision(library):
     library.cross_entropy(arguments["x"], rows, arguments["w"], arguments["v"])
 
 
+def test_sample_weights_whose_sum_is_beyond_the_dtype(library, dtype):
+    arguments = good(dtype.name)
+    with pytest.raises(ValueError, match="sample_weight adds up to more than"):
+        library.fit(*(arguments[name] for name in "xtwv"), sample_weight=[np.finfo(dtype).max / 4] * N)
+
+
 def test_the_first_negative_sample_weight_is_named(library):
     arguments = good("float64")
     with pytest.raises(ValueError, match=r"sample_weight\[2\] is -1"):

@@ -405,10 +405,10 @@ cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ss
 
 
 # The gradient of the samples from `begin` to `end`, times a factor, taken off the weights, or off their changes if
-# those are gathered
+# those are gathered; whether what is stopped is finished first
 cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                     const Py_ssize_t *order, Py_ssize_t begin, Py_ssize_t end, real factor,
-                    Py_ssize_t thread) noexcept nogil:
+                    bint finished_first, Py_ssize_t thread) noexcept nogil:
     cdef const real *rows[LONGEST_BLOCK]
     cdef lanes *w = net.hidden.changes if net.gathered else net.hidden.weights
     cdef lanes *v = net.output.changes if net.gathered else net.output.weights
@@ -423,7 +423,7 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
         meet(&net.meeting)
         if thread == 0:
             total += outputs(net, t, labels, weights, order, first, size, factor)
-            net.stopping = stopped(&net.looks, size) and net.momentum == 0
+            net.stopping = stopped(&net.looks, size)
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             hidden_errors(net, p, size)
@@ -431,18 +431,20 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
         for p in range(net.output.panels):
             layer_updates(&net.output, v, net.z_rows, net.y, p, first_unit(net, thread), first_unit(net, thread + 1),
                           size)
-        if net.stopping:
+        if net.stopping and not finished_first:
             break
         first += size
     return total
 
 
 # (17) batch after batch, each with its mean gradient (3). Every E_n is taken before the update that uses its sample.
-# A gathered batch that is stopped has no effect; with momentum, changes go on from batch to batch, so it is finished.
+# A gathered batch that is stopped has no effect. With momentum, changes go on from batch to batch, so it is finished,
+# unless it is all there is: then who stopped it keeps nothing.
 cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                           const Py_ssize_t *order, Py_ssize_t end, Py_ssize_t batch_size, real learning_rate,
                           Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t first = 0, size
+    cdef bint finished_first = net.momentum != 0 and batch_size < end
     cdef real together
     cdef double total = 0
     while first < end:
@@ -451,8 +453,9 @@ cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_s
         if together > 0:
             if net.gathered:
                 begin_changes(net, learning_rate * net.l2 / together, thread)
-            total += descend(net, x, t, labels, weights, order, first, first + size, learning_rate / together, thread)
-            if net.gathered and net.stopping:
+            total += descend(net, x, t, labels, weights, order, first, first + size, learning_rate / together,
+                             finished_first, thread)
+            if net.gathered and net.stopping and not finished_first:
                 break
             if net.gathered:
                 add_changes(net, thread)

@@ -1,4 +1,4 @@
-from libc.math cimport NAN, isfinite
+from libc.math cimport INFINITY, NAN, isfinite
 from libc.string cimport memcpy, memset
 
 # The direct engine: one sample after the other, in the article's order and on the article's own arrays.
@@ -96,30 +96,103 @@ cdef inline void back(const value *errors, const value *v, value *sums, Py_ssize
             add_scaled(sums, errors[k], v + k * (M + 1), M)
 
 
-# dE_n/dv (16) and dE_n/dw (18) of one sample, times a factor, added to dv and dw. These may be v and w themselves:
-# with the factor -alpha that is the update (17). Returns E_n before it; where one E_n is not finite, nothing is added.
-cdef inline value add_gradients(const value *x, const value *t, Py_ssize_t label, const value *w, const value *v,
-                                value factor, value *dw, value *dv, value *scratch,
-                                Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+# E_n of one sample and, times a factor, its errors: those of the outputs in the place of y, of the hidden units in e
+cdef inline value find_errors(const value *x, const value *t, Py_ssize_t label, const value *w, const value *v,
+                              value factor, value *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef value *b = scratch
     cdef value *z = b + M
     cdef value *e = z + M
     cdef value *a = e + M
     cdef value *y = a + whole_lanes(K)
     cdef value largest, rest, E_n
-    cdef Py_ssize_t j, k
+    cdef Py_ssize_t j
     layers(x, w, v, b, z, a, D, M, K)
     rest = softmax(a, y, &largest, K)
     E_n = cross_entropy(t, label, a, largest, rest, K)
+    output_errors(y, t, label, factor, K)
+    back(y, v, e, M, K)
+    for j in range(M):
+        e[j] = hidden_error(e[j], z[j])
+    return E_n
+
+
+# dE_n/dv (16) and dE_n/dw (18) of one sample, times a factor, added to dv and dw. These may be v and w themselves:
+# with the factor -alpha that is the update (17). Returns E_n before it; where one E_n is not finite, nothing is added.
+cdef inline value add_gradients(const value *x, const value *t, Py_ssize_t label, const value *w, const value *v,
+                                value factor, value *dw, value *dv, value *scratch,
+                                Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef value E_n = find_errors(x, t, label, w, v, factor, scratch, D, M, K)
     if value is real:
         if not isfinite(E_n):
             return E_n
-    output_errors(y, t, label, factor, K)
-    back(y, v, e, M, K)
+    add_errors(x, dw, dv, scratch, D, M, K)
+    return E_n
+
+
+# What was found, added to the rows of v and w
+cdef inline void add_errors(const value *x, value *dw, value *dv, const value *scratch,
+                            Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef const value *z = scratch + M
+    cdef const value *e = z + M
+    cdef const value *y = e + M + whole_lanes(K)
+    cdef Py_ssize_t j, k
     for k in range(K):
         add_gradient_v(dv + k * (M + 1), y[k], z, M)
     for j in range(M):
-        add_gradient_w(dw + j * (D + 1), hidden_error(e[j], z[j]), x, D)
+        add_gradient_w(dw + j * (D + 1), e[j], x, D)
+
+
+# The largest of |p_i|
+cdef real largest_of(const real *p, Py_ssize_t n) noexcept nogil:
+    cdef lanes most = lanes_spread(0)
+    cdef real one = 0
+    cdef Py_ssize_t i = 0
+    while i + LANES <= n:
+        most = larger((<const lanes *> (p + i))[0], larger(-(<const lanes *> (p + i))[0], most))
+        i += LANES
+    while i < n:
+        one = larger(p[i], larger(-p[i], one))
+        i += 1
+    return larger(one, lanes_largest(most))
+
+
+# Whether p + c q is finite
+cdef bint sum_is_finite(const real *p, real c, const real *q, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if not isfinite(p[i] + c * q[i]):
+            return False
+    return isfinite(p[n] + c)
+
+
+# Whether w and v stay finite if errors are added. Changes below HARMLESS are lost in the rounding of any weight that
+# could overflow, so weights are only looked at if there are larger ones.
+cdef bint stays_finite(const real *x, const real *w, const real *v, const real *scratch,
+                       Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef const real *z = scratch + M
+    cdef const real *e = z + M
+    cdef const real *y = e + M + whole_lanes(K)
+    cdef Py_ssize_t j, k
+    if not all_finite(e, M):
+        return False
+    if largest_of(y, K) < HARMLESS and largest_of(e, M) * larger(largest_of(x, D), ONE) < HARMLESS:
+        return True
+    for k in range(K):
+        if not sum_is_finite(v + k * (M + 1), y[k], z, M):
+            return False
+    for j in range(M):
+        if not sum_is_finite(w + j * (D + 1), e[j], x, D):
+            return False
+    return True
+
+
+# One update (17) that is made only if E_n and all weights are finite then: E_n before it, or infinity
+cdef double learn_safely(const real *x, const real *t, Py_ssize_t label, real *w, real *v, real learning_rate,
+                         real *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef double E_n = find_errors(x, t, label, w, v, -learning_rate, scratch, D, M, K)
+    if not (isfinite(E_n) and stays_finite(x, w, v, scratch, D, M, K)):
+        return INFINITY
+    add_errors(x, w, v, scratch, D, M, K)
     return E_n
 
 
@@ -183,7 +256,8 @@ cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *lab
 
 # Batches of (17) with the mean gradient (3) of each. All samples of a batch see the same w and v; what they change is
 # gathered in u. With momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n; biases go without it. A
-# batch that is stopped has no effect; with momentum, u goes on from batch to batch, and so it is finished.
+# batch that is stopped has no effect. With momentum, u goes on from batch to batch, so it is finished, unless it is all
+# there is: then who stopped it keeps nothing.
 cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
                              const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v,
                              real learning_rate, real momentum, real l2, real *u_w, real *u_v, real *scratch,
@@ -205,7 +279,7 @@ cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *lab
                 weight = weight_of(weights, order[n])
                 total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]),
                                                 w, v, -learning_rate * weight / together, u_w, u_v, scratch, D, M, K)
-                if stopped(looks, 1) and momentum == 0:
+                if stopped(looks, 1) and (momentum == 0 or size == count):
                     return total
             add_scaled(w, <real> 1, u_w, M * (D + 1))
             add_scaled(v, <real> 1, u_v, K * (M + 1))

@@ -43,6 +43,24 @@ cdef real[::1] room(Py_ssize_t size):
     return np.empty(size, DTYPE)
 
 
+# The gate has looked at all of them, but Python code may have run since: a callback, say, can give arrays other shapes.
+cdef int expect_weights(const real[:, ::1] w, const real[:, ::1] v, Py_ssize_t D, Py_ssize_t M,
+                        Py_ssize_t K) except -1:
+    if w.shape[0] != M or w.shape[1] != D + 1 or v.shape[0] != K or v.shape[1] != M + 1:
+        raise ValueError(f"w and v now have shapes {(w.shape[0], w.shape[1])} and {(v.shape[0], v.shape[1])}; "
+                         f"they must stay {(M, D + 1)} and {(K, M + 1)}")
+    return 0
+
+
+cdef int expect_samples(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
+                        const real[::1] weights, Py_ssize_t N, Py_ssize_t D, Py_ssize_t K) except -1:
+    if (x.shape[0] < N or x.shape[1] != D or (labels is not None and labels.shape[0] < N)
+            or (t is not None and (t.shape[0] < N or t.shape[1] != K))
+            or (weights is not None and weights.shape[0] < N)):
+        raise ValueError("x, t or sample_weight has another shape than at the beginning; it must stay as it is")
+    return 0
+
+
 def cross_entropy_sum(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
                       const real[:, ::1] w, const real[:, ::1] v):
     """The sum of E_n (1) over all samples."""
@@ -56,11 +74,18 @@ def cross_entropy_sum(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize
     cdef const Py_ssize_t *indices = labels_or_null(labels)
     cdef real largest, rest
     cdef double total = 0
+    cdef patience looks
+    expect_weights(w, v, D, M, K)
+    expect_samples(x, t, labels, None, x.shape[0], D, K)
+    be_patient(&looks, D, M, K, ONE_BY_ONE)
     with nogil:
         for n in range(x.shape[0]):
             layers(&x[n, 0], &w[0, 0], &v[0, 0], b, z, a, D, M, K)
             rest = softmax(a, y, &largest, K)
             total += cross_entropy(row_of(rows, n, K), label_of(indices, n), a, largest, rest, K)
+            if stopped(&looks, 1):
+                break
+    error_waits()
     return total
 
 
@@ -72,24 +97,33 @@ def gradient(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] l
     cdef const real *rows = rows_or_null(t)
     cdef const Py_ssize_t *indices = labels_or_null(labels)
     cdef double total = 0
+    cdef patience looks
+    expect_weights(w, v, D, M, K)
+    expect_weights(dw, dv, D, M, K)
+    expect_samples(x, t, labels, None, N, D, K)
+    be_patient(&looks, D, M, K, ONE_BY_ONE)
     with nogil:
         for n in range(N):
             total += add_gradients(&x[n, 0], row_of(rows, n, K), label_of(indices, n), &w[0, 0], &v[0, 0],
                                    <real> 1 / N, &dw[0, 0], &dv[0, 0], &scratch[0], D, M, K)
+            if stopped(&looks, 1):
+                break
+    error_waits()
     return total
 
 
 def step(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
          real[:, ::1] w, real[:, ::1] v, real learning_rate):
-    """One update (17). Returns E_n before it; where that is not finite, nothing is updated."""
+    """One update (17). Returns E_n before it; infinity, and nothing is updated, if that or a weight is not finite."""
     cdef Py_ssize_t D = x.shape[1], M = w.shape[0], K = v.shape[0]
     cdef real[::1] scratch = room(scratch_size(M, K))
     cdef const real *t_n = rows_or_null(t)
     cdef Py_ssize_t label = label_of(labels_or_null(labels), 0)
     cdef double E_n
+    expect_weights(w, v, D, M, K)
+    expect_samples(x, t, labels, None, 1, D, K)
     with nogil:
-        E_n = add_gradients(&x[0, 0], t_n, label, &w[0, 0], &v[0, 0], -learning_rate, &w[0, 0], &v[0, 0],
-                            &scratch[0], D, M, K)
+        E_n = learn_safely(&x[0, 0], t_n, label, &w[0, 0], &v[0, 0], learning_rate, &scratch[0], D, M, K)
     return E_n
 
 
@@ -111,16 +145,24 @@ cdef class DirectEngine:
         self.scratch = room(scratch_size(M, K))
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        expect_weights(w, v, self.D, self.M, self.K)
         self.w[:], self.v[:] = w, v
 
     def store(self, real[:, ::1] w, real[:, ::1] v):
+        expect_weights(w, v, self.D, self.M, self.K)
         w[:], v[:] = self.w, self.v
 
     def load_velocity(self, const real[:, ::1] u_w, const real[:, ::1] u_v):
+        expect_weights(u_w, u_v, self.D, self.M, self.K)
         self.u_w[:], self.u_v[:] = u_w, u_v
 
     def store_velocity(self, real[:, ::1] u_w, real[:, ::1] u_v):
+        expect_weights(u_w, u_v, self.D, self.M, self.K)
         u_w[:], u_v[:] = self.u_w, self.u_v
+
+    def stop(self):
+        """Let who is in `forward` return soon."""
+        self.looks.stop = True
 
     def finite(self):
         return all_finite(&self.w[0, 0], self.w.size) and all_finite(&self.v[0, 0], self.v.size)
@@ -132,6 +174,7 @@ cdef class DirectEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef const real *each = weights_or_null(weights)
         cdef double total
+        expect_samples(x, t, labels, weights, order.shape[0], self.D, self.K)
         with nogil:
             if self.batch_size == 1 and self.momentum == 0 and self.l2 == 0:
                 total = learn_one_by_one(&x[0, 0], rows, indices, each, &order[0], order.shape[0], &self.w[0, 0],
@@ -155,6 +198,7 @@ cdef class DirectEngine:
         cdef real *y_n = a_n + whole_lanes(self.K)
         cdef real largest
         cdef bint hidden = b is not None and z is not None
+        expect_samples(x, y, None, None, x.shape[0], self.D, self.K)
         with nogil:
             for n in range(x.shape[0]):
                 layers(&x[n, 0], &self.w[0, 0], &self.v[0, 0], b_n, z_n, a_n, self.D, self.M, self.K)
@@ -185,6 +229,7 @@ cdef class SideBySideEngine:
         be_patient(&self.net.looks, D, M, K, ONE_BY_ONE)
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        expect_weights(w, v, self.net.D, self.net.M, self.net.K)
         cdef Py_ssize_t c
         for c in range(w.size):
             self.net.w[c] = lanes_spread((&w[0, 0])[c])
@@ -192,6 +237,7 @@ cdef class SideBySideEngine:
             self.net.v[c] = lanes_spread((&v[0, 0])[c])
 
     def store(self, real[:, ::1] w, real[:, ::1] v):
+        expect_weights(w, v, self.net.D, self.net.M, self.net.K)
         cdef Py_ssize_t c
         for c in range(w.size):
             (&w[0, 0])[c] = (<real *> (self.net.w + c))[0]
@@ -208,6 +254,7 @@ cdef class SideBySideEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef const real *each = weights_or_null(weights)
         cdef double total
+        expect_samples(x, t, labels, weights, order.shape[0], self.net.D, self.net.K)
         with nogil:
             total = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0],
                                        self.batch_size, learning_rate)
@@ -221,6 +268,7 @@ cdef class SideBySideEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef const real *each = weights_or_null(weights)
         cdef Py_ssize_t epoch = 0
+        expect_samples(x, t, labels, weights, order.shape[0], self.net.D, self.net.K)
         with nogil:
             for epoch in range(totals.shape[0]):
                 totals[epoch] = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0],
@@ -249,9 +297,11 @@ cdef class BlockedEngine:
         free(self.net.memory)
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        expect_weights(w, v, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         load_weights(&self.net, &w[0, 0], &v[0, 0])
 
     def store(self, real[:, ::1] w, real[:, ::1] v):
+        expect_weights(w, v, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         store_weights(&self.net, &w[0, 0], &v[0, 0])
 
     def finite(self):
@@ -262,10 +312,12 @@ cdef class BlockedEngine:
                 and all_finite(<const real *> self.net.v_bias, K))
 
     def load_velocity(self, const real[:, ::1] u_w, const real[:, ::1] u_v):
+        expect_weights(u_w, u_v, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         load_layer(&self.net.hidden, self.net.hidden.changes, &u_w[0, 0], 0)
         load_layer(&self.net.output, self.net.output.changes, &u_v[0, 0], 0)
 
     def store_velocity(self, real[:, ::1] u_w, real[:, ::1] u_v):
+        expect_weights(u_w, u_v, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         store_layer(&self.net.hidden, self.net.hidden.changes, &u_w[0, 0])
         store_layer(&self.net.output, self.net.output.changes, &u_v[0, 0])
 
@@ -284,6 +336,7 @@ cdef class BlockedEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef const real *each = weights_or_null(weights)
         cdef double total
+        expect_samples(x, t, labels, weights, order.shape[0], self.net.hidden.inputs, self.net.output.units)
         with nogil:
             if self.net.online:
                 total = learn_online(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0], learning_rate,
@@ -301,8 +354,10 @@ cdef class BlockedEngine:
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef double total
+        expect_samples(x, t, labels, None, N, self.net.hidden.inputs, self.net.output.units)
+        expect_weights(dw, dv, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         with nogil:
-            total = descend(&self.net, &x[0, 0], rows, indices, NULL, NULL, 0, N, <real> -1 / N, 0)
+            total = descend(&self.net, &x[0, 0], rows, indices, NULL, NULL, 0, N, <real> -1 / N, False, 0)
             store_layer(&self.net.hidden, self.net.hidden.changes, &dw[0, 0])
             store_layer(&self.net.output, self.net.output.changes, &dv[0, 0])
         error_waits()
@@ -313,6 +368,7 @@ cdef class BlockedEngine:
         cdef bint finite = True
         cdef real *to_b = NULL if b is None else &b[0, 0]
         cdef real *to_z = NULL if z is None else &z[0, 0]
+        expect_samples(x, y, None, None, x.shape[0], self.net.hidden.inputs, self.net.output.units)
         with nogil:
             forward_blocked(&self.net, &x[0, 0], NULL, NULL, x.shape[0], to_b, to_z, &a[0, 0], &y[0, 0], &finite)
         error_waits()
@@ -324,6 +380,7 @@ cdef class BlockedEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef bint finite = True
         cdef double total
+        expect_samples(x, t, labels, None, x.shape[0], self.net.hidden.inputs, self.net.output.units)
         with nogil:
             total = forward_blocked(&self.net, &x[0, 0], rows, indices, x.shape[0], NULL, NULL, NULL, NULL, &finite)
         error_waits()
@@ -334,8 +391,8 @@ cdef double learn_one(const void *x, const void *t, Py_ssize_t label, void *w, v
                       void *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     if not all_finite(<const real *> x, D):
         return NOT_FINITE
-    return add_gradients(<const real *> x, <const real *> t, label, <real *> w, <real *> v, <real> -learning_rate,
-                         <real *> w, <real *> v, <real *> scratch, D, M, K)
+    return learn_safely(<const real *> x, <const real *> t, label, <real *> w, <real *> v, <real> learning_rate,
+                        <real *> scratch, D, M, K)
 
 
 cdef Py_ssize_t predict_one(const void *x, const void *w, const void *v, void *scratch, void *y,

@@ -7,7 +7,7 @@ cdef extern from "lanes.h":
     enum: TERMS
     enum: ODD_TERMS
     const real ONE    # of this precision: a plain 1 beside a float would make it a double
-    const real LOWEST, HIGHEST, PLAIN, LN2_HIGH, LN2_LOW, SHIFT
+    const real HARMLESS, LOWEST, HIGHEST, PLAIN, LN2_HIGH, LN2_LOW, SHIFT
     const real SERIES[TERMS]
     const real ODD_SERIES[ODD_TERMS]
     real real_power_of_two(real shifted) noexcept nogil

@@ -9,6 +9,9 @@ cdef extern from *:
     #define MANTISSA_BITS 23
     #define EXPONENT_BIAS 127
 
+    /* the largest number times 2^-26, less than half its last place: nothing overflows by so little */
+    #define HARMLESS 5e30f
+
     /* e^x is 0 below LOWEST and infinite above HIGHEST */
     #define LOWEST -105.0f
     #define HIGHEST 89.0f

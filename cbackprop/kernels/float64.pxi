@@ -9,6 +9,9 @@ cdef extern from *:
     #define MANTISSA_BITS 52
     #define EXPONENT_BIAS 1023
 
+    /* the largest number times 2^-55, less than half its last place: nothing overflows by so little */
+    #define HARMLESS 4.9e291
+
     /* e^x is 0 below LOWEST and infinite above HIGHEST */
     #define LOWEST -746.0
     #define HIGHEST 710.0

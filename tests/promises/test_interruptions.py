@@ -47,15 +47,16 @@ ENGINES = [  # shape, method, batch_size, n_threads
 RATE = 0.01
 
 
-def interrupted(x, t, w, v, wait, **settings):
-    """Ctrl-C so long after the start: weights before the epoch it came in, and seconds until fit had returned.
+def interrupted(x, t, *changing, wait, callback=True, **settings):
+    """Ctrl-C so long after the start: all before the epoch it came in, and seconds until fit had returned.
 
     Where other processes keep the machine busy, processor time is the fairer clock: the smaller of the two counts.
     """
-    before, sent = [(w.copy(), v.copy())], []
+    w, v, *velocity = changing
+    before, sent = [[array.copy() for array in changing]], []
 
     def keep(epoch, loss):
-        before.append((w.copy(), v.copy()))
+        before.append([array.copy() for array in changing])
 
     def press():
         time.sleep(wait)
@@ -63,10 +64,10 @@ def interrupted(x, t, w, v, wait, **settings):
         os.kill(os.getpid(), signal.SIGINT)
 
     presser = threading.Thread(target=press)
-    callback = keep if settings["batch_size"] else None
+    settings |= {"callback": keep if callback else None, "velocity": velocity or None}
     presser.start()
     with pytest.raises(KeyboardInterrupt):
-        cbackprop.fit(x, t, w, v, learning_rate=RATE, epochs=10**9, rng=2, callback=callback, **settings)
+        cbackprop.fit(x, t, w, v, learning_rate=RATE, epochs=10**9, rng=2, **settings)
     caught = time.perf_counter(), time.process_time()
     presser.join()
     return before, min(after - at for after, at in zip(caught, sent[0], strict=True))
@@ -112,7 +113,7 @@ def test_ctrl_c(figure, use_variant, ctrl_c, record_property):
         use_variant(VARIANTS[number // len(ENGINES) % len(VARIANTS)])
         x, t, w, v = problem(D, M, K, N)
         settings = {"method": method, "batch_size": batch_size, "n_threads": n_threads}
-        before, delay = interrupted(x, t, w, v, rng.uniform(0.01, 0.3), **settings)
+        before, delay = interrupted(x, t, w, v, wait=rng.uniform(0.01, 0.3), callback=batch_size, **settings)
         delays.append(delay)
         w_now, v_now = before[-1]
         order = np.random.default_rng(2)
@@ -128,6 +129,41 @@ def test_ctrl_c(figure, use_variant, ctrl_c, record_property):
     record_property("amid an epoch", f"{amid} of {figure}")
     assert max(delays) < 0.1
     assert amid > figure / 3
+
+
+WITH_MOMENTUM = [("direct", 50, 1), ("blocked", 50, 1), ("blocked", 50, 2), ("direct", None, 1), ("blocked", None, 1)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
+@pytest.mark.promise("Ctrl-C", slice=5, full=100)
+def test_ctrl_c_with_momentum(figure, use_variant, ctrl_c, record_property):
+    # a batch is finished, with its velocity; one that is the whole epoch is forgotten
+    D, M, K, N = *LARGE[:3], 100_000
+    rng, delays, amid = np.random.default_rng(1), [], 0
+    for number in range(figure):
+        method, batch_size, n_threads = WITH_MOMENTUM[number % len(WITH_MOMENTUM)]
+        use_variant(VARIANTS[number // len(WITH_MOMENTUM) % len(VARIANTS)])
+        x, t, w, v = problem(D, M, K, N)
+        changing = w, v, np.zeros_like(w), np.zeros_like(v)
+        settings = {"method": method, "batch_size": batch_size, "momentum": 0.5}
+        wait = rng.uniform(0.05, 0.2)
+        before, delay = interrupted(x, t, *changing, wait=wait, n_threads=n_threads, **settings)
+        delays.append(delay)
+        *weights, u_w, u_v = before[-1]
+        if batch_size:
+            order = np.random.default_rng(2)
+            order = [order.permutation(N) for _ in before][-1]
+            done, settings = 0, settings | {"method": "direct", "learning_rate": RATE, "velocity": (u_w, u_v)}
+            while weights[1][-1, -1] > v[-1, -1] + 1e-10:
+                n = order[done * batch_size :][:batch_size]
+                cbackprop.fit(x[n], t[n], *weights, shuffle=False, **settings | {"batch_size": None})
+                done += 1
+            amid += done < N // batch_size
+        for got, wanted in zip(changing, (*weights, u_w, u_v)[: 4 if batch_size else 2], strict=False):
+            np.testing.assert_allclose(got, wanted, rtol=0, atol=0 if method == "direct" else 1e-10)
+    record_property("with momentum, largest", f"{1000 * max(delays):.0f} ms")
+    assert max(delays) < 0.1
+    assert amid > figure / 4
 
 
 # ----------------------------------------------------------------------------------------------------------- threads
@@ -224,3 +260,23 @@ def test_fork_after_training_with_two_threads(figure, use_variant, in_a_fork):
         learn(2)
         in_the_child = in_a_fork(lambda: learn(2))
         assert in_the_child == learn(1)
+
+
+@pytest.mark.promise("fork", slice=10, full=200)
+def test_fork_amid_calls_of_another_thread(figure, in_a_fork):
+    # the child has no such thread: the network there is free, and its weights no longer in training
+    x, _, w, v = problem(1000, 1000, 3, 10)
+    network, over = Network.from_weights(w, v, learning_rate=1e-3), threading.Event()
+
+    def learn():
+        while not over.is_set():
+            network.learn_one(x[0], 1)
+
+    thread = threading.Thread(target=learn)
+    thread.start()
+    try:
+        for _ in range(figure):
+            assert in_a_fork(lambda: f"{network.predict_one(x[1])} {network.learn_one(x[1], 0) > 0}")[2:] == "True"
+    finally:
+        over.set()
+        thread.join()
