@@ -82,7 +82,7 @@ class Checkpoint:
     ) -> None:
         try:
             self.write()
-        except OSError as failure:
+        except (OSError, ValueError) as failure:  # ValueError: a callback may have left what is not finite
             if error is None:
                 raise
             error.add_note(f"The checkpoint was not written: {failure}")

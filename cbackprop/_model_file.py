@@ -58,12 +58,11 @@ def encode(model: Model) -> bytes:
     for name in ("classes", "features", "training"):
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
-    tensors = {"w": model.w, "v": model.v}
-    if model.velocity_w is not None and model.velocity_v is not None:
-        tensors |= {"velocity_w": model.velocity_w, "velocity_v": model.velocity_v}
-    for name in ("mean", "scale", "losses", "held_out"):
+    tensors = {}
+    for name, dimensions in DIMENSIONS.items():
         if (values := getattr(model, name)) is not None:
-            tensors[name] = np.asarray(values, np.float64)
+            tensors[name] = values if dimensions == 2 else np.asarray(values, np.float64)
+    _model(metadata, dict(tensors))
     content = save(tensors, metadata)
     if int.from_bytes(content[:8], "little") > LONGEST_HEADER:
         raise ValueError(f"the names of classes and features take more than {LONGEST_HEADER:,} bytes")
@@ -201,10 +200,11 @@ def _place(name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple[int,
 
 
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
+    """What a file holds, or is about to hold: the values are checked both ways."""
     if unknown := metadata.keys() - {"format", "format_version", "learning_rate", "classes", "features", "training"}:
         raise ValueError(f"its metadata have {sorted(unknown)}, which nothing is known of")
     w, v = tensors.pop("w"), tensors.pop("v")
-    gate.weights(w, v, written=True)
+    gate.weights(w, v, written=False)
     gate.finite_weights(w, v)
     model = Model(w, v, gate.learning_rate(float(metadata["learning_rate"]), w.dtype))
     D, K = w.shape[1] - 1, len(v)
@@ -216,8 +216,8 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
         gate.velocity(velocity, w, v, 1, ())
         model.velocity_w, model.velocity_v = velocity
     for name, values in tensors.items():
-        if values.dtype != np.float64 or gate.first_not_finite(values) is not None:
-            raise ValueError(f"its {name} must be F64 and finite")
+        if values.ndim != 1 or values.dtype != np.float64 or gate.first_not_finite(values) is not None:
+            raise ValueError(f"its {name} must be a row of F64 and finite")
         if name in ("mean", "scale") and len(values) != D:
             raise ValueError(f"its {name} must be {D} numbers, not {len(values)}")
         setattr(model, name, values)

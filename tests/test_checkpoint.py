@@ -354,6 +354,25 @@ def test_a_full_disk_does_not_hide_what_ended_the_training(library, path, monkey
     assert os.listdir(path.parent) == []
 
 
+@pytest.mark.parametrize(("every", "error"), [(1, ValueError), (9, DivergenceError)])
+def test_a_state_that_is_not_finite_is_not_written(library, path, every, error):
+    w, v = weights("float64")
+    library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
+    before = path.read_bytes()
+
+    def callback(epoch, loss):
+        if epoch == 3:
+            w[0, 0] = np.nan
+
+    with pytest.raises(error) as caught:
+        library.fit(
+            X, T, w, v, epochs=9, rng=0, checkpoint=path, checkpoint_every=every, callback=callback, resume=True
+        )
+    assert type(caught.value) is error
+    assert "w[0, 0] is nan" in caught.value.__notes__[0]
+    assert path.read_bytes() == before
+
+
 RUN = """
 import signal, sys
 import numpy as np, cbackprop

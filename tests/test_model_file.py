@@ -1,7 +1,9 @@
 """Model files: what is saved comes back, and what is not a model file is refused."""
 
+import dataclasses
 import errno
 import json
+import math
 import os
 import pickle
 import stat
@@ -437,6 +439,56 @@ def test_small_files_stay_small_in_memory(tmp_path, bomb):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < path.stat().st_size + 50e6
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"w": np.full((4, 4), np.nan)}, r"w\[0, 0\] is nan"),
+        ({"v": INFINITE}, r"v\[0, 0\] is inf"),
+        ({"w": np.ones((4, 4), np.float32)}, "same dtype"),
+        ({"v": np.ones((2, 4))}, "v has shape"),
+        ({"learning_rate": np.inf}, "learning_rate is inf"),
+        ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"classes": ["a"]}, "classes must be 2"),
+        ({"features": ["a", "b", "b"]}, "features must be different"),
+        ({"mean": np.array([0, np.nan, 0])}, "mean must be .* finite"),
+        ({"mean": np.zeros((1, 3))}, "mean must be a row"),
+        ({"scale": np.ones(2)}, "scale must be 3 numbers"),
+        ({"scale": np.array([1.0, 0, 1])}, "scale holds a 0"),
+        ({"losses": np.array([np.inf])}, "losses must be .* finite"),
+        ({"held_out": np.array([np.nan])}, "held_out must be .* finite"),
+        ({"velocity_w": np.full((4, 4), np.nan), "velocity_v": np.ones((2, 5))}, r"velocity\[0\] holds nan"),
+        ({"velocity_w": np.ones((4, 4))}, r"velocity\[1\] is a NoneType"),
+        ({"training": {"a": math.nan}}, "JSON has NaN"),
+        ({"training": []}, "training is no JSON object"),
+    ],
+)
+def test_what_would_not_load_is_not_saved(tmp_path, change, told):
+    path = tmp_path / "model"
+    model = Model(**arrays(), learning_rate=0.1)
+    save_model(path, model)
+    before = path.read_bytes()
+    with pytest.raises((TypeError, ValueError), match=told):
+        save_model(path, dataclasses.replace(model, **change))
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_network_that_is_not_finite_is_not_saved(tmp_path, network):
+    network.save(tmp_path / "model")
+    before = (tmp_path / "model").read_bytes()
+    network.v[1, 2] = np.nan
+    with pytest.raises(ValueError, match=r"v\[1, 2\] is nan; weights must be finite"):
+        network.save(tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == before
+
+
+def test_read_only_weights_are_saved(tmp_path):
+    w, v = arrays().values()
+    w.flags.writeable = v.flags.writeable = False
+    Network.from_weights(w, v).save(tmp_path / "model")
+    assert Network.load(tmp_path / "model").w.tobytes() == w.tobytes()
 
 
 def test_names_that_would_not_load_are_not_saved(tmp_path, network):
