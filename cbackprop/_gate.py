@@ -6,7 +6,9 @@ place; inputs and targets are converted only if they must be. Nothing here write
 
 from __future__ import annotations  # NumPy imports its random numbers when they are named: not before
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -297,17 +299,58 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def new_file(name: str, value: Any) -> str:
-    """The path of a file that is there or may be made."""
+def file_path(name: str, value: Any) -> str:
+    """The path as text that the system can take."""
     try:
         path = os.fsdecode(value)
+        if b"\0" in os.fsencode(path):
+            raise ValueError
     except TypeError:
         raise TypeError(f"{name} is {value!r}; it must be a path") from None
+    except ValueError:
+        raise ValueError(f"{name} is {value!r}; no file can have this name") from None
+    return path
+
+
+def new_file(name: str, value: Any) -> str:
+    """The path of a file that may be made or replaced, as making another one in its folder shows."""
+    path = file_path(name, value)
     if os.path.isdir(path):
         raise IsADirectoryError(f"{name} is {path!r}, a folder; it must be a file")
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise FileNotFoundError(f"{name} is {path!r}; there is no folder of this name for it")
+    try:
+        replaceable(path)
+        trial = partial_path(os.path.realpath(path))
+        try:
+            with open(trial, "xb"):
+                pass
+        finally:
+            if os.path.exists(trial):
+                os.unlink(trial)
+    except OSError as error:
+        raise OSError(error.errno, f"{name} cannot be written: {error.strerror or error}", path) from None
     return path
+
+
+def replaceable(path: str) -> int | None:
+    """The mode of the regular file at a path, None if nothing is there; OSError if it is something else."""
+    if os.path.basename(path) in ("", ".", ".."):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return mode & 0o777
+
+
+def partial_path(path: str) -> str:
+    """Where a file is written before it gets its name, in the same folder. Others may be writing, too."""
+    return os.path.join(os.path.dirname(path), f".{os.urandom(4).hex()}.partial")
 
 
 def float_dtype(value: Any) -> np.dtype:

@@ -8,6 +8,7 @@ and take the last of two tensors with one name.
 import json
 import math
 import os
+import stat
 from dataclasses import dataclass
 from errno import EINVAL
 from itertools import pairwise
@@ -72,19 +73,26 @@ def encode(model: Model) -> bytes:
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file so that under its name there is the old content or the new, never a part, whatever happens.
 
+    The mode of a file that is replaced stays, and so does a link to it.
+
     Raises
     ------
     OSError
         If it cannot be written. What was there is still there.
     """
-    path = os.fsdecode(path)
-    partial = f"{path}.{os.urandom(4).hex()}.partial"  # a name of its own, for others may be writing, too
+    path = gate.file_path("path", path)
+    partial = ""
     try:
-        with open(partial, "xb") as file:
+        mode = gate.replaceable(path)
+        target = os.path.realpath(path)
+        partial = gate.partial_path(target)
+        with open(partial, "xb", opener=_privately if mode is not None else None) as file:
+            if mode is not None and os.name == "posix":
+                os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        os.replace(partial, target)
     except BaseException as error:
         if os.path.exists(partial):
             os.unlink(partial)
@@ -92,14 +100,24 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
             reason = f"{error.strerror or error}; nothing was written, and what was there is unchanged"
             raise OSError(error.errno, reason, path) from None
         raise
-    if hasattr(os, "O_DIRECTORY"):  # the new name lasts once the folder is written, too
-        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _flush_folder(os.path.dirname(target))  # the new name lasts once the folder is written, too
+    except OSError as error:
+        if error.errno != EINVAL:  # a file system that knows no such thing
+            reason = f"{error.strerror}; it was written, but may be the old one again after a crash of the system"
+            raise OSError(error.errno, reason, path) from None
+
+
+def _privately(path: str, flags: int) -> int:
+    """Open a new file that nobody else can, until its mode is set."""
+    return os.open(path, flags, 0o600)
+
+
+def _flush_folder(path: str) -> None:
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
-        except OSError as error:
-            if error.errno != EINVAL:  # a file system that knows no such thing
-                reason = f"{error.strerror}; it was written, but may be the old one again after a crash of the system"
-                raise OSError(error.errno, reason, path) from None
         finally:
             os.close(folder)
 
@@ -114,12 +132,19 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     ValueError
         If it is not a model file of this library, or of a newer version.
     """
-    path = os.fsdecode(path)
-    with open(path, "rb") as file:
+    path = gate.file_path("path", path)
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(EINVAL, "not a regular file", path)
         try:
             return _model(*_contents(file))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ValueError(f"{path} is not a model file of this library: {str(error)[:500]}") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to, too."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _contents(file: BinaryIO) -> tuple[dict[str, str], dict[str, np.ndarray]]:

@@ -246,6 +246,8 @@ def test_a_model_is_no_checkpoint(library, path):
         ({"checkpoint": 5}, TypeError, "checkpoint is 5; it must be a path"),
         ({"checkpoint": "missing/file"}, FileNotFoundError, "checkpoint is 'missing/file'; there is no folder"),
         ({"checkpoint": "."}, IsADirectoryError, "checkpoint is '.', a folder"),
+        ({"checkpoint": "a\0b"}, ValueError, "checkpoint is 'a.x00b'; no file can have this name"),
+        ({"checkpoint": ""}, OSError, "checkpoint cannot be written: "),
         ({"checkpoint_every": 0}, ValueError, "checkpoint_every is 0"),
         ({"checkpoint_every": 1.0}, TypeError, "checkpoint_every is 1.0"),
         ({"resume": True}, ValueError, "resume is True and checkpoint is None"),
@@ -258,6 +260,55 @@ def test_bad_arguments(library, arguments, error, told):
     with pytest.raises(error, match=told):
         library.fit(X, T, w, v, **arguments)
     assert bits(w, v) == before
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("place", ["proc", "link to nowhere", "long name"])
+def test_what_cannot_be_written_is_told_before_the_first_epoch(library, path, place, resume):
+    if sys.platform != "linux":
+        pytest.skip("needs Linux")
+    if place == "link to nowhere":
+        path.symlink_to("missing/file")
+    else:
+        path = Path("/proc/x") if place == "proc" else path.with_name("a" * 256)
+    w, v = weights("float64")
+    before, there = bits(w, v), os.listdir(path.parent)
+    with pytest.raises(OSError, match=f"checkpoint cannot be written: .*{path}"):
+        library.fit(X, T, w, v, checkpoint=path, resume=resume)
+    assert bits(w, v) == before
+    assert place == "proc" or os.listdir(path.parent) == there
+
+
+@pytest.mark.parametrize("failing", ["open", "unlink"])
+def test_a_folder_that_takes_no_file(library, path, monkeypatch, failing):
+    w, v = weights("float64")
+    library.fit(X, T, w, v, checkpoint=path)
+    before = bits(w, v), path.read_bytes()
+    monkeypatch.setattr("builtins.open" if failing == "open" else "os.unlink", fail)
+    with pytest.raises(OSError, match="checkpoint cannot be written: No space left on device"):
+        library.fit(X, T, w, v, checkpoint=path)
+    monkeypatch.undo()
+    assert (bits(w, v), path.read_bytes()) == before
+
+
+def test_an_interruption_before_the_first_epoch_leaves_nothing(path, monkeypatch):
+    def interrupt(name, mode, do=open):
+        do(name, mode).close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.open", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        cbackprop.fit(X, T, *weights("float64"), checkpoint=path)
+    assert os.listdir(path.parent) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names and paths have other limits there")
+def test_the_longest_name(library, path):
+    path = path.with_name("a" * 255)
+    w, v = weights("float64")
+    library.fit(X, T, w, v, rng=0, checkpoint=path)
+    library.fit(X, T, w, v, rng=0, epochs=2, checkpoint=path, resume=True)
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_a_generator_that_cannot_be_kept(path):

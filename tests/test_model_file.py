@@ -6,8 +6,10 @@ import json
 import math
 import os
 import pickle
+import signal
 import stat
 import struct
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -114,10 +116,16 @@ def test_saving_to_nowhere(tmp_path, network):
 
 @pytest.mark.parametrize("path", [None, 1.5, ["model"]])
 def test_what_is_not_a_path(network, path):
-    with pytest.raises(TypeError):
-        network.save(path)
-    with pytest.raises(TypeError):
-        Network.load(path)
+    for use in (Network.load, network.save):
+        with pytest.raises(TypeError, match=r"path is .*; it must be a path"):
+            use(path)
+
+
+@pytest.mark.parametrize("path", ["a\0b", b"a\0b"])
+def test_what_no_file_is_called(network, path):
+    for use in (Network.load, network.save):
+        with pytest.raises(ValueError, match=r"path is .*; no file can have this name"):
+            use(path)
 
 
 def test_an_open_file_is_not_a_path(tmp_path, network):
@@ -127,6 +135,99 @@ def test_an_open_file_is_not_a_path(tmp_path, network):
         with pytest.raises(TypeError):
             use(descriptor)
     os.close(descriptor)  # is still open, since nobody else's file was touched
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes here")
+@pytest.mark.parametrize("mode", [0o600, 0o444, 0o640, 0o666])
+def test_saving_keeps_the_mode(tmp_path, monkeypatch, mode):
+    path, seen = tmp_path / "file", []
+    write_whole(path, b"old")
+    path.chmod(mode)
+
+    def fchmod(descriptor, mode, do=os.fchmod):
+        seen.append((stat.S_IMODE(os.fstat(descriptor).st_mode), os.fstat(descriptor).st_size))
+        do(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    write_whole(path, b"new")
+    assert (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) == (mode, b"new")
+    assert seen == [(0o600, 0)]  # at no time could others open it who can't open the old one
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes here")
+def test_a_new_file_has_the_mode_of_any_other(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "file", b"new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("old", [True, False])
+def test_saving_follows_links(tmp_path, old):
+    link, target = tmp_path / "link", tmp_path / "folder" / "file"
+    target.parent.mkdir()
+    if old:
+        target.write_bytes(b"old")
+    link.symlink_to(Path("folder") / "file")
+    write_whole(link, b"new")
+    assert (link.is_symlink(), target.read_bytes()) == (True, b"new")
+    assert (os.listdir(target.parent), sorted(os.listdir(tmp_path))) == (["file"], ["folder", "link"])
+
+
+@pytest.mark.parametrize("name", ["folder/", "folder/.", "folder/.."])
+def test_a_folder_is_not_made_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError, match="nothing was written"):
+        write_whole(name, b"new")
+    assert os.listdir() == []
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """A named pipe that nobody writes to, for at most ten seconds."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes here")
+
+    def stop(*arguments):
+        raise TimeoutError("waited for somebody to write")
+
+    os.mkfifo(tmp_path / "pipe")
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(10)
+    yield tmp_path / "pipe"
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_pipe_is_neither_replaced_nor_waited_for(pipe, network):
+    with pytest.raises(OSError, match=r"not a regular file; nothing was written.*pipe"):
+        network.save(pipe)
+    with pytest.raises(OSError, match=r"not a regular file.*pipe"):
+        Network.load(pipe)
+    for resume in (True, False):
+        with pytest.raises(OSError, match=r"checkpoint cannot be written: not a regular file.*pipe"):
+            network.fit(np.eye(3), [0, 1, 0], checkpoint=pipe, resume=resume)
+    assert pipe.is_fifo()
+    assert os.listdir(pipe.parent) == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+def test_a_device_is_not_read():
+    with pytest.raises(OSError, match=r"not a regular file: '/dev/zero'"):
+        Network.load("/dev/zero")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names and paths have other limits there")
+def test_the_longest_name(tmp_path, network):
+    network.save(tmp_path / ("a" * 255))
+    assert_equal(Network.load(tmp_path / ("a" * 255)), network)
+    with pytest.raises(OSError, match="nothing was written") as caught:
+        network.save(tmp_path / ("a" * 256))
+    assert caught.value.errno == errno.ENAMETOOLONG
+    assert os.listdir(tmp_path) == ["a" * 255]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
@@ -150,7 +251,8 @@ def test_failed_writing_leaves_the_old_file(tmp_path, monkeypatch, call, number)
 def test_a_full_disk(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_whole(path, b"old")
-    monkeypatch.setattr("builtins.open", lambda name, mode: open_first("/dev/full", "wb"))
+    monkeypatch.setattr("builtins.open", lambda name, mode, opener: open_first("/dev/full", "wb"))
+    monkeypatch.setattr(os, "fchmod", lambda *arguments: None)  # not that of the device
     with pytest.raises(OSError, match="No space left on device; nothing was written"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
@@ -206,6 +308,19 @@ def test_a_folder_that_cannot_be_flushed(tmp_path, monkeypatch, number):
     else:
         with pytest.raises(OSError, match="Input/output error"):
             write_whole(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="folders are not flushed here")
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(path, flags, *mode, do=os.open):
+        if flags & os.O_DIRECTORY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return do(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PermissionError, match=r"Permission denied; it was written, but may be the old one.*file"):
+        write_whole(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
