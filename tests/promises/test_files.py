@@ -88,6 +88,7 @@ FAILING = r"""
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* from the call of arm() on, the n-th call that writes fails; a write may store a part first. -1: none does */
@@ -114,6 +115,7 @@ ssize_t write(int file, const void *data, size_t size)
     return -1;
 }
 int fsync(int file) { return fails() ? -1 : NEXT(fsync)(file); }
+int fchmod(int file, mode_t mode) { return fails() ? -1 : NEXT(fchmod)(file, mode); }
 int rename(const char *from, const char *to) { return fails() ? -1 : NEXT(rename)(from, to); }
 int close(int file)
 {
@@ -131,7 +133,7 @@ int open64(const char *path, int flags, ...)
     va_start(rest, flags);
     int mode = va_arg(rest, int);
     va_end(rest);
-    if (flags & O_CREAT && fails())
+    if (flags & (O_CREAT | O_DIRECTORY) && fails())
         return -1;
     int file = NEXT(open64)(path, flags, mode);
     if (flags & O_CREAT)
