@@ -78,13 +78,13 @@ RESULTS = $(PYTHON) .ci/benchmark_results.py benchmarks/results/$(MACHINE)
 HISTORY = $(shell cut -d ' ' -f 1 benchmarks/history.txt)
 
 bench:  ## measure the latest commit; results go to benchmarks/results
-	$(ASV) machine --machine $(MACHINE) --os "$$(uname -s)" --yes
+	$(PYTHON) -m benchmarks.machine $(MACHINE)
 	$(MEASURE) $(PINNED) HEAD^!
 	$(MEASURE) $(THREADS) HEAD^!
 	$(RESULTS) $$(git rev-parse --short=7 HEAD)
 
 history:  ## measure what benchmarks/history.txt names and has no results yet
-	$(ASV) machine --machine $(MACHINE) --os "$$(uname -s)" --yes
+	$(PYTHON) -m benchmarks.machine $(MACHINE)
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(PINNED) HASHFILE:-
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(THREADS) HASHFILE:-
 	$(RESULTS) $(HISTORY)

@@ -23,10 +23,10 @@ w, v = cbackprop.init_weights(4, 8, 3, rng=0)
 dw, dv = cbackprop.gradient(x, t, w, v)
 
 # %%
-# Numerical differentiation moves one weight after the other by a small epsilon and looks what E does. How small? The
+# Numerical differentiation moves one weight after the other by a small epsilon and looks at what E does. How small? The
 # difference quotient is a chord where a tangent is wanted: its error goes down with epsilon, or with epsilon squared
-# when it is taken to both sides. But two nearly equal E are subtracted, and the fewer of their digits are left. A
-# complex step subtracts nothing: the derivative is the imaginary part of E(w + i epsilon) / epsilon.
+# when it is taken to both sides. But two nearly equal E are subtracted, and the smaller epsilon is, the fewer of their
+# digits are left. A complex step subtracts nothing: the derivative is the imaginary part of E(w + i epsilon) / epsilon.
 
 steps = 10.0 ** np.arange(-15, 0)
 errors = {}

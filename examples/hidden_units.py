@@ -17,7 +17,8 @@ from cbackprop import Network, plot
 
 # %%
 # Digits of 8 by 8 pixels, learned one by one. The weights begin as noise; strokes, and gaps between strokes, appear
-# because they help to tell digits apart. At the borders no digit has ink: nothing there is ever learned.
+# because they help to tell digits apart. In the leftmost and rightmost columns hardly any digit has ink, so hardly
+# anything is learned there.
 
 x, t = load_digits(return_X_y=True)
 x, x_test, t, t_test = train_test_split(x / 16, t, test_size=0.25, stratify=t, random_state=0)

@@ -2,7 +2,7 @@
 A stream of web sites, by River's tools
 =======================================
 
-1,250 web sites, some of them phishing: each is judged first and learned then.
+1,250 web sites, some of them phishing: each is judged first, then learned.
 
 Needs ``pip install "cbackprop[river]"``. Run it: ``python examples/phishing_river.py``.
 """

@@ -13,14 +13,28 @@ MATHEMATICS = [page for page in PAGES if page.endswith("mathematics.md")]
 KERNELS = [(page, *names) for page in PAGES for names in re.findall(r"^```\{kernel\} (\S+) (\S+)$", PAGES[page], re.M)]
 
 
+def told(example):
+    """What an example says it prints: beside a print, or in the lines of a comment below one."""
+    lines, below = [], False
+    for line in example.splitlines():
+        printing = re.match(r" *print\(", line)
+        if beside := printing and re.search(r"\)  # (.+)$", line):
+            lines.append(beside[1])
+        elif below and line.startswith("# "):
+            lines.append(line.removeprefix("# "))
+        below = printing or (below and line.startswith("# "))
+    return lines
+
+
 @pytest.mark.parametrize("page", [page for page, examples in EXAMPLES.items() if examples])
-def test_examples_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
+def test_examples_of_a_page_run_one_after_the_other_and_print_what_it_says(page, tmp_path, monkeypatch, capsys):
     for module in re.findall(r"^\s*(?:import|from) ([\w.]+)", "".join(EXAMPLES[page]), re.MULTILINE):
         pytest.importorskip(module, exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for example in EXAMPLES[page]:
         exec(compile(example, page, "exec"), names)
+        assert capsys.readouterr().out.splitlines() == told(example)
 
 
 @pytest.mark.parametrize(

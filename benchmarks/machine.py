@@ -1,0 +1,10 @@
+"""Tells asv what this machine is, under the name that its results have: `python -m benchmarks.machine NAME`."""
+
+import platform
+import sys
+
+if __name__ == "__main__":
+    from asv.machine import Machine, MachineCollection
+
+    name = sys.argv[1]
+    MachineCollection.save(name, Machine.get_defaults() | {"machine": name, "os": platform.system()})
