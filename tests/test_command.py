@@ -255,6 +255,19 @@ def test_a_constant_input_is_no_trouble(tmp_path, monkeypatch, succeed):
     assert load_model("model.safetensors").scale[1] == 1
 
 
+def test_numbers_too_large_to_standardize_are_refused(tmp_path, monkeypatch, run, succeed):
+    monkeypatch.chdir(tmp_path)
+    line = "train t.csv --target y --validation 0 --epochs 1"
+    for large in ("1e200", "1e308"):  # the squares overflow, then the sum
+        Path("t.csv").write_text(f"a,b,y\n1,{large},yes\n2,-{large},no\n1,{large},yes\n3,{large},yes\n")
+        status, out, err = run(line)
+        assert (status, out) == (1, "")
+        assert err == "cbackprop: error: t.csv: column 'b' has numbers too large to standardize; scale them down\n"
+        assert not Path("model.safetensors").exists()
+    succeed(f"{line} --no-standardize --learning-rate 1e-300")
+    load_model("model.safetensors")
+
+
 def test_archives_hold_arrays_of_any_shape(tmp_path, monkeypatch, succeed):
     """Images, vectors and numeric labels, in any order of the arrays; the columns of an array are its cells."""
     monkeypatch.chdir(tmp_path)

@@ -64,11 +64,12 @@ def look_through(
             raise ValueError(f"{table.path}: column {target!r} has more than {MOST_CLASSES:,} different values")
         part = x[split.random(len(x)) >= validation]
         if len(part):  # moments of two parts together: Chan, Golub and LeVeque, 1979
-            part_mean = part.mean(axis=0)
-            shift = part_mean - mean
-            squares += ((part - part_mean) ** 2).sum(axis=0) + shift**2 * (n * len(part) / (n + len(part)))
+            with np.errstate(over="ignore", invalid="ignore"):  # it is refused below
+                part_mean = part.mean(axis=0)
+                shift = part_mean - mean
+                squares += ((part - part_mean) ** 2).sum(axis=0) + shift**2 * (n * len(part) / (n + len(part)))
+                mean += shift * (len(part) / (n + len(part)))
             n += len(part)
-            mean += shift * (len(part) / n)
     if not n:
         raise ValueError(f"{table.path}: there are no rows to learn from")
     if len(counts) < 2:
@@ -76,6 +77,10 @@ def look_through(
 
     scale = np.sqrt(squares / n)
     scale[scale == 0] = 1  # an input that never changes
+    known = np.isfinite(mean) & np.isfinite(scale)
+    if standardize and not known.all():
+        column = features[int(known.argmin())]
+        raise ValueError(f"{table.path}: column {column!r} has numbers too large to standardize; scale them down")
     checksum = crc32(repr((features, sorted(counts.items()), mean.tolist(), scale.tolist())).encode())
     if not standardize:
         mean, scale = np.zeros_like(mean), np.ones_like(scale)
