@@ -392,6 +392,25 @@ def test_options_and_data_must_stay(iris, run, succeed):
         assert other in err
 
 
+def test_labels_are_part_of_the_data(iris, run, succeed, monkeypatch):
+    line = "train iris.csv --target species --epochs 1 --checkpoint c --resume"
+    succeed(line)
+    iris.with_columns(iris["species"].reverse()).write_csv("iris.csv")
+    status, _, err = run(line)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "data is '150 rows with checksum" in err
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_chunks_do_not_change_the_fingerprint(iris, monkeypatch, kind):
+    def fingerprint():
+        return look_through(open_table(Path(f"iris.{kind}")), "species", [], 0, 0.2, standardize=True).fingerprint
+
+    whole = fingerprint()
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    assert fingerprint() == whole
+
+
 def test_the_checkpoint_is_written_now_and_then(iris, monkeypatch):
     monkeypatch.setattr(checkpoint, "SECONDS", -1)
     stopping(monkeypatch, 3, SystemError("no chance to save anything"))
