@@ -21,6 +21,8 @@ pytest.importorskip("typer")
 pytest.importorskip("rich")
 datasets = pytest.importorskip("sklearn.datasets")
 
+from rich.progress import Progress  # noqa: E402
+
 from cbackprop.command import article, checkpoint, demo, main, tables, train  # noqa: E402
 from cbackprop.command.checkpoint import Course, Keeper  # noqa: E402
 from cbackprop.command.files import open_table  # noqa: E402
@@ -507,6 +509,61 @@ def test_a_full_disk_is_one_line(iris, run, succeed, monkeypatch):
     assert not list(Path().glob("*.partial"))
 
 
+@pytest.mark.parametrize(("broken", "whole"), [("model.safetensors", "c"), ("c", "model.safetensors")])
+def test_one_file_is_saved_where_the_other_fails(iris, run, monkeypatch, broken, whole):
+    def fail(old, new, do=os.replace):
+        if new == broken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        do(old, new)
+
+    monkeypatch.setattr(os, "replace", fail)
+    status, out, err = run("train iris.csv --target species --epochs 1 --checkpoint c")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.endswith(f": '{broken}'; what was learned is in {whole}\n")
+    load_model(whole)
+    assert not Path(broken).exists()
+
+
+def test_what_was_learned_before_a_divergence_is_saved(iris, run, succeed, monkeypatch):
+    succeed("train iris.csv --target species --epochs 2 --output whole")
+    stopping(monkeypatch, 2, cbackprop.DivergenceError())
+    status, out, err = run("train iris.csv --target species --epochs 5 --checkpoint c")
+    assert (status, out) == (1, "")
+    told = "learning diverged in epoch 3: try a smaller --learning-rate, or inputs standardized"
+    assert err == f"cbackprop: error: {told}; what was learned before is in model.safetensors and c\n"
+    assert content("model.safetensors") == content("c") == content("whole")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("moment", ["in the bar", "after learning", "twice"])
+def test_a_signal_at_any_moment_leaves_what_was_learned(iris, run, monkeypatch, moment, number, status):
+    def then_signal(*arguments):
+        learn(*arguments)
+        os.kill(os.getpid(), number)
+
+    def twice(*arguments):
+        try:
+            then_signal(*arguments)
+        finally:
+            os.kill(os.getpid(), number)
+
+    def stop(bar, do=Progress.stop):
+        do(bar)
+        if bar.tasks[0].description == "learning":
+            os.kill(os.getpid(), number)
+
+    if moment == "in the bar":
+        monkeypatch.setattr(Progress, "stop", stop)
+    else:
+        monkeypatch.setattr(train, "learn", then_signal if moment == "after learning" else twice)
+    done, _, err = run("train iris.csv --target species --epochs 1 --checkpoint c")
+    assert done == status
+    assert err.startswith(f"cbackprop: stopped by {signal.Signals(number).name} in epoch 1 of 1; model.safetensors is")
+    assert len(load_model("c").losses) == 1
+    assert content("model.safetensors") == content("c")
+
+
 FAULTS = {  # of a row of a CSV file, and what is said
     "nan": ("nan,1,2,3,setosa", "column 'sepal length' is 'nan'; a finite number is needed"),
     "text": ("1,x,2,3,setosa", "column 'sepal width' is 'x'; a finite number is needed"),
@@ -563,7 +620,7 @@ def test_what_was_learned_before_a_bad_row_is_saved(iris, run, monkeypatch, kind
     assert (status, out) == (1, "")
     first = row + 1
     told = f"iris.{kind}: row {first}, column 'species' is 'rose'; there was no such label before"
-    assert err == f"cbackprop: error: {told}; what was learned before is in model.safetensors\n"
+    assert err == f"cbackprop: error: {told}; what was learned before is in model.safetensors and c\n"
     assert load_model("c").training["chunks"] == row // 48
     assert content("c") == content("model.safetensors")
 
@@ -780,6 +837,40 @@ def test_wrong_usage_is_one_line_and_status_2(run, line, reason):
     assert err.startswith("cbackprop: error: ")
     assert reason in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("train iris.csv --target species --output iris.csv", "iris.csv: it is both the table and --output"),
+        ("train iris.csv --target species --checkpoint ./iris.csv", "iris.csv: it is both the table and --checkpoint"),
+        ("train iris.csv --target species --plot link.csv", "link.csv: it is both the table and --plot"),
+        ("train iris.csv --target species --output m --checkpoint m", "m: it is both --output and --checkpoint"),
+        ("train iris.csv --target species --output m --plot ../{}/m", "m: it is both --output and --plot"),
+        ("predict model.safetensors iris.csv --output iris.csv", "iris.csv: it is both the table and --output"),
+        ("predict m.csv iris.csv --output m.csv", "m.csv: it is both the model and --output"),
+    ],
+)
+def test_no_file_serves_two_purposes(iris, run, line, told):
+    os.link("iris.csv", "link.csv")
+    before = Path("iris.csv").read_bytes()
+    status, out, err = run(line.format(Path.cwd().name))
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert told in err
+    assert Path("iris.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--output", "--plot", "--checkpoint"])
+def test_an_output_that_cannot_be_written_is_refused_at_once(iris, run, monkeypatch, option):
+    Path("folder.csv").mkdir()
+    monkeypatch.setattr(train, "look_through", None)
+    _, _, err = run(f"train iris.csv --target species {option} folder.csv")
+    assert err == "cbackprop: error: folder.csv: it is there, and is not a file\n"
+    _, _, err = run("predict no.safetensors iris.csv --output folder.csv")
+    assert err == "cbackprop: error: folder.csv: it is there, and is not a file\n"
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "folder.csv")  # nothing is forbidden to root
+    _, _, err = run(f"train iris.csv --target species {option} folder.csv/m")
+    assert err == "cbackprop: error: folder.csv/m: no file may be written to the folder folder.csv\n"
 
 
 def test_names_that_cannot_be_saved_are_refused_at_once(tmp_path, monkeypatch, run):

@@ -1,9 +1,11 @@
 """What subcommands share: progress on standard error, only on a terminal; tables on standard output; output files."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +23,19 @@ class Terminated(KeyboardInterrupt):
 def terminate(number: int, frame: FrameType | None) -> None:
     """Handle SIGTERM."""
     raise Terminated
+
+
+class Stop:
+    """Handles SIGINT and SIGTERM: while it is armed, the first of them interrupts; all others are ignored."""
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if self.armed:
+            self.armed = False
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 @contextmanager
@@ -85,6 +100,18 @@ def writable(path: Path, *suffixes: str) -> None:
         raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path}: it is there, and is not a file")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path}: no file may be written to the folder {path.parent}")
+
+
+def separate(files: dict[str, Path | None]) -> None:
+    """Refuse one file for two purposes, before anything is overwritten."""
+    given = [(what, file) for what, file in files.items() if file is not None]
+    for (what, file), (other_what, other) in combinations(given, 2):
+        if file.resolve() == other.resolve() or (file.exists() and other.exists() and file.samefile(other)):
+            raise ValueError(f"{other}: it is both {what} and {other_what}; they must be different files")
 
 
 def few(names: Sequence[str]) -> str:

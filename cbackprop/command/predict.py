@@ -8,12 +8,13 @@ import polars as pl
 
 from cbackprop import Network
 from cbackprop._model_file import load_model
-from cbackprop.command.common import progress, show, writable
+from cbackprop.command.common import progress, separate, show, writable
 from cbackprop.command.files import open_table, write
 
 
 def run(model_path: Path, data: Path, *, output: Path) -> None:
     """Write the class of every row, and the probability of each class."""
+    separate({"the model": model_path, "the table": data, "--output": output})
     writable(output, ".csv", ".parquet")
     model = load_model(model_path)
     network = Network.from_weights(model.w, model.v)

@@ -60,7 +60,7 @@ def look_through(
     checksum = checksum_labels = 0  # each goes on from chunk to chunk, so their size does not matter
     for number, (x, labels) in enumerate(table.chunks(features, target)):
         only_chunk = (x, labels) if number == 0 else None
-        checksum = crc32(np.ascontiguousarray(x), checksum)
+        checksum = crc32(np.ascontiguousarray(x).data, checksum)
         checksum_labels = crc32("\n".join([*labels, ""]).encode(), checksum_labels)
         counts.update(dict(labels.value_counts().iter_rows()))
         if len(counts) > MOST_CLASSES:

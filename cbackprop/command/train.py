@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +15,18 @@ from cbackprop import DivergenceError, Network
 from cbackprop._extras import require
 from cbackprop._model_file import Model, encode, save_model
 from cbackprop.command.checkpoint import Course, Keeper
-from cbackprop.command.common import Terminated, duration, few, handling, progress, summarize, terminate, writable
+from cbackprop.command.common import (
+    Stop,
+    Terminated,
+    duration,
+    few,
+    handling,
+    progress,
+    separate,
+    summarize,
+    terminate,
+    writable,
+)
 from cbackprop.command.files import open_table
 from cbackprop.command.rows import Rows, look_through
 
@@ -49,10 +61,11 @@ def train(
     skip_bad_rows: bool,
 ) -> None:
     """Learn, save, and tell; raise what interrupted the learning only then."""
-    table = open_table(path, skip_bad_rows=skip_bad_rows)
-    table.require([target, *ignore])
+    separate({"the table": path, "--output": output, "--plot": plot, "--checkpoint": checkpoint})
     for file in filter(None, (output, plot, checkpoint)):
         writable(file)
+    table = open_table(path, skip_bad_rows=skip_bad_rows)
+    table.require([target, *ignore])
     with progress(transient=True) as bar:
         bar.add_task("reading", total=None, note="")
         rows = look_through(table, target, ignore, seed, validation, standardize)
@@ -76,18 +89,22 @@ def train(
         keeper.resume(checkpoint, epochs)
     started = perf_counter()
     failure: Exception | None = None
-    try:
-        learn(network, rows, epochs, batch_size, rng, course, keeper.keep)
-    except (OSError, ValueError) as error:
-        if not (course.losses or course.chunks):
-            raise
-        failure = error
-    seconds = perf_counter() - started
-    with handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
-        save_model(output, model)
-        keeper.write()
-    if failure is not None:
-        raise ValueError(f"{failure}; what was learned before is in {output}") from failure
+    stop = Stop()
+    with handling({signal.SIGINT: stop, signal.SIGTERM: stop}):
+        try:
+            try:
+                stop.armed = True
+                learn(network, rows, epochs, batch_size, rng, course, keeper.keep)
+            finally:
+                stop.armed = False
+        except KeyboardInterrupt as error:  # outside of what learn looks after
+            course.interruption = error
+        except (ArithmeticError, MemoryError, OSError, ValueError) as error:
+            if not (course.losses or course.chunks):
+                raise
+            failure = error
+        seconds = perf_counter() - started
+        save(output, model, keeper, failure)
 
     skipped = max(rows.skipped, table.skipped)  # there may have come more since
     lines = [
@@ -114,7 +131,8 @@ def train(
         lines.append(("checkpoint", f"{checkpoint}; --resume goes on from it"))
     summarize(lines)
     if course.interruption is not None:
-        raise type(course.interruption)(f"in epoch {len(course.losses) + 1} of {epochs}; {output} is saved")
+        epoch = min(len(course.losses) + 1, epochs)
+        raise type(course.interruption)(f"in epoch {epoch} of {epochs}; {output} is saved")
 
 
 def learn(
@@ -156,6 +174,25 @@ def learn(
                 bar.stop()
             except KeyboardInterrupt:  # Python's own, that follows one Polars has raised
                 bar.stop()
+
+
+def save(output: Path, model: Model, keeper: Keeper, failure: Exception | None) -> None:
+    """Write model and checkpoint, each whatever becomes of the other; raise what went wrong, and tell what is saved."""
+    faults = [] if failure is None else [str(failure) or type(failure).__name__]
+    files: dict[Path, Callable[[], None]] = {output: partial(save_model, output, model)}
+    if keeper.path is not None and keeper.latest is not None:
+        files[keeper.path] = keeper.write
+    saved = []
+    for file, write in files.items():
+        try:
+            write()
+            saved.append(str(file))
+        except Exception as error:
+            faults.append(str(error) or type(error).__name__)
+    if faults:
+        learned = "what was learned" if failure is None else "what was learned before"
+        told = f"{learned} is in {' and '.join(saved)}" if saved else f"{learned} is lost"
+        raise ValueError("; ".join([*dict.fromkeys(faults), told])) from failure
 
 
 def evaluate(network: Network, rows: Rows) -> tuple[np.ndarray, float]:
