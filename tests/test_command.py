@@ -699,6 +699,17 @@ def test_predict_leaves_no_part_of_a_file(iris, succeed, run):
     assert not list(Path().glob("p.csv*"))
 
 
+def test_predict_writes_beside_files_of_any_name(iris, succeed, run, monkeypatch):
+    succeed("train iris.csv --target species --epochs 1")
+    Path("p.csv.part").write_text("mine")
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    succeed("predict model.safetensors iris.csv --output p.csv")
+    assert len(synced) == 1
+    assert Path("p.csv.part").read_text() == "mine"
+    assert len(list(Path().glob("p.csv*"))) == 2
+
+
 def test_ctrl_c_stops_predicting_and_leaves_no_part_of_a_file(iris, succeed):
     succeed("train iris.csv --target species --epochs 1")
     iris.sample(3_000_000, with_replacement=True, seed=0).write_parquet("large.parquet")  # takes seconds

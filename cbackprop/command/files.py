@@ -1,5 +1,6 @@
 """Tables of any size, by the endings of their names: opened, and written as they come."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ def open_table(path: Path, *, skip_bad_rows: bool = False) -> Table:
 def write(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:
     """Write frames as they come to CSV or Parquet; the file appears when it is complete."""
     rows = register_io_source(lambda *_: frames(), schema=schema)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.partial")  # no file of the user's has this name
     try:
         if path.suffix.lower() == ".csv":
             rows.sink_csv(part)
         else:
             rows.sink_parquet(part)
-        part.replace(path)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
     finally:
         try:
             part.unlink(missing_ok=True)
