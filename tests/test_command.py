@@ -597,6 +597,37 @@ def test_bad_rows_stop_or_are_skipped(iris, run, succeed, monkeypatch, row, reas
     np.testing.assert_allclose(np.frombuffer(skipped[2]), np.frombuffer(whole[2]), rtol=1e-13)
 
 
+@pytest.mark.parametrize("ignore", ["", " --ignore note"])
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ('"1,1,n,yes', "row 71: could not parse"),
+        ('1,1,n,"yes', "row 71: could not parse"),
+        ('1,1,"n,yes', "row 71: could not parse"),
+        ('1,1,n,yes,"', "row 71: could not parse"),
+        ('"1,1,n,yes\n1,1,n,yes",1,n,yes', "row 71 has a cell of many lines; is a quote missing?"),
+        ('1,1,"n,yes\n1,1,n,yes"', "row 71 has a cell of many lines; is a quote missing?"),
+        ('1,1,n,yes,"\n1,1,n,yes"', "row 71 has a cell of many lines; is a quote missing?"),
+    ],
+)
+def test_no_rows_are_lost_in_a_cell_of_a_skipped_one(tmp_path, monkeypatch, run, bad, told, ignore):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{i % 7},{i % 5},1,{'yes' if i % 3 else 'no'}" for i in range(140)]
+    rows[30] = "1,gap,1,yes"
+    Path("t.csv").write_text("\n".join(["a,b,note,y", *rows[:70], bad.replace("n,", "1,"), *rows[70:], ""]))
+    status, out, err = run(f"train t.csv --target y --on-bad-row skip{ignore}")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert f"t.csv: {told}" in err
+    assert not Path("model.safetensors").exists()
+
+
+def test_text_of_many_lines_is_no_trouble_where_it_is_ignored(tmp_path, monkeypatch, succeed):
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text('a,note,y\n1,"two\nlines",yes\nx,"one",no\n3,"two\nlines",no\n')
+    out = succeed("train t.csv --target y --on-bad-row skip --ignore note --validation 0")
+    assert "1 skipped; the first: t.csv: row 2, column 'a' is 'x'" in " ".join(out.split())
+
+
 @pytest.mark.parametrize("kind", ["csv", "npz"])
 @pytest.mark.parametrize("row", [70, 140])
 def test_what_was_learned_before_a_bad_row_is_saved(iris, run, monkeypatch, kind, row):
@@ -650,6 +681,77 @@ def test_an_archive_that_was_damaged(iris, run):
     status, _, err = run("train iris.npz --target species")
     assert (status, err.count("\n")) == (1, 1)
     assert err.startswith("cbackprop: error: iris.npz: ")
+
+
+def archive(content):
+    """An NPZ file of one column y and an array x, whose header and content are given."""
+    np.savez("t.npz", y=np.arange(4) % 2)
+    with zipfile.ZipFile("t.npz", "a") as file:
+        file.writestr("x.npy", content)
+
+
+def npy(header, content):
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + content
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size", "told"),
+    [
+        ("<f8", "(4, 9223372036854775808, 2)", 64, "has shape (4, 9223372036854775808, 2), dtype float64 and 64 bytes"),
+        ("<f8", "(4, 1000000000)", 64, "has shape (4, 1000000000), dtype float64 and 64 bytes"),
+        ("|b1", "(4, 5000000)", 20_000_000, "has 5,000,000 columns; there may be 4,194,304"),
+        ("<f8", "(4, 2)", 63, "has shape (4, 2), dtype float64 and 63 bytes"),
+        ("<f8", "(-4,)", 0, "has shape (-4,); rows are needed"),
+        ("<U0", "(4,)", 0, "has dtype <U0; numbers or text are needed"),
+        ("<f8", "(4, 2", 64, "EOF in multi-line statement"),
+        ("<f8", "{[]}", 64, "unhashable"),
+    ],
+)
+def test_archives_that_lie_are_named(tmp_path, monkeypatch, run, dtype, shape, size, told):
+    monkeypatch.chdir(tmp_path)
+    archive(npy(f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}", bytes(size)))
+    status, _, err = run("train t.npz --target y --validation 0")
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith("cbackprop: error: t.npz: array 'x.npy'")
+    assert told in err
+
+
+@pytest.mark.parametrize("code", [0x110000, 0xD800, 0xFFFFFFFF])
+@pytest.mark.parametrize("order", "<>")
+def test_text_that_is_none_is_named_with_its_row(tmp_path, monkeypatch, run, code, order):
+    monkeypatch.chdir(tmp_path)
+    labels = np.array([[65, 66], [66, 65], [65, code], [66, 0]], f"{order}u4").view(f"{order}U2")[:, 0]
+    np.savez("t.npz", x=np.arange(4.0), y=labels)
+    _, _, err = run("train t.npz --target y --validation 0")
+    assert err == "cbackprop: error: t.npz: row 3, column 'y' is no Unicode text\n"
+
+
+def test_a_panic_of_polars_is_one_line(iris, run, monkeypatch):
+    def panic(*arguments, **keywords):
+        raise pl.exceptions.PanicException("assertion failed\nbacktrace")
+
+    monkeypatch.setattr(pl, "scan_parquet", panic)
+    status, out, err = run("train iris.parquet --target species")
+    assert (status, out, err) == (1, "", "cbackprop: error: iris.parquet: assertion failed\n")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_names_of_files_are_no_patterns(iris, succeed, kind):
+    os.rename(f"iris.{kind}", f"iris[1].{kind}")
+    succeed(f"train 'iris[1].{kind}' --target species --epochs 1")
+    succeed(f"predict model.safetensors 'iris[1].{kind}'")
+
+
+@pytest.mark.parametrize(
+    ("header", "twice"),
+    [("a,a,y", "'a'"), ("a,b,y,b,a", "'b', 'a'"), ("\n\na,y,a", "'a'"), ("a,a_duplicated_0,y", ""), (",a,y", "")],
+)
+def test_columns_of_one_name_are_refused(tmp_path, monkeypatch, run, header, twice):
+    monkeypatch.chdir(tmp_path)
+    width = header.count(",") + 1
+    Path("t.csv").write_text("\n".join([header, ",".join("1" * width), ",".join("2" * width), ""]))
+    status, _, err = run("train t.csv --target y --validation 0 --epochs 1")
+    assert (status, err) == ((1, f"cbackprop: error: t.csv: two columns are named {twice}\n") if twice else (0, ""))
 
 
 # predict
@@ -802,7 +904,7 @@ def bad_files(iris):
         ("train empty.csv --target species", "empty.csv: empty CSV"),
         ("train ragged.csv --target species", "ragged.csv: row 2 has more fields than the header"),
         ("train quote.csv --target species", "quote.csv: row 1, column 'a' has no value"),
-        ("train latin.csv --target species", "latin.csv: invalid utf-8 sequence"),
+        ("train latin.csv --target species", "latin.csv: row 1: invalid utf-8 sequence"),
         ("train junk.parquet --target species", "junk.parquet: "),
         ("train junk.npz --target species", "junk.npz: File is not a zip file"),
         ("train iris.csv --target species --output no/m.safetensors", "no/m.safetensors: there is no folder no"),

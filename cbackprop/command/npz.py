@@ -1,17 +1,19 @@
 """NPZ files as tables: arrays out of a zip archive, a chunk of rows at a time."""
 
+import math
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
 import polars as pl
 
 from cbackprop.command.common import few
-from cbackprop.command.tables import CHUNK_ROWS, Chunk, Table, as_labels, naming
+from cbackprop.command.tables import CHUNK_NUMBERS, CHUNK_ROWS, Chunk, Table, as_labels, naming
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Member:
     @property
     def width(self) -> int:
         """Columns of it."""
-        return int(np.prod(self.shape[1:]))
+        return math.prod(self.shape[1:])
 
     @property
     def columns(self) -> list[str]:
@@ -44,9 +46,16 @@ class NpzTable(Table):
     def __init__(self, path: Path) -> None:
         with naming(path), zipfile.ZipFile(path) as archive:
             self.members = []
-            for file in archive.namelist():
-                with archive.open(file) as stream:
-                    self.members.append(Member(file, *header(f"{path}: array {file!r}", stream)))
+            for entry in archive.infolist():
+                file, what = entry.filename, f"{path}: array {entry.filename!r}"
+                with archive.open(entry) as stream:
+                    member = Member(file, *header(what, stream))
+                    numbers = entry.file_size - stream.tell()
+                if math.prod(member.shape) * member.dtype.itemsize != numbers:
+                    raise ValueError(f"{what} has shape {member.shape}, dtype {member.dtype} and {numbers:,} bytes")
+                if member.width > CHUNK_NUMBERS:
+                    raise ValueError(f"{what} has {member.width:,} columns; there may be {CHUNK_NUMBERS:,}")
+                self.members.append(member)
         lengths = {member.shape[0] for member in self.members}
         if len(lengths) != 1:
             shapes = ", ".join(f"{member.name} {member.shape}" for member in self.members)
@@ -77,7 +86,10 @@ class NpzTable(Table):
                 x = np.concatenate([blocks[member.name] for member in inputs], axis=1, dtype=np.float64)
                 labels = pl.Series([], dtype=pl.String)
                 for member in labeled:
-                    labels = as_labels(pl.Series(blocks[member.name][:, member.columns.index(str(target))]))
+                    column = blocks[member.name][:, member.columns.index(str(target))]
+                    if (bad := is_no_text(column)).any():
+                        raise ValueError(f"row {start + int(bad.argmax()) + 1}, column {target!r} is no Unicode text")
+                    labels = as_labels(pl.Series(column))
                 yield x if order is None else x[:, order], labels
 
     def cell(self, row: int, column: str) -> Any:
@@ -95,11 +107,11 @@ def header(what: str, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran_order, dtype = read(stream)
-    except ValueError as error:
+    except (MemoryError, RecursionError, SyntaxError, TokenError, TypeError, ValueError) as error:
         raise ValueError(f"{what}: {error}") from error
-    if dtype.kind not in "biufU":
+    if dtype.kind not in "biufU" or not dtype.itemsize:
         raise ValueError(f"{what} has dtype {dtype}; numbers or text are needed")
-    if not shape or 0 in shape[1:]:
+    if not shape or 0 in shape[1:] or min(shape) < 0:
         raise ValueError(f"{what} has shape {shape}; rows are needed")
     if fortran_order and len(shape) > 1:
         raise ValueError(f"{what} is stored column by column; rows are needed: save it by np.ascontiguousarray")
@@ -108,4 +120,16 @@ def header(what: str, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 
 def rows(member: Member, n: int, stream: IO[bytes]) -> np.ndarray:
     """Read the next n rows of an array."""
-    return np.frombuffer(stream.read(n * member.width * member.dtype.itemsize), member.dtype).reshape(n, member.width)
+    size = n * member.width * member.dtype.itemsize
+    numbers = stream.read(size)
+    if len(numbers) != size:
+        raise EOFError(f"array {member.name!r} ends too early")
+    return np.frombuffer(numbers, member.dtype).reshape(n, member.width)
+
+
+def is_no_text(column: np.ndarray) -> np.ndarray:
+    """Which cells of a column of text are none: NumPy takes any 32 bits for a character."""
+    if column.dtype.kind != "U":
+        return np.zeros(len(column), bool)
+    codes = np.ascontiguousarray(column).view(np.dtype("u4").newbyteorder(column.dtype.byteorder))
+    return np.asarray(((codes > 0x10FFFF) | (codes >> 11 == 0x1B)).reshape(len(column), -1).any(axis=1))

@@ -1,9 +1,7 @@
 """What a table is, whatever the file: columns by name, and rows a chunk at a time."""
 
-import zipfile
-import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +53,8 @@ class Table(ABC):
                     self.first_fault = self.fault(start - len(x) + bad, features, x[bad], target, labels[bad : bad + 1])
                 if not self.skip_bad_rows:
                     raise ValueError(self.first_fault)
+                if not self.skipped and (row := self.row_with_lines(features, target)) is not None:
+                    raise ValueError(f"{self.path}: row {row + 1} has a cell of many lines; is a quote missing?")
                 self.skipped += int((~good).sum())
                 x, labels = x[good], labels if target is None else labels.filter(pl.Series(good))
             if len(x):
@@ -76,6 +76,10 @@ class Table(ABC):
         """Whether a row, whose inputs are NaN for it, has more fields than there are columns."""
         return False
 
+    def row_with_lines(self, features: Sequence[str], target: str | None) -> int | None:
+        """Find a bad row that has others in it, which would be skipped without being counted."""
+        return None
+
     @abstractmethod
     def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
         """Yield `size` rows at a time; what is missing or no number is NaN in the inputs and null in the labels."""
@@ -91,11 +95,11 @@ def as_labels(values: pl.Series) -> pl.Series:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Say which file it was that could not be read."""
+def naming(path: Path, where: Callable[[], str] = str) -> Iterator[None]:
+    """Say which file it was that could not be read, and where in it."""
     try:
         yield
-    # zipfile raises NotImplementedError for archives that are encrypted or compressed in ways it does not know
-    except (pl.exceptions.PolarsError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    # a damaged file may make Polars, zipfile and what they use raise almost anything
+    except (Exception, pl.exceptions.PanicException) as error:
         reason = (str(error).splitlines() or ["it cannot be read"])[0]
-        raise ValueError(f"{path}: {reason}") from error
+        raise ValueError(reason if reason.startswith(f"{path}: ") else f"{path}: {where()}{reason}") from error
