@@ -842,6 +842,21 @@ def test_info_describes_a_model(iris, succeed):
     assert re.search(r"sepal length +5.84333 +0.825301", out)
 
 
+def test_names_do_not_command_the_terminal(tmp_path, monkeypatch, run, succeed):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "150")
+    red, back, kept = "\x1b[31mred", "\x9b2Jback\u202e", "幅　🌸"
+    pl.DataFrame({red: [1, 2], back: [2, 1], kept: [1, 1], "t": [red, kept]}).write_csv("t.csv")
+    shown = succeed("train t.csv --target t --validation 0 --epochs 1")
+    shown += succeed("info model.safetensors") + succeed("predict model.safetensors t.csv")
+    shown += run("train t.csv --target 'nothing\x1b[31m'")[2]
+    pl.DataFrame({"x": [1, 2], "y": [2, 1]}).write_parquet("\x1b.parquet")
+    shown += run("train \x1b.parquet --target t")[2]
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+    for name in (r"\x1b[31mred", r"\x9b2Jback\u202e", kept):
+        assert name in shown
+
+
 # errors
 
 

@@ -7,6 +7,7 @@ import sys
 import warnings
 
 from cbackprop._extras import require
+from cbackprop.command.text import plain
 
 
 def main() -> None:
@@ -31,5 +32,5 @@ def main() -> None:
 
 def complain(reason: str, status: int = 1) -> int:
     """Print what went wrong on one line; return the exit status."""
-    print("cbackprop: error:", " ".join(reason.split()), file=sys.stderr)
+    print("cbackprop: error:", plain(" ".join(reason.split())), file=sys.stderr)
     return status

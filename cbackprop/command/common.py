@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cbackprop.command.text import plain
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which does what Ctrl-C does."""
@@ -50,7 +52,7 @@ def handling(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
 
 
 def console() -> Console:
-    """Open standard output; names out of files are shown as they are, whatever characters they hold."""
+    """Open standard output; names out of files are shown as they are, but for what a terminal obeys."""
     return Console(markup=False, emoji=False, highlight=False)
 
 
@@ -71,11 +73,11 @@ def progress(*, transient: bool = False) -> Progress:
 def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", note: str = "") -> None:
     """Print a table; every column but the first is aligned to the right."""
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.caption, table.caption_justify = note or None, "left"
+    table.caption, table.caption_justify = plain(note) or None, "left"
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(plain(str(cell)) for cell in row))
     console().print(table)
 
 
@@ -85,7 +87,7 @@ def summarize(rows: Iterable[tuple[str, Any]]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, str(value))
+        table.add_row(name, plain(str(value)))
     console().print(table)
 
 
