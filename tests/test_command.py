@@ -270,6 +270,20 @@ def test_numbers_too_large_to_standardize_are_refused(tmp_path, monkeypatch, run
     load_model("model.safetensors")
 
 
+def test_rows_too_large_for_the_scale_of_others_are_refused(tmp_path, monkeypatch, run, succeed):
+    monkeypatch.chdir(tmp_path)
+    table = pl.DataFrame({"b": [1.0] * 30, "a": np.arange(30) % 3 * 1e-10, "y": np.arange(30) % 2})
+    table.write_csv("t.csv")
+    line = "train {}.csv --target y --epochs 1 --validation 0.5"
+    succeed(line.format("t"))
+    held_out = int((np.random.default_rng([0, 1]).random(30) < 0.5).argmax())
+    spoil(table, held_out, "a", "1e300").write_csv("large.csv")
+    for command in (line.format("large"), "predict model.safetensors large.csv"):
+        status, _, err = run(command)
+        told = "cbackprop: error: large.csv: column 'a' has numbers too large to standardize; scale them down\n"
+        assert (status, err) == (1, told)
+
+
 def test_archives_hold_arrays_of_any_shape(tmp_path, monkeypatch, succeed):
     """Images, vectors and numeric labels, in any order of the arrays; the columns of an array are its cells."""
     monkeypatch.chdir(tmp_path)

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from cbackprop import Network
 from cbackprop._model_file import load_model
 from cbackprop.command.common import progress, separate, show, writable
 from cbackprop.command.files import open_table, write
+from cbackprop.command.rows import standardized
 
 
 def run(model_path: Path, data: Path, *, output: Path) -> None:
@@ -26,6 +28,8 @@ def run(model_path: Path, data: Path, *, output: Path) -> None:
         raise ValueError(f"{data}: there are {len(features)} columns; {model_path} has {D} inputs, without names")
     classes = model.classes or [str(k) for k in range(K)]
     probabilities = [f"p_{name}" for name in classes]
+    mean = np.zeros(D) if model.mean is None else model.mean
+    scale = np.ones(D) if model.scale is None else model.scale
     counts: Counter[str] = Counter()
 
     with progress() as bar:
@@ -33,9 +37,7 @@ def run(model_path: Path, data: Path, *, output: Path) -> None:
 
         def frames() -> Iterator[pl.DataFrame]:
             for x, _ in table.chunks(features):
-                if model.mean is not None:
-                    x = (x - model.mean) / model.scale
-                y = network.predict_proba(x)
+                y = network.predict_proba(standardized(x, mean, scale, table, features))
                 names = pl.Series("class", classes).gather(y.argmax(axis=1))
                 counts.update(dict(names.value_counts().iter_rows()))
                 bar.update(task, note=f"{counts.total():,} rows")

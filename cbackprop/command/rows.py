@@ -38,8 +38,7 @@ class Rows:
         split = split_generator(self.seed)
         chunks = [self.only_chunk] if self.only_chunk else self.table.chunks(self.features, self.target, self.classes)
         for x, labels in chunks:
-            x = x - self.mean
-            x /= self.scale
+            x = standardized(x, self.mean, self.scale, self.table, self.features)
             t = labels.cast(pl.Enum(self.classes)).to_physical().to_numpy().astype(np.intp)
             held_out = split.random(len(x)) < self.validation
             yield (x[~held_out], t[~held_out]), (x[held_out], t[held_out])
@@ -80,10 +79,8 @@ def look_through(
 
     scale = np.sqrt(squares / n)
     scale[scale == 0] = 1  # an input that never changes
-    known = np.isfinite(mean) & np.isfinite(scale)
-    if standardize and not known.all():
-        column = features[int(known.argmin())]
-        raise ValueError(f"{table.path}: column {column!r} has numbers too large to standardize; scale them down")
+    if standardize:
+        refuse_too_large(np.isfinite(mean) & np.isfinite(scale), table, features)
     checksum = crc32(repr((features, checksum, checksum_labels)).encode())
     if not standardize:
         mean, scale = np.zeros_like(mean), np.ones_like(scale)
@@ -102,6 +99,28 @@ def look_through(
         fingerprint=f"{counts.total():,} rows with checksum {checksum:08x}",
         only_chunk=only_chunk,
     )
+
+
+def standardized(
+    x: np.ndarray, mean: np.ndarray, scale: np.ndarray, table: Table, features: Sequence[str]
+) -> np.ndarray:
+    """Inputs shifted and scaled, which those that were held out may overflow."""
+    with np.errstate(over="raise"):  # spares a look at each number
+        try:
+            z = x - mean
+            z /= scale
+            return z
+        except FloatingPointError:
+            with np.errstate(over="ignore"):
+                refuse_too_large(np.isfinite((x - mean) / scale).all(axis=0), table, features)
+            raise
+
+
+def refuse_too_large(good: np.ndarray, table: Table, features: Sequence[str]) -> None:
+    """Name the first input that is not good."""
+    if not good.all():
+        column = features[int(good.argmin())]
+        raise ValueError(f"{table.path}: column {column!r} has numbers too large to standardize; scale them down")
 
 
 def in_order(classes: Counter[str]) -> list[str]:
