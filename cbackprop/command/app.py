@@ -80,9 +80,9 @@ def train(
     rows are shuffled within a chunk, and the chunks keep their order. A file of one chunk is read once.
 
     Ctrl-C stops after a whole sample, saves the model and exits with status 130; SIGTERM does so with status 143. What
-    was learned before a row that cannot be read is saved, too. The checkpoint is written every ten seconds and at the
-    end; resumed with the same data and options, but for a larger --epochs, a training ends with the model of one that
-    was never cut.
+    was learned before a row that cannot be read, or before learning diverged, is saved, too. The checkpoint is written
+    every ten seconds and at the end; resumed with the same data and options, but for a larger --epochs, a training ends
+    with the model of one that was never cut.
     """
     if resume and checkpoint is None:
         raise typer.BadParameter("it needs --checkpoint", param_hint="'--resume'")
