@@ -46,6 +46,11 @@ def init_weights(
     v : ndarray of shape (K, M+1)
         Output weights, bias last.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here; the message names it.
+
     References
     ----------
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,

@@ -28,6 +28,11 @@ class Network(OneSample):
     rng : None, int or numpy.random.Generator
         For the initial weights; see `init_weights`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here; the message names it.
+
     Attributes
     ----------
     w : ndarray of shape (M, D+1)
@@ -82,6 +87,11 @@ class Network(OneSample):
         Returns
         -------
         Network
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is described here; the message names it.
 
         Examples
         --------
@@ -166,6 +176,11 @@ class Network(OneSample):
         ndarray of shape (N, K)
             Rows that sum to 1.
 
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is described here; the message names it.
+
         Examples
         --------
         >>> import cbackprop, numpy as np
@@ -188,6 +203,11 @@ class Network(OneSample):
         -------
         ndarray of shape (N,)
             Class indices, the first where several are equally probable.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is described here; the message names it.
 
         Examples
         --------
@@ -226,7 +246,14 @@ class Network(OneSample):
         Parameters
         ----------
         path : path-like
-            The file; an existing one is replaced.
+            The file; an existing one is replaced, and its permissions stay. A link leads to the file that is replaced.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. What was there is still there.
+        TypeError, ValueError
+            If path is no path, or a weight is not finite. What was there is still there.
 
         Examples
         --------
@@ -260,8 +287,17 @@ class Network(OneSample):
         ------
         OSError
             If the file cannot be read.
-        ValueError
-            If it is not a model file of this library, or of a newer version.
+        TypeError, ValueError
+            If path is no path, or the file not a model file of this library, or of a newer version.
+
+        Examples
+        --------
+        >>> import cbackprop, tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "model.safetensors"
+        ...     cbackprop.Network(2, 3, 2, learning_rate=0.5).save(path)
+        ...     cbackprop.Network.load(path)
+        Network(2, 3, 2, learning_rate=0.5, dtype=float64)
         """
         from ._model_file import load_model
 
