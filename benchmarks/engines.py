@@ -23,6 +23,7 @@ BATCHES = ("2-2-3", "12-8-3", "64-32-10", "784-100-10", "784-1024-10")
 BATCH_SIZES = (8, 32, 128, 1024)
 BLOCKS = (8, 16, 24, 32, 48, 64, 128)
 FEW_SAMPLES = (1, 2, 4, 8, 16, 32)
+FEW_LANES = 32  # more hidden units fill them: then samples have no business there
 THREADED = ("64-32-10", "64-500-10", "784-16-10", "784-50-10", "784-100-10", "784-200-10", "784-1024-10")
 
 
@@ -42,18 +43,22 @@ def job(engine, work: Work, threads: int = 1) -> Job:
 
 
 def learning(work: Work, shape: str, repeats: int) -> list[str]:
-    """Cells: direct, each block length, the cost of the rule's choice."""
+    """Cells: direct, in batches side by side, each block length, the cost of the rule's choice."""
     from cbackprop import _engines as rule
     from cbackprop._dispatch import kernels
 
     (D, M, K), module, B = sizes(shape), kernels(work.w.dtype), work.batch_size
     jobs = {"direct": job(module.DirectEngine(D, M, K, B), work)}
+    if B > 1 and M <= FEW_LANES:
+        jobs["side by side"] = job(module.SideBySideEngine(D, M, K, B), work)
     jobs |= {str(block): job(module.BlockedEngine(D, M, K, B, block), work) for block in BLOCKS}
     times = {name: min(figures) / len(work.x) for name, figures in interleaved(jobs, repeats).items()}
-    chosen = str(rule.block_length(work.w, work.v, B)) if rule.blocked(work.w, "auto") else "direct"
-    cells = [
-        f"**{readable(seconds, 's')}**" if name == chosen else readable(seconds, "s") for name, seconds in times.items()
-    ]
+    names = {module.DirectEngine: "direct", module.SideBySideEngine: "side by side"}
+    engine = type(rule.learner(work.w, work.v, B, "auto"))
+    chosen = names.get(engine, str(rule.block_length(work.w, work.v, B)))
+    columns = ["direct", *(["side by side"] if B > 1 else []), *map(str, BLOCKS)]
+    cells = [readable(times[name], "s") if name in times else "–" for name in columns]
+    cells = [f"**{cell}**" if name == chosen else cell for name, cell in zip(columns, cells, strict=True)]
     cost = times[chosen] / min(times.values()) if chosen in times else float("nan")
     return [*cells, factor(cost)]
 
@@ -75,7 +80,7 @@ def batches(repeats: int, milliseconds: float) -> str:
                 N = samples(shape, milliseconds, 2 * batch_size) // batch_size * batch_size
                 work = random_work(shape, dtype, N, batch_size)
                 lines.append([shape, str(batch_size), dtype, *learning(work, shape, repeats)])
-    header = ["D-M-K", "batch", "dtype", "direct", *(f"block {block}" for block in BLOCKS), "rule / best"]
+    header = ["D-M-K", "batch", "dtype", "direct", "side by side", *(f"block {n}" for n in BLOCKS), "rule / best"]
     return table(header, lines)
 
 
