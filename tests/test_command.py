@@ -526,7 +526,7 @@ def test_a_full_disk_is_one_line(iris, run, succeed, monkeypatch):
 @pytest.mark.parametrize(("broken", "whole"), [("model.safetensors", "c"), ("c", "model.safetensors")])
 def test_one_file_is_saved_where_the_other_fails(iris, run, monkeypatch, broken, whole):
     def fail(old, new, do=os.replace):
-        if new == broken:
+        if Path(new).name == broken:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         do(old, new)
 
