@@ -47,6 +47,9 @@ OPERATORS = {
     " not ": " ",
 }
 HEAD = re.compile(r"\s*(#|@|import |from |include |class |def |cdef .*(\w\(|extern |enum|class |struct ).*:$)")
+HARMLESS = re.compile(
+    r"\s*((cdef )?(const )?\w+ \*?\w+(\[\w+\])+$|fetch\()"
+)  # room for arrays, and what is asked for early
 ASSIGNED = re.compile(r"(\s*)(\S+) [-+*/]?= .*(?<!,)$")
 BUILD = """
 import runpy
@@ -79,13 +82,13 @@ class Mutant(NamedTuple):
 
 
 def code(text: str) -> Iterator[tuple[int, str]]:
-    """Number and text of the lines that are code: no comments, imports, documentation, heads of functions."""
+    """Number and text of the lines that are code: no comments, imports, documentation, heads of functions, arrays."""
     documentation = False
     for number, line in enumerate(text.splitlines(), 1):
         inside = documentation
         documentation ^= line.count('"""') == 1
-        head = HEAD.match(line)
-        if not (inside or documentation or '"""' in line or head or not line.strip()):
+        skipped = HEAD.match(line) or HARMLESS.match(line)
+        if not (inside or documentation or '"""' in line or skipped or not line.strip()):
             yield number, line
 
 
@@ -104,8 +107,13 @@ def mutants(file: str, text: str) -> Iterator[tuple[str, Mutant]]:
             yield "index", Mutant(file, number, line, f"{line[: match.end() - 1]} + 1{line[match.end() - 1 :]}")
         below = lines.get(number + 1, "")
         first, second = ASSIGNED.match(line), ASSIGNED.match(below)
-        if first and second and first[1] == second[1] and first[2] in below:  # else the order may not matter
+        if first and second and first[1] == second[1] and needs(below, first[2]):  # else the order may not matter
             yield "order", Mutant(file, number, f"{line}\n{below}", f"{below}\n{line}")
+
+
+def needs(line: str, name: str) -> bool:
+    """Whether a name stands in a line, not just as a part of another one."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) is not None
 
 
 class Workshop:
