@@ -499,7 +499,7 @@ def test_signals_save_model_and_checkpoint(iris, succeed, number, status):
     done, out, _shown = interrupt(arguments, rb"epoch \d", number)
     assert done == status
     finished = int(re.search(r"(\d+) of 100000000, interrupted", out)[1])
-    assert len(load_model("c").losses) == finished
+    assert finished - len(load_model("c").losses) in (0, 1)  # it may come between an epoch's end and its keeping
     load_model("model.safetensors")
     succeed(f"train iris.csv --target species --epochs {finished + 2} --checkpoint c --resume")
     succeed(f"train iris.csv --target species --epochs {finished + 2} --output whole")
