@@ -146,7 +146,7 @@ PROMISES = {  # what is counted, and what it says
         "networks",
         "Every derivative is right to 1e-13 of a layer's largest, in float32 to 1e-5, as 50 digits tell.",
     ),
-    "accurate loss": ("", "The error of a sample is right to 4 ULP, for scores of any size."),
+    "accurate loss": ("", "The error of a sample is right to 4 ULP, for sums of any size."),
     "same bits": ("trainings", "Threads, processes and places in memory change no bit of the result."),
     "variants agree": ("", "The kernels for all instruction sets agree, rounding aside."),
     "divergence": ("", "An epoch ends with finite weights and loss, or an error and the weights from before it."),
