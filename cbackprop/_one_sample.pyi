@@ -6,6 +6,8 @@ from ._results import REMEDY as REMEDY
 
 __test__: dict[str, str]  # the examples in docstrings, for doctest
 
+def count_fork() -> None: ...
+
 @disjoint_base
 class OneSample:
     def __init__(self, w: ndarray, v: ndarray, learning_rate: float, table: object) -> None: ...

@@ -846,6 +846,9 @@ def test_sample_weights_whose_sum_is_beyond_the_dtype(library, dtype):
     arguments = good(dtype.name)
     with pytest.raises(ValueError, match="sample_weight adds up to more than"):
         library.fit(*(arguments[name] for name in "xtwv"), sample_weight=[np.finfo(dtype).max / 4] * N)
+    just = np.zeros(N, dtype)
+    just[0] = np.finfo(dtype).max
+    assert _gate.sample_weight(just, N, arguments["w"], arguments["v"]) is just
 
 
 def test_the_first_negative_sample_weight_is_named(library):

@@ -47,9 +47,8 @@ OPERATORS = {
     " not ": " ",
 }
 HEAD = re.compile(r"\s*(#|@|import |from |include |class |def |cdef .*(\w\(|extern |enum|class |struct ).*:$)")
-HARMLESS = re.compile(
-    r"\s*((cdef )?(const )?\w+ \*?\w+(\[\w+\])+$|fetch\()"
-)  # room for arrays, and what is asked for early
+# room for arrays; what is asked for early; annotations
+HARMLESS = re.compile(r"\s*((cdef )?(const )?\w+ \*?\w+(\[\w+\])+$|fetch\(|(\w+: [\w.\[\]| ]+(, )?)+,?$)")
 ASSIGNED = re.compile(r"(\s*)(\S+) [-+*/]?= .*(?<!,)$")
 BUILD = """
 import runpy

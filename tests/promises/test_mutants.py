@@ -39,4 +39,6 @@ def test_mutants(figure, subject, record_property):
     record_property("killed", f"{report['killed']} of {figure}")
     for mutant in report["survivors"]:
         record_property(f"<br>`{mutant}`:", reasons.get(mutant, "no reason is known"))
-    assert len(report["survivors"]) <= max(1, figure // 10)  # among a few, one may be no error at all
+    # a few may happen to hold more than their share of those that are known to be no error at all
+    count = len(report["survivors"]) if figure >= 100 else len(set(report["survivors"]) - reasons.keys())
+    assert count <= max(1, figure // 10)
