@@ -53,7 +53,7 @@ def markdown(lines: dict, named: list[tuple[str, str]]) -> str:
         figures = zip(*works.values(), strict=True)
         cells = [["–" if value is None else f"{value:.3g}" for value in row] for row in figures]
         rows = [[f"`{commit}`", why, *row] for (commit, why), row in zip(named, cells, strict=True)]
-        parts.append(f"## {unit.capitalize()}: {heading}\n\n{table(['commit', 'what came', *works], rows)}")
+        parts.append(f"## {unit[0].upper()}{unit[1:]}: {heading}\n\n{table(['commit', 'what came', *works], rows)}")
     return "\n".join(parts)
 
 
