@@ -69,7 +69,7 @@ linkcheck:  ## whether the links of the documentation to other sites still lead 
 	$(PYTHON) -P -m sphinx -W --keep-going -q -b linkcheck -D plot_gallery=0 docs build/linkcheck
 
 # The machine's name in benchmarks/results. All but threads is measured on its first processor.
-MACHINE ?= zen5-2core
+MACHINE ?= epyc-2core
 ASV = $(PYTHON) -m benchmarks
 MEASURE = $(ASV) run --machine $(MACHINE) --skip-existing-successful
 PINNED = --cpu-affinity 0 --bench '^(?!threads)'
