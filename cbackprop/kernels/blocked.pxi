@@ -274,7 +274,7 @@ cdef inline void hidden_errors_in_order(Blocked *net, Py_ssize_t n, const real *
 # Online: the samples of a block, one after the other, from b without corrections to e. The sum of E_n.
 # Memory has little to do meanwhile, so the rows of the next block are asked for.
 cdef double learn_in_order(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
-                           const real *weights, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count,
+                           const real *sample_weight, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count,
                            Py_ssize_t end, real learning_rate) noexcept nogil:
     cdef Py_ssize_t K = net.output.units, n, k, label
     cdef real *a = <real *> net.a
@@ -287,18 +287,18 @@ cdef double learn_in_order(Blocked *net, const real *x, const real *t, const Py_
             fetch(x + order[first + count + n] * net.hidden.inputs, net.hidden.inputs)
         t_n = row_of(t, order[first + n], K)
         label = label_of(labels, order[first + n])
-        weight = weight_of(weights, order[first + n])
+        weight = weight_of(sample_weight, order[first + n])
         net.rest[n] = outputs_in_order(net, n, a, y, &largest)
         total += weight * cross_entropy_above_log(t_n, label, a, largest, K)
         output_errors(y, t_n, label, learning_rate * weight, K)
         for k in range(net.output.width):
             net.v_bias[k] = net.v_bias[k] - net.y[k]
         hidden_errors_in_order(net, n, y)
-    return total + sum_of_logs(net, weights, order, first, count)
+    return total + sum_of_logs(net, sample_weight, order, first, count)
 
 
 # sum_n log(1 + rest_n), each times the sample's weight
-cdef double sum_of_logs(Blocked *net, const real *weights, const Py_ssize_t *order, Py_ssize_t first,
+cdef double sum_of_logs(Blocked *net, const real *sample_weight, const Py_ssize_t *order, Py_ssize_t first,
                         Py_ssize_t count) noexcept nogil:
     cdef real *logs = net.rest
     cdef double total = 0
@@ -307,7 +307,7 @@ cdef double sum_of_logs(Blocked *net, const real *weights, const Py_ssize_t *ord
         (<lanes *> (logs + n))[0] = log_one_plus((<lanes *> (logs + n))[0])
         n += LANES
     for n in range(count):
-        total += logs[n] * weight_of(weights, sample(order, first + n))
+        total += logs[n] * weight_of(sample_weight, sample(order, first + n))
     return total
 
 
@@ -320,7 +320,7 @@ cdef void hidden_outputs(const Blocked *net, Py_ssize_t p, Py_ssize_t count) noe
 
 
 # In a batch: a and y of `count` samples and, where there are targets, their errors and the sum of E_n
-cdef double outputs(Blocked *net, const real *t, const Py_ssize_t *labels, const real *weights,
+cdef double outputs(Blocked *net, const real *t, const Py_ssize_t *labels, const real *sample_weight,
                     const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count, real factor) noexcept nogil:
     cdef Py_ssize_t K = net.output.units, stride = net.output.stride, p, n, label
     cdef bint targets = t != NULL or labels != NULL
@@ -337,10 +337,10 @@ cdef double outputs(Blocked *net, const real *t, const Py_ssize_t *labels, const
         if targets:
             t_n = row_of(t, sample(order, first + n), K)
             label = label_of(labels, sample(order, first + n))
-            weight = weight_of(weights, sample(order, first + n))
+            weight = weight_of(sample_weight, sample(order, first + n))
             total += weight * cross_entropy_above_log(t_n, label, a, largest, K)
             output_errors(y, t_n, label, factor * weight, K)
-    return total + sum_of_logs(net, weights, order, first, count) if targets else 0
+    return total + sum_of_logs(net, sample_weight, order, first, count) if targets else 0
 
 
 # In a batch: e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) of one panel of hidden units
@@ -380,7 +380,7 @@ cdef inline Py_ssize_t first_unit(const Blocked *net, Py_ssize_t thread) noexcep
 
 # (17) sample by sample, block after block
 cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
-                         const real *weights, const Py_ssize_t *order, Py_ssize_t end, real learning_rate,
+                         const real *sample_weight, const Py_ssize_t *order, Py_ssize_t end, real learning_rate,
                          Py_ssize_t thread) noexcept nogil:
     cdef const real *rows[LONGEST_BLOCK]
     cdef Py_ssize_t first = 0, size, p
@@ -393,7 +393,7 @@ cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ss
         gram(net, rows, size, thread)
         meet(&net.meeting)
         if thread == 0:
-            total += learn_in_order(net, x, t, labels, weights, order, first, size, end, learning_rate)
+            total += learn_in_order(net, x, t, labels, sample_weight, order, first, size, end, learning_rate)
             net.stopping = stopped(&net.looks, size)
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
@@ -406,7 +406,7 @@ cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ss
 
 # The gradient of the samples from `begin` to `end`, times a factor, taken off the weights, or off their changes if
 # those are gathered; whether what is stopped is finished first
-cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
+cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *sample_weight,
                     const Py_ssize_t *order, Py_ssize_t begin, Py_ssize_t end, real factor,
                     bint finished_first, Py_ssize_t thread) noexcept nogil:
     cdef const real *rows[LONGEST_BLOCK]
@@ -422,7 +422,7 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
             hidden_outputs(net, p, size)
         meet(&net.meeting)
         if thread == 0:
-            total += outputs(net, t, labels, weights, order, first, size, factor)
+            total += outputs(net, t, labels, sample_weight, order, first, size, factor)
             net.stopping = stopped(&net.looks, size)
         meet(&net.meeting)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
@@ -440,20 +440,20 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
 # (17) batch after batch, each with its mean gradient (3). Every E_n is taken before the update that uses its sample.
 # A gathered batch that is stopped has no effect. With momentum, changes go on from batch to batch, so it is finished,
 # unless it is all there is: then who stopped it keeps nothing.
-cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
-                          const Py_ssize_t *order, Py_ssize_t end, Py_ssize_t batch_size, real learning_rate,
-                          Py_ssize_t thread) noexcept nogil:
+cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
+                          const real *sample_weight, const Py_ssize_t *order, Py_ssize_t end, Py_ssize_t batch_size,
+                          real learning_rate, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t first = 0, size
     cdef bint finished_first = net.momentum != 0 and batch_size < end
     cdef real together
     cdef double total = 0
     while first < end:
         size = min(batch_size, end - first)
-        together = batch_weight(weights, order, first, size, batch_size)
+        together = batch_weight(sample_weight, order, first, size, batch_size)
         if together > 0:
             if net.gathered:
                 begin_changes(net, learning_rate * net.l2 / together, thread)
-            total += descend(net, x, t, labels, weights, order, first, first + size, learning_rate / together,
+            total += descend(net, x, t, labels, sample_weight, order, first, first + size, learning_rate / together,
                              finished_first, thread)
             if net.gathered and net.stopping and not finished_first:
                 break

@@ -202,8 +202,8 @@ cdef inline const real *row_of(const real *t, Py_ssize_t n, Py_ssize_t K) noexce
 
 
 # What the sample counts
-cdef inline real weight_of(const real *weights, Py_ssize_t n) noexcept nogil:
-    return 1 if weights == NULL else weights[n]
+cdef inline real weight_of(const real *sample_weight, Py_ssize_t n) noexcept nogil:
+    return 1 if sample_weight == NULL else sample_weight[n]
 
 
 # The label, if there is one
@@ -212,14 +212,14 @@ cdef inline Py_ssize_t label_of(const Py_ssize_t *labels, Py_ssize_t n) noexcept
 
 
 # What the samples of a batch count together; one sample by itself has its weight as a factor
-cdef real batch_weight(const real *weights, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t size,
+cdef real batch_weight(const real *sample_weight, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t size,
                        Py_ssize_t batch_size) noexcept nogil:
     cdef double sum = 0
     cdef Py_ssize_t n
-    if batch_size == 1 or weights == NULL:
+    if batch_size == 1 or sample_weight == NULL:
         return size
     for n in range(first, first + size):
-        sum += weights[order[n]]
+        sum += sample_weight[order[n]]
     return sum
 
 
@@ -239,14 +239,14 @@ cdef void carry_on(real *u, const real *weights, real momentum, real decay, Py_s
 
 
 # One epoch of (17), sample by sample in the given order: the sum of E_n, each taken before its own update
-cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
+cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const real *sample_weight,
                              const Py_ssize_t *order, Py_ssize_t count, real *w, real *v, real learning_rate,
                              real *scratch, patience *looks, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef double total = 0
     cdef real weight
     cdef Py_ssize_t n
     for n in range(count):
-        weight = weight_of(weights, order[n])
+        weight = weight_of(sample_weight, order[n])
         total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]), w, v,
                                         -learning_rate * weight, w, v, scratch, D, M, K)
         if stopped(looks, 1):
@@ -258,7 +258,7 @@ cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *lab
 # gathered in u. With momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n; biases go without it. A
 # batch that is stopped has no effect. With momentum, u goes on from batch to batch, so it is finished, unless it is all
 # there is: then who stopped it keeps nothing.
-cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const real *weights,
+cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const real *sample_weight,
                              const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v,
                              real learning_rate, real momentum, real l2, real *u_w, real *u_v, real *scratch,
                              patience *looks, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
@@ -267,7 +267,7 @@ cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *lab
     cdef Py_ssize_t first = 0, size, n, j, k
     while first < count:
         size = min(batch_size, count - first)
-        together = batch_weight(weights, order, first, size, batch_size)
+        together = batch_weight(sample_weight, order, first, size, batch_size)
         if together > 0:
             for j in range(M):
                 carry_on(u_w + j * (D + 1), w + j * (D + 1), momentum, learning_rate * l2 / together, D)
@@ -276,7 +276,7 @@ cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *lab
                 carry_on(u_v + k * (M + 1), v + k * (M + 1), momentum, learning_rate * l2 / together, M)
                 carry_on(u_v + k * (M + 1) + M, v + k * (M + 1) + M, momentum, 0, 1)
             for n in range(first, first + size):
-                weight = weight_of(weights, order[n])
+                weight = weight_of(sample_weight, order[n])
                 total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]),
                                                 w, v, -learning_rate * weight / together, u_w, u_v, scratch, D, M, K)
                 if stopped(looks, 1) and (momentum == 0 or size == count):

@@ -35,8 +35,8 @@ cdef inline const Py_ssize_t *labels_or_null(const Py_ssize_t[::1] labels) noexc
     return NULL if labels is None else &labels[0]
 
 
-cdef inline const real *weights_or_null(const real[::1] weights) noexcept:
-    return NULL if weights is None else &weights[0]
+cdef inline const real *sample_weight_or_null(const real[::1] sample_weight) noexcept:
+    return NULL if sample_weight is None else &sample_weight[0]
 
 
 cdef real[::1] room(Py_ssize_t size):
@@ -53,10 +53,10 @@ cdef int expect_weights(const real[:, ::1] w, const real[:, ::1] v, Py_ssize_t D
 
 
 cdef int expect_samples(const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-                        const real[::1] weights, Py_ssize_t N, Py_ssize_t D, Py_ssize_t K) except -1:
+                        const real[::1] sample_weight, Py_ssize_t N, Py_ssize_t D, Py_ssize_t K) except -1:
     if (x.shape[0] < N or x.shape[1] != D or (labels is not None and labels.shape[0] < N)
             or (t is not None and (t.shape[0] < N or t.shape[1] != K))
-            or (weights is not None and weights.shape[0] < N)):
+            or (sample_weight is not None and sample_weight.shape[0] < N)):
         raise ValueError("x, t or sample_weight has another shape than at the beginning; it must stay as it is")
     return 0
 
@@ -168,13 +168,13 @@ cdef class DirectEngine:
         return all_finite(&self.w[0, 0], self.w.size) and all_finite(&self.v[0, 0], self.v.size)
 
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-              const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate):
+              const real[::1] sample_weight, const Py_ssize_t[::1] order, real learning_rate):
         """Learn from the samples in the given order. Returns the sum of E_n, each before its own update."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
-        cdef const real *each = weights_or_null(weights)
+        cdef const real *each = sample_weight_or_null(sample_weight)
         cdef double total
-        expect_samples(x, t, labels, weights, order.shape[0], self.D, self.K)
+        expect_samples(x, t, labels, sample_weight, order.shape[0], self.D, self.K)
         with nogil:
             if self.batch_size == 1 and self.momentum == 0 and self.l2 == 0:
                 total = learn_one_by_one(&x[0, 0], rows, indices, each, &order[0], order.shape[0], &self.w[0, 0],
@@ -248,13 +248,13 @@ cdef class SideBySideEngine:
         return True    # learn() stops before a weight would not be
 
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-              const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate):
+              const real[::1] sample_weight, const Py_ssize_t[::1] order, real learning_rate):
         """Learn from the samples in the given order. The sum of E_n, or NaN."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
-        cdef const real *each = weights_or_null(weights)
+        cdef const real *each = sample_weight_or_null(sample_weight)
         cdef double total
-        expect_samples(x, t, labels, weights, order.shape[0], self.net.D, self.net.K)
+        expect_samples(x, t, labels, sample_weight, order.shape[0], self.net.D, self.net.K)
         with nogil:
             total = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0],
                                        self.batch_size, learning_rate)
@@ -262,13 +262,14 @@ cdef class SideBySideEngine:
         return total
 
     def learn_epochs(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-                     const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate, double[::1] totals):
+                     const real[::1] sample_weight, const Py_ssize_t[::1] order, real learning_rate,
+                     double[::1] totals):
         """As many epochs as there are totals, up to the one that ends with NaN. How many there were."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
-        cdef const real *each = weights_or_null(weights)
+        cdef const real *each = sample_weight_or_null(sample_weight)
         cdef Py_ssize_t epoch = 0
-        expect_samples(x, t, labels, weights, order.shape[0], self.net.D, self.net.K)
+        expect_samples(x, t, labels, sample_weight, order.shape[0], self.net.D, self.net.K)
         with nogil:
             for epoch in range(totals.shape[0]):
                 totals[epoch] = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0],
@@ -330,13 +331,13 @@ cdef class BlockedEngine:
         self.net.looks.stop = True
 
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
-              const real[::1] weights, const Py_ssize_t[::1] order, real learning_rate, Py_ssize_t thread=0):
+              const real[::1] sample_weight, const Py_ssize_t[::1] order, real learning_rate, Py_ssize_t thread=0):
         """Learn from the samples in the given order. The first thread gets the sum of E_n."""
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
-        cdef const real *each = weights_or_null(weights)
+        cdef const real *each = sample_weight_or_null(sample_weight)
         cdef double total
-        expect_samples(x, t, labels, weights, order.shape[0], self.net.hidden.inputs, self.net.output.units)
+        expect_samples(x, t, labels, sample_weight, order.shape[0], self.net.hidden.inputs, self.net.output.units)
         with nogil:
             if self.net.online:
                 total = learn_online(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0], learning_rate,

@@ -33,7 +33,7 @@ cdef void lay_side_by_side(SideBySide *net, lanes *memory) noexcept nogil:
 
 # The mean gradient (3) of `count` samples times -learning_rate, summed over its lanes, in dw and dv. The sum of E_n.
 cdef double gather_gradient(SideBySide *net, const real *x, const real *t, const Py_ssize_t *labels,
-                            const real *weights, const Py_ssize_t *order, Py_ssize_t count, real learning_rate,
+                            const real *sample_weight, const Py_ssize_t *order, Py_ssize_t count, real learning_rate,
                             real together) noexcept nogil:
     cdef Py_ssize_t size = net.v - net.w + net.K * (net.M + 1)
     cdef Py_ssize_t first = 0, n, i, k, c
@@ -44,7 +44,7 @@ cdef double gather_gradient(SideBySide *net, const real *x, const real *t, const
     while first < count:
         for l in range(LANES):
             n = order[min(first + l, count - 1)]
-            (<real *> &weight)[l] = weight_of(weights, n) if first + l < count else 0
+            (<real *> &weight)[l] = weight_of(sample_weight, n) if first + l < count else 0
             for i in range(net.D):
                 (<real *> (net.x + i))[l] = x[n * net.D + i]
             (<real *> &label)[l] = label_of(labels, n)
@@ -81,16 +81,16 @@ cdef bint add_gathered(const SideBySide *net) noexcept nogil:
 # (17) for samples in the given order, batch after batch. The sum of E_n; NaN if learning left the finite numbers,
 # with the weights from before the batch at fault.
 cdef double learn_side_by_side(SideBySide *net, const real *x, const real *t, const Py_ssize_t *labels,
-                               const real *weights, const Py_ssize_t *order, Py_ssize_t count,
+                               const real *sample_weight, const Py_ssize_t *order, Py_ssize_t count,
                                Py_ssize_t batch_size, real learning_rate) noexcept nogil:
     cdef Py_ssize_t first = 0, size
     cdef real together
     cdef double total = 0
     while first < count:
         size = min(batch_size, count - first)
-        together = batch_weight(weights, order, first, size, batch_size)
+        together = batch_weight(sample_weight, order, first, size, batch_size)
         if together > 0:
-            total += gather_gradient(net, x, t, labels, weights, order + first, size, learning_rate, together)
+            total += gather_gradient(net, x, t, labels, sample_weight, order + first, size, learning_rate, together)
             if net.looks.stop:    # the batch has no effect
                 break
             if not (isfinite(total) and add_gathered(net)):
