@@ -538,6 +538,24 @@ def test_divergence_later(engine, dtype, batch_size, layer, number):
     assert [array.tobytes() for array in weights] == kept[3]
 
 
+@pytest.mark.parametrize("shape", [(3, 2, 2), (2, 19, 5)])
+@pytest.mark.parametrize("method", ["DirectEngine", "BlockedEngine"])
+def test_no_weight_is_overlooked(kernels, method, shape):
+    # each alone is no number
+    D, M, K = shape
+    sizes = (1,) if method == "DirectEngine" else (1, 8)  # of a batch, of a block
+    engine = getattr(kernels, method)(D, M, K, *sizes)
+    weights = np.zeros((M, D + 1), kernels.DTYPE), np.zeros((K, M + 1), kernels.DTYPE)
+    engine.load(*weights)
+    assert engine.finite()
+    for array in weights:
+        for position in np.ndindex(array.shape):
+            array[position] = np.inf
+            engine.load(*weights)
+            assert not engine.finite()
+            array[position] = 0
+
+
 @pytest.mark.parametrize("samples", [1, 40])
 def test_divergence_by_a_weight_alone(engine, dtype, samples):
     # the E_n, from before the update, and the gradient are fine, and a weight is near the end of the numbers
