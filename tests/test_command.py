@@ -938,6 +938,7 @@ def bad_files(iris):
         ("train junk.npz --target species", "junk.npz: File is not a zip file"),
         ("train iris.csv --target species --output no/m.safetensors", "no/m.safetensors: there is no folder no"),
         ("train iris.csv --target species --plot no/p.png", "no/p.png: there is no folder no"),
+        ("train iris.csv --target species --plot p.txt", "p.txt: the name must end in .eps or "),
         ("train iris.csv --target species --learning-rate -1", "learning_rate is -1.0; it must be positive"),
         (
             "train iris.csv --target species --learning-rate 1e300 --no-standardize",
@@ -948,6 +949,7 @@ def bad_files(iris):
         ("predict iris.safetensors target.csv", "target.csv: no column 'sepal length', 'sepal width', "),
         ("predict iris.safetensors iris.csv --output p.txt", "p.txt: the name must end in .csv or .parquet"),
         ("info junk.safetensors", "junk.safetensors"),
+        ("demo --output demo", "demo: the name must end in .eps or "),
         ("demo --output no/demo.png", "no/demo.png: there is no folder no"),
     ],
 )

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cbackprop._extras import require
 from cbackprop.command.text import plain
 
 
@@ -106,6 +107,12 @@ def writable(path: Path, *suffixes: str) -> None:
         raise FileExistsError(f"{path}: it is there, and is not a file")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{path}: no file may be written to the folder {path.parent}")
+
+
+def writable_figure(path: Path) -> None:
+    """Refuse the file of a figure before the work, too if Matplotlib has no such format."""
+    canvas = require("matplotlib.backend_bases", "plot").FigureCanvasBase
+    writable(path, *(f".{kind}" for kind in canvas.get_supported_filetypes()))
 
 
 def separate(files: dict[str, Path | None]) -> None:

@@ -26,6 +26,7 @@ from cbackprop.command.common import (
     summarize,
     terminate,
     writable,
+    writable_figure,
 )
 from cbackprop.command.files import open_table
 from cbackprop.command.rows import Rows, look_through
@@ -62,8 +63,10 @@ def train(
 ) -> None:
     """Learn, save, and tell; raise what interrupted the learning only then."""
     separate({"the table": path, "--output": output, "--plot": plot, "--checkpoint": checkpoint})
-    for file in filter(None, (output, plot, checkpoint)):
+    for file in filter(None, (output, checkpoint)):
         writable(file)
+    if plot is not None:
+        writable_figure(plot)
     table = open_table(path, skip_bad_rows=skip_bad_rows)
     table.require([target, *ignore])
     with progress(transient=True) as bar:
