@@ -99,14 +99,14 @@ def duration(seconds: float) -> str:
 
 def writable(path: Path, *suffixes: str) -> None:
     """Refuse an output file before the work, not after it."""
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
     if path.exists() and not path.is_file():
         raise FileExistsError(f"{path}: it is there, and is not a file")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{path}: no file may be written to the folder {path.parent}")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
 
 
 def writable_figure(path: Path) -> None:
