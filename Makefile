@@ -56,7 +56,7 @@ soak: build  ## every promise put to the test in full, and a report of it in doc
 coverage:  ## lines and branches of the compiled code that the tests run; fails below 95 %
 	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .
 	find build/coverage -name '*.gcda' -delete
-	$(call PYTEST_IN,build/coverage/site) $(PURE_PYTHON)
+	$(call PYTEST_IN,build/coverage/site) $(PURE_PYTHON) -k "not float32" # both types are made of the same lines
 	$(PYTHON) .ci/compiled_coverage.py build/coverage cbackprop/kernels 95
 
 demo: build  ## the demonstration; its figure goes to build/

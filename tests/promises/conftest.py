@@ -86,10 +86,9 @@ def pytest_runtest_makereport(item, call):
         unit, meaning = PROMISES[promise.args[0]]
         line = item.config.stash[LINES].setdefault(
             promise.args[0] + BUILD,
-            {"meaning": meaning, "figures": [], "outcomes": set(), "measured": {}, "seconds": 0.0},
+            {"meaning": meaning, "tests": [], "figures": [], "outcomes": set(), "measured": {}, "seconds": 0.0},
         )
-        full = "--full " * item.config.getoption("full")
-        line["command"] = "make soak" if BUILD else f"python -m pytest {full}{test_of(item)}"
+        line["tests"].append(test_of(item))
         if (figure := figure_of(item)) is not None:
             line["figures"].append(f"{figure:,}")
             line["unit"] = f" {unit}"
@@ -114,12 +113,14 @@ def pytest_sessionfinish(session):
     commit = git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "--", "cbackprop") else "")
     for name, line in lines.items():
         outcome = ", ".join(sorted(line["outcomes"])).replace("Skipped: ", "")
+        tests = " ".join(dict.fromkeys(line["tests"]))
+        command = f"python -m pytest {'--full ' * session.config.getoption('full')}{tests}"
         measured = "; ".join(f"{name} {value}" for name, value in line["measured"].items()).replace("|", "\\|")
         cells = [
             f"**{name}**: {line['meaning']}",
             " + ".join(line["figures"]) + line["unit"] if line["figures"] else "all cases",
             f"{outcome} in {line['seconds']:,.0f} s, commit {commit}" + (f"<br>{measured}" if measured else ""),
-            f"`{line['command']}`",
+            f"`{'make soak' if BUILD else command}`",
         ]
         table[name] = f"| {' | '.join(cells)} |"
     path.write_text(ABOUT.format(last=machine()) + "".join(f"{row}\n" for row in table.values()), encoding="utf-8")
