@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, Network, _engines, _threads
+from cbackprop import DivergenceError, Network, _engines, _threads, reference
 
 
 def problem(dtype=np.float64, D=6, M=8, K=4, samples=40):
@@ -184,3 +184,39 @@ def test_ctrl_c_stops_all_threads(monkeypatch, forced_threads, work):
         presser.join()
         signal.signal(signal.SIGINT, before)
     assert all(engine.at_work == 0 for engine in engines)
+
+
+@pytest.mark.parametrize(("batch_size", "momentum"), [(1, 0), (7, 0), (200, 0), (1, 0.5), (7, 0.5), (200, 0.5)])
+@pytest.mark.parametrize("method", ["direct", "blocked"])
+def test_who_is_told_to_stop_has_learned_whole_batches(variant, method, batch_size, momentum):
+    x, t, *start = problem(samples=200)
+    w, v = (array.copy() for array in start)
+    engine = _engines.learner(w, v, batch_size, method, momentum=momentum)
+    engine.load(w, v)
+    engine.stop()
+    engine.learn(x, None, t, None, np.arange(len(x)), 0.1)
+    engine.store(w, v)
+
+    def learned(n):
+        weights = [array.copy() for array in start]
+        if n:
+            settings = {"learning_rate": 0.1, "batch_size": batch_size, "momentum": momentum, "shuffle": False}
+            reference.fit(x[:n], t[:n], *weights, **settings)
+        # the same sums in another order
+        return all(np.allclose(now, then, rtol=0, atol=1e-12) for now, then in zip((w, v), weights, strict=True))
+
+    assert any(learned(n) for n in range(0, len(x), batch_size))
+
+
+@pytest.mark.parametrize("method", ["direct", "blocked"])
+def test_who_is_told_to_stop_predicts_no_more(variant, method):
+    x, _, w, v = problem(samples=200)
+    engine = _engines.learner(w, v, 50, method)
+    engine.load(w, v)
+    a, y = np.full((2, len(x), len(v)), np.nan)
+    engine.stop()
+    engine.forward(x, None, None, a, y)
+    wanted = reference.forward(x, w, v).y
+    written = np.isfinite(y).all(axis=1)
+    assert not written[-1]
+    np.testing.assert_allclose(y[written], wanted[written], rtol=1e-12)
