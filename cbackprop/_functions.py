@@ -356,7 +356,7 @@ def fit(
     x : array_like of shape (N, D)
         Inputs. Converted once if they are not of the weights' dtype and C-contiguous.
     t : array_like of shape (N,) or (N, K)
-        Class indices 0..K-1, or rows of probabilities that sum to 1.
+        Class indices 0..K-1, or rows of probabilities that sum to 1, to half of the digits of the dtype.
     w, v : ndarray
         Weights, as for `forward`, and writable. They are updated in place, at the latest when control returns.
     learning_rate : float
@@ -377,11 +377,11 @@ def fit(
     callback : callable, optional
         Called as ``callback(epoch, loss)`` after each epoch, epoch counting from 1; True stops.
     sample_weight : array_like of shape (N,), optional
-        What each sample counts, not negative: a factor of its E_n and so of its gradient. A batch's gradient is
-        divided by the sum of its weights; with ``batch_size=1`` the weight is a factor of the learning rate.
+        Weight of each sample, not negative: a factor of its E_n and so of its gradient. A batch's gradient is divided
+        by the sum of its weights; with ``batch_size=1`` the weight is a factor of the learning rate.
     l2 : float
-        Penalty: to the sum of E_n of each batch comes l2/2 times the sum of the squares of all weights, biases left
-        out. E does not count it.
+        Penalty: l2/2 times the sum of the squares of all weights, biases left out, is added to the sum of E_n of each
+        batch. The loss that is returned is without it.
     momentum : float
         From 0 to 1: an update is this part of the one before, less α times the gradient.
     velocity : pair of ndarray like w and v, optional

@@ -130,7 +130,38 @@ class Network(OneSample):
         checkpoint_every: int = 1,
         resume: bool = False,
     ) -> History:
-        """Learn from all samples, epoch after epoch; see `cbackprop.fit`.
+        """Learn from all samples, epoch after epoch: `cbackprop.fit` on the network's weights, at its learning rate.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs.
+        t : array_like of shape (N,) or (N, K)
+            Class indices 0..K-1, or rows of probabilities that sum to 1.
+        epochs : int
+            Passes over all samples.
+        batch_size : int or None
+            1: an update after each sample. None: one with the mean gradient of all samples. Between them: mini-batches.
+        shuffle, rng, method, n_threads, callback, sample_weight, l2, momentum, velocity
+            As for `cbackprop.fit`.
+        checkpoint, checkpoint_every, resume
+            As for `cbackprop.fit`: the state of learning in a file, and whether to go on from it.
+
+        Returns
+        -------
+        History
+            Mean E of each epoch, epochs run, samples seen.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is described here; the message names it. The weights are unchanged.
+        DivergenceError
+            If E or a weight is no longer finite. The weights are those at the start of that epoch.
+        RuntimeError
+            If another thread is training these weights.
+        OSError
+            If the checkpoint can't be read or written.
 
         Examples
         --------
@@ -220,6 +251,23 @@ class Network(OneSample):
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Mean cross-entropy E (2); see `cbackprop.cross_entropy`.
 
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs.
+        t : array_like of shape (N,) or (N, K)
+            Class indices 0..K-1, or rows of probabilities that sum to 1.
+
+        Returns
+        -------
+        float
+            E in nats.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is described here; the message names it.
+
         Examples
         --------
         >>> import cbackprop, numpy as np
@@ -230,6 +278,25 @@ class Network(OneSample):
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Mean gradient (3); see `cbackprop.gradient`.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs.
+        t : array_like of shape (N,) or (N, K)
+            Class indices 0..K-1, or rows of probabilities that sum to 1.
+
+        Returns
+        -------
+        dw : ndarray of shape (M, D+1)
+            dE/dw.
+        dv : ndarray of shape (K, M+1)
+            dE/dv.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not what is described here; the message names it.
 
         Examples
         --------

@@ -77,7 +77,8 @@ def fit(
     epochs : int
         Passes over all samples.
     batch_size : int or None
-        None: the exact batch gradient. Otherwise shards learn by themselves, as `cbackprop.fit` does.
+        None: the exact batch gradient; order, rounds and threads then play no part. Otherwise shards learn by
+        themselves, as `cbackprop.fit` does.
     local_epochs : int
         Epochs that the shards learn by themselves before the mean is taken: a round.
     shuffle : bool

@@ -68,7 +68,8 @@ class BackpropClassifier(
     solver : {"sgd"}, default="sgd"
         Stochastic gradient descent.
     alpha : float, default=0.0
-        Strength of the L2 penalty, divided by the samples of the batch as in scikit-learn; biases have none.
+        Strength of the L2 penalty, divided by the samples of the batch as in scikit-learn, or by the sum of their
+        weights; biases have none.
     batch_size : int or "auto", default=1
         Samples in a batch; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -264,7 +265,7 @@ class BackpropClassifier(
         y : array-like of shape (n_samples,)
             Labels.
         sample_weight : array-like of shape (n_samples,), optional
-            What the gradient of each sample is multiplied by.
+            Weight of each sample, a factor of its gradient. A batch's gradient is divided by the sum of its weights.
         X_val, y_val : array-like, optional
             A validation set. Its score and loss are kept for each epoch; with `early_stopping` they decide.
 
@@ -376,7 +377,7 @@ class BackpropClassifier(
         y : array-like of shape (n_samples,)
             Labels; not every class needs to be among them.
         sample_weight : array-like of shape (n_samples,), optional
-            What the gradient of each sample is multiplied by.
+            Weight of each sample, a factor of its gradient. A batch's gradient is divided by the sum of its weights.
         classes : array-like, optional
             All labels that can occur; needed in the first call. In a later one it may hold new classes beside those
             there are: their rows are added to v, and the others keep their bits.

@@ -58,8 +58,8 @@ def train(
     ignore: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
     hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = 32,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 30,
-    learning_rate: Annotated[float, typer.Option(help="Length of a step.")] = 0.1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a step.")] = 1,
+    learning_rate: Annotated[float, typer.Option(help="Factor of the gradient in each update.")] = 0.1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows in an update.")] = 1,
     seed: Seed = 0,
     validation: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the rows held out to measure accuracy.")
@@ -71,7 +71,7 @@ def train(
     plot: Annotated[Path | None, typer.Option(help="A figure: learning curve and confusion matrix.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A file to go on from, should the training be cut.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.")] = False,
-    on_bad_row: Annotated[OnBadRow, typer.Option(help="A value missing or infinite, or too many.")] = OnBadRow.STOP,
+    on_bad_row: Annotated[OnBadRow, typer.Option(help="A value is missing, not finite or too many.")] = OnBadRow.STOP,
 ) -> None:
     """Train a network on a table and save it.
 

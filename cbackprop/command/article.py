@@ -12,6 +12,8 @@ from types import ModuleType
 
 import numpy as np
 
+from cbackprop.reference import descend
+
 LEARNING_RATE = 0.5
 ITERATIONS = 1000
 EPSILON = 0.001
@@ -66,8 +68,8 @@ def numerical_differentiation(library: ModuleType, x: np.ndarray, t: np.ndarray)
     def iterate(w: np.ndarray, v: np.ndarray) -> None:
         for _ in range(ITERATIONS):
             dw, dv = library.numerical_gradient(x, t, w, v, epsilon=EPSILON, scheme="forward")
-            w -= LEARNING_RATE * dw
-            v -= LEARNING_RATE * dv
+            descend(w, dw, LEARNING_RATE)
+            descend(v, dv, LEARNING_RATE)
 
     return _timed(iterate)
 

@@ -4,7 +4,7 @@
 # G_nm = sum_i x_ni x_mi + 1 (the 1 is x_D x_D), and e_mj = alpha dE_m/db_j, the samples before n have changed w_ji by
 # -sum_{m<n} e_mj x_mi. So the hidden sum that the direct engine would find at sample n is
 #
-#     b_nj = sum_i w_ji x_ni  -  sum_{m<n} e_mj G_nm                          products, then corrections
+#     b_nj = P_nj - sum_{m<n} e_mj G_nm,   P_nj = sum_i w_ji x_ni             products, then corrections
 #
 # and after the block  w_ji <- w_ji - sum_n e_nj x_ni                         updates
 #
@@ -65,7 +65,7 @@ cdef struct Blocked:
     bint online                  # sample by sample: learn_online
     bint gathered                # batches longer than a block, or changes that go on: gathered before weights change
     real momentum, l2
-    lanes *e                     # [block][hidden.stride]: b, then e
+    lanes *e                     # [block][hidden.stride]: b (online P), then e
     lanes *z                     # [block][hidden.stride]; online, of one sample, like a and y
     lanes *a                     # [block][output.stride]
     lanes *y                     # [block][output.stride]: y, then its error
@@ -220,7 +220,7 @@ cdef void gram(const Blocked *net, const real *const *x, Py_ssize_t count, Py_ss
         n += 4 * net.meeting.threads
 
 
-# z_nj = h(b_nj - sum_{m<n} e_mj G_nm) of some lanes of hidden units
+# z_nj = h(P_nj - sum_{m<n} e_mj G_nm) of some lanes of hidden units
 cdef inline void corrected(const lanes *e, Py_ssize_t stride, const real *gram_n, Py_ssize_t n, lanes *z,
                            int width) noexcept nogil:
     cdef lanes b[TILE_LANES]
@@ -235,7 +235,7 @@ cdef inline void corrected(const lanes *e, Py_ssize_t stride, const real *gram_n
         z[j] = sigmoid(b[j])
 
 
-# z, a and y of sample n of a block, after those before it; and what softmax returns
+# z, a (13) and y of sample n of a block, after those before it; and what softmax returns
 cdef inline real outputs_in_order(Blocked *net, Py_ssize_t n, real *a, real *y, real *largest) noexcept nogil:
     cdef const real *gram_n = net.gram + n * net.block
     cdef Py_ssize_t stride = net.hidden.stride, p, k, start, width
@@ -254,8 +254,8 @@ cdef inline real outputs_in_order(Blocked *net, Py_ssize_t n, real *a, real *y, 
     return softmax(a, y, largest, net.output.units)
 
 
-# e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) for all j, y_k - t_k times the factor, and (16) taken off v. Each v_kj is
-# read before it is written.
+# (18)  e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) for all j, given y_k - t_k times a factor, and (16) taken off v. Each
+# v_kj is read before it is written.
 cdef inline void hidden_errors_in_order(Blocked *net, Py_ssize_t n, const real *y) noexcept nogil:
     cdef Py_ssize_t stride = net.hidden.stride, j, k
     cdef lanes *v
@@ -271,7 +271,7 @@ cdef inline void hidden_errors_in_order(Blocked *net, Py_ssize_t n, const real *
         net.e[n * stride + j] = hidden_error(back, z)
 
 
-# Online: the samples of a block, one after the other, from b without corrections to e. The sum of E_n.
+# Online: the samples of a block, one after the other, from P to e. The sum of E_n.
 # Memory has little to do meanwhile, so the rows of the next block are asked for.
 cdef double learn_in_order(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
                            const real *sample_weight, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t count,
@@ -343,7 +343,7 @@ cdef double outputs(Blocked *net, const real *t, const Py_ssize_t *labels, const
     return total + sum_of_logs(net, sample_weight, order, first, count) if targets else 0
 
 
-# In a batch: e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) of one panel of hidden units
+# (18)  In a batch: e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) of one panel of hidden units
 cdef void hidden_errors(const Blocked *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t start = panel_start(&net.hidden, p), stride = net.hidden.stride, n, j
     cdef Py_ssize_t width = panel_start(&net.hidden, p + 1) - start
@@ -404,8 +404,9 @@ cdef double learn_online(Blocked *net, const real *x, const real *t, const Py_ss
     return total
 
 
-# The gradient of the samples from `begin` to `end`, times a factor, taken off the weights, or off their changes if
-# those are gathered; whether what is stopped is finished first
+# (3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and for v: of the samples from `begin` to `end`, with a factor for 1/N, taken
+# off the weights, or off their changes if those are gathered. Returns the sum of E_n. Stopped, it leaves after a
+# block, or after all of them if they are to be finished first.
 cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, const real *sample_weight,
                     const Py_ssize_t *order, Py_ssize_t begin, Py_ssize_t end, real factor,
                     bint finished_first, Py_ssize_t thread) noexcept nogil:
@@ -438,8 +439,8 @@ cdef double descend(Blocked *net, const real *x, const real *t, const Py_ssize_t
 
 
 # (17) batch after batch, each with its mean gradient (3). Every E_n is taken before the update that uses its sample.
-# A gathered batch that is stopped has no effect. With momentum, changes go on from batch to batch, so it is finished,
-# unless it is all there is: then who stopped it keeps nothing.
+# A gathered batch that is stopped in its midst has no effect. With momentum it is finished instead, since changes go on
+# from batch to batch; but not the one batch of a whole epoch, whose weights and changes the caller drops.
 cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels,
                           const real *sample_weight, const Py_ssize_t *order, Py_ssize_t end, Py_ssize_t batch_size,
                           real learning_rate, Py_ssize_t thread) noexcept nogil:
@@ -466,7 +467,8 @@ cdef double learn_batches(Blocked *net, const real *x, const real *t, const Py_s
     return total
 
 
-# A thread's share of a layer's panel: weights from here on, so many of its inputs, and whether the bias follows
+# Where the weights of input `begin` start in panel p of a layer, in lanes. A thread's share of a panel are the inputs
+# from `begin` to `end`, and the bias with the last of them.
 cdef inline Py_ssize_t share_of(const Layer *layer, Py_ssize_t p, Py_ssize_t begin) noexcept nogil:
     cdef Py_ssize_t start = panel_start(layer, p)
     return start * (layer.inputs + 1) + begin * (panel_start(layer, p + 1) - start)
@@ -521,8 +523,8 @@ cdef void take_output_weights(Blocked *net, Py_ssize_t begin, Py_ssize_t end) no
                 (<real *> net.v_bias)[start + k] = panel[M * width + k]
 
 
-# b, z, a and y of all samples, each where it is wanted, and the sum of E_n where there are targets. An x that is not
-# finite leaves some b that is not: then `finite` becomes false.
+# (2)  N E = sum_n E_n where there are targets; and b and z, and a and y, of all samples where they are wanted. An x
+# that is not finite leaves some b that is not: then `finite` becomes false.
 cdef double forward_blocked(Blocked *net, const real *x, const real *t, const Py_ssize_t *labels, Py_ssize_t count,
                             real *b, real *z, real *a, real *y, bint *finite) noexcept nogil:
     cdef Py_ssize_t M = net.hidden.units, K = net.output.units

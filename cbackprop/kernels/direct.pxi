@@ -3,10 +3,10 @@ from libc.string cimport memcpy, memset
 
 # The direct engine: one sample after the other, in the article's order and on the article's own arrays.
 #
-#   (1) forward from x, w, v;  (2) the new v from z, y, t;  (3) the new w from x, z, v, y, t;  (4) store both.
+#   Forward from x, w, v;  the new v from z, y, t;  the new w from x, z, v, y, t;  both are stored.
 #
 # (18) needs the old v, so every hidden error is formed before (17) touches v. Costs three passes over w a sample
-# (read, read, write), which is the best order while w fits the first cache; blocked.pxi has the order for the rest.
+# (read, read, write), which is the best order for a handful of hidden units; blocked.pxi has the order for the rest.
 # On lanes the same code works on as many samples as there are lanes, each lane holding one sample and the same w, v.
 
 
@@ -201,7 +201,7 @@ cdef inline const real *row_of(const real *t, Py_ssize_t n, Py_ssize_t K) noexce
     return NULL if t == NULL else t + n * K
 
 
-# What the sample counts
+# The sample's weight
 cdef inline real weight_of(const real *sample_weight, Py_ssize_t n) noexcept nogil:
     return 1 if sample_weight == NULL else sample_weight[n]
 
@@ -211,7 +211,7 @@ cdef inline Py_ssize_t label_of(const Py_ssize_t *labels, Py_ssize_t n) noexcept
     return 0 if labels == NULL else labels[n]
 
 
-# What the samples of a batch count together; one sample by itself has its weight as a factor
+# What the gradient of a batch is divided by: the sum of its samples' weights; for one sample by itself, 1
 cdef real batch_weight(const real *sample_weight, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t size,
                        Py_ssize_t batch_size) noexcept nogil:
     cdef double sum = 0
@@ -255,9 +255,9 @@ cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *lab
 
 
 # Batches of (17) with the mean gradient (3) of each. All samples of a batch see the same w and v; what they change is
-# gathered in u. With momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n; biases go without it. A
-# batch that is stopped has no effect. With momentum, u goes on from batch to batch, so it is finished, unless it is all
-# there is: then who stopped it keeps nothing.
+# gathered in u. With momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n; biases go without it.
+# A batch that is stopped in its midst has no effect. With momentum it is finished instead, since u goes on from batch
+# to batch; but not the one batch of a whole epoch, whose weights and u the caller drops.
 cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const real *sample_weight,
                              const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v,
                              real learning_rate, real momentum, real l2, real *u_w, real *u_v, real *scratch,

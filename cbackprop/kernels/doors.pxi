@@ -161,7 +161,7 @@ cdef class DirectEngine:
         u_w[:], u_v[:] = self.u_w, self.u_v
 
     def stop(self):
-        """Let who is in `forward` return soon."""
+        """Ask a running `forward` to return soon."""
         self.looks.stop = True
 
     def finite(self):
@@ -327,7 +327,7 @@ cdef class BlockedEngine:
         self.net.meeting.threads = threads
 
     def stop(self):
-        """Let those that are in `learn` return soon, from a state between two samples or batches."""
+        """Ask all threads in `learn` to return soon, with the weights of a state between two samples or batches."""
         self.net.looks.stop = True
 
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,

@@ -57,7 +57,7 @@ cdef inline value sigmoid(value b_j) noexcept nogil:
         if -PLAIN < b_j < PLAIN:
             return ONE / (ONE + exponential(-b_j))
     e = exponential(smaller(b_j, -b_j))
-    return where_positive(b_j, spread(1, e), e) / (ONE + e)
+    return where_not_negative(b_j, spread(1, e), e) / (ONE + e)
 
 
 # h'(b_j) = z_j (1 - z_j)
@@ -74,7 +74,7 @@ cdef inline value output_sum(const value *v_k, const value *z, Py_ssize_t M) noe
 # since e^(d + lost) = e^d (1 + lost). A difference that is infinite has none, and e^d = 0.
 cdef inline value exponential_of_difference(value p, value q) noexcept nogil:
     cdef value d = p - q, part = d - p, lost = (p - (d - part)) - (q + part), e = exponential(d)
-    return where_positive(-e, e, e + e * lost)
+    return where_not_negative(-e, e, e + e * lost)
 
 
 # (7) (8)  y_k = e^a_k / sum_l e^a_l, with the largest a_l taken out of every exponent. Returns what the terms below
@@ -123,8 +123,8 @@ cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K)
         difference = (<lanes *> a)[k] - top
         e = exponential_of_difference((<lanes *> a)[k], top)
         (<lanes *> y)[k] = e
-        equal = equal + where_positive(difference, one, zero)
-        term = where_positive(difference, zero, e) - lost
+        equal = equal + where_not_negative(difference, one, zero)
+        term = where_not_negative(difference, zero, e) - lost
         sum = below + term
         lost = (sum - below) - term
         below = sum
@@ -149,11 +149,11 @@ cdef inline value cross_entropy_above_log(const value *t, Py_ssize_t label, cons
     if t == NULL:
         return largest - a[label]
     for k in range(K):
-        sum = sum + where_positive(-t[k], zero, t[k] * (largest - a[k]))
+        sum = sum + where_not_negative(-t[k], zero, t[k] * (largest - a[k]))
     return sum
 
 
-# (1)  E_n
+# (1)  E_n = -sum_k t_k log y_k
 cdef inline value cross_entropy(const value *t, Py_ssize_t label, const value *a, value largest, value rest,
                                 Py_ssize_t K) noexcept nogil:
     return cross_entropy_above_log(t, label, a, largest, K) + log_one_plus(rest)

@@ -21,7 +21,7 @@ cdef extern from "lanes.h":
     lanes lanes_equal(lanes a, real b) noexcept nogil
     lanes lanes_larger(lanes a, lanes b) noexcept nogil
     lanes lanes_smaller(lanes a, lanes b) noexcept nogil
-    lanes lanes_where_positive(lanes condition, lanes yes, lanes no) noexcept nogil
+    lanes lanes_where_not_negative(lanes condition, lanes yes, lanes no) noexcept nogil
     lanes lanes_spread(real a) noexcept nogil
     real lanes_sum(lanes a) noexcept nogil
 
@@ -52,11 +52,11 @@ cdef inline value smaller(value a, value b) noexcept nogil:
         return lanes_smaller(a, b)
 
 
-cdef inline value where_positive(value condition, value yes, value no) noexcept nogil:
+cdef inline value where_not_negative(value condition, value yes, value no) noexcept nogil:
     if value is real:
         return yes if condition >= 0 else no
     else:
-        return lanes_where_positive(condition, yes, no)
+        return lanes_where_not_negative(condition, yes, no)
 
 
 cdef inline value scaled(value a, value k) noexcept nogil:

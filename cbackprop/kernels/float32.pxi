@@ -17,7 +17,7 @@ cdef extern from *:
     #define HIGHEST 89.0f
     /* 2^k is normal where |x| < PLAIN */
     #define PLAIN 87.0f
-    /* ln 2 in two parts; the first has 9 trailing zero bits, so that k LN2_HIGH is exact */
+    /* ln 2 in two parts; the first has 15 trailing zero bits, so that k LN2_HIGH is exact */
     #define LN2_HIGH 0.693359375f
     #define LN2_LOW -2.12194440e-4f
     /* 1/0! ... 1/7!: the rest of the series is below 6e-9 for |r| <= ln(2)/2 */
@@ -25,7 +25,7 @@ cdef extern from *:
     static const float SERIES[TERMS] = {
         1.0f, 1.0f, 1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
 
-    /* 1/1, 1/3, ...: the rest of atanh(s)/s is below 2e-9 for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1) */
+    /* 1/1, 1/3, ...: the rest of atanh(s)/s is below 3e-9 for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1) */
     #define ODD_TERMS 5
     static const float ODD_SERIES[ODD_TERMS] = {1.0f, 1.0f / 3, 1.0f / 5, 1.0f / 7, 1.0f / 9};
     """

@@ -125,7 +125,7 @@ static inline lanes lanes_scaled(lanes a, lanes k)
 }
 #endif
 
-static inline lanes lanes_where_positive(lanes condition, lanes yes, lanes no)
+static inline lanes lanes_where_not_negative(lanes condition, lanes yes, lanes no)
 {
     return lanes_choose(condition >= 0, yes, no);
 }
@@ -201,7 +201,7 @@ static inline REAL lanes_largest(lanes a)
 typedef REAL lanes;
 static inline lanes lanes_larger(lanes a, lanes b) { return a > b ? a : b; }
 static inline lanes lanes_smaller(lanes a, lanes b) { return a < b ? a : b; }
-static inline lanes lanes_where_positive(lanes condition, lanes yes, lanes no) { return condition >= 0 ? yes : no; }
+static inline lanes lanes_where_not_negative(lanes condition, lanes yes, lanes no) { return condition >= 0 ? yes : no; }
 static inline lanes lanes_scaled(lanes a, lanes k) { return real_scaled(a, k); }
 static inline lanes lanes_first(lanes a, long count) { (void)count; return a; }
 static inline lanes lanes_one_at(long position) { return position == 0; }

@@ -156,7 +156,7 @@ PROMISES = {  # what is counted, and what it says
     "old CPUs": ("", "The kernels chosen on an older processor run on it."),
     "no leaks": ("calls of each entry", "No memory is kept by any public function, whether it succeeds or raises."),
     "no leaks: files": ("calls of each entry", "Nor by saving, loading and checkpoints."),
-    "no leaks: valgrind": ("rounds of all calls", "Valgrind finds no block lost and no invalid access."),
+    "no leaks: valgrind": ("rounds of all calls", "Valgrind finds no invalid access, and no block lost by any call."),
     "streaming": ("samples", "One sample after the other takes no more memory, and no more time, than at first."),
     "no threads and no OpenMP unless asked for": ("", "Threads exist only within calls that ask for them."),
     "training takes at most 4 copies of the weights and 1 MiB": ("", "Whatever the method, batch size and threads."),
