@@ -59,7 +59,8 @@ class Checkpoint:
         data: tuple[np.ndarray | None, ...],
         settings: dict[str, Any],
     ) -> None:
-        self.path = None if path is None else gate.new_file("checkpoint", path)
+        # absolute: a callback may go to another folder
+        self.path = None if path is None else os.path.abspath(gate.new_file("checkpoint", path))
         self.every = gate.count("checkpoint_every", every)
         self.resume = gate.flag("resume", resume)
         if self.path is None:

@@ -64,7 +64,7 @@ def init_weights(
     >>> w.shape, v.shape
     ((32, 65), (10, 33))
     """
-    D, M, K = gate.count("n_inputs", n_inputs), gate.count("n_hidden", n_hidden), gate.count("n_outputs", n_outputs)
+    D, M, K = gate.layer_sizes(n_inputs, n_hidden, n_outputs)
     real = gate.float_dtype(dtype)
     generator = gate.generator(rng)
     w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
@@ -112,6 +112,8 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     b, z, a, y = (np.empty((len(x), size), w.dtype) for size in (M, M, K, K))
     if not forward_together(x, w, v, b, z, a, y, n_threads):
         gate.inputs(given, w, v)
+    if np.isnan(y.sum()):
+        gate.refuse_overflow(w, v)
     return Activations(y, a, z, b)
 
 
@@ -123,6 +125,8 @@ def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) ->
     a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
     if not forward_together(x, w, v, None, None, a, y, n_threads):
         gate.inputs(given, w, v)
+    if np.isnan(y.sum()):
+        gate.refuse_overflow(w, v)
     return y, a
 
 
@@ -160,8 +164,12 @@ def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> f
     x = gate.inputs(x, w, v)
     rows, labels = gate.targets(t, len(x), w, v)
     if (engine := engines.whole_pass(w, v, len(x))) is not None:
-        return engine.cross_entropy_sum(x, rows, labels) / len(x)
-    return kernels(w.dtype).cross_entropy_sum(x, rows, labels, w, v) / len(x)
+        total = engine.cross_entropy_sum(x, rows, labels)
+    else:
+        total = kernels(w.dtype).cross_entropy_sum(x, rows, labels, w, v)
+    if np.isnan(total):
+        gate.refuse_overflow(w, v)
+    return total / len(x)
 
 
 def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -196,15 +204,25 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
     >>> dw.shape, dv.shape
     ((3, 3), (2, 4))
     """
+    E, dw, dv = error_and_gradient(x, t, w, v)
+    if not np.isfinite(E):  # then samples may be missing
+        gate.refuse_overflow(w, v)
+    return dw, dv
+
+
+def error_and_gradient(
+    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """E (2) and its gradient (3), which is right if E is finite."""
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
     rows, labels = gate.targets(t, len(x), w, v)
     dw, dv = np.zeros_like(w), np.zeros_like(v)
     if (engine := engines.whole_pass(w, v, len(x), gradient=True)) is not None:
-        engine.gradient(x, rows, labels, dw, dv)
+        total = engine.gradient(x, rows, labels, dw, dv)
     else:
-        kernels(w.dtype).gradient(x, rows, labels, w, v, dw, dv)
-    return dw, dv
+        total = kernels(w.dtype).gradient(x, rows, labels, w, v, dw, dv)
+    return total / len(x), dw, dv
 
 
 def numerical_gradient(
@@ -251,12 +269,14 @@ def numerical_gradient(
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
     rows, labels = gate.targets(t, len(x), w, v)
+    gate.finite_weights(w, v)
     gate.choice("scheme", scheme, ("central", "forward", "complex"))
     step_size = gate.epsilon(epsilon)
     if scheme == "complex":
         from .reference import complex_step_gradient
 
-        return complex_step_gradient(x, np.asarray(rows if labels is None else labels), w, v, step_size or 1e-20)
+        by_step = complex_step_gradient(x, np.asarray(rows if labels is None else labels), w, v, step_size or 1e-20)
+        return gate.finite_derivatives(by_step, epsilon, w, v)
     step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
     gate.distance(step_size, w, v, scheme)
     w, v = w.copy(), v.copy()
@@ -275,7 +295,7 @@ def numerical_gradient(
             flat[i] = weight
             out[i] = (E_above - E_below) / (float(above) - float(below)) / len(x)
         gradients.append(derivatives)
-    return gradients[0], gradients[1]
+    return gate.finite_derivatives((gradients[0], gradients[1]), epsilon, w, v)
 
 
 def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_rate: float) -> float:
@@ -470,7 +490,9 @@ def fit(
             if np.isnan(losses[-1]):
                 raise diverged(len(losses))
         while len(losses) < epochs:
-            total = training.epoch(generator.permutation(N) if shuffle else order)
+            if shuffle:  # not by a method of a subclass: its order could lead anywhere
+                order = np.random.Generator.permutation(generator, N)
+            total = training.epoch(order)
             if total is None:
                 raise diverged(len(losses) + 1)
             losses.append(total / weight)

@@ -9,9 +9,10 @@ from __future__ import annotations  # NumPy imports its random numbers when they
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def velocity(
 def layers(first: tuple[str, Any], second: tuple[str, Any], written: bool) -> None:
     """Two arrays shaped like the weights of two layers, in a form that the kernels may read and write."""
     for (name, array), shape in ((first, "(M, D+1)"), (second, "(K, M+1)")):
-        if not isinstance(array, np.ndarray):
+        if type(array) not in (np.ndarray, np.memmap):  # others may compute otherwise: masked arrays, matrices
             raise TypeError(f"{name} is a {type(array).__name__}; it must be a NumPy array of shape {shape}")
         if array.dtype not in FLOATS or not array.dtype.isnative:
             raise TypeError(f"{name} has dtype {array.dtype.str}; it must be float32 or float64 in native byte order")
@@ -85,6 +86,12 @@ def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
         if (place := first_not_finite(array)) is not None:
             row, column = divmod(place, array.shape[1])
             raise ValueError(f"{name}[{row}, {column}] is {array[row, column]}; weights must be finite")
+
+
+def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:
+    """Say why outputs for finite inputs are not finite."""
+    finite_weights(w, v)
+    raise ValueError(f"w and v are too large for x; with them, sums overflow {w.dtype}: they must be smaller")
 
 
 def first_not_finite(array: np.ndarray) -> int | None:
@@ -212,9 +219,11 @@ def sample_weight(value: Any, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarra
     array = numbers("sample_weight", value, w.dtype, f"({N},)", 1)
     if len(array) != N:
         raise ValueError(f"sample_weight has {len(array)} entries; it must have {N}, as many as x has rows")
-    if (array < 0).any():
-        n = int((array < 0).argmax())
-        raise ValueError(f"sample_weight[{n}] is {array[n]}; it must not be negative")
+    tiny = np.finfo(w.dtype).tiny  # below, digits are lost
+    wrong = (array < tiny) & (array != 0)
+    if wrong.any():
+        n = int(wrong.argmax())
+        raise ValueError(f"sample_weight[{n}] is {array[n]}; it must be 0 or at least {tiny:g}")
     if not array.any():
         raise ValueError("sample_weight is 0 everywhere; it must be above 0 for some sample")
     with np.errstate(over="ignore"):
@@ -260,13 +269,21 @@ def count(name: str, value: Any) -> int:
     return int(value)
 
 
+def layer_sizes(n_inputs: Any, n_hidden: Any, n_outputs: Any) -> tuple[int, int, int]:
+    """D, M and K of weights that can be addressed."""
+    D, M, K = count("n_inputs", n_inputs), count("n_hidden", n_hidden), count("n_outputs", n_outputs)
+    if max(D + 1, K) * (M + 1) * 8 > sys.maxsize:
+        raise ValueError(f"n_inputs, n_hidden and n_outputs are {D}, {M} and {K}; so many weights cannot be addressed")
+    return D, M, K
+
+
 def batch_size(value: Any, N: int) -> int:
     """Samples in a batch: at most all N, and all N for None."""
     return N if value is None else min(N, count("batch_size", value))
 
 
 def choice(name: str, value: Any, among: tuple[str, ...]) -> str:
-    if value not in among:
+    if not isinstance(value, str) or value not in among:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, among))}")
     return value
 
@@ -365,20 +382,20 @@ def float_dtype(value: Any) -> np.dtype:
 
 
 def epsilon(value: Any) -> float | None:
-    """The distance of a numerical derivative: positive and finite, or None."""
+    """The distance of a numerical derivative: positive, with all its digits, and finite, or None."""
     if value is None:
         return None
     distance = real("epsilon", value)
-    if not (np.isfinite(distance) and distance > 0):
-        raise ValueError(f"epsilon is {value!r}; it must be positive and finite")
+    if not (np.isfinite(distance) and distance >= np.finfo(np.float64).tiny):
+        raise ValueError(f"epsilon is {value!r}; it must be positive and finite, and not subnormal")
     return distance
 
 
 def distance(epsilon: float, w: np.ndarray, v: np.ndarray, scheme: str) -> None:
-    """Refuse a distance that rounding loses beside a weight: differences would be divided by 0."""
+    """Refuse a distance that rounding loses beside a weight, as differences would be divided by 0."""
     for name, array in (("w", w), ("v", v)):
-        size = array.dtype.type(epsilon)
         with np.errstate(over="ignore", invalid="ignore"):
+            size = array.dtype.type(epsilon)
             lost = array + size == (array if scheme == "forward" else array - size)
         if lost.any():
             row, column = np.unravel_index(lost.argmax(), array.shape)
@@ -386,3 +403,12 @@ def distance(epsilon: float, w: np.ndarray, v: np.ndarray, scheme: str) -> None:
                 f"epsilon is {epsilon}, which is lost beside {name}[{row}, {column}] = {array[row, column]}; "
                 f"it must change every weight"
             )
+
+
+def finite_derivatives(
+    gradients: tuple[np.ndarray, np.ndarray], epsilon: float | None, w: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numerical derivatives, unless a sum was too large at a distance from the weights."""
+    if not all(np.isfinite(derivative).all() for derivative in gradients):
+        raise ValueError(f"epsilon is {epsilon}; so far from w and v, sums overflow {w.dtype}: it must be smaller")
+    return gradients

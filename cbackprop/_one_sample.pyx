@@ -181,7 +181,7 @@ cdef class OneSample:
         Raises
         ------
         TypeError, ValueError
-            If x is not what is described here.
+            If x is not what is described here, or weights are not finite or so large that sums overflow.
 
         Examples
         --------
@@ -207,7 +207,7 @@ cdef class OneSample:
         Raises
         ------
         TypeError, ValueError
-            If x is not what is described here.
+            If x is not what is described here, or weights are not finite or so large that sums overflow.
 
         Examples
         --------
@@ -241,6 +241,7 @@ cdef class OneSample:
             k = self.table.predict_one(data, w, v, self.scratch, y, self.D, self.M, self.K)
         if k == NOT_FINITE:
             gate.sample("x", x, self.w, self.v)
+            gate.refuse_overflow(self.w, self.v)
         return k
 
     cdef inline bint is_sample(self, x) noexcept:

@@ -29,6 +29,7 @@ import cbackprop
 from cbackprop import DivergenceError, History, Network
 from cbackprop import _gate as gate
 from cbackprop._extras import require
+from cbackprop._functions import error_and_gradient
 from cbackprop._in_training import InTraining
 from cbackprop._results import REMEDY
 from cbackprop.reference import descend
@@ -386,9 +387,8 @@ def shard_gradients(
     answers = []
     w, v = _own(weights)
     for n, (x, t) in zip(numbers, shards, strict=True):
-        dw, dv = cbackprop.gradient(x, t, w, v)
-        losses = np.array([cbackprop.cross_entropy(x, t, w, v)])
-        answers.append({"shard": n, "rows": len(x), "losses": losses, "dw": dw, "dv": dv})
+        E, dw, dv = error_and_gradient(x, t, w, v)
+        answers.append({"shard": n, "rows": len(x), "losses": np.array([E]), "dw": dw, "dv": dv})
     return answers
 
 

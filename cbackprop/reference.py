@@ -152,7 +152,7 @@ def init_weights(
     n_inputs: int, n_hidden: int, n_outputs: int, *, dtype: DTypeLike = np.float64, rng: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Glorot-uniform weights for a sigmoid; see `cbackprop.init_weights`."""
-    D, M, K = gate.count("n_inputs", n_inputs), gate.count("n_hidden", n_hidden), gate.count("n_outputs", n_outputs)
+    D, M, K = gate.layer_sizes(n_inputs, n_hidden, n_outputs)
     real = gate.float_dtype(dtype)
     generator = gate.generator(rng)
     w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
@@ -168,7 +168,10 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
     gate.count("n_threads", n_threads)
-    return _layers(x, w, v)
+    activations = _layers(x, w, v)
+    if np.isnan(activations.y).any():
+        gate.refuse_overflow(w, v)
+    return activations
 
 
 @quietly
@@ -177,7 +180,10 @@ def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> f
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
     t = _as_rows(*gate.targets(t, len(x), w, v), w, v)
-    return float(sample_cross_entropies(t, _layers(x, w, v).a).mean(dtype=np.float64))
+    E = float(sample_cross_entropies(t, _layers(x, w, v).a).mean(dtype=np.float64))
+    if np.isnan(E):
+        gate.refuse_overflow(w, v)
+    return E
 
 
 @quietly
@@ -185,7 +191,9 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
     """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
-    _E, dw, dv = _gradients(x, _as_rows(*gate.targets(t, len(x), w, v), w, v), w, v)
+    E, dw, dv = _gradients(x, _as_rows(*gate.targets(t, len(x), w, v), w, v), w, v)
+    if not np.isfinite(E).all():
+        gate.refuse_overflow(w, v)
     return dw, dv
 
 
@@ -197,10 +205,11 @@ def numerical_gradient(
     gate.weights(w, v, written=False)
     x = gate.inputs(x, w, v)
     t = _as_rows(*gate.targets(t, len(x), w, v), w, v)
+    gate.finite_weights(w, v)
     gate.choice("scheme", scheme, ("central", "forward", "complex"))
     size = gate.epsilon(epsilon)
     if scheme == "complex":
-        return complex_step_gradient(x, t, w, v, size or 1e-20)
+        return gate.finite_derivatives(complex_step_gradient(x, t, w, v, size or 1e-20), epsilon, w, v)
     size = size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
     gate.distance(size, w, v, scheme)
 
@@ -218,7 +227,7 @@ def numerical_gradient(
             weights[index] = below
             derivative[index] = (E_above - E(w, v)) / (float(above) - float(below))
             weights[index] = weight
-    return dw, dv
+    return gate.finite_derivatives((dw, dv), epsilon, w, v)
 
 
 @quietly

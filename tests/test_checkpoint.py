@@ -291,6 +291,17 @@ def test_a_folder_that_takes_no_file(library, path, monkeypatch, failing):
     assert (bits(w, v), path.read_bytes()) == before
 
 
+def test_a_callback_may_go_to_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    x, t = np.eye(2), [0, 1]
+    w, v = cbackprop.init_weights(2, 3, 2, rng=0)
+    cbackprop.fit(x, t, w, v, epochs=3, checkpoint="here", callback=lambda epoch, loss: os.chdir(elsewhere))
+    np.testing.assert_array_equal(cbackprop.Network.load(tmp_path / "here").w, w)
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_an_interruption_before_the_first_epoch_leaves_nothing(path, monkeypatch):
     def interrupt(name, mode, do=open):
         do(name, mode).close()

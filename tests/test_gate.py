@@ -4,13 +4,14 @@ The tables hold, for each kind of argument, ways to spoil a good one: what makes
 error, and what of the bad value the message must tell. `cbackprop` and `cbackprop.reference` must say the same.
 """
 
+import functools
 import re
 
 import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Network, _gate, reference
+from cbackprop import DivergenceError, Network, _gate, reference
 
 D, M, K, N = 3, 5, 7, 8  # all different, and from D + 1 and M + 1
 
@@ -49,6 +50,10 @@ def misaligned(array):
     copy = room[1:].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+class Unruly(np.ndarray):
+    """Could do anything."""
 
 
 def read_only(array):
@@ -93,6 +98,8 @@ WEIGHTS = {
     "number": (lambda a: 1.0, TypeError, "float"),
     "text": (lambda a: "weights", TypeError, "str"),
     "memoryview": (memoryview, TypeError, "memoryview"),
+    "masked": (lambda a: np.ma.masked_less(a, 0), TypeError, "MaskedArray"),
+    "of a subclass": (lambda a: a.view(Unruly), TypeError, "Unruly"),
     "0-d": (lambda a: np.array(a[0, 0]), ValueError, "0 dimensions"),
     "1-d": (lambda a: a.ravel(), ValueError, "1 dimension"),
     "3-d": (lambda a: a[np.newaxis], ValueError, "3 dimensions"),
@@ -215,7 +222,7 @@ RATES = {
     "list": ([0.1], TypeError),
     "array": (np.array([0.1]), TypeError),
 }
-EPSILONS = {name: case for name, case in RATES.items() if name != "None"}
+EPSILONS = {name: case for name, case in RATES.items() if name != "None"} | {"subnormal": (1e-320, ValueError)}
 COUNTS = {
     "zero": (0, ValueError),
     "negative": (-1, ValueError),
@@ -251,8 +258,14 @@ SAMPLE_WEIGHTS = {
     "zeros": (np.zeros(N), ValueError),
     "text": (["1"] * N, TypeError),
     "complex": (np.ones(N, complex), TypeError),
+    "subnormal": (np.full(N, 5e-324), ValueError),
 }
-CHOICES = {"unknown": ("fast", ValueError), "None": (None, ValueError), "number": (1, ValueError)}
+CHOICES = {
+    "unknown": ("fast", ValueError),
+    "None": (None, ValueError),
+    "number": (1, ValueError),
+    "list": (["auto"], ValueError),
+}
 SETTINGS = {
     "forward": {"n_threads": COUNTS | {"None": (None, TypeError)}},
     "step": {"learning_rate": RATES},
@@ -566,6 +579,63 @@ def test_fit_refuses_weights_that_are_not_finite(dtype, layer, number):
     arguments[layer][2, 1] = number
     for library in (cbackprop, reference):
         assert_told(call(library, "fit", arguments), ValueError, layer, f"[2, 1] is {number}")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("function", ["forward", "cross_entropy", "gradient", "numerical_gradient"])
+def test_no_result_is_nan_for_weights_that_are_not_finite(library, dtype, function, number):
+    arguments = good(dtype)
+    arguments["v"][:, 1] = number
+    assert_told(call(library, function, arguments), ValueError, "v", f"[0, 1] is {number}")
+
+
+@pytest.mark.parametrize("samples", [1, N, 5 * N])
+@pytest.mark.parametrize("classes", [2, 3, K, 20])
+def test_no_result_is_nan_for_weights_that_are_too_large(library, dtype, classes, samples):
+    huge = np.finfo(dtype).max * 0.9
+    w, v = np.ones((M, D + 1), dtype), np.full((classes, M + 1), -huge, dtype)
+    v[-1] = huge
+    x, t = np.ones((samples, D)), np.zeros(samples, int)
+    works = [lambda: library.forward(x, w, v)]
+    works += [
+        functools.partial(getattr(library, name), x, t, w, v) for name in POSITIONAL if "t" in POSITIONAL[name][1:2]
+    ]
+    if library is cbackprop:
+        network = Network.from_weights(w, v)
+        works += [lambda: network.predict(x), lambda: network.predict_proba(x), lambda: network.loss(x, t)]
+        works += [lambda: network.predict_one(x[0]), lambda: network.predict_proba_one(x[0])]
+    for work in works:
+        before = contents(w), contents(v)
+        try:
+            assert work() == np.inf  # E
+        except (ValueError, DivergenceError) as error:
+            assert re.search("overflow|diverged|lost beside", str(error))  # noqa: PT017 - E may also be infinite
+        assert (contents(w), contents(v)) == before
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "complex"])
+def test_a_distance_at_which_sums_overflow(library, dtype, scheme):
+    arguments = good(dtype)
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match=r"epsilon is 1e\+308; .* overflow"):
+        library.numerical_gradient(*(arguments[name] for name in "xtwv"), epsilon=1e308, scheme=scheme)
+
+
+def test_more_weights_than_can_be_addressed(library):
+    for sizes in ((10**30, 1, 1), (1, 10**30, 1), (1, 1, 10**30), (2**60, 1, 1), (2**31, 2**31, 2**31)):
+        with pytest.raises(ValueError, match="n_inputs, n_hidden and n_outputs are"):
+            library.init_weights(*sizes)
+
+
+class Misleading(np.random.Generator):
+    """Takes samples from outside of any array."""
+
+    def permutation(self, N):
+        return np.full(N, 10**9)
+
+
+def test_the_order_of_samples_is_a_permutation():
+    arguments = good("float64")
+    cbackprop.fit(*(arguments[name] for name in "xtwv"), rng=Misleading(np.random.PCG64(0)))
 
 
 # ---------------------------------------------------------------------------------------------- what must go through

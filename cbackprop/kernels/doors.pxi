@@ -407,7 +407,8 @@ cdef Py_ssize_t predict_one(const void *x, const void *w, const void *v, void *s
         return NOT_FINITE
     cdef real *y_n = a + whole_lanes(K)
     layers(<const real *> x, <const real *> w, <const real *> v, b, z, a, D, M, K)
-    softmax(a, y_n, &largest, K)
+    if isnan(softmax(a, y_n, &largest, K)):
+        return NOT_FINITE
     memcpy(y, y_n, K * sizeof(real))
     for k in range(K):
         if a[k] == largest:

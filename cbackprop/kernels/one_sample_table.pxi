@@ -8,7 +8,7 @@ ctypedef Py_ssize_t (*scratch_bytes_t)(Py_ssize_t M, Py_ssize_t K) noexcept nogi
 
 cdef struct OneSampleTable:
     learn_one_t learn_one          # E_n before the update; -1 if x is not finite
-    predict_one_t predict_one      # y, and the index of its largest; -1 if x is not finite
+    predict_one_t predict_one      # y, and the index of its largest; -1 if x or y is not finite
     scratch_bytes_t scratch_bytes
 
 cdef enum:
