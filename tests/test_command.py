@@ -756,6 +756,19 @@ def test_names_of_files_are_no_patterns(iris, succeed, kind):
     succeed(f"predict model.safetensors 'iris[1].{kind}'")
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["~/t.{}", "file:t.{}"])
+def test_names_of_files_are_no_addresses(iris, succeed, monkeypatch, tmp_path, kind, name):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for folder in ("~", "home"):
+        Path(folder).mkdir()
+    path, output = name.format(kind), name.format(f"out.{kind}")
+    os.rename(f"iris.{kind}", path)
+    succeed(f"train '{path}' --target species --epochs 1")
+    succeed(f"predict model.safetensors '{path}' --output '{output}'")
+    assert Path(output).exists()
+    assert os.listdir("home") == []
+
 @pytest.mark.parametrize(
     ("header", "twice"),
     [("a,a,y", "'a'"), ("a,b,y,b,a", "'b', 'a'"), ("\n\na,y,a", "'a'"), ("a,a_duplicated_0,y", ""), (",a,y", "")],

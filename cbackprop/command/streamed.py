@@ -1,6 +1,7 @@
 """CSV and Parquet files as tables, streamed by Polars."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -23,10 +24,11 @@ class StreamedTable(Table):
         self.is_csv = path.suffix.lower() == ".csv"
         with naming(path):
             scan = partial(pl.scan_csv, infer_schema=False) if self.is_csv else pl.scan_parquet
-            rows = scan(path, glob=False)
+            self.file = os.path.abspath(path)  # Polars takes ~ and file: at the beginning for more than a name
+            rows = scan(self.file, glob=False)
             self.schema = rows.collect_schema()
             if self.is_csv:
-                refuse_columns_twice(path, list(self.schema))
+                refuse_columns_twice(path, self.file, list(self.schema))
         super().__init__(path, list(self.schema))
         # a column of its own for what a CSV row has beyond the others; none of them has this name
         self.surplus = ["".join(self.columns) + "+"] if self.is_csv else []
@@ -62,7 +64,7 @@ class StreamedTable(Table):
         """All rows of a CSV file, as text except for `types`."""
         schema = dict.fromkeys([*self.columns, *self.surplus], pl.String) | types
         return pl.scan_csv(
-            self.path,
+            self.file,
             schema=schema,
             missing_columns="insert",
             truncate_ragged_lines=True,
@@ -100,12 +102,12 @@ class StreamedTable(Table):
         return "" if row is None else f"row {row}: "
 
 
-def refuse_columns_twice(path: Path, columns: list[str]) -> None:
+def refuse_columns_twice(path: Path, file: str, columns: list[str]) -> None:
     """Refuse a column that Polars has given another name, as there was one of its name before."""
     before = {column: column.rpartition("_duplicated_")[0] for column in columns if "_duplicated_" in column}
     if renamed := [column for column, name in before.items() if name in columns]:
         header = pl.read_csv(
-            path, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True, glob=False
+            file, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True, glob=False
         )
         if twice := [before[column] for column in renamed if column not in header.row(0)]:
             raise ValueError(f"{path}: two columns are named {few(twice)}")
