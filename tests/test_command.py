@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import zipfile
@@ -769,6 +770,7 @@ def test_names_of_files_are_no_addresses(iris, succeed, monkeypatch, tmp_path, k
     assert Path(output).exists()
     assert os.listdir("home") == []
 
+
 @pytest.mark.parametrize(
     ("header", "twice"),
     [("a,a,y", "'a'"), ("a,b,y,b,a", "'b', 'a'"), ("\n\na,y,a", "'a'"), ("a,a_duplicated_0,y", ""), (",a,y", "")],
@@ -825,7 +827,7 @@ def test_predict_leaves_no_part_of_a_file(iris, succeed, run):
     status, _, err = run("predict model.safetensors bad.csv --output p.csv")
     assert status == 1
     assert err == "cbackprop: error: bad.csv: row 149991, column 'petal width' is 'wide'; a finite number is needed\n"
-    assert not list(Path().glob("p.csv*"))
+    assert not [*Path().glob("p.csv*"), *Path().glob(".*.partial")]
 
 
 def test_predict_writes_beside_files_of_any_name(iris, succeed, run, monkeypatch):
@@ -839,13 +841,52 @@ def test_predict_writes_beside_files_of_any_name(iris, succeed, run, monkeypatch
     assert len(list(Path().glob("p.csv*"))) == 2
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such limit there")
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_predictions_that_find_no_room_leave_the_old_ones(iris, run, succeed, kind):
+    resource = pytest.importorskip("resource")
+    succeed("train iris.csv --target species --epochs 1")
+    pl.concat([iris] * 100).write_csv("large.csv")
+    Path(f"p.{kind}").write_text("old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        status, out, err = run(f"predict model.safetensors large.csv --output p.{kind}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (status, out) == (1, "")
+    assert re.fullmatch(rf"cbackprop: error: p\.{kind}: .*File too large.*; nothing was written, .*\n", err)
+    assert Path(f"p.{kind}").read_text() == "old"
+    assert not list(Path().glob("*.partial"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such modes there, and links need a privilege")
+def test_predictions_follow_links_and_keep_the_mode(iris, succeed):
+    succeed("train iris.csv --target species --epochs 1")
+    Path("folder").mkdir()
+    Path("folder/p.csv").touch(mode=0o440)
+    Path("p.csv").symlink_to("folder/p.csv")
+    succeed("predict model.safetensors iris.csv --output p.csv")
+    assert Path("p.csv").is_symlink()
+    assert stat.S_IMODE(Path("folder/p.csv").stat().st_mode) == 0o440
+    assert len(pl.read_csv("folder/p.csv")) == 150
+    assert os.listdir("folder") == ["p.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names and paths have other limits there")
+def test_predictions_may_have_the_longest_name(iris, succeed):
+    succeed("train iris.csv --target species --epochs 1")
+    succeed(f"predict model.safetensors iris.csv --output {'a' * 251}.csv")
+    assert len(pl.read_csv("a" * 251 + ".csv")) == 150
+
+
 def test_ctrl_c_stops_predicting_and_leaves_no_part_of_a_file(iris, succeed):
     succeed("train iris.csv --target species --epochs 1")
     iris.sample(3_000_000, with_replacement=True, seed=0).write_parquet("large.parquet")  # takes seconds
     status, _, shown = interrupt(["predict", "model.safetensors", "large.parquet", "--output", "p.csv"], rb"\d rows")
     assert status == 130
     assert "predicting" in shown
-    assert not list(Path().glob("p.csv*"))
+    assert not [*Path().glob("p.csv*"), *Path().glob(".*.partial")]
 
 
 # info

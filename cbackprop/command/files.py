@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from cbackprop import _gate as gate
+from cbackprop._model_file import _privately
 from cbackprop.command.npz import NpzTable
 from cbackprop.command.streamed import StreamedTable
 from cbackprop.command.tables import Table
@@ -26,17 +28,29 @@ def open_table(path: Path, *, skip_bad_rows: bool = False) -> Table:
 
 
 def write(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:
-    """Write frames as they come to CSV or Parquet; the file appears when it is complete."""
+    """Write frames as they come to CSV or Parquet; the file appears when it is complete, with the mode of the old one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written. What was there is still there.
+    """
     rows = register_io_source(lambda *_: frames(), schema=schema)
-    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.partial")  # no file of the user's has this name
+    sink = rows.sink_csv if path.suffix.lower() == ".csv" else rows.sink_parquet
+    target = os.path.realpath(path)
+    part = Path(gate.partial_path(target))
     try:
-        if path.suffix.lower() == ".csv":
-            rows.sink_csv(part)
-        else:
-            rows.sink_parquet(part)
-        with part.open("rb+") as file:
+        mode = gate.replaceable(str(path))
+        with open(part, "xb", opener=None if mode is None else _privately) as file:
+            if mode is not None and os.name == "posix":
+                os.fchmod(file.fileno(), mode)
+            sink(file)
+            file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(part, target)
+    except (OSError, pl.exceptions.PolarsError) as error:  # of the writing; reading raises ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"{path}: {reason}; nothing was written, and what was there is unchanged") from None
     finally:
         try:
             part.unlink(missing_ok=True)
