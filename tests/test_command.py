@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import cbackprop
+from cbackprop import _gate
 from cbackprop._model_file import Model, load_model
 
 pl = pytest.importorskip("polars")
@@ -841,25 +842,6 @@ def test_predict_writes_beside_files_of_any_name(iris, succeed, run, monkeypatch
     assert len(list(Path().glob("p.csv*"))) == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="files have no such limit there")
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_predictions_that_find_no_room_leave_the_old_ones(iris, run, succeed, kind):
-    resource = pytest.importorskip("resource")
-    succeed("train iris.csv --target species --epochs 1")
-    pl.concat([iris] * 100).write_csv("large.csv")
-    Path(f"p.{kind}").write_text("old")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
-    try:
-        status, out, err = run(f"predict model.safetensors large.csv --output p.{kind}")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert (status, out) == (1, "")
-    assert re.fullmatch(rf"cbackprop: error: p\.{kind}: .*File too large.*; nothing was written, .*\n", err)
-    assert Path(f"p.{kind}").read_text() == "old"
-    assert not list(Path().glob("*.partial"))
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="files have no such modes there, and links need a privilege")
 def test_predictions_follow_links_and_keep_the_mode(iris, succeed):
     succeed("train iris.csv --target species --epochs 1")
@@ -990,9 +972,13 @@ def bad_files(iris):
         ("train latin.csv --target species", "latin.csv: row 1: invalid utf-8 sequence"),
         ("train junk.parquet --target species", "junk.parquet: "),
         ("train junk.npz --target species", "junk.npz: File is not a zip file"),
-        ("train iris.csv --target species --output no/m.safetensors", "no/m.safetensors: there is no folder no"),
-        ("train iris.csv --target species --plot no/p.png", "no/p.png: there is no folder no"),
+        (
+            "train iris.csv --target species --output no/m.safetensors",
+            "--output is 'no/m.safetensors'; there is no folder",
+        ),
+        ("train iris.csv --target species --plot no/p.png", "--plot is 'no/p.png'; there is no folder"),
         ("train iris.csv --target species --plot p.txt", "p.txt: the name must end in .eps or "),
+        ("train iris.csv --target species --plot p.pgf", "p.pgf: the name must end in .eps or "),
         ("train iris.csv --target species --learning-rate -1", "learning_rate is -1.0; it must be positive"),
         (
             "train iris.csv --target species --learning-rate 1e300 --no-standardize",
@@ -1004,7 +990,7 @@ def bad_files(iris):
         ("predict iris.safetensors iris.csv --output p.txt", "p.txt: the name must end in .csv or .parquet"),
         ("info junk.safetensors", "junk.safetensors"),
         ("demo --output demo", "demo: the name must end in .eps or "),
-        ("demo --output no/demo.png", "no/demo.png: there is no folder no"),
+        ("demo --output no/demo.png", "--output is 'no/demo.png'; there is no folder"),
     ],
 )
 def test_errors_are_one_line(bad_files, succeed, run, line, reason):
@@ -1061,14 +1047,65 @@ def test_no_file_serves_two_purposes(iris, run, line, told):
 @pytest.mark.parametrize("option", ["--output", "--plot", "--checkpoint"])
 def test_an_output_that_cannot_be_written_is_refused_at_once(iris, run, monkeypatch, option):
     Path("folder.csv").mkdir()
+    Path("lost.csv").symlink_to("no/p.csv")
+    Path("loop.csv").symlink_to("loop.csv")
     monkeypatch.setattr(train, "look_through", None)
-    _, _, err = run(f"train iris.csv --target species {option} folder.csv")
-    assert err == "cbackprop: error: folder.csv: it is there, and is not a file\n"
-    _, _, err = run("predict no.safetensors iris.csv --output folder.csv")
-    assert err == "cbackprop: error: folder.csv: it is there, and is not a file\n"
-    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "folder.csv")  # nothing is forbidden to root
-    _, _, err = run(f"train iris.csv --target species {option} folder.csv/m")
-    assert err == "cbackprop: error: folder.csv/m: no file may be written to the folder folder.csv\n"
+
+    def refused(path, reason):
+        for line in (f"train iris.csv --target species {option}", "predict no.safetensors iris.csv --output"):
+            status, out, err = run(f"{line} {path}")
+            assert (status, out, err.count("\n")) == (1, "", 1)
+            assert path in err
+            assert reason in err
+
+    refused("folder.csv", "a folder")
+    refused("no/p.csv", "there is no folder")
+    refused("lost.csv", "No such file or directory")
+    refused("loop.csv", os.strerror(errno.ELOOP))
+
+    def forbid(path, mode, do=open):  # nothing is forbidden to root
+        if "folder.csv" in path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return do(path, mode)
+
+    monkeypatch.setattr(_gate, "open", forbid, raising=False)
+    refused("folder.csv/p.csv", "Permission denied")
+
+
+@pytest.mark.parametrize("line", ["train loop.csv --target species", "predict loop.csv iris.csv", "info loop.csv"])
+def test_links_in_a_circle_are_one_line(iris, run, line):
+    Path("loop.csv").symlink_to("loop.csv")
+    status, out, err = run(line)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "loop.csv" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such limit there")
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("predict model.safetensors large.csv --output p.csv", "p.csv"),
+        ("predict model.safetensors large.csv --output p.parquet", "p.parquet"),
+        ("train iris.csv --target species --epochs 1 --hidden 1 --plot p.png", "p.png"),
+        ("demo --epochs 1 --output p.png", "p.png"),
+    ],
+)
+def test_what_finds_no_room_leaves_the_old_file(iris, run, succeed, line, name):
+    resource = pytest.importorskip("resource")
+    succeed("train iris.csv --target species --epochs 1")
+    pl.concat([iris] * 100).write_csv("large.csv")
+    Path(name).write_text("old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+    try:
+        status, _, err = run(line)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert status == 1
+    assert re.fullmatch(r"cbackprop: error: .*File too large.*; nothing was written, .*\n", err)
+    assert name in err
+    assert Path(name).read_text() == "old"
+    assert not list(Path().glob("*.partial"))
 
 
 def test_names_that_cannot_be_saved_are_refused_at_once(tmp_path, monkeypatch, run):

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import combinations
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cbackprop import _gate as gate
 from cbackprop._extras import require
+from cbackprop._model_file import write_whole
 from cbackprop.command.text import plain
 
 
@@ -97,29 +100,35 @@ def duration(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-def writable(path: Path, *suffixes: str) -> None:
+def writable(option: str, path: Path, *suffixes: str) -> None:
     """Refuse an output file before the work, not after it."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise FileExistsError(f"{path}: it is there, and is not a file")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"{path}: no file may be written to the folder {path.parent}")
+    gate.new_file(option, path)
     if suffixes and path.suffix.lower() not in suffixes:
         raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
 
 
-def writable_figure(path: Path) -> None:
+def writable_figure(option: str, path: Path) -> None:
     """Refuse the file of a figure before the work, too if Matplotlib has no such format."""
     canvas = require("matplotlib.backend_bases", "plot").FigureCanvasBase
-    writable(path, *(f".{kind}" for kind in canvas.get_supported_filetypes()))
+    kinds = [kind for kind in canvas.get_supported_filetypes() if kind != "pgf"]  # which takes LaTeX to write
+    writable(option, path, *(f".{kind}" for kind in kinds))
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure; an existing one is replaced only by a complete new one."""
+    kind = path.suffix[1:].lower()
+    content = BytesIO()
+    figure.savefig(content, format=kind, dpi=150, metadata={"Software": None} if kind == "png" else None)
+    write_whole(path, content.getvalue())
 
 
 def separate(files: dict[str, Path | None]) -> None:
     """Refuse one file for two purposes, before anything is overwritten."""
     given = [(what, file) for what, file in files.items() if file is not None]
     for (what, file), (other_what, other) in combinations(given, 2):
-        if file.resolve() == other.resolve() or (file.exists() and other.exists() and file.samefile(other)):
+        if os.path.realpath(file) == os.path.realpath(other) or (
+            file.exists() and other.exists() and file.samefile(other)
+        ):
             raise ValueError(f"{other}: it is both {what} and {other_what}; they must be different files")
 
 

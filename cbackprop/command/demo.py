@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 import cbackprop
 from cbackprop import Network, plot, reference
 from cbackprop.command import article
-from cbackprop.command.common import duration, progress, show, summarize, writable_figure
+from cbackprop.command.common import duration, progress, save_figure, show, summarize, writable_figure
 
 DIGITS_LEARNING_RATE = 0.3
 BRIGHTEST = 16  # pixels of the digits are 0..16
@@ -33,7 +33,7 @@ class Digits:
 
 def run(*, seed: int, epochs: int, output: Path) -> None:
     """Show all there is to show, and write the figure."""
-    writable_figure(output)
+    writable_figure("--output", output)
     digits = learn_digits(seed, epochs)
     x, t = article.samples(article.TRAINING, np.random.default_rng(seed))
     x_test, t_test = article.samples(article.HELD_OUT, np.random.default_rng([seed, 1]))
@@ -156,4 +156,4 @@ def draw(
         plot.misread(digits.images, digits.true, digits.predicted, ax=misread)
         wrong = int((digits.true != digits.predicted).sum())
         misread.set_title(f"Digits misread: {wrong} of {len(digits.true)} (true → read)")
-        figure.savefig(path, dpi=150, metadata={"Software": None} if path.suffix == ".png" else None)
+        save_figure(figure, path)

@@ -17,7 +17,7 @@ from cbackprop.command.rows import standardized
 def run(model_path: Path, data: Path, *, output: Path) -> None:
     """Write the class of every row, and the probability of each class."""
     separate({"the model": model_path, "the table": data, "--output": output})
-    writable(output, ".csv", ".parquet")
+    writable("--output", output, ".csv", ".parquet")
     model = load_model(model_path)
     network = Network.from_weights(model.w, model.v)
     K, D = len(model.v), model.w.shape[1] - 1

@@ -22,6 +22,7 @@ from cbackprop.command.common import (
     few,
     handling,
     progress,
+    save_figure,
     separate,
     summarize,
     terminate,
@@ -63,10 +64,11 @@ def train(
 ) -> None:
     """Learn, save, and tell; raise what interrupted the learning only then."""
     separate({"the table": path, "--output": output, "--plot": plot, "--checkpoint": checkpoint})
-    for file in filter(None, (output, checkpoint)):
-        writable(file)
+    writable("--output", output)
+    if checkpoint is not None:
+        writable("--checkpoint", checkpoint)
     if plot is not None:
-        writable_figure(plot)
+        writable_figure("--plot", plot)
     table = open_table(path, skip_bad_rows=skip_bad_rows)
     table.require([target, *ignore])
     with progress(transient=True) as bar:
@@ -218,4 +220,4 @@ def draw(path: Path, course: Course, matrix: np.ndarray | None, classes: list[st
     plot.learning_curve(course.losses, held_out=course.held_out or None, ax=axes[0])
     if matrix is not None:
         plot.confusion(matrix, classes=classes, ax=axes[1])
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
