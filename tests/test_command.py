@@ -259,6 +259,16 @@ def test_a_constant_input_is_no_trouble(tmp_path, monkeypatch, succeed):
     assert load_model("model.safetensors").scale[1] == 1
 
 
+@pytest.mark.parametrize("rows", [50, 1000])
+@pytest.mark.parametrize("value", [0.1, 1e200])
+def test_an_input_that_never_changes_has_scale_1_despite_rounding(tmp_path, monkeypatch, rows, value):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tables, "CHUNK_ROWS", rows)
+    pl.DataFrame({"same": [value] * 1000, "tiny": [1e-300, 2e-300] * 500, "t": [0, 1] * 500}).write_csv("t.csv")
+    found = look_through(open_table(Path("t.csv")), "t", [], seed=0, validation=0, standardize=True)
+    assert found.scale.tolist() == [1, 1]
+
+
 def test_numbers_too_large_to_standardize_are_refused(tmp_path, monkeypatch, run, succeed):
     monkeypatch.chdir(tmp_path)
     line = "train t.csv --target y --validation 0 --epochs 1"

@@ -54,6 +54,7 @@ def look_through(
     counts: Counter[str] = Counter()
     n = 0
     mean, squares = np.zeros(len(features)), np.zeros(len(features))
+    least, most = np.full(len(features), np.inf), np.full(len(features), -np.inf)
     split = split_generator(seed)
     only_chunk = None
     checksum = checksum_labels = 0  # each goes on from chunk to chunk, so their size does not matter
@@ -72,13 +73,14 @@ def look_through(
                 squares += ((part - part_mean) ** 2).sum(axis=0) + shift**2 * (n * len(part) / (n + len(part)))
                 mean += shift * (len(part) / (n + len(part)))
             n += len(part)
+            least, most = np.minimum(least, part.min(axis=0)), np.maximum(most, part.max(axis=0))
     if not n:
         raise ValueError(f"{table.path}: there are no rows to learn from")
     if len(counts) < 2:
         raise ValueError(f"{table.path}: column {target!r} has one class, {next(iter(counts))!r}; 2 are needed")
 
     scale = np.sqrt(squares / n)
-    scale[scale == 0] = 1  # an input that never changes
+    scale[(least == most) | (scale == 0)] = 1  # an input that never changes, though rounding says it does, or hardly
     if standardize:
         refuse_too_large(np.isfinite(mean) & np.isfinite(scale), table, features)
     checksum = crc32(repr((features, checksum, checksum_labels)).encode())
