@@ -1127,6 +1127,14 @@ def test_names_that_cannot_be_saved_are_refused_at_once(tmp_path, monkeypatch, r
     assert "names of classes and features take more than 1,048,576 bytes" in err
 
 
+def test_a_long_cell_is_not_quoted_in_full(iris, run):
+    spoil(iris, 6, "sepal width", "wide" * 1000).write_csv("t.csv")
+    status, _, err = run("train t.csv --target species")
+    assert status == 1
+    assert "t.csv: row 7, column 'sepal width' is 'widewide" in err
+    assert len(err) < 150
+
+
 def test_too_many_classes_are_refused(tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
     pl.DataFrame({"x": np.arange(10_001), "price": np.arange(10_001)}).write_csv("t.csv")

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from reprlib import repr as brief  # a cell may be of any length
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,10 @@ class Table(ABC):
         if self.is_too_long(row):
             return f"{where} has more fields than the header"
         if label.is_not_null().any() and np.isfinite(x).all():
-            return f"{where}, column {target!r} is {label[0]!r}; there was no such label before"
+            return f"{where}, column {target!r} is {brief(label[0])}; there was no such label before"
         column = target if np.isfinite(x).all() else features[int(np.isfinite(x).argmin())]
         cell = self.cell(row, str(column))
-        wrong = "has no value" if cell is None or cell == "" else f"is {cell!r}; a finite number is needed"
+        wrong = "has no value" if cell is None or cell == "" else f"is {brief(cell)}; a finite number is needed"
         return f"{where}, column {column!r} {wrong}"
 
     def is_too_long(self, row: int) -> bool:
