@@ -1135,6 +1135,38 @@ def test_a_long_cell_is_not_quoted_in_full(iris, run):
     assert len(err) < 150
 
 
+@pytest.mark.skipif(os.name != "posix", reason="its shell closes the streams")
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_stream_that_is_closed_is_no_trouble(iris, python, stream):
+    code = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
+    closed = ("sh", "-c", f'exec "$@" {stream}>&-', "sh")
+    done = python(code.format(["train", "iris.csv", "--target", "species", "--epochs", "1"]), under=closed)
+    assert (done.returncode, done.stderr) == (0, "")
+    load_model("model.safetensors")
+    done = python(code.format(["train", "no.csv", "--target", "species"]), under=closed)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == (stream == 1)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_characters_that_the_terminal_does_not_know_are_escaped(iris, python, encoding):
+    iris.with_columns(species=pl.col("species") + "幅").write_csv("t.csv")
+    code = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
+    for line in ("train t.csv --target species --epochs 1", "predict model.safetensors t.csv"):
+        done = python(code.format(line.split()), PYTHONIOENCODING=encoding)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert r"setosa\u5e45" in done.stdout
+    assert r"150 rows \u2192" in done.stdout
+
+
+def test_ctrl_c_at_the_beginning_is_status_130(monkeypatch, run):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cbackprop.command, "require", interrupt)
+    assert run("info") == (130, "", "")
+
+
 def test_too_many_classes_are_refused(tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
     pl.DataFrame({"x": np.arange(10_001), "price": np.arange(10_001)}).write_csv("t.csv")

@@ -3,6 +3,9 @@
 Needs the extra `cli`: ``pip install "cbackprop[cli]"``.
 """
 
+import io
+import os
+import signal
 import sys
 import warnings
 
@@ -12,6 +15,7 @@ from cbackprop.command.text import plain
 
 def main() -> None:
     """Run the command line; what the user can mend is one line on standard error and a non-zero status."""
+    prepare_streams()
     try:
         require("typer", "cli")
         require("rich", "cli")
@@ -27,7 +31,18 @@ def main() -> None:
                 status = complain(error.format_message(), status=2)
     except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         status = complain(str(error) or type(error).__name__)
+    except KeyboardInterrupt:  # while modules are imported
+        status = 128 + signal.SIGINT
     sys.exit(status)
+
+
+def prepare_streams() -> None:
+    """Let standard error be closed, and either stream lack characters that are printed: they are escaped."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def complain(reason: str, status: int = 1) -> int:
