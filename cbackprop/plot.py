@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbackprop import _gate as gate
 from cbackprop._extras import require
 
 if TYPE_CHECKING:
@@ -58,18 +59,20 @@ def learning_curve(
     ax = _axes(ax)
     learned: Any = history
     if hasattr(learned, "loss_curve_"):
-        held_out = held_out or learned.validation_loss_curve_ or None
+        held_out = (learned.validation_loss_curve_ or None) if held_out is None else held_out
         learned = learned.loss_curve_
     curves = [(np.asarray(getattr(learned, "losses", learned)), "training", COLORS[0])]
     if held_out is not None:
         curves.append((np.asarray(held_out), "held out", COLORS[5]))
     for values, label, color in curves:
-        ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, linewidth=2)
+        marker = "o" if len(values) == 1 else None  # a line through one point is none
+        ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, linewidth=2, marker=marker)
     ax.set(yscale="log", xlabel="epoch", ylabel="mean cross-entropy E")
     ax.yaxis.set_major_formatter("{x:g}")
     low, high = ax.get_ylim()
     ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")
-    ax.xaxis.set_major_locator(require("matplotlib.ticker", "plot").MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    whole = require("matplotlib.ticker", "plot").MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    ax.xaxis.set_major_locator(whole)
     ax.spines[["top", "right"]].set_visible(False)
     if held_out is not None:
         ax.legend(loc="upper right", frameon=False)  # "best" takes its time
@@ -108,8 +111,8 @@ def decision_regions(
 
     Raises
     ------
-    ValueError
-        The network does not have two inputs, or x is not (N, 2).
+    TypeError, ValueError
+        The network does not have two inputs, x is not (N, 2), or t holds something that is no class.
 
     Examples
     --------
@@ -131,7 +134,11 @@ def decision_regions(
         raise ValueError(f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs")
 
     def indices(of: ArrayLike) -> np.ndarray:
-        return np.asarray(of) if labels is None else np.searchsorted(labels, of)
+        if labels is None:
+            return gate.labels("t", np.asarray(of), K)
+        from cbackprop.sklearn import class_indices
+
+        return class_indices("t", of, labels)
 
     t = indices(t)
     if classes is None:
@@ -154,12 +161,13 @@ def decision_regions(
         multiclass_colors=palette,
     ).plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
 
+    drawn = []
     for k in range(K):
         points = x[t == k]
-        ax.scatter(
-            points[:, 0], points[:, 1], s=30, color=palette[k], edgecolors="white", linewidths=0.8, label=classes[k]
-        )
-    ax.legend(loc="upper right", framealpha=0.85, edgecolor="none", handletextpad=0.2)
+        drawn.append(ax.scatter(points[:, 0], points[:, 1], s=30, color=palette[k], edgecolors="white", linewidths=0.8))
+    legend = ax.legend(drawn, [""] * K, loc="upper right", framealpha=0.85, edgecolor="none", handletextpad=0.2)
+    for k, text in enumerate(legend.get_texts()):  # afterwards: old Matplotlib leaves out labels that begin with _
+        text.set(text=classes[k], parse_math=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -183,8 +191,8 @@ def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: 
 
     Raises
     ------
-    ValueError
-        `shape` does not have D pixels.
+    TypeError, ValueError
+        `shape` does not have D pixels, or `columns` is no number of images.
 
     Examples
     --------
@@ -238,8 +246,8 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
         color = "white" if shares[row, column] > 0.5 else INK
         ax.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
     ax.set(xlabel="predicted", ylabel="true")
-    ax.set_xticks(range(len(names)), names)
-    ax.set_yticks(range(len(names)), names)
+    ax.set_xticks(range(len(names)), names, parse_math=False)
+    ax.set_yticks(range(len(names)), names, parse_math=False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
@@ -288,11 +296,11 @@ def misread(
         ax.set_axis_off()
         ax.text(0.5, 0.5, "none misread", ha="center", va="center", transform=ax.transAxes)
         return ax
-    columns = columns or int(np.ceil(np.sqrt(len(wrong))))
+    columns = int(np.ceil(np.sqrt(len(wrong)))) if columns is None else columns
     places = _mosaic(ax, images[wrong], columns, gap=0.42, cmap="gray_r")
     for n, (center, bottom) in zip(wrong, places, strict=True):
         names = [str(k) if classes is None else classes[k] for k in (true[n], predicted[n])]
-        ax.text(center, bottom + 0.06, " → ".join(names), ha="center", va="top", color=INK)
+        ax.text(center, bottom + 0.06, " → ".join(names), ha="center", va="top", color=INK, parse_math=False)
     return ax
 
 
@@ -309,6 +317,7 @@ def _palette(count: int) -> list[Any]:
 
 def _mosaic(ax: Axes, images: np.ndarray, columns: int, *, gap: float, **style: Any) -> list[tuple[float, float]]:
     """Draw images 1 wide in rows, `gap` between them; return the bottom center of each."""
+    columns = gate.count("columns", columns)
     height = images.shape[1] / images.shape[2]
     places = []
     for n, image in enumerate(images):

@@ -41,6 +41,13 @@ def test_learning_curve(ax):
     assert ax.get_yscale() == "log"
 
 
+def test_learning_curve_of_one_epoch_is_a_point(ax):
+    plot.learning_curve([0.9], held_out=[0.9, 0.8], ax=ax)
+    assert [line.get_marker() for line in ax.lines] == ["o", "None"]
+    ticks = plot.learning_curve([0.9], ax=Figure().subplots()).get_xticks()
+    assert np.array_equal(ticks, np.round(ticks))
+
+
 def test_learning_curve_of_one_kind_has_no_legend(ax):
     plot.learning_curve([0.9, 0.8], ax=ax)
     assert ax.get_legend() is None
@@ -91,6 +98,37 @@ def test_classifiers_can_be_drawn_as_networks_can(corners):
     training, held_out = plot.learning_curve(model, ax=Figure().subplots()).lines
     assert training.get_ydata().tolist() == model.loss_curve_
     assert held_out.get_ydata().tolist() == model.validation_loss_curve_
+    _, held_out = plot.learning_curve(model, held_out=np.array([3.0, 2.0]), ax=Figure().subplots()).lines
+    assert held_out.get_ydata().tolist() == [3.0, 2.0]
+
+
+def test_samples_of_no_class_are_refused(ax, corners):
+    pytest.importorskip("sklearn")
+    from cbackprop.sklearn import BackpropClassifier
+
+    network, x, _ = corners
+    with pytest.raises(ValueError, match=r"t\[1\] is 3; class indices must lie in 0..2"):
+        plot.decision_regions(network, x, [0, 3, 2], ax=ax)
+    model = BackpropClassifier.from_network(network, ["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"t contains \['bb'\], which are not among the classes"):
+        plot.decision_regions(model, x, ["a", "bb", "c"], ax=ax)
+
+
+def test_names_are_drawn_as_they_are(corners):
+    """Matplotlib takes what is between two $ for mathematics, and leaves names that begin with _ out of legends."""
+    pytest.importorskip("sklearn")
+    network, x, t = corners
+    names = ["$0-$10k", r"$\frac$", "_c"]
+    regions, matrix, images = Figure().subplots(1, 3)
+    plot.decision_regions(network, x, t, scale=100, classes=names, ax=regions)
+    plot.confusion(np.eye(3, dtype=int), classes=names, ax=matrix)
+    plot.misread(np.zeros((3, 2, 2)), [0, 1, 2], [1, 2, 0], classes=names, ax=images)
+    for ax in (regions, matrix, images):
+        ax.figure.canvas.draw()
+    legend = regions.get_legend().get_texts()
+    assert [text.get_text() for text in legend] == names
+    drawn = [*legend, *matrix.get_xticklabels(), *matrix.get_yticklabels(), *images.texts]
+    assert not any(text.get_parse_math() for text in drawn)
 
 
 @pytest.mark.parametrize("K", [2, 9])
@@ -129,6 +167,15 @@ def test_hidden_units(ax):
 def test_hidden_units_need_the_shape_of_the_inputs(ax):
     with pytest.raises(ValueError, match=r"shape \(3, 3\) has 9 pixels; it must have D = 6"):
         plot.hidden_units(np.zeros((3, 7)), (3, 3), ax=ax)
+
+
+@pytest.mark.parametrize("columns", [0, -1])
+def test_images_need_a_column(ax, columns):
+    message = f"columns is {columns}; it must be at least 1"
+    with pytest.raises(ValueError, match=message):
+        plot.hidden_units(np.zeros((3, 7)), (2, 3), columns=columns, ax=ax)
+    with pytest.raises(ValueError, match=message):
+        plot.misread(np.zeros((2, 3, 3)), [0, 1], [1, 0], columns=columns, ax=ax)
 
 
 def test_confusion(ax):
