@@ -15,6 +15,7 @@ import numpy as np
 import cbackprop
 from cbackprop import Network
 from cbackprop._extras import require
+from cbackprop._gate import FLOATS
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -42,6 +43,8 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
     ------
     TypeError
         The model is something else.
+    ValueError
+        A label is 2**63 or more: ONNX has no such ones.
     sklearn.exceptions.NotFittedError
         The classifier has not learned anything.
 
@@ -195,7 +198,8 @@ def from_torch(state: Mapping[str, Any]) -> Network:
     Raises
     ------
     TypeError, ValueError
-        The entries are not those of two linear layers that fit together; the message names the one at fault.
+        The entries are not those of two linear layers that fit together, or not finite; the message names the one at
+        fault.
 
     Examples
     --------
@@ -207,16 +211,39 @@ def from_torch(state: Mapping[str, Any]) -> Network:
     names = list(state)
     if len(names) != 4:
         raise ValueError(f"state has the entries {names}; it must have four: weight, bias, weight, bias")
+    arrays = {name: _entry(name, state[name]) for name in names}
+    first, _, second, _ = names
     layers = []
     for weight, bias in (names[:2], names[2:]):
-        weights, biases = np.asarray(state[weight]), np.asarray(state[bias])
-        if weights.ndim != 2 or biases.shape != weights.shape[:1]:
+        weights, biases = arrays[weight], arrays[bias]
+        if weights.ndim != 2 or weights.size == 0 or biases.shape != weights.shape[:1]:
             raise ValueError(
                 f"{weight} has shape {weights.shape} and {bias} {biases.shape}; "
-                "they must be (units, inputs) and (units,)"
+                "they must be (units, inputs) and (units,), at least one of each"
             )
         layers.append(np.column_stack([weights, biases]))
+    M = len(arrays[first])
+    if arrays[second].shape[1] != M:
+        raise ValueError(
+            f"{second} has shape {arrays[second].shape}; it must be (K, {M}), "
+            f"since {first} has shape {arrays[first].shape}"
+        )
+    for name, array in arrays.items():
+        if array.dtype != arrays[first].dtype:
+            raise TypeError(
+                f"{first} is {arrays[first].dtype} and {name} is {array.dtype}; they must have the same dtype"
+            )
     return Network.from_weights(*layers)
+
+
+def _entry(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype not in FLOATS:
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be float32 or float64")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity; weights must be finite")
+    return array
 
 
 def _parts(model: Any) -> tuple[Network, np.ndarray]:
@@ -232,6 +259,8 @@ def _parts(model: Any) -> tuple[Network, np.ndarray]:
     check_is_fitted(model)
     labels = model.classes_
     if labels.dtype.kind in "iub":
+        if int(labels[-1]) > np.iinfo(np.int64).max:
+            raise ValueError(f"model has the label {labels[-1]}; ONNX needs labels below 2**63")
         labels = labels.astype(np.int64)
     return model.network_, labels
 

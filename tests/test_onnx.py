@@ -114,6 +114,12 @@ def test_pipelines_are_converted(iris, real, run):
     assert [output.name for output in maps.graph.output] == ["output_label", "output_probability"]
 
 
+def test_labels_that_onnx_does_not_have_are_refused():
+    model = BackpropClassifier.from_network(Network(3, 4, 2, rng=0), np.array([1, 2**63], np.uint64))
+    with pytest.raises(ValueError, match="model has the label 9223372036854775808; ONNX needs labels below"):
+        to_onnx(model)
+
+
 def test_what_has_no_network_is_refused(iris):
     with pytest.raises(TypeError, match="model is a StandardScaler; it must be a Network or a BackpropClassifier"):
         to_onnx(StandardScaler())
@@ -205,8 +211,14 @@ def test_from_a_torch_model():
         ({"2.bias": None}, r"state has the entries \['0.weight', '0.bias', '2.weight'\]; it must have four"),
         ({"0.weight": np.ones(3)}, r"0.weight has shape \(3,\) and 0.bias \(5,\); they must be"),
         ({"2.bias": np.ones(4)}, r"2.weight has shape \(3, 5\) and 2.bias \(4,\); they must be"),
-        ({"2.weight": np.ones((3, 6))}, r"v has shape \(3, 7\); it must be \(K, 6\)"),
-        ({"0.weight": np.full((5, 4), "a")}, "w has dtype"),
+        ({"2.weight": np.ones((3, 6))}, r"2.weight has shape \(3, 6\); it must be \(K, 5\), since 0.weight has shape"),
+        ({"0.weight": np.ones((5, 0))}, r"0.weight has shape \(5, 0\) and 0.bias \(5,\); they must be .* at least one"),
+        ({"0.weight": np.full((5, 4), "a")}, "0.weight has dtype <U1; it must be float32 or float64"),
+        ({"0.bias": np.ones(5, int)}, "0.bias has dtype int64; it must be"),
+        ({"2.weight": np.ones((3, 5), complex)}, "2.weight has dtype complex128; it must be"),
+        ({"2.bias": np.ones(3, np.float32)}, "0.weight is float64 and 2.bias is float32; they must have"),
+        ({"0.weight": np.full((5, 4), np.nan)}, "0.weight holds NaN or infinity; weights must be finite"),
+        ({"2.bias": np.array([0, np.inf, 0])}, "2.bias holds NaN or infinity"),
     ],
 )
 def test_from_torch_names_what_is_wrong(change, message):
