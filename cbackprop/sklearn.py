@@ -24,6 +24,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data  # noqa: E402
 
 SMALLEST_RATE = 1e-6  # "adaptive" goes no further, as in scikit-learn
+LOOKED_AT = {"alpha", "class_weight", "learning_rate_init", "momentum"}  # when one row is learned the shortest way
 
 
 class BackpropClassifier(
@@ -164,6 +166,9 @@ class BackpropClassifier(
         "n_threads": [Interval(Integral, 1, None, closed="left")],
     }
 
+    _not_looked_at = itemgetter(*sorted({*_parameter_constraints} - LOOKED_AT))
+    _checked_parameters: tuple[Any, ...] = ()
+
     network_: Network
     classes_: np.ndarray
     n_features_in_: int
@@ -240,11 +245,17 @@ class BackpropClassifier(
 
         Raises
         ------
-        ValueError
-            If `classes` are not sorted, or not as many as the network has outputs.
+        TypeError, ValueError
+            If `network` is something else, or `classes` are not sorted, or not as many as the network has outputs.
         """
+        if not isinstance(network, Network):
+            raise TypeError(f"network is a {type(network).__name__}; it must be a Network")
         classes = np.asarray(classes)
-        if not (classes.shape == (len(network.v),) and np.array_equal(classes, np.unique(classes))):
+        try:
+            fitting = classes.shape == (len(network.v),) and np.array_equal(classes, np.unique(classes))
+        except TypeError:  # they have no order
+            fitting = False
+        if not fitting:
             raise ValueError(f"classes are {classes}; they must be {len(network.v)} different labels, sorted")
         model = cls(hidden_layer_sizes=len(network.w), **parameters)
         model.n_features_in_ = network.w.shape[1] - 1
@@ -293,6 +304,7 @@ class BackpropClassifier(
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> bool:
         """Whether training has converged."""
+        self._checked_parameters = self._not_looked_at(vars(self))
         continued = self.warm_start and self.__sklearn_is_fitted__()
         X, y = self._checked_to_learn(X, y, first=not continued)
         classes, t = np.unique(y, return_inverse=True)
@@ -314,6 +326,10 @@ class BackpropClassifier(
                 np.arange(len(X)), test_size=self.validation_fraction, stratify=t, random_state=random_state
             )
             held_out = X[held], t[held], None if weights is None else weights[held]
+            if weights is not None and not weights[held].any():
+                raise ValueError(
+                    "sample_weight is 0 for all samples that early_stopping sets aside; it must be above 0 for some"
+                )
             X, t, weights = X[learned], t[learned], None if weights is None else weights[learned]
 
         if continued:  # on copies: an error leaves everything as it was
@@ -396,6 +412,7 @@ class BackpropClassifier(
             return self
         self._validate_params()
         with _unchanged_on_error(self):
+            self._checked_parameters = self._not_looked_at(vars(self))
             first = not self.__sklearn_is_fitted__()
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -429,6 +446,8 @@ class BackpropClassifier(
             return False
         network = self.network_
         try:
+            if self._not_looked_at(vars(self)) != self._checked_parameters:  # something was set meanwhile
+                return False
             (label,) = y.tolist() if isinstance(y, np.ndarray) else y
             k = self._class_indices[label]
             if self.alpha == 0 == self.momentum and self.learning_rate != "invscaling":
@@ -447,7 +466,12 @@ class BackpropClassifier(
         """Learn one epoch; an error leaves all as it was."""
         network, velocity = self.network_, None
         if self.learning_rate == "invscaling":
-            rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
+            try:
+                rate = self.learning_rate_init / (self.t_ + 1) ** float(self.power_t)
+            except OverflowError:
+                raise ValueError(
+                    f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
+                ) from None
         if self.momentum:
             velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
         batch_size: Any = min(200, len(X)) if self.batch_size == "auto" else self.batch_size
@@ -490,10 +514,14 @@ class BackpropClassifier(
         return random_state, np.random.default_rng(random_state.randint(np.iinfo(np.int32).max))
 
     def _hidden_units(self) -> int:
-        sizes = np.atleast_1d(self.hidden_layer_sizes)
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
         if sizes.shape != (1,):
             raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; there is exactly one hidden layer")
-        return int(sizes[0])
+        (M,) = sizes
+        most = np.iinfo(np.intp).max
+        if isinstance(M, bool) or not isinstance(M, Integral) or not 1 <= int(M) <= most:
+            raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; it must be an integer in 1..{most}")
+        return int(M)
 
     def _new_network(self, n_classes: int, dtype: np.dtype, generator: np.random.Generator) -> Network:
         return Network(self.n_features_in_, self._hidden_units(), n_classes, dtype=dtype, rng=generator)

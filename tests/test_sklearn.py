@@ -553,6 +553,54 @@ def test_bad_rows_leave_the_model_as_it_was(iris, names, change, message):
     assert state(model) == before
 
 
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.5}])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_size", -5), ("n_threads", 0), ("solver", "adam"), ("activation", "relu"), ("shuffle", "no"), ("tol", -1)],
+)
+def test_parameters_are_checked_for_one_row_too(iris, options, name, value):
+    x, y = iris[0][:1], iris[1][:1]
+    model = BackpropClassifier(4, random_state=0, **options).fit(*iris).partial_fit(x, y)
+    setattr(model, name, value)
+    before = state(model)
+    with pytest.raises(ValueError, match=f"'{name}' parameter of BackpropClassifier must be"):
+        model.partial_fit(x, y)
+    assert state(model) == before
+
+
+@pytest.mark.parametrize("sizes", [(2.9,), (True,), True, ("4",), ("a",), (np.nan,), (0,), (10**30,), ((1, 2), (3,))])
+def test_hidden_units_are_a_whole_number(iris, sizes):
+    with pytest.raises(ValueError, match="hidden_layer_sizes is"):
+        BackpropClassifier(sizes).fit(*iris)
+
+
+@pytest.mark.parametrize("power_t", [1e6, 10**6, 10**400])
+def test_no_learning_rate_is_scaled_to_0(iris, power_t):
+    model = BackpropClassifier(4, learning_rate="invscaling", power_t=0.5, random_state=0).fit(*iris)
+    before = state(model.set_params(power_t=power_t))
+    for learn, rows in ((model.fit, 150), (model.partial_fit, 150), (model.partial_fit, 1)):
+        with pytest.raises(ValueError, match=r"power_t is 1.*; it must be smaller: after .* the learning rate is 0"):
+            learn(iris[0][:rows], iris[1][:rows])
+        assert state(model) == before
+
+
+def test_samples_set_aside_need_weight(iris):
+    x, y = iris
+    _, held = train_test_split(np.arange(150), test_size=0.1, stratify=y, random_state=seeded(0))
+    weights = np.ones(150)
+    weights[held] = 0
+    with pytest.raises(ValueError, match="sample_weight is 0 for all samples that early_stopping sets aside"):
+        BackpropClassifier(4, early_stopping=True, random_state=0).fit(x, y, sample_weight=weights)
+
+
+def test_from_network_names_what_is_wrong():
+    with pytest.raises(TypeError, match="network is a NoneType; it must be a Network"):
+        BackpropClassifier.from_network(None, [0, 1])
+    for classes in ([None, 1], [1, 0], [0, 1, 2]):
+        with pytest.raises(ValueError, match=r"classes are .*; they must be 2 different labels, sorted"):
+            BackpropClassifier.from_network(cbackprop.Network(2, 3, 2), classes)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
