@@ -63,7 +63,10 @@ class BackpropClassifier(base.MiniBatchClassifier):
         self.n_hidden = n_hidden
         self.learning_rate = learning_rate
         self.seed = seed
-        self._entropy: Any = np.random.SeedSequence(seed).entropy
+        try:
+            self._entropy: Any = np.random.SeedSequence(seed).entropy
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
         self._hold(None, [], [])
 
     @property
@@ -91,7 +94,11 @@ class BackpropClassifier(base.MiniBatchClassifier):
         DivergenceError
             Learning left the finite numbers. The model is as it was.
         """
-        row, k = self._known(x), self._class_indices.get(y)
+        row = self._known(x)
+        try:
+            k = self._class_indices.get(y)
+        except TypeError:  # not hashable: it is refused as a new label
+            k = None
         if row is None or k is None:  # something is new, or missing, or no number
             numbers = _numbers(x)
             features = self._features_with(numbers)
@@ -238,9 +245,9 @@ class BackpropClassifier(base.MiniBatchClassifier):
 
     def _known(self, x: Mapping[Hashable, Any]) -> np.ndarray | None:
         """x as the network wants it, if it has all of its features and no others and they are numbers; else None."""
-        if len(x) != len(self.features):
-            return None
         try:
+            if len(x) != len(self.features):
+                return None
             row = np.array(self._values(x))
         except (KeyError, TypeError, ValueError):
             return None
@@ -248,7 +255,7 @@ class BackpropClassifier(base.MiniBatchClassifier):
 
     def _row(self, x: Mapping[Hashable, Any]) -> np.ndarray:
         row = self._known(x)
-        if row is None or not np.isfinite(row).all():
+        if row is None or row.ndim != 1 or not np.isfinite(row).all():
             row = _vector(_numbers(x), self.features)
         return row
 
@@ -258,6 +265,8 @@ class BackpropClassifier(base.MiniBatchClassifier):
 
 
 def _numbers(x: Mapping[Hashable, Any]) -> dict[Hashable, float]:
+    if not hasattr(x, "items"):  # River's own dicts are no Mapping
+        raise TypeError(f"x is a {type(x).__name__}; it must be a dict of numbers by the names of their features")
     numbers = {}
     for name, value in x.items():
         try:
@@ -299,7 +308,10 @@ def _matrix(columns: Mapping[Any, np.ndarray], features: list[Any], N: int) -> n
 
 def _new_labels(labels: Iterable[Any], known: Collection[Any]) -> list[Any]:
     """Those not known, in the order in which they appear."""
-    new = [label for label in dict.fromkeys(labels) if label not in known]
+    try:
+        new = [label for label in dict.fromkeys(labels) if label not in known]
+    except TypeError as error:
+        raise TypeError(f"y is no label: {error}; it must be hashable") from None
     for label in new:
         if label is None or label != label:
             raise ValueError(f"y is {label!r}; it must be a label")

@@ -15,6 +15,7 @@ pytest.importorskip("river")
 pytest.importorskip("pandas")
 import pandas as pd
 from river import checks, compat, compose, datasets, evaluate, metrics, preprocessing
+from river.utils import VectorDict
 from sklearn.neural_network import MLPClassifier
 
 from cbackprop.river import BackpropClassifier
@@ -95,6 +96,13 @@ def test_missing_features_are_0_and_unknown_ones_are_left_out():
     other.learn_one({"b": False, "a": 0, "c": np.float32(1)}, "class 1")
     assert bits(model) == bits(other)
     assert model.predict_one({}) in model.classes
+
+
+def test_dicts_of_river_are_learned():
+    stream = samples(20)
+    model, other = learned(stream), learned([(VectorDict(x), y) for x, y in stream])
+    assert bits(model) == bits(other)
+    assert model.predict_proba_one({"a": 1.0}) == other.predict_proba_one(VectorDict({"a": 1.0}))
 
 
 def test_a_stream_may_begin_with_nothing():
@@ -192,7 +200,12 @@ def progress(dataset, model):
         ({"a": [1.0]}, "class 0", r"feature 'a' is \[1.0\]; it must be"),
         ({"a": 1.0}, None, "y is None; it must be a label"),
         ({"a": 1.0}, float("nan"), "y is nan; it must be a label"),
-        ({"a": 1.0}, ["class 0"], "unhashable type: 'list'"),
+        ({"a": 1.0}, ["class 0"], "y is no label: .*unhashable type: 'list'.*; it must be hashable"),
+        ({"a": 1.0, "b": 1.0, "c": 1.0}, ["class 0"], "y is no label: .*unhashable"),
+        ({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.0]}, "class 0", r"feature 'a' is \[1.0, 2.0\]; it must be"),
+        ([1.0, 1.0, 1.0], "class 0", "x is a list; it must be a dict of numbers"),
+        (1.0, "class 0", "x is a float; it must be a dict of numbers"),
+        (None, "class 0", "x is a NoneType; it must be a dict of numbers"),
     ],
     ids=str,
 )
@@ -202,8 +215,9 @@ def test_bad_samples_leave_the_model_as_it_was(x, y, message):
     with pytest.raises((TypeError, ValueError), match=message):
         model.learn_one(x, y)
     if y == "class 0":
-        with pytest.raises(ValueError, match=message):
-            model.predict_one(x)
+        for predict in (model.predict_one, model.predict_proba_one):
+            with pytest.raises((TypeError, ValueError), match=message):
+                predict(x)
     assert pickle.dumps(model) == before
 
 
@@ -218,15 +232,22 @@ def test_bad_samples_leave_the_model_as_it_was(x, y, message):
         ),
         ({"a": [1.0, 2.0]}, ["new"], "X has 2 rows and y 1; they must have the same number"),
         ({"a": [1.0, 2.0]}, ["class 0", None], "y is (None|nan); it must be a label"),
+        ({"a": [1.0, 2.0]}, ["class 0", ["new"]], "y is no label: .*unhashable type: 'list'.*; it must be hashable"),
     ],
     ids=str,
 )
 def test_bad_frames_leave_the_model_as_it_was(X, y, message):
     model = learned(samples(20))
     before = pickle.dumps(model)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         model.learn_many(pd.DataFrame(X), pd.Series(y, dtype=object))
     assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("seed", ["x", -1, 1.5])
+def test_seeds_are_integers(seed):
+    with pytest.raises((TypeError, ValueError), match=f"seed is {seed!r}; it must be None or an integer of at least 0"):
+        BackpropClassifier(seed=seed)
 
 
 def test_divergence_leaves_the_model_as_it_was(monkeypatch):
