@@ -434,19 +434,20 @@ class BackpropClassifier(
         scikit-learn's checks take a hundred times as long as the update; whatever they could complain of ends here
         with False, the network unchanged, and goes through them afterwards.
         """
+        attributes = vars(self)
         if not (
             type(X) is np.ndarray
-            and self.__sklearn_is_fitted__()
+            and "network_" in attributes
             and X.shape == (1, self.n_features_in_)
             and self.class_weight is None
-            and not hasattr(self, "feature_names_in_")
+            and "feature_names_in_" not in attributes
             and isinstance(y, (np.ndarray, list, tuple))
             and (classes is None or np.array_equal(classes, self.classes_))
         ):
             return False
         network = self.network_
         try:
-            if self._not_looked_at(vars(self)) != self._checked_parameters:  # something was set meanwhile
+            if self._not_looked_at(attributes) != self._checked_parameters:  # something was set meanwhile
                 return False
             (label,) = y.tolist() if isinstance(y, np.ndarray) else y
             k = self._class_indices[label]
