@@ -9,6 +9,8 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EINVAL
 from itertools import pairwise
@@ -71,7 +73,14 @@ def encode(model: Model) -> bytes:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that under its name there is the old content or the new, never a part, whatever happens.
+    """Write a file as `whole_file` does."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file to be written; under its name there is the old content or the new, never a part, whatever happens.
 
     The mode of a file that is replaced stays, and so does a link to it.
 
@@ -89,13 +98,15 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         with open(partial, "xb", opener=_privately if mode is not None else None) as file:
             if mode is not None and os.name == "posix":
                 os.fchmod(file.fileno(), mode)
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, target)
     except BaseException as error:
-        if os.path.exists(partial):
-            os.unlink(partial)
+        try:
+            _remove(partial)
+        except KeyboardInterrupt:  # once more: Polars and Python may both tell of one
+            _remove(partial)
         if isinstance(error, OSError):
             reason = f"{error.strerror or error}; nothing was written, and what was there is unchanged"
             raise OSError(error.errno, reason, path) from None
@@ -106,6 +117,11 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         if error.errno != EINVAL:  # a file system that knows no such thing
             reason = f"{error.strerror}; it was written, but may be the old one again after a crash of the system"
             raise OSError(error.errno, reason, path) from None
+
+
+def _remove(path: str) -> None:
+    if os.path.exists(path):
+        os.unlink(path)
 
 
 def _privately(path: str, flags: int) -> int:
