@@ -262,12 +262,12 @@ def test_complex_step_does_not_depend_on_its_size(library):
         assert_agree(numerical, exact((5, 3, 2), np.dtype(np.float64), FEW), np.dtype(np.float64))
 
 
-@pytest.mark.parametrize("number", [np.nan, np.inf, 1e300])
-def test_complex_step_of_weights_without_a_gradient(library, number):
+def test_complex_step_of_weights_without_a_gradient(library):
     # and without a warning, which would be an error here
     x, t, w, v = few((5, 3, 2), np.dtype(np.float64))
-    dw, dv = library.numerical_gradient(x, t, np.full_like(w, number), v, scheme="complex")
-    assert (dw.shape, dv.shape) == (w.shape, v.shape)
+    dw, dv = library.numerical_gradient(x, t, np.full_like(w, 1e300), v, scheme="complex")
+    assert not dw.any()
+    assert np.isfinite(dv).all()
 
 
 # ---------------------------------------------------------------------------------------------------------- the old v
