@@ -92,6 +92,17 @@ def test_arrays_that_a_callback_reshapes_are_refused(compiled, what):
         compiled.fit(*arrays.values(), epochs=3, callback=callback)
 
 
+def test_engines_refuse_fewer_samples_than_they_are_to_take(kernels):
+    x, t, w, v = problem(kernels.DTYPE, samples=5)
+    M, K, D = len(w), len(v), x.shape[1]
+    samples = x, None, t, None, np.arange(6), 0.1
+    side_by_side = kernels.SideBySideEngine(D, M, K, 6)
+    learns = [engine.learn for engine in (kernels.DirectEngine(D, M, K, 1), kernels.BlockedEngine(D, M, K, 1, 8))]
+    for learn in (*learns, side_by_side.learn, lambda *samples: side_by_side.learn_epochs(*samples, np.zeros(2))):
+        with pytest.raises(ValueError, match="another shape"):
+            learn(*samples)
+
+
 def test_weights_of_another_type_are_refused(variant):
     network = Network(2, 3, 2, rng=0)
     for weights in (network.w, network.v):
@@ -112,6 +123,29 @@ def test_an_update_that_would_overflow_is_not_made(library, dtype, way):
     with pytest.raises(DivergenceError, match="weight would not be finite"):
         network.learn_one(x, 1) if way == "learn_one" else library.step(x, 1, w, v, big**0.4)
     assert (w.tobytes(), v.tobytes()) == before
+
+
+def test_every_weight_that_would_overflow_is_seen(library, dtype):
+    big = float(np.finfo(dtype).max)
+    D, M, K = 2, 2, 3
+
+    def refuse(x, label, w, v, learning_rate):
+        before = w.tobytes(), v.tobytes()
+        with pytest.raises(DivergenceError, match="weight would not be finite"):
+            library.step(x, label, w, v, learning_rate)
+        assert (w.tobytes(), v.tobytes()) == before
+
+    for j, i in np.ndindex(M, D):  # by a large input, of the one unit that has an error
+        x, w, v = np.zeros(D, dtype), np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
+        x[i], v[0, j], v[1, j] = big**0.8, 1, -1
+        refuse(x, 1, w, v, big**0.4)
+        w[j] = 0.9 * big, -0.9 * big, 0  # b = 0 again: one of the two grows, whichever class it is
+        for label in (0, 1):
+            refuse(np.ones(D, dtype), label, w, v, big)
+    for k in range(K):  # two classes are equally probable
+        w, v = np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
+        v[k, M] = v[k - 1, M] = big
+        refuse(np.zeros(D, dtype), k, w, v, big**0.95)
 
 
 def test_a_large_update_that_fits_is_made(library, dtype):

@@ -291,6 +291,22 @@ def test_copies(variant, dtype):
 # --------------------------------------------------------------------------------------------------- when it goes wrong
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("n", [0, 21, 39])
+def test_what_is_not_finite_is_named_wherever_it_is(variant, dtype, n, number):
+    x, t, w, v = problem((7, 13, 5), dtype)
+    network = Network.from_weights(w, v)
+    x[n, 3] = number
+    for use in (
+        network.predict,
+        network.predict_proba,
+        lambda x: cbackprop.forward(x, w, v),
+        lambda x: network.fit(x, t),
+    ):
+        with pytest.raises(ValueError, match=rf"x\[{n}, 3\] is {number}"):
+            use(x)
+
+
 def test_learning_that_diverges_leaves_the_weights(variant, dtype):
     big = np.finfo(dtype).max
     w, v = np.zeros((1, 2), dtype), np.array([[big, big], [0, 0]], dtype)

@@ -113,6 +113,17 @@ def test_soft_targets_walk_with_the_reference(compiled, dtype):
     np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("shape", [(2, 2, 3), (2, 5, 3)])
+def test_a_batch_of_no_weight_changes_nothing(engine, dtype, shape):
+    x, t, w, v = problem(shape, 32, dtype)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    settings = {"batch_size": 16, "shuffle": False}
+    losses = engine.fit(x[16:], t[16:], w_wanted, v_wanted, **settings).losses
+    assert engine.fit(x, t, w, v, sample_weight=np.arange(32) // 16, **settings).losses == losses
+    np.testing.assert_array_equal(w, w_wanted)
+    np.testing.assert_array_equal(v, v_wanted)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("batch_size", [1, None])
 def test_large_network_walks_with_the_reference(variant, dtype, method, batch_size):
@@ -581,7 +592,8 @@ def test_divergence_without_a_callback(engine, dtype, shape):
         except DivergenceError as error:
             (epoch,) = map(int, re.findall(r"epoch (\d+)", str(error)))
             if epoch > 1:
-                engine.fit(x, t, w_wanted, v_wanted, learning_rate=rate, epochs=epoch - 1, batch_size=None)
+                settings = {"learning_rate": rate, "epochs": epoch - 1, "batch_size": None}
+                assert np.isfinite(engine.fit(x, t, w_wanted, v_wanted, **settings).losses).all()
             np.testing.assert_array_equal(w, w_wanted)
             np.testing.assert_array_equal(v, v_wanted)
             epochs.add(epoch)

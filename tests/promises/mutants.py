@@ -15,8 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from queue import Queue
 from typing import NamedTuple
 
 TREE = Path(__file__).parents[2]
@@ -24,7 +27,7 @@ SUBJECTS = {  # what is changed, and the tests that have to notice, the quickest
     "kernels": (
         "cbackprop/kernels/{}.pxi",
         ("exponential", "equations", "direct", "side_by_side", "blocked", "doors"),
-        ("equations", "gradients", "network", "reference", "exponential", "article", "training"),
+        ("equations", "gradients", "network", "meanwhile", "reference", "exponential", "article", "training"),
     ),
     "gate": ("cbackprop/{}.py", ("_gate",), ("gate", "model_file", "reference", "checkpoint")),
 }
@@ -175,20 +178,36 @@ def main(subject: str, count: int, seed: int = 0) -> None:
     for pool in kinds.values():
         rng.shuffle(pool)
     counts, survivors = {"killed": 0, "survived": 0, "no mutant": 0}, []
-    with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop(subject, Path(folder))
+    drawn = in_turn(kinds.values())
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        workshops = Queue()
+        for number in range(os.cpu_count()):
+            workshops.put(Workshop(subject, Path(folder) / str(number)))
+        workshop = workshops.queue[0]
         if not workshop.passes(*workshop.tests[: -1 if count < 100 else None]):
             raise SystemExit("the tests fail without any mutant")
-        while counts["killed"] + counts["survived"] < count and any(kinds.values()):
-            for pool in filter(None, kinds.values()):
-                if counts["killed"] + counts["survived"] < count:
-                    mutant = pool.pop()
-                    outcome = workshop.outcome(mutant)
-                    counts[outcome] += 1
-                    print(f"{outcome:9} {mutant}", flush=True)
-                    if outcome == "survived":
-                        survivors.append(str(mutant))
+
+        def tell(mutant: Mutant) -> tuple[Mutant, str]:
+            workshop = workshops.get()
+            try:
+                return mutant, workshop.outcome(mutant)
+            finally:
+                workshops.put(workshop)
+
+        while (missing := count - counts["killed"] - counts["survived"]) and (some := list(islice(drawn, missing))):
+            for mutant, outcome in pool.map(tell, some):
+                counts[outcome] += 1
+                print(f"{outcome:9} {mutant}", flush=True)
+                if outcome == "survived":
+                    survivors.append(str(mutant))
     print(json.dumps(counts | {"survivors": survivors}))
+
+
+def in_turn(pools: Iterable[list[Mutant]]) -> Iterator[Mutant]:
+    """The last of each pool, one pool after the other, until all are empty."""
+    while remaining := [pool for pool in pools if pool]:
+        for pool in remaining:
+            yield pool.pop()
 
 
 if __name__ == "__main__":
