@@ -921,6 +921,15 @@ def test_sample_weights_whose_sum_is_beyond_the_dtype(library, dtype):
     assert _gate.sample_weight(just, N, arguments["w"], arguments["v"]) is just
 
 
+def test_the_ends_of_a_range_belong_to_it(library, dtype):
+    arguments = good(dtype.name)
+    x, t, w, v = (arguments[name] for name in "xtwv")
+    before = contents(w)
+    weights = np.full(N, np.finfo(dtype).tiny)
+    library.fit(x, t, w, v, batch_size=None, learning_rate=1, momentum=1, sample_weight=weights)
+    assert contents(w) != before
+
+
 def test_the_first_negative_sample_weight_is_named(library):
     arguments = good("float64")
     with pytest.raises(ValueError, match=r"sample_weight\[2\] is -1"):
