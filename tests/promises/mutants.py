@@ -180,19 +180,20 @@ def main(subject: str, count: int, seed: int = 0) -> None:
     counts, survivors = {"killed": 0, "survived": 0, "no mutant": 0}, []
     drawn = in_turn(kinds.values())
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-        workshops = Queue()
-        for number in range(os.cpu_count()):
-            workshops.put(Workshop(subject, Path(folder) / str(number)))
-        workshop = workshops.queue[0]
+        workshop = Workshop(subject, Path(folder) / "0")
         if not workshop.passes(*workshop.tests[: -1 if count < 100 else None]):
             raise SystemExit("the tests fail without any mutant")
+        free = Queue()
+        free.put(workshop)
+        for number in range(1, os.cpu_count()):
+            free.put(Workshop(subject, Path(folder) / str(number)))
 
         def tell(mutant: Mutant) -> tuple[Mutant, str]:
-            workshop = workshops.get()
+            workshop = free.get()
             try:
                 return mutant, workshop.outcome(mutant)
             finally:
-                workshops.put(workshop)
+                free.put(workshop)
 
         while (missing := count - counts["killed"] - counts["survived"]) and (some := list(islice(drawn, missing))):
             for mutant, outcome in pool.map(tell, some):
