@@ -24,7 +24,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -53,7 +52,6 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data  # noqa: E402
 
 SMALLEST_RATE = 1e-6  # "adaptive" goes no further, as in scikit-learn
-LOOKED_AT = {"alpha", "class_weight", "learning_rate_init", "momentum"}  # when one row is learned the shortest way
 
 
 class BackpropClassifier(
@@ -166,8 +164,7 @@ class BackpropClassifier(
         "n_threads": [Interval(Integral, 1, None, closed="left")],
     }
 
-    _not_looked_at = itemgetter(*sorted({*_parameter_constraints} - LOOKED_AT))
-    _checked_parameters: tuple[Any, ...] = ()
+    _parameters_are_checked = False
 
     network_: Network
     classes_: np.ndarray
@@ -304,7 +301,7 @@ class BackpropClassifier(
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> bool:
         """Whether training has converged."""
-        self._checked_parameters = self._not_looked_at(vars(self))
+        self._parameters_are_checked = True
         continued = self.warm_start and self.__sklearn_is_fitted__()
         X, y = self._checked_to_learn(X, y, first=not continued)
         classes, t = np.unique(y, return_inverse=True)
@@ -381,6 +378,23 @@ class BackpropClassifier(
         context.call_on_fit_task_end(**seen, reconstruction_attributes=self._so_far)
         return stopped
 
+    def set_params(self, **params: Any) -> BackpropClassifier:
+        """Set parameters; they are checked when the model learns next.
+
+        Parameters
+        ----------
+        **params
+            Parameters by name.
+
+        Returns
+        -------
+        BackpropClassifier
+            Itself.
+        """
+        super().set_params(**params)
+        self._parameters_are_checked = False
+        return self
+
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> BackpropClassifier:
         """Learn from each sample once more; the first call creates the network.
 
@@ -412,7 +426,7 @@ class BackpropClassifier(
             return self
         self._validate_params()
         with _unchanged_on_error(self):
-            self._checked_parameters = self._not_looked_at(vars(self))
+            self._parameters_are_checked = True
             first = not self.__sklearn_is_fitted__()
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -438,6 +452,7 @@ class BackpropClassifier(
         if not (
             type(X) is np.ndarray
             and "network_" in attributes
+            and self._parameters_are_checked
             and X.shape == (1, self.n_features_in_)
             and self.class_weight is None
             and "feature_names_in_" not in attributes
@@ -447,8 +462,6 @@ class BackpropClassifier(
             return False
         network = self.network_
         try:
-            if self._not_looked_at(attributes) != self._checked_parameters:  # something was set meanwhile
-                return False
             (label,) = y.tolist() if isinstance(y, np.ndarray) else y
             k = self._class_indices[label]
             if self.alpha == 0 == self.momentum and self.learning_rate != "invscaling":

@@ -561,7 +561,7 @@ def test_bad_rows_leave_the_model_as_it_was(iris, names, change, message):
 def test_parameters_are_checked_for_one_row_too(iris, options, name, value):
     x, y = iris[0][:1], iris[1][:1]
     model = BackpropClassifier(4, random_state=0, **options).fit(*iris).partial_fit(x, y)
-    setattr(model, name, value)
+    model.set_params(**{name: value})
     before = state(model)
     with pytest.raises(ValueError, match=f"'{name}' parameter of BackpropClassifier must be"):
         model.partial_fit(x, y)
