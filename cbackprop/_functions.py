@@ -106,28 +106,27 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     >>> y.sum(axis=1)
     array([1., 1.])
     """
+    return _activations(x, w, v, n_threads, hidden=True)
+
+
+def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """y and a of `forward`, without keeping b and z."""
+    y, a, _z, _b = _activations(x, w, v, n_threads, hidden=False)
+    return y, a
+
+
+def _activations(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int, *, hidden: bool) -> Activations:
     M, K = gate.weights(w, v, written=False)
     given, x = x, gate.inputs(x, w, v, finite=False)
     n_threads = gate.count("n_threads", n_threads)
-    b, z, a, y = (np.empty((len(x), size), w.dtype) for size in (M, M, K, K))
+    a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
+    b: Any = np.empty((len(x), M), w.dtype) if hidden else None
+    z: Any = np.empty((len(x), M), w.dtype) if hidden else None
     if not forward_together(x, w, v, b, z, a, y, n_threads):
         gate.inputs(given, w, v)
     if np.isnan(y.sum()):
         gate.refuse_overflow(w, v)
     return Activations(y, a, z, b)
-
-
-def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """y and a of `forward`, without keeping b and z."""
-    _M, K = gate.weights(w, v, written=False)
-    given, x = x, gate.inputs(x, w, v, finite=False)
-    n_threads = gate.count("n_threads", n_threads)
-    a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
-    if not forward_together(x, w, v, None, None, a, y, n_threads):
-        gate.inputs(given, w, v)
-    if np.isnan(y.sum()):
-        gate.refuse_overflow(w, v)
-    return y, a
 
 
 def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:

@@ -410,5 +410,7 @@ def finite_derivatives(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numerical derivatives, unless a sum was too large at a distance from the weights."""
     if not all(np.isfinite(derivative).all() for derivative in gradients):
+        if epsilon is None:
+            refuse_overflow(w, v)
         raise ValueError(f"epsilon is {epsilon}; so far from w and v, sums overflow {w.dtype}: it must be smaller")
     return gradients

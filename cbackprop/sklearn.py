@@ -446,7 +446,7 @@ class BackpropClassifier(
         """Learn from one row the shortest way, if it is one that needs no other.
 
         scikit-learn's checks take a hundred times as long as the update; whatever they could complain of ends here
-        with False, the network unchanged, and goes through them afterwards.
+        with False, the network unchanged, and goes through them afterwards. So do parameters after `set_params`.
         """
         attributes = vars(self)
         if not (

@@ -620,6 +620,13 @@ def test_a_distance_at_which_sums_overflow(library, dtype, scheme):
         library.numerical_gradient(*(arguments[name] for name in "xtwv"), epsilon=1e308, scheme=scheme)
 
 
+def test_weights_without_a_complex_step_are_told_as_too_large(library):
+    x, t, w = np.ones((2, D)), [0, 1], np.ones((M, D + 1))
+    v = np.array([[-1.7e308] * (M + 1), [1.7e308] * (M + 1)])
+    with pytest.raises(ValueError, match="w and v are too large"):
+        library.numerical_gradient(x, t, w, v, scheme="complex")
+
+
 def test_more_weights_than_can_be_addressed(library):
     for sizes in ((10**30, 1, 1), (1, 10**30, 1), (1, 1, 10**30), (2**60, 1, 1), (2**31, 2**31, 2**31)):
         with pytest.raises(ValueError, match="n_inputs, n_hidden and n_outputs are"):

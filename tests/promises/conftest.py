@@ -137,7 +137,11 @@ PROMISES = {  # what is counted, and what it says
     "resume is exact": ("trainings", "A training that was cut and resumed ends with the bits of one that never was."),
     "hostile model files": ("files", "Of a file from anywhere comes a model or an error: no crash, no more memory."),
     "old files load": ("", "Model files of every release load, and predict what they did."),
-    "Ctrl-C": ("interrupts", "It ends a training within 0.1 s; the weights are those after some whole sample."),
+    "Ctrl-C": (
+        "interrupts",
+        "It ends a training within 0.1 s; the weights are those after some whole sample. NumPy draws orders of "
+        "millions of samples in one go, which may take longer.",
+    ),
     "two threads, the same weights": ("attempts", "While one thread trains, others get an error and change nothing."),
     "two threads, different weights": ("rounds", "They train at the same time, and other threads can run Python."),
     "fork": ("forks", "After training with threads, the child of a fork can train, too, to the same bits."),
