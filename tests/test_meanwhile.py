@@ -97,8 +97,11 @@ def test_engines_refuse_fewer_samples_than_they_are_to_take(kernels):
     M, K, D = len(w), len(v), x.shape[1]
     samples = x, None, t, None, np.arange(6), 0.1
     side_by_side = kernels.SideBySideEngine(D, M, K, 6)
-    learns = [engine.learn for engine in (kernels.DirectEngine(D, M, K, 1), kernels.BlockedEngine(D, M, K, 1, 8))]
-    for learn in (*learns, side_by_side.learn, lambda *samples: side_by_side.learn_epochs(*samples, np.zeros(2))):
+    engines = kernels.DirectEngine(D, M, K, 1), kernels.BlockedEngine(D, M, K, 1, 8), side_by_side
+    for engine in engines:
+        engine.load(w, v)
+    learns = [engine.learn for engine in engines]
+    for learn in (*learns, lambda *samples: side_by_side.learn_epochs(*samples, np.zeros(2))):
         with pytest.raises(ValueError, match="another shape"):
             learn(*samples)
 

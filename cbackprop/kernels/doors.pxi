@@ -22,6 +22,12 @@ cdef extern from *:
     """
     const char *compiler_name "COMPILER"
 
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
+cdef enum:
+    MOST_THREADS = 1 << 20    # times panels, still a number
+
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 COMPILER = compiler_name.decode()
 LANES_IN_REGISTER = LANES
@@ -58,6 +64,40 @@ cdef int expect_samples(const real[:, ::1] x, const real[:, ::1] t, const Py_ssi
             or (t is not None and (t.shape[0] < N or t.shape[1] != K))
             or (sample_weight is not None and sample_weight.shape[0] < N)):
         raise ValueError("x, t or sample_weight has another shape than at the beginning; it must stay as it is")
+    return 0
+
+
+cdef int expect_activations(const real[:, ::1] b, const real[:, ::1] z, const real[:, ::1] a, const real[:, ::1] y,
+                            Py_ssize_t N, Py_ssize_t M, Py_ssize_t K) except -1:
+    if (a.shape[0] < N or a.shape[1] != K or y.shape[0] < N or y.shape[1] != K or (b is None) != (z is None)
+            or (b is not None and (b.shape[0] < N or b.shape[1] != M or z.shape[0] < N or z.shape[1] != M))):
+        raise ValueError(f"b, z, a or y has no room for {N} samples; they must be {(N, M)}, or None, and {(N, K)}")
+    return 0
+
+
+# An engine's memory is its own: whether it holds what a method is about to use, only the engine can tell.
+NOT_INITIALIZED = "the engine was never initialized"
+TWICE = "an engine is initialized once"
+NOT_LOADED = "the engine has no weights; they must be loaded first"
+ONLINE = "the engine holds the outputs of one sample; its batch_size must be above 1"
+NO_VELOCITY = "the engine has no velocity; it must be made with a momentum that is not 0"
+
+
+cdef int expect(bint fit, str otherwise) except -1:
+    if not fit:
+        raise RuntimeError(otherwise)
+    return 0
+
+
+# At least 1 each; and no bytes, of `copies` of the weights and what is beside them, that could not be counted
+cdef int expect_sizes(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size, Py_ssize_t block,
+                      Py_ssize_t copies) except -1:
+    cdef double beside = LONGEST_BLOCK + 2 * LANES
+    if min(D, M, K, batch_size, block) < 1:
+        raise ValueError(f"D, M, K, batch_size and block are {D}, {M}, {K}, {batch_size} and {block}; "
+                         f"they must be at least 1")
+    if 16 * copies * sizeof(real) * (D + <double> K + beside) * (M + beside) > <double> PY_SSIZE_T_MAX:
+        raise MemoryError(f"no memory to learn with {M} hidden units and {D} inputs")
     return 0
 
 
@@ -135,28 +175,37 @@ cdef class DirectEngine:
     cdef Py_ssize_t D, M, K, batch_size
     cdef real momentum, l2
     cdef patience looks
+    cdef bint initialized, loaded
 
     def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size, real momentum=0, real l2=0):
+        expect(not self.initialized, TWICE)
+        expect_sizes(D, M, K, batch_size, 1, 1)
         self.D, self.M, self.K, self.batch_size = D, M, K, batch_size
         self.momentum, self.l2 = momentum, l2
         be_patient(&self.looks, D, M, K, ONE_BY_ONE)
         self.w, self.v = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
         self.u_w, self.u_v = np.zeros((M, D + 1), DTYPE), np.zeros((K, M + 1), DTYPE)
         self.scratch = room(scratch_size(M, K))
+        self.initialized = True
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        expect(self.initialized, NOT_INITIALIZED)
         expect_weights(w, v, self.D, self.M, self.K)
         self.w[:], self.v[:] = w, v
+        self.loaded = True
 
     def store(self, real[:, ::1] w, real[:, ::1] v):
+        expect(self.loaded, NOT_LOADED)
         expect_weights(w, v, self.D, self.M, self.K)
         w[:], v[:] = self.w, self.v
 
     def load_velocity(self, const real[:, ::1] u_w, const real[:, ::1] u_v):
+        expect(self.momentum != 0, NO_VELOCITY)
         expect_weights(u_w, u_v, self.D, self.M, self.K)
         self.u_w[:], self.u_v[:] = u_w, u_v
 
     def store_velocity(self, real[:, ::1] u_w, real[:, ::1] u_v):
+        expect(self.momentum != 0, NO_VELOCITY)
         expect_weights(u_w, u_v, self.D, self.M, self.K)
         u_w[:], u_v[:] = self.u_w, self.u_v
 
@@ -165,6 +214,7 @@ cdef class DirectEngine:
         self.looks.stop = True
 
     def finite(self):
+        expect(self.loaded, NOT_LOADED)
         return all_finite(&self.w[0, 0], self.w.size) and all_finite(&self.v[0, 0], self.v.size)
 
     def learn(self, const real[:, ::1] x, const real[:, ::1] t, const Py_ssize_t[::1] labels,
@@ -174,6 +224,7 @@ cdef class DirectEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef const real *each = sample_weight_or_null(sample_weight)
         cdef double total
+        expect(self.loaded, NOT_LOADED)
         expect_samples(x, t, labels, sample_weight, order.shape[0], self.D, self.K)
         with nogil:
             if self.batch_size == 1 and self.momentum == 0 and self.l2 == 0:
@@ -192,13 +243,19 @@ cdef class DirectEngine:
         """Activations of all samples; b and z may be None. Whether all b are finite."""
         cdef Py_ssize_t n
         cdef bint finite = True
-        cdef real *b_n = &self.scratch[0]
-        cdef real *z_n = b_n + self.M
-        cdef real *a_n = z_n + self.M
-        cdef real *y_n = a_n + whole_lanes(self.K)
+        cdef real *b_n
+        cdef real *z_n
+        cdef real *a_n
+        cdef real *y_n
         cdef real largest
-        cdef bint hidden = b is not None and z is not None
-        expect_samples(x, y, None, None, x.shape[0], self.D, self.K)
+        cdef bint hidden = b is not None
+        expect(self.loaded, NOT_LOADED)
+        expect_samples(x, None, None, None, x.shape[0], self.D, self.K)
+        expect_activations(b, z, a, y, x.shape[0], self.M, self.K)
+        b_n = &self.scratch[0]
+        z_n = b_n + self.M
+        a_n = z_n + self.M
+        y_n = a_n + whole_lanes(self.K)
         with nogil:
             for n in range(x.shape[0]):
                 layers(&x[n, 0], &self.w[0, 0], &self.v[0, 0], b_n, z_n, a_n, self.D, self.M, self.K)
@@ -221,22 +278,29 @@ cdef class SideBySideEngine:
     cdef SideBySide net
     cdef real[::1] memory
     cdef Py_ssize_t batch_size
+    cdef bint initialized, loaded
 
     def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size):
+        expect(not self.initialized, TWICE)
+        expect_sizes(D, M, K, batch_size, 1, LANES)
         self.net.D, self.net.M, self.net.K, self.batch_size = D, M, K, batch_size
         self.memory = room(side_by_side_lanes(D, M, K) * LANES)
         lay_side_by_side(&self.net, <lanes *> &self.memory[0])
         be_patient(&self.net.looks, D, M, K, ONE_BY_ONE)
+        self.initialized = True
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        expect(self.initialized, NOT_INITIALIZED)
         expect_weights(w, v, self.net.D, self.net.M, self.net.K)
         cdef Py_ssize_t c
         for c in range(w.size):
             self.net.w[c] = lanes_spread((&w[0, 0])[c])
         for c in range(v.size):
             self.net.v[c] = lanes_spread((&v[0, 0])[c])
+        self.loaded = True
 
     def store(self, real[:, ::1] w, real[:, ::1] v):
+        expect(self.loaded, NOT_LOADED)
         expect_weights(w, v, self.net.D, self.net.M, self.net.K)
         cdef Py_ssize_t c
         for c in range(w.size):
@@ -254,6 +318,7 @@ cdef class SideBySideEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef const real *each = sample_weight_or_null(sample_weight)
         cdef double total
+        expect(self.loaded, NOT_LOADED)
         expect_samples(x, t, labels, sample_weight, order.shape[0], self.net.D, self.net.K)
         with nogil:
             total = learn_side_by_side(&self.net, &x[0, 0], rows, indices, each, &order[0], order.shape[0],
@@ -269,6 +334,7 @@ cdef class SideBySideEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef const real *each = sample_weight_or_null(sample_weight)
         cdef Py_ssize_t epoch = 0
+        expect(self.loaded, NOT_LOADED)
         expect_samples(x, t, labels, sample_weight, order.shape[0], self.net.D, self.net.K)
         with nogil:
             for epoch in range(totals.shape[0]):
@@ -285,11 +351,12 @@ cdef class BlockedEngine:
 
     cdef Blocked net
     cdef Py_ssize_t batch_size
+    cdef bint loaded
 
     def __init__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size, Py_ssize_t block,
                  real momentum=0, real l2=0):
-        if self.net.memory != NULL:
-            raise RuntimeError("an engine is initialized once")
+        expect(self.net.memory == NULL, TWICE)
+        expect_sizes(D, M, K, batch_size, block, 1)
         if not begin(&self.net, D, M, K, batch_size, block, momentum, l2):
             raise MemoryError(f"no memory to learn with {M} hidden units and {D} inputs")
         self.batch_size = batch_size
@@ -298,32 +365,40 @@ cdef class BlockedEngine:
         free(self.net.memory)
 
     def load(self, const real[:, ::1] w, const real[:, ::1] v):
+        expect(self.net.memory != NULL, NOT_INITIALIZED)
         expect_weights(w, v, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         load_weights(&self.net, &w[0, 0], &v[0, 0])
+        self.loaded = True
 
     def store(self, real[:, ::1] w, real[:, ::1] v):
+        expect(self.loaded, NOT_LOADED)
         expect_weights(w, v, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         store_weights(&self.net, &w[0, 0], &v[0, 0])
 
     def finite(self):
         cdef Layer *hidden = &self.net.hidden
         cdef Py_ssize_t K = self.net.output.units
+        expect(self.loaded, NOT_LOADED)
         return (all_finite(<const real *> hidden.weights, (hidden.inputs + 1) * hidden.width * LANES)
                 and all_finite(<const real *> self.net.v, K * hidden.stride * LANES)
                 and all_finite(<const real *> self.net.v_bias, K))
 
     def load_velocity(self, const real[:, ::1] u_w, const real[:, ::1] u_v):
+        expect(self.net.momentum != 0, NO_VELOCITY)
         expect_weights(u_w, u_v, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         load_layer(&self.net.hidden, self.net.hidden.changes, &u_w[0, 0], 0)
         load_layer(&self.net.output, self.net.output.changes, &u_v[0, 0], 0)
 
     def store_velocity(self, real[:, ::1] u_w, real[:, ::1] u_v):
+        expect(self.net.momentum != 0, NO_VELOCITY)
         expect_weights(u_w, u_v, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         store_layer(&self.net.hidden, self.net.hidden.changes, &u_w[0, 0])
         store_layer(&self.net.output, self.net.output.changes, &u_v[0, 0])
 
     def set_threads(self, Py_ssize_t threads):
         """From now on, `learn` is called by so many threads at once."""
+        if not 1 <= threads <= MOST_THREADS:
+            raise ValueError(f"threads is {threads}; it must lie in 1..{<int> MOST_THREADS}")
         self.net.meeting.threads = threads
 
     def stop(self):
@@ -337,6 +412,9 @@ cdef class BlockedEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef const real *each = sample_weight_or_null(sample_weight)
         cdef double total
+        expect(self.loaded, NOT_LOADED)
+        if not 0 <= thread < self.net.meeting.threads:
+            raise ValueError(f"thread is {thread}; it must lie in 0..{self.net.meeting.threads - 1}")
         expect_samples(x, t, labels, sample_weight, order.shape[0], self.net.hidden.inputs, self.net.output.units)
         with nogil:
             if self.net.online:
@@ -355,6 +433,9 @@ cdef class BlockedEngine:
         cdef const real *rows = rows_or_null(t)
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef double total
+        expect(self.loaded, NOT_LOADED)
+        expect(self.net.gathered, "the engine gathers no gradient; its batch_size must be larger than its block")
+        expect(self.net.meeting.threads == 1, "the engine is set to several threads; a gradient is taken by one")
         expect_samples(x, t, labels, None, N, self.net.hidden.inputs, self.net.output.units)
         expect_weights(dw, dv, self.net.hidden.inputs, self.net.hidden.units, self.net.output.units)
         with nogil:
@@ -369,7 +450,10 @@ cdef class BlockedEngine:
         cdef bint finite = True
         cdef real *to_b = NULL if b is None else &b[0, 0]
         cdef real *to_z = NULL if z is None else &z[0, 0]
-        expect_samples(x, y, None, None, x.shape[0], self.net.hidden.inputs, self.net.output.units)
+        expect(self.loaded, NOT_LOADED)
+        expect(not self.net.online, ONLINE)
+        expect_samples(x, None, None, None, x.shape[0], self.net.hidden.inputs, self.net.output.units)
+        expect_activations(b, z, a, y, x.shape[0], self.net.hidden.units, self.net.output.units)
         with nogil:
             forward_blocked(&self.net, &x[0, 0], NULL, NULL, x.shape[0], to_b, to_z, &a[0, 0], &y[0, 0], &finite)
         error_waits()
@@ -381,6 +465,8 @@ cdef class BlockedEngine:
         cdef const Py_ssize_t *indices = labels_or_null(labels)
         cdef bint finite = True
         cdef double total
+        expect(self.loaded, NOT_LOADED)
+        expect(not self.net.online, ONLINE)
         expect_samples(x, t, labels, None, x.shape[0], self.net.hidden.inputs, self.net.output.units)
         with nogil:
             total = forward_blocked(&self.net, &x[0, 0], rows, indices, x.shape[0], NULL, NULL, NULL, NULL, &finite)
