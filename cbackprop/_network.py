@@ -383,4 +383,14 @@ class Network(OneSample):
 
 
 def _restore(cls: type[Network], w: np.ndarray, v: np.ndarray, learning_rate: float) -> Network:
-    return cls.from_weights(w, v, learning_rate=learning_rate)
+    return cls.from_weights(usable(w), usable(v), learning_rate=learning_rate)
+
+
+def usable(array: np.ndarray) -> np.ndarray:
+    """An array that was restored, copied if it lies where no kernel can read or write it.
+
+    Whoever receives it, as Dask's workers do, may have restored it in read-only memory, at any address. What is mapped
+    from a file, as joblib does on request, stays there as long as it can be read.
+    """
+    fine = array.flags.aligned and (array.flags.writeable or isinstance(array, np.memmap))
+    return array if fine else array.copy()

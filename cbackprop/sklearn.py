@@ -33,6 +33,7 @@ from cbackprop import fit as learn
 from cbackprop._extras import require
 from cbackprop._gate import FLOATS
 from cbackprop._growth import carry_over
+from cbackprop._network import usable
 
 require("sklearn", "sklearn")
 from scipy.special import log_softmax  # noqa: E402
@@ -710,6 +711,11 @@ class BackpropClassifier(
     def _so_far(self) -> dict[str, Any]:
         """What a callback needs to predict with the weights of this moment."""
         return {"network_": Network.from_weights(self.network_.w.copy(), self.network_.v.copy())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # noqa: D105
+        super().__setstate__(state)
+        if velocity := vars(self).get("_velocity"):
+            self._velocity = usable(velocity[0]), usable(velocity[1])
 
     def __sklearn_is_fitted__(self) -> bool:  # noqa: D105 # scikit-learn's names, not for users
         return "network_" in vars(self)

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,25 @@ def displaced():
         return copy
 
     return copy_to
+
+
+@pytest.fixture
+def out_of_band():
+    """A function that pickles an object and restores it from read-only memory so many bytes after a multiple of 64."""
+
+    def restored(thing, offset):
+        buffers = []
+        data = pickle.dumps(thing, 5, buffer_callback=buffers.append)
+        places = []
+        for buffer in buffers:
+            raw = buffer.raw()
+            room = np.empty(raw.nbytes + 128, np.uint8)
+            start = -room.ctypes.data % 64 + offset
+            room[start : start + raw.nbytes] = np.frombuffer(raw, np.uint8)
+            places.append(memoryview(room)[start : start + raw.nbytes].toreadonly())
+        return pickle.loads(data, buffers=places)
+
+    return restored
 
 
 @pytest.fixture

@@ -49,6 +49,12 @@ def bits(network):
     return network.w.tobytes() + network.v.tobytes()
 
 
+def size_learned(network):
+    """What a worker does with a network: learn from a sample, where it got it."""
+    network.learn_one(np.ones(network.w.shape[1] - 1), 0)
+    return network.w.shape[1] - 1
+
+
 def sharded(x, t, rows):
     return da.from_array(x, chunks=(rows, 32)), da.from_array(t, chunks=rows)
 
@@ -321,3 +327,13 @@ def test_a_failed_fit_leaves_the_classifier_as_it_was(client, digits):
     with pytest.raises(ValueError, match=r"shard .: x\[0, 0\] is nan"):
         model.fit(X * np.nan, y)
     assert pickle.dumps(model) == before
+
+
+def test_networks_travel_to_workers():
+    # in processes of their own, where dask reads what it receives wherever it lies
+    sizes = range(1, 25)
+    with Client(n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
+        networks = [Network(D, 3, 2, dtype=dtype, rng=0) for dtype in (np.float32, np.float64) for D in sizes]
+        futures = [client.submit(size_learned, network, pure=False) for network in networks]
+        scattered = client.map(size_learned, client.scatter(networks), pure=False)
+        assert client.gather(futures) == client.gather(scattered) == 2 * [*sizes]

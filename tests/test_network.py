@@ -277,6 +277,31 @@ def test_pickle_of_read_only_weights(dtype):
     again.predict_one([1, 2, 3])
 
 
+@pytest.mark.parametrize("offset", range(9))
+def test_pickles_are_restored_in_any_place(variant, dtype, offset, out_of_band):
+    x, _t, w, v = problem((3, 4, 3), dtype)
+    network = Network.from_weights(w, v, learning_rate=0.3)
+    again = out_of_band(network, offset)
+    assert bits(again.w, again.v) == bits(w, v)
+    assert again.learn_one(x[0], 1) == network.learn_one(x[0], 1)
+    assert bits(again.w, again.v) == bits(w, v)
+
+
+def test_a_pickle_that_is_read_where_it_lies_shares_it():
+    # protocol 5 has buffers for this: whoever gives writable, aligned ones means them to be used
+    network, buffers = Network(3, 4, 2), []
+    data = pickle.dumps(network, 5, buffer_callback=buffers.append)
+    assert np.shares_memory(pickle.loads(data, buffers=buffers).w, network.w)
+
+
+def test_weights_mapped_from_a_file_stay_there(tmp_path):
+    network = Network(3, 4, 2, rng=0)
+    for name in "wv":
+        np.save(tmp_path / name, getattr(network, name))
+    mapped = Network.from_weights(*(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "wv"))
+    assert copy.copy(mapped).w is mapped.w
+
+
 def test_copies(variant, dtype):
     network = Network(3, 4, 2, learning_rate=0.3, dtype=dtype, rng=0)
     deep, shallow = copy.deepcopy(network), copy.copy(network)

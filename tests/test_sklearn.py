@@ -419,6 +419,16 @@ def test_threads_leave_the_bits(iris, n_threads, forced_threads):
     assert np.array_equal(one.predict_proba(iris[0]), more.predict_proba(iris[0]))
 
 
+@pytest.mark.parametrize("offset", range(5))
+def test_what_is_restored_in_any_place_learns_on(iris, offset, out_of_band):
+    x, y = iris
+    model = BackpropClassifier(8, momentum=0.5, random_state=0).partial_fit(x, y, classes=[0, 1, 2])
+    again = out_of_band(model, offset)
+    for each in (model, again):
+        each.partial_fit(x, y)
+    assert weights(again) == weights(model)
+
+
 def test_pickle_clone_and_joblib(iris, tmp_path):
     x, y = iris
     model = BackpropClassifier(8, random_state=0).fit(x, y)
