@@ -132,6 +132,8 @@ def take_up(
     for name, value in settings.items():
         if type(saved[name]) is not type(value):
             raise ValueError(f"{path} does not tell {name}")
+        if type(value) is float:  # earlier releases kept it as it was given
+            saved[name] = gate.rounded(saved[name], changing[0].dtype)
         if saved[name] != value:
             raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, with which {path} was made")
     theirs = model.w, model.v, model.velocity_w, model.velocity_v

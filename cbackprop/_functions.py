@@ -435,6 +435,9 @@ def fit(
 
     Notes
     -----
+    Learning rate, l2 and momentum are rounded to the dtype of the weights before anything else: a momentum that this
+    makes 0 is none.
+
     Ctrl-C raises KeyboardInterrupt; the weights are those after some whole number of samples, in order.
 
     Threads may train different weights at the same time. Others may read weights in training: they see those after
@@ -457,13 +460,13 @@ def fit(
     given, x = x, gate.inputs(x, w, v, written=True, finite=resume is not False or sample_weight is not None)
     N = len(x)
     samples = Samples(x, *gate.targets(t, N, w, v, written=True), gate.sample_weight(sample_weight, N, w, v))
-    momentum = gate.between("momentum", momentum, 1)
+    momentum = gate.between("momentum", momentum, 1, w.dtype)
     settings: dict[str, Any] = {
         "learning_rate": gate.learning_rate(learning_rate, w.dtype),
         "batch_size": gate.batch_size(batch_size, N),
         "method": gate.choice("method", method, gate.METHODS),
         "momentum": momentum,
-        "l2": gate.between("l2", l2, float(np.finfo(w.dtype).max)),
+        "l2": gate.between("l2", l2, float(np.finfo(w.dtype).max), w.dtype),
     }
     velocity = gate.velocity(velocity, w, v, momentum, samples)
     epochs = gate.count("epochs", epochs)

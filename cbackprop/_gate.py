@@ -37,7 +37,7 @@ def velocity(
     if u is None:
         return (np.zeros_like(w), np.zeros_like(v)) if momentum else None
     if not momentum:
-        raise ValueError("velocity is given and momentum is 0; it must be above 0")
+        raise ValueError(f"velocity is given and momentum is 0 in {w.dtype}; it must be above 0")
     if not isinstance(u, (tuple, list)) or len(u) != 2:
         raise TypeError(f"velocity is {type(u).__name__}; it must be a pair of arrays like w and v")
     layers(("velocity[0]", u[0]), ("velocity[1]", u[1]), True)
@@ -243,19 +243,23 @@ def real(name: str, value: Any) -> float:
         return np.inf
 
 
-def between(name: str, value: Any, most: float) -> float:
-    """A number from 0 to most."""
+def rounded(number: float, dtype: np.dtype) -> float:
+    """A setting as the kernels take it, in the weights' dtype: what is 0 for them must be 0 for all."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(dtype.type(number))
+
+
+def between(name: str, value: Any, most: float, dtype: np.dtype) -> float:
+    """A number from 0 to most, which both are numbers of the dtype: rounding leads to none beyond them."""
     if not 0 <= (number := real(name, value)) <= most:
         raise ValueError(f"{name} is {value!r}; it must lie in 0..{most:g}")
-    return number
+    return rounded(number, dtype)
 
 
 def learning_rate(value: Any, dtype: np.dtype) -> float:
     """A positive number that is finite and not 0 in the weights' dtype."""
-    number = real("learning_rate", value)
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = dtype.type(number)
-    if not (np.isfinite(rounded) and rounded > 0):
+    number = rounded(real("learning_rate", value), dtype)
+    if not (np.isfinite(number) and number > 0):
         raise ValueError(f"learning_rate is {value!r}; it must be positive and finite in {dtype}")
     return number
 

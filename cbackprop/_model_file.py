@@ -247,7 +247,8 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     w, v = tensors.pop("w"), tensors.pop("v")
     gate.weights(w, v, written=False)
     gate.finite_weights(w, v)
-    model = Model(w, v, gate.learning_rate(float(metadata["learning_rate"]), w.dtype))
+    model = Model(w, v, float(metadata["learning_rate"]))
+    gate.learning_rate(model.learning_rate, w.dtype)
     D, K = w.shape[1] - 1, len(v)
     for name, size in (("classes", K), ("features", D)):
         if name in metadata:

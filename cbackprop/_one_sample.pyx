@@ -93,7 +93,8 @@ cdef class OneSample:
 
     @learning_rate.setter
     def learning_rate(self, value):
-        self._learning_rate = gate.learning_rate(value, self.w.dtype)
+        gate.learning_rate(value, self.w.dtype)
+        self._learning_rate = value    # as it was given; all that compute with it round it
 
     def learn_one(self, x, t):
         """Learn from one sample: one update (17), in place.

@@ -307,8 +307,8 @@ def fit(
     stops, shuffle = gate.callback(callback), gate.flag("shuffle", shuffle)
     weights = gate.sample_weight(sample_weight, N, w, v)
     weight = N if weights is None else weights.sum(dtype=np.float64)
-    momentum = gate.between("momentum", momentum, 1)
-    l2 = gate.between("l2", l2, float(np.finfo(w.dtype).max))
+    momentum = gate.between("momentum", momentum, 1, w.dtype)
+    l2 = gate.between("l2", l2, float(np.finfo(w.dtype).max), w.dtype)
     plain = momentum == l2 == 0
     changing = (w, v, *(gate.velocity(velocity, w, v, momentum, (x, t, weights)) or ()))
     losses: list[float] = []

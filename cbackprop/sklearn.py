@@ -31,7 +31,7 @@ import numpy as np
 from cbackprop import Activations, DivergenceError, Network, forward
 from cbackprop import fit as learn
 from cbackprop._extras import require
-from cbackprop._gate import FLOATS
+from cbackprop._gate import FLOATS, rounded
 from cbackprop._growth import carry_over
 from cbackprop._network import usable
 
@@ -465,7 +465,10 @@ class BackpropClassifier(
         try:
             (label,) = y.tolist() if isinstance(y, np.ndarray) else y
             k = self._class_indices[label]
-            if self.alpha == 0 == self.momentum and self.learning_rate != "invscaling":
+            plain = self.alpha == 0 == self.momentum or (
+                rounded(self.alpha, network.dtype) == 0 == rounded(self.momentum, network.dtype)
+            )
+            if plain and self.learning_rate != "invscaling":
                 if network.learning_rate != self.learning_rate_init:
                     network.learning_rate = self.learning_rate_init
                 self.loss_ = network.learn_one(X[0], k)
@@ -487,7 +490,7 @@ class BackpropClassifier(
                 raise ValueError(
                     f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
                 ) from None
-        if self.momentum:
+        if rounded(self.momentum, network.dtype):
             velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
         batch_size: Any = min(200, len(X)) if self.batch_size == "auto" else self.batch_size
         try:

@@ -225,6 +225,19 @@ def test_settings_that_no_training_has(path, settings):
         cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True)
 
 
+def test_settings_as_they_were_given_are_those_they_round_to(library, path):
+    # earlier releases kept them as they were given
+    given = {"learning_rate": 0.1, "l2": 0.2}
+    w, v = weights("float32")
+    library.fit(X, T, w, v, rng=0, checkpoint=path, **given)
+    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
+    rewrite(path, w, v, training | {"settings": training["settings"] | given})
+    w, v = weights("float32")
+    with pytest.raises(ValueError, match="l2 is"):
+        library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True, learning_rate=0.1, l2=0.3)
+    assert library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True, **given).epochs == 2
+
+
 def rewrite(path, w, v, training):
     metadata = {"format": "cbackprop", "format_version": "1", "learning_rate": "0.1", "training": json.dumps(training)}
     save_file({"w": w, "v": v, "losses": np.ones(1)}, path, metadata)

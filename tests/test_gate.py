@@ -442,7 +442,7 @@ def test_a_weight_of_0_hides_no_bad_row(dtype, batch_size):
 def test_velocity_without_momentum(dtype):
     arguments = good(dtype)
     velocity = np.zeros_like(arguments["w"]), np.zeros_like(arguments["v"])
-    with pytest.raises(ValueError, match="velocity is given and momentum is 0"):
+    with pytest.raises(ValueError, match=f"velocity is given and momentum is 0 in {dtype}"):
         cbackprop.fit(*(arguments[name] for name in "xtwv"), velocity=velocity)
 
 
@@ -478,6 +478,45 @@ def test_rate_that_float32_cannot_hold(function, value):
     arguments = good(np.float32) | {"learning_rate": value}
     assert_told(call(cbackprop, function, arguments), ValueError, "learning_rate", repr(value))
     assert_told(call(reference, function, arguments), ValueError, "learning_rate", repr(value))
+
+
+@pytest.mark.parametrize("setting", ["momentum", "l2"])
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+@pytest.mark.parametrize("method", ["auto", "direct", "blocked"])
+def test_settings_that_round_to_0_are_0(setting, batch_size, method):
+    for library in (cbackprop, reference):
+        tiny, zero = good(np.float32), good(np.float32)
+        for arguments, value in ((tiny, 1e-50), (zero, 0.0)):
+            four = (arguments[name] for name in "xtwv")
+            library.fit(*four, batch_size=batch_size, method=method, rng=0, epochs=3, **{setting: value})
+        assert [contents(tiny[name]) for name in "wv"] == [contents(zero[name]) for name in "wv"]
+
+
+def test_momentum_that_rounds_to_0_needs_no_room():
+    w, v = cbackprop.init_weights(784, 100, 10, dtype=np.float32, rng=0)
+    x, t = np.zeros((100, 784), np.float32), np.zeros(100, int)
+    assert cbackprop.fit(x, t, w, v, batch_size=16, momentum=1e-50).epochs == 1
+
+
+def test_velocity_with_momentum_that_rounds_to_0():
+    for library in (cbackprop, reference):
+        arguments = good(np.float32)
+        velocity = np.ones_like(arguments["w"]), np.ones_like(arguments["v"])
+        with pytest.raises(ValueError, match="velocity is given and momentum is 0 in float32"):
+            library.fit(*(arguments[name] for name in "xtwv"), velocity=velocity, momentum=1e-50, batch_size=2)
+        assert all((layer == 1).all() for layer in velocity)
+
+
+def test_momentum_that_rounds_to_1(dtype):
+    # 1 may be; what is above 1 may not, nor what is below 0, even where it would round to them
+    for library in (cbackprop, reference):
+        nearly, one = good(dtype), good(dtype)
+        for arguments, momentum in ((nearly, 1 - 2.0**-60), (one, 1)):
+            library.fit(*(arguments[name] for name in "xtwv"), batch_size=2, rng=0, epochs=3, momentum=momentum)
+        assert [contents(nearly[name]) for name in "wv"] == [contents(one[name]) for name in "wv"]
+        for momentum in (1 + 2.0**-40, -1e-60):
+            error = call(library, "fit", good(dtype) | {"momentum": momentum})
+            assert_told(error, ValueError, "momentum", repr(momentum))
 
 
 @pytest.mark.parametrize("scheme", ["central", "forward"])

@@ -338,6 +338,15 @@ def test_momentum_continues_over_calls(iris):
     assert weights(model) == w.tobytes() + v.tobytes()
 
 
+@pytest.mark.parametrize("rows", [1, None])
+def test_momentum_that_rounds_to_0_is_none(iris, rows):
+    x, y = iris[0].astype(np.float32), iris[1]
+    tiny, plain = (BackpropClassifier(5, momentum=momentum, random_state=0) for momentum in (1e-50, 0.0))
+    for model in (tiny, plain):
+        model.partial_fit(x, y, classes=[0, 1, 2]).partial_fit(x[:rows], y[:rows])
+    assert weights(tiny) == weights(plain)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_classes_may_be_added_in_mid_stream(iris, names, momentum):
     x, y = iris[0], names[iris[1]]
