@@ -176,6 +176,18 @@ def rng_state(generator: np.random.Generator) -> dict[str, Any]:
     return plain(generator.bit_generator.state)
 
 
+def repeats_itself(state: dict[str, Any]) -> bool:
+    """Whether a state that NumPy takes is none from a seed, and its numbers may be one for ever: no shuffle would end.
+
+    SFC64 and Philox count as they go, and have no such states.
+    """
+    if "inc" in state:  # of PCG64 and PCG64DXSM: odd, or the period is not the full one
+        return state["inc"] % 2 == 0
+    if "pos" in state:  # of MT19937: one number in its table is not 0; of the first only the highest bit counts
+        return state["key"][0] < 2**31 and not any(state["key"][1:])
+    return False
+
+
 def set_rng_state(path: str | os.PathLike[str], generator: np.random.Generator, saved: Any) -> None:
     """Go back to what `rng_state` returned for a generator of this kind."""
 
@@ -195,6 +207,8 @@ def set_rng_state(path: str | os.PathLike[str], generator: np.random.Generator, 
     kind = type(generator.bit_generator).__name__
     if not fits("", rng_state(generator), saved):
         raise ValueError(f"rng is a {kind}; {path} does not hold a state of one")
+    if repeats_itself(saved["state"]):
+        raise ValueError(f"{path} does not hold a state of a {kind} from a seed: its numbers would soon repeat")
     try:
         generator.bit_generator.state = saved
     except (ValueError, OverflowError, TypeError) as error:

@@ -373,6 +373,52 @@ STATES = {
     "position before the buffer": spoiled("Philox", lambda state: state.update(buffer_pos=-1)),
     "half a number twice": spoiled("Philox", lambda state: state.update(has_uint32=2)),
 }
+# NumPy takes these, too, and repeats one number for ever. Its shuffle skips the first ones and so never ends.
+ENDLESS = {
+    kind: spoiled(kind, lambda state, number=number, inc=inc: state.update(state={"state": number, "inc": inc}))
+    for kind, number, inc in (
+        ("PCG64", 2**64 - 1, 0xDFDB0DA07FF967604385DF649FCCF644),
+        ("PCG64DXSM", 0xAB60000000000000001, 0xD16E7380A52BE807256BDFBD1B22A74C),
+    )
+}
+STATES |= ENDLESS | {
+    "even increment": spoiled("PCG64", lambda state: state["state"].update(inc=2)),
+    "even increment, DXSM": spoiled("PCG64DXSM", lambda state: state["state"].update(inc=2**127)),
+    "table of 0": spoiled("MT19937", lambda state: state["state"].update(key=[0] * 624)),
+    # of the first number only the highest bit counts
+    "table of 0 beside lost bits": spoiled("MT19937", lambda state: state["state"].update(key=[2**31 - 1] + [0] * 623)),
+}
+
+
+@pytest.mark.parametrize(("kind", "state"), ENDLESS.values(), ids=ENDLESS.keys())
+def test_no_checkpoint_hangs(path, python, kind, state):
+    w, v = weights("float64")
+    rng = np.random.Generator(getattr(np.random, kind)(0))
+    cbackprop.fit(X, T, w, v, rng=rng, checkpoint=path)
+    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
+    rewrite(path, w, v, training | {"rng": state})
+    done = python(
+        f"""
+import numpy as np, cbackprop
+x, t = np.random.default_rng(0).normal(size=({N}, {D})), np.arange({N}) % {K}
+w, v = cbackprop.init_weights({D}, {M}, {K}, rng=0)
+rng = np.random.Generator(np.random.{kind}(0))
+cbackprop.fit(x, t, w, v, rng=rng, epochs=2, checkpoint={str(path)!r}, resume=True)
+""",
+        timeout=30,
+    )
+    assert f"{path} does not hold a state of a {kind}" in done.stderr
+
+
+@pytest.mark.parametrize("key", [[2**31] + [0] * 623, [0] * 623 + [1]], ids=["first", "last"])
+def test_a_table_that_is_nearly_0_goes_on(path, key):
+    _kind, state = spoiled("MT19937", lambda state: state["state"].update(key=key))
+    w, v = weights("float64")
+    cbackprop.fit(X, T, w, v, rng=np.random.Generator(np.random.MT19937(0)), checkpoint=path)
+    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
+    rewrite(path, w, v, training | {"rng": state})
+    rng = np.random.Generator(np.random.MT19937(0))
+    assert cbackprop.fit(X, T, w, v, epochs=2, rng=rng, checkpoint=path, resume=True).epochs == 2
 
 
 @pytest.mark.parametrize(("kind", "state"), STATES.values(), ids=STATES.keys())

@@ -16,7 +16,7 @@ import pytest
 
 import cbackprop
 from cbackprop import _gate
-from cbackprop._model_file import Model, load_model
+from cbackprop._model_file import Model, load_model, save_model
 
 pl = pytest.importorskip("polars")
 pytest.importorskip("typer")
@@ -394,6 +394,18 @@ def test_a_resumed_training_is_never_cut(iris, run, succeed, monkeypatch, chunk_
     assert content("model.safetensors") == content("whole")
     _, _, err = run(line)
     assert "epochs is 5; c has learned 7 already" in err
+
+
+@pytest.mark.timeout(60, method="thread")  # a shuffle that never ends lets no signal through
+def test_a_checkpoint_whose_random_numbers_repeat_one_is_refused(iris, run, succeed):
+    line = "train iris.csv --target species --checkpoint c --resume --epochs "
+    succeed(line + "1")
+    model = load_model("c")
+    model.training["rng"]["state"] = {"state": 2**64 - 1, "inc": 0xDFDB0DA07FF967604385DF649FCCF644}  # a large one
+    save_model("c", model)
+    status, out, err = run(line + "2")
+    assert (status, out) == (1, "")
+    assert "c does not hold a state of a PCG64" in err
 
 
 def test_options_and_data_must_stay(iris, run, succeed):
