@@ -7,7 +7,6 @@ a training that was never cut, wherever and however often it was.
 from __future__ import annotations  # NumPy imports its random numbers when they are named: not before
 
 import os
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -25,7 +24,7 @@ LARGEST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
 
 
 class Checkpoint:
-    """The file in which `fit` keeps its state, for the length of a with statement.
+    """The file in which `fit` keeps its state.
 
     Parameters
     ----------
@@ -72,15 +71,14 @@ class Checkpoint:
         rng_state(generator)
         self.unwritten: tuple[list[np.ndarray], int, dict[str, Any]] | None = None
 
-    def __enter__(self) -> Checkpoint:
+    def begin(self) -> None:
+        """Take up what there is to resume."""
         if self.resume and self.path is not None and os.path.exists(self.path):
             model = take_up(self.path, self.changing, self.generator, self.epochs, self.settings)
             self.losses += np.asarray(model.losses).tolist()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def end(self, error: BaseException | None) -> None:
+        """Write the latest state, after the error that ended the training."""
         try:
             self.write()
         except (OSError, ValueError) as failure:  # ValueError: a callback may have left what is not finite

@@ -15,7 +15,7 @@ from . import _engines as engines
 from . import _gate as gate
 from ._checkpoint import Checkpoint
 from ._dispatch import kernels
-from ._in_training import InTraining
+from ._in_training import InTraining, whatever_ends
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._threads import forward_together
 from ._training import Samples, Training
@@ -339,8 +339,7 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     x = gate.sample("x_n", x_n, w, v, written=True)
     rows, labels = gate.sample_target("t_n", t_n, w, v)
     alpha = gate.learning_rate(learning_rate, w.dtype)
-    with InTraining(w, v):
-        E_n = kernels(w.dtype).step(x, rows, labels, w, v, alpha)
+    E_n = InTraining(w, v).during(kernels(w.dtype).step, x, rows, labels, w, v, alpha)
     if not np.isfinite(E_n):
         raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
     return E_n
@@ -480,15 +479,17 @@ def fit(
     )  # fmt: skip
     training = Training(samples, w, v, velocity, n_threads=gate.count("n_threads", n_threads), **settings)
     shuffle = shuffle and settings["batch_size"] < N
-    order, weight = np.arange(N), samples.weight
+    weight = samples.weight
 
     def diverged(epoch: int) -> DivergenceError:
         gate.inputs(given, w, v)  # an x that is not finite ends here, in the first epoch
         return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
 
-    with InTraining(w, v), InTraining(*changing[-2:]), keeper:  # the velocity is in training, too
+    def learn() -> None:
+        order = np.arange(N)
+        keeper.begin()
         if training.takes_epochs and callback is None and checkpoint is None:
-            losses = (training.epochs(order, epochs) / weight).tolist()
+            losses.extend((training.epochs(order, epochs) / weight).tolist())
             if np.isnan(losses[-1]):
                 raise diverged(len(losses))
         while len(losses) < epochs:
@@ -502,4 +503,7 @@ def fit(
             keeper.epoch_ended()
             if stop:
                 break
+
+    # the velocity is in training, too
+    InTraining(w, v).during(InTraining(*changing[-2:]).during, whatever_ends, learn, keeper.end)
     return History(losses, len(losses), N * len(losses))

@@ -1,7 +1,8 @@
 """Which weights are in training. What two threads made of the same memory would be the work of neither.
 
 Only who updates weights is looked at: reading them, in any thread, is allowed. Compiled so that nothing, neither
-another thread nor a signal, comes between a look at the list and an entry in it.
+another thread nor a signal, comes between a look at the list and an entry in it, nor between the work and what has to
+follow it. Python looks at signals between its instructions, so no `with` or `finally` of its own is sure to be reached.
 """
 cimport numpy as cnp
 from cpython.pythread cimport PyThread_get_thread_ident
@@ -14,20 +15,21 @@ in_training = []
 
 
 cdef class InTraining:
-    """Keeps other threads from training weights that share memory with w or v, for the length of a with statement.
+    """Keeps other threads from training weights that share memory with w or v, for the length of a call.
 
-    The pair may be velocities, too. The thread itself may go on to train them, as a callback of `fit` may. Entering
-    raises RuntimeError if another thread is at it.
+    The pair may be velocities, too. The thread itself may go on to train them, as a callback of `fit` may.
     """
 
     def __cinit__(self, cnp.ndarray w not None, cnp.ndarray v not None):
         self.w, self.v = w, v
 
-    def __enter__(self):
+    def during(self, work, *arguments):
+        """What ``work(*arguments)`` returns. RuntimeError if another thread trains these weights."""
         self.begin()
-
-    def __exit__(self, *exception):
-        self.end()
+        try:
+            return work(*arguments)
+        finally:
+            self.end()
 
     cdef int begin(self) except -1:
         refuse_another_thread(self.w, self.v)
@@ -48,6 +50,31 @@ cdef int refuse_another_thread(cnp.ndarray w, cnp.ndarray v) except -1:
                                        or overlap(v, other.v)):
             raise RuntimeError("another thread is training these weights, or others in the same memory: "
                                "wait for it, or train a copy")
+    return 0
+
+
+def whatever_ends(work, at_end):
+    """What ``work()`` returns, after ``at_end(error)`` with what it raised, or None.
+
+    `at_end` may be called twice: Ctrl-C amid it ends it only after it had another chance.
+    """
+    try:
+        result = work()
+    except BaseException as error:
+        with_another_chance(at_end, error)
+        raise
+    with_another_chance(at_end, None)
+    return result
+
+
+cdef int with_another_chance(at_end, error) except -1:
+    try:
+        at_end(error)
+    except Exception:
+        raise
+    except BaseException:
+        at_end(error)
+        raise
     return 0
 
 

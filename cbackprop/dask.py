@@ -138,7 +138,8 @@ def fit(
     losses: list[float] = []
     samples = 0
 
-    with InTraining(network.w, network.v):
+    def learn() -> None:
+        nonlocal generators, samples
         while len(losses) < epochs:
             at_once = 1 if batch_size is None else min(local_epochs, epochs - len(losses))
             # a task, not scattered data: if the worker that holds the weights is lost, dask makes them anew on another
@@ -160,10 +161,12 @@ def fit(
             except DivergenceError:
                 raise DivergenceError(f"learning diverged in epoch {len(losses) + 1} or soon after: {REMEDY}") from None
             network.w[:], network.v[:] = w, v
-            losses += E.tolist()
+            losses.extend(E.tolist())
             samples += at_once * sum(answer["rows"] for answer in answers)
             if stops(len(losses), losses[-1]):
                 break
+
+    InTraining(network.w, network.v).during(learn)
     generator.bit_generator.state = generators[0].bit_generator.state  # as local learning leaves it
     return History(losses, len(losses), samples)
 

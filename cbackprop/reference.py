@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _gate as gate
 from ._checkpoint import Checkpoint
-from ._in_training import InTraining
+from ._in_training import InTraining, whatever_ends
 from ._results import REMEDY, Activations, DivergenceError, History
 
 # ---------------------------------------------------------------------------------------------------- the equations
@@ -258,7 +258,8 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     x = gate.sample("x_n", x_n, w, v, written=True)
     t = _as_rows(*gate.sample_target("t_n", t_n, w, v), w, v)
     alpha = gate.learning_rate(learning_rate, w.dtype)
-    with InTraining(w, v):
+
+    def learn() -> float:
         (E_n,), dw, dv = _gradients(x, t, w, v)
         new_w, new_v = w.copy(), v.copy()
         descend(new_v, dv, alpha)
@@ -266,7 +267,9 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
         if not (np.isfinite(E_n) and np.isfinite(new_w).all() and np.isfinite(new_v).all()):
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         w[:], v[:] = new_w, new_v
-    return float(E_n)
+        return float(E_n)
+
+    return InTraining(w, v).during(learn)
 
 
 @quietly
@@ -318,8 +321,9 @@ def fit(
     data = x, t, weights
     keeper = Checkpoint(checkpoint, checkpoint_every, resume, changing, losses, generator, epochs, data, settings)
 
-    order = np.arange(N)
-    with InTraining(w, v), InTraining(*changing[-2:]), keeper:  # the velocity is in training, too
+    def learn() -> None:
+        order = np.arange(N)
+        keeper.begin()
         for epoch in range(len(losses) + 1, epochs + 1):
             if shuffle and batch < N:
                 order = generator.permutation(N)
@@ -348,4 +352,7 @@ def fit(
             keeper.epoch_ended()
             if stop:
                 break
+
+    # the velocity is in training, too
+    InTraining(w, v).during(InTraining(*changing[-2:]).during, whatever_ends, learn, keeper.end)
     return History(losses, len(losses), N * len(losses))

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -159,3 +160,43 @@ def python(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def interrupt():
+    """Calls something with Ctrl-C at the n-th instruction of our functions of such names; whether it came to that.
+
+    Python looks at signals at some of its instructions, and each version at others. A tracer can raise at all of them.
+    """
+
+    def run(n, names, call, *arguments):
+        seen = 0
+
+        def trace(frame, event, argument):
+            nonlocal seen
+            if frame.f_code.co_name not in names or not frame.f_globals["__name__"].startswith("cbackprop."):
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                seen += 1
+                if seen == n:
+                    raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            call(*arguments)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def other_thread():
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda *call: pool.submit(*call).result()

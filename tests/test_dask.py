@@ -1,15 +1,18 @@
 """Learning on dask's workers ends in the bits, or to rounding in the weights, that learning here ends in."""
 
+import functools
 import os
 import pickle
 import signal
 import threading
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
 import cbackprop
 from cbackprop import DivergenceError, Network
+from cbackprop._in_training import InTraining
 
 pytest.importorskip("distributed")
 pytest.importorskip("pandas")
@@ -337,3 +340,20 @@ def test_networks_travel_to_workers():
         futures = [client.submit(size_learned, network, pure=False) for network in networks]
         scattered = client.map(size_learned, client.scatter(networks), pure=False)
         assert client.gather(futures) == client.gather(scattered) == 2 * [*sizes]
+
+
+# ---------------------------------------------------------------------------------------------------------- interrupts
+
+
+def test_an_interrupt_at_any_instruction_leaves_the_weights_free(monkeypatch, interrupt, other_thread):
+    learned = network()
+    answer = {"rows": 1, "losses": np.ones(1), "w": learned.w, "v": learned.v, "generator": np.random.default_rng(0)}
+    monkeypatch.setattr(cbackprop.dask, "_aligned", lambda x, t: ([x], [t]))
+    monkeypatch.setattr(cbackprop.dask, "_load", lambda *arguments: [None])
+    monkeypatch.setattr(cbackprop.dask, "_answers", lambda *arguments: [answer])
+    n = 1
+    call = functools.partial(cbackprop.dask.fit, MagicMock(), learned, None, None, epochs=2, rng=0)
+    while interrupt(n, ("fit", "learn"), call):
+        other_thread(InTraining(learned.w, learned.v).during, int)
+        n += 1
+    assert n > 100

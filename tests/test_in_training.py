@@ -9,6 +9,7 @@ import pytest
 
 import cbackprop
 from cbackprop import DivergenceError, Network, reference
+from cbackprop._in_training import InTraining, whatever_ends
 
 D, M, K, N = 3, 4, 2, 20
 WORDS = "another thread is training these weights"
@@ -214,9 +215,83 @@ def test_a_forked_child_has_no_other_threads(python):
     assert done.stdout == "7\n", done.stderr
 
 
-def test_what_is_no_array_is_no_weight():
-    from cbackprop._in_training import InTraining
+@pytest.mark.parametrize("library", [cbackprop, reference], ids=["compiled", "reference"])
+def test_an_interrupt_at_any_instruction_of_fit(library, interrupt, other_thread, tmp_path):
+    (w, v), velocity, path = weights(), weights(), tmp_path / "checkpoint"
+    ends, start = [], [array.copy() for array in (w, v, *velocity)]
 
+    def fit(callback):
+        for array, first in zip((w, v, *velocity), start, strict=True):
+            array[:] = first
+        settings = {"momentum": 0.5, "velocity": velocity, "checkpoint": path, "checkpoint_every": 2}
+        library.fit(X, T, w, v, epochs=3, rng=0, batch_size=N, callback=callback, **settings)
+
+    fit(lambda epoch, loss: ends.append((w.copy(), v.copy())))
+    n = 1
+    while True:
+        path.unlink(missing_ok=True)
+        epochs = []
+        if not interrupt(
+            n,
+            ("fit", "learn", "epoch_ended", "end", "write"),
+            fit,
+            lambda epoch, loss, epochs=epochs: epochs.append(epoch),
+        ):
+            break
+        other_thread(InTraining(w, v).during, InTraining(*velocity).during, int)
+        # the state after the latest epoch that was over; it may have been amid its end
+        states = ends[max(0, len(epochs) - 2) : len(epochs)]
+        if path.exists():
+            saved = Network.load(path)
+            assert any((saved.w == w).all() and (saved.v == v).all() for w, v in states), n
+        else:
+            assert len(epochs) < 2, n
+        n += 1
+    assert n > 300  # there were some
+
+
+@pytest.mark.parametrize("library", [cbackprop, reference], ids=["compiled", "reference"])
+def test_an_interrupt_at_any_instruction_of_step(library, interrupt, other_thread):
+    w, v = weights()
+    n = 1
+    while interrupt(n, ("step", "learn"), library.step, X[0], 1, w, v, 0.1):
+        other_thread(InTraining(w, v).during, int)
+        n += 1
+    assert n > 20
+
+
+@pytest.mark.parametrize("failure", [None, ValueError("from work"), KeyboardInterrupt()])
+def test_what_has_to_follow_follows_whatever_ends_the_work(failure):
+    told = []
+
+    def work():
+        if failure:
+            raise failure
+        return "done"
+
+    def interrupted(error):
+        told.append(error)
+        if len(told) == 1:
+            raise KeyboardInterrupt("amid the end")
+
+    with pytest.raises(KeyboardInterrupt, match="amid the end"):
+        whatever_ends(work, interrupted)
+    assert told == [failure, failure]
+    if failure:
+        with pytest.raises(type(failure)):
+            whatever_ends(work, told.append)
+    else:
+        assert whatever_ends(work, told.append) == "done"
+    assert told == [failure] * 3
+    with pytest.raises(OSError, match="disk"):
+        whatever_ends(work, failing)
+
+
+def failing(error):
+    raise OSError("disk")
+
+
+def test_what_is_no_array_is_no_weight():
     for w, v in ((None, np.ones(2)), (np.ones(2), None), ([1.0], np.ones(2))):
         with pytest.raises(TypeError):
             InTraining(w, v)
