@@ -9,63 +9,87 @@ PYTEST_IN = PYTHONPATH=$(CURDIR)/$(1) $(PYTHON) -P -m pytest
 # GCC 12 would put frames on a stack of the sanitizer's own, where registers of AVX-512 are not aligned
 PYTEST_IN_ADDRESS = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 $(call PYTEST_IN,build/address/site)
-FULL = --full --timeout 0 --report docs/promises.md
+FULL = --full --timeout 0 --report docs/guarantees.md
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint types debug-test address-test promises soak coverage demo
+.PHONY: help build quick test lint types debug-test address-test guarantees soak coverage demo
 .PHONY: docs linkcheck bench history history-site bench-check bench-quick gate gate-check gate-sites dist clean
+
+export PATH := /usr/lib/ccache:$(PATH) # what was compiled before is not compiled again, where ccache is installed
 
 help:  ## list these shortcuts
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build:  ## compile in place what has changed
+build:  ## compile changed files in place
 	$(PYTHON) setup.py --quiet build_ext --inplace
+
+# The variant that runs here; empty before the first build, which then compiles all of them
+ACTIVE = $(shell $(PYTHON) -c "from cbackprop._dispatch import ACTIVE; print(ACTIVE)" 2> /dev/null)
+KERNEL_SOURCES = setup.py $(wildcard cbackprop/*.pyx cbackprop/*.pxd cbackprop/kernels/*.p?[xi] cbackprop/kernels/*.h)
+tests = $(patsubst %,tests/test_%.py,$(1))
+OTHERS = $(foreach variant,$(filter-out $(ACTIVE),avx512 avx2 baseline),and not $(variant))
+QUICK = $(PYTHON) -m pytest -q -p no:cacheprovider
+QUICK_KERNELS = $(call tests,elementary equations engines gradients network reference training_lock article)
+QUICK_PYTHON = $(call tests,validation files network reference growth extras)
+CHANGED = $(subst /_,/,$(shell find cbackprop -name "*.py" -newer build/quick 2> /dev/null)) # since quick last passed
+MIRROR = $(wildcard $(patsubst cbackprop/%.py,tests/test_%.py,$(CHANGED)) \
+	$(patsubst cbackprop/command/%.py,tests/command/test_%.py,$(CHANGED)))
+
+quick:  ## rebuild the active variant if its sources changed and test kernels; else test changed Python files
+	@if $(MAKE) --question build/quick > /dev/null 2>&1; \
+		then $(QUICK) $(sort $(QUICK_PYTHON) $(MIRROR)) -k "not float32 $(OTHERS)" && touch build/quick; \
+		else $(MAKE) --no-print-directory build/quick; fi
+
+build/quick: $(KERNEL_SOURCES)
+	CBACKPROP_VARIANTS=$(ACTIVE) $(PYTHON) setup.py --quiet build_ext --inplace
+	$(QUICK) $(QUICK_KERNELS) -k "not [reference and not -reference $(OTHERS)"
+	@mkdir -p build && touch $@
 
 test: build  ## run the tests, and the examples in docstrings, on what was built in place
 	$(PYTHON) -m pytest
 
-lint:  ## style of Python and Cython
+lint:  ## check the style of Python and Cython
 	ruff check .
 	ruff format --check .
 	cython-lint cbackprop
 
-types:  ## static types, and the stubs against the installed compiled modules
+types:  ## check static types, and the stubs against the compiled modules
 	$(PYTHON) -m mypy
 	$(PYTHON) -P -m mypy.stubtest --mypy-config-file pyproject.toml $(COMPILED)
 
-debug-test:  ## the tests on a build with bounds checks, assertions and traps for undefined behavior
+debug-test:  ## run the tests on a build with bounds checks, assertions and traps for undefined behavior
 	CBACKPROP_DEBUG=1 $(INSTALL) --target build/debug/site .
 	$(call PYTEST_IN,build/debug/site)
 
-# tests that tell nothing of compiled code; some measure memory, of which the sanitizer takes its own
-PURE_PYTHON = $(patsubst %,--ignore tests/test_%.py,command dask examples onnx plot river sklearn)
+# tests that don't depend on compiled code; some measure memory, which the sanitizer uses, too
+PURE_PYTHON = --ignore tests/command $(patsubst %,--ignore tests/test_%.py,dask examples onnx plot river sklearn)
 
-address-test:  ## the same, with every access to memory checked by GCC's AddressSanitizer
+address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
 	$(PYTEST_IN_ADDRESS) $(PURE_PYTHON)
-	$(PYTEST_IN_ADDRESS) tests/promises/test_bad_inputs.py
+	$(PYTEST_IN_ADDRESS) tests/guarantees/test_bad_inputs.py
 
-promises: build  ## every promise put to the test a little: minutes
-	$(PYTHON) -m pytest tests/promises
+guarantees: build  ## test every guarantee with few repetitions: minutes
+	$(PYTHON) -m pytest tests/guarantees
 
-soak: build  ## every promise put to the test in full, and a report of it in docs/promises.md: hours
-	$(PYTHON) -m pytest tests/promises $(FULL)
+soak: build  ## test every guarantee in full and write docs/guarantees.md: hours
+	$(PYTHON) -m pytest tests/guarantees $(FULL)
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
-	$(PYTEST_IN_ADDRESS) tests/promises/test_bad_inputs.py $(FULL)
+	$(PYTEST_IN_ADDRESS) tests/guarantees/test_bad_inputs.py $(FULL)
 
-coverage:  ## lines and branches of the compiled code that the tests run; fails below 95 %
+coverage:  ## measure line and branch coverage of the compiled code; fails below 95 %
 	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .
 	find build/coverage -name '*.gcda' -delete
 	$(call PYTEST_IN,build/coverage/site) $(PURE_PYTHON) -k "not float32" # both types are made of the same lines
 	$(PYTHON) .ci/compiled_coverage.py build/coverage cbackprop/kernels 95
 
-demo: build  ## the demonstration; its figure goes to build/
+demo: build  ## run the demonstration; its figure goes to build/
 	$(PYTHON) -m cbackprop demo --output build/demo.png
 
-docs:  ## the documentation, its gallery executed, in build/docs; a warning is an error
+docs:  ## build the documentation in build/docs, with its gallery executed; a warning is an error
 	$(PYTHON) -P -m sphinx -W --keep-going -q docs build/docs
 
-linkcheck:  ## whether the links of the documentation to other sites still lead somewhere
+linkcheck:  ## test the links of the documentation to other sites
 	$(PYTHON) -P -m sphinx -W --keep-going -q -b linkcheck -D plot_gallery=0 docs build/linkcheck
 
 # The machine's name in benchmarks/results. All but threads is measured on its first processor.
@@ -83,23 +107,23 @@ bench:  ## measure the latest commit; results go to benchmarks/results
 	$(MEASURE) $(THREADS) HEAD^!
 	$(RESULTS) $$(git rev-parse --short=7 HEAD)
 
-history:  ## measure what benchmarks/history.txt names and has no results yet
+history:  ## measure the commits in benchmarks/history.txt that have no results yet
 	$(PYTHON) -m benchmarks.machine $(MACHINE)
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(PINNED) HASHFILE:-
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(THREADS) HASHFILE:-
 	$(RESULTS) $(HISTORY)
 	$(PYTHON) -m benchmarks.history benchmarks/results/$(MACHINE)
 
-history-site:  ## the history as a site, in .asv/site; `make docs` takes it in
+history-site:  ## build the history as a site in .asv/site, which `make docs` includes
 	$(ASV) publish --no-pull
 
-bench-check:  ## whether the benchmarks can be imported and match their names
+bench-check:  ## test that the benchmarks can be imported and match their names
 	$(ASV) check --python=same
 
-bench-quick:  ## every benchmark once, in the current environment, nothing kept
+bench-quick:  ## run every benchmark once, in the current environment, without saving results
 	$(ASV) run --python=same --quick --show-stderr --dry-run
 
-# what a commit installs, in a folder of its own
+# installs a commit in a folder of its own
 SITE_OF = mkdir -p build/gate/$(1) && $(GIT) archive $(2) | tar -xf - -C build/gate/$(1) && \
 	$(INSTALL) --target build/gate/$(1)/site build/gate/$(1)
 GIT ?= git
@@ -110,16 +134,16 @@ gate-sites:
 	$(call SITE_OF,parent,$(PARENT))
 	$(call SITE_OF,commit,HEAD)
 
-gate: gate-sites  ## whether the latest commit is slower than the one before, beyond the noise
-	$(PYTHON) -m benchmarks.gate build/gate/parent/site build/gate/commit/site
+gate: gate-sites  ## test whether the latest commit is slower than its parent, beyond the noise
+	$(PYTHON) -m benchmarks.regression_check build/gate/parent/site build/gate/commit/site
 
-gate-check: gate-sites  ## whether the gate refuses a planted slowdown, and lets the same commit pass ten times
-	$(PYTHON) -m benchmarks.gate_check build/gate/commit/site
+gate-check: gate-sites  ## test that this check rejects a planted slowdown, and accepts an unchanged commit ten times
+	$(PYTHON) -m benchmarks.regression_check_selftest build/gate/commit/site
 
-dist:  ## sdist, and the wheel made from it, in dist/
+dist:  ## build an sdist, and a wheel from it, in dist/
 	$(PYTHON) -m build
 
-clean:  ## remove everything that these commands made
+clean:  ## remove everything that these commands created
 	rm -rf build dist docs/gallery .asv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find cbackprop tests benchmarks -name '__pycache__' -exec rm -rf {} +
 	find cbackprop -name '*.so' -delete

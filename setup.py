@@ -1,9 +1,11 @@
 """The table of compiled modules: which there are, and with which compiler flags. Everything else is in pyproject.toml.
 
-CBACKPROP_DEBUG=1 (or =address) is for a build with bounds checks and assertions, CBACKPROP_COVERAGE=1 for one that
-counts the lines that run: see CONTRIBUTING.md.
+Environment variables select other builds, as described in CONTRIBUTING.md: CBACKPROP_DEBUG=1 (or =address) adds bounds
+checks and assertions, CBACKPROP_COVERAGE=1 counts the lines that run, and CBACKPROP_VARIANTS=avx2 (several names are
+separated by commas) compiles the kernels of these variants only.
 """
 
+import multiprocessing
 import os
 import sysconfig
 from pathlib import Path
@@ -32,6 +34,10 @@ VARIANTS = {
     ),
 }
 
+ONLY = os.environ.get("CBACKPROP_VARIANTS", "").replace(",", " ").split() or list(VARIANTS)
+if unknown := set(ONLY) - VARIANTS.keys():
+    raise SystemExit(f"CBACKPROP_VARIANTS names {', '.join(sorted(unknown))}; variants are {', '.join(VARIANTS)}")
+
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -44,7 +50,7 @@ MACROS = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
 LINK = []
 
 # No flag here may change what the arithmetic means, in this library or in the process that loads it. So none of the
-# -ffast-math family; cbackprop/kernels/lanes.h refuses to be compiled with it.
+# -ffast-math family; cbackprop/kernels/vec.h refuses to be compiled with it.
 FLAGS = [
     "-O3",
     "-fno-math-errno",  # the kernels don't read errno ...
@@ -54,6 +60,8 @@ FLAGS = [
 ]
 if MSVC:
     FLAGS = ["/O2"]
+else:
+    LINK += ["-pthread"]  # where the C library keeps threads in a part of its own
 
 if DEBUG:
     DIRECTIVES |= {"boundscheck": True, "initializedcheck": True}
@@ -88,16 +96,17 @@ MODULES = [
     module(f"cbackprop.kernels.{variant}_{dtype}", flags[MSVC])
     for variant, flags in VARIANTS.items()
     for dtype in ("float32", "float64")
-    if X86_64 or variant == "baseline"
+    if variant in ONLY and (X86_64 or variant == "baseline")
 ]
 MODULES += [
-    module(f"cbackprop.{name}", [], include_dirs=[np.get_include()]) for name in ("_in_training", "_one_sample")
+    module(f"cbackprop.{name}", [], include_dirs=[np.get_include()]) for name in ("_training_lock", "_one_sample")
 ]
 
 # A folder for each kind of build, with the C, and for each compiler, so that objects of one never end up in another.
 KIND = "build/" + ("address" if ADDRESS else "debug" if DEBUG else "coverage" if COVERAGE else "release")
 BUILD = f"{KIND}-{Path(os.environ['CC']).name}" if "CC" in os.environ else KIND
-MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=KIND)
+JOBS = os.cpu_count() if multiprocessing.get_start_method() == "fork" else 0  # others would run this file in each job
+MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=KIND, nthreads=JOBS)
 for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest; cythonize() drops "optional"
     compiled.optional = "avx" in compiled.name and "CIBUILDWHEEL" not in os.environ  # releases hold them all
 

@@ -1,4 +1,4 @@
-"""Speed: the asv suite, the gate on it, and scripts that put things side by side. See README.md."""
+"""Benchmarks: the asv suite, the regression check, and scripts that compare alternatives in one run. See README.md."""
 
 import os
 import sys
@@ -13,19 +13,19 @@ ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",
 }
 
-# Settings from outside that could slow someone down, or speed them up: each library is to choose for itself.
-FOREIGN = ("OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "OMP_", "KMP_", "ATEN_", "TORCH_", "ONEDNN_", "DNNL_", "XLA_", "JAX_",
-           "NUMBA_", "NPY_", "PYTHONDONTWRITEBYTECODE")  # fmt: skip
+# Settings of the user that could slow a library down or speed it up; each library runs with its own defaults.
+EXTERNAL_SETTINGS = ("OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "OMP_", "KMP_", "ATEN_", "TORCH_", "ONEDNN_", "DNNL_",
+                     "XLA_", "JAX_", "NUMBA_", "NPY_", "PYTHONDONTWRITEBYTECODE")  # fmt: skip
 
-# Libraries read their settings as they are imported, so these have to be there before NumPy is.
-TOO_LATE = "numpy" in sys.modules and any(os.environ.get(name) != value for name, value in ONE_THREAD.items())
-for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+# Libraries read the environment when they are imported, so it must be set before NumPy is.
+NUMPY_IMPORTED_EARLY = "numpy" in sys.modules and any(os.environ.get(k) != value for k, value in ONE_THREAD.items())
+for name in [name for name in os.environ if name.startswith(EXTERNAL_SETTINGS)]:
     del os.environ[name]
 os.environ |= ONE_THREAD
 
 
-def pinned() -> bool:
-    """Go on in this same process as a new program, on one processor, with libraries told to use one thread."""
+def restart_pinned() -> bool:
+    """Restart the program pinned to one processor and without CBACKPROP_ settings; whether pinning is possible."""
     if "CBACKPROP_COMPARE_CPUS" not in os.environ:
         cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CBACKPROP_")}

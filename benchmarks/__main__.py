@@ -1,4 +1,4 @@
-"""asv in the environment of this package, `python -m benchmarks run`: its runner imports NumPy before any benchmark."""
+"""Run asv with the settings of this package, before it imports NumPy: `python -m benchmarks run`."""
 
 import json
 import os
@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 
-def pins() -> str:
-    """The versions that asv.conf.json names: asv also installs the newest that pyproject.toml would allow."""
+def constraints() -> str:
+    """The versions pinned in asv.conf.json, for pip: asv would also install newer ones that pyproject.toml allows."""
     settings = json.loads((Path(__file__).parents[1] / "asv.conf.json").read_text(encoding="utf-8"))
     return "".join(f"{name}=={version}\n" for name, (version,) in settings["matrix"]["req"].items())
 
@@ -16,7 +16,7 @@ if __name__ == "__main__":
     from asv.main import main
 
     with tempfile.TemporaryDirectory() as folder:
-        constraints = Path(folder) / "constraints.txt"
-        constraints.write_text(pins(), encoding="utf-8")
-        os.environ["PIP_CONSTRAINT"] = str(constraints)
+        path = Path(folder) / "constraints.txt"
+        path.write_text(constraints(), encoding="utf-8")
+        os.environ["PIP_CONSTRAINT"] = str(path)
         main()

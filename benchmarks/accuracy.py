@@ -1,9 +1,9 @@
-"""Time to accuracy: until held-out real data is classified as well as by scikit-learn's MLPClassifier at its defaults.
+"""Time to reach the held-out accuracy of scikit-learn's MLPClassifier with default settings, on real data.
 
 The accuracy to reach is the mean over several splits, each with its own seed. cbackprop learns sample by sample, with
-as many hidden units, up to the first epoch at which its mean accuracy is as high. MLPClassifier is timed twice: fit()
-as it is, and stopped as early as cbackprop is: after the first epoch at which its own mean is as high. Looking at the
-held-out part is not timed: the epochs are counted first, then so many are timed. A time is the mean over the splits.
+as many hidden units, until its mean accuracy first reaches that. MLPClassifier is timed twice: `fit` as it is, and
+stopped at the first epoch at which its own mean accuracy reaches it. Evaluation is not timed: the epochs are counted
+first, then that many are timed. A time is the mean over the splits.
 """
 
 import time
@@ -16,7 +16,7 @@ import cbackprop
 
 HIDDEN = 100  # MLPClassifier's default
 LEARNING_RATE = 0.2
-MOST_EPOCHS = 60
+MAX_EPOCHS = 60
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -44,49 +44,49 @@ class Split(NamedTuple):
         return float(np.mean(predict(x) == t))
 
 
-def splits(x: np.ndarray, t: np.ndarray, count: int, most: int | None) -> list[Split]:
+def splits(x: np.ndarray, t: np.ndarray, count: int, max_samples: int | None) -> list[Split]:
     from sklearn.model_selection import train_test_split
 
-    some = np.random.default_rng(0).permutation(len(x))[:most]
+    chosen = np.random.default_rng(0).permutation(len(x))[:max_samples]
     made = []
     for seed in range(count):
         train, held_out, t_train, t_held_out = train_test_split(
-            x[some], t[some], test_size=0.2, stratify=t[some], random_state=seed
+            x[chosen], t[chosen], test_size=0.2, stratify=t[chosen], random_state=seed
         )
         made.append(Split(seed, train, t_train, (held_out, t_held_out)))
     return made
 
 
-# Three ways to learn; look(predict) is called after each epoch.
+# Three learners, which call evaluate(predict) after each epoch.
 
 
-def by_cbackprop(split: Split, epochs: int, look: Callable | None = None) -> None:
+def by_cbackprop(split: Split, epochs: int, evaluate: Callable | None = None) -> None:
     D, K = split.x.shape[1], int(split.t.max()) + 1
     network = cbackprop.Network(D, HIDDEN, K, learning_rate=LEARNING_RATE, dtype=np.float32, rng=split.seed)
-    callback = look and (lambda epoch, loss: look(network.predict))
+    callback = evaluate and (lambda epoch, loss: evaluate(network.predict))
     network.fit(split.x, split.t, epochs=epochs, rng=split.seed, callback=callback)
 
 
-def by_fit(split: Split, epochs: int = 0, look: Callable | None = None) -> int:
-    """MLPClassifier decides itself after how many epochs it stops; the answer."""
+def by_fit(split: Split, epochs: int = 0, evaluate: Callable | None = None) -> int:
+    """MLPClassifier with its own stopping criterion; the number of epochs."""
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier(random_state=split.seed).fit(split.x, split.t)
-    if look:
-        look(model.predict)
+    if evaluate:
+        evaluate(model.predict)
     return model.n_iter_
 
 
-def by_partial_fit(split: Split, epochs: int, look: Callable | None = None) -> None:
+def by_partial_fit(split: Split, epochs: int, evaluate: Callable | None = None) -> None:
     from sklearn.neural_network import MLPClassifier
 
-    # a generator, since with a seed every call would shuffle alike
+    # a generator: with a seed, every call would shuffle in the same order
     model = MLPClassifier(random_state=np.random.RandomState(split.seed))
     classes = np.unique(split.t)
     for _ in range(epochs):
         model.partial_fit(split.x, split.t, classes=classes)
-        if look:
-            look(model.predict)
+        if evaluate:
+            evaluate(model.predict)
 
 
 def curve(learn: Callable, made: list[Split], epochs: int) -> np.ndarray:
@@ -99,15 +99,15 @@ def curve(learn: Callable, made: list[Split], epochs: int) -> np.ndarray:
 
 
 def measure(
-    load: Callable, count: int, repeats: int, most: int | None
+    load: Callable, count: int, repeats: int, max_samples: int | None
 ) -> tuple[dict[str, list[float]], dict[str, int], float]:
-    """Seconds of each repeat, epochs, and the accuracy to reach; with at most so many samples."""
-    made = splits(*load(), count, most)
+    """Seconds of each repeat, numbers of epochs, and the accuracy to reach."""
+    made = splits(*load(), count, max_samples)
     (target,) = curve(by_fit, made, 0)
-    most_epochs = min(by_fit(split) for split in made)
+    fit_epochs = min(by_fit(split) for split in made)
     learners = {"cbackprop": by_cbackprop, "stopped": by_partial_fit, "fit": by_fit}
-    epochs = {"fit": most_epochs}
-    for name, limit in (("cbackprop", MOST_EPOCHS), ("stopped", most_epochs)):
+    epochs = {"fit": fit_epochs}
+    for name, limit in (("cbackprop", MAX_EPOCHS), ("stopped", fit_epochs)):
         reached = curve(learners[name], made, limit) >= target
         epochs[name] = int(reached.argmax()) + 1 if reached.any() else limit
         if name == "cbackprop" and not reached.any():

@@ -1,14 +1,14 @@
-"""An epoch learned in mini-batches, plain and with what fit can add to the update; the article's full batch."""
+"""An epoch in mini-batches, plain and with sample weights, L2 or momentum; the full batch of the article."""
 
 import numpy as np
 
-from .suite import DTYPES, VARIANTS, Short, fit, takes, use_variant
+from .suite import DTYPES, VARIANTS, ShortBenchmark, fit, takes, use_variant
 from .work import article_work, random_work
 
 SAMPLES = {"64-32-10": 8_192, "784-100-10": 2_048, "784-1024-10": 1_024}
 
 
-class MiniBatch(Short):
+class MiniBatch(ShortBenchmark):
     params = ([32, 1024], list(SAMPLES), DTYPES)
     param_names = ("batch_size", "shape", "dtype")
 
@@ -19,8 +19,8 @@ class MiniBatch(Short):
         fit(self.work)
 
 
-class Variants(Short):
-    """Batches of 128 for every instruction set."""
+class Variants(ShortBenchmark):
+    """Batches of 128 with every instruction set."""
 
     params = (VARIANTS, DTYPES)
     param_names = ("variant", "dtype")
@@ -33,8 +33,8 @@ class Variants(Short):
         fit(self.work)
 
 
-class Options(Short):
-    """What an update costs with sample weights, with an L2 penalty, with momentum: batches of 32."""
+class Options(ShortBenchmark):
+    """Batches of 32 with sample weights, with an L2 penalty, with momentum."""
 
     params = (["sample_weight", "l2", "momentum"],)
     param_names = ("option",)
@@ -51,8 +51,8 @@ class Options(Short):
         fit(self.work, **self.options)
 
 
-class FullBatch(Short):
-    """The article's experiment: 50 samples, batch gradient, 1000 iterations."""
+class FullBatch(ShortBenchmark):
+    """The article's experiment: 1000 iterations of the batch gradient of 50 samples."""
 
     params = (DTYPES,)
     param_names = ("dtype",)

@@ -1,22 +1,21 @@
-"""cbackprop beside what else could do the same work, in one run, on one processor: `python -m benchmarks.compare`.
+"""cbackprop compared with other libraries in one run, on one processor: `python -m benchmarks.compare`.
 
-Everyone gets the same data and the same starting weights. First everyone's result is compared with the float64
-reference; who differs is not timed, and the run fails. Then the repeats are interleaved (A B C A B C ...), each from
-the same weights; conversions and compilation are over by then. README.md says what each row is.
+All get the same data and initial weights. Before timing, each result is compared with that of the float64 reference; a
+deviation is an error. Repeats are interleaved (A B C A B C ...), each from the same weights; conversion and compilation
+are not timed. README.md describes the rows.
 """
 
-import argparse
 import fnmatch
 import importlib
 import json
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from . import pinned
+from . import restart_pinned
 from .work import Work, article_work, interleaved, random_work, seconds
 
 PEERS = {  # column: module in peers/
@@ -32,20 +31,20 @@ PEERS = {  # column: module in peers/
     "ONNX Runtime": "onnx_runtime",
 }
 
-RIVER = ("LogisticRegression", "HoeffdingTree")  # columns of the rows that adapters.py measures on streams
+RIVER = ("LogisticRegression", "HoeffdingTree")  # columns of the streams of adapters.py
 
-# Largest difference from the reference in float64, as a part of the largest change that learning made to a weight,
-# or as a probability. float32 rounds each of the weights at each of a few hundred updates; the changes are small.
-TOLERANCE = {"float32": 5e-4, "float64": 1e-11}
-TOLERANCE_OF_PROBABILITIES = {"float32": 1e-5, "float64": 1e-12}
+# Largest deviation from the float64 reference: of weights, relative to the largest change of a weight; absolute, of
+# probabilities. float32 rounds every weight at each of a few hundred small updates.
+WEIGHT_TOLERANCE = {"float32": 5e-4, "float64": 1e-11}
+PROBABILITY_TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
 class Row(NamedTuple):
     work: str
     kind: str  # the function of a peer's module
     shape: str  # D-M-K
-    N: int  # samples in a repeat, at most: who is slow gets fewer
-    targets: dict[str, float]  # peer, or "best": how many times its time is to be that of cbackprop
+    N: int  # samples in a repeat; slow peers get fewer
+    targets: dict[str, float]  # peer, or "best": minimum ratio of its time to that of cbackprop
     batch_size: int = 1
     dtypes: tuple[str, ...] = ("float32", "float64")
 
@@ -91,18 +90,18 @@ ARTICLE = "full batch, the article's 2-2-3"
 
 
 def check(name: str, result: tuple, truth: tuple, work: Work) -> float:
-    """How far a peer's result is from the reference's; more than the tolerance is an error."""
+    """The deviation of a peer's result from the reference; more than the tolerance is an error."""
     learned = len(truth) == 2
     unit = max(np.abs(now - start).max() for now, start in zip(truth, (work.w, work.v), strict=True)) if learned else 1
     difference = float(max(np.abs(np.asarray(r) - s).max() for r, s in zip(result, truth, strict=True)) / unit)
-    tolerance = (TOLERANCE if learned else TOLERANCE_OF_PROBABILITIES)[work.x.dtype.name]
+    tolerance = (WEIGHT_TOLERANCE if learned else PROBABILITY_TOLERANCE)[work.x.dtype.name]
     if not difference <= tolerance:
-        raise SystemExit(f"{name}: differs from the reference by {difference:.1e}, and {tolerance:.0e} is allowed")
+        raise SystemExit(f"{name}: differs from the reference by {difference:.1e}, more than {tolerance:.0e}")
     return difference
 
 
 def reference_result(kind: str, work: Work) -> tuple:
-    """The same work by cbackprop.reference in float64."""
+    """The result of cbackprop.reference in float64."""
     from cbackprop import reference
 
     w, v = work.w.astype(np.float64), work.v.astype(np.float64)
@@ -115,14 +114,17 @@ def reference_result(kind: str, work: Work) -> tuple:
     return w, v
 
 
+Wanted = Callable[..., bool]  # whether the option --rows matches the names of a row
+
+
 class Sizes(NamedTuple):
     repeats: int
-    seconds: float  # about so long does a repeat take: whoever needs longer gets fewer samples, others more rounds
+    seconds: float  # of a repeat, about: slow peers get fewer samples, fast ones more rounds
     full: bool
 
 
 def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> tuple[dict, dict]:
-    """Differences from the reference, and seconds a sample (in the article's experiment: 1000 iterations)."""
+    """Deviations from the reference, and seconds per sample (or per 1000 iterations of the article's experiment)."""
     whole_epochs = work.epochs > 1
     small = work._replace(epochs=10) if whole_epochs else work.first(max(64, 2 * work.batch_size))
     truth = reference_result(kind, small)
@@ -147,7 +149,7 @@ def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> tuple[dict, di
 
 
 def peers_found() -> tuple[dict, dict]:
-    """The modules of the peers, and why those that are missing are missing."""
+    """The modules of the peers, and the import errors of those that are missing."""
     modules, missing = {}, {}
     for name, module in PEERS.items():
         try:
@@ -157,7 +159,7 @@ def peers_found() -> tuple[dict, dict]:
     return modules, missing
 
 
-def job_rows(modules: dict, sizes: Sizes, wanted) -> list[dict]:
+def job_rows(modules: dict, sizes: Sizes, wanted: Wanted) -> list[dict]:
     rows = []
     for row in ROWS:
         for dtype in row.dtypes:
@@ -188,7 +190,17 @@ def job_row(name: str, kind: str, work: Work, targets: dict, modules: dict, size
     return row
 
 
-def accuracy_rows(modules: dict, sizes: Sizes, wanted) -> list[dict]:
+def skipped_if_missing(name: str, measure: Callable, *arguments):
+    """The result of a measurement, or None if a package that it needs is not installed."""
+    print(name, file=sys.stderr)
+    try:
+        return measure(*arguments)
+    except ImportError as error:
+        print(f"skipped: {error}", file=sys.stderr)
+        return None
+
+
+def accuracy_rows(modules: dict, sizes: Sizes, wanted: Wanted) -> list[dict]:
     if "scikit-learn" not in modules:
         return []
     from . import accuracy
@@ -198,49 +210,36 @@ def accuracy_rows(modules: dict, sizes: Sizes, wanted) -> list[dict]:
         work = f"{name}, to MLPClassifier's accuracy"
         if not wanted(work, "float32"):
             continue
-        print(work, file=sys.stderr)
-        try:
-            times, epochs, reached = accuracy.measure(load, *((splits, 3, None) if sizes.full else (1, 1, 1000)))
-        except ImportError as error:
-            print(f"left out: {error}", file=sys.stderr)
+        arguments = (load, splits, 3, None) if sizes.full else (load, 1, 1, 1000)
+        if (measured := skipped_if_missing(work, accuracy.measure, *arguments)) is None:
             continue
+        times, epochs, reached = measured
         for what, learner, targets in (
             (work, "fit", {"scikit-learn": target}),
             (f"{work}, all stopped", "stopped", {}),
         ):
-            figures = {"cbackprop": times["cbackprop"], "scikit-learn": times[learner]}
-            rows.append(
-                {
-                    "work": what,
-                    "dtype": "float32",
-                    "unit": f"to {reached:.3f}: {epochs['cbackprop']} epochs, {epochs[learner]}",
-                    "quantity": "s",
-                    "targets": targets,
-                    "figures": figures,
-                }
-            )
+            row = {"work": what, "dtype": "float32", "quantity": "s", "targets": targets}
+            row["unit"] = f"to {reached:.3f}: {epochs['cbackprop']} epochs, {epochs[learner]}"
+            row["figures"] = {"cbackprop": times["cbackprop"], "scikit-learn": times[learner]}
+            rows.append(row)
     return rows
 
 
-def adapter_rows(sizes: Sizes, wanted) -> tuple[list[dict], list[dict]]:
+def adapter_rows(sizes: Sizes, wanted: Wanted) -> tuple[list[dict], list[dict]]:
+    """Rows, and metrics of cbackprop."""
     from . import adapters
 
-    rows, figures = [], []
-    for measurement in (adapters.defaults, adapters.streams, adapters.averaging):
-        if not wanted(measurement.__name__):
-            continue
-        print(measurement.__name__, file=sys.stderr)
-        try:
-            more_rows, more_figures = measurement(sizes.repeats if sizes.full else 1, sizes.full)
-        except ImportError as error:
-            print(f"left out: {error}", file=sys.stderr)
-            continue
-        rows += more_rows
-        figures += more_figures
-    return rows, figures
+    rows, metrics = [], []
+    for measure in (adapters.defaults, adapters.streams, adapters.averaging):
+        if wanted(measure.__name__):
+            repeats = sizes.repeats if sizes.full else 1
+            more_rows, more_metrics = skipped_if_missing(measure.__name__, measure, repeats, sizes.full) or ([], [])
+            rows += more_rows
+            metrics += more_metrics
+    return rows, metrics
 
 
-def footprint_rows(modules: dict, sizes: Sizes, wanted) -> list[dict]:
+def footprint_rows(modules: dict, sizes: Sizes, wanted: Wanted) -> list[dict]:
     from . import footprint
 
     rows = []
@@ -250,70 +249,74 @@ def footprint_rows(modules: dict, sizes: Sizes, wanted) -> list[dict]:
         rows.append(row | {"targets": {"NumPy": 1 / 1.2}, "figures": times})
     if wanted("installed size"):
         megabytes = footprint.installed_sizes(list(modules))
-        row = {"work": "installed size", "dtype": "", "unit": "beside NumPy", "quantity": "MB"}
+        row = {"work": "installed size", "dtype": "", "unit": "in addition to NumPy", "quantity": "MB"}
         rows.append(row | {"targets": {}, "figures": megabytes})
     return rows
 
 
-def own_figures(rows: list[dict], sizes: Sizes, wanted) -> list[dict]:
-    from . import itself
+def own_metrics(rows: list[dict], sizes: Sizes, wanted: Wanted) -> list[dict]:
+    from . import self_comparison
 
-    figures = []
-    for measurement in (
-        itself.rate,
-        itself.threads,
-        itself.variants,
-        itself.subnormal_inputs,
-        itself.article_by_loops,
+    metrics = []
+    for measure in (
+        self_comparison.rate,
+        self_comparison.threads,
+        self_comparison.variants,
+        self_comparison.subnormal_inputs,
+        self_comparison.article_by_loops,
     ):
-        if wanted(measurement.__name__):
-            print(measurement.__name__, file=sys.stderr)
-            figures += measurement(sizes.repeats, sizes.full)
+        if wanted(measure.__name__):
+            print(measure.__name__, file=sys.stderr)
+            metrics += measure(sizes.repeats, sizes.full)
     fastest = {(row["work"], row["dtype"]): min(row["figures"]["cbackprop"]) for row in rows}
     for shape in ("2-2-3", "64-32-10"):
         call, kernel = fastest.get((f"learn_one {shape}", "float64")), fastest.get((f"online {shape}", "float64"))
         if call and kernel:
-            what = f"learn_one {shape}, float64: the call, against the same sample within fit"
-            figures.append(itself.figure(what, call / kernel, at_most=2 if shape == "2-2-3" else None))
-    return figures
+            what = f"learn_one {shape}, float64: the call compared with the same sample within fit"
+            metrics.append(self_comparison.metric(what, call / kernel, at_most=2 if shape == "2-2-3" else None))
+    return metrics
+
+
+def measure_all(sizes: Sizes, wanted: Wanted) -> dict:
+    """The parts of the record that are measured."""
+    modules, missing = peers_found()
+    rows = job_rows(modules, sizes, wanted)
+    rows += accuracy_rows(modules, sizes, wanted) + footprint_rows(modules, sizes, wanted)
+    metrics = own_metrics(rows, sizes, wanted)
+    more_rows, more_metrics = adapter_rows(sizes, wanted)
+    return {"missing": missing, "rows": rows + more_rows, "figures": metrics + more_metrics}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="few samples and repeats: does it run, not how fast")
-    parser.add_argument("--rows", default="*", metavar="PATTERN", help='only these, such as "online*" or "*float64"')
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results"), help="folder to write to")
-    options = parser.parse_args()
-    is_pinned = pinned()
-    began = time.perf_counter()
-
     from . import report
+
+    parser = report.argument_parser("compare", __doc__)
+    parser.add_argument("--rows", default="*", metavar="PATTERN", help='only these, such as "online*" or "*float64"')
+    options = parser.parse_args()
+    is_pinned = restart_pinned()
+    began = time.perf_counter()
 
     def wanted(*names: str) -> bool:
         return fnmatch.fnmatch(", ".join(filter(None, names)), options.rows)
 
-    modules, missing = peers_found()
     machine = report.machine(is_pinned)
     sizes = Sizes(3, 0.01, False) if options.quick else Sizes(11, 0.05, True)
-    rows = job_rows(modules, sizes, wanted)
-    rows += accuracy_rows(modules, sizes, wanted) + footprint_rows(modules, sizes, wanted)
-    figures = own_figures(rows, sizes, wanted)
-    more_rows, more_figures = adapter_rows(sizes, wanted)
+    measured = measure_all(sizes, wanted)
     record = {
         "machine": machine | {"seconds": round(time.perf_counter() - began)},
-        "missing": missing,
+        "missing": measured["missing"],
         "quick": options.quick,
         "repeats": sizes.repeats,
         "columns": [*PEERS, *RIVER],
-        "rows": rows + more_rows,
-        "figures": figures + more_figures,
+        "rows": measured["rows"],
+        "figures": measured["figures"],
     }
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "compare.json").write_text(json.dumps(record, indent=1))
-    table = report.markdown(record)
-    (options.output / "compare.md").write_text(table)
+    tables = report.markdown(record)
+    (options.output / "compare.md").write_text(tables)
     report.plot(record, options.output / "compare.png")
-    print(table)
+    print(tables)
 
 
 if __name__ == "__main__":

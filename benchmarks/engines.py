@@ -1,17 +1,15 @@
-"""The measurements behind the cost rule in cbackprop/_engines.py: `python -m benchmarks.engines`.
+"""Measurements behind the cost rule in cbackprop/_engines.py: `python -m benchmarks.engines`.
 
-Every engine and block length on shapes between the extremes, on one thread; forward passes of few samples; then two
-threads against one. What the rule chooses is in bold, and beside it what that costs against the best choice.
+Every engine and block length on shapes from tiny to large, on one thread; forward passes over few samples; two threads
+compared with one. The rule's choice is bold; "rule / best" is its time divided by that of the fastest choice.
 """
 
-import argparse
 import os
-from functools import partial
-from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from .report import factor, machine, readable, table
+from .report import argument_parser, factor, machine, machine_table, readable, table
 from .work import Job, Work, interleaved, random_work, samples, sizes
 
 DTYPES = ("float32", "float64")
@@ -22,18 +20,25 @@ ONLINE = (
 BATCHES = ("2-2-3", "12-8-3", "64-32-10", "784-100-10", "784-1024-10")
 BATCH_SIZES = (8, 32, 128, 1024)
 BLOCKS = (8, 16, 24, 32, 48, 64, 128)
-FEW_SAMPLES = (1, 2, 4, 8, 16, 32)
-FEW_LANES = 32  # more hidden units fill them: then samples have no business there
+FORWARD = ("64-32-10", "784-100-10", "784-1024-10")
+FORWARD_SAMPLES = (1, 2, 4, 8, 16, 32)
+MAX_UNITS_IN_LANES = 32  # the samples-in-lanes engine is for tiny networks
 THREADED = ("64-32-10", "64-500-10", "784-16-10", "784-50-10", "784-100-10", "784-200-10", "784-1024-10")
+ENGINES = {"DirectEngine": "direct", "SamplesInLanesEngine": "samples in lanes"}  # the others are named by their block
 
 
-def job(engine, work: Work, threads: int = 1) -> Job:
-    from cbackprop._threads import learn_together
+def kernels_for(work: Work) -> ModuleType:
+    from cbackprop._dispatch import kernels
 
+    return kernels(work.w.dtype)
+
+
+def learning_job(engine, work: Work, threads: int = 1) -> Job:
+    learned = kernels_for(work).Samples(work.x, None, work.t)
     w, v, order = work.w.copy(), work.v.copy(), np.arange(len(work.x))
 
     def run():
-        learn_together(engine, threads, work.x, None, work.t, None, order, work.learning_rate)
+        engine.learn(learned, order, work.learning_rate, threads)
 
     def result():
         engine.store(w, v)
@@ -42,141 +47,151 @@ def job(engine, work: Work, threads: int = 1) -> Job:
     return Job(run, result, lambda: engine.load(work.w, work.v))
 
 
-def learning(work: Work, shape: str, repeats: int) -> list[str]:
-    """Cells: direct, in batches side by side, each block length, the cost of the rule's choice."""
-    from cbackprop import _engines as rule
-    from cbackprop._dispatch import kernels
+def forward_job(engine_class: type, work: Work, shape: str, calls: int, **options) -> Job:
+    """Forward passes, each by a new engine into which the weights are loaded."""
+    D, M, K = sizes(shape)
+    inputs = kernels_for(work).Samples(work.x)
+    activations = tuple(np.empty((len(work.x), size), work.x.dtype) for size in (M, M, K, K))
 
-    (D, M, K), module, B = sizes(shape), kernels(work.w.dtype), work.batch_size
-    jobs = {"direct": job(module.DirectEngine(D, M, K, B), work)}
-    if B > 1 and M <= FEW_LANES:
-        jobs["side by side"] = job(module.SideBySideEngine(D, M, K, B), work)
-    jobs |= {str(block): job(module.BlockedEngine(D, M, K, B, block), work) for block in BLOCKS}
-    times = {name: min(figures) / len(work.x) for name, figures in interleaved(jobs, repeats).items()}
-    names = {module.DirectEngine: "direct", module.SideBySideEngine: "side by side"}
-    engine = type(rule.learner(work.w, work.v, B, "auto"))
-    chosen = names.get(engine, str(rule.block_length(work.w, work.v, B)))
-    columns = ["direct", *(["side by side"] if B > 1 else []), *map(str, BLOCKS)]
+    def run():
+        for _ in range(calls):
+            engine = engine_class(D, M, K, **options)
+            engine.load(work.w, work.v)
+            engine.forward(inputs, *activations)
+
+    return Job(run, lambda: activations)
+
+
+def learning_times(work: Work, shape: str, repeats: int) -> dict[str, float]:
+    """Seconds per sample of each engine and block length."""
+    (D, M, K), module, B = sizes(shape), kernels_for(work), work.batch_size
+    engines = {"direct": module.DirectEngine(D, M, K, B)}
+    if B > 1 and M <= MAX_UNITS_IN_LANES:
+        engines["samples in lanes"] = module.SamplesInLanesEngine(D, M, K, B)
+    engines |= {str(block): module.BlockedEngine(D, M, K, B, block=block) for block in BLOCKS}
+    jobs = {name: learning_job(engine, work) for name, engine in engines.items()}
+    return {name: min(repetitions) / len(work.x) for name, repetitions in interleaved(jobs, repeats).items()}
+
+
+def learning_cells(work: Work, shape: str, repeats: int) -> list[str]:
+    from cbackprop import _engines as rule
+
+    times = learning_times(work, shape, repeats)
+    engine = type(rule.make_engine(work.w, work.v, work.batch_size, "auto")).__name__
+    chosen = ENGINES.get(engine, str(rule.block_length(work.w, work.v, work.batch_size)))
+    columns = ["direct", *(["samples in lanes"] if work.batch_size > 1 else []), *map(str, BLOCKS)]
     cells = [readable(times[name], "s") if name in times else "–" for name in columns]
     cells = [f"**{cell}**" if name == chosen else cell for name, cell in zip(columns, cells, strict=True)]
-    cost = times[chosen] / min(times.values()) if chosen in times else float("nan")
-    return [*cells, factor(cost)]
+    return [*cells, factor(times[chosen] / min(times.values()) if chosen in times else float("nan"))]
 
 
-def online(repeats: int, milliseconds: float) -> str:
+def online_table(repeats: int, milliseconds: float) -> str:
     lines = []
     for shape in ONLINE:
         for dtype in DTYPES:
             work = random_work(shape, dtype, samples(shape, milliseconds))
-            lines.append([shape, dtype, *learning(work, shape, repeats)])
+            lines.append([shape, dtype, *learning_cells(work, shape, repeats)])
     return table(["D-M-K", "dtype", "direct", *(f"block {block}" for block in BLOCKS), "rule / best"], lines)
 
 
-def batches(repeats: int, milliseconds: float) -> str:
+def batches_table(repeats: int, milliseconds: float) -> str:
     lines = []
     for shape in BATCHES:
         for batch_size in BATCH_SIZES:
             for dtype in DTYPES:
                 N = samples(shape, milliseconds, 2 * batch_size) // batch_size * batch_size
                 work = random_work(shape, dtype, N, batch_size)
-                lines.append([shape, str(batch_size), dtype, *learning(work, shape, repeats)])
-    header = ["D-M-K", "batch", "dtype", "direct", "side by side", *(f"block {n}" for n in BLOCKS), "rule / best"]
+                lines.append([shape, str(batch_size), dtype, *learning_cells(work, shape, repeats)])
+    header = ["D-M-K", "batch", "dtype", "direct", "samples in lanes", *(f"block {n}" for n in BLOCKS), "rule / best"]
     return table(header, lines)
 
 
-def forward(repeats: int) -> str:
-    """A forward pass over few samples: direct, and blocked with the loading of the weights that it needs."""
+def forward_cell(work: Work, shape: str, repeats: int) -> str:
+    """The time of the direct engine divided by that of the blocked one."""
     from cbackprop import _engines as rule
-    from cbackprop._dispatch import kernels
 
-    lines = []
-    for shape in ("64-32-10", "784-100-10", "784-1024-10"):
-        D, M, K = sizes(shape)
-        for dtype in DTYPES:
-            cells = []
-            for N in FEW_SAMPLES:
-                work = random_work(shape, dtype, N)
-                to = [np.empty((N, size), dtype) for size in (M, M, K, K)]
-                calls = max(1, 200_000 // (N * D * M))
-
-                def run(engine_for, work=work, to=to, calls=calls):
-                    for _ in range(calls):
-                        engine = engine_for(kernels(work.w.dtype))
-                        engine.load(work.w, work.v)
-                        engine.forward(work.x, *to)
-
-                block = rule.block_length(work.w, work.v, max(N, 2))
-                engine_makers = {
-                    "direct": lambda module, sizes=(D, M, K): module.DirectEngine(*sizes, 1),
-                    "blocked": lambda module, sizes=(D, M, K), block=block: module.BlockedEngine(*sizes, block, block),
-                }
-                jobs = {name: Job(partial(run, maker), tuple) for name, maker in engine_makers.items()}
-                one, other = (min(figures) for figures in interleaved(jobs, repeats).values())
-                cells.append(f"**{factor(one / other)}**" if rule.MANY <= N else factor(one / other))
-            lines.append([shape, dtype, *cells])
-    return table(["D-M-K", "dtype", *(f"N = {N}" for N in FEW_SAMPLES)], lines)
+    N, module = len(work.x), kernels_for(work)
+    calls = max(1, 200_000 // (N * work.w.size))
+    block = rule.block_length(work.w, work.v, max(N, 2))
+    jobs = {
+        "direct": forward_job(module.DirectEngine, work, shape, calls),
+        "blocked": forward_job(module.BlockedEngine, work, shape, calls, batch_size=block, block=block),
+    }
+    direct, blocked = (min(repetitions) for repetitions in interleaved(jobs, repeats).values())
+    return f"**{factor(direct / blocked)}**" if rule.MIN_SAMPLES_BLOCKED <= N else factor(direct / blocked)
 
 
-def threads(repeats: int, milliseconds: float) -> str:
+def forward_table(repeats: int) -> str:
+    lines = [
+        [shape, dtype, *(forward_cell(random_work(shape, dtype, N), shape, repeats) for N in FORWARD_SAMPLES)]
+        for shape in FORWARD
+        for dtype in DTYPES
+    ]
+    return table(["D-M-K", "dtype", *(f"N = {N}" for N in FORWARD_SAMPLES)], lines)
+
+
+def threads_line(work: Work, shape: str, repeats: int) -> list[str]:
     from cbackprop import _engines as rule
-    from cbackprop._dispatch import kernels
 
+    (D, M, K), B = sizes(shape), work.batch_size
+    block = rule.block_length(work.w, work.v, B)
+    engines = {threads: kernels_for(work).BlockedEngine(D, M, K, B, block=block) for threads in (1, 2)}
+    jobs = {threads: learning_job(engine, work, threads) for threads, engine in engines.items()}
+    one, two = (min(repetitions) / len(work.x) for repetitions in interleaved(jobs, repeats).values())
+    chosen = rule.threads_to_learn(engines[1], work.w, work.v, B, 2)
+    cells = [readable(one, "s"), readable(two, "s")]
+    cells[chosen - 1] = f"**{cells[chosen - 1]}**"
+    cost = (one, two)[chosen - 1] / min(one, two)
+    return [shape, str(work.w.dtype), str(B), f"{block * work.w.size:,}", *cells, factor(one / two), factor(cost)]
+
+
+def threads_table(repeats: int, milliseconds: float) -> str:
     lines = []
     for shape in THREADED:
         for dtype in DTYPES:
             for batch_size in (1, 128):
-                D, M, K = sizes(shape)
                 work = random_work(shape, dtype, samples(shape, milliseconds), batch_size)
-                block = rule.block_length(work.w, work.v, batch_size)
-                engines = [kernels(work.w.dtype).BlockedEngine(D, M, K, batch_size, block) for _ in range(2)]
-                jobs = {name: job(engines[name - 1], work, name) for name in (1, 2)}
-                one, two = (min(figures) / len(work.x) for figures in interleaved(jobs, repeats).values())
-                chosen = rule.threads_to_learn(engines[0], work.w, work.v, batch_size, 2)
-                cells = [readable(one, "s"), readable(two, "s")]
-                cells[chosen - 1] = f"**{cells[chosen - 1]}**"
-                cost = (one, two)[chosen - 1] / min(one, two)
-                lines.append(
-                    [shape, dtype, str(batch_size), f"{block * work.w.size:,}", *cells, factor(one / two), factor(cost)]
-                )
-    header = ["D-M-K", "dtype", "batch", "multiplications a block", "one thread", "two", "one / two", "rule / best"]
+                lines.append(threads_line(work, shape, repeats))
+    header = ["D-M-K", "dtype", "batch", "multiplications per block", "one thread", "two", "one / two", "rule / best"]
     return table(header, lines)
 
 
-def main() -> None:
+def introduction(repeats: int) -> str:
     from cbackprop import _engines as rule
 
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="few samples and repeats: does it run, not how fast")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results"), help="folder to write to")
-    options = parser.parse_args()
+    constants = {name: value for name, value in vars(rule).items() if name.isupper() and value < 1 << 40}
+    listed = ", ".join(f"{name} = {value:,}" for name, value in constants.items())
+    return (
+        f"Written by `python -m benchmarks.engines`. Time per sample, the minimum of {repeats} interleaved repeats. "
+        f"Bold: the choice of the rule in `cbackprop/_engines.py`, with {listed}. *rule / best*: its time "
+        "divided by the best of the line."
+    )
+
+
+def main() -> None:
+    options = argument_parser("engines", __doc__).parse_args()
     repeats, milliseconds = (1, 0.5) if options.quick else (9, 5)
 
     can_pin = hasattr(os, "sched_setaffinity")
     processors = os.sched_getaffinity(0) if can_pin else set()
     if can_pin:
         os.sched_setaffinity(0, {max(processors)})
-    machine_lines = [[key, value] for key, value in machine(can_pin).items()]
-    constants = {name: value for name, value in vars(rule).items() if name.isupper() and value < 1 << 40}
+    description = machine(can_pin)
     parts = [
-        "# The engines, measured",
-        "",
-        "Made by `python -m benchmarks.engines`. Time of one sample, the minimum of "
-        f"{repeats} interleaved repeats; in bold what the rule in `cbackprop/_engines.py` chooses, with "
-        + ", ".join(f"{name} = {value:,}" for name, value in constants.items())
-        + ". *rule / best*: what its choice costs against the best of the line.",
-        "",
+        "# The engines, measured\n",
+        introduction(repeats) + "\n",
         "## Online, one thread\n",
-        online(repeats, milliseconds),
+        online_table(repeats, milliseconds),
         "## Mini-batches, one thread\n",
-        batches(repeats, milliseconds),
-        "## Forward passes over N samples: time of direct over that of blocked, its loading included\n",
-        "In bold where the rule takes the blocked engine.\n",
-        forward(repeats),
+        batches_table(repeats, milliseconds),
+        "## Forward passes over N samples: time of direct / time of blocked, with loading the weights\n",
+        "Bold: the rule takes the blocked engine.\n",
+        forward_table(repeats),
     ]
     if len(processors) > 1:
         os.sched_setaffinity(0, processors)
-        parts += ["## Two threads against one, not pinned\n", threads(repeats, milliseconds)]
-    parts += ["## Machine\n", table(["", ""], machine_lines)]
+        parts += ["## Two threads compared with one, not pinned\n", threads_table(repeats, milliseconds)]
+    parts += ["## Machine\n", machine_table(description)]
     text = "\n".join(parts)
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "engines.md").write_text(text)

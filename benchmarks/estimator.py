@@ -1,15 +1,15 @@
-"""The scikit-learn classifier on the digits: fit, partial_fit of one row and of many, predictions; its accuracy."""
+"""The scikit-learn classifier on the digits: `fit`, `partial_fit` of one row and of many, `predict`; its accuracy."""
 
 import warnings
 
 import numpy as np
 
-from .suite import Short, landed
+from .suite import ShortBenchmark, landed
 
-ROWS = 500  # calls with one row
+ROWS = 500  # calls of partial_fit with one row
 
 
-class Digits(Short):
+class Digits(ShortBenchmark):
     def setup(self):
         BackpropClassifier = landed("cbackprop.sklearn").BackpropClassifier
         x, self.t = landed("sklearn.datasets").load_digits(return_X_y=True)
@@ -36,11 +36,11 @@ class Estimator(Digits):
 
 
 class HeldOut(Digits):
-    """A quarter of the digits, after 30 epochs on the others."""
+    """Accuracy on a held-out quarter of the digits after 30 epochs on the rest."""
 
     def track_accuracy(self):
         held_out = np.arange(len(self.x)) % 4 == 0
         self.learner.set_params(max_iter=30, n_iter_no_change=30).fit(self.x[~held_out], self.t[~held_out])
         return float(self.learner.score(self.x[held_out], self.t[held_out]))
 
-    track_accuracy.unit = "of held-out digits right"
+    track_accuracy.unit = "accuracy on held-out digits"

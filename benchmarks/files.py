@@ -1,15 +1,15 @@
-"""A model file: written, and read again."""
+"""Writing and reading a model file."""
 
 import tempfile
 from pathlib import Path
 
 from cbackprop import Network
 
-from .suite import DTYPES, Short
+from .suite import DTYPES, ShortBenchmark
 from .work import sizes
 
 
-class ModelFile(Short):
+class ModelFile(ShortBenchmark):
     params = (["64-32-10", "784-1024-10"], DTYPES)
     param_names = ("shape", "dtype")
 

@@ -1,4 +1,4 @@
-"""What it costs to have a package: time to import it, and megabytes on disk."""
+"""Import times and installed sizes of packages."""
 
 import importlib.metadata
 import importlib.util
@@ -23,7 +23,7 @@ DISTRIBUTIONS = {"scikit-learn": "scikit-learn", "PyTorch": "torch", "JAX": "jax
 
 
 def python(*arguments: str, **environment: str) -> str:
-    """What a fresh interpreter prints; it finds the same cbackprop."""
+    """The output of a new interpreter that imports the same cbackprop."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -35,37 +35,37 @@ def python(*arguments: str, **environment: str) -> str:
 
 
 def import_times(peers: list[str], repeats: int) -> dict[str, list[float]]:
-    """Seconds in fresh processes, in turn; the first round only fills the file cache."""
+    """Seconds in new processes, interleaved; the first round only fills the file cache."""
     code = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
     times: dict[str, list[float]] = {name: [] for name in IMPORTS if name in peers}
     for _ in range(repeats + 1):
-        for name, figures in times.items():
-            figures.append(float(python("-c", code.format(IMPORTS[name]))))
-    return {name: figures[1:] for name, figures in times.items()}
+        for name, repetitions in times.items():
+            repetitions.append(float(python("-c", code.format(IMPORTS[name]))))
+    return {name: repetitions[1:] for name, repetitions in times.items()}
 
 
 def installed_sizes(peers: list[str]) -> dict[str, list[float]]:
-    """MB of a distribution and of all that it requires, less what NumPy needs; without caches of bytecode."""
+    """MB of a distribution and its requirements, without those of NumPy and without bytecode."""
     shared = with_requirements("numpy")
-    figures = {"cbackprop": [(own_size() + size_of(with_requirements("safetensors") - shared)) / 1e6]}
+    megabytes = {"cbackprop": [(own_size() + size_of(with_requirements("safetensors") - shared)) / 1e6]}
     for name, distribution in DISTRIBUTIONS.items():
         if name in peers:
-            figures[name] = [size_of(with_requirements(distribution) - shared) / 1e6]
-    return figures
+            megabytes[name] = [size_of(with_requirements(distribution) - shared) / 1e6]
+    return megabytes
 
 
 def with_requirements(name: str) -> set[str]:
-    """Normalized names of a distribution and all that it requires here."""
+    """Normalized names of a distribution and all its requirements on this platform."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    found, waiting = set(), [name]
-    while waiting:
-        name = canonicalize_name(waiting.pop())
+    found, pending = set(), [name]
+    while pending:
+        name = canonicalize_name(pending.pop())
         if name not in found:
             found.add(name)
             requirements = map(Requirement, importlib.metadata.requires(name) or [])
-            waiting += [r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
+            pending += [r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
     return found
 
 
@@ -76,7 +76,7 @@ def size_of(distributions: set[str]) -> int:
 
 
 def own_files() -> list[Path]:
-    """What a wheel of cbackprop holds, wherever it was built."""
+    """The files of a cbackprop wheel, wherever the package is installed."""
     folder = Path(importlib.util.find_spec("cbackprop").origin).parent
     shipped = {".py", ".pyi", ".so", ".pyd"}
     return [path for path in folder.rglob("*") if path.suffix in shipped or path.name == "py.typed"]

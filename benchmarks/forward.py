@@ -1,14 +1,14 @@
-"""What learns nothing, of many samples at once: the activations, the probabilities, the loss, the gradient."""
+"""Passes over many samples that leave the weights unchanged: activations, probabilities, loss, gradient."""
 
 import cbackprop
 
-from .suite import DTYPES, VARIANTS, Short, use_variant
+from .suite import DTYPES, VARIANTS, ShortBenchmark, use_variant
 from .work import random_work
 
 SAMPLES = {"64-32-10": 8_192, "784-100-10": 2_048}
 
 
-class Forward(Short):
+class Forward(ShortBenchmark):
     params = (list(SAMPLES), DTYPES)
     param_names = ("shape", "dtype")
 
@@ -30,8 +30,8 @@ class Forward(Short):
         cbackprop.gradient(self.x, self.t, self.w, self.v)
 
 
-class Variants(Short):
-    """Probabilities on every instruction set."""
+class Variants(ShortBenchmark):
+    """Probabilities with every instruction set."""
 
     params = (VARIANTS, DTYPES)
     param_names = ("variant", "dtype")

@@ -1,6 +1,6 @@
-"""The history in one table and one picture: `python -m benchmarks.history FOLDER` for the results of one machine.
+"""The history as tables and a plot: `python -m benchmarks.history FOLDER`, the asv results of one machine.
 
-A line is a commit of history.txt. The figures are those of ratios.py, in which the machine's moods cancel out.
+A line per commit of history.txt, with the ratios of ratios.py, in which changes in the speed of the machine cancel.
 """
 
 import itertools
@@ -11,49 +11,49 @@ from pathlib import Path
 from .report import table
 
 HERE = Path(__file__).parent
-FIGURES = {  # of ratios.py: heading, unit
-    "Beside.track_times_as_fast": ("against {}, float32", "times as fast"),
-    "Rate.track_part_of_matrix_product": ("784-1024-10, {}", "of NumPy's matrix product"),
+RATIOS = {  # benchmark in ratios.py: heading, unit
+    "Beside.track_times_as_fast": ("relative to {}, float32", "speed"),
+    "Rate.track_part_of_matrix_product": ("relative to NumPy's matrix product, 784-1024-10, {}", "rate"),
 }
-PEERS = {"numpy_reference": "the NumPy reference", "numba_loops": "loops of numba"}
+PEERS = {"numpy_reference": "the NumPy reference", "numba_loops": "numba loops"}
 
 
 def commits() -> list[tuple[str, str]]:
-    """What history.txt names, and why."""
+    """The commits of history.txt, and why each matters."""
     lines = (HERE / "history.txt").read_text(encoding="utf-8").splitlines()
     return [(line.split(" ", 1)[0], line.split(" ", 1)[1]) for line in lines]
 
 
 def values(folder: Path, commit: str) -> dict[tuple[str, ...], float]:
-    """Figures by benchmark and parameters; those that this commit could not run are left out."""
+    """Ratios by benchmark and parameters, without those that are not available at this commit."""
     (path,) = folder.glob(f"{commit}*.json")
     found = {}
     for name, (numbers, parameters, *_) in json.loads(path.read_text(encoding="utf-8"))["results"].items():
-        if name.startswith("ratios.") and (figure := name.removeprefix("ratios.")) in FIGURES:
+        if name.startswith("ratios.") and (ratio := name.removeprefix("ratios.")) in RATIOS:
             for names, value in zip(itertools.product(*parameters), numbers or (), strict=False):
                 if value is not None and value == value:
-                    found[(figure, *(name.strip("'") for name in names))] = value
+                    found[(ratio, *(name.strip("'") for name in names))] = value
     return found
 
 
-def panels(every: list[dict[tuple[str, ...], float]]) -> dict[tuple[str, str], dict[str, list[float | None]]]:
-    """Heading and unit of each panel, and its lines: one value a commit."""
+def panels(results: list[dict[tuple[str, ...], float]]) -> dict[tuple[str, str], dict[str, list[float | None]]]:
+    """Heading and unit of each panel, with its lines of one value per commit."""
     lines: dict[tuple[str, str], dict[str, list[float | None]]] = {}
-    for key in dict.fromkeys(itertools.chain(*every)):
-        heading, unit = FIGURES[key[0]]
+    for key in dict.fromkeys(itertools.chain(*results)):
+        heading, unit = RATIOS[key[0]]
         of, work = key[1:] if key[1] in PEERS else key[:0:-1]
         panel = lines.setdefault((heading.format(PEERS.get(of, of)), unit), {})
-        panel[work] = [values.get(key) for values in every]
+        panel[work] = [values.get(key) for values in results]
     return lines
 
 
 def markdown(lines: dict, named: list[tuple[str, str]]) -> str:
-    parts = ["# The history\n\nMade by `python -m benchmarks.history` from what `make history` measured.\n"]
+    parts = ["# The history\n\nWritten by `python -m benchmarks.history` from what `make history` measured.\n"]
     for (heading, unit), works in lines.items():
-        figures = zip(*works.values(), strict=True)
-        cells = [["–" if value is None else f"{value:.3g}" for value in row] for row in figures]
+        columns = zip(*works.values(), strict=True)
+        cells = [["–" if value is None else f"{value:.3g}" for value in row] for row in columns]
         rows = [[f"`{commit}`", why, *row] for (commit, why), row in zip(named, cells, strict=True)]
-        parts.append(f"## {unit[0].upper()}{unit[1:]}: {heading}\n\n{table(['commit', 'what came', *works], rows)}")
+        parts.append(f"## {unit.capitalize()} {heading}\n\n{table(['commit', 'change', *works], rows)}")
     return "\n".join(parts)
 
 
@@ -65,7 +65,7 @@ def plot(lines: dict, named: list[tuple[str, str]], path: Path) -> None:
     for ax, ((heading, unit), works) in zip(axes, lines.items(), strict=True):
         for work, row in works.items():
             ax.plot(range(len(row)), [float("nan") if value is None else value for value in row], ".-", label=work)
-        ax.set(title=heading, ylabel=unit, yscale="log" if "times" in unit else "linear")
+        ax.set(title=heading, ylabel=unit, yscale="log" if unit == "speed" else "linear")
         ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(fontsize=8, frameon=False, ncols=2)

@@ -1,71 +1,74 @@
-"""Each equation by itself, in every compiled variant: the loop around it, on vectors that stay in the nearest cache."""
+"""Each equation alone, in every compiled variant and precision."""
 
 import numpy as np
 
-from .suite import DTYPES, VARIANTS, Short, kernels
+from .suite import DTYPES, VARIANTS, ShortBenchmark, kernels
 
-SIZE = 4096  # numbers in a vector
-K = 10
+SIZE = 4096  # elements of a vector
+UNITS = 10  # rows of a weight matrix
+CLASSES = 100
 CALLS = 100
+ALPHA = 1e-3
+
+ARGUMENTS = {  # of each equation, by name in `operands`
+    "exp": ["b"],
+    "log1p": ["abs_b"],
+    "hidden_sum": ["weights", "z"],
+    "sigmoid": ["b"],
+    "sigmoid_derivative": ["z"],
+    "output_sum": ["weights", "z"],
+    "softmax": ["a"],
+    "softmax_derivative": ["y"],
+    "cross_entropy": ["t", "a"],
+    "output_error": ["y", "t"],
+    "gradient_v": ["y_units", "t_units", "z"],
+    "hidden_error": ["y_units", "t_units", "weights", "z"],
+    "gradient_w": ["e_units", "z"],
+    "update_v": ["weights", "y_units", "t_units", "z", "alpha"],
+    "update_w": ["weights", "e_units", "z", "alpha"],
+}
+# Early commits have some of these equations under other names, and some for a single unit or with other arguments.
+EARLY_NAMES = {"exp_of": "exponential_of", "log1p_of": "log_one_plus_of"}
+NEW_ARGUMENTS = {"hidden_sum", "output_sum", "gradient_v", "hidden_error", "gradient_w"}
 
 
-class Equations(Short):
-    params = (VARIANTS, DTYPES)
-    param_names = ("variant", "dtype")
+def operands(dtype):
+    rng = np.random.default_rng(0)
+    b = rng.uniform(-8, 8, SIZE)
+    arrays = {
+        "b": b,
+        "abs_b": np.abs(b),
+        "z": rng.random(SIZE),
+        "weights": rng.uniform(-1, 1, (UNITS, SIZE + 1)),
+        "a": rng.uniform(-8, 8, CLASSES),
+        "y": np.full(CLASSES, 1 / CLASSES),
+        "t": np.eye(CLASSES)[0],
+        "y_units": np.full(UNITS, 1 / UNITS),
+        "t_units": np.eye(UNITS)[0],
+        "e_units": rng.uniform(-1, 1, UNITS),
+    }
+    return {name: array.astype(dtype) for name, array in arrays.items()} | {"alpha": ALPHA}
+
+
+def equation_of(module, equation):
+    """The compiled function of an equation; not available at commits that lack it or call it with other arguments."""
+    name = f"{equation}_of"
+    name = name if hasattr(module, name) else EARLY_NAMES.get(name, name)
+    if not hasattr(module, name) or (equation in NEW_ARGUMENTS and not hasattr(module, "update_w_of")):
+        raise NotImplementedError(f"no {name} with these arguments at this commit")
+    return getattr(module, name)
+
+
+class Equations(ShortBenchmark):
+    params = (list(ARGUMENTS), VARIANTS, DTYPES)
+    param_names = ("equation", "variant", "dtype")
     repeat = (5, 30, 0.03)
 
-    def setup(self, variant, dtype):
-        self.module = kernels(variant, dtype)
-        rng = np.random.default_rng(0)
-        self.b = rng.uniform(-8, 8, SIZE).astype(dtype)
-        self.positive = np.abs(self.b)
-        self.z = rng.random(SIZE).astype(dtype)
-        self.v = rng.uniform(-1, 1, (K, SIZE + 1)).astype(dtype)
-        self.a = rng.uniform(-8, 8, 100).astype(dtype)
-        self.y = np.full(100, 1 / 100, dtype)
-        self.t = np.eye(100, dtype=dtype)[0]
-        self.errors = rng.uniform(-1, 1, K).astype(dtype)
+    def setup(self, equation, variant, dtype):
+        self.function = equation_of(kernels(variant, dtype), equation)
+        values = operands(dtype)
+        self.arguments = [values[name] for name in ARGUMENTS[equation]]
 
-    def repeat_calls(self, name, *arguments):
-        equation = getattr(self.module, name)
+    def time_100_calls(self, equation, variant, dtype):
         for _ in range(CALLS):
-            equation(*arguments)
-
-    def time_exponential(self, variant, dtype):
-        self.repeat_calls("exponential_of", self.b)
-
-    def time_log_one_plus(self, variant, dtype):
-        self.repeat_calls("log_one_plus_of", self.positive)
-
-    def time_sigmoid(self, variant, dtype):
-        self.repeat_calls("sigmoid_of", self.b)
-
-    def time_sigmoid_derivative(self, variant, dtype):
-        self.repeat_calls("sigmoid_derivative_of", self.z)
-
-    def time_hidden_sum(self, variant, dtype):
-        self.repeat_calls("hidden_sum_of", self.v[0], self.z)
-
-    def time_output_sum(self, variant, dtype):
-        self.repeat_calls("output_sum_of", self.v[0], self.z)
-
-    def time_softmax(self, variant, dtype):
-        self.repeat_calls("softmax_of", self.a)
-
-    def time_softmax_derivative(self, variant, dtype):
-        self.repeat_calls("softmax_derivative_of", self.y)
-
-    def time_cross_entropy(self, variant, dtype):
-        self.repeat_calls("cross_entropy_of", self.t, self.a)
-
-    def time_output_error(self, variant, dtype):
-        self.repeat_calls("output_error_of", self.y, self.t)
-
-    def time_gradient_v(self, variant, dtype):
-        self.repeat_calls("gradient_v_of", self.errors, self.z)
-
-    def time_hidden_error(self, variant, dtype):
-        self.repeat_calls("hidden_error_of", self.errors, self.v, self.z)
-
-    def time_gradient_w(self, variant, dtype):
-        self.repeat_calls("gradient_w_of", self.errors, self.z)
+            self.function(*self.arguments)

@@ -1,4 +1,4 @@
-"""Tells asv what this machine is, under the name that its results have: `python -m benchmarks.machine NAME`."""
+"""Describe this machine to asv under the name of its results: `python -m benchmarks.machine NAME`."""
 
 import platform
 import sys

@@ -1,4 +1,4 @@
-"""The most memory a process has needed when an epoch is over; NumPy, data and weights are part of it."""
+"""Peak memory of a process that learns for an epoch, including NumPy, data and weights."""
 
 from .suite import DTYPES, fit
 from .work import random_work

@@ -1,14 +1,14 @@
-"""One-sample calls of Network from Python: a loop of CALLS of them, so divide by that."""
+"""One-sample calls of Network from Python: a loop of CALLS calls, so divide by that number."""
 
 from cbackprop import Network
 
-from .suite import DTYPES, Short
+from .suite import DTYPES, ShortBenchmark
 from .work import random_work
 
 CALLS = 2_000
 
 
-class OneSample(Short):
+class OneSample(ShortBenchmark):
     params = (["2-2-3", "64-32-10"], DTYPES)
     param_names = ("shape", "dtype")
 

@@ -1,14 +1,14 @@
-"""An epoch learned online, an update after each sample, by each engine; and how far it ends from the reference."""
+"""An online epoch, with an update after each sample, for each engine; its deviation from the reference."""
 
 import numpy as np
 
-from .suite import DTYPES, VARIANTS, Short, fit, has_engine, use_variant
+from .suite import DTYPES, VARIANTS, ShortBenchmark, fit, has_engine, use_variant
 from .work import random_work
 
-SAMPLES = {"2-2-3": 20_000, "64-32-10": 4_000, "784-100-10": 1_000, "784-1024-10": 200}  # some milliseconds each
+SAMPLES = {"2-2-3": 20_000, "64-32-10": 4_000, "784-100-10": 1_000, "784-1024-10": 200}  # a few milliseconds each
 
 
-class Online(Short):
+class Online(ShortBenchmark):
     params = (["auto", "direct", "blocked"], list(SAMPLES), DTYPES)
     param_names = ("method", "shape", "dtype")
 
@@ -21,8 +21,8 @@ class Online(Short):
         fit(self.work, method=method)
 
 
-class Variants(Short):
-    """The same for every instruction set."""
+class Variants(ShortBenchmark):
+    """An online epoch with every instruction set."""
 
     params = (VARIANTS, ["64-32-10", "784-100-10"], DTYPES)
     param_names = ("variant", "shape", "dtype")
@@ -36,7 +36,7 @@ class Variants(Short):
 
 
 class Difference:
-    """The largest difference of a weight after an epoch, beside the largest change of one."""
+    """The largest deviation of a weight after an epoch, divided by the largest change of a weight."""
 
     params = (["direct", "blocked"], DTYPES)
     param_names = ("method", "dtype")

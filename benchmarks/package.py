@@ -1,4 +1,4 @@
-"""What it costs to have cbackprop: the import in a fresh process, beside NumPy's, and the bytes of a wheel."""
+"""Import time in a fresh process, compared with NumPy's, and the size of a wheel, packed and unpacked."""
 
 from . import footprint
 
@@ -15,7 +15,7 @@ class Import:
 
 
 class Size:
-    """Compiled modules, Python and stubs: installed, and zipped as in a wheel."""
+    """Bytes of the compiled modules, Python files and stubs, installed and zipped as in a wheel."""
 
     def track_installed(self):
         return footprint.own_size()

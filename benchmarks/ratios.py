@@ -1,12 +1,12 @@
-"""Figures that survive a change of machine: both sides are timed in turn in one process, and their minima compared."""
+"""Machine-independent ratios: both sides are timed in turn in one process, and the minima compared."""
 
 import numpy as np
 
-from . import TOO_LATE
+from . import NUMPY_IMPORTED_EARLY
 from .suite import DTYPES, landed
 from .work import Job, interleaved, random_work
 
-REPEATS = 15  # jobs of a millisecond or few, so that some of them are not interrupted
+REPEATS = 15  # of a few milliseconds, so that some are not interrupted
 WORK = {  # name: function of a peer's module, D-M-K, samples, batch size
     "online 64-32-10": ("fit", "64-32-10", 500, 1),
     "online 784-100-10": ("fit", "784-100-10", 200, 1),
@@ -22,13 +22,13 @@ def fastest(jobs):
 
 
 def library():
-    if TOO_LATE:
-        raise RuntimeError("NumPy was told too late to use one thread: start asv by `python -m benchmarks`")
+    if NUMPY_IMPORTED_EARLY:
+        raise RuntimeError("NumPy was imported before it was limited to one thread; run `python -m benchmarks`")
     return landed("benchmarks.peers.library")
 
 
 class Beside:
-    """Times as fast as NumPy written to be read, and as loops that numba compiled."""
+    """Speed relative to the readable NumPy reference and to numba loops."""
 
     params = (["numpy_reference", "numba_loops"], list(WORK))
     param_names = ("peer", "work")
@@ -47,7 +47,7 @@ class Beside:
 
 
 class Rate:
-    """Operations a second of 784-1024-10 as a part of those of NumPy's matrix product, one thread each."""
+    """Operations per second of 784-1024-10 relative to NumPy's matrix product, one thread each."""
 
     params = (["online", "batches of 128", "predict"], DTYPES)
     param_names = ("work", "dtype")
@@ -71,7 +71,7 @@ class Rate:
 
 
 class Call:
-    """What a call of learn_one adds to its sample's update within fit: 2-2-3, where the update itself is short."""
+    """Nanoseconds that a call of `learn_one` adds to the update of its sample: 2-2-3, whose updates are short."""
 
     params = (DTYPES,)
     param_names = ("dtype",)
@@ -85,4 +85,4 @@ class Call:
         call, kernel = fastest({"call": library().learn_one(self.work), "kernel": kernel})
         return (call - kernel / epochs) / len(self.work.x) * 1e9
 
-    track_overhead.unit = "ns a call"
+    track_overhead.unit = "ns per call"

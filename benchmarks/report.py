@@ -1,5 +1,6 @@
-"""The record of compare.py as Markdown and as a plot, and the description of the machine."""
+"""The results of compare.py as tables and a plot; the options, tables and machine description of all scripts."""
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -18,6 +19,14 @@ DISTRIBUTIONS = (
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
 
+def argument_parser(script: str, docstring: str) -> argparse.ArgumentParser:
+    """The options that the scripts have in common."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{script}", description=docstring.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a test run with few samples and repeats")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results"), help="folder to write to")
+    return parser
+
+
 def machine(pinned: bool) -> dict:
     import cbackprop
 
@@ -26,7 +35,8 @@ def machine(pinned: bool) -> dict:
         "processor": processor(),
         "caches": caches(),
         "instruction sets": ", ".join(flag for flag in INSTRUCTION_SETS if flag in cpu_info("flags").split()),
-        "processors": f"{os.cpu_count()}, " + ("pinned to one" if pinned else "not pinned: this system can't"),
+        "processors": f"{os.cpu_count()}, "
+        + ("pinned to one" if pinned else "not pinned: not supported by this system"),
         "load before the run": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
         "system": f"{platform.system()} {platform.release()}, {' '.join(platform.libc_ver())}",
         "Python": platform.python_version(),
@@ -71,7 +81,7 @@ def versions() -> list[str]:
 
 
 def blas() -> str:
-    """The BLAS libraries loaded by now, and the processor they think this is."""
+    """The BLAS libraries loaded so far, and the architecture each has selected."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -95,11 +105,11 @@ def commit() -> str:
         return "unknown"
 
 
-# ----------------------------------------------------------------------------------------------------------- figures
+# ------------------------------------------------------------------------------------------------------------ tables
 
 
 def ratios(row: dict, of=min) -> dict[str, float]:
-    """Each peer's figure over that of cbackprop: above 1, cbackprop needs less."""
+    """Each peer's value divided by that of cbackprop; above 1, cbackprop needs less."""
     own = of(row["figures"]["cbackprop"])
     return {peer: of(values) / own for peer, values in row["figures"].items() if peer != "cbackprop"}
 
@@ -109,13 +119,13 @@ def best_peer(row: dict) -> str:
     return min(others, key=others.get)
 
 
-def goal(row: dict) -> tuple[str, bool | None]:
-    """The row's target in words, and whether it is reached; a peer that is missing leaves it open."""
+def target(row: dict) -> tuple[str, bool | None]:
+    """The row's target in words, and whether it is reached; None if a peer is missing."""
     others, parts, reached = ratios(row), [], []
-    for peer, factor in row["targets"].items():
-        parts.append(f"{factor:.3g} × {'best' if peer == 'best' else peer}")
+    for peer, at_least in row["targets"].items():
+        parts.append(f"{at_least:.3g} × {peer}")
         ratio = min(others.values()) if peer == "best" else others.get(peer)
-        reached.append(None if ratio is None else ratio >= factor)
+        reached.append(None if ratio is None else ratio >= at_least)
     return ", ".join(parts), None if not reached or None in reached else all(reached)
 
 
@@ -133,49 +143,61 @@ def factor(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.2f}"
 
 
-WORDS = {True: "yes", False: "no", None: ""}
+def table(header: list[str], lines: list[list[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def machine_table(description: dict) -> str:
+    return table(["machine", ""], [[key, str(value)] for key, value in description.items()])
+
+
+REACHED = {True: "yes", False: "no", None: ""}
+
+
+def comparison_line(row: dict, columns: list[str]) -> list[str]:
+    values, peer = row["figures"], best_peer(row)
+    wanted, reached = target(row)
+    work = row["work"] + (f" ({row['unit']})" if row["unit"] not in ("sample", "") else "")
+    cells = [readable(min(values[name]), row["quantity"]) if name in values else "–" for name in columns]
+    medians = min(ratios(row, statistics.median).values())
+    return [work, row["dtype"], *cells, peer, factor(ratios(row)[peer]), factor(medians), wanted, REACHED[reached]]
+
+
+def own_line(metric: dict) -> list[str]:
+    bounds = (("at least", metric["at_least"]), ("at most", metric["at_most"]))
+    wanted = ", ".join(f"{words} {bound:.3g}" for words, bound in bounds if bound is not None)
+    return [metric["what"], factor(metric["value"]), wanted, REACHED[metric["reached"]]]
 
 
 def markdown(record: dict) -> str:
     columns = [name for name in record["columns"] if any(name in row["figures"] for row in record["rows"])]
-    lines = [
-        "# cbackprop beside others",
+    parts = [
+        "# cbackprop and other libraries",
         "",
-        "Made by `python -m benchmarks.compare`; what each row and column is: [benchmarks/README.md](../README.md).",
+        "Written by `python -m benchmarks.compare`; rows and columns are described in",
+        "[benchmarks/README.md](../README.md).",
         "",
-        f"Time of one sample (or of what the row says), the minimum of {record['repeats']} interleaved repeats on one",
-        "thread. *ratio*: the best peer's time over that of cbackprop, so above 1 cbackprop is faster, below 1 slower;",
-        "*of medians*: the same from medians.",
+        f"Time per sample (or per unit of the row), the minimum of {record['repeats']} interleaved repeats on one",
+        "thread. *ratio*: the best peer's time divided by that of cbackprop; above 1 cbackprop is faster, below 1",
+        "slower; *of medians*: the same from medians.",
         "",
     ]
     if record["quick"]:
-        lines += ["**A quick run: it shows that everything works, and its figures mean nothing.**", ""]
+        parts += ["**A test run: the numbers are meaningless.**", ""]
     header = ["work", "dtype", *columns, "best peer", "ratio", "of medians", "target", "reached"]
-    lines += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    for row in record["rows"]:
-        figures, peer = row["figures"], best_peer(row)
-        target, reached = goal(row)
-        what = row["work"] + (f" ({row['unit']})" if row["unit"] not in ("sample", "") else "")
-        cells = [readable(min(figures[name]), row["quantity"]) if name in figures else "–" for name in columns]
-        medians = min(ratios(row, statistics.median).values())
-        cells = [what, row["dtype"], *cells, peer, factor(ratios(row)[peer]), factor(medians), target, WORDS[reached]]
-        lines.append("| " + " | ".join(cells) + " |")
+    parts.append(table(header, [comparison_line(row, columns) for row in record["rows"]]))
     if record["figures"]:
-        lines += ["", "| cbackprop against itself | measured | target | reached |", "|---|---|---|---|"]
-    for figure in record["figures"]:
-        bounds = (("at least", figure["at_least"]), ("at most", figure["at_most"]))
-        target = ", ".join(f"{words} {bound:.3g}" for words, bound in bounds if bound is not None)
-        lines.append(f"| {figure['what']} | {factor(figure['value'])} | {target} | {WORDS[figure['reached']]} |")
-    for name, reason in record["missing"].items():
-        lines += ["", f"Missing: {name} ({reason})."]
-    lines += ["", "| machine | |", "|---|---|"]
-    lines += [f"| {key} | {value} |" for key, value in record["machine"].items()]
-    return "\n".join(lines) + "\n"
+        header = ["cbackprop compared with itself", "measured", "target", "reached"]
+        parts.append(table(header, list(map(own_line, record["figures"]))))
+    parts += [f"Missing: {name} ({reason}).\n" for name, reason in record["missing"].items()]
+    parts.append(machine_table(record["machine"]))
+    return "\n".join(parts)
 
 
 # -------------------------------------------------------------------------------------------------------------- plot
 
-# Okabe and Ito's colors, which remain distinct to color-blind eyes; shapes for print
+# Okabe and Ito's colors: distinct in color-blind vision; shapes for print
 MARKS = {
     "reference": ("#999999", "x"),
     "NumPy": ("#56B4E9", "o"),
@@ -189,10 +211,36 @@ MARKS = {
 }
 
 
+def draw(panel, rows: list[dict], works: list[str]) -> None:
+    """The ratios of one dtype."""
+    for row in rows:
+        y, others = works.index(row["work"]), ratios(row)
+        panel.plot([min(others.values()), max(others.values())], [y, y], color="#dddddd", linewidth=1, zorder=1)
+        for peer, ratio in others.items():
+            color, marker = MARKS[peer]
+            edge = {} if marker == "x" else {"edgecolors": "white", "linewidths": 0.5}
+            panel.scatter(ratio, y, s=70 if marker == "*" else 38, c=color, marker=marker, zorder=3, **edge)
+        if "best" in row["targets"]:
+            panel.plot(row["targets"]["best"], y, "|", color="black", markersize=13, zorder=2)
+
+
+def style(panel, dtype: str, left: float) -> None:
+    panel.set_xscale("log")
+    panel.axvline(1, color="black", linewidth=1)
+    panel.axvspan(left, 1, color="#f3f3f3", zorder=0)
+    panel.set_title(dtype)
+    panel.set_xlabel("time of the peer / time of cbackprop")
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+    panel.tick_params(axis="y", length=0)
+    panel.set_xlim(left=left)
+
+
 def plot(record: dict, path: Path) -> None:
-    """Every peer's time over that of cbackprop, a panel for each dtype."""
+    """Every peer's time divided by that of cbackprop, a panel for each dtype."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
 
     rows = [row for row in record["rows"] if row["dtype"]]
     works = list(dict.fromkeys(row["work"] for row in rows))
@@ -201,30 +249,10 @@ def plot(record: dict, path: Path) -> None:
         return
     figure = Figure(figsize=(4.2 + 4.6 * len(dtypes), 1.7 + 0.3 * len(works)), layout="constrained")
     panels = figure.subplots(1, len(dtypes), sharey=True, sharex=True, squeeze=False)[0]
-    lowest = min(min(ratios(row).values()) for row in rows)
+    left = min(0.5, min(min(ratios(row).values()) for row in rows) / 1.5)
     for panel, dtype in zip(panels, dtypes, strict=True):
-        for row in rows:
-            if row["dtype"] != dtype:
-                continue
-            y, others = works.index(row["work"]), ratios(row)
-            panel.plot([min(others.values()), max(others.values())], [y, y], color="#dddddd", linewidth=1, zorder=1)
-            for peer, ratio in others.items():
-                color, marker = MARKS[peer]
-                edge = {} if marker == "x" else {"edgecolors": "white", "linewidths": 0.5}
-                panel.scatter(ratio, y, s=70 if marker == "*" else 38, c=color, marker=marker, zorder=3, **edge)
-            if "best" in row["targets"]:
-                panel.plot(row["targets"]["best"], y, "|", color="black", markersize=13, zorder=2)
-        panel.set_xscale("log")
-        panel.axvline(1, color="black", linewidth=1)
-        panel.axvspan(min(0.5, lowest / 1.5), 1, color="#f3f3f3", zorder=0)
-        panel.set_title(dtype)
-        panel.set_xlabel("time of the peer / time of cbackprop")
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
-        panel.grid(axis="x", color="#e6e6e6", linewidth=0.6)
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right", "left"]].set_visible(False)
-        panel.tick_params(axis="y", length=0)
-        panel.set_xlim(left=min(0.5, lowest / 1.5))
+        draw(panel, [row for row in rows if row["dtype"] == dtype], works)
+        style(panel, dtype, left)
     panels[0].set_yticks(range(len(works)), works)
     panels[0].set_ylim(len(works) - 0.5, -0.5)
     present = [peer for peer in MARKS if any(peer in row["figures"] for row in rows)]
@@ -238,12 +266,7 @@ def plot(record: dict, path: Path) -> None:
     figure.savefig(path, dpi=130, facecolor="white")
 
 
-def table(header: list[str], lines: list[list[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
-
-
-if __name__ == "__main__":  # the table and the plot once more, from the figures of an earlier run
+if __name__ == "__main__":  # recreate table and plot from the data of an earlier run
     source = Path(sys.argv[1])
     old = json.loads(source.read_text())
     source.with_suffix(".md").write_text(markdown(old))

@@ -1,30 +1,29 @@
-"""How the time of a sample grows with N, D, M, K and threads, the others fixed: `python -m benchmarks.scaling`.
+"""How the time per sample grows with N, D, M, K and threads, one at a time: `python -m benchmarks.scaling`.
 
-Beside NumPy written for speed (peers/numpy_in_place.py). One thread, repeats interleaved; then as many threads as there
-are processors, if there are several.
+Compared with NumPy written for speed (peers/numpy_in_place.py), on one thread, repeats interleaved; then with as many
+threads as there are processors.
 """
 
-import argparse
 import os
 from pathlib import Path
 
-from . import pinned
+from . import restart_pinned
 from .engines import DTYPES
 from .peers import library, numpy_in_place
-from .report import factor, machine, readable, table
+from .report import argument_parser, factor, machine, machine_table, readable, table
 from .work import interleaved, random_work, samples, sizes
 
-SHAPE = "784-100-10"  # where the others are fixed
-GROWING = {
+SHAPE = "784-100-10"  # all but one of the sizes stay at these values
+RANGES = {
     "N": (1, 10, 100, 1_000, 10_000),
     "D": (2, 16, 64, 256, 1024, 4096),
     "M": (2, 8, 32, 128, 512, 2048),
     "K": (2, 10, 50, 200, 1000),
 }
-WHAT = {"N": "samples in a call", "D": "inputs", "M": "hidden units", "K": "classes"}
+LABELS = {"N": "samples in a call", "D": "inputs", "M": "hidden units", "K": "classes"}
 BATCH = 32
 THREADED = ("64-32-10", "784-100-10", "784-1024-10", "3000-2000-10")
-LINES = {  # color and style in the plot
+CURVES = {  # color and style in the plot
     "cbackprop, online": ("#D55E00", "-"),
     "NumPy, online": ("#0072B2", "-"),
     f"cbackprop, mini-batch {BATCH}": ("#D55E00", "--"),
@@ -33,9 +32,9 @@ LINES = {  # color and style in the plot
 
 
 def times(shape: str, dtype: str, N: int, repeats: int) -> dict[str, float]:
-    """Seconds a sample of each line."""
+    """Seconds per sample of each curve."""
     jobs, rounds, counts = {}, {}, {}
-    for name in LINES:
+    for name in CURVES:
         batch_size = 1 if name.endswith("online") else BATCH
         if batch_size > N:
             continue
@@ -44,13 +43,13 @@ def times(shape: str, dtype: str, N: int, repeats: int) -> dict[str, float]:
             random_work(shape, dtype, count, batch_size)
         )
         counts[name], rounds[name] = count, max(1, 200 // count)
-    fastest = interleaved(jobs, repeats, rounds)
-    return {name: min(fastest[name]) / counts[name] for name in jobs}
+    return {name: min(seconds) / counts[name] for name, seconds in interleaved(jobs, repeats, rounds).items()}
 
 
-def growing(dtype: str, repeats: int, milliseconds: float) -> dict[str, dict[int, dict[str, float]]]:
+def measure(dtype: str, repeats: int, milliseconds: float) -> dict[str, dict[int, dict[str, float]]]:
+    """Seconds per sample by letter, its value, and curve."""
     found = {}
-    for letter, values in GROWING.items():
+    for letter, values in RANGES.items():
         found[letter] = {}
         for value in values:
             D, M, K = (value if name == letter else size for name, size in zip("DMK", sizes(SHAPE), strict=True))
@@ -60,7 +59,7 @@ def growing(dtype: str, repeats: int, milliseconds: float) -> dict[str, dict[int
     return found
 
 
-def threads(repeats: int, milliseconds: float) -> str:
+def threads_table(repeats: int, milliseconds: float) -> str:
     """With 1, 2, 4 ... threads, on all processors."""
     processors = len(os.sched_getaffinity(0))
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= processors]
@@ -69,33 +68,35 @@ def threads(repeats: int, milliseconds: float) -> str:
         for dtype in DTYPES:
             work = random_work(shape, dtype, samples(shape, milliseconds))
             jobs = {count: library.fit(work, n_threads=count) for count in counts}
-            fastest = [min(figures) / len(work.x) for figures in interleaved(jobs, repeats).values()]
+            fastest = [min(seconds) / len(work.x) for seconds in interleaved(jobs, repeats).values()]
             lines.append([shape, dtype, *(readable(seconds, "s") for seconds in fastest)])
     return table(["D-M-K, online", "dtype", *(f"{count} threads" if count > 1 else "1" for count in counts)], lines)
+
+
+def cells(row: dict[str, float]) -> list[str]:
+    """Times of cbackprop and NumPy and their ratio, online and in mini-batches."""
+    found, names = [], list(CURVES)
+    for own, peer in (names[:2], names[2:]):
+        if own in row:
+            found += [readable(row[own], "s"), readable(row[peer], "s"), factor(row[peer] / row[own])]
+        else:
+            found += ["–", "–", ""]
+    return found
 
 
 def markdown(found: dict[str, dict], repeats: int) -> list[str]:
     parts = [
         "# How the time of a sample grows",
         "",
-        f"Made by `python -m benchmarks.scaling`: the fastest of {repeats} interleaved repeats on one thread, from "
-        f"{SHAPE} (D-M-K). *times*: NumPy's time over that of cbackprop.",
+        f"Written by `python -m benchmarks.scaling`: the minimum of {repeats} interleaved repeats on one thread, "
+        f"starting from {SHAPE} (D-M-K). *ratio*: NumPy's time divided by that of cbackprop.",
         "",
     ]
-    names = list(LINES)
-    header = [names[0], names[1], "times", names[2], names[3], "times"]
-    for letter, what in WHAT.items():
-        lines = []
-        for dtype in DTYPES:
-            for value, row in found[dtype][letter].items():
-                cells = []
-                for own, peer in (names[:2], names[2:]):
-                    if own in row:
-                        cells += [readable(row[own], "s"), readable(row[peer], "s"), factor(row[peer] / row[own])]
-                    else:
-                        cells += ["–", "–", ""]
-                lines.append([f"{value:,}", dtype, *cells])
-        parts += [f"## {letter}, {what}\n", table([letter, "dtype", *header], lines)]
+    names = list(CURVES)
+    header = ["dtype", names[0], names[1], "ratio", names[2], names[3], "ratio"]
+    for letter, label in LABELS.items():
+        lines = [[f"{value:,}", dtype, *cells(row)] for dtype in DTYPES for value, row in found[dtype][letter].items()]
+        parts += [f"## {letter}, {label}\n", table([letter, *header], lines)]
     return parts
 
 
@@ -104,12 +105,12 @@ def plot(found: dict[str, dict], path: Path) -> None:
 
     figure = Figure(figsize=(5, 11), layout="constrained")
     for panel, (letter, rows) in zip(figure.subplots(len(found), 1), found.items(), strict=True):
-        for name, (color, style) in LINES.items():
+        for name, (color, style) in CURVES.items():
             points = {value: row[name] * 1e6 for value, row in rows.items() if name in row}
             panel.plot(
                 points.keys(), points.values(), color=color, linestyle=style, marker="o", markersize=4, label=name
             )
-        panel.set(xscale="log", yscale="log", xlabel=f"{letter}, {WHAT[letter]}", ylabel="µs a sample")
+        panel.set(xscale="log", yscale="log", xlabel=f"{letter}, {LABELS[letter]}", ylabel="µs per sample")
         panel.set_xticks(list(rows), [f"{value:,}" for value in rows])
         panel.minorticks_off()
         panel.yaxis.set_major_formatter("{x:g}")
@@ -121,19 +122,16 @@ def plot(found: dict[str, dict], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="few samples and repeats: does it run, not how fast")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results"), help="folder to write to")
-    options = parser.parse_args()
-    description = machine(pinned())
+    options = argument_parser("scaling", __doc__).parse_args()
+    description = machine(restart_pinned())
     repeats, milliseconds = (1, 0.5) if options.quick else (7, 3)
-    found = {dtype: growing(dtype, repeats, milliseconds) for dtype in DTYPES}
+    found = {dtype: measure(dtype, repeats, milliseconds) for dtype in DTYPES}
     parts = markdown(found, repeats)
     processors = os.environ["CBACKPROP_COMPARE_CPUS"].split(",")
     if len(processors) > 1:
         os.sched_setaffinity(0, map(int, processors))
-        parts += ["## Threads, not pinned\n", threads(repeats, 3 * milliseconds)]
-    parts += ["## Machine\n", table(["machine", ""], [[key, value] for key, value in description.items()])]
+        parts += ["## Threads, not pinned\n", threads_table(repeats, 3 * milliseconds)]
+    parts += ["## Machine\n", machine_table(description)]
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "scaling.md").write_text("\n".join(parts))
     plot(found["float32"], options.output / "scaling.png")

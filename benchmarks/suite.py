@@ -1,4 +1,8 @@
-"""What the files of the asv suite share: how long they measure, and what to do where a commit lacks what is called."""
+"""What the asv benchmarks share: how long they run, and how they skip what a commit does not have.
+
+asv identifies a benchmark by its name and the source of its methods, `setup` included: changing either, even by
+renaming a helper that they call, discards its history.
+"""
 
 import importlib
 import inspect
@@ -11,8 +15,8 @@ DTYPES = ["float32", "float64"]
 VARIANTS = ["baseline", "avx2", "avx512"]
 
 
-class Short:
-    """Many short benchmarks, so that a commit takes a minute: data and weights anew (setup) before each repeat."""
+class ShortBenchmark:
+    """Settings with which a commit takes a minute; `setup` creates data and weights anew before each repeat."""
 
     number = 1
     rounds = 1
@@ -21,7 +25,7 @@ class Short:
 
 
 def landed(module):
-    """A module, or "not available": a commit from before there was one, or a package that isn't installed."""
+    """Import a module; the benchmark is not available where the commit or the environment lacks it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -29,31 +33,32 @@ def landed(module):
 
 
 def takes(function, *names):
-    """Not available at a commit where the function has no such parameters."""
+    """Skip the benchmark if the function has no such parameters at this commit."""
     if missing := set(names) - set(inspect.signature(function).parameters):
-        raise NotImplementedError(f"{function.__name__} takes no {', '.join(missing)} at this commit")
+        raise NotImplementedError(f"{function.__name__} has no parameter {', '.join(missing)} at this commit")
 
 
 def has_engine(name):
+    """Skip the benchmark if this commit has no such engine."""
     if not hasattr(landed("cbackprop.kernels.baseline_float64"), name):
         raise NotImplementedError(f"no {name} at this commit")
 
 
 def kernels(variant, dtype):
-    """The kernels of one variant, if they run here."""
+    """The kernel module of a variant; not available if the processor does not support it."""
     if variant not in cbackprop.kernel_info()["available"]:
-        raise NotImplementedError(f"{variant} kernels can't run on this machine")
+        raise NotImplementedError(f"this machine does not support the {variant} kernels")
     return landed(f"cbackprop.kernels.{variant}_{dtype}")
 
 
 def use_variant(variant, dtype):
-    """From now on, in this process, fit and forward passes run on the kernels of this variant."""
+    """Make `fit` and forward passes of this process use the kernels of a variant."""
     modules = landed("cbackprop._dispatch")._MODULES
     modules[np.dtype(dtype)] = kernels(variant, dtype)
 
 
 def fit(work, **options):
-    """As a user calls it, on the arrays of the work itself."""
+    """`cbackprop.fit` on the arrays of `work` themselves."""
     return cbackprop.fit(
         work.x, work.t, work.w, work.v, learning_rate=work.learning_rate, batch_size=work.batch_size,
         epochs=work.epochs, shuffle=False, **options,

@@ -1,14 +1,14 @@
-"""One thread and two: an epoch online, one in batches, a forward pass. Two need two processors to be available."""
+"""One thread and two: an online epoch, an epoch in batches, a forward pass. Two threads need two processors."""
 
 import os
 
 import cbackprop
 
-from .suite import DTYPES, Short, fit, takes
+from .suite import DTYPES, ShortBenchmark, fit, takes
 from .work import random_work
 
 
-class Threads(Short):
+class Threads(ShortBenchmark):
     params = ([1, 2], ["784-300-10", "784-1024-10"], DTYPES)
     param_names = ("n_threads", "shape", "dtype")
     samples, batch_size = 1024, 1

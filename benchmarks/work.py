@@ -1,4 +1,4 @@
-"""What is measured: seeded data and weights, what a peer is given and gives back, and how jobs are timed in turn."""
+"""Workloads: seeded data and weights, the jobs that peers make of them, and interleaved timing."""
 
 import gc
 import time
@@ -11,7 +11,7 @@ import cbackprop
 
 
 class Work(NamedTuple):
-    """Samples, starting weights, and how to learn. Shapes as in cbackprop: w (M, D+1), v (K, M+1), bias last."""
+    """Samples, initial weights, and how to learn. Shapes as in cbackprop: w (M, D+1), v (K, M+1), bias last."""
 
     x: np.ndarray  # (N, D)
     t: np.ndarray  # (N,) class indices
@@ -29,15 +29,15 @@ class Work(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One kind of work made ready by one peer; all conversions are done, everything that compiles can be compiled."""
+    """A workload prepared by one peer: inputs are converted already; the first run may compile."""
 
-    run: Callable[[], object]  # this is timed
+    run: Callable[[], object]  # timed
     result: Callable[[], tuple]  # arrays after a run: w and v, or the probabilities
-    restore: Callable[[], None] = lambda: None  # to the starting weights; not timed
+    restore: Callable[[], None] = lambda: None  # resets the weights; not timed
 
 
 def with_one(x: np.ndarray) -> np.ndarray:
-    """The dummy x_D = 1 as a last column: for peers to which it saves adding the bias."""
+    """x with the dummy x_D = 1 as last column, for peers whose matrix products then include the bias."""
     return np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
 
 
@@ -65,8 +65,14 @@ def random_work(shape: str, dtype: str, N: int, batch_size: int = 1) -> Work:
     rng = np.random.default_rng(0)
     x, t = rng.random((N, D)).astype(dtype), rng.integers(K, size=N)
     w, v = cbackprop.init_weights(D, M, K, dtype=dtype, rng=0)
-    # a thousand hidden units learned online need smaller steps to stay stable, and only then can results be compared
+    # online learning of a thousand hidden units is stable, and results comparable, only with smaller steps
     return Work(x, t, w, v, 0.1 if M < 1000 else 0.01, batch_size)
+
+
+def samples(shape: str, milliseconds: float, at_least: int = 128) -> int:
+    """The N of an epoch of about that duration, at 20 operations per nanosecond and 100 ns per sample."""
+    D, M, K = sizes(shape)
+    return max(at_least, int(milliseconds * 1e6 / (100 + 6 * (D + K) * M / 20)) // 128 * 128)
 
 
 def seconds(job: Job) -> float:
@@ -77,29 +83,23 @@ def seconds(job: Job) -> float:
 
 
 def interleaved(jobs: dict[str, Job], repeats: int, rounds: dict[str, int] | None = None) -> dict[str, list[float]]:
-    """Seconds of each repeat of each job, A B C A B C ...; each ends in the same result every time.
+    """Seconds of each repeat of each job, A B C A B C ...; the results of the first and last repeat must be equal.
 
-    A repeat may be several rounds of the same, so that who is done sooner isn't timed while caches are still cold.
+    A repeat consists of one or more rounds of the same job, so that fast jobs are not measured with cold caches only.
     """
     times: dict[str, list[float]] = {name: [] for name in jobs}
     results = {}
     for name, job in jobs.items():
-        seconds(job)  # compiles, and warms up
+        seconds(job)  # compiles, and warms up the caches
         results[name] = [np.array(array) for array in job.result()]
     gc.collect()
     gc.disable()
     for _ in range(repeats):
         for name, job in jobs.items():
-            many = rounds[name] if rounds else 1
-            times[name].append(sum(seconds(job) for _ in range(many)) / many)
+            count = rounds[name] if rounds else 1
+            times[name].append(sum(seconds(job) for _ in range(count)) / count)
     gc.enable()
     for name, job in jobs.items():
         if not all(map(np.array_equal, job.result(), results[name])):
-            raise SystemExit(f"{name}: the last repeat ended in another result than the first")
+            raise SystemExit(f"{name}: the last repeat has a different result from the first")
     return times
-
-
-def samples(shape: str, milliseconds: float, at_least: int = 128) -> int:
-    """So many that an epoch takes about so long, at 20 operations a nanosecond and 100 ns a sample."""
-    D, M, K = sizes(shape)
-    return max(at_least, int(milliseconds * 1e6 / (100 + 6 * (D + K) * M / 20)) // 128 * 128)

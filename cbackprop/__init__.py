@@ -1,7 +1,7 @@
-"""Two-layer networks, learned one sample at a time: backpropagation, compiled.
+"""Two-layer neural networks, learned one sample at a time: backpropagation, compiled.
 
-Functions on the user's own weight arrays: `init_weights`, `forward`, `cross_entropy`, `gradient`,
-`numerical_gradient`, `step`, `fit`. An object that holds them: `Network`. The same functions in plain NumPy:
+Functions that train and evaluate your own weight arrays: `init_weights`, `forward`, `cross_entropy`, `gradient`,
+`numerical_gradient`, `step`, `fit`. A class that owns its weights: `Network`. The same functions in plain NumPy:
 `cbackprop.reference`.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m cbackprop`: the command."""
+"""Entry point of `python -m cbackprop`."""
 
 from cbackprop.command import main
 

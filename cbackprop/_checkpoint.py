@@ -1,193 +1,186 @@
-"""Checkpoints: model files that also hold how far a training had come, and all that the rest of it depends on.
+"""Checkpoints: model files that also hold the state of a training.
 
-The state kept is one between two epochs; what was learned since is learned again. So the bits at the end are those of
-a training that was never cut, wherever and however often it was.
+A snapshot is taken between two steps of a training, such as epochs, and holds everything that later steps depend on. So
+a resumed training ends with the same bits as an uninterrupted one.
 """
 
-from __future__ import annotations  # NumPy imports its random numbers when they are named: not before
+from __future__ import annotations  # annotations that name numpy.random must not import it
 
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from time import monotonic
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 
-from . import _gate as gate
+from . import _validation as validate
+from ._model_file import Model, load_model, save_model
 
-if TYPE_CHECKING:
-    from ._model_file import Model
+FINGERPRINT_ROWS = 1000  # rows of the data in a checksum
 
-FINGERPRINTED = 1000  # rows of the data that are looked at
-
-# NumPy looks up numbers at these positions without a check. All else may be any number.
-LARGEST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
+# Upper bounds of the numbers in the state of a bit generator: NumPy uses some as indices without checking them.
+MAX_STATE = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
 
 
-class Checkpoint:
-    """The file in which `fit` keeps its state.
+class Checkpointer:
+    """Saves the state of a training to a file and restores it.
+
+    The arguments are the objects that the training itself uses: `update` copies them, and `restore` overwrites them.
 
     Parameters
     ----------
     path : path-like or None
-        The file; None to keep nothing.
-    every : int
-        Epochs from one writing to the next. The latest state is written at the end, too, whatever ends it.
-    resume : bool
-        Begin with the state in the file, if there is one.
-    changing : tuple of ndarray
-        w, v and, with momentum, its velocities for both: what an epoch changes, in place ...
-    losses, generator
-        ... and what else.
-    epochs : int
-        How many there are to be.
-    data : tuple of ndarray or None
-        What is learned from.
+        The file. With None, all methods do nothing.
+    model : Model
+        Weights and state arrays, and whatever else is to be saved with them.
+    losses : list of float
+        Mean E of each finished epoch.
+    generator : numpy.random.Generator
+        Source of all further random numbers.
     settings : dict
-        What else must be the same in all parts of the training, as JSON can hold it.
+        Values, serializable as JSON, that must be equal when the training is resumed.
+    held_out : list of float, optional
+        Mean E of held-out samples after each finished epoch.
     """
 
     def __init__(
         self,
-        path: Any,
-        every: Any,
-        resume: Any,
-        changing: tuple[np.ndarray, ...],
+        path: str | os.PathLike[str] | None,
+        model: Model,
         losses: list[float],
         generator: np.random.Generator,
-        epochs: int,
-        data: tuple[np.ndarray | None, ...],
         settings: dict[str, Any],
+        *,
+        held_out: list[float] | None = None,
     ) -> None:
-        # absolute: a callback may go to another folder
-        self.path = None if path is None else os.path.abspath(gate.new_file("checkpoint", path))
-        self.every = gate.count("checkpoint_every", every)
-        self.resume = gate.flag("resume", resume)
-        if self.path is None:
-            if self.resume:
-                raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
+        self.path = path
+        # absolute, since a callback may change the working directory
+        self._file = "" if path is None else os.path.abspath(path)
+        self.model, self.losses, self.held_out = model, losses, held_out
+        self.generator, self.settings = generator, settings
+        if self.path is not None:
+            rng_state(generator)  # raises TypeError if it cannot be saved
+        self.snapshot: tuple[Model, int] | None = None  # copies, and the number of finished epochs
+        self.written = monotonic()
+
+    def restore(self, epochs: int) -> dict[str, Any] | None:
+        """Restore the state from the file; return the `extra` state of `update`, or None if there is no file.
+
+        Raise ValueError, with nothing changed, if the file is that of another training or of more than `epochs` epochs.
+        """
+        if self.path is None or not os.path.exists(self._file):
+            return None
+        saved = load_model(self._file)
+        if saved.training is None or saved.losses is None:
+            raise ValueError(f"{self.path} is a model without a state of training; it cannot be resumed")
+        self._check_settings(saved.training.get("settings"))
+        ours, theirs = ({"weights": (m.w, m.v)} | m.states for m in (self.model, saved))
+        for name, layers in ours.items():
+            if name not in theirs:
+                raise ValueError(f"{self.path} does not hold {name}; it cannot be resumed with momentum")
+            for layer, here, there in zip("wv", layers, theirs[name], strict=True):
+                if (here.shape, here.dtype) != (there.shape, there.dtype):
+                    what = layer if name == "weights" else f"{name}[{'wv'.index(layer)}]"
+                    stored = f"{self.path} has {there.dtype} {there.shape}"
+                    raise ValueError(f"{what} is {here.dtype} {here.shape}; {stored}")
+        if len(saved.losses) > epochs:
+            raise ValueError(f"epochs is {epochs}; {self.path} has finished {len(saved.losses)} already")
+        if self.held_out is not None and (saved.held_out is None or len(saved.held_out) > epochs):
+            raise ValueError(f"{self.path} does not hold the losses of held-out samples, one for each epoch")
+        set_rng_state(self.path, self.generator, saved.training.get("rng"))
+        for name, layers in ours.items():
+            for here, there in zip(layers, theirs[name], strict=True):
+                here[:] = there
+        self.losses[:] = saved.losses.tolist()
+        if self.held_out is not None and saved.held_out is not None:
+            self.held_out[:] = saved.held_out.tolist()
+        return {name: value for name, value in saved.training.items() if name not in ("settings", "rng")}
+
+    def _check_settings(self, saved: Any) -> None:
+        if not isinstance(saved, dict) or saved.keys() != self.settings.keys():
+            raise ValueError(f"{self.path} is the checkpoint of another kind of training")
+        for name, value in self.settings.items():
+            there = saved[name]
+            if type(there) is not type(value):
+                raise ValueError(f"{self.path} does not hold {name}")
+            if type(value) is float:  # earlier releases saved the value before rounding
+                there = validate.rounded(there, self.model.w.dtype)
+            if there != value:
+                raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, as in {self.path}")
+
+    def update(self, **extra: Any) -> None:
+        """Take a snapshot, with extra state that JSON can represent."""
+        if self.path is not None:
+            training = {"settings": self.settings, "rng": rng_state(self.generator)} | extra
+            copies = {name: (w.copy(), v.copy()) for name, (w, v) in self.model.states.items()}
+            model = replace(self.model, w=self.model.w.copy(), v=self.model.v.copy(), states=copies, training=training)
+            self.snapshot = model, len(self.losses)
+
+    def write(self) -> None:
+        """Write the latest snapshot if it has not been written yet."""
+        if self.path is None or self.snapshot is None:
             return
-        self.changing, self.losses, self.generator, self.epochs = changing, losses, generator, epochs
-        self.settings = settings | {"data": fingerprint(*data)}
-        rng_state(generator)
-        self.unwritten: tuple[list[np.ndarray], int, dict[str, Any]] | None = None
+        model, epochs = self.snapshot
+        held_out = None if self.held_out is None else np.array(self.held_out[:epochs])
+        model = replace(model, losses=np.array(self.losses[:epochs]), held_out=held_out)
+        try:
+            save_model(self._file, model)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(self.path)) from None  # as the caller named it
+        self.snapshot = None
+        self.written = monotonic()
 
-    def begin(self) -> None:
-        """Take up what there is to resume."""
-        if self.resume and self.path is not None and os.path.exists(self.path):
-            model = take_up(self.path, self.changing, self.generator, self.epochs, self.settings)
-            self.losses += np.asarray(model.losses).tolist()
-
-    def end(self, error: BaseException | None) -> None:
-        """Write the latest state, after the error that ended the training."""
+    def close(self, error: BaseException | None) -> None:
+        """Write the latest snapshot. If that fails after `error`, add a note to it instead of raising."""
         try:
             self.write()
-        except (OSError, ValueError) as failure:  # ValueError: a callback may have left what is not finite
+        except (OSError, ValueError) as failure:  # ValueError: a callback made weights non-finite
             if error is None:
                 raise
             error.add_note(f"The checkpoint was not written: {failure}")
 
-    def epoch_ended(self) -> None:
-        """Keep the state of now."""
-        if self.path is not None:
-            now = [array.copy() for array in self.changing]
-            self.unwritten = now, len(self.losses), rng_state(self.generator)
-            if len(self.losses) % self.every == 0:
-                self.write()
-
-    def write(self) -> None:
-        """Write the latest state."""
-        if self.path is None or self.unwritten is None:
-            return
-        from ._model_file import Model, save_model
-
-        (w, v, *velocity), epochs, rng = self.unwritten
-        training = {"settings": self.settings, "rng": rng}
-        u_w, u_v = velocity or (None, None)
-        losses = np.array(self.losses[:epochs])
-        model = Model(
-            w, v, self.settings["learning_rate"], losses=losses, velocity_w=u_w, velocity_v=u_v, training=training
-        )
-        save_model(self.path, model)
-        self.unwritten = None
-
-
-def take_up(
-    path: str | os.PathLike[str],
-    changing: tuple[np.ndarray, ...],
-    generator: np.random.Generator,
-    epochs: int,
-    settings: dict[str, Any],
-) -> Model:
-    """Put what a checkpoint holds in the place of ours; change nothing if it does not belong here."""
-    from ._model_file import load_model
-
-    model = load_model(path)
-    if model.training is None or model.losses is None:
-        raise ValueError(f"{path} is a model without a state of training to resume from")
-    saved = model.training.get("settings")
-    if not isinstance(saved, dict) or saved.keys() != settings.keys():
-        raise ValueError(f"{path} is the checkpoint of another kind of training")
-    for name, value in settings.items():
-        if type(saved[name]) is not type(value):
-            raise ValueError(f"{path} does not tell {name}")
-        if type(value) is float:  # earlier releases kept it as it was given
-            saved[name] = gate.rounded(saved[name], changing[0].dtype)
-        if saved[name] != value:
-            raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, with which {path} was made")
-    theirs = model.w, model.v, model.velocity_w, model.velocity_v
-    for name, here, there in zip(("w", "v", "velocity[0]", "velocity[1]"), changing, theirs, strict=False):
-        if there is None:
-            raise ValueError(f"{path} holds no velocity to resume with momentum from")
-        if (here.shape, here.dtype) != (there.shape, there.dtype):
-            raise ValueError(f"{name} is {here.dtype} {here.shape}; {path} has {there.dtype} {there.shape}")
-    if len(model.losses) > epochs:
-        raise ValueError(f"epochs is {epochs}; {path} has learned {len(model.losses)} already")
-    set_rng_state(path, generator, model.training.get("rng"))
-    for here, there in zip(changing, theirs, strict=False):
-        here[:] = there
-    return model
-
 
 def fingerprint(*data: np.ndarray | None) -> str:
-    """Shapes, and a checksum of some rows: data of another size or order, or other data, hardly have the same."""
+    """Shapes of arrays and a checksum of some rows, which differ for almost all other data or another order."""
     total, shapes = 0, []
     for array in data:
         if array is not None:
             shapes.append("x".join(map(str, array.shape)))
-            some = array[:: -(-len(array) // FINGERPRINTED)]
-            total = crc32(some.astype("<f8" if array.dtype.kind == "f" else "<i8").tobytes(), total)
+            sampled = array[:: -(-len(array) // FINGERPRINT_ROWS)]
+            total = crc32(sampled.astype("<f8" if array.dtype.kind == "f" else "<i8").tobytes(), total)
     return f"{', '.join(shapes)}, checksum {total:08x}"
 
 
 def rng_state(generator: np.random.Generator) -> dict[str, Any]:
-    """The state of its bit generator, as JSON can hold it."""
+    """The state of a bit generator in a form that JSON can represent."""
 
-    def plain(value: Any) -> Any:
+    def to_json(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: plain(part) for name, part in value.items()}
+            return {name: to_json(part) for name, part in value.items()}
         if isinstance(value, np.ndarray) and value.dtype.kind == "u":
             return value.tolist()
         if isinstance(value, (int, str)):
             return value
-        raise TypeError(f"rng has a {type(generator.bit_generator).__name__}, whose state a checkpoint can't hold")
+        raise TypeError(f"rng has a {type(generator.bit_generator).__name__}, whose state a checkpoint cannot hold")
 
-    return plain(generator.bit_generator.state)
+    return to_json(generator.bit_generator.state)
 
 
-def repeats_itself(state: dict[str, Any]) -> bool:
-    """Whether a state that NumPy takes is none from a seed, and its numbers may be one for ever: no shuffle would end.
+def is_degenerate(state: dict[str, Any]) -> bool:
+    """Whether a state has a short period: it may repeat one number for ever, so that a shuffle never ends.
 
-    SFC64 and Philox count as they go, and have no such states.
+    NumPy accepts such states, although no seed leads to one. SFC64 and Philox contain a counter and have none.
     """
-    if "inc" in state:  # of PCG64 and PCG64DXSM: odd, or the period is not the full one
+    if "inc" in state:  # PCG64, PCG64DXSM: only an odd increment has the full period
         return state["inc"] % 2 == 0
-    if "pos" in state:  # of MT19937: one number in its table is not 0; of the first only the highest bit counts
+    if "pos" in state:  # MT19937: the table must not be all 0; only the highest bit of its first number counts
         return state["key"][0] < 2**31 and not any(state["key"][1:])
     return False
 
 
 def set_rng_state(path: str | os.PathLike[str], generator: np.random.Generator, saved: Any) -> None:
-    """Go back to what `rng_state` returned for a generator of this kind."""
+    """Restore a state that `rng_state` returned for a bit generator of the same type."""
 
     def fits(name: str, ours: Any, value: Any) -> bool:
         if isinstance(ours, dict):
@@ -200,13 +193,13 @@ def set_rng_state(path: str | os.PathLike[str], generator: np.random.Generator, 
             return isinstance(value, list) and len(value) == len(ours) and all(fits("", 0, each) for each in value)
         if isinstance(ours, str):
             return bool(value == ours)
-        return type(value) is int and 0 <= value <= LARGEST.get(name, 2**128 - 1)
+        return type(value) is int and 0 <= value <= MAX_STATE.get(name, 2**128 - 1)
 
     kind = type(generator.bit_generator).__name__
     if not fits("", rng_state(generator), saved):
-        raise ValueError(f"rng is a {kind}; {path} does not hold a state of one")
-    if repeats_itself(saved["state"]):
-        raise ValueError(f"{path} does not hold a state of a {kind} from a seed: its numbers would soon repeat")
+        raise ValueError(f"rng is a {kind}; {path} does not hold a state of this type")
+    if is_degenerate(saved["state"]):
+        raise ValueError(f"{path} does not hold a state of a {kind} with the full period: its numbers would repeat")
     try:
         generator.bit_generator.state = saved
     except (ValueError, OverflowError, TypeError) as error:

@@ -1,7 +1,7 @@
-"""Which compiled kernels to use: chosen at import, from what the processor and the operating system offer.
+"""Dispatch to the kernels compiled for the best instruction set of the processor, chosen at import.
 
-Every instruction set has its own pair of modules with the same functions; this is the only place that knows which
-instruction sets there are. `CBACKPROP_KERNEL` forces one.
+Each instruction set has two modules, for float32 and float64, with the same functions. The instruction sets are listed
+here only. The environment variable `CBACKPROP_KERNEL` forces one.
 """
 
 import importlib
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-try:  # NumPy's own table of what CPU and operating system offer; it has no public name yet
+try:  # features that both CPU and operating system support; NumPy has no public name for this table
     from numpy._core._multiarray_umath import __cpu_features__ as _CPU
 except ImportError:
     _CPU = {}
 
-# what the compiler was told it may use, best first (see setup.py)
+# CPU features that each variant is compiled for (see setup.py), best first
 VARIANTS = {
     "avx512": ("AVX512F", "AVX512CD", "AVX512BW", "AVX512DQ", "AVX512VL", "AVX2", "FMA3"),
     "avx2": ("AVX2", "FMA3"),
@@ -34,11 +34,17 @@ def _offered(variant: str) -> bool:
 
 
 def available_variants() -> list[str]:
-    """The variants that were built and can run here, best first."""
+    """Variants that are built and that this processor can run, best first."""
     return [variant for variant in VARIANTS if _built(variant) and _offered(variant)]
 
 
 def _choose() -> str:
+    if not any(map(_built, VARIANTS)):
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        raise ImportError(
+            f"cbackprop was not built in this folder, {folder}: "
+            f"run `pip install -e .` or `make build`, or start Python in another folder"
+        )
     forced = os.environ.get("CBACKPROP_KERNEL")
     if not forced:
         return available_variants()[0]
@@ -47,7 +53,7 @@ def _choose() -> str:
     if not _built(forced):
         raise ImportError(f"CBACKPROP_KERNEL is {forced!r}, which this build of cbackprop does not contain")
     if missing := [feature for feature in VARIANTS[forced] if not _CPU.get(feature, False)]:
-        raise ImportError(f"CBACKPROP_KERNEL is {forced!r}, which needs {', '.join(missing)}: not offered here")
+        raise ImportError(f"CBACKPROP_KERNEL is {forced!r}, which needs {', '.join(missing)}: not supported here")
     return forced
 
 
@@ -58,24 +64,24 @@ _MODULES = {
 
 
 def kernels(dtype: np.dtype) -> ModuleType:
-    """The compiled functions for weights of `dtype`."""
+    """The module of compiled kernels for weights of `dtype`."""
     return _MODULES[dtype]
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def kernel_info() -> dict[str, Any]:
-    """Which kernels run, and what they were chosen from.
+    """Information about the active kernels and the processor.
 
     Returns
     -------
     dict
-        ``variant``: the active one; ``available``: all that can run here, best first; ``cpu``: the features in
-        question that CPU and operating system offer; ``compiler``: what the kernels were built with; ``lanes``:
-        numbers in a register, for each dtype; ``threads``: processors this process may use.
+        ``variant``: the active variant of the kernels. ``available``: all variants that can run here, best first.
+        ``cpu``: the relevant features that CPU and operating system support. ``compiler``: the compiler of the kernels.
+        ``lanes``: numbers per SIMD register, for each dtype. ``threads``: processors that this process may use.
 
     Examples
     --------

@@ -1,74 +1,140 @@
-"""The cost rule: which engine, how long a block, how many threads. Measured by benchmarks/engines.py.
+"""Choice of the engine, its block length and the number of threads: a cost model.
 
-- Hidden units stand side by side in lanes in the blocked engine. Fewer than FEW_UNITS leave most lanes empty: then the
-  direct engine is faster, or, for batches that fill the lanes with samples, the side-by-side engine.
-- A block of B samples costs each of them about B·D operations, for the products of samples with each other, and saves
-  passes over w, 3·M·D numbers for the whole block: best at B ~ PER_ROOT·√M. A mini-batch has no such products: the
-  longer its blocks the better, as long as what they hold of each sample is not more than the weights or MODEST.
-- Loading the weights into panels costs as much as a few samples: below MANY samples forward passes are direct.
-- Momentum and l2 change every weight at every update: sample by sample that is the direct engine's way.
-- Threads that learn meet twice a block, so each must have WORTH_A_THREAD multiplications to do between; those that
-  predict never meet, but each has to be started: twice as many.
+The constants are measured by benchmarks/engines.py.
+
+- The blocked engine puts hidden units into the lanes of vectors. With fewer than MIN_UNITS_BLOCKED, most lanes are
+  empty: the direct engine is faster or, for batches with a sample for each lane, the samples-in-lanes engine.
+- In a block of B samples, each costs about B·D multiplications for its products with the others (the Gram matrix),
+  while w is read and written only once per block (3·M·D numbers). The optimum is near B = BLOCK_PER_SQRT_M·√M.
+  Mini-batches need no Gram matrix: the longer their blocks the better, until scratch exceeds the weights plus
+  CACHE_BUDGET.
+- Copying the weights into panels costs as much as a few samples: with fewer than MIN_SAMPLES_BLOCKED samples, forward
+  passes are direct.
+- Momentum and l2 change all weights at every update. With one sample per update, only the direct engine supports them
+  efficiently.
+- Training threads meet at two barriers per block, so each needs at least MIN_WORK_PER_THREAD multiplications per block.
+  Prediction threads have no barriers, but must be started, which takes twice as many.
 """
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ._dispatch import kernels, processors
 
-FEW_UNITS = 4
-SHORT, LONG, BATCH = 8, 64, 128  # blocks: the shortest, whose multiples they are; the longest online, in a batch
-PER_ROOT = 1.5
-MODEST = 1 << 19  # bytes
-MANY = 16
-WORTH_A_THREAD = 1_000_000
-GATHERED = 1 << 62  # a batch longer than any block
+MIN_UNITS_BLOCKED = 4
+MIN_BLOCK, MAX_ONLINE_BLOCK, MAX_BATCH_BLOCK = 8, 64, 128  # samples; online blocks are multiples of MIN_BLOCK
+BLOCK_PER_SQRT_M = 1.5
+CACHE_BUDGET = 1 << 19  # bytes
+MIN_SAMPLES_BLOCKED = 16
+MIN_WORK_PER_THREAD = 1_000_000
+LARGER_THAN_ANY_BLOCK = 1 << 62  # a batch size with which gradients are accumulated
+
+States = dict[str, tuple[np.ndarray, np.ndarray]]  # state arrays by name, such as velocity: shaped like w and v
+
+
+class Engine(Protocol):
+    """An engine learns and predicts with its own copy of the weights. Unsupported calls raise RuntimeError."""
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the state arrays that are learned besides the weights."""
+
+    @property
+    def supports_threads(self) -> bool:
+        """Whether `learn` can use several threads."""
+
+    @property
+    def supports_epochs(self) -> bool:
+        """Whether `learn_epochs` is supported."""
+
+    @property
+    def supports_gradient(self) -> bool:
+        """Whether `gradient` is supported."""
+
+    @property
+    def supports_forward(self) -> bool:
+        """Whether `forward` and `cross_entropy` are supported."""
+
+    def load(self, w: np.ndarray, v: np.ndarray, states: States | None = None) -> None:
+        """Copy weights and state arrays into the engine."""
+
+    def store(self, w: np.ndarray, v: np.ndarray, states: States | None = None) -> None:
+        """Copy weights and state arrays back: all or none."""
+
+    def learn(self, samples: Any, order: np.ndarray, learning_rate: float, threads: int = 1) -> float:
+        """Learn from samples in the given order; return the sum of E_n, each before the update with its sample."""
+
+    def learn_epochs(self, samples: Any, order: np.ndarray, learning_rate: float, totals: np.ndarray) -> int:
+        """Learn for epochs of one batch and write their sums of E_n to `totals`; stop at NaN. Return their number."""
+
+    def cross_entropy(self, samples: Any) -> float:
+        """Return E (2)."""
+
+    def gradient(self, samples: Any, dw: np.ndarray, dv: np.ndarray) -> float:
+        """Write the gradient (3) to dw and dv; return E (2)."""
+
+    def forward(self, samples: Any, b: np.ndarray | None, z: np.ndarray | None, a: np.ndarray, y: np.ndarray) -> bool:
+        """Write the activations; return whether all b are finite."""
+
+    def finite(self) -> bool:
+        """Return whether all weights are finite."""
+
+    def stop(self) -> None:
+        """Ask a call that runs in another thread to return soon."""
 
 
 def blocked(w: np.ndarray, method: str) -> bool:
-    return method == "blocked" or (method == "auto" and w.shape[0] >= FEW_UNITS)
+    """Whether to use the blocked engine."""
+    return method == "blocked" or (method == "auto" and w.shape[0] >= MIN_UNITS_BLOCKED)
 
 
 def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
+    """Number of samples per block."""
     M, K = w.shape[0], v.shape[0]
     if batch_size == 1:
-        return min(LONG, max(SHORT, SHORT * round(PER_ROOT * math.sqrt(M) / SHORT)))
-    held = 2 * (M + K) * w.itemsize
-    return min(batch_size, BATCH, max(SHORT, (w.nbytes + v.nbytes + MODEST) // held))
+        return min(MAX_ONLINE_BLOCK, max(MIN_BLOCK, MIN_BLOCK * round(BLOCK_PER_SQRT_M * math.sqrt(M) / MIN_BLOCK)))
+    scratch = 2 * (M + K) * w.itemsize  # bytes per sample
+    return min(batch_size, MAX_BATCH_BLOCK, max(MIN_BLOCK, (w.nbytes + v.nbytes + CACHE_BUDGET) // scratch))
 
 
-def learner(w: np.ndarray, v: np.ndarray, batch_size: int, method: str, *, momentum: float = 0, l2: float = 0) -> Any:
-    """The engine that `fit` works with: it loads weights, learns, and stores them."""
+def make_engine(
+    w: np.ndarray, v: np.ndarray, batch_size: int, method: str, *, momentum: float = 0, l2: float = 0
+) -> Engine:
+    """Create the engine for training."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     module = kernels(w.dtype)
     plain = momentum == l2 == 0
     if blocked(w, method) and (plain or batch_size > 1 or method == "blocked"):
-        return module.BlockedEngine(D, M, K, batch_size, block_length(w, v, batch_size), momentum, l2)
+        block = block_length(w, v, batch_size)
+        return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2)
     if method == "auto" and plain and batch_size >= module.LANES_IN_REGISTER:
-        return module.SideBySideEngine(D, M, K, batch_size)
-    return module.DirectEngine(D, M, K, batch_size, momentum, l2)
+        return module.SamplesInLanesEngine(D, M, K, batch_size)
+    return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2)
 
 
-def whole_pass(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) -> Any:
-    """The blocked engine, loaded, if N samples are enough to make it worth while; else None."""
+def bulk_engine(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) -> Engine:
+    """Create an engine that holds these weights, for one pass over N samples without updates."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
-    if not blocked(w, "auto") or N < MANY:
-        return None
-    block = block_length(w, v, N)
-    engine = kernels(w.dtype).BlockedEngine(D, M, K, GATHERED if gradient else block, block)
+    engine: Engine
+    if blocked(w, "auto") and N >= MIN_SAMPLES_BLOCKED:
+        block = block_length(w, v, N)
+        batch_size = LARGER_THAN_ANY_BLOCK if gradient else block
+        engine = kernels(w.dtype).BlockedEngine(D, M, K, batch_size, block=block)
+    else:
+        engine = kernels(w.dtype).DirectEngine(D, M, K)
     engine.load(w, v)
     return engine
 
 
-def threads_to_learn(engine: Any, w: np.ndarray, v: np.ndarray, batch_size: int, n_threads: int) -> int:
-    """How many of n_threads should learn together."""
-    if n_threads == 1 or not hasattr(engine, "set_threads"):
+def threads_to_learn(engine: Engine, w: np.ndarray, v: np.ndarray, batch_size: int, n_threads: int) -> int:
+    """Number of threads for training, at most n_threads."""
+    if n_threads == 1 or not engine.supports_threads:
         return 1
-    return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // WORTH_A_THREAD))
+    return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // MIN_WORK_PER_THREAD))
 
 
 def threads_to_predict(w: np.ndarray, N: int, n_threads: int) -> int:
-    """How many of n_threads should share N samples."""
-    return max(1, min(n_threads, processors(), N * w.size // (2 * WORTH_A_THREAD)))
+    """Number of threads among which to divide N samples for prediction, at most n_threads."""
+    return max(1, min(n_threads, processors(), N, N * w.size // (2 * MIN_WORK_PER_THREAD)))

@@ -1,7 +1,7 @@
-"""The public functions: through the gate, then into the compiled kernels.
+"""The public functions: they validate their arguments and call the compiled kernels.
 
-Symbols, shapes and equation numbers are those of the table in the README: x (N, D), t (N, K) or (N,), w (M, D+1),
-v (K, M+1), b and z (N, M), a and y (N, K).
+Symbols, shapes and equation numbers are those of the README: x (N, D), t (N, K) or (N,), w (M, D+1), v (K, M+1),
+b and z (N, M), a and y (N, K).
 """
 
 import os
@@ -12,32 +12,32 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
-from . import _gate as gate
-from ._checkpoint import Checkpoint
+from . import _validation as validate
+from ._complex_step import complex_step_gradient
 from ._dispatch import kernels
-from ._in_training import InTraining, whatever_ends
 from ._results import REMEDY, Activations, DivergenceError, History
-from ._threads import forward_together
-from ._training import Samples, Training
+from ._threads import forward_parallel
+from ._training import Data, Settings, Training, make_checkpointer, run_training
+from ._training_lock import TrainingLock
 
 
 def init_weights(
     n_inputs: int, n_hidden: int, n_outputs: int, *, dtype: DTypeLike = np.float64, rng: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random weights from which a sigmoid network learns.
+    """Random initial weights (Glorot-uniform).
 
-    Glorot-uniform: each layer is drawn from ±r with r = c·sqrt(6 / (inputs + outputs of the layer)), c = 4 for the
-    sigmoid layer (its slope at 0 is 1/4) and c = 1 for the softmax layer; biases are 0. Equal weights would never
-    differ again, since equal hidden units get equal gradients.
+    The weights of a layer are drawn uniformly from [-r, r] with r = c·sqrt(6 / (fan_in + fan_out)), where c is 4 for
+    the sigmoid layer, whose slope at 0 is 1/4, and 1 for the softmax layer; biases are 0. The weights must be random:
+    hidden units with equal weights have equal gradients and would stay equal.
 
     Parameters
     ----------
     n_inputs, n_hidden, n_outputs : int
         D, M and K, each at least 1.
     dtype : {float64, float32}
-        Of the weights, and so of all arithmetic with them.
+        Data type of the weights, and so of all arithmetic with them.
     rng : None, int or numpy.random.Generator
-        As for `numpy.random.default_rng`.
+        Source of random numbers, as for `numpy.random.default_rng`.
 
     Returns
     -------
@@ -48,13 +48,15 @@ def init_weights(
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it.
+    TypeError
+        If a size is not an integer, dtype is not float32 or float64, or rng is of another type.
+    ValueError
+        If a size is below 1, the weights are too many to be addressed, or a seed is negative.
 
     References
     ----------
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
-    equation 16; the factor 4 for the logistic sigmoid: Y. Bengio, "Practical recommendations for gradient-based
+    equation 16. For the factor 4 of the logistic sigmoid: Y. Bengio, "Practical recommendations for gradient-based
     training of deep architectures", 2012, section 3.2.
 
     Examples
@@ -64,9 +66,9 @@ def init_weights(
     >>> w.shape, v.shape
     ((32, 65), (10, 33))
     """
-    D, M, K = gate.layer_sizes(n_inputs, n_hidden, n_outputs)
-    real = gate.float_dtype(dtype)
-    generator = gate.generator(rng)
+    D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
+    real = validate.float_dtype(dtype)
+    generator = validate.generator(rng)
     w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
     r_w, r_v = 4 * np.sqrt(6 / (D + M)), np.sqrt(6 / (M + K))
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
@@ -75,18 +77,18 @@ def init_weights(
 
 
 def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -> Activations:
-    """All activations of all samples: b, z, a (13) and y (7).
+    """Forward pass: the activations b, z, a (13) and y (7) of all samples.
 
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs: real numbers, finite.
+        Inputs: finite real numbers.
     w : ndarray of shape (M, D+1)
-        Hidden weights, bias last.
+        Hidden weights, bias last: float32 or float64, C-contiguous.
     v : ndarray of shape (K, M+1)
         Output weights, bias last, of the same dtype.
     n_threads : int
-        Threads to use at most, each for its share of the samples. The result has the same bits for every number.
+        Maximum number of threads, among which the samples are divided. The result is bit-identical for any number.
 
     Returns
     -------
@@ -95,8 +97,12 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it.
+    TypeError
+        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or
+        n_threads is not an integer.
+    ValueError
+        If the shapes do not fit (the message names the argument), w or v is not C-contiguous, x or a weight is not
+        finite, sums overflow, or n_threads is below 1.
 
     Examples
     --------
@@ -110,27 +116,29 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
 
 
 def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """y and a of `forward`, without keeping b and z."""
+    """Outputs y and logits a of `forward`, without storing b and z."""
     y, a, _z, _b = _activations(x, w, v, n_threads, hidden=False)
     return y, a
 
 
 def _activations(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int, *, hidden: bool) -> Activations:
-    M, K = gate.weights(w, v, written=False)
-    given, x = x, gate.inputs(x, w, v, finite=False)
-    n_threads = gate.count("n_threads", n_threads)
+    M, K = validate.weights(w, v, writeable=False)
+    given, x = x, validate.inputs(x, w, v, finite=False)  # a non-finite x surfaces as a non-finite b
+    n_threads = validate.count("n_threads", n_threads)
     a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
     b: Any = np.empty((len(x), M), w.dtype) if hidden else None
     z: Any = np.empty((len(x), M), w.dtype) if hidden else None
-    if not forward_together(x, w, v, b, z, a, y, n_threads):
-        gate.inputs(given, w, v)
+    if not forward_parallel(x, w, v, b, z, a, y, n_threads):
+        validate.inputs(given, w, v)
     if np.isnan(y.sum()):
-        gate.refuse_overflow(w, v)
+        validate.refuse_overflow(w, v)
     return Activations(y, a, z, b)
 
 
 def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:
-    """Mean cross-entropy E (2), by log-sum-exp: no probability is ever rounded to 0 before its logarithm.
+    """Mean cross-entropy E (2).
+
+    It is computed from the logits by log-sum-exp, so that no probability is rounded to 0 before its logarithm is taken.
 
     Parameters
     ----------
@@ -148,31 +156,32 @@ def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> f
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it.
+    TypeError
+        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or t
+        holds neither class indices nor real numbers.
+    ValueError
+        If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not a
+        probability distribution, x or a weight is not finite, or sums overflow.
 
     Examples
     --------
-    With equal weights every class is equally likely, and E is the logarithm of their number:
+    If all weights are equal, all classes are equally likely, and E is the logarithm of their number:
 
     >>> import cbackprop, numpy as np
     >>> round(cbackprop.cross_entropy([[1.0, 2.0]], [0], np.ones((2, 3)), np.ones((3, 3))), 6)
     1.098612
     """
-    gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
-    rows, labels = gate.targets(t, len(x), w, v)
-    if (engine := engines.whole_pass(w, v, len(x))) is not None:
-        total = engine.cross_entropy_sum(x, rows, labels)
-    else:
-        total = kernels(w.dtype).cross_entropy_sum(x, rows, labels, w, v)
-    if np.isnan(total):
-        gate.refuse_overflow(w, v)
-    return total / len(x)
+    validate.weights(w, v, writeable=False)
+    x = validate.inputs(x, w, v)
+    rows, labels = validate.targets(t, len(x), w, v)
+    E = engines.bulk_engine(w, v, len(x)).cross_entropy(kernels(w.dtype).Samples(x, rows, labels))
+    if np.isnan(E):
+        validate.refuse_overflow(w, v)
+    return E
 
 
 def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean gradient of E (3), by backpropagation: (16) and (18) of each sample, averaged.
+    """Gradient of the mean cross-entropy (3) by backpropagation: the mean of (16) and (18) over the samples.
 
     Parameters
     ----------
@@ -192,8 +201,12 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it.
+    TypeError
+        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or t
+        holds neither class indices nor real numbers.
+    ValueError
+        If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not a
+        probability distribution, x or a weight is not finite, or sums overflow.
 
     Examples
     --------
@@ -204,30 +217,28 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
     ((3, 3), (2, 4))
     """
     E, dw, dv = error_and_gradient(x, t, w, v)
-    if not np.isfinite(E):  # then samples may be missing
-        gate.refuse_overflow(w, v)
+    if not np.isfinite(E):  # the engine stops at the first error that is not finite
+        validate.refuse_overflow(w, v)
     return dw, dv
 
 
 def error_and_gradient(
     x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """E (2) and its gradient (3), which is right if E is finite."""
-    gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
-    rows, labels = gate.targets(t, len(x), w, v)
-    dw, dv = np.zeros_like(w), np.zeros_like(v)
-    if (engine := engines.whole_pass(w, v, len(x), gradient=True)) is not None:
-        total = engine.gradient(x, rows, labels, dw, dv)
-    else:
-        total = kernels(w.dtype).gradient(x, rows, labels, w, v, dw, dv)
-    return total / len(x), dw, dv
+    """E (2) and its gradient (3), which is valid only if E is finite."""
+    validate.weights(w, v, writeable=False)
+    x = validate.inputs(x, w, v)
+    rows, labels = validate.targets(t, len(x), w, v)
+    dw, dv = np.empty_like(w), np.empty_like(v)
+    engine = engines.bulk_engine(w, v, len(x), gradient=True)
+    E = engine.gradient(kernels(w.dtype).Samples(x, rows, labels), dw, dv)
+    return E, dw, dv
 
 
 def numerical_gradient(
     x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, *, epsilon: float | None = None, scheme: str = "central"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean gradient of E by numerical differentiation, one weight at a time: slow, and a check on `gradient`.
+    """Gradient of the mean cross-entropy (3) by numerical differentiation: slow, a check of `gradient`.
 
     Parameters
     ----------
@@ -238,11 +249,12 @@ def numerical_gradient(
     w, v : ndarray
         Weights, as for `forward`. They are not changed.
     epsilon : float, optional
-        Distance. By default the one that balances the error of the formula against rounding: for the precision eps of
-        the dtype, ``eps ** (1/2)`` (forward), ``eps ** (1/3)`` (central), or 1e-20 (complex, which has no such error).
+        Step size. The default balances truncation error against rounding error: with the machine epsilon ``eps`` of the
+        dtype, it is ``eps ** (1/2)`` for "forward" and ``eps ** (1/3)`` for "central". For "complex", which has no
+        rounding error to balance, it is 1e-20.
     scheme : {"central", "forward", "complex"}
         ``(E(w + epsilon) - E(w - epsilon)) / (2 epsilon)``, ``(E(w + epsilon) - E(w)) / epsilon``, or
-        ``Im E(w + i epsilon) / epsilon`` in complex128 by NumPy.
+        ``Im E(w + i epsilon) / epsilon``, computed in complex128 by NumPy.
 
     Returns
     -------
@@ -253,8 +265,13 @@ def numerical_gradient(
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it.
+    TypeError
+        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, t holds
+        neither class indices nor real numbers, or epsilon is not a number.
+    ValueError
+        If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not a
+        probability distribution, x or a weight is not finite, sums overflow, scheme is unknown, or epsilon is not
+        positive and finite or so small that rounding loses it.
 
     Examples
     --------
@@ -265,49 +282,54 @@ def numerical_gradient(
     >>> bool(np.allclose(dw, nw, atol=1e-9) and np.allclose(dv, nv, atol=1e-9))
     True
     """
-    gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
-    rows, labels = gate.targets(t, len(x), w, v)
-    gate.finite_weights(w, v)
-    gate.choice("scheme", scheme, ("central", "forward", "complex"))
-    step_size = gate.epsilon(epsilon)
+    validate.weights(w, v, writeable=False)
+    x = validate.inputs(x, w, v)
+    rows, labels = validate.targets(t, len(x), w, v)
+    validate.finite_weights(w, v)
+    validate.choice("scheme", scheme, ("central", "forward", "complex"))
+    step_size = validate.epsilon(epsilon)
     if scheme == "complex":
-        from .reference import complex_step_gradient
-
-        by_step = complex_step_gradient(x, np.asarray(rows if labels is None else labels), w, v, step_size or 1e-20)
-        return gate.finite_derivatives(by_step, epsilon, w, v)
+        t = np.asarray(rows if labels is None else labels)
+        return validate.finite_derivatives(complex_step_gradient(x, t, w, v, step_size or 1e-20), epsilon, w, v)
     step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
-    gate.distance(step_size, w, v, scheme)
+    validate.check_epsilon(step_size, w, v, scheme)
     w, v = w.copy(), v.copy()
-    entropy = kernels(w.dtype).cross_entropy_sum
-    E = entropy(x, rows, labels, w, v)
+    samples = kernels(w.dtype).Samples(x, rows, labels)
+    engine = engines.make_engine(w, v, 1, "direct")
+
+    def E() -> float:
+        engine.load(w, v)
+        return engine.cross_entropy(samples)
+
+    E_here = E()
     gradients = []
     for weights in (w, v):
         derivatives = np.empty_like(weights)
         flat, out = weights.reshape(-1), derivatives.reshape(-1)
         for i, weight in enumerate(flat):
             flat[i] = above = weight + weight.dtype.type(step_size)
-            E_above, E_below, below = entropy(x, rows, labels, w, v), E, weight
+            E_above, E_below, below = E(), E_here, weight
             if scheme == "central":
                 flat[i] = below = weight - weight.dtype.type(step_size)
-                E_below = entropy(x, rows, labels, w, v)
+                E_below = E()
             flat[i] = weight
-            out[i] = (E_above - E_below) / (float(above) - float(below)) / len(x)
+            out[i] = (E_above - E_below) / (float(above) - float(below))
         gradients.append(derivatives)
-    return gate.finite_derivatives((gradients[0], gradients[1]), epsilon, w, v)
+    return validate.finite_derivatives((gradients[0], gradients[1]), epsilon, w, v)
 
 
 def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_rate: float) -> float:
-    """Learn from one sample: one update (17), in place.
+    """Learn from one sample: one update (17) of the weights, in place.
 
-    Both gradients, (16) and (18), are those at the weights before the update.
+    Both gradients, (16) and (18), are taken at the weights before the update. A call that raises leaves the weights
+    unchanged.
 
     Parameters
     ----------
     x_n : array_like of shape (D,)
-        One sample.
+        Inputs of the sample.
     t_n : int or array_like of shape (K,)
-        Its class index, or a row of probabilities that sum to 1.
+        Target of the sample: its class index, or K probabilities that sum to 1.
     w, v : ndarray
         Weights, as for `forward`, and writable.
     learning_rate : float
@@ -320,12 +342,17 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it. The weights are unchanged.
+    TypeError
+        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x_n does not hold real numbers, t_n
+        is neither a class index nor K real numbers, or learning_rate is not a number.
+    ValueError
+        If the shapes do not fit (the message names the argument), x_n is not finite, a class index is not in 0..K-1,
+        t_n is not a probability distribution, learning_rate is not positive and finite, or w or v is read-only or
+        shares memory with another argument.
     DivergenceError
-        If E_n or a weight would not be finite. The weights are unchanged.
+        If E_n or an updated weight would not be finite.
     RuntimeError
-        If another thread is training these weights. They are unchanged by this call.
+        If another thread is training these weights.
 
     Examples
     --------
@@ -335,11 +362,12 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     >>> losses[9] < losses[0]
     True
     """
-    gate.weights(w, v, written=True)
-    x = gate.sample("x_n", x_n, w, v, written=True)
-    rows, labels = gate.sample_target("t_n", t_n, w, v)
-    alpha = gate.learning_rate(learning_rate, w.dtype)
-    E_n = InTraining(w, v).during(kernels(w.dtype).step, x, rows, labels, w, v, alpha)
+    validate.weights(w, v, writeable=True)
+    x = validate.sample("x_n", x_n, w, v, writeable=True)
+    rows, labels = validate.sample_target("t_n", t_n, w, v)
+    alpha = validate.learning_rate(learning_rate, w.dtype)
+    samples = kernels(w.dtype).Samples(x, rows, labels)
+    E_n = TrainingLock(w, v).run(kernels(w.dtype).step, samples, w, v, alpha)
     if not np.isfinite(E_n):
         raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
     return E_n
@@ -367,80 +395,86 @@ def fit(
     checkpoint_every: int = 1,
     resume: bool = False,
 ) -> History:
-    """Learn from all samples, epoch after epoch, in place.
+    """Learn from all samples for a number of epochs, updating the weights in place.
 
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs. Converted once if they are not of the weights' dtype and C-contiguous.
+        Inputs. Converted once if they are not C-contiguous or not of the weights' dtype.
     t : array_like of shape (N,) or (N, K)
-        Class indices 0..K-1, or rows of probabilities that sum to 1, to half of the digits of the dtype.
+        Class indices 0..K-1, or rows of probabilities that sum to 1 within the square root of the machine epsilon.
     w, v : ndarray
-        Weights, as for `forward`, and writable. They are updated in place, at the latest when control returns.
+        Weights, as for `forward`, and writable. They are updated no later than when control returns.
     learning_rate : float
         α of (17).
     epochs : int
-        Passes over all samples.
+        Number of passes over all samples.
     batch_size : int or None
-        1: update (17) after each sample. None: the mean gradient (3) of all samples. Between them: mini-batches, each
-        with its mean gradient; the last one may be smaller.
+        Samples per update. 1: update (17) after each sample (online learning). None: one update per epoch with the mean
+        gradient (3) of all samples. Otherwise mini-batches, each with its mean gradient; the last may be smaller.
     shuffle : bool
-        Take the samples in a new order ``rng.permutation(N)`` at each epoch (not if one batch holds them all).
+        Draw a new order of the samples, ``rng.permutation(N)``, for each epoch; ignored if one batch holds them all.
     rng : None, int or numpy.random.Generator
-        As for `numpy.random.default_rng`.
+        Source of random numbers, as for `numpy.random.default_rng`.
     method : {"auto", "direct", "blocked"}
-        The order of the arithmetic. The updates are the same, rounding aside.
+        Order of the arithmetic. The updates are the same up to rounding.
     n_threads : int
-        Threads to use at most. The result has the same bits for every number.
+        Maximum number of threads. The result is bit-identical for any number.
     callback : callable, optional
-        Called as ``callback(epoch, loss)`` after each epoch, epoch counting from 1; True stops.
+        Called as ``callback(epoch, loss)`` after each epoch, counted from 1. If it returns True, training stops.
     sample_weight : array_like of shape (N,), optional
-        Weight of each sample, not negative: a factor of its E_n and so of its gradient. A batch's gradient is divided
-        by the sum of its weights; with ``batch_size=1`` the weight is a factor of the learning rate.
+        Non-negative weight of each sample: a factor of its E_n and gradient. The gradient of a batch is divided by the
+        sum of its weights; with ``batch_size=1``, the weight is a factor of the learning rate instead.
     l2 : float
-        Penalty: l2/2 times the sum of the squares of all weights, biases left out, is added to the sum of E_n of each
-        batch. The loss that is returned is without it.
+        Strength of the L2 penalty: l2/2 times the sum of squares of all weights but the biases, added to the sum of E_n
+        of each batch. The reported losses do not include it.
     momentum : float
-        From 0 to 1: an update is this part of the one before, less α times the gradient.
-    velocity : pair of ndarray like w and v, optional
-        The latest update, which momentum carries on. Updated in place, so that a later call goes on from there;
-        zeros at the beginning. By default, each call begins with zeros.
+        Fraction in [0, 1] of the previous update that is added to the next: u ← momentum·u − α·gradient, w ← w + u.
+    velocity : pair of ndarray with the shapes of w and v, optional
+        The previous update u of w and of v, updated in place, so that a later call can continue with it. By default,
+        each call starts from zeros.
     checkpoint : path-like, optional
-        A file for the state of learning, replaced as a whole each time. `Network.load` reads it, too.
+        File for the state of training, replaced atomically. `Network.load` can read it, too.
     checkpoint_every : int
-        Epochs from one writing of the checkpoint to the next. The state after the latest epoch and its callback is
-        written at the end, too, whether `fit` returns or raises, as on Ctrl-C.
+        Number of epochs between writes of the checkpoint. The state after the last epoch and its callback is always
+        written, whether `fit` returns or raises, for example on Ctrl-C.
     resume : bool
-        Go on from the checkpoint, with its weights, losses and state of rng: on the same kernels the bits at the end
-        are those of a call that was never cut. If there is no such file, begin. Data, settings and kind of rng must
-        be those of the call that began, except epochs, n_threads and callback; of large data 1000 rows are compared.
+        Continue from the checkpoint: from its weights, losses and random state. With the same kernels, the final
+        weights are bit-identical to those of an uninterrupted call. If the file does not exist, training starts from
+        the beginning. The data, the settings and the type of rng must be those of the first call, except for epochs,
+        n_threads and callback; of large data, 1000 rows are compared.
 
     Returns
     -------
     History
-        Mean E of each epoch, epochs run, samples seen.
+        Mean E of each epoch, number of epochs, number of samples seen.
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it. The weights are unchanged.
+    TypeError
+        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, t holds
+        neither class indices nor real numbers, or a setting is of another type. The weights are unchanged.
+    ValueError
+        If the shapes do not fit, an array is not finite, a row of t is not a probability distribution, a setting is out
+        of range, an array to update is read-only or shares memory with another argument, or the checkpoint is of
+        another training. The message names the argument; the weights are unchanged.
     DivergenceError
         If E or a weight is no longer finite. The weights are those at the start of that epoch.
     RuntimeError
-        If another thread is training these weights. They are unchanged by this call.
+        If another thread is training these weights. This call does not change them.
     OSError
-        If the checkpoint can't be read, or not be written: then it is as it was, and the weights are those after the
-        latest epoch.
+        If the checkpoint cannot be read, or cannot be written; then the file is unchanged, and the weights are those
+        after the last epoch.
 
     Notes
     -----
-    Learning rate, l2 and momentum are rounded to the dtype of the weights before anything else: a momentum that this
-    makes 0 is none.
+    learning_rate, l2 and momentum are rounded to the dtype of the weights first: a momentum that rounds to 0 counts as
+    0.
 
-    Ctrl-C raises KeyboardInterrupt; the weights are those after some whole number of samples, in order.
+    Ctrl-C raises KeyboardInterrupt. The weights are then those after a whole number of samples, in order.
 
-    Threads may train different weights at the same time. Others may read weights in training: they see those after
-    some epoch or, while these are being stored, some of them and some of the epoch before.
+    Different weights may be trained in several threads at the same time. Other threads may read weights in training;
+    they see those after some epoch or, while these are being stored, a mixture of two successive epochs.
 
     Examples
     --------
@@ -452,58 +486,55 @@ def fit(
     >>> cbackprop.forward(x, w, v).y.argmax(axis=1)
     array([0, 1, 1, 0])
     """
-    gate.weights(w, v, written=True)
-    gate.finite_weights(w, v)
-    # an x that is not finite shows in what is learned from it; where a weight of 0 may hide it, or a checkpoint is
-    # taken up before, it is looked for now, which takes as long as reading it
-    given, x = x, gate.inputs(x, w, v, written=True, finite=resume is not False or sample_weight is not None)
+    validate.weights(w, v, writeable=True)
+    validate.finite_weights(w, v)
+    # to save a pass over x, a non-finite x is left to surface as divergence, unless a sample weight of 0 could hide it
+    # or a checkpoint is restored first
+    given, x = x, validate.inputs(x, w, v, writeable=True, finite=resume is not False or sample_weight is not None)
     N = len(x)
-    samples = Samples(x, *gate.targets(t, N, w, v, written=True), gate.sample_weight(sample_weight, N, w, v))
-    momentum = gate.between("momentum", momentum, 1, w.dtype)
-    settings: dict[str, Any] = {
-        "learning_rate": gate.learning_rate(learning_rate, w.dtype),
-        "batch_size": gate.batch_size(batch_size, N),
-        "method": gate.choice("method", method, gate.METHODS),
-        "momentum": momentum,
-        "l2": gate.between("l2", l2, float(np.finfo(w.dtype).max), w.dtype),
-    }
-    velocity = gate.velocity(velocity, w, v, momentum, samples)
-    epochs = gate.count("epochs", epochs)
-    generator = gate.generator(rng)
-    stops, shuffle = gate.callback(callback), gate.flag("shuffle", shuffle)
-    losses: list[float] = []
-    changing = (w, v) if velocity is None else (w, v, *velocity)
-    keeper = Checkpoint(
-        checkpoint, checkpoint_every, resume, changing, losses, generator, epochs, samples,
-        settings | {"shuffle": shuffle},
+    data = Data(x, *validate.targets(t, N, w, v, writeable=True), validate.sample_weight(sample_weight, N, w, v))
+    settings = Settings.validated(
+        w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
+        shuffle=shuffle,
     )  # fmt: skip
-    training = Training(samples, w, v, velocity, n_threads=gate.count("n_threads", n_threads), **settings)
-    shuffle = shuffle and settings["batch_size"] < N
-    weight = samples.weight
+    velocity = validate.velocity(velocity, w, v, settings.momentum, data)
+    states = {} if velocity is None else {"velocity": velocity}
+    epochs = validate.count("epochs", epochs)
+    generator = validate.generator(rng)
+    should_stop = validate.callback(callback)
+    n_threads = validate.count("n_threads", n_threads)
+    every, resume = validate.count("checkpoint_every", checkpoint_every), validate.flag("resume", resume)
+    losses: list[float] = []
+    checkpointer = make_checkpointer(checkpoint, resume, (w, v), states, losses, generator, settings, data)
+    training = Training(data, w, v, states, settings, n_threads)
+    total_weight = data.total_weight
 
     def diverged(epoch: int) -> DivergenceError:
-        gate.inputs(given, w, v)  # an x that is not finite ends here, in the first epoch
+        validate.inputs(given, w, v)  # raises ValueError if the cause is a non-finite x
         return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
 
     def learn() -> None:
         order = np.arange(N)
-        keeper.begin()
-        if training.takes_epochs and callback is None and checkpoint is None:
-            losses.extend((training.epochs(order, epochs) / weight).tolist())
+        if checkpointer is not None and resume:
+            checkpointer.restore(epochs)
+        if training.supports_epochs and callback is None and checkpointer is None:
+            losses.extend((training.epochs(order, epochs) / total_weight).tolist())
             if np.isnan(losses[-1]):
                 raise diverged(len(losses))
         while len(losses) < epochs:
-            if shuffle:  # not by a method of a subclass: its order could lead anywhere
+            if settings.shuffles(N):
                 order = np.random.Generator.permutation(generator, N)
             total = training.epoch(order)
             if total is None:
                 raise diverged(len(losses) + 1)
-            losses.append(total / weight)
-            stop = stops(len(losses), losses[-1])
-            keeper.epoch_ended()
+            losses.append(total / total_weight)
+            stop = should_stop(len(losses), losses[-1])
+            if checkpointer is not None:
+                checkpointer.update()
+                if len(losses) % every == 0:
+                    checkpointer.write()
             if stop:
                 break
 
-    # the velocity is in training, too
-    InTraining(w, v).during(InTraining(*changing[-2:]).during, whatever_ends, learn, keeper.end)
+    run_training(learn, checkpointer, (w, v), states)
     return History(losses, len(losses), N * len(losses))

@@ -1,4 +1,4 @@
-"""Networks that get new inputs and new outputs and keep what they have learned."""
+"""Growth of trained networks: new inputs and outputs, with the trained weights kept."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ import numpy as np
 from ._network import Network
 
 
-def carry_over(old: Network, new: Network, kept: Any = None) -> Network:
-    """Put the weights of a network into a larger one, whose other weights stay: `new`.
+def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:
+    """Copy the weights of a network into a larger one.
 
-    Old inputs come first; new ones that are 0 change no hidden output, and so no input sum of an old output.
+    The inputs of `old` come first in `new`. Additional inputs that are 0 leave all hidden activations unchanged, and so
+    the logits of the old outputs.
 
     Parameters
     ----------
     old, new : Network
-        Of the same number of hidden units.
-    kept : array of indices, optional
-        Where the old outputs are among the new ones; without it they come first.
+        Networks with the same number of hidden units. The additional weights of `new` are not changed.
+    kept : array of int, optional
+        Indices of the old outputs among the new ones. By default, they come first.
+
+    Returns
+    -------
+    Network
+        `new`.
     """
     D, K = old.w.shape[1] - 1, len(old.v)
     new.w[:, :D], new.w[:, -1] = old.w[:, :-1], old.w[:, -1]

@@ -1,4 +1,4 @@
-"""The network as an object: weights, learning rate, and the functions bound to them."""
+"""The class Network: weights, a learning rate, and the public functions as methods."""
 
 import os
 from collections.abc import Callable
@@ -8,37 +8,41 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _functions as functions
-from . import _gate as gate
+from . import _validation as validate
 from ._dispatch import kernels
 from ._one_sample import OneSample
 from ._results import History
 
 
 class Network(OneSample):
-    """A two-layer network: D inputs, M sigmoid hidden units, K softmax outputs, cross-entropy error.
+    """Two-layer network: D inputs, M sigmoid hidden units, K softmax outputs, cross-entropy error.
 
     Parameters
     ----------
     n_inputs, n_hidden, n_outputs : int
-        D, M and K.
+        D, M and K, each at least 1.
     learning_rate : float
-        α of (17). May be changed at any time.
+        α of (17). It may be changed at any time.
     dtype : {float64, float32}
-        Of the weights, and so of all arithmetic.
+        Data type of the weights, and so of all arithmetic.
     rng : None, int or numpy.random.Generator
-        For the initial weights; see `init_weights`.
+        Source of random initial weights; see `init_weights`.
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it.
+    TypeError
+        If a size is not an integer, learning_rate is not a number, dtype is not float32 or float64, or rng is of
+        another type.
+    ValueError
+        If a size is below 1, the weights are too many to be addressed, a seed is negative, or learning_rate is not
+        positive and finite.
 
     Attributes
     ----------
     w : ndarray of shape (M, D+1)
-        Hidden weights, bias last: the live array, updated in place.
+        Hidden weights, bias last. Training updates this array in place.
     v : ndarray of shape (K, M+1)
-        Output weights, bias last: the live array, updated in place.
+        Output weights, bias last. Training updates this array in place.
     learning_rate : float
         α of (17).
     dtype : dtype
@@ -73,12 +77,13 @@ class Network(OneSample):
 
     @classmethod
     def from_weights(cls, w: np.ndarray, v: np.ndarray, *, learning_rate: float = 0.1) -> "Network":
-        """A network that shares the given arrays: learning changes them.
+        """Create a network from existing weights, which are shared, not copied.
 
         Parameters
         ----------
         w : ndarray of shape (M, D+1)
-            Hidden weights, bias last, float32 or float64. Read-only arrays can predict, not learn.
+            Hidden weights, bias last: float32 or float64, C-contiguous. With read-only arrays, the network can predict
+            but not learn.
         v : ndarray of shape (K, M+1)
             Output weights, bias last, of the same dtype.
         learning_rate : float
@@ -87,11 +92,16 @@ class Network(OneSample):
         Returns
         -------
         Network
+            A network whose training updates the given arrays.
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not what is described here; the message names it.
+        TypeError
+            If w or v is not a NumPy array of float32 or float64, their dtypes differ, or learning_rate is not a
+            number.
+        ValueError
+            If the shapes do not fit, an array is not C-contiguous, w and v share memory, or learning_rate is not
+            positive and finite.
 
         Examples
         --------
@@ -100,14 +110,14 @@ class Network(OneSample):
         >>> cbackprop.Network.from_weights(w, v).w is w
         True
         """
-        gate.weights(w, v, written=False)
+        validate.weights(w, v, writeable=False)
         network = cls.__new__(cls)
         OneSample.__init__(network, w, v, learning_rate, kernels(w.dtype).ONE_SAMPLE)
         return network
 
     @property
     def dtype(self) -> np.dtype:
-        """float32 or float64."""
+        """Data type of the weights: float32 or float64."""
         return self.w.dtype
 
     def fit(
@@ -130,7 +140,7 @@ class Network(OneSample):
         checkpoint_every: int = 1,
         resume: bool = False,
     ) -> History:
-        """Learn from all samples, epoch after epoch: `cbackprop.fit` on the network's weights, at its learning rate.
+        """Learn from all samples for a number of epochs: `cbackprop.fit` with the network's weights and learning rate.
 
         Parameters
         ----------
@@ -139,29 +149,35 @@ class Network(OneSample):
         t : array_like of shape (N,) or (N, K)
             Class indices 0..K-1, or rows of probabilities that sum to 1.
         epochs : int
-            Passes over all samples.
+            Number of passes over all samples.
         batch_size : int or None
-            1: an update after each sample. None: one with the mean gradient of all samples. Between them: mini-batches.
+            Samples per update. 1: update after each sample. None: one update per epoch, with the mean gradient of all
+            samples. Otherwise mini-batches.
         shuffle, rng, method, n_threads, callback, sample_weight, l2, momentum, velocity
             As for `cbackprop.fit`.
         checkpoint, checkpoint_every, resume
-            As for `cbackprop.fit`: the state of learning in a file, and whether to go on from it.
+            As for `cbackprop.fit`: a file for the state of training, and whether to continue from it.
 
         Returns
         -------
         History
-            Mean E of each epoch, epochs run, samples seen.
+            Mean E of each epoch, number of epochs, number of samples seen.
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not what is described here; the message names it. The weights are unchanged.
+        TypeError
+            If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
+            type. The weights are unchanged.
+        ValueError
+            If the shapes do not fit, an array is not finite, a row of t is not a probability distribution, a setting is
+            out of range, the weights are read-only, or the checkpoint is of another training. The message names the
+            argument; the weights are unchanged.
         DivergenceError
             If E or a weight is no longer finite. The weights are those at the start of that epoch.
         RuntimeError
             If another thread is training these weights.
         OSError
-            If the checkpoint can't be read or written.
+            If the checkpoint cannot be read or written.
 
         Examples
         --------
@@ -193,14 +209,14 @@ class Network(OneSample):
         )
 
     def predict_proba(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:
-        """Class probabilities, y of (7).
+        """Class probabilities y (7) of each sample.
 
         Parameters
         ----------
         x : array_like of shape (N, D)
             Inputs.
         n_threads : int
-            Threads to use at most.
+            Maximum number of threads.
 
         Returns
         -------
@@ -209,8 +225,10 @@ class Network(OneSample):
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not what is described here; the message names it.
+        TypeError
+            If x does not hold real numbers, or n_threads is not an integer.
+        ValueError
+            If x does not have shape (N, D), x or a weight is not finite, sums overflow, or n_threads is below 1.
 
         Examples
         --------
@@ -221,24 +239,26 @@ class Network(OneSample):
         return functions.probabilities(x, self.w, self.v, n_threads)[0]
 
     def predict(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:
-        """The most probable class of each sample.
+        """Most probable class of each sample.
 
         Parameters
         ----------
         x : array_like of shape (N, D)
             Inputs.
         n_threads : int
-            Threads to use at most.
+            Maximum number of threads.
 
         Returns
         -------
         ndarray of shape (N,)
-            Class indices, the first where several are equally probable.
+            Class indices: of equally probable classes, the first.
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not what is described here; the message names it.
+        TypeError
+            If x does not hold real numbers, or n_threads is not an integer.
+        ValueError
+            If x does not have shape (N, D), x or a weight is not finite, sums overflow, or n_threads is below 1.
 
         Examples
         --------
@@ -265,8 +285,11 @@ class Network(OneSample):
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not what is described here; the message names it.
+        TypeError
+            If x does not hold real numbers, or t holds neither class indices nor real numbers.
+        ValueError
+            If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not
+            a probability distribution, x or a weight is not finite, or sums overflow.
 
         Examples
         --------
@@ -277,7 +300,7 @@ class Network(OneSample):
         return functions.cross_entropy(x, t, self.w, self.v)
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Mean gradient (3); see `cbackprop.gradient`.
+        """Gradient of the mean cross-entropy (3); see `cbackprop.gradient`.
 
         Parameters
         ----------
@@ -295,8 +318,11 @@ class Network(OneSample):
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not what is described here; the message names it.
+        TypeError
+            If x does not hold real numbers, or t holds neither class indices nor real numbers.
+        ValueError
+            If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not
+            a probability distribution, x or a weight is not finite, or sums overflow.
 
         Examples
         --------
@@ -308,19 +334,22 @@ class Network(OneSample):
         return functions.gradient(x, t, self.w, self.v)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights and learning rate to a safetensors file.
+        """Save weights and learning rate to a safetensors file.
 
         Parameters
         ----------
         path : path-like
-            The file; an existing one is replaced, and its permissions stay. A link leads to the file that is replaced.
+            File to write. An existing file is replaced atomically and keeps its permissions; symbolic links are
+            followed.
 
         Raises
         ------
+        TypeError
+            If path is not path-like.
+        ValueError
+            If no file can have that name, or a weight is not finite. An existing file is unchanged.
         OSError
-            If it cannot be written. What was there is still there.
-        TypeError, ValueError
-            If path is no path, or a weight is not finite. What was there is still there.
+            If the file cannot be written. An existing file is unchanged.
 
         Examples
         --------
@@ -338,24 +367,26 @@ class Network(OneSample):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Network":
-        """Read a network that `save`, or the command, has written.
+        """Load a network from a file written by `save`, by a checkpoint, or by the command.
 
         Parameters
         ----------
         path : path-like
-            The file.
+            File to read.
 
         Returns
         -------
         Network
-            With weights and learning rate as they were saved.
+            A network with the saved weights and learning rate.
 
         Raises
         ------
+        TypeError
+            If path is not path-like.
+        ValueError
+            If the file is not a model file of this library, or of a newer version of the format.
         OSError
             If the file cannot be read.
-        TypeError, ValueError
-            If path is no path, or the file not a model file of this library, or of a newer version.
 
         Examples
         --------
@@ -383,14 +414,14 @@ class Network(OneSample):
 
 
 def _restore(cls: type[Network], w: np.ndarray, v: np.ndarray, learning_rate: float) -> Network:
-    return cls.from_weights(usable(w), usable(v), learning_rate=learning_rate)
+    return cls.from_weights(ensure_usable(w), ensure_usable(v), learning_rate=learning_rate)
 
 
-def usable(array: np.ndarray) -> np.ndarray:
-    """An array that was restored, copied if it lies where no kernel can read or write it.
+def ensure_usable(array: np.ndarray) -> np.ndarray:
+    """Return an unpickled array, or a copy of it if kernels cannot use its memory.
 
-    Whoever receives it, as Dask's workers do, may have restored it in read-only memory, at any address. What is mapped
-    from a file, as joblib does on request, stays there as long as it can be read.
+    Out-of-band buffers, such as those of Dask, may be read-only or misaligned. Memory-mapped arrays, such as those of
+    joblib, are not copied unless they are misaligned: they can be read.
     """
-    fine = array.flags.aligned and (array.flags.writeable or isinstance(array, np.memmap))
-    return array if fine else array.copy()
+    usable = array.flags.aligned and (array.flags.writeable or isinstance(array, np.memmap))
+    return array if usable else array.copy()

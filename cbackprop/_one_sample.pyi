@@ -4,13 +4,13 @@ from typing_extensions import disjoint_base
 
 from ._results import REMEDY as REMEDY
 
-__test__: dict[str, str]  # the examples in docstrings, for doctest
+__test__: dict[str, str]  # examples of docstrings, for doctest
 
 def count_fork() -> None: ...
 
 @disjoint_base
 class OneSample:
-    def __init__(self, w: ndarray, v: ndarray, learning_rate: float, table: object) -> None: ...
+    def __init__(self, w: ndarray, v: ndarray, learning_rate: float, api: object) -> None: ...
     @property
     def w(self) -> ndarray: ...
     @property

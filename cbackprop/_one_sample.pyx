@@ -1,42 +1,41 @@
-"""One-sample calls without Python in between: the compiled base of `cbackprop.Network`.
+"""The compiled base class of `cbackprop.Network`: calls for one sample with as little overhead as possible.
 
-An array that is already what the kernels want goes straight to them; anything else goes through the gate, which
-converts it or says what is wrong.
+An array that kernels can use as it is bypasses validation; any other is converted or rejected by it.
 """
 cimport numpy as cnp
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
-from ._in_training cimport InTraining, in_training, refuse_another_thread
+from ._training_lock cimport TrainingLock, held_locks, check_unlocked
 
 import os
 
 import numpy as np
 
-from . import _gate as gate
+from . import _validation as validate
 from ._results import REMEDY, DivergenceError
 
-include "kernels/one_sample_table.pxi"
+include "kernels/one_sample_api.pxi"
 
 cnp.import_array()
 
-# Of this process: one more after each fork. A thread that was at work before it is not there in the child.
-cdef long generation = 1
+# Incremented by each fork: threads that ran before it do not exist in the child
+cdef long fork_count = 1
 
 
 def count_fork():
-    """In the child of a fork."""
-    global generation
-    generation += 1
+    """Count a fork; called in the child."""
+    global fork_count
+    fork_count += 1
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=count_fork)
 
-# Multiplications a call from which the GIL is released: for less, releasing and taking it again is not worth while.
+# Multiplications per call from which the GIL is released; for fewer, that costs more than it gains
 cdef enum:
-    RELEASE_GIL_FROM = 20000
+    MIN_OPS_WITHOUT_GIL = 20000
 
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISCARRAY_RO(cnp.ndarray)   # C-contiguous, aligned, native byte order
@@ -45,66 +44,74 @@ cdef extern from "numpy/arrayobject.h":
 
 
 cdef class OneSample:
-    """Weights, learning rate and the room for one sample's symbols.
+    """Weights, learning rate and scratch memory for calls with one sample.
 
     Parameters
     ----------
     w, v : ndarray
-        Weights that the gate has let through.
+        Validated weights.
     learning_rate : float
         α of (17).
-    table : capsule
-        ``ONE_SAMPLE`` of the kernels for the weights' dtype.
+    api : capsule
+        ``ONE_SAMPLE`` of the kernels for the dtype of the weights.
     """
 
     cdef readonly cnp.ndarray w
     cdef readonly cnp.ndarray v
     cdef double _learning_rate
-    cdef OneSampleTable *table
+    cdef OneSampleAPI *api
     cdef Py_ssize_t D, M, K
-    cdef void *scratch
+    cdef void *memory         # allocated
+    cdef void *net            # aligned address in it: the network as kernels see it, bound to ...
+    cdef void *bound_w        # ... weights at these addresses
+    cdef void *bound_v
     cdef void *y
     cdef int type
-    cdef long in_use    # generation of the process whose thread is at work
-    cdef InTraining training
+    cdef long in_use          # fork_count during a call without the GIL, else 0
+    cdef TrainingLock lock
 
-    def __init__(self, cnp.ndarray w, cnp.ndarray v, learning_rate, table):
-        if self.scratch != NULL:
-            raise RuntimeError("a network is initialized once")
+    def __init__(self, cnp.ndarray w, cnp.ndarray v, learning_rate, api):
+        if self.memory != NULL:
+            raise RuntimeError("a network must be initialized only once")
         self.w, self.v = w, v
-        self.training = InTraining(w, v)
+        self.lock = TrainingLock(w, v)
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
         self.type = cnp.PyArray_TYPE(w)
-        self.table = <OneSampleTable *> PyCapsule_GetPointer(table, "cbackprop.one_sample")
-        cdef Py_ssize_t size = self.table.scratch_bytes(self.M, self.K)
-        self.scratch = PyMem_Malloc(size + self.K * sizeof(double))
-        if self.scratch == NULL:
+        cdef OneSampleAPI *kernels = <OneSampleAPI *> PyCapsule_GetPointer(api, "cbackprop.one_sample")
+        cdef Py_ssize_t size = kernels.size(self.D, self.M, self.K)
+        self.memory = PyMem_Calloc(size + self.K * sizeof(double) + 64, 1)
+        if self.memory == NULL:
             raise MemoryError(f"no memory for {size} bytes")
-        self.y = <char *> self.scratch + size
+        self.net = <char *> self.memory + (64 - <size_t> self.memory % 64)
+        self.y = <char *> self.net + size
+        kernels.init(self.net, self.D, self.M, self.K)
+        self.api = kernels
 
     def __dealloc__(self):
-        PyMem_Free(self.scratch)
+        PyMem_Free(self.memory)
 
     @property
     def learning_rate(self):
-        """α of (17); may be changed at any time."""
+        """α of (17). It may be changed at any time."""
         return self._learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value):
-        gate.learning_rate(value, self.w.dtype)
-        self._learning_rate = value    # as it was given; all that compute with it round it
+        validate.learning_rate(value, self.w.dtype)
+        self._learning_rate = value    # not rounded to the dtype: kernels do that
 
     def learn_one(self, x, t):
-        """Learn from one sample: one update (17), in place.
+        """Learn from one sample: one update (17) of the weights, in place.
+
+        A call that raises leaves the weights unchanged.
 
         Parameters
         ----------
         x : array_like of shape (D,)
-            One sample. Fastest as a contiguous array of the network's dtype.
+            Inputs of the sample. A contiguous array of the network's dtype is fastest.
         t : int or array_like of shape (K,)
-            Its class index, or a row of probabilities that sum to 1.
+            Target of the sample: its class index, or K probabilities that sum to 1.
 
         Returns
         -------
@@ -113,12 +120,15 @@ cdef class OneSample:
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not what is described here; the message names it. The weights are unchanged.
+        TypeError
+            If x does not hold real numbers, or t is neither a class index nor K real numbers.
+        ValueError
+            If x does not have shape (D,) or is not finite, a class index is not in 0..K-1, t is not a probability
+            distribution, the weights are read-only, or x or t shares memory with them.
         DivergenceError
-            If E_n or a weight would not be finite. The weights are unchanged.
+            If E_n or an updated weight would not be finite.
         RuntimeError
-            If another thread is training these weights. They are unchanged by this call.
+            If another thread is training these weights or using this network.
 
         Examples
         --------
@@ -134,55 +144,55 @@ cdef class OneSample:
         cdef double E_n
         self.check(True)
         if PyLong_CheckExact(t):
-            label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 beyond
+            label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 on overflow
         if not 0 <= label < self.K:
-            rows, labels = gate.sample_target("t", t, self.w, self.v)
+            rows, labels = validate.sample_target("t", t, self.w, self.v)
             if rows is None:
                 label = labels[0]
             else:
-                rows = rows.copy()    # Python code may still run, and change the user's
+                rows = rows.copy()    # Python code that still runs may change the original
                 row = cnp.PyArray_DATA(rows)
             self.check(True)
         x_n = x
         if not self.is_sample(x):
-            x_n = gate.sample("x", x, self.w, self.v, written=True)
+            x_n = validate.sample("x", x, self.w, self.v, writeable=True)
             self.check(True)
         cdef const void *data = cnp.PyArray_DATA(x_n)
-        cdef void *w = cnp.PyArray_DATA(self.w)
-        cdef void *v = cnp.PyArray_DATA(self.v)
-        if (self.D + self.K) * self.M >= RELEASE_GIL_FROM:
-            self.training.begin()
-            self.in_use = generation
+        if (self.D + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
+            self.lock.begin()
+            self.in_use = fork_count
             with nogil:
-                E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
-                                           self.D, self.M, self.K)
+                E_n = self.api.learn_one(self.net, data, row, label, self._learning_rate)
             self.in_use = 0
-            self.training.end()
+            self.lock.end()
         else:
-            E_n = self.table.learn_one(data, row, label, w, v, self._learning_rate, self.scratch,
-                                       self.D, self.M, self.K)
+            E_n = self.api.learn_one(self.net, data, row, label, self._learning_rate)
         if not 0 <= E_n < float("inf"):
-            gate.sample("x", x, self.w, self.v)
+            validate.sample("x", x, self.w, self.v)
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         return E_n
 
     def predict_one(self, x):
-        """The most probable class of one sample.
+        """Most probable class of one sample.
 
         Parameters
         ----------
         x : array_like of shape (D,)
-            One sample.
+            Inputs of the sample.
 
         Returns
         -------
         int
-            Class index, the first if several are equally probable.
+            Class index: of equally probable classes, the first.
 
         Raises
         ------
-        TypeError, ValueError
-            If x is not what is described here, or weights are not finite or so large that sums overflow.
+        TypeError
+            If x does not hold real numbers.
+        ValueError
+            If x does not have shape (D,) or is not finite, a weight is not finite, or sums overflow.
+        RuntimeError
+            If another thread is using this network.
 
         Examples
         --------
@@ -193,12 +203,12 @@ cdef class OneSample:
         return self.predict_into(x, self.y)
 
     def predict_proba_one(self, x):
-        """Class probabilities of one sample, y of (7).
+        """Class probabilities y (7) of one sample.
 
         Parameters
         ----------
         x : array_like of shape (D,)
-            One sample.
+            Inputs of the sample.
 
         Returns
         -------
@@ -207,8 +217,12 @@ cdef class OneSample:
 
         Raises
         ------
-        TypeError, ValueError
-            If x is not what is described here, or weights are not finite or so large that sums overflow.
+        TypeError
+            If x does not hold real numbers.
+        ValueError
+            If x does not have shape (D,) or is not finite, a weight is not finite, or sums overflow.
+        RuntimeError
+            If another thread is using this network.
 
         Examples
         --------
@@ -228,62 +242,66 @@ cdef class OneSample:
         self.check(False)
         x_n = x
         if not self.is_sample(x):
-            x_n = gate.sample("x", x, self.w, self.v)
+            x_n = validate.sample("x", x, self.w, self.v)
             self.check(False)
         cdef const void *data = cnp.PyArray_DATA(x_n)
-        cdef const void *w = cnp.PyArray_DATA(self.w)
-        cdef const void *v = cnp.PyArray_DATA(self.v)
-        if (self.D + self.K) * self.M >= RELEASE_GIL_FROM:
-            self.in_use = generation
+        if (self.D + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
+            self.in_use = fork_count
             with nogil:
-                k = self.table.predict_one(data, w, v, self.scratch, y, self.D, self.M, self.K)
+                k = self.api.predict_one(self.net, data, y)
             self.in_use = 0
         else:
-            k = self.table.predict_one(data, w, v, self.scratch, y, self.D, self.M, self.K)
+            k = self.api.predict_one(self.net, data, y)
         if k == NOT_FINITE:
-            gate.sample("x", x, self.w, self.v)
-            gate.refuse_overflow(self.w, self.v)
+            validate.sample("x", x, self.w, self.v)
+            validate.refuse_overflow(self.w, self.v)
         return k
 
     cdef inline bint is_sample(self, x) noexcept:
-        """Whether x can go to the kernels as it is."""
+        """Whether the kernels can use x without conversion."""
         if not PyArray_CheckExact(x):
             return False
         cdef cnp.ndarray array = x
         return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == self.D
                 and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
-                and apart(array, self.D, self.w, self.M * (self.D + 1))
-                and apart(array, self.D, self.v, self.K * (self.M + 1)))
+                and disjoint(array, self.D, self.w, self.M * (self.D + 1))
+                and disjoint(array, self.D, self.v, self.K * (self.M + 1)))
 
-    cdef inline int check(self, bint written) except -1:
-        """Whether another thread works here, and whether the weights, the user's arrays, still are what they were.
+    cdef inline int check(self, bint writeable) except -1:
+        """Raise if another thread uses the network, or if the layout of the weights, the user's arrays, has changed.
 
-        Looked at in each call, and once more after Python has run for it, when anything may have happened.
+        Called at the start of each method, and again after any Python code that may have changed them.
         """
-        if self.table == NULL:
+        if self.api == NULL:
             raise RuntimeError("this network was never initialized")
-        if self.in_use == generation:
+        if self.in_use == fork_count:
             raise RuntimeError("this network is in use by another thread")
-        if written and in_training:
-            refuse_another_thread(self.w, self.v)
-        if not (intact(self.w, self.type, self.M, self.D + 1, written)
-                and intact(self.v, self.type, self.K, self.M + 1, written)):
-            gate.weights(self.w, self.v, written=written)
+        if writeable and held_locks:
+            check_unlocked(self.w, self.v)
+        if not (layout_unchanged(self.w, self.type, self.M, self.D + 1, writeable)
+                and layout_unchanged(self.v, self.type, self.K, self.M + 1, writeable)):
+            validate.weights(self.w, self.v, writeable=writeable)
             raise ValueError(f"w and v now have shapes {np.shape(self.w)} and {np.shape(self.v)} of {self.w.dtype} and "
                              f"{self.v.dtype}; they must stay {(self.M, self.D + 1)} and {(self.K, self.M + 1)} of "
                              f"{cnp.PyArray_DescrFromType(self.type)}")
+        cdef void *w = cnp.PyArray_DATA(self.w)
+        cdef void *v = cnp.PyArray_DATA(self.v)
+        if w != self.bound_w or v != self.bound_v:
+            self.api.bind(self.net, w, v)
+            self.bound_w, self.bound_v = w, v
         return 0
 
 
-# `overlap` of arrays whose sizes are known: NumPy would have to multiply their shapes
-cdef inline bint apart(cnp.ndarray a, Py_ssize_t a_size, cnp.ndarray b, Py_ssize_t b_size) noexcept:
+# Like `overlap`, for arrays of known size: NumPy would compute it from the shape
+cdef inline bint disjoint(cnp.ndarray a, Py_ssize_t a_size, cnp.ndarray b, Py_ssize_t b_size) noexcept:
     cdef const char *first_a = <const char *> cnp.PyArray_DATA(a)
     cdef const char *first_b = <const char *> cnp.PyArray_DATA(b)
     cdef Py_ssize_t itemsize = cnp.PyArray_ITEMSIZE(a)
     return first_a + a_size * itemsize <= first_b or first_b + b_size * itemsize <= first_a
 
 
-cdef inline bint intact(cnp.ndarray array, int type, Py_ssize_t rows, Py_ssize_t columns, bint written) noexcept:
+cdef inline bint layout_unchanged(cnp.ndarray array, int type, Py_ssize_t rows, Py_ssize_t columns,
+                                  bint writeable) noexcept:
     return (cnp.PyArray_TYPE(array) == type and cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 0) == rows
             and cnp.PyArray_DIM(array, 1) == columns and PyArray_ISCARRAY_RO(array)
-            and (not written or PyArray_ISWRITEABLE(array)))
+            and (not writeable or PyArray_ISWRITEABLE(array)))

@@ -1,4 +1,4 @@
-"""What the functions return and raise."""
+"""Return types and exceptions of the public functions."""
 
 from typing import NamedTuple
 
@@ -6,18 +6,18 @@ import numpy as np
 
 
 class Activations(NamedTuple):
-    """Everything the forward pass computes for N samples.
+    """All activations of a forward pass over N samples.
 
     Attributes
     ----------
     y : ndarray of shape (N, K)
-        Outputs: class probabilities, (7).
+        Outputs (7): class probabilities.
     a : ndarray of shape (N, K)
-        Output input sums, (13).
+        Logits (13).
     z : ndarray of shape (N, M)
-        Hidden outputs.
+        Hidden activations.
     b : ndarray of shape (N, M)
-        Hidden input sums.
+        Hidden pre-activations.
     """
 
     y: np.ndarray
@@ -27,16 +27,16 @@ class Activations(NamedTuple):
 
 
 class History(NamedTuple):
-    """What `fit` did.
+    """The course of a training, as returned by `fit`.
 
     Attributes
     ----------
     losses : list of float
-        Mean E of each epoch, in nats, each sample's E_n taken before the update that uses the sample.
+        Mean E of each epoch in nats, where E_n of each sample is taken before the update that uses the sample.
     epochs : int
-        Epochs run.
+        Number of epochs run.
     samples : int
-        Samples seen, over all epochs.
+        Number of samples seen in all epochs.
     """
 
     losses: list[float]
@@ -45,7 +45,10 @@ class History(NamedTuple):
 
 
 class DivergenceError(ArithmeticError):
-    """Learning left the finite numbers. The weights are as they were before the epoch, or step, at fault."""
+    """Training diverged: an error or a weight became infinite or NaN.
+
+    The weights are those from before the epoch, or the step, that diverged.
+    """
 
 
 REMEDY = "try a smaller learning_rate, or scale the inputs to a standard deviation near 1"

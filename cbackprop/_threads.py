@@ -1,14 +1,20 @@
-"""Work for several threads at once. They live no longer than a call: nothing survives into a fork."""
+"""Multithreaded forward passes. Threads live only as long as the call, so that a fork never inherits a thread pool."""
 
+import _thread  # unlike threading, it runs no tracers and starts threads even after the main thread has ended
+import os
+import time
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from . import _engines as engines
 from ._dispatch import kernels
+from ._training_lock import run_finally
 
 
-def forward_together(
+def forward_parallel(
     x: np.ndarray,
     w: np.ndarray,
     v: np.ndarray,
@@ -18,88 +24,73 @@ def forward_together(
     y: np.ndarray,
     n_threads: int,
 ) -> bool:
-    """Activations of all samples, b and z only where they are wanted; each thread takes its share of the samples.
+    """Write the activations of all samples, b and z only where given, in up to n_threads threads.
 
-    Whether all b are finite: an x that is not leaves one that is not.
+    Return whether all b are finite, as they are not where x is not.
     """
     threads = engines.threads_to_predict(w, len(x), n_threads)
-    starts = [len(x) * thread // threads for thread in range(threads + 1)]
-    at_work: list[Any] = []
-    over = False
-
-    def share(thread: int) -> bool:
-        rows = slice(starts[thread], starts[thread + 1])
-        wanted = [None if array is None else array[rows] for array in (b, z)]
-        engine = engines.whole_pass(w, v, len(x))
-        if engine is None:
-            engine = kernels(w.dtype).DirectEngine(w.shape[1] - 1, w.shape[0], v.shape[0], 1)
-            engine.load(w, v)
-        at_work.append(engine)
-        return not over and engine.forward(x[rows], *wanted, a[rows], y[rows])
-
     if threads == 1:
-        return share(0)
-    from concurrent.futures import ThreadPoolExecutor
+        return engines.bulk_engine(w, v, len(x)).forward(kernels(w.dtype).Samples(x), b, z, a, y)
+    forward = _ParallelForward(x, w, v, (b, z, a, y), threads)
+    return run_finally(forward.run, forward.cancel)
 
-    with ThreadPoolExecutor(threads) as pool:  # whose end waits for all
-        try:
-            return all(list(pool.map(share, range(threads))))
-        except BaseException:  # Ctrl-C
-            over = True
-            for engine in at_work:
+
+class _ParallelForward:
+    """A forward pass with one share of the samples per thread."""
+
+    def __init__(self, x: np.ndarray, w: np.ndarray, v: np.ndarray, outputs: tuple[Any, ...], threads: int) -> None:
+        self.x, self.w, self.v = x, w, v
+        self.outputs = outputs  # b, z, a, y, where b and z may be None
+        self.shares = [slice(*edges) for edges in pairwise(len(x) * n // threads for n in range(threads + 1))]
+        self.pending = iter(range(threads))  # the next free thread takes the next share
+        self.finite = [False] * threads
+        self.active: list[engines.Engine] = []
+        self.helpers: list[int] = []  # identifiers of the running threads besides this one
+        self.failures: list[BaseException] = []
+        self.cancelled = False
+        self.process = os.getpid()
+
+    def run(self) -> bool:
+        with suppress(RuntimeError):  # no more threads can be started: continue with those that started
+            for _ in self.shares[1:]:
+                _thread.start_new_thread(self._help, ())
+        self._forward_pending()
+        self._join()
+        if self.failures:
+            raise self.failures[0]
+        if (
+            os.getpid() != self.process
+        ):  # a signal handler forked: the child has no helpers, so their shares are missing
+            self.pending = iter(range(len(self.shares)))
+            self._forward_pending()
+        return all(self.finite)
+
+    def cancel(self, error: BaseException | None) -> None:
+        """Stop all threads after an error, such as KeyboardInterrupt, and wait for them."""
+        if error is not None:
+            self.cancelled = True
+            for engine in self.active:
                 engine.stop()
-            raise
+            self._join()
 
-
-def learn_together(engine: Any, threads: int, *arguments: Any) -> float:
-    """`engine.learn` by several threads at once. Whatever comes in between, none of them is left at work."""
-    if threads == 1:
-        return engine.learn(*arguments)
-    from threading import Event, Thread
-
-    totals, finished = [0.0] * threads, [False] * threads
-    failures: list[BaseException] = []
-    start, done = Event(), Event()
-    team = 0
-
-    def work(thread: int) -> None:
-        start.wait()
-        if thread < team:
-            try:
-                totals[thread] = engine.learn(*arguments, thread)
-            except BaseException as failure:
-                failures.append(failure)
-            finished[thread] = True
-            if all(finished[:team]):
-                done.set()
-
-    def wait() -> None:  # not Thread.join: interrupted, it may take a living thread for a finished one
-        while not all(finished[:team]):
-            done.wait(0.1)
-
-    try:
-        started = 0
+    def _help(self) -> None:
+        self.helpers.append(_thread.get_ident())
         try:
-            for started in range(threads):
-                Thread(target=work, args=(started,)).start()
-            started = threads
-        except RuntimeError:  # no more threads to be had: those that there are do it
-            if started == 0:
-                raise
-        engine.set_threads(started)
-        team = started
-        start.set()
-        wait()
-    except BaseException:  # Ctrl-C, or what another signal raises: a team stops all together
-        while True:
-            try:
-                start.set()
-                engine.stop()
-                wait()
-                break
-            except BaseException:  # and again
-                continue
-        raise
-    if failures:
-        raise failures[0]
-    return totals[0]
+            self._forward_pending()
+        except BaseException as failure:
+            self.failures.append(failure)
+        self.helpers.remove(_thread.get_ident())
+
+    def _forward_pending(self) -> None:
+        for n in self.pending:
+            rows = self.shares[n]
+            samples = kernels(self.w.dtype).Samples(self.x[rows])
+            outputs: Any = [None if array is None else array[rows] for array in self.outputs]
+            engine = engines.bulk_engine(self.w, self.v, len(self.x))
+            self.active.append(engine)
+            self.finite[n] = not self.cancelled and engine.forward(samples, *outputs)
+
+    def _join(self) -> None:
+        # polls, since an interrupted wait leaves it unknown who holds a lock
+        while self.helpers and os.getpid() == self.process:
+            time.sleep(5e-5)

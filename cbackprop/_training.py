@@ -1,105 +1,193 @@
-"""Epochs of learning on the user's own arrays, which hold what was learned whenever control returns."""
+"""Training of the user's arrays, which are up to date whenever control returns."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations  # annotations that name numpy.random must not import it
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import _engines as engines
-from ._threads import learn_together
+from . import _validation as validate
+from ._dispatch import kernels
+from ._engines import States
+from ._training_lock import TrainingLock, run_finally
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpointer
 
 
-class Samples(NamedTuple):
-    """What the gate has let pass, in the order in which engines take it. Targets are rows or labels."""
+class Settings(NamedTuple):
+    """Settings of a training, rounded to the dtype of the weights.
+
+    A new setting needs a field, a check in `validated` and a keyword in the public functions.
+    """
+
+    learning_rate: float
+    batch_size: int
+    method: str
+    momentum: float
+    l2: float
+    shuffle: bool
+
+    @classmethod
+    def validated(
+        cls,
+        dtype: np.dtype,
+        N: int,
+        *,
+        learning_rate: Any,
+        batch_size: Any,
+        method: Any,
+        momentum: Any,
+        l2: Any,
+        shuffle: Any,
+    ) -> Settings:
+        """Validate settings for N samples and weights of `dtype`."""
+        return cls(
+            learning_rate=validate.learning_rate(learning_rate, dtype),
+            batch_size=validate.batch_size(batch_size, N),
+            method=validate.choice("method", method, validate.METHODS),
+            momentum=validate.in_range("momentum", momentum, 1, dtype),
+            l2=validate.in_range("l2", l2, float(np.finfo(dtype).max), dtype),
+            shuffle=validate.flag("shuffle", shuffle),
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether an update is (17) without momentum and penalty."""
+        return self.momentum == self.l2 == 0
+
+    def shuffles(self, N: int) -> bool:
+        """Whether each epoch draws a new order: not if one batch holds all N samples."""
+        return self.shuffle and self.batch_size < N
+
+
+class Data(NamedTuple):
+    """Validated training data. Either `rows` or `labels` holds the targets; the other is None."""
 
     x: np.ndarray
     rows: np.ndarray | None
     labels: np.ndarray | None
-    weights: np.ndarray | None
+    sample_weight: np.ndarray | None
 
     @property
-    def weight(self) -> float:
-        """What all samples count together."""
-        return len(self.x) if self.weights is None else float(self.weights.sum(dtype=np.float64))
+    def total_weight(self) -> float:
+        """The sum of the weights of all samples."""
+        return len(self.x) if self.sample_weight is None else float(self.sample_weight.sum(dtype=np.float64))
 
 
 class Training:
-    """Learning from samples with one engine.
+    """A training of the given weights by an engine.
 
     Parameters
     ----------
-    samples : Samples
+    data : Data
     w, v : ndarray
-        The weights, changed by each epoch.
-    velocity : pair of ndarray, or None without momentum
-        The same.
-    method, batch_size, momentum, l2
-        See `cbackprop.fit`.
-    learning_rate : float
+        Weights, updated by each epoch.
+    states : dict of pairs of ndarray
+        State arrays by name, shaped like the weights and updated by each epoch.
+    settings : Settings
     n_threads : int
+        Maximum number of threads.
     """
 
     def __init__(
         self,
-        samples: Samples,
+        data: Data,
         w: np.ndarray,
         v: np.ndarray,
-        velocity: tuple[np.ndarray, np.ndarray] | None,
-        *,
-        learning_rate: float,
-        batch_size: int,
-        method: str,
+        states: States,
+        settings: Settings,
         n_threads: int,
-        momentum: float,
-        l2: float,
     ) -> None:
-        self.samples, self.w, self.v, self.velocity = samples, w, v, velocity
-        self.learning_rate, self.batch_size, self.method = learning_rate, batch_size, method
-        self.extras = {} if momentum == l2 == 0 else {"momentum": momentum, "l2": l2}
-        self.engine = engines.learner(w, v, batch_size, method, **self.extras)
-        self.threads = engines.threads_to_learn(self.engine, w, v, batch_size, n_threads)
+        self.w, self.v, self.states, self.settings = w, v, states, settings
+        self.samples = kernels(w.dtype).Samples(*data)
+        self.engine = self._make_engine(settings.method)
+        self.threads = engines.threads_to_learn(self.engine, w, v, settings.batch_size, n_threads)
 
     def epoch(self, order: np.ndarray) -> float | None:
-        """The sum of E_n; None, with the weights as they were, if it or a weight is not finite."""
-        total = self._epoch(self.engine, self.threads, order)
-        if total is None and self.method != "direct":  # products of huge inputs with each other, which only blocks take
-            direct = engines.learner(self.w, self.v, self.batch_size, "direct", **self.extras)
-            total = self._epoch(direct, 1, order)
-        return total
-
-    def _epoch(self, engine: Any, threads: int, order: np.ndarray) -> float | None:
-        self._load(engine)
-        try:
-            total = learn_together(engine, threads, *self.samples, order, self.learning_rate)
-        except BaseException:  # interrupted: keep what was learned, unless momentum was amid its only batch
-            if engine.finite() and (self.velocity is None or self.batch_size < len(self.samples.x)):
-                self._store(engine)
-            raise
-        if not (np.isfinite(total) and engine.finite()):
-            return None
-        self._store(engine)
+        """Run an epoch and return its sum of E_n, or None, with unchanged weights, if it diverged."""
+        total = self._epoch(self.engine, order, self.threads)
+        if total is None and self.settings.method != "direct":  # the Gram matrix of huge inputs may have overflowed
+            total = self._epoch(self._make_engine("direct"), order, 1)
         return total
 
     @property
-    def takes_epochs(self) -> bool:
-        """Whether `epochs` is there for this engine, which needs each epoch to be a batch."""
-        return self.batch_size == len(self.samples.x) and hasattr(self.engine, "learn_epochs")
+    def supports_epochs(self) -> bool:
+        """Whether `epochs` is supported: if each epoch is one batch."""
+        return self.engine.supports_epochs and self.settings.batch_size == len(self.samples)
 
     def epochs(self, order: np.ndarray, count: int) -> np.ndarray:
-        """The sums of E_n of so many epochs; the last one is NaN, with the weights before it, if learning diverged."""
+        """Run epochs and return their sums of E_n. If one diverges, its sum is NaN, and its update is undone."""
         totals = np.zeros(count)
-        self._load(self.engine)
+        self.engine.load(self.w, self.v, self.states)
         try:
-            done = self.engine.learn_epochs(*self.samples, order, self.learning_rate, totals)
+            done = self.engine.learn_epochs(self.samples, order, self.settings.learning_rate, totals)
         finally:
-            self._store(self.engine)
+            self.engine.store(self.w, self.v, self.states)
         return totals[:done]
 
-    def _load(self, engine: Any) -> None:
-        engine.load(self.w, self.v)
-        if self.velocity is not None:
-            engine.load_velocity(*self.velocity)
+    def _make_engine(self, method: str) -> engines.Engine:
+        settings = self.settings
+        return engines.make_engine(
+            self.w, self.v, settings.batch_size, method, momentum=settings.momentum, l2=settings.l2
+        )
 
-    def _store(self, engine: Any) -> None:
-        engine.store(self.w, self.v)
-        if self.velocity is not None:
-            engine.store_velocity(*self.velocity)
+    def _epoch(self, engine: engines.Engine, order: np.ndarray, threads: int) -> float | None:
+        engine.load(self.w, self.v, self.states)
+        try:
+            total = engine.learn(self.samples, order, self.settings.learning_rate, threads)
+        except BaseException:  # interrupted: keep the updates, unless the only batch, with its velocity, is incomplete
+            whole_batches = not self.states or self.settings.batch_size < len(self.samples)
+            if whole_batches and engine.finite():
+                engine.store(self.w, self.v, self.states)
+            raise
+        if not (np.isfinite(total) and engine.finite()):
+            return None
+        engine.store(self.w, self.v, self.states)
+        return total
+
+
+def make_checkpointer(
+    path: str | os.PathLike[str] | None,
+    resume: bool,
+    weights: tuple[np.ndarray, np.ndarray],
+    states: States,
+    losses: list[float],
+    generator: np.random.Generator,
+    settings: Settings,
+    data: tuple[np.ndarray | None, ...],
+) -> Checkpointer | None:
+    """Create the checkpointer of a call of `fit`; it resumes only with the same settings and data."""
+    if path is None:
+        if resume:
+            raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
+        return None
+    from ._checkpoint import Checkpointer, fingerprint
+    from ._files import writable_path
+    from ._model_file import Model
+
+    path = writable_path("checkpoint", path)
+    model = Model(*weights, settings.learning_rate, states=states)
+    return Checkpointer(path, model, losses, generator, settings._asdict() | {"data": fingerprint(*data)})
+
+
+def run_training(
+    learn: Callable[[], None],
+    checkpointer: Checkpointer | None,
+    weights: tuple[np.ndarray, np.ndarray],
+    states: States,
+) -> None:
+    """Call ``learn()`` with weights and states locked, and write the last checkpoint however it ends."""
+
+    def close(error: BaseException | None) -> None:
+        if checkpointer is not None:
+            checkpointer.close(error)
+
+    run: Callable[..., None] = run_finally
+    for layers in (*states.values(), weights):
+        run = partial(TrainingLock(*layers).run, run)
+    run(learn, close)

@@ -1,18 +1,20 @@
-"""Learning on more than one machine, by dask.distributed.
+"""Distributed training with dask.distributed.
 
-Needs the extra `dask`: ``pip install "cbackprop[dask]"``. The rows of a dask array or dataframe lie on the workers in
-chunks, the shards. They stay there; in every round the weights travel to them and what was learned travels back:
+Requires the extra `dask`: ``pip install "cbackprop[dask]"``. The chunks of rows of a dask array or dataframe, called
+shards, stay on the workers that hold them. In every round, the weights are sent to the workers, and the results of the
+shards are sent back:
 
-- ``batch_size=None``, exact: each shard takes the mean of the gradients (16) and (18) of its rows; these are added in
-  the order of the shards, each with the weight of its rows, and one update (17) follows. It is the batch gradient (3),
-  to rounding.
-- any other ``batch_size``, fast: each shard learns its rows by itself, sample by sample or in mini-batches, and the
-  mean of all weights is where the next round begins. One shard is local learning to the bit. More shards are **not**
-  sequential SGD: in a round all of them begin at the same weights, and their mean has gone no farther than one of
-  them. docs/guides/dask.md has a figure of what that costs, and an estimate of how far it scales.
+- ``batch_size=None`` is exact. Each shard computes the mean of the gradients (16) and (18) of its rows. Their mean,
+  weighted by the numbers of rows and summed in the order of the shards, is the batch gradient (3) up to rounding; one
+  update (17) follows.
+- Any other ``batch_size`` is fast. Each shard learns its rows locally, sample by sample or in mini-batches, and the
+  next round starts from the weighted mean of all weights. With one shard, this is bit-identical to local training. With
+  several, it is **not** sequential SGD: all shards start a round from the same weights, so that the mean has moved
+  about as far as one of them. docs/guides/dask.md contains measurements of this cost and an estimate of how training
+  scales.
 
-Both end in the same bits on any number of workers, in whatever order they finish, and if some of them are lost: the
-order of sums and all random numbers belong to the shards.
+The results are bit-identical for any number of workers, in whatever order they finish, and even if some of them are
+lost: the order of sums and the random numbers depend on the shards only.
 """
 
 from __future__ import annotations
@@ -27,12 +29,11 @@ import numpy as np
 
 import cbackprop
 from cbackprop import DivergenceError, History, Network
-from cbackprop import _gate as gate
+from cbackprop import _validation as validate
 from cbackprop._extras import require
 from cbackprop._functions import error_and_gradient
-from cbackprop._in_training import InTraining
 from cbackprop._results import REMEDY
-from cbackprop.reference import descend
+from cbackprop._training_lock import TrainingLock
 
 require("distributed", "dask")
 require("sklearn", "dask")
@@ -63,45 +64,53 @@ def fit(
     n_threads: int = 1,
     callback: Callable[[int, float], object] | None = None,
 ) -> History:
-    """Learn from the rows that the workers hold, epoch after epoch, in place.
+    """Train a network, in place, with the rows that the workers hold.
 
     Parameters
     ----------
     client : distributed.Client
-        Connected to the workers.
+        Client connected to the workers.
     network : Network
-        Its arrays are updated at the end of every round.
+        Network whose weights are updated at the end of every round.
     x : dask array or dataframe of shape (N, D), or ndarray
-        Inputs. Each chunk of rows, or partition, is a shard; an ndarray is one.
+        Inputs. Each chunk of rows, or partition, is a shard; an ndarray is a single shard.
     t : dask array or series of shape (N,), dask array of shape (N, K), or ndarray
-        Class indices, or rows that sum to 1, in chunks of the same rows.
+        Class indices, or rows of probabilities that sum to 1, in the same chunks of rows.
     epochs : int
-        Passes over all samples.
+        Number of passes over all samples.
     batch_size : int or None
-        None: the exact batch gradient; order, rounds and threads then play no part. Otherwise shards learn by
-        themselves, as `cbackprop.fit` does.
+        None: one update per epoch with the exact batch gradient; local_epochs, shuffle, rng and n_threads have no
+        effect. Otherwise each shard learns locally, as `cbackprop.fit` does.
     local_epochs : int
-        Epochs that the shards learn by themselves before the mean is taken: a round.
+        Number of epochs per round: those that each shard learns before the weights are averaged.
     shuffle : bool
-        Take the samples of a shard in a new order at each epoch.
+        Draw a new order of the samples of each shard for each epoch.
     rng : None, int or numpy.random.Generator
-        For the first shard, as for local learning; the others get generators that it spawns.
+        Source of random numbers for the first shard, as for local training; the other shards use generators spawned
+        from it.
     n_threads : int
-        Threads for each shard, at most.
+        Maximum number of threads per shard.
     callback : callable, optional
-        Called as ``callback(epoch, loss)`` with the last epoch of each round; True stops.
+        Called as ``callback(epoch, loss)`` after each round, with its last epoch. If it returns True, training stops.
 
     Returns
     -------
     History
-        Mean E of each epoch, epochs run, samples seen.
+        Mean E of each epoch, number of epochs, number of samples seen.
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what is described here; the message names it, and the shard. The weights are unchanged.
+    TypeError
+        If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
+        type. The weights are unchanged.
+    ValueError
+        If the shapes or the chunks of x and t do not fit, x is not finite or has no rows, a row of t is not a
+        probability distribution, or a setting is out of range. The message names the argument and the shard; the
+        weights are unchanged.
     DivergenceError
         If E or a weight is no longer finite. The weights are those at the start of the round.
+    RuntimeError
+        If another thread is training these weights.
 
     Examples
     --------
@@ -112,27 +121,27 @@ def fit(
     >>> x, t = load_wine(return_X_y=True)
     >>> x = (x - x.mean(axis=0)) / x.std(axis=0)
     >>> network = cbackprop.Network(13, 16, 3, rng=0)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
     ...     history = cbackprop.dask.fit(
     ...         client, network, da.from_array(x, chunks=(60, -1)), da.from_array(t, chunks=60), epochs=10, rng=0
     ...     )
     >>> bool((network.predict(x) == t).mean() > 0.95)
     True
     """
-    gate.weights(network.w, network.v, written=True)
-    gate.finite_weights(network.w, network.v)
-    epochs, local_epochs = gate.count("epochs", epochs), gate.count("local_epochs", local_epochs)
+    validate.weights(network.w, network.v, writeable=True)
+    validate.finite_weights(network.w, network.v)
+    epochs, local_epochs = validate.count("epochs", epochs), validate.count("local_epochs", local_epochs)
     if batch_size is not None:
-        gate.count("batch_size", batch_size)
-    gate.count("n_threads", n_threads)
-    stops = gate.callback(callback)
-    generator = gate.generator(rng)
-    shards = _load(client, *_aligned(x, t), network)
+        validate.count("batch_size", batch_size)
+    validate.count("n_threads", n_threads)
+    should_stop = validate.callback(callback)
+    generator = validate.generator(rng)
+    shards = _load_shards(client, *_aligned_chunks(x, t), network)
     generators = [generator, *generator.spawn(len(shards) - 1)]
     options = {
         "learning_rate": network.learning_rate,
         "batch_size": batch_size,
-        "shuffle": gate.flag("shuffle", shuffle),
+        "shuffle": validate.flag("shuffle", shuffle),
         "n_threads": n_threads,
     }
     losses: list[float] = []
@@ -141,38 +150,36 @@ def fit(
     def learn() -> None:
         nonlocal generators, samples
         while len(losses) < epochs:
-            at_once = 1 if batch_size is None else min(local_epochs, epochs - len(losses))
-            # a task, not scattered data: if the worker that holds the weights is lost, dask makes them anew on another
+            round_epochs = 1 if batch_size is None else min(local_epochs, epochs - len(losses))
+            # a task, not scattered data: if the worker that holds the weights is lost, dask can run it again elsewhere
             weights = client.submit(current_weights, network.w.copy(), network.v.copy(), pure=False)
             try:
                 if batch_size is None:
-                    answers = _answers(client, shards, shard_gradients, weights)
-                    w, v = network.w.copy(), network.v.copy()
-                    with np.errstate(over="ignore", invalid="ignore"):  # what isn't finite is looked for below
-                        descend(w, _mean(answers, "dw"), network.learning_rate)
-                        descend(v, _mean(answers, "dv"), network.learning_rate)
+                    results = _run_tasks(client, shards, shard_gradients, weights)
+                    w, v = _updated(network, results)
                 else:
-                    answers = _answers(client, shards, learn_shards, weights, generators, options | {"epochs": at_once})
-                    w, v = _mean(answers, "w"), _mean(answers, "v")
-                    generators = [answer["generator"] for answer in answers]
-                E = _mean(answers, "losses")
+                    local = options | {"epochs": round_epochs}
+                    results = _run_tasks(client, shards, learn_shards, weights, generators, local)
+                    w, v = _mean(results, "w"), _mean(results, "v")
+                    generators = [result["generator"] for result in results]
+                E = _mean(results, "losses")
                 if not (np.isfinite(E).all() and np.isfinite(w).all() and np.isfinite(v).all()):
                     raise DivergenceError
             except DivergenceError:
                 raise DivergenceError(f"learning diverged in epoch {len(losses) + 1} or soon after: {REMEDY}") from None
             network.w[:], network.v[:] = w, v
             losses.extend(E.tolist())
-            samples += at_once * sum(answer["rows"] for answer in answers)
-            if stops(len(losses), losses[-1]):
+            samples += round_epochs * sum(result["rows"] for result in results)
+            if should_stop(len(losses), losses[-1]):
                 break
 
-    InTraining(network.w, network.v).during(learn)
-    generator.bit_generator.state = generators[0].bit_generator.state  # as local learning leaves it
+    TrainingLock(network.w, network.v).run(learn)
+    generator.bit_generator.state = generators[0].bit_generator.state  # as after local training
     return History(losses, len(losses), samples)
 
 
 class BackpropClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier for dask arrays and dataframes, which learns on the workers of the current client.
+    """Classifier for dask arrays and dataframes, trained on the workers of the current client.
 
     Parameters
     ----------
@@ -181,28 +188,28 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
     learning_rate_init : float, default=0.1
         α of (17).
     batch_size : int or None, default=1
-        As for `fit` of this module: None is exact, anything else fast.
+        Samples per update, as for `fit` of this module: None is exact, any other value fast.
     max_iter : int, default=200
-        Epochs at most.
+        Maximum number of epochs.
     local_epochs : int, default=1
-        Epochs between two means.
+        Number of epochs between two averages of the weights.
     shuffle : bool, default=True
-        Take the samples of a shard in a new order at each epoch.
+        Draw a new order of the samples of each shard for each epoch.
     random_state : int, RandomState instance or None, default=None
-        For initial weights and the order of samples.
+        Source of random numbers for the initial weights and the order of the samples.
     tol : float, default=1e-3
-        What counts as an improvement of the loss.
+        Minimum decrease of the loss that counts as an improvement.
     n_iter_no_change : int, default=5
-        Rounds without improvement after which training stops.
+        Maximum number of consecutive rounds without improvement.
     n_threads : int, default=1
-        Threads for each shard, at most.
+        Maximum number of threads per shard.
 
     Attributes
     ----------
     classifier_ : cbackprop.sklearn.BackpropClassifier
-        What was learned, for use without dask.
+        The trained classifier, which does not need dask.
     classes_ : ndarray of shape (n_classes,)
-        Labels of the classes.
+        Class labels.
     n_features_in_ : int
         D, the number of inputs.
     loss_curve_ : list of float
@@ -216,7 +223,7 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
     >>> from cbackprop.dask import BackpropClassifier
     >>> x, y = load_wine(return_X_y=True)
     >>> x, y = da.from_array((x - x.mean(axis=0)) / x.std(axis=0), chunks=(60, -1)), da.from_array(y, chunks=60)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None):
+    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
     ...     model = BackpropClassifier(16, random_state=0).fit(x, y)
     ...     accuracy = model.score(x, y)
     >>> accuracy > 0.95
@@ -249,35 +256,40 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         self.n_threads = n_threads
 
     def fit(self, X: Any, y: Any, *, callback: Callable[[int, float], object] | None = None) -> BackpropClassifier:
-        """Learn from all samples.
+        """Train the classifier.
 
         Parameters
         ----------
         X : dask array or dataframe of shape (n_samples, n_features)
-            Inputs. float32 is computed in float32, all else in float64.
+            Inputs. float32 data are processed in float32, all others in float64.
         y : dask array or series of shape (n_samples,)
-            Labels, in chunks of the same rows.
+            Labels, in the same chunks of rows.
         callback : callable, optional
             As for `fit` of this module.
 
         Returns
         -------
         BackpropClassifier
-            Itself.
+            The fitted classifier itself.
 
         Raises
         ------
-        TypeError, ValueError
-            If an argument is not what is described here. A fitted model stays as it was.
+        TypeError
+            If X does not hold real numbers, or a parameter is of another type. A fitted model is unchanged.
+        ValueError
+            If X is not finite, X and y differ in their chunks, or a parameter is out of range. A fitted model is
+            unchanged.
+        DivergenceError
+            If the loss or a weight is no longer finite. A fitted model is unchanged.
         """
-        stops = gate.callback(callback)
-        x, labels = _aligned(X, y)
-        classes = np.unique(np.concatenate(compute(*(delayed(np.unique)(part) for part in labels))))
-        t = [delayed(class_indices)("y", part, classes) for part in labels]
+        should_stop = validate.callback(callback)
+        x, labels = _aligned_chunks(X, y)
+        classes = np.unique(np.concatenate(compute(*(delayed(np.unique)(chunk) for chunk in labels))))
+        t = [delayed(class_indices)("y", chunk, classes) for chunk in labels]
         random_state = check_random_state(self.random_state)
         local = LocalClassifier(self.hidden_layer_sizes, random_state=random_state)
         local.n_features_in_ = X.shape[1]
-        network = local._new_network(len(classes), _real(X), local._random()[1])
+        network = local._new_network(len(classes), _float_dtype(X), local._random_generators()[1])
         network.learning_rate = self.learning_rate_init
         best, unimproved = np.inf, 0
 
@@ -285,7 +297,7 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
             nonlocal best, unimproved
             unimproved = unimproved + 1 if loss > best - self.tol else 0
             best = min(best, loss)
-            return stops(epoch, loss) or unimproved > self.n_iter_no_change
+            return should_stop(epoch, loss) or unimproved > self.n_iter_no_change
 
         history = fit(
             get_client(),
@@ -305,7 +317,7 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> Any:
-        """The most probable label of each sample.
+        """Most probable label of each sample.
 
         Parameters
         ----------
@@ -315,10 +327,10 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         dask array, or ndarray, of shape (n_samples,)
-            Computed where and when it is asked for, if X is dask's.
+            A lazy dask array if X is a dask collection.
         """
         check_is_fitted(self)
-        return _map(self.classifier_.predict, X, self.classes_.dtype, None)
+        return _map_chunks(self.classifier_.predict, X, self.classes_.dtype, None)
 
     def predict_proba(self, X: Any) -> Any:
         """Probability of each class, in the order of `classes_`.
@@ -331,12 +343,13 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         dask array, or ndarray, of shape (n_samples, n_classes)
+            A lazy dask array if X is a dask collection.
         """
         check_is_fitted(self)
-        return _map(self.classifier_.predict_proba, X, self.classifier_.network_.dtype, len(self.classes_))
+        return _map_chunks(self.classifier_.predict_proba, X, self.classifier_.network_.dtype, len(self.classes_))
 
     def score(self, X: Any, y: Any) -> float:
-        """Accuracy; only labels travel.
+        """Accuracy. Only labels are sent to the client.
 
         Parameters
         ----------
@@ -353,46 +366,46 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         return float(accuracy_score(labels, predicted))
 
 
-# --------------------------------------------------------------------------- tasks, by the names the dashboard shows
+# ------------------------------------------------------------ tasks on workers, under names that the dashboard displays
 
 
 def load_shard(number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int) -> tuple[np.ndarray, Any] | None:
-    """x and t of a shard as the kernels want them; None if it has no rows."""
+    """Validate x and t of a shard; None if it has no rows."""
     if len(x) == 0:
         return None
-    w, v = np.empty((1, D + 1), dtype), np.empty((K, 2), dtype)  # the gate looks at their shapes
+    w, v = np.empty((1, D + 1), dtype), np.empty((K, 2), dtype)  # stand for weights, of which only D, K and dtype count
     try:
         if hasattr(x, "columns"):
-            for name, dtype_of in x.dtypes.items():
-                if dtype_of.kind not in "biuf":
-                    raise TypeError(f"column {name!r} of x has dtype {dtype_of}; it must hold real numbers")
-        x = gate.inputs(x, w, v)
-        rows, labels = gate.targets(t, len(x), w, v)
+            for name, column_dtype in x.dtypes.items():
+                if column_dtype.kind not in "biuf":
+                    raise TypeError(f"column {name!r} of x has dtype {column_dtype}; it must hold real numbers")
+        x = validate.inputs(x, w, v)
+        rows, labels = validate.targets(t, len(x), w, v)
     except (TypeError, ValueError) as error:
         raise type(error)(f"shard {number}: {error}") from None
     return x, labels if rows is None else rows
 
 
 def count_rows(shard: tuple[np.ndarray, Any] | None) -> int:
-    """N of a shard."""
+    """Number of rows of a shard."""
     return 0 if shard is None else len(shard[0])
 
 
 def current_weights(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What all tasks of a round begin with."""
+    """The weights at the start of a round."""
     return w, v
 
 
 def shard_gradients(
     numbers: list[int], shards: list[tuple[np.ndarray, np.ndarray]], weights: tuple[np.ndarray, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """(3) over the rows of each shard."""
-    answers = []
-    w, v = _own(weights)
+    """Gradient (3) over the rows of each shard."""
+    results = []
+    w, v = _copies(weights)
     for n, (x, t) in zip(numbers, shards, strict=True):
         E, dw, dv = error_and_gradient(x, t, w, v)
-        answers.append({"shard": n, "rows": len(x), "losses": np.array([E]), "dw": dw, "dv": dv})
-    return answers
+        results.append({"shard": n, "rows": len(x), "losses": np.array([E]), "dw": dw, "dv": dv})
+    return results
 
 
 def learn_shards(
@@ -402,28 +415,28 @@ def learn_shards(
     generators: list[np.random.Generator],
     options: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """(17) over the rows of each shard, from the same weights."""
-    answers = []
+    """Updates (17) with the rows of each shard, all from the same weights."""
+    results = []
     for n, (x, t) in zip(numbers, shards, strict=True):
-        (w, v), generator = _own(weights), copy.deepcopy(generators[n])
+        (w, v), generator = _copies(weights), copy.deepcopy(generators[n])
         losses = np.array(cbackprop.fit(x, t, w, v, rng=generator, **options).losses)
-        answers.append({"shard": n, "rows": len(x), "losses": losses, "w": w, "v": v, "generator": generator})
-    return answers
+        results.append({"shard": n, "rows": len(x), "losses": losses, "w": w, "v": v, "generator": generator})
+    return results
 
 
-def _own(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Copies: whoever repeats a task needs the weights as they came, and as they came they may be misaligned."""
+def _copies(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Copies of received weights, which a repeated task needs unchanged and which may be misaligned."""
     return tuple(array.copy() for array in weights)
 
 
-# ---------------------------------------------------------------------------------------------------------- the pieces
+# ---------------------------------------------------------------------------------------------- functions of the client
 
 
-def _load(client: Client, x: list[Any], t: list[Any], network: Network) -> list[Any]:
-    """The shards that have rows, checked, each where dask has put it."""
+def _load_shards(client: Client, x: list[Any], t: list[Any], network: Network) -> list[Any]:
+    """Futures of the validated shards that have rows, each on the worker where dask has put it."""
     D, K = network.w.shape[1] - 1, len(network.v)
     shards = client.compute(
-        [delayed(load_shard)(n, *parts, network.dtype, D, K) for n, parts in enumerate(zip(x, t, strict=True))]
+        [delayed(load_shard)(n, *chunks, network.dtype, D, K) for n, chunks in enumerate(zip(x, t, strict=True))]
     )
     sizes = client.gather(client.map(count_rows, shards))
     if not any(sizes):
@@ -431,16 +444,16 @@ def _load(client: Client, x: list[Any], t: list[Any], network: Network) -> list[
     return [shard for shard, size in zip(shards, sizes, strict=True) if size]
 
 
-def _answers(client: Client, shards: list[Any], task: Callable[..., Any], *arguments: Any) -> list[dict[str, Any]]:
-    """What `task` answers for each shard, in their order.
+def _run_tasks(client: Client, shards: list[Any], task: Callable[..., Any], *arguments: Any) -> list[dict[str, Any]]:
+    """Run `task` on all shards and return its results in their order.
 
-    Every thread of a worker gets one task, with the shards that lie there: no worker has tasks waiting, and so dask
-    has none to give to another. If a worker is lost, its tasks and shards are made anew elsewhere.
+    Each thread of a worker gets one task, for its part of the shards on that worker: since no task is queued, dask
+    moves none to another worker. If a worker is lost, its shards and tasks are computed again elsewhere.
     """
-    places: dict[str, list[int]] = {}
-    held = client.who_has(shards)
+    shards_of: dict[str, list[int]] = {}  # numbers of shards by worker
+    workers = client.who_has(shards)
     for n, shard in enumerate(shards):
-        places.setdefault(min(held.get(shard.key, ()), default=""), []).append(n)
+        shards_of.setdefault(min(workers.get(shard.key, ()), default=""), []).append(n)
     threads = client.nthreads()
     futures = [
         client.submit(
@@ -448,29 +461,42 @@ def _answers(client: Client, shards: list[Any], task: Callable[..., Any], *argum
             part,
             [shards[n] for n in part],
             *arguments,
-            workers=[place] if place in threads else None,
-            allow_other_workers=place in threads,
+            workers=[worker] if worker in threads else None,
+            allow_other_workers=worker in threads,
             pure=False,
         )
-        for place, numbers in places.items()
-        for part in (numbers[start :: threads.get(place, 1)] for start in range(threads.get(place, 1)))
+        for worker, numbers in shards_of.items()
+        for part in (numbers[start :: threads.get(worker, 1)] for start in range(threads.get(worker, 1)))
         if part
     ]
-    answers = [answer for answers in client.gather(futures) for answer in answers]
-    return sorted(answers, key=itemgetter("shard"))
+    results = [result for results in client.gather(futures) for result in results]
+    return sorted(results, key=itemgetter("shard"))
 
 
-def _aligned(x: Any, t: Any) -> tuple[list[Any], list[Any]]:
-    """The chunks of x and of t, of the same rows each."""
+def _updated(network: Network, results: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """The weights after an update (17) with the mean gradient; the caller checks that they are finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        alpha = network.dtype.type(network.learning_rate)
+        return network.w - alpha * _mean(results, "dw"), network.v - alpha * _mean(results, "dv")
+
+
+def _mean(results: list[dict[str, Any]], name: str) -> np.ndarray:
+    """Mean weighted by rows and summed in the order of the shards; that of one shard is exact."""
+    rows = sum(result["rows"] for result in results)
+    return reduce(add, (result["rows"] / rows * result[name] for result in results))
+
+
+def _aligned_chunks(x: Any, t: Any) -> tuple[list[Any], list[Any]]:
+    """Chunks of x and of t with the same rows."""
     if isinstance(x, da.Array) and isinstance(t, da.Array) and x.shape[:1] == t.shape[:1]:
         t = t.rechunk({0: x.chunks[0]})
-    x_parts, t_parts = _parts(x), _parts(t)
-    if len(x_parts) != len(t_parts):
-        raise ValueError(f"x has {len(x_parts)} chunks of rows and t has {len(t_parts)}; they must have the same")
-    return x_parts, t_parts
+    x_chunks, t_chunks = _chunks(x), _chunks(t)
+    if len(x_chunks) != len(t_chunks):
+        raise ValueError(f"x has {len(x_chunks)} chunks of rows and t has {len(t_chunks)}; they must have the same")
+    return x_chunks, t_chunks
 
 
-def _parts(value: Any) -> list[Any]:
+def _chunks(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     if isinstance(value, da.Array):
@@ -480,24 +506,18 @@ def _parts(value: Any) -> list[Any]:
     return list(value.to_delayed()) if hasattr(value, "to_delayed") else [np.asarray(value)]
 
 
-def _mean(answers: list[dict[str, Any]], name: str) -> np.ndarray:
-    """Added in the order of the shards, each weighted by its rows; one alone keeps its bits."""
-    rows = sum(answer["rows"] for answer in answers)
-    return reduce(add, (answer["rows"] / rows * answer[name] for answer in answers))
-
-
-def _real(X: Any) -> np.dtype:
-    dtypes = set(X.dtypes) if hasattr(X, "columns") else {X.dtype}
-    return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
-
-
-def _map(answer: Callable[[Any], np.ndarray], X: Any, dtype: np.dtype, columns: int | None) -> Any:
-    """`answer` for each chunk of X, or for X itself if it isn't dask's."""
+def _map_chunks(function: Callable[[Any], np.ndarray], X: Any, dtype: np.dtype, columns: int | None) -> Any:
+    """Apply `function` to each chunk of a dask collection, or to all of any other X."""
     if hasattr(X, "to_dask_array"):
         X = X.to_dask_array()
     if not isinstance(X, da.Array):
-        return answer(X)
+        return function(X)
     X = X.rechunk({1: -1})
     if columns is None:
-        return X.map_blocks(answer, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype))
-    return X.map_blocks(answer, chunks=(X.chunks[0], (columns,)), dtype=dtype, meta=np.empty((0, columns), dtype))
+        return X.map_blocks(function, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype))
+    return X.map_blocks(function, chunks=(X.chunks[0], (columns,)), dtype=dtype, meta=np.empty((0, columns), dtype))
+
+
+def _float_dtype(X: Any) -> np.dtype:
+    dtypes = set(X.dtypes) if hasattr(X, "columns") else {X.dtype}
+    return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)

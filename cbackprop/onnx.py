@@ -1,8 +1,8 @@
-"""Networks to and from other libraries: ONNX models out, weights of scikit-learn and PyTorch in.
+"""Export to ONNX, and import of weights from scikit-learn and PyTorch.
 
-`to_onnx` and `register_converter` need the extra `onnx`: ``pip install "cbackprop[onnx]"``. The model holds operators
-of the standard set only, so whatever runs ONNX runs it. Pipelines, such as a scaler in front of the network, are
-converted by skl2onnx, once `register_converter` has told it about `BackpropClassifier`.
+`to_onnx` and `register_converter` require the extra `onnx`: ``pip install "cbackprop[onnx]"``. The models consist of
+standard operators, so that any ONNX runtime can run them. To convert a pipeline, such as a scaler and a network, call
+`register_converter` first, then skl2onnx.
 """
 
 from __future__ import annotations
@@ -15,38 +15,40 @@ import numpy as np
 import cbackprop
 from cbackprop import Network
 from cbackprop._extras import require
-from cbackprop._gate import FLOATS
+from cbackprop._validation import FLOATS
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from cbackprop.sklearn import BackpropClassifier
 
-OPSET = 13  # the first with these operators as they are today: older runtimes can read the model, too
+OPSET = 13  # the first with the current definitions of these operators, for compatibility with older runtimes
 
 
 def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
-    """The network as an ONNX model.
+    """Convert a network to an ONNX model.
 
     Parameters
     ----------
     model : Network or BackpropClassifier
-        Copied: what it learns later does not change the result.
+        The network, whose weights are copied.
 
     Returns
     -------
     onnx.ModelProto
-        Checked by onnx. The input ``X`` (N, D) has the dtype of the weights; the outputs, with the names that
-        scikit-learn's converters use, are ``label`` (N,), labels or class indices, and ``probabilities`` (N, K).
+        Model validated by ``onnx.checker``. Its input ``X`` (N, D) has the dtype of the weights. Its outputs are named
+        as by scikit-learn's converters: ``label`` (N,), labels or class indices, and ``probabilities`` (N, K).
 
     Raises
     ------
+    ModuleNotFoundError
+        If onnx is not installed.
     TypeError
-        The model is something else.
+        If model is neither a Network nor a BackpropClassifier.
     ValueError
-        A label is 2**63 or more: ONNX has no such ones.
+        If a label is 2**63 or more, which ONNX cannot represent.
     sklearn.exceptions.NotFittedError
-        The classifier has not learned anything.
+        If the classifier is not fitted.
 
     Examples
     --------
@@ -57,7 +59,7 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
     ['Gemm', 'Sigmoid', 'Gemm', 'Softmax', 'ArgMax', 'Gather']
     """
     onnx = require("onnx", "onnx")
-    network, labels = _parts(model)
+    network, labels = _network_and_labels(model)
     constants, nodes = [], []
 
     def add_constant(name: str, array: np.ndarray) -> None:
@@ -66,7 +68,7 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
     def add_node(operator: str, inputs: list[str], output: str, **attributes: int) -> None:
         nodes.append(onnx.helper.make_node(operator, inputs, [output], **attributes))
 
-    _write(network, labels, add_constant, add_node)
+    _add_operators(network, labels, add_constant, add_node)
     (D, K), element = (network.w.shape[1] - 1, len(network.v)), onnx.helper.np_dtype_to_tensor_dtype(network.dtype)
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
@@ -89,7 +91,14 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
 
 
 def register_converter() -> None:
-    """Let skl2onnx convert `BackpropClassifier`, alone and in pipelines, with the options of its classifiers.
+    """Register a skl2onnx converter for `BackpropClassifier`, alone and in pipelines.
+
+    It supports the options of skl2onnx for classifiers: ``zipmap``, ``nocl`` and ``output_class_labels``.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If skl2onnx is not installed.
 
     Examples
     --------
@@ -119,27 +128,29 @@ def register_converter() -> None:
 
 
 def from_sklearn(model: Any) -> BackpropClassifier:
-    """A classifier with the weights of a fitted `MLPClassifier` of one logistic hidden layer.
+    """Create a classifier with the weights of a fitted `MLPClassifier` with one logistic hidden layer.
 
-    Two classes get two outputs, each with half of the weights of MLPClassifier's one, negative for the first class:
-    the probabilities are the same.
+    For two classes, MLPClassifier has one output with weights u; the classifier has two, with weights -u/2 and u/2. The
+    probabilities are the same.
 
     Parameters
     ----------
     model : sklearn.neural_network.MLPClassifier
-        Its weights are copied.
+        The fitted model, whose weights are copied.
 
     Returns
     -------
     BackpropClassifier
-        Ready to predict and to learn on, with default parameters.
+        A fitted classifier with default parameters.
 
     Raises
     ------
-    TypeError, ValueError
-        It is no MLPClassifier, or not of one logistic hidden layer, or has several labels for a sample.
+    TypeError
+        If model is not an MLPClassifier.
+    ValueError
+        If model does not have exactly one hidden layer with logistic activation, or is a multilabel classifier.
     sklearn.exceptions.NotFittedError
-        It has no weights yet.
+        If model is not fitted.
 
     Examples
     --------
@@ -165,7 +176,7 @@ def from_sklearn(model: Any) -> BackpropClassifier:
             "it must have one hidden layer and activation 'logistic'"
         )
     if model.out_activation_ == "logistic" and model.n_outputs_ > 1:
-        raise ValueError("model gives a sample several labels; it must give it one")
+        raise ValueError("model is a multilabel classifier; it must predict one label per sample")
     w, v = (
         np.column_stack([coefficients.T, intercepts])
         for coefficients, intercepts in zip(model.coefs_, model.intercepts_, strict=True)
@@ -180,26 +191,28 @@ def from_sklearn(model: Any) -> BackpropClassifier:
 
 
 def from_torch(state: Mapping[str, Any]) -> Network:
-    """A network with the weights of a PyTorch model of two linear layers, the logistic function between them.
+    """Create a network with the weights of a PyTorch model of two linear layers.
+
+    A ``state_dict`` does not contain activation functions: make sure that the model has a sigmoid after the first layer
+    and a softmax, or a loss that applies it, after the second.
 
     Parameters
     ----------
     state : mapping
-        What ``state_dict()`` returns: weight (M, D), bias (M,), weight (K, M) and bias (K,), in this order, under any
-        names. It does not tell the functions between the layers: that they are a sigmoid and, after the second layer,
-        a softmax or the cross-entropy of one, is for the caller to know. Anything that NumPy takes for an array will
-        do; tensors on another device have to be brought to the CPU.
+        The ``state_dict()`` of the model: weight (M, D), bias (M,), weight (K, M) and bias (K,), in this order, with
+        any names. The values may be anything that NumPy can convert to an array, such as tensors on the CPU.
 
     Returns
     -------
     Network
-        With copies of the weights, in their dtype if it is float32 or float64.
+        A network with copies of the weights, in their dtype.
 
     Raises
     ------
-    TypeError, ValueError
-        The entries are not those of two linear layers that fit together, or not finite; the message names the one at
-        fault.
+    TypeError
+        If an entry is not float32 or float64, or the dtypes of the entries differ.
+    ValueError
+        If there are not four entries, their shapes do not fit, or one is not finite. The message names the entry.
 
     Examples
     --------
@@ -246,8 +259,8 @@ def _entry(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _parts(model: Any) -> tuple[Network, np.ndarray]:
-    """The network, and the labels as ONNX can hold them."""
+def _network_and_labels(model: Any) -> tuple[Network, np.ndarray]:
+    """The network and its labels, in a dtype of ONNX."""
     if isinstance(model, Network):
         return model, np.arange(len(model.v))
     from sklearn.utils.validation import check_is_fitted
@@ -265,13 +278,13 @@ def _parts(model: Any) -> tuple[Network, np.ndarray]:
     return model.network_, labels
 
 
-def _write(
+def _add_operators(
     network: Network,
     labels: np.ndarray,
     add_constant: Callable[[str, np.ndarray], None],
     add_node: Callable[..., None],
 ) -> None:
-    """The equations from ``X`` to ``probabilities`` and ``label`` as operators."""
+    """Add constants and operators that compute ``probabilities`` and ``label`` from ``X``."""
     for layer, weights in (("hidden", network.w), ("output", network.v)):
         add_constant(f"{layer}_weights", weights[:, :-1])
         add_constant(f"{layer}_biases", weights[:, -1])
@@ -285,9 +298,9 @@ def _write(
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    """skl2onnx's kind of converter."""
+    """Converter for skl2onnx."""
     onnx = require("onnx", "onnx")
-    network, labels = _parts(operator.raw_operator)
+    network, labels = _network_and_labels(operator.raw_operator)
     wide = isinstance(operator.inputs[0].type, require("skl2onnx.common.data_types", "onnx").DoubleTensorType)
     real = np.dtype(np.float64 if wide else np.float32)
     element = onnx.helper.np_dtype_to_tensor_dtype
@@ -314,4 +327,4 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         )
 
     container.add_node("Cast", operator.inputs[0].full_name, name_of("X"), op_version=OPSET, to=element(real))
-    _write(network, labels, add_constant, add_node)
+    _add_operators(network, labels, add_constant, add_node)

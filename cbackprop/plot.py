@@ -1,6 +1,6 @@
-"""Pictures of learning and of what was learned: each function takes and returns Matplotlib axes.
+"""Plots of training and of trained networks, drawn on Matplotlib axes.
 
-Needs the extra `plot`: ``pip install "cbackprop[plot]"``. Without axes the current ones are drawn on.
+Requires the extra `plot`: ``pip install "cbackprop[plot]"``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbackprop import _gate as gate
+from cbackprop import _validation as validate
 from cbackprop._extras import require
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cbackprop import History, Network
     from cbackprop.sklearn import BackpropClassifier
 
-# eight colors that color-blind readers can tell apart (Okabe and Ito, 2008), the strongest first
+# palette for color-blind readers (Okabe and Ito, 2008), strongest colors first
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 INK = "#333333"
 GRID_POINTS = 300  # along each axis of the decision regions
@@ -34,19 +34,26 @@ def learning_curve(
     held_out: Sequence[float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the mean cross-entropy E of each epoch.
+    """Plot the mean cross-entropy E over the epochs.
 
     Parameters
     ----------
     history : History, BackpropClassifier or sequence of float
-        What `fit` returned, or its losses: E of each epoch, in nats.
+        Result of `fit`, fitted classifier, or E of each epoch in nats.
     held_out : sequence of float, optional
-        E of rows that were not learned from, after each epoch. A classifier brings that of its validation set.
+        E of held-out samples after each epoch. For a classifier, the default is that of its validation set, if any.
     ax : matplotlib Axes, optional
+        Axes to draw on; by default, the current ones.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Matplotlib is not installed.
 
     Examples
     --------
@@ -65,17 +72,17 @@ def learning_curve(
     if held_out is not None:
         curves.append((np.asarray(held_out), "held out", COLORS[5]))
     for values, label, color in curves:
-        marker = "o" if len(values) == 1 else None  # a line through one point is none
+        marker = "o" if len(values) == 1 else None  # a line through a single point would be invisible
         ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, linewidth=2, marker=marker)
     ax.set(yscale="log", xlabel="epoch", ylabel="mean cross-entropy E")
     ax.yaxis.set_major_formatter("{x:g}")
     low, high = ax.get_ylim()
     ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")
-    whole = require("matplotlib.ticker", "plot").MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-    ax.xaxis.set_major_locator(whole)
+    locator = require("matplotlib.ticker", "plot").MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    ax.xaxis.set_major_locator(locator)
     ax.spines[["top", "right"]].set_visible(False)
     if held_out is not None:
-        ax.legend(loc="upper right", frameon=False)  # "best" takes its time
+        ax.legend(loc="upper right", frameon=False)  # "best" is slow for long curves
     return ax
 
 
@@ -89,30 +96,36 @@ def decision_regions(
     classes: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw which class a network of two inputs gives each point of the plane, with samples on top.
+    """Plot the class predicted for each point of the plane, and samples on top.
 
     Parameters
     ----------
     network : Network or classifier
-        A network with D = 2, or a fitted scikit-learn classifier, such as BackpropClassifier or a pipeline.
+        Network with D = 2, or fitted scikit-learn classifier of two features, such as BackpropClassifier or a pipeline.
     x : array-like of shape (N, 2)
-        Samples, in the units to draw.
+        Samples, in the units of the axes.
     t : array-like of shape (N,)
-        Their class indices; labels for a classifier.
+        Class indices of the samples; for a classifier, their labels.
     mean, scale : array-like of shape (2,)
-        What the network was given is (x - mean) / scale.
+        Standardization: the inputs of the network are (x - mean) / scale.
     classes : sequence of str, optional
-        Names for the legend.
+        Names of the classes in the legend. The default is their indices or labels.
     ax : matplotlib Axes, optional
+        Axes to draw on; by default, the current ones.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn on.
 
     Raises
     ------
-    TypeError, ValueError
-        The network does not have two inputs, x is not (N, 2), or t holds something that is no class.
+    ModuleNotFoundError
+        If Matplotlib or scikit-learn is not installed.
+    TypeError
+        If t does not hold class indices.
+    ValueError
+        If the network does not have two inputs, x does not have shape (N, 2), or t contains an unknown class.
 
     Examples
     --------
@@ -133,12 +146,12 @@ def decision_regions(
     if x.ndim != 2 or x.shape[1] != 2 or D != 2:
         raise ValueError(f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs")
 
-    def indices(of: ArrayLike) -> np.ndarray:
+    def indices(values: ArrayLike) -> np.ndarray:
         if labels is None:
-            return gate.labels("t", np.asarray(of), K)
+            return validate.labels("t", np.asarray(values), K)
         from cbackprop.sklearn import class_indices
 
-        return class_indices("t", of, labels)
+        return class_indices("t", values, labels)
 
     t = indices(t)
     if classes is None:
@@ -152,7 +165,9 @@ def decision_regions(
     xx0, xx1 = np.meshgrid(x0, x1)
     points = (np.column_stack([xx0.ravel(), xx1.ravel()]) - np.asarray(mean)) / np.asarray(scale)
     palette = _palette(K)
-    tints = {"cmap": colors.ListedColormap(palette)} if K == 2 else {}  # the display colors three and more by itself
+    tints = (
+        {"cmap": colors.ListedColormap(palette)} if K == 2 else {}
+    )  # the display itself colors three classes or more
     inspection.DecisionBoundaryDisplay(
         xx0=xx0,
         xx1=xx1,
@@ -160,39 +175,50 @@ def decision_regions(
         response=indices(model.predict(points)).reshape(xx0.shape),
         multiclass_colors=palette,
     ).plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
-
-    drawn = []
-    for k in range(K):
-        points = x[t == k]
-        drawn.append(ax.scatter(points[:, 0], points[:, 1], s=30, color=palette[k], edgecolors="white", linewidths=0.8))
-    legend = ax.legend(drawn, [""] * K, loc="upper right", framealpha=0.85, edgecolor="none", handletextpad=0.2)
-    for k, text in enumerate(legend.get_texts()):  # afterwards: old Matplotlib leaves out labels that begin with _
-        text.set(text=classes[k], parse_math=False)
+    _scatter(ax, x, t, palette, classes)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
+def _scatter(ax: Axes, x: np.ndarray, t: np.ndarray, palette: list[Any], classes: Sequence[str]) -> None:
+    """Draw the samples of each class, and a legend."""
+    handles = []
+    for k, color in enumerate(palette):
+        points = x[t == k]
+        handles.append(ax.scatter(points[:, 0], points[:, 1], s=30, color=color, edgecolors="white", linewidths=0.8))
+    labels = [""] * len(handles)
+    legend = ax.legend(handles, labels, loc="upper right", framealpha=0.85, edgecolor="none", handletextpad=0.2)
+    for k, text in enumerate(legend.get_texts()):  # set here: old Matplotlib omits legend labels that begin with _
+        text.set(text=classes[k], parse_math=False)
+
+
 def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: Axes | None = None) -> Axes:
-    """Draw the weights of each hidden unit as an image: blue below 0, white at 0, red above.
+    """Show the weights of each hidden unit as an image: blue below 0, white at 0, red above 0.
 
     Parameters
     ----------
     w : array-like of shape (M, D+1)
-        Hidden weights; the bias is not drawn.
+        Hidden weights, bias last; biases are not shown.
     shape : (int, int)
-        Rows and columns of an input image, D pixels in all.
+        Height and width of an input image of D pixels.
     columns : int
-        Images side by side.
+        Number of images per row.
     ax : matplotlib Axes, optional
+        Axes to draw on; by default, the current ones.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn on.
 
     Raises
     ------
-    TypeError, ValueError
-        `shape` does not have D pixels, or `columns` is no number of images.
+    ModuleNotFoundError
+        If Matplotlib is not installed.
+    TypeError
+        If columns is not an integer.
+    ValueError
+        If an image of the given shape does not have D pixels, or columns is below 1.
 
     Examples
     --------
@@ -215,19 +241,26 @@ def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: 
 
 
 def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """Draw a confusion matrix; the shade is the share of the true class.
+    """Show a confusion matrix, shaded by the fraction of each true class.
 
     Parameters
     ----------
     matrix : array-like of shape (K, K)
-        Counts: rows are true classes, columns predicted ones.
+        Numbers of samples: rows are true classes, columns are predicted classes.
     classes : sequence of str, optional
         Names of the classes.
     ax : matplotlib Axes, optional
+        Axes to draw on; by default, the current ones.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Matplotlib is not installed.
 
     Examples
     --------
@@ -253,7 +286,7 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     return ax
 
 
-def misread(
+def misclassified(
     images: ArrayLike,
     true: ArrayLike,
     predicted: ArrayLike,
@@ -262,30 +295,41 @@ def misread(
     columns: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the images whose predicted class is not the true one, under each "true → predicted".
+    """Show the misclassified images, with the caption "true → predicted".
 
     Parameters
     ----------
     images : array-like of shape (N, height, width)
-        All images; those read rightly are left out.
+        All images; correctly classified ones are omitted.
     true, predicted : array-like of shape (N,)
         Class indices.
     classes : sequence of str, optional
-        Names of the classes.
+        Names of the classes. The default is their indices.
     columns : int, optional
-        Images side by side; without it, about as many as there are rows.
+        Number of images per row. The default is about the number of rows.
     ax : matplotlib Axes, optional
+        Axes to draw on; by default, the current ones.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Matplotlib is not installed.
+    TypeError
+        If columns is not an integer.
+    ValueError
+        If columns is below 1.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from cbackprop import plot
-    >>> ax = plot.misread(np.eye(8).reshape(2, 4, 8), [3, 5], [3, 9], ax=Figure().subplots())
+    >>> ax = plot.misclassified(np.eye(8).reshape(2, 4, 8), [3, 5], [3, 9], ax=Figure().subplots())
     >>> [text.get_text() for text in ax.texts]
     ['5 → 9']
     """
@@ -294,7 +338,7 @@ def misread(
     wrong = np.flatnonzero(true != predicted)
     if not wrong.size:
         ax.set_axis_off()
-        ax.text(0.5, 0.5, "none misread", ha="center", va="center", transform=ax.transAxes)
+        ax.text(0.5, 0.5, "none misclassified", ha="center", va="center", transform=ax.transAxes)
         return ax
     columns = int(np.ceil(np.sqrt(len(wrong)))) if columns is None else columns
     places = _mosaic(ax, images[wrong], columns, gap=0.42, cmap="gray_r")
@@ -309,15 +353,15 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _palette(count: int) -> list[Any]:
-    """Colors for `count` classes: the eight distinct ones while they last."""
+    """Colors of `count` classes: from COLORS if there are enough, else from a color map."""
     if count <= len(COLORS):
         return list(COLORS[:count])
     return list(require("matplotlib", "plot").colormaps["turbo"](np.linspace(0, 1, count)))
 
 
 def _mosaic(ax: Axes, images: np.ndarray, columns: int, *, gap: float, **style: Any) -> list[tuple[float, float]]:
-    """Draw images 1 wide in rows, `gap` between them; return the bottom center of each."""
-    columns = gate.count("columns", columns)
+    """Draw images of width 1 in rows, separated by `gap`; return the bottom center of each."""
+    columns = validate.count("columns", columns)
     height = images.shape[1] / images.shape[2]
     places = []
     for n, image in enumerate(images):

@@ -1,6 +1,6 @@
-"""A bar for long learning, by tqdm.
+"""Progress bars for training, drawn by tqdm.
 
-Needs the extra `progress`: ``pip install "cbackprop[progress]"``.
+Requires the extra `progress`: ``pip install "cbackprop[progress]"``.
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ from cbackprop._extras import require
 
 @contextmanager
 def epoch_bar(epochs: int, **options: Any) -> Iterator[Callable[[int, float], None]]:
-    """A bar of epochs, as a callback for any `fit` of this library.
+    """Progress bar over epochs, as a context manager that yields a callback for any `fit` of this library.
 
     Parameters
     ----------
     epochs : int
-        As many as `fit` is asked for.
+        Total number of epochs.
     **options
-        For `tqdm.tqdm`.
+        Keyword arguments of `tqdm.tqdm`.
 
     Yields
     ------
     callable
-        ``callback(epoch, loss)``.
+        ``callback(epoch, loss)``, which advances the bar and shows the loss.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If tqdm is not installed.
 
     Examples
     --------

@@ -1,12 +1,11 @@
-"""The equations in plain NumPy: the same functions as `cbackprop`, to be read next to the article.
+"""The equations in plain NumPy: the public functions of `cbackprop`, to be read next to the article.
 
-Nothing here is compiled and nothing is fast: one line an equation, numbered as in the README. Only what holds no
-mathematics is shared with the compiled functions: the gate, which looks at arguments, the guard of weights in training,
-checkpoints, and the types of the results.
+The code is written for reading, not for speed: one line per equation, numbered as in the README. It shares with the
+compiled functions only what contains no mathematics: validation, settings, the training lock, checkpoints and results.
 
 Notes
 -----
-In einsum subscripts n runs over samples, i over inputs, j over hidden units, k over classes.
+Subscripts of `numpy.einsum`: n runs over samples, i over inputs, j over hidden units, k over classes.
 
 Examples
 --------
@@ -25,19 +24,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _gate as gate
-from ._checkpoint import Checkpoint
-from ._in_training import InTraining, whatever_ends
+from . import _validation as validate
 from ._results import REMEDY, Activations, DivergenceError, History
+from ._training import Data, Settings, make_checkpointer, run_training
+from ._training_lock import TrainingLock
 
-# ---------------------------------------------------------------------------------------------------- the equations
+# -------------------------------------------------------------------------------------------------------- the equations
 
 
-quietly = np.errstate(over="ignore", invalid="ignore", under="ignore")  # what isn't finite is looked for, and raised
+ignore_warnings = np.errstate(over="ignore", invalid="ignore", under="ignore")  # functions check their results instead
 
 
 def with_one(rows: np.ndarray) -> np.ndarray:
-    """Append the dummy x_D = 1, or z_M = 1."""
+    """Append the dummy x_D = 1 or z_M = 1 to each row."""
     return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], axis=1)
 
 
@@ -47,7 +46,7 @@ def hidden_sums(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(b: np.ndarray) -> np.ndarray:
-    """h(b) = 1 / (1 + e^-b), as e^b / (1 + e^b) where b < 0, so that neither side overflows."""
+    """z_j = h(b_j) = 1 / (1 + e^-b_j), as e^b_j / (1 + e^b_j) where b_j < 0, so that no exponential overflows."""
     e = np.exp(np.where(b.real > 0, -b, b))
     return np.where(b.real > 0, 1, e) / (1 + e)
 
@@ -62,15 +61,15 @@ def output_sums(z: np.ndarray, v: np.ndarray) -> np.ndarray:
     return with_one(z) @ v.T
 
 
-def largest_sums(a: np.ndarray) -> np.ndarray:
-    """The largest a_l of each sample, to be taken out of every exponent."""
+def max_logit(a: np.ndarray) -> np.ndarray:
+    """max_l a_l of each sample, which is subtracted from every exponent so that no exponential overflows."""
     return np.take_along_axis(a, a.real.argmax(axis=1)[:, np.newaxis], axis=1)
 
 
-@quietly
+@ignore_warnings
 def softmax(a: np.ndarray) -> np.ndarray:
     """(7) (8)  y_k = e^a_k / sum_l e^a_l."""
-    e = np.exp(a - largest_sums(a))
+    e = np.exp(a - max_logit(a))
     return e / e.sum(axis=1, keepdims=True)
 
 
@@ -79,16 +78,17 @@ def softmax_derivative(y: np.ndarray) -> np.ndarray:
     return np.einsum("i,ik->ik", y, np.eye(len(y))) - np.outer(y, y)
 
 
-@quietly
+@ignore_warnings
 def sample_cross_entropies(t: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """(1)  E_n = -sum_k t_k log y_k = sum_k t_k (log sum_l e^a_l - a_k), where a class with t_k = 0 adds nothing.
+    """(1)  E_n = -sum_k t_k log y_k = sum_k t_k (log sum_l e^a_l - a_k), where a class with t_k = 0 contributes 0.
 
-    log sum_l e^a_l is the largest a_l plus log(1 + rest): no 1 swallows a tiny rest.
+    log sum_l e^a_l = max_a + log(1 + sum_exp_minus_1), by log1p, which keeps all digits of a small sum.
     """
-    largest = largest_sums(a)
-    e = np.exp(a - largest)
-    np.put_along_axis(e, a.real.argmax(axis=1)[:, np.newaxis], 0, axis=1)
-    return np.where(t > 0, t * ((largest - a) + np.log1p(e.sum(axis=1, keepdims=True))), 0).sum(axis=1)
+    max_a = max_logit(a)
+    e = np.exp(a - max_a)
+    np.put_along_axis(e, a.real.argmax(axis=1)[:, np.newaxis], 0, axis=1)  # leaves out e^0 = 1 of the largest
+    sum_exp_minus_1 = e.sum(axis=1, keepdims=True)
+    return np.where(t > 0, t * ((max_a - a) + np.log1p(sum_exp_minus_1)), 0).sum(axis=1)
 
 
 def output_errors(y: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -106,26 +106,26 @@ def gradient_w(errors: np.ndarray, v: np.ndarray, z: np.ndarray, x: np.ndarray) 
     return np.einsum("nk,kj,nj,ni->ji", errors, v[:, :-1], sigmoid_derivative(z), with_one(x), optimize=True)
 
 
-def descend(weights: np.ndarray, derivative: np.ndarray, learning_rate: float) -> None:
+def update(weights: np.ndarray, derivative: np.ndarray, learning_rate: float) -> None:
     """(17)  v_kj <- v_kj - α dE/dv_kj, and the same for w, in place."""
     weights -= weights.dtype.type(learning_rate) * derivative
 
 
-def descend_on(
+def update_with_momentum(
     weights: np.ndarray, derivative: np.ndarray, learning_rate: float, u: np.ndarray, momentum: float, penalty: float
 ) -> None:
-    """(17) with momentum and a penalty:  u <- momentum u - α (dE/dw + penalty w),  w <- w + u, in place."""
+    """(17) with momentum and L2 penalty:  u <- momentum u - α (dE/dw + penalty w),  w <- w + u, in place."""
     penalties = weights * weights.dtype.type(penalty)
-    penalties[:, -1] = 0  # biases go without
+    penalties[:, -1] = 0  # biases are not penalized
     u *= weights.dtype.type(momentum)
-    descend(u, derivative + penalties, learning_rate)
+    update(u, derivative + penalties, learning_rate)
     weights += u
 
 
-# --------------------------------------------------------------------------------------------- the public functions
+# ------------------------------------------------------------------------------------------------- the public functions
 
 
-def _layers(x: np.ndarray, w: np.ndarray, v: np.ndarray) -> Activations:
+def _forward(x: np.ndarray, w: np.ndarray, v: np.ndarray) -> Activations:
     b = hidden_sums(x, w)
     z = sigmoid(b)
     a = output_sums(z, v)
@@ -135,26 +135,26 @@ def _layers(x: np.ndarray, w: np.ndarray, v: np.ndarray) -> Activations:
 def _gradients(
     x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, shares: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """E_n of each sample, and (3), or with shares instead of 1/N."""
-    y, a, z, _b = _layers(x, w, v)
+    """E_n of each sample, and the gradients (3), with `shares` of the samples instead of 1/N if given."""
+    y, a, z, _b = _forward(x, w, v)
     errors = output_errors(y, t)
-    size = len(x)
+    divisor = len(x)
     if shares is not None:
-        errors, size = errors * shares[:, np.newaxis], 1
-    return sample_cross_entropies(t, a), gradient_w(errors, v, z, x) / size, gradient_v(errors, z) / size
+        errors, divisor = errors * shares[:, np.newaxis], 1
+    return sample_cross_entropies(t, a), gradient_w(errors, v, z, x) / divisor, gradient_v(errors, z) / divisor
 
 
-def _as_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _target_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.eye(len(v), dtype=w.dtype)[labels] if rows is None else rows
 
 
 def init_weights(
     n_inputs: int, n_hidden: int, n_outputs: int, *, dtype: DTypeLike = np.float64, rng: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Glorot-uniform weights for a sigmoid; see `cbackprop.init_weights`."""
-    D, M, K = gate.layer_sizes(n_inputs, n_hidden, n_outputs)
-    real = gate.float_dtype(dtype)
-    generator = gate.generator(rng)
+    """Random initial weights (Glorot-uniform); see `cbackprop.init_weights`."""
+    D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
+    real = validate.float_dtype(dtype)
+    generator = validate.generator(rng)
     w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
     r_w, r_v = 4 * np.sqrt(6 / (D + M)), np.sqrt(6 / (M + K))
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
@@ -162,56 +162,56 @@ def init_weights(
     return w, v
 
 
-@quietly
+@ignore_warnings
 def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -> Activations:
-    """All activations of all samples; see `cbackprop.forward`. One thread."""
-    gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
-    gate.count("n_threads", n_threads)
-    activations = _layers(x, w, v)
+    """Forward pass: the activations of all samples; see `cbackprop.forward`. It uses one thread."""
+    validate.weights(w, v, writeable=False)
+    x = validate.inputs(x, w, v)
+    validate.count("n_threads", n_threads)
+    activations = _forward(x, w, v)
     if np.isnan(activations.y).any():
-        gate.refuse_overflow(w, v)
+        validate.refuse_overflow(w, v)
     return activations
 
 
-@quietly
+@ignore_warnings
 def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:
     """(2)  E = (1/N) sum_n E_n; see `cbackprop.cross_entropy`."""
-    gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
-    t = _as_rows(*gate.targets(t, len(x), w, v), w, v)
-    E = float(sample_cross_entropies(t, _layers(x, w, v).a).mean(dtype=np.float64))
+    validate.weights(w, v, writeable=False)
+    x = validate.inputs(x, w, v)
+    t = _target_rows(*validate.targets(t, len(x), w, v), w, v)
+    E = float(sample_cross_entropies(t, _forward(x, w, v).a).mean(dtype=np.float64))
     if np.isnan(E):
-        gate.refuse_overflow(w, v)
+        validate.refuse_overflow(w, v)
     return E
 
 
-@quietly
+@ignore_warnings
 def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
-    gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
-    E, dw, dv = _gradients(x, _as_rows(*gate.targets(t, len(x), w, v), w, v), w, v)
+    validate.weights(w, v, writeable=False)
+    x = validate.inputs(x, w, v)
+    E, dw, dv = _gradients(x, _target_rows(*validate.targets(t, len(x), w, v), w, v), w, v)
     if not np.isfinite(E).all():
-        gate.refuse_overflow(w, v)
+        validate.refuse_overflow(w, v)
     return dw, dv
 
 
-@quietly
+@ignore_warnings
 def numerical_gradient(
     x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, *, epsilon: float | None = None, scheme: str = "central"
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
-    gate.weights(w, v, written=False)
-    x = gate.inputs(x, w, v)
-    t = _as_rows(*gate.targets(t, len(x), w, v), w, v)
-    gate.finite_weights(w, v)
-    gate.choice("scheme", scheme, ("central", "forward", "complex"))
-    size = gate.epsilon(epsilon)
+    validate.weights(w, v, writeable=False)
+    x = validate.inputs(x, w, v)
+    t = _target_rows(*validate.targets(t, len(x), w, v), w, v)
+    validate.finite_weights(w, v)
+    validate.choice("scheme", scheme, ("central", "forward", "complex"))
+    step_size = validate.epsilon(epsilon)
     if scheme == "complex":
-        return gate.finite_derivatives(complex_step_gradient(x, t, w, v, size or 1e-20), epsilon, w, v)
-    size = size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
-    gate.distance(size, w, v, scheme)
+        return validate.finite_derivatives(complex_step_gradient(x, t, w, v, step_size or 1e-20), epsilon, w, v)
+    step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
+    validate.check_epsilon(step_size, w, v, scheme)
 
     def E(w: np.ndarray, v: np.ndarray) -> float:
         return sample_cross_entropies(t, output_sums(sigmoid(hidden_sums(x, w)), v)).mean(dtype=np.float64)
@@ -220,22 +220,21 @@ def numerical_gradient(
     w, v = w.copy(), v.copy()
     for weights, derivative in ((w, dw), (v, dv)):
         for index, weight in np.ndenumerate(weights):
-            below = weight if scheme == "forward" else weight - weight.dtype.type(size)
-            above = weight + weight.dtype.type(size)
+            below = weight if scheme == "forward" else weight - weight.dtype.type(step_size)
+            above = weight + weight.dtype.type(step_size)
             weights[index] = above
             E_above = E(w, v)
             weights[index] = below
             derivative[index] = (E_above - E(w, v)) / (float(above) - float(below))
             weights[index] = weight
-    return gate.finite_derivatives((dw, dv), epsilon, w, v)
+    return validate.finite_derivatives((dw, dv), epsilon, w, v)
 
 
-@quietly
+@ignore_warnings
 def complex_step_gradient(
     x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Im E(w + i epsilon) / epsilon: no difference is taken, so nothing cancels."""
-    t = np.eye(len(v))[t] if t.ndim == 1 else t
+    """(3)  dE/dw_ji = Im E(w_ji + i epsilon) / epsilon, which subtracts nothing and so suffers no cancellation."""
 
     def E(w: np.ndarray, v: np.ndarray) -> complex:
         a = output_sums(sigmoid(hidden_sums(x, w)), v)
@@ -251,28 +250,28 @@ def complex_step_gradient(
     return dw, dv
 
 
-@quietly
+@ignore_warnings
 def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_rate: float) -> float:
-    """One update (17), in place; see `cbackprop.step`."""
-    gate.weights(w, v, written=True)
-    x = gate.sample("x_n", x_n, w, v, written=True)
-    t = _as_rows(*gate.sample_target("t_n", t_n, w, v), w, v)
-    alpha = gate.learning_rate(learning_rate, w.dtype)
+    """One update (17) of the weights, in place; see `cbackprop.step`."""
+    validate.weights(w, v, writeable=True)
+    x = validate.sample("x_n", x_n, w, v, writeable=True)
+    t = _target_rows(*validate.sample_target("t_n", t_n, w, v), w, v)
+    alpha = validate.learning_rate(learning_rate, w.dtype)
 
     def learn() -> float:
         (E_n,), dw, dv = _gradients(x, t, w, v)
         new_w, new_v = w.copy(), v.copy()
-        descend(new_v, dv, alpha)
-        descend(new_w, dw, alpha)
+        update(new_v, dv, alpha)
+        update(new_w, dw, alpha)
         if not (np.isfinite(E_n) and np.isfinite(new_w).all() and np.isfinite(new_v).all()):
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         w[:], v[:] = new_w, new_v
         return float(E_n)
 
-    return InTraining(w, v).during(learn)
+    return TrainingLock(w, v).run(learn)
 
 
-@quietly
+@ignore_warnings
 def fit(
     x: ArrayLike,
     t: ArrayLike,
@@ -295,64 +294,82 @@ def fit(
     checkpoint_every: int = 1,
     resume: bool = False,
 ) -> History:
-    """(17) over all samples, epoch after epoch, in place; see `cbackprop.fit`. One method, one thread."""
-    gate.weights(w, v, written=True)
-    gate.finite_weights(w, v)
-    x = gate.inputs(x, w, v, written=True)
+    """Updates (17) with all samples for a number of epochs; see `cbackprop.fit`. It has one method and one thread."""
+    validate.weights(w, v, writeable=True)
+    validate.finite_weights(w, v)
+    x = validate.inputs(x, w, v, writeable=True)
     N = len(x)
-    t = _as_rows(*gate.targets(t, N, w, v, written=True), w, v)
-    alpha = gate.learning_rate(learning_rate, w.dtype)
-    epochs = gate.count("epochs", epochs)
-    batch = gate.batch_size(batch_size, N)
-    generator = gate.generator(rng)
-    gate.choice("method", method, gate.METHODS)
-    gate.count("n_threads", n_threads)
-    stops, shuffle = gate.callback(callback), gate.flag("shuffle", shuffle)
-    weights = gate.sample_weight(sample_weight, N, w, v)
-    weight = N if weights is None else weights.sum(dtype=np.float64)
-    momentum = gate.between("momentum", momentum, 1, w.dtype)
-    l2 = gate.between("l2", l2, float(np.finfo(w.dtype).max), w.dtype)
-    plain = momentum == l2 == 0
-    changing = (w, v, *(gate.velocity(velocity, w, v, momentum, (x, t, weights)) or ()))
+    rows, labels = validate.targets(t, N, w, v, writeable=True)
+    data = Data(x, rows, labels, validate.sample_weight(sample_weight, N, w, v))
+    t = _target_rows(rows, labels, w, v)
+    settings = Settings.validated(
+        w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
+        shuffle=shuffle,
+    )  # fmt: skip
+    velocity = validate.velocity(velocity, w, v, settings.momentum, data)
+    states = {} if velocity is None else {"velocity": velocity}
+    epochs = validate.count("epochs", epochs)
+    generator = validate.generator(rng)
+    should_stop = validate.callback(callback)
+    validate.count("n_threads", n_threads)
+    every, resume = validate.count("checkpoint_every", checkpoint_every), validate.flag("resume", resume)
     losses: list[float] = []
-    settings = {
-        "learning_rate": alpha, "batch_size": batch, "shuffle": shuffle, "momentum": momentum, "l2": l2,
-    }  # fmt: skip
-    data = x, t, weights
-    keeper = Checkpoint(checkpoint, checkpoint_every, resume, changing, losses, generator, epochs, data, settings)
+    checkpointer = make_checkpointer(checkpoint, resume, (w, v), states, losses, generator, settings, data)
 
     def learn() -> None:
         order = np.arange(N)
-        keeper.begin()
+        if checkpointer is not None and resume:
+            checkpointer.restore(epochs)
         for epoch in range(len(losses) + 1, epochs + 1):
-            if shuffle and batch < N:
+            if settings.shuffles(N):
                 order = generator.permutation(N)
-            before = [array.copy() for array in changing]
-            total = 0.0
-            for start in range(0, N, batch):
-                n = order[start : start + batch]
-                s_n = np.ones(len(n), w.dtype) if weights is None else weights[n]
-                together = 1 if batch == 1 else s_n.sum()
-                if together == 0:
-                    continue
-                E, dw, dv = _gradients(x[n], t[n], w, v, None if weights is None else s_n / together)
-                total += (s_n * E).sum(dtype=np.float64)
-                u_w, u_v = changing[2:] or (np.zeros_like(w), np.zeros_like(v))
-                for layer, derivative, u in ((v, dv, u_v), (w, dw, u_w)):
-                    if plain:
-                        descend(layer, derivative, alpha)
-                    else:
-                        descend_on(layer, derivative, alpha, u, momentum, l2 / together)
+            before = [array.copy() for array in (w, v, *(velocity or ()))]
+            total = _epoch(x[order], t[order], w, v, velocity, _take(data.sample_weight, order), settings)
             if not (np.isfinite(total) and np.isfinite(w).all() and np.isfinite(v).all()):
-                for array, earlier in zip(changing, before, strict=True):
+                for array, earlier in zip((w, v, *(velocity or ())), before, strict=True):
                     array[:] = earlier
                 raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
-            losses.append(float(total / weight))
-            stop = stops(epoch, losses[-1])
-            keeper.epoch_ended()
+            losses.append(float(total / data.total_weight))
+            stop = should_stop(epoch, losses[-1])
+            if checkpointer is not None:
+                checkpointer.update()
+                if epoch % every == 0:
+                    checkpointer.write()
             if stop:
                 break
 
-    # the velocity is in training, too
-    InTraining(w, v).during(InTraining(*changing[-2:]).during, whatever_ends, learn, keeper.end)
+    run_training(learn, checkpointer, (w, v), states)
     return History(losses, len(losses), N * len(losses))
+
+
+def _take(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
+    return None if array is None else array[order]
+
+
+def _epoch(
+    x: np.ndarray,
+    t: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    velocity: tuple[np.ndarray, np.ndarray] | None,
+    sample_weight: np.ndarray | None,
+    settings: Settings,
+) -> float:
+    """Update the weights batch by batch, in the order of the samples; return the weighted sum of E_n."""
+    total = 0.0
+    alpha = settings.learning_rate
+    for start in range(0, len(x), settings.batch_size):
+        n = slice(start, start + settings.batch_size)
+        s_n = np.ones(len(x[n]), w.dtype) if sample_weight is None else sample_weight[n]
+        total_weight = 1 if settings.batch_size == 1 else s_n.sum()
+        if total_weight == 0:
+            continue
+        E, dw, dv = _gradients(x[n], t[n], w, v, None if sample_weight is None else s_n / total_weight)
+        total += (s_n * E).sum(dtype=np.float64)
+        u_w, u_v = velocity or (np.zeros_like(w), np.zeros_like(v))
+        for layer, derivative, u in ((v, dv, u_v), (w, dw, u_w)):
+            if settings.plain:
+                update(layer, derivative, alpha)
+            else:
+                update_with_momentum(layer, derivative, alpha, u, settings.momentum, settings.l2 / total_weight)
+    return total

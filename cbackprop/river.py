@@ -1,6 +1,6 @@
-"""The network as a River classifier: it learns samples, features and classes as they appear.
+"""River classifier, which learns samples, features and classes as they appear in a stream.
 
-Needs the extra `river`: ``pip install "cbackprop[river]"``.
+Requires the extra `river`: ``pip install "cbackprop[river]"``.
 """
 
 from __future__ import annotations
@@ -14,36 +14,41 @@ import numpy as np
 
 from cbackprop import Network, fit
 from cbackprop._extras import require
-from cbackprop._growth import carry_over
+from cbackprop._growth import copy_weights
 
 require("river", "river")
 from river import base, utils  # noqa: E402
 
-# Initial hidden weights, as a part of those of `init_weights`: in a stream the first samples count, too, and a network
-# that begins with smaller ones gets more of them right.
-HIDDEN_WEIGHTS = 0.5
+# Scale of the initial hidden weights relative to `init_weights`: smaller ones make fewer errors on the first samples,
+# which count in the evaluation of a stream.
+HIDDEN_WEIGHT_SCALE = 0.5
 
 
 class BackpropClassifier(base.MiniBatchClassifier):
-    """A network of one sigmoid hidden layer and softmax outputs, updated (17) after each sample.
+    """Classifier with one sigmoid hidden layer and softmax outputs, updated (17) after each sample.
 
-    A feature that is missing from a sample is 0. Features and classes that are new get weights of their own, drawn as
-    for a new network; the weights of the others keep their bits. Features and the labels that a prediction names are
-    those learned from so far: before any, a prediction is None, or empty.
+    A feature that is missing from a sample counts as 0. New features and classes get random initial weights; the other
+    weights keep their bits. Predictions use only features and labels seen in training: before training, the predicted
+    label is None, and the predicted probabilities are empty.
 
     Parameters
     ----------
     n_hidden : int
         M, the number of hidden units.
     learning_rate : float
-        α of (17). May be changed at any time.
+        α of (17). It may be changed at any time.
     seed : int, optional
-        For the initial weights.
+        Seed of the initial weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If seed is neither None nor a non-negative integer.
 
     Attributes
     ----------
     network : Network or None
-        The live network; features and classes that are new bring a new one.
+        The current network, which is replaced by a larger one when new features or classes appear.
     features : list
         Names of the inputs, in the order of the columns of w.
     classes : list
@@ -80,26 +85,30 @@ class BackpropClassifier(base.MiniBatchClassifier):
     def learn_one(self, x: Mapping[Hashable, Any], y: Hashable) -> None:
         """Learn from one sample.
 
+        A call that raises leaves the model unchanged.
+
         Parameters
         ----------
         x : dict
-            Numbers by the names of their features.
+            Values of the features by name.
         y : hashable
             Label.
 
         Raises
         ------
-        TypeError, ValueError
-            A feature is not a finite number, or the label is none; the message names it. The model is as it was.
+        TypeError
+            If x is not a dict, or the label is not hashable.
+        ValueError
+            If the value of a feature is not a finite number, or the label is None or NaN.
         DivergenceError
-            Learning left the finite numbers. The model is as it was.
+            If the error or an updated weight would not be finite.
         """
-        row = self._known(x)
+        row = self._row_of_known(x)
         try:
             k = self._class_indices.get(y)
-        except TypeError:  # not hashable: it is refused as a new label
+        except TypeError:  # not hashable: _new_labels raises
             k = None
-        if row is None or k is None:  # something is new, or missing, or no number
+        if row is None or k is None:  # new or missing names, or a value that is not a number
             numbers = _numbers(x)
             features = self._features_with(numbers)
             classes = [*self.classes, *_new_labels([y], self._class_indices)]
@@ -112,55 +121,75 @@ class BackpropClassifier(base.MiniBatchClassifier):
             try:
                 network.learn_one(row, k)
             except ValueError:
-                _numbers(x)  # says which feature is to blame
+                _numbers(x)  # raises an error that names the feature
                 raise
 
     def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> Any:
-        """The most probable label; None before anything was learned.
+        """Most probable label.
 
         Parameters
         ----------
         x : dict
-            Numbers by the names of their features. Those not learned from are left out, those missing are 0.
+            Values of the features by name. Unknown features are ignored; missing ones count as 0.
 
         Returns
         -------
         hashable or None
+            The label; None before training.
+
+        Raises
+        ------
+        TypeError
+            If x is not a dict.
+        ValueError
+            If the value of a feature is not a finite number.
         """
         return None if self.network is None else self.classes[self.network.predict_one(self._row(x))]
 
     def predict_proba_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Any, float]:
-        """The probability of each label learned so far.
+        """Probability of each known label.
 
         Parameters
         ----------
         x : dict
-            As for `predict_one`.
+            Values of the features by name, as for `predict_one`.
 
         Returns
         -------
         dict
-            Probabilities that sum to 1, by label; empty before anything was learned.
+            Probabilities by label, which sum to 1; empty before training.
+
+        Raises
+        ------
+        TypeError
+            If x is not a dict.
+        ValueError
+            If the value of a feature is not a finite number.
         """
         if self.network is None:
             return {}
         return dict(zip(self.classes, self.network.predict_proba_one(self._row(x)).tolist(), strict=True))
 
     def learn_many(self, X: Any, y: Any) -> None:
-        """Learn from the rows of a frame, one after the other: the same updates as by `learn_one`.
+        """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
+
+        A call that raises leaves the model unchanged.
 
         Parameters
         ----------
         X : DataFrame of shape (N, D)
-            Of pandas, or of another library that River takes. Only numbers, none missing.
-        y : Series of N labels
+            Data frame of pandas or another library supported by River, with finite numbers only.
+        y : Series of shape (N,)
+            Labels.
 
         Raises
         ------
+        TypeError
+            If a label is not hashable.
         ValueError
-            A column does not hold finite numbers, or X and y differ in length. The model is as it was.
+            If a column does not hold finite numbers, a label is None or NaN, or X and y differ in length.
         DivergenceError
-            Learning left the finite numbers. The model is as it was.
+            If the error or a weight is no longer finite.
         """
         columns, N = _columns(X)
         labels = utils.dataframe.into_series(y).to_list()
@@ -173,10 +202,10 @@ class BackpropClassifier(base.MiniBatchClassifier):
         indices = {label: k for k, label in enumerate(classes)}
         x, t = _matrix(columns, features, N), np.array([indices[label] for label in labels])
 
-        known = np.maximum.accumulate(np.maximum(t + 1, len(self.classes)))  # classes, when a row is learned
+        known = np.maximum.accumulate(np.maximum(t + 1, len(self.classes)))  # number of classes up to each row
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
         network = self.network
-        if network is not None and len(edges) > 2:  # an error after the first part leaves the model as it was
+        if network is not None and len(edges) > 2:  # a copy: an error in a later part must leave the model unchanged
             network = Network.from_weights(network.w.copy(), network.v.copy())
         for start, stop in pairwise(edges):
             network = self._sized(network, len(features), known[start])
@@ -185,17 +214,22 @@ class BackpropClassifier(base.MiniBatchClassifier):
         self._hold(network, features, classes)
 
     def predict_proba_many(self, X: Any) -> Any:
-        """The probability of each label learned so far, for each row of a frame.
+        """Probability of each known label, for each row of a data frame.
 
         Parameters
         ----------
         X : DataFrame
-            As for `learn_many`.
+            Data frame, as for `learn_many`.
 
         Returns
         -------
         DataFrame
-            Of the same library, with the same index and a column for each label.
+            Data frame of the same library with the same index and one column per label.
+
+        Raises
+        ------
+        ValueError
+            If a column does not hold finite numbers.
         """
         frame = utils.dataframe.into_frame(X)
         if self.network is None:
@@ -204,17 +238,22 @@ class BackpropClassifier(base.MiniBatchClassifier):
         return utils.dataframe.to_native_frame(probabilities, like=frame)
 
     def predict_many(self, X: Any) -> Any:
-        """The most probable label of each row of a frame; None before anything was learned.
+        """Most probable label of each row of a data frame.
 
         Parameters
         ----------
         X : DataFrame
-            As for `learn_many`.
+            Data frame, as for `learn_many`.
 
         Returns
         -------
         Series
-            Of the same library, with the same index.
+            Labels, in a series of the same library with the same index; None before training.
+
+        Raises
+        ------
+        ValueError
+            If a column does not hold finite numbers.
         """
         if self.network is None:
             labels = [None] * len(X)
@@ -228,23 +267,23 @@ class BackpropClassifier(base.MiniBatchClassifier):
         self._values: Any = itemgetter(*features) if len(features) > 1 else None
 
     def _sized(self, network: Network | None, n_features: int, n_classes: int) -> Network:
-        """The network with room for so many features and classes: itself, if it has it already."""
-        D, K = max(1, n_features), n_classes  # a sample may be empty: a network has an input even so
+        """The network itself if it has the given numbers of features and classes, else a larger one."""
+        D, K = max(1, n_features), n_classes  # a network needs an input even if samples have no features
         if network is None or network.w.shape[1] - 1 != D or len(network.v) != K:
-            # the same weights, whether learned one by one or many at once, and whatever was tried in vain before
+            # seeded by the sizes: the weights are the same after learn_one and learn_many, and after failed calls
             fresh = Network(D, self.n_hidden, K, rng=np.random.default_rng([self._entropy, D, K]))
-            fresh.w[:] *= HIDDEN_WEIGHTS
-            network = fresh if network is None else carry_over(network, fresh)
+            fresh.w[:] *= HIDDEN_WEIGHT_SCALE
+            network = fresh if network is None else copy_weights(network, fresh)
         if network.learning_rate != self.learning_rate:
             network.learning_rate = self.learning_rate
         return network
 
     def _features_with(self, new: Collection[Any]) -> list[Any]:
-        """Features, and behind them those that are new, in an order that doesn't depend on that of the sample."""
+        """Known features, followed by new ones in an order that does not depend on that of the sample."""
         return [*self.features, *sorted(set(new) - set(self.features), key=repr)]
 
-    def _known(self, x: Mapping[Hashable, Any]) -> np.ndarray | None:
-        """x as the network wants it, if it has all of its features and no others and they are numbers; else None."""
+    def _row_of_known(self, x: Mapping[Hashable, Any]) -> np.ndarray | None:
+        """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
         try:
             if len(x) != len(self.features):
                 return None
@@ -254,7 +293,7 @@ class BackpropClassifier(base.MiniBatchClassifier):
         return row if row.dtype == np.float64 else None
 
     def _row(self, x: Mapping[Hashable, Any]) -> np.ndarray:
-        row = self._known(x)
+        row = self._row_of_known(x)
         if row is None or row.ndim != 1 or not np.isfinite(row).all():
             row = _vector(_numbers(x), self.features)
         return row
@@ -265,8 +304,8 @@ class BackpropClassifier(base.MiniBatchClassifier):
 
 
 def _numbers(x: Mapping[Hashable, Any]) -> dict[Hashable, float]:
-    if not hasattr(x, "items"):  # River's own dicts are no Mapping
-        raise TypeError(f"x is a {type(x).__name__}; it must be a dict of numbers by the names of their features")
+    if not hasattr(x, "items"):  # dicts of River are not instances of Mapping
+        raise TypeError(f"x is a {type(x).__name__}; it must be a dict of numbers by feature name")
     numbers = {}
     for name, value in x.items():
         try:
@@ -284,7 +323,7 @@ def _vector(numbers: Mapping[Hashable, float], features: list[Any]) -> np.ndarra
 
 
 def _columns(X: Any) -> tuple[dict[Any, np.ndarray], int]:
-    """Columns of a frame, checked, and how many rows it has."""
+    """Validated columns of a data frame, and its number of rows."""
     frame = utils.dataframe.into_frame(X)
     columns = {}
     for name, series in zip(frame.columns, frame.iter_columns(), strict=True):
@@ -307,11 +346,11 @@ def _matrix(columns: Mapping[Any, np.ndarray], features: list[Any], N: int) -> n
 
 
 def _new_labels(labels: Iterable[Any], known: Collection[Any]) -> list[Any]:
-    """Those not known, in the order in which they appear."""
+    """New labels in the order in which they appear."""
     try:
         new = [label for label in dict.fromkeys(labels) if label not in known]
     except TypeError as error:
-        raise TypeError(f"y is no label: {error}; it must be hashable") from None
+        raise TypeError(f"y is not a label: {error}; it must be hashable") from None
     for label in new:
         if label is None or label != label:
             raise ValueError(f"y is {label!r}; it must be a label")

@@ -1,21 +1,21 @@
-"""The network as a scikit-learn classifier: change the class, keep the code around `MLPClassifier`.
+"""scikit-learn classifier, a replacement for `MLPClassifier` in existing code.
 
-Needs the extra `sklearn`: ``pip install "cbackprop[sklearn]"``.
+Requires the extra `sklearn`: ``pip install "cbackprop[sklearn]"``.
 
-What differs from `sklearn.neural_network.MLPClassifier`, beyond one logistic hidden layer and plain SGD:
+Differences from `sklearn.neural_network.MLPClassifier`, besides one logistic hidden layer and plain SGD:
 
-- Two classes have two softmax outputs, as the equations say, where MLPClassifier has one logistic output. A softmax of
-  two is the logistic function of the difference of their input sums, so both can learn the same probabilities. But
-  each row of v moves as that one output's weights do, in opposite directions: the difference moves twice as far in a
-  step, the hidden weights equally far. ``coefs_[1]`` has two columns; ``decision_function`` is the difference.
-- ``batch_size`` is 1 and ``momentum`` and ``alpha`` are 0 by default: the update (17) after every sample. Momentum is
-  without Nesterov's correction.
-- ``partial_fit`` never starts anew: it takes rows one by one, learning rates that change, rows without some of the
-  classes, and new classes when ``classes`` names them.
-- Training that is stopped early keeps the best weights; stopping is decided anew in each ``fit``, with ``warm_start``
-  too.
-- The callbacks of scikit-learn 1.9, experimental there, can be set by ``set_callbacks``: ``ProgressBar()``,
-  ``ScoringMonitor(scoring=...)``. Every epoch is a task, and a callback may stop after it.
+- Two classes have two softmax outputs, as in the equations, where MLPClassifier has one logistic output. The softmax of
+  two logits is the logistic function of their difference, so both models can represent the same probabilities. But each
+  row of v moves as far as the weights of the single output, in opposite directions: in one step, the difference moves
+  twice as far, the hidden weights equally far. ``coefs_[1]`` has two columns; ``decision_function`` returns the
+  difference.
+- ``batch_size`` is 1, and ``momentum`` and ``alpha`` are 0 by default: the update (17) after each sample. Momentum is
+  classical, without Nesterov's correction.
+- ``partial_fit`` never restarts training: it accepts single rows, changing learning rates, rows that lack some of the
+  classes, and new classes listed in ``classes``.
+- ``early_stopping`` keeps the best weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
+- The callbacks of scikit-learn 1.9, which are experimental there, can be set by ``set_callbacks``, for example
+  ``ProgressBar()`` or ``ScoringMonitor(scoring=...)``. Each epoch is a task, after which a callback may stop training.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ import numpy as np
 from cbackprop import Activations, DivergenceError, Network, forward
 from cbackprop import fit as learn
 from cbackprop._extras import require
-from cbackprop._gate import FLOATS, rounded
-from cbackprop._growth import carry_over
-from cbackprop._network import usable
+from cbackprop._growth import copy_weights
+from cbackprop._network import ensure_usable
+from cbackprop._validation import FLOATS, rounded
 
 require("sklearn", "sklearn")
 from scipy.special import log_softmax  # noqa: E402
@@ -52,83 +52,84 @@ from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets, unique_labels  # noqa: E402
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data  # noqa: E402
 
-SMALLEST_RATE = 1e-6  # "adaptive" goes no further, as in scikit-learn
+MIN_ADAPTIVE_RATE = 1e-6  # as in scikit-learn
 
 
 class BackpropClassifier(
     CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator
 ):
-    """A network of one sigmoid hidden layer and softmax outputs, learned by stochastic gradient descent.
+    """Classifier with one sigmoid hidden layer and softmax outputs, trained by stochastic gradient descent.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of one int, default=(100,)
         M, the number of hidden units.
     activation : {"logistic"}, default="logistic"
-        Of the hidden units. There is no other; nor is there for `solver`. Both let code for MLPClassifier stand.
+        Activation of the hidden units. Only one is supported, as for `solver`; both exist for compatibility with code
+        for MLPClassifier.
     solver : {"sgd"}, default="sgd"
         Stochastic gradient descent.
     alpha : float, default=0.0
-        Strength of the L2 penalty, divided by the samples of the batch as in scikit-learn, or by the sum of their
-        weights; biases have none.
+        Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
+        their weights. Biases are not penalized.
     batch_size : int or "auto", default=1
-        Samples in a batch; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
+        Samples per update; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": a
-        fifth of it whenever training would otherwise stop, until it is below 1e-6; only in `fit`.
+        "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
+        divided by 5 whenever training would otherwise stop, until it is below 1e-6; only in `fit`.
     learning_rate_init : float, default=0.1
-        α of (17). A change counts from the next call of `fit` or `partial_fit`.
+        α of (17). A change takes effect in the next call of `fit` or `partial_fit`.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Epochs at most.
+        Maximum number of epochs.
     shuffle : bool, default=True
-        Take the samples of each epoch in a new order.
+        Draw a new order of the samples for each epoch.
     random_state : int, RandomState instance or None, default=None
-        For initial weights, the order of samples and the validation set.
+        Source of random numbers for the initial weights, the order of the samples and the validation set.
     tol : float, default=1e-3
-        What counts as an improvement, of the loss or of the validation score.
+        Minimum improvement of the loss, or of the validation score with `early_stopping`.
     verbose : bool, default=False
         Print the loss of each epoch.
     warm_start : bool, default=False
-        Let `fit` go on from the weights there are.
+        Start `fit` from the current weights.
     momentum : float, default=0.0
-        Part of the last update that is added to the next, in [0, 1].
+        Fraction in [0, 1] of the previous update that is added to the next.
     early_stopping : bool, default=False
-        Stop when the score of a validation set no longer improves, and take the weights of the best epoch.
+        Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
     validation_fraction : float, default=0.1
-        Part of the samples that `early_stopping` sets aside, unless `fit` is given a validation set.
+        Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
     n_iter_no_change : int, default=5
-        Epochs without improvement after which training stops.
+        Maximum number of consecutive epochs without improvement.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, multiplied with `sample_weight`.
+        Weights of the classes, by which `sample_weight` is multiplied.
     n_threads : int, default=1
-        Threads to use at most; the result has the same bits for every number.
+        Maximum number of threads. The result is bit-identical for any number.
 
     Attributes
     ----------
     network_ : Network
-        The live network: what it learns, the classifier knows, and the other way round.
+        The underlying network. It is shared: training either trains both.
     classes_ : ndarray of shape (n_classes,)
-        Labels of the classes.
+        Class labels.
     coefs_ : list of two ndarrays, (D, M) and (M, n_classes)
-        Weights in scikit-learn's orientation: views of the live arrays.
+        Weights in scikit-learn's orientation, as views of the arrays of `network_`.
     intercepts_ : list of two ndarrays, (M,) and (n_classes,)
-        Biases: views of the live arrays.
+        Biases, as views of the arrays of `network_`.
     loss_ : float
-        Mean cross-entropy E of the last epoch, in nats, each sample's before the update that uses it.
+        Mean cross-entropy E of the last epoch in nats, where E_n is taken before the update that uses the sample.
     loss_curve_ : list of float
-        `loss_` of each epoch of `fit`. `partial_fit` adds nothing to it.
+        `loss_` of each epoch of `fit`; `partial_fit` does not extend it.
     validation_scores_, validation_loss_curve_ : list of float
-        Accuracy and mean E of the validation set after each epoch of `fit`, if there was one.
+        Accuracy and mean E of the validation set, if any, after each epoch of `fit`.
     n_iter_ : int
-        Epochs of the last call.
+        Number of epochs of the last call.
     t_ : int
-        Samples seen.
+        Number of samples seen in all calls.
     n_features_in_ : int
         D, the number of inputs.
     feature_names_in_ : ndarray of shape (D,)
-        Names of the inputs, if they had any.
+        Names of the inputs, if they have names.
 
     Examples
     --------
@@ -142,7 +143,7 @@ class BackpropClassifier(
     True
     """
 
-    _parameter_constraints = {  # noqa: RUF012 # scikit-learn's name
+    _parameter_constraints = {  # noqa: RUF012 # part of scikit-learn's protocol
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"logistic"})],
         "solver": [StrOptions({"sgd"})],
@@ -165,7 +166,7 @@ class BackpropClassifier(
         "n_threads": [Interval(Integral, 1, None, closed="left")],
     }
 
-    _parameters_are_checked = False
+    _parameters_are_valid = False
 
     network_: Network
     classes_: np.ndarray
@@ -225,70 +226,77 @@ class BackpropClassifier(
 
     @classmethod
     def from_network(cls, network: Network, classes: Any, **parameters: Any) -> BackpropClassifier:
-        """A classifier around a network that has learned elsewhere.
+        """Create a classifier from a trained network.
 
         Parameters
         ----------
         network : Network
-            Shared, not copied.
+            The network, which is shared, not copied.
         classes : array-like of shape (n_classes,)
-            Label of each output, sorted.
+            Labels of the outputs, sorted.
         **parameters
-            Parameters of the classifier; `hidden_layer_sizes` comes from the network.
+            Parameters of the classifier except `hidden_layer_sizes`, which is that of the network.
 
         Returns
         -------
         BackpropClassifier
-            Ready to predict, and to learn on by `partial_fit` or with `warm_start`.
+            A fitted classifier. `partial_fit`, or `fit` with `warm_start`, trains it further.
 
         Raises
         ------
-        TypeError, ValueError
-            If `network` is something else, or `classes` are not sorted, or not as many as the network has outputs.
+        TypeError
+            If `network` is not a Network.
+        ValueError
+            If `classes` is not a sorted sequence of distinct labels, one per output.
         """
         if not isinstance(network, Network):
             raise TypeError(f"network is a {type(network).__name__}; it must be a Network")
         classes = np.asarray(classes)
         try:
-            fitting = classes.shape == (len(network.v),) and np.array_equal(classes, np.unique(classes))
-        except TypeError:  # they have no order
-            fitting = False
-        if not fitting:
+            valid = classes.shape == (len(network.v),) and np.array_equal(classes, np.unique(classes))
+        except TypeError:  # labels that cannot be compared
+            valid = False
+        if not valid:
             raise ValueError(f"classes are {classes}; they must be {len(network.v)} different labels, sorted")
         model = cls(hidden_layer_sizes=len(network.w), **parameters)
         model.n_features_in_ = network.w.shape[1] - 1
-        model._start(network, classes, model._random()[1])
+        model._reset(network, classes, model._random_generators()[1])
         return model
 
-    # ------------------------------------------------------------------------------------------------------ learning
+    # --------------------------------------------------------------------------------------------------------- training
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
     ) -> BackpropClassifier:
-        """Learn from all samples, epoch after epoch, until the loss or the validation score no longer improves.
+        """Train until the loss, or the validation score, no longer improves.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Inputs, best with a standard deviation near 1. float32 is computed in float32, all else in float64.
+            Inputs, ideally with a standard deviation near 1. float32 data are processed in float32, all others in
+            float64.
         y : array-like of shape (n_samples,)
             Labels.
         sample_weight : array-like of shape (n_samples,), optional
-            Weight of each sample, a factor of its gradient. A batch's gradient is divided by the sum of its weights.
+            Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its
+            weights.
         X_val, y_val : array-like, optional
-            A validation set. Its score and loss are kept for each epoch; with `early_stopping` they decide.
+            Validation set. Its score and loss are recorded for each epoch; `early_stopping` uses the score.
 
         Returns
         -------
         BackpropClassifier
-            Itself.
+            The fitted classifier itself.
 
         Raises
         ------
+        TypeError
+            If an array is of a type that scikit-learn does not accept, such as a sparse matrix.
         ValueError
-            If an argument is not what is described here, or if learning diverges. A fitted model stays as it was.
+            If a parameter is invalid, the shapes of the arrays do not fit, X is not finite, y does not contain class
+            labels, y_val contains unknown classes, or training diverges. A fitted model is unchanged.
         """
-        with _unchanged_on_error(self):
+        with _rollback_on_error(self):
             converged = self._fit(X, y, sample_weight, X_val, y_val)
         if not converged:
             warnings.warn(
@@ -301,10 +309,10 @@ class BackpropClassifier(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> bool:
-        """Whether training has converged."""
-        self._parameters_are_checked = True
+        """Train, and return whether training has converged."""
+        self._parameters_are_valid = True
         continued = self.warm_start and self.__sklearn_is_fitted__()
-        X, y = self._checked_to_learn(X, y, first=not continued)
+        X, y = self._validated_training_data(X, y, first=not continued)
         classes, t = np.unique(y, return_inverse=True)
         if continued and not np.array_equal(classes, self.classes_):
             raise ValueError(
@@ -313,12 +321,12 @@ class BackpropClassifier(
             )
         if continued and self._hidden_units() != (M := len(self.network_.w)):
             raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; with warm_start it must stay {M}")
-        weights = self._weights(sample_weight, X, y)
-        random_state, generator = self._random()
+        weights = self._sample_weights(sample_weight, X, y)
+        random_state, generator = self._random_generators()
 
         held_out = None
         if X_val is not None or y_val is not None:
-            held_out = self._checked_validation_set(X_val, y_val, X.dtype, classes)
+            held_out = self._validated_held_out(X_val, y_val, X.dtype, classes)
         elif self.early_stopping:
             learned, held = train_test_split(
                 np.arange(len(X)), test_size=self.validation_fraction, stratify=t, random_state=random_state
@@ -330,130 +338,141 @@ class BackpropClassifier(
                 )
             X, t, weights = X[learned], t[learned], None if weights is None else weights[learned]
 
-        if continued:  # on copies: an error leaves everything as it was
+        if continued:  # train copies, so that an error leaves the model unchanged
             network = Network.from_weights(self.network_.w.copy(), self.network_.v.copy())
-            self._hold(network, classes, generator)
+            self._set_network(network, classes, generator)
             self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = map(
                 list, (self.loss_curve_, self.validation_loss_curve_, self.validation_scores_)
             )
         else:
-            self._start(self._new_network(len(classes), X.dtype, generator), classes, generator)
-        return self._epochs(X, t, weights, held_out)
+            self._reset(self._new_network(len(classes), X.dtype, generator), classes, generator)
+        return self._run_epochs(X, t, weights, held_out)
 
-    def _epochs(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
-        """Epoch after epoch until nothing improves: whether it came to that."""
+    def _run_epochs(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
+        """Run epochs until training stops; return False if max_iter stopped it."""
         network, self.n_iter_ = self.network_, 0
         rate, unimproved = self.learning_rate_init, 0
         best, best_weights = -np.inf, None
-        seen = {"estimator": self, "X": X, "y": lambda: self.classes_[t]}
+        callback_data = {"estimator": self, "X": X, "y": lambda: self.classes_[t]}
         if weights is not None:
-            seen["metadata"] = {"sample_weight": weights}
+            callback_data["metadata"] = {"sample_weight": weights}
         context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(**seen)
+        context.call_on_fit_task_begin(**callback_data)
         stopped = False
         try:
             while not stopped and self.n_iter_ < self.max_iter:
-                epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**seen)
-                self._learn(X, t, weights, rate, self.n_iter_ + 1)
+                epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**callback_data)
+                self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
                 if held_out is not None:
-                    self._validate(*held_out)
-                stopped = epoch.call_on_fit_task_end(**seen, reconstruction_attributes=self._so_far)
+                    self._score_validation_set(*held_out)
+                stopped = epoch.call_on_fit_task_end(
+                    **callback_data, reconstruction_attributes=self._current_attributes
+                )
 
-                merit = self.validation_scores_[-1] if self.early_stopping else -self.loss_
-                unimproved = unimproved + 1 if merit < best + self.tol else 0
-                if merit > best:
-                    best = merit
+                score = self.validation_scores_[-1] if self.early_stopping else -self.loss_
+                unimproved = unimproved + 1 if score < best + self.tol else 0
+                if score > best:
+                    best = score
                     if self.early_stopping:
                         best_weights = network.w.copy(), network.v.copy()
                 if unimproved > self.n_iter_no_change:
-                    stopped = stopped or self.learning_rate != "adaptive" or rate <= SMALLEST_RATE
+                    stopped = stopped or self.learning_rate != "adaptive" or rate <= MIN_ADAPTIVE_RATE
                     rate, unimproved = rate / 5, 0
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             stopped = True
         if best_weights is not None:
             network.w[:], network.v[:] = best_weights
-        context.call_on_fit_task_end(**seen, reconstruction_attributes=self._so_far)
+        context.call_on_fit_task_end(**callback_data, reconstruction_attributes=self._current_attributes)
         return stopped
 
     def set_params(self, **params: Any) -> BackpropClassifier:
-        """Set parameters; they are checked when the model learns next.
+        """Set parameters. They are validated by the next call of `fit` or `partial_fit`.
 
         Parameters
         ----------
         **params
-            Parameters by name.
+            Values of parameters by name.
 
         Returns
         -------
         BackpropClassifier
-            Itself.
+            The classifier itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is not that of a parameter.
         """
         super().set_params(**params)
-        self._parameters_are_checked = False
+        self._parameters_are_valid = False
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> BackpropClassifier:
-        """Learn from each sample once more; the first call creates the network.
+        """Update the model with one epoch over the given samples; the first call creates the network.
 
-        One row, given as an array of floats, takes the shortest way.
+        A single row, passed as an array of floats, bypasses most of scikit-learn's validation.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,)
-            Labels; not every class needs to be among them.
+            Labels. They need not contain every class.
         sample_weight : array-like of shape (n_samples,), optional
-            Weight of each sample, a factor of its gradient. A batch's gradient is divided by the sum of its weights.
+            Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its
+            weights.
         classes : array-like, optional
-            All labels that can occur; needed in the first call. In a later one it may hold new classes beside those
-            there are: their rows are added to v, and the others keep their bits.
+            All labels that may occur, required in the first call. Later calls may add classes: each new class gets a
+            new row of v, and the other weights keep their bits.
 
         Returns
         -------
         BackpropClassifier
-            Itself.
+            The classifier itself.
 
         Raises
         ------
+        TypeError
+            If an array is of a type that scikit-learn does not accept, such as a sparse matrix.
         ValueError
-            If an argument is not what is described here, or if learning diverges. A fitted model stays as it was.
+            If a parameter is invalid, the shapes of the arrays do not fit, X is not finite, y contains unknown classes,
+            `classes` is missing in the first call or lacks a known class, or training diverges. A fitted model is
+            unchanged.
         """
-        if sample_weight is None and self._learned_one(X, y, classes):
+        if sample_weight is None and self._partial_fit_row(X, y, classes):
             return self
         self._validate_params()
-        with _unchanged_on_error(self):
-            self._parameters_are_checked = True
+        with _rollback_on_error(self):
+            self._parameters_are_valid = True
             first = not self.__sklearn_is_fitted__()
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            X, y = self._checked_to_learn(X, y, first=first)
+            X, y = self._validated_training_data(X, y, first=first)
             known = self.classes_ if classes is None else unique_labels(classes)
             t = class_indices("y", y, known)
-            weights = self._weights(sample_weight, X, y, partial=True)
+            weights = self._sample_weights(sample_weight, X, y, partial=True)
             if first:
-                generator = self._random()[1]
-                self._start(self._new_network(len(known), X.dtype, generator), known, generator)
+                generator = self._random_generators()[1]
+                self._reset(self._new_network(len(known), X.dtype, generator), known, generator)
             elif classes is not None:
                 self._add_classes(known)
-            self._learn(X, t, weights, self.learning_rate_init, 1)
+            self._run_epoch(X, t, weights, self.learning_rate_init, 1)
         return self
 
-    def _learned_one(self, X: Any, y: Any, classes: Any) -> bool:
-        """Learn from one row the shortest way, if it is one that needs no other.
+    def _partial_fit_row(self, X: Any, y: Any, classes: Any) -> bool:
+        """Update the model with one row without scikit-learn's validation, which takes a hundred times as long.
 
-        scikit-learn's checks take a hundred times as long as the update; whatever they could complain of ends here
-        with False, the network unchanged, and goes through them afterwards. So do parameters after `set_params`.
+        Return False, with the model unchanged, if the row or the parameters need that validation.
         """
         attributes = vars(self)
         if not (
             type(X) is np.ndarray
             and "network_" in attributes
-            and self._parameters_are_checked
+            and self._parameters_are_valid
             and X.shape == (1, self.n_features_in_)
             and self.class_weight is None
             and "feature_names_in_" not in attributes
@@ -475,13 +494,13 @@ class BackpropClassifier(
                 self.n_iter_ = 1
                 self.t_ += 1
             else:
-                self._learn(X, np.array([k]), None, self.learning_rate_init, 1)
+                self._run_epoch(X, np.array([k]), None, self.learning_rate_init, 1)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             return False
         return True
 
-    def _learn(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
-        """Learn one epoch; an error leaves all as it was."""
+    def _run_epoch(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
+        """Run one epoch. An error leaves the model unchanged."""
         network, velocity = self.network_, None
         if self.learning_rate == "invscaling":
             try:
@@ -519,15 +538,15 @@ class BackpropClassifier(
         self.n_iter_ = epoch
         self.t_ += len(X)
 
-    def _validate(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> None:
-        right = self.network_.predict(X, n_threads=self.n_threads) == t
-        self.validation_scores_.append(float(np.average(right, weights=weights)))
+    def _score_validation_set(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> None:
+        correct = self.network_.predict(X, n_threads=self.n_threads) == t
+        self.validation_scores_.append(float(np.average(correct, weights=weights)))
         self.validation_loss_curve_.append(self.network_.loss(X, t))
         if self.verbose:
             print(f"Validation score: {self.validation_scores_[-1]:f}")
 
-    def _random(self) -> tuple[np.random.RandomState, np.random.Generator]:
-        """scikit-learn's kind of random numbers, and the library's, from `random_state`."""
+    def _random_generators(self) -> tuple[np.random.RandomState, np.random.Generator]:
+        """Sources of random numbers for scikit-learn and for this library, from `random_state`."""
         random_state = check_random_state(self.random_state)
         return random_state, np.random.default_rng(random_state.randint(np.iinfo(np.int32).max))
 
@@ -544,19 +563,19 @@ class BackpropClassifier(
     def _new_network(self, n_classes: int, dtype: np.dtype, generator: np.random.Generator) -> Network:
         return Network(self.n_features_in_, self._hidden_units(), n_classes, dtype=dtype, rng=generator)
 
-    def _start(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
-        """Hold a network, and a record of nothing learned."""
-        self._hold(network, classes, generator)
+    def _reset(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
+        """Set an untrained network and reset the record of training."""
+        self._set_network(network, classes, generator)
         self.t_, self.n_iter_ = 0, 0
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
 
-    def _hold(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
+    def _set_network(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
         self.network_, self.classes_, self._generator = network, classes, generator
         self._class_indices = {label: k for k, label in enumerate(classes.tolist())}
         self._velocity = None
 
     def _add_classes(self, classes: np.ndarray) -> None:
-        """Make room in v for those of `classes` that are new."""
+        """Add a row to v for each new class."""
         if missing := sorted(set(self.classes_.tolist()) - set(classes.tolist())):
             raise ValueError(
                 f"`classes={classes}` is not the same as on last call to partial_fit, was: {self.classes_}; "
@@ -565,13 +584,13 @@ class BackpropClassifier(
         if len(classes) > len(self.classes_):
             old = self.network_
             new = Network(self.n_features_in_, len(old.w), len(classes), dtype=old.dtype, rng=self._generator)
-            network = carry_over(old, new, kept=class_indices("classes", self.classes_, classes))
-            self._hold(network, classes, self._generator)
+            network = copy_weights(old, new, kept=class_indices("classes", self.classes_, classes))
+            self._set_network(network, classes, self._generator)
 
-    # ---------------------------------------------------------------------------------------------------- predicting
+    # ------------------------------------------------------------------------------------------------------- prediction
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each sample.
+        """Most probable label of each sample.
 
         Parameters
         ----------
@@ -582,11 +601,11 @@ class BackpropClassifier(
         -------
         ndarray of shape (n_samples,)
         """
-        X = self._checked(X)
+        X = self._validated_inputs(X)
         return self.classes_[self.network_.predict(X, n_threads=self.n_threads)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class, y of (7).
+        """Class probabilities y (7) of each sample.
 
         Parameters
         ----------
@@ -598,11 +617,11 @@ class BackpropClassifier(
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        X = self._checked(X)
+        X = self._validated_inputs(X)
         return self.network_.predict_proba(X, n_threads=self.n_threads)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithm of the probability of each class, never the logarithm of one that was rounded to 0.
+        """Logarithms of the class probabilities, finite even where a probability rounds to 0.
 
         Parameters
         ----------
@@ -616,7 +635,7 @@ class BackpropClassifier(
         return log_softmax(self._forward(X).a, axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Input sums of the outputs, a of (13); for two classes, how far that of the second exceeds the first.
+        """Logits a (13); for two classes, the logit of the second minus that of the first.
 
         Parameters
         ----------
@@ -631,7 +650,7 @@ class BackpropClassifier(
         return a[:, 1] - a[:, 0] if len(self.classes_) == 2 else a
 
     def transform(self, X: Any) -> np.ndarray:
-        """Outputs of the hidden units, z.
+        """Hidden activations z.
 
         Parameters
         ----------
@@ -645,18 +664,19 @@ class BackpropClassifier(
         return self._forward(X).z
 
     def _forward(self, X: Any) -> Activations:
-        X = self._checked(X)
+        X = self._validated_inputs(X)
         return forward(X, self.network_.w, self.network_.v, n_threads=self.n_threads)
 
-    # ------------------------------------------------------------------------------------------------------ checking
+    # ------------------------------------------------------------------------------------------------------- validation
 
-    def _checked_to_learn(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
-        dtype = FLOATS[::-1] if first else self.network_.dtype  # scikit-learn converts to the first: float64
+    def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
+        # of several dtypes, scikit-learn converts others to the first: float64
+        dtype = FLOATS[::-1] if first else self.network_.dtype
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=first)
         check_classification_targets(y)
         return X, y
 
-    def _checked_validation_set(
+    def _validated_held_out(
         self, X: Any, y: Any, dtype: np.dtype, classes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, None]:
         if X is None or y is None:
@@ -665,8 +685,8 @@ class BackpropClassifier(
         check_consistent_length(X, t)
         return X, t, None
 
-    def _checked(self, X: Any) -> np.ndarray:
-        """Inputs to predict from; those that are plainly right take a tenth of the time."""
+    def _validated_inputs(self, X: Any) -> np.ndarray:
+        """Validate inputs for prediction, without scikit-learn if they need no conversion: ten times as fast."""
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
         if (
@@ -681,8 +701,10 @@ class BackpropClassifier(
             return X
         return validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
 
-    def _weights(self, sample_weight: Any, X: np.ndarray, y: np.ndarray, *, partial: bool = False) -> np.ndarray | None:
-        """What the gradient of each sample is multiplied by; None is 1 for all."""
+    def _sample_weights(
+        self, sample_weight: Any, X: np.ndarray, y: np.ndarray, *, partial: bool = False
+    ) -> np.ndarray | None:
+        """Factor of each sample's gradient, from sample_weight and class_weight; None if all are 1."""
         if sample_weight is None and self.class_weight is None:
             return None
         weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
@@ -690,37 +712,37 @@ class BackpropClassifier(
             return weights
         if partial and self.class_weight == "balanced":
             raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit, which doesn't see all samples; give the "
-                "weights that sklearn.utils.compute_class_weight('balanced', ...) finds as a dict"
+                "class_weight 'balanced' is not supported for partial_fit, which does not see all samples; pass the "
+                "weights of sklearn.utils.compute_class_weight('balanced', ...) as a dict"
             )
         return weights * compute_sample_weight(self.class_weight, y).astype(X.dtype)
 
-    # ------------------------------------------------------------------------------------------------ what was learned
+    # ------------------------------------------------------------------------------------------------ fitted attributes
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """Weights in scikit-learn's orientation: views of the live arrays."""
+        """Weights in scikit-learn's orientation, as views of the arrays of `network_`."""
         return [weights[:, :-1].T for weights in (self.network_.w, self.network_.v)]
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """Biases: views of the live arrays."""
+        """Biases, as views of the arrays of `network_`."""
         return [weights[:, -1] for weights in (self.network_.w, self.network_.v)]
 
     @property
     def _n_features_out(self) -> int:
         return len(self.network_.w)
 
-    def _so_far(self) -> dict[str, Any]:
-        """What a callback needs to predict with the weights of this moment."""
+    def _current_attributes(self) -> dict[str, Any]:
+        """Attributes with which a callback can predict with the current weights."""
         return {"network_": Network.from_weights(self.network_.w.copy(), self.network_.v.copy())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # noqa: D105
         super().__setstate__(state)
         if velocity := vars(self).get("_velocity"):
-            self._velocity = usable(velocity[0]), usable(velocity[1])
+            self._velocity = ensure_usable(velocity[0]), ensure_usable(velocity[1])
 
-    def __sklearn_is_fitted__(self) -> bool:  # noqa: D105 # scikit-learn's names, not for users
+    def __sklearn_is_fitted__(self) -> bool:  # noqa: D105 # part of scikit-learn's protocol
         return "network_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:  # noqa: D105
@@ -730,7 +752,8 @@ class BackpropClassifier(
 
 
 @contextmanager
-def _unchanged_on_error(model: BackpropClassifier) -> Iterator[None]:
+def _rollback_on_error(model: BackpropClassifier) -> Iterator[None]:
+    """Restore all attributes and the state of the generator if the block raises."""
     before = model.__dict__.copy()
     generator = before.get("_generator")
     random_state = generator and generator.bit_generator.state
@@ -744,7 +767,7 @@ def _unchanged_on_error(model: BackpropClassifier) -> Iterator[None]:
 
 
 def class_indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:
-    """Where the labels y are in the sorted `classes`."""
+    """Indices of the labels y in the sorted `classes`."""
     y = column_or_1d(y, warn=True)
     t = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     if (unknown := classes[t] != y).any():

@@ -1,4 +1,4 @@
-"""The documentation: `make docs` builds it, offline, into build/docs."""
+"""Sphinx configuration. `make docs` builds the documentation offline, in build/docs."""
 
 import re
 import sys
@@ -27,19 +27,19 @@ extensions = [
 myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
-# documented elsewhere: links would need a network
+# external objects: resolving their links would need network access
 nitpick_ignore_regex = [("py:obj", r"(dask|numpy|onnx|river|sklearn|tqdm)(\..*)?")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "cbackprop"
 html_favicon = html_logo = "pictures/logo.svg"
-# MathJax comes with the pages: they need no network
+# MathJax is bundled with the pages, which work offline
 html_static_path = ["_static", str(files("mathjax") / "static/mathjax/es5/tex-svg.js")]
 mathjax_path = "tex-svg.js"
 html_css_files = ["pages.css"]
-if (history := HERE.parent / ".asv" / "site").exists():  # `make history-site` has been here
+if (history := HERE.parent / ".asv" / "site").exists():  # built by `make history-site`
     html_extra_path = [str(history)]
-    tags.add("history")  # noqa: F821 - Sphinx gives it
+    tags.add("history")  # noqa: F821 - defined by Sphinx
 html_theme_options = {
     "logo": {"text": "cbackprop"},
     "navigation_with_keys": False,
@@ -48,19 +48,22 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {page: [] for page in ("index", "mathematics", "ja/mathematics", "performance", "promises")}
+html_sidebars = {
+    page: []
+    for page in ("index", "mathematics", "ja/mathematics", "performance", "guarantees")
+}
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 
-default_role = "autolink"  # `fit` in a docstring
-autodoc_typehints = "none"  # the docstrings give types in words
+default_role = "autolink"  # resolves `fit` in a docstring
+autodoc_typehints = "none"  # docstrings describe types in prose
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": "",  # all are run
+    "filename_pattern": "",  # execute all examples
     "within_subsection_order": "FileNameSortKey",
     "default_thumb_file": str(HERE / "pictures" / "logo.svg"),
     "download_all_examples": False,
@@ -69,18 +72,22 @@ sphinx_gallery_conf = {
 }
 
 
-def name_the_language(app, page, template, context, doctree):
-    """Pages in ja/ are Japanese: it decides the shapes of characters, and how a screen reader reads."""
+def set_language(app, page, template, context, doctree):
+    """Declare pages in ja/ as Japanese: fonts and screen readers depend on it."""
     if page.startswith("ja/"):
         context["language"] = "ja"
 
 
 def join_lines(app, page, source):
-    """Japanese has no spaces between words, and a browser makes one of each line's end."""
+    """Join the lines of Japanese paragraphs: browsers render line breaks as spaces."""
     if page.startswith("ja/"):
-        source[0] = re.sub(r"(?<=[、。])\n *(?=[^\n\d-])|(?<=[^\x00-\x7f])\n *(?=[^\x00-\x7f])", "", source[0])
+        source[0] = re.sub(
+            r"(?<=[、。])\n *(?=[^\n\d-])|(?<=[^\x00-\x7f])\n *(?=[^\x00-\x7f])",
+            "",
+            source[0],
+        )
 
 
 def setup(app):
     app.connect("source-read", join_lines)
-    app.connect("html-page-context", name_the_language)
+    app.connect("html-page-context", set_language)

@@ -2,9 +2,11 @@
 Decision regions
 ================
 
-Three arms of a spiral, which no straight lines can part: what a network makes of the plane while it learns.
+The arms of a spiral are not linearly separable. This example plots the decision
+regions of a network during training.
 
-Needs ``pip install "cbackprop[plot]"``. Run it: ``python examples/decision_regions.py``.
+Requires ``pip install "cbackprop[plot]"``.
+Run with ``python examples/decision_regions.py``.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +15,7 @@ import numpy as np
 from cbackprop import Network, plot
 
 # %%
-# 100 samples of each class, from the middle outwards.
+# 100 samples of each class, from the center outwards.
 
 rng = np.random.default_rng(0)
 t = np.repeat(np.arange(3), 100)
@@ -22,8 +24,9 @@ angle = 2 * np.pi * (t / 3 + 1.2 * radius) + rng.normal(scale=0.1, size=300)
 x = 3 * np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
 
 # %%
-# Each hidden unit parts the plane by one line, and softmax weighs what they say. At first the regions are coarse; then
-# the lines turn and steepen, and the regions wind along with the arms.
+# Each hidden unit divides the plane by one line, and the softmax outputs combine the
+# units. At first the regions are coarse; then the lines rotate and steepen, and the
+# regions follow the arms.
 
 network = Network(2, 24, 3, learning_rate=0.05, rng=0)
 losses, right = [], []
@@ -32,12 +35,14 @@ for ax, epochs in zip(axes.flat, (5, 30, 100, 500), strict=True):
     losses += network.fit(x, t, epochs=epochs - len(losses), rng=len(losses)).losses
     right.append((network.predict(x) == t).mean())
     plot.decision_regions(network, x, t, ax=ax)
-    ax.set(title=f"after {epochs} epochs: {right[-1]:.0%} right", xticks=[], yticks=[])
+    title = f"after {epochs} epochs: {right[-1]:.0%} correct"
+    ax.set(title=title, xticks=[], yticks=[])
     ax.get_legend().remove()
 plt.show()
 
 # %%
-# The error goes on falling when all samples are right: the network grows surer of them.
+# The error keeps decreasing after all samples are classified correctly: the predicted
+# probabilities still grow.
 
 fig, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
 plot.learning_curve(losses, ax=ax)

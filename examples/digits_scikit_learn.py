@@ -1,10 +1,12 @@
 """
-Digits, by scikit-learn's tools
-===============================
+Digits with scikit-learn
+========================
 
-Handwritten digits by scikit-learn's tools: the same pipeline with MLPClassifier and with BackpropClassifier.
+A scikit-learn pipeline for handwritten digits, with MLPClassifier and with
+BackpropClassifier.
 
-Needs ``pip install "cbackprop[sklearn]"``. Run it: ``python examples/digits_scikit_learn.py``.
+Requires ``pip install "cbackprop[sklearn]"``.
+Run with ``python examples/digits_scikit_learn.py``.
 """
 
 from time import perf_counter
@@ -19,25 +21,31 @@ from cbackprop.sklearn import BackpropClassifier
 
 
 def main() -> dict[str, float]:
-    """Accuracy on held-out digits, by classifier."""
+    """Return the accuracy on held-out digits for each classifier."""
     x, y = load_digits(return_X_y=True)
-    x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.25, stratify=y, random_state=0)
+    x_train, x_test, y_train, y_test = train_test_split(
+        x, y, test_size=0.25, stratify=y, random_state=0
+    )
     accuracy = {}
-    for classifier in (MLPClassifier(random_state=0), BackpropClassifier(random_state=0)):
-        began = perf_counter()
+    for classifier_class in (MLPClassifier, BackpropClassifier):
+        classifier = classifier_class(random_state=0)
+        start = perf_counter()
         model = make_pipeline(StandardScaler(), classifier).fit(x_train, y_train)
-        seconds = perf_counter() - began
-        name = type(classifier).__name__
+        seconds = perf_counter() - start
+        name = classifier_class.__name__
         accuracy[name] = model.score(x_test, y_test)
-        print(f"{name:20} learned {len(x_train)} digits in {seconds:.3f} s; held out: {accuracy[name]:.4f}")
+        print(
+            f"{name:20} trained on {len(x_train)} digits in {seconds:.3f} s; "
+            f"held out: {accuracy[name]:.4f}"
+        )
 
     grid = {
         "backpropclassifier__hidden_layer_sizes": [(32,), (100,)],
         "backpropclassifier__learning_rate_init": [0.05, 0.2],
     }
     search = GridSearchCV(model, grid, cv=3).fit(x_train, y_train)
-    accuracy["best of a search"] = search.score(x_test, y_test)
-    print(f"best of a search: {search.best_params_}; held out: {accuracy['best of a search']:.4f}")
+    best = accuracy["best of a search"] = search.score(x_test, y_test)
+    print(f"best of a search: {search.best_params_}; held out: {best:.4f}")
     return accuracy
 
 

@@ -1,11 +1,12 @@
 """
-Watching hidden units
-=====================
+Hidden units as images
+======================
 
-The weights of a hidden unit are as many as the pixels of an image, so they can be looked at as one: where a unit wants
-to see ink (red), and where it wants to see none (blue).
+A hidden unit has one weight per pixel of the input, so its weights form an image: ink
+in red areas activates the unit, ink in blue areas inhibits it.
 
-Needs ``pip install "cbackprop[plot]"``. Run it: ``python examples/hidden_units.py``.
+Requires ``pip install "cbackprop[plot]"``.
+Run with ``python examples/hidden_units.py``.
 """
 
 import matplotlib.pyplot as plt
@@ -16,12 +17,14 @@ from sklearn.model_selection import train_test_split
 from cbackprop import Network, plot
 
 # %%
-# Digits of 8 by 8 pixels, learned one by one. The weights begin as noise; strokes, and gaps between strokes, appear
-# because they help to tell digits apart. In the leftmost and rightmost columns hardly any digit has ink, so hardly
-# anything is learned there.
+# Digits of 8 by 8 pixels, learned one by one. The weights start as noise; strokes, and
+# gaps between strokes, emerge because they help to distinguish digits. The leftmost and
+# rightmost columns rarely contain ink, so their weights hardly change.
 
 x, t = load_digits(return_X_y=True)
-x, x_test, t, t_test = train_test_split(x / 16, t, test_size=0.25, stratify=t, random_state=0)
+x, x_test, t, t_test = train_test_split(
+    x / 16, t, test_size=0.25, stratify=t, random_state=0
+)
 network = Network(64, 16, 10, learning_rate=0.1, rng=0)
 fig, axes = plt.subplots(2, 2, figsize=(8, 8.5), layout="constrained")
 seen = 0
@@ -31,14 +34,14 @@ for ax, epochs in zip(axes.flat, (0, 1, 10, 100), strict=True):
         seen = epochs
     right = (network.predict(x_test) == t_test).mean()
     plot.hidden_units(network.w, (8, 8), columns=4, ax=ax)
-    ax.set_title(f"after {epochs} epochs: {right:.0%} of held-out digits right")
+    ax.set_title(f"after {epochs} epochs: {right:.0%} of held-out digits correct")
 plt.show()
 
 # %%
-# Which digits are taken for which, and how they look.
+# The confusion matrix, and the misclassified digits.
 
 predicted = network.predict(x_test)
 fig, axes = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained")
 plot.confusion(confusion_matrix(t_test, predicted), ax=axes[0])
-plot.misread(x_test.reshape(-1, 8, 8), t_test, predicted, ax=axes[1])
+plot.misclassified(x_test.reshape(-1, 8, 8), t_test, predicted, ax=axes[1])
 plt.show()

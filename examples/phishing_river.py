@@ -1,10 +1,12 @@
 """
-A stream of web sites, by River's tools
-=======================================
+A stream of websites with River
+===============================
 
-1,250 web sites, some of them phishing: each is judged first, then learned.
+Progressive validation on 1,250 websites, some of them phishing: each is predicted
+first, then learned.
 
-Needs ``pip install "cbackprop[river]"``. Run it: ``python examples/phishing_river.py``.
+Requires ``pip install "cbackprop[river]"``.
+Run with ``python examples/phishing_river.py``.
 """
 
 from time import perf_counter
@@ -15,17 +17,24 @@ from cbackprop.river import BackpropClassifier
 
 
 def main() -> dict[str, float]:
-    """Progressive accuracy, by model."""
+    """Return the progressive accuracy of each model."""
+    models = (
+        BackpropClassifier(seed=0),
+        linear_model.LogisticRegression(),
+        tree.HoeffdingTreeClassifier(),
+    )
     accuracy = {}
-    for model in (BackpropClassifier(seed=0), linear_model.LogisticRegression(), tree.HoeffdingTreeClassifier()):
-        began = perf_counter()
+    for model in models:
+        start = perf_counter()
         metric = evaluate.progressive_val_score(
-            datasets.Phishing(), preprocessing.StandardScaler() | model, metrics.Accuracy()
+            datasets.Phishing(),
+            preprocessing.StandardScaler() | model,
+            metrics.Accuracy(),
         )
-        rate = datasets.Phishing().n_samples / (perf_counter() - began)
+        rate = datasets.Phishing().n_samples / (perf_counter() - start)
         name = type(model).__name__
         accuracy[name] = metric.get()
-        print(f"{name:24} right before it was told: {accuracy[name]:.4f}; {rate:,.0f} samples a second")
+        print(f"{name:24} accuracy {accuracy[name]:.4f}, {rate:,.0f} samples/s")
     return accuracy
 
 

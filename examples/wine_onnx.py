@@ -1,10 +1,12 @@
 """
-Wines, as an ONNX model
-=======================
+Wine classification as an ONNX model
+====================================
 
-Wines told apart by a scaler and a network, written as one ONNX model, and run without this library.
+A scaler and a network for the wine data, exported as one ONNX model and run without
+this library.
 
-Needs ``pip install "cbackprop[onnx]" onnxruntime``. Run it: ``python examples/wine_onnx.py``.
+Requires ``pip install "cbackprop[onnx]" onnxruntime``.
+Run with ``python examples/wine_onnx.py``.
 """
 
 import numpy as np
@@ -20,20 +22,25 @@ from cbackprop.sklearn import BackpropClassifier
 
 
 def main() -> dict[str, float]:
-    """Accuracy on held-out wines, and how far the two answers are apart."""
+    """Return the accuracy on held-out wines and the largest probability difference."""
     wine = load_wine()
     x, y = wine.data.astype(np.float32), wine.target_names[wine.target]
-    x, x_test, y, y_test = train_test_split(x, y, test_size=0.25, stratify=y, random_state=0)
-    pipeline = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0)).fit(x, y)
+    x, x_test, y, y_test = train_test_split(
+        x, y, test_size=0.25, stratify=y, random_state=0
+    )
+    pipeline = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0))
+    pipeline.fit(x, y)
 
     register_converter()
-    model = skl2onnx.to_onnx(pipeline, x[:1], options={"zipmap": False}).SerializeToString()
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    model = skl2onnx.to_onnx(pipeline, x[:1], options={"zipmap": False})
+    file = model.SerializeToString()
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     label, probabilities = session.run(["label", "probabilities"], {"X": x_test})
 
     accuracy = float((label == y_test).mean())
     difference = float(np.abs(probabilities - pipeline.predict_proba(x_test)).max())
-    print(f"{len(model):,} bytes; held out: {accuracy:.4f}; probabilities differ by at most {difference:.1e}")
+    print(f"{len(file):,} bytes; held out: {accuracy:.4f}")
+    print(f"probabilities differ by at most {difference:.1e}")
     return {"accuracy": accuracy, "difference": difference}
 
 

@@ -1,4 +1,4 @@
-"""What the tests share: the compiled kernels one by one, the public functions on each of them, and their NumPy twin."""
+"""Shared fixtures: the kernels of every variant, the public functions on each engine, and the NumPy reference."""
 
 import functools
 import importlib
@@ -46,40 +46,46 @@ def use(variant, monkeypatch, n_threads=1):
 
 
 def use_threads(monkeypatch):
-    """As many threads as are asked for, where small networks and few processors would do without."""
-    monkeypatch.setattr(_engines, "WORTH_A_THREAD", 1)
+    """Use as many threads as requested, however small the network and however few the processors."""
+    monkeypatch.setattr(_engines, "MIN_WORK_PER_THREAD", 1)
     monkeypatch.setattr(_engines, "processors", lambda: 1000)
 
 
 @pytest.fixture
 def use_variant(monkeypatch):
-    """A function that makes everything public run on the kernels of a variant, with all threads that are asked for."""
+    """A function that makes the public functions use the kernels of a variant, and as many threads as requested."""
     return functools.partial(use, monkeypatch=monkeypatch, n_threads=2)
 
 
 @pytest.fixture(params=VARIANTS)
 def variant(request, monkeypatch):
-    """Makes everything public run on the kernels of one variant after the other; its name."""
+    """Makes the public functions use the kernels of each variant in turn; its name."""
     use(request.param, monkeypatch)
     return request.param
 
 
 @pytest.fixture
 def forced_threads(monkeypatch):
+    """Makes the public functions use as many threads as requested."""
     use_threads(monkeypatch)
 
 
 @pytest.fixture(params=[*VARIANTS, "reference"])
 def library(request, monkeypatch):
-    """`cbackprop` on one variant after the other, and `cbackprop.reference`: the public functions."""
+    """The public functions: of `cbackprop` on each variant in turn, and of `cbackprop.reference`."""
     if request.param == "reference":
         return reference
     use(request.param, monkeypatch)
     return cbackprop
 
 
-METHODS = ("direct", "blocked", "auto")
-ENGINES = [(variant, method, n_threads) for variant in VARIANTS for method in METHODS for n_threads in (1, 2)]
+METHODS = {  # every engine: method and n_threads of `fit`. Threads make a difference to the blocked engine only
+    "direct": ("direct", 1),
+    "blocked": ("blocked", 1),
+    "blocked-2": ("blocked", 2),
+    "lanes": ("auto", 1),  # samples in lanes, whatever the size of the network: see use_engine
+}
+ENGINES = [f"{variant}-{method}" for variant in VARIANTS for method in METHODS]
 
 
 class Engine(NamedTuple):
@@ -93,33 +99,47 @@ class Engine(NamedTuple):
         return self.library.fit(*arguments, method=self.method, n_threads=self.n_threads, **keywords)
 
 
-@pytest.fixture(params=ENGINES, ids=lambda engine: "-".join(map(str, engine)))
+def use_engine(name, monkeypatch):
+    """The engine of that name; with samples in lanes the cost rule chooses that engine for all updates."""
+    if name == "reference":
+        return Engine(reference, "auto", 1)
+    variant, _, method = name.partition("-")
+    use(variant, monkeypatch, METHODS[method][1])
+    if method == "lanes":
+        by_rule = _engines.make_engine
+
+        def make_engine(w, v, batch_size, method, *, momentum=0, l2=0):
+            if method == "auto":
+                if momentum != 0 or l2 != 0:
+                    pytest.skip("samples in lanes have neither momentum nor l2")
+                return _dispatch.kernels(w.dtype).SamplesInLanesEngine(w.shape[1] - 1, len(w), len(v), batch_size)
+            return by_rule(w, v, batch_size, method, momentum=momentum, l2=l2)
+
+        monkeypatch.setattr(_engines, "make_engine", make_engine)
+    return Engine(cbackprop, *METHODS[method])
+
+
+@pytest.fixture(params=ENGINES)
 def compiled(request, monkeypatch):
-    """`cbackprop` on every variant, with every method, on one thread and on two."""
-    variant, method, n_threads = request.param
-    use(variant, monkeypatch, n_threads)
-    return Engine(cbackprop, method, n_threads)
+    """`cbackprop` with every engine of every variant."""
+    return use_engine(request.param, monkeypatch)
 
 
-@pytest.fixture(params=[*ENGINES, ("reference", "auto", 1)], ids=lambda engine: "-".join(map(str, engine)))
+@pytest.fixture(params=[*ENGINES, "reference"])
 def engine(request, monkeypatch):
-    """All of those, and `cbackprop.reference`, which has one engine only."""
-    variant, method, n_threads = request.param
-    if variant == "reference":
-        return Engine(reference, method, n_threads)
-    use(variant, monkeypatch, n_threads)
-    return Engine(cbackprop, method, n_threads)
+    """The same, and `cbackprop.reference`, which has one engine only."""
+    return use_engine(request.param, monkeypatch)
 
 
 @pytest.fixture
 def displaced():
-    """A function that copies an array to so many bytes after a multiple of 64, aligned for its numbers."""
+    """A function that copies an array to `offset` bytes past a multiple of 64, rounded down to whole numbers."""
 
     def copy_to(array, offset):
         offset -= offset % array.itemsize
-        room = np.empty(array.nbytes + 128, np.uint8)
-        start = -room.ctypes.data % 64 + offset
-        copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+        memory = np.empty(array.nbytes + 128, np.uint8)
+        start = -memory.ctypes.data % 64 + offset
+        copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
         copy[...] = array
         return copy
 
@@ -128,7 +148,7 @@ def displaced():
 
 @pytest.fixture
 def out_of_band():
-    """A function that pickles an object and restores it from read-only memory so many bytes after a multiple of 64."""
+    """A function that pickles an object and restores it from read-only memory `offset` bytes past a multiple of 64."""
 
     def restored(thing, offset):
         buffers = []
@@ -136,10 +156,10 @@ def out_of_band():
         places = []
         for buffer in buffers:
             raw = buffer.raw()
-            room = np.empty(raw.nbytes + 128, np.uint8)
-            start = -room.ctypes.data % 64 + offset
-            room[start : start + raw.nbytes] = np.frombuffer(raw, np.uint8)
-            places.append(memoryview(room)[start : start + raw.nbytes].toreadonly())
+            memory = np.empty(raw.nbytes + 128, np.uint8)
+            start = -memory.ctypes.data % 64 + offset
+            memory[start : start + raw.nbytes] = np.frombuffer(raw, np.uint8)
+            places.append(memoryview(memory)[start : start + raw.nbytes].toreadonly())
         return pickle.loads(data, buffers=places)
 
     return restored
@@ -147,7 +167,7 @@ def out_of_band():
 
 @pytest.fixture
 def python(tmp_path):
-    """Runs code in a fresh interpreter that finds the same cbackprop; its exit status and what it wrote."""
+    """A function that runs code in a new interpreter with the same cbackprop; the completed process."""
 
     def run(code, *, under=(), text=True, timeout=120, **environment):
         return subprocess.run(
@@ -164,9 +184,10 @@ def python(tmp_path):
 
 @pytest.fixture
 def interrupt():
-    """Calls something with Ctrl-C at the n-th instruction of our functions of such names; whether it came to that.
+    """A function that calls another one, with KeyboardInterrupt at the n-th opcode of cbackprop's functions `names`.
 
-    Python looks at signals at some of its instructions, and each version at others. A tracer can raise at all of them.
+    Returns whether there was an n-th. Python handles signals at some opcodes, which differ by version; a tracer can
+    raise at each of them.
     """
 
     def run(n, names, call, *arguments):
@@ -198,5 +219,6 @@ def interrupt():
 
 @pytest.fixture(scope="module")
 def other_thread():
+    """A function that calls another one in a second thread; its result."""
     with ThreadPoolExecutor(1) as pool:
         yield lambda *call: pool.submit(*call).result()

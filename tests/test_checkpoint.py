@@ -169,7 +169,7 @@ OTHERS = {  # what must be the same, and is not
     "learning_rate": (lambda call: call | {"learning_rate": 0.2}, "learning_rate is 0.2; it must stay 0.1"),
     "batch_size": (lambda call: call | {"batch_size": 2}, "batch_size is 2; it must stay 1"),
     "shuffle": (lambda call: call | {"shuffle": False}, "shuffle is False; it must stay True"),
-    "epochs": (lambda call: call | {"epochs": 1}, "epochs is 1; .*checkpoint has learned 2 already"),
+    "epochs": (lambda call: call | {"epochs": 1}, "epochs is 1; .*checkpoint has finished 2 already"),
     "x": (lambda call: call | {"x": X + 1}, "data is"),
     "x in another order": (lambda call: call | {"x": X[::-1]}, "data is"),
     "x of another size": (lambda call: call | {"x": X[1:], "t": T[1:]}, "data is"),
@@ -184,15 +184,15 @@ OTHERS = {  # what must be the same, and is not
 }
 
 
-@pytest.mark.parametrize(("change", "told"), OTHERS.values(), ids=OTHERS.keys())
-def test_a_checkpoint_of_something_else(library, path, change, told):
+@pytest.mark.parametrize(("change", "reported"), OTHERS.values(), ids=OTHERS.keys())
+def test_a_checkpoint_of_something_else(library, path, change, reported):
     w, v = weights("float64")
     call = {"x": X, "t": T, "w": w, "v": v, "epochs": 3, "rng": 0, "checkpoint": path}
     library.fit(**call | {"epochs": 2})
     before = path.read_bytes()
     call = change(call)
     weights_before = bits(call["w"], call["v"])
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=reported):
         library.fit(**call, resume=True)
     assert bits(call["w"], call["v"]) == weights_before
     assert path.read_bytes() == before
@@ -221,7 +221,7 @@ def test_settings_that_no_training_has(path, settings):
         for _ in range(900):
             settings["learning_rate"] = [settings["learning_rate"]]
     rewrite(path, w, v, training | {"settings": settings})
-    with pytest.raises(ValueError, match=r"checkpoint (is the checkpoint of another|does not tell)"):
+    with pytest.raises(ValueError, match=r"checkpoint (is the checkpoint of another|does not hold learning_rate)"):
         cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True)
 
 
@@ -246,7 +246,7 @@ def rewrite(path, w, v, training):
 def test_a_model_is_no_checkpoint(library, path):
     w, v = weights("float64")
     Network.from_weights(w, v).save(path)
-    with pytest.raises(ValueError, match="without a state of training"):
+    with pytest.raises(ValueError, match="a model without a state of training"):
         library.fit(X, T, w, v, checkpoint=path, resume=True)
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="is not a model file"):
@@ -254,10 +254,10 @@ def test_a_model_is_no_checkpoint(library, path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "told"),
+    ("arguments", "error", "reported"),
     [
         ({"checkpoint": 5}, TypeError, "checkpoint is 5; it must be a path"),
-        ({"checkpoint": "missing/file"}, FileNotFoundError, "checkpoint is 'missing/file'; there is no folder"),
+        ({"checkpoint": "missing/file"}, FileNotFoundError, "checkpoint is 'missing/file'; its folder does not exist"),
         ({"checkpoint": "."}, IsADirectoryError, "checkpoint is '.', a folder"),
         ({"checkpoint": "a\0b"}, ValueError, "checkpoint is 'a.x00b'; no file can have this name"),
         ({"checkpoint": ""}, OSError, "checkpoint cannot be written: "),
@@ -267,17 +267,17 @@ def test_a_model_is_no_checkpoint(library, path):
         ({"resume": 1}, TypeError, "resume is 1; it must be True or False"),
     ],
 )
-def test_bad_arguments(library, arguments, error, told):
+def test_bad_arguments(library, arguments, error, reported):
     w, v = weights("float64")
     before = bits(w, v)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=reported):
         library.fit(X, T, w, v, **arguments)
     assert bits(w, v) == before
 
 
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("place", ["proc", "link to nowhere", "long name"])
-def test_what_cannot_be_written_is_told_before_the_first_epoch(library, path, place, resume):
+def test_what_cannot_be_written_is_reported_before_the_first_epoch(library, path, place, resume):
     if sys.platform != "linux":
         pytest.skip("needs Linux")
     if place == "link to nowhere":

@@ -1,4 +1,4 @@
-"""Learning on dask's workers ends in the bits, or to rounding in the weights, that learning here ends in."""
+"""Distributed training: equal to local training, bit for bit or up to rounding; workers may be lost."""
 
 import functools
 import os
@@ -12,7 +12,7 @@ import pytest
 
 import cbackprop
 from cbackprop import DivergenceError, Network
-from cbackprop._in_training import InTraining
+from cbackprop._training_lock import TrainingLock
 
 pytest.importorskip("distributed")
 pytest.importorskip("pandas")
@@ -33,7 +33,7 @@ from cbackprop.sklearn import BackpropClassifier as LocalClassifier
 
 @pytest.fixture(scope="module")
 def client():
-    """Two workers in this process."""
+    """A client with two workers in this process."""
     with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
         yield client
 
@@ -53,7 +53,7 @@ def bits(network):
 
 
 def size_learned(network):
-    """What a worker does with a network: learn from a sample, where it got it."""
+    """Task for a worker: update the received network in place with one sample."""
     network.learn_one(np.ones(network.w.shape[1] - 1), 0)
     return network.w.shape[1] - 1
 
@@ -67,7 +67,7 @@ def learn(client, x, t, dtype=np.float64, **options):
     return learned, cbackprop.dask.fit(client, learned, x, t, **options)
 
 
-# --------------------------------------------------------------------------------------------------------------- exact
+# ---------------------------------------------------------------------------------------------------------------- exact
 
 
 @pytest.mark.parametrize("rows", [1797, 500, 100])
@@ -76,7 +76,7 @@ def test_exact_is_the_batch_gradient(client, digits, dtype, rows):
     learned, history = learn(client, *sharded(x, t, rows), dtype, epochs=20, batch_size=None)
     local = network(dtype)
     wanted = local.fit(x, t, epochs=20, batch_size=None)
-    # 20 updates of a learning rate of 0.1 with sums of 1797 numbers below 1, added in another order
+    # 20 updates at a learning rate of 0.1 with sums of 1797 numbers below 1 in another order
     tolerance = {"float32": 1e-5, "float64": 1e-13}[dtype.name]
     np.testing.assert_allclose(learned.w, local.w, rtol=0, atol=tolerance)
     np.testing.assert_allclose(learned.v, local.v, rtol=0, atol=tolerance)
@@ -84,7 +84,7 @@ def test_exact_is_the_batch_gradient(client, digits, dtype, rows):
     assert history[1:] == wanted[1:] == (20, 20 * 1797)
 
 
-# ---------------------------------------------------------------------------------------------------------------- fast
+# ----------------------------------------------------------------------------------------------------------------- fast
 
 
 @pytest.mark.parametrize("options", [{}, {"local_epochs": 2}, {"local_epochs": 9, "batch_size": 8}], ids=str)
@@ -123,18 +123,18 @@ def test_rows_may_be_targets_and_partitions_may_be_empty(client, digits):
     )
     assert bits(hot) == bits(wanted)
     frame = dd.from_pandas(pd.DataFrame(x), npartitions=3)
-    some = frame[frame[0] > 1]  # none
+    empty = frame[frame[0] > 1]
     with pytest.raises(ValueError, match="x has no rows"):
-        learn(client, some, some[0])
-    with_none = dd.concat([some, dd.from_pandas(pd.DataFrame(x), npartitions=1)])
-    labels = dd.concat([some[0].astype(int), dd.from_pandas(pd.Series(t), npartitions=1)])
-    learned, _ = learn(client, with_none, labels, epochs=2, rng=0)
+        learn(client, empty, empty[0])
+    with_empty = dd.concat([empty, dd.from_pandas(pd.DataFrame(x), npartitions=1)])
+    labels = dd.concat([empty[0].astype(int), dd.from_pandas(pd.Series(t), npartitions=1)])
+    learned, _ = learn(client, with_empty, labels, epochs=2, rng=0)
     local = network()
     local.fit(x, t, epochs=2, rng=0)
     assert bits(learned) == bits(local)
 
 
-def test_callback_sees_each_round_and_may_stop(client, digits, capsys):
+def test_callback_is_called_after_each_round_and_may_stop(client, digits, capsys):
     seen = []
     _, history = learn(client, *sharded(*digits, 900), epochs=7, local_epochs=3, callback=lambda *now: seen.append(now))
     assert seen == [(3, history.losses[2]), (6, history.losses[5]), (7, history.losses[6])]
@@ -145,8 +145,8 @@ def test_callback_sees_each_round_and_may_stop(client, digits, capsys):
     assert "4/4" in capsys.readouterr().err
 
 
-def test_weights_are_in_training(client, digits):
-    # what another thread would add meanwhile, the next round would forget
+def test_weights_are_locked(client, digits):
+    # the next round would overwrite the updates of another thread
     learned, refused = network(), []
 
     def callback(epoch, loss):
@@ -163,12 +163,12 @@ def test_weights_are_in_training(client, digits):
     assert refused == [1, 2]
 
 
-# ------------------------------------------------------------------------------------------------------------- workers
+# -------------------------------------------------------------------------------------------------------------- workers
 
 
 @pytest.fixture(scope="module")
 def processes():
-    """Two workers that are processes of their own."""
+    """A client with two workers in processes of their own."""
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
@@ -179,7 +179,7 @@ def processes():
 
 
 @pytest.mark.parametrize("batch_size", [None, 1])
-def test_workers_leave_the_bits_even_those_that_are_lost(client, processes, digits, batch_size):
+def test_bits_do_not_depend_on_workers_even_lost_ones(client, processes, digits, batch_size):
     options = {"epochs": 4, "batch_size": batch_size, "rng": 0}
     here, losses = learn(client, *sharded(*digits, 250), **options)
     there, _ = learn(processes, *sharded(*digits, 250), **options)
@@ -200,7 +200,7 @@ def test_workers_leave_the_bits_even_those_that_are_lost(client, processes, digi
 
 
 def test_tasks_can_be_repeated(digits):
-    """Whoever takes over from a lost worker begins with the same weights and random numbers."""
+    """The worker that replaces a lost one starts from the same weights and random numbers."""
     learned, generators = network(), [np.random.default_rng(0)]
     arguments = [0], [digits], (learned.w, learned.v), generators, {"learning_rate": 0.1}
     (first,), (second,) = (cbackprop.dask.learn_shards(*arguments) for _ in range(2))
@@ -211,17 +211,17 @@ def test_tasks_can_be_repeated(digits):
 def test_shards_stay_where_they_are(processes, digits):
     places = []
 
-    def look(epoch, loss):
-        held = processes.who_has()
-        places.append({key: workers for key, workers in held.items() if str(key).startswith("load_shard")})
+    def record(epoch, loss):
+        workers_of = processes.who_has()
+        places.append({key: workers for key, workers in workers_of.items() if str(key).startswith("load_shard")})
 
-    learn(processes, *sharded(*digits, 250), epochs=4, callback=look)
+    learn(processes, *sharded(*digits, 250), epochs=4, callback=record)
     assert len(places[0]) == 8
     assert places[1:] == places[:-1]
     assert {len(workers) for workers in places[0].values()} == {1}
 
 
-# ---------------------------------------------------------------------------------------------------------- classifier
+# ----------------------------------------------------------------------------------------------------------- classifier
 
 
 @pytest.mark.parametrize("kind", ["array", "frame"])
@@ -238,7 +238,7 @@ def test_classifier(client, digits, kind):
     assert model.classifier_.network_.dtype == np.float32
     assert model.score(X, y) > 0.97
     assert np.array_equal(model.predict(X).compute(), model.classifier_.predict(x))
-    # a pass over a chunk and one over everything may round differently
+    # passes over a chunk and over all samples may round differently
     np.testing.assert_allclose(model.predict_proba(X).compute(), model.predict_proba(x), atol=1e-6)
     assert model.score(x, names[t]) == model.score(X, y)
     assert len(model.loss_curve_) <= 20
@@ -249,7 +249,7 @@ def test_classifier(client, digits, kind):
 def test_classifier_stops_when_nothing_improves(client, digits):
     X, y = sharded(*digits, 900)
     model = BackpropClassifier(8, tol=100, n_iter_no_change=2, random_state=0).fit(X, y)
-    assert len(model.loss_curve_) == 4  # the first, and one more than two that are no better by 100
+    assert len(model.loss_curve_) == 4  # the first, and three without an improvement of 100
     assert len(model.fit(X, y, callback=lambda epoch, loss: epoch == 1).loss_curve_) == 1
 
 
@@ -271,7 +271,7 @@ def test_search_on_the_workers(client, digits):
     assert client.gather(client.map(trial, rates)) == [trial(rate) for rate in rates]
 
 
-# ----------------------------------------------------------------------------------------------------------- bad input
+# -------------------------------------------------------------------------------------------------------- invalid input
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_search_on_the_workers(client, digits):
     ],
     ids=str,
 )
-def test_bad_input_leaves_the_network_as_it_was(client, digits, change, message):
+def test_invalid_input_leaves_the_network_unchanged(client, digits, change, message):
     x, t = sharded(*digits, 600)
     arguments = {"x": x, "t": t} | change
     if isinstance(arguments["x"], str):
@@ -323,7 +323,7 @@ def test_divergence_leaves_the_weights_at_the_start_of_the_round(client, digits,
     assert np.isfinite(learned.v).all()
 
 
-def test_a_failed_fit_leaves_the_classifier_as_it_was(client, digits):
+def test_a_failed_fit_leaves_the_classifier_unchanged(client, digits):
     X, y = sharded(*digits, 900)
     model = BackpropClassifier(8, max_iter=2, random_state=0).fit(X, y)
     before = pickle.dumps(model)
@@ -333,7 +333,7 @@ def test_a_failed_fit_leaves_the_classifier_as_it_was(client, digits):
 
 
 def test_networks_travel_to_workers():
-    # in processes of their own, where dask reads what it receives wherever it lies
+    # to other processes, where received buffers may be misaligned and read-only
     sizes = range(1, 25)
     with Client(n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
         networks = [Network(D, 3, 2, dtype=dtype, rng=0) for dtype in (np.float32, np.float64) for D in sizes]
@@ -342,18 +342,18 @@ def test_networks_travel_to_workers():
         assert client.gather(futures) == client.gather(scattered) == 2 * [*sizes]
 
 
-# ---------------------------------------------------------------------------------------------------------- interrupts
+# ----------------------------------------------------------------------------------------------------------- interrupts
 
 
 def test_an_interrupt_at_any_instruction_leaves_the_weights_free(monkeypatch, interrupt, other_thread):
     learned = network()
-    answer = {"rows": 1, "losses": np.ones(1), "w": learned.w, "v": learned.v, "generator": np.random.default_rng(0)}
-    monkeypatch.setattr(cbackprop.dask, "_aligned", lambda x, t: ([x], [t]))
-    monkeypatch.setattr(cbackprop.dask, "_load", lambda *arguments: [None])
-    monkeypatch.setattr(cbackprop.dask, "_answers", lambda *arguments: [answer])
+    result = {"rows": 1, "losses": np.ones(1), "w": learned.w, "v": learned.v, "generator": np.random.default_rng(0)}
+    monkeypatch.setattr(cbackprop.dask, "_aligned_chunks", lambda x, t: ([x], [t]))
+    monkeypatch.setattr(cbackprop.dask, "_load_shards", lambda *arguments: [None])
+    monkeypatch.setattr(cbackprop.dask, "_run_tasks", lambda *arguments: [result])
     n = 1
     call = functools.partial(cbackprop.dask.fit, MagicMock(), learned, None, None, epochs=2, rng=0)
     while interrupt(n, ("fit", "learn"), call):
-        other_thread(InTraining(learned.w, learned.v).during, int)
+        other_thread(TrainingLock(learned.w, learned.v).run, int)
         n += 1
     assert n > 100

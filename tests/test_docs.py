@@ -1,4 +1,4 @@
-"""The documentation: its examples run, and both languages of the mathematics show the same equations and kernels."""
+"""The documentation: examples run, links resolve, and both languages show the same equations and kernels."""
 
 import importlib.util
 import re
@@ -6,15 +6,23 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
 EXAMPLES = {page: re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE) for page, text in PAGES.items()}
 MATHEMATICS = [page for page in PAGES if page.endswith("mathematics.md")]
 KERNELS = [(page, *names) for page in PAGES for names in re.findall(r"^```\{kernel\} (\S+) (\S+)$", PAGES[page], re.M)]
 
+# every page of prose, by its path
+PROSE = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/README.md")
+    for path in sorted(ROOT.glob(pattern))
+}
 
-def told(example):
-    """What an example says it prints: beside a print, or in the lines of a comment below one."""
+
+def expected_output(example):
+    """The lines that an example claims to print: beside a print, or in a comment below one."""
     lines, below = [], False
     for line in example.splitlines():
         printing = re.match(r" *print\(", line)
@@ -27,21 +35,34 @@ def told(example):
 
 
 @pytest.mark.parametrize("page", [page for page, examples in EXAMPLES.items() if examples])
-def test_examples_of_a_page_run_one_after_the_other_and_print_what_it_says(page, tmp_path, monkeypatch, capsys):
+def test_examples_of_a_page_run_in_order_and_print_what_it_says(page, tmp_path, monkeypatch, capsys):
     for module in re.findall(r"^\s*(?:import|from) ([\w.]+)", "".join(EXAMPLES[page]), re.MULTILINE):
         pytest.importorskip(module, exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for example in EXAMPLES[page]:
         exec(compile(example, page, "exec"), names)
-        assert capsys.readouterr().out.splitlines() == told(example)
+        assert capsys.readouterr().out.splitlines() == expected_output(example)
+
+
+@pytest.mark.parametrize("path", PROSE)
+def test_code_is_at_most_88_characters_wide(path):
+    code = re.findall(r"^```(?:python|sh)\n(.*?)^```$", PROSE[path], re.DOTALL | re.MULTILINE)
+    assert [line for line in "".join(code).splitlines() if len(line) > 88] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples_of_the_gallery_are_at_most_88_characters_wide(path):
+    assert [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 88] == []
 
 
 @pytest.mark.parametrize(
-    "what", [r"^\$\$\n(.*?)\n\$\$$", r"^```\{(?:kernel|raw)\} (.*?)^```$"], ids=["equations", "kernels and pictures"]
+    "pattern",
+    [r"^\$\$\n(.*?)\n\$\$$", r"^```\{(?:kernel|raw)\} (.*?)^```$", r'<a id="(\w+)"></a>'],
+    ids=["equations", "kernels and pictures", "anchors"],
 )
-def test_mathematics_are_the_same_in_both_languages(what):
-    japanese, english = (re.findall(what, PAGES[page], re.DOTALL | re.MULTILINE) for page in MATHEMATICS)
+def test_mathematics_are_the_same_in_both_languages(pattern):
+    japanese, english = (re.findall(pattern, PAGES[page], re.DOTALL | re.MULTILINE) for page in MATHEMATICS)
     assert english
     assert [shown.replace("../", "") for shown in japanese] == english
 
@@ -53,9 +74,17 @@ def test_mathematics_show_every_equation_of_the_article():
         assert {n for first, last in tags for n in range(int(first), int(last or first) + 1)} == set(range(1, 19))
 
 
+@pytest.mark.parametrize("page", MATHEMATICS)
+def test_mathematics_show_every_function_of_the_equations_below_an_anchor_of_its_name(page):
+    shown = re.findall(r"^```\{kernel\} equations\.pxi (\w+)$", PAGES[page], re.MULTILINE)
+    source = (ROOT / "cbackprop" / "kernels" / "equations.pxi").read_text(encoding="utf-8")
+    assert sorted(shown) == sorted(re.findall(r"^cdef .*?(\w+)\(", source, re.MULTILINE))
+    assert re.findall(r'<a id="(\w+)"></a>', PAGES[page]) == shown
+
+
 @pytest.mark.parametrize(("page", "file", "function"), KERNELS)
-def test_kernel_shown_is_there_once(page, file, function):
-    source = (DOCS.parent / "cbackprop" / "kernels" / file).read_text(encoding="utf-8")
+def test_kernel_shown_exists_once(page, file, function):
+    source = (ROOT / "cbackprop" / "kernels" / file).read_text(encoding="utf-8")
     assert len(re.findall(rf"^cdef .*\b{function}\(", source, re.MULTILINE)) == 1
 
 
@@ -71,3 +100,23 @@ def test_kernel_is_shown_whole():
     assert source.splitlines()[line - 1] == code.splitlines()[1]
     with pytest.raises(LookupError, match="0 functions named no_such"):
         kernel.extract(kernel.KERNELS / "equations.pxi", "no_such")
+
+
+def anchors(text):
+    """The anchors of a page: those it sets, and those that GitHub and MyST derive from headings."""
+    text = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    return [*re.findall(r'<a id="([\w-]+)">', text), *slugs]
+
+
+@pytest.mark.parametrize("path", PROSE)
+def test_links_lead_to_files_and_anchors(path):
+    assert len(set(anchors(PROSE[path]))) == len(anchors(PROSE[path]))
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", PROSE[path]):
+        file = ((ROOT / path).parent / target).resolve() if target else ROOT / path
+        if "gallery/" in target:  # made from the examples
+            file = ROOT / "examples" / f"{file.stem}.py"
+        assert file.exists(), target
+        # lines of code move; functions have names
+        assert not anchor or anchor in anchors(PROSE[file.relative_to(ROOT).as_posix()]), f"{target}#{anchor}"

@@ -1,204 +1,635 @@
-"""Whatever is asked of an engine, it stays within its own memory: what it has no room for is an error."""
+"""The engines of the kernels: each offers the same methods, checks its arguments, and stays within its own memory."""
 
 import copy
+import itertools
 import pickle
+import re
 
 import numpy as np
 import pytest
 
+from cbackprop import _dispatch, _engines, reference
+
 D, M, K, N = 50, 40, 10, 33
-ENGINES = {  # arguments behind D, M and K
-    "DirectEngine": (1,),
-    "SideBySideEngine": (16,),
-    "BlockedEngine": (1, 16),
+HUGE = 2**62
+ENGINES = {  # class, and its arguments after D, M and K
+    "direct": ("DirectEngine", (1,), {}),
+    "direct-batches": ("DirectEngine", (16,), {}),
+    "direct-momentum": ("DirectEngine", (1,), {"momentum": 0.5}),
+    "direct-l2": ("DirectEngine", (16,), {"l2": 0.1}),
+    "lanes": ("SamplesInLanesEngine", (16,), {}),
+    "blocked": ("BlockedEngine", (1,), {"block": 16}),
+    "blocked-batches": ("BlockedEngine", (16,), {"block": 16}),
+    "blocked-accumulates": ("BlockedEngine", (128,), {"block": 16}),
+    "blocked-momentum": ("BlockedEngine", (16,), {"block": 16, "momentum": 0.5}),
+    "blocked-l2": ("BlockedEngine", (1,), {"block": 16, "l2": 0.1}),
+}
+OFFERS = {  # what each supports
+    "direct": "gradient forward",
+    "direct-batches": "gradient forward",
+    "direct-momentum": "gradient forward velocity",
+    "direct-l2": "gradient forward",
+    "lanes": "epochs",
+    "blocked": "threads",
+    "blocked-batches": "forward threads",
+    "blocked-accumulates": "gradient forward threads",
+    "blocked-momentum": "forward threads velocity",
+    "blocked-l2": "gradient forward threads",
 }
 
 
 @pytest.fixture(params=ENGINES)
-def kind(request, kernels):
-    """Each class of engines, and what it is made with behind D, M and K."""
-    return getattr(kernels, request.param), ENGINES[request.param]
+def kind(request):
+    """Each kind of engine."""
+    return request.param
 
 
-def weights(kernels):
-    return np.ones((M, D + 1), kernels.DTYPE), np.ones((K, M + 1), kernels.DTYPE)
+def make(kernels, kind, *sizes):
+    name, arguments, keywords = ENGINES[kind]
+    return getattr(kernels, name)(*(sizes or (D, M, K)), *arguments, **keywords)
 
 
-def loaded(kernels, name, *arguments, **keywords):
-    engine = getattr(kernels, name)(D, M, K, *arguments, **keywords)
-    engine.load(*weights(kernels))
+def loaded(kernels, kind):
+    engine = make(kernels, kind)
+    engine.load(*weights(kernels.DTYPE))
     return engine
 
 
-def samples(dtype):
-    return np.ones((N, D), dtype), None, np.zeros(N, np.intp), None, np.arange(N), 0.1
+def weights(dtype, value=None):
+    """Random ones, or all the same."""
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=(M, D + 1)).astype(dtype) / 4, rng.normal(size=(K, M + 1)).astype(dtype)
+    return arrays if value is None else tuple(np.full_like(array, value) for array in arrays)
+
+
+def data(dtype, samples=N):
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(samples, D)).astype(dtype), rng.integers(K, size=samples)
+
+
+def labelled(kernels, samples=N, sample_weight=None):
+    x, labels = data(kernels.DTYPE, samples)
+    return kernels.Samples(x, labels=labels, sample_weight=sample_weight)
 
 
 def activations(dtype, rows=N):
     return [np.zeros((rows, size), dtype) for size in (M, M, K, K)]
 
 
-def uses(engine, dtype):
-    """What must have weights."""
-    x, _rows, labels, _weight, *_ = samples(dtype)
-    w, v = np.ones((M, D + 1), dtype), np.ones((K, M + 1), dtype)
-    yield lambda: engine.learn(*samples(dtype))
-    yield lambda: engine.store(w, v)
-    if hasattr(engine, "learn_epochs"):
-        yield lambda: engine.learn_epochs(*samples(dtype), np.zeros(2))
-    else:
-        yield engine.finite
-        yield lambda: engine.forward(x, *activations(dtype))
-    if hasattr(engine, "gradient"):
-        yield lambda: engine.gradient(x, None, labels, w, v)
-        yield lambda: engine.cross_entropy_sum(x, None, labels)
+def calls(engine, kernels, kind):
+    """A correct call of each method that the engine supports and that needs weights, by name."""
+    dtype, samples, order = kernels.DTYPE, labelled(kernels), np.arange(N)
+    calls = {
+        "learn": lambda: engine.learn(samples, order, 0.1),
+        "store": lambda: engine.store(*weights(dtype)),
+        "finite": engine.finite,
+    }
+    offers = {
+        "epochs": ("learn_epochs", lambda: engine.learn_epochs(samples, order, 0.1, np.zeros(2))),
+        "gradient": ("gradient", lambda: engine.gradient(samples, *weights(dtype))),
+        "forward": ("forward", lambda: engine.forward(samples, *activations(dtype))),
+        "velocity": ("velocity", lambda: engine.store(*weights(dtype), {"velocity": weights(dtype)})),
+        "threads": ("threads", lambda: engine.learn(samples, order, 0.1, 2)),
+    }
+    for offer, (name, call) in offers.items():
+        if offer in OFFERS[kind].split():
+            calls[name] = call
+    if "forward" in calls:
+        calls["cross_entropy"] = lambda: engine.cross_entropy(samples)
+    return calls
 
 
-def test_weights_are_loaded_first(kernels, kind):
-    engine, arguments = kind
-    for use in uses(engine(D, M, K, *arguments), kernels.DTYPE):
-        with pytest.raises(RuntimeError, match="must be loaded first"):
-            use()
+# -------------------------------------------------------------------------------------------------- the life of engines
 
 
-def test_an_engine_that_was_never_initialized(kernels, kind):
-    engine, _ = kind
-    bare = engine.__new__(engine)
-    for use in uses(bare, kernels.DTYPE):
-        with pytest.raises(RuntimeError, match="must be loaded first"):
-            use()
-    for w, v in (weights(kernels), (np.ones((0, 1), kernels.DTYPE), np.ones((0, 1), kernels.DTYPE))):
-        with pytest.raises(RuntimeError, match="never initialized"):
-            bare.load(w, v)
-        if hasattr(bare, "load_velocity"):
-            for use in (bare.load_velocity, bare.store_velocity):
-                with pytest.raises(RuntimeError, match="no velocity"):
-                    use(w, v)
+@pytest.mark.parametrize("name", ["DirectEngine", "SamplesInLanesEngine", "BlockedEngine", "Samples", "Engine"])
+def test_new_without_arguments_is_refused(kernels, name):
+    kernel_class = getattr(kernels, name)
+    with pytest.raises(TypeError, match="argument"):
+        kernel_class.__new__(kernel_class)
 
 
-def test_an_engine_is_initialized_once(kernels, kind):
-    engine, arguments = kind
-    ours = loaded(kernels, engine.__name__, *arguments)
-    with pytest.raises(RuntimeError, match="initialized once"):
-        ours.__init__(10 * D, M, K, *arguments)
-    assert ours.learn(*samples(kernels.DTYPE)) > 0
+def test_a_second_init_changes_nothing(kernels, kind):
+    ours, other = loaded(kernels, kind), loaded(kernels, kind)
+    ours.__init__(10 * D, M, K)
+    assert (ours.D, ours.M, ours.K) == (D, M, K)
+    order = np.arange(N)
+    assert ours.learn(labelled(kernels), order, 0.1) == other.learn(labelled(kernels), order, 0.1)
 
 
-@pytest.mark.parametrize("wrong", [0, -1, -(2**62)])
-def test_sizes_below_1(kernels, kind, wrong):
-    engine, arguments = kind
-    good = (D, M, K, *arguments)
-    for place in range(len(good)):
+def test_the_base_class_offers_nothing(kernels):
+    class Subclass(kernels.Engine):
+        pass
+
+    for engine in (kernels.Engine(D, M, K), Subclass(D, M, K)):
+        engine.load(*weights(kernels.DTYPE))
+        with pytest.raises(RuntimeError, match="does not support stop"):
+            engine.stop()
+        for call in (
+            lambda engine=engine: engine.learn(labelled(kernels), np.arange(N), 0.1, 2),
+            lambda engine=engine: engine.learn_epochs(labelled(kernels), np.arange(N), 0.1, np.zeros(2)),
+            lambda engine=engine: engine.gradient(labelled(kernels), *weights(kernels.DTYPE)),
+            lambda engine=engine: engine.forward(labelled(kernels), *activations(kernels.DTYPE)),
+        ):
+            with pytest.raises(RuntimeError, match="does not support"):
+                call()
+        assert np.isnan(engine.learn(labelled(kernels), np.arange(N), 0.1))
+
+
+def test_weights_must_be_loaded_first(kernels, kind):
+    engine = make(kernels, kind)
+    for call in calls(engine, kernels, kind).values():
+        with pytest.raises(RuntimeError, match="no weights; load them first"):
+            call()
+    engine.load(*weights(kernels.DTYPE))
+    for call in calls(engine, kernels, kind).values():
+        call()
+    assert engine.finite()
+
+
+def test_engines_cannot_be_copied(kernels, kind):
+    for ours in (loaded(kernels, kind), labelled(kernels)):
+        for copy_of in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError):
+                copy_of(ours)
+
+
+def test_sizes_below_1_are_refused(kernels, kind):
+    name, _, keywords = ENGINES[kind]
+    good = [D, M, K, 16]
+    for wrong in (0, -1, -HUGE):
+        for place in range(len(good)):
+            with pytest.raises(ValueError, match="must be at least 1"):
+                getattr(kernels, name)(*good[:place], wrong, *good[place + 1 :], **keywords)
         with pytest.raises(ValueError, match="must be at least 1"):
-            engine(*good[:place], wrong, *good[place + 1 :])
+            getattr(kernels, name)(*good, **keywords | {"block": wrong})
 
 
-@pytest.mark.parametrize("huge", [2**40, 2**62, 2**63 - 1])
-def test_sizes_whose_bytes_cannot_be_counted(kernels, kind, huge):
-    engine, arguments = kind
-    for sizes in ((huge, huge, K), (huge, M, huge), (D, huge, huge)):
-        with pytest.raises(MemoryError):
-            engine(*sizes, *arguments)
+def test_sizes_whose_bytes_cannot_be_counted_raise_memory_error(kernels, kind):
+    for huge in (2**50, HUGE, 2**63 - 1):
+        for sizes in ((huge, huge, K), (huge, M, huge), (D, huge, huge)):
+            with pytest.raises(MemoryError, match="no memory"):
+                make(kernels, kind, *sizes)
 
 
-def test_no_copy_of_an_engine(kernels, kind):
-    engine, arguments = kind
-    ours = loaded(kernels, engine.__name__, *arguments)
-    for use in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError):
-            use(ours)
+def test_an_engine_says_what_it_supports(kernels, kind):
+    engine, offers = loaded(kernels, kind), OFFERS[kind].split()
+    assert (engine.D, engine.M, engine.K) == (D, M, K)
+    assert engine.states == (("velocity",) if "velocity" in offers else ())
+    names = ("epochs", "forward", "gradient", "threads")
+    assert [name for name in names if getattr(engine, f"supports_{name}")] == sorted(set(offers) & set(names))
 
 
-WITHOUT_MOMENTUM = [
-    ("DirectEngine", (1,), {}),
-    ("DirectEngine", (16,), {"l2": 0.1}),
-    ("BlockedEngine", (1, 16), {}),
-    ("BlockedEngine", (16, 16), {}),
-    ("BlockedEngine", (128, 16), {}),
-    ("BlockedEngine", (16, 16), {"l2": 0.1}),
-]
+def test_what_is_not_supported_raises(kernels, kind):
+    engine, offers = loaded(kernels, kind), OFFERS[kind].split()
+    before, stored = weights(kernels.DTYPE), weights(kernels.DTYPE, 0)
+    samples, order = labelled(kernels), np.arange(N)
+    arrays = activations(kernels.DTYPE)
+    unsupported = {
+        "epochs": ("learn_epochs", lambda: engine.learn_epochs(samples, order, 0.1, np.zeros(2))),
+        "gradient": ("gradient", lambda: engine.gradient(samples, *weights(kernels.DTYPE))),
+        "forward": ("forward", lambda: engine.forward(samples, *arrays)),
+        "threads": ("threads", lambda: engine.learn(samples, order, 0.1, 2)),
+    }
+    for offer, (name, call) in unsupported.items():
+        if offer not in offers:
+            with pytest.raises(RuntimeError, match=f"{type(engine).__name__} does not support {name}"):
+                call()
+    if "forward" not in offers:
+        with pytest.raises(RuntimeError, match="does not support cross_entropy"):
+            engine.cross_entropy(samples)
+    engine.store(*stored)
+    for ours, as_loaded in zip(stored, before, strict=True):
+        np.testing.assert_array_equal(ours, as_loaded)
+    assert not any(array.any() for array in arrays) or "forward" in offers
 
 
-@pytest.mark.parametrize(("name", "arguments", "keywords"), WITHOUT_MOMENTUM)
-def test_velocity_needs_momentum(kernels, name, arguments, keywords):
-    engine = loaded(kernels, name, *arguments, **keywords)
-    before, velocity = weights(kernels), weights(kernels)
-    engine.store(*before)
-    for use in (engine.load_velocity, engine.store_velocity):
-        with pytest.raises(RuntimeError, match="no velocity"):
-            use(*velocity)
-    for ours, as_loaded in zip((*before, *velocity), 2 * weights(kernels), strict=True):
+# ------------------------------------------------------------------------------------------------- weights and velocity
+
+
+def test_store_returns_what_load_took(kernels, kind):
+    engine = loaded(kernels, kind)
+    ours = weights(kernels.DTYPE, np.nan)
+    engine.store(*ours)
+    for array, as_loaded in zip(ours, weights(kernels.DTYPE), strict=True):
+        np.testing.assert_array_equal(array, as_loaded)
+
+
+def test_states_of_other_names_are_refused(kernels, kind):
+    engine = loaded(kernels, kind)
+    wrong_states = {"momentum": ()}, {"velocity": (), "momentum": ()}, {b"velocity": ()}
+    for use, wrong in itertools.product((engine.load, engine.store), wrong_states):
+        arrays = weights(kernels.DTYPE, 3)
+        with pytest.raises(RuntimeError, match=re.escape(f"{type(engine).__name__} has {engine.states}")):
+            use(*arrays, wrong)
+        assert all((array == 3).all() for array in arrays)
+
+
+def test_velocity_needs_momentum(kernels, kind):
+    engine = loaded(kernels, kind)
+    velocity, again = weights(kernels.DTYPE, 2), weights(kernels.DTYPE, 0)
+    before, after = weights(kernels.DTYPE), weights(kernels.DTYPE, 0)
+    if "velocity" in OFFERS[kind].split():
+        engine.load(*before, {"velocity": velocity})
+        engine.store(*after, {"velocity": again})
+        assert all((layer == 2).all() for layer in again)
+    else:
+        for use in (engine.load, engine.store):
+            with pytest.raises(RuntimeError, match=r"states are \('velocity',\)"):
+                use(*weights(kernels.DTYPE, 5), {"velocity": velocity})
+        engine.store(*after)
+    for ours, as_loaded in zip(after, before, strict=True):
         np.testing.assert_array_equal(ours, as_loaded)
 
 
 @pytest.mark.parametrize("name", ["DirectEngine", "BlockedEngine"])
-def test_momentum_that_rounds_to_0(name):
+def test_momentum_that_rounds_to_0_has_no_velocity(name):
     from cbackprop.kernels import baseline_float32
 
-    engine = loaded(baseline_float32, name, 16, *([16] if name == "BlockedEngine" else []), momentum=1e-50)
-    with pytest.raises(RuntimeError, match="no velocity"):
-        engine.load_velocity(*weights(baseline_float32))
+    engine = getattr(baseline_float32, name)(D, M, K, 16, momentum=1e-50)
+    assert engine.states == ()
+    with pytest.raises(RuntimeError, match="states are"):
+        engine.load(*weights(np.float32), {"velocity": weights(np.float32)})
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("DirectEngine", (1,)), ("BlockedEngine", (1, 16))])
-def test_velocity_with_momentum(kernels, name, arguments):
-    engine = loaded(kernels, name, *arguments, momentum=0.5)
-    velocity, again = (2 * layer for layer in weights(kernels)), weights(kernels)
-    engine.load_velocity(*velocity)
-    engine.store_velocity(*again)
-    assert all((layer == 2).all() for layer in again)
+@pytest.mark.parametrize("kind", ["direct-momentum", "blocked-momentum"])
+def test_load_and_store_copy_all_or_nothing(kernels, kind):
+    engine, dtype = make(kernels, kind), kernels.DTYPE
+    engine.load(*weights(dtype, 1), {"velocity": weights(dtype, 2)})
+    good = *weights(dtype, 3), *weights(dtype, 4)
+    for place in range(4):
+        for wrong in (good[place][1:], good[place][:, 1:].copy(), None, good[place].astype("f2")):
+            arrays = [*good[:place], wrong, *good[place + 1 :]]
+            for use in (engine.load, engine.store):
+                with pytest.raises((ValueError, TypeError)):
+                    use(*arrays[:2], {"velocity": tuple(arrays[2:])})
+    for wrong in ((), good[:1], good[:3], 5):
+        for use in (engine.load, engine.store):
+            with pytest.raises((ValueError, TypeError)):
+                use(*good[:2], {"velocity": wrong})
+    assert all((array == value).all() for array, value in zip(good, (3, 3, 4, 4), strict=True))
+    engine.store(*good[:2], {"velocity": good[2:]})
+    assert all((array == value).all() for array, value in zip(good, (1, 1, 2, 2), strict=True))
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 16])
-def test_a_gradient_needs_room(kernels, batch_size):
-    engine = loaded(kernels, "BlockedEngine", batch_size, 16)
-    x, _rows, labels, *_ = samples(kernels.DTYPE)
-    with pytest.raises(RuntimeError, match="gathers no gradient"):
-        engine.gradient(x, None, labels, *weights(kernels))
+def test_a_gradient_leaves_the_velocity(kernels):
+    engine = make(kernels, "direct-momentum")
+    velocity = weights(kernels.DTYPE, 2)
+    engine.load(*weights(kernels.DTYPE), {"velocity": velocity})
+    engine.gradient(labelled(kernels), *weights(kernels.DTYPE))
+    engine.store(*weights(kernels.DTYPE), {"velocity": velocity})
+    assert all((layer == 2).all() for layer in velocity)
 
 
-def test_a_gradient_waits_for_no_other_thread(kernels):
-    engine = loaded(kernels, "BlockedEngine", 128, 16)
-    engine.set_threads(2)
-    x, _rows, labels, *_ = samples(kernels.DTYPE)
-    with pytest.raises(RuntimeError, match="taken by one"):
-        engine.gradient(x, None, labels, *weights(kernels))
+def test_read_only_arrays_are_loaded_and_never_stored_to(kernels, kind):
+    engine, arrays = make(kernels, kind), weights(kernels.DTYPE)
+    for array in arrays:
+        array.flags.writeable = False
+    engine.load(*arrays)
+    with pytest.raises(ValueError, match="read-only"):
+        engine.store(*arrays)
 
 
-def test_one_sample_has_no_room_for_many(kernels):
-    engine = loaded(kernels, "BlockedEngine", 1, 16)
-    x, _rows, labels, *_ = samples(kernels.DTYPE)
+@pytest.mark.parametrize("shape", [(3, 2, 2), (2, 19, 5)])
+@pytest.mark.parametrize("name", ["DirectEngine", "BlockedEngine"])
+def test_every_weight_that_is_not_finite_is_found(kernels, name, shape):
+    engine = getattr(kernels, name)(*shape)
+    D, M, K = shape
+    arrays = np.zeros((M, D + 1), kernels.DTYPE), np.zeros((K, M + 1), kernels.DTYPE)
+    engine.load(*arrays)
+    assert engine.finite()
+    for array in arrays:
+        for position, value in zip(np.ndindex(array.shape), itertools.cycle([np.inf, -np.inf, np.nan])):
+            array[position] = value
+            engine.load(*arrays)
+            assert not engine.finite()
+            array[position] = 0
+
+
+# ------------------------------------------------------------------------------------------------------------- samples
+
+
+SAMPLES = {  # what is wrong, and why
+    "float labels": ({"labels": np.zeros(N)}, "dtype|mismatch"),
+    "32-bit labels": ({"labels": np.zeros(N, np.int32)}, "dtype|mismatch"),
+    "strided labels": ({"labels": np.zeros(2 * N, np.intp)[::2]}, "contiguous"),
+    "few labels": ({"labels": np.zeros(N - 1, np.intp)}, "33 rows"),
+    "many labels": ({"labels": np.zeros(N + 1, np.intp)}, "33 rows"),
+    "no labels": ({"labels": np.zeros(0, np.intp)}, "33 rows"),
+    "negative label": ({"labels": np.r_[np.zeros(N - 1, np.intp), -1]}, r"labels\[32\] is -1"),
+    "lowest label": ({"labels": np.full(N, -(2**63))}, r"labels\[0\] is -9"),
+    "highest label": ({"labels": np.full(N, 2**63 - 1)}, r"labels\[0\] is 9"),
+    "few rows": ({"t": np.ones((N - 1, K))}, "33 rows"),
+    "empty rows": ({"t": np.ones((N, 0))}, "33 rows"),
+    "flat rows": ({"t": np.ones(N)}, "dimension"),
+    "few weights": ({"sample_weight": np.ones(N - 1)}, "33 rows"),
+    "no weights": ({"sample_weight": np.ones(0)}, "33 rows"),
+    "Fortran rows": ({"t": np.ones((N, K), order="F")}, "contiguous"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "message"), SAMPLES.values(), ids=SAMPLES.keys())
+def test_arrays_that_do_not_fit_are_refused(kernels, wrong, message):
+    ours = {name: array if name == "labels" else array.astype(kernels.DTYPE) for name, array in wrong.items()}
+    with pytest.raises(ValueError, match=message):
+        kernels.Samples(np.ones((N, D), kernels.DTYPE), **ours)
+
+
+@pytest.mark.parametrize("shape", [(0, D), (N, 0), (0, 0)])
+def test_empty_inputs_are_refused(kernels, shape):
+    with pytest.raises(ValueError, match="must not be empty"):
+        kernels.Samples(np.ones(shape, kernels.DTYPE))
+
+
+def test_another_precision_is_refused(kernels, kind):
+    other = np.dtype("f4" if kernels.DTYPE == "f8" else "f8")
+    engine = loaded(kernels, kind)
+    foreign = {module.DTYPE: module for module in _dispatch._MODULES.values()}[other]
     for use in (
-        lambda: engine.forward(x, *activations(kernels.DTYPE)),
-        lambda: engine.cross_entropy_sum(x, None, labels),
+        lambda: kernels.Samples(np.ones((N, D), other)),
+        lambda: kernels.Samples(np.ones((N, D), kernels.DTYPE), np.ones((N, K), other)),
+        lambda: kernels.Samples(np.ones((N, D), kernels.DTYPE), None, None, np.ones(N, other)),
+        lambda: engine.load(*weights(other)),
+        lambda: engine.store(*weights(other)),
+        lambda: engine.learn(labelled(foreign), np.arange(N), 0.1),  # samples of the other module
+        lambda: kernels.step(labelled(kernels), *weights(other), 0.1),
     ):
-        with pytest.raises(RuntimeError, match="batch_size must be above 1"):
+        with pytest.raises((ValueError, TypeError), match=r"dtype|incorrect type"):
             use()
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("DirectEngine", (1,)), ("BlockedEngine", (16, 16))])
-def test_activations_have_room_for_all_samples(kernels, name, arguments):
-    engine = loaded(kernels, name, *arguments)
-    x = samples(kernels.DTYPE)[0]
+def every_call(engine, kernels, kind, samples, order=None):
+    """Each supported method that takes samples, with these."""
+    order = np.arange(N) if order is None else order
+    offers, dtype = OFFERS[kind].split(), kernels.DTYPE
+    yield lambda: engine.learn(samples, order, 0.1)
+    if "epochs" in offers:
+        yield lambda: engine.learn_epochs(samples, order, 0.1, np.zeros(2))
+    if "gradient" in offers:
+        yield lambda: engine.gradient(samples, *weights(dtype))
+    if "forward" in offers:
+        yield lambda: engine.cross_entropy(samples)
+
+
+def test_samples_of_other_sizes_are_refused(kernels, kind):
+    engine, dtype = loaded(kernels, kind), kernels.DTYPE
+    x, labels = data(dtype)
+    wrong = [
+        kernels.Samples(x[:, 1:].copy(), labels=labels),
+        kernels.Samples(np.ones((N, D + 1), dtype), labels=labels),
+        kernels.Samples(x, labels=np.full(N, K)),
+        kernels.Samples(x, labels=np.full(N, 2**63 - 2)),
+        kernels.Samples(x, np.ones((N, K - 1), dtype)),
+        kernels.Samples(x, np.ones((N, K + 1), dtype)),
+    ]
+    for samples in wrong:
+        for call in every_call(engine, kernels, kind, samples):
+            with pytest.raises(ValueError, match="the engine has 50 and 10"):
+                call()
+    if engine.supports_forward:
+        with pytest.raises(ValueError, match="the engine has 50 and 10"):
+            engine.forward(wrong[0], *activations(dtype))
+
+
+def test_samples_without_targets_are_refused(kernels, kind):
+    engine, x = loaded(kernels, kind), data(kernels.DTYPE)[0]
+    for call in every_call(engine, kernels, kind, kernels.Samples(x)):
+        with pytest.raises(ValueError, match="samples have no targets"):
+            call()
+    if engine.supports_forward:  # needs none
+        assert engine.forward(kernels.Samples(x), *activations(kernels.DTYPE))
+
+
+ORDERS = {
+    "empty": (np.zeros(0, np.intp), "order is empty"),
+    "too high": (np.array([0, N]), r"order\[1\] is 33; it must lie in 0..32"),
+    "negative": (np.array([0, 1, -1]), r"order\[2\] is -1"),
+    "highest": (np.array([2**63 - 1]), r"order\[0\] is 9"),
+    "lowest": (np.array([-(2**63)]), r"order\[0\] is -9"),
+    "32-bit": (np.zeros(3, np.int32), "dtype"),
+    "strided": (np.arange(N)[::2], "contiguous"),
+    "None": (None, "None"),
+}
+
+
+def test_an_order_out_of_range_is_refused(kernels, kind):
+    engine, samples = loaded(kernels, kind), labelled(kernels)
+    for order, message in ORDERS.values():
+        with pytest.raises((ValueError, TypeError), match=message):
+            engine.learn(samples, order, 0.1)
+        if engine.supports_epochs:
+            with pytest.raises((ValueError, TypeError), match=message):
+                engine.learn_epochs(samples, order, 0.1, np.zeros(2))
+    ours = weights(kernels.DTYPE, 0)
+    engine.store(*ours)
+    np.testing.assert_array_equal(ours[0], weights(kernels.DTYPE)[0])
+
+
+def test_an_order_may_repeat_and_omit_samples(kernels, kind):
+    x, labels = data(kernels.DTYPE)
+    order = np.array([5, 5, 32, 0] * 20)
+    engine, other = loaded(kernels, kind), loaded(kernels, kind)
+    ours, wanted = weights(kernels.DTYPE, 0), weights(kernels.DTYPE, 0)
+    total = engine.learn(kernels.Samples(x, labels=labels), order, 0.1)
+    assert total == other.learn(kernels.Samples(x[order], labels=labels[order]), np.arange(80), 0.1)
+    engine.store(*ours)
+    other.store(*wanted)
+    for got, same in zip(ours, wanted, strict=True):
+        np.testing.assert_array_equal(got, same)
+
+
+def test_no_epochs_learn_nothing(kernels):
+    engine = loaded(kernels, "lanes")
+    assert engine.learn_epochs(labelled(kernels), np.arange(N), 0.1, np.zeros(0)) == 0
+    ours = weights(kernels.DTYPE, 0)
+    engine.store(*ours)
+    np.testing.assert_array_equal(ours[0], weights(kernels.DTYPE)[0])
+    for wrong in (None, np.zeros(2, np.float32), np.zeros(4)[::2], np.zeros((2, 2))):
+        with pytest.raises((ValueError, TypeError)):
+            engine.learn_epochs(labelled(kernels), np.arange(N), 0.1, wrong)
+
+
+def test_epochs_in_one_call_equal_one_by_one(kernels):
+    engine, other, order = loaded(kernels, "lanes"), loaded(kernels, "lanes"), np.arange(N)
+    totals = np.zeros(5)
+    assert engine.learn_epochs(labelled(kernels), order, 0.1, totals) == 5
+    assert totals.tolist() == [other.learn(labelled(kernels), order, 0.1) for _ in range(5)]
+    assert totals[4] < totals[0]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, offers in OFFERS.items() if "forward" in offers])
+def test_activations_must_have_the_right_shapes(kernels, kind):
+    engine, samples = loaded(kernels, kind), labelled(kernels)
     good = activations(kernels.DTYPE)
     for place in range(4):
+        shapes = good[place][1:], good[place][:, 1:].copy(), np.zeros((N + 1, good[place].shape[1]), kernels.DTYPE)
+        for wrong in (*shapes, good[place][0], None, np.asfortranarray(good[place])):
+            with pytest.raises((ValueError, TypeError)):
+                engine.forward(samples, *good[:place], wrong, *good[place + 1 :])
+    assert not any(array.any() for array in good)
+    assert engine.forward(samples, None, None, *good[2:])
+    only_outputs = good[2].copy(), good[3].copy()
+    assert engine.forward(samples, *good)
+    for array, alone in zip(good[2:], only_outputs, strict=True):
+        np.testing.assert_array_equal(array, alone)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, offers in OFFERS.items() if "gradient" in offers])
+def test_gradients_must_have_the_shapes_of_the_weights(kernels, kind):
+    engine, samples = loaded(kernels, kind), labelled(kernels)
+    good = weights(kernels.DTYPE, 7)
+    for place in range(2):
         for wrong in (good[place][1:], good[place][:, 1:].copy(), None):
-            with pytest.raises(ValueError, match="no room for 33 samples"):
-                engine.forward(x, *good[:place], wrong, *good[place + 1 :])
-    assert engine.forward(x, None, None, *good[2:])
+            with pytest.raises((ValueError, TypeError)):
+                engine.gradient(samples, *good[:place], wrong, *good[place + 1 :])
+    assert all((array == 7).all() for array in good)
 
 
-@pytest.mark.parametrize("threads", [0, -1, -(2**62), 2**21, 2**32, 2**63 - 1])
-def test_threads_out_of_range(kernels, threads):
-    engine = loaded(kernels, "BlockedEngine", 16, 16)
-    with pytest.raises(ValueError, match="threads is"):
-        engine.set_threads(threads)
-    assert engine.learn(*samples(kernels.DTYPE)) > 0
+@pytest.mark.parametrize("threads", [0, -1, -HUGE, 2**21, 2**32, 2**63 - 1])
+def test_threads_out_of_range_are_refused(kernels, threads):
+    engine = loaded(kernels, "blocked-batches")
+    with pytest.raises(ValueError, match=f"threads is {threads}"):
+        engine.learn(labelled(kernels), np.arange(N), 0.1, threads)
+    assert engine.learn(labelled(kernels), np.arange(N), 0.1) > 0
 
 
-@pytest.mark.parametrize("batch_size", [1, 16])
-@pytest.mark.parametrize("thread", [-1, 1, 7, 2**62, -(2**62)])
-def test_a_thread_that_is_none_of_them(kernels, batch_size, thread):
-    engine = loaded(kernels, "BlockedEngine", batch_size, 16)
-    with pytest.raises(ValueError, match="thread is"):
-        engine.learn(*samples(kernels.DTYPE), thread)
+def test_step_checks_the_shapes(kernels):
+    dtype = kernels.DTYPE
+    x, labels = data(dtype, 1)
+    good = kernels.Samples(x, labels=labels)
+    w, v = weights(dtype)
+    for samples in (
+        kernels.Samples(x),
+        kernels.Samples(x[:, 1:].copy(), labels=labels),
+        kernels.Samples(x, labels=np.array([K])),
+        kernels.Samples(x, np.ones((1, 1), dtype)),
+        kernels.Samples(x, np.ones((1, K - 1), dtype)),
+        kernels.Samples(x, np.ones((1, K + 1), dtype)),
+    ):
+        with pytest.raises(ValueError, match=r"must be|outputs"):
+            kernels.step(samples, w, v, 0.1)
+    for arrays in ((w[1:], v), (w[:, 1:].copy(), v), (w, v[:, 1:].copy()), (w, v[:0])):
+        with pytest.raises(ValueError, match=r"must be|outputs"):
+            kernels.step(good, *arrays, 0.1)
+    for got, wanted in zip((w, v), weights(dtype), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+# ----------------------------------------------------------------------------------------------- equations (2) and (3)
+
+
+def tolerance(dtype):
+    return 400 * float(np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, offers in OFFERS.items() if "gradient" in offers])
+def test_mean_error_and_mean_gradient(kernels, kind):
+    # (2) and (3), against the reference and against the mean over single samples; without sample weights
+    dtype = kernels.DTYPE
+    x, labels = data(dtype)
+    engine, (w, v) = loaded(kernels, kind), weights(dtype)
+    dw, dv = weights(dtype, np.nan)
+    E = engine.gradient(labelled(kernels), dw, dv)
+    assert pytest.approx(reference.cross_entropy(x, labels, w, v), rel=tolerance(dtype)) == E
+    assert engine.cross_entropy(labelled(kernels)) == pytest.approx(E, rel=tolerance(dtype))
+    for got, wanted in zip((dw, dv), reference.gradient(x, labels, w, v), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance(dtype))
+    each_E, each_dw = [], []
+    for n in range(N):
+        single = kernels.Samples(x[n : n + 1], labels=labels[n : n + 1])
+        one = weights(dtype)
+        each_E.append(engine.gradient(single, *one))
+        each_dw.append(one[0])
+    assert pytest.approx(np.mean(each_E), rel=tolerance(dtype)) == E
+    np.testing.assert_allclose(dw, np.mean(each_dw, axis=0, dtype=np.float64), rtol=0, atol=tolerance(dtype))
+    weighted = labelled(kernels, sample_weight=np.linspace(0, 3, N).astype(dtype))
+    again = weights(dtype)
+    assert engine.gradient(weighted, *again) == E
+    assert engine.cross_entropy(weighted) == engine.cross_entropy(labelled(kernels))
+    np.testing.assert_array_equal(again[0], dw)
+
+
+@pytest.mark.parametrize("kind", ["blocked", "blocked-batches", "blocked-accumulates", "blocked-momentum", "lanes"])
+def test_padding_changes_no_sum(kernels, kind):
+    # K and M off every multiple of the vector length. Were the weights of padding units, or their z of 1/2, part of any
+    # sum, the network would drift away from that of the direct engine
+    dtype, lanes = kernels.DTYPE, kernels.LANES_IN_REGISTER
+    name, arguments, keywords = ENGINES[kind]
+    for number, (m, k) in enumerate(np.ndindex(2 * lanes, lanes)):
+        if kernels.LANES_IN_REGISTER > 4 and number % 3:  # a third of the pairs, with every M and every K
+            continue
+        sizes = D, M, K = 3, 1 + m, 1 + k
+        rng = np.random.default_rng([m, k])
+        x, labels = rng.normal(size=(40, D)).astype(dtype), rng.integers(K, size=40)
+        start = rng.normal(size=(M, D + 1)).astype(dtype), rng.normal(size=(K, M + 1)).astype(dtype)
+        samples, order, results = kernels.Samples(x, labels=labels), np.arange(40), []
+        rule = {key: value for key, value in keywords.items() if key != "block"}
+        ours = getattr(kernels, name)(*sizes, *arguments, **keywords)
+        for engine in (ours, kernels.DirectEngine(*sizes, *arguments, **rule)):
+            engine.load(*start)
+            total = [engine.learn(samples, order, 0.1) for _ in range(3)]
+            w, v = np.empty_like(start[0]), np.empty_like(start[1])
+            engine.store(w, v)
+            assert engine.finite()
+            results.append((total, w, v))
+        for got, wanted in zip(*results, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+@pytest.mark.parametrize("kind", ["blocked", "blocked-batches", "blocked-accumulates"])
+def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
+    # finite() and E take sums over padding, too: huge weights and inputs of the last real unit must not leak into it
+    dtype, lanes = kernels.DTYPE, kernels.LANES_IN_REGISTER
+    big = float(np.finfo(dtype).max) / 4
+    M, K = lanes + 1, lanes + 1
+    name, arguments, keywords = ENGINES[kind]
+    engine = getattr(kernels, name)(2, M, K, *arguments, **keywords)
+    w, v = np.zeros((M, 3), dtype), np.zeros((K, M + 1), dtype)
+    w[-1], v[-1, -1] = (big, -big, -big), big
+    x = np.ones((5, 2), dtype)
+    engine.load(w, v)
+    assert engine.finite()
+    total = engine.learn(kernels.Samples(x, labels=np.full(5, K - 1)), np.arange(5), 0.1)
+    assert total == 0
+    assert engine.finite()
+    ours = np.empty_like(w), np.empty_like(v)
+    engine.store(*ours)
+    np.testing.assert_array_equal(ours[0], w)
+    v[-1, -1] = np.inf
+    engine.load(w, v)
+    assert not engine.finite()
+
+
+# ------------------------------------------------------------------------------------------------------- the cost rule
+
+
+@pytest.mark.parametrize(
+    ("M", "batch_size", "method", "keywords", "name"),
+    [
+        (3, 1, "auto", {}, "DirectEngine"),
+        (3, 64, "auto", {}, "SamplesInLanesEngine"),
+        (3, 64, "auto", {"momentum": 0.5}, "DirectEngine"),
+        (3, 64, "auto", {"l2": 0.5}, "DirectEngine"),
+        (3, 64, "direct", {}, "DirectEngine"),
+        (3, 64, "blocked", {}, "BlockedEngine"),
+        (4, 1, "auto", {}, "BlockedEngine"),
+        (4, 64, "auto", {"momentum": 0.5}, "BlockedEngine"),
+        (4, 1, "auto", {"momentum": 0.5}, "DirectEngine"),
+        (4, 1, "blocked", {"l2": 0.5}, "BlockedEngine"),
+        (4, 1, "direct", {}, "DirectEngine"),
+    ],
+)
+def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords, name):
+    w, v = np.zeros((M, 3), dtype), np.zeros((2, M + 1), dtype)
+    assert type(_engines.make_engine(w, v, batch_size, method, **keywords)).__name__ == name
+
+
+def test_bulk_engines_offer_what_they_are_for(variant, dtype):
+    for M, samples in ((3, 100), (4, 15), (4, 16), (40, 1000)):
+        w, v = np.zeros((M, 3), dtype), np.zeros((2, M + 1), dtype)
+        for gradient in (False, True):
+            engine = _engines.bulk_engine(w, v, samples, gradient=gradient)
+            assert type(engine).__name__ == ("BlockedEngine" if M >= 4 and samples >= 16 else "DirectEngine")
+            assert engine.supports_forward
+            assert engine.supports_gradient or not gradient
+            assert engine.finite()  # its weights are loaded

@@ -1,7 +1,10 @@
-"""Each equation by itself: compiled against numbers worked out by hand, against 50 digits, and against the reference.
+"""Each equation of kernels/equations.pxi, compiled: against examples by hand, 50 digits longhand, and the reference.
 
-Bounds count rounding errors: u = eps / 2 is what one operation may add, relative to its result. A sum of n products may
-be off by (n + 1) u times the sum of their sizes, whatever its order.
+SIZES includes rows shorter than a vector, which take the equations as they stand, and longer ones, which take rows.pxi.
+The means (2) and (3) are those of engines: test_engines.py.
+
+Bounds count rounding errors: each operation may add u = eps / 2, relative to its result. A sum of n products may be off
+by (n + 1) u times the sum of their absolute values, in any order.
 """
 
 import importlib
@@ -45,31 +48,36 @@ def fifty_digits():
 
 
 def test_hidden_sum_by_hand(kernels):
-    # 2·3 + 0.5·(-4) + bias 10 = 14
-    assert kernels.hidden_sum_of(array(kernels, [2, 0.5, 10]), array(kernels, [3, -4])) == 14
+    # 2·3 + 0.5·(-4) + bias 10 = 14, and the same in another row
+    w = array(kernels, [[2, 0.5, 10], [-1, 1, 0.25]])
+    assert kernels.hidden_sum_of(w, array(kernels, [3, -4])).tolist() == [14, -6.75]
+
+
+SUMS = {"hidden_sum_of": reference.hidden_sums, "output_sum_of": reference.output_sums}
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["hidden_sum_of", "output_sum_of"])
+@pytest.mark.parametrize("name", SUMS)
 def test_sums(kernels, rng, eps, name, size):
-    weights, inputs = rng.normal(size=size + 1).astype(kernels.DTYPE), rng.normal(size=size).astype(kernels.DTYPE)
-    got = getattr(kernels, name)(weights, inputs)
-    products = [mpmath.mpf(float(p)) * float(q) for p, q in zip(weights, [*inputs, 1.0], strict=True)]
-    bound = (size + 2) * eps / 2 * float(sum(map(abs, products)))
-    assert abs(got - float(sum(products))) <= bound
-    sums = {"hidden_sum_of": reference.hidden_sums, "output_sum_of": reference.output_sums}[name]
-    assert abs(got - sums(inputs[np.newaxis], weights[np.newaxis])[0, 0]) <= 2 * bound
+    rows = rng.normal(size=(3, size + 1)).astype(kernels.DTYPE)
+    inputs = rng.normal(size=size).astype(kernels.DTYPE)
+    got, of_reference = getattr(kernels, name)(rows, inputs), SUMS[name](inputs[np.newaxis], rows)[0]
+    for row, ours, other in zip(rows, got, of_reference, strict=True):
+        products = [mpmath.mpf(float(p)) * float(q) for p, q in zip(row, [*inputs, 1.0], strict=True)]
+        bound = (size + 2) * eps / 2 * float(sum(map(abs, products)))
+        assert abs(ours - float(sum(products))) <= bound
+        assert abs(ours - other) <= 2 * bound
+    # a row gives the same bits whatever its neighbors
+    assert got.tolist() == [getattr(kernels, name)(row[np.newaxis], inputs)[0] for row in rows]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["hidden_sum_of", "output_sum_of"])
-def test_every_product_is_in_the_sum_once(kernels, name, size):
-    # powers of two that no other term can make up for; exact in both precisions
-    for i in range(size + 1):
-        weights = np.zeros(size + 1, kernels.DTYPE)
-        weights[i] = 4
-        inputs = np.full(size, 8, kernels.DTYPE)
-        assert getattr(kernels, name)(weights, inputs) == (32 if i < size else 4)
+@pytest.mark.parametrize("name", SUMS)
+def test_every_product_is_in_the_sum_once(kernels, name):
+    # powers of two that no other term can compensate; exact in both precisions. So a derivative of a sum to a weight is
+    # its input, and 1 to the bias: (14) (15)
+    for size in SIZES:
+        rows, inputs = 4 * np.eye(size + 1, dtype=kernels.DTYPE), (2 ** (np.arange(size) % 7)).astype(kernels.DTYPE)
+        assert getattr(kernels, name)(rows, inputs).tolist() == [*(4 * inputs), 4]
 
 
 def test_sigmoid_by_hand(kernels, eps):
@@ -89,12 +97,20 @@ def test_sigmoid(kernels, rng, eps, size):
     np.testing.assert_allclose(z, reference.sigmoid(b), rtol=4.2 * eps)
 
 
-def test_sigmoid_far_out(kernels):
+def test_sigmoid_has_the_same_bits_at_every_position(kernels, rng):
+    numbers = (rng.normal(size=9) * 5).astype(kernels.DTYPE)
+    for size in SIZES:
+        if size >= kernels.LANES_IN_REGISTER:  # shorter ones are computed one by one, which may round differently
+            for number in numbers:
+                assert len(set(kernels.sigmoid_of(np.full(size, number)))) == 1
+
+
+def test_sigmoid_saturates(kernels):
     huge = float(np.finfo(kernels.DTYPE).max)
     for size in (1, kernels.LANES_IN_REGISTER, kernels.LANES_IN_REGISTER + 1):
         for b, wanted in ((1e4, 1), (-1e4, 0), (huge, 1), (-huge, 0), (np.inf, 1), (-np.inf, 0), (-0.0, 0.5)):
             assert (kernels.sigmoid_of(np.full(size, b, kernels.DTYPE)) == wanted).all()
-        # neither end is cut off early: the smallest numbers come out as they are
+        # results may be subnormal
         b = np.full(size, np.log(2.0) * (np.finfo(kernels.DTYPE).minexp - 5), kernels.DTYPE)
         spacing = float(np.finfo(kernels.DTYPE).smallest_subnormal)
         exact = float(mpmath.exp(float(b[0])))
@@ -122,7 +138,8 @@ def test_sigmoid_derivative_is_the_derivative(kernels, rng):
 
 def test_output_sum_by_hand(kernels):
     # (13)  4·0.5 + 8·0.25 - 3 = 1
-    assert kernels.output_sum_of(array(kernels, [4, 8, -3]), array(kernels, [0.5, 0.25])) == 1
+    v = array(kernels, [[4, 8, -3], [2, -4, 0.5]])
+    assert kernels.output_sum_of(v, array(kernels, [0.5, 0.25])).tolist() == [1, 0.5]
 
 
 def test_softmax_by_hand(kernels, eps):
@@ -136,18 +153,17 @@ def softmax_of_mpmath(a):
     return [number / sum(e) for number in e]
 
 
-@pytest.mark.parametrize("scale", [0.1, 1, 20])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "scale"), [(size, (0.1, 1, 20)[n % 3]) for n, size in enumerate(SIZES)])
 def test_softmax(kernels, rng, eps, size, scale):
     a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
     y = kernels.softmax_of(a)
-    # e^d is off by 1.1 ULP, whatever d = a_k - largest: what its rounding takes comes back. The sum adds up to K u, and
+    # e^d is off by 1.1 ULP, whatever d = a_k - max_a: exp_diff corrects the rounding of d. The sum adds up to K u, and
     # its terms their own; then the quotient
     bound = (2 * 1.1 + size / 2 + 3) * eps
-    smallest = float(np.finfo(kernels.DTYPE).smallest_subnormal)  # what rounds to a multiple of it is off by that
+    smallest = float(np.finfo(kernels.DTYPE).smallest_subnormal)  # subnormal results are off by it
     np.testing.assert_allclose(y.astype(float), list(map(float, softmax_of_mpmath(a))), rtol=bound, atol=2 * smallest)
-    of_reference = bound + float(np.ptp(a)) * eps  # which loses what rounding takes
-    np.testing.assert_allclose(y, reference.softmax(a[np.newaxis])[0], rtol=2 * of_reference, atol=2 * smallest)
+    bound_of_reference = bound + float(np.ptp(a)) * eps  # which does not correct it
+    np.testing.assert_allclose(y, reference.softmax(a[np.newaxis])[0], rtol=2 * bound_of_reference, atol=2 * smallest)
     assert abs(float(y.astype(np.float64).sum()) - 1) <= size * eps
 
 
@@ -194,7 +210,7 @@ def cross_entropy_of_mpmath(t, a):
 @pytest.mark.parametrize("scale", [0.1, 1, 10, 30])
 @pytest.mark.parametrize("size", [2, 3, 5, 10, 31, 100])
 def test_cross_entropy_is_right_to_4_ulp(kernels, rng, size, scale):
-    for _ in range(5):
+    for _ in range(2):
         a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
         for k in {0, size - 1, int(a.argmax()), int(a.argmin())}:
             t = np.zeros(size, kernels.DTYPE)
@@ -247,7 +263,7 @@ def equations(request):
 
 
 def test_cross_entropy_of_a_certain_answer(equations):
-    # log(1 + rest) of a tiny rest is rest: no 1 swallows it
+    # log(1 + rest) of a tiny rest is rest, which a sum with 1 would lose
     wanted = math.exp(-40) + math.exp(-41)
     t, a = equations.array([1, 0, 0]), equations.array([0, -40, -41])
     assert equations.cross_entropy(t, a) == pytest.approx(wanted, rel=4 * equations.eps, abs=0)
@@ -276,7 +292,7 @@ LARGE = [  # sums in units of 1e308 or 1e38; y; E_n for the first class, in that
 
 
 @pytest.mark.parametrize(("sums", "y", "units", "rest"), LARGE)
-def test_sums_at_the_ends_of_the_numbers(equations, sums, y, units, rest):
+def test_sums_close_to_overflow(equations, sums, y, units, rest):
     unit = equations.dtype.type(1e308 if equations.dtype == np.float64 else 1e38)
     a = equations.array(sums) * unit
     np.testing.assert_array_equal(equations.softmax(a), equations.array(y))
@@ -288,7 +304,7 @@ def test_sums_at_the_ends_of_the_numbers(equations, sums, y, units, rest):
 
 @pytest.mark.parametrize("samples", [1, 20])
 @pytest.mark.parametrize(("sums", "y", "units", "rest"), LARGE)
-def test_networks_with_such_sums(library, dtype, sums, y, units, rest, samples):
+def test_networks_with_sums_close_to_overflow(library, dtype, sums, y, units, rest, samples):
     unit = dtype.type(1e308 if dtype == np.float64 else 1e38)
     M, K = 5, len(sums)
     x, t, w, v = np.ones((samples, 2)), np.zeros(samples, int), np.zeros((M, 3), dtype), np.zeros((K, M + 1), dtype)
@@ -308,7 +324,7 @@ def test_networks_with_such_sums(library, dtype, sums, y, units, rest, samples):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 40])
-def test_nothing_finite_makes_nan(equations, rng, size):
+def test_finite_arguments_never_give_nan(equations, rng, size):
     finfo = np.finfo(equations.dtype)
     edge = [0.0, float(finfo.tiny), float(finfo.smallest_subnormal), 1.0, 88.0, 89.0, 105.0, 709.0, 710.0, 746.0]
     edge += [1e30, float(finfo.max)]
@@ -373,9 +389,23 @@ def test_output_error_is_the_limit_of_differences(kernels64, rng, size):
     assert math.log10(worst(1e-1) / worst(1e-3)) / 2 == pytest.approx(2, abs=0.05)
 
 
+@pytest.mark.parametrize("size", [2, 3, 5, 17])
+def test_output_error_is_the_chain_rule(kernels, rng, eps, size):
+    # (5) (6)  -sum_l t_l / y_l dy_l/da_k with (7) (8); (9)-(11)  y_k sum_l t_l - t_k, whatever sum_l t_l is
+    y = kernels.softmax_of(rng.normal(size=size).astype(kernels.DTYPE))
+    t = rng.uniform(size=size)
+    derivative = kernels.softmax_derivative_of(y).astype(float)
+    chain = [-sum(t[l] / float(y[l]) * derivative[l, k] for l in range(size)) for k in range(size)]
+    np.testing.assert_allclose(chain, y * t.sum() - t, atol=4 * size * eps)
+    t = (t / t.sum()).astype(kernels.DTYPE)
+    chain = [-sum(float(t[l] / y[l]) * derivative[l, k] for l in range(size)) for k in range(size)]
+    np.testing.assert_allclose(chain, kernels.output_error_of(y, t), atol=4 * size * eps)
+
+
 def test_gradient_v_by_hand(kernels):
-    # (16)  the last column is the bias, whose input z_M is 1
-    gradient = kernels.gradient_v_of(array(kernels, [0.5, -0.5]), array(kernels, [0.25, 0.75]))
+    # (16)  y - t = 1/2 and -1/2; the last column is the bias, whose input z_M is 1
+    y, t = array(kernels, [0.75, 0.25]), array(kernels, [0.25, 0.75])
+    gradient = kernels.gradient_v_of(y, t, array(kernels, [0.25, 0.75]))
     assert gradient.tolist() == [[0.125, 0.375, 0.5], [-0.125, -0.375, -0.5]]
 
 
@@ -385,37 +415,45 @@ def test_gradient_w_by_hand(kernels):
     assert gradient.tolist() == [[1.5, 0.125, -2, 0.5], [-6, -0.5, 8, -2]]
 
 
-@pytest.mark.parametrize("columns", SIZES)
-@pytest.mark.parametrize(("name", "twin"), [("gradient_v_of", "gradient_v"), ("gradient_w_of", "gradient_w")])
-def test_gradients_are_products(kernels, rng, name, twin, columns):
-    errors, inputs = rng.normal(size=5).astype(kernels.DTYPE), rng.normal(size=columns).astype(kernels.DTYPE)
-    gradient = getattr(kernels, name)(errors, inputs)
+@pytest.mark.parametrize("size", SIZES)
+def test_gradient_v_is_a_product(kernels, rng, size):
+    # (4)  (12) times (15)
+    y, t = rng.uniform(size=(2, 5)).astype(kernels.DTYPE)
+    z = rng.uniform(size=size).astype(kernels.DTYPE)
+    got = kernels.gradient_v_of(y, t, z)
+    inputs = [*z, kernels.DTYPE.type(1)]
     # one product each, added to 0: the same bits
-    np.testing.assert_array_equal(gradient, np.outer(errors, np.append(inputs, kernels.DTYPE.type(1))))
-    if twin == "gradient_v":
-        wanted = reference.gradient_v(errors[np.newaxis], inputs[np.newaxis])
-    else:  # one class with v = 4 and h' = 1/4 leaves the hidden errors as they are
-        v, half = np.full((1, 2), 4, kernels.DTYPE), np.full((1, 1), 0.5, kernels.DTYPE)
-        wanted = np.concatenate(
-            [reference.gradient_w(e.reshape(1, 1), v, half, inputs[np.newaxis]) for e in errors], axis=0
-        )
-    np.testing.assert_allclose(gradient, wanted, rtol=4 * np.finfo(kernels.DTYPE).eps)
+    wanted = np.array([[(y[k] - t[k]) * z_j for z_j in inputs] for k in range(5)], kernels.DTYPE)
+    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(got, reference.gradient_v(reference.output_errors(y, t)[np.newaxis], z[np.newaxis]))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_gradient_w_is_a_product(kernels, rng, size):
+    e, x = rng.normal(size=5).astype(kernels.DTYPE), rng.normal(size=size).astype(kernels.DTYPE)
+    got = kernels.gradient_w_of(e, x)
+    inputs = [*x, kernels.DTYPE.type(1)]
+    np.testing.assert_array_equal(got, np.array([[e_j * x_i for x_i in inputs] for e_j in e], kernels.DTYPE))
+    # the reference's (18) with one class, v = e / h' and h' = 1/4 leaves e as it is
+    v = np.append(4 * e, kernels.DTYPE.type(9))[np.newaxis]
+    one, half = np.ones((1, 1), kernels.DTYPE), np.full((1, 5), 0.5, kernels.DTYPE)
+    wanted = reference.gradient_w(one, v, half, x[np.newaxis])
+    np.testing.assert_allclose(got, wanted, rtol=4 * np.finfo(kernels.DTYPE).eps)
 
 
 def test_hidden_error_by_hand(kernels):
     # (18)  e_j = (sum_k (y_k - t_k) v_kj) z_j (1 - z_j):  (0.5·2 - 1·3)·3/16 and (0.5·8 - 1·(-4))·1/4; biases not used
     v = array(kernels, [[2, 8, 1e6], [3, -4, -1e6]])
-    e = kernels.hidden_error_of(array(kernels, [0.5, -1]), v, array(kernels, [0.25, 0.5]))
-    assert e.tolist() == [-0.375, 2]
+    y, t = array(kernels, [0.75, 0]), array(kernels, [0.25, 1])
+    assert kernels.hidden_error_of(y, t, v, array(kernels, [0.25, 0.5])).tolist() == [-0.375, 2]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("classes", [1, 2, 10])
+@pytest.mark.parametrize(("size", "classes"), [(size, (1, 2, 10)[n % 3]) for n, size in enumerate(SIZES)])
 def test_hidden_error(kernels, rng, eps, size, classes):
-    errors = rng.normal(size=classes).astype(kernels.DTYPE)
+    y, t = rng.uniform(size=(2, classes)).astype(kernels.DTYPE)
     v = rng.normal(size=(classes, size + 1)).astype(kernels.DTYPE)
     z = rng.uniform(size=size).astype(kernels.DTYPE)
-    got = kernels.hidden_error_of(errors, v, z)
+    got, errors = kernels.hidden_error_of(y, t, v, z), y - t
     slope = [mpmath.mpf(float(z_j)) * (1 - mpmath.mpf(float(z_j))) for z_j in z]
     products = [[mpmath.mpf(float(errors[k])) * float(v[k, j]) for k in range(classes)] for j in range(size)]
     for j in range(size):
@@ -428,8 +466,51 @@ def test_hidden_error(kernels, rng, eps, size, classes):
     assert (np.abs(got - wanted) <= (classes + 5) * eps * scale).all()
 
 
-@pytest.mark.parametrize("name", ["sigmoid_of", "softmax_of", "exponential_of"])
-def test_arguments_stay_as_they_are(kernels, rng, name):
+# ------------------------------------------------------------------------------------------------------------ updates
+
+
+def test_update_v_by_hand(kernels):
+    # (17)  v_kj - alpha (y_k - t_k) z_j with alpha = 2, y - t = 1/2 and -1/2, z = 1/4; then the bias
+    v, y, t = array(kernels, [[1, 2], [3, 4]]), array(kernels, [0.75, 0.25]), array(kernels, [0.25, 0.75])
+    assert kernels.update_v_of(v, y, t, array(kernels, [0.25]), 2).tolist() == [[0.75, 1], [3.25, 5]]
+
+
+def test_update_w_by_hand(kernels):
+    # (17)  w_ji - alpha e_j x_i with alpha = 0.5; then the bias
+    w, e, x = array(kernels, [[1, 2, 3], [4, 5, 6]]), array(kernels, [2, -4]), array(kernels, [3, -1])
+    assert kernels.update_w_of(w, e, x, 0.5).tolist() == [[-2, 3, 2], [10, 3, 8]]
+
+
+def assert_updated(got, weights, errors, inputs, alpha, eps):
+    """Longhand (17), and the reference's. A product of three numbers is rounded twice, their difference once."""
+    alpha = weights.dtype.type(alpha)
+    inputs = np.append(inputs, weights.dtype.type(1))
+    assert got.shape == weights.shape
+    for row, column in np.ndindex(weights.shape):
+        change = mpmath.mpf(float(alpha)) * float(errors[row]) * float(inputs[column])
+        wanted = mpmath.mpf(float(weights[row, column])) - change
+        assert abs(float(got[row, column]) - wanted) <= eps / 2 * (abs(wanted) * (1 + eps) + 3 * abs(change))
+    wanted = weights.copy()
+    reference.update(wanted, np.outer(errors, inputs), alpha)
+    bound = eps * (np.abs(wanted) + 3 * np.abs(alpha * np.outer(errors, inputs)))
+    assert (np.abs(got - wanted) <= bound).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_updates(kernels, rng, eps, size):
+    weights = rng.normal(size=(3, size + 1)).astype(kernels.DTYPE)
+    before = weights.tobytes()
+    y, t = rng.uniform(size=(2, 3)).astype(kernels.DTYPE)
+    z, x = rng.uniform(size=size).astype(kernels.DTYPE), rng.normal(size=size).astype(kernels.DTYPE)
+    assert_updated(kernels.update_v_of(weights, y, t, z, 0.3), weights, y - t, z, 0.3, eps)
+    assert_updated(kernels.update_w_of(weights, y, x, 0.3), weights, y, x, 0.3, eps)
+    for unchanged in (kernels.update_v_of(weights, y, y, z, 0.3), kernels.update_w_of(weights, y, x, 0)):
+        np.testing.assert_array_equal(unchanged, weights)
+    assert weights.tobytes() == before
+
+
+@pytest.mark.parametrize("name", ["sigmoid_of", "softmax_of", "exp_of"])
+def test_arguments_are_not_changed(kernels, rng, name):
     x = rng.normal(size=19).astype(kernels.DTYPE)
     before = x.tobytes()
     getattr(kernels, name)(x)

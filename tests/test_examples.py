@@ -1,4 +1,4 @@
-"""The examples: real data in, and what they measure is as good as it should be."""
+"""The examples run, and the results they measure are as good as expected."""
 
 import runpy
 from pathlib import Path
@@ -17,7 +17,7 @@ def run(name, *packages):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_digits_scikit_learn(capsys):
     accuracy = run("digits_scikit_learn", "sklearn")
-    # 450 digits: ten of them are 0.022
+    # 0.022 is ten of 450 digits
     assert accuracy["BackpropClassifier"] > accuracy["MLPClassifier"] - 0.022 > 0.95
     assert accuracy["best of a search"] > 0.95
     assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
@@ -46,7 +46,7 @@ def test_wine_onnx(capsys):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """A function that runs an example whose pictures nobody looks at; its names."""
+    """Function that runs an example without showing its figures and returns its global names."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
     monkeypatch.setattr(pyplot, "show", lambda: None)
@@ -57,7 +57,7 @@ def drawn(monkeypatch):
 def test_gradient_check(drawn):
     names = drawn("gradient_check")
     best = {scheme: error.min() for scheme, error in names["errors"].items()}
-    # at best as near as halving the digits, two thirds of them, and all of them allow
+    # the best errors are near eps^(1/2), eps^(2/3) and eps
     assert best["complex"] < 1e-15 < best["central"] < 1e-9 < best["forward"] < 1e-6 < names["wrong"]
 
 

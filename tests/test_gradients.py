@@ -1,8 +1,9 @@
-"""Gradients of whole networks, however they are asked for, against two kinds of numerical differentiation.
+"""Gradients of whole networks, by every function that has them, against two kinds of numerical differentiation.
 
-The yardstick is a complex step, written out here: it takes no difference, so it is exact to rounding. Backpropagation
-must agree with it to 1e-13 in float64, relative to the largest derivative of a layer, and to 2e-6 in float32, whose eps
-is 5e8 times larger. Central differences must approach it with order 2, which fails if either is wrong.
+Exact gradients are those of a complex step, written out here: it takes no difference, so it is exact to rounding.
+Backpropagation must agree with it to 1e-13 in float64, relative to the largest derivative of a layer, and to 2e-6 in
+float32, whose eps is 5e8 times larger. Central differences must approach it with order 2, which fails if either is
+wrong.
 """
 
 import functools
@@ -30,6 +31,16 @@ SHAPES = [
 ]
 RANDOM = [tuple(map(int, shape)) for shape in np.random.default_rng(3).integers((1, 1, 2), (24, 40, 9), (6, 3))]
 FEW, MANY = 6, 70  # one by one; and in several blocks
+SAMPLES = (1, FEW, MANY)
+
+
+def paired(first, second):
+    """Every pair of two settings, with the two precisions in turn, so that each comes with every value of both."""
+    return [
+        (one, other, np.dtype(("float32", "float64")[(n + m) % 2]))
+        for n, one in enumerate(first)
+        for m, other in enumerate(second)
+    ]
 
 
 @functools.cache
@@ -56,7 +67,7 @@ def mean_error(x, t, w, v):
 
 @functools.cache
 def exact(shape, dtype, samples):
-    """The gradient by a complex step, in float64 whatever the weights are."""
+    """The gradient by a complex step, in float64 whatever the dtype of the weights."""
     x, t, w, v = (array.astype(np.float64) for array in problem(shape, dtype))
     gradients = []
     for layer in (0, 1):
@@ -71,14 +82,13 @@ def exact(shape, dtype, samples):
 
 
 def assert_agree(got, wanted, dtype, rounding=(0.0, 0.0)):
-    """Both layers; `rounding` is what storing the weights took away."""
+    """Both layers; `rounding` is the error of storing the weights."""
     for layer in (0, 1):
         error = np.abs(got[layer].astype(np.float64) - wanted[layer])
         assert (error <= AGREEMENT[dtype.name] * np.abs(wanted[layer]).max() + rounding[layer]).all()
 
 
-@pytest.mark.parametrize("samples", [1, FEW, MANY])
-@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM])
+@pytest.mark.parametrize(("shape", "samples", "dtype"), paired([*SHAPES, *RANDOM], SAMPLES))
 def test_gradient(library, shape, dtype, samples):
     x, t, w, v = problem(shape, dtype)
     dw, dv = library.gradient(x[:samples], t[:samples], w, v)
@@ -114,8 +124,7 @@ def test_learn_one_at_rate_1(variant, shape, dtype):
     assert_agree(got, exact(shape, dtype, 1), dtype, rounding)
 
 
-@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM])
-@pytest.mark.parametrize("samples", [1, FEW, MANY])
+@pytest.mark.parametrize(("shape", "samples", "dtype"), paired([*SHAPES, *RANDOM], SAMPLES))
 def test_fit_at_rate_1(engine, shape, dtype, samples):
     # (17) with the gradient (3): a single sample is a batch of one
     def learn(x, t, w, v):
@@ -154,7 +163,7 @@ def test_a_single_class_has_no_gradient(library, dtype):
 
 @pytest.mark.parametrize("samples", [FEW, MANY])
 def test_equal_weights_get_equal_gradients(variant, dtype, samples):
-    # by symmetry, and to the last bit: in lanes and beside them
+    # by symmetry, and to the last bit: in whole vectors and in the tail
     x, t = (array[:samples] for array in problem((7, 13, 5), dtype)[:2])
     dw, dv = cbackprop.gradient(x, t, np.ones((13, 8), dtype), np.ones((5, 14), dtype))
     assert (dw == dw[0]).all()
@@ -163,7 +172,7 @@ def test_equal_weights_get_equal_gradients(variant, dtype, samples):
 
 @pytest.mark.parametrize("samples", [1, FEW, MANY])
 @pytest.mark.parametrize("shape", [(2, 2, 3), (5, 13, 4)])
-def test_the_error_beside_its_gradient(variant, dtype, shape, samples):
+def test_error_and_gradient_agree_with_either_alone(variant, dtype, shape, samples):
     x, t, w, v = problem(shape, dtype)
     E, *gradients = error_and_gradient(x[:samples], t[:samples], w, v)
     wanted = cbackprop.cross_entropy(x[:samples], t[:samples], w, v)
@@ -216,8 +225,7 @@ DIFFERENCES = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["central", "forward", "complex"])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "scheme", "dtype"), paired(SHAPES, ("central", "forward", "complex")))
 def test_numerical_gradient(library, shape, dtype, scheme):
     arguments = few(shape, dtype)
     before = [array.tobytes() for array in arguments]
@@ -257,7 +265,7 @@ def test_numerical_gradient_is_its_formula(library, epsilon):
             assert forward[layer][place] == pytest.approx(wanted, rel=0, abs=1e-14 / epsilon)
 
 
-def test_numerical_gradient_divides_by_the_distance_there_was(library):
+def test_numerical_gradient_divides_by_the_rounded_distance(library):
     # near 1000 the numbers of float32 are 6.1e-5 apart: 1e-4 becomes 1.22e-4. Sums are equal, so the derivatives are
     # 1/3 - t_k, to the rounding of E, 1e-7, divided by the distance
     w, v = np.ones((1, 2), np.float32), np.zeros((3, 2), np.float32)
@@ -286,7 +294,7 @@ def test_complex_step_of_weights_without_a_gradient(library):
 
 
 def by_hand(x, t, w, v, learning_rate, old_v=True):
-    """The article's training step in Python's own numbers, sample by sample: (1) forward, (2) v, (3) w, (4) store."""
+    """The article's training step in Python floats, sample by sample: (1) forward, (2) v, (3) w, (4) store."""
     w, v = w.astype(float).tolist(), v.astype(float).tolist()
     for x_n, t_n in zip(x.astype(float).tolist(), t.astype(float).tolist(), strict=True):
         x_n = [*x_n, 1.0]
@@ -308,12 +316,12 @@ def by_hand(x, t, w, v, learning_rate, old_v=True):
     return np.array(w), np.array(v)
 
 
-OLD_V = pytest.mark.parametrize("shape", [(1, 1, 2), (2, 2, 3), (5, 17, 3), (19, 3, 2)])
-RATES = pytest.mark.parametrize("learning_rate", [1, 8])
+OLD_V = pytest.mark.parametrize(
+    ("shape", "learning_rate", "dtype"), paired([(1, 1, 2), (2, 2, 3), (5, 17, 3), (19, 3, 2)], [1, 8])
+)
 
 
 @OLD_V
-@RATES
 def test_fit_takes_the_old_v(engine, dtype, shape, learning_rate):
     def learn(x, t, w, v):
         engine.fit(x, t, w, v, learning_rate=learning_rate, shuffle=False)
@@ -322,7 +330,6 @@ def test_fit_takes_the_old_v(engine, dtype, shape, learning_rate):
 
 
 @OLD_V
-@RATES
 def test_step_takes_the_old_v(library, dtype, shape, learning_rate):
     def learn(x, t, w, v):
         for x_n, t_n in zip(x, t, strict=True):
@@ -332,7 +339,6 @@ def test_step_takes_the_old_v(library, dtype, shape, learning_rate):
 
 
 @OLD_V
-@RATES
 def test_learn_one_takes_the_old_v(variant, dtype, shape, learning_rate):
     def learn(x, t, w, v):
         network = Network.from_weights(w, v, learning_rate=learning_rate)
@@ -364,7 +370,7 @@ def test_step_returns_the_error_before_the_update(library, dtype):
 
 
 def test_public_functions_are_the_compiled_ones(variant, dtype, monkeypatch):
-    # the fixture that puts a variant in place does reach the functions: without its modules nothing works
+    # the fixture `variant` does reach the functions: without its modules nothing works
     monkeypatch.setattr("cbackprop._dispatch._MODULES", {})
     with pytest.raises(KeyError):
         cbackprop.gradient(*problem((2, 2, 3), dtype))

@@ -129,9 +129,9 @@ def test_methods_are_the_functions(variant, dtype):
     np.testing.assert_array_equal(network.predict_proba(x), cbackprop.forward(x, w, v).y)
     for ours, wanted in zip(network.gradient(x, t), cbackprop.gradient(x, t, w, v), strict=True):
         np.testing.assert_array_equal(ours, wanted)
-    ours, twin = (inspect.signature(f).parameters for f in (Network.fit, cbackprop.fit))
+    ours, theirs = (inspect.signature(f).parameters for f in (Network.fit, cbackprop.fit))
     assert [ours[name] for name in ours if name != "self"] == [
-        twin[name] for name in twin if name not in ("w", "v", "learning_rate")
+        theirs[name] for name in theirs if name not in ("w", "v", "learning_rate")
     ]
 
 
@@ -382,3 +382,15 @@ def test_networks_of_both_precisions_live_side_by_side(variant):
 def test_table_is_that_of_the_variant(variant, dtype):
     # the fixture's kernels are what one-sample calls use
     assert _dispatch.kernels(dtype).__name__ == f"cbackprop.kernels.{variant}_{dtype}"
+
+
+def test_an_overflow_of_one_class_among_many_is_found(variant, dtype):
+    # the error of class 0 is 99 times that of every other class, and only its update overflows
+    largest = np.finfo(dtype).max
+    w, v = np.array([[0, 100], [0, 100]], dtype), np.zeros((100, 3), dtype)
+    v[0, :2] = largest, -largest  # the logits are 0
+    network = Network.from_weights(w, v, learning_rate=float(largest * np.finfo(dtype).eps / 2))
+    before = bits(w, v)
+    with pytest.raises(DivergenceError):
+        network.learn_one([0], 0)
+    assert bits(w, v) == before

@@ -1,4 +1,4 @@
-"""ONNX models compute what the network computes; weights of other libraries come in as they are."""
+"""ONNX models compute the same outputs as the network; weights of other libraries are imported unchanged."""
 
 import warnings
 
@@ -21,8 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from cbackprop.onnx import from_sklearn, from_torch, register_converter, to_onnx
 from cbackprop.sklearn import BackpropClassifier
 
-# a probability is a sum of exponentials of sums of products, each rounded: 1e-6 is eight units in the last place of 1
-# in single precision, 1e-14 some dozens in double precision
+# rounding errors of the sums and exponentials: 1e-6 is eight units in the last place of 1 in single precision, 1e-14
+# some dozens in double precision
 TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
 
 
@@ -70,7 +70,7 @@ LABELS = {
 
 @pytest.mark.parametrize("run", RUNNERS)
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
-def test_classifier_gives_its_labels(iris, labels, run):
+def test_classifier_predicts_its_labels(iris, labels, run):
     x, t, names = iris
     x, y = x.astype(np.float32), labels(names)[t]
     model = BackpropClassifier(8, random_state=0, learning_rate_init=0.02).fit(x, y)
@@ -79,11 +79,11 @@ def test_classifier_gives_its_labels(iris, labels, run):
     np.testing.assert_allclose(probabilities, model.predict_proba(x), rtol=0, atol=1e-6)
 
 
-def test_model_is_plain_and_checked():
+def test_model_has_standard_operators_and_is_validated():
     model = to_onnx(Network(3, 4, 2, rng=0))
     onnx.checker.check_model(model, full_check=True)
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
-    assert model.ir_version == 7  # the one that came with that set
+    assert model.ir_version == 7  # the version released with that operator set
     assert [output.name for output in model.graph.output] == ["label", "probabilities"]
     assert (model.producer_name, model.producer_version) == ("cbackprop", cbackprop.__version__)
 
@@ -99,7 +99,7 @@ def test_model_is_a_copy():
 @pytest.mark.parametrize(
     ("run", "real"),
     [*((run, real) for run in RUNNERS for real in (np.float32, np.float64)), (run_runtime, np.int64)],
-)  # onnx.reference rounds what it scales to integers if it was given integers
+)  # onnx.reference rounds scaled integers to integers
 def test_pipelines_are_converted(iris, real, run):
     skl2onnx = pytest.importorskip("skl2onnx")
     x, t, names = iris
@@ -114,25 +114,25 @@ def test_pipelines_are_converted(iris, real, run):
     assert [output.name for output in maps.graph.output] == ["output_label", "output_probability"]
 
 
-def test_labels_that_onnx_does_not_have_are_refused():
+def test_labels_that_onnx_cannot_represent_are_rejected():
     model = BackpropClassifier.from_network(Network(3, 4, 2, rng=0), np.array([1, 2**63], np.uint64))
     with pytest.raises(ValueError, match="model has the label 9223372036854775808; ONNX needs labels below"):
         to_onnx(model)
 
 
-def test_what_has_no_network_is_refused(iris):
+def test_other_models_are_rejected(iris):
     with pytest.raises(TypeError, match="model is a StandardScaler; it must be a Network or a BackpropClassifier"):
         to_onnx(StandardScaler())
     with pytest.raises(NotFittedError):
         to_onnx(BackpropClassifier())
 
 
-# -------------------------------------------------------------------------------------------------------- scikit-learn
+# --------------------------------------------------------------------------------------------------------- scikit-learn
 
 
 def fitted(x, y, **options):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it has not converged
+        warnings.simplefilter("ignore")  # ConvergenceWarning
         return MLPClassifier((7,), activation="logistic", max_iter=40, random_state=0, **options).fit(x, y)
 
 
@@ -157,7 +157,7 @@ def test_from_sklearn(iris, classes, real):
     assert np.array_equal(theirs.coefs_[0], before)
 
 
-def test_from_sklearn_refuses_other_networks(iris):
+def test_from_sklearn_rejects_other_networks(iris):
     x, t, _ = iris
     with pytest.raises(TypeError, match="model is a StandardScaler; it must be an MLPClassifier"):
         from_sklearn(StandardScaler())
@@ -165,15 +165,15 @@ def test_from_sklearn_refuses_other_networks(iris):
         from_sklearn(MLPClassifier())
     with pytest.raises(ValueError, match="has 1 hidden layers and activation 'relu'"):
         from_sklearn(fitted(x, t).set_params(activation="relu"))
-    with pytest.raises(ValueError, match="several labels"):
+    with pytest.raises(ValueError, match="multilabel"):
         from_sklearn(fitted(x, np.eye(3, dtype=int)[t] | np.array([1, 0, 0])))
 
 
-# ------------------------------------------------------------------------------------------------------------- PyTorch
+# -------------------------------------------------------------------------------------------------------------- PyTorch
 
 
 def state_of(network):
-    """What a PyTorch model of this network would have for a state_dict."""
+    """The state_dict of a PyTorch model with these weights, as arrays."""
     return {
         "0.weight": network.w[:, :-1].copy(),
         "0.bias": network.w[:, -1].copy(),
@@ -221,7 +221,7 @@ def test_from_a_torch_model():
         ({"2.bias": np.array([0, np.inf, 0])}, "2.bias holds NaN or infinity"),
     ],
 )
-def test_from_torch_names_what_is_wrong(change, message):
+def test_from_torch_names_the_invalid_entry(change, message):
     state = {name: value for name, value in (state_of(Network(4, 5, 3, rng=0)) | change).items() if value is not None}
     with pytest.raises((TypeError, ValueError), match=message):
         from_torch(state)

@@ -59,6 +59,21 @@ def test_import_leaves_the_floating_point_state_alone(python):
     assert done.stdout == "[ True] [ True]\n", done.stderr
 
 
+@pytest.mark.parametrize("run", ["import cbackprop", "import runpy; runpy.run_module('cbackprop')"])
+@pytest.mark.parametrize("forced", ["", "baseline"])
+def test_a_folder_without_a_build_is_reported(tmp_path, python, run, forced):
+    for path in PACKAGE.rglob("*.py"):
+        copy = tmp_path / path.relative_to(PACKAGE.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    done = python(run, PYTHONPATH=str(tmp_path), CBACKPROP_KERNEL=forced)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"ImportError: cbackprop was not built in this folder, {tmp_path}: "
+        f"run `pip install -e .` or `make build`, or start Python in another folder"
+    )
+
+
 def runs_here(name: str) -> bool:
     variant = name.rpartition(".")[2].partition("_")[0]
     return variant not in _dispatch.VARIANTS or variant in _dispatch.available_variants()

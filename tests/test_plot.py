@@ -1,4 +1,4 @@
-"""Each picture holds what it is a picture of."""
+"""Plots contain the data they show."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def ax():
 
 @pytest.fixture
 def corners():
-    """A network that tells three corners of a square, 100 wide, apart, and their scaling."""
+    """A network that classifies three corners of a square of side 100, with the corners and their classes."""
     x, t = np.array([[0.0, 0], [100, 0], [0, 100]]), np.array([0, 1, 2])
     network = cbackprop.Network(2, 6, 3, learning_rate=0.5, rng=0)
     network.fit(x / 100, t, epochs=500, rng=0)
@@ -48,11 +48,13 @@ def test_learning_curve_of_one_epoch_is_a_point(ax):
     assert np.array_equal(ticks, np.round(ticks))
 
 
-def test_learning_curve_of_one_kind_has_no_legend(ax):
+def test_single_learning_curve_has_no_legend(ax):
     plot.learning_curve([0.9, 0.8], ax=ax)
     assert ax.get_legend() is None
     ax.figure.canvas.draw()
-    assert "0.8" in [label.get_text() for label in ax.get_yticklabels(minor=True)]  # less than a decade: all are named
+    assert "0.8" in [
+        label.get_text() for label in ax.get_yticklabels(minor=True)
+    ]  # less than a decade: minor ticks have labels
 
 
 def test_decision_regions(ax, corners):
@@ -61,7 +63,7 @@ def test_decision_regions(ax, corners):
     assert plot.decision_regions(network, x, t, scale=100, classes=["a", "b", "c"], ax=ax) is ax
     mesh, *points = ax.collections
 
-    # the color of the plane, at each sample and far from it, is that of the class the network gives there
+    # the color of the plane, at samples and far from them, is that of the predicted class
     xx, yy = (np.asarray(mesh.get_coordinates())[:-1, :-1, i] for i in (0, 1))
     shown = mesh.get_array().reshape(xx.shape)
     for point in ([0, 0], [100, 0], [0, 100], [60, 40], [90, 90]):
@@ -74,7 +76,7 @@ def test_decision_regions(ax, corners):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c"]
 
 
-def test_classifiers_can_be_drawn_as_networks_can(corners):
+def test_decision_regions_of_classifiers(corners):
     pytest.importorskip("sklearn")
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler
@@ -83,7 +85,7 @@ def test_classifiers_can_be_drawn_as_networks_can(corners):
 
     network, x, t = corners
     names = np.array(["a", "b", "c"])
-    model = BackpropClassifier.from_network(network, names)
+    model = BackpropClassifier.from_network(network, names, random_state=0)
     scaled = make_pipeline(MaxAbsScaler().fit(x), model)
     figure = Figure()
     wanted, drawn = figure.subplots(1, 2)
@@ -102,7 +104,7 @@ def test_classifiers_can_be_drawn_as_networks_can(corners):
     assert held_out.get_ydata().tolist() == [3.0, 2.0]
 
 
-def test_samples_of_no_class_are_refused(ax, corners):
+def test_unknown_classes_are_rejected(ax, corners):
     pytest.importorskip("sklearn")
     from cbackprop.sklearn import BackpropClassifier
 
@@ -114,15 +116,15 @@ def test_samples_of_no_class_are_refused(ax, corners):
         plot.decision_regions(model, x, ["a", "bb", "c"], ax=ax)
 
 
-def test_names_are_drawn_as_they_are(corners):
-    """Matplotlib takes what is between two $ for mathematics, and leaves names that begin with _ out of legends."""
+def test_names_are_drawn_verbatim(corners):
+    """Matplotlib parses text between two $ as mathematics and omits legend labels that begin with _."""
     pytest.importorskip("sklearn")
     network, x, t = corners
     names = ["$0-$10k", r"$\frac$", "_c"]
     regions, matrix, images = Figure().subplots(1, 3)
     plot.decision_regions(network, x, t, scale=100, classes=names, ax=regions)
     plot.confusion(np.eye(3, dtype=int), classes=names, ax=matrix)
-    plot.misread(np.zeros((3, 2, 2)), [0, 1, 2], [1, 2, 0], classes=names, ax=images)
+    plot.misclassified(np.zeros((3, 2, 2)), [0, 1, 2], [1, 2, 0], classes=names, ax=images)
     for ax in (regions, matrix, images):
         ax.figure.canvas.draw()
     legend = regions.get_legend().get_texts()
@@ -175,11 +177,11 @@ def test_images_need_a_column(ax, columns):
     with pytest.raises(ValueError, match=message):
         plot.hidden_units(np.zeros((3, 7)), (2, 3), columns=columns, ax=ax)
     with pytest.raises(ValueError, match=message):
-        plot.misread(np.zeros((2, 3, 3)), [0, 1], [1, 0], columns=columns, ax=ax)
+        plot.misclassified(np.zeros((2, 3, 3)), [0, 1], [1, 0], columns=columns, ax=ax)
 
 
 def test_confusion(ax):
-    matrix = np.array([[3, 1, 0], [0, 7, 0], [0, 0, 0]])  # no sample of the third class: its row is no division by 0
+    matrix = np.array([[3, 1, 0], [0, 7, 0], [0, 0, 0]])  # the third class has no samples: no division by 0
     assert plot.confusion(matrix, classes=["x", "y", "z"], ax=ax) is ax
     assert {(text.get_position(), text.get_text()) for text in ax.texts} == {
         ((0, 0), "3"),
@@ -192,9 +194,9 @@ def test_confusion(ax):
     assert to_rgb(ax.texts[0].get_color()) == (1, 1, 1)  # legible on the dark cell
 
 
-def test_misread(ax):
+def test_misclassified(ax):
     images = np.arange(5 * 4.0).reshape(5, 2, 2)
-    assert plot.misread(images, [0, 1, 2, 0, 1], [0, 2, 2, 1, 1], classes=["a", "b", "c"], ax=ax) is ax
+    assert plot.misclassified(images, [0, 1, 2, 0, 1], [0, 2, 2, 1, 1], classes=["a", "b", "c"], ax=ax) is ax
     assert texts(ax) == ["b → c", "a → b"]
     assert [image.get_array().tolist() for image in ax.images] == images[[1, 3]].tolist()
     for image, text in zip(ax.images, ax.texts, strict=True):
@@ -203,12 +205,12 @@ def test_misread(ax):
         assert text.get_position()[1] > bottom  # below it: y grows downward
 
 
-def test_nothing_misread(ax):
-    plot.misread(np.zeros((2, 3, 3)), [0, 1], [0, 1], ax=ax)
-    assert texts(ax) == ["none misread"]
+def test_nothing_misclassified(ax):
+    plot.misclassified(np.zeros((2, 3, 3)), [0, 1], [0, 1], ax=ax)
+    assert texts(ax) == ["none misclassified"]
 
 
-def test_without_axes_the_current_ones_are_used():
+def test_default_axes_are_the_current_ones():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
     figure, ax = pyplot.subplots()
@@ -217,12 +219,12 @@ def test_without_axes_the_current_ones_are_used():
 
 
 def test_colors_are_distinct_to_every_eye():
-    """Luminance alone tells the first three from each other and from white, whatever hues an eye can see."""
+    """The first three colors and white differ in luminance alone, for any kind of color blindness."""
     luminance = [np.dot([0.2126, 0.7152, 0.0722], np.array(to_rgb(color)) ** 2.2) for color in plot.COLORS[:3]]
     assert np.diff(sorted([*luminance, 1.0])).min() > 0.08
 
 
-def test_missing_matplotlib_is_named_with_the_command_that_installs_it(python):
+def test_missing_matplotlib_is_reported_with_the_command_that_installs_it(python):
     done = python(
         "import sys\n"
         "class Absent:\n"
@@ -236,7 +238,7 @@ def test_missing_matplotlib_is_named_with_the_command_that_installs_it(python):
     assert done.stdout == 'matplotlib is not installed; to install it: pip install "cbackprop[plot]"\n'
 
 
-def test_a_broken_package_is_not_taken_for_a_missing_one(python, tmp_path):
+def test_a_broken_package_is_not_reported_as_missing(python, tmp_path):
     (tmp_path / "matplotlib").mkdir()
     (tmp_path / "matplotlib" / "__init__.py").write_text("import no_such_module")
     done = python("import sys; sys.path.insert(0, '.')\nfrom cbackprop import plot; plot.learning_curve([1.0])")

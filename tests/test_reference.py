@@ -1,6 +1,6 @@
-"""The NumPy twin: the same public functions as `cbackprop`, and none of its compiled code.
+"""The NumPy reference: the same public functions as `cbackprop`, and none of its compiled kernels.
 
-That it raises the same errors is in test_gate.py, that it walks the same way in test_training.py.
+That it raises the same errors is in test_validation.py, that training matches in test_training.py.
 """
 
 import ast
@@ -18,14 +18,14 @@ FUNCTIONS = sorted(
 )
 
 
-def test_functions_are_those_of_the_design():
+def test_public_functions():
     assert FUNCTIONS == ["cross_entropy", "fit", "forward", "gradient", "init_weights", "numerical_gradient", "step"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_signatures_are_equal(name):
-    ours, twin = (inspect.signature(getattr(module, name)) for module in (cbackprop, reference))
-    assert ours == twin  # names, order, kinds, defaults, annotations, result
+    ours, other = (inspect.signature(getattr(module, name)) for module in (cbackprop, reference))
+    assert ours == other  # names, order, kinds, defaults, annotations, result
     assert ours.return_annotation is not inspect.Signature.empty
     assert getattr(cbackprop, name) is not getattr(reference, name)
 
@@ -75,36 +75,43 @@ def test_defaults():
     assert defaults("numerical_gradient") == {"epsilon": None, "scheme": "central"}
 
 
-def test_no_kernel_is_used():
-    # it imports NumPy and what holds no mathematics
-    tree = ast.parse(inspect.getsource(reference))
-    imported = set()
-    for node in ast.walk(tree):
+def test_imports_are_numpy_and_modules_without_mathematics():
+    imported = {}
+    for node in ast.walk(ast.parse(inspect.getsource(reference))):
         if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
+            imported |= {alias.name: set() for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            imported |= {alias.name for alias in node.names} if node.module is None else {node.module}
+            names = {alias.name for alias in node.names}
+            imported |= {name: set() for name in names} if node.module is None else {node.module: names}
     standard = {"collections.abc", "os", "typing", "numpy", "numpy.typing"}
-    assert imported <= standard | {"_checkpoint", "_gate", "_in_training", "_results"}
+    assert imported.keys() <= standard | {"_validation", "_training", "_training_lock", "_results"}
+    # of training, settings and checkpoints, not the engines
+    assert imported["_training"] == {"Data", "Settings", "make_checkpointer", "run_training"}
     for value in vars(reference).values():
-        if isinstance(value, types.FunctionType):
+        if isinstance(value, types.FunctionType) and value.__name__ not in imported["_training"]:
             assert value.__module__ == "cbackprop.reference"
 
 
-def test_it_still_works_without_kernels(monkeypatch):
-    monkeypatch.setattr("cbackprop._dispatch._MODULES", {})
-    w, v = reference.init_weights(3, 4, 2, rng=0)
+def test_results_without_kernels_are_the_same(monkeypatch):
     x, t = np.eye(3), [0, 1, 0]
-    reference.forward(x, w, v)
-    reference.cross_entropy(x, t, w, v)
-    reference.gradient(x, t, w, v)
-    reference.step(x[0], t[0], w, v, 0.1)
-    reference.fit(x, t, w, v)
-    for scheme in ("central", "forward", "complex"):
-        reference.numerical_gradient(x, t, w, v, scheme=scheme)
+
+    def results():
+        w, v = reference.init_weights(3, 4, 2, rng=0)
+        arrays = [*reference.forward(x, w, v), *reference.gradient(x, t, w, v)]
+        for scheme in ("central", "forward", "complex"):
+            arrays += reference.numerical_gradient(x, t, w, v, scheme=scheme)
+        numbers = [reference.cross_entropy(x, t, w, v), reference.step(x[0], t[0], w, v, 0.1)]
+        numbers += reference.fit(x, t, w, v, rng=0, momentum=0.5).losses
+        return numbers, [array.tobytes() for array in (*arrays, w, v)]
+
+    wanted = results()
+    monkeypatch.setattr("cbackprop._dispatch._MODULES", {})
+    with pytest.raises(KeyError):
+        cbackprop.forward(x, *reference.init_weights(3, 4, 2))
+    assert results() == wanted
 
 
-@pytest.mark.parametrize("samples", [1, 2, 7, 8, 9, 65, 200])
+@pytest.mark.parametrize("samples", [1, 2, 7, 8, 9, 65, 200])  # in few and in many, by both engines
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 2, 3), (5, 7, 3), (17, 33, 18), (31, 100, 2)])
 def test_forward(variant, dtype, shape, samples):
     D, M, K = shape
@@ -113,13 +120,13 @@ def test_forward(variant, dtype, shape, samples):
     got, wanted = cbackprop.forward(x, w, v), reference.forward(x, w, v)
     assert isinstance(got, Activations)
     assert got._fields == ("y", "a", "z", "b")
-    # sums of D + 1 and M + 1 terms of order 1, with what the first leave to the second
+    # sums of D + 1 and M + 1 terms of order 1; the errors of the first enter the second
     bound = 4 * (D + M) * np.finfo(dtype).eps
     for name in got._fields:
-        ours, twin = getattr(got, name), getattr(wanted, name)
-        assert ours.dtype == twin.dtype == dtype
+        ours, other = getattr(got, name), getattr(wanted, name)
+        assert ours.dtype == other.dtype == dtype
         assert ours.shape == (samples, M if name in "zb" else K)
-        np.testing.assert_allclose(ours, twin, rtol=0, atol=bound)
+        np.testing.assert_allclose(ours, other, rtol=0, atol=bound)
     np.testing.assert_allclose(got.y.sum(axis=1), 1, rtol=K * np.finfo(dtype).eps)
     t = rng.integers(K, size=samples)
     loss = reference.cross_entropy(x, t, w, v)
@@ -142,7 +149,7 @@ def test_forward_has_the_same_bits_on_any_number_of_threads(variant, forced_thre
 
 
 def test_results_belong_to_the_caller(variant, dtype):
-    # new arrays each time, that nothing else writes to
+    # new arrays at each call, to which nothing else writes
     w, v = cbackprop.init_weights(3, 8, 2, dtype=dtype, rng=0)
     x, t = np.ones((20, 3), dtype), np.zeros(20, int)
     first = [*cbackprop.forward(x, w, v), *cbackprop.gradient(x, t, w, v)]
@@ -181,7 +188,7 @@ def test_initial_weights_by_seed(library):
     assert draw(1) != draw(2)
     assert draw(None) != draw(None)
     generator = np.random.default_rng(1)
-    assert draw(generator) != draw(generator)  # it moves on
+    assert draw(generator) != draw(generator)  # its state advances
     # both precisions are the same numbers, rounded
     np.testing.assert_array_equal(
         library.init_weights(3, 4, 2, rng=1)[0].astype(np.float32),
@@ -189,13 +196,13 @@ def test_initial_weights_by_seed(library):
     )
 
 
-def test_initial_weights_are_the_same_in_both(variant):
-    for ours, twin in zip(cbackprop.init_weights(5, 6, 7, rng=3), reference.init_weights(5, 6, 7, rng=3), strict=True):
-        np.testing.assert_array_equal(ours, twin)
+def test_initial_weights_are_those_of_the_reference(variant):
+    for ours, other in zip(cbackprop.init_weights(5, 6, 7, rng=3), reference.init_weights(5, 6, 7, rng=3), strict=True):
+        np.testing.assert_array_equal(ours, other)
 
 
 @pytest.mark.parametrize("given", ["float32", np.float32, np.dtype("f4"), "=f4"])
-def test_dtype_may_be_given_as_numpy_takes_it(library, given):
+def test_dtype_may_be_anything_numpy_accepts(library, given):
     w, v = library.init_weights(np.int8(2), 3, np.uint64(2), dtype=given)
     assert w.dtype == v.dtype == np.float32
     assert w.flags.c_contiguous

@@ -1,4 +1,4 @@
-"""The River classifier: River's own checks, growth in mid-stream, frames, and bad samples."""
+"""The River classifier: River's own checks, new features and classes, data frames, and invalid samples."""
 
 import copy
 import pickle
@@ -25,11 +25,11 @@ CHECKS = list(checks.yield_checks(BackpropClassifier()))
 
 @pytest.mark.parametrize("check", CHECKS, ids=[f"{n}-{check.__name__}" for n, check in enumerate(CHECKS)])
 def test_checks_of_river(check):
-    random.seed(0)  # they shuffle
+    random.seed(0)  # some checks shuffle
     check(BackpropClassifier())
 
 
-def test_checks_of_river_are_all_there():
+def test_no_check_of_river_is_skipped():
     assert len(CHECKS) > 40
     assert BackpropClassifier()._unit_test_skips() == set()
 
@@ -53,7 +53,7 @@ def bits(model):
     return model.network.w.tobytes() + model.network.v.tobytes()
 
 
-def test_samples_with_all_features_are_learned_as_by_the_network():
+def test_samples_with_all_features_are_learned_like_by_the_network():
     stream = samples(50)
     model = learned(stream[:20])
     assert model.features == ["a", "b", "c"]
@@ -67,7 +67,7 @@ def test_samples_with_all_features_are_learned_as_by_the_network():
     assert model.predict_one(x) == model.classes[network.predict_one(list(x.values()))]
 
 
-def test_before_anything_was_learned():
+def test_predictions_before_training():
     model = BackpropClassifier()
     assert model.predict_one({"a": 1.0}) is None
     assert model.predict_proba_one({"a": 1.0}) == {}
@@ -79,17 +79,17 @@ def test_before_anything_was_learned():
 def test_new_features_and_classes_keep_what_was_learned():
     model = learned(samples(50))
     before, x = copy.deepcopy(model.network), samples(1)[0][0]
-    model.mutate({"learning_rate": 1e-300})  # learns next to nothing
+    model.mutate({"learning_rate": 1e-300})  # updates are negligible
     model.learn_one(x | {"z": 0.7, "y": 0.3}, "class 7")
     assert model.features == ["a", "b", "c", "y", "z"]
     assert model.classes[-1] == "class 7"
     assert np.array_equal(model.network.w[:, [0, 1, 2, 5]], before.w)
     assert np.array_equal(model.network.v[:3], before.v)
-    assert np.abs(model.network.w[:, 3:5]).min() > 0  # drawn, like those of a new network
+    assert np.abs(model.network.w[:, 3:5]).min() > 0  # random, as in a new network
     assert list(model.predict_proba_one(x)) == model.classes
 
 
-def test_missing_features_are_0_and_unknown_ones_are_left_out():
+def test_missing_features_are_0_and_unknown_ones_are_ignored():
     model, other = learned(samples(50)), learned(samples(50))
     assert model.predict_proba_one({"c": 1.0}) == model.predict_proba_one({"a": 0.0, "b": 0, "c": 1, "unknown": 9.0})
     model.learn_one({"c": 1.0}, "class 1")
@@ -105,13 +105,13 @@ def test_dicts_of_river_are_learned():
     assert model.predict_proba_one({"a": 1.0}) == other.predict_proba_one(VectorDict({"a": 1.0}))
 
 
-def test_a_stream_may_begin_with_nothing():
+def test_a_stream_may_begin_with_empty_samples():
     model = learned([({}, "class 0"), ({}, "class 1"), *samples(40)])
     assert model.network.w.shape == (5, 4)
     assert model.features == ["a", "b", "c"]
 
 
-def test_learn_many_is_learn_one_after_the_other():
+def test_learn_many_equals_repeated_learn_one():
     stream = samples(60)
     one = learned(stream)
     many = BackpropClassifier(n_hidden=5, seed=0)
@@ -158,9 +158,9 @@ def test_weights_stay_live():
 
 @pytest.mark.parametrize("stream", [datasets.Phishing, datasets.ImageSegments])
 def test_streams_of_river(stream):
-    """As good as MLPClassifier with the same network and the same rate, both after the same scaler.
+    """As accurate as MLPClassifier with the same network, learning rate and scaler.
 
-    Progressive accuracy, the first samples included, on which both guess: 0.01 is a dozen of Phishing's 1,250 samples.
+    The progressive accuracy includes the first samples, on which both guess; 0.01 is ten of 1,000 samples.
     """
     dataset = list(stream().take(1000))
     labels = sorted({y for _, y in dataset})
@@ -200,8 +200,8 @@ def progress(dataset, model):
         ({"a": [1.0]}, "class 0", r"feature 'a' is \[1.0\]; it must be"),
         ({"a": 1.0}, None, "y is None; it must be a label"),
         ({"a": 1.0}, float("nan"), "y is nan; it must be a label"),
-        ({"a": 1.0}, ["class 0"], "y is no label: .*unhashable type: 'list'.*; it must be hashable"),
-        ({"a": 1.0, "b": 1.0, "c": 1.0}, ["class 0"], "y is no label: .*unhashable"),
+        ({"a": 1.0}, ["class 0"], "y is not a label: .*unhashable type: 'list'.*; it must be hashable"),
+        ({"a": 1.0, "b": 1.0, "c": 1.0}, ["class 0"], "y is not a label: .*unhashable"),
         ({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.0]}, "class 0", r"feature 'a' is \[1.0, 2.0\]; it must be"),
         ([1.0, 1.0, 1.0], "class 0", "x is a list; it must be a dict of numbers"),
         (1.0, "class 0", "x is a float; it must be a dict of numbers"),
@@ -209,7 +209,7 @@ def progress(dataset, model):
     ],
     ids=str,
 )
-def test_bad_samples_leave_the_model_as_it_was(x, y, message):
+def test_invalid_samples_leave_the_model_unchanged(x, y, message):
     model = learned(samples(20))
     before = pickle.dumps(model)
     with pytest.raises((TypeError, ValueError), match=message):
@@ -232,11 +232,11 @@ def test_bad_samples_leave_the_model_as_it_was(x, y, message):
         ),
         ({"a": [1.0, 2.0]}, ["new"], "X has 2 rows and y 1; they must have the same number"),
         ({"a": [1.0, 2.0]}, ["class 0", None], "y is (None|nan); it must be a label"),
-        ({"a": [1.0, 2.0]}, ["class 0", ["new"]], "y is no label: .*unhashable type: 'list'.*; it must be hashable"),
+        ({"a": [1.0, 2.0]}, ["class 0", ["new"]], "y is not a label: .*unhashable type: 'list'.*; it must be hashable"),
     ],
     ids=str,
 )
-def test_bad_frames_leave_the_model_as_it_was(X, y, message):
+def test_invalid_frames_leave_the_model_unchanged(X, y, message):
     model = learned(samples(20))
     before = pickle.dumps(model)
     with pytest.raises((TypeError, ValueError), match=message):
@@ -250,7 +250,7 @@ def test_seeds_are_integers(seed):
         BackpropClassifier(seed=seed)
 
 
-def test_divergence_leaves_the_model_as_it_was(monkeypatch):
+def test_divergence_leaves_the_model_unchanged(monkeypatch):
     def diverging(x, t, w, v, **options):
         cbackprop.fit(x, t, w, v, **options)
         if len(v) == 4:  # the part with the new class

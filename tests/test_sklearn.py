@@ -1,4 +1,4 @@
-"""`BackpropClassifier`: scikit-learn's own checks, what is said of each parameter, the tools around a classifier."""
+"""`BackpropClassifier`: scikit-learn's own checks, each documented parameter, and scikit-learn's tools."""
 
 import pickle
 import tracemalloc
@@ -24,12 +24,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from cbackprop.sklearn import BackpropClassifier
 
-EXCUSED = {  # the one that scikit-learn excuses SGDClassifier from, for the same reason
+EXPECTED_FAILURES = {  # as for SGDClassifier in scikit-learn
     "check_sample_weight_equivalence_on_dense_data": "sample_weight is not equivalent to removing/repeating samples."
 }
 
 
-@parametrize_with_checks([BackpropClassifier()], expected_failed_checks=lambda _: EXCUSED, xfail_strict=True)
+@parametrize_with_checks([BackpropClassifier()], expected_failed_checks=lambda _: EXPECTED_FAILURES, xfail_strict=True)
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -46,7 +46,7 @@ def names():
 
 
 def state(model):
-    """All that a model holds, to the bit."""
+    """The complete state of a model as bytes."""
     return pickle.dumps(model)
 
 
@@ -54,13 +54,13 @@ def weights(model):
     return model.network_.w.tobytes() + model.network_.v.tobytes()
 
 
-# ------------------------------------------------------------------------------------------------------------ learning
+# ------------------------------------------------------------------------------------------------------------- training
 
 
 @pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
 def test_defaults_learn(load):
-    # `python -m benchmarks.compare --rows defaults` sets the mean of many splits beside that of MLPClassifier: 0.97 and
-    # more. Three splits of 450, 45 and 143 rows may well be 0.02 off.
+    # `python -m benchmarks.compare --rows defaults` compares the mean of many splits with MLPClassifier: 0.97 or more.
+    # The mean of three splits may differ by 0.02.
     x, y = load(return_X_y=True)
     scores = []
     for seed in range(3):
@@ -80,7 +80,7 @@ def test_defaults_learn(load):
     ],
     ids=str,
 )
-def test_fit_is_that_of_the_library(iris, options):
+def test_fit_equals_that_of_the_library(iris, options):
     x, y = iris
     model = BackpropClassifier(5, learning_rate_init=0.2, max_iter=4, random_state=3, **options)
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(4\) reached"):
@@ -111,14 +111,14 @@ def test_fit_is_that_of_the_library(iris, options):
     ],
     ids=str,
 )
-def test_parameters_mean_what_they_mean_to_mlpclassifier(iris, options):
+def test_parameters_have_the_meaning_of_mlpclassifier(iris, options):
     x, y = iris
     chunks = rows(x, y) if options.pop("one_by_one", 0) else 3 * [(x, y)]
     weighted = {"sample_weight": np.random.default_rng(0).random(len(x))} if options.pop("sample_weight", 0) else {}
     options = {"hidden_layer_sizes": (6,), "momentum": 0, "alpha": 0, "shuffle": False} | options
     theirs = MLPClassifier(activation="logistic", solver="sgd", nesterovs_momentum=False, random_state=0, **options)
     ours = BackpropClassifier(**options)
-    for model in (theirs, ours):  # a first call creates the weights; such a rate leaves them as they are
+    for model in (theirs, ours):  # the first call creates the weights; at this rate, it does not change them
         model.set_params(learning_rate_init=1e-300).partial_fit(x, y, classes=[0, 1, 2])
         model.set_params(learning_rate_init=0.1).t_ = 0
     del theirs._optimizer
@@ -150,11 +150,11 @@ def test_two_softmax_outputs_differ_from_one_logistic_output_as_documented():
     np.testing.assert_allclose(moved, 2 * (theirs.coefs_[1] - u), rtol=1e-12)
 
 
-def test_code_for_mlpclassifier_stands(iris):
+def test_code_for_mlpclassifier_runs(iris):
     ported = {"hidden_layer_sizes": (8,), "activation": "logistic", "solver": "sgd", "max_iter": 300, "random_state": 1}
     assert BackpropClassifier(**ported).fit(*iris).score(*iris) > 0.95
     shared = set(MLPClassifier().get_params()) - set(BackpropClassifier().get_params())
-    assert shared == {"nesterovs_momentum", "beta_1", "beta_2", "epsilon", "max_fun"}  # only these are left out
+    assert shared == {"nesterovs_momentum", "beta_1", "beta_2", "epsilon", "max_fun"}  # the only missing parameters
 
 
 def test_learning_rates(iris):
@@ -164,7 +164,7 @@ def test_learning_rates(iris):
         for rate in ("constant", "invscaling", "adaptive")
     )
     constant.fit(x, y)
-    assert constant.n_iter_ == 7  # the first, and one more than n_iter_no_change = 5 that are no better by 10
+    assert constant.n_iter_ == 7  # the first, and n_iter_no_change + 1 = 6 without an improvement of 10
     scaled.fit(x, y)
     assert scaled.network_.learning_rate == 0.5 / np.sqrt(6 * len(x) + 1)
     with pytest.warns(ConvergenceWarning):
@@ -182,29 +182,29 @@ def test_early_stopping_sets_samples_aside_and_keeps_the_best_weights(iris):
     assert len(model.validation_scores_) == len(model.validation_loss_curve_) == len(model.loss_curve_) == model.n_iter_
     _, held = train_test_split(np.arange(150), test_size=0.3, stratify=y, random_state=seeded(0))
     assert model.score(x[held], y[held]) == max(model.validation_scores_)
-    assert min(model.validation_scores_) < max(model.validation_scores_)  # or else any weights would do
+    assert min(model.validation_scores_) < max(model.validation_scores_)  # otherwise any weights would pass
 
 
 def seeded(seed):
-    """The state of scikit-learn's random numbers after the library's were seeded from them."""
+    """A RandomState from which the seed of the library's generator has been drawn."""
     random_state = np.random.RandomState(seed)
     random_state.randint(np.iinfo(np.int32).max)
     return random_state
 
 
-def test_a_validation_set_of_ones_own(iris, names):
+def test_a_validation_set_may_be_passed(iris, names):
     x, y = iris
     learned, held = slice(0, None, 2), slice(1, None, 2)
     watched = BackpropClassifier(8, random_state=0).fit(
         x[learned], names[y[learned]], X_val=x[held], y_val=names[y[held]]
     )
-    assert watched.t_ == watched.n_iter_ * 75  # all of X is learned from
+    assert watched.t_ == watched.n_iter_ * 75  # all of X is used for training
     assert watched.validation_scores_[-1] == watched.score(x[held], names[y[held]])
     assert watched.validation_loss_curve_[-1] == cbackprop.cross_entropy(
         x[held], y[held], watched.network_.w, watched.network_.v
     )
     alone = BackpropClassifier(8, random_state=0).fit(x[learned], y[learned])
-    assert weights(alone) == weights(watched)  # it only watches
+    assert weights(alone) == weights(watched)  # it does not influence training
     stopped = BackpropClassifier(8, random_state=0, early_stopping=True).fit(
         x[learned], y[learned], X_val=x[held], y_val=y[held]
     )
@@ -212,7 +212,7 @@ def test_a_validation_set_of_ones_own(iris, names):
     assert stopped.n_iter_ != alone.n_iter_
 
 
-def test_warm_start_goes_on(iris):
+def test_warm_start_continues(iris):
     x, y = iris
     options = {"hidden_layer_sizes": 6, "tol": 0, "random_state": 0, "shuffle": False}
     whole = BackpropClassifier(max_iter=6, **options)
@@ -234,7 +234,7 @@ def test_verbose_prints_each_epoch(iris, capsys):
     assert capsys.readouterr().out.startswith(first)
 
 
-def test_an_interrupted_fit_keeps_what_it_learned(iris, monkeypatch):
+def test_an_interrupted_fit_keeps_its_weights(iris, monkeypatch):
     def interrupted(*arguments, **options):
         if model.n_iter_ == 3:
             raise KeyboardInterrupt
@@ -248,7 +248,7 @@ def test_an_interrupted_fit_keeps_what_it_learned(iris, monkeypatch):
     assert model.score(*iris) > 0.5
 
 
-# --------------------------------------------------------------------------------------------------------- partial_fit
+# ---------------------------------------------------------------------------------------------------------- partial_fit
 
 
 def rows(x, y):
@@ -270,7 +270,7 @@ def test_one_row_at_a_time_is_learn_one(iris, dtype):
 
 @pytest.mark.parametrize("options", [{}, {"sample_weight": [1.0]}, {"classes": ["setosa", "versicolor", "virginica"]}])
 def test_every_kind_of_row_and_label_is_learned_alike(iris, names, options):
-    """The short way through partial_fit and the long one end in the same bits."""
+    """The paths through partial_fit with and without scikit-learn's validation give the same bits."""
     x, y = iris[0][:1], names[:1]
     wanted = BackpropClassifier(5, random_state=0).partial_fit(iris[0], names[iris[1]], classes=names)
     start = state(wanted)
@@ -285,7 +285,7 @@ def test_every_kind_of_row_and_label_is_learned_alike(iris, names, options):
 def test_a_chunk_may_lack_classes(iris):
     x, y = iris
     model = BackpropClassifier(5, random_state=0).partial_fit(x[:3], y[:3], classes=[0, 1, 2])
-    for start in range(0, 150, 50):  # of one class each
+    for start in range(0, 150, 50):  # each with a single class
         model.partial_fit(x[start : start + 50], y[start : start + 50])
     assert model.classes_.tolist() == [0, 1, 2]
 
@@ -300,7 +300,7 @@ def test_memory_does_not_grow(iris):
         model.partial_fit(x, y)
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert grown < 10_000  # bytes: a byte a call would be a hundred times as many
+    assert grown < 10_000  # bytes; a leak of one byte per call would be a hundred times as much
     assert abs(len(state(model)) - size) < 16  # t_ has more digits
 
 
@@ -348,7 +348,7 @@ def test_momentum_that_rounds_to_0_is_none(iris, rows):
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
-def test_classes_may_be_added_in_mid_stream(iris, names, momentum):
+def test_classes_may_be_added_later(iris, names, momentum):
     x, y = iris[0], names[iris[1]]
     old = iris[1] != 1  # versicolor comes between setosa and virginica
     model = BackpropClassifier(8, momentum=momentum, random_state=0)
@@ -360,7 +360,7 @@ def test_classes_may_be_added_in_mid_stream(iris, names, momentum):
     assert np.array_equal(model.network_.v, kept_v)
 
     tiny = pickle.loads(state(model)).set_params(learning_rate_init=1e-300, momentum=0.0)
-    tiny.partial_fit(x[:1], y[:1], classes=names)  # learns nothing
+    tiny.partial_fit(x[:1], y[:1], classes=names)  # updates are negligible
     assert tiny.classes_.tolist() == names.tolist()
     assert np.array_equal(tiny.network_.w, kept_w)
     assert np.array_equal(tiny.network_.v[[0, 2]], kept_v)
@@ -373,10 +373,10 @@ def test_classes_may_be_added_in_mid_stream(iris, names, momentum):
         model.partial_fit(x[50:], y[50:], classes=names[1:])
 
 
-# ---------------------------------------------------------------------------------------------------------- predicting
+# ----------------------------------------------------------------------------------------------------------- prediction
 
 
-def test_answers_agree(iris, names):
+def test_predictions_agree(iris, names):
     x, y = iris
     model = BackpropClassifier(8, random_state=0).fit(x, names[y])
     activations = cbackprop.forward(x, model.network_.w, model.network_.v)
@@ -393,7 +393,7 @@ def test_answers_agree(iris, names):
     assert np.array_equal(two.predict(x), names[1 + (scores > 0)])
 
 
-def test_single_precision_is_kept(iris):
+def test_single_precision_is_preserved(iris):
     x, y = iris[0].astype(np.float32), iris[1]
     model = BackpropClassifier(8, random_state=0).fit(x, y)
     answers = (model.predict_proba, model.predict_log_proba, model.decision_function, model.transform)
@@ -418,18 +418,18 @@ def test_weights_of_samples_and_classes(iris):
         balanced.partial_fit(x, y)
 
 
-# ------------------------------------------------------------------------------------------------------------ the rest
+# ------------------------------------------------------------------------------------------------- scikit-learn's tools
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
-def test_threads_leave_the_bits(iris, n_threads, forced_threads):
+def test_bits_do_not_depend_on_threads(iris, n_threads, forced_threads):
     one, more = (BackpropClassifier(9, n_threads=n, random_state=0).fit(*iris) for n in (1, n_threads))
     assert weights(one) == weights(more)
     assert np.array_equal(one.predict_proba(iris[0]), more.predict_proba(iris[0]))
 
 
 @pytest.mark.parametrize("offset", range(5))
-def test_what_is_restored_in_any_place_learns_on(iris, offset, out_of_band):
+def test_unpickled_models_learn_wherever_their_buffers_lie(iris, offset, out_of_band):
     x, y = iris
     model = BackpropClassifier(8, momentum=0.5, random_state=0).partial_fit(x, y, classes=[0, 1, 2])
     again = out_of_band(model, offset)
@@ -489,7 +489,7 @@ def test_frames_and_columns():
         model.partial_fit(data.data.to_numpy()[:1], [0])
 
 
-def test_html_shows_parameters_and_what_was_learned(iris):
+def test_html_shows_parameters_and_fitted_attributes(iris):
     html = BackpropClassifier(17, random_state=0).fit(*iris)._repr_html_()
     assert "hidden_layer_sizes" in html
     assert "loss_curve_" in html
@@ -509,7 +509,7 @@ def test_metadata_is_routed(iris):
 
 
 def test_callbacks_of_scikit_learn(iris, names, capsys):
-    """The protocol of scikit-learn 1.9: each epoch is a task, and its weights can be looked at."""
+    """The protocol of scikit-learn 1.9: each epoch is a task, whose weights a callback can evaluate."""
     x, y = iris[0], names[iris[1]]
     monitor = ScoringMonitor(scoring="accuracy")
     model = BackpropClassifier(8, random_state=0).set_callbacks(monitor, ProgressBar()).fit(x, y)
@@ -520,17 +520,17 @@ def test_callbacks_of_scikit_learn(iris, names, capsys):
 
 
 def test_a_callback_may_stop(iris):
-    class Impatient:
+    class StopAfterThree:
         def setup(self, estimator, context): ...
         def teardown(self, estimator, context): ...
         def on_fit_task_begin(self, estimator, context): ...
         def on_fit_task_end(self, estimator, context):
             return context.task_id == 2
 
-    assert BackpropClassifier(4, random_state=0).set_callbacks(Impatient()).fit(*iris).n_iter_ == 3
+    assert BackpropClassifier(4, random_state=0).set_callbacks(StopAfterThree()).fit(*iris).n_iter_ == 3
 
 
-# ----------------------------------------------------------------------------------------------------------- bad input
+# -------------------------------------------------------------------------------------------------------- invalid input
 
 
 @pytest.mark.parametrize(
@@ -561,7 +561,7 @@ def test_a_callback_may_stop(iris):
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
 )
-def test_bad_rows_leave_the_model_as_it_was(iris, names, change, message):
+def test_invalid_rows_leave_the_model_unchanged(iris, names, change, message):
     x, y = iris[0], names[iris[1]]
     model = BackpropClassifier(4, random_state=0).fit(x, y)
     arguments = {"X": x[:1], "y": ["setosa"]} | change
@@ -577,7 +577,7 @@ def test_bad_rows_leave_the_model_as_it_was(iris, names, change, message):
     ("name", "value"),
     [("batch_size", -5), ("n_threads", 0), ("solver", "adam"), ("activation", "relu"), ("shuffle", "no"), ("tol", -1)],
 )
-def test_parameters_are_checked_for_one_row_too(iris, options, name, value):
+def test_parameters_are_validated_for_one_row_too(iris, options, name, value):
     x, y = iris[0][:1], iris[1][:1]
     model = BackpropClassifier(4, random_state=0, **options).fit(*iris).partial_fit(x, y)
     model.set_params(**{name: value})
@@ -588,13 +588,13 @@ def test_parameters_are_checked_for_one_row_too(iris, options, name, value):
 
 
 @pytest.mark.parametrize("sizes", [(2.9,), (True,), True, ("4",), ("a",), (np.nan,), (0,), (10**30,), ((1, 2), (3,))])
-def test_hidden_units_are_a_whole_number(iris, sizes):
+def test_hidden_units_are_a_positive_integer(iris, sizes):
     with pytest.raises(ValueError, match="hidden_layer_sizes is"):
         BackpropClassifier(sizes).fit(*iris)
 
 
 @pytest.mark.parametrize("power_t", [1e6, 10**6, 10**400])
-def test_no_learning_rate_is_scaled_to_0(iris, power_t):
+def test_invscaling_to_0_is_rejected(iris, power_t):
     model = BackpropClassifier(4, learning_rate="invscaling", power_t=0.5, random_state=0).fit(*iris)
     before = state(model.set_params(power_t=power_t))
     for learn, rows in ((model.fit, 150), (model.partial_fit, 150), (model.partial_fit, 1)):
@@ -603,7 +603,7 @@ def test_no_learning_rate_is_scaled_to_0(iris, power_t):
         assert state(model) == before
 
 
-def test_samples_set_aside_need_weight(iris):
+def test_validation_samples_need_weight(iris):
     x, y = iris
     _, held = train_test_split(np.arange(150), test_size=0.1, stratify=y, random_state=seeded(0))
     weights = np.ones(150)
@@ -612,7 +612,7 @@ def test_samples_set_aside_need_weight(iris):
         BackpropClassifier(4, early_stopping=True, random_state=0).fit(x, y, sample_weight=weights)
 
 
-def test_from_network_names_what_is_wrong():
+def test_from_network_names_the_invalid_argument():
     with pytest.raises(TypeError, match="network is a NoneType; it must be a Network"):
         BackpropClassifier.from_network(None, [0, 1])
     for classes in ([None, 1], [1, 0], [0, 1, 2]):
@@ -633,11 +633,11 @@ def test_from_network_names_what_is_wrong():
         ({"X_val": [[0.0] * 4], "y_val": [7]}, r"y_val contains \[7\], which are not among the classes \[0 1 2\]"),
         ({"X_val": [[0.0] * 4], "y_val": [0, 1]}, "inconsistent numbers of samples"),
         ({"early_stopping": True, "y": [7] + [0] * 149}, "least populated class"),
-        ({"learning_rate_init": 1e300}, "Learning diverged in epoch"),
+        ({"learning_rate_init": 1e308}, "Learning diverged in epoch"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
 )
-def test_a_failed_fit_leaves_the_model_as_it_was(iris, change, message):
+def test_a_failed_fit_leaves_the_model_unchanged(iris, change, message):
     model = BackpropClassifier(4, random_state=0).fit(*iris)
     arguments = dict(zip("Xy", iris, strict=True)) | change
     model.set_params(**{name: arguments.pop(name) for name in [*arguments] if name in model.get_params()})
@@ -647,7 +647,7 @@ def test_a_failed_fit_leaves_the_model_as_it_was(iris, change, message):
     assert state(model) == before
 
 
-def test_divergence_leaves_the_momentum_as_it_was(iris):
+def test_divergence_leaves_the_velocity_unchanged(iris):
     model = BackpropClassifier(4, momentum=0.9, random_state=0).fit(*iris).partial_fit(*iris)
     before = state(model.set_params(learning_rate_init=1e308))
     with pytest.raises(ValueError, match="Learning diverged in epoch 1"):
@@ -655,6 +655,6 @@ def test_divergence_leaves_the_momentum_as_it_was(iris):
     assert state(model) == before
 
 
-def test_the_first_partial_fit_needs_the_classes(iris):
+def test_the_first_partial_fit_requires_classes(iris):
     with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
         BackpropClassifier().partial_fit(*iris)

@@ -1,4 +1,4 @@
-"""JAX: a whole epoch in one compiled scan; for one-sample calls, one compiled step whose weights are donated."""
+"""JAX: a whole epoch in one compiled scan; for one-sample calls, a compiled step with donated weights."""
 
 from functools import partial
 
@@ -9,8 +9,8 @@ from jax import lax
 
 from ..work import Job, Work, one_hot
 
-jax.config.update("jax_enable_x64", True)  # else float64 would silently become float32
-jax.config.update("jax_cpu_enable_async_dispatch", False)  # on one processor, a second thread only costs
+jax.config.update("jax_enable_x64", True)  # otherwise float64 silently becomes float32
+jax.config.update("jax_cpu_enable_async_dispatch", False)  # a second thread only costs on one processor
 
 
 def outputs(weights, x):
@@ -29,7 +29,7 @@ def learn_batch(weights, batch, learning_rate):
 
 
 def learn_sample(weights, sample, learning_rate):
-    """The gradient written out: up to four times as fast as jax.grad's for one sample; for batches they are equal."""
+    """The gradient written out: up to four times as fast as jax.grad for one sample; no faster for batches."""
     (w, w_bias, v, v_bias), (x, t) = weights, sample
     z = jax.nn.sigmoid(w @ x + w_bias)
     y = jax.nn.softmax(v @ z + v_bias)
@@ -71,7 +71,7 @@ def as_arrays(weights) -> tuple:
 
 
 class Weights:
-    """Arrays of JAX can't be changed, so what holds them is."""
+    """Holds the current arrays, since JAX arrays are immutable."""
 
     def __init__(self, work: Work):
         self.work = work

@@ -1,4 +1,4 @@
-"""cbackprop: its public functions, as a user calls them."""
+"""cbackprop: its public functions, called as users do. The regression check runs them on older commits, too."""
 
 import cbackprop
 
@@ -40,7 +40,7 @@ def learn_one(work: Work) -> Job:
 
 
 def partial_fit_one(work: Work) -> Job:
-    """The scikit-learn classifier, fed as a peer would be."""
+    """The scikit-learn classifier, called like its peer."""
     from cbackprop.sklearn import BackpropClassifier
 
     network = network_of(work)

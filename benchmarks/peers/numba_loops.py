@@ -5,32 +5,32 @@ import numpy as np
 
 from ..work import Job, Work, with_one
 
-WORTH_A_PRODUCT = 64  # weights from which products by BLAS are faster than loops
+MIN_WEIGHTS_BLAS = 64  # products by BLAS are faster than loops from there
 
 compiled = numba.njit(fastmath=True, error_model="numpy", boundscheck=False)
 
 
 @compiled
 def forward(x, w, v, z, y):
-    D, M, K, one = x.size, z.size, y.size, x.dtype.type(1)  # a plain 1.0 would turn float32 into float64
+    D, M, K, one = x.size, z.size, y.size, x.dtype.type(1)  # 1.0 would promote float32 to float64
     for j in range(M):
         b = w[j, D]
         for i in range(D):
             b += w[j, i] * x[i]
         z[j] = one / (one + np.exp(-b))
-    largest = v[0, M]
+    max_a = v[0, M]
     for k in range(K):
         a = v[k, M]
         for j in range(M):
             a += v[k, j] * z[j]
         y[k] = a
-        largest = a if k == 0 else max(largest, a)
-    total = x.dtype.type(0)
+        max_a = a if k == 0 else max(max_a, a)
+    sum_exp = x.dtype.type(0)
     for k in range(K):
-        y[k] = np.exp(y[k] - largest)
-        total += y[k]
+        y[k] = np.exp(y[k] - max_a)
+        sum_exp += y[k]
     for k in range(K):
-        y[k] /= total
+        y[k] /= sum_exp
 
 
 @compiled
@@ -48,7 +48,7 @@ def errors(t, v, z, y, e):
 
 
 @compiled
-def descend(weights, factor, error, inputs):
+def update(weights, factor, error, inputs):
     """weights <- weights - factor error inputsᵀ."""
     last = inputs.size
     for row in range(error.size):
@@ -62,8 +62,8 @@ def descend(weights, factor, error, inputs):
 def learn(x, t, w, v, z, y, e, learning_rate):
     forward(x, w, v, z, y)
     errors(t, v, z, y, e)
-    descend(v, learning_rate, y, z)
-    descend(w, learning_rate, e, x)
+    update(v, learning_rate, y, z)
+    update(w, learning_rate, e, x)
 
 
 @compiled
@@ -77,21 +77,22 @@ def softmax_errors(t, a, factor):
     """a (B, K) becomes factor (y - t)."""
     B, K = a.shape
     for n in range(B):
-        largest = a[n, 0]
+        max_a = a[n, 0]
         for k in range(K):
-            largest = max(largest, a[n, k])
-        total = a.dtype.type(0)
+            max_a = max(max_a, a[n, k])
+        sum_exp = a.dtype.type(0)
         for k in range(K):
-            a[n, k] = np.exp(a[n, k] - largest)
-            total += a[n, k]
+            a[n, k] = np.exp(a[n, k] - max_a)
+            sum_exp += a[n, k]
         for k in range(K):
-            a[n, k] *= factor / total
+            a[n, k] *= factor / sum_exp
         a[n, t[n]] -= factor
 
 
 @compiled
-def learn_batches_by_loops(x, t, w, v, z, y, e, batch_size, epochs, factor):
-    """For small networks: samples side by side in the innermost loops. x (D, N); z, y, e (M, B), (K, B), (M, B)."""
+def learn_batches_by_loops(x, t, weights, scratch, batch_size, epochs, factor):
+    """For small networks: the innermost loops are over samples. x (D, N); z, y, e (M, B), (K, B), (M, B)."""
+    (w, v), (z, y, e) = weights, scratch
     D, M, K, zero, one = len(x), len(w), len(v), x.dtype.type(0), x.dtype.type(1)
     for _ in range(epochs):
         for start in range(0, x.shape[1], batch_size):
@@ -108,22 +109,22 @@ def learn_batches_by_loops(x, t, w, v, z, y, e, batch_size, epochs, factor):
                         a += v[k, j] * z[j, n]
                     y[k, n] = a
             for n in range(batch_size):
-                largest = y[0, n]
+                max_a = y[0, n]
                 for k in range(K):
-                    largest = max(largest, y[k, n])
-                total = zero
+                    max_a = max(max_a, y[k, n])
+                sum_exp = zero
                 for k in range(K):
-                    y[k, n] = np.exp(y[k, n] - largest)
-                    total += y[k, n]
+                    y[k, n] = np.exp(y[k, n] - max_a)
+                    sum_exp += y[k, n]
                 for k in range(K):
-                    y[k, n] *= factor / total
+                    y[k, n] *= factor / sum_exp
                 y[t[start + n], n] -= factor
             for j in range(M):
                 for n in range(batch_size):
-                    back = zero
+                    dz = zero
                     for k in range(K):
-                        back += y[k, n] * v[k, j]
-                    e[j, n] = back * z[j, n] * (one - z[j, n])
+                        dz += y[k, n] * v[k, j]
+                    e[j, n] = dz * z[j, n] * (one - z[j, n])
             for k in range(K):
                 for j in range(M):
                     gradient = zero
@@ -141,8 +142,9 @@ def learn_batches_by_loops(x, t, w, v, z, y, e, batch_size, epochs, factor):
 
 
 @compiled
-def learn_batches_by_products(x, t, w, v, dw, dv, z, b, y, back, epochs, factor):
-    """For larger ones: products by the BLAS that numba finds in SciPy, the rest in loops. x, z, back end in a 1."""
+def learn_batches_by_products(x, t, weights, scratch, epochs, factor):
+    """For larger ones: products by SciPy's BLAS, the rest in loops. The last columns of x and z are 1."""
+    (w, v), (dw, dv, z, b, y, dz) = weights, scratch
     batch_size, M, one = b.shape[0], b.shape[1], x.dtype.type(1)
     for _ in range(epochs):
         for start in range(0, len(x), batch_size):
@@ -153,10 +155,10 @@ def learn_batches_by_products(x, t, w, v, dw, dv, z, b, y, back, epochs, factor)
                     z[n, j] = one / (one + np.exp(-b[n, j]))
             np.dot(z, v.T, y)
             softmax_errors(t[start : start + batch_size], y, factor)
-            np.dot(y, v, back)
+            np.dot(y, v, dz)
             for n in range(batch_size):
                 for j in range(M):
-                    b[n, j] = back[n, j] * z[n, j] * (one - z[n, j])
+                    b[n, j] = dz[n, j] * z[n, j] * (one - z[n, j])
             np.dot(y.T, z, dv)
             np.dot(b.T, rows, dw)
             subtract(v, dv)
@@ -186,15 +188,15 @@ def all_probabilities(x, w, w_bias, v, v_bias):
             z[n, j] = one / (one + np.exp(-(z[n, j] + w_bias[j])))
     y = np.dot(z, v.T)
     for n in range(y.shape[0]):
-        total = x.dtype.type(0)
+        sum_exp = x.dtype.type(0)
         for k in range(y.shape[1]):
             y[n, k] += v_bias[k]
-        largest = y[n].max()
+        max_a = y[n].max()
         for k in range(y.shape[1]):
-            y[n, k] = np.exp(y[n, k] - largest)
-            total += y[n, k]
+            y[n, k] = np.exp(y[n, k] - max_a)
+            sum_exp += y[n, k]
         for k in range(y.shape[1]):
-            y[n, k] /= total
+            y[n, k] /= sum_exp
     return y
 
 
@@ -219,17 +221,17 @@ def fit_batches(work: Work) -> Job:
     B, M, K = work.batch_size, len(w), len(v)
     factor = w.dtype.type(work.learning_rate / B)
 
-    if w.size < WORTH_A_PRODUCT:
+    if w.size < MIN_WEIGHTS_BLAS:
         x, (z, y, e) = np.ascontiguousarray(work.x.T), (np.empty((rows, B), w.dtype) for rows in (M, K, M))
 
         def run():
-            learn_batches_by_loops(x, work.t, w, v, z, y, e, B, work.epochs, factor)
+            learn_batches_by_loops(x, work.t, (w, v), (z, y, e), B, work.epochs, factor)
     else:
         x, dw, dv = with_one(work.x), w.copy(), v.copy()
-        z, b, y, back = (np.ones((B, columns), w.dtype) for columns in (M + 1, M, K, M + 1))
+        z, b, y, dz = (np.ones((B, columns), w.dtype) for columns in (M + 1, M, K, M + 1))
 
         def run():
-            learn_batches_by_products(x, work.t, w, v, dw, dv, z, b, y, back, work.epochs, factor)
+            learn_batches_by_products(x, work.t, (w, v), (dw, dv, z, b, y, dz), work.epochs, factor)
 
     return Job(run, lambda: (w, v), lambda: work.restore(w, v))
 

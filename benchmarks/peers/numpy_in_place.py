@@ -1,5 +1,5 @@
-"""NumPy written for speed: every operation into an array that is there already, products by BLAS, rows taken apart
-beforehand. The bias is a column of w and v that meets a 1 at the end of x and z, so it costs no operation of its own.
+"""NumPy written for speed: every operation into an existing array, products by BLAS, rows split beforehand. The bias is
+a column of w and v; x and z end in a 1, so that it needs no operation of its own.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def softmax_rows(a):
     a /= np.add.reduce(a, axis=1, keepdims=True)
 
 
-class Descent:
+class WeightUpdate:
     """weights <- weights - errorsᵀ inputs, errors (B, rows) and inputs (B, columns)."""
 
     def __init__(self, weights):
@@ -40,14 +40,14 @@ class Descent:
         np.subtract(self.weights, self.change, out=self.weights)
 
 
-def learner(w, v, B, learning_rate, Descent):
-    """A function that learns from a batch: x (B, D+1), t (B, K)."""
+def batch_update(w, v, B, learning_rate, Update):
+    """The update by a batch: x (B, D+1), t (B, K)."""
     M, K = len(w), len(v)
     z_and_one = np.ones((B, M + 1), w.dtype)
     z, b = z_and_one[:, :M], np.empty((B, M), w.dtype)
     y, e, slope = np.empty((B, K), w.dtype), np.empty((B, M), w.dtype), np.empty((B, M), w.dtype)
     w_T, v_T, v_of_z = w.T, v.T, v[:, :M]
-    descend_w, descend_v = Descent(w), Descent(v)
+    update_w, update_v = Update(w), Update(v)
 
     def learn(x, t):
         np.dot(x, w_T, out=b)
@@ -61,19 +61,19 @@ def learner(w, v, B, learning_rate, Descent):
         np.subtract(1, b, out=slope)
         np.multiply(slope, b, out=slope)
         np.multiply(e, slope, out=e)
-        descend_v(y, z_and_one)
-        descend_w(e, x)
+        update_v(y, z_and_one)
+        update_w(e, x)
 
     return learn
 
 
-def online_learner(w, v, learning_rate, Descent):
-    """A function that learns from one sample: x (1, D+1), t (K,). Vectors spare NumPy half of its overhead."""
+def online_update(w, v, learning_rate, Update):
+    """The update by one sample: x (1, D+1), t (K,). Vectors halve the overhead of NumPy."""
     M, K = len(w), len(v)
     z_and_one = np.ones(M + 1, w.dtype)
     z, y, e, slope = z_and_one[:M], np.empty(K, w.dtype), np.empty(M, w.dtype), np.empty(M, w.dtype)
     z_row, y_row, e_row, v_of_z = z_and_one[np.newaxis], y[np.newaxis], e[np.newaxis], v[:, :M]
-    descend_w, descend_v = Descent(w), Descent(v)
+    update_w, update_v = Update(w), Update(v)
 
     def learn(x, t):
         np.dot(w, x[0], out=z)
@@ -86,21 +86,21 @@ def online_learner(w, v, learning_rate, Descent):
         np.subtract(1, z, out=slope)
         np.multiply(slope, z, out=slope)
         np.multiply(e, slope, out=e)
-        descend_v(y_row, z_row)
-        descend_w(e_row, x)
+        update_v(y_row, z_row)
+        update_w(e_row, x)
 
     return learn
 
 
-def fit(work: Work, Descent=Descent) -> Job:
+def fit(work: Work, Update=WeightUpdate) -> Job:
     w, v = work.w.copy(), work.v.copy()
     x, t = with_one(work.x), one_hot(work)
     if work.batch_size == 1:
         parts = [(x[n : n + 1], t[n]) for n in range(len(x))]
-        learn = online_learner(w, v, work.learning_rate, Descent)
+        learn = online_update(w, v, work.learning_rate, Update)
     else:
         parts = [(x[part], t[part]) for part in batches(work)]
-        learn = learner(w, v, work.batch_size, work.learning_rate, Descent)
+        learn = batch_update(w, v, work.batch_size, work.learning_rate, Update)
 
     def run():
         for _ in range(work.epochs):
@@ -110,9 +110,9 @@ def fit(work: Work, Descent=Descent) -> Job:
     return Job(run, lambda: (w, v), lambda: work.restore(w, v))
 
 
-def learn_one(work: Work, Descent=Descent) -> Job:
+def learn_one(work: Work, Update=WeightUpdate) -> Job:
     w, v = work.w.copy(), work.v.copy()
-    learn = online_learner(w, v, work.learning_rate, Descent)
+    learn = online_update(w, v, work.learning_rate, Update)
     samples = list(zip(work.x, one_hot(work), strict=True))
     x_and_one = np.ones((1, w.shape[1]), w.dtype)
     x = x_and_one[0, :-1]

@@ -1,4 +1,4 @@
-"""cbackprop.reference: the equations in NumPy, written to be read."""
+"""cbackprop.reference: the equations in NumPy, written for readability."""
 
 from cbackprop import reference
 

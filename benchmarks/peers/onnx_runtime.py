@@ -1,4 +1,4 @@
-"""ONNX Runtime: the network as `cbackprop.onnx.to_onnx` writes it. It predicts, and does not learn."""
+"""ONNX Runtime: predictions of the network exported by `cbackprop.onnx.to_onnx`."""
 
 import onnxruntime
 

@@ -26,7 +26,7 @@ def model_of(work: Work) -> MLPClassifier:
         max_iter=work.epochs,
         n_iter_no_change=10**9,  # never stop early
     )
-    # the first call creates the weights, which are then set; it must be told the classes
+    # the first call creates the weights, which are then replaced
     model.set_params(batch_size=1).partial_fit(work.x[:1], work.t[:1], classes=np.arange(K))
     model.set_params(batch_size=min(work.batch_size, len(work.x)))
     restore(model, work)
@@ -45,7 +45,7 @@ def weights_of(model: MLPClassifier) -> tuple:
 def fit(work: Work) -> Job:
     model = model_of(work)
 
-    model.set_params(warm_start=True)  # fit() goes on from the weights it finds
+    model.set_params(warm_start=True)  # fit() continues with the current weights
 
     def run():
         if work.epochs == 1:

@@ -1,5 +1,5 @@
-"""NumPy in place, and the updates by SciPy's BLAS: GER and GEMM add a product to the weights in one pass over them,
-which no NumPy function does. Everything else as in numpy_in_place.py.
+"""NumPy in place, with updates by SciPy's BLAS: GER and GEMM add a product to the weights in one pass, which no NumPy
+function does. The rest is that of numpy_in_place.py.
 """
 
 from scipy.linalg import blas
@@ -8,11 +8,11 @@ from ..work import Job, Work
 from . import numpy_in_place
 
 
-class Descent:
+class BlasUpdate:
     """weights <- weights - errorsᵀ inputs, errors (B, rows) and inputs (B, columns)."""
 
     def __init__(self, weights):
-        self.weights_T = weights.T  # BLAS thinks in columns
+        self.weights_T = weights.T  # BLAS is column-major
         self.ger = blas.sger if weights.dtype == "float32" else blas.dger
         self.gemm = blas.sgemm if weights.dtype == "float32" else blas.dgemm
 
@@ -24,8 +24,8 @@ class Descent:
 
 
 def fit(work: Work) -> Job:
-    return numpy_in_place.fit(work, Descent)
+    return numpy_in_place.fit(work, BlasUpdate)
 
 
 def learn_one(work: Work) -> Job:
-    return numpy_in_place.learn_one(work, Descent)
+    return numpy_in_place.learn_one(work, BlasUpdate)

@@ -1,5 +1,5 @@
-"""PyTorch written out: no autograd, every operation in place or into a tensor that is there already, each update in one
-pass over the weights (addr_, addmm_). The bias is a column of w and v that meets a 1 at the end of x and z.
+"""PyTorch without autograd: every operation in place or into an existing tensor, each update in one pass over the
+weights (addr_, addmm_). The bias is a column of w and v; x and z end in a 1.
 """
 
 import torch
@@ -9,8 +9,8 @@ from ..work import Job, Work, batches, one_hot, with_one
 torch.set_num_threads(1)
 
 
-def learner(w, v, B, learning_rate):
-    """A function that learns from a batch: x (B, D+1), t (B, K)."""
+def batch_update(w, v, B, learning_rate):
+    """The update by a batch: x (B, D+1), t (B, K)."""
     M, K = len(w), len(v)
     z_and_one = torch.ones(B, M + 1, dtype=w.dtype)
     z, b = z_and_one[:, :M], torch.empty(B, M, dtype=w.dtype)
@@ -34,8 +34,8 @@ def learner(w, v, B, learning_rate):
     return learn
 
 
-def online_learner(w, v, learning_rate):
-    """A function that learns from one sample: x (D+1,), t (K,)."""
+def online_update(w, v, learning_rate):
+    """The update by one sample: x (D+1,), t (K,)."""
     M, K = len(w), len(v)
     z_and_one = torch.ones(M + 1, dtype=w.dtype)
     z, a, y = z_and_one[:M], torch.empty(K, dtype=w.dtype), torch.empty(K, dtype=w.dtype)
@@ -65,10 +65,10 @@ def fit(work: Work) -> Job:
     x, t = torch.from_numpy(with_one(work.x)), torch.from_numpy(one_hot(work))
     if work.batch_size == 1:
         parts = list(zip(x.unbind(), t.unbind(), strict=True))
-        learn = online_learner(w, v, work.learning_rate)
+        learn = online_update(w, v, work.learning_rate)
     else:
         parts = [(x[part], t[part]) for part in batches(work)]
-        learn = learner(w, v, work.batch_size, work.learning_rate)
+        learn = batch_update(w, v, work.batch_size, work.learning_rate)
 
     @torch.inference_mode()
     def run():
@@ -81,7 +81,7 @@ def fit(work: Work) -> Job:
 
 def learn_one(work: Work) -> Job:
     w, v = weights_of(work)
-    learn = online_learner(w, v, work.learning_rate)
+    learn = online_update(w, v, work.learning_rate)
     samples = list(zip(torch.from_numpy(work.x).unbind(), torch.from_numpy(one_hot(work)).unbind(), strict=True))
     x_and_one = torch.ones(w.shape[1], dtype=w.dtype)
     x = x_and_one[:-1]

@@ -1,4 +1,4 @@
-"""PyTorch as its users write it: modules, autograd, an optimizer (the fused one, the fastest on a CPU)."""
+"""Idiomatic PyTorch: modules, autograd, the fused optimizer (the fastest on a CPU)."""
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def fit(work: Work) -> Job:
     return Job(run, lambda: weights_of(model), lambda: restore(model, work))
 
 
-learn_one = fit  # the loop of `fit` already goes through Python at every sample
+learn_one = fit  # `fit` is a Python loop over samples already
 
 
 def predict_proba_one(work: Work) -> Job:

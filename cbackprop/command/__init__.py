@@ -1,4 +1,4 @@
-"""The command `cbackprop`: `main` runs it, `app` declares it, and each other module does the work of one subcommand.
+"""The command `cbackprop`: `main` is the entry point, `app` declares the subcommands, one module implements each.
 
 Needs the extra `cli`: ``pip install "cbackprop[cli]"``.
 """
@@ -10,11 +10,11 @@ import sys
 import warnings
 
 from cbackprop._extras import require
-from cbackprop.command.text import plain
+from cbackprop.command.text import escape_control
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is one line on standard error and a non-zero status."""
+    """Run the command line; an expected error is one line on standard error and a non-zero exit status."""
     prepare_streams()
     try:
         require("typer", "cli")
@@ -23,21 +23,21 @@ def main() -> None:
 
         from cbackprop.command.app import run
 
-        with warnings.catch_warnings():  # Polars warns of an open quote; the cell it spoils is reported as an error
+        with warnings.catch_warnings():  # Polars warns about an unclosed quote; the affected cell raises an error
             warnings.filterwarnings("ignore", "CSV malformed")
             try:
                 status = run(sys.argv[1:])
             except TyperException as error:
-                status = complain(error.format_message(), status=2)
+                status = print_error(error.format_message(), status=2)
     except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-        status = complain(str(error) or type(error).__name__)
-    except KeyboardInterrupt:  # while modules are imported
+        status = print_error(str(error) or type(error).__name__)
+    except KeyboardInterrupt:  # during imports
         status = 128 + signal.SIGINT
     sys.exit(status)
 
 
 def prepare_streams() -> None:
-    """Let standard error be closed, and either stream lack characters that are printed: they are escaped."""
+    """Replace a closed standard error; escape characters that the encoding of a stream lacks."""
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -45,7 +45,7 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def complain(reason: str, status: int = 1) -> int:
-    """Print what went wrong on one line; return the exit status."""
-    print("cbackprop: error:", plain(" ".join(reason.split())), file=sys.stderr)
+def print_error(message: str, status: int = 1) -> int:
+    """Print an error on one line; return the exit status."""
+    print("cbackprop: error:", escape_control(" ".join(message.split())), file=sys.stderr)
     return status

@@ -1,4 +1,4 @@
-"""Tables of any size, by the endings of their names: opened, and written as they come."""
+"""Table files by their extension: opened, and written as a stream of frames."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,36 +7,31 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from cbackprop._model_file import whole_file
+from cbackprop._files import atomic_open
 from cbackprop.command.npz import NpzTable
 from cbackprop.command.streamed import StreamedTable
 from cbackprop.command.tables import Table
 
+READERS: dict[str, Callable[[Path], Table]] = {".csv": StreamedTable, ".parquet": StreamedTable, ".npz": NpzTable}
+
 
 def open_table(path: Path, *, skip_bad_rows: bool = False) -> Table:
-    """Open a table by the ending of its name."""
-    kinds: dict[str, Callable[[Path], Table]] = {".csv": StreamedTable, ".parquet": StreamedTable, ".npz": NpzTable}
-    if path.suffix.lower() not in kinds:
-        raise ValueError(f"{path}: the name must end in {', '.join(kinds)}")
+    """Open a table; the extension of its name determines the format."""
+    if (suffix := path.suffix.lower()) not in READERS:
+        raise ValueError(f"{path}: the name of a table must end in {' or '.join(READERS)}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
-    table = kinds[path.suffix.lower()](path)
+    table = READERS[suffix](path)
     table.skip_bad_rows = skip_bad_rows
     return table
 
 
-def write(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:
-    """Write frames as they come to CSV or Parquet; the file appears when it is complete, with the mode of the old one.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written. What was there is still there.
-    """
+def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:
+    """Write a stream of frames to CSV or Parquet; an existing file is replaced only by a complete new one."""
     rows = register_io_source(lambda *_: frames(), schema=schema)
     sink = rows.sink_csv if path.suffix.lower() == ".csv" else rows.sink_parquet
     try:
-        with whole_file(path) as file:
+        with atomic_open(path) as file:
             sink(file)
-    except pl.exceptions.PolarsError as error:  # of the writing; reading raises ValueError
-        raise OSError(f"{path}: {error}; nothing was written, and what was there is unchanged") from None
+    except pl.exceptions.PolarsError as error:  # from writing; reading raises ValueError
+        raise OSError(f"{path}: {error}; nothing was written, and an existing file is unchanged") from None

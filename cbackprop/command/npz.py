@@ -1,4 +1,4 @@
-"""NPZ files as tables: arrays out of a zip archive, a chunk of rows at a time."""
+"""NPZ files as tables: the arrays of a zip archive, read in chunks of rows."""
 
 import math
 import zipfile
@@ -12,13 +12,13 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
-from cbackprop.command.common import few
-from cbackprop.command.tables import CHUNK_NUMBERS, CHUNK_ROWS, Chunk, Table, as_labels, naming
+from cbackprop.command.tables import CHUNK_ROWS, CHUNK_VALUES, Chunk, Table, as_labels, error_context
+from cbackprop.command.text import abbreviate
 
 
 @dataclass
 class Member:
-    """An array in the archive, (n, ...): a vector is one column, else each cell of a row has its own."""
+    """An array of the archive, (n, ...): a vector is one column, any other is one column per cell of a row."""
 
     file: str
     shape: tuple[int, ...]
@@ -26,48 +26,44 @@ class Member:
 
     @property
     def name(self) -> str:
-        """What `numpy.load` calls it."""
         return self.file.removesuffix(".npy")
 
     @property
     def width(self) -> int:
-        """Columns of it."""
         return math.prod(self.shape[1:])
 
     @property
     def columns(self) -> list[str]:
-        """Names of its columns."""
         return [self.name] if len(self.shape) == 1 else [f"{self.name}{i}" for i in range(self.width)]
 
 
 class NpzTable(Table):
-    """An NPZ file whose arrays have one number of rows."""
+    """An NPZ file whose arrays have the same number of rows."""
 
     def __init__(self, path: Path) -> None:
-        with naming(path), zipfile.ZipFile(path) as archive:
+        with error_context(path), zipfile.ZipFile(path) as archive:
             self.members = []
             for entry in archive.infolist():
-                file, what = entry.filename, f"{path}: array {entry.filename!r}"
+                array = f"{path}: array {entry.filename!r}"
                 with archive.open(entry) as stream:
-                    member = Member(file, *header(what, stream))
-                    numbers = entry.file_size - stream.tell()
-                if math.prod(member.shape) * member.dtype.itemsize != numbers:
-                    raise ValueError(f"{what} has shape {member.shape}, dtype {member.dtype} and {numbers:,} bytes")
-                if member.width > CHUNK_NUMBERS:
-                    raise ValueError(f"{what} has {member.width:,} columns; there may be {CHUNK_NUMBERS:,}")
+                    member = Member(entry.filename, *read_header(array, stream))
+                    size = entry.file_size - stream.tell()
+                if math.prod(member.shape) * member.dtype.itemsize != size:
+                    raise ValueError(f"{array} has shape {member.shape}, dtype {member.dtype} and {size:,} bytes")
+                if member.width > CHUNK_VALUES:
+                    raise ValueError(f"{array} has {member.width:,} columns; at most {CHUNK_VALUES:,} are supported")
                 self.members.append(member)
         lengths = {member.shape[0] for member in self.members}
         if len(lengths) != 1:
             shapes = ", ".join(f"{member.name} {member.shape}" for member in self.members)
-            raise ValueError(f"{path}: the arrays must have one number of rows; they are {shapes or 'none'}")
+            raise ValueError(f"{path}: all arrays must have the same number of rows; it has {shapes or 'none'}")
         self.length = lengths.pop()
         columns = [column for member in self.members for column in member.columns]
-        if twice := [column for column, count in Counter(columns).items() if count > 1]:
-            raise ValueError(f"{path}: two columns are named {few(twice)}")
+        if duplicates := [column for column, count in Counter(columns).items() if count > 1]:
+            raise ValueError(f"{path}: duplicate columns {abbreviate(duplicates)}; names must be unique")
         super().__init__(path, columns)
 
     def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
-        """Yield `size` rows at a time; labels that are NaN are null."""
         inputs = [member for member in self.members if set(member.columns) & set(features)]
         for member in inputs:
             if member.dtype.kind == "U":
@@ -76,24 +72,24 @@ class NpzTable(Table):
         order = None if columns == list(features) else [columns.index(column) for column in features]
         labeled = [member for member in self.members if target in member.columns]
 
-        with naming(self.path), zipfile.ZipFile(self.path) as archive:
+        with error_context(self.path), zipfile.ZipFile(self.path) as archive:
             streams = {member.name: archive.open(member.file) for member in (*inputs, *labeled)}
             for stream in streams.values():
-                header("", stream)
+                read_header("", stream)
             for start in range(0, self.length, size):
                 n = min(size, self.length - start)
-                blocks = {member.name: rows(member, n, streams[member.name]) for member in (*inputs, *labeled)}
+                blocks = {member.name: read_rows(member, n, streams[member.name]) for member in (*inputs, *labeled)}
                 x = np.concatenate([blocks[member.name] for member in inputs], axis=1, dtype=np.float64)
                 labels = pl.Series([], dtype=pl.String)
                 for member in labeled:
                     column = blocks[member.name][:, member.columns.index(str(target))]
-                    if (bad := is_no_text(column)).any():
-                        raise ValueError(f"row {start + int(bad.argmax()) + 1}, column {target!r} is no Unicode text")
+                    if (invalid := invalid_text(column)).any():
+                        row = start + int(invalid.argmax()) + 1
+                        raise ValueError(f"row {row}, column {target!r} is not valid Unicode")
                     labels = as_labels(pl.Series(column))
                 yield x if order is None else x[:, order], labels
 
     def cell(self, row: int, column: str) -> Any:
-        """Look up one number."""
         for x, _ in self.read([column], None, CHUNK_ROWS):
             if row < len(x):
                 return float(x[row, 0])
@@ -101,34 +97,33 @@ class NpzTable(Table):
         return None
 
 
-def header(what: str, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Read an array's stream up to its numbers; return its shape and dtype."""
+def read_header(array: str, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Read the header of an array; return shape and dtype."""
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran_order, dtype = read(stream)
     except (MemoryError, RecursionError, SyntaxError, TokenError, TypeError, ValueError) as error:
-        raise ValueError(f"{what}: {error}") from error
+        raise ValueError(f"{array}: {error}") from error
     if dtype.kind not in "biufU" or not dtype.itemsize:
-        raise ValueError(f"{what} has dtype {dtype}; numbers or text are needed")
+        raise ValueError(f"{array} has dtype {dtype}; numbers or text are needed")
     if not shape or 0 in shape[1:] or min(shape) < 0:
-        raise ValueError(f"{what} has shape {shape}; rows are needed")
+        raise ValueError(f"{array} has shape {shape}; rows of at least one value are needed")
     if fortran_order and len(shape) > 1:
-        raise ValueError(f"{what} is stored column by column; rows are needed: save it by np.ascontiguousarray")
+        raise ValueError(f"{array} is in Fortran order; C order is needed: apply np.ascontiguousarray before saving")
     return shape, dtype
 
 
-def rows(member: Member, n: int, stream: IO[bytes]) -> np.ndarray:
-    """Read the next n rows of an array."""
+def read_rows(member: Member, n: int, stream: IO[bytes]) -> np.ndarray:
     size = n * member.width * member.dtype.itemsize
-    numbers = stream.read(size)
-    if len(numbers) != size:
-        raise EOFError(f"array {member.name!r} ends too early")
-    return np.frombuffer(numbers, member.dtype).reshape(n, member.width)
+    content = stream.read(size)
+    if len(content) != size:
+        raise EOFError(f"array {member.name!r} is truncated")
+    return np.frombuffer(content, member.dtype).reshape(n, member.width)
 
 
-def is_no_text(column: np.ndarray) -> np.ndarray:
-    """Which cells of a column of text are none: NumPy takes any 32 bits for a character."""
+def invalid_text(column: np.ndarray) -> np.ndarray:
+    """Mask of cells that are not valid Unicode: NumPy accepts any 32 bits as a character."""
     if column.dtype.kind != "U":
         return np.zeros(len(column), bool)
     codes = np.ascontiguousarray(column).view(np.dtype("u4").newbyteorder(column.dtype.byteorder))

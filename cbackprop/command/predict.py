@@ -1,4 +1,4 @@
-"""`cbackprop predict`: a model and a table in, classes and probabilities out, a chunk of rows at a time."""
+"""`cbackprop predict`: classes and probabilities of the rows of a table, a chunk at a time."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,15 +9,16 @@ import polars as pl
 
 from cbackprop import Network
 from cbackprop._model_file import load_model
-from cbackprop.command.common import progress, separate, show, writable
-from cbackprop.command.files import open_table, write
-from cbackprop.command.rows import standardized
+from cbackprop.command.dataset import apply_scaling
+from cbackprop.command.files import open_table, write_table
+from cbackprop.command.outputs import check_distinct, check_output
+from cbackprop.command.terminal import print_table, progress_bar
 
 
 def run(model_path: Path, data: Path, *, output: Path) -> None:
     """Write the class of every row, and the probability of each class."""
-    separate({"the model": model_path, "the table": data, "--output": output})
-    writable("--output", output, ".csv", ".parquet")
+    check_distinct({"the model": model_path, "the table": data, "--output": output})
+    check_output("--output", output, ".csv", ".parquet")
     model = load_model(model_path)
     network = Network.from_weights(model.w, model.v)
     K, D = len(model.v), model.w.shape[1] - 1
@@ -25,24 +26,26 @@ def run(model_path: Path, data: Path, *, output: Path) -> None:
     features = model.features or table.columns
     table.require(features)
     if len(features) != D:
-        raise ValueError(f"{data}: there are {len(features)} columns; {model_path} has {D} inputs, without names")
+        raise ValueError(
+            f"{data} has {len(features)} columns; {model_path} has unnamed inputs, so the table must have exactly {D}"
+        )
     classes = model.classes or [str(k) for k in range(K)]
     probabilities = [f"p_{name}" for name in classes]
     mean = np.zeros(D) if model.mean is None else model.mean
     scale = np.ones(D) if model.scale is None else model.scale
     counts: Counter[str] = Counter()
 
-    with progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("predicting", total=None, note="")
 
         def frames() -> Iterator[pl.DataFrame]:
             for x, _ in table.chunks(features):
-                y = network.predict_proba(standardized(x, mean, scale, table, features))
+                y = network.predict_proba(apply_scaling(x, mean, scale, table, features))
                 names = pl.Series("class", classes).gather(y.argmax(axis=1))
                 counts.update(dict(names.value_counts().iter_rows()))
                 bar.update(task, note=f"{counts.total():,} rows")
                 yield pl.DataFrame(y.astype(float), schema=probabilities).insert_column(0, names)
 
-        write(output, frames, {"class": pl.String} | dict.fromkeys(probabilities, pl.Float64))
+        write_table(output, frames, {"class": pl.String} | dict.fromkeys(probabilities, pl.Float64))
     rows = [(name, f"{counts[name]:,}") for name in classes]
-    show(["class", "rows"], rows, note=f"{counts.total():,} rows → {output}")
+    print_table(["class", "rows"], rows, note=f"{counts.total():,} rows → {output}")

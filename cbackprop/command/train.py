@@ -1,223 +1,208 @@
-"""`cbackprop train`: a table in, a model file out, with no more than a chunk of the table in memory."""
+"""`cbackprop train`: train a network on a table, with at most one chunk of it in memory."""
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
 import typer
 
 from cbackprop import DivergenceError, Network
+from cbackprop._checkpoint import Checkpointer
 from cbackprop._extras import require
 from cbackprop._model_file import Model, encode, save_model
-from cbackprop.command.checkpoint import Course, Keeper
-from cbackprop.command.common import (
-    Stop,
-    Terminated,
-    duration,
-    few,
-    handling,
-    progress,
-    save_figure,
-    separate,
-    summarize,
-    terminate,
-    writable,
-    writable_figure,
-)
+from cbackprop.command.dataset import Dataset, scan
 from cbackprop.command.files import open_table
-from cbackprop.command.rows import Rows, look_through
+from cbackprop.command.options import OnBadRow, TrainOptions
+from cbackprop.command.outputs import check_distinct, check_figure, check_output, save_figure
+from cbackprop.command.progress import TrainingProgress
+from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
+from cbackprop.command.terminal import print_fields, progress_bar
+from cbackprop.command.text import abbreviate, format_duration
+
+CHECKPOINT_INTERVAL = 10  # seconds
+FIXED = ("learning_rate", "batch_size", "seed", "validation", "standardize")  # options that --resume must not change
 
 
-def run(path: Path, **options: Any) -> None:
-    """Train a network on the table and save it; Ctrl-C and SIGTERM end the training, not the saving."""
-    with handling({signal.SIGTERM: terminate}):
+def run(options: TrainOptions) -> None:
+    """Train a network and save it; a signal stops the training early, but the model is saved."""
+    with signal_handler(terminate, signal.SIGTERM):
         try:
-            train(path, **options)
+            train(options)
         except KeyboardInterrupt as error:
             number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
             print(f"cbackprop: stopped by {number.name}", *error.args, file=sys.stderr)
             raise typer.Exit(128 + number) from None
 
 
-def train(
-    path: Path,
-    *,
-    target: str,
-    ignore: Sequence[str],
-    hidden: int,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
-    seed: int,
-    validation: float,
-    standardize: bool,
-    output: Path,
-    plot: Path | None,
-    checkpoint: Path | None,
-    resume: bool,
-    skip_bad_rows: bool,
-) -> None:
-    """Learn, save, and tell; raise what interrupted the learning only then."""
-    separate({"the table": path, "--output": output, "--plot": plot, "--checkpoint": checkpoint})
-    writable("--output", output)
-    if checkpoint is not None:
-        writable("--checkpoint", checkpoint)
-    if plot is not None:
-        writable_figure("--plot", plot)
-    table = open_table(path, skip_bad_rows=skip_bad_rows)
-    table.require([target, *ignore])
-    with progress(transient=True) as bar:
-        bar.add_task("reading", total=None, note="")
-        rows = look_through(table, target, ignore, seed, validation, standardize)
-
-    rng = np.random.default_rng([seed, 0])
-    network = Network(len(rows.features), hidden, len(rows.classes), learning_rate=learning_rate, rng=rng)
-    scaling = (rows.mean, rows.scale) if standardize else (None, None)
-    model = Model(network.w, network.v, learning_rate, rows.classes, rows.features, *scaling)
-    encode(model)  # names that no model file can hold are refused before the work, not after it
-    course = Course()
-    settings = {
-        "--learning-rate": learning_rate,
-        "--batch-size": batch_size,
-        "--seed": seed,
-        "--validation": validation,
-        "--standardize": standardize,
-        "data": rows.fingerprint,
-    }
-    keeper = Keeper(checkpoint, model, course, rng, settings)
-    if resume and checkpoint is not None and checkpoint.exists():
-        keeper.resume(checkpoint, epochs)
-    started = perf_counter()
+def train(options: TrainOptions) -> None:
+    """Train, save and report; only then raise what interrupted the training."""
+    files = {"--output": options.output, "--plot": options.plot, "--checkpoint": options.checkpoint}
+    check_distinct({"the table": options.data, **files})
+    check_output("--output", options.output)
+    check_output("--checkpoint", options.checkpoint)
+    check_figure("--plot", options.plot)
+    progress = TrainingProgress()
+    network, dataset, checkpointer = prepare(options, progress)
+    interrupt: KeyboardInterrupt | None = None
     failure: Exception | None = None
-    stop = Stop()
-    with handling({signal.SIGINT: stop, signal.SIGTERM: stop}):
+    guard = SignalGuard()
+    started = perf_counter()
+    with signal_handler(guard, signal.SIGINT, signal.SIGTERM):
         try:
             try:
-                stop.armed = True
-                learn(network, rows, epochs, batch_size, rng, course, keeper.keep)
+                guard.armed = True
+                learn(network, dataset, progress, checkpointer, options.epochs, options.batch_size)
             finally:
-                stop.armed = False
-        except KeyboardInterrupt as error:  # outside of what learn looks after
-            course.interruption = error
+                guard.armed = False
+        except KeyboardInterrupt as error:  # `fit` stops after a complete sample
+            interrupt = error
         except (ArithmeticError, MemoryError, OSError, ValueError) as error:
-            if not (course.losses or course.chunks):
+            if not (progress.losses or progress.chunks):
                 raise
             failure = error
         seconds = perf_counter() - started
-        save(output, model, keeper, failure)
+        save(options.output, checkpointer, bool(progress.losses or progress.chunks), failure)
 
-    skipped = max(rows.skipped, table.skipped)  # there may have come more since
-    lines = [
-        ("rows", f"{rows.training:,} training, {rows.held_out:,} held out"),
-        *([("bad rows", f"{skipped:,} skipped; the first: {table.first_fault}")] if skipped else []),
-        ("inputs", f"{len(rows.features)}: {few(rows.features)}"),
-        ("classes", f"{len(rows.classes)}: {few(rows.classes)}"),
-        ("network", repr(network)),
-        ("epochs", f"{len(course.losses)} of {epochs}" + (", interrupted" if course.interruption else "")),
-        ("time", duration(seconds)),
-    ]
-    if course.losses:
-        lines.append(("E, training", f"{course.losses[-1]:.4g}"))
-    matrix = None
-    if rows.held_out and not course.interruption:
-        matrix, E = evaluate(network, rows)
-        lines.append(("E, held out", f"{E:.4g}"))
-        lines.append(("accuracy, held out", f"{matrix.trace() / matrix.sum():.4f}"))
-    lines.append(("model", str(output)))
-    if plot is not None and course.losses:
-        draw(plot, course, matrix, rows.classes)
-        lines.append(("figure", str(plot)))
-    if checkpoint is not None:
-        lines.append(("checkpoint", f"{checkpoint}; --resume goes on from it"))
-    summarize(lines)
-    if course.interruption is not None:
-        epoch = min(len(course.losses) + 1, epochs)
-        raise type(course.interruption)(f"in epoch {epoch} of {epochs}; {output} is saved")
+    report(options, network, dataset, progress, seconds, interrupt is not None)
+    if interrupt is not None:
+        epoch = min(len(progress.losses) + 1, options.epochs)
+        raise type(interrupt)(f"in epoch {epoch} of {options.epochs}; {options.output} is saved")
+
+
+def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network, Dataset, Checkpointer]:
+    """Scan the table and create the network, or restore it from the checkpoint."""
+    ignore = options.ignore or []
+    table = open_table(options.data, skip_bad_rows=options.on_bad_row is OnBadRow.SKIP)
+    table.require([options.target, *ignore])
+    with progress_bar(transient=True) as bar:
+        bar.add_task("reading", total=None, note="")
+        dataset = scan(table, options.target, ignore, options.seed, options.validation, options.standardize)
+
+    rng = np.random.default_rng([options.seed, 0])
+    D, K = len(dataset.features), len(dataset.classes)
+    network = Network(D, options.hidden, K, learning_rate=options.learning_rate, rng=rng)
+    scaling = (dataset.mean, dataset.scale) if options.standardize else (None, None)
+    model = Model(network.w, network.v, options.learning_rate, dataset.classes, dataset.features, *scaling)
+    encode(model)  # raises before the training if a model file cannot hold the names
+    settings = {f"--{name.replace('_', '-')}": getattr(options, name) for name in FIXED}
+    settings["data"] = dataset.fingerprint
+    checkpointer = Checkpointer(options.checkpoint, model, progress.losses, rng, settings, held_out=progress.held_out)
+    if options.resume and (state := checkpointer.restore(options.epochs)) is not None:
+        progress.restore(state, options.checkpoint)
+    return network, dataset, checkpointer
 
 
 def learn(
     network: Network,
-    rows: Rows,
+    dataset: Dataset,
+    progress: TrainingProgress,
+    checkpointer: Checkpointer,
     epochs: int,
     batch_size: int,
-    rng: np.random.Generator,
-    course: Course,
-    keep: Callable[[], None],
 ) -> None:
-    """Learn from every chunk in turn, epoch after epoch, until the end or an interruption."""
-    with progress() as bar:
-        all_rows = rows.training + rows.held_out
-        task = bar.add_task("learning", total=epochs * all_rows, completed=len(course.losses) * all_rows, note="")
-        try:
-            for epoch in range(len(course.losses) + 1, epochs + 1):
-                for number, ((x, t), (x_held_out, t_held_out)) in enumerate(rows.lots(), 1):
-                    if number > course.chunks:
-                        if len(x):
-                            course.E_training += len(x) * network.fit(x, t, batch_size=batch_size, rng=rng).losses[0]
-                        if len(x_held_out):
-                            course.E_held_out += len(x_held_out) * network.loss(x_held_out, t_held_out)
-                        course.chunks = number
-                        keep()
-                    bar.advance(task, len(x) + len(x_held_out))
-                course.losses.append(course.E_training / rows.training)
-                if rows.held_out:
-                    course.held_out.append(course.E_held_out / rows.held_out)
-                course.chunks, course.E_training, course.E_held_out = 0, 0.0, 0.0
-                keep()
-                bar.update(task, note=f"epoch {epoch} of {epochs}, E {course.losses[-1]:.4g}")
-        except DivergenceError:
-            remedy = "try a smaller --learning-rate, or inputs standardized"
-            raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None
-        except KeyboardInterrupt as error:  # fit has returned at a sample boundary
-            course.interruption = error
-            try:
-                bar.stop()
-            except KeyboardInterrupt:  # Python's own, that follows one Polars has raised
-                bar.stop()
+    """Learn every chunk in turn, up to a total of `epochs`."""
+
+    def checkpoint() -> None:
+        checkpointer.update(**progress.unfinished_epoch())
+        if monotonic() - checkpointer.written > CHECKPOINT_INTERVAL:
+            checkpointer.write()
+
+    n_rows = dataset.n_training + dataset.n_held_out
+    with progress_bar() as bar:
+        task = bar.add_task("learning", total=epochs * n_rows, completed=len(progress.losses) * n_rows, note="")
+        for epoch in range(len(progress.losses) + 1, epochs + 1):
+            for number, ((x, t), (x_held_out, t_held_out)) in enumerate(dataset.splits(), 1):
+                if number > progress.chunks:
+                    if len(x):
+                        try:
+                            history = network.fit(x, t, batch_size=batch_size, rng=checkpointer.generator)
+                        except DivergenceError:
+                            remedy = "try a smaller --learning-rate, or --standardize"
+                            raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None
+                        progress.E_training += len(x) * history.losses[0]
+                    if len(x_held_out):
+                        progress.E_held_out += len(x_held_out) * network.loss(x_held_out, t_held_out)
+                    progress.chunks = number
+                    checkpoint()
+                bar.advance(task, len(x) + len(x_held_out))
+            progress.finish_epoch(dataset.n_training, dataset.n_held_out)
+            checkpoint()
+            bar.update(task, note=f"epoch {epoch} of {epochs}, E {progress.losses[-1]:.4g}")
 
 
-def save(output: Path, model: Model, keeper: Keeper, failure: Exception | None) -> None:
-    """Write model and checkpoint, each whatever becomes of the other; raise what went wrong, and tell what is saved."""
-    faults = [] if failure is None else [str(failure) or type(failure).__name__]
-    files: dict[Path, Callable[[], None]] = {output: partial(save_model, output, model)}
-    if keeper.path is not None and keeper.latest is not None:
-        files[keeper.path] = keeper.write
+def save(output: Path, checkpointer: Checkpointer, learned: bool, failure: Exception | None) -> None:
+    """Write model and checkpoint, each even if the other fails; then raise all errors as one."""
+    writers: dict[Any, Callable[[], None]] = {output: partial(save_model, output, checkpointer.model)}
+    if checkpointer.path is not None and learned:
+        writers[checkpointer.path] = checkpointer.write
+    errors = [] if failure is None else [failure]
     saved = []
-    for file, write in files.items():
+    for path, write in writers.items():
         try:
             write()
-            saved.append(str(file))
+            saved.append(str(path))
         except Exception as error:
-            faults.append(str(error) or type(error).__name__)
-    if faults:
-        learned = "what was learned" if failure is None else "what was learned before"
-        told = f"{learned} is in {' and '.join(saved)}" if saved else f"{learned} is lost"
-        raise ValueError("; ".join([*dict.fromkeys(faults), told])) from failure
+            errors.append(error)
+    if errors:
+        reasons = dict.fromkeys(str(error) or type(error).__name__ for error in errors)
+        weights = "the weights" if failure is None else "the weights learned before"
+        outcome = f"are saved in {' and '.join(saved)}" if saved else "are lost"
+        raise ValueError("; ".join([*reasons, f"{weights} {outcome}"])) from failure
 
 
-def evaluate(network: Network, rows: Rows) -> tuple[np.ndarray, float]:
-    """Count held-out rows by true class (row) and predicted class (column); return the counts and E."""
-    matrix = np.zeros((len(rows.classes), len(rows.classes)), dtype=int)
+def report(
+    options: TrainOptions, network: Network, dataset: Dataset, progress: TrainingProgress, seconds: float, stopped: bool
+) -> None:
+    """Print a summary with the accuracy on held-out rows; draw the figure."""
+    skipped = max(dataset.skipped, dataset.table.skipped)  # the file may have changed after the scan
+    fields = [
+        ("rows", f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out"),
+        *([("bad rows", f"{skipped:,} skipped; the first: {dataset.table.first_error}")] if skipped else []),
+        ("inputs", f"{len(dataset.features)}: {abbreviate(dataset.features)}"),
+        ("classes", f"{len(dataset.classes)}: {abbreviate(dataset.classes)}"),
+        ("network", repr(network)),
+        ("epochs", f"{len(progress.losses)} of {options.epochs}" + (", interrupted" if stopped else "")),
+        ("time", format_duration(seconds)),
+    ]
+    if progress.losses:
+        fields.append(("E, training", f"{progress.losses[-1]:.4g}"))
+    matrix = None
+    if dataset.n_held_out and not stopped:
+        matrix, E = evaluate(network, dataset)
+        fields.append(("E, held out", f"{E:.4g}"))
+        fields.append(("accuracy, held out", f"{matrix.trace() / matrix.sum():.4f}"))
+    fields.append(("model", str(options.output)))
+    if options.plot is not None and progress.losses:
+        draw(options.plot, progress, matrix, dataset.classes)
+        fields.append(("figure", str(options.plot)))
+    if options.checkpoint is not None:
+        fields.append(("checkpoint", f"{options.checkpoint}; --resume continues from it"))
+    print_fields(fields)
+
+
+def evaluate(network: Network, dataset: Dataset) -> tuple[np.ndarray, float]:
+    """Return the confusion matrix (true class, predicted class) and mean E of the held-out rows."""
+    matrix = np.zeros((len(dataset.classes), len(dataset.classes)), dtype=int)
     E = 0.0
-    for _, (x, t) in rows.lots():
+    for _, (x, t) in dataset.splits():
         if len(x):
             np.add.at(matrix, (t, network.predict(x)), 1)
-            E += network.loss(x, t) * len(x) / rows.held_out
+            E += network.loss(x, t) * len(x) / dataset.n_held_out
     return matrix, E
 
 
-def draw(path: Path, course: Course, matrix: np.ndarray | None, classes: list[str]) -> None:
-    """Write the learning curve and, of held-out rows, the confusion matrix."""
+def draw(path: Path, progress: TrainingProgress, matrix: np.ndarray | None, classes: list[str]) -> None:
+    """Write a figure of the learning curve and, if given, the confusion matrix."""
     from cbackprop import plot
 
     figure = require("matplotlib.figure", "plot").Figure(figsize=(5 if matrix is None else 10, 4), layout="constrained")
     axes = figure.subplots(1, 1 if matrix is None else 2, squeeze=False)[0]
-    plot.learning_curve(course.losses, held_out=course.held_out or None, ax=axes[0])
+    plot.learning_curve(progress.losses, held_out=progress.held_out or None, ax=axes[0])
     if matrix is not None:
         plot.confusion(matrix, classes=classes, ax=axes[1])
     save_figure(figure, path)

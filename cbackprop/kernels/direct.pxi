@@ -1,289 +1,226 @@
-from libc.math cimport INFINITY, NAN, isfinite
-from libc.string cimport memcpy, memset
-
 # The direct engine: one sample after the other, in the article's order and on the article's own arrays.
 #
 #   Forward from x, w, v;  the new v from z, y, t;  the new w from x, z, v, y, t;  both are stored.
 #
-# (18) needs the old v, so every hidden error is formed before (17) touches v. Costs three passes over w a sample
-# (read, read, write), which is the best order for a handful of hidden units; blocked.pxi has the order for the rest.
-# On lanes the same code works on as many samples as there are lanes, each lane holding one sample and the same w, v.
-
+# (18) needs the old v, so every e_j is formed before (17) touches v. A sample takes three passes over w (read, read,
+# write): the best order for a handful of hidden units; blocked.pxi has the order for the others. On a VecNet the same
+# functions work on as many samples as a vector has lanes. Passes copy the network, so that the compiler can keep its
+# pointers in registers.
 
 cdef extern from "signals.h":
-    ctypedef struct patience:
+    ctypedef struct SignalPoll:
         bint stop
-    void look_every(patience *p, Py_ssize_t samples) noexcept nogil
-    bint stopped(patience *p, Py_ssize_t samples) noexcept nogil
-    int error_waits() except -1
-
-
-# Looks at signals some 1 to 20 ms apart
-cdef inline void be_patient(patience *p, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K,
-                            Py_ssize_t operations) noexcept nogil:
-    look_every(p, operations // (6 * (M * (D + 1) + K * (M + 1))))
-
+    void poll_init(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
+    bint should_stop(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
+    int check_error() except -1
 
 cdef enum:
-    ONE_BY_ONE = 100_000_000    # operations between two looks, where samples are taken by themselves
+    POLL_OPS_DIRECT = 100_000_000    # operations from one poll to the next
 
 
-# What one sample needs beside its inputs and the weights: room for the symbols of the equations.
-cdef inline Py_ssize_t scratch_size(Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    return 3 * M + 2 * whole_lanes(K)
+# Polls for signals every 1-20 ms
+cdef inline void set_interval(SignalPoll *poll, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K,
+                              Py_ssize_t operations) noexcept nogil:
+    poll_init(poll, operations // (6 * (M * (D + 1) + K * (M + 1))))
 
 
-# Room for K reals in whole lanes
-cdef inline Py_ssize_t whole_lanes(Py_ssize_t K) noexcept nogil:
-    return (K + LANES - 1) // LANES * LANES
+# b, z, a and y of one sample
+cdef inline void forward(AnyNet *net) noexcept nogil:
+    hidden_sum_rows(net.w, net.x, net.b, net.D, net.M)
+    hidden_output(net.b, net.z, net.M)
+    output_sum_rows(net.v, net.z, net.a, net.M, net.K)
+    net.sum_exp_minus_1 = output_function(net.a, net.y, &net.max_a, net.K)
 
 
-# x - x is 0 for finite x and NaN otherwise
-cdef bint all_finite(const real *numbers, Py_ssize_t n) noexcept nogil:
-    cdef lanes chain = lanes_spread(0)
-    cdef real sum = 0
-    cdef Py_ssize_t i = 0
-    while i + LANES <= n:
-        chain = chain + ((<const lanes *> (numbers + i))[0] - (<const lanes *> (numbers + i))[0])
-        i += LANES
-    while i < n:
-        sum += numbers[i] - numbers[i]
-        i += 1
-    return sum + lanes_sum(chain) == 0
+# E_n of one sample, and e
+cdef inline void backpropagate(AnyNet *net) noexcept nogil:
+    forward(net)
+    net.E_n = sample_error(net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
+    hidden_error_rows(net.e, net.y, net.t, net.v, net.z, net.M, net.K)
 
 
-# z = h(b) for all hidden units: lanes of them, the last ones up to the end, so that equal b have equal z to the last
-# bit; fewer than fill the lanes one by one
-cdef inline void sigmoids(const value *b, value *z, Py_ssize_t M) noexcept nogil:
-    cdef Py_ssize_t j = 0
-    if value is real:
-        if M >= LANES:
-            while j + LANES <= M:
-                (<lanes *> (z + j))[0] = sigmoid((<const lanes *> (b + j))[0])
-                j += LANES
-            (<lanes *> (z + M - LANES))[0] = sigmoid((<const lanes *> (b + M - LANES))[0])
-            return
-    while j < M:
-        z[j] = sigmoid(b[j])
-        j += 1
+# The gradient (16) and (18) of one sample, added to u
+cdef inline void accumulate_gradients(Net *net) noexcept nogil:
+    gradient_v_rows(net.u_v, net.y, net.t, net.z, net.M, net.K)
+    gradient_w_rows(net.u_w, net.e, net.x, net.D, net.M)
 
 
-# b, z and a of one sample
-cdef inline void layers(const value *x, const value *w, const value *v, value *b, value *z, value *a,
-                        Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+# (17) for v and w
+cdef inline void update_weights(AnyNet *net) noexcept nogil:
+    update_v_rows(net.v, net.y, net.t, net.z, net.alpha, net.M, net.K)
+    update_w_rows(net.w, net.e, net.x, net.alpha, net.D, net.M)
+
+
+# (17) for their velocities
+cdef inline void update_velocities(AnyNet *net) noexcept nogil:
+    update_v_rows(net.u_v, net.y, net.t, net.z, net.alpha, net.M, net.K)
+    update_w_rows(net.u_w, net.e, net.x, net.alpha, net.D, net.M)
+
+
+# Whether all weights stay finite if (17) is applied. Updates below NEGLIGIBLE_UPDATE vanish in the rounding of any
+# weight that could overflow, so weights are read only if there are larger ones.
+cdef inline bint update_is_finite(const Net *net) noexcept nogil:
+    cdef real alpha = net.alpha
+    cdef real largest_v = 0, largest_w = alpha * max_abs(net.e, net.M)
     cdef Py_ssize_t j, k
-    for j in range(M):
-        b[j] = hidden_sum(w + j * (D + 1), x, D)
-    sigmoids(b, z, M)
-    for k in range(K):
-        a[k] = output_sum(v + k * (M + 1), z, M)
-
-
-# (18)  sum_k (y_k - t_k) v_kj for all j: row by row of v where a row fills lanes, else column by column
-cdef inline void back(const value *errors, const value *v, value *sums, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef value sum
-    cdef Py_ssize_t j, k
-    if M < LANES:
-        for j in range(M):
-            sum = errors[0] * v[j]
-            for k in range(1, K):
-                sum = sum + errors[k] * v[k * (M + 1) + j]
-            sums[j] = sum
-    else:
-        for j in range(M):
-            sums[j] = spread(0, errors[0])
-        for k in range(K):
-            add_scaled(sums, errors[k], v + k * (M + 1), M)
-
-
-# E_n of one sample and, times a factor, its errors: those of the outputs in the place of y, of the hidden units in e
-cdef inline value find_errors(const value *x, const value *t, Py_ssize_t label, const value *w, const value *v,
-                              value factor, value *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef value *b = scratch
-    cdef value *z = b + M
-    cdef value *e = z + M
-    cdef value *a = e + M
-    cdef value *y = a + whole_lanes(K)
-    cdef value largest, rest, E_n
-    cdef Py_ssize_t j
-    layers(x, w, v, b, z, a, D, M, K)
-    rest = softmax(a, y, &largest, K)
-    E_n = cross_entropy(t, label, a, largest, rest, K)
-    output_errors(y, t, label, factor, K)
-    back(y, v, e, M, K)
-    for j in range(M):
-        e[j] = hidden_error(e[j], z[j])
-    return E_n
-
-
-# dE_n/dv (16) and dE_n/dw (18) of one sample, times a factor, added to dv and dw. These may be v and w themselves:
-# with the factor -alpha that is the update (17). Returns E_n before it; where one E_n is not finite, nothing is added.
-cdef inline value add_gradients(const value *x, const value *t, Py_ssize_t label, const value *w, const value *v,
-                                value factor, value *dw, value *dv, value *scratch,
-                                Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef value E_n = find_errors(x, t, label, w, v, factor, scratch, D, M, K)
-    if value is real:
-        if not isfinite(E_n):
-            return E_n
-    add_errors(x, dw, dv, scratch, D, M, K)
-    return E_n
-
-
-# What was found, added to the rows of v and w
-cdef inline void add_errors(const value *x, value *dw, value *dv, const value *scratch,
-                            Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef const value *z = scratch + M
-    cdef const value *e = z + M
-    cdef const value *y = e + M + whole_lanes(K)
-    cdef Py_ssize_t j, k
-    for k in range(K):
-        add_gradient_v(dv + k * (M + 1), y[k], z, M)
-    for j in range(M):
-        add_gradient_w(dw + j * (D + 1), e[j], x, D)
-
-
-# The largest of |p_i|
-cdef real largest_of(const real *p, Py_ssize_t n) noexcept nogil:
-    cdef lanes most = lanes_spread(0)
-    cdef real one = 0
-    cdef Py_ssize_t i = 0
-    while i + LANES <= n:
-        most = larger((<const lanes *> (p + i))[0], larger(-(<const lanes *> (p + i))[0], most))
-        i += LANES
-    while i < n:
-        one = larger(p[i], larger(-p[i], one))
-        i += 1
-    return larger(one, lanes_largest(most))
-
-
-# Whether p + c q is finite
-cdef bint sum_is_finite(const real *p, real c, const real *q, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if not isfinite(p[i] + c * q[i]):
-            return False
-    return isfinite(p[n] + c)
-
-
-# Whether w and v stay finite if errors are added. Changes below HARMLESS are lost in the rounding of any weight that
-# could overflow, so weights are only looked at if there are larger ones.
-cdef bint stays_finite(const real *x, const real *w, const real *v, const real *scratch,
-                       Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef const real *z = scratch + M
-    cdef const real *e = z + M
-    cdef const real *y = e + M + whole_lanes(K)
-    cdef Py_ssize_t j, k
-    if not all_finite(e, M):
+    if not all_finite(net.e, net.M):
         return False
-    if largest_of(y, K) < HARMLESS and largest_of(e, M) * larger(largest_of(x, D), ONE) < HARMLESS:
+    for k in range(net.K):
+        largest_v = maximum(largest_v, alpha * maximum(net.y[k] - net.t[k], net.t[k] - net.y[k]))
+    if (largest_v * maximum(max_abs(net.z, net.M), ONE) < NEGLIGIBLE_UPDATE
+            and largest_w * maximum(max_abs(net.x, net.D), ONE) < NEGLIGIBLE_UPDATE):
         return True
-    for k in range(K):
-        if not sum_is_finite(v + k * (M + 1), y[k], z, M):
+    for k in range(net.K):
+        if not update_row_is_finite(net.v[k], -alpha * (net.y[k] - net.t[k]), net.z, net.M):
             return False
-    for j in range(M):
-        if not sum_is_finite(w + j * (D + 1), e[j], x, D):
+    for j in range(net.M):
+        if not update_row_is_finite(net.w[j], -alpha * net.e[j], net.x, net.D):
             return False
     return True
 
 
-# One update (17) that is made only if E_n and all weights are finite then: E_n before it, or infinity
-cdef double learn_safely(const real *x, const real *t, Py_ssize_t label, real *w, real *v, real learning_rate,
-                         real *scratch, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef double E_n = find_errors(x, t, label, w, v, -learning_rate, scratch, D, M, K)
-    if not (isfinite(E_n) and stays_finite(x, w, v, scratch, D, M, K)):
+# The same for one row and its bias
+cdef inline bint update_row_is_finite(const real *row, real c, const real *q, Py_ssize_t n) noexcept nogil:
+    return sum_is_finite(row, c, q, n) and isfinite(row[n] + c)
+
+
+# One update (17), only if E_n and all weights stay finite. Returns E_n before it, or infinity.
+cdef double step_if_finite(const Net *state, real alpha) noexcept nogil:
+    cdef Net local = state[0]
+    cdef Net *net = &local
+    net.alpha = alpha
+    backpropagate(net)
+    if not (isfinite(net.E_n) and update_is_finite(net)):
         return INFINITY
-    add_errors(x, w, v, scratch, D, M, K)
-    return E_n
+    update_weights(net)
+    return net.E_n
 
 
-# The user's row of t, or NULL where targets are labels
-cdef inline const real *row_of(const real *t, Py_ssize_t n, Py_ssize_t K) noexcept nogil:
-    return NULL if t == NULL else t + n * K
+# Sample n of a set as the sample of a network
+cdef inline void load_sample(Net *net, const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+    net.x = inputs_of(samples, n)
+    load_target(samples, n, net.t)
 
 
-# The sample's weight
-cdef inline real weight_of(const real *sample_weight, Py_ssize_t n) noexcept nogil:
-    return 1 if sample_weight == NULL else sample_weight[n]
-
-
-# The label, if there is one
-cdef inline Py_ssize_t label_of(const Py_ssize_t *labels, Py_ssize_t n) noexcept nogil:
-    return 0 if labels == NULL else labels[n]
-
-
-# What the gradient of a batch is divided by: the sum of its samples' weights; for one sample by itself, 1
-cdef real batch_weight(const real *sample_weight, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t size,
-                       Py_ssize_t batch_size) noexcept nogil:
-    cdef double sum = 0
-    cdef Py_ssize_t n
-    if batch_size == 1 or sample_weight == NULL:
-        return size
-    for n in range(first, first + size):
-        sum += sample_weight[order[n]]
-    return sum
-
-
-# u_i for n weights, before a batch
-cdef void carry_on(real *u, const real *weights, real momentum, real decay, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    if momentum == 0 and decay == 0:
-        memset(u, 0, n * sizeof(real))
-        return
-    while i + LANES <= n:
-        (<lanes *> (u + i))[0] = carried_on((<lanes *> (u + i))[0], (<const lanes *> (weights + i))[0],
-                                            lanes_spread(momentum), lanes_spread(decay))
-        i += LANES
-    while i < n:
-        u[i] = carried_on(u[i], weights[i], momentum, decay)
-        i += 1
-
-
-# One epoch of (17), sample by sample in the given order: the sum of E_n, each taken before its own update
-cdef double learn_one_by_one(const real *x, const real *t, const Py_ssize_t *labels, const real *sample_weight,
-                             const Py_ssize_t *order, Py_ssize_t count, real *w, real *v, real learning_rate,
-                             real *scratch, patience *looks, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+# (17) sample by sample. Returns the sum of E_n, each before its own update; where E_n is not finite, w and v stay.
+cdef double learn_online_direct(const Net *state, const SampleSet *samples, const LearningRule *rule,
+                                SignalPoll *poll) noexcept nogil:
+    cdef Net local = state[0]
+    cdef Net *net = &local
     cdef double total = 0
     cdef real weight
     cdef Py_ssize_t n
-    for n in range(count):
-        weight = weight_of(sample_weight, order[n])
-        total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]), w, v,
-                                        -learning_rate * weight, w, v, scratch, D, M, K)
-        if stopped(looks, 1):
+    for n in range(samples.count):
+        load_sample(net, samples, n)
+        weight = weight_of(samples, n)
+        backpropagate(net)
+        total += weight * net.E_n
+        if isfinite(net.E_n):
+            net.alpha = rule.learning_rate * weight
+            update_weights(net)
+        if should_stop(poll, 1):
             break
     return total
 
 
-# Batches of (17) with the mean gradient (3) of each. All samples of a batch see the same w and v; what they change is
-# gathered in u. With momentum, and with the penalty l2/2 sum of w_ji^2 beside the sum of E_n; biases go without it.
-# A batch that is stopped in its midst has no effect. With momentum it is finished instead, since u goes on from batch
-# to batch; but not the one batch of a whole epoch, whose weights and u the caller drops.
-cdef double learn_by_batches(const real *x, const real *t, const Py_ssize_t *labels, const real *sample_weight,
-                             const Py_ssize_t *order, Py_ssize_t count, Py_ssize_t batch_size, real *w, real *v,
-                             real learning_rate, real momentum, real l2, real *u_w, real *u_v, real *scratch,
-                             patience *looks, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+# (17) with the mean gradient (3) of each batch. All samples of a batch see the same w and v; the update is formed in
+# the velocity u, and then w <- w + u. The penalty l2/2 sum of w_ji^2 is added to the sum of E_n; biases have none. An
+# interrupted batch is discarded; with momentum, where u continues from batch to batch, it is finished instead, unless
+# it is the whole epoch, which the caller discards.
+cdef double learn_batches_direct(const Net *state, const SampleSet *samples, const LearningRule *rule,
+                                 SignalPoll *poll) noexcept nogil:
+    cdef Net local = state[0]
+    cdef Net *net = &local
     cdef double total = 0
-    cdef real together, weight
-    cdef Py_ssize_t first = 0, size, n, j, k
-    while first < count:
-        size = min(batch_size, count - first)
-        together = batch_weight(sample_weight, order, first, size, batch_size)
-        if together > 0:
-            for j in range(M):
-                carry_on(u_w + j * (D + 1), w + j * (D + 1), momentum, learning_rate * l2 / together, D)
-                carry_on(u_w + j * (D + 1) + D, w + j * (D + 1) + D, momentum, 0, 1)
-            for k in range(K):
-                carry_on(u_v + k * (M + 1), v + k * (M + 1), momentum, learning_rate * l2 / together, M)
-                carry_on(u_v + k * (M + 1) + M, v + k * (M + 1) + M, momentum, 0, 1)
+    cdef real total_weight, weight
+    cdef Py_ssize_t first = 0, size, n
+    while first < samples.count:
+        size = min(rule.batch_size, samples.count - first)
+        # one sample by itself has its weight as a factor of the learning rate
+        total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
+        if total_weight > 0:
+            decay_velocities(net, rule, total_weight)
             for n in range(first, first + size):
-                weight = weight_of(sample_weight, order[n])
-                total += weight * add_gradients(x + order[n] * D, row_of(t, order[n], K), label_of(labels, order[n]),
-                                                w, v, -learning_rate * weight / together, u_w, u_v, scratch, D, M, K)
-                if stopped(looks, 1) and (momentum == 0 or size == count):
+                load_sample(net, samples, n)
+                weight = weight_of(samples, n)
+                backpropagate(net)
+                total += weight * net.E_n
+                if isfinite(net.E_n):
+                    net.alpha = rule.learning_rate * weight / total_weight
+                    update_velocities(net)
+                if should_stop(poll, 1) and (rule.momentum == 0 or size == samples.count):
                     return total
-            add_scaled(w, <real> 1, u_w, M * (D + 1))
-            add_scaled(v, <real> 1, u_v, K * (M + 1))
-        if looks.stop:
+            add_velocities(net)
+        if poll.stop:
             break
         first += size
     return total
+
+
+# u <- momentum u - decay w, with which a batch begins; biases have no decay
+cdef void decay_velocities(Net *net, const LearningRule *rule, real total_weight) noexcept nogil:
+    cdef real decay = rule.learning_rate * rule.l2 / total_weight
+    cdef Py_ssize_t j, k
+    for j in range(net.M):
+        decay_velocity(net.u_w[j], net.w[j], rule.momentum, decay, net.D)
+        net.u_w[j][net.D] *= rule.momentum
+    for k in range(net.K):
+        decay_velocity(net.u_v[k], net.v[k], rule.momentum, decay, net.M)
+        net.u_v[k][net.M] *= rule.momentum
+
+
+# w <- w + u, with which it ends
+cdef void add_velocities(Net *net) noexcept nogil:
+    cdef Py_ssize_t j, k
+    for j in range(net.M):
+        axpy(net.w[j], 1, net.u_w[j], net.D + 1)
+    for k in range(net.K):
+        axpy(net.v[k], 1, net.u_v[k], net.M + 1)
+
+
+# b, z, a and y of all samples. Returns whether all b are finite, as they are not where x is not.
+cdef bint forward_direct(Net *net, const SampleSet *samples, const Activations *out, SignalPoll *poll) noexcept nogil:
+    cdef Py_ssize_t M = net.M, K = net.K, n
+    cdef bint finite = True
+    for n in range(samples.count):
+        net.x = inputs_of(samples, n)
+        forward(net)
+        if should_stop(poll, 1):
+            break
+        finite = finite and all_finite(net.b, M)
+        if out.b != NULL:
+            memcpy(out.b + n * M, net.b, M * sizeof(real))
+            memcpy(out.z + n * M, net.z, M * sizeof(real))
+        memcpy(out.a + n * K, net.a, K * sizeof(real))
+        memcpy(out.y + n * K, net.y, K * sizeof(real))
+    return finite
+
+
+# (2)  E, with nothing learned
+cdef double cross_entropy_direct(Net *net, const SampleSet *samples, SignalPoll *poll) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t n
+    for n in range(samples.count):
+        load_sample(net, samples, n)
+        forward(net)
+        total += sample_error(net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
+        if should_stop(poll, 1):
+            break
+    return mean_error(total, samples.count)
+
+
+# (3)  dE/dw and dE/dv in u, which is 0 before. Returns E (2).
+cdef double gradient_direct(Net *net, const SampleSet *samples, SignalPoll *poll) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t n
+    for n in range(samples.count):
+        load_sample(net, samples, n)
+        backpropagate(net)
+        total += net.E_n
+        if isfinite(net.E_n):
+            accumulate_gradients(net)
+        if should_stop(poll, 1):
+            break
+    mean_gradient(net.u_w, samples.count, net.D, net.M)
+    mean_gradient(net.u_v, samples.count, net.M, net.K)
+    return mean_error(total, samples.count)

@@ -1,204 +1,177 @@
-# The equations of a two-layer network, one function each.
+# The equations (1) to (18) of a two-layer network, one small function each, in the article's symbols and indices:
 #
-#   x  (D)       inputs of sample n; x_D = 1 is implied      w  (M, D+1)  hidden weights, bias last
-#   b, z  (M)    hidden input sums and outputs               v  (K, M+1)  output weights, bias last
-#   a, y  (K)    output input sums and outputs               t  (K)       targets, summing to 1
+#   x  (D)       inputs of sample n; x_D = 1 is implied       w  (M, D+1)  hidden weights w_ji, bias last
+#   b, z  (M)    hidden pre-activations and activations       v  (K, M+1)  output weights v_kj, bias last
+#   a, y  (K)    logits and outputs; z_M = 1 is implied       t  (K)       targets, which sum to 1
 #
-# A subscript that is fixed is part of the name, one that runs stands in brackets: w_j[i] is w_ji for one j.
-# Each function works on one real or on lanes of them: several samples or several hidden units side by side.
-
-
-# start + sum_i p_i q_i. Long rows of reals go through four chains of lanes, then the rest one by one: the order of the
-# sum depends on n alone, so the bits never depend on where in memory a row starts.
-cdef inline value dot(value start, const value *p, const value *q, Py_ssize_t n) noexcept nogil:
-    cdef lanes chain[4]
-    cdef value total = start
-    cdef Py_ssize_t i = 0, c
-    if value is real:
-        if n >= LANES:
-            for c in range(4):
-                chain[c] = lanes_spread(0)
-            while i + 4 * LANES <= n:
-                for c in range(4):
-                    chain[c] = chain[c] + (<const lanes *> (p + i))[c] * (<const lanes *> (q + i))[c]
-                i += 4 * LANES
-            while i + LANES <= n:
-                chain[0] = chain[0] + (<const lanes *> (p + i))[0] * (<const lanes *> (q + i))[0]
-                i += LANES
-            total = total + lanes_sum((chain[0] + chain[1]) + (chain[2] + chain[3]))
-    while i < n:
-        total = total + p[i] * q[i]
-        i += 1
-    return total
-
-
-# p_i <- p_i + c q_i
-cdef inline void add_scaled(value *p, value c, const value *q, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    if value is real:
-        while i + LANES <= n:
-            (<lanes *> (p + i))[0] = (<lanes *> (p + i))[0] + (<const lanes *> (q + i))[0] * c
-            i += LANES
-    while i < n:
-        p[i] = p[i] + c * q[i]
-        i += 1
+#   i runs over inputs, j over hidden units, k and l over outputs, n over samples.
+#
+#   (1)   E_n = -sum_k t_k log y_k                                  cross_entropy
+#   (2)   E = (1/N) sum_n E_n                                       mean_error
+#   (3)   dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and for v              mean_gradient
+#   (4)   dE_n/dv_kj = dE_n/da_k da_k/dv_kj                         gradient_v, as (12) times (15)
+#   (5)   dE_n/da_k = sum_l dE_n/dy_l dy_l/da_k                     output_error
+#   (6)   ... = -sum_l t_l / y_l dy_l/da_k                          output_error
+#   (7)   dy_k/da_k = y_k (1 - y_k)                                 softmax_derivative
+#   (8)   dy_l/da_k = -y_l y_k, l != k                              softmax_derivative
+#   (9)-(11)  ... = y_k sum_l t_l - t_k                             output_error
+#   (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1                output_error
+#   (13)  a_k = sum_{j=0..M} v_kj z_j                               output_sum
+#   (14)  da_k/dv_kj = d/dv_kj sum_{j'} v_kj' z_j'                  gradient_v
+#   (15)  ... = z_j                                                 gradient_v
+#   (16)  dE_n/dv_kj = (y_k - t_k) z_j                              gradient_v
+#   (17)  v_kj <- v_kj - alpha dE_n/dv_kj, and for w                update_v, update_w
+#   (18)  dE_n/dw_ji = (sum_k (y_k - t_k) v_kj) h'(b_j) x_i         hidden_error, gradient_w
+#
+# scalar_or_vec is one number, or a vector of them: of several samples, each with the same weights. Rows wider than a
+# vector have the same equations in rows.pxi, in another order of the sums.
 
 
 # b_j = sum_{i=0..D} w_ji x_i,  x_D = 1
-cdef inline value hidden_sum(const value *w_j, const value *x, Py_ssize_t D) noexcept nogil:
-    return dot(w_j[D], w_j, x, D)
+cdef inline void hidden_sum(scalar_or_vec **w, const scalar_or_vec *x, scalar_or_vec *b,
+                            Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef scalar_or_vec b_j
+    cdef Py_ssize_t i, j
+    for j in range(M):
+        b_j = w[j][D]
+        for i in range(D):
+            b_j += w[j][i] * x[i]
+        b[j] = b_j
 
 
-# z_j = h(b_j) = 1 / (1 + e^-b_j), as e^b_j / (1 + e^b_j) where b_j < 0: neither side can overflow. One real that is
-# far from overflow is taken as it stands, without a choice that depends on its sign.
-cdef inline value sigmoid(value b_j) noexcept nogil:
-    cdef value e
-    if value is real:
-        if -PLAIN < b_j < PLAIN:
-            return ONE / (ONE + exponential(-b_j))
-    e = exponential(smaller(b_j, -b_j))
-    return where_not_negative(b_j, spread(1, e), e) / (ONE + e)
+# z_j = h(b_j) = 1 / (1 + e^-b_j), as e^b_j / (1 + e^b_j) where b_j < 0, so that neither side overflows
+cdef inline scalar_or_vec sigmoid(scalar_or_vec b_j) noexcept nogil:
+    cdef scalar_or_vec exp_minus_abs
+    if scalar_or_vec is real:
+        if -EXP_NORMAL_LIMIT < b_j < EXP_NORMAL_LIMIT:    # spares a branch on the sign, which nothing predicts
+            return ONE / (ONE + exp(-b_j))
+    exp_minus_abs = exp(minimum(b_j, -b_j))
+    return select_nonnegative(b_j, broadcast(1, b_j), exp_minus_abs) / (ONE + exp_minus_abs)
 
 
 # h'(b_j) = z_j (1 - z_j)
-cdef inline value sigmoid_derivative(value z_j) noexcept nogil:
+cdef inline scalar_or_vec sigmoid_derivative(scalar_or_vec z_j) noexcept nogil:
     return z_j * (ONE - z_j)
 
 
 # (13)  a_k = sum_{j=0..M} v_kj z_j,  z_M = 1
-cdef inline value output_sum(const value *v_k, const value *z, Py_ssize_t M) noexcept nogil:
-    return dot(v_k[M], v_k, z, M)
-
-
-# e^(p - q), exact where the difference is not: what its rounding takes, `lost` (Knuth, 1969), comes back as a factor,
-# since e^(d + lost) = e^d (1 + lost). A difference that is infinite has none, and e^d = 0.
-cdef inline value exponential_of_difference(value p, value q) noexcept nogil:
-    cdef value d = p - q, part = d - p, lost = (p - (d - part)) - (q + part), e = exponential(d)
-    return where_not_negative(-e, e, e + e * lost)
-
-
-# (7) (8)  y_k = e^a_k / sum_l e^a_l, with the largest a_l taken out of every exponent. Returns what the terms below
-# the largest add to its 1: sum_l e^(a_l - largest) = 1 + rest, so that log(1 + rest) in (1) keeps tiny rests.
-# More than a FEW reals are taken in lanes; a and y then have room for whole lanes, and a is filled up with -inf.
-cdef inline value softmax(value *a, value *y, value *largest, Py_ssize_t K) noexcept nogil:
-    cdef value rest, most, sum
-    cdef Py_ssize_t k
-    if value is real:
-        if K > FEW:
-            return softmax_in_lanes(a, y, largest, K)
-    largest[0] = a[0]
-    for k in range(1, K):
-        largest[0] = larger(a[k], largest[0])
-    y[0] = exponential_of_difference(a[0], largest[0])
-    most, rest, sum = y[0], spread(0, a[0]), y[0]
-    for k in range(1, K):
-        y[k] = exponential_of_difference(a[k], largest[0])
-        rest = rest + smaller(y[k], most)    # of two terms the smaller: in the end all but one that is 1
-        most = larger(y[k], most)
-        sum = sum + y[k]
+cdef inline void output_sum(scalar_or_vec **v, const scalar_or_vec *z, scalar_or_vec *a,
+                            Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec a_k
+    cdef Py_ssize_t j, k
     for k in range(K):
-        y[k] = y[k] / (ONE + rest)
-    return rest + (sum - sum)    # NaN, which no comparison sees, is passed on
+        a_k = v[k][M]
+        for j in range(M):
+            a_k += v[k][j] * z[j]
+        a[k] = a_k
 
 
-cdef enum:
-    FEW = 4    # up to so many, filling lanes costs more than it saves
-
-
-# The same, reading on from lane to lane. Each sum is corrected by what the one before it lost (Kahan, 1965): its error
-# does not grow with the number of classes.
-cdef inline real softmax_in_lanes(real *a, real *y, real *largest, Py_ssize_t K) noexcept nogil:
-    cdef lanes zero = lanes_spread(0), one = lanes_spread(1), below = zero, equal = zero, lost = zero
-    cdef lanes most, top, difference, e, term, sum
-    cdef real rest
-    cdef Py_ssize_t k, whole = (K + LANES - 1) // LANES * LANES
-    cdef lanes *last = <lanes *> (a + whole - LANES)
-    last[0] = lanes_first(last[0], K - whole + LANES)
-    most = (<lanes *> a)[0]
-    for k in range(1, whole // LANES):
-        most = larger((<lanes *> a)[k], most)
-    largest[0] = lanes_largest(most)
-    top = lanes_spread(largest[0])
-    for k in range(whole // LANES):
-        difference = (<lanes *> a)[k] - top
-        e = exponential_of_difference((<lanes *> a)[k], top)
-        (<lanes *> y)[k] = e
-        equal = equal + where_not_negative(difference, one, zero)
-        term = where_not_negative(difference, zero, e) - lost
-        sum = below + term
-        lost = (sum - below) - term
-        below = sum
-    rest = (lanes_sum(equal) - ONE) + lanes_sum(below)
-    most = lanes_spread(ONE + rest)
-    for k in range(whole // LANES):
-        (<lanes *> y)[k] = (<lanes *> y)[k] / most
-    return rest
-
-
-# (7) (8)  dy_i/da_k = y_i (1 - y_i) for i = k, and -y_i y_k otherwise
-cdef inline value softmax_derivative(value y_i, value y_k, bint same) noexcept nogil:
-    return y_i * (ONE - y_i) if same else -y_i * y_k
-
-
-# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (largest - a_k) + log(1 + rest), since sum_k t_k = 1: the sum over k alone.
-# Where t_k = 0 nothing is added, even if y_k is 0. Here and below, t = NULL means t_k = 1 at the label, 0 elsewhere.
-cdef inline value cross_entropy_above_log(const value *t, Py_ssize_t label, const value *a, value largest,
-                                          Py_ssize_t K) noexcept nogil:
-    cdef value sum = spread(0, largest), zero = spread(0, largest)
+# y_k = e^a_k / sum_l e^a_l = e^(a_k - max_a) / sum_l e^(a_l - max_a), so that nothing overflows. Returns
+# sum_l e^(a_l - max_a) - 1, all terms but the largest: (1) takes its logarithm, in which a 1 would swallow tiny terms.
+cdef inline scalar_or_vec softmax(const scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
+                                  Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec sum_exp, sum_exp_minus_1, max_exp
     cdef Py_ssize_t k
-    if t == NULL:
-        return largest - a[label]
+    max_a[0] = a[0]
+    for k in range(1, K):
+        max_a[0] = maximum(a[k], max_a[0])
+    y[0] = exp_diff(a[0], max_a[0])
+    sum_exp, sum_exp_minus_1, max_exp = y[0], broadcast(0, a[0]), y[0]
+    for k in range(1, K):
+        y[k] = exp_diff(a[k], max_a[0])
+        sum_exp_minus_1 += minimum(y[k], max_exp)    # of two terms the smaller: in the end all but one that is 1
+        max_exp = maximum(y[k], max_exp)
+        sum_exp += y[k]
     for k in range(K):
-        sum = sum + where_not_negative(-t[k], zero, t[k] * (largest - a[k]))
+        y[k] = y[k] / (ONE + sum_exp_minus_1)
+    return sum_exp_minus_1 + (sum_exp - sum_exp)    # propagates NaN, which minimum and maximum may drop
+
+
+# (7) (8)  dy_l/da_k = y_k (1 - y_k) for l = k, and -y_l y_k otherwise
+cdef inline scalar_or_vec softmax_derivative(scalar_or_vec y_l, scalar_or_vec y_k, bint same) noexcept nogil:
+    return y_k * (ONE - y_k) if same else -y_l * y_k
+
+
+# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (max_a - a_k) + log(1 + sum_exp_minus_1), since sum_k t_k = 1
+cdef inline scalar_or_vec cross_entropy(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
+                                        scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
+    return cross_entropy_linear_term(t, a, max_a, K) + log1p(sum_exp_minus_1)
+
+
+# The first term of (1). A class with t_k = 0 adds nothing, even where a_k is -inf.
+cdef inline scalar_or_vec cross_entropy_linear_term(const scalar_or_vec *t, const scalar_or_vec *a,
+                                                    scalar_or_vec max_a, Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec zero = broadcast(0, max_a), sum = zero
+    cdef Py_ssize_t k
+    for k in range(K):
+        sum += select_nonnegative(-t[k], zero, t[k] * (max_a - a[k]))
     return sum
 
 
-# (1)  E_n = -sum_k t_k log y_k
-cdef inline value cross_entropy(const value *t, Py_ssize_t label, const value *a, value largest, value rest,
-                                Py_ssize_t K) noexcept nogil:
-    return cross_entropy_above_log(t, label, a, largest, K) + log_one_plus(rest)
+# (2)  E = (1/N) sum_n E_n, given the sum
+cdef inline double mean_error(double sum_E_n, Py_ssize_t N) noexcept nogil:
+    return sum_E_n / N
 
 
 # (5) ... (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1
-cdef inline value output_error(value y_k, value t_k) noexcept nogil:
+cdef inline scalar_or_vec output_error(scalar_or_vec y_k, scalar_or_vec t_k) noexcept nogil:
     return y_k - t_k
 
 
-# (5) ... (12) for all k, times a factor, in the place of y
-cdef inline void output_errors(value *y, const value *t, Py_ssize_t label, value factor, Py_ssize_t K) noexcept nogil:
-    cdef Py_ssize_t k
-    if value is real:
-        if t == NULL and K > FEW:
-            for k in range((K + LANES - 1) // LANES):
-                (<lanes *> y)[k] = output_error((<lanes *> y)[k], lanes_one_at(label - k * LANES)) * factor
-            return
-    if t == NULL:
-        y[label] = output_error(y[label], spread(1, y[label]))
-    else:
-        for k in range(K):
-            y[k] = output_error(y[k], t[k])
+# (4) (14) (15) (16)  dE_n/dv_kj = (y_k - t_k) z_j,  j = 0..M, z_M = 1: added to dv
+cdef inline void gradient_v(real **dv, const real *y, const real *t, const real *z,
+                            Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t j, k
     for k in range(K):
-        y[k] = factor * y[k]
+        for j in range(M):
+            dv[k][j] += (y[k] - t[k]) * z[j]
+        dv[k][M] += y[k] - t[k]
 
 
-# (4) (14) (15) (16)  dE_n/dv_kj = (y_k - t_k) z_j, j = 0..M, z_M = 1: added to a row, as it is or times a factor
-cdef inline void add_gradient_v(value *row, value error_k, const value *z, Py_ssize_t M) noexcept nogil:
-    add_scaled(row, error_k, z, M)
-    row[M] = row[M] + error_k
+# (18)  e_j = dE_n/db_j = (sum_k (y_k - t_k) v_kj) h'(b_j)
+cdef inline void hidden_error(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or_vec *t, scalar_or_vec **v,
+                              const scalar_or_vec *z, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec e_j
+    cdef Py_ssize_t j, k
+    for j in range(M):
+        e_j = broadcast(0, z[j])
+        for k in range(K):
+            e_j += (y[k] - t[k]) * v[k][j]
+        e[j] = e_j * h_derivative(z[j])
 
 
-# (18)  dE_n/dw_ji = e_j x_i,  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j): e_j, given the sum over k
-cdef inline value hidden_error(value back_j, value z_j) noexcept nogil:
-    return back_j * sigmoid_derivative(z_j)
+# (18)  dE_n/dw_ji = e_j x_i,  i = 0..D, x_D = 1: added to dw
+cdef inline void gradient_w(real **dw, const real *e, const real *x, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for j in range(M):
+        for i in range(D):
+            dw[j][i] += e[j] * x[i]
+        dw[j][D] += e[j]
 
 
-# (18)  dE_n/dw_ji = e_j x_i, i = 0..D, x_D = 1: added to a row, as it is or times a factor
-cdef inline void add_gradient_w(value *row, value error_j, const value *x, Py_ssize_t D) noexcept nogil:
-    add_scaled(row, error_j, x, D)
-    row[D] = row[D] + error_j
+# (3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, given the sums; and for v
+cdef inline void mean_gradient(real **dw, Py_ssize_t N, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for j in range(M):
+        for i in range(D + 1):
+            dw[j][i] /= N
 
 
-# Before a batch: u_ji <- momentum u_ji - decay w_ji. The batch takes its gradient off u, and then w_ji <- w_ji + u_ji:
-# with momentum = decay = 0 that is (17).
-cdef inline value carried_on(value u, value weight, value momentum, value decay) noexcept nogil:
-    return momentum * u - decay * weight
+# (17)  v_kj <- v_kj - alpha dE_n/dv_kj
+cdef inline void update_v(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_vec *t, const scalar_or_vec *z,
+                          scalar_or_vec alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t j, k
+    for k in range(K):
+        for j in range(M):
+            v[k][j] -= alpha * (y[k] - t[k]) * z[j]
+        v[k][M] -= alpha * (y[k] - t[k])
+
+
+# (17)  w_ji <- w_ji - alpha dE_n/dw_ji
+cdef inline void update_w(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x, scalar_or_vec alpha,
+                          Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for j in range(M):
+        for i in range(D):
+            w[j][i] -= alpha * e[j] * x[i]
+        w[j][D] -= alpha * e[j]

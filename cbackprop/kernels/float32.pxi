@@ -10,24 +10,24 @@ cdef extern from *:
     #define EXPONENT_BIAS 127
 
     /* the largest number times 2^-26, less than half its last place: nothing overflows by so little */
-    #define HARMLESS 5e30f
+    #define NEGLIGIBLE_UPDATE 5e30f
 
-    /* e^x is 0 below LOWEST and infinite above HIGHEST */
-    #define LOWEST -105.0f
-    #define HIGHEST 89.0f
-    /* 2^k is normal where |x| < PLAIN */
-    #define PLAIN 87.0f
+    /* e^x is 0 below EXP_MIN and infinite above EXP_MAX */
+    #define EXP_MIN -105.0f
+    #define EXP_MAX 89.0f
+    /* 2^k is normal where |x| < EXP_NORMAL_LIMIT */
+    #define EXP_NORMAL_LIMIT 87.0f
     /* ln 2 in two parts; the first has 15 trailing zero bits, so that k LN2_HIGH is exact */
     #define LN2_HIGH 0.693359375f
     #define LN2_LOW -2.12194440e-4f
     /* 1/0! ... 1/7!: the rest of the series is below 6e-9 for |r| <= ln(2)/2 */
-    #define TERMS 8
-    static const float SERIES[TERMS] = {
+    #define EXP_TERMS 8
+    static const float EXP_COEFFS[EXP_TERMS] = {
         1.0f, 1.0f, 1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
 
     /* 1/1, 1/3, ...: the rest of atanh(s)/s is below 3e-9 for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1) */
-    #define ODD_TERMS 5
-    static const float ODD_SERIES[ODD_TERMS] = {1.0f, 1.0f / 3, 1.0f / 5, 1.0f / 7, 1.0f / 9};
+    #define ATANH_TERMS 5
+    static const float ATANH_COEFFS[ATANH_TERMS] = {1.0f, 1.0f / 3, 1.0f / 5, 1.0f / 7, 1.0f / 9};
     """
 
 include "kernels.pxi"

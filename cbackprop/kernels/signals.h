@@ -1,6 +1,6 @@
-/* Ctrl-C within the kernels: Python's handlers are asked to run now and then, at a point where nothing is half done.
+/* Ctrl-C within kernels: pending signal handlers run between samples.
  *
- * They run in the main thread only. What they raise stays set until the kernels have returned.
+ * They run in the main thread only. An exception they raise stays set until the kernel has returned.
  */
 #ifndef CBACKPROP_SIGNALS_H
 #define CBACKPROP_SIGNALS_H
@@ -8,31 +8,31 @@
 #include <Python.h>
 
 typedef struct {
-    ptrdiff_t every, left; /* samples between two looks, and to the next one */
-    volatile int stop;     /* set by a look, or by another thread */
-} patience;
+    ptrdiff_t interval, remaining; /* samples between two polls, and to the next one */
+    volatile int stop;             /* set by a poll, or by another thread */
+} SignalPoll;
 
-static inline void look_every(patience *p, ptrdiff_t samples)
+static inline void poll_init(SignalPoll *poll, ptrdiff_t samples)
 {
-    p->every = p->left = samples > 0 ? samples : 1;
-    p->stop = 0;
+    poll->interval = poll->remaining = samples > 0 ? samples : 1;
+    poll->stop = 0;
 }
 
-/* whether to stop, after so many more samples */
-static inline int stopped(patience *p, ptrdiff_t samples)
+/* whether to stop; `samples` have been taken since the last call */
+static inline int should_stop(SignalPoll *poll, ptrdiff_t samples)
 {
-    p->left -= samples;
-    if (p->left <= 0) {
+    poll->remaining -= samples;
+    if (poll->remaining <= 0) {
         PyGILState_STATE state = PyGILState_Ensure();
         if (PyErr_CheckSignals() != 0)
-            p->stop = 1;
+            poll->stop = 1;
         PyGILState_Release(state);
-        p->left = p->every;
+        poll->remaining = poll->interval;
     }
-    return p->stop;
+    return poll->stop;
 }
 
-/* -1 if an error waits to be raised */
-static inline int error_waits(void) { return PyErr_Occurred() != NULL ? -1 : 0; }
+/* -1 if an exception is set */
+static inline int check_error(void) { return PyErr_Occurred() != NULL ? -1 : 0; }
 
 #endif

@@ -1,4 +1,4 @@
-"""``{kernel} equations.pxi softmax`` shows a kernel function, under the comment above it, as the source has it."""
+"""``{kernel} equations.pxi softmax`` shows a kernel function, with its comment."""
 
 import re
 from pathlib import Path
@@ -11,11 +11,15 @@ KERNELS = Path(__file__).parents[2] / "cbackprop" / "kernels"
 
 
 def extract(path: Path, function: str) -> tuple[str, int]:
-    """The function with its comment, and the number of the line that begins it."""
+    """Return the function with its comment, and the number of its first line."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    starts = [n for n, line in enumerate(lines) if re.match(rf"cdef .*\b{function}\(", line)]
+    starts = [
+        n for n, line in enumerate(lines) if re.match(rf"cdef .*\b{function}\(", line)
+    ]
     if len(starts) != 1:
-        raise LookupError(f"{path.name} has {len(starts)} functions named {function}, not one")
+        raise LookupError(
+            f"{path.name} has {len(starts)} functions named {function}, not one"
+        )
     (start,) = starts
     first, end = start, start + 1
     while first and lines[first - 1].startswith("#"):
@@ -26,7 +30,7 @@ def extract(path: Path, function: str) -> tuple[str, int]:
 
 
 class Kernel(SphinxDirective):
-    """The directive; a function that isn't there ends the build."""
+    """Show a kernel function; an unknown function is a build error."""
 
     required_arguments = 2
 

@@ -1,0 +1,18 @@
+from collections.abc import Callable
+from typing import TypeVar
+
+from numpy import ndarray
+from typing_extensions import disjoint_base
+
+_Result = TypeVar("_Result")
+
+__pyx_capi__: dict[str, object]
+__test__: dict[str, str]
+
+@disjoint_base
+class TrainingLock:
+    def __new__(cls, w: ndarray, v: ndarray) -> TrainingLock: ...
+    def run(self, function: Callable[..., _Result], *arguments: object) -> _Result: ...
+
+def run_finally(function: Callable[[], _Result], cleanup: Callable[[BaseException | None], None]) -> _Result: ...
+def forget_other_threads() -> None: ...

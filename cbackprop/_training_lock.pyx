@@ -1,0 +1,89 @@
+"""Locks on weights in training, since concurrent training would corrupt shared weights.
+
+Only training is locked: any thread may read weights at any time. The module is compiled, so that no other thread and no
+signal handler runs between the check of the list of locks and the new entry, nor between a function and its cleanup.
+Python runs signal handlers between its instructions, and one that raises may skip a `with` or `finally` of Python.
+"""
+cimport numpy as cnp
+from cpython.pythread cimport PyThread_get_thread_ident
+
+import os
+
+cnp.import_array()
+
+held_locks = []
+
+
+cdef class TrainingLock:
+    """Reentrant lock that excludes other threads from training arrays that share memory with w or v.
+
+    The pair may also be state arrays, such as a velocity. It is reentrant because a callback of `fit` may train, too.
+    """
+
+    def __cinit__(self, cnp.ndarray w not None, cnp.ndarray v not None):
+        self.w, self.v = w, v
+
+    def run(self, function, *arguments):
+        """Call ``function(*arguments)`` under the lock. Raise RuntimeError if another thread is training the arrays."""
+        self.begin()
+        try:
+            return function(*arguments)
+        finally:
+            self.end()
+
+    cdef int begin(self) except -1:
+        check_unlocked(self.w, self.v)
+        self.thread = PyThread_get_thread_ident()
+        held_locks.append(self)
+        return 0
+
+    cdef int end(self) except -1:
+        held_locks.remove(self)
+        return 0
+
+
+cdef int check_unlocked(cnp.ndarray w, cnp.ndarray v) except -1:
+    cdef TrainingLock other
+    cdef unsigned long thread = PyThread_get_thread_ident()
+    for other in held_locks:
+        if other.thread != thread and (overlap(w, other.w) or overlap(w, other.v) or overlap(v, other.w)
+                                       or overlap(v, other.v)):
+            raise RuntimeError("another thread is training these weights, or others in the same memory: "
+                               "wait for it, or train a copy")
+    return 0
+
+
+def run_finally(function, cleanup):
+    """Call ``function()``, then ``cleanup(error)`` with the exception that it raised, or None; return its result.
+
+    If Ctrl-C interrupts `cleanup`, it is called once more before KeyboardInterrupt propagates.
+    """
+    try:
+        result = function()
+    except BaseException as error:
+        run_cleanup(cleanup, error)
+        raise
+    run_cleanup(cleanup, None)
+    return result
+
+
+cdef int run_cleanup(cleanup, error) except -1:
+    try:
+        cleanup(error)
+    except Exception:
+        raise
+    except BaseException:
+        cleanup(error)
+        raise
+    return 0
+
+
+def forget_other_threads():
+    """Release the locks of other threads in the child of a fork, where only the forking thread exists."""
+    cdef TrainingLock each
+    cdef unsigned long thread = PyThread_get_thread_ident()
+    held_locks[:] = [each for each in held_locks if each.thread == thread]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_other_threads)

@@ -1,0 +1,370 @@
+"""Validation of all arguments: the kernels behind it check nothing.
+
+A message names the argument, the value and the requirement. Weights are never converted, since they are updated in
+place; inputs and targets are converted only if necessary. Arrays of the caller are never written to.
+"""
+
+from __future__ import annotations  # annotations that name numpy.random must not import it
+
+import sys
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+import numpy as np
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+METHODS = ("auto", "direct", "blocked")
+SLICE = 1 << 16  # elements checked at a time, which keeps temporary arrays small
+
+
+def weights(w: Any, v: Any, *, writeable: bool) -> tuple[int, int]:
+    """Validate weights that the kernels read and, if `writeable`, update in place; return M and K."""
+    layers(("w", w), ("v", v), writeable)
+    return w.shape[0], v.shape[0]
+
+
+def velocity(
+    u: Any, w: np.ndarray, v: np.ndarray, momentum: float, inputs: Iterable[np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Velocity for training with momentum: arrays like w and v, zeros by default; None without momentum.
+
+    They are updated in place, so they must not share memory with the weights or with the data in `inputs`.
+    """
+    if u is None:
+        return (np.zeros_like(w), np.zeros_like(v)) if momentum else None
+    if not momentum:
+        raise ValueError(f"velocity is given and momentum is 0 in {w.dtype}; it must be above 0")
+    u_w, u_v = like_weights("velocity", u, w, v)
+    for name, array in (("velocity[0]", u_w), ("velocity[1]", u_v)):
+        check_no_overlap(name, array, w, v, True)
+        if any(other is not None and np.may_share_memory(array, other) for other in inputs):
+            raise ValueError(f"{name} overlaps x, t or sample_weight in memory; it must be a separate array")
+    return u_w, u_v
+
+
+def like_weights(name: str, pair: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Validate a pair of writable, finite arrays with the shapes and dtype of w and v."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"{name} is {type(pair).__name__}; it must be a pair of arrays like w and v")
+    layers((f"{name}[0]", pair[0]), (f"{name}[1]", pair[1]), True)
+    for number, (array, like) in enumerate(zip(pair, (w, v), strict=True)):
+        if (array.shape, array.dtype) != (like.shape, like.dtype):
+            raise ValueError(f"{name}[{number}] is {array.dtype} {array.shape}; it must be {like.dtype} {like.shape}")
+        if (place := first_nonfinite(array)) is not None:
+            raise ValueError(f"{name}[{number}] holds {array.reshape(-1)[place]}; it must be finite")
+    return pair[0], pair[1]
+
+
+def layers(first: tuple[str, Any], second: tuple[str, Any], writeable: bool) -> None:
+    """Validate two named arrays with the shapes of two layers' weights, which the kernels read and may update."""
+    for (name, array), shape in ((first, "(M, D+1)"), (second, "(K, M+1)")):
+        if type(array) not in (np.ndarray, np.memmap):  # subclasses may redefine arithmetic: masked arrays, matrices
+            raise TypeError(f"{name} is a {type(array).__name__}; it must be a NumPy array of shape {shape}")
+        if array.dtype not in FLOATS or not array.dtype.isnative:
+            raise TypeError(f"{name} has dtype {array.dtype.str}; it must be float32 or float64 in native byte order")
+        if array.ndim != 2:
+            raise ValueError(f"{name} has {array.ndim} dimensions; it must have 2: {shape}")
+        if array.size == 0 or array.shape[1] < 2:
+            raise ValueError(f"{name} has shape {array.shape}; it must be {shape} with D, M, K of at least 1")
+        if not array.flags.c_contiguous:
+            raise ValueError(f"{name} has strides {array.strides}; it must be C-contiguous: use np.ascontiguousarray")
+        if not array.flags.aligned:
+            raise ValueError(f"{name} is misaligned in memory; it must be aligned: use np.array(…, copy=True)")
+        if writeable and not array.flags.writeable:
+            raise ValueError(f"{name} is read-only; it must be writable, since it is updated in place")
+    (w_name, w), (v_name, v) = first, second
+    if w.dtype != v.dtype:
+        raise TypeError(f"{w_name} is {w.dtype} and {v_name} is {v.dtype}; they must have the same dtype")
+    if v.shape[1] != w.shape[0] + 1:
+        raise ValueError(
+            f"{v_name} has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since {w_name} has shape {w.shape}"
+        )
+    if np.may_share_memory(w, v):
+        raise ValueError(f"{w_name} and {v_name} overlap in memory; they must be separate arrays")
+
+
+def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
+    """Raise ValueError if a weight is NaN or infinite."""
+    for name, array in (("w", w), ("v", v)):
+        if (place := first_nonfinite(array)) is not None:
+            row, column = divmod(place, array.shape[1])
+            raise ValueError(f"{name}[{row}, {column}] is {array[row, column]}; weights must be finite")
+
+
+def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:
+    """Raise the ValueError that explains outputs that are not finite for finite inputs."""
+    finite_weights(w, v)
+    raise ValueError(f"w and v are too large for x: sums overflow {w.dtype}; they must be smaller")
+
+
+def first_nonfinite(array: np.ndarray) -> int | None:
+    """Index of the first NaN or infinity in the flattened array, or None."""
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, SLICE):
+        finite = np.isfinite(flat[start : start + SLICE])
+        if not finite.all():
+            return start + int(finite.argmin())
+    return None
+
+
+def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True) -> np.ndarray:
+    """Convert to a C-contiguous, aligned array of `dtype`, copying only if necessary; check that it is finite."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} is ragged; it must be an array of numbers of shape {shape}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
+    if array.ndim != ndim:
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have {ndim}: {shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
+    with np.errstate(over="ignore"):
+        converted = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+    if finite and (place := first_nonfinite(converted)) is not None:
+        index = np.unravel_index(place, converted.shape)
+        where = ", ".join(str(i) for i in index)
+        raise ValueError(f"{name}[{where}] is {array[index]}; it must be finite in {dtype}")
+    return converted
+
+
+def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True) -> np.ndarray:
+    """Inputs as the kernels need them: shape (N, D), the dtype of w."""
+    D = w.shape[1] - 1
+    array = numbers("x", x, w.dtype, f"(N, {D})", 2, finite=finite)
+    return check_no_overlap("x", columns("x", array, D), w, v, writeable)
+
+
+def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> np.ndarray:
+    """Inputs of one sample as the kernels need them: shape (1, D), the dtype of w."""
+    D = w.shape[1] - 1
+    array = numbers(name, x_n, w.dtype, f"({D},)", 1)
+    return check_no_overlap(name, columns(name, array[np.newaxis], D), w, v, writeable)
+
+
+def sample_target(name: str, t_n: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Target of one sample as a pair (row, class index) of shapes (1, K) and (1,), one of which is None."""
+    K = v.shape[0]
+    try:
+        array = np.asarray(t_n)
+    except ValueError:
+        raise ValueError(f"{name} is ragged; it must be a class index or a row of {K} that sums to 1") from None
+    if array.ndim > 1:
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 (a class index) or 1 (a row of {K})")
+    return targets(array[np.newaxis], 1, w, v, writeable=True, name=name)
+
+
+def columns(name: str, array: np.ndarray, D: int) -> np.ndarray:
+    if array.shape[1] != D:
+        raise ValueError(f"{name} has {array.shape[1]} columns; it must have {D}, since w has {D} + 1")
+    return array
+
+
+def check_no_overlap(name: str, array: np.ndarray, w: np.ndarray, v: np.ndarray, writeable: bool) -> np.ndarray:
+    if writeable and (np.may_share_memory(array, w) or np.may_share_memory(array, v)):
+        raise ValueError(f"{name} overlaps the weights in memory; it must be separate, since they are updated in place")
+    return array
+
+
+def targets(
+    t: Any, N: int, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, name: str = "t"
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Targets as a pair (rows, class indices) of shapes (N, K) and (N,), one of which is None."""
+    K = v.shape[0]
+    try:
+        array = np.asarray(t)
+    except ValueError:
+        raise ValueError(f"{name} is ragged; it must be (N,) class indices or (N, {K}) rows that sum to 1") from None
+    if array.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} has {array.ndim} dimensions; it must have 1 (class indices) or 2 (rows of {K} that sum to 1)"
+        )
+    if array.shape[0] != N:
+        raise ValueError(f"{name} has {array.shape[0]} rows; it must have {N}, as many as x")
+    if array.ndim == 1:
+        return None, check_no_overlap(name, labels(name, array, K), w, v, writeable)
+    if array.shape[1] != K:
+        raise ValueError(f"{name} has {array.shape[1]} columns; it must have {K}, one per class, since v has {K} rows")
+    rows = numbers(name, array, w.dtype, f"(N, {K})", 2)
+    given = array.dtype if array.dtype.kind == "f" else w.dtype
+    tolerance = np.sqrt(max(np.finfo(given).eps, np.finfo(w.dtype).eps))
+    for start in range(0, N, max(1, SLICE // K)):
+        part = rows[start : start + max(1, SLICE // K)]
+        sums = part.sum(axis=1, dtype=np.float64)
+        bad = (np.abs(sums - 1) > tolerance) | (part < 0).any(axis=1)
+        if bad.any():
+            n = int(bad.argmax())
+            raise ValueError(
+                f"{name}[{start + n}] is {part[n]} and sums to {sums[n]:.9g}; a row of targets must be "
+                f"probabilities that sum to 1, because (12), y_k - t_k, holds only then"
+            )
+    return check_no_overlap(name, rows, w, v, writeable), None
+
+
+def labels(name: str, array: np.ndarray, K: int) -> np.ndarray:
+    """Class indices as the kernels need them: always a copy, since an index changed during the call is unsafe."""
+    if array.dtype.kind not in "biu":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; it must hold integers (class indices) or rows of {K} that sum to 1"
+        )
+    array = array.copy()
+    outside = (array < 0) | (array >= K)
+    if outside.any():
+        n = int(outside.argmax())
+        raise ValueError(f"{name}[{n}] is {array[n]}; class indices must lie in 0..{K - 1}, since v has {K} rows")
+    return np.require(array, np.intp, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def sample_weight(value: Any, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarray | None:
+    """Weights of the samples, shape (N,), or None if all are 1."""
+    if value is None:
+        return None
+    array = numbers("sample_weight", value, w.dtype, f"({N},)", 1)
+    if len(array) != N:
+        raise ValueError(f"sample_weight has {len(array)} entries; it must have {N}, as many as x has rows")
+    tiny = np.finfo(w.dtype).tiny  # subnormal numbers lose digits
+    wrong = (array < tiny) & (array != 0)
+    if wrong.any():
+        n = int(wrong.argmax())
+        raise ValueError(f"sample_weight[{n}] is {array[n]}; it must be 0 or at least {tiny:g}")
+    if not array.any():
+        raise ValueError("sample_weight is 0 everywhere; it must be above 0 for some sample")
+    with np.errstate(over="ignore"):
+        total = array.sum(dtype=np.float64)
+    if total > np.finfo(w.dtype).max:
+        raise ValueError(f"sample_weight adds up to more than the largest {w.dtype}; it must be smaller")
+    return check_no_overlap("sample_weight", array, w, v, True)
+
+
+def real(name: str, value: Any) -> float:
+    """A real number as a float: infinity if it exceeds the range of float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}; it must be a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
+def rounded(number: float, dtype: np.dtype) -> float:
+    """A setting in the precision of the kernels: one that rounds to 0 must count as 0 everywhere."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(dtype.type(number))
+
+
+def in_range(name: str, value: Any, most: float, dtype: np.dtype) -> float:
+    """A number in [0, most], rounded to the dtype. `most` is a number of the dtype, so rounding cannot exceed it."""
+    if not 0 <= (number := real(name, value)) <= most:
+        raise ValueError(f"{name} is {value!r}; it must lie in 0..{most:g}")
+    return rounded(number, dtype)
+
+
+def learning_rate(value: Any, dtype: np.dtype) -> float:
+    """A learning rate that is positive and finite in the dtype of the weights."""
+    number = rounded(real("learning_rate", value), dtype)
+    if not (np.isfinite(number) and number > 0):
+        raise ValueError(f"learning_rate is {value!r}; it must be positive and finite in {dtype}")
+    return number
+
+
+def count(name: str, value: Any) -> int:
+    """An integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} is {value!r}; it must be an integer")
+    if value < 1:
+        raise ValueError(f"{name} is {value!r}; it must be at least 1")
+    return int(value)
+
+
+def layer_sizes(n_inputs: Any, n_hidden: Any, n_outputs: Any) -> tuple[int, int, int]:
+    """D, M and K of weights whose size in bytes fits an address."""
+    D, M, K = count("n_inputs", n_inputs), count("n_hidden", n_hidden), count("n_outputs", n_outputs)
+    if max(D + 1, K) * (M + 1) * 8 > sys.maxsize:
+        raise ValueError(f"n_inputs, n_hidden and n_outputs are {D}, {M} and {K}; so many weights cannot be addressed")
+    return D, M, K
+
+
+def batch_size(value: Any, N: int) -> int:
+    """Samples per batch: at most N, and N for None."""
+    return N if value is None else min(N, count("batch_size", value))
+
+
+def choice(name: str, value: Any, among: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in among:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, among))}")
+    return value
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """The generator of `numpy.random.default_rng` for None, a seed or a Generator."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"rng is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
+
+
+def callback(value: Any) -> Callable[[int, float], bool]:
+    """A callback that returns whether to stop: only if the given one returns True, not just a truthy value."""
+    if value is None:
+        return lambda epoch, loss: False
+    if not callable(value):
+        raise TypeError(f"callback is {value!r}; it must be callable as callback(epoch, loss)")
+
+    def stops(epoch: int, loss: float) -> bool:
+        answer = value(epoch, loss)
+        return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+    return stops
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; it must be True or False")
+    return bool(value)
+
+
+def float_dtype(value: Any) -> np.dtype:
+    """The dtype float32 or float64, in native byte order."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype is {value!r}; it must be float32 or float64") from None
+    if dtype not in FLOATS:
+        raise TypeError(f"dtype is {dtype}; it must be float32 or float64")
+    return dtype
+
+
+def epsilon(value: Any) -> float | None:
+    """Step size of a numerical derivative: positive, finite and not subnormal, or None."""
+    if value is None:
+        return None
+    distance = real("epsilon", value)
+    if not (np.isfinite(distance) and distance >= np.finfo(np.float64).tiny):
+        raise ValueError(f"epsilon is {value!r}; it must be positive and finite, and not subnormal")
+    return distance
+
+
+def check_epsilon(epsilon: float, w: np.ndarray, v: np.ndarray, scheme: str) -> None:
+    """Raise ValueError if adding `epsilon` to some weight does not change it: differences would be divided by 0."""
+    for name, array in (("w", w), ("v", v)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = array.dtype.type(epsilon)
+            lost = array + size == (array if scheme == "forward" else array - size)
+        if lost.any():
+            row, column = np.unravel_index(lost.argmax(), array.shape)
+            raise ValueError(
+                f"epsilon is {epsilon}, which is lost beside {name}[{row}, {column}] = {array[row, column]}; "
+                f"it must change every weight"
+            )
+
+
+def finite_derivatives(
+    gradients: tuple[np.ndarray, np.ndarray], epsilon: float | None, w: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return numerical derivatives, or raise ValueError if the error overflowed at the shifted weights."""
+    if not all(np.isfinite(derivative).all() for derivative in gradients):
+        if epsilon is None:
+            refuse_overflow(w, v)
+        raise ValueError(f"epsilon is {epsilon}; that far from w and v, sums overflow {w.dtype}: it must be smaller")
+    return gradients

@@ -1,0 +1,46 @@
+"""Output files: checks before the work, so that no result is lost after it, and figures."""
+
+import os
+from io import BytesIO
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from cbackprop._extras import require
+from cbackprop._files import atomic_write, writable_path
+
+
+def check_distinct(files: dict[str, Path | None]) -> None:
+    """Raise if two purposes share one file, before it is overwritten."""
+    given = [(purpose, file) for purpose, file in files.items() if file is not None]
+    for (purpose, file), (other_purpose, other) in combinations(given, 2):
+        if os.path.realpath(file) == os.path.realpath(other) or (
+            file.exists() and other.exists() and file.samefile(other)
+        ):
+            raise ValueError(f"{other} is both {purpose} and {other_purpose}; use different files")
+
+
+def check_output(option: str, path: Path | None, *suffixes: str) -> None:
+    """Raise if an output file cannot be written, or if its name lacks one of the suffixes."""
+    if path is None:
+        return
+    writable_path(option, path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(f"{option} is {str(path)!r}; the name must end in {' or '.join(suffixes)}")
+
+
+def check_figure(option: str, path: Path | None) -> None:
+    """Raise if a figure cannot be written, or if Matplotlib does not support its format."""
+    if path is None:
+        return
+    canvas = require("matplotlib.backend_bases", "plot").FigureCanvasBase
+    formats = [name for name in canvas.get_supported_filetypes() if name != "pgf"]  # pgf needs LaTeX
+    check_output(option, path, *(f".{name}" for name in formats))
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure; an existing file is replaced only by a complete new one."""
+    name = path.suffix[1:].lower()
+    content = BytesIO()
+    figure.savefig(content, format=name, dpi=150, metadata={"Software": None} if name == "png" else None)
+    atomic_write(path, content.getvalue())

@@ -1,0 +1,198 @@
+# Mini-batches and forward passes of the blocked engine. All samples of a batch see the same w and v, so there are no
+# corrections, and v takes products and updates of the same tiles: (13), the sums over k in (18), and (16).
+
+
+# z of `count` samples and one panel of hidden units
+cdef void hidden_outputs(const BlockedState *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t stride = net.hidden.stride, n, j
+    for n in range(count):
+        for j in range(panel_start(&net.hidden, p), panel_start(&net.hidden, p + 1)):
+            net.z[n * stride + j] = vec_mask(h(net.e[n * stride + j]), net.hidden.mask[j])
+
+
+# a and y of `count` samples and, where there are targets, their errors times a factor, and the sum of E_n
+cdef double outputs(BlockedState *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t count,
+                    real factor) noexcept nogil:
+    cdef Py_ssize_t K = net.output.units, stride = net.output.stride, p, n
+    cdef bint targets = have_targets(samples)
+    cdef real *a
+    cdef real *y
+    cdef real max_a, weight
+    cdef double total = 0
+    for p in range(net.output.panels):
+        layer_sums(&net.output, net.z_rows, net.a, p, count)
+    for n in range(count):
+        a, y = <real *> (net.a + n * stride), <real *> (net.y + n * stride)
+        net.sum_exp_minus_1[n] = output_function(a, y, &max_a, K)
+        if targets:
+            load_target(samples, first + n, net.t)
+            weight = weight_of(samples, first + n)
+            total += weight * error_linear_term(net.t, a, max_a, K)
+            output_errors(y, net.t, factor * weight, K)
+    return total + sum_of_logs(net, samples, first, count) if targets else 0
+
+
+# (18)  e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) of one panel of hidden units
+cdef void hidden_errors(const BlockedState *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(&net.hidden, p), stride = net.hidden.stride, n, j
+    cdef Py_ssize_t width = panel_start(&net.hidden, p + 1) - start
+    cdef vec zero[TILE_VECS]
+    for j in range(width):
+        zero[j] = vec_broadcast(0)
+    products(VecRows(net.v + start, stride), zero, net.y_rows, VecRows(net.e + start, stride), net.output.units, count,
+             width)
+    for n in range(count):
+        for j in range(start, start + width):
+            net.e[n * stride + j] = net.e[n * stride + j] * h_derivative(net.z[n * stride + j])
+
+
+# (3) of the samples from `first` to `end`, times a factor for alpha / N, subtracted from the weights, or from the
+# velocity if updates are accumulated. Returns the sum of E_n. Interrupted, it returns after a block, unless batches are
+# to be finished.
+cdef double batch_pass(BlockedState *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t end, real factor,
+                       Py_ssize_t thread) noexcept nogil:
+    cdef const real *rows[MAX_BLOCK]
+    cdef vec *w = net.hidden.velocity if net.accumulates else net.hidden.weights
+    cdef vec *v = net.output.velocity if net.accumulates else net.output.weights
+    cdef Py_ssize_t size, p
+    cdef double total = 0
+    while first < end:
+        size = min(net.block, end - first)
+        gather_rows(samples, first, size, rows)
+        for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+            layer_sums(&net.hidden, rows, net.e, p, size)
+            hidden_outputs(net, p, size)
+        barrier_wait(&net.barrier)
+        if thread == 0:
+            total += outputs(net, samples, first, size, factor)
+            poll_signals(net, size)
+        barrier_wait(&net.barrier)
+        for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+            hidden_errors(net, p, size)
+            layer_updates(&net.hidden, w, rows, net.e, p, 0, net.hidden.inputs, size)
+        for p in range(net.output.panels):
+            layer_updates(&net.output, v, net.z_rows, net.y, p, first_unit(net, thread), first_unit(net, thread + 1),
+                          size)
+        if net.stopping and not net.finish_batches:
+            break
+        first += size
+    return total
+
+
+# (17) batch after batch, each with its mean gradient (3); every E_n is taken before the update that uses its sample. An
+# interrupted batch whose updates are accumulated is discarded; with momentum, where u continues from batch to batch, it
+# is finished instead, unless it is the whole epoch, which the caller discards. Every thread calls it; the first returns
+# the sum of E_n.
+cdef double learn_batches(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
+                          Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t first = 0, size
+    cdef real total_weight
+    cdef double total = 0
+    while first < samples.count:
+        size = min(rule.batch_size, samples.count - first)
+        # one sample by itself has its weight as a factor of the learning rate
+        total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
+        if total_weight > 0:
+            if net.accumulates:
+                decay_layers(net, rule, total_weight, thread)
+            total += batch_pass(net, samples, first, first + size, rule.learning_rate / total_weight, thread)
+            if net.accumulates and net.stopping and not net.finish_batches:
+                break
+            if net.accumulates:
+                apply_velocities(net, thread)
+            copy_output_rows(net, first_unit(net, thread), first_unit(net, thread + 1))
+        if net.stopping:
+            break
+        first += size
+    return total
+
+
+# u <- momentum u - decay w of this thread's share of both layers
+cdef void decay_layers(const BlockedState *net, const LearningRule *rule, real total_weight,
+                       Py_ssize_t thread) noexcept nogil:
+    cdef real decay = rule.learning_rate * rule.l2 / total_weight
+    cdef Py_ssize_t p
+    for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+        decay_share(&net.hidden, p, 0, net.hidden.inputs, rule.momentum, decay)
+    for p in range(net.output.panels):
+        decay_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1), rule.momentum, decay)
+
+
+# w <- w + u of the same
+cdef void apply_velocities(const BlockedState *net, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t p
+    for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+        add_share(&net.hidden, p, 0, net.hidden.inputs)
+    for p in range(net.output.panels):
+        add_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1))
+
+
+# One call of `learn`: what its threads have in common
+cdef struct Task:
+    BlockedState *net
+    const SampleSet *samples
+    const LearningRule *rule
+    double total                 # of E_n
+
+
+cdef void run_task(void *data, Py_ssize_t thread) noexcept nogil:
+    cdef Task *task = <Task *> data
+    cdef double total
+    if task.net.online:
+        total = learn_online(task.net, task.samples, task.rule, thread)
+    else:
+        total = learn_batches(task.net, task.samples, task.rule, thread)
+    if thread == 0:
+        task.total = total
+
+
+# Learns as a team of threads. Returns the sum of E_n.
+cdef double learn_blocked(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
+                          Py_ssize_t threads) noexcept nogil:
+    cdef Task task
+    net.finish_batches = rule.momentum != 0 and rule.batch_size < samples.count
+    task.net, task.samples, task.rule, task.total = net, samples, rule, 0
+    run_team(&net.barrier, threads, run_task, &task)
+    return task.total
+
+
+# The sum of E_n where there are targets, and activations of all samples where they are wanted. A sample whose x is not
+# finite has some b that is not: then `finite` becomes false.
+cdef double forward_blocked(BlockedState *net, const SampleSet *samples, const Activations *out,
+                            bint *finite) noexcept nogil:
+    cdef Py_ssize_t M = net.hidden.units, K = net.output.units
+    cdef const real *rows[MAX_BLOCK]
+    cdef Py_ssize_t first = 0, size, n, p
+    cdef double total = 0
+    while first < samples.count:
+        size = min(net.block, samples.count - first)
+        gather_rows(samples, first, size, rows)
+        for p in range(net.hidden.panels):
+            layer_sums(&net.hidden, rows, net.e, p, size)
+            hidden_outputs(net, p, size)
+        finite[0] = finite[0] and all_finite(<const real *> net.e, size * net.hidden.stride * LANES)
+        if should_stop(&net.poll, size):
+            break
+        total += outputs(net, samples, first, size, 0)
+        for n in range(size):
+            if out.b != NULL:
+                memcpy(out.b + (first + n) * M, net.e + n * net.hidden.stride, M * sizeof(real))
+                memcpy(out.z + (first + n) * M, net.z_rows[n], M * sizeof(real))
+            if out.y != NULL:
+                memcpy(out.a + (first + n) * K, net.a + n * net.output.stride, K * sizeof(real))
+                memcpy(out.y + (first + n) * K, net.y_rows[n], K * sizeof(real))
+        first += size
+    return total
+
+
+# (3), written to dw and dv: what an update (17) of the velocity 0 with alpha = -1 yields. Returns E (2).
+cdef double gradient_blocked(BlockedState *net, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
+    cdef LearningRule no_momentum
+    cdef double total
+    memset(&no_momentum, 0, sizeof(no_momentum))
+    net.finish_batches = False
+    decay_layers(net, &no_momentum, 1, 0)
+    total = batch_pass(net, samples, 0, samples.count, <real> -1 / samples.count, 0)
+    store_layer(&net.hidden, net.hidden.velocity, dw)
+    store_layer(&net.output, net.output.velocity, dv)
+    return mean_error(total, samples.count)

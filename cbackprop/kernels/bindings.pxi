@@ -1,0 +1,548 @@
+# The functions and classes that Python calls. Arrays have been validated; memoryviews hold their shapes and memory from
+# then on. Engines release the GIL, and check their own state: a call that an engine does not support raises.
+from cpython.pycapsule cimport PyCapsule_New
+
+import numpy as np
+
+include "one_sample_api.pxi"
+
+cdef extern from *:
+    """
+    #if defined(_MSC_VER)
+    #define COMPILER "MSVC"
+    #elif defined(__clang__)
+    #define COMPILER "Clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define COMPILER "GCC " __VERSION__
+    #else
+    #define COMPILER "unknown"
+    #endif
+    """
+    const char *compiler_name "COMPILER"
+
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
+cdef enum:
+    MAX_THREADS = 1 << 20    # times panels, still a number
+
+DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
+COMPILER = compiler_name.decode()
+LANES_IN_REGISTER = LANES
+
+
+cdef int check_shapes(const real[:, ::1] w, const real[:, ::1] v, Py_ssize_t D, Py_ssize_t M,
+                      Py_ssize_t K) except -1:
+    if w.shape[0] != M or w.shape[1] != D + 1 or v.shape[0] != K or v.shape[1] != M + 1:
+        raise ValueError(f"w and v have shapes {(w.shape[0], w.shape[1])} and {(v.shape[0], v.shape[1])}; "
+                         f"they must be {(M, D + 1)} and {(K, M + 1)}")
+    return 0
+
+
+cdef class Engine
+
+
+cdef class Samples:
+    """Inputs, and targets as rows or class indices, and sample weights, as engines take them.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, D)
+    t : ndarray of shape (N, K), optional
+    labels : ndarray of shape (N,), optional
+    sample_weight : ndarray of shape (N,), optional
+    """
+
+    cdef const real[:, ::1] x, t
+    cdef const Py_ssize_t[::1] labels
+    cdef const real[::1] sample_weight
+    cdef SampleSet all
+
+    def __cinit__(self, const real[:, ::1] x not None, const real[:, ::1] t=None, const Py_ssize_t[::1] labels=None,
+                  const real[::1] sample_weight=None):
+        cdef Py_ssize_t N = x.shape[0], n
+        if N == 0 or x.shape[1] == 0:
+            raise ValueError(f"x has shape {(N, x.shape[1])}; it must not be empty")
+        if ((t is not None and (t.shape[0] != N or t.shape[1] == 0)) or (labels is not None and labels.shape[0] != N)
+                or (sample_weight is not None and sample_weight.shape[0] != N)):
+            raise ValueError(f"t, labels and sample_weight must have {N} rows, as many as x")
+        self.x, self.t, self.labels, self.sample_weight = x, t, labels, sample_weight
+        self.all.x = &x[0, 0]
+        self.all.count, self.all.D = N, x.shape[1]
+        if t is not None:
+            self.all.t, self.all.K = &t[0, 0], t.shape[1]
+        elif labels is not None:
+            self.all.labels = &labels[0]
+            for n in range(N):
+                if not 0 <= labels[n] < PY_SSIZE_T_MAX:    # K is one more
+                    raise ValueError(f"labels[{n}] is {labels[n]}; it must be a class index")
+                self.all.K = max(self.all.K, labels[n] + 1)
+        if sample_weight is not None:
+            self.all.sample_weight = &sample_weight[0]
+
+    def __len__(self):
+        return self.all.count
+
+    # For a network of these sizes
+    cdef SampleSet of(self, Engine engine) except *:
+        cdef SampleSet samples = self.all
+        if samples.D != engine.D or samples.K > engine.K or (samples.t != NULL and samples.K != engine.K):
+            raise ValueError(f"samples have {samples.D} inputs and {samples.K} outputs; the engine has {engine.D} and "
+                             f"{engine.K}")
+        samples.K = engine.K
+        return samples
+
+
+cdef class Engine:
+    """Weights in the form that kernels work on, and how to learn with them.
+
+    Parameters
+    ----------
+    D, M, K : int
+        Sizes of the network.
+    batch_size : int
+        Samples in an update.
+    block : int
+        Samples that the blocked engine takes together.
+    momentum, l2 : float
+    """
+
+    cdef readonly Py_ssize_t D, M, K
+    cdef readonly tuple states               # names of what is learned besides the weights
+    cdef readonly bint supports_gradient     # updates are accumulated
+    cdef readonly bint supports_forward      # so is `cross_entropy`
+    cdef readonly bint supports_epochs
+    cdef readonly bint supports_threads
+    cdef LearningRule rule
+    cdef bint loaded
+
+    def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
+                  real momentum=0, real l2=0):
+        if min(D, M, K, batch_size, block) < 1:
+            raise ValueError(f"D, M, K, batch_size and block are {D}, {M}, {K}, {batch_size} and {block}; "
+                             f"they must be at least 1")
+        # more bytes than an address can count, for the weights in every lane and what comes with them
+        if 32.0 * LANES * sizeof(real) * (D + <double> K + 2 * MAX_BLOCK) * (M + <double> MAX_BLOCK) > PY_SSIZE_T_MAX:
+            raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
+        self.D, self.M, self.K = D, M, K
+        self.rule.batch_size, self.rule.momentum, self.rule.l2 = batch_size, momentum, l2
+        self.states = ("velocity",) if momentum != 0 else ()
+
+    # What each engine implements, on memory that has been checked: w and v are weights, or their velocity
+
+    cdef void copy_from(self, const real *w, const real *v, bint velocity) noexcept:
+        pass
+
+    cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
+        pass
+
+    cdef bint weights_are_finite(self) noexcept nogil:
+        return True
+
+    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        return NAN
+
+    cdef double cross_entropy_of_set(self, const SampleSet *samples) noexcept nogil:
+        return NAN
+
+    cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
+        return NAN
+
+    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
+        return False
+
+    cdef SignalPoll *signal_poll(self) noexcept nogil:
+        return NULL
+
+    # What Python calls
+
+    cdef int require(self, bint supported, what) except -1:
+        if not supported:
+            raise RuntimeError(f"this {type(self).__name__} does not support {what}")
+        if not self.loaded:
+            raise RuntimeError("the engine has no weights; load them first")
+        return 0
+
+    def load(self, const real[:, ::1] w not None, const real[:, ::1] v not None, dict states=None):
+        """Copy weights of shapes (M, D+1) and (K, M+1), and the named `states`, pairs of arrays like them."""
+        cdef const real[:, ::1] u_w, u_v
+        check_shapes(w, v, self.D, self.M, self.K)
+        if states:
+            u_w, u_v = self.velocity_of(states)
+            check_shapes(u_w, u_v, self.D, self.M, self.K)
+            self.copy_from(&u_w[0, 0], &u_v[0, 0], True)
+        self.copy_from(&w[0, 0], &v[0, 0], False)
+        self.loaded = True
+
+    def store(self, real[:, ::1] w not None, real[:, ::1] v not None, dict states=None):
+        """Copy them back, all or none: no signal handler runs in between."""
+        cdef real[:, ::1] u_w, u_v
+        self.require(True, "store")
+        check_shapes(w, v, self.D, self.M, self.K)
+        if states:
+            u_w, u_v = self.velocity_of(states)
+            check_shapes(u_w, u_v, self.D, self.M, self.K)
+            self.copy_to(&u_w[0, 0], &u_v[0, 0], True)
+        self.copy_to(&w[0, 0], &v[0, 0], False)
+
+    cdef velocity_of(self, dict states):
+        if self.states != tuple(states):
+            raise RuntimeError(f"states are {tuple(states)}; this {type(self).__name__} has {self.states}")
+        return states["velocity"]
+
+    def finite(self):
+        """Whether all weights are finite."""
+        self.require(True, "finite")
+        return self.weights_are_finite()
+
+    def stop(self):
+        """Ask a running call to return soon, with the weights of a state between two samples or batches."""
+        cdef SignalPoll *poll = self.signal_poll()
+        if poll == NULL:
+            raise RuntimeError(f"this {type(self).__name__} does not support stop")
+        poll.stop = True
+
+    def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
+              Py_ssize_t threads=1):
+        """Learn from the samples in the given order. Returns the sum of E_n, each before its own update."""
+        cdef SampleSet ordered = self.in_order(samples, order)
+        cdef double total
+        if not 1 <= threads <= MAX_THREADS:
+            raise ValueError(f"threads is {threads}; it must lie in 1..{<int> MAX_THREADS}")
+        self.require(threads == 1 or self.supports_threads, "threads")
+        self.rule.learning_rate = learning_rate
+        with nogil:
+            total = self.learn_set(&ordered, threads)
+        check_error()
+        return total
+
+    def learn_epochs(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
+                     double[::1] totals not None):
+        """As many epochs as there are totals, up to the one that ends with NaN. Returns how many there were."""
+        cdef SampleSet ordered = self.in_order(samples, order)
+        cdef Py_ssize_t epoch = -1
+        self.require(self.supports_epochs, "learn_epochs")
+        self.rule.learning_rate = learning_rate
+        with nogil:
+            for epoch in range(totals.shape[0]):
+                totals[epoch] = self.learn_set(&ordered, 1)
+                if isnan(totals[epoch]) or self.signal_poll().stop:
+                    break
+        check_error()
+        return epoch + 1
+
+    def cross_entropy(self, Samples samples not None):
+        """E (2) of all samples, without sample weights."""
+        cdef SampleSet targets = self.unweighted(samples)
+        cdef double E
+        self.require(self.supports_forward, "cross_entropy")
+        with nogil:
+            E = self.cross_entropy_of_set(&targets)
+        check_error()
+        return E
+
+    def gradient(self, Samples samples not None, real[:, ::1] dw not None, real[:, ::1] dv not None):
+        """Write the mean gradient (3) to dw and dv. Returns E (2). Both are without sample weights."""
+        cdef SampleSet targets = self.unweighted(samples)
+        cdef double E
+        self.require(self.supports_gradient, "gradient")
+        check_shapes(dw, dv, self.D, self.M, self.K)
+        with nogil:
+            E = self.gradient_of_set(&targets, &dw[0, 0], &dv[0, 0])
+        check_error()
+        return E
+
+    def forward(self, Samples samples not None, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a not None,
+                real[:, ::1] y not None):
+        """Write the activations of all samples; b and z may be None. Returns whether all b are finite."""
+        cdef SampleSet inputs = samples.of(self)
+        cdef Activations out = self.outputs_to(inputs.count, b, z, a, y)
+        cdef bint finite
+        self.require(self.supports_forward, "forward")
+        inputs.t, inputs.labels = NULL, NULL
+        with nogil:
+            finite = self.forward_set(&inputs, &out)
+        check_error()
+        return finite
+
+    cdef SampleSet with_targets(self, Samples samples) except *:
+        cdef SampleSet targets = samples.of(self)
+        if not have_targets(&targets):
+            raise ValueError("samples have no targets; they must have t or labels")
+        return targets
+
+    # For (2) and (3), in which all samples have the same weight
+    cdef SampleSet unweighted(self, Samples samples) except *:
+        cdef SampleSet targets = self.with_targets(samples)
+        targets.sample_weight = NULL
+        return targets
+
+    cdef SampleSet in_order(self, Samples samples, const Py_ssize_t[::1] order) except *:
+        cdef SampleSet ordered = self.with_targets(samples)
+        cdef Py_ssize_t n
+        if order.shape[0] == 0:
+            raise ValueError("order is empty; it must name a sample")
+        for n in range(order.shape[0]):
+            if not 0 <= order[n] < ordered.count:
+                raise ValueError(f"order[{n}] is {order[n]}; it must lie in 0..{ordered.count - 1}")
+        ordered.order, ordered.count = &order[0], order.shape[0]
+        return ordered
+
+    cdef Activations outputs_to(self, Py_ssize_t N, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a,
+                                real[:, ::1] y) except *:
+        cdef Activations out
+        memset(&out, 0, sizeof(out))
+        if (b is None) != (z is None):
+            raise ValueError("b and z must be given together")
+        if b is not None:
+            check_rows(b, N, self.M)
+            check_rows(z, N, self.M)
+            out.b, out.z = &b[0, 0], &z[0, 0]
+        check_rows(a, N, self.K)
+        check_rows(y, N, self.K)
+        out.a, out.y = &a[0, 0], &y[0, 0]
+        return out
+
+
+cdef int check_rows(const real[:, ::1] array, Py_ssize_t N, Py_ssize_t columns) except -1:
+    if array.shape[0] != N or array.shape[1] != columns:
+        raise ValueError(f"activations have shape {(array.shape[0], array.shape[1])}; they must have {(N, columns)}")
+    return 0
+
+
+cdef class DirectEngine(Engine):
+    """Learns sample by sample, or batch by batch, on a copy of the weights in the article's own order."""
+
+    cdef Net net
+    cdef real[:, ::1] w, v, u_w, u_v    # u only where updates are accumulated
+    cdef void *memory
+    cdef SignalPoll poll
+    cdef bint online
+
+    def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
+                  real momentum=0, real l2=0):
+        self.online = batch_size == 1 and momentum == 0 and l2 == 0
+        if not net_init(&self.net, D, M, K, &self.memory):
+            raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
+        self.w, self.v = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
+        set_rows(self.net.w, &self.w[0, 0], M, D + 1)
+        set_rows(self.net.v, &self.v[0, 0], K, M + 1)
+        if not self.online:
+            self.u_w, self.u_v = np.zeros((M, D + 1), DTYPE), np.zeros((K, M + 1), DTYPE)
+            self.set_velocity(&self.u_w[0, 0], &self.u_v[0, 0])
+        set_interval(&self.poll, D, M, K, POLL_OPS_DIRECT)
+        self.supports_gradient = self.supports_forward = True
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef SignalPoll *signal_poll(self) noexcept nogil:
+        return &self.poll
+
+    cdef void set_velocity(self, real *u_w, real *u_v) noexcept nogil:
+        set_rows(self.net.u_w, u_w, self.M, self.D + 1)
+        set_rows(self.net.u_v, u_v, self.K, self.M + 1)
+
+    cdef void copy_from(self, const real *w, const real *v, bint velocity) noexcept:
+        memcpy(self.net.u_w[0] if velocity else self.net.w[0], w, self.M * (self.D + 1) * sizeof(real))
+        memcpy(self.net.u_v[0] if velocity else self.net.v[0], v, self.K * (self.M + 1) * sizeof(real))
+
+    cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
+        memcpy(w, self.net.u_w[0] if velocity else self.net.w[0], self.M * (self.D + 1) * sizeof(real))
+        memcpy(v, self.net.u_v[0] if velocity else self.net.v[0], self.K * (self.M + 1) * sizeof(real))
+
+    cdef bint weights_are_finite(self) noexcept nogil:
+        return (all_finite(&self.w[0, 0], self.M * (self.D + 1))
+                and all_finite(&self.v[0, 0], self.K * (self.M + 1)))
+
+    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        if self.online:
+            return learn_online_direct(&self.net, samples, &self.rule, &self.poll)
+        return learn_batches_direct(&self.net, samples, &self.rule, &self.poll)
+
+    cdef double cross_entropy_of_set(self, const SampleSet *samples) noexcept nogil:
+        return cross_entropy_direct(&self.net, samples, &self.poll)
+
+    cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
+        cdef double E
+        memset(dw, 0, self.M * (self.D + 1) * sizeof(real))
+        memset(dv, 0, self.K * (self.M + 1) * sizeof(real))
+        self.set_velocity(dw, dv)
+        E = gradient_direct(&self.net, samples, &self.poll)
+        if not self.online:
+            self.set_velocity(&self.u_w[0, 0], &self.u_v[0, 0])
+        return E
+
+    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
+        return forward_direct(&self.net, samples, out, &self.poll)
+
+
+cdef class SamplesInLanesEngine(Engine):
+    """Learns batches of a tiny network, one sample in each lane, on a copy of the weights in every lane."""
+
+    cdef LanesState state
+
+    def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
+                  real momentum=0, real l2=0):
+        if momentum != 0 or l2 != 0:
+            raise ValueError(f"momentum and l2 are {momentum} and {l2}; with samples in lanes they must be 0")
+        if not lanes_init(&self.state, D, M, K):
+            raise MemoryError(f"no memory for {M} hidden units and {D} inputs in each lane")
+        self.supports_epochs = True
+
+    def __dealloc__(self):
+        free(self.state.memory)
+
+    cdef SignalPoll *signal_poll(self) noexcept nogil:
+        return &self.state.poll
+
+    cdef void copy_from(self, const real *w, const real *v, bint velocity) noexcept:
+        cdef Py_ssize_t size = self.M * (self.D + 1), c
+        for c in range(size):
+            self.state.weights[c] = vec_broadcast(w[c])
+        for c in range(self.state.size - size):
+            self.state.weights[size + c] = vec_broadcast(v[c])
+
+    cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
+        cdef Py_ssize_t size = self.M * (self.D + 1), c
+        for c in range(size):
+            w[c] = (<real *> (self.state.weights + c))[0]
+        for c in range(self.state.size - size):
+            v[c] = (<real *> (self.state.weights + size + c))[0]
+
+    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        return learn_in_lanes(&self.state, samples, &self.rule)    # returns before a weight is not finite
+
+
+cdef class BlockedEngine(Engine):
+    """Learns block by block, on a copy of the weights in panels of hidden units side by side."""
+
+    cdef BlockedState state
+
+    def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
+                  real momentum=0, real l2=0):
+        if not blocked_init(&self.state, D, M, K, block, &self.rule):
+            raise MemoryError(f"no memory for {M} hidden units and {D} inputs in blocks of {block}")
+        self.supports_gradient = self.state.accumulates and momentum == 0    # it uses the velocity
+        self.supports_forward = not self.state.online    # online, the outputs of one sample are held, not of a block
+        self.supports_threads = True
+
+    def __dealloc__(self):
+        free(self.state.memory)
+
+    cdef SignalPoll *signal_poll(self) noexcept nogil:
+        return &self.state.poll
+
+    cdef void copy_from(self, const real *w, const real *v, bint velocity) noexcept:
+        if velocity:
+            load_layer(&self.state.hidden, self.state.hidden.velocity, w)
+            load_layer(&self.state.output, self.state.output.velocity, v)
+        else:
+            load_panels(&self.state, w, v)
+
+    cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
+        if velocity:
+            store_layer(&self.state.hidden, self.state.hidden.velocity, w)
+            store_layer(&self.state.output, self.state.output.velocity, v)
+        else:
+            store_panels(&self.state, w, v)
+
+    cdef bint weights_are_finite(self) noexcept nogil:
+        return panels_are_finite(&self.state)
+
+    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        return learn_blocked(&self.state, samples, &self.rule, threads)
+
+    cdef double cross_entropy_of_set(self, const SampleSet *samples) noexcept nogil:
+        cdef Activations none
+        cdef bint finite = True
+        memset(&none, 0, sizeof(none))
+        return mean_error(forward_blocked(&self.state, samples, &none, &finite), samples.count)
+
+    cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
+        return gradient_blocked(&self.state, samples, dw, dv)
+
+    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
+        cdef bint finite = True
+        forward_blocked(&self.state, samples, out, &finite)
+        return finite
+
+
+def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not None, real learning_rate):
+    """One update (17) by the first sample. Returns E_n before it; infinity, and no update, if not all stays finite."""
+    cdef Py_ssize_t D = w.shape[1] - 1, M = w.shape[0], K = v.shape[0]
+    cdef Net net
+    cdef void *memory
+    cdef double E_n
+    check_shapes(w, v, samples.all.D, M, K)
+    if not have_targets(&samples.all) or samples.all.K > K or (samples.all.t != NULL and samples.all.K != K):
+        raise ValueError(f"samples have {samples.all.K} outputs; v has {K} rows")
+    if not net_init(&net, D, M, K, &memory):
+        raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
+    set_rows(net.w, &w[0, 0], M, D + 1)
+    set_rows(net.v, &v[0, 0], K, M + 1)
+    net.x = samples.all.x
+    if samples.t is not None:
+        set_target(net.t, samples.all.t, 0, K)
+    else:
+        set_target(net.t, NULL, samples.labels[0], K)
+    with nogil:
+        E_n = step_if_finite(&net, learning_rate)
+    free(memory)
+    return E_n
+
+
+# ---------------------------------------------------------------------- one sample at a time, for cbackprop._one_sample
+
+
+cdef Py_ssize_t one_sample_size(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef Net net
+    net.D, net.M, net.K = D, M, K
+    return (sizeof(Net) + 63) // 64 * 64 + carve(&net, NULL)
+
+
+cdef void one_sample_init(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef Net *net = <Net *> memory
+    net.D, net.M, net.K = D, M, K
+    carve(net, <char *> memory + (sizeof(Net) + 63) // 64 * 64)
+
+
+cdef void one_sample_bind(void *memory, void *w, void *v) noexcept nogil:
+    cdef Net *net = <Net *> memory
+    set_rows(net.w, <real *> w, net.M, net.D + 1)
+    set_rows(net.v, <real *> v, net.K, net.M + 1)
+
+
+cdef double one_sample_learn(void *memory, const void *x, const void *t, Py_ssize_t label,
+                             double learning_rate) noexcept nogil:
+    cdef Net *net = <Net *> memory
+    net.x = <const real *> x
+    if not all_finite(net.x, net.D):
+        return NOT_FINITE
+    set_target(net.t, <const real *> t, label, net.K)
+    return step_if_finite(net, <real> learning_rate)
+
+
+cdef Py_ssize_t one_sample_predict(void *memory, const void *x, void *y) noexcept nogil:
+    cdef Net *net = <Net *> memory
+    cdef Py_ssize_t k
+    net.x = <const real *> x
+    if not all_finite(net.x, net.D):
+        return NOT_FINITE
+    forward(net)
+    if isnan(net.sum_exp_minus_1):
+        return NOT_FINITE
+    memcpy(y, net.y, net.K * sizeof(real))
+    for k in range(net.K):
+        if net.a[k] == net.max_a:
+            return k
+    return 0
+
+
+cdef OneSampleAPI one_sample_api
+one_sample_api.size = one_sample_size
+one_sample_api.init = one_sample_init
+one_sample_api.bind = one_sample_bind
+one_sample_api.learn_one = one_sample_learn
+one_sample_api.predict_one = one_sample_predict
+ONE_SAMPLE = PyCapsule_New(&one_sample_api, "cbackprop.one_sample", NULL)

@@ -1,0 +1,130 @@
+# The vector type, and e^x and log(1 + x) of one number or of a vector.
+
+cdef extern from "vec.h":
+    # LANES numbers. "long double" only tells Cython that real * vec is vec.
+    ctypedef long double vec
+    enum: LANES
+    enum: EXP_TERMS
+    enum: ATANH_TERMS
+    const real ONE    # in the precision of real: a plain 1 beside a float would make it a double
+    const real NEGLIGIBLE_UPDATE, EXP_MIN, EXP_MAX, EXP_NORMAL_LIMIT, LN2_HIGH, LN2_LOW, SHIFT
+    const real EXP_COEFFS[EXP_TERMS]
+    const real ATANH_COEFFS[ATANH_TERMS]
+    real real_exp2i(real shifted) noexcept nogil
+    real real_ldexp(real a, real k) noexcept nogil
+    real real_split_exponent(real u, real *shifted) noexcept nogil
+    vec vec_split_exponent(vec u, vec *shifted) noexcept nogil
+    vec vec_ldexp(vec a, vec k) noexcept nogil
+    vec vec_maximum(vec a, vec b) noexcept nogil
+    vec vec_minimum(vec a, vec b) noexcept nogil
+    vec vec_select_nonnegative(vec condition, vec yes, vec no) noexcept nogil
+    vec vec_broadcast(real a) noexcept nogil
+    vec vec_tail_mask(long count) noexcept nogil
+    vec vec_mask(vec a, vec mask) noexcept nogil
+    vec vec_mask_tail(vec a, long count) noexcept nogil
+    real vec_reduce_add(vec a) noexcept nogil
+    real vec_reduce_max(vec a) noexcept nogil
+    void prefetch_row(const real *row, Py_ssize_t n) noexcept nogil
+
+ctypedef fused scalar_or_vec:
+    real
+    vec
+
+
+cdef inline scalar_or_vec broadcast(real a, scalar_or_vec like) noexcept nogil:
+    if scalar_or_vec is real:
+        return a
+    else:
+        return vec_broadcast(a)
+
+
+cdef inline scalar_or_vec maximum(scalar_or_vec a, scalar_or_vec b) noexcept nogil:
+    if scalar_or_vec is real:
+        return a if a > b else b
+    else:
+        return vec_maximum(a, b)
+
+
+cdef inline scalar_or_vec minimum(scalar_or_vec a, scalar_or_vec b) noexcept nogil:
+    if scalar_or_vec is real:
+        return a if a < b else b
+    else:
+        return vec_minimum(a, b)
+
+
+cdef inline scalar_or_vec select_nonnegative(scalar_or_vec condition, scalar_or_vec yes,
+                                             scalar_or_vec no) noexcept nogil:
+    if scalar_or_vec is real:
+        return yes if condition >= 0 else no
+    else:
+        return vec_select_nonnegative(condition, yes, no)
+
+
+cdef inline scalar_or_vec ldexp(scalar_or_vec a, scalar_or_vec k) noexcept nogil:
+    if scalar_or_vec is real:
+        return real_ldexp(a, k)
+    else:
+        return vec_ldexp(a, k)
+
+
+cdef inline scalar_or_vec split_exponent(scalar_or_vec u, scalar_or_vec *shifted) noexcept nogil:
+    if scalar_or_vec is real:
+        return real_split_exponent(u, shifted)
+    else:
+        return vec_split_exponent(u, shifted)
+
+
+# e^x = 2^k e^r,  k = x / ln 2 rounded,  r = x - k ln 2,  e^r = sum_n r^n / n!
+#
+# Adding SHIFT rounds to an integer and leaves it in the lowest bits. The even and the odd terms of the series are
+# summed separately, which halves the chain of dependent operations; r and 1 are added last, to lose no digits. A single
+# number far from overflow and from subnormal results skips the range checks. Error below 1.1 ULP in float64 and
+# float32, subnormal results included (tests/test_elementary.py); exact at 0, -inf and inf; propagates NaN.
+cdef inline scalar_or_vec exp(scalar_or_vec x) noexcept nogil:
+    cdef scalar_or_vec shifted, k, r, square, even, odd, series
+    cdef int n
+    cdef bint normal = False
+    if scalar_or_vec is real:
+        normal = -EXP_NORMAL_LIMIT < x < EXP_NORMAL_LIMIT
+    if not normal:
+        x = minimum(broadcast(EXP_MAX, x), maximum(broadcast(EXP_MIN, x), x))
+    shifted = x * <real> 1.4426950408889634 + SHIFT
+    k = shifted - SHIFT
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    square = r * r
+    even = broadcast(EXP_COEFFS[EXP_TERMS - 2], x)
+    odd = broadcast(EXP_COEFFS[EXP_TERMS - 1], x)
+    for n in range(EXP_TERMS - 4, 0, -2):
+        even = even * square + EXP_COEFFS[n]
+        odd = odd * square + EXP_COEFFS[n + 1]
+    series = (even + odd * r) * square + r + ONE
+    if scalar_or_vec is real:
+        if normal:
+            return series * real_exp2i(shifted)
+    return ldexp(series, k)
+
+
+# e^(p - q). The rounding error of p - q, found by Knuth's two-sum (1969), returns as a factor: e^(d + err) =
+# e^d (1 + err). An infinite difference has no such error, and e^d = 0.
+cdef inline scalar_or_vec exp_diff(scalar_or_vec p, scalar_or_vec q) noexcept nogil:
+    cdef scalar_or_vec d = p - q, part = d - p, err = (p - (d - part)) - (q + part), e = exp(d)
+    return select_nonnegative(-e, e, e + e * err)
+
+
+# log(1 + x) for x >= 0, with u = ONE + x rounded:
+#
+#   log(1 + x) = k ln 2 + log(m) + (x - (u - 1)) / u,  u = 2^k m,  log(m) = 2 atanh(s),  s = (m - ONE) / (m + ONE)
+#
+# The third term restores what the rounding of u loses; for tiny x it is the whole result. Error below 2 ULP.
+cdef inline scalar_or_vec log1p(scalar_or_vec x) noexcept nogil:
+    cdef scalar_or_vec shifted = x
+    cdef scalar_or_vec u = ONE + x
+    cdef scalar_or_vec m = split_exponent(u, &shifted)
+    cdef scalar_or_vec k = shifted - SHIFT
+    cdef scalar_or_vec s = (m - ONE) / (m + ONE)
+    cdef scalar_or_vec square = s * s
+    cdef scalar_or_vec series = broadcast(ATANH_COEFFS[ATANH_TERMS - 1], x)
+    cdef int n
+    for n in range(ATANH_TERMS - 2, 0, -1):
+        series = series * square + ATANH_COEFFS[n]
+    return k * LN2_HIGH + (s + s + ((s + s) * square * series + (k * LN2_LOW + (x - (u - ONE)) / u)))

@@ -1,0 +1,155 @@
+# The equations one by one, as functions on arrays: for tests, and for anyone who wants to try them. Arrays are
+# C-contiguous; engines work the same way: whole vectors first, then a scalar tail.
+
+
+cdef real[::1] empty_vector(Py_ssize_t size):
+    return np.empty(size, DTYPE)
+
+
+def exp_of(const real[::1] x):
+    """e^x."""
+    cdef real[::1] result = empty_vector(x.shape[0])
+    cdef Py_ssize_t i = 0
+    while i + LANES <= x.shape[0]:
+        (<vec *> &result[i])[0] = exp((<const vec *> &x[i])[0])
+        i += LANES
+    while i < x.shape[0]:
+        result[i] = exp(x[i])
+        i += 1
+    return np.asarray(result)
+
+
+def log1p_of(const real[::1] x):
+    """log(1 + x), x >= 0."""
+    cdef real[::1] result = empty_vector(x.shape[0])
+    cdef Py_ssize_t i = 0
+    while i + LANES <= x.shape[0]:
+        (<vec *> &result[i])[0] = log1p((<const vec *> &x[i])[0])
+        i += LANES
+    while i < x.shape[0]:
+        result[i] = log1p(x[i])
+        i += 1
+    return np.asarray(result)
+
+
+# The rows of a matrix; keep `matrix` alive
+cdef size_t[::1] rows_of(const real[:, ::1] matrix):
+    cdef size_t[::1] rows = np.empty(matrix.shape[0], np.uintp)
+    set_rows(<real **> &rows[0], <real *> &matrix[0, 0], matrix.shape[0], matrix.shape[1])
+    return rows
+
+
+def hidden_sum_of(const real[:, ::1] w, const real[::1] x):
+    """b_j = sum_{i=0..D} w_ji x_i."""
+    cdef real[::1] b = empty_vector(w.shape[0])
+    cdef size_t[::1] rows = rows_of(w)
+    hidden_sum_rows(<real **> &rows[0], &x[0], &b[0], x.shape[0], w.shape[0])
+    return np.asarray(b)
+
+
+def sigmoid_of(const real[::1] b):
+    """z_j = h(b_j)."""
+    cdef real[::1] z = empty_vector(b.shape[0])
+    hidden_output(&b[0], &z[0], b.shape[0])
+    return np.asarray(z)
+
+
+def sigmoid_derivative_of(const real[::1] z):
+    """h'(b_j) = z_j (1 - z_j)."""
+    cdef real[::1] derivative = empty_vector(z.shape[0])
+    cdef Py_ssize_t j
+    for j in range(z.shape[0]):
+        derivative[j] = sigmoid_derivative(z[j])
+    return np.asarray(derivative)
+
+
+def output_sum_of(const real[:, ::1] v, const real[::1] z):
+    """(13)  a_k = sum_{j=0..M} v_kj z_j."""
+    cdef real[::1] a = empty_vector(v.shape[0])
+    cdef size_t[::1] rows = rows_of(v)
+    output_sum_rows(<real **> &rows[0], &z[0], &a[0], z.shape[0], v.shape[0])
+    return np.asarray(a)
+
+
+def softmax_of(const real[::1] a):
+    """y_k = e^a_k / sum_l e^a_l."""
+    cdef Py_ssize_t K = a.shape[0]
+    cdef real[::1] padded_a = empty_vector(padded(K)), y = empty_vector(padded(K))
+    cdef real max_a
+    padded_a[:K] = a
+    output_function(&padded_a[0], &y[0], &max_a, K)
+    return np.asarray(y)[:K].copy()
+
+
+def softmax_derivative_of(const real[::1] y):
+    """(7) (8)  dy_l/da_k."""
+    cdef real[:, ::1] derivative = np.empty((y.shape[0], y.shape[0]), DTYPE)
+    cdef Py_ssize_t k, l
+    for l in range(y.shape[0]):
+        for k in range(y.shape[0]):
+            derivative[l, k] = softmax_derivative(y[l], y[k], l == k)
+    return np.asarray(derivative)
+
+
+def cross_entropy_of(const real[::1] t, const real[::1] a):
+    """(1)  E_n, from a."""
+    cdef Py_ssize_t K = a.shape[0]
+    cdef real[::1] padded_a = empty_vector(padded(K)), y = empty_vector(padded(K)), padded_t = empty_vector(padded(K))
+    cdef real max_a, sum_exp_minus_1
+    padded_a[:K], padded_t[:] = a, 0
+    padded_t[:K] = t
+    sum_exp_minus_1 = output_function(&padded_a[0], &y[0], &max_a, K)
+    return sample_error(<const real *> &padded_t[0], <const real *> &padded_a[0], max_a, sum_exp_minus_1, K)
+
+
+def output_error_of(const real[::1] y, const real[::1] t):
+    """(5) ... (12)  dE_n/da_k = y_k - t_k."""
+    cdef real[::1] error = empty_vector(y.shape[0])
+    cdef Py_ssize_t k
+    for k in range(y.shape[0]):
+        error[k] = output_error(y[k], t[k])
+    return np.asarray(error)
+
+
+def gradient_v_of(const real[::1] y, const real[::1] t, const real[::1] z):
+    """(4) (14) (15) (16)  dE_n/dv_kj."""
+    cdef Py_ssize_t M = z.shape[0], K = y.shape[0]
+    cdef real[:, ::1] dv = np.zeros((K, M + 1), DTYPE)
+    cdef size_t[::1] rows = rows_of(dv)
+    gradient_v_rows(<real **> &rows[0], &y[0], &t[0], &z[0], M, K)
+    return np.asarray(dv)
+
+
+def hidden_error_of(const real[::1] y, const real[::1] t, const real[:, ::1] v, const real[::1] z):
+    """(18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j)."""
+    cdef Py_ssize_t M = z.shape[0], K = y.shape[0]
+    cdef real[::1] e = empty_vector(M)
+    cdef size_t[::1] rows = rows_of(v)
+    hidden_error_rows(&e[0], <const real *> &y[0], <const real *> &t[0], <real **> &rows[0], <const real *> &z[0], M, K)
+    return np.asarray(e)
+
+
+def gradient_w_of(const real[::1] e, const real[::1] x):
+    """(18)  dE_n/dw_ji = e_j x_i."""
+    cdef Py_ssize_t D = x.shape[0], M = e.shape[0]
+    cdef real[:, ::1] dw = np.zeros((M, D + 1), DTYPE)
+    cdef size_t[::1] rows = rows_of(dw)
+    gradient_w_rows(<real **> &rows[0], &e[0], &x[0], D, M)
+    return np.asarray(dw)
+
+
+def update_v_of(const real[:, ::1] v, const real[::1] y, const real[::1] t, const real[::1] z, real alpha):
+    """(17)  v_kj - alpha dE_n/dv_kj."""
+    cdef real[:, ::1] updated = np.array(v, DTYPE)
+    cdef size_t[::1] rows = rows_of(updated)
+    update_v_rows(<real **> &rows[0], <const real *> &y[0], <const real *> &t[0], <const real *> &z[0], alpha,
+                  z.shape[0], y.shape[0])
+    return np.asarray(updated)
+
+
+def update_w_of(const real[:, ::1] w, const real[::1] e, const real[::1] x, real alpha):
+    """(17)  w_ji - alpha dE_n/dw_ji."""
+    cdef real[:, ::1] updated = np.array(w, DTYPE)
+    cdef size_t[::1] rows = rows_of(updated)
+    update_w_rows(<real **> &rows[0], <const real *> &e[0], <const real *> &x[0], alpha, x.shape[0], e.shape[0])
+    return np.asarray(updated)

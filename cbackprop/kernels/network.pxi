@@ -1,0 +1,106 @@
+# A network as kernels see it: the rows of its weights, the symbols of one sample, and how to learn. Each engine has one
+# function that cuts its pointers from an arena; this file has the arena, and the pointers that engines share.
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free
+
+cdef struct Net:
+    Py_ssize_t D, M, K
+    real **w                     # [M] rows w_j of length D + 1
+    real **v                     # [K] rows v_k of length M + 1
+    real **u_w                   # the same for the velocity, or for a gradient
+    real **u_v
+    const real *x                # [D]
+    real *b                      # [M]
+    real *z                      # [M]
+    real *e                      # [M], dE_n/db_j
+    real *a                      # [K], padded to whole vectors
+    real *y                      # [K], padded
+    real *t                      # [K], padded
+    real max_a, sum_exp_minus_1  # of softmax
+    real E_n, alpha              # alpha of (17) for this sample
+
+# The same with a sample in each lane
+cdef struct VecNet:
+    Py_ssize_t D, M, K
+    vec **w
+    vec **v
+    vec **u_w
+    vec **u_v
+    const vec *x
+    vec *b
+    vec *z
+    vec *e
+    vec *a
+    vec *y
+    vec *t
+    vec max_a, sum_exp_minus_1
+    vec E_n, alpha
+
+ctypedef fused AnyNet:
+    Net
+    VecNet
+
+cdef struct LearningRule:
+    Py_ssize_t batch_size
+    real learning_rate, momentum, l2
+
+# Where the activations of all samples go; NULL where they are not wanted
+cdef struct Activations:
+    real *b                      # [N][M]
+    real *z
+    real *a                      # [N][K]
+    real *y
+
+
+# A piece of one allocation, aligned to a cache line; with memory = NULL only its size is counted
+cdef inline void *arena_alloc(char *memory, Py_ssize_t *used, Py_ssize_t size) noexcept nogil:
+    cdef void *start = memory + used[0]
+    used[0] += (size + 63) // 64 * 64
+    return start
+
+
+# Zeroed memory for an arena of `size` bytes; `allocation` is the address to free
+cdef inline char *arena_create(Py_ssize_t size, void **allocation) noexcept nogil:
+    allocation[0] = calloc(size + 64, 1)
+    if allocation[0] == NULL:
+        return NULL
+    return <char *> allocation[0] + (64 - <uintptr_t> allocation[0] % 64)
+
+
+# The symbols of one sample, and the tables of rows. Returns the bytes needed.
+cdef Py_ssize_t carve(AnyNet *net, char *memory) noexcept nogil:
+    cdef Py_ssize_t M = net.M, K = net.K, used = 0, symbols = 3 * M + 3 * padded(K)
+    if AnyNet is Net:
+        net.b = <real *> arena_alloc(memory, &used, symbols * sizeof(real))
+        net.w = <real **> arena_alloc(memory, &used, 2 * (M + K) * sizeof(real *))
+    else:
+        net.b = <vec *> arena_alloc(memory, &used, symbols * sizeof(vec))
+        net.w = <vec **> arena_alloc(memory, &used, 2 * (M + K) * sizeof(vec *))
+    net.z = net.b + M
+    net.e = net.z + M
+    net.a = net.e + M
+    net.y = net.a + padded(K)
+    net.t = net.y + padded(K)
+    net.v = net.w + M
+    net.u_w = net.v + K
+    net.u_v = net.u_w + M
+    return used
+
+
+# A network of reals in memory of its own; its rows of weights are yet to be set. False if there is no memory.
+cdef bint net_init(Net *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, void **allocation) noexcept nogil:
+    cdef char *memory
+    net.D, net.M, net.K = D, M, K
+    memory = arena_create(carve(net, NULL), allocation)
+    if memory == NULL:
+        return False
+    carve(net, memory)
+    return True
+
+
+# Where each row of a C-contiguous matrix begins
+cdef inline void set_rows(scalar_or_vec **rows, scalar_or_vec *matrix, Py_ssize_t count,
+                          Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(count):
+        rows[row] = matrix + row * columns

@@ -1,0 +1,122 @@
+# The weights of a layer in panels: units side by side in vectors.
+#
+# A panel holds up to TILE_VECS vectors of units: for each input i the weights of the panel's units, then the next i;
+# the bias last. So a panel is read from front to back, whatever the number of units. Padding units have weights of 0
+# and activations masked to 0, so that their errors are 0 and their weights stay 0.
+
+cdef enum:
+    TRANSPOSE_TILE = 32    # inputs whose weights of a panel stay in the first-level cache
+
+cdef struct Layer:
+    Py_ssize_t inputs, units
+    Py_ssize_t width             # vectors over all panels
+    Py_ssize_t stride            # vectors from one sample to the next: odd, so that samples don't share cache sets
+    Py_ssize_t panels
+    vec *weights                 # panel after panel: [inputs + 1][panel width]
+    vec *velocity                # the same, where updates are accumulated
+    vec *mask                    # [width]: which lanes are units
+
+
+cdef void carve_layer(Layer *layer, Py_ssize_t inputs, Py_ssize_t units, bint accumulates, char *memory,
+                      Py_ssize_t *used) noexcept nogil:
+    cdef Py_ssize_t size
+    layer.inputs, layer.units = inputs, units
+    layer.width = padded(units) // LANES
+    layer.stride = layer.width | 1
+    layer.panels = (layer.width + TILE_VECS - 1) // TILE_VECS
+    size = (inputs + 1) * layer.width * sizeof(vec)
+    layer.weights = <vec *> arena_alloc(memory, used, size)
+    layer.velocity = <vec *> arena_alloc(memory, used, size if accumulates else 0)
+    layer.mask = <vec *> arena_alloc(memory, used, layer.width * sizeof(vec))
+
+
+cdef void set_mask(const Layer *layer) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(layer.width):
+        layer.mask[j] = vec_tail_mask(min(layer.units - j * LANES, <Py_ssize_t> LANES))
+
+
+# The first vector of panel p: the vectors are distributed evenly
+cdef inline Py_ssize_t panel_start(const Layer *layer, Py_ssize_t p) noexcept nogil:
+    return p * layer.width // layer.panels
+
+
+# b, or a (13), of `count` samples and one panel
+cdef void layer_sums(const Layer *layer, const real *const *x, vec *sums, Py_ssize_t p,
+                     Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(layer, p)
+    cdef Py_ssize_t width = panel_start(layer, p + 1) - start
+    cdef vec *panel = layer.weights + start * (layer.inputs + 1)
+    products(VecRows(panel, width), panel + layer.inputs * width, x, VecRows(sums + start, layer.stride), layer.inputs,
+             count, width)
+
+
+# (17) for one panel and the inputs from `begin` to `end`; the bias has x_D = 1, or z_M = 1, for its input
+cdef void layer_updates(const Layer *layer, vec *weights, const real *const *x, vec *errors, Py_ssize_t p,
+                        Py_ssize_t begin, Py_ssize_t end, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(layer, p), n, j
+    cdef Py_ssize_t width = panel_start(layer, p + 1) - start
+    cdef vec *panel = weights + start * (layer.inputs + 1)
+    updates(panel, x, VecRows(errors + start, layer.stride), begin, end, count, width)
+    if end == layer.inputs:
+        for n in range(count):
+            for j in range(width):
+                panel[end * width + j] = panel[end * width + j] - errors[n * layer.stride + start + j]
+
+
+# From the article's rows to panels: some inputs of all units, then the next, since one side is read along its rows and
+# the other across. Padding stays 0.
+cdef void load_layer(const Layer *layer, vec *panels, const real *rows) noexcept nogil:
+    cdef Py_ssize_t inputs = layer.inputs, p, i, j, start, width, begin
+    cdef real *panel
+    for p in range(layer.panels):
+        start = panel_start(layer, p) * LANES
+        width = panel_start(layer, p + 1) * LANES - start
+        panel = <real *> panels + start * (inputs + 1)
+        begin = 0
+        while begin <= inputs:
+            for j in range(min(width, layer.units - start)):
+                for i in range(begin, min(begin + TRANSPOSE_TILE, inputs + 1)):
+                    panel[i * width + j] = rows[(start + j) * (inputs + 1) + i]
+            begin += TRANSPOSE_TILE
+
+
+# And back
+cdef void store_layer(const Layer *layer, const vec *panels, real *rows) noexcept nogil:
+    cdef Py_ssize_t inputs = layer.inputs, p, i, j, start, width, begin
+    cdef const real *panel
+    for p in range(layer.panels):
+        start = panel_start(layer, p) * LANES
+        width = panel_start(layer, p + 1) * LANES - start
+        panel = <const real *> panels + start * (inputs + 1)
+        begin = 0
+        while begin <= inputs:
+            for j in range(min(width, layer.units - start)):
+                for i in range(begin, min(begin + TRANSPOSE_TILE, inputs + 1)):
+                    rows[(start + j) * (inputs + 1) + i] = panel[i * width + j]
+            begin += TRANSPOSE_TILE
+
+
+# Where input `begin` starts in panel p, in vectors. A thread's share of a panel are the inputs from `begin` to `end`,
+# and with the last of them the bias.
+cdef inline Py_ssize_t share_start(const Layer *layer, Py_ssize_t p, Py_ssize_t begin) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(layer, p)
+    return start * (layer.inputs + 1) + begin * (panel_start(layer, p + 1) - start)
+
+
+# u <- momentum u - decay w of a share; the bias has no decay
+cdef void decay_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end, real momentum,
+                      real decay) noexcept nogil:
+    cdef Py_ssize_t first = share_start(layer, p, begin), last = share_start(layer, p, end)
+    decay_velocity(<real *> (layer.velocity + first), <const real *> (layer.weights + first), momentum, decay,
+                   (last - first) * LANES)
+    if end == layer.inputs:
+        decay_velocity(<real *> (layer.velocity + last), <const real *> (layer.weights + last), momentum, 0,
+                       (share_start(layer, p, end + 1) - last) * LANES)
+
+
+# w <- w + u of a share
+cdef void add_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t c
+    for c in range(share_start(layer, p, begin), share_start(layer, p, end + (end == layer.inputs))):
+        layer.weights[c] = layer.weights[c] + layer.velocity[c]

@@ -1,0 +1,99 @@
+# The equations on rows wider than a vector: the same sums, in vectors along j or i, in another order. A row narrower
+# than a vector, and a vector of samples, take the equations as they stand.
+
+
+# b_j = sum_i w_ji x_i as a dot product for each j
+cdef inline void hidden_sum_rows(scalar_or_vec **w, const scalar_or_vec *x, scalar_or_vec *b,
+                                 Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef Py_ssize_t j
+    if scalar_or_vec is real:
+        if D >= LANES:
+            for j in range(M):
+                b[j] = dot(w[j][D], w[j], x, D)
+            return
+    hidden_sum(w, x, b, D, M)
+
+
+# (13)  a_k = sum_j v_kj z_j as a dot product for each k
+cdef inline void output_sum_rows(scalar_or_vec **v, const scalar_or_vec *z, scalar_or_vec *a,
+                                 Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t k
+    if scalar_or_vec is real:
+        if M >= LANES:
+            for k in range(K):
+                a[k] = dot(v[k][M], v[k], z, M)
+            return
+    output_sum(v, z, a, M, K)
+
+
+# (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j) of a vector of units at a time, and of the rest one by one
+cdef inline void hidden_error_rows(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or_vec *t, scalar_or_vec **v,
+                                   const scalar_or_vec *z, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef vec e_j
+    cdef real rest
+    cdef Py_ssize_t j = 0, k
+    if scalar_or_vec is real:
+        if M >= LANES:
+            while j + LANES <= M:
+                e_j = vec_broadcast(0)
+                for k in range(K):
+                    e_j += (<const vec *> (v[k] + j))[0] * (y[k] - t[k])
+                (<vec *> (e + j))[0] = e_j * h_derivative((<const vec *> (z + j))[0])
+                j += LANES
+            while j < M:
+                rest = 0
+                for k in range(K):
+                    rest += (y[k] - t[k]) * v[k][j]
+                e[j] = rest * h_derivative(z[j])
+                j += 1
+            return
+    hidden_error(e, y, t, v, z, M, K)
+
+
+# (16)  dv_kj <- dv_kj + (y_k - t_k) z_j, row by row
+cdef inline void gradient_v_rows(real **dv, const real *y, const real *t, const real *z,
+                                 Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t k
+    if M < LANES:
+        gradient_v(dv, y, t, z, M, K)
+        return
+    for k in range(K):
+        axpy(dv[k], y[k] - t[k], z, M)
+        dv[k][M] += y[k] - t[k]
+
+
+# (18)  dw_ji <- dw_ji + e_j x_i, row by row
+cdef inline void gradient_w_rows(real **dw, const real *e, const real *x, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef Py_ssize_t j
+    if D < LANES:
+        gradient_w(dw, e, x, D, M)
+        return
+    for j in range(M):
+        axpy(dw[j], e[j], x, D)
+        dw[j][D] += e[j]
+
+
+# (17)  v_kj <- v_kj - alpha (y_k - t_k) z_j, row by row
+cdef inline void update_v_rows(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_vec *t,
+                               const scalar_or_vec *z, scalar_or_vec alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t k
+    if scalar_or_vec is real:
+        if M >= LANES:
+            for k in range(K):
+                axpy(v[k], -alpha * (y[k] - t[k]), z, M)
+                v[k][M] -= alpha * (y[k] - t[k])
+            return
+    update_v(v, y, t, z, alpha, M, K)
+
+
+# (17)  w_ji <- w_ji - alpha e_j x_i, row by row
+cdef inline void update_w_rows(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x, scalar_or_vec alpha,
+                               Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef Py_ssize_t j
+    if scalar_or_vec is real:
+        if D >= LANES:
+            for j in range(M):
+                axpy(w[j], -alpha * e[j], x, D)
+                w[j][D] -= alpha * e[j]
+            return
+    update_w(w, e, x, alpha, D, M)

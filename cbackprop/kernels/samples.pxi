@@ -1,0 +1,56 @@
+# The samples that a pass works on: inputs, targets or class indices, sample weights, and an order. Already validated.
+
+cdef struct SampleSet:
+    const real *x                  # [N][D]
+    const real *t                  # [N][K]; NULL where targets are class indices
+    const Py_ssize_t *labels       # [N]; NULL where targets are rows of t, or where there are none
+    const real *sample_weight      # [N]; NULL where all samples have weight 1
+    const Py_ssize_t *order        # [count], which rows and in which order; NULL for 0, 1, 2, ...
+    Py_ssize_t count, D, K
+
+
+cdef inline Py_ssize_t row_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+    return n if samples.order == NULL else samples.order[n]
+
+
+cdef inline const real *inputs_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+    return samples.x + row_of(samples, n) * samples.D
+
+
+cdef inline real weight_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+    return 1 if samples.sample_weight == NULL else samples.sample_weight[row_of(samples, n)]
+
+
+cdef inline bint have_targets(const SampleSet *samples) noexcept nogil:
+    return samples.t != NULL or samples.labels != NULL
+
+
+# t_k for all k: a row of targets, or if that is NULL 1 at the class index and 0 elsewhere; t is padded to whole vectors
+cdef inline void set_target(real *t, const real *row, Py_ssize_t label, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t k
+    if row == NULL:
+        for k in range(padded(K) // LANES):
+            (<vec *> t)[k] = vec_broadcast(0)
+        t[label] = 1
+    else:
+        for k in range(K):
+            t[k] = row[k]
+
+
+cdef inline void load_target(const SampleSet *samples, Py_ssize_t n, real *t) noexcept nogil:
+    cdef Py_ssize_t row = row_of(samples, n)
+    if samples.t == NULL:
+        set_target(t, NULL, samples.labels[row], samples.K)
+    else:
+        set_target(t, samples.t + row * samples.K, 0, samples.K)
+
+
+# The sum of the weights of a batch, by which its gradient is divided
+cdef double weight_of_batch(const SampleSet *samples, Py_ssize_t first, Py_ssize_t size) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t n
+    if samples.sample_weight == NULL:
+        return size
+    for n in range(first, first + size):
+        total += weight_of(samples, n)
+    return total

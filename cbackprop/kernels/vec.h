@@ -1,0 +1,216 @@
+/* The vector type vec: LANES numbers, one register of the instruction set that is compiled for.
+ *
+ * The including file defines REAL (float or double), BITS and UNSIGNED_BITS (integers of the same size),
+ * MANTISSA_BITS and EXPONENT_BIAS.  Arithmetic on vectors uses the operators of GCC 12 and Clang; this file adds
+ * the operations that have none.  With any other compiler, or with CBACKPROP_ONE_LANE defined, a vec is a single
+ * number, and the same source still builds.
+ */
+#ifndef CBACKPROP_VEC_H
+#define CBACKPROP_VEC_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__AVX512F__)
+#include <immintrin.h> /* maximum, minimum and ldexp in one instruction each */
+#endif
+
+#if defined(__FAST_MATH__)
+#error "cbackprop needs IEEE arithmetic: build it without -ffast-math and -Ofast"
+#endif
+
+#define ONE ((REAL)1)
+
+/* always inline: the sums of a tile stay in registers only if its width is a constant */
+#if defined(__GNUC__)
+#undef CYTHON_INLINE
+#define CYTHON_INLINE inline __attribute__((always_inline))
+#endif
+
+/* k + SHIFT, rounded, holds the integer k in its lowest bits */
+#define SHIFT ((REAL)1.5 * ((BITS)1 << MANTISSA_BITS))
+
+/* 2^k, where shifted = k + SHIFT */
+static inline REAL real_exp2i(REAL shifted)
+{
+    BITS bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + EXPONENT_BIAS) << MANTISSA_BITS;
+    memcpy(&shifted, &bits, sizeof bits);
+    return shifted;
+}
+
+/* a 2^k as a product with two powers of two: near the ends of the range 2^k alone would overflow or be subnormal */
+static inline REAL real_ldexp(REAL a, REAL k)
+{
+    REAL half = k * (REAL)0.5 + SHIFT;
+    return a * real_exp2i(half) * real_exp2i(k - (half - SHIFT) + SHIFT);
+}
+
+/* u = 2^k m with m in [sqrt(1/2), sqrt(2)), for u >= 1: *shifted = k + SHIFT, and m */
+static inline REAL real_split_exponent(REAL u, REAL *shifted)
+{
+    const REAL low = (REAL)0.70710678118654752440, shift = SHIFT;
+    BITS bits, low_bits, k;
+    memcpy(&bits, &u, sizeof bits);
+    memcpy(&low_bits, &low, sizeof bits);
+    memcpy(&k, &shift, sizeof bits);
+    k += (bits - low_bits) >> MANTISSA_BITS;
+    bits -= (bits - low_bits) >> MANTISSA_BITS << MANTISSA_BITS;
+    memcpy(shifted, &k, sizeof bits);
+    memcpy(&u, &bits, sizeof bits);
+    return u;
+}
+
+/* prefetches a row into the first-level cache */
+static inline void prefetch_row(const REAL *row, ptrdiff_t n)
+{
+#if defined(__GNUC__)
+    for (const char *line = (const char *)row; line < (const char *)(row + n); line += 64)
+        __builtin_prefetch(line);
+#else
+    (void)row, (void)n;
+#endif
+}
+
+#if !defined(CBACKPROP_ONE_LANE) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12))
+
+#if defined(__AVX512F__)
+#define VEC_BYTES 64
+#define TILE_SAMPLES 8
+#define TILE_VECS 3
+#elif defined(__AVX2__)
+#define VEC_BYTES 32
+#define TILE_SAMPLES 4
+#define TILE_VECS 3
+#else
+#define VEC_BYTES 16
+#define TILE_SAMPLES 4
+#define TILE_VECS 2
+#endif
+#define LANES ((int)(VEC_BYTES / sizeof(REAL)))
+#define QUARTER (16 / (int)sizeof(REAL))
+
+/* aligned like one number, since rows of the user's arrays start at any address */
+typedef REAL vec __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef BITS vec_bits __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef UNSIGNED_BITS vec_unsigned __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
+
+static inline vec vec_select(vec_bits condition, vec yes, vec no)
+{
+    return (vec)(((vec_bits)yes & condition) | ((vec_bits)no & ~condition));
+}
+
+/* lane by lane; b where one of the two is NaN */
+#if defined(__AVX512F__)
+#define BOTH(a, b, of_floats, of_doubles) (sizeof(REAL) == 4 ? (vec)of_floats((__m512)(a), (__m512)(b)) \
+                                                             : (vec)of_doubles((__m512d)(a), (__m512d)(b)))
+static inline vec vec_maximum(vec a, vec b) { return BOTH(a, b, _mm512_max_ps, _mm512_max_pd); }
+static inline vec vec_minimum(vec a, vec b) { return BOTH(a, b, _mm512_min_ps, _mm512_min_pd); }
+static inline vec vec_ldexp(vec a, vec k) { return BOTH(a, k, _mm512_scalef_ps, _mm512_scalef_pd); }
+#else
+static inline vec vec_maximum(vec a, vec b) { return vec_select(a > b, a, b); }
+static inline vec vec_minimum(vec a, vec b) { return vec_select(a < b, a, b); }
+
+static inline vec vec_exp2i(vec shifted)
+{
+    return (vec)(((vec_bits)shifted + EXPONENT_BIAS) << MANTISSA_BITS);
+}
+
+static inline vec vec_ldexp(vec a, vec k)
+{
+    vec half = k * (REAL)0.5 + SHIFT;
+    return a * vec_exp2i(half) * vec_exp2i(k - (half - SHIFT) + SHIFT);
+}
+#endif
+
+static inline vec vec_select_nonnegative(vec condition, vec yes, vec no)
+{
+    return vec_select(condition >= 0, yes, no);
+}
+
+static const BITS LANE_INDICES[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/* all bits set in the first `count` lanes, none in the others */
+static inline vec vec_tail_mask(long count)
+{
+    return (vec)(*(const vec_bits *)LANE_INDICES < (vec_bits){0} + (BITS)count);
+}
+
+/* the lanes of a whose mask is set, 0 in the others */
+static inline vec vec_mask(vec a, vec mask) { return (vec)((vec_bits)a & (vec_bits)mask); }
+
+/* the first `count` lanes of a, -inf in the others */
+static inline vec vec_mask_tail(vec a, long count)
+{
+    return vec_select((vec_bits)vec_tail_mask(count), a, (vec){0} - INFINITY);
+}
+
+
+static inline vec vec_split_exponent(vec u, vec *shifted)
+{
+    const vec_bits low = (vec_bits)((vec){0} + (REAL)0.70710678118654752440);
+    const vec_bits shift = (vec_bits)((vec){0} + SHIFT);
+    vec_bits k = (vec_bits)((vec_unsigned)((vec_bits)u - low) >> MANTISSA_BITS);
+    *shifted = (vec)(shift + k);
+    return (vec)((vec_bits)u - (k << MANTISSA_BITS));
+}
+
+static inline vec vec_broadcast(REAL a) { return a - (vec){0}; }
+
+/* Reductions of all lanes: halves are combined, always in the same order, until one number is left */
+typedef REAL sixteen_bytes __attribute__((vector_size(16)));
+#if VEC_BYTES == 64
+typedef REAL thirty_two_bytes __attribute__((vector_size(32)));
+#define FOLD(a, pair)                                                                  \
+    union { vec whole; thirty_two_bytes part[2]; } outer = {a};                      \
+    union { thirty_two_bytes whole; sixteen_bytes part[2]; } inner = {pair(outer.part[0], outer.part[1])}; \
+    sixteen_bytes last = pair(inner.part[0], inner.part[1]);
+#elif VEC_BYTES == 32
+#define FOLD(a, pair)                                                                  \
+    union { vec whole; sixteen_bytes part[2]; } inner = {a};                         \
+    sixteen_bytes last = pair(inner.part[0], inner.part[1]);
+#else
+#define FOLD(a, pair) sixteen_bytes last = (sixteen_bytes)(a);
+#endif
+#define SUM(a, b) ((a) + (b))
+#define CHOICE(a, b, chosen) (((__typeof__(chosen))(a) & (chosen)) | ((__typeof__(chosen))(b) & ~(chosen)))
+#define LARGER(a, b) ((__typeof__(a))CHOICE(a, b, (a) > (b)))
+
+static inline REAL vec_reduce_add(vec a)
+{
+    FOLD(a, SUM)
+    return sizeof(REAL) == 8 ? last[0] + last[1] : (last[0] + last[2 % QUARTER]) + (last[1] + last[3 % QUARTER]);
+}
+
+static inline REAL real_maximum(REAL a, REAL b) { return a > b ? a : b; }
+
+static inline REAL vec_reduce_max(vec a)
+{
+    FOLD(a, LARGER)
+    REAL one = real_maximum(last[0], last[1]);
+    return sizeof(REAL) == 8 ? one : real_maximum(one, real_maximum(last[2 % QUARTER], last[3 % QUARTER]));
+}
+
+#else
+
+#define LANES 1
+#define VEC_BYTES sizeof(REAL)
+#define TILE_SAMPLES 4
+#define TILE_VECS 3
+typedef REAL vec;
+static inline vec vec_maximum(vec a, vec b) { return a > b ? a : b; }
+static inline vec vec_minimum(vec a, vec b) { return a < b ? a : b; }
+static inline vec vec_select_nonnegative(vec condition, vec yes, vec no) { return condition >= 0 ? yes : no; }
+static inline vec vec_ldexp(vec a, vec k) { return real_ldexp(a, k); }
+static inline vec vec_tail_mask(long count) { (void)count; return 1; }
+static inline vec vec_mask(vec a, vec mask) { (void)mask; return a; }
+static inline vec vec_mask_tail(vec a, long count) { (void)count; return a; }
+static inline vec vec_broadcast(REAL a) { return a; }
+static inline vec vec_split_exponent(vec u, vec *shifted) { return real_split_exponent(u, shifted); }
+static inline REAL vec_reduce_add(vec a) { return a; }
+static inline REAL vec_reduce_max(vec a) { return a; }
+
+#endif
+#endif

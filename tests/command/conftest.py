@@ -1,0 +1,112 @@
+"""Fixtures for tests of the command: a folder of tables, and calls of the command in this process."""
+
+import shlex
+import sys
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop._model_file import load_model
+
+if not all(map(find_spec, ("polars", "rich", "sklearn", "typer"))):
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty current folder, and a terminal of 150 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "150")
+    return tmp_path
+
+
+@pytest.fixture
+def iris(folder):
+    """The iris flowers, as a data frame and as CSV, Parquet and NPZ files in the current folder."""
+    import polars as pl
+    from sklearn.datasets import load_iris
+
+    flowers = load_iris()
+    frame = pl.DataFrame(flowers.data, schema=["sepal length", "sepal width", "petal length", "petal width"])
+    order = np.random.default_rng(0).permutation(len(frame))
+    frame = frame.with_columns(species=pl.Series(flowers.target_names).gather(flowers.target))[order]
+    frame.write_csv("iris.csv")
+    frame.write_parquet("iris.parquet")
+    np.savez("iris.npz", x=frame.drop("species").to_numpy(order="c"), species=frame["species"].to_numpy().astype("U"))
+    return frame
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process; return exit status, standard output and standard error."""
+    from cbackprop.command import main
+
+    def call(line):
+        monkeypatch.setattr(sys, "argv", ["cbackprop", *shlex.split(line)])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        out, err = capsys.readouterr()
+        return exit_info.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def succeed(run):
+    """Run the command, which must succeed without output on standard error; return its output."""
+
+    def call(line):
+        status, out, err = run(line)
+        assert (status, err) == (0, "")
+        return out
+
+    return call
+
+
+@pytest.fixture
+def fail(run):
+    """Run the command, which must fail with one line on standard error and nothing else; return its message."""
+
+    def call(line, status=1):
+        *result, err = run(line)
+        assert (result, err.count("\n")) == ([status, ""], 1)
+        prefix, _, message = err.rstrip("\n").partition("cbackprop: error: ")
+        assert prefix == ""
+        return message
+
+    return call
+
+
+@pytest.fixture
+def content():
+    """A function that returns what must agree between two model files of the same training."""
+
+    def read(path):
+        model = load_model(path)
+        return model.w.tobytes(), model.v.tobytes(), model.mean.tobytes(), model.classes
+
+    return read
+
+
+@pytest.fixture
+def failing_fit(monkeypatch):
+    """A context in which `Network.fit` raises an error after a number of successful calls."""
+
+    @contextmanager
+    def context(calls, error):
+        remaining = iter(range(calls))
+        fit = cbackprop.Network.fit
+
+        def fit_or_fail(network, *arguments, **keywords):
+            if next(remaining, None) is None:
+                raise error
+            return fit(network, *arguments, **keywords)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(cbackprop.Network, "fit", fit_or_fail)
+            yield
+
+    return context

@@ -1,0 +1,107 @@
+"""`cbackprop train --checkpoint`: a resumed training ends with the bits of an uninterrupted one."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop._checkpoint import Checkpointer
+from cbackprop._model_file import Model, load_model
+from cbackprop.command import tables, train
+from cbackprop.command.options import TrainOptions
+
+
+@pytest.mark.parametrize("chunk_rows", [48, 65_536])
+@pytest.mark.parametrize("cut", [0, 1, 2, 4, 7])
+def test_resumed_training_equals_an_uninterrupted_one(
+    iris, run, succeed, fail, content, failing_fit, monkeypatch, chunk_rows, cut
+):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    line = "train iris.csv --target species --epochs 5 --checkpoint c --resume"
+    succeed("train iris.csv --target species --epochs 5 --output whole --checkpoint w")
+    with failing_fit(cut, KeyboardInterrupt()):
+        status, out, err = run(line)
+    chunks = 4 if chunk_rows == 48 else 1
+    if cut < 5 * chunks:
+        assert status == 130
+        epoch = cut // chunks + 1
+        assert err == f"cbackprop: stopped by SIGINT in epoch {epoch} of 5; model.safetensors is saved\n"
+        assert f"{epoch - 1} of 5, interrupted" in out
+        assert Path("c").exists() == (cut > 0)
+    assert "5 of 5" in succeed(line)
+    assert content("model.safetensors") == content("c") == content("whole")
+    resumed, whole = load_model("c"), load_model("w")
+    assert resumed.training == whole.training
+    assert np.array_equal([resumed.losses, resumed.held_out], [whole.losses, whole.held_out])
+
+    # a finished training can be continued
+    succeed("train iris.csv --target species --epochs 7 --output whole")
+    assert "7 of 7" in succeed(line.replace("5", "7"))
+    assert content("model.safetensors") == content("whole")
+    assert "epochs is 5; c " in fail(line)
+
+
+def test_options_and_data_must_stay_the_same(iris, succeed, fail):
+    line = "train iris.csv --target species --epochs 1 --checkpoint c --resume"
+    succeed(line)
+    before = Path("c").read_bytes()
+    for option, *values in (
+        ("--learning-rate 0.2", "--learning-rate", "0.2", "0.1"),
+        ("--batch-size 2", "--batch-size", "2", "1"),
+        ("--seed 1", "--seed", "1", "0"),
+        ("--no-standardize", "--standardize", "False", "True"),
+        ("--validation 0.3", "--validation", "0.3", "0.2"),
+        ("--hidden 8", "w is float64 (8, 5)", "float64 (32, 5)"),
+        ("--ignore 'sepal width'", "data", "150 rows with checksum"),
+    ):
+        message = fail(f"{line} {option}")
+        assert [value for value in [*values, "c"] if value not in message] == []
+    iris.with_columns(iris["species"].reverse()).write_csv("iris.csv")  # labels are data, too
+    assert "150 rows with checksum" in fail(line)
+    assert Path("c").read_bytes() == before
+    assert re.search("trained +1 epochs; training can be resumed", succeed("info c"))
+    for other in ("model.safetensors", "iris.parquet"):
+        assert other in fail(f"train iris.csv --target species --checkpoint {other} --resume")
+
+
+def test_missing_progress_is_refused(iris, succeed, fail, tmp_path):
+    succeed("train iris.csv --target species --epochs 1 --checkpoint c")
+    model = load_model("c")
+    del model.training["E_training"]
+    cbackprop._model_file.save_model("c", model)
+    message = fail("train iris.csv --target species --epochs 1 --checkpoint c --resume")
+    assert message == "c does not store the progress of the training; it cannot be resumed"
+
+
+def test_checkpoint_is_written_during_the_training(iris, failing_fit, monkeypatch):
+    monkeypatch.setattr(train, "CHECKPOINT_INTERVAL", -1)
+    options = TrainOptions(Path("iris.csv"), "species", hidden=4, epochs=9, checkpoint=Path("c"))
+    with failing_fit(3, SystemError("a crash")), pytest.raises(SystemError):
+        train.run(options)
+    assert len(load_model("c").losses) == 3
+
+
+def test_snapshot_is_written_without_later_changes(folder):
+    network, losses = cbackprop.Network(2, 3, 2, rng=0), [0.5]
+    model, rng = Model(network.w, network.v, 0.1), np.random.default_rng(0)
+    checkpointer = Checkpointer(Path("c"), model, losses, rng, {}, held_out=[0.25])
+    checkpointer.update()
+    w = network.w.copy()
+    losses.append(0.125)  # Ctrl-C may come before the next snapshot
+    network.w[:] = 0
+    checkpointer.write()
+    model = load_model("c")
+    assert (model.losses.tolist(), model.held_out.tolist()) == ([0.5], [0.25])
+    assert np.array_equal(model.w, w)
+
+
+@pytest.mark.timeout(60, method="thread")  # a shuffle that never ends lets no signal through
+def test_random_numbers_that_repeat_are_refused(iris, succeed, fail):
+    line = "train iris.csv --target species --checkpoint c --resume --epochs "
+    succeed(line + "1")
+    model = load_model("c")
+    model.training["rng"]["state"] = {"state": 2**64 - 1, "inc": 0xDFDB0DA07FF967604385DF649FCCF644}  # a large one
+    cbackprop._model_file.save_model("c", model)
+    assert "c does not hold a state of a PCG64" in fail(line + "2")

@@ -1,0 +1,84 @@
+"""The first pass over a table: classes, scaling, split and fingerprint, whatever the chunks."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cbackprop._model_file import load_model
+from cbackprop.command import tables
+from cbackprop.command.dataset import scan
+from cbackprop.command.files import open_table
+
+
+def test_chunk_size_changes_neither_split_nor_scaling(iris, monkeypatch):
+    def prepare():
+        return scan(open_table(Path("iris.csv")), "species", [], seed=3, validation=0.25, standardize=True)
+
+    def held_out(dataset):
+        return np.vstack([x for _, (x, _) in dataset.splits()])
+
+    whole = prepare()
+    assert whole.only_chunk is not None
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    parts = prepare()
+    assert parts.only_chunk is None
+    assert len(list(parts.splits())) == 4
+    assert (parts.n_training, parts.n_held_out, parts.classes) == (whole.n_training, whole.n_held_out, whole.classes)
+    # merged moments differ from those of a single chunk by rounding
+    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-13)
+    np.testing.assert_allclose(parts.scale, whole.scale, rtol=1e-13)
+    np.testing.assert_allclose(held_out(parts), held_out(whole), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_chunk_size_does_not_change_the_fingerprint(iris, monkeypatch, kind):
+    def fingerprint():
+        return scan(open_table(Path(f"iris.{kind}")), "species", [], 0, 0.2, standardize=True).fingerprint
+
+    whole = fingerprint()
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    assert fingerprint() == whole
+
+
+def test_order_of_classes(folder):
+    for labels, classes in (([10, 9, -1] * 2, ["-1", "9", "10"]), (["10", "9", "b"] * 2, ["10", "9", "b"])):
+        pl.DataFrame({"x": np.arange(6.0), "t": labels}).write_csv("t.csv")
+        assert scan(open_table(Path("t.csv")), "t", [], 0, 0, standardize=True).classes == classes
+
+
+@pytest.mark.parametrize("chunk_rows", [50, 1000])
+@pytest.mark.parametrize("value", [7, 0.1, 1e200])
+def test_constant_columns_have_scale_1_despite_rounding(folder, monkeypatch, chunk_rows, value):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    pl.DataFrame({"same": [value] * 1000, "tiny": [1e-300, 2e-300] * 500, "t": [0, 1] * 500}).write_csv("t.csv")
+    found = scan(open_table(Path("t.csv")), "t", [], seed=0, validation=0, standardize=True)
+    assert found.scale.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("large", ["1e200", "1e308"])  # the squares overflow, or the sum
+def test_values_too_large_to_standardize(folder, fail, succeed, large):
+    Path("t.csv").write_text(f"a,b,y\n1,{large},yes\n2,-{large},no\n1,{large},yes\n3,{large},yes\n")
+    line = "train t.csv --target y --validation 0 --epochs 1"
+    assert fail(line) == "t.csv: column 'b' has values too large to standardize; rescale it"
+    assert not Path("model.safetensors").exists()
+    succeed(f"{line} --no-standardize --learning-rate 1e-300")
+    load_model("model.safetensors")
+
+
+def test_rows_too_large_for_the_scale_of_the_training_rows(folder, fail, succeed):
+    x = np.arange(30) % 3 * 1e-10
+    table = pl.DataFrame({"b": [1.0] * 30, "a": x, "y": np.arange(30) % 2})
+    table.write_csv("t.csv")
+    line = "train {}.csv --target y --epochs 1 --validation 0.5"
+    succeed(line.format("t"))
+    x[(np.random.default_rng([0, 1]).random(30) < 0.5).argmax()] = 1e300  # the first held-out row
+    table.with_columns(a=x).write_csv("large.csv")
+    for command in (line.format("large"), "predict model.safetensors large.csv"):
+        assert fail(command) == "large.csv: column 'a' has values too large to standardize; rescale it"
+
+
+def test_too_many_classes(folder, fail):
+    pl.DataFrame({"x": np.arange(10_001), "price": np.arange(10_001)}).write_csv("t.csv")
+    assert "t.csv: column 'price' has more than 10,000 distinct values" in fail("train t.csv --target price")

@@ -1,0 +1,101 @@
+"""The command as a whole: help, usage errors, missing packages, terminals."""
+
+import os
+import re
+import sys
+
+import polars as pl
+import pytest
+
+from cbackprop._model_file import load_model
+
+CODE = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
+
+
+def test_examples_in_help_work(iris, succeed, monkeypatch):
+    monkeypatch.setattr("cbackprop.command.article.ITERATIONS", 9)
+    commands = re.findall(r"^  (\w+)  ", succeed("--help").partition("Commands:")[2], re.MULTILINE)
+    assert commands == ["demo", "train", "predict", "info"]
+    for command in commands:
+        examples = re.findall(r"^ +cbackprop (.+)$", succeed(f"{command} --help"), re.MULTILINE)
+        assert len(examples) == 2
+        for line in examples:
+            succeed(line)
+    written = {"demo.png", "figure.png", "model.safetensors", "iris.safetensors", "iris.png", "predictions.csv"}
+    assert written | {"predictions.parquet"} <= set(os.listdir())
+
+
+def test_module_runs_the_command(python):
+    done = python("import runpy; runpy.run_module('cbackprop', run_name='__main__')")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: cbackprop ")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("learn", "No such command 'learn'."),
+        ("train iris.csv", "Missing option '--target'."),
+        ("train iris.csv --target species --epochs 0", "Invalid value for '--epochs': "),
+        ("train iris.csv --target species --depth 3", "No such option: --depth"),
+        ("train iris.csv --target species --resume", "Invalid value for '--resume': it requires --checkpoint"),
+        ("train iris.csv --target species --on-bad-row ask", "Invalid value for '--on-bad-row': "),
+    ],
+)
+def test_usage_errors_have_status_2(fail, line, message):
+    assert message in fail(line, status=2)
+
+
+@pytest.mark.parametrize(
+    ("package", "line", "extra"),
+    [
+        ("typer", "info", "cli"),
+        ("rich", "info", "cli"),
+        ("polars", "train iris.csv --target species", "cli"),
+        ("polars", "predict model.safetensors iris.csv", "cli"),
+        ("matplotlib", "train iris.csv --target species --plot p.png", "plot"),
+        ("matplotlib", "demo", "demo"),
+        ("sklearn", "demo", "demo"),
+    ],
+)
+def test_missing_packages(monkeypatch, fail, package, line, extra):
+    monkeypatch.setitem(sys.modules, package, None)  # as if not installed
+    message = fail(line)
+    assert message.startswith(f"{package} is not installed; ")
+    assert message.endswith(f' pip install "cbackprop[{extra}]"')
+
+
+def test_names_cannot_control_the_terminal(folder, run, succeed):
+    red, back, kept = "\x1b[31mred", "\x9b2Jback\u202e", "幅　🌸"
+    pl.DataFrame({red: [1, 2], back: [2, 1], kept: [1, 1], "t": [red, kept]}).write_csv("t.csv")
+    shown = succeed("train t.csv --target t --validation 0 --epochs 1")
+    shown += succeed("info model.safetensors") + succeed("predict model.safetensors t.csv")
+    shown += run("train t.csv --target 'nothing\x1b[31m'")[2]
+    pl.DataFrame({"x": [1, 2], "y": [2, 1]}).write_parquet("\x1b.parquet")
+    shown += run("train \x1b.parquet --target t")[2]
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+    for name in (r"\x1b[31mred", r"\x9b2Jback\u202e", kept):
+        assert name in shown
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize("stream", [1, 2])
+def test_closed_streams(iris, python, stream):
+    closed = ("sh", "-c", f'exec "$@" {stream}>&-', "sh")
+    done = python(CODE.format(["train", "iris.csv", "--target", "species", "--epochs", "1"]), under=closed)
+    assert (done.returncode, done.stderr) == (0, "")
+    load_model("model.safetensors")
+    done = python(CODE.format(["train", "no.csv", "--target", "species"]), under=closed)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == (stream == 1)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_characters_unknown_to_the_terminal_are_escaped(iris, python, encoding):
+    iris.with_columns(species=pl.col("species") + "幅").write_csv("t.csv")
+    for line in ("train t.csv --target species --epochs 1", "predict model.safetensors t.csv"):
+        done = python(CODE.format(line.split()), PYTHONIOENCODING=encoding)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert r"setosa\u5e45" in done.stdout
+    assert r"150 rows \u2192" in done.stdout

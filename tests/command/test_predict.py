@@ -1,0 +1,101 @@
+"""`cbackprop predict`: predictions, and their file."""
+
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import cbackprop
+from cbackprop._model_file import load_model
+
+
+@pytest.fixture
+def model(iris, succeed):
+    succeed("train iris.csv --target species --hidden 8")
+    return load_model("model.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_classes_and_probabilities(iris, model, succeed, kind):
+    # other column order, an additional column, no target
+    iris.select("petal width", pl.lit("x").alias("note"), *iris.columns[:3]).write_parquet("other.parquet")
+    out = succeed(f"predict model.safetensors other.parquet --output p.{kind}")
+    assert f"150 rows → p.{kind}" in out
+
+    predicted = pl.read_csv("p.csv") if kind == "csv" else pl.read_parquet("p.parquet")
+    assert predicted.columns == ["class", "p_setosa", "p_versicolor", "p_virginica"]
+    x = (iris.drop("species").to_numpy() - model.mean) / model.scale
+    y = cbackprop.Network.from_weights(model.w, model.v).predict_proba(x)
+    assert np.array_equal(predicted.drop("class").to_numpy(), y)  # CSV keeps all digits
+    assert predicted["class"].to_list() == [model.classes[k] for k in y.argmax(axis=1)]
+    for name in model.classes:
+        assert re.search(rf"{name} +{(predicted['class'] == name).sum()}\b", out)
+
+
+def test_model_without_names(iris, succeed, fail):
+    network = cbackprop.Network(4, 3, 2, rng=0)
+    network.save("unnamed.safetensors")
+    x = iris.drop("species")
+    x.write_csv("x.csv")
+    succeed("predict unnamed.safetensors x.csv")
+    predicted = pl.read_csv("predictions.csv")
+    assert predicted.columns == ["class", "p_0", "p_1"]
+    assert np.array_equal(predicted["class"].to_numpy(), network.predict(x.to_numpy()))
+    message = "iris.csv has 5 columns; unnamed.safetensors has unnamed inputs, so the table must have exactly 4"
+    assert fail("predict unnamed.safetensors iris.csv") == message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("junk.safetensors iris.csv", "junk.safetensors"),
+        ("no.safetensors iris.csv", "no.safetensors"),
+        ("model.safetensors target.csv", "target.csv: no column 'sepal length', 'sepal width', "),
+        ("model.safetensors iris.csv --output p.txt", "--output is 'p.txt'; the name must end in .csv or .parquet"),
+    ],
+)
+def test_errors(iris, model, fail, line, message):
+    iris.select("species").write_csv("target.csv")
+    Path("junk.safetensors").write_text("This is no model.")
+    assert message in fail(f"predict {line}")
+
+
+def test_no_partial_file_after_a_bad_row(iris, model, fail):
+    lines = Path("iris.csv").read_text().splitlines()
+    Path("bad.csv").write_text("\n".join([lines[0], *lines[1:] * 1000, "1,2,3,wide,setosa", *lines[1:], ""]))
+    message = "bad.csv: row 150001, column 'petal width' is 'wide'; a finite number is needed"
+    assert fail("predict model.safetensors bad.csv --output p.csv") == message
+    assert not [*Path().glob("p.csv*"), *Path().glob(".*.partial")]
+
+
+def test_other_files_stay_and_the_output_is_synchronized(model, succeed, monkeypatch):
+    Path("p.csv.part").write_text("mine")
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    succeed("predict model.safetensors iris.csv --output p.csv")
+    assert len(synced) == 1 + hasattr(os, "O_DIRECTORY")  # the file and, where possible, its folder
+    assert Path("p.csv.part").read_text() == "mine"
+    assert len(list(Path().glob("p.csv*"))) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes, and links need a privilege")
+def test_output_follows_links_and_keeps_the_mode(model, succeed):
+    Path("folder").mkdir()
+    Path("folder/p.csv").touch(mode=0o440)
+    Path("p.csv").symlink_to("folder/p.csv")
+    succeed("predict model.safetensors iris.csv --output p.csv")
+    assert Path("p.csv").is_symlink()
+    assert stat.S_IMODE(Path("folder/p.csv").stat().st_mode) == 0o440
+    assert len(pl.read_csv("folder/p.csv")) == 150
+    assert os.listdir("folder") == ["p.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other limits of names and paths")
+def test_output_of_the_longest_name(model, succeed):
+    succeed(f"predict model.safetensors iris.csv --output {'a' * 251}.csv")
+    assert len(pl.read_csv("a" * 251 + ".csv")) == 150

@@ -1,0 +1,181 @@
+"""Tables: bad rows, damaged files and file names."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cbackprop._model_file import load_model
+from cbackprop.command import tables
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("nan,1,2,3,setosa", "column 'sepal length' is 'nan'; a finite number is needed"),
+        ("1,-inf,2,3,setosa", "column 'sepal width' is '-inf'; a finite number is needed"),
+        ("1,x,2,3,setosa", "column 'sepal width' is 'x'; a finite number is needed"),
+        ("1,,2,3,setosa", "column 'sepal width' has no value"),
+        ("1,2,3", "column 'petal width' has no value"),
+        ("1,2,3,4,setosa,5", "has more fields than the header"),
+        ("1,2,3,4,setosa,5,6,7", "has more fields than the header"),
+        ("1,2,3,4,", "column 'species' has no value"),
+        ("", "column 'sepal length' has no value"),
+    ],
+)
+def test_bad_rows_raise_or_are_skipped(iris, fail, succeed, monkeypatch, row, problem):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    lines = Path("iris.csv").read_text().splitlines()
+    Path("bad.csv").write_text("\n".join([*lines[:71], row, lines[71], row, *lines[72:100], row, *lines[100:], ""]))
+    location = "row 71" if problem.startswith("has") else "row 71,"
+    assert fail("train bad.csv --target species") == f"bad.csv: {location} {problem}"
+    assert not Path("model.safetensors").exists()
+
+    out = succeed("train bad.csv --target species --epochs 2 --on-bad-row skip")
+    assert re.search(r"bad rows +3 skipped; the first: bad.csv: row 71", out)
+    skipped = load_model("model.safetensors")
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 65_536)
+    assert "bad rows" not in succeed("train iris.csv --target species --epochs 2")
+    whole = load_model("model.safetensors")
+    assert skipped.classes == whole.classes
+    np.testing.assert_allclose(skipped.mean, whole.mean, rtol=1e-13)  # chunks round differently
+
+
+@pytest.mark.parametrize("ignore", ["", " --ignore note"])
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        ('"1,1,n,yes', "could not parse"),
+        ('1,1,n,"yes', "could not parse"),
+        ('1,1,"n,yes', "could not parse"),
+        ('1,1,n,yes,"', "could not parse"),
+        ('"1,1,n,yes\n1,1,n,yes",1,n,yes', "has a cell of several lines; is a quote missing?"),
+        ('1,1,"n,yes\n1,1,n,yes"', "has a cell of several lines; is a quote missing?"),
+        ('1,1,n,yes,"\n1,1,n,yes"', "has a cell of several lines; is a quote missing?"),
+    ],
+)
+def test_rows_inside_a_skipped_cell_are_not_lost(folder, fail, bad, problem, ignore):
+    rows = [f"{i % 7},{i % 5},1,{'yes' if i % 3 else 'no'}" for i in range(140)]
+    rows[30] = "1,gap,1,yes"
+    Path("t.csv").write_text("\n".join(["a,b,note,y", *rows[:70], bad.replace("n,", "1,"), *rows[70:], ""]))
+    assert re.match(f"t.csv: row 71:? {re.escape(problem)}", fail(f"train t.csv --target y --on-bad-row skip{ignore}"))
+    assert not Path("model.safetensors").exists()
+
+
+def test_multiline_text_in_an_ignored_column(folder, succeed):
+    Path("t.csv").write_text('a,note,y\n1,"two\nlines",yes\nx,"one",no\n3,"two\nlines",no\n')
+    out = succeed("train t.csv --target y --on-bad-row skip --ignore note --validation 0")
+    assert "1 skipped; the first: t.csv: row 2, column 'a' is 'x'" in " ".join(out.split())
+
+
+def test_long_cells_are_abbreviated(iris, fail):
+    Path("t.csv").write_text(f"a,species\n{'wide' * 1000},x\n1,y\n")
+    message = fail("train t.csv --target species")
+    assert message.startswith("t.csv: row 1, column 'a' is 'widewide")
+    assert len(message) < 150
+
+
+@pytest.fixture
+def bad_files(iris):
+    """Files with one fault each."""
+    x, species = iris.drop("species").to_numpy(order="c"), iris["species"].to_numpy().astype("U")
+    x[4, 2] = np.nan
+    iris.with_columns(pl.Series("petal length", x[:, 2])).write_parquet("nan.parquet")
+    np.savez("nan.npz", x=x, species=species)
+    np.savez("twice.npz", x=x, x1=x[:, 1], species=species)
+    np.savez("lengths.npz", x=x, species=species[:-1])
+    np.savez("objects.npz", x=x, species=species.astype(object))
+    np.savez("columns.npz", x=np.asfortranarray(x), species=species)
+    iris.with_columns(day=pl.lit("2020-01-01").str.to_date()).write_parquet("date.parquet")
+    iris.filter(species="setosa").write_csv("one.csv")
+    iris.head(0).write_csv("header.csv")
+    iris.select("species").write_csv("target.csv")
+    Path("empty.csv").touch()
+    Path("quote.csv").write_text('a,species\n"1,x\n2,y\n')
+    Path("latin.csv").write_bytes(b"a,species\n1,\xe9\n2,y\n")
+    for name in ("junk.parquet", "junk.npz", "iris.txt"):
+        Path(name).write_text("This is no table.")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("no.csv", "there is no such file"),
+        ("iris.txt", "the name of a table must end in .csv or .parquet or .npz"),
+        ("nan.parquet", "row 5, column 'petal length' is nan; a finite number is needed"),
+        ("nan.npz", "row 5, column 'x2' is nan; a finite number is needed"),
+        ("twice.npz", "duplicate columns 'x1'; names must be unique"),
+        ("lengths.npz", "all arrays must have the same number of rows; it has x (150, 4), species (149,)"),
+        ("objects.npz", "array 'species.npy' has dtype object; numbers or text are needed"),
+        ("columns.npz", "array 'x.npy' is in Fortran order; C order is needed"),
+        ("date.parquet", "column 'day' holds Date, not numbers"),
+        ("one.csv", "column 'species' has one class, 'setosa'; 2 are needed"),
+        ("header.csv", "there are no training rows"),
+        ("target.csv", "no column remains besides the target 'species'"),
+        ("empty.csv", "empty CSV"),
+        ("quote.csv", "row 1, column 'a' has no value"),
+        ("latin.csv", "row 1: invalid utf-8 sequence"),
+        ("junk.parquet", ""),
+        ("junk.npz", "File is not a zip file"),
+    ],
+)
+def test_bad_files(bad_files, fail, file, message):
+    assert fail(f"train {file} --target species").startswith(f"{file}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("iris.csv --target kind", "iris.csv: no column 'kind'; it has 'sepal length', 'sepal width', "),
+        ("iris.csv --target species --ignore kind", "iris.csv: no column 'kind'"),
+        ("iris.csv --target 'sepal width'", "iris.csv: row 1, column 'species' is '"),
+        ("iris.npz --target x0", "iris.npz: array 'species' holds text, not numbers"),
+    ],
+)
+def test_bad_columns(iris, fail, line, message):
+    assert fail(f"train {line}").startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("header", "duplicates"),
+    [("a,a,y", "'a'"), ("a,b,y,b,a", "'b', 'a'"), ("\n\na,y,a", "'a'"), ("a,a_duplicated_0,y", ""), (",a,y", "")],
+)
+def test_duplicate_columns(folder, run, header, duplicates):
+    width = header.count(",") + 1
+    Path("t.csv").write_text("\n".join([header, ",".join("1" * width), ",".join("2" * width), ""]))
+    status, _, err = run("train t.csv --target y --validation 0 --epochs 1")
+    message = f"cbackprop: error: t.csv: duplicate columns {duplicates}; names must be unique\n"
+    assert (status, err) == ((1, message) if duplicates else (0, ""))
+
+
+def test_panic_of_polars(iris, fail, monkeypatch):
+    def panic(*arguments, **keywords):
+        raise pl.exceptions.PanicException("assertion failed\nbacktrace")
+
+    monkeypatch.setattr(pl, "scan_parquet", panic)
+    assert fail("train iris.parquet --target species") == "iris.parquet: assertion failed"
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_file_names_are_not_patterns(iris, succeed, kind):
+    os.rename(f"iris.{kind}", f"iris[1].{kind}")
+    succeed(f"train 'iris[1].{kind}' --target species --epochs 1")
+    succeed(f"predict model.safetensors 'iris[1].{kind}'")
+    assert len(pl.read_csv("predictions.csv")) == 150
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["~/t.{}", "file:t.{}"])
+def test_file_names_are_not_addresses(iris, succeed, monkeypatch, tmp_path, kind, name):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for folder in ("~", "home"):
+        Path(folder).mkdir()
+    path, output = name.format(kind), name.format(f"out.{kind}")
+    os.rename(f"iris.{kind}", path)
+    succeed(f"train '{path}' --target species --epochs 1")
+    succeed(f"predict model.safetensors '{path}' --output '{output}'")
+    assert Path(output).exists()
+    assert os.listdir("home") == []

@@ -1,0 +1,220 @@
+"""`cbackprop train`: models, options, memory, and the weights that survive errors."""
+
+import errno
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import cbackprop
+from cbackprop._checkpoint import Checkpointer
+from cbackprop._model_file import Model, load_model
+from cbackprop.command import tables, train
+from cbackprop.command.dataset import scan
+from cbackprop.command.files import open_table
+from cbackprop.command.progress import TrainingProgress
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_every_kind_of_table(iris, succeed, kind):
+    out = succeed(f"train iris.{kind} --target species --hidden 8 --epochs 100")
+    assert float(re.search(r"accuracy, held out\s+([\d.]+)", out)[1]) >= 0.9
+    model = load_model("model.safetensors")
+    names = iris.columns[:4] if kind != "npz" else ["x0", "x1", "x2", "x3"]
+    assert (model.classes, model.features) == (["setosa", "versicolor", "virginica"], names)
+    assert model.w.shape == (8, 5)
+
+    # the same rows give the same bits in any format
+    w = model.w
+    succeed("train iris.parquet --target species --hidden 8 --epochs 100")
+    assert np.array_equal(load_model("model.safetensors").w, w)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_training_and_prediction_in_chunks(iris, succeed, monkeypatch, kind):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    out = succeed(f"train iris.{kind} --target species --hidden 8 --epochs 100")
+    assert float(re.search(r"accuracy, held out\s+([\d.]+)", out)[1]) >= 0.9
+    succeed(f"predict model.safetensors iris.{kind}")
+    predicted = pl.read_csv("predictions.csv")["class"]
+    assert (predicted == iris["species"]).mean() >= 0.9
+
+
+def test_model_stores_the_scaling_of_the_training_rows(iris, succeed):
+    out = succeed("train iris.csv --target species --epochs 1 --validation 0")
+    assert "150 training, 0 held out" in out
+    assert "accuracy" not in out
+    x = iris.drop("species").to_numpy()
+    model = load_model("model.safetensors")
+    np.testing.assert_allclose(model.mean, x.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(model.scale, x.std(axis=0), rtol=1e-14)
+
+    succeed("train iris.csv --target species --epochs 1 --no-standardize")
+    model = load_model("model.safetensors")
+    assert model.mean is None
+    assert model.scale is None
+
+
+def test_every_option_matters(iris, succeed):
+    def weights(options):
+        succeed(f"train iris.csv --target species --epochs 2 {options}")
+        return load_model("model.safetensors")
+
+    default = weights("")
+    assert np.array_equal(weights("").w, default.w)
+    for options in ("--seed 1", "--learning-rate 0.2", "--batch-size 2", "--validation 0.3", "--epochs 3"):
+        assert not np.array_equal(weights(options).w, default.w)
+    assert weights("--learning-rate 0.2").learning_rate == 0.2
+    assert weights("--ignore 'sepal length' --ignore 'sepal width'").w.shape == (32, 3)
+
+
+def test_progress_holds_the_errors_of_each_epoch(iris):
+    dataset = scan(open_table(Path("iris.csv")), "species", [], seed=0, validation=0.2, standardize=True)
+    ((x, t), (x_held_out, t_held_out)) = next(dataset.splits())
+    network, reference = (cbackprop.Network(4, 5, 3, rng=0) for _ in range(2))
+    progress, model = TrainingProgress(), Model(network.w, network.v, 0.1)
+    checkpointer = Checkpointer(None, model, progress.losses, np.random.default_rng(0), {})
+    train.learn(network, dataset, progress, checkpointer, 3, 1)
+    assert len(progress.losses) == 3
+    rng = np.random.default_rng(0)
+    for E, E_held_out in zip(progress.losses, progress.held_out, strict=True):
+        # N E / N may differ from E by rounding
+        assert reference.fit(x, t, rng=rng).losses[0] == pytest.approx(E, rel=1e-15)
+        assert reference.loss(x_held_out, t_held_out) == pytest.approx(E_held_out, rel=1e-15)
+
+
+# The tables take 488 MiB as float64, twice that if held, read and converted as a whole. Python with NumPy and Polars
+# needs 100 MiB before it reads any. Measured peaks: 395, 290, 145 MiB; on a busy machine Polars, which reads ahead,
+# reached 530 and 410. Each of its threads buffers rows of its own, so their number is fixed.
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of the memory in use is read from /proc")
+@pytest.mark.parametrize(("kind", "limit"), [("csv", 700), ("parquet", 600), ("npz", 250)])
+def test_memory_is_bounded(tmp_path, python, kind, limit):
+    N, D = 4_000_000, 16
+    rows = pl.LazyFrame().select(t=pl.int_range(N) % 2).with_columns(x=pl.lit(0, dtype=pl.Int8))
+    rows = rows.select("t", *(pl.col("x").alias(f"x{i}") for i in range(D)))
+    if kind == "csv":
+        rows.sink_csv(tmp_path / "large.csv")
+    elif kind == "parquet":
+        rows.cast(pl.Float32).sink_parquet(tmp_path / "large.parquet", row_group_size=100_000)
+    else:
+        with zipfile.ZipFile(tmp_path / "large.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, values, shape in (
+                ("x", np.zeros((100_000, D), "<f4"), (N, D)),
+                ("t", np.arange(100_000) % 2, (N,)),
+            ):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                    header = {"descr": values.dtype.str, "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(stream, header)
+                    for _ in range(N // 100_000):
+                        stream.write(values.tobytes())
+    arguments = ["train", f"large.{kind}", "--target=t", "--hidden=1", "--epochs=1", "--validation=0"]
+    done = python(
+        "import pathlib, re; from cbackprop.command import app\n"
+        f"assert app.run({arguments}) == 0\n"
+        f"assert app.run(['predict', 'model.safetensors', 'large.{kind}', '--output=p.parquet']) == 0\n"
+        r"print(re.search(r'VmHWM:\s+(\d+)', pathlib.Path('/proc/self/status').read_text())[1])",
+        POLARS_MAX_THREADS="2",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4,000,000 training" in done.stdout
+    assert int(done.stdout.split()[-1]) / 1024 < limit
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--learning-rate -1", "learning_rate is -1.0; "),
+        ("--learning-rate 1e308 --no-standardize", "diverged in epoch 1: try a smaller --learning-rate"),
+    ],
+)
+def test_failure_before_anything_is_learned(iris, fail, options, message):
+    assert message in fail(f"train iris.csv --target species {options}")
+    assert not Path("model.safetensors").exists()
+
+
+def test_weights_before_a_divergence_are_saved(iris, fail, succeed, content, failing_fit):
+    succeed("train iris.csv --target species --epochs 2 --output whole")
+    with failing_fit(2, cbackprop.DivergenceError()):
+        message = fail("train iris.csv --target species --epochs 5 --checkpoint c")
+    assert message == (
+        "learning diverged in epoch 3: try a smaller --learning-rate, or --standardize; "
+        "the weights learned before are saved in model.safetensors and c"
+    )
+    assert content("model.safetensors") == content("c") == content("whole")
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+@pytest.mark.parametrize("row", [70, 140])
+def test_weights_before_a_bad_row_are_saved(iris, run, fail, content, monkeypatch, kind, row):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+
+    def scan_then_change(*arguments):  # as another program may
+        dataset = scan(*arguments)
+        labels = iris["species"].to_list()
+        labels[row] = "rose"
+        if kind == "csv":
+            iris.with_columns(species=pl.Series(labels)).write_csv("iris.csv")
+        else:
+            np.savez("iris.npz", x=iris.drop("species").to_numpy(order="c"), species=labels)
+        return dataset
+
+    monkeypatch.setattr(train, "scan", scan_then_change)
+    line = f"train iris.{kind} --target species --epochs 2 --checkpoint c"
+    original = Path(f"iris.{kind}").read_bytes()
+    problem = f"iris.{kind}: row {row + 1}, column 'species' is 'rose', a label that the first pass did not find"
+    assert fail(line) == f"{problem}; the weights learned before are saved in model.safetensors and c"
+    assert load_model("c").training["chunks"] == row // 48
+    assert content("c") == content("model.safetensors")
+
+    # in the first chunk, nothing is learned before it
+    Path(f"iris.{kind}").write_bytes(original)
+    Path("model.safetensors").unlink()
+    row, problem = 7, problem.replace(f"row {row + 1}", "row 8")
+    assert fail(line) == problem
+    assert not Path("model.safetensors").exists()
+
+    Path(f"iris.{kind}").write_bytes(original)
+    status, out, _ = run(f"{line} --on-bad-row skip")
+    assert status == 0
+    assert f"bad rows 1 skipped; the first: {problem}" in " ".join(out.split())
+
+
+def test_full_disk(iris, fail, succeed, monkeypatch):
+    succeed("train iris.csv --target species --epochs 1 --checkpoint c")
+    before = Path("model.safetensors").read_bytes(), Path("c").read_bytes()
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    for seconds in (-1, 10):  # during the training, and at its end
+        monkeypatch.setattr(train, "CHECKPOINT_INTERVAL", seconds)
+        message = fail("train iris.csv --target species --epochs 2 --checkpoint c")
+        assert "No space left on device" in message
+        assert message.endswith(" are lost")
+    assert (Path("model.safetensors").read_bytes(), Path("c").read_bytes()) == before
+    assert not list(Path().glob("*.partial"))
+
+
+@pytest.mark.parametrize(("broken", "whole"), [("model.safetensors", "c"), ("c", "model.safetensors")])
+def test_one_file_is_saved_if_the_other_fails(iris, fail, monkeypatch, broken, whole):
+    def refuse_one(old, new, replace=os.replace):
+        if Path(new).name == broken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", refuse_one)
+    message = fail("train iris.csv --target species --epochs 1 --checkpoint c")
+    assert message.endswith(f": '{broken}'; the weights are saved in {whole}")
+    load_model(whole)
+    assert not Path(broken).exists()
+
+
+def test_names_too_long_for_a_model_file_are_refused_before_the_work(folder, fail, monkeypatch):
+    monkeypatch.setattr(train, "learn", None)
+    pl.DataFrame({"x": [1, 2], "t": ["a" * 2**20, "b"]}).write_csv("t.csv")
+    assert re.search("names of classes.* 1,048,576 bytes", fail("train t.csv --target t --validation 0"))

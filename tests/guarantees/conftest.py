@@ -1,0 +1,223 @@
+"""Guarantees: each is a test with two numbers of repetitions, a small one for every change and the full one.
+
+    @pytest.mark.guarantee("Ctrl-C", slice=30, full=1000)
+    def test_ctrl_c(repetitions, record_property):
+        ...  # repeats that often; measurements go to record_property
+
+`pytest tests/guarantees --full` runs the full numbers; `--report FILE` writes the results to the table of FILE, where
+they replace the rows of the guarantees that were run. A guarantee without repetitions covers all of its cases; one
+whose slice is 0 is tested in full only. Several tests may share a guarantee, and then share its row. GUARANTEES has the
+wording of each guarantee and the unit of its repetitions.
+"""
+
+import os
+import platform
+import re
+import select
+import signal
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cbackprop
+
+SITE = Path(cbackprop.__file__).parents[1]
+BUILD = next((f", {kind} build" for kind in ("address", "debug") if SITE.parent.name == kind), "")
+ROWS = pytest.StashKey[dict[str, dict]]()
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("guarantees")
+    group.addoption("--full", action="store_true", help="run guarantees with their full numbers of repetitions")
+    group.addoption("--report", type=Path, help="write the results of guarantees to the table of this file")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "guarantee(name, slice, full): a guarantee, and its numbers of repetitions")
+    config.stash[ROWS] = {}
+
+
+def repetitions_of(item):
+    guarantee = item.get_closest_marker("guarantee")
+    return guarantee.kwargs.get("full" if item.config.getoption("full") else "slice")
+
+
+@pytest.fixture
+def repetitions(request):
+    """How often to repeat the test of a guarantee."""
+    if repetitions := repetitions_of(request.node):
+        return repetitions
+    return pytest.skip("in full only: make soak")
+
+
+@pytest.fixture
+def in_a_fork():
+    """A function that runs some work in a forked child and returns its text; fails if the child hangs."""
+    if not hasattr(os, "fork"):
+        pytest.skip("processes cannot fork here")
+
+    def run(work):
+        reader, writer = os.pipe()
+        if (child := os.fork()) == 0:
+            try:
+                os.write(writer, work().encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with open(reader) as file:
+            try:
+                assert select.select([reader], [], [], 60)[0], "the child hangs"
+                return file.read()
+            finally:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+
+    return run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    guarantee = item.get_closest_marker("guarantee")
+    if guarantee and (report.when == "call" or report.outcome != "passed"):
+        name = guarantee.args[0]
+        unit, meaning = GUARANTEES[name]
+        row = item.config.stash[ROWS].setdefault(
+            name + BUILD,
+            {"meaning": meaning, "tests": [], "repetitions": [], "outcomes": set(), "measured": {}, "seconds": 0.0},
+        )
+        row["tests"].append(test_of(item))
+        if (repetitions := repetitions_of(item)) is not None:
+            row["repetitions"].append(f"{repetitions:,}")
+            row["unit"] = f" {unit}"
+        row["outcomes"].add(report.outcome if report.outcome != "skipped" else f"skipped: {report.longrepr[2]}")
+        row["measured"] |= dict(report.user_properties)
+        row["seconds"] += call.duration
+    return report
+
+
+def test_of(item):
+    """The test as pytest selects it: with all of its parameters, unless these are guarantees of their own."""
+    of_all = any(mark.name == "guarantee" for mark in getattr(item.function, "pytestmark", []))
+    return item.nodeid.partition("[")[0] if of_all else item.nodeid
+
+
+def pytest_sessionfinish(session):
+    path, rows = session.config.getoption("report"), session.config.stash[ROWS]
+    if path is None or not rows:
+        return
+    written = path.read_text(encoding="utf-8") if path.exists() else ""
+    table = {name: row for row, name in re.findall(r"^(\| \*\*(.+?)\*\*.*\|)$", written, re.MULTILINE)}
+    commit = git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "--", "cbackprop") else "")
+    for name, row in rows.items():
+        outcome = ", ".join(sorted(row["outcomes"])).replace("Skipped: ", "")
+        tests = " ".join(dict.fromkeys(row["tests"]))
+        command = f"python -m pytest {'--full ' * session.config.getoption('full')}{tests}"
+        measured = "; ".join(f"{name} {value}" for name, value in row["measured"].items()).replace("|", "\\|")
+        cells = [
+            f"**{name}**: {row['meaning']}",
+            " + ".join(row["repetitions"]) + row["unit"] if row["repetitions"] else "all cases",
+            f"{outcome} in {row['seconds']:,.0f} s, commit {commit}" + (f"<br>{measured}" if measured else ""),
+            f"`{'make soak' if BUILD else command}`",
+        ]
+        table[name] = f"| {' | '.join(cells)} |"
+    path.write_text(ABOUT.format(last=machine()) + "".join(f"{row}\n" for row in table.values()), encoding="utf-8")
+
+
+GUARANTEES = {  # the unit of the repetitions, and the guarantee
+    "bad inputs": (
+        "calls",
+        "No call crashes, whatever its arguments; a call that raises leaves every array unchanged.",
+    ),
+    "checkpoints: SIGKILL": (
+        "kills",
+        "A training killed at any moment leaves a complete checkpoint and can be resumed from it.",
+    ),
+    "checkpoints: truncation at every byte": ("", "A truncated checkpoint is refused, and nothing changes."),
+    "checkpoints: ENOSPC and EIO at every write": (
+        "",
+        "If the disk is full or fails, the error names the file, which holds either the old or the new state.",
+    ),
+    "resume is exact": ("trainings", "A resumed training ends with the same bits as an uninterrupted one."),
+    "hostile model files": ("files", "Any file yields a model or an error, without a crash or excessive memory."),
+    "old files load": ("", "Model files of every release load and give the same predictions."),
+    "Ctrl-C": (
+        "interrupts",
+        "Training ends within 0.1 s, with the weights after a complete sample. NumPy shuffles millions of samples in "
+        "one call, which may take longer.",
+    ),
+    "two threads, the same weights": (
+        "attempts",
+        "While one thread trains, calls of other threads that would change its weights raise an error and change "
+        "nothing.",
+    ),
+    "two threads, different weights": ("rounds", "They train concurrently, and other threads can run Python."),
+    "fork": ("forks", "After training with threads, the child of a fork can train, with the same bits as a result."),
+    "mutation testing: kernels": ("mutants", "The tests detect small errors introduced into the kernels."),
+    "mutation testing: validation": (
+        "mutants",
+        "The tests detect small errors introduced into the validation of arguments.",
+    ),
+    "gradients": (
+        "networks",
+        "Every derivative is accurate to 1e-13 of the largest in its layer, in float32 to 1e-5; the reference has 50 "
+        "digits.",
+    ),
+    "accurate loss": ("", "The loss of a sample is accurate to 4 ULP, for logits of any size."),
+    "same bits": ("trainings", "Threads, processes and memory addresses do not change a bit of the result."),
+    "variants agree": ("", "The kernels of all instruction sets agree up to rounding."),
+    "divergence": (
+        "",
+        "An epoch ends with finite weights and a finite loss, or with an error and the weights from before it.",
+    ),
+    "more than 2^31 numbers": ("cases", "Inputs and weights may hold more numbers than 32 bits can count."),
+    "floating-point state": ("", "The rounding mode and subnormal numbers stay as they were, in every thread."),
+    "old CPUs": ("", "The kernels selected on an older processor run on it."),
+    "no leaks": ("calls of each entry", "No public function leaks memory, whether it succeeds or raises."),
+    "no leaks: files": ("calls of each entry", "Neither do saving, loading and checkpoints."),
+    "no leaks: valgrind": (
+        "rounds of all calls",
+        "Valgrind finds no invalid access and no lost block in any call.",
+    ),
+    "streaming": ("samples", "Memory, and time per sample, do not grow with the number of samples."),
+    "no threads and no OpenMP unless asked for": ("", "Threads exist only within calls that request them."),
+    "training takes at most 4 copies of the weights and 1 MiB": (
+        "",
+        "For every method, batch size and number of threads.",
+    ),
+    "training from 2 GiB mapped into memory takes less than 200 MiB": ("", "Data may be larger than memory."),
+}
+
+ABOUT = """# Guarantees
+
+What the library guarantees as a whole, and the results of testing each guarantee in full with `make soak`, which takes
+hours and writes this page. `make guarantees` tests every change with fewer repetitions. The commands below test one
+guarantee in full, or with fewer repetitions without `--full`, in a clone set up as described in `CONTRIBUTING.md`. Each
+test documents its measurements, and its tolerances with their reasons. Repetitions joined by a + belong to separate
+parts of a test, such as float32 and float64. Mutants that survive the tests are listed with the reason.
+
+Last run: {last}
+
+| guarantee | repetitions | result | command |
+|---|---|---|---|
+"""
+
+
+def git(*arguments):
+    done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def machine():
+    info = cbackprop.kernel_info()
+    cpu = platform.processor()
+    if Path("/proc/cpuinfo").exists():
+        cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {cpu}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, "
+        f"{info['variant']} kernels by {info['compiler']}, Python {platform.python_version()}, NumPy {np.__version__}."
+    )

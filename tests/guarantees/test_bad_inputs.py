@@ -1,0 +1,272 @@
+"""Bad inputs: no call crashes the process, and a call that raises leaves every byte of every array unchanged.
+
+Settings lie at the edges of each dtype. Good arguments of every public entry are corrupted in up to three places: type,
+memory order, strides, alignment, byte order, shape, shared memory, values. Calls that succeed nevertheless are not
+counted; they must leave finite weights. `make address-test` runs this with every memory access checked.
+"""
+
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import cbackprop
+from cbackprop import DivergenceError, Network
+
+LEARNING = "epochs batch_size rng method n_threads callback sample_weight l2 momentum velocity checkpoint_every"
+ENTRIES = {  # positional arguments, and keyword arguments
+    "init_weights": ("n_inputs n_hidden n_outputs", "dtype rng"),
+    "forward": ("x w v", "n_threads"),
+    "cross_entropy": ("x t w v", ""),
+    "gradient": ("x t w v", ""),
+    "numerical_gradient": ("x t w v", "epsilon scheme"),
+    "step": ("x_n t_n w v learning_rate", ""),
+    "fit": ("x t w v", f"learning_rate {LEARNING}"),
+    "Network": ("n_inputs n_hidden n_outputs", "learning_rate dtype rng"),
+    "Network.from_weights": ("w v", "learning_rate"),
+    "network.learn_one": ("x_n t_n", ""),
+    "network.predict_one": ("x_n", ""),
+    "network.predict_proba_one": ("x_n", ""),
+    "network.fit": ("x t", LEARNING),
+    "network.predict": ("x", "n_threads"),
+    "network.predict_proba": ("x", "n_threads"),
+    "network.loss": ("x t", ""),
+    "network.gradient": ("x t", ""),
+}
+
+
+def call(entry, arguments):
+    """Call a function of the package, or a method of a network with these weights and this learning rate."""
+    positional, keywords = ({name: arguments[name] for name in names.split()} for names in ENTRIES[entry])
+    where, _, method = entry.partition(".")
+    if where == "network":
+        network = Network.from_weights(arguments["w"], arguments["v"], learning_rate=arguments["learning_rate"])
+        function = getattr(network, method)
+    else:
+        function = operator.attrgetter(entry)(cbackprop)
+    return function(*positional.values(), **keywords)
+
+
+NEGATIVE = [0, -1, -(2**31), -(2**63), -(10**400), np.int8(-1)]
+INTEGERS = st.sampled_from([*NEGATIVE, 2**31, 2**63, 2**64, 10**400, np.uint64(2**63)])
+NO_NUMBERS = st.sampled_from(
+    [None, "1", b"1", 1j, True, [], [1], {}, object(), print, np.array([1.0]), float("nan"), float("inf"), 1.5, -0.0]
+)
+DTYPES = st.sampled_from([*np.typecodes["All"].replace("V", ""), "S3", "U3", "V8", "M8[s]", "m8[D]", "i4,f8"])
+VALUES = st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e300, 1e38, 5e-324, -1.0, -0.0, 2.0**31, 0.3])
+
+
+def edges(dtype, *others):
+    """Settings at the edges of a dtype: those that round to 0, to a subnormal number or to 1, and huge ones."""
+    finfo = np.finfo(dtype)
+    small = [0.0, 1e-50, 5e-324, float(finfo.smallest_subnormal), float(finfo.tiny), float(finfo.eps)]
+    return st.sampled_from([*others, *small, 1 - float(finfo.epsneg), 1 - 2**-53, 1.0, float(finfo.max), 1e300])
+
+
+@st.composite
+def good(draw):
+    """Arguments that every entry accepts, but for some of the settings."""
+    D, M, K = (draw(st.sampled_from(sizes)) for sizes in ((1, 2, 3, 17), (1, 2, 5, 18), (1, 2, 3, 9)))
+    N = draw(st.sampled_from((1, 2, 7, 20, 40)))
+    dtype = draw(st.sampled_from(("float32", "float64")))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    labels = rng.integers(K, size=N)
+    soft = draw(st.booleans())
+    w, v = rng.normal(size=(M, D + 1)).astype(dtype), rng.normal(size=(K, M + 1)).astype(dtype)
+    usual = draw(st.booleans())
+    momentum = draw(st.sampled_from((0.0, 0.5)) if usual else edges(dtype, 0.5))
+    with_momentum = momentum >= float(np.finfo(dtype).smallest_subnormal)  # does not round to 0
+    return {
+        "x": rng.normal(size=(N, D)).astype(dtype),
+        "t": np.eye(K, dtype=dtype)[labels] if soft else labels,
+        "x_n": rng.normal(size=D).astype(dtype),
+        "t_n": np.eye(K, dtype=dtype)[0] if soft else 0,
+        "w": w,
+        "v": v,
+        "learning_rate": 0.1 if usual else draw(edges(dtype, 0.1)),
+        "epochs": 1,  # a later epoch that diverges would come after changes of the weights
+        "batch_size": draw(st.sampled_from((1, 2, 16, None))),
+        "n_threads": draw(st.sampled_from((1, 2))),
+        "method": draw(st.sampled_from(("auto", "direct", "blocked"))),
+        "scheme": draw(st.sampled_from(("central", "forward", "complex"))),
+        "epsilon": None,
+        "rng": 0,
+        "callback": None,
+        "sample_weight": draw(st.sampled_from((None, np.arange(N) + 1))),
+        "l2": draw(st.sampled_from((0.0, 0.1)) if usual else edges(dtype, 0.1)),
+        "momentum": momentum,
+        "velocity": [np.zeros_like(w), np.zeros_like(v)] if with_momentum else None,
+        "checkpoint_every": 1,
+        "dtype": dtype,
+        "n_inputs": D,
+        "n_hidden": M,
+        "n_outputs": K,
+    }
+
+
+class Strange:
+    """Claims to be an array, and is not."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("no array")
+
+    def __len__(self):
+        return 2**62
+
+
+def placed(draw, array):
+    """A copy with another number somewhere."""
+    array = np.array(array, copy=True)
+    array.reshape(-1)[draw(st.integers(0, array.size - 1))] = draw(VALUES if array.dtype.kind in "fc" else INTEGERS)
+    return array
+
+
+def reshaped(draw, array):
+    axis = draw(st.integers(0, array.ndim - 1))
+    ways = [
+        lambda: array[np.newaxis],
+        lambda: array[..., np.newaxis],
+        lambda: array.reshape(-1),
+        lambda: array.T,
+        lambda: array[0],
+        lambda: array.take([], axis),
+        lambda: array.take(range(array.shape[axis] - 1), axis),
+        lambda: array.take([*range(array.shape[axis]), 0], axis),
+    ]
+    return draw(st.sampled_from(ways))()
+
+
+def retyped(draw, array):
+    return array.astype(draw(DTYPES))
+
+
+def strided(draw, array):
+    ways = [
+        lambda: np.asfortranarray(array),
+        lambda: array[::-1],
+        lambda: array[..., ::-1],
+        lambda: np.repeat(array, 2, axis=-1)[..., ::2],
+        lambda: np.broadcast_to(array[:1], array.shape),
+        lambda: np.lib.stride_tricks.as_strided(array.copy(), strides=(array.itemsize,) * array.ndim),  # rows overlap
+    ]
+    return draw(st.sampled_from(ways))()
+
+
+def locked(draw, array):
+    array = np.array(array, copy=True)
+    array.flags.writeable = False
+    return array
+
+
+def misaligned(draw, array):
+    offset = draw(st.integers(1, 15))
+    room = np.zeros(array.nbytes + offset, np.uint8)
+    copy = room[offset:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def swapped(draw, array):
+    return array.astype(array.dtype.newbyteorder())
+
+
+def as_other_class(draw, array):
+    sub = type("Sub", (np.ndarray,), {})
+    ways = [np.ma.masked_array, memoryview, np.ndarray.tolist, list, lambda array: array.view(sub)]
+    return draw(st.sampled_from(ways))(array)
+
+
+def no_array(draw, array):
+    return draw(st.sampled_from([None, "text", 1.0, {}, Strange(), [[1.0], [1.0, 2.0]], b"\0" * 8]))
+
+
+CORRUPTIONS = [placed, reshaped, retyped, strided, locked, misaligned, swapped, as_other_class, no_array]
+
+
+def overlapping(draw, value, memory):
+    """An array like value in the memory of the weights."""
+    start = draw(st.integers(0, memory.size - value.size))
+    return memory.reshape(-1)[start : start + value.size].reshape(value.shape)
+
+
+def corrupted(draw, value, arguments):
+    """An array with one or two defects."""
+    for _ in range(draw(st.integers(1, 2))):
+        try:  # not every array can be corrupted in every way
+            with np.errstate(all="ignore"):
+                if draw(st.integers(0, 9)) == 0:
+                    value = overlapping(draw, np.asanyarray(value), arguments[draw(st.sampled_from("wv"))])
+                else:
+                    value = draw(st.sampled_from(CORRUPTIONS))(draw, np.asanyarray(value))
+        except (TypeError, ValueError, IndexError, AttributeError, OverflowError, RuntimeError):
+            break
+    return value
+
+
+def corrupt(draw, name, arguments):
+    value = arguments[name]
+    if name in ("x", "t", "x_n", "t_n", "w", "v", "sample_weight"):
+        value = corrupted(draw, value, arguments)
+    elif name == "velocity" and isinstance(value, list) and len(value) == 2:
+        value = [corrupted(draw, value[0], arguments), value[1]][:: draw(st.sampled_from((1, -1)))]
+    elif name == "dtype":
+        value = draw(DTYPES | NO_NUMBERS)
+    elif name == "callback":
+        value = draw(st.sampled_from([1, "print", [], object()]))
+    elif name.startswith("n_") or name == "epochs":
+        value = draw(NO_NUMBERS | st.sampled_from(NEGATIVE))  # large ones take memory or time, and are no bad input
+    else:
+        value = draw(NO_NUMBERS | INTEGERS)
+    arguments[name] = value
+
+
+def contents(argument):
+    """Every byte of an array, or of the arrays in a list, and of the arrays they are views of."""
+    if isinstance(argument, list):
+        return [contents(each) for each in argument]
+    if not isinstance(argument, np.ndarray) or argument.dtype.hasobject:
+        return None
+    while isinstance(argument.base, np.ndarray):
+        argument = argument.base
+    return argument.tobytes()
+
+
+@pytest.mark.guarantee("bad inputs", slice=2000, full=100_000)
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+def test_bad_inputs(repetitions, record_property):
+    refused = dict.fromkeys(ENTRIES, 0)
+
+    @settings(
+        max_examples=repetitions,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def check(data):
+        entry = data.draw(st.sampled_from(list(ENTRIES)))
+        names = " ".join(ENTRIES[entry]).split() + ["w", "v", "learning_rate"] * entry.startswith("network")
+        arguments = data.draw(good())
+        for _ in range(data.draw(st.integers(0, 3))):
+            corrupt(data.draw, data.draw(st.sampled_from(names)), arguments)
+        before = {name: contents(arguments[name]) for name in names}
+        failure = None
+        try:
+            call(entry, arguments)
+        except (TypeError, ValueError, DivergenceError) as error:
+            failure = error
+        if failure is None and entry.removeprefix("network.") in ("step", "fit", "learn_one"):
+            for array in (arguments["w"], arguments["v"], *(arguments["velocity"] or [])):
+                assert np.isfinite(array).all()
+        assume(failure is not None)
+        assert str(failure)
+        assert {name: contents(arguments[name]) for name in names} == before
+        refused[entry] += 1
+
+    check()
+    fewest = min(refused.values())
+    record_property("refused", f"{sum(refused.values()):,} by {len(refused)} entries, each {fewest:,} or more")
+    assert fewest > repetitions / 100

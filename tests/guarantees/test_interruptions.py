@@ -1,0 +1,285 @@
+"""Ctrl-C, other threads and forks: weights are those after complete samples, and nothing hangs."""
+
+import functools
+import hashlib
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import Network, _dispatch
+
+VARIANTS = _dispatch.available_variants()
+
+
+def problem(D, M, K, N, dtype=np.float64):
+    """A problem without samples of class K - 1, whose bias falls with every sample and so counts them."""
+    rng = np.random.default_rng([D, M, K, N])
+    x, t = rng.normal(size=(N, D)).astype(dtype), rng.integers(K - 1, size=N)
+    return x, t, *cbackprop.init_weights(D, M, K, dtype=dtype, rng=rng)
+
+
+# ------------------------------------------------------------------------------------------------------------ Ctrl-C
+
+LARGE, SMALL = (
+    (300, 200, 5, 12_000),
+    (2, 2, 3, 30_000),
+)  # several polls per epoch, and several epochs per poll
+LONG = (20, 50, 5, 300_000)  # several polls within a batch
+ENGINES = [  # shape, method, batch_size, n_threads
+    (LARGE, "direct", 1, 1),
+    (LARGE, "blocked", 1, 1),
+    (LARGE, "blocked", 1, 2),
+    (LARGE, "direct", 50, 1),
+    (LARGE, "blocked", 50, 1),
+    (LARGE, "blocked", 50, 2),
+    (SMALL, "direct", 1, 1),
+    (SMALL, "auto", 100, 1),  # samples in lanes
+    ((2, 2, 3, 1000), "auto", None, 1),  # the same, many epochs in one call
+    ((2, 2, 3, 2_000_000), "auto", None, 1),
+    (LONG, "direct", None, 1),
+    (LONG, "blocked", None, 1),
+    (LONG, "blocked", None, 2),
+]
+RATE = 0.01
+
+
+def interrupted(x, t, *changing, wait, callback=True, **settings):
+    """Press Ctrl-C after `wait` seconds; return the states before each epoch, and the seconds until fit returned.
+
+    The seconds are the smaller of elapsed and processor time, since other processes may keep the machine busy.
+    """
+    w, v, *velocity = changing
+    before, sent = [[array.copy() for array in changing]], []
+
+    def keep(epoch, loss):
+        before.append([array.copy() for array in changing])
+
+    def press():
+        time.sleep(wait)
+        sent.append((time.perf_counter(), time.process_time()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    settings |= {"callback": keep if callback else None, "velocity": velocity or None}
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        cbackprop.fit(x, t, w, v, learning_rate=RATE, epochs=10**9, rng=2, **settings)
+    caught = time.perf_counter(), time.process_time()
+    presser.join()
+    return before, min(after - at for after, at in zip(caught, sent[0], strict=True))
+
+
+def walk(x, t, w, v, order, batch_size, target):
+    """Learn in that order until the bias that only falls reaches `target`; return the number of batches."""
+    learn = functools.partial(cbackprop.fit, learning_rate=RATE, shuffle=False, method="direct", batch_size=batch_size)
+    done = 0
+    for stride in (256, 16, 1) if len(x) < 100_000 else (1,):
+        while True:
+            kept = w.copy(), v.copy()
+            if batch_size is None:  # each epoch is a batch
+                learn(x, t, w, v, epochs=stride)
+                learned = stride
+            else:
+                n = order[done * batch_size :][: stride * batch_size]
+                learned = len(n) // batch_size
+                if learned:
+                    learn(x[n], t[n], w, v)
+            if not learned or v[-1, -1] < target - 1e-10:
+                w[:], v[:] = kept
+                break
+            done += learned
+    return done
+
+
+@pytest.fixture
+def ctrl_c():
+    """The default handler of SIGINT, which the shell that started the tests may ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
+@pytest.mark.guarantee("Ctrl-C", slice=39, full=1000)
+def test_ctrl_c(repetitions, use_variant, ctrl_c, record_property):
+    rng = np.random.default_rng(0)
+    delays, amid = [], 0
+    for number in range(repetitions):
+        (D, M, K, N), method, batch_size, n_threads = ENGINES[number % len(ENGINES)]
+        use_variant(VARIANTS[number // len(ENGINES) % len(VARIANTS)])
+        x, t, w, v = problem(D, M, K, N)
+        settings = {"method": method, "batch_size": batch_size, "n_threads": n_threads}
+        before, delay = interrupted(x, t, w, v, wait=rng.uniform(0.01, 0.3), callback=batch_size, **settings)
+        delays.append(delay)
+        w_now, v_now = before[-1]
+        order = np.random.default_rng(2)
+        orders = [order.permutation(N) if batch_size else order for _ in before]
+        done = walk(x, t, w_now, v_now, orders[-1], batch_size, v[-1, -1])
+        amid += batch_size is not None and 0 < done < N // batch_size
+        # the same sums in another order, with some thousand roundings; a sample moves the bias by more than 1e-6
+        tolerance = 0 if method == "direct" else 1e-10
+        np.testing.assert_allclose(w_now, w, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(v_now, v, rtol=0, atol=tolerance)
+    record_property("to KeyboardInterrupt, largest", f"{1000 * max(delays):.0f} ms")
+    record_property("median", f"{1000 * float(np.median(delays)):.0f} ms")
+    record_property("amid an epoch", f"{amid} of {repetitions}")
+    assert max(delays) < 0.1
+    assert amid > repetitions / 3
+
+
+WITH_MOMENTUM = [("direct", 50, 1), ("blocked", 50, 1), ("blocked", 50, 2), ("direct", None, 1), ("blocked", None, 1)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
+@pytest.mark.guarantee("Ctrl-C", slice=5, full=100)
+def test_ctrl_c_with_momentum(repetitions, use_variant, ctrl_c, record_property):
+    # an interrupted batch is finished, with its velocity; one that is the whole epoch is discarded
+    D, M, K, N = *LARGE[:3], 100_000
+    rng, delays, amid = np.random.default_rng(1), [], 0
+    for number in range(repetitions):
+        method, batch_size, n_threads = WITH_MOMENTUM[number % len(WITH_MOMENTUM)]
+        use_variant(VARIANTS[number // len(WITH_MOMENTUM) % len(VARIANTS)])
+        x, t, w, v = problem(D, M, K, N)
+        changing = w, v, np.zeros_like(w), np.zeros_like(v)
+        settings = {"method": method, "batch_size": batch_size, "momentum": 0.5}
+        wait = rng.uniform(0.05, 0.2)
+        before, delay = interrupted(x, t, *changing, wait=wait, n_threads=n_threads, **settings)
+        delays.append(delay)
+        *weights, u_w, u_v = before[-1]
+        if batch_size:
+            order = np.random.default_rng(2)
+            order = [order.permutation(N) for _ in before][-1]
+            done, settings = 0, settings | {"method": "direct", "learning_rate": RATE, "velocity": (u_w, u_v)}
+            while weights[1][-1, -1] > v[-1, -1] + 1e-10:
+                n = order[done * batch_size :][:batch_size]
+                cbackprop.fit(x[n], t[n], *weights, shuffle=False, **settings | {"batch_size": None})
+                done += 1
+            amid += done < N // batch_size
+        for got, wanted in zip(changing, (*weights, u_w, u_v)[: 4 if batch_size else 2], strict=False):
+            np.testing.assert_allclose(got, wanted, rtol=0, atol=0 if method == "direct" else 1e-10)
+    record_property("with momentum, largest", f"{1000 * max(delays):.0f} ms")
+    assert max(delays) < 0.1
+    assert amid > repetitions / 4
+
+
+# ----------------------------------------------------------------------------------------------------------- threads
+
+
+@pytest.mark.guarantee("two threads, the same weights", slice=200, full=10_000)
+def test_two_threads_train_the_same_weights(repetitions, record_property):
+    # meanwhile every function that learns raises in the other thread, and changes nothing
+    x, t, w, v = problem(30, 20, 3, 2000)
+    w_alone, v_alone = w.copy(), v.copy()
+    started, enough = threading.Event(), threading.Event()
+    network = Network.from_weights(w, v)
+    shared = w.reshape(-1)[:4].reshape(1, 4), np.ones((3, 2))  # other weights, in the same memory
+    attempts = [
+        lambda: cbackprop.fit(x, t, w, v),
+        lambda: cbackprop.fit(x[:, :3], t, *shared),
+        lambda: cbackprop.step(x[0], 1, w, v, 0.1),
+        lambda: network.fit(x, t, batch_size=None),
+        lambda: network.learn_one(x[0], 1),
+    ]
+
+    def train():
+        def callback(epoch, loss):
+            started.set()
+            return enough.is_set()
+
+        results.append(cbackprop.fit(x, t, w, v, epochs=10**9, rng=3, callback=callback))
+
+    results = []
+    trainer = threading.Thread(target=train)
+    trainer.start()
+    started.wait()
+    try:
+        for attempt in itertools.islice(itertools.cycle(attempts), repetitions):
+            with pytest.raises(RuntimeError, match="another thread"):
+                attempt()
+    finally:
+        enough.set()
+        trainer.join()
+    cbackprop.fit(x, t, w_alone, v_alone, epochs=results[0].epochs, rng=3)
+    np.testing.assert_array_equal(w, w_alone)
+    np.testing.assert_array_equal(v, v_alone)
+    for attempt in attempts:  # afterwards they succeed
+        attempt()
+    record_property("during", f"{results[0].epochs:,} epochs")
+
+
+@pytest.mark.guarantee("two threads, different weights", slice=1, full=20)
+@pytest.mark.parametrize("learn", ["fit", "learn_one", "forward"])
+def test_threads_with_separate_weights_run_concurrently(repetitions, learn):
+    # calls of some tenths of a second release the GIL: other threads run Python, and calls of their own
+    x, t, w, v = problem(2000, 2000, 3, 200)
+    networks = [Network.from_weights(w.copy(), v.copy()) for _ in range(2)]
+    calls = {
+        "fit": lambda network: network.fit(x, t, shuffle=False),
+        "learn_one": lambda network: [network.learn_one(x[n], int(t[n])) for n in range(50)],
+        "forward": lambda network: cbackprop.forward(x, network.w, network.v),
+    }
+    for _ in range(repetitions):
+        spans = [[], []]
+
+        def work(number, spans=spans):
+            start = time.perf_counter()
+            calls[learn](networks[number])
+            spans[number] = start, time.perf_counter()
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+        ticks = 0
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            ticks += 1
+            time.sleep(0.001)
+        assert ticks > 3  # this thread got the GIL during the calls
+        (first, end), (second, other_end) = spans
+        assert max(first, second) < min(end, other_end)  # the calls overlapped
+    np.testing.assert_array_equal(networks[0].w, networks[1].w)
+    np.testing.assert_array_equal(networks[0].v, networks[1].v)
+
+
+# -------------------------------------------------------------------------------------------------------------- fork
+
+
+@pytest.mark.guarantee("fork", slice=10, full=200)
+def test_fork_after_training_with_two_threads(repetitions, use_variant, in_a_fork):
+    use_variant(VARIANTS[0])
+    x, t, w, v = problem(40, 30, 5, 500)
+
+    def learn(n_threads):
+        cbackprop.fit(x, t, w, v, method="blocked", n_threads=n_threads, rng=0)
+        return hashlib.sha256(w.tobytes() + v.tobytes()).hexdigest()
+
+    for _ in range(repetitions):
+        learn(2)
+        in_the_child = in_a_fork(lambda: learn(2))
+        assert in_the_child == learn(1)
+
+
+@pytest.mark.guarantee("fork", slice=10, full=200)
+def test_fork_amid_calls_of_another_thread(repetitions, in_a_fork):
+    # the child has no such thread, so the network and its weights are unlocked there
+    x, _, w, v = problem(1000, 1000, 3, 10)
+    network, over = Network.from_weights(w, v, learning_rate=1e-3), threading.Event()
+
+    def learn():
+        while not over.is_set():
+            network.learn_one(x[0], 1)
+
+    thread = threading.Thread(target=learn)
+    thread.start()
+    try:
+        for _ in range(repetitions):
+            assert in_a_fork(lambda: f"{network.predict_one(x[1])} {network.learn_one(x[1], 0) > 0}")[2:] == "True"
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,381 @@
+"""Numbers: accurate gradients and losses, reproducible bits, and errors instead of NaN, on every processor."""
+
+import functools
+import hashlib
+import itertools
+import json
+import math
+import re
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import DivergenceError, _dispatch
+
+VARIANTS = _dispatch.available_variants()
+DTYPES = tuple(map(np.dtype, ("float32", "float64")))
+
+
+def network(rng, shape, samples, dtype):
+    """x, soft targets, w, v, of order 1."""
+    D, M, K = shape
+    t = rng.multinomial(16, np.full(K, 1 / K), samples) / 16  # rows sum to 1 in both precisions
+    arrays = rng.normal(size=(samples, D)), t, rng.normal(size=(M, D + 1)) / math.sqrt(D), rng.normal(size=(K, M + 1))
+    return [array.astype(dtype) for array in arrays]
+
+
+# --------------------------------------------------------------------------------------------------------- gradients
+
+
+def mean_error(x, t, w, v, dot, exp, log):
+    """(2) from the weights, for arrays of complex numbers or of mpmath numbers."""
+    one = np.ones((len(x), 1))
+    z = 1 / (1 + exp(-dot(np.hstack([x, one]), w.T)))
+    a = dot(np.hstack([z, one]), v.T)
+    return (t * (log(exp(a).sum(axis=1, keepdims=True)) - a)).sum() / len(x)
+
+
+def complex_step(x, t, w, v, size, places, *functions):
+    """dE at some positions of each layer, as Im E(w + i size) / size, in which nothing cancels."""
+    gradients = []
+    for layer in (0, 1):
+        weights = [w, v]
+        for place in places[layer]:
+            weights[layer] = (w, v)[layer].copy()
+            weights[layer][place] += 1j * size
+            gradients.append(float(mean_error(x, t, *weights, *functions).imag / size))
+    return np.array(gradients)
+
+
+IN_DIGITS = np.dot, np.frompyfunc(mpmath.exp, 1, 1), np.frompyfunc(mpmath.log, 1, 1)
+to_digits = np.frompyfunc(mpmath.mpmathify, 1, 1)
+
+
+@pytest.mark.guarantee("gradients", slice=40, full=500)
+def test_gradients(repetitions, use_variant, record_property):
+    # Tolerances, some 500 and 80 roundings, are relative to the largest derivative of a layer: y_k - t_k may cancel.
+    # The order of central differences is that of float64; in float32, rounding errors of E dominate.
+    rng = np.random.default_rng(1)
+    bounds, worst, orders = {"float64": 1e-13, "float32": 1e-5}, {"float64": 0.0, "float32": 0.0}, []
+    for _ in range(repetitions):
+        shape = tuple(map(int, rng.integers((1, 1, 2), (24, 40, 9))))
+        samples = int(rng.choice([1, 3, 20]))  # many samples take another engine
+        for dtype in DTYPES:
+            x, t, w, v = network(rng, shape, samples, dtype)
+            wide = [array.astype(np.float64) for array in (x, t)] + [array.astype(complex) for array in (w, v)]
+            places = [list(np.ndindex(array.shape)) for array in (w, v)]
+            exact = complex_step(*wide, 1e-30, places, np.dot, np.exp, np.log)
+            largest = [np.abs(part).max() for part in np.split(exact, [w.size])]
+            if samples == 1:  # the reference itself, against 50 digits
+                few = [[places[layer][int(rng.integers(len(places[layer])))]] for layer in (0, 1)]
+                with mpmath.workdps(50):
+                    digits = complex_step(*map(to_digits, wide), mpmath.mpf(10) ** -40, few, *IN_DIGITS)
+                for layer, wanted in enumerate(digits):
+                    got = exact[layer * w.size + places[layer].index(few[layer][0])]
+                    assert abs(got - wanted) <= 1e-14 * largest[layer]
+            for variant in VARIANTS:
+                use_variant(variant)
+                for layer, gradient in enumerate(cbackprop.gradient(x, t, w, v)):
+                    wanted = np.split(exact, [w.size])[layer].reshape(gradient.shape)
+                    error = float(np.abs(gradient - wanted).max() / largest[layer])
+                    worst[dtype.name] = max(worst[dtype.name], error)
+                    assert error <= bounds[dtype.name], (shape, samples, variant)
+        coarse, fine = (
+            np.linalg.norm(np.concatenate([array.ravel() for array in gradient]) - exact)
+            for gradient in (cbackprop.numerical_gradient(x, t, w, v, epsilon=epsilon) for epsilon in (1e-1, 1e-3))
+        )
+        orders.append(math.log10(coarse / fine) / 2)
+        assert orders[-1] == pytest.approx(2, abs=0.05), (shape, samples)
+    record_property("largest error, float64", f"{worst['float64']:.1e}")
+    record_property("float32", f"{worst['float32']:.1e}")
+    record_property("order", f"{min(orders):.3f} to {max(orders):.3f}")
+
+
+# -------------------------------------------------------------------------------------------------------------- loss
+
+
+def loss_in_digits(label, a):
+    """(1) in 50 digits, relative to the largest logit: log1p, since the other terms may be below 10^-300."""
+    with mpmath.workdps(50):
+        below = [mpmath.mpf(float(a_k)) - float(a.max()) for a_k in a]
+        rest = mpmath.fsum(mpmath.exp(difference) for k, difference in enumerate(below) if k != a.argmax())
+        return mpmath.log1p(rest) - below[label]
+
+
+@pytest.mark.guarantee("accurate loss")
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_loss(use_variant, dtype, record_property):
+    # logits are the biases, exactly; a mean adds roundings of its own
+    rng = np.random.default_rng(2)
+    worst, largest = {1: 0.0, 20: 0.0}, float(np.finfo(dtype).max)
+    for classes in (2, 3, 5, 10, 31, 100):
+        for scale in (0.1, 1, 10, 30, 1e4, largest / 400, largest / 4):
+            for _ in range(20):
+                # up to ±1e308 in float64, while the difference of two logits, which is a loss, stays finite
+                normal = rng.normal(size=classes).clip(-1.72, 2.24) * rng.choice([-1, 1])
+                a = (normal * scale).astype(dtype)
+                a[rng.integers(classes, size=classes // 3)] = a[0]
+                w, v = np.zeros((1, 2), dtype), np.zeros((classes, 2), dtype)
+                v[:, 1] = a
+                for label in {0, classes - 1, int(a.argmax()), int(a.argmin())}:
+                    wanted = loss_in_digits(label, a)
+                    unit = float(np.spacing(dtype.type(float(wanted))))
+                    for variant in VARIANTS:
+                        use_variant(variant)
+                        for samples in (1, 20) if scale < largest / 20 else (1,):  # sums of 20 stay finite
+                            got = cbackprop.cross_entropy(np.zeros((samples, 1)), [label] * samples, w, v)
+                            worst[samples] = max(worst[samples], float(abs(got - wanted) / unit))
+    record_property(f"largest error, {dtype}", f"{worst[1]:.2f} ULP, in the mean of 20 {worst[20]:.2f} ULP")
+    assert worst[1] <= 4
+    assert worst[20] <= 4 + 19 / 2
+
+
+# --------------------------------------------------------------------------------------------------------- same bits
+
+
+def learned(arrays, batch_size, method, momentum, n_threads):
+    """SHA-256 of the weights and losses after some epochs."""
+    x, t, w, v = arrays
+    settings = {"batch_size": batch_size, "method": method, "momentum": momentum, "n_threads": n_threads}
+    history = cbackprop.fit(x, t, w, v, learning_rate=0.5, epochs=3, rng=4, **settings)
+    return hashlib.sha256(w.tobytes() + v.tobytes() + np.array(history.losses).tobytes()).hexdigest()
+
+
+def in_a_thread(work):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+@pytest.mark.guarantee("same bits", slice=50, full=1000)
+def test_same_bits(repetitions, use_variant, displaced, in_a_fork):
+    settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto"), (0, 0.5)))
+    places = (lambda work: work(), in_a_thread, in_a_fork)
+    rng = np.random.default_rng(5)
+    for _ in range(repetitions):
+        variant, dtype, *setting = settings[rng.integers(len(settings))]
+        use_variant(variant)
+        arrays = network(np.random.default_rng(3), (13, 37, 5), 70, dtype)
+        elsewhere = [displaced(array, int(rng.integers(64))) for array in arrays]
+        n_threads, place = rng.choice([1, 2, 3, 4, 8]), places[rng.integers(3)]
+        work = functools.partial(learned, elsewhere, *setting, n_threads)
+        assert place(work) == learned(arrays, *setting, 1)
+
+
+# ----------------------------------------------------------------------------------------------------- variants agree
+
+EPOCH = """
+import sys, numpy as np, cbackprop
+rng = np.random.default_rng(0)
+x, t = rng.normal(size=(1000, 21)), rng.integers(5, size=1000)
+for method in ("direct", "blocked"):
+    w, v = cbackprop.init_weights(21, 19, 5, dtype=sys.argv[1], rng=0)
+    cbackprop.fit(x, t, w, v, learning_rate=0.1, rng=0, method=method)
+    sys.stdout.buffer.write(w.astype(float).tobytes() + v.astype(float).tobytes())
+"""
+
+
+@pytest.mark.guarantee("variants agree")
+@pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-12), ("float32", 6e-5)])
+def test_variants_agree(python, dtype, bound, record_property):
+    code = EPOCH.replace("sys.argv[1]", repr(dtype))
+    results = [np.frombuffer(python(code, CBACKPROP_KERNEL=variant, text=False).stdout) for variant in VARIANTS]
+    assert results[0].size == 2 * (19 * 22 + 5 * 20)
+    apart = max(float(np.abs(result - results[-1]).max() / np.abs(results[-1]).max()) for result in results)
+    record_property(dtype, f"{apart:.1e}")
+    assert apart <= bound
+
+
+# --------------------------------------------------------------------------------------------------------- divergence
+
+
+@pytest.mark.guarantee("divergence")
+@pytest.mark.parametrize("method", ["direct", "blocked", "auto"])
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_divergence(use_variant, batch_size, method):
+    # an epoch ends with finite weights and a finite loss, or with an error that names it and the weights before it
+    refused = 0
+    for variant, dtype in itertools.product(VARIANTS, DTYPES):
+        use_variant(variant)
+        rates, scales = (0.1, 1e3, 1e6, float(np.finfo(dtype).max) / 4), (1, 1e4, 1e30)
+        for rate, scale, shape in itertools.product(rates, scales, ((3, 2, 3), (5, 9, 4))):
+            x, t, w, v = network(np.random.default_rng(7), shape, 40, dtype)
+            x, kept = x * dtype.type(scale), [(w.tobytes(), v.tobytes())]
+            w_alone, v_alone = w.copy(), v.copy()
+
+            def keep(epoch, loss, kept=kept, w=w, v=v):
+                assert math.isfinite(loss)
+                kept.append((w.tobytes(), v.tobytes()))
+
+            settings = {"learning_rate": rate, "epochs": 5, "batch_size": batch_size, "method": method, "rng": 1}
+            for weights, callback in (((w, v), keep), ((w_alone, v_alone), None)):
+                epochs = 5
+                try:
+                    cbackprop.fit(x, t, *weights, callback=callback, **settings)
+                except DivergenceError as error:
+                    epochs = int(re.search(r"epoch (\d)", str(error))[1]) - 1
+                    refused += 1
+                assert tuple(array.tobytes() for array in weights) == kept[epochs]
+                assert all(np.isfinite(array).all() for array in weights)
+    assert refused > 0
+
+
+# --------------------------------------------------------------------------------------------- more than 2^31 numbers
+
+
+INPUTS = """
+import numpy as np, cbackprop
+N, D = 2**16 + 8, 2**15 + 8
+x, t = np.zeros((N, D), np.float32), np.zeros(N, int)  # the system maps zeros to one page until they are written to
+x[-1], t[-1] = np.random.default_rng(0).normal(size=D), 1
+for M in (1, 5):
+    w, v = cbackprop.init_weights(D, M, 2, dtype=np.float32, rng=0)
+    for of_all, last in zip(cbackprop.forward(x, w, v), cbackprop.forward(x[-1:], w, v)):
+        np.testing.assert_allclose(of_all[-1], last[0], rtol=1e-4)
+    dw, dv = cbackprop.gradient(x, t, w, v)
+    last, _ = cbackprop.gradient(x[-1:], [1], w, v)  # all others are zeros
+    np.testing.assert_allclose(dw[:, :-1], last[:, :-1] / N, rtol=1e-3, atol=1e-12)
+    before = w[:, :-1].copy()
+    cbackprop.fit(x, t, w, v, shuffle=False)
+    assert (w[:, :-1] != before).any()
+"""
+
+WEIGHTS = """
+import numpy as np, cbackprop
+M, D = 2**16 + 8, 2**15 + 8
+w, v = np.zeros((M, D + 1), np.float32), np.zeros((2, M + 1), np.float32)
+rng = np.random.default_rng(0)
+w[-1], v[:, -2], x = rng.normal(size=D + 1) / D, (-1, 1), rng.normal(size=D).astype(np.float32)
+w_last, v_last = w[-1:].copy(), v[:, -2:].copy()  # the only unit with weights
+big, small = cbackprop.Network.from_weights(w, v), cbackprop.Network.from_weights(w_last, v_last)
+np.testing.assert_allclose(big.predict_proba_one(x), small.predict_proba_one(x), rtol=1e-6)
+if {learn}:
+    assert abs(big.learn_one(x, 1) - small.learn_one(x, 1)) < 1e-6
+    np.testing.assert_allclose(w[-1:], w_last, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(v[:, -2:], v_last, rtol=1e-5)
+    assert not w[:-1].any()
+
+K, M = 2**16 + 8, 2**15 + 8
+w, v = np.zeros((M, 2), np.float32), np.zeros((K, M + 1), np.float32)
+v[-1, -2] = 1
+network = cbackprop.Network.from_weights(w, v)
+assert network.predict_one([1]) == K - 1
+"""
+
+
+def memory_available():
+    return int(re.search(r"MemAvailable:\s*(\d+)", Path("/proc/meminfo").read_text())[1]) << 10
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is known to map zeros to one page")
+
+
+@linux
+@pytest.mark.guarantee("more than 2^31 numbers", slice=1, full=2)
+@pytest.mark.parametrize("code", [INPUTS, WEIGHTS], ids=["inputs", "weights"])
+def test_many_numbers(python, repetitions, code):
+    learn = code is WEIGHTS and repetitions == 2  # writes all of them
+    if learn and memory_available() < 12 << 30:
+        pytest.skip("12 GiB of memory are not available")
+    result = python(code.replace("{learn}", str(learn)))
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+# ---------------------------------------------------------------------------------------------- floating-point state
+
+STATE = """
+import ctypes, json, struct, sys
+
+def control():
+    # rounding, traps and subnormal numbers: control bits of the x87 unit and, without the status flags, of SSE
+    environment = ctypes.create_string_buffer(64)
+    ctypes.CDLL("libm.so.6").fegetenv(environment)
+    x87, = struct.unpack_from("<H", environment, 0)
+    mxcsr, = struct.unpack_from("<I", environment, 28)
+    return [x87, mxcsr & 0xFFC0]
+
+def small():
+    numbers = [float("5e-324"), float("2.5e-308")]
+    return [numbers[0] * 1.0 > 0, numbers[1] / 4 > 0, numbers[0] + numbers[0] > numbers[0]]
+
+import numpy as np
+from threading import Thread
+states = []
+def look():
+    states.append((control() if "linux" in sys.platform and {x86} else None, small(),
+                   bool(np.array([1e-45], "f4")[0] * np.float32(1) > 0)))
+def look_everywhere():
+    look()
+    thread = Thread(target=look)
+    thread.start()
+    thread.join()
+look_everywhere()
+import cbackprop
+look_everywhere()
+rng = np.random.default_rng(0)
+for dtype in ("float32", "float64"):
+    x, t = rng.normal(size=(300, 200)), rng.integers(5, size=300)
+    w, v = cbackprop.init_weights(200, 150, 5, dtype=dtype, rng=0)
+    for method in ("direct", "blocked"):
+        for batch_size in (1, 32, None):
+            cbackprop.fit(x, t, w, v, method=method, n_threads=2, batch_size=batch_size, callback=lambda *_: look())
+    cbackprop.Network(200, 150, 5, dtype=dtype).learn_one(x[0], 1)
+    cbackprop.gradient(x, t, w, v)
+    cbackprop.forward(x, w, v)
+look_everywhere()
+print(json.dumps(states))
+"""
+
+
+@pytest.mark.guarantee("floating-point state")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_floating_point_state_stays(python, variant):
+    x86 = _dispatch._CPU.get("SSE2", False)
+    result = python(STATE.replace("{x86}", str(x86)), CBACKPROP_KERNEL=variant)
+    assert (result.returncode, result.stderr) == (0, "")
+    states = json.loads(result.stdout)
+    assert len(states) == 6 + 12
+    assert all(state == states[0] for state in states)
+    assert states[0][1:] == [[True, True, True], True]
+    if "linux" in sys.platform and x86:
+        assert states[0][0] == [0x37F, 0x1F80]  # the defaults of a process
+
+
+# ---------------------------------------------------------------------------------------------------------- old CPUs
+
+SMOKE = """
+import numpy as np, cbackprop, cbackprop.reference
+info = cbackprop.kernel_info()
+assert info["variant"] == "{variant}", info
+rng = np.random.default_rng(0)
+x, t = rng.normal(size=(200, 20)), rng.integers(3, size=200)
+for dtype in ("float32", "float64"):
+    for hidden in (2, 17):
+        for batch_size in (1, 32, None):
+            w, v = cbackprop.init_weights(20, hidden, 3, dtype=dtype, rng=0)
+            wanted = w.copy(), v.copy()
+            cbackprop.fit(x, t, w, v, batch_size=batch_size, rng=0, n_threads=2)
+            cbackprop.reference.fit(x, t, *wanted, batch_size=batch_size, rng=0)
+            assert np.abs(w - wanted[0]).max() < (1e-4 if dtype == "float32" else 1e-12)
+        network = cbackprop.Network.from_weights(w, v)
+        network.learn_one(x[0], 1)
+        assert network.predict_one(x[0]) == network.predict(x[:1])[0]
+        network.gradient(x, t), network.loss(x, t)
+"""
+
+
+@pytest.mark.guarantee("old CPUs")
+@pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="qemu-user is not installed")
+@pytest.mark.parametrize(("cpu", "variant"), [("Nehalem", "baseline"), ("Haswell", "avx2")])
+def test_old_cpu(python, cpu, variant):
+    code = SMOKE.replace("{variant}", variant)
+    result = python(code, under=["qemu-x86_64", "-cpu", cpu], OPENBLAS_CORETYPE=cpu, CBACKPROP_KERNEL="")
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,195 @@
+"""e^x and log(1 + x) of the kernels, in units in the last place (ULP), of vectors and of single numbers.
+
+The bounds are those stated in kernels/elementary.pxi: half an ULP for the last rounding, and the rest for the reduced
+argument and the series.
+"""
+
+import mpmath
+import numpy as np
+import pytest
+
+BOUND = 1.1  # ULP, of e^x
+LOG_BOUND = 2  # ULP, of log(1 + x)
+
+pytestmark = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="long double has no more digits than double here"
+)
+
+
+def exact(x):
+    """e^x with more digits than x has."""
+    return np.exp(x.astype(np.float64 if x.dtype == np.float32 else np.longdouble))
+
+
+def ulp(dtype, value):
+    """Distance of the numbers of `dtype` around value, which has more digits; where subnormal, that of the smallest."""
+    finfo = np.finfo(dtype)
+    exponent = np.maximum(np.frexp(value)[1] - 1, finfo.minexp)
+    return np.ldexp(np.longdouble(1), exponent - finfo.nmant)
+
+
+def errors(kernels, x):
+    """Errors of e^x in ULP; results that round to infinity or to 0 must be that."""
+    x = np.ascontiguousarray(x, kernels.DTYPE)
+    e, wanted = kernels.exp_of(x), exact(x)
+    finfo = np.finfo(kernels.DTYPE)
+    overflow = wanted >= np.longdouble(2) ** finfo.maxexp * (1 - np.longdouble(2) ** -(finfo.nmant + 2))
+    underflow = wanted < np.longdouble(finfo.smallest_subnormal) / 2
+    assert not np.isnan(e).any()
+    # at the two ends half an ULP of error may decide, so one neighbor is allowed
+    assert np.isin(e[overflow], [np.inf, finfo.max]).all()
+    assert np.isin(e[underflow], [0, finfo.smallest_subnormal]).all()
+    inside = ~overflow & ~underflow
+    with np.errstate(over="ignore"):
+        got = np.where(np.isinf(e), np.longdouble(2) ** finfo.maxexp, e.astype(np.longdouble))[inside]
+    return np.abs(got - wanted[inside]) / ulp(kernels.DTYPE, wanted[inside])
+
+
+def around(points, dtype, steps):
+    """Each point and its neighbors, `steps` on each side."""
+    points = np.asarray(points, dtype)
+    bits = points.view(f"i{dtype.itemsize}")[:, np.newaxis] + np.arange(-steps, steps + 1)
+    return bits.ravel().astype(f"i{dtype.itemsize}").view(dtype)
+
+
+def edges(dtype):
+    """Where e^x overflows, becomes subnormal, becomes 0."""
+    finfo = np.finfo(dtype)
+    two = np.log(np.longdouble(2))
+    lowest = finfo.minexp - finfo.nmant
+    return np.array([finfo.maxexp * two, finfo.minexp * two, lowest * two, (lowest - 1) * two]).astype(dtype)
+
+
+def test_long_double_is_exact_enough():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(-746, 710, 200), rng.normal(size=100), edges(np.dtype(np.float64))])
+    with mpmath.workdps(40):
+        for number, value in zip(x, exact(x), strict=True):
+            mantissa, exponent = np.frexp(value)
+            high = float(mantissa)
+            got = (mpmath.mpf(high) + mpmath.mpf(float(mantissa - high))) * mpmath.mpf(2) ** int(exponent)
+            assert abs(got / mpmath.exp(float(number)) - 1) < 2.0**-60
+
+
+def test_dense_sample(kernels):
+    if kernels.DTYPE.name == "float32":  # every 1999th of all numbers, with every exponent and sign
+        bits = np.arange(0, 2**32, 1999, dtype=np.uint64).astype(np.uint32)
+        x = bits.view(np.float32)
+        x = x[np.isfinite(x) & (np.abs(x) < 200)]
+    else:
+        rng = np.random.default_rng(1)
+        small = rng.choice([-1, 1], 50_000) * 2.0 ** rng.uniform(-1074, 9.5, 50_000)
+        x = np.concatenate([rng.uniform(-746, 710, 100_000), rng.normal(size=50_000), small])
+    worst = errors(kernels, x).max()
+    assert worst <= BOUND
+
+
+def test_breakpoints(kernels):
+    # x / ln 2 is rounded to an integer, and half of that again: the argument left over is longest around k + 1/2
+    halves = np.arange(np.finfo(kernels.DTYPE).minexp - 60, np.finfo(kernels.DTYPE).maxexp + 2, 0.5)
+    x = around(halves[halves != 0] * np.log(2.0), kernels.DTYPE, 20)
+    assert errors(kernels, x).max() <= BOUND
+
+
+def test_edges(kernels):
+    x = around(edges(kernels.DTYPE), kernels.DTYPE, 2000)
+    results = kernels.exp_of(x)
+    # the sample includes all kinds of results
+    finfo = np.finfo(kernels.DTYPE)
+    assert np.isinf(results).any()
+    assert (results == 0).any()
+    assert ((results > 0) & (results < finfo.tiny)).any()
+    assert errors(kernels, x).max() <= BOUND
+
+
+def test_beyond_the_edges(kernels):
+    finfo = np.finfo(kernels.DTYPE)
+    high = np.array([finfo.maxexp, 1e4, 1e10, 1e30, finfo.max], kernels.DTYPE)
+    assert (kernels.exp_of(high) == np.inf).all()
+    low = np.array([1.2 * finfo.minexp, -1e4, -1e10, -1e30, finfo.min], kernels.DTYPE)
+    result = kernels.exp_of(low)
+    assert (result == 0).all()
+    assert not np.signbit(result).any()
+
+
+def test_exp_is_monotone_up_to_rounding(kernels):
+    # two errors of little more than 1 ULP allow a step back of two numbers, not more
+    x = np.sort(around(np.linspace(*edges(kernels.DTYPE)[[3, 0]], 5000), kernels.DTYPE, 3))
+    e = kernels.exp_of(x)
+    e = e[np.isfinite(e)]
+    assert (e[1:] >= e[:-1] - 2 * np.spacing(e[:-1])).all()
+
+
+SPECIAL = {
+    "zero": (0.0, 1.0),
+    "minus-zero": (-0.0, 1.0),
+    "infinity": (np.inf, np.inf),
+    "minus-infinity": (-np.inf, 0.0),
+    "nan": (np.nan, np.nan),
+    "subnormal": ("smallest_subnormal", 1.0),
+    "overflow": ("max", np.inf),
+    "underflow": ("min", 0.0),
+}
+
+
+@pytest.mark.parametrize(("special", "wanted"), SPECIAL.values(), ids=SPECIAL.keys())
+def test_special_values_at_every_position(kernels, special, wanted):
+    if isinstance(special, str):
+        special = getattr(np.finfo(kernels.DTYPE), special)
+    plain = kernels.DTYPE.type(0.5)
+    for size in range(1, 2 * kernels.LANES_IN_REGISTER + 2):
+        for place in range(size):
+            x = np.full(size, plain)
+            x[place] = special
+            e = kernels.exp_of(x)
+            np.testing.assert_array_equal(e[place], kernels.DTYPE.type(wanted))
+            others = np.delete(e, place).astype(np.float64)
+            assert (np.abs(others - np.exp(0.5)) <= BOUND * np.finfo(kernels.DTYPE).eps).all()
+
+
+def test_subnormal_results_at_every_position(kernels):
+    finfo = np.finfo(kernels.DTYPE)
+    number = kernels.DTYPE.type((finfo.minexp - finfo.nmant / 2) * np.log(2))  # half of the digits are left
+    for size in range(1, 2 * kernels.LANES_IN_REGISTER + 2):
+        assert 0 < kernels.exp_of(np.full(size, number)).max() < finfo.tiny
+        assert errors(kernels, np.full(size, number)).max() <= BOUND
+
+
+# -------------------------------------------------------------------------------------------------------- log(1 + x)
+
+
+def log_errors(kernels, x):
+    x = np.ascontiguousarray(x, kernels.DTYPE)
+    wide = np.float64 if kernels.DTYPE.name == "float32" else np.longdouble
+    wanted = np.log1p(x.astype(wide)).astype(np.longdouble)
+    return np.abs(kernels.log1p_of(x).astype(np.longdouble) - wanted) / ulp(kernels.DTYPE, wanted)
+
+
+def test_log_of_a_dense_sample(kernels):
+    # what softmax leaves beside its 1 lies between 0 and the number of classes
+    if kernels.DTYPE.name == "float32":
+        x = np.arange(0, np.float32(1e6).view(np.uint32), 997, dtype=np.uint32).view(np.float32)
+    else:
+        rng = np.random.default_rng(2)
+        x = np.concatenate([rng.uniform(0, 3, 100_000), 2.0 ** rng.uniform(-1074, 20, 100_000)])
+    assert log_errors(kernels, x).max() <= LOG_BOUND
+
+
+def test_log_at_its_breakpoints(kernels):
+    # 1 + x is split at sqrt(2) times a power of two; and where 1 swallows x
+    eps = np.finfo(kernels.DTYPE).eps
+    points = [*(np.sqrt(2) * 2.0 ** np.arange(20) - 1), *(2.0 ** np.arange(1, 20) - 1), eps / 2, eps, 2 * eps, 1.0]
+    assert log_errors(kernels, around(points, kernels.DTYPE, 500)).max() <= LOG_BOUND
+
+
+@pytest.mark.parametrize("special", [0.0, "smallest_subnormal", "tiny", 1e-30])
+def test_log_of_tiny_numbers_at_every_position(kernels, special):
+    # log(1 + x) is x then, to the last bit
+    number = kernels.DTYPE.type(getattr(np.finfo(kernels.DTYPE), special) if isinstance(special, str) else special)
+    for size in range(1, 2 * kernels.LANES_IN_REGISTER + 2):
+        for place in range(size):
+            x = np.full(size, kernels.DTYPE.type(1.5))
+            x[place] = number
+            log = kernels.log1p_of(x)
+            assert log[place] == number
+            assert log_errors(kernels, x).max() <= LOG_BOUND

@@ -1,0 +1,241 @@
+"""Files: paths are checked before the work, and a file is replaced by a complete new one or not at all."""
+
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from cbackprop._files import atomic_open, atomic_write, file_path, open_regular, writable_path
+
+
+@pytest.mark.parametrize(
+    ("value", "path"), [("a", "a"), (b"a", "a"), (Path("a"), "a"), (os.fsencode("é"), "é"), ("~/a", "~/a")]
+)
+def test_paths_become_text(value, path):
+    assert file_path("output", value) == path
+
+
+@pytest.mark.parametrize("value", [None, 1, 1.5, ["a"]])
+def test_other_values_are_not_paths(value):
+    with pytest.raises(TypeError, match=r"output is .*; it must be a path"):
+        file_path("output", value)
+
+
+@pytest.mark.parametrize("value", ["a\0b", b"a\0b", "\ud800"])
+def test_names_that_no_file_can_have(value):
+    with pytest.raises(ValueError, match=r"output is .*; no file can have this name"):
+        file_path("output", value)
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "reported"),
+    [
+        ("folder", IsADirectoryError, "output is 'folder', a folder; it must be a file"),
+        ("missing/file", FileNotFoundError, "output is 'missing/file'; its folder does not exist"),
+        ("", IsADirectoryError, "output cannot be written: Is a directory"),
+    ],
+)
+def test_paths_that_cannot_be_written(tmp_path, monkeypatch, path, error, reported):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(error, match=reported):
+        writable_path("output", path)
+    assert os.listdir() == ["folder"]
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_the_check_of_a_path_leaves_no_trace(tmp_path, old):
+    path = tmp_path / "file"
+    if old:
+        path.write_bytes(b"old")
+    assert writable_path("output", path) == str(path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"] * old
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="no such device")
+def test_only_regular_files_are_opened_and_replaced(tmp_path):
+    with pytest.raises(OSError, match="not a regular file: '/dev/null'"):
+        open_regular("/dev/null")
+    with pytest.raises(OSError, match="output cannot be written: not a regular file: '/dev/null'"):
+        writable_path("output", "/dev/null")
+    with pytest.raises(OSError, match=r"not a regular file; nothing was written, .*: '/dev/null'"):
+        atomic_write("/dev/null", b"new")
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with open_regular(str(path)) as file:
+        assert file.read() == b"old"
+
+
+def test_readers_of_the_old_file_are_not_disturbed(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader, atomic_open(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert (path.read_bytes(), reader.read()) == (b"old", b"old")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_an_error_while_writing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fail(file):
+        file.write(b"ne")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), atomic_open(path) as file:
+        fail(file)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes here")
+@pytest.mark.parametrize("mode", [0o600, 0o444, 0o640, 0o666])
+def test_replacing_keeps_the_mode(tmp_path, monkeypatch, mode):
+    path, seen = tmp_path / "file", []
+    atomic_write(path, b"old")
+    path.chmod(mode)
+
+    def fchmod(descriptor, mode, do=os.fchmod):
+        seen.append((stat.S_IMODE(os.fstat(descriptor).st_mode), os.fstat(descriptor).st_size))
+        do(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    atomic_write(path, b"new")
+    assert (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) == (mode, b"new")
+    assert seen == [(0o600, 0)]  # never readable by others who cannot read the old one
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes here")
+def test_a_new_file_has_the_default_mode(tmp_path):
+    before = os.umask(0o027)
+    try:
+        atomic_write(tmp_path / "file", b"new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("old", [True, False])
+def test_links_stay_links(tmp_path, old):
+    link, target = tmp_path / "link", tmp_path / "folder" / "file"
+    target.parent.mkdir()
+    if old:
+        target.write_bytes(b"old")
+    link.symlink_to(Path("folder") / "file")
+    atomic_write(link, b"new")
+    assert (link.is_symlink(), target.read_bytes()) == (True, b"new")
+    assert (os.listdir(target.parent), sorted(os.listdir(tmp_path))) == (["file"], ["folder", "link"])
+
+
+@pytest.mark.parametrize("name", ["folder/", "folder/.", "folder/.."])
+def test_a_folder_is_not_replaced(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError, match="nothing was written"):
+        atomic_write(name, b"new")
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, call, number):
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+
+    def fail(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match=f"{os.strerror(number)}; nothing was written.* unchanged: .*file") as caught:
+        atomic_write(path, b"new")
+    assert caught.value.errno == number
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+    monkeypatch.setattr("builtins.open", lambda name, mode, opener: open_first("/dev/full", "wb"))
+    monkeypatch.setattr(os, "fchmod", lambda *arguments: None)  # not that of the device
+    with pytest.raises(OSError, match="No space left on device; nothing was written"):
+        atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+
+
+open_first = open
+
+
+def test_writes_are_durable(tmp_path, monkeypatch):
+    # content before name, name before return: otherwise a power failure leaves an empty file, or the old one
+    done = []
+
+    def fsync(descriptor):
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else os.fstat(descriptor).st_size)
+
+    def replace(old, new, do=os.replace):
+        assert os.path.dirname(old) == os.path.dirname(new) == str(tmp_path)
+        do(old, new)
+        done.append("name")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    atomic_write(tmp_path / "file", b"new")
+    assert done[:2] == [3, "name"]
+    assert done[2:] == (["folder"] if hasattr(os, "O_DIRECTORY") else [])
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+
+    def interrupt(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="folders are not flushed here")
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_flushed(tmp_path, monkeypatch, number):
+    def fsync(descriptor, do=os.fsync):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        do(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if number == errno.EINVAL:  # some file systems do not support it
+        atomic_write(tmp_path / "file", b"new")
+    else:
+        with pytest.raises(
+            OSError, match="Input/output error; the file was written, but a crash of the system may restore the old one"
+        ):
+            atomic_write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="folders are not flushed here")
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(path, flags, *mode, do=os.open):
+        if flags & os.O_DIRECTORY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return do(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(
+        PermissionError,
+        match=r"Permission denied; the file was written, but a crash .* may restore the old one: .*file",
+    ):
+        atomic_write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"

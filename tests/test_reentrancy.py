@@ -1,0 +1,288 @@
+"""Code that runs during a call: hooks of arguments, callbacks, interrupts.
+
+No memory outside arrays is touched, and weights are those after a whole number of updates.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import DivergenceError, Network, _engines, reference
+from cbackprop._dispatch import kernels as kernels_of
+
+
+def problem(dtype=np.float64, D=6, M=8, K=4, samples=40):
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(samples, D)).astype(dtype), rng.integers(K, size=samples)
+    return x, t, *cbackprop.init_weights(D, M, K, dtype=dtype, rng=1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_labels_changed_by_a_callback_do_not_matter(engine, batch_size):
+    x, t, w, v = problem()
+    wanted = w.copy(), v.copy()
+    settings = {"epochs": 3, "batch_size": batch_size, "rng": 0}
+    engine.fit(x, t.copy(), *wanted, **settings)
+    engine.fit(x, t, w, v, callback=lambda epoch, loss: t.fill(2**40), **settings)
+    np.testing.assert_array_equal(w, wanted[0])
+    np.testing.assert_array_equal(v, wanted[1])
+
+
+class Hook:
+    """Converts to an array, or a number, and reshapes another one while it does."""
+
+    def __init__(self, value, victim):
+        self.value, self.victim = value, victim
+
+    def reshape(self):
+        rows, columns = self.victim.shape
+        self.victim.resize((rows * columns // 2, 2), refcheck=False)
+        return self.value
+
+    def __array__(self, dtype=None, copy=None):
+        return self.reshape()
+
+
+class Rate(float):
+    def __float__(self):
+        return self.hook.reshape()
+
+
+def rate(victim):
+    number = Rate(0.1)
+    number.hook = Hook(0.1, victim)
+    return number
+
+
+HOOKED = {
+    "step, x": lambda x, t, w, v: cbackprop.step(Hook(x[0], w), 1, w, v, 0.1),
+    "step, t": lambda x, t, w, v: cbackprop.step(x[0], Hook(np.eye(4)[0], v), w, v, 0.1),
+    "step, rate": lambda x, t, w, v: cbackprop.step(x[0], 1, w, v, rate(w)),
+    "gradient, t": lambda x, t, w, v: cbackprop.gradient(x, Hook(t, w), w, v),
+    "few samples, t": lambda x, t, w, v: cbackprop.gradient(x[:2], Hook(t[:2], w), w, v),
+    "cross_entropy, t": lambda x, t, w, v: cbackprop.cross_entropy(x, Hook(t, v), w, v),
+    "forward, x": lambda x, t, w, v: cbackprop.forward(Hook(x, w), w, v),
+    "fit, x": lambda x, t, w, v: cbackprop.fit(Hook(x, w), t, w, v),
+    "fit, rate": lambda x, t, w, v: cbackprop.fit(x, t, w, v, learning_rate=rate(v), batch_size=None),
+    "learn_one, x": lambda x, t, w, v: Network.from_weights(w, v).learn_one(Hook(x[0], w), 0),
+    "learn_one, t": lambda x, t, w, v: Network.from_weights(w, v).learn_one(x[0], Hook(np.eye(4)[0], w)),
+}
+
+
+@pytest.mark.parametrize("use", HOOKED.values(), ids=HOOKED.keys())
+def test_weights_that_an_argument_reshapes_are_refused(variant, use):
+    x, t, w, v = problem()
+    before = w.tobytes(), v.tobytes()
+    with pytest.raises(ValueError, match=r"shape|columns|must be \(K"):
+        use(x, t, w, v)
+    assert (w.tobytes(), v.tobytes()) == before
+
+
+@pytest.mark.parametrize("weights", ["w", "v"])
+def test_weights_that_a_callback_reshapes_are_refused(engine, weights):
+    x, t, w, v = problem()
+
+    def callback(epoch, loss):
+        Hook(None, {"w": w, "v": v}[weights]).reshape()
+
+    with pytest.raises(ValueError, match=r"shape|broadcast|mismatch|matmul"):
+        engine.fit(x, t, w, v, epochs=3, callback=callback)
+
+
+@pytest.mark.parametrize("batch_size", [1, None])
+@pytest.mark.parametrize("what", ["x", "rows"])
+def test_samples_that_a_callback_reshapes_are_still_learned_from(compiled, what, batch_size):
+    # engines hold memoryviews, which keep the shape and the memory of the beginning
+    x, t, w, v = problem()
+    wanted, rows, settings = (w.copy(), v.copy()), np.eye(4)[t], {"batch_size": batch_size, "rng": 0}
+    compiled.fit(x, rows, *wanted, epochs=3, **settings)
+    shapes = []
+
+    def callback(epoch, loss):
+        array = x if what == "x" else rows
+        array.shape = array.size // 2, 2
+        shapes.append(array.shape)
+
+    compiled.fit(x, rows, w, v, epochs=3, callback=callback, **settings)
+    assert len(shapes) == 3
+    np.testing.assert_array_equal(w, wanted[0])
+    np.testing.assert_array_equal(v, wanted[1])
+
+
+@pytest.mark.parametrize("what", ["x", "t", "labels", "sample_weight"])
+def test_arrays_of_samples_cannot_be_freed(kernels, what):
+    # no array that samples refer to can be resized, and they outlive the names of the arrays
+    x, labels, w, v = problem(kernels.DTYPE)
+    arrays = {"x": x, "t": np.eye(4, dtype=kernels.DTYPE)[labels], "labels": labels, "sample_weight": x[:, 0].copy()}
+    if what != "t":
+        del arrays["t"]
+    engine = kernels.DirectEngine(x.shape[1], len(w), len(v))
+    engine.load(w, v)
+    samples = kernels.Samples(**arrays)
+    wanted = engine.cross_entropy(samples)
+    with pytest.raises(ValueError, match="resize"):
+        arrays[what].resize(1000 * arrays[what].size)
+    del arrays, x, labels
+    assert engine.cross_entropy(samples) == wanted
+
+
+def test_weights_of_another_type_are_refused(variant):
+    network = Network(2, 3, 2, rng=0)
+    for weights in (network.w, network.v):
+        weights.__setstate__((1, weights.shape, np.dtype(np.int64), False, weights.tobytes()))
+    for use in (lambda: network.learn_one([0.0, 1.0], 0), lambda: network.predict_one([0.0, 1.0])):
+        with pytest.raises(TypeError, match="i8"):
+            use()
+
+
+@pytest.mark.parametrize("way", ["step", "learn_one"])
+def test_an_update_that_would_overflow_is_refused(library, dtype, way):
+    big = float(np.finfo(dtype).max)
+    w, v = np.zeros((1, 2), dtype), np.zeros((2, 2), dtype)
+    x = np.array([big**0.8], dtype)  # b = 0, whatever x is
+    v[:, 0] = 1, -1
+    before = w.tobytes(), v.tobytes()
+    network = Network.from_weights(w, v, learning_rate=big**0.4)
+    with pytest.raises(DivergenceError, match="weight would not be finite"):
+        network.learn_one(x, 1) if way == "learn_one" else library.step(x, 1, w, v, big**0.4)
+    assert (w.tobytes(), v.tobytes()) == before
+
+
+def test_every_weight_that_would_overflow_is_found(library, dtype):
+    big = float(np.finfo(dtype).max)
+    D, M, K = 2, 2, 3
+
+    def refuse(x, label, w, v, learning_rate):
+        before = w.tobytes(), v.tobytes()
+        with pytest.raises(DivergenceError, match="weight would not be finite"):
+            library.step(x, label, w, v, learning_rate)
+        assert (w.tobytes(), v.tobytes()) == before
+
+    for j, i in np.ndindex(M, D):  # by a large input, of the one unit that has an error
+        x, w, v = np.zeros(D, dtype), np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
+        x[i], v[0, j], v[1, j] = big**0.8, 1, -1
+        refuse(x, 1, w, v, big**0.4)
+        w[j] = 0.9 * big, -0.9 * big, 0  # b = 0 again: one of the two grows, whichever class it is
+        for label in (0, 1):
+            refuse(np.ones(D, dtype), label, w, v, big)
+    for k in range(K):  # two classes are equally probable
+        w, v = np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
+        v[k, M] = v[k - 1, M] = big
+        refuse(np.zeros(D, dtype), k, w, v, big**0.95)
+
+
+def test_a_large_update_that_fits_is_made(library, dtype):
+    big = float(np.finfo(dtype).max)
+    w, v = np.zeros((1, 2), dtype), np.zeros((2, 2), dtype)
+    v[:, 0] = 1, -1
+    library.step(np.array([big / 4], dtype), 1, w, v, 1)
+    assert np.isfinite(w).all()
+    assert abs(w[0, 0]) > big / 20
+
+
+# -------------------------------------------------------------------------------------------------------- interrupts
+
+
+@pytest.mark.parametrize(("batch_size", "momentum"), [(1, 0), (7, 0), (200, 0), (1, 0.5), (7, 0.5), (200, 0.5)])
+@pytest.mark.parametrize("method", ["direct", "blocked"])
+def test_a_stopped_engine_has_learned_whole_batches(variant, method, batch_size, momentum):
+    x, t, *start = problem(samples=200)
+    w, v, *velocity = (array.copy() for array in (*start, *map(np.zeros_like, start)))
+    states = {"velocity": tuple(velocity)} if momentum else {}
+    engine = _engines.make_engine(w, v, batch_size, method, momentum=momentum)
+    engine.load(w, v, states)
+    engine.stop()
+    engine.learn(kernels_of(w.dtype).Samples(x, labels=t), np.arange(len(x)), 0.1)
+    # the only batch of an epoch is discarded, with a velocity that is not that of the weights: then fit stores neither
+    engine.store(w, v, states if batch_size < len(x) else None)
+
+    def learned(n):
+        weights = [array.copy() for array in start]
+        changes = [np.zeros_like(array) for array in start]
+        if n:
+            settings = {"learning_rate": 0.1, "batch_size": batch_size, "momentum": momentum, "shuffle": False}
+            reference.fit(x[:n], t[:n], *weights, velocity=tuple(changes) if momentum else None, **settings)
+        # the same sums in another order
+        arrays = zip((w, v, *velocity), (*weights, *changes), strict=True)
+        return all(np.allclose(now, then, rtol=0, atol=1e-12) for now, then in arrays)
+
+    assert any(learned(n) for n in range(0, len(x), batch_size))
+
+
+@pytest.mark.parametrize("method", ["direct", "blocked"])
+def test_a_stopped_engine_predicts_no_more(variant, method):
+    x, _, w, v = problem(samples=200)
+    engine = _engines.make_engine(w, v, 50, method)
+    engine.load(w, v)
+    a, y = np.full((2, len(x), len(v)), np.nan)
+    engine.stop()
+    engine.forward(kernels_of(w.dtype).Samples(x), None, None, a, y)
+    wanted = reference.forward(x, w, v).y
+    written = np.isfinite(y).all(axis=1)
+    assert not written[-1]
+    np.testing.assert_allclose(y[written], wanted[written], rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+@pytest.mark.parametrize("method", ["direct", "blocked"])
+def test_an_interrupt_at_any_opcode_leaves_weights_and_velocity_of_the_same_update(interrupt, method, batch_size):
+    x, t, *start = problem(D=2, M=5, K=3, samples=6)
+    t = t % 3
+    arrays = [*(array.copy() for array in start), *map(np.zeros_like, start)]
+    size, epochs = batch_size or 6, 3
+    settings = {"momentum": 0.5, "shuffle": False, "method": method, "batch_size": batch_size}
+
+    def fit(x, t, epochs):
+        cbackprop.fit(x, t, *arrays[:2], velocity=tuple(arrays[2:]), epochs=epochs, **settings)
+
+    updates = [[array.tobytes() for array in arrays]]
+    for first in [*range(0, 6, size)] * epochs:
+        fit(x[first : first + size], t[first : first + size], 1)
+        updates.append([array.tobytes() for array in arrays])
+    reached = set()
+    for n in itertools.count(1):
+        for array, first in zip(arrays, (*start, 0, 0), strict=True):
+            array[...] = first
+        interrupted = interrupt(n, ("fit", "learn", "epoch", "_epoch", "run_training", "close"), fit, x, t, epochs)
+        now = [array.tobytes() for array in arrays]
+        assert now in updates, n
+        reached.add(updates.index(now))
+        if not interrupted:
+            break
+    assert n > 300  # there were some
+    assert reached == set(range(0, len(updates), 6 // size))  # after each epoch
+
+
+class Interrupted:
+    """An engine in which Ctrl-C arrives at the first sample."""
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+    def learn(self, *arguments):
+        self.engine.stop()
+        self.engine.learn(*arguments)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 200])
+@pytest.mark.parametrize("method", ["direct", "blocked"])
+def test_an_interrupt_within_a_batch_leaves_weights_and_velocity_of_the_same_update(monkeypatch, method, batch_size):
+    # the first batch is finished; if it is the only one, it is discarded
+    x, t, *start = problem(samples=200)
+    wanted, (w, v) = [array.copy() for array in start], [array.copy() for array in start]
+    velocities = [tuple(np.full_like(array, 0.01) for array in start) for _ in range(2)]
+    settings = {"momentum": 0.5, "shuffle": False, "method": method, "batch_size": batch_size}
+    if batch_size < 200:
+        cbackprop.fit(x[:batch_size], t[:batch_size], *wanted, velocity=velocities[0], **settings)
+    make_engine = _engines.make_engine
+    monkeypatch.setattr(_engines, "make_engine", lambda *given, **more: Interrupted(make_engine(*given, **more)))
+    with pytest.raises(KeyboardInterrupt):
+        cbackprop.fit(x, t, w, v, velocity=velocities[1], **settings)
+    for got, same in zip((w, v, *velocities[1]), (*wanted, *velocities[0]), strict=True):
+        np.testing.assert_allclose(got, same, rtol=0, atol=1e-14)

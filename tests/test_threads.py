@@ -1,0 +1,271 @@
+"""Several threads: shared predictions (_threads.py) and the team of the blocked engine (kernels/threads.h).
+
+Whatever the number of threads, requested or started, the results have the same bits and nothing hangs.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import _engines, _threads
+
+
+def problem(D=6, M=40, K=4, samples=100):
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(samples, D)), rng.integers(K, size=samples)
+    return x, t, *cbackprop.init_weights(D, M, K, rng=1)
+
+
+def results(n_threads, M=40, samples=100):
+    """The bits of all that uses threads: online learning, batches shorter and longer than a block, forward passes."""
+    x, t, w, v = problem(M=M, samples=samples)
+    losses = []
+    for batch_size, momentum, l2 in ((1, 0, 0), (7, 0, 0), (samples, 0, 0), (30, 0.5, 0), (1, 0.5, 0.1)):
+        settings = {"batch_size": batch_size, "momentum": momentum, "l2": l2, "method": "blocked", "rng": 0}
+        losses += cbackprop.fit(x, t, w, v, learning_rate=0.01, epochs=2, n_threads=n_threads, **settings).losses
+    return losses, [array.tobytes() for array in (w, v, *cbackprop.forward(x, w, v, n_threads=n_threads))]
+
+
+@pytest.mark.parametrize("M", [1, 5, 40])  # fewer panels of hidden units than threads, and more
+def test_bits_do_not_depend_on_the_number_of_threads(variant, forced_threads, M):
+    wanted = results(1, M)
+    for n_threads in (2, 3, 5):
+        assert results(n_threads, M) == wanted
+
+
+def test_more_threads_than_samples(variant, forced_threads):
+    assert results(5, samples=3) == results(1, samples=3)
+
+
+def test_every_sample_is_predicted_once(monkeypatch, forced_threads):
+    # the shares of 1 to 8 threads are disjoint and leave out no sample
+    x, _, w, v = problem(M=4, samples=13)
+    for n_threads in range(1, 9):
+        rows = []
+        by_rule = _engines.bulk_engine
+
+        class Engine:
+            def __init__(self, engine, rows):
+                self.engine, self.rows = engine, rows
+
+            def stop(self):
+                self.engine.stop()
+
+            def forward(self, samples, b, z, a, y):
+                self.rows.append((len(samples), len(a), len(y)))
+                return self.engine.forward(samples, b, z, a, y)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                _engines, "bulk_engine", lambda *given, rows=rows, make=by_rule, kind=Engine: kind(make(*given), rows)
+            )
+            y = cbackprop.forward(x, w, v, n_threads=n_threads).y
+        assert len(rows) == n_threads
+        assert all(n == of_a == of_y for n, of_a, of_y in rows)
+        assert sum(n for n, *_ in rows) == len(x)
+        np.testing.assert_array_equal(y, cbackprop.forward(x, w, v).y)
+
+
+def test_one_non_finite_share_is_reported(forced_threads):
+    x, _, w, v = problem()
+    arrays = np.empty((2, len(x), 4))
+    assert _threads.forward_parallel(x, w, v, None, None, *arrays, 4)
+    for row in (0, 30, 60, 99):
+        broken = x.copy()
+        broken[row, 0] = np.nan
+        assert not _threads.forward_parallel(broken, w, v, None, None, *arrays, 4)
+
+
+class Engine:
+    """Predicts until `stop` is called; the one in the main thread, until a signal handler raises."""
+
+    active = 0
+
+    def __init__(self):
+        self.stopped = threading.Event()
+
+    def stop(self):
+        self.stopped.set()
+
+    def forward(self, *arrays):
+        Engine.active += 1
+        try:
+            assert self.stopped.wait(30), "nothing stops this engine"
+        finally:
+            Engine.active -= 1
+        return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
+def test_ctrl_c_stops_all_threads(monkeypatch, forced_threads):
+    monkeypatch.setattr(_engines, "bulk_engine", lambda *arguments: Engine())
+    x, _, w, v = problem()
+    out = np.empty((len(x), 4))
+
+    def press():
+        while Engine.active < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        presser = threading.Thread(target=press)
+        presser.start()
+        with pytest.raises(KeyboardInterrupt):
+            _threads.forward_parallel(x, w, v, None, None, out, out, 2)
+    finally:
+        presser.join()
+        signal.signal(signal.SIGINT, before)
+    assert Engine.active == 0
+
+
+def test_an_error_in_a_thread_is_raised(monkeypatch, forced_threads):
+    main, raised, by_rule = threading.get_ident(), threading.Event(), _engines.bulk_engine
+
+    def bulk_engine(*arguments):
+        if threading.get_ident() != main:
+            raised.set()
+            raise MemoryError("from a helper")
+        assert raised.wait(30)
+        return by_rule(*arguments)
+
+    monkeypatch.setattr(_engines, "bulk_engine", bulk_engine)
+    x, _, w, v = problem()
+    with pytest.raises(MemoryError, match="from a helper"):
+        cbackprop.forward(x, w, v, n_threads=3)
+
+
+def test_threads_run_no_tracer(variant, forced_threads):
+    def hook(frame, event, argument):
+        raise ValueError("from a tracer")
+
+    wanted = results(1)
+    threading.setprofile(hook)
+    threading.settrace(hook)
+    try:
+        assert results(3) == wanted
+    finally:
+        threading.setprofile(None)
+        threading.settrace(None)
+
+
+# ------------------------------------------------------------------------------------------- in a process of their own
+
+
+# All that uses threads, with as many as requested
+ALONE = """
+import hashlib, os, signal, sys, threading, time, warnings
+import numpy as np
+import cbackprop
+from cbackprop import _engines
+_engines.MIN_WORK_PER_THREAD, _engines.processors = 1, lambda: 1000
+x, t = np.random.default_rng(0).normal(size=(1000, 60)), np.arange(1000) % 5
+
+def results(n_threads):
+    w, v = cbackprop.init_weights(60, 100, 5, rng=0)
+    cbackprop.fit(x, t, w, v, rng=0, n_threads=n_threads, epochs=3)
+    cbackprop.fit(x, t, w, v, rng=0, n_threads=n_threads, batch_size=200)
+    y = cbackprop.forward(x, w, v, n_threads=n_threads).y
+    return hashlib.sha256(w.tobytes() + v.tobytes() + y.tobytes()).hexdigest()
+"""
+
+
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+@pytest.mark.parametrize("first", [True, False])
+def test_threads_are_not_greenlets(python, library, first):
+    # greenlets take turns: two of them would never pass a barrier
+    pytest.importorskip(library)
+    patch = {
+        "gevent": "from gevent.monkey import patch_all as patch\n",
+        "eventlet": "from eventlet import monkey_patch as patch\n",
+    }[library]
+    patch = f"import warnings\nwith warnings.catch_warnings(action='ignore'):\n    {patch}    patch()\n"
+    done = python((patch + ALONE if first else ALONE + patch) + "print(results(1) == results(3))")
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_threads_after_the_main_thread_has_ended(python):
+    done = python(
+        ALONE + "def late():\n"
+        "    threading.main_thread().join()\n"
+        "    time.sleep(0.1)\n"
+        "    print(results(1) == results(3))\n"
+        "threading.Thread(target=late).start()"
+    )
+    assert done.stdout == "True\n", done.stderr
+
+
+LIMITED = """
+import resource
+STACK, ROOM = 1 << 30, {room}
+go_on = threading.Event()
+wanted = results(1)
+with open("/proc/self/statm") as file:
+    size = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + ROOM * STACK + STACK // 2, resource.RLIM_INFINITY))
+started = []
+try:
+    for _ in range(5):
+        thread = threading.Thread(target=go_on.wait)
+        thread.start()
+        started.append(thread)
+except RuntimeError:
+    pass
+go_on.set()
+for thread in started:
+    thread.join()
+print(len(started), all(results(n) == wanted for n in (2, 3, 5, 8)))
+"""
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_bits_do_not_depend_on_how_many_threads_can_be_started(python, room):
+    # the address space has room for the stacks of so many threads; the team continues with those that started
+    pytest.importorskip("resource")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the size of stacks follows another rule here")
+    done = python(
+        "import os, resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_STACK, (1 << 30, resource.getrlimit(resource.RLIMIT_STACK)[1]))\n"
+        f"os.execv(sys.executable, [sys.executable, '-P', '-c', {ALONE + LIMITED.format(room=room)!r}])\n",
+        OPENBLAS_NUM_THREADS="1",
+        MALLOC_ARENA_MAX="1",  # each thread would reserve an arena of its own
+    )
+    if done.stdout == "5 True\n":
+        pytest.skip("nothing limits the address space here")
+    assert done.stdout == f"{room} True\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_signal_handler_that_forks_among_threads(python):
+    # the child continues alone, and both end with the same bits
+    done = python(
+        ALONE + "warnings.simplefilter('ignore')\n"
+        "children = []\n"
+        "def fork(number, frame):\n"
+        "    children.append(os.fork())\n"
+        "    if not children[-1]:\n"
+        "        signal.alarm(60)\n"
+        "        signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 60)\n"
+        "    else:\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0.01)\n"  # not before: a fork may take longer
+        "bits = wanted = results(1)\n"
+        "signal.signal(signal.SIGALRM, fork)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.01)\n"
+        "start = time.perf_counter()\n"
+        "while len(children) < 20 and time.perf_counter() < start + 60 and 0 not in children:\n"
+        "    bits = results(2)\n"
+        "signal.signal(signal.SIGALRM, signal.SIG_IGN)\n"  # no more children from here on
+        "if 0 in children:\n"
+        "    os._exit(bits != wanted)\n"
+        "statuses = {os.waitpid(child, 0)[1] for child in children}\n"
+        "print(bits == wanted, statuses, len(children) >= 20)\n"
+    )
+    assert done.stdout == "True {0} True\n", (done.stdout, done.stderr)

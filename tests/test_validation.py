@@ -1,0 +1,1007 @@
+"""Bad input: every public function names the argument, says what came, and leaves every array as it was.
+
+The tables hold, for each kind of argument, ways to spoil a good one: what makes the bad value from the good values, the
+error, and what of the bad value the message must tell. `cbackprop` and `cbackprop.reference` must say the same.
+"""
+
+import functools
+import re
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import DivergenceError, Network, _validation, reference
+
+D, M, K, N = 3, 5, 7, 8  # all different, and from D + 1 and M + 1
+
+
+def good(dtype):
+    """Arguments that every function takes."""
+    rng = np.random.default_rng(0)
+    return {
+        "x": rng.normal(size=(N, D)).astype(dtype),
+        "t": np.arange(N) % K,
+        "x_n": rng.normal(size=D).astype(dtype),
+        "t_n": 2,
+        "w": rng.normal(size=(M, D + 1)).astype(dtype),
+        "v": rng.normal(size=(K, M + 1)).astype(dtype),
+        "learning_rate": 0.1,
+        "n_inputs": D,
+        "n_hidden": M,
+        "n_outputs": K,
+    }
+
+
+POSITIONAL = {
+    "forward": ("x", "w", "v"),
+    "cross_entropy": ("x", "t", "w", "v"),
+    "gradient": ("x", "t", "w", "v"),
+    "numerical_gradient": ("x", "t", "w", "v"),
+    "step": ("x_n", "t_n", "w", "v", "learning_rate"),
+    "fit": ("x", "t", "w", "v"),
+    "init_weights": ("n_inputs", "n_hidden", "n_outputs"),
+}
+WRITING = ("step", "fit")
+
+
+def misaligned(array):
+    room = np.zeros(array.nbytes + 1, np.uint8)
+    copy = room[1:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+class Unruly(np.ndarray):
+    """Could do anything."""
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def with_number(array, place, number):
+    array = np.array(array, copy=True)
+    array[place] = number
+    return array
+
+
+def wide(array):
+    """The numbers of an array, with as many others between them."""
+    return np.repeat(array, 2, axis=-1)[..., ::2]
+
+
+LONGER = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant  # not with every compiler
+
+
+def beyond(array):
+    """With a number first that the dtype of the weights cannot hold."""
+    if array.dtype == np.float64 and not LONGER:
+        pytest.skip("no number is beyond float64 here")
+    large = np.longdouble("1e39" if array.dtype == np.float32 else "1e400")
+    return with_number(array.astype(np.longdouble), (0,) * array.ndim, large)
+
+
+def long(array):
+    """In another type than double, if there is one."""
+    if not LONGER:
+        pytest.skip("long double is double here")
+    return array.astype(np.longdouble)
+
+
+# name: (bad value from the good array, error, what the message tells of it)
+WEIGHTS = {
+    "list": (lambda a: a.tolist(), TypeError, "list"),
+    "None": (lambda a: None, TypeError, "NoneType"),
+    "number": (lambda a: 1.0, TypeError, "float"),
+    "text": (lambda a: "weights", TypeError, "str"),
+    "memoryview": (memoryview, TypeError, "memoryview"),
+    "masked": (lambda a: np.ma.masked_less(a, 0), TypeError, "MaskedArray"),
+    "of a subclass": (lambda a: a.view(Unruly), TypeError, "Unruly"),
+    "0-d": (lambda a: np.array(a[0, 0]), ValueError, "0 dimensions"),
+    "1-d": (lambda a: a.ravel(), ValueError, "1 dimension"),
+    "3-d": (lambda a: a[np.newaxis], ValueError, "3 dimensions"),
+    "float16": (lambda a: a.astype(np.float16), TypeError, "f2"),
+    "longdouble": (long, TypeError, np.dtype(np.longdouble).str),
+    "int64": (lambda a: a.astype(np.int64), TypeError, "i8"),
+    "bool": (lambda a: a > 0, TypeError, "b1"),
+    "complex": (lambda a: a.astype(complex), TypeError, "c16"),
+    "object": (lambda a: a.astype(object), TypeError, "O"),
+    "swapped": (lambda a: a.astype(a.dtype.newbyteorder()), TypeError, "byte order"),
+    "no rows": (lambda a: a[:0], ValueError, "(0, "),
+    "no columns": (lambda a: a[:, :0].copy(), ValueError, ", 0)"),
+    "bias only": (lambda a: a[:, :1].copy(), ValueError, ", 1)"),
+    "strided": (wide, ValueError, "strides"),
+    "fortran": (np.asfortranarray, ValueError, "strides"),
+    "backwards": (lambda a: a[::-1], ValueError, "strides"),
+    "broadcast": (lambda a: np.broadcast_to(a[0], a.shape), ValueError, "strides (0, "),
+    "misaligned": (misaligned, ValueError, "misaligned"),
+    "other dtype": (lambda a: a.astype("f4" if a.dtype == "f8" else "f8"), TypeError, "float32"),
+}
+NUMBERS = {  # inputs, of any number of dimensions
+    "None": (lambda a: None, TypeError, "object"),
+    "text": (lambda a: a.astype(str).tolist(), TypeError, "<U"),
+    "bytes": (lambda a: a.astype("S8"), TypeError, "S8"),
+    "complex": (lambda a: a + 1j, TypeError, "complex"),
+    "object": (lambda a: a.astype(object), TypeError, "object"),
+    "dates": (lambda a: np.zeros(a.shape, "M8[s]"), TypeError, "datetime64"),
+    "dictionary": (lambda a: {"a": 1}, TypeError, "object"),
+    "beyond integers": (lambda a: (np.zeros(a.shape, object) + 10**400).tolist(), TypeError, "object"),
+    "0-d": (lambda a: 1.0, ValueError, "0 dimensions"),
+    "fewer dimensions": (lambda a: a[0], ValueError, "dimensions"),
+    "more dimensions": (lambda a: a[np.newaxis], ValueError, "dimensions"),
+    "empty": (lambda a: a[:0], ValueError, "(0,"),
+    "too few": (lambda a: a[..., :-1], ValueError, str(D - 1)),
+    "too many": (lambda a: np.concatenate([a, a], axis=-1), ValueError, str(2 * D)),
+    "nan first": (lambda a: with_number(a, (0,) * a.ndim, np.nan), ValueError, "0] is nan"),
+    "nan last": (lambda a: with_number(a, (-1,) * a.ndim, np.nan), ValueError, f"{D - 1}] is nan"),
+    "inf": (lambda a: with_number(a, (0,) * a.ndim, np.inf), ValueError, "0] is inf"),
+    "-inf in strides": (lambda a: wide(with_number(a, (-1,) * a.ndim, -np.inf)), ValueError, f"{D - 1}] is -inf"),
+    "beyond the dtype": (beyond, ValueError, "0] is "),
+}
+ROWS = {  # inputs of several samples
+    "no columns": (lambda a: a[:, :0], ValueError, ", 0)"),
+    "ragged": (lambda a: [[1.0] * D, [1.0]], ValueError, "ragged"),
+    "empty list": (lambda a: [], ValueError, "1 dimension"),
+    "nan in the middle": (lambda a: with_number(a, (2, 1), np.nan), ValueError, "[2, 1] is nan"),
+}
+LABELS = {  # class indices of N samples
+    "below": (lambda t: with_number(t, 3, -1), ValueError, "[3] is -1"),
+    "above": (lambda t: with_number(t, 2, K), ValueError, f"[2] is {K}"),
+    "2**31": (lambda t: with_number(t, 0, 2**31), ValueError, str(2**31)),
+    "-2**63": (lambda t: with_number(t, 0, -(2**63)), ValueError, str(-(2**63))),
+    "2**63": (lambda t: with_number(t.astype(np.uint64), 0, 2**63), ValueError, str(2**63)),
+    "2**70": (lambda t: [2**70] * N, TypeError, "object"),
+    "float": (lambda t: t.astype(float), TypeError, "float64"),
+    "float nan": (lambda t: t * np.nan, TypeError, "float64"),
+    "text": (lambda t: t.astype(str), TypeError, "<U"),
+    "complex": (lambda t: t.astype(complex), TypeError, "complex128"),
+    "object": (lambda t: t.astype(object), TypeError, "object"),
+    "None": (lambda t: None, ValueError, "0 dimensions"),
+    "one for all": (lambda t: 1, ValueError, "0 dimensions"),
+    "too few": (lambda t: t[:-1], ValueError, str(N - 1)),
+    "too many": (lambda t: np.append(t, 0), ValueError, str(N + 1)),
+    "empty": (lambda t: t[:0], ValueError, "0 rows"),
+    "ragged": (lambda t: [[0], [0, 1]], ValueError, "ragged"),
+}
+ONE_HOT = {  # rows of targets
+    "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
+    "zero": (lambda r: r * 0, ValueError, "sums to 0"),
+    "two": (lambda r: with_number(r, (3, slice(2)), 1), ValueError, "[3] is"),
+    "nearly": (lambda r: r * (1 + 1 / 512), ValueError, "sums to 1.001953"),
+    "negative": (lambda r: with_number(r * 0, (slice(None), slice(2)), (1.5, -0.5)), ValueError, "-0.5"),
+    "nan": (lambda r: with_number(r, (4, 1), np.nan), ValueError, "nan"),
+    "inf": (lambda r: with_number(r, (4, 1), np.inf), ValueError, "inf"),
+    "complex": (lambda r: r.astype(complex), TypeError, "complex128"),
+    "text": (lambda r: r.astype(str), TypeError, "<U"),
+    "too few columns": (lambda r: r[:, 1:], ValueError, f"{K - 1} columns"),
+    "too many columns": (lambda r: np.hstack([r, r[:, :1] * 0]), ValueError, f"{K + 1} columns"),
+    "too few rows": (lambda r: r[1:], ValueError, f"{N - 1} rows"),
+    "no columns": (lambda r: r[:, :0], ValueError, "0 columns"),
+    "3-d": (lambda r: r[np.newaxis], ValueError, "3 dimensions"),
+}
+LABEL = {  # the class index of one sample
+    "below": (lambda t: -1, ValueError, "-1"),
+    "above": (lambda t: K, ValueError, str(K)),
+    "above, NumPy": (lambda t: np.uint8(K), ValueError, str(K)),
+    "2**31": (lambda t: 2**31, ValueError, str(2**31)),
+    "2**63": (lambda t: 2**63, ValueError, str(2**63)),
+    "-2**63": (lambda t: -(2**63), ValueError, str(-(2**63))),
+    "float": (lambda t: 2.0, TypeError, "float64"),
+    "nan": (lambda t: np.nan, TypeError, "float64"),
+    "text": (lambda t: "2", TypeError, "<U1"),
+    "None": (lambda t: None, TypeError, "object"),
+    "complex": (lambda t: 2j, TypeError, "complex128"),
+    "ragged": (lambda t: [[1.0], [1.0, 2.0]], ValueError, f"ragged; it must be a class index or a row of {K}"),
+}
+ROW = {  # the row of targets of one sample
+    "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
+    "negative": (lambda r: [1.5, -0.5, *[0] * (K - 2)], ValueError, "-0.5"),
+    "nan": (lambda r: with_number(r, 0, np.nan), ValueError, "nan"),
+    "too few columns": (lambda r: r[1:], ValueError, str(K - 1)),
+    "too many columns": (lambda r: [*r, 0], ValueError, str(K + 1)),
+    "2-d": (lambda r: np.array([r]), ValueError, "2 dimensions"),
+    "empty": (lambda r: [], ValueError, "0"),
+    "text": (lambda r: ["a"] * K, TypeError, "<U1"),
+}
+RATES = {
+    "nan": (np.nan, ValueError),
+    "inf": (np.inf, ValueError),
+    "-inf": (-np.inf, ValueError),
+    "zero": (0, ValueError),
+    "minus zero": (-0.0, ValueError),
+    "negative": (-0.1, ValueError),
+    "NumPy nan": (np.float32("nan"), ValueError),
+    "beyond float": (10**400, ValueError),
+    "text": ("0.1", TypeError),
+    "None": (None, TypeError),
+    "complex": (0.1j, TypeError),
+    "bool": (True, TypeError),
+    "list": ([0.1], TypeError),
+    "array": (np.array([0.1]), TypeError),
+}
+EPSILONS = {name: case for name, case in RATES.items() if name != "None"} | {"subnormal": (1e-320, ValueError)}
+COUNTS = {
+    "zero": (0, ValueError),
+    "negative": (-1, ValueError),
+    "float": (2.0, TypeError),
+    "text": ("2", TypeError),
+    "bool": (True, TypeError),
+    "list": ([2], TypeError),
+    "nan": (np.nan, TypeError),
+}
+GENERATORS = {
+    "text": ("seed", TypeError),
+    "negative": (-1, ValueError),
+    "float": (1.5, TypeError),
+    "floats": ([1.5, 2.5], TypeError),
+    "object": (object, TypeError),
+}
+PARTS = {
+    "nan": (np.nan, ValueError),
+    "negative": (-0.1, ValueError),
+    "infinite": (np.inf, ValueError),
+    "beyond float": (10**400, ValueError),
+    "text": ("0.5", TypeError),
+    "None": (None, TypeError),
+    "bool": (True, TypeError),
+    "list": ([0.5], TypeError),
+}
+SAMPLE_WEIGHTS = {
+    "short": (np.ones(N - 1), ValueError),
+    "rows": (np.ones((N, 1)), ValueError),
+    "number": (1.0, ValueError),
+    "negative": (-np.ones(N), ValueError),
+    "nan": (np.full(N, np.nan), ValueError),
+    "zeros": (np.zeros(N), ValueError),
+    "text": (["1"] * N, TypeError),
+    "complex": (np.ones(N, complex), TypeError),
+    "subnormal": (np.full(N, 5e-324), ValueError),
+}
+CHOICES = {
+    "unknown": ("fast", ValueError),
+    "None": (None, ValueError),
+    "number": (1, ValueError),
+    "list": (["auto"], ValueError),
+}
+SETTINGS = {
+    "forward": {"n_threads": COUNTS | {"None": (None, TypeError)}},
+    "step": {"learning_rate": RATES},
+    "fit": {
+        "learning_rate": RATES,
+        "epochs": COUNTS | {"None": (None, TypeError)},
+        "batch_size": COUNTS,
+        "n_threads": COUNTS | {"None": (None, TypeError)},
+        "method": CHOICES,
+        "rng": GENERATORS,
+        "shuffle": {"number": (1, TypeError), "text": ("False", TypeError), "None": (None, TypeError)},
+        "callback": {"number": (3, TypeError), "text": ("print", TypeError)},
+        "l2": PARTS,
+        "momentum": PARTS | {"above 1": (1.1, ValueError)},
+    },
+    "numerical_gradient": {"epsilon": EPSILONS, "scheme": CHOICES | {"other": ("backward", ValueError)}},
+    "init_weights": {
+        **{name: COUNTS | {"None": (None, TypeError)} for name in ("n_inputs", "n_hidden", "n_outputs")},
+        "rng": GENERATORS,
+        "dtype": {
+            "int": (np.int64, TypeError),
+            "half": (np.float16, TypeError),
+            "complex": (complex, TypeError),
+            "swapped": (np.dtype(float).newbyteorder(), TypeError),
+            "unknown": ("float65", TypeError),
+            "object": (object, TypeError),
+            "number": (64, TypeError),
+        },
+    },
+}
+
+
+def one_hot(arguments):
+    return np.eye(K, dtype=arguments["w"].dtype)[arguments["t"]]
+
+
+def cases():
+    """(function, argument, kind of the good value it is made from, what is wrong): each with its line of a table."""
+    tables = [
+        ("w", "w", WEIGHTS),
+        ("v", "v", WEIGHTS),
+        ("x", "x", NUMBERS | ROWS),
+        ("x_n", "x_n", NUMBERS),
+        ("t", "t", LABELS),
+        ("t", "rows", ONE_HOT),
+        ("t_n", "t_n", LABEL),
+        ("t_n", "row", ROW),
+    ]
+    for function, names in POSITIONAL.items():
+        for argument, kind, table in tables:
+            if argument in names:
+                for wrong, line in table.items():
+                    yield pytest.param(function, argument, kind, *line, id=f"{function}-{kind}-{wrong}")
+        if function in WRITING:
+            for argument in ("w", "v"):
+                line = (read_only, ValueError, "read-only")
+                yield pytest.param(function, argument, argument, *line, id=f"{function}-{argument}-read-only")
+        for argument, table in SETTINGS.get(function, {}).items():
+            for wrong, (value, error) in table.items():
+                line = (lambda _, value=value: value, error, "" if callable(value) else str(value))
+                yield pytest.param(function, argument, argument, *line, id=f"{function}-{argument}-{wrong}")
+
+
+def good_value(kind, arguments):
+    if kind == "rows":
+        return one_hot(arguments)
+    if kind == "row":
+        return one_hot(arguments)[0]
+    return arguments.get(kind)
+
+
+def call(library, function, arguments):
+    """The error that comes; all arrays among the arguments must be what they were."""
+    names = POSITIONAL[function]
+    positional = [arguments[name] for name in names]
+    keywords = {name: arguments[name] for name in SETTINGS.get(function, {}) if name in arguments and name not in names}
+    before = [contents(argument) for argument in positional]
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is looked at by the caller
+        getattr(library, function)(*positional, **keywords)
+    assert [contents(argument) for argument in positional] == before
+    return caught.value
+
+
+def contents(argument):
+    """Every byte of an array and of what it is a view of."""
+    if not isinstance(argument, np.ndarray):
+        return None
+    base = argument
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    return argument.tobytes(), base.tobytes()
+
+
+def assert_message(error, kind, name, came):
+    """The error is of this kind, not of one below it, and its message names the argument and what came."""
+    assert type(error) is kind, repr(error)
+    assert re.search(rf"(?<!\w){name}(?!\w)", str(error)), f"{name} is not named: {error}"
+    assert came in str(error), f"{came!r} is not reported: {error}"
+    assert re.search(r"must|expected|need", str(error)), f"what is needed is not reported: {error}"
+
+
+VELOCITIES = {
+    "one": (lambda w, v: (w.copy(),), TypeError),
+    "an array": (lambda w, v: w.copy(), TypeError),
+    "lists": (lambda w, v: (w.tolist(), v.tolist()), TypeError),
+    "swapped": (lambda w, v: (v.copy(), w.copy()), ValueError),
+    "another shape": (lambda w, v: (w[:, 1:].copy(), v.copy()), ValueError),
+    "another dtype": (lambda w, v: (w.astype("f2"), v.astype("f2")), TypeError),
+    "long": (lambda w, v: (w.repeat(2, axis=0), v.copy()), ValueError),
+    "read-only": (lambda w, v: (read_only(w), v.copy()), ValueError),
+    "strided": (lambda w, v: (np.repeat(w, 2, axis=1)[:, ::2], v.copy()), ValueError),
+    "misaligned": (lambda w, v: (misaligned(w), v.copy()), ValueError),
+    "the weights": (lambda w, v: (w, v), ValueError),
+    "nan": (lambda w, v: (with_number(w, (0, 0), np.nan), v.copy()), ValueError),
+}
+
+
+@pytest.mark.parametrize(("make", "error"), VELOCITIES.values(), ids=VELOCITIES)
+def test_bad_velocity(dtype, make, error):
+    for library in (cbackprop, reference):
+        arguments = good(dtype)
+        w, v = arguments["w"], arguments["v"]
+        before = contents(w), contents(v)
+        with pytest.raises(error, match=r"velocity.* must ") as caught:
+            library.fit(arguments["x"], arguments["t"], w, v, momentum=0.5, velocity=make(w, v))
+        assert type(caught.value) is error
+        assert (contents(w), contents(v)) == before
+
+
+@pytest.mark.parametrize(("value", "error"), SAMPLE_WEIGHTS.values(), ids=SAMPLE_WEIGHTS)
+def test_bad_sample_weight(dtype, value, error):
+    for library in (cbackprop, reference):
+        arguments = good(dtype)
+        w, v = arguments["w"], arguments["v"]
+        before = contents(w), contents(v)
+        with pytest.raises(error, match=r"sample_weight.* must ") as caught:
+            library.fit(arguments["x"], arguments["t"], w, v, sample_weight=value)
+        assert type(caught.value) is error
+        assert (contents(w), contents(v)) == before
+
+
+def test_velocity_beside_what_is_read(dtype):
+    rng = np.random.default_rng(0)
+    for library in (cbackprop, reference):
+        for lies in ("x", "sample_weight"):
+            arguments = good(dtype)
+            room = rng.normal(size=M * (D + 1) + K * (M + 1) + 2).astype(dtype)  # like w, then like v
+            u_w, u_v = room[: M * (D + 1)].reshape(M, D + 1), np.zeros_like(arguments["v"])
+            inside = {"x": room[: N * D].reshape(N, D), "sample_weight": np.abs(room[:N], out=room[:N])}
+            options = {"x": arguments["x"], "sample_weight": np.ones(N, dtype)} | {lies: inside[lies]}
+            before = [contents(array) for array in (room, arguments["w"], arguments["v"])]
+            reported = r"velocity\[0\] overlaps x, t or sample_weight in memory; it must be a separate array"
+            with pytest.raises(ValueError, match=reported):
+                library.fit(
+                    t=arguments["t"], w=arguments["w"], v=arguments["v"], momentum=0.5, velocity=(u_w, u_v), **options
+                )
+            assert [contents(array) for array in (room, arguments["w"], arguments["v"])] == before
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+def test_a_weight_of_0_hides_no_bad_row(dtype, batch_size):
+    for library in (cbackprop, reference):
+        arguments = good(dtype)
+        w, v = arguments["w"], arguments["v"]
+        arguments["x"][:2] = np.nan
+        before = contents(w), contents(v)
+        with pytest.raises(ValueError, match=r"x\[0, 0\] is nan"):
+            library.fit(
+                arguments["x"], arguments["t"], w, v, batch_size=batch_size, shuffle=False,
+                sample_weight=np.arange(N) > 1,
+            )  # fmt: skip
+        assert (contents(w), contents(v)) == before
+
+
+def test_velocity_without_momentum(dtype):
+    arguments = good(dtype)
+    velocity = np.zeros_like(arguments["w"]), np.zeros_like(arguments["v"])
+    with pytest.raises(ValueError, match=f"velocity is given and momentum is 0 in {dtype}"):
+        cbackprop.fit(*(arguments[name] for name in "xtwv"), velocity=velocity)
+
+
+@pytest.mark.parametrize(("function", "argument", "kind", "make", "error", "came"), list(cases()))
+def test_bad_argument(dtype, function, argument, kind, make, error, came):
+    arguments = good(dtype)
+    arguments[argument] = make(good_value(kind, arguments))
+    ours, theirs = (call(library, function, arguments) for library in (cbackprop, reference))
+    assert_message(ours, error, argument, came)
+    assert (type(theirs), str(theirs)) == (type(ours), str(ours))
+
+
+def test_good_arguments_pass(dtype):
+    # the tables start from arguments that work
+    for library in (cbackprop, reference):
+        for function, names in POSITIONAL.items():
+            arguments = good(dtype)
+            before = contents(arguments["w"]), contents(arguments["v"])
+            result = getattr(library, function)(*(arguments[name] for name in names))
+            numbers = result.losses if function == "fit" else result if isinstance(result, tuple) else [result]
+            assert all(np.isfinite(part).all() for part in numbers)
+            assert ((contents(arguments["w"]), contents(arguments["v"])) != before) == (function in WRITING)
+
+
+@pytest.mark.parametrize("row", range(N))
+def test_every_row_of_targets_is_looked_at(monkeypatch, dtype, row):
+    # where there are so many classes that a slice holds one row only
+    monkeypatch.setattr(_validation, "SLICE", K - 1)
+    arguments = good(dtype)
+    arguments["t"] = with_number(one_hot(arguments), row, 1)
+    assert_message(call(cbackprop, "cross_entropy", arguments), ValueError, "t", f"[{row}] is")
+
+
+@pytest.mark.parametrize("value", [1e-60, 1e60], ids=["rounds to 0", "rounds to infinity"])
+@pytest.mark.parametrize("function", WRITING)
+def test_rate_that_float32_cannot_hold(function, value):
+    arguments = good(np.float32) | {"learning_rate": value}
+    assert_message(call(cbackprop, function, arguments), ValueError, "learning_rate", repr(value))
+    assert_message(call(reference, function, arguments), ValueError, "learning_rate", repr(value))
+
+
+@pytest.mark.parametrize("setting", ["momentum", "l2"])
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+@pytest.mark.parametrize("method", ["auto", "direct", "blocked"])
+def test_settings_that_round_to_0_are_0(setting, batch_size, method):
+    for library in (cbackprop, reference):
+        tiny, zero = good(np.float32), good(np.float32)
+        for arguments, value in ((tiny, 1e-50), (zero, 0.0)):
+            four = (arguments[name] for name in "xtwv")
+            library.fit(*four, batch_size=batch_size, method=method, rng=0, epochs=3, **{setting: value})
+        assert [contents(tiny[name]) for name in "wv"] == [contents(zero[name]) for name in "wv"]
+
+
+def test_momentum_that_rounds_to_0_needs_no_room():
+    w, v = cbackprop.init_weights(784, 100, 10, dtype=np.float32, rng=0)
+    x, t = np.zeros((100, 784), np.float32), np.zeros(100, int)
+    assert cbackprop.fit(x, t, w, v, batch_size=16, momentum=1e-50).epochs == 1
+
+
+def test_velocity_with_momentum_that_rounds_to_0():
+    for library in (cbackprop, reference):
+        arguments = good(np.float32)
+        velocity = np.ones_like(arguments["w"]), np.ones_like(arguments["v"])
+        with pytest.raises(ValueError, match="velocity is given and momentum is 0 in float32"):
+            library.fit(*(arguments[name] for name in "xtwv"), velocity=velocity, momentum=1e-50, batch_size=2)
+        assert all((layer == 1).all() for layer in velocity)
+
+
+def test_momentum_that_rounds_to_1(dtype):
+    # 1 may be; what is above 1 may not, nor what is below 0, even where it would round to them
+    for library in (cbackprop, reference):
+        nearly, one = good(dtype), good(dtype)
+        for arguments, momentum in ((nearly, 1 - 2.0**-60), (one, 1)):
+            library.fit(*(arguments[name] for name in "xtwv"), batch_size=2, rng=0, epochs=3, momentum=momentum)
+        assert [contents(nearly[name]) for name in "wv"] == [contents(one[name]) for name in "wv"]
+        for momentum in (1 + 2.0**-40, -1e-60):
+            error = call(library, "fit", good(dtype) | {"momentum": momentum})
+            assert_message(error, ValueError, "momentum", repr(momentum))
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward"])
+@pytest.mark.parametrize("layer", ["w", "v"])
+def test_distance_that_is_lost_beside_a_weight(dtype, layer, scheme):
+    # the difference would be divided by 0
+    arguments = good(dtype) | {"scheme": scheme}
+    arguments[layer][2, 1] = 2.0**100
+    for library in (cbackprop, reference):
+        error = call(library, "numerical_gradient", arguments)
+        assert_message(error, ValueError, "epsilon", f"{layer}[2, 1] = {arguments[layer][2, 1]}")
+
+
+# ------------------------------------------------------------------------------------------ arguments that do not fit
+
+
+def weights_of_one_buffer(dtype):
+    room = np.random.default_rng(0).normal(size=M * (D + 1) + K * (M + 1)).astype(dtype)
+    return room, room[: M * (D + 1)].reshape(M, D + 1), room[M * (D + 1) :].reshape(K, M + 1)
+
+
+OVERLAPS = {
+    "the same": lambda room: (room[:20].reshape(4, 5), room[:25].reshape(5, 5)),
+    "one number": lambda room: (room[:16].reshape(4, 4), room[15:40].reshape(5, 5)),
+    "inside": lambda room: (room.reshape(1, -1)[:, 2:4], room[:26].reshape(13, 2)),
+}
+
+
+@pytest.mark.parametrize("overlap", OVERLAPS.values(), ids=OVERLAPS.keys())
+@pytest.mark.parametrize("function", ["forward", "cross_entropy", "gradient", "numerical_gradient", "step", "fit"])
+def test_overlapping_weights(dtype, function, overlap):
+    w, v = overlap(np.arange(41, dtype=dtype))
+    width, classes = w.shape[1] - 1, len(v)
+    arguments = good(dtype) | {"x": np.ones((N, width)), "x_n": np.ones(width), "w": w, "v": v}
+    arguments |= {"t": np.zeros(N, int) + classes - 1, "t_n": 0}
+    for library in (cbackprop, reference):
+        error = call(library, function, arguments)
+        assert_message(error, ValueError, "w", "overlap")
+        assert_message(error, ValueError, "v", "overlap")
+
+
+def test_neighboring_weights_do_not_overlap(dtype):
+    _room, w, v = weights_of_one_buffer(dtype)
+    w_alone, v_alone = w.copy(), v.copy()
+    arguments = good(dtype)
+    for library in (cbackprop, reference):
+        library.fit(arguments["x"], arguments["t"], w, v, rng=0)
+        library.fit(arguments["x"], arguments["t"], w_alone, v_alone, rng=0)
+        np.testing.assert_array_equal(w, w_alone)
+        np.testing.assert_array_equal(v, v_alone)
+
+
+def overlapping_inputs(argument, layer, dtype):
+    """Inputs or targets that lie, as they are, in the memory of w or v."""
+    arguments = good(dtype)
+    numbers = arguments[layer].reshape(-1)
+    if argument == "x":
+        arguments["x"] = numbers[: len(numbers) // D * D].reshape(-1, D)
+        arguments["t"] = np.arange(len(arguments["x"])) % K
+    elif argument == "x_n":
+        arguments["x_n"] = numbers[3 : 3 + D]
+    else:
+        rows = numbers[: len(numbers) // K * K].reshape(-1, K)
+        rows[:] = 1 / K
+        arguments["t"], arguments["t_n"] = rows, rows[0]
+        arguments["x"] = np.ones((len(rows), D), dtype)
+    return arguments
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize(("function", "argument"), [("fit", "x"), ("fit", "t"), ("step", "x_n"), ("step", "t_n")])
+def test_inputs_that_overlap_weights_to_be_updated(dtype, function, argument, layer):
+    arguments = overlapping_inputs(argument, layer, dtype)
+    for library in (cbackprop, reference):
+        assert_message(call(library, function, arguments), ValueError, argument, "overlaps")
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize("argument", ["x", "t"])
+def test_inputs_may_overlap_weights_that_are_only_read(dtype, argument, layer):
+    arguments = overlapping_inputs(argument, layer, dtype)
+    copies = {name: np.copy(value) for name, value in arguments.items()}
+    for library in (cbackprop, reference):
+        for function in ("cross_entropy", "gradient"):
+            got, wanted = (
+                getattr(library, function)(*(each[name] for name in POSITIONAL[function]))
+                for each in (arguments, copies)
+            )
+            if function == "cross_entropy":
+                got, wanted = [got], [wanted]
+            for part, copy in zip(got, wanted, strict=True):
+                np.testing.assert_array_equal(part, copy)
+
+
+def test_weights_that_do_not_fit_each_other(dtype):
+    arguments = good(dtype)
+    arguments["v"] = np.ones((K, M + 2), dtype)
+    for function in ("forward", "cross_entropy", "gradient", "numerical_gradient", "step", "fit"):
+        for library in (cbackprop, reference):
+            assert_message(call(library, function, arguments), ValueError, "v", str((K, M + 2)))
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_fit_refuses_weights_that_are_not_finite(dtype, layer, number):
+    arguments = good(dtype)
+    arguments[layer][2, 1] = number
+    for library in (cbackprop, reference):
+        assert_message(call(library, "fit", arguments), ValueError, layer, f"[2, 1] is {number}")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("function", ["forward", "cross_entropy", "gradient", "numerical_gradient"])
+def test_no_result_is_nan_for_weights_that_are_not_finite(library, dtype, function, number):
+    arguments = good(dtype)
+    arguments["v"][:, 1] = number
+    assert_message(call(library, function, arguments), ValueError, "v", f"[0, 1] is {number}")
+
+
+@pytest.mark.parametrize("samples", [1, N, 5 * N])
+@pytest.mark.parametrize("classes", [2, 3, K, 20])
+def test_no_result_is_nan_for_weights_that_are_too_large(library, dtype, classes, samples):
+    huge = np.finfo(dtype).max * 0.9
+    w, v = np.ones((M, D + 1), dtype), np.full((classes, M + 1), -huge, dtype)
+    v[-1] = huge
+    x, t = np.ones((samples, D)), np.zeros(samples, int)
+    works = [lambda: library.forward(x, w, v)]
+    works += [
+        functools.partial(getattr(library, name), x, t, w, v) for name in POSITIONAL if "t" in POSITIONAL[name][1:2]
+    ]
+    if library is cbackprop:
+        network = Network.from_weights(w, v)
+        works += [lambda: network.predict(x), lambda: network.predict_proba(x), lambda: network.loss(x, t)]
+        works += [lambda: network.predict_one(x[0]), lambda: network.predict_proba_one(x[0])]
+    for work in works:
+        before = contents(w), contents(v)
+        try:
+            assert work() == np.inf  # E
+        except (ValueError, DivergenceError) as error:
+            assert re.search("overflow|diverged|lost beside", str(error))  # noqa: PT017 - E may also be infinite
+        assert (contents(w), contents(v)) == before
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "complex"])
+def test_a_distance_at_which_sums_overflow(library, dtype, scheme):
+    arguments = good(dtype)
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match=r"epsilon is 1e\+308; .* overflow"):
+        library.numerical_gradient(*(arguments[name] for name in "xtwv"), epsilon=1e308, scheme=scheme)
+
+
+def test_weights_without_a_complex_step_are_reported_as_too_large(library):
+    x, t, w = np.ones((2, D)), [0, 1], np.ones((M, D + 1))
+    v = np.array([[-1.7e308] * (M + 1), [1.7e308] * (M + 1)])
+    with pytest.raises(ValueError, match="w and v are too large"):
+        library.numerical_gradient(x, t, w, v, scheme="complex")
+
+
+def test_more_weights_than_can_be_addressed(library):
+    for sizes in ((10**30, 1, 1), (1, 10**30, 1), (1, 1, 10**30), (2**60, 1, 1), (2**31, 2**31, 2**31)):
+        with pytest.raises(ValueError, match="n_inputs, n_hidden and n_outputs are"):
+            library.init_weights(*sizes)
+
+
+class Misleading(np.random.Generator):
+    """Takes samples from outside of any array."""
+
+    def permutation(self, N):
+        return np.full(N, 10**9)
+
+
+def test_the_order_of_samples_is_a_permutation():
+    arguments, honest = good("float64"), good("float64")
+    cbackprop.fit(*(arguments[name] for name in "xtwv"), rng=Misleading(np.random.PCG64(0)))
+    cbackprop.fit(*(honest[name] for name in "xtwv"), rng=np.random.Generator(np.random.PCG64(0)))
+    assert contents(arguments["w"]) == contents(honest["w"])
+
+
+# ---------------------------------------------------------------------------------------------- what must go through
+
+
+@pytest.mark.parametrize("function", ["cross_entropy", "forward", "gradient", "numerical_gradient"])
+def test_read_only_weights_can_be_read(dtype, function):
+    arguments = good(dtype)
+    names = POSITIONAL[function]
+    locked = arguments | {name: read_only(arguments[name]) for name in ("x", "w", "v")}
+    for library in (cbackprop, reference):
+        wanted = getattr(library, function)(*(arguments[name] for name in names))
+        got = getattr(library, function)(*(locked[name] for name in names))
+        got, wanted = ((result,) if function == "cross_entropy" else result for result in (got, wanted))
+        for one, other in zip(got, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+SOFT = {
+    "float64": lambda rows: rows,
+    "float32": lambda rows: rows.astype(np.float32),
+    "list": lambda rows: rows.tolist(),
+}
+
+
+@pytest.mark.parametrize("given", SOFT.values(), ids=SOFT.keys())
+@pytest.mark.parametrize("classes", [2, 5, 100])
+def test_probabilities_of_any_precision_are_targets(dtype, classes, given):
+    # rows that sum to 1 as far as their own precision goes are targets for weights of any precision
+    rng = np.random.default_rng(0)
+    t = given(rng.dirichlet(np.ones(classes), 200))
+    w, v = cbackprop.init_weights(D, M, classes, dtype=dtype, rng=0)
+    x = np.ones((200, D))
+    assert cbackprop.cross_entropy(x, t, w, v) == pytest.approx(reference.cross_entropy(x, t, w, v), rel=1e-5)
+    cbackprop.step(x[0], t[0], w, v, 0.1)
+
+
+LABELS_THAT_FIT = {
+    "int8": lambda t: t.astype(np.int8),
+    "uint64": lambda t: t.astype(np.uint64),
+    "swapped": lambda t: t.astype(t.dtype.newbyteorder()),
+    "list": lambda t: t.tolist(),
+    "strided": wide,
+    "misaligned": misaligned,
+    "read-only": read_only,
+    "backwards": lambda t: t[::-1].copy()[::-1],
+}
+
+
+@pytest.mark.parametrize("make", LABELS_THAT_FIT.values(), ids=LABELS_THAT_FIT.keys())
+def test_class_indices_of_any_layout(dtype, make):
+    arguments = good(dtype)
+    for library in (cbackprop, reference):
+        wanted = library.cross_entropy(arguments["x"], arguments["t"], arguments["w"], arguments["v"])
+        assert library.cross_entropy(arguments["x"], make(arguments["t"]), arguments["w"], arguments["v"]) == wanted
+
+
+def test_memory_mapped_weights(tmp_path, dtype):
+    arguments = good(dtype)
+    mapped = {}
+    for name in ("w", "v"):
+        arguments[name].tofile(tmp_path / name)
+        mapped[name] = np.memmap(tmp_path / name, dtype, "r+", shape=arguments[name].shape)
+    for library in (cbackprop, reference):
+        library.fit(arguments["x"], arguments["t"], arguments["w"], arguments["v"], rng=0)
+        library.fit(arguments["x"], arguments["t"], mapped["w"], mapped["v"], rng=0)
+    for name in ("w", "v"):
+        np.testing.assert_array_equal(np.fromfile(tmp_path / name, dtype), arguments[name].ravel())
+
+
+# -------------------------------------------------------------------------------------------------------- the network
+
+
+METHODS = {
+    "learn_one": ("x_n", "t_n"),
+    "predict_one": ("x_n",),
+    "predict_proba_one": ("x_n",),
+    "fit": ("x", "t"),
+    "predict": ("x",),
+    "predict_proba": ("x",),
+    "loss": ("x", "t"),
+    "gradient": ("x", "t"),
+}
+
+
+def network_cases():
+    tables = {
+        "x": [("x", NUMBERS | ROWS)],
+        "x_n": [("x_n", NUMBERS)],
+        "t": [("t", LABELS), ("rows", ONE_HOT)],
+        "t_n": [("t_n", LABEL), ("row", ROW)],
+    }
+    for method, names in METHODS.items():
+        for place, name in enumerate(names):
+            for kind, table in tables[name]:
+                for wrong, line in table.items():
+                    yield pytest.param(method, names, place, kind, *line, id=f"{method}-{kind}-{wrong}")
+
+
+@pytest.mark.parametrize(("method", "names", "place", "kind", "make", "error", "came"), list(network_cases()))
+def test_bad_argument_of_a_network(dtype, method, names, place, kind, make, error, came):
+    arguments = good(dtype)
+    network = Network.from_weights(arguments["w"], arguments["v"])
+    values = [arguments[name] for name in names]
+    getattr(network, method)(*values)  # works as it is
+    before = network.w.tobytes(), network.v.tobytes()
+    values[place] = make(good_value(kind, arguments))
+    with pytest.raises(error) as caught:
+        getattr(network, method)(*values)
+    # its parameters are called x and t, for one sample too
+    assert_message(caught.value, error, names[place].removesuffix("_n"), came)
+    assert (network.w.tobytes(), network.v.tobytes()) == before
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize(("make", "error", "came"), WEIGHTS.values(), ids=WEIGHTS.keys())
+def test_bad_weights_of_a_network(dtype, layer, make, error, came):
+    arguments = good(dtype)
+    arguments[layer] = make(arguments[layer])
+    before = [contents(arguments[name]) for name in "wv"]
+    with pytest.raises(error) as caught:
+        Network.from_weights(arguments["w"], arguments["v"])
+    assert_message(caught.value, error, layer, came)
+    assert [contents(arguments[name]) for name in "wv"] == before
+
+
+@pytest.mark.parametrize(("rate", "error"), RATES.values(), ids=RATES.keys())
+def test_bad_rate_of_a_network(dtype, rate, error):
+    w, v = cbackprop.init_weights(D, M, K, dtype=dtype)
+    network = Network.from_weights(w, v, learning_rate=0.25)
+    for make in (
+        lambda: Network(D, M, K, learning_rate=rate, dtype=dtype),
+        lambda: Network.from_weights(w, v, learning_rate=rate),
+        lambda: setattr(network, "learning_rate", rate),
+    ):
+        with pytest.raises(error) as caught:
+            make()
+        assert_message(caught.value, error, "learning_rate", str(rate))
+    assert network.learning_rate == 0.25
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        pytest.param(argument, *line, id=f"{argument}-{wrong}")
+        for argument, table in SETTINGS["init_weights"].items()
+        for wrong, line in table.items()
+    ],
+)
+def test_bad_settings_of_a_new_network(argument, value, error):
+    arguments = {"n_inputs": D, "n_hidden": M, "n_outputs": K} | {argument: value}
+    with pytest.raises(error) as caught:
+        Network(**arguments)
+    assert_message(caught.value, error, argument, "" if callable(value) else str(value))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        pytest.param(argument, *line, id=f"{argument}-{wrong}")
+        for argument, table in SETTINGS["fit"].items()
+        for wrong, line in table.items()
+        if argument != "learning_rate"
+    ],
+)
+def test_bad_settings_of_fit_of_a_network(argument, value, error):
+    network = Network(D, M, K, rng=0)
+    before = network.w.tobytes(), network.v.tobytes()
+    with pytest.raises(error) as caught:
+        network.fit(np.ones((N, D)), np.zeros(N, int), **{argument: value})
+    assert_message(caught.value, error, argument, "" if callable(value) else str(value))
+    assert (network.w.tobytes(), network.v.tobytes()) == before
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+@pytest.mark.parametrize(("value", "error"), COUNTS.values(), ids=COUNTS.keys())
+def test_bad_number_of_threads_to_predict(method, value, error):
+    with pytest.raises(error) as caught:
+        getattr(Network(D, M, K), method)(np.ones((N, D)), n_threads=value)
+    assert_message(caught.value, error, "n_threads", str(value))
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+def test_learning_from_the_weights_own_memory(dtype, layer):
+    arguments = overlapping_inputs("x", layer, dtype)
+    network = Network.from_weights(arguments["w"], arguments["v"])
+    for start in range(arguments[layer].size - D + 1):
+        x = arguments[layer].reshape(-1)[start : start + D]
+        before = arguments["w"].tobytes(), arguments["v"].tobytes()
+        with pytest.raises(ValueError, match="overlaps") as caught:
+            network.learn_one(x, 0)
+        assert_message(caught.value, ValueError, "x", "overlaps")
+        assert (arguments["w"].tobytes(), arguments["v"].tobytes()) == before
+        network.predict_one(x)  # reading does no harm
+
+
+@pytest.mark.parametrize("shift", range(1 - D, 1))
+def test_learning_from_memory_that_reaches_into_the_weights(dtype, shift):
+    # x starts before w, and ends in it
+    room = np.random.default_rng(0).normal(size=D + M * (D + 1)).astype(dtype)
+    w = room[D:].reshape(M, D + 1)
+    network = Network.from_weights(w, np.ones((K, M + 1), dtype))
+    x = room[D + shift : D + shift + D]
+    assert np.shares_memory(x, w)
+    before = room.tobytes()
+    with pytest.raises(ValueError, match="overlaps"):
+        network.learn_one(x, 0)
+    assert room.tobytes() == before
+    network.learn_one(room[:D], 0)  # a neighbor is none of them
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+def test_a_network_with_read_only_weights_predicts_but_does_not_learn(dtype, layer):
+    arguments = good(dtype)
+    wanted = Network.from_weights(arguments["w"], arguments["v"])
+    network = Network.from_weights(**{name: arguments[name].copy() for name in "wv"})
+    getattr(network, layer).flags.writeable = False
+    assert network.predict_one(arguments["x_n"]) == wanted.predict_one(arguments["x_n"])
+    np.testing.assert_array_equal(network.predict(arguments["x"]), wanted.predict(arguments["x"]))
+    assert network.loss(arguments["x"], arguments["t"]) == wanted.loss(arguments["x"], arguments["t"])
+    for learn in (
+        lambda: network.learn_one(arguments["x_n"], 0),
+        lambda: network.fit(arguments["x"], arguments["t"]),
+    ):
+        with pytest.raises(ValueError, match="read-only") as caught:
+            learn()
+        assert_message(caught.value, ValueError, layer, "read-only")
+    np.testing.assert_array_equal(network.w, arguments["w"])
+
+
+@pytest.mark.parametrize("layer", ["w", "v"])
+def test_weights_whose_shape_was_changed(layer):
+    network = Network(D, M, K, rng=0)
+    weights = getattr(network, layer)
+    rows, columns = weights.shape
+    weights.resize((rows - 1, columns), refcheck=False)
+    for use in (lambda: network.learn_one([0.0] * D, 0), lambda: network.predict_one([0.0] * D)):
+        with pytest.raises(ValueError, match="shape") as caught:
+            use()
+        assert_message(caught.value, ValueError, layer, str((rows - 1, columns)))
+
+
+BEFORE_INIT = """
+from cbackprop import Network
+network = Network.__new__(Network)
+for use in (lambda: network.learn_one([1.0], 0), lambda: network.predict_one([1.0]),
+            lambda: network.predict_proba_one([1.0]), lambda: network.predict([[1.0]]), lambda: network.dtype):
+    try:
+        use()
+    except (TypeError, ValueError, RuntimeError, AttributeError):
+        pass
+    else:
+        raise AssertionError("an empty network did something")
+"""
+
+
+def test_a_network_that_was_never_initialized_does_not_crash(python):
+    result = python(BEFORE_INIT)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+# ------------------------------------------------------------------------- good input, that is taken for what it is
+
+
+def test_a_velocity_is_taken_as_it_is():
+    arguments = good("float64")
+    u = np.zeros((M, D + 1)), np.ones((K, M + 1))
+    assert all(a is b for a, b in zip(_validation.velocity(u, arguments["w"], arguments["v"], 0.5, ()), u, strict=True))
+
+
+def test_rows_of_half_precision_sum_to_1_in_half_precision(library):
+    arguments = good("float64")
+    rows = np.full((N, K), 1 / K, np.float16)  # sums to 1.0004
+    exact = np.full((N, K), 1 / K)
+    losses = [library.cross_entropy(arguments["x"], t, arguments["w"], arguments["v"]) for t in (rows, exact)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_sample_weights_whose_sum_is_beyond_the_dtype(library, dtype):
+    arguments = good(dtype.name)
+    with pytest.raises(ValueError, match="sample_weight adds up to more than"):
+        library.fit(*(arguments[name] for name in "xtwv"), sample_weight=[np.finfo(dtype).max / 4] * N)
+    just = np.zeros(N, dtype)
+    just[0] = np.finfo(dtype).max
+    assert _validation.sample_weight(just, N, arguments["w"], arguments["v"]) is just
+
+
+def test_the_ends_of_a_range_belong_to_it(library, dtype):
+    arguments = good(dtype.name)
+    x, t, w, v = (arguments[name] for name in "xtwv")
+    before = contents(w)
+    weights = np.full(N, np.finfo(dtype).tiny)
+    library.fit(x, t, w, v, batch_size=None, learning_rate=1, momentum=1, sample_weight=weights)
+    assert contents(w) != before
+
+
+def test_the_first_negative_sample_weight_is_named(library):
+    arguments = good("float64")
+    with pytest.raises(ValueError, match=r"sample_weight\[2\] is -1"):
+        library.fit(*(arguments[name] for name in "xtwv"), sample_weight=[0.5, 0, -1, -2, 1, 1, 1, 1])
+
+
+@pytest.mark.parametrize(("scheme", "lost", "kept"), [("forward", 1e-16, 2e-16), ("central", 0.5e-16, 1e-16)])
+def test_a_distance_is_lost_where_the_scheme_loses_it(scheme, lost, kept):
+    ones = np.ones((1, 2))  # 1 + 1e-16 is 1, and 1 - 1e-16 is not
+    _validation.check_epsilon(kept, ones, ones, scheme)
+    with pytest.raises(ValueError, match=r"lost beside w\[0, 0\]"):
+        _validation.check_epsilon(lost, ones, ones, scheme)
