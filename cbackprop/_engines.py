@@ -3,7 +3,11 @@
 The constants are measured by benchmarks/engines.py.
 
 - The blocked engine puts hidden units into the lanes of vectors. With fewer than MIN_UNITS_BLOCKED, most lanes are
-  empty: the direct engine is faster or, for batches with a sample for each lane, the samples-in-lanes engine.
+  empty: the direct engine is faster or, for batches, the samples-in-lanes engine. Empty lanes take memory, too: a
+  large network is trained by the direct engine if they would take more than MAX_COPIES of its weights.
+- The samples-in-lanes engine holds a copy of the weights, and of their update, in each lane. Up to
+  MAX_WEIGHTS_IN_LANES they fit into the first-level cache. It gathers the inputs of LANES samples at the cost of D
+  moves for each, so a batch that does not fill the lanes must be the larger, the more inputs there are.
 - In a block of B samples, each costs about B·D multiplications for its products with the others (the Gram matrix),
   while w is read and written only once per block (3·M·D numbers). The optimum is near B = BLOCK_PER_SQRT_M·√M.
   Mini-batches need no Gram matrix: the longer their blocks the better, until scratch exceeds the weights plus
@@ -24,6 +28,9 @@ import numpy as np
 from ._dispatch import kernels, processors
 
 MIN_UNITS_BLOCKED = 4
+MAX_COPIES, ALLOWANCE = 4, 1 << 20  # memory for training: copies of the weights, and bytes
+MAX_WEIGHTS_IN_LANES = 192
+MIN_SAMPLES_IN_LANES, INPUTS_PER_SAMPLE_IN_LANES = 4, 4
 MIN_BLOCK, MAX_ONLINE_BLOCK, MAX_BATCH_BLOCK = 8, 64, 128  # samples; online blocks are multiples of MIN_BLOCK
 BLOCK_PER_SQRT_M = 1.5
 CACHE_BUDGET = 1 << 19  # bytes
@@ -85,18 +92,33 @@ class Engine(Protocol):
         """Ask a call that runs in another thread to return soon."""
 
 
-def blocked(w: np.ndarray, method: str) -> bool:
-    """Whether to use the blocked engine."""
-    return method == "blocked" or (method == "auto" and w.shape[0] >= MIN_UNITS_BLOCKED)
+def blocked(w: np.ndarray, v: np.ndarray, block: int, accumulates: bool) -> bool:
+    """Whether the blocked engine is faster than the others, in the memory that training may take."""
+    lanes = kernels(w.dtype).LANES_IN_REGISTER
+    panels = lanes * (-(-w.shape[0] // lanes) * w.shape[1] + -(-v.shape[0] // lanes) * v.shape[1])
+    needed = (panels * (1 + accumulates) + block * scratch(w, v)) * w.itemsize
+    return w.shape[0] >= MIN_UNITS_BLOCKED and needed <= MAX_COPIES * (w.nbytes + v.nbytes) + ALLOWANCE
+
+
+def in_lanes(w: np.ndarray, v: np.ndarray, batch_size: int) -> bool:
+    """Whether the samples-in-lanes engine is faster than the direct one."""
+    lanes = kernels(w.dtype).LANES_IN_REGISTER
+    few = MIN_SAMPLES_IN_LANES + (w.shape[1] - 1) // INPUTS_PER_SAMPLE_IN_LANES
+    return w.size + v.size <= MAX_WEIGHTS_IN_LANES and batch_size >= max(2, min(lanes, few))
 
 
 def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
     """Number of samples per block."""
-    M, K = w.shape[0], v.shape[0]
     if batch_size == 1:
-        return min(MAX_ONLINE_BLOCK, max(MIN_BLOCK, MIN_BLOCK * round(BLOCK_PER_SQRT_M * math.sqrt(M) / MIN_BLOCK)))
-    scratch = 2 * (M + K) * w.itemsize  # bytes per sample
-    return min(batch_size, MAX_BATCH_BLOCK, max(MIN_BLOCK, (w.nbytes + v.nbytes + CACHE_BUDGET) // scratch))
+        optimum = BLOCK_PER_SQRT_M * math.sqrt(w.shape[0])
+        return min(MAX_ONLINE_BLOCK, max(MIN_BLOCK, MIN_BLOCK * round(optimum / MIN_BLOCK)))
+    longest = (w.nbytes + v.nbytes + CACHE_BUDGET) // (scratch(w, v) * w.itemsize)
+    return min(batch_size, MAX_BATCH_BLOCK, max(MIN_BLOCK, longest))
+
+
+def scratch(w: np.ndarray, v: np.ndarray) -> int:
+    """Numbers that the blocked engine holds for each sample of a block."""
+    return 2 * (w.shape[0] + v.shape[0])
 
 
 def make_engine(
@@ -106,10 +128,13 @@ def make_engine(
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     module = kernels(w.dtype)
     plain = momentum == l2 == 0
-    if blocked(w, method) and (plain or batch_size > 1 or method == "blocked"):
-        block = block_length(w, v, batch_size)
+    block = block_length(w, v, batch_size)
+    efficient = plain or batch_size > 1
+    if method == "blocked" or (
+        method == "auto" and efficient and blocked(w, v, block, accumulates=not plain or batch_size > block)
+    ):
         return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2)
-    if method == "auto" and plain and batch_size >= module.LANES_IN_REGISTER:
+    if method == "auto" and plain and in_lanes(w, v, batch_size):
         return module.SamplesInLanesEngine(D, M, K, batch_size)
     return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2)
 
@@ -118,8 +143,8 @@ def bulk_engine(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False)
     """Create an engine that holds these weights, for one pass over N samples without updates."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     engine: Engine
-    if blocked(w, "auto") and N >= MIN_SAMPLES_BLOCKED:
-        block = block_length(w, v, N)
+    block = block_length(w, v, N)
+    if N >= MIN_SAMPLES_BLOCKED and blocked(w, v, block, accumulates=gradient):
         batch_size = LARGER_THAN_ANY_BLOCK if gradient else block
         engine = kernels(w.dtype).BlockedEngine(D, M, K, batch_size, block=block)
     else:

@@ -607,6 +607,8 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
     ("M", "batch_size", "method", "keywords", "name"),
     [
         (3, 1, "auto", {}, "DirectEngine"),
+        (3, 3, "auto", {}, "DirectEngine"),
+        (3, 4, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {"momentum": 0.5}, "DirectEngine"),
         (3, 64, "auto", {"l2": 0.5}, "DirectEngine"),
@@ -622,6 +624,12 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
 def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords, name):
     w, v = np.zeros((M, 3), dtype), np.zeros((2, M + 1), dtype)
     assert type(_engines.make_engine(w, v, batch_size, method, **keywords)).__name__ == name
+
+
+@pytest.mark.parametrize(("D", "M", "K"), [(100_000, 1, 2), (100_000, 3, 2), (60, 3, 3), (2, 3, 60)])
+def test_weights_that_would_not_fit_into_the_cache_are_not_copied_to_each_lane(variant, dtype, D, M, K):
+    w, v = np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
+    assert type(_engines.make_engine(w, v, 1000, "auto")).__name__ == "DirectEngine"
 
 
 def test_bulk_engines_offer_what_they_are_for(variant, dtype):

@@ -84,10 +84,18 @@ def pytest_runtest_makereport(item, call):
     guarantee = item.get_closest_marker("guarantee")
     if guarantee and (report.when == "call" or report.outcome != "passed"):
         name = guarantee.args[0]
-        unit, meaning = GUARANTEES[name]
+        unit, meaning, limits = GUARANTEES[name]
         row = item.config.stash[ROWS].setdefault(
             name + BUILD,
-            {"meaning": meaning, "tests": [], "repetitions": [], "outcomes": set(), "measured": {}, "seconds": 0.0},
+            {
+                "meaning": meaning,
+                "limits": limits,
+                "tests": [],
+                "repetitions": [],
+                "outcomes": set(),
+                "measured": {},
+                "seconds": 0.0,
+            },
         )
         row["tests"].append(test_of(item))
         if (repetitions := repetitions_of(item)) is not None:
@@ -119,6 +127,7 @@ def pytest_sessionfinish(session):
         measured = "; ".join(f"{name} {value}" for name, value in row["measured"].items()).replace("|", "\\|")
         cells = [
             f"**{name}**: {row['meaning']}",
+            row["limits"],
             " + ".join(row["repetitions"]) + row["unit"] if row["repetitions"] else "all cases",
             f"{outcome} in {row['seconds']:,.0f} s, commit {commit}" + (f"<br>{measured}" if measured else ""),
             f"`{'make soak' if BUILD else command}`",
@@ -127,68 +136,158 @@ def pytest_sessionfinish(session):
     path.write_text(ABOUT.format(last=machine()) + "".join(f"{row}\n" for row in table.values()), encoding="utf-8")
 
 
-GUARANTEES = {  # the unit of the repetitions, and the guarantee
+GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not guaranteed
     "bad inputs": (
         "calls",
         "No call crashes, whatever its arguments; a call that raises leaves every array unchanged.",
+        "Subclasses of NumPy's classes that misreport their shape or memory, other processes or threads that change "
+        "arrays during a call, and memory that cannot be read, such as a mapped file that was truncated.",
     ),
     "checkpoints: SIGKILL": (
         "kills",
         "A training killed at any moment leaves a complete checkpoint and can be resumed from it.",
+        "That the file survives a crash of the operating system on file systems that ignore `fsync`, or two trainings "
+        "that write the same file.",
     ),
-    "checkpoints: truncation at every byte": ("", "A truncated checkpoint is refused, and nothing changes."),
+    "checkpoints: truncation at every byte": (
+        "",
+        "A truncated checkpoint is refused, and nothing changes.",
+        "That a changed byte within a weight is noticed: files have no checksum of their own.",
+    ),
     "checkpoints: ENOSPC and EIO at every write": (
         "",
         "If the disk is full or fails, the error names the file, which holds either the old or the new state.",
+        "Atomic writes to anything but a regular file with one name.",
     ),
-    "resume is exact": ("trainings", "A resumed training ends with the same bits as an uninterrupted one."),
-    "hostile model files": ("files", "Any file yields a model or an error, without a crash or excessive memory."),
-    "old files load": ("", "Model files of every release load and give the same predictions."),
+    "resume is exact": (
+        "trainings",
+        "A resumed training ends with the same bits as an uninterrupted one.",
+        "Equality across releases, processors with other kernels, and data that changed in rows other than those the "
+        "checksum samples.",
+    ),
+    "hostile model files": (
+        "files",
+        "Any file yields a model or an error, without a crash or excessive memory.",
+        "That the model of a stranger predicts what its names say.",
+    ),
+    "old files load": (
+        "",
+        "Model files of every release load and give the same predictions.",
+        "That older releases read newer files.",
+    ),
     "Ctrl-C": (
         "interrupts",
-        "Training ends within 0.1 s, with the weights after a complete sample. NumPy shuffles millions of samples in "
-        "one call, which may take longer.",
+        "Training ends within 0.1 s, with the weights after a complete sample or batch.",
+        "0.1 s while NumPy shuffles millions of samples in one call; while more than 10^7 weights are copied or learn "
+        "a block of samples (a few seconds for 10^8); while a batch with momentum ends; while a checkpoint is "
+        "written.",
     ),
     "two threads, the same weights": (
         "attempts",
         "While one thread trains, calls of other threads that would change its weights raise an error and change "
         "nothing.",
+        "Anything if code other than this library, or another process, writes to the weights during a call.",
     ),
-    "two threads, different weights": ("rounds", "They train concurrently, and other threads can run Python."),
-    "fork": ("forks", "After training with threads, the child of a fork can train, with the same bits as a result."),
-    "mutation testing: kernels": ("mutants", "The tests detect small errors introduced into the kernels."),
+    "two threads, different weights": (
+        "rounds",
+        "They train concurrently, and other threads can run Python.",
+        "A speedup: that depends on the processor. Other Python threads run during training, not during the calls for "
+        "one sample.",
+    ),
+    "fork": (
+        "forks",
+        "After training with threads, the child of a fork can train, with the same bits as a result.",
+        "That weights which another thread was training at the moment of the fork are complete in the child.",
+    ),
+    "mutation testing: kernels": (
+        "mutants",
+        "The tests detect small errors introduced into the kernels.",
+        "That every mutant is killed: the others change no result, or none that is wrong.",
+    ),
     "mutation testing: validation": (
         "mutants",
         "The tests detect small errors introduced into the validation of arguments.",
+        "The same.",
     ),
     "gradients": (
         "networks",
         "Every derivative is accurate to 1e-13 of the largest in its layer, in float32 to 1e-5; the reference has 50 "
         "digits.",
+        "Relative accuracy of derivatives that are tiny beside the largest of their layer.",
     ),
-    "accurate loss": ("", "The loss of a sample is accurate to 4 ULP, for logits of any size."),
-    "same bits": ("trainings", "Threads, processes and memory addresses do not change a bit of the result."),
-    "variants agree": ("", "The kernels of all instruction sets agree up to rounding."),
+    "accurate loss": (
+        "",
+        "The loss of a sample is accurate to 4 ULP, for logits of any size.",
+        "4 ULP of a mean over many samples, whose sum rounds, too.",
+    ),
+    "same bits": (
+        "trainings",
+        "Threads, processes and memory addresses do not change a bit of the result.",
+        "The same bits for other kernels (AVX2, AVX-512), compilers, releases, engines (`method`) or batch sizes.",
+    ),
+    "variants agree": (
+        "",
+        "The kernels of all instruction sets agree up to rounding.",
+        "Agreement after many epochs: rounding grows as training goes on.",
+    ),
     "divergence": (
         "",
         "An epoch ends with finite weights and a finite loss, or with an error and the weights from before it.",
+        "That training converges, or that a loss that stays finite is a good one.",
     ),
-    "more than 2^31 numbers": ("cases", "Inputs and weights may hold more numbers than 32 bits can count."),
-    "floating-point state": ("", "The rounding mode and subnormal numbers stay as they were, in every thread."),
-    "old CPUs": ("", "The kernels selected on an older processor run on it."),
-    "no leaks": ("calls of each entry", "No public function leaks memory, whether it succeeds or raises."),
-    "no leaks: files": ("calls of each entry", "Neither do saving, loading and checkpoints."),
+    "more than 2^31 numbers": (
+        "cases",
+        "Inputs and weights may hold more numbers than 32 bits can count.",
+        "Speed: nothing is tuned for such sizes.",
+    ),
+    "floating-point state": (
+        "",
+        "The rounding mode and subnormal numbers stay as they were, in every thread.",
+        "Results under a rounding mode other than to the nearest.",
+    ),
+    "old CPUs": (
+        "",
+        "The kernels selected on an older processor run on it.",
+        "Processors without SSE2, or emulators that report instructions they do not have.",
+    ),
+    "no leaks": (
+        "calls of each entry",
+        "No public function leaks memory, whether it succeeds or raises.",
+        "That memory is returned to the operating system at once: the allocator decides.",
+    ),
+    "no leaks: files": (
+        "calls of each entry",
+        "Neither do saving, loading and checkpoints.",
+        "The same.",
+    ),
     "no leaks: valgrind": (
         "rounds of all calls",
         "Valgrind finds no invalid access and no lost block in any call.",
+        "Freedom from leaks in NumPy and Python themselves.",
     ),
-    "streaming": ("samples", "Memory, and time per sample, do not grow with the number of samples."),
-    "no threads and no OpenMP unless asked for": ("", "Threads exist only within calls that request them."),
+    "streaming": (
+        "samples",
+        "Memory, and time per sample, do not grow with the number of samples.",
+        "The time of a single call on a busy machine.",
+    ),
+    "no threads and no OpenMP unless asked for": (
+        "",
+        "Threads exist only within calls that request them.",
+        "That NumPy, scikit-learn or Dask start none.",
+    ),
     "training takes at most 4 copies of the weights and 1 MiB": (
         "",
-        "For every method, batch size and number of threads.",
+        "For every batch size and number of threads; with momentum, of the weights and the velocity. A checkpoint "
+        "takes 3 more.",
+        "The inputs, which are copied once if their dtype is not that of the weights or they are not contiguous; "
+        '`method="blocked"`, which pads hidden units to whole vectors.',
     ),
-    "training from 2 GiB mapped into memory takes less than 200 MiB": ("", "Data may be larger than memory."),
+    "training from 2 GiB mapped into memory takes less than 200 MiB": (
+        "",
+        "Data may be larger than memory.",
+        "The same for files of another dtype than the weights. A file truncated during training ends the process "
+        "(SIGBUS).",
+    ),
 }
 
 ABOUT = """# Guarantees
@@ -197,12 +296,13 @@ What the library guarantees as a whole, and the results of testing each guarante
 hours and writes this page. `make guarantees` tests every change with fewer repetitions. The commands below test one
 guarantee in full, or with fewer repetitions without `--full`, in a clone set up as described in `CONTRIBUTING.md`. Each
 test documents its measurements, and its tolerances with their reasons. Repetitions joined by a + belong to separate
-parts of a test, such as float32 and float64. Mutants that survive the tests are listed with the reason.
+parts of a test, such as float32 and float64. Mutants that survive the tests are listed with their reasons in
+`tests/guarantees/equivalent_mutants.toml`.
 
 Last run: {last}
 
-| guarantee | repetitions | result | command |
-|---|---|---|---|
+| guarantee | not guaranteed | repetitions | result | command |
+|---|---|---|---|---|
 """
 
 
