@@ -62,7 +62,7 @@ class Engine(Protocol):
 
     @property
     def supports_forward(self) -> bool:
-        """Whether `forward` and `cross_entropy` are supported."""
+        """Whether `forward` and `loss` are supported."""
 
     def load(self, w: np.ndarray, v: np.ndarray, states: States | None = None) -> None:
         """Copy weights and state arrays into the engine."""
@@ -76,7 +76,7 @@ class Engine(Protocol):
     def learn_epochs(self, samples: Any, order: np.ndarray, learning_rate: float, totals: np.ndarray) -> int:
         """Learn for epochs of one batch and write their sums of E_n to `totals`; stop at NaN. Return their number."""
 
-    def cross_entropy(self, samples: Any) -> float:
+    def loss(self, samples: Any) -> float:
         """Return E (2)."""
 
     def gradient(self, samples: Any, dw: np.ndarray, dv: np.ndarray) -> float:

@@ -174,7 +174,7 @@ def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> f
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
     rows, labels = validate.targets(t, len(x), w, v)
-    E = engines.bulk_engine(w, v, len(x)).cross_entropy(kernels(w.dtype).Samples(x, rows, labels))
+    E = engines.bulk_engine(w, v, len(x)).loss(kernels(w.dtype).Samples(x, rows, labels))
     if np.isnan(E):
         validate.refuse_overflow(w, v)
     return E
@@ -299,7 +299,7 @@ def numerical_gradient(
 
     def E() -> float:
         engine.load(w, v)
-        return engine.cross_entropy(samples)
+        return engine.loss(samples)
 
     E_here = E()
     gradients = []

@@ -85,7 +85,7 @@ cdef class OneSample:
             raise MemoryError(f"no memory for {size} bytes")
         self.net = <char *> self.memory + (64 - <size_t> self.memory % 64)
         self.y = <char *> self.net + size
-        kernels.init(self.net, self.D, self.M, self.K)
+        kernels.init(self.net, self.D, self.M, self.K, 0, 0)
         self.api = kernels
 
     def __dealloc__(self):

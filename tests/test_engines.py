@@ -95,7 +95,7 @@ def calls(engine, kernels, kind):
         if offer in OFFERS[kind].split():
             calls[name] = call
     if "forward" in calls:
-        calls["cross_entropy"] = lambda: engine.cross_entropy(samples)
+        calls["loss"] = lambda: engine.loss(samples)
     return calls
 
 
@@ -196,8 +196,8 @@ def test_what_is_not_supported_raises(kernels, kind):
             with pytest.raises(RuntimeError, match=f"{type(engine).__name__} does not support {name}"):
                 call()
     if "forward" not in offers:
-        with pytest.raises(RuntimeError, match="does not support cross_entropy"):
-            engine.cross_entropy(samples)
+        with pytest.raises(RuntimeError, match="does not support loss"):
+            engine.loss(samples)
     engine.store(*stored)
     for ours, as_loaded in zip(stored, before, strict=True):
         np.testing.assert_array_equal(ours, as_loaded)
@@ -368,7 +368,7 @@ def every_call(engine, kernels, kind, samples, order=None):
     if "gradient" in offers:
         yield lambda: engine.gradient(samples, *weights(dtype))
     if "forward" in offers:
-        yield lambda: engine.cross_entropy(samples)
+        yield lambda: engine.loss(samples)
 
 
 def test_samples_of_other_sizes_are_refused(kernels, kind):
@@ -531,7 +531,7 @@ def test_mean_error_and_mean_gradient(kernels, kind):
     dw, dv = weights(dtype, np.nan)
     E = engine.gradient(labelled(kernels), dw, dv)
     assert pytest.approx(reference.cross_entropy(x, labels, w, v), rel=tolerance(dtype)) == E
-    assert engine.cross_entropy(labelled(kernels)) == pytest.approx(E, rel=tolerance(dtype))
+    assert engine.loss(labelled(kernels)) == pytest.approx(E, rel=tolerance(dtype))
     for got, wanted in zip((dw, dv), reference.gradient(x, labels, w, v), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance(dtype))
     each_E, each_dw = [], []
@@ -545,7 +545,7 @@ def test_mean_error_and_mean_gradient(kernels, kind):
     weighted = labelled(kernels, sample_weight=np.linspace(0, 3, N).astype(dtype))
     again = weights(dtype)
     assert engine.gradient(weighted, *again) == E
-    assert engine.cross_entropy(weighted) == engine.cross_entropy(labelled(kernels))
+    assert engine.loss(weighted) == engine.loss(labelled(kernels))
     np.testing.assert_array_equal(again[0], dw)
 
 

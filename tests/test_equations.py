@@ -84,14 +84,14 @@ def test_sigmoid_by_hand(kernels, eps):
     # e^ln 3 = 3, so h(ln 3) = 3/4 and h(-ln 3) = 1/4
     b = array(kernels, [0, math.log(3), -math.log(3)])
     # the rounding of ln 3 comes on top: ln 3 · u · h'(b) / h(b) < u
-    np.testing.assert_allclose(kernels.sigmoid_of(b).astype(float), [0.5, 0.75, 0.25], rtol=3 * eps)
-    assert kernels.sigmoid_of(b)[0] == 0.5
+    np.testing.assert_allclose(kernels.hidden_output_of(b).astype(float), [0.5, 0.75, 0.25], rtol=3 * eps)
+    assert kernels.hidden_output_of(b)[0] == 0.5
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_sigmoid(kernels, rng, eps, size):
     b = (rng.normal(size=size) * rng.choice([0.1, 1, 10, 30])).astype(kernels.DTYPE)
-    z = kernels.sigmoid_of(b)
+    z = kernels.hidden_output_of(b)
     # e^b 1.1 ULP, the sum and the quotient half a ULP each, a ULP being up to eps: 2.1 eps, and less for NumPy's
     assert relative(z, [1 / (1 + mpmath.exp(-float(number))) for number in b]) <= 2.1 * eps
     np.testing.assert_allclose(z, reference.sigmoid(b), rtol=4.2 * eps)
@@ -102,33 +102,33 @@ def test_sigmoid_has_the_same_bits_at_every_position(kernels, rng):
     for size in SIZES:
         if size >= kernels.LANES_IN_REGISTER:  # shorter ones are computed one by one, which may round differently
             for number in numbers:
-                assert len(set(kernels.sigmoid_of(np.full(size, number)))) == 1
+                assert len(set(kernels.hidden_output_of(np.full(size, number)))) == 1
 
 
 def test_sigmoid_saturates(kernels):
     huge = float(np.finfo(kernels.DTYPE).max)
     for size in (1, kernels.LANES_IN_REGISTER, kernels.LANES_IN_REGISTER + 1):
         for b, wanted in ((1e4, 1), (-1e4, 0), (huge, 1), (-huge, 0), (np.inf, 1), (-np.inf, 0), (-0.0, 0.5)):
-            assert (kernels.sigmoid_of(np.full(size, b, kernels.DTYPE)) == wanted).all()
+            assert (kernels.hidden_output_of(np.full(size, b, kernels.DTYPE)) == wanted).all()
         # results may be subnormal
         b = np.full(size, np.log(2.0) * (np.finfo(kernels.DTYPE).minexp - 5), kernels.DTYPE)
         spacing = float(np.finfo(kernels.DTYPE).smallest_subnormal)
         exact = float(mpmath.exp(float(b[0])))
-        assert np.abs(kernels.sigmoid_of(b).astype(float) - exact).max() <= 2.1 * spacing
+        assert np.abs(kernels.hidden_output_of(b).astype(float) - exact).max() <= 2.1 * spacing
 
 
 def test_sigmoid_derivative(kernels, rng):
-    assert kernels.sigmoid_derivative_of(array(kernels, [0, 0.25, 0.5, 1])).tolist() == [0, 0.1875, 0.25, 0]
+    assert kernels.hidden_derivative_of(array(kernels, [0, 0.25, 0.5, 1])).tolist() == [0, 0.1875, 0.25, 0]
     z = rng.uniform(size=37).astype(kernels.DTYPE)
     # two operations, each rounded once: the same bits
-    np.testing.assert_array_equal(kernels.sigmoid_derivative_of(z), z * (1 - z))
-    np.testing.assert_array_equal(kernels.sigmoid_derivative_of(z), reference.sigmoid_derivative(z))
+    np.testing.assert_array_equal(kernels.hidden_derivative_of(z), z * (1 - z))
+    np.testing.assert_array_equal(kernels.hidden_derivative_of(z), reference.sigmoid_derivative(z))
 
 
 def test_sigmoid_derivative_is_the_derivative(kernels, rng):
     b = rng.normal(size=20)
     complex_step = (1 / (1 + np.exp(-(b + 1e-20j)))).imag / 1e-20
-    derivative = kernels.sigmoid_derivative_of(kernels.sigmoid_of(b.astype(kernels.DTYPE)))
+    derivative = kernels.hidden_derivative_of(kernels.hidden_output_of(b.astype(kernels.DTYPE)))
     # rounding of b, of z and of 1 - z, for z not far from 1/2
     np.testing.assert_allclose(derivative, complex_step, rtol=20 * np.finfo(kernels.DTYPE).eps)
 
@@ -145,7 +145,7 @@ def test_output_sum_by_hand(kernels):
 def test_softmax_by_hand(kernels, eps):
     # (7)  e^0 : e^ln 2 : e^ln 5 = 1 : 2 : 5; the rounding of the logarithms adds ln 5 · u
     a = array(kernels, [0, math.log(2), math.log(5)])
-    np.testing.assert_allclose(kernels.softmax_of(a).astype(float), [1 / 8, 2 / 8, 5 / 8], rtol=5 * eps)
+    np.testing.assert_allclose(kernels.output_of(a).astype(float), [1 / 8, 2 / 8, 5 / 8], rtol=5 * eps)
 
 
 def softmax_of_mpmath(a):
@@ -156,7 +156,7 @@ def softmax_of_mpmath(a):
 @pytest.mark.parametrize(("size", "scale"), [(size, (0.1, 1, 20)[n % 3]) for n, size in enumerate(SIZES)])
 def test_softmax(kernels, rng, eps, size, scale):
     a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
-    y = kernels.softmax_of(a)
+    y = kernels.output_of(a)
     # e^d is off by 1.1 ULP, whatever d = a_k - max_a: exp_diff corrects the rounding of d. The sum adds up to K u, and
     # its terms their own; then the quotient
     bound = (2 * 1.1 + size / 2 + 3) * eps
@@ -176,13 +176,13 @@ def test_softmax_derivative_by_hand(kernels):
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 10])
 def test_softmax_derivative_is_the_derivative(kernels, rng, eps, size):
     a = rng.normal(size=size).astype(kernels.DTYPE)
-    derivative = kernels.softmax_derivative_of(kernels.softmax_of(a))
+    derivative = kernels.softmax_derivative_of(kernels.output_of(a))
     for k in range(size):
         moved = a.astype(np.complex128)
         moved[k] += 1e-20j
         y = np.exp(moved) / np.exp(moved).sum()
         np.testing.assert_allclose(derivative[:, k], y.imag / 1e-20, atol=(8 + size) * eps)
-    y = kernels.softmax_of(a)
+    y = kernels.output_of(a)
     np.testing.assert_allclose(derivative, reference.softmax_derivative(y), atol=eps)
 
 
@@ -198,7 +198,7 @@ def test_cross_entropy_by_hand(kernels, eps):
         ([0.5, 0.25, 0.25], 0.5 * math.log(8) + 0.25 * math.log(4) + 0.25 * math.log(1.6)),
     ):
         # 4 ULP, and the rounding of ln 2 and ln 5
-        assert kernels.cross_entropy_of(array(kernels, t), a) == pytest.approx(wanted, rel=6 * eps, abs=0)
+        assert kernels.sample_error_of(array(kernels, t), a) == pytest.approx(wanted, rel=6 * eps, abs=0)
 
 
 def cross_entropy_of_mpmath(t, a):
@@ -217,7 +217,7 @@ def test_cross_entropy_is_right_to_4_ulp(kernels, rng, size, scale):
             t[k] = 1
             with mpmath.workdps(120):
                 wanted = cross_entropy_of_mpmath(t, a)
-                error = abs(mpmath.mpf(float(kernels.cross_entropy_of(t, a))) - wanted)
+                error = abs(mpmath.mpf(float(kernels.sample_error_of(t, a))) - wanted)
             assert error <= 4 * float(np.spacing(kernels.DTYPE.type(float(wanted))))
 
 
@@ -229,7 +229,7 @@ def test_cross_entropy_of_any_sums_and_targets(kernels, rng, eps, size):
         for targets in (t, np.eye(size, dtype=kernels.DTYPE)[a.argmax()], np.eye(size, dtype=kernels.DTYPE)[0]):
             with mpmath.workdps(120):
                 wanted = cross_entropy_of_mpmath(targets, a)
-            got = kernels.cross_entropy_of(targets, a)
+            got = kernels.sample_error_of(targets, a)
             bound = (4 + (size / 2 + 1 if targets is t else 0)) * eps  # soft targets add a sum
             assert float(abs(got / wanted - 1)) <= bound
 
@@ -247,8 +247,8 @@ class Equations:
             self.cross_entropy = lambda t, a: reference.sample_cross_entropies(t[np.newaxis], a[np.newaxis])[0]
         else:
             module = importlib.import_module(f"cbackprop.kernels.{name}")
-            self.sigmoid, self.softmax = module.sigmoid_of, module.softmax_of
-            self.cross_entropy = module.cross_entropy_of
+            self.sigmoid, self.softmax = module.hidden_output_of, module.output_of
+            self.cross_entropy = module.sample_error_of
 
     def array(self, numbers):
         return np.array(numbers, self.dtype)
@@ -363,7 +363,7 @@ def test_output_error_is_the_derivative(kernels, rng, size):
     for t in (np.eye(size)[1], rng.dirichlet(np.ones(size))):
         t = t.astype(kernels.DTYPE)
         t[0] += 1 - t.astype(float).sum()  # rounding to float32 may have taken something away
-        error = kernels.output_error_of(kernels.softmax_of(a), t)
+        error = kernels.output_error_of(kernels.output_of(a), t)
         exact = np.empty(size)
         for k in range(size):
             moved = a.astype(np.complex128)
@@ -379,11 +379,11 @@ def test_output_error_is_the_limit_of_differences(kernels64, rng, size):
     # in float64 only: at 1e-3 rounding in float32 is larger than what a central difference leaves out
     kernels = kernels64
     a, t = rng.normal(size=size), np.eye(size)[0]
-    error = kernels.output_error_of(kernels.softmax_of(a), t)
+    error = kernels.output_error_of(kernels.output_of(a), t)
 
     def worst(epsilon):
         steps = epsilon * np.eye(size)
-        above, below = ([kernels.cross_entropy_of(t, a + sign * step) for step in steps] for sign in (1, -1))
+        above, below = ([kernels.sample_error_of(t, a + sign * step) for step in steps] for sign in (1, -1))
         return np.linalg.norm((np.array(above) - below) / (2 * epsilon) - error)
 
     assert math.log10(worst(1e-1) / worst(1e-3)) / 2 == pytest.approx(2, abs=0.05)
@@ -392,7 +392,7 @@ def test_output_error_is_the_limit_of_differences(kernels64, rng, size):
 @pytest.mark.parametrize("size", [2, 3, 5, 17])
 def test_output_error_is_the_chain_rule(kernels, rng, eps, size):
     # (5) (6)  -sum_l t_l / y_l dy_l/da_k with (7) (8); (9)-(11)  y_k sum_l t_l - t_k, whatever sum_l t_l is
-    y = kernels.softmax_of(rng.normal(size=size).astype(kernels.DTYPE))
+    y = kernels.output_of(rng.normal(size=size).astype(kernels.DTYPE))
     t = rng.uniform(size=size)
     derivative = kernels.softmax_derivative_of(y).astype(float)
     chain = [-sum(t[l] / float(y[l]) * derivative[l, k] for l in range(size)) for k in range(size)]
@@ -509,7 +509,7 @@ def test_updates(kernels, rng, eps, size):
     assert weights.tobytes() == before
 
 
-@pytest.mark.parametrize("name", ["sigmoid_of", "softmax_of", "exp_of"])
+@pytest.mark.parametrize("name", ["hidden_output_of", "output_of", "exp_of"])
 def test_arguments_are_not_changed(kernels, rng, name):
     x = rng.normal(size=19).astype(kernels.DTYPE)
     before = x.tobytes()

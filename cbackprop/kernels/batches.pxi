@@ -7,7 +7,7 @@ cdef void hidden_outputs(const BlockedState *net, Py_ssize_t p, Py_ssize_t count
     cdef Py_ssize_t stride = net.hidden.stride, n, j
     for n in range(count):
         for j in range(panel_start(&net.hidden, p), panel_start(&net.hidden, p + 1)):
-            net.z[n * stride + j] = vec_mask(h(net.e[n * stride + j]), net.hidden.mask[j])
+            net.z[n * stride + j] = vec_mask(h(net.functions.hidden, net.e[n * stride + j]), net.hidden.mask[j])
 
 
 # a and y of `count` samples and, where there are targets, their errors times a factor, and the sum of E_n
@@ -23,11 +23,11 @@ cdef double outputs(BlockedState *net, const SampleSet *samples, Py_ssize_t firs
         layer_sums(&net.output, net.z_rows, net.a, p, count)
     for n in range(count):
         a, y = <real *> (net.a + n * stride), <real *> (net.y + n * stride)
-        net.sum_exp_minus_1[n] = output_function(a, y, &max_a, K)
+        net.sum_exp_minus_1[n] = output_function(net.functions.output, a, y, &max_a, K)
         if targets:
             load_target(samples, first + n, net.t)
             weight = weight_of(samples, first + n)
-            total += weight * error_linear_term(net.t, a, max_a, K)
+            total += weight * sum_of_error_terms(net.functions.output, net.t, a, max_a, K)
             output_errors(y, net.t, factor * weight, K)
     return total + sum_of_logs(net, samples, first, count) if targets else 0
 
@@ -43,7 +43,7 @@ cdef void hidden_errors(const BlockedState *net, Py_ssize_t p, Py_ssize_t count)
              width)
     for n in range(count):
         for j in range(start, start + width):
-            net.e[n * stride + j] = net.e[n * stride + j] * h_derivative(net.z[n * stride + j])
+            net.e[n * stride + j] = net.e[n * stride + j] * h_derivative(net.functions.hidden, net.z[n * stride + j])
 
 
 # (3) of the samples from `first` to `end`, times a factor for alpha / N, subtracted from the weights, or from the

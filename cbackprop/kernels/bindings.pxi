@@ -39,6 +39,16 @@ cdef int check_shapes(const real[:, ::1] w, const real[:, ::1] v, Py_ssize_t D, 
     return 0
 
 
+# From names
+cdef Functions functions_of(hidden, output) except *:
+    cdef Functions functions
+    for name, value, known in (("hidden", hidden, HIDDEN_FUNCTIONS), ("output", output, OUTPUTS)):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
+    functions.hidden, functions.output = HIDDEN_FUNCTIONS[hidden], OUTPUTS[output]
+    return functions
+
+
 cdef class Engine
 
 
@@ -105,26 +115,30 @@ cdef class Engine:
     block : int
         Samples that the blocked engine takes together.
     momentum, l2 : float
+    hidden, output : str
+        Names in HIDDEN_FUNCTIONS and OUTPUTS.
     """
 
     cdef readonly Py_ssize_t D, M, K
     cdef readonly tuple states               # names of what is learned besides the weights
     cdef readonly bint supports_gradient     # updates are accumulated
-    cdef readonly bint supports_forward      # so is `cross_entropy`
+    cdef readonly bint supports_forward      # so is `loss`
     cdef readonly bint supports_epochs
     cdef readonly bint supports_threads
     cdef LearningRule rule
+    cdef Functions functions
+    cdef Py_ssize_t block
     cdef bint loaded
 
     def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
-                  real momentum=0, real l2=0):
+                  real momentum=0, real l2=0, hidden="sigmoid", output="softmax"):
         if min(D, M, K, batch_size, block) < 1:
             raise ValueError(f"D, M, K, batch_size and block are {D}, {M}, {K}, {batch_size} and {block}; "
                              f"they must be at least 1")
         # more bytes than an address can count, for the weights in every lane and what comes with them
         if 32.0 * LANES * sizeof(real) * (D + <double> K + 2 * MAX_BLOCK) * (M + <double> MAX_BLOCK) > PY_SSIZE_T_MAX:
             raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
-        self.D, self.M, self.K = D, M, K
+        self.D, self.M, self.K, self.block, self.functions = D, M, K, block, functions_of(hidden, output)
         self.rule.batch_size, self.rule.momentum, self.rule.l2 = batch_size, momentum, l2
         self.states = ("velocity",) if momentum != 0 else ()
 
@@ -142,7 +156,7 @@ cdef class Engine:
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         return NAN
 
-    cdef double cross_entropy_of_set(self, const SampleSet *samples) noexcept nogil:
+    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
         return NAN
 
     cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
@@ -231,13 +245,13 @@ cdef class Engine:
         check_error()
         return epoch + 1
 
-    def cross_entropy(self, Samples samples not None):
+    def loss(self, Samples samples not None):
         """E (2) of all samples, without sample weights."""
         cdef SampleSet targets = self.unweighted(samples)
         cdef double E
-        self.require(self.supports_forward, "cross_entropy")
+        self.require(self.supports_forward, "loss")
         with nogil:
-            E = self.cross_entropy_of_set(&targets)
+            E = self.loss_of_set(&targets)
         check_error()
         return E
 
@@ -319,10 +333,10 @@ cdef class DirectEngine(Engine):
     cdef SignalPoll poll
     cdef bint online
 
-    def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
-                  real momentum=0, real l2=0):
-        self.online = batch_size == 1 and momentum == 0 and l2 == 0
-        if not net_init(&self.net, D, M, K, &self.memory):
+    def __cinit__(self, *sizes, **settings):
+        cdef Py_ssize_t D = self.D, M = self.M, K = self.K
+        self.online = self.rule.batch_size == 1 and self.rule.momentum == 0 and self.rule.l2 == 0
+        if not net_init(&self.net, D, M, K, self.functions, &self.memory):
             raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
         self.w, self.v = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
         set_rows(self.net.w, &self.w[0, 0], M, D + 1)
@@ -360,8 +374,8 @@ cdef class DirectEngine(Engine):
             return learn_online_direct(&self.net, samples, &self.rule, &self.poll)
         return learn_batches_direct(&self.net, samples, &self.rule, &self.poll)
 
-    cdef double cross_entropy_of_set(self, const SampleSet *samples) noexcept nogil:
-        return cross_entropy_direct(&self.net, samples, &self.poll)
+    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
+        return loss_direct(&self.net, samples, &self.poll)
 
     cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
         cdef double E
@@ -382,12 +396,12 @@ cdef class SamplesInLanesEngine(Engine):
 
     cdef LanesState state
 
-    def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
-                  real momentum=0, real l2=0):
-        if momentum != 0 or l2 != 0:
-            raise ValueError(f"momentum and l2 are {momentum} and {l2}; with samples in lanes they must be 0")
-        if not lanes_init(&self.state, D, M, K):
-            raise MemoryError(f"no memory for {M} hidden units and {D} inputs in each lane")
+    def __cinit__(self, *sizes, **settings):
+        if self.rule.momentum != 0 or self.rule.l2 != 0:
+            raise ValueError(f"momentum and l2 are {self.rule.momentum} and {self.rule.l2}; with samples in lanes they "
+                             f"must be 0")
+        if not lanes_init(&self.state, self.D, self.M, self.K, self.functions):
+            raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in each lane")
         self.supports_epochs = True
 
     def __dealloc__(self):
@@ -419,11 +433,10 @@ cdef class BlockedEngine(Engine):
 
     cdef BlockedState state
 
-    def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
-                  real momentum=0, real l2=0):
-        if not blocked_init(&self.state, D, M, K, block, &self.rule):
-            raise MemoryError(f"no memory for {M} hidden units and {D} inputs in blocks of {block}")
-        self.supports_gradient = self.state.accumulates and momentum == 0    # it uses the velocity
+    def __cinit__(self, *sizes, **settings):
+        if not blocked_init(&self.state, self.D, self.M, self.K, self.block, self.functions, &self.rule):
+            raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in blocks of {self.block}")
+        self.supports_gradient = self.state.accumulates and self.rule.momentum == 0    # it uses the velocity
         self.supports_forward = not self.state.online    # online, the outputs of one sample are held, not of a block
         self.supports_threads = True
 
@@ -453,7 +466,7 @@ cdef class BlockedEngine(Engine):
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         return learn_blocked(&self.state, samples, &self.rule, threads)
 
-    cdef double cross_entropy_of_set(self, const SampleSet *samples) noexcept nogil:
+    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
         cdef Activations none
         cdef bint finite = True
         memset(&none, 0, sizeof(none))
@@ -468,7 +481,8 @@ cdef class BlockedEngine(Engine):
         return finite
 
 
-def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not None, real learning_rate):
+def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not None, real learning_rate, *,
+         hidden="sigmoid", output="softmax"):
     """One update (17) by the first sample. Returns E_n before it; infinity, and no update, if not all stays finite."""
     cdef Py_ssize_t D = w.shape[1] - 1, M = w.shape[0], K = v.shape[0]
     cdef Net net
@@ -477,7 +491,7 @@ def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not N
     check_shapes(w, v, samples.all.D, M, K)
     if not have_targets(&samples.all) or samples.all.K > K or (samples.all.t != NULL and samples.all.K != K):
         raise ValueError(f"samples have {samples.all.K} outputs; v has {K} rows")
-    if not net_init(&net, D, M, K, &memory):
+    if not net_init(&net, D, M, K, functions_of(hidden, output), &memory):
         raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
     set_rows(net.w, &w[0, 0], M, D + 1)
     set_rows(net.v, &v[0, 0], K, M + 1)
@@ -501,9 +515,11 @@ cdef Py_ssize_t one_sample_size(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexce
     return (sizeof(Net) + 63) // 64 * 64 + carve(&net, NULL)
 
 
-cdef void one_sample_init(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+cdef void one_sample_init(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, int hidden,
+                          int output) noexcept nogil:
     cdef Net *net = <Net *> memory
     net.D, net.M, net.K = D, M, K
+    net.functions.hidden, net.functions.output = hidden, output
     carve(net, <char *> memory + (sizeof(Net) + 63) // 64 * 64)
 
 

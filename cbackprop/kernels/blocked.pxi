@@ -28,6 +28,7 @@ cdef enum:
 cdef struct BlockedState:
     Layer hidden                 # w
     Layer output                 # v by columns, for batches
+    Functions functions
     vec *v                       # v by rows: [K][hidden.stride]
     vec *v_bias                  # [output.width]
     Py_ssize_t block             # samples in a block, a multiple of TILE_SAMPLES
@@ -71,7 +72,7 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
 
 # Allocates the state for batches of one size, or for gradients and forward passes. False if there is no memory.
 cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t block,
-                       const LearningRule *rule) noexcept nogil:
+                       Functions functions, const LearningRule *rule) noexcept nogil:
     cdef bint plain = rule.momentum == 0 and rule.l2 == 0
     cdef char *memory
     cdef Py_ssize_t n
@@ -79,6 +80,7 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     net.online = rule.batch_size == 1 and plain
     net.accumulates = rule.batch_size > net.block or not plain
     net.barrier.threads = 1
+    net.functions = functions
     memory = arena_create(carve_blocked(net, D, M, K, NULL), &net.memory)
     if memory == NULL:
         return False
@@ -187,8 +189,8 @@ cdef void gram(const BlockedState *net, const real *const *x, Py_ssize_t count, 
 
 
 # z_nj = h(P_nj - sum_{m<n} e_mj G_nm) of one panel of hidden units
-cdef inline void corrected_activation(const vec *e, Py_ssize_t stride, const real *gram_n, Py_ssize_t n, vec *z,
-                                      const vec *mask, int width) noexcept nogil:
+cdef inline void corrected_activation(int hidden, const vec *e, Py_ssize_t stride, const real *gram_n, Py_ssize_t n,
+                                      vec *z, const vec *mask, int width) noexcept nogil:
     cdef vec b[TILE_VECS]
     cdef Py_ssize_t m
     cdef int j
@@ -198,7 +200,7 @@ cdef inline void corrected_activation(const vec *e, Py_ssize_t stride, const rea
         for j in range(width):
             b[j] = b[j] - e[m * stride + j] * gram_n[m]
     for j in range(width):
-        z[j] = vec_mask(h(b[j]), mask[j])
+        z[j] = vec_mask(h(hidden, b[j]), mask[j])
 
 
 # z and a (13) of sample n of a block, after those before it
@@ -206,15 +208,16 @@ cdef inline void forward_in_order(BlockedState *net, Py_ssize_t n, real *a) noex
     cdef const real *gram_n = net.gram + n * net.block
     cdef Py_ssize_t stride = net.hidden.stride, p, k, start, width
     cdef const vec *mask = net.hidden.mask
+    cdef int hidden = net.functions.hidden
     for p in range(net.hidden.panels):
         start = panel_start(&net.hidden, p)
         width = panel_start(&net.hidden, p + 1) - start
         if width == 1:
-            corrected_activation(net.e + start, stride, gram_n, n, net.z + start, mask + start, 1)
+            corrected_activation(hidden, net.e + start, stride, gram_n, n, net.z + start, mask + start, 1)
         elif width == 2:
-            corrected_activation(net.e + start, stride, gram_n, n, net.z + start, mask + start, 2)
+            corrected_activation(hidden, net.e + start, stride, gram_n, n, net.z + start, mask + start, 2)
         else:
-            corrected_activation(net.e + start, stride, gram_n, n, net.z + start, mask + start, TILE_VECS)
+            corrected_activation(hidden, net.e + start, stride, gram_n, n, net.z + start, mask + start, TILE_VECS)
     for k in range(net.output.units):
         a[k] = dot((<real *> net.v_bias)[k], <const real *> (net.v + k * stride), <const real *> net.z,
                    net.hidden.width * LANES)
@@ -226,6 +229,7 @@ cdef inline void hidden_error_in_order(BlockedState *net, Py_ssize_t n, const re
     cdef Py_ssize_t stride = net.hidden.stride, j, k
     cdef vec *v
     cdef vec z, sum
+    cdef int hidden = net.functions.hidden
     for j in range(net.hidden.width):
         z = net.z[j]
         sum = vec_broadcast(0)
@@ -234,7 +238,7 @@ cdef inline void hidden_error_in_order(BlockedState *net, Py_ssize_t n, const re
             sum = sum + v[0] * y[k]
             v[0] = v[0] - z * y[k]
             v += stride
-        net.e[n * stride + j] = sum * h_derivative(z)
+        net.e[n * stride + j] = sum * h_derivative(hidden, z)
 
 
 # The samples of a block, one after the other, from P to e. Returns the sum of E_n. Meanwhile the inputs of the next
@@ -252,8 +256,8 @@ cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const 
         load_target(samples, first + n, net.t)
         weight = weight_of(samples, first + n)
         forward_in_order(net, n, a)
-        net.sum_exp_minus_1[n] = output_function(a, y, &max_a, K)
-        total += weight * error_linear_term(net.t, a, max_a, K)
+        net.sum_exp_minus_1[n] = output_function(net.functions.output, a, y, &max_a, K)
+        total += weight * sum_of_error_terms(net.functions.output, net.t, a, max_a, K)
         output_errors(y, net.t, rule.learning_rate * weight, K)
         for k in range(net.output.width):
             net.v_bias[k] = net.v_bias[k] - net.y[k]

@@ -27,16 +27,16 @@ cdef inline void set_interval(SignalPoll *poll, Py_ssize_t D, Py_ssize_t M, Py_s
 # b, z, a and y of one sample
 cdef inline void forward(AnyNet *net) noexcept nogil:
     hidden_sum_rows(net.w, net.x, net.b, net.D, net.M)
-    hidden_output(net.b, net.z, net.M)
+    hidden_output(net.functions.hidden, net.b, net.z, net.M)
     output_sum_rows(net.v, net.z, net.a, net.M, net.K)
-    net.sum_exp_minus_1 = output_function(net.a, net.y, &net.max_a, net.K)
+    net.sum_exp_minus_1 = output_function(net.functions.output, net.a, net.y, &net.max_a, net.K)
 
 
 # E_n of one sample, and e
 cdef inline void backpropagate(AnyNet *net) noexcept nogil:
     forward(net)
-    net.E_n = sample_error(net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
-    hidden_error_rows(net.e, net.y, net.t, net.v, net.z, net.M, net.K)
+    net.E_n = sample_error(net.functions.output, net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
+    hidden_error_rows(net.e, net.y, net.t, net.v, net.z, net.functions.hidden, net.M, net.K)
 
 
 # The gradient (16) and (18) of one sample, added to u
@@ -197,13 +197,13 @@ cdef bint forward_direct(Net *net, const SampleSet *samples, const Activations *
 
 
 # (2)  E, with nothing learned
-cdef double cross_entropy_direct(Net *net, const SampleSet *samples, SignalPoll *poll) noexcept nogil:
+cdef double loss_direct(Net *net, const SampleSet *samples, SignalPoll *poll) noexcept nogil:
     cdef double total = 0
     cdef Py_ssize_t n
     for n in range(samples.count):
         load_sample(net, samples, n)
         forward(net)
-        total += sample_error(net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
+        total += sample_error(net.functions.output, net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
         if should_stop(poll, 1):
             break
     return mean_error(total, samples.count)

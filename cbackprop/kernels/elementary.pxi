@@ -1,4 +1,4 @@
-# The vector type, and e^x and log(1 + x) of one number or of a vector.
+# The vector type, and e^x, e^x - 1 and log(1 + x) of one number or of a vector.
 
 cdef extern from "vec.h":
     # LANES numbers. "long double" only tells Cython that real * vec is vec.
@@ -74,22 +74,15 @@ cdef inline scalar_or_vec split_exponent(scalar_or_vec u, scalar_or_vec *shifted
         return vec_split_exponent(u, shifted)
 
 
-# e^x = 2^k e^r,  k = x / ln 2 rounded,  r = x - k ln 2,  e^r = sum_n r^n / n!
+# e^r - 1 = sum_{n>0} r^n / n!,  r = x - k ln 2,  k = x / ln 2 rounded,  shifted = k + SHIFT
 #
 # Adding SHIFT rounds to an integer and leaves it in the lowest bits. The even and the odd terms of the series are
-# summed separately, which halves the chain of dependent operations; r and 1 are added last, to lose no digits. A single
-# number far from overflow and from subnormal results skips the range checks. Error below 1.1 ULP in float64 and
-# float32, subnormal results included (tests/test_elementary.py); exact at 0, -inf and inf; propagates NaN.
-cdef inline scalar_or_vec exp(scalar_or_vec x) noexcept nogil:
-    cdef scalar_or_vec shifted, k, r, square, even, odd, series
+# summed separately, which halves the chain of dependent operations; r is added last, to lose no digits.
+cdef inline scalar_or_vec exp_reduced(scalar_or_vec x, scalar_or_vec *shifted) noexcept nogil:
+    cdef scalar_or_vec k, r, square, even, odd
     cdef int n
-    cdef bint normal = False
-    if scalar_or_vec is real:
-        normal = -EXP_NORMAL_LIMIT < x < EXP_NORMAL_LIMIT
-    if not normal:
-        x = minimum(broadcast(EXP_MAX, x), maximum(broadcast(EXP_MIN, x), x))
-    shifted = x * <real> 1.4426950408889634 + SHIFT
-    k = shifted - SHIFT
+    shifted[0] = x * <real> 1.4426950408889634 + SHIFT
+    k = shifted[0] - SHIFT
     r = (x - k * LN2_HIGH) - k * LN2_LOW
     square = r * r
     even = broadcast(EXP_COEFFS[EXP_TERMS - 2], x)
@@ -97,11 +90,35 @@ cdef inline scalar_or_vec exp(scalar_or_vec x) noexcept nogil:
     for n in range(EXP_TERMS - 4, 0, -2):
         even = even * square + EXP_COEFFS[n]
         odd = odd * square + EXP_COEFFS[n + 1]
-    series = (even + odd * r) * square + r + ONE
+    return (even + odd * r) * square + r
+
+
+# x limited to where e^x is neither 0 nor infinite, and a little beyond; NaN stays
+cdef inline scalar_or_vec within_range(scalar_or_vec x) noexcept nogil:
+    return minimum(broadcast(EXP_MAX, x), maximum(broadcast(EXP_MIN, x), x))
+
+
+# e^x = 2^k e^r. A single number far from overflow and from subnormal results skips the range checks. Error below 1.1
+# ULP in float64 and float32, subnormal results included (tests/test_elementary.py); exact at 0, -inf and inf;
+# propagates NaN.
+cdef inline scalar_or_vec exp(scalar_or_vec x) noexcept nogil:
+    cdef scalar_or_vec shifted, series
+    cdef bint normal = False
+    if scalar_or_vec is real:
+        normal = -EXP_NORMAL_LIMIT < x < EXP_NORMAL_LIMIT
+    if not normal:
+        x = within_range(x)
+    series = exp_reduced(x, &shifted) + ONE
     if scalar_or_vec is real:
         if normal:
             return series * real_exp2i(shifted)
-    return ldexp(series, k)
+    return ldexp(series, shifted - SHIFT)
+
+
+# e^x - 1 = 2^k (e^r - 1) + (2^k - 1) for x <= 0, without the cancellation of e^x - 1 near 0. Error below 2 ULP.
+cdef inline scalar_or_vec expm1(scalar_or_vec x) noexcept nogil:
+    cdef scalar_or_vec shifted = x, reduced = exp_reduced(within_range(x), &shifted), k = shifted - SHIFT
+    return ldexp(reduced, k) + (ldexp(broadcast(1, x), k) - ONE)
 
 
 # e^(p - q). The rounding error of p - q, found by Knuth's two-sum (1969), returns as a factor: e^(d + err) =

@@ -19,6 +19,19 @@ def exp_of(const real[::1] x):
     return np.asarray(result)
 
 
+def expm1_of(const real[::1] x):
+    """e^x - 1, x <= 0."""
+    cdef real[::1] result = empty_vector(x.shape[0])
+    cdef Py_ssize_t i = 0
+    while i + LANES <= x.shape[0]:
+        (<vec *> &result[i])[0] = expm1((<const vec *> &x[i])[0])
+        i += LANES
+    while i < x.shape[0]:
+        result[i] = expm1(x[i])
+        i += 1
+    return np.asarray(result)
+
+
 def log1p_of(const real[::1] x):
     """log(1 + x), x >= 0."""
     cdef real[::1] result = empty_vector(x.shape[0])
@@ -47,19 +60,21 @@ def hidden_sum_of(const real[:, ::1] w, const real[::1] x):
     return np.asarray(b)
 
 
-def sigmoid_of(const real[::1] b):
+def hidden_output_of(const real[::1] b, hidden="sigmoid"):
     """z_j = h(b_j)."""
     cdef real[::1] z = empty_vector(b.shape[0])
-    hidden_output(&b[0], &z[0], b.shape[0])
+    cdef int kind = HIDDEN_FUNCTIONS[hidden]
+    hidden_output(kind, &b[0], &z[0], b.shape[0])
     return np.asarray(z)
 
 
-def sigmoid_derivative_of(const real[::1] z):
-    """h'(b_j) = z_j (1 - z_j)."""
+def hidden_derivative_of(const real[::1] z, hidden="sigmoid"):
+    """h'(b_j)."""
     cdef real[::1] derivative = empty_vector(z.shape[0])
+    cdef int kind = HIDDEN_FUNCTIONS[hidden]
     cdef Py_ssize_t j
     for j in range(z.shape[0]):
-        derivative[j] = sigmoid_derivative(z[j])
+        derivative[j] = h_derivative(kind, z[j])
     return np.asarray(derivative)
 
 
@@ -71,13 +86,14 @@ def output_sum_of(const real[:, ::1] v, const real[::1] z):
     return np.asarray(a)
 
 
-def softmax_of(const real[::1] a):
-    """y_k = e^a_k / sum_l e^a_l."""
+def output_of(const real[::1] a, output="softmax"):
+    """y_k."""
     cdef Py_ssize_t K = a.shape[0]
     cdef real[::1] padded_a = empty_vector(padded(K)), y = empty_vector(padded(K))
     cdef real max_a
+    cdef int kind = OUTPUTS[output]
     padded_a[:K] = a
-    output_function(&padded_a[0], &y[0], &max_a, K)
+    output_function(kind, &padded_a[0], &y[0], &max_a, K)
     return np.asarray(y)[:K].copy()
 
 
@@ -91,15 +107,16 @@ def softmax_derivative_of(const real[::1] y):
     return np.asarray(derivative)
 
 
-def cross_entropy_of(const real[::1] t, const real[::1] a):
+def sample_error_of(const real[::1] t, const real[::1] a, output="softmax"):
     """(1)  E_n, from a."""
     cdef Py_ssize_t K = a.shape[0]
     cdef real[::1] padded_a = empty_vector(padded(K)), y = empty_vector(padded(K)), padded_t = empty_vector(padded(K))
     cdef real max_a, sum_exp_minus_1
+    cdef int kind = OUTPUTS[output]
     padded_a[:K], padded_t[:] = a, 0
     padded_t[:K] = t
-    sum_exp_minus_1 = output_function(&padded_a[0], &y[0], &max_a, K)
-    return sample_error(<const real *> &padded_t[0], <const real *> &padded_a[0], max_a, sum_exp_minus_1, K)
+    sum_exp_minus_1 = output_function(kind, &padded_a[0], &y[0], &max_a, K)
+    return sample_error(kind, <const real *> &padded_t[0], <const real *> &padded_a[0], max_a, sum_exp_minus_1, K)
 
 
 def output_error_of(const real[::1] y, const real[::1] t):
@@ -120,12 +137,14 @@ def gradient_v_of(const real[::1] y, const real[::1] t, const real[::1] z):
     return np.asarray(dv)
 
 
-def hidden_error_of(const real[::1] y, const real[::1] t, const real[:, ::1] v, const real[::1] z):
+def hidden_error_of(const real[::1] y, const real[::1] t, const real[:, ::1] v, const real[::1] z, hidden="sigmoid"):
     """(18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j)."""
     cdef Py_ssize_t M = z.shape[0], K = y.shape[0]
     cdef real[::1] e = empty_vector(M)
     cdef size_t[::1] rows = rows_of(v)
-    hidden_error_rows(&e[0], <const real *> &y[0], <const real *> &t[0], <real **> &rows[0], <const real *> &z[0], M, K)
+    cdef int kind = HIDDEN_FUNCTIONS[hidden]
+    hidden_error_rows(&e[0], <const real *> &y[0], <const real *> &t[0], <real **> &rows[0], <const real *> &z[0],
+                      kind, M, K)
     return np.asarray(e)
 
 

@@ -2,11 +2,11 @@
 #
 #   x  (D)       inputs of sample n; x_D = 1 is implied       w  (M, D+1)  hidden weights w_ji, bias last
 #   b, z  (M)    hidden pre-activations and activations       v  (K, M+1)  output weights v_kj, bias last
-#   a, y  (K)    logits and outputs; z_M = 1 is implied       t  (K)       targets, which sum to 1
+#   a, y  (K)    logits and outputs; z_M = 1 is implied       t  (K)       targets
 #
 #   i runs over inputs, j over hidden units, k and l over outputs, n over samples.
 #
-#   (1)   E_n = -sum_k t_k log y_k                                  cross_entropy
+#   (1)   E_n = -sum_k t_k log y_k                                  cross_entropy_term
 #   (2)   E = (1/N) sum_n E_n                                       mean_error
 #   (3)   dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and for v              mean_gradient
 #   (4)   dE_n/dv_kj = dE_n/da_k da_k/dv_kj                         gradient_v, as (12) times (15)
@@ -15,13 +15,18 @@
 #   (7)   dy_k/da_k = y_k (1 - y_k)                                 softmax_derivative
 #   (8)   dy_l/da_k = -y_l y_k, l != k                              softmax_derivative
 #   (9)-(11)  ... = y_k sum_l t_l - t_k                             output_error
-#   (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1                output_error
+#   (12)  dE_n/da_k = y_k - t_k                                     output_error
 #   (13)  a_k = sum_{j=0..M} v_kj z_j                               output_sum
 #   (14)  da_k/dv_kj = d/dv_kj sum_{j'} v_kj' z_j'                  gradient_v
 #   (15)  ... = z_j                                                 gradient_v
 #   (16)  dE_n/dv_kj = (y_k - t_k) z_j                              gradient_v
 #   (17)  v_kj <- v_kj - alpha dE_n/dv_kj, and for w                update_v, update_w
 #   (18)  dE_n/dw_ji = (sum_k (y_k - t_k) v_kj) h'(b_j) x_i         hidden_error, gradient_w
+#
+# The article's network has h = sigmoid and y = softmax, where sum_k t_k = 1. (12) to (18) are the same for the other
+# hidden functions, which enter (18) as h' only, and for the other outputs, since each y comes with an E_n of which
+# (12) is the derivative: y_k = a_k with half the squared error, and y_k = 1 / (1 + e^-a_k) with the cross-entropy of
+# each output by itself.
 #
 # scalar_or_vec is one number, or a vector of them: of several samples, each with the same weights. Rows wider than a
 # vector have the same equations in rows.pxi, in another order of the sums.
@@ -52,6 +57,27 @@ cdef inline scalar_or_vec sigmoid(scalar_or_vec b_j) noexcept nogil:
 # h'(b_j) = z_j (1 - z_j)
 cdef inline scalar_or_vec sigmoid_derivative(scalar_or_vec z_j) noexcept nogil:
     return z_j * (ONE - z_j)
+
+
+# z_j = h(b_j) = tanh b_j = (1 - e^-2|b_j|) / (1 + e^-2|b_j|), with the sign of b_j
+cdef inline scalar_or_vec tanh(scalar_or_vec b_j) noexcept nogil:
+    cdef scalar_or_vec minus_abs = minimum(b_j, -b_j), difference = -expm1(minus_abs + minus_abs)
+    return select_nonnegative(b_j, difference, -difference) / (2 - difference)
+
+
+# h'(b_j) = 1 - z_j^2 = (1 - z_j) (1 + z_j)
+cdef inline scalar_or_vec tanh_derivative(scalar_or_vec z_j) noexcept nogil:
+    return (ONE - z_j) * (ONE + z_j)
+
+
+# z_j = h(b_j) = max(0, b_j)
+cdef inline scalar_or_vec relu(scalar_or_vec b_j) noexcept nogil:
+    return maximum(broadcast(0, b_j), b_j)
+
+
+# h'(b_j) = 1 where z_j > 0, and 0 elsewhere
+cdef inline scalar_or_vec relu_derivative(scalar_or_vec z_j) noexcept nogil:
+    return select_nonnegative(-z_j, broadcast(0, z_j), broadcast(1, z_j))
 
 
 # (13)  a_k = sum_{j=0..M} v_kj z_j,  z_M = 1
@@ -92,20 +118,23 @@ cdef inline scalar_or_vec softmax_derivative(scalar_or_vec y_l, scalar_or_vec y_
     return y_k * (ONE - y_k) if same else -y_l * y_k
 
 
-# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (max_a - a_k) + log(1 + sum_exp_minus_1), since sum_k t_k = 1
-cdef inline scalar_or_vec cross_entropy(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
-                                        scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
-    return cross_entropy_linear_term(t, a, max_a, K) + log1p(sum_exp_minus_1)
+# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (max_a - a_k) + log(1 + sum_exp_minus_1), since sum_k t_k = 1: the term of
+# class k. A class with t_k = 0 adds nothing, even where a_k is -inf.
+cdef inline scalar_or_vec cross_entropy_term(scalar_or_vec t_k, scalar_or_vec a_k, scalar_or_vec max_a) noexcept nogil:
+    return select_nonnegative(-t_k, broadcast(0, t_k), t_k * (max_a - a_k))
 
 
-# The first term of (1). A class with t_k = 0 adds nothing, even where a_k is -inf.
-cdef inline scalar_or_vec cross_entropy_linear_term(const scalar_or_vec *t, const scalar_or_vec *a,
-                                                    scalar_or_vec max_a, Py_ssize_t K) noexcept nogil:
-    cdef scalar_or_vec zero = broadcast(0, max_a), sum = zero
-    cdef Py_ssize_t k
-    for k in range(K):
-        sum += select_nonnegative(-t[k], zero, t[k] * (max_a - a[k]))
-    return sum
+# E_n = 1/2 sum_k (a_k - t_k)^2 of linear outputs, y_k = a_k: the term of output k
+cdef inline scalar_or_vec squared_error_term(scalar_or_vec t_k, scalar_or_vec a_k) noexcept nogil:
+    return <real> 0.5 * (a_k - t_k) * (a_k - t_k)
+
+
+# E_n = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)] of logistic outputs, y_k = 1 / (1 + e^-a_k): the term of output k,
+# as log(1 + e^-|a_k|) + (1 - t_k) max(a_k, 0) + t_k max(-a_k, 0), in which nothing overflows or cancels
+cdef inline scalar_or_vec logistic_error_term(scalar_or_vec t_k, scalar_or_vec a_k) noexcept nogil:
+    cdef scalar_or_vec zero = broadcast(0, a_k), minus_abs = minimum(a_k, -a_k)
+    cdef scalar_or_vec wrong = select_nonnegative(a_k, ONE - t_k, t_k)    # the share of the less probable side
+    return log1p(exp(minus_abs)) + select_nonnegative(-wrong, zero, -wrong * minus_abs)
 
 
 # (2)  E = (1/N) sum_n E_n, given the sum
@@ -113,7 +142,7 @@ cdef inline double mean_error(double sum_E_n, Py_ssize_t N) noexcept nogil:
     return sum_E_n / N
 
 
-# (5) ... (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1
+# (5) ... (12)  dE_n/da_k = y_k - t_k; for softmax since sum_k t_k = 1
 cdef inline scalar_or_vec output_error(scalar_or_vec y_k, scalar_or_vec t_k) noexcept nogil:
     return y_k - t_k
 
@@ -130,14 +159,14 @@ cdef inline void gradient_v(real **dv, const real *y, const real *t, const real 
 
 # (18)  e_j = dE_n/db_j = (sum_k (y_k - t_k) v_kj) h'(b_j)
 cdef inline void hidden_error(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or_vec *t, scalar_or_vec **v,
-                              const scalar_or_vec *z, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                              const scalar_or_vec *z, int hidden, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec e_j
     cdef Py_ssize_t j, k
     for j in range(M):
         e_j = broadcast(0, z[j])
         for k in range(K):
             e_j += (y[k] - t[k]) * v[k][j]
-        e[j] = e_j * h_derivative(z[j])
+        e[j] = e_j * h_derivative(hidden, z[j])
 
 
 # (18)  dE_n/dw_ji = e_j x_i,  i = 0..D, x_D = 1: added to dw

@@ -3,8 +3,13 @@
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 
+# h, and y with its E_n
+cdef struct Functions:
+    int hidden, output
+
 cdef struct Net:
     Py_ssize_t D, M, K
+    Functions functions
     real **w                     # [M] rows w_j of length D + 1
     real **v                     # [K] rows v_k of length M + 1
     real **u_w                   # the same for the velocity, or for a gradient
@@ -16,12 +21,13 @@ cdef struct Net:
     real *a                      # [K], padded to whole vectors
     real *y                      # [K], padded
     real *t                      # [K], padded
-    real max_a, sum_exp_minus_1  # of softmax
+    real max_a, sum_exp_minus_1  # of softmax; else 0
     real E_n, alpha              # alpha of (17) for this sample
 
 # The same with a sample in each lane
 cdef struct VecNet:
     Py_ssize_t D, M, K
+    Functions functions
     vec **w
     vec **v
     vec **u_w
@@ -88,9 +94,10 @@ cdef Py_ssize_t carve(AnyNet *net, char *memory) noexcept nogil:
 
 
 # A network of reals in memory of its own; its rows of weights are yet to be set. False if there is no memory.
-cdef bint net_init(Net *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, void **allocation) noexcept nogil:
+cdef bint net_init(Net *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Functions functions,
+                   void **allocation) noexcept nogil:
     cdef char *memory
-    net.D, net.M, net.K = D, M, K
+    net.D, net.M, net.K, net.functions = D, M, K, functions
     memory = arena_create(carve(net, NULL), allocation)
     if memory == NULL:
         return False

@@ -3,7 +3,7 @@
 cdef struct OneSampleAPI:
     Py_ssize_t (*size)(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil
     # a network in `memory`, zeroed, of so many bytes; aligned to 64
-    void (*init)(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil
+    void (*init)(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, int hidden, int output) noexcept nogil
     # where its weights are
     void (*bind)(void *memory, void *w, void *v) noexcept nogil
     # E_n before the update; infinity, and no update, if it or a weight would not be finite; NOT_FINITE if x is not.

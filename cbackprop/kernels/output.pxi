@@ -1,17 +1,57 @@
-# The output: y from a, E_n, and the error y - t. All engines call these functions: another output is chosen here.
-# More than a few classes are taken in vectors along k; a, y and t are padded to whole vectors.
+# The output: y from a, E_n, and the error y - t. All engines call these functions: another one needs a name here, and a
+# line in each of them. More than a few outputs are taken in vectors along k; a, y and t are padded to whole vectors.
 
 cdef enum:
-    MAX_SCALAR_CLASSES = 4    # up to so many, scalar code is faster than vectors that are mostly padding
+    SOFTMAX
+    LINEAR
+    LOGISTIC
+
+OUTPUTS = {"softmax": SOFTMAX, "linear": LINEAR, "logistic": LOGISTIC}
+
+cdef enum:
+    MAX_SCALAR_OUTPUTS = 4    # up to so many, scalar code is faster than vectors that are mostly padding
 
 
-# y from a: softmax
-cdef inline scalar_or_vec output_function(scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
+# y from a. Returns the argument of the logarithm in (1), less 1: 0 but for softmax, and NaN if y is not finite.
+cdef inline scalar_or_vec output_function(int output, scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
                                           Py_ssize_t K) noexcept nogil:
+    if output == SOFTMAX:
+        if scalar_or_vec is real:
+            if K > MAX_SCALAR_OUTPUTS:
+                return softmax_in_vectors(a, y, max_a, K)
+        return softmax(a, y, max_a, K)
+    max_a[0] = broadcast(0, a[0])
+    return output_by_output(output, a, y, K)
+
+
+# y_k = a_k, or y_k = 1 / (1 + e^-a_k), for all k
+cdef inline scalar_or_vec output_by_output(int output, scalar_or_vec *a, scalar_or_vec *y,
+                                           Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec not_finite = broadcast(0, a[0])    # 0, or NaN
+    cdef vec nowhere
+    cdef Py_ssize_t k
     if scalar_or_vec is real:
-        if K > MAX_SCALAR_CLASSES:
-            return softmax_in_vectors(a, y, max_a, K)
-    return softmax(a, y, max_a, K)
+        if K > MAX_SCALAR_OUTPUTS:
+            mask_padding(a, output != LINEAR, K)
+            nowhere = vec_broadcast(0)
+            for k in range(padded(K) // LANES):
+                (<vec *> y)[k] = (<vec *> a)[k] if output == LINEAR else sigmoid((<vec *> a)[k])
+                nowhere += (<vec *> y)[k] - (<vec *> y)[k]
+            return vec_reduce_add(nowhere)
+    for k in range(K):
+        y[k] = a[k] if output == LINEAR else sigmoid(a[k])
+        not_finite += y[k] - y[k]
+    return not_finite
+
+
+# The padding of a: -inf, where y is 0, or 0
+cdef inline void mask_padding(real *a, bint infinite, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t end = padded(K)
+    cdef vec *last = <vec *> (a + end - LANES)
+    if infinite:
+        last[0] = vec_mask_tail(last[0], K - end + LANES)
+    else:
+        last[0] = vec_mask(last[0], vec_tail_mask(K - end + LANES))
 
 
 # softmax in vectors along k; the padding of a becomes -inf. Each sum is compensated (Kahan, 1965), so that its error
@@ -22,8 +62,7 @@ cdef inline real softmax_in_vectors(real *a, real *y, real *max_a, Py_ssize_t K)
     cdef vec largest, top, difference, e, term, sum
     cdef real sum_exp_minus_1
     cdef Py_ssize_t k, end = padded(K)
-    cdef vec *last = <vec *> (a + end - LANES)
-    last[0] = vec_mask_tail(last[0], K - end + LANES)
+    mask_padding(a, True, K)
     largest = (<vec *> a)[0]
     for k in range(1, end // LANES):
         largest = maximum((<vec *> a)[k], largest)
@@ -45,30 +84,45 @@ cdef inline real softmax_in_vectors(real *a, real *y, real *max_a, Py_ssize_t K)
     return sum_exp_minus_1
 
 
-# The first term of (1) in vectors along k
-cdef inline scalar_or_vec error_linear_term(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
-                                            Py_ssize_t K) noexcept nogil:
-    cdef vec zero = vec_broadcast(0), sum = zero, term
+# What output k adds to E_n, but for the logarithm in (1)
+cdef inline scalar_or_vec error_term(int output, scalar_or_vec t_k, scalar_or_vec a_k,
+                                     scalar_or_vec max_a) noexcept nogil:
+    if output == SOFTMAX:
+        return cross_entropy_term(t_k, a_k, max_a)
+    if output == LINEAR:
+        return squared_error_term(t_k, a_k)
+    return logistic_error_term(t_k, a_k)
+
+
+# Their sum over k; in vectors along k it is compensated, except where it is infinite
+cdef inline scalar_or_vec sum_of_error_terms(int output, const scalar_or_vec *t, const scalar_or_vec *a,
+                                             scalar_or_vec max_a, Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec total = broadcast(0, max_a)
+    cdef vec zero = vec_broadcast(0), sum = zero, old, error = zero, term
     cdef Py_ssize_t k
     if scalar_or_vec is real:
-        if K > MAX_SCALAR_CLASSES:
+        if K > MAX_SCALAR_OUTPUTS:
             for k in range(padded(K) // LANES):
-                term = (<const vec *> t)[k] * (max_a - (<const vec *> a)[k])
-                sum += select_nonnegative(-(<const vec *> t)[k], zero, term)
+                term = error_term(output, (<const vec *> t)[k], (<const vec *> a)[k], vec_broadcast(max_a)) - error
+                old, sum = sum, sum + term
+                error = (sum - old) - term
+                error = select_nonnegative(error * error, error, zero)
             return vec_reduce_add(sum)
-    return cross_entropy_linear_term(t, a, max_a, K)
+    for k in range(K):
+        total += error_term(output, t[k], a[k], max_a)
+    return total
 
 
-# (1)  E_n, its first term in vectors along k
-cdef inline scalar_or_vec sample_error(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
+# (1)  E_n, or that of the other outputs
+cdef inline scalar_or_vec sample_error(int output, const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
                                        scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
-    return error_linear_term(t, a, max_a, K) + log1p(sum_exp_minus_1)
+    return sum_of_error_terms(output, t, a, max_a, K) + log1p(sum_exp_minus_1)
 
 
 # (12) for all k, times a factor, in the place of y
 cdef inline void output_errors(real *y, const real *t, real factor, Py_ssize_t K) noexcept nogil:
     cdef Py_ssize_t k
-    if K <= MAX_SCALAR_CLASSES:
+    if K <= MAX_SCALAR_OUTPUTS:
         for k in range(K):
             y[k] = output_error(y[k], t[k]) * factor
     else:

@@ -28,7 +28,7 @@ cdef inline void output_sum_rows(scalar_or_vec **v, const scalar_or_vec *z, scal
 
 # (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j) of a vector of units at a time, and of the rest one by one
 cdef inline void hidden_error_rows(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or_vec *t, scalar_or_vec **v,
-                                   const scalar_or_vec *z, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                                   const scalar_or_vec *z, int hidden, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef vec e_j
     cdef real rest
     cdef Py_ssize_t j = 0, k
@@ -38,16 +38,16 @@ cdef inline void hidden_error_rows(scalar_or_vec *e, const scalar_or_vec *y, con
                 e_j = vec_broadcast(0)
                 for k in range(K):
                     e_j += (<const vec *> (v[k] + j))[0] * (y[k] - t[k])
-                (<vec *> (e + j))[0] = e_j * h_derivative((<const vec *> (z + j))[0])
+                (<vec *> (e + j))[0] = e_j * h_derivative(hidden, (<const vec *> (z + j))[0])
                 j += LANES
             while j < M:
                 rest = 0
                 for k in range(K):
                     rest += (y[k] - t[k]) * v[k][j]
-                e[j] = rest * h_derivative(z[j])
+                e[j] = rest * h_derivative(hidden, z[j])
                 j += 1
             return
-    hidden_error(e, y, t, v, z, M, K)
+    hidden_error(e, y, t, v, z, hidden, M, K)
 
 
 # (16)  dv_kj <- dv_kj + (y_k - t_k) z_j, row by row

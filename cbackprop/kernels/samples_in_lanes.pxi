@@ -25,10 +25,11 @@ cdef Py_ssize_t carve_lanes(LanesState *state, char *memory) noexcept nogil:
     return used
 
 
-cdef bint lanes_init(LanesState *state, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+cdef bint lanes_init(LanesState *state, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K,
+                     Functions functions) noexcept nogil:
     cdef VecNet *net = &state.net
     cdef char *memory
-    net.D, net.M, net.K = D, M, K
+    net.D, net.M, net.K, net.functions = D, M, K, functions
     memory = arena_create(carve_lanes(state, NULL), &state.memory)
     if memory == NULL:
         return False
