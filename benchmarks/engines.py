@@ -75,9 +75,10 @@ def learning_times(work: Work, shape: str, repeats: int) -> dict[str, float]:
 
 def learning_cells(work: Work, shape: str, repeats: int) -> list[str]:
     from cbackprop import _engines as rule
+    from cbackprop._validation import Functions
 
     times = learning_times(work, shape, repeats)
-    engine = type(rule.make_engine(work.w, work.v, work.batch_size, "auto")).__name__
+    engine = type(rule.make_engine(work.w, work.v, Functions(), work.batch_size, "auto")).__name__
     chosen = ENGINES.get(engine, str(rule.block_length(work.w, work.v, work.batch_size)))
     columns = ["direct", *(["samples in lanes"] if work.batch_size > 1 else []), *map(str, BLOCKS)]
     cells = [readable(times[name], "s") if name in times else "–" for name in columns]

@@ -1,17 +1,17 @@
 """Two-layer neural networks, learned one sample at a time: backpropagation, compiled.
 
-Functions that train and evaluate your own weight arrays: `init_weights`, `forward`, `cross_entropy`, `gradient`,
+Functions that train and evaluate your own weight arrays: `init_weights`, `forward`, `loss`, `gradient`,
 `numerical_gradient`, `step`, `fit`. A class that owns its weights: `Network`. The same functions in plain NumPy:
 `cbackprop.reference`.
 """
 
 from ._dispatch import kernel_info
 from ._functions import (
-    cross_entropy,
     fit,
     forward,
     gradient,
     init_weights,
+    loss,
     numerical_gradient,
     step,
 )
@@ -25,12 +25,12 @@ __all__ = [
     "DivergenceError",
     "History",
     "Network",
-    "cross_entropy",
     "fit",
     "forward",
     "gradient",
     "init_weights",
     "kernel_info",
+    "loss",
     "numerical_gradient",
     "step",
 ]

@@ -19,6 +19,8 @@ from ._model_file import Model, load_model, save_model
 
 FINGERPRINT_ROWS = 1000  # rows of the data in a checksum
 
+FUNCTIONS = validate.Functions()._asdict()  # settings that earlier releases did not save
+
 # Upper bounds of the numbers in the state of a bit generator: NumPy uses some as indices without checking them.
 MAX_STATE = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
 
@@ -98,7 +100,10 @@ class Checkpointer:
         return {name: value for name, value in saved.training.items() if name not in ("settings", "rng")}
 
     def _check_settings(self, saved: Any) -> None:
-        if not isinstance(saved, dict) or saved.keys() != self.settings.keys():
+        if not isinstance(saved, dict):
+            raise ValueError(f"{self.path} is the checkpoint of another kind of training")
+        saved = {name: value for name, value in FUNCTIONS.items() if name in self.settings} | saved
+        if saved.keys() != self.settings.keys():
             raise ValueError(f"{self.path} is the checkpoint of another kind of training")
         for name, value in self.settings.items():
             there = saved[name]

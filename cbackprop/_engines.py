@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ._dispatch import kernels, processors
+from ._validation import Functions
 
 MIN_UNITS_BLOCKED = 4
 MAX_COPIES, ALLOWANCE = 4, 1 << 20  # memory for training: copies of the weights, and bytes
@@ -122,7 +123,14 @@ def scratch(w: np.ndarray, v: np.ndarray) -> int:
 
 
 def make_engine(
-    w: np.ndarray, v: np.ndarray, batch_size: int, method: str, *, momentum: float = 0, l2: float = 0
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: Functions,
+    batch_size: int,
+    method: str,
+    *,
+    momentum: float = 0,
+    l2: float = 0,
 ) -> Engine:
     """Create the engine for training."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
@@ -133,22 +141,22 @@ def make_engine(
     if method == "blocked" or (
         method == "auto" and efficient and blocked(w, v, block, accumulates=not plain or batch_size > block)
     ):
-        return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2)
+        return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2, **functions._asdict())
     if method == "auto" and plain and in_lanes(w, v, batch_size):
-        return module.SamplesInLanesEngine(D, M, K, batch_size)
-    return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2)
+        return module.SamplesInLanesEngine(D, M, K, batch_size, **functions._asdict())
+    return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2, **functions._asdict())
 
 
-def bulk_engine(w: np.ndarray, v: np.ndarray, N: int, *, gradient: bool = False) -> Engine:
+def bulk_engine(w: np.ndarray, v: np.ndarray, functions: Functions, N: int, *, gradient: bool = False) -> Engine:
     """Create an engine that holds these weights, for one pass over N samples without updates."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     engine: Engine
     block = block_length(w, v, N)
     if N >= MIN_SAMPLES_BLOCKED and blocked(w, v, block, accumulates=gradient):
         batch_size = LARGER_THAN_ANY_BLOCK if gradient else block
-        engine = kernels(w.dtype).BlockedEngine(D, M, K, batch_size, block=block)
+        engine = kernels(w.dtype).BlockedEngine(D, M, K, batch_size, block=block, **functions._asdict())
     else:
-        engine = kernels(w.dtype).DirectEngine(D, M, K)
+        engine = kernels(w.dtype).DirectEngine(D, M, K, **functions._asdict())
     engine.load(w, v)
     return engine
 

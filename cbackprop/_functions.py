@@ -6,6 +6,7 @@ b and z (N, M), a and y (N, K).
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,27 @@ from ._training_lock import TrainingLock
 
 
 def init_weights(
-    n_inputs: int, n_hidden: int, n_outputs: int, *, dtype: DTypeLike = np.float64, rng: Any = None
+    n_inputs: int,
+    n_hidden: int,
+    n_outputs: int,
+    *,
+    hidden: str = "sigmoid",
+    dtype: DTypeLike = np.float64,
+    rng: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random initial weights (Glorot-uniform).
+    """Random initial weights that suit the hidden function.
 
-    The weights of a layer are drawn uniformly from [-r, r] with r = c·sqrt(6 / (fan_in + fan_out)), where c is 4 for
-    the sigmoid layer, whose slope at 0 is 1/4, and 1 for the softmax layer; biases are 0. The weights must be random:
-    hidden units with equal weights have equal gradients and would stay equal.
+    The weights of a layer are drawn uniformly from [-r, r] with r = c·sqrt(6 / (fan_in + fan_out)) (Glorot), where c is
+    4 for sigmoid hidden units, whose slope at 0 is 1/4, and 1 for tanh and for the output layer. For ReLU, which is 0
+    for half of all inputs, r = sqrt(6 / fan_in) (He). Biases are 0. The weights must be random: hidden units with equal
+    weights have equal gradients and would stay equal.
 
     Parameters
     ----------
     n_inputs, n_hidden, n_outputs : int
         D, M and K, each at least 1.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function of the network.
     dtype : {float64, float32}
         Data type of the weights, and so of all arithmetic with them.
     rng : None, int or numpy.random.Generator
@@ -51,13 +61,14 @@ def init_weights(
     TypeError
         If a size is not an integer, dtype is not float32 or float64, or rng is of another type.
     ValueError
-        If a size is below 1, the weights are too many to be addressed, or a seed is negative.
+        If a size is below 1, the weights are too many to be addressed, hidden is unknown, or a seed is negative.
 
     References
     ----------
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
     equation 16. For the factor 4 of the logistic sigmoid: Y. Bengio, "Practical recommendations for gradient-based
-    training of deep architectures", 2012, section 3.2.
+    training of deep architectures", 2012, section 3.2. For ReLU: K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into
+    rectifiers", ICCV 2015, equation 10.
 
     Examples
     --------
@@ -67,17 +78,27 @@ def init_weights(
     ((32, 65), (10, 33))
     """
     D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
+    validate.choice("hidden", hidden, validate.HIDDEN_FUNCTIONS)
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
     w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
-    r_w, r_v = 4 * np.sqrt(6 / (D + M)), np.sqrt(6 / (M + K))
+    glorot, he = np.sqrt(6 / (D + M)), np.sqrt(6 / D)
+    r_w, r_v = {"sigmoid": 4 * glorot, "tanh": glorot, "relu": he}[hidden], np.sqrt(6 / (M + K))
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
     v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
     return w, v
 
 
-def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -> Activations:
-    """Forward pass: the activations b, z, a (13) and y (7) of all samples.
+def forward(
+    x: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+    n_threads: int = 1,
+) -> Activations:
+    """Forward pass: the activations b, z, a (13) and y of all samples.
 
     Parameters
     ----------
@@ -87,13 +108,18 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
         Hidden weights, bias last: float32 or float64, C-contiguous.
     v : ndarray of shape (K, M+1)
         Output weights, bias last, of the same dtype.
+    output : {"softmax", "linear", "logistic"}
+        The outputs y, and with them the error: class probabilities (7) with the cross-entropy (1), numbers y = a with
+        half the squared error, or independent probabilities y = 1 / (1 + e^-a) with the sum of their cross-entropies.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function h.
     n_threads : int
         Maximum number of threads, among which the samples are divided. The result is bit-identical for any number.
 
     Returns
     -------
     Activations
-        ``y, a, z, b`` in the dtype of the weights; each row of y sums to 1.
+        ``y, a, z, b`` in the dtype of the weights.
 
     Raises
     ------
@@ -101,8 +127,8 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or
         n_threads is not an integer.
     ValueError
-        If the shapes do not fit (the message names the argument), w or v is not C-contiguous, x or a weight is not
-        finite, sums overflow, or n_threads is below 1.
+        If the shapes do not fit (the message names the argument), w or v is not C-contiguous, a function is unknown, x
+        or a weight is not finite, sums overflow, or n_threads is below 1.
 
     Examples
     --------
@@ -112,47 +138,66 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     >>> y.sum(axis=1)
     array([1., 1.])
     """
-    return _activations(x, w, v, n_threads, hidden=True)
+    return _activations(x, w, v, validate.functions(hidden, output), n_threads, of_hidden_units=True)
 
 
-def probabilities(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+def outputs(
+    x: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Outputs y and logits a of `forward`, without storing b and z."""
-    y, a, _z, _b = _activations(x, w, v, n_threads, hidden=False)
+    y, a, _z, _b = _activations(x, w, v, functions, n_threads, of_hidden_units=False)
     return y, a
 
 
-def _activations(x: ArrayLike, w: np.ndarray, v: np.ndarray, n_threads: int, *, hidden: bool) -> Activations:
+def _activations(
+    x: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int, *, of_hidden_units: bool
+) -> Activations:
     M, K = validate.weights(w, v, writeable=False)
     given, x = x, validate.inputs(x, w, v, finite=False)  # a non-finite x surfaces as a non-finite b
     n_threads = validate.count("n_threads", n_threads)
     a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
-    b: Any = np.empty((len(x), M), w.dtype) if hidden else None
-    z: Any = np.empty((len(x), M), w.dtype) if hidden else None
-    if not forward_parallel(x, w, v, b, z, a, y, n_threads):
+    b: Any = np.empty((len(x), M), w.dtype) if of_hidden_units else None
+    z: Any = np.empty((len(x), M), w.dtype) if of_hidden_units else None
+    if not forward_parallel(x, w, v, functions, (b, z, a, y), n_threads):
         validate.inputs(given, w, v)
-    if np.isnan(y.sum()):
+    with np.errstate(over="ignore"):
+        suspect = not np.isfinite(y.sum())  # the sum may overflow by itself
+    if suspect and validate.first_nonfinite(y) is not None:
         validate.refuse_overflow(w, v)
     return Activations(y, a, z, b)
 
 
-def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:
-    """Mean cross-entropy E (2).
+def loss(
+    x: ArrayLike,
+    t: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+) -> float:
+    """Mean error E (2): cross-entropy, or with linear outputs half the squared error.
 
-    It is computed from the logits by log-sum-exp, so that no probability is rounded to 0 before its logarithm is taken.
+    It is computed from the logits, so that no probability is rounded to 0 before its logarithm is taken.
 
     Parameters
     ----------
     x : array_like of shape (N, D)
         Inputs.
     t : array_like of shape (N,) or (N, K)
-        Class indices 0..K-1, or rows of probabilities that sum to 1.
+        Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
+        finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
     w, v : ndarray
         Weights, as for `forward`.
+    output : {"softmax", "linear", "logistic"}
+        The outputs y and their error, as for `forward`.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function, as for `forward`.
 
     Returns
     -------
     float
-        E in nats.
+        E, in nats if it is a cross-entropy.
 
     Raises
     ------
@@ -160,37 +205,51 @@ def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> f
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or t
         holds neither class indices nor real numbers.
     ValueError
-        If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not a
-        probability distribution, x or a weight is not finite, or sums overflow.
+        If the shapes do not fit (the message names the argument), t does not suit the output, a function is unknown, x
+        or a weight is not finite, or sums overflow.
 
     Examples
     --------
     If all weights are equal, all classes are equally likely, and E is the logarithm of their number:
 
     >>> import cbackprop, numpy as np
-    >>> round(cbackprop.cross_entropy([[1.0, 2.0]], [0], np.ones((2, 3)), np.ones((3, 3))), 6)
+    >>> round(cbackprop.loss([[1.0, 2.0]], [0], np.ones((2, 3)), np.ones((3, 3))), 6)
     1.098612
     """
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
-    rows, labels = validate.targets(t, len(x), w, v)
-    E = engines.bulk_engine(w, v, len(x)).loss(kernels(w.dtype).Samples(x, rows, labels))
+    rows, labels = validate.targets(t, len(x), w, v, output)
+    E = engines.bulk_engine(w, v, functions, len(x)).loss(kernels(w.dtype).Samples(x, rows, labels))
     if np.isnan(E):
         validate.refuse_overflow(w, v)
     return E
 
 
-def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient of the mean cross-entropy (3) by backpropagation: the mean of (16) and (18) over the samples.
+def gradient(
+    x: ArrayLike,
+    t: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient of the mean error (3) by backpropagation: the mean of (16) and (18) over the samples.
 
     Parameters
     ----------
     x : array_like of shape (N, D)
         Inputs.
     t : array_like of shape (N,) or (N, K)
-        Class indices 0..K-1, or rows of probabilities that sum to 1.
+        Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
+        finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
     w, v : ndarray
         Weights, as for `forward`.
+    output : {"softmax", "linear", "logistic"}
+        The outputs y and their error, as for `forward`.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function, as for `forward`.
 
     Returns
     -------
@@ -205,8 +264,8 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or t
         holds neither class indices nor real numbers.
     ValueError
-        If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not a
-        probability distribution, x or a weight is not finite, or sums overflow.
+        If the shapes do not fit (the message names the argument), t does not suit the output, a function is unknown, x
+        or a weight is not finite, or sums overflow.
 
     Examples
     --------
@@ -216,38 +275,51 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
     >>> dw.shape, dv.shape
     ((3, 3), (2, 4))
     """
-    E, dw, dv = error_and_gradient(x, t, w, v)
+    E, dw, dv = error_and_gradient(x, t, w, v, validate.functions(hidden, output))
     if not np.isfinite(E):  # the engine stops at the first error that is not finite
         validate.refuse_overflow(w, v)
     return dw, dv
 
 
 def error_and_gradient(
-    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray
+    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """E (2) and its gradient (3), which is valid only if E is finite."""
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
-    rows, labels = validate.targets(t, len(x), w, v)
+    rows, labels = validate.targets(t, len(x), w, v, functions.output)
     dw, dv = np.empty_like(w), np.empty_like(v)
-    engine = engines.bulk_engine(w, v, len(x), gradient=True)
+    engine = engines.bulk_engine(w, v, functions, len(x), gradient=True)
     E = engine.gradient(kernels(w.dtype).Samples(x, rows, labels), dw, dv)
     return E, dw, dv
 
 
 def numerical_gradient(
-    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, *, epsilon: float | None = None, scheme: str = "central"
+    x: ArrayLike,
+    t: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+    epsilon: float | None = None,
+    scheme: str = "central",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient of the mean cross-entropy (3) by numerical differentiation: slow, a check of `gradient`.
+    """Gradient of the mean error (3) by numerical differentiation: slow, a check of `gradient`.
 
     Parameters
     ----------
     x : array_like of shape (N, D)
         Inputs.
     t : array_like of shape (N,) or (N, K)
-        Class indices 0..K-1, or rows of probabilities that sum to 1.
+        Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
+        finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
     w, v : ndarray
         Weights, as for `forward`. They are not changed.
+    output : {"softmax", "linear", "logistic"}
+        The outputs y and their error, as for `forward`.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function, as for `forward`.
     epsilon : float, optional
         Step size. The default balances truncation error against rounding error: with the machine epsilon ``eps`` of the
         dtype, it is ``eps ** (1/2)`` for "forward" and ``eps ** (1/3)`` for "central". For "complex", which has no
@@ -269,9 +341,9 @@ def numerical_gradient(
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, t holds
         neither class indices nor real numbers, or epsilon is not a number.
     ValueError
-        If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not a
-        probability distribution, x or a weight is not finite, sums overflow, scheme is unknown, or epsilon is not
-        positive and finite or so small that rounding loses it.
+        If the shapes do not fit (the message names the argument), t does not suit the output, a function or scheme is
+        unknown, x or a weight is not finite, sums overflow, or epsilon is not positive and finite or so small that
+        rounding loses it.
 
     Examples
     --------
@@ -282,20 +354,23 @@ def numerical_gradient(
     >>> bool(np.allclose(dw, nw, atol=1e-9) and np.allclose(dv, nv, atol=1e-9))
     True
     """
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
-    rows, labels = validate.targets(t, len(x), w, v)
+    rows, labels = validate.targets(t, len(x), w, v, output)
     validate.finite_weights(w, v)
     validate.choice("scheme", scheme, ("central", "forward", "complex"))
     step_size = validate.epsilon(epsilon)
     if scheme == "complex":
         t = np.asarray(rows if labels is None else labels)
-        return validate.finite_derivatives(complex_step_gradient(x, t, w, v, step_size or 1e-20), epsilon, w, v)
+        return validate.finite_derivatives(
+            complex_step_gradient(x, t, w, v, functions, step_size or 1e-20), epsilon, w, v
+        )
     step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
     validate.check_epsilon(step_size, w, v, scheme)
     w, v = w.copy(), v.copy()
     samples = kernels(w.dtype).Samples(x, rows, labels)
-    engine = engines.make_engine(w, v, 1, "direct")
+    engine = engines.make_engine(w, v, functions, 1, "direct")
 
     def E() -> float:
         engine.load(w, v)
@@ -318,7 +393,17 @@ def numerical_gradient(
     return validate.finite_derivatives((gradients[0], gradients[1]), epsilon, w, v)
 
 
-def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_rate: float) -> float:
+def step(
+    x_n: ArrayLike,
+    t_n: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    learning_rate: float,
+    *,
+    sample_weight: float = 1.0,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+) -> float:
     """Learn from one sample: one update (17) of the weights, in place.
 
     Both gradients, (16) and (18), are taken at the weights before the update. A call that raises leaves the weights
@@ -328,27 +413,34 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     ----------
     x_n : array_like of shape (D,)
         Inputs of the sample.
-    t_n : int or array_like of shape (K,)
-        Target of the sample: its class index, or K probabilities that sum to 1.
+    t_n : int, float or array_like of shape (K,)
+        Target of the sample: its class index or K probabilities that sum to 1, or, if outputs are not softmax, K
+        numbers, with K = 1 also a single one.
     w, v : ndarray
         Weights, as for `forward`, and writable.
     learning_rate : float
         α of (17).
+    sample_weight : float
+        A factor of the learning rate, at least 0.
+    output : {"softmax", "linear", "logistic"}
+        The outputs y and their error, as for `forward`.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function, as for `forward`.
 
     Returns
     -------
     float
-        E_n before the update, in nats.
+        E_n before the update, without the weight.
 
     Raises
     ------
     TypeError
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x_n does not hold real numbers, t_n
-        is neither a class index nor K real numbers, or learning_rate is not a number.
+        is neither a class index nor K real numbers, or learning_rate or sample_weight is not a number.
     ValueError
-        If the shapes do not fit (the message names the argument), x_n is not finite, a class index is not in 0..K-1,
-        t_n is not a probability distribution, learning_rate is not positive and finite, or w or v is read-only or
-        shares memory with another argument.
+        If the shapes do not fit (the message names the argument), x_n is not finite, t_n does not suit the output, a
+        function is unknown, learning_rate is not positive and finite, sample_weight is negative or not finite, or w or
+        v is read-only or shares memory with another argument.
     DivergenceError
         If E_n or an updated weight would not be finite.
     RuntimeError
@@ -362,12 +454,14 @@ def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_
     >>> losses[9] < losses[0]
     True
     """
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     x = validate.sample("x_n", x_n, w, v, writeable=True)
-    rows, labels = validate.sample_target("t_n", t_n, w, v)
-    alpha = validate.learning_rate(learning_rate, w.dtype)
-    samples = kernels(w.dtype).Samples(x, rows, labels)
-    E_n = TrainingLock(w, v).run(kernels(w.dtype).step, samples, w, v, alpha)
+    rows, labels = validate.sample_target("t_n", t_n, w, v, output)
+    alpha = validate.learning_rate(learning_rate, w.dtype) * validate.weight(sample_weight, w.dtype)
+    module = kernels(w.dtype)
+    learn = partial(module.step, module.Samples(x, rows, labels), w, v, alpha, **functions._asdict())
+    E_n = TrainingLock(w, v).run(learn)
     if not np.isfinite(E_n):
         raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
     return E_n
@@ -379,6 +473,8 @@ def fit(
     w: np.ndarray,
     v: np.ndarray,
     *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
     learning_rate: float = 0.1,
     epochs: int = 1,
     batch_size: int | None = 1,
@@ -402,9 +498,15 @@ def fit(
     x : array_like of shape (N, D)
         Inputs. Converted once if they are not C-contiguous or not of the weights' dtype.
     t : array_like of shape (N,) or (N, K)
-        Class indices 0..K-1, or rows of probabilities that sum to 1 within the square root of the machine epsilon.
+        Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1 within the square root of
+        the machine epsilon. Linear outputs: any finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1,
+        numbers may have shape (N,).
     w, v : ndarray
         Weights, as for `forward`, and writable. They are updated no later than when control returns.
+    output : {"softmax", "linear", "logistic"}
+        The outputs y and their error, as for `forward`.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function, as for `forward`.
     learning_rate : float
         α of (17).
     epochs : int
@@ -455,9 +557,9 @@ def fit(
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, t holds
         neither class indices nor real numbers, or a setting is of another type. The weights are unchanged.
     ValueError
-        If the shapes do not fit, an array is not finite, a row of t is not a probability distribution, a setting is out
-        of range, an array to update is read-only or shares memory with another argument, or the checkpoint is of
-        another training. The message names the argument; the weights are unchanged.
+        If the shapes do not fit, an array is not finite, t does not suit the output, a setting is out of range, an
+        array to update is read-only or shares memory with another argument, or the checkpoint is of another training.
+        The message names the argument; the weights are unchanged.
     DivergenceError
         If E or a weight is no longer finite. The weights are those at the start of that epoch.
     RuntimeError
@@ -486,16 +588,18 @@ def fit(
     >>> cbackprop.forward(x, w, v).y.argmax(axis=1)
     array([0, 1, 1, 0])
     """
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     validate.finite_weights(w, v)
     # to save a pass over x, a non-finite x is left to surface as divergence, unless a sample weight of 0 could hide it
     # or a checkpoint is restored first
     given, x = x, validate.inputs(x, w, v, writeable=True, finite=resume is not False or sample_weight is not None)
     N = len(x)
-    data = Data(x, *validate.targets(t, N, w, v, writeable=True), validate.sample_weight(sample_weight, N, w, v))
+    rows, labels = validate.targets(t, N, w, v, output, writeable=True)
+    data = Data(x, rows, labels, validate.sample_weight(sample_weight, N, w, v))
     settings = Settings.validated(
         w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
-        shuffle=shuffle,
+        shuffle=shuffle, functions=functions,
     )  # fmt: skip
     velocity = validate.velocity(velocity, w, v, settings.momentum, data)
     states = {} if velocity is None else {"velocity": velocity}

@@ -40,6 +40,7 @@ class Model:
     held_out: np.ndarray | None = None  # ... and of held-out samples
     states: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # a subset of STATES
     training: dict[str, Any] | None = None  # the rest of the state of training, serializable as JSON
+    functions: validate.Functions = field(default_factory=validate.Functions)
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -56,6 +57,8 @@ def encode(model: Model) -> bytes:
         "format_version": str(VERSION),
         "learning_rate": repr(model.learning_rate),
     }
+    if model.functions != validate.Functions():  # earlier releases refuse other functions, as names they don't know
+        metadata |= model.functions._asdict()
     for name in ("classes", "features", "training"):
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
@@ -171,12 +174,14 @@ def _place(name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple[int,
 
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     """Validate the content of a file, both when it is read and before it is written."""
-    if unknown := metadata.keys() - {"format", "format_version", "learning_rate", "classes", "features", "training"}:
+    known = {"format", "format_version", "learning_rate", "hidden", "output", "classes", "features", "training"}
+    if unknown := metadata.keys() - known:
         raise ValueError(f"its metadata have the unknown names {sorted(unknown)}")
     w, v = tensors.pop("w"), tensors.pop("v")
     validate.weights(w, v, writeable=False)
     validate.finite_weights(w, v)
-    model = Model(w, v, float(metadata["learning_rate"]))
+    names = validate.Functions()._asdict() | {name: metadata[name] for name in ("hidden", "output") if name in metadata}
+    model = Model(w, v, float(metadata["learning_rate"]), functions=validate.functions(**names))
     validate.learning_rate(model.learning_rate, w.dtype)
     D, K = w.shape[1] - 1, len(v)
     for name, size in (("classes", K), ("features", D)):

@@ -13,14 +13,22 @@ from ._dispatch import kernels
 from ._one_sample import OneSample
 from ._results import History
 
+ARTICLE = validate.Functions()  # earlier releases pickled no other
+
 
 class Network(OneSample):
-    """Two-layer network: D inputs, M sigmoid hidden units, K softmax outputs, cross-entropy error.
+    """Two-layer network with D inputs, M hidden units and K outputs, by default that of the article.
 
     Parameters
     ----------
     n_inputs, n_hidden, n_outputs : int
         D, M and K, each at least 1.
+    output : {"softmax", "linear", "logistic"}
+        The outputs y, and with them the error: probabilities of K classes with the cross-entropy (1); any K numbers
+        with half the squared error (regression); or the probabilities of K labels that may hold together, with the sum
+        of their cross-entropies.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function h.
     learning_rate : float
         α of (17). It may be changed at any time.
     dtype : {float64, float32}
@@ -34,8 +42,8 @@ class Network(OneSample):
         If a size is not an integer, learning_rate is not a number, dtype is not float32 or float64, or rng is of
         another type.
     ValueError
-        If a size is below 1, the weights are too many to be addressed, a seed is negative, or learning_rate is not
-        positive and finite.
+        If a size is below 1, the weights are too many to be addressed, a function is unknown, a seed is negative, or
+        learning_rate is not positive and finite.
 
     Attributes
     ----------
@@ -43,6 +51,8 @@ class Network(OneSample):
         Hidden weights, bias last. Training updates this array in place.
     v : ndarray of shape (K, M+1)
         Output weights, bias last. Training updates this array in place.
+    output, hidden : str
+        The functions of the network.
     learning_rate : float
         α of (17).
     dtype : dtype
@@ -60,6 +70,14 @@ class Network(OneSample):
     ...         _ = network.learn_one(x_n, t_n)
     >>> network.predict(x)
     array([0, 1, 1, 0])
+
+    Regression, with one output:
+
+    >>> network = cbackprop.Network(1, 8, 1, output="linear", hidden="tanh", rng=0)
+    >>> x = np.linspace(-2, 2, 50)[:, np.newaxis]
+    >>> history = network.fit(x, np.sin(x), epochs=500, rng=0)
+    >>> bool(abs(network.predict_one([1.0]) - np.sin(1.0)) < 0.05)
+    True
     """
 
     def __init__(
@@ -68,15 +86,26 @@ class Network(OneSample):
         n_hidden: int,
         n_outputs: int,
         *,
+        output: str = "softmax",
+        hidden: str = "sigmoid",
         learning_rate: float = 0.1,
         dtype: DTypeLike = np.float64,
         rng: Any = None,
     ) -> None:
-        w, v = functions.init_weights(n_inputs, n_hidden, n_outputs, dtype=dtype, rng=rng)
-        super().__init__(w, v, learning_rate, kernels(w.dtype).ONE_SAMPLE)
+        names = validate.functions(hidden, output)
+        w, v = functions.init_weights(n_inputs, n_hidden, n_outputs, hidden=hidden, dtype=dtype, rng=rng)
+        super().__init__(w, v, names, learning_rate, kernels(w.dtype))
 
     @classmethod
-    def from_weights(cls, w: np.ndarray, v: np.ndarray, *, learning_rate: float = 0.1) -> "Network":
+    def from_weights(
+        cls,
+        w: np.ndarray,
+        v: np.ndarray,
+        *,
+        output: str = "softmax",
+        hidden: str = "sigmoid",
+        learning_rate: float = 0.1,
+    ) -> "Network":
         """Create a network from existing weights, which are shared, not copied.
 
         Parameters
@@ -86,6 +115,10 @@ class Network(OneSample):
             but not learn.
         v : ndarray of shape (K, M+1)
             Output weights, bias last, of the same dtype.
+        output : {"softmax", "linear", "logistic"}
+            The outputs and their error.
+        hidden : {"sigmoid", "tanh", "relu"}
+            The hidden function.
         learning_rate : float
             α of (17).
 
@@ -100,8 +133,8 @@ class Network(OneSample):
             If w or v is not a NumPy array of float32 or float64, their dtypes differ, or learning_rate is not a
             number.
         ValueError
-            If the shapes do not fit, an array is not C-contiguous, w and v share memory, or learning_rate is not
-            positive and finite.
+            If the shapes do not fit, an array is not C-contiguous, w and v share memory, a function is unknown, or
+            learning_rate is not positive and finite.
 
         Examples
         --------
@@ -110,15 +143,26 @@ class Network(OneSample):
         >>> cbackprop.Network.from_weights(w, v).w is w
         True
         """
+        names = validate.functions(hidden, output)
         validate.weights(w, v, writeable=False)
         network = cls.__new__(cls)
-        OneSample.__init__(network, w, v, learning_rate, kernels(w.dtype).ONE_SAMPLE)
+        OneSample.__init__(network, w, v, names, learning_rate, kernels(w.dtype))
         return network
 
     @property
     def dtype(self) -> np.dtype:
         """Data type of the weights: float32 or float64."""
         return self.w.dtype
+
+    @property
+    def output(self) -> str:
+        """The outputs and their error: "softmax", "linear" or "logistic"."""
+        return self.functions.output
+
+    @property
+    def hidden(self) -> str:
+        """The hidden function: "sigmoid", "tanh" or "relu"."""
+        return self.functions.hidden
 
     def fit(
         self,
@@ -147,7 +191,7 @@ class Network(OneSample):
         x : array_like of shape (N, D)
             Inputs.
         t : array_like of shape (N,) or (N, K)
-            Class indices 0..K-1, or rows of probabilities that sum to 1.
+            Targets that suit the output, as for `cbackprop.fit`.
         epochs : int
             Number of passes over all samples.
         batch_size : int or None
@@ -169,9 +213,9 @@ class Network(OneSample):
             If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
             type. The weights are unchanged.
         ValueError
-            If the shapes do not fit, an array is not finite, a row of t is not a probability distribution, a setting is
-            out of range, the weights are read-only, or the checkpoint is of another training. The message names the
-            argument; the weights are unchanged.
+            If the shapes do not fit, an array is not finite, t does not suit the output, a setting is out of range, the
+            weights are read-only, or the checkpoint is of another training. The message names the argument; the weights
+            are unchanged.
         DivergenceError
             If E or a weight is no longer finite. The weights are those at the start of that epoch.
         RuntimeError
@@ -191,6 +235,7 @@ class Network(OneSample):
             t,
             self.w,
             self.v,
+            **self.functions._asdict(),
             learning_rate=self.learning_rate,
             epochs=epochs,
             batch_size=batch_size,
@@ -209,7 +254,7 @@ class Network(OneSample):
         )
 
     def predict_proba(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:
-        """Class probabilities y (7) of each sample.
+        """Probabilities y of each sample: of its classes (7), or of each label by itself.
 
         Parameters
         ----------
@@ -221,14 +266,15 @@ class Network(OneSample):
         Returns
         -------
         ndarray of shape (N, K)
-            Rows that sum to 1.
+            Rows that sum to 1 with softmax outputs, or numbers in [0, 1] with logistic ones.
 
         Raises
         ------
         TypeError
             If x does not hold real numbers, or n_threads is not an integer.
         ValueError
-            If x does not have shape (N, D), x or a weight is not finite, sums overflow, or n_threads is below 1.
+            If x does not have shape (N, D), x or a weight is not finite, sums overflow, n_threads is below 1, or
+            outputs are linear.
 
         Examples
         --------
@@ -236,10 +282,11 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict_proba(np.eye(2)).shape
         (2, 5)
         """
-        return functions.probabilities(x, self.w, self.v, n_threads)[0]
+        self.require_probabilities()
+        return functions.outputs(x, self.w, self.v, self.functions, n_threads)[0]
 
     def predict(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:
-        """Most probable class of each sample.
+        """What the network predicts for each sample: its class, numbers or labels.
 
         Parameters
         ----------
@@ -250,8 +297,10 @@ class Network(OneSample):
 
         Returns
         -------
-        ndarray of shape (N,)
-            Class indices: of equally probable classes, the first.
+        ndarray of shape (N,) or (N, K)
+            Softmax outputs: the index of the most probable class, of equally probable ones the first. Linear outputs: y
+            itself. Logistic outputs: 1 where the probability is at least 1/2, else 0. The shape is (N, K) if K > 1 and
+            outputs are not softmax.
 
         Raises
         ------
@@ -266,30 +315,34 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict(np.eye(2)).shape
         (2,)
         """
-        return functions.probabilities(x, self.w, self.v, n_threads)[1].argmax(axis=1)
+        y, a = functions.outputs(x, self.w, self.v, self.functions, n_threads)
+        if self.output == "softmax":
+            return a.argmax(axis=1)
+        prediction = y if self.output == "linear" else (a >= 0).astype(np.intp)
+        return prediction[:, 0] if prediction.shape[1] == 1 else prediction
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Mean cross-entropy E (2); see `cbackprop.cross_entropy`.
+        """Mean error E (2); see `cbackprop.loss`.
 
         Parameters
         ----------
         x : array_like of shape (N, D)
             Inputs.
         t : array_like of shape (N,) or (N, K)
-            Class indices 0..K-1, or rows of probabilities that sum to 1.
+            Targets that suit the output, as for `cbackprop.fit`.
 
         Returns
         -------
         float
-            E in nats.
+            E, in nats if it is a cross-entropy.
 
         Raises
         ------
         TypeError
             If x does not hold real numbers, or t holds neither class indices nor real numbers.
         ValueError
-            If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not
-            a probability distribution, x or a weight is not finite, or sums overflow.
+            If the shapes do not fit (the message names the argument), t does not suit the output, x or a weight is not
+            finite, or sums overflow.
 
         Examples
         --------
@@ -297,17 +350,17 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 2, rng=0).loss(np.eye(2), [0, 1]) > 0
         True
         """
-        return functions.cross_entropy(x, t, self.w, self.v)
+        return functions.loss(x, t, self.w, self.v, **self.functions._asdict())
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient of the mean cross-entropy (3); see `cbackprop.gradient`.
+        """Gradient of the mean error (3); see `cbackprop.gradient`.
 
         Parameters
         ----------
         x : array_like of shape (N, D)
             Inputs.
         t : array_like of shape (N,) or (N, K)
-            Class indices 0..K-1, or rows of probabilities that sum to 1.
+            Targets that suit the output, as for `cbackprop.fit`.
 
         Returns
         -------
@@ -321,8 +374,8 @@ class Network(OneSample):
         TypeError
             If x does not hold real numbers, or t holds neither class indices nor real numbers.
         ValueError
-            If the shapes do not fit (the message names the argument), a class index is not in 0..K-1, a row of t is not
-            a probability distribution, x or a weight is not finite, or sums overflow.
+            If the shapes do not fit (the message names the argument), t does not suit the output, x or a weight is not
+            finite, or sums overflow.
 
         Examples
         --------
@@ -331,10 +384,10 @@ class Network(OneSample):
         >>> dw.shape, dv.shape
         ((3, 3), (2, 4))
         """
-        return functions.gradient(x, t, self.w, self.v)
+        return functions.gradient(x, t, self.w, self.v, **self.functions._asdict())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save weights and learning rate to a safetensors file.
+        """Save weights, functions and learning rate to a safetensors file.
 
         Parameters
         ----------
@@ -363,7 +416,7 @@ class Network(OneSample):
         """
         from ._model_file import Model, save_model
 
-        save_model(path, Model(self.w, self.v, self.learning_rate))
+        save_model(path, Model(self.w, self.v, self.learning_rate, functions=self.functions))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Network":
@@ -377,7 +430,7 @@ class Network(OneSample):
         Returns
         -------
         Network
-            A network with the saved weights and learning rate.
+            A network with the saved weights, functions and learning rate.
 
         Raises
         ------
@@ -400,21 +453,32 @@ class Network(OneSample):
         from ._model_file import load_model
 
         model = load_model(path)
-        return cls.from_weights(model.w, model.v, learning_rate=model.learning_rate)
+        return cls.from_weights(model.w, model.v, learning_rate=model.learning_rate, **model.functions._asdict())
 
     def __repr__(self) -> str:
         M, D = self.w.shape[0], self.w.shape[1] - 1
+        default = ARTICLE._asdict()
+        chosen = "".join(
+            f"{name}={value!r}, " for name, value in self.functions._asdict().items() if value != default[name]
+        )
         return (
-            f"{type(self).__name__}({D}, {M}, {len(self.v)}, learning_rate={self.learning_rate!r}, dtype={self.dtype})"
+            f"{type(self).__name__}({D}, {M}, {len(self.v)}, {chosen}"
+            f"learning_rate={self.learning_rate!r}, dtype={self.dtype})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = getattr(self, "__dict__", None) or None
-        return _restore, (type(self), self.w, self.v, self.learning_rate), state
+        return _restore, (type(self), self.w, self.v, self.learning_rate, self.functions), state
 
 
-def _restore(cls: type[Network], w: np.ndarray, v: np.ndarray, learning_rate: float) -> Network:
-    return cls.from_weights(ensure_usable(w), ensure_usable(v), learning_rate=learning_rate)
+def _restore(
+    cls: type[Network],
+    w: np.ndarray,
+    v: np.ndarray,
+    learning_rate: float,
+    names: validate.Functions = ARTICLE,
+) -> Network:
+    return cls.from_weights(ensure_usable(w), ensure_usable(v), learning_rate=learning_rate, **names._asdict())
 
 
 def ensure_usable(array: np.ndarray) -> np.ndarray:

@@ -3,9 +3,12 @@
 An array that kernels can use as it is bypasses validation; any other is converted or rejected by it.
 """
 cimport numpy as cnp
+from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport isfinite
+from libc.string cimport memcpy
 
 from ._training_lock cimport TrainingLock, held_locks, check_unlocked
 
@@ -19,6 +22,8 @@ from ._results import REMEDY, DivergenceError
 include "kernels/one_sample_api.pxi"
 
 cnp.import_array()
+
+cdef object ONE = 1.0    # the default of sample_weight, which needs no check
 
 # Incremented by each fork: threads that ran before it do not exist in the child
 cdef long fork_count = 1
@@ -50,14 +55,17 @@ cdef class OneSample:
     ----------
     w, v : ndarray
         Validated weights.
+    functions : Functions
+        Validated names.
     learning_rate : float
         α of (17).
-    api : capsule
-        ``ONE_SAMPLE`` of the kernels for the dtype of the weights.
+    module : module
+        The kernels for the dtype of the weights.
     """
 
     cdef readonly cnp.ndarray w
     cdef readonly cnp.ndarray v
+    cdef readonly object functions    # their names
     cdef double _learning_rate
     cdef OneSampleAPI *api
     cdef Py_ssize_t D, M, K
@@ -66,26 +74,32 @@ cdef class OneSample:
     cdef void *bound_w        # ... weights at these addresses
     cdef void *bound_v
     cdef void *y
+    cdef void *t              # a row of targets
+    cdef bint softmax, logistic
     cdef int type
     cdef long in_use          # fork_count during a call without the GIL, else 0
     cdef TrainingLock lock
 
-    def __init__(self, cnp.ndarray w, cnp.ndarray v, learning_rate, api):
+    def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module):
         if self.memory != NULL:
             raise RuntimeError("a network must be initialized only once")
-        self.w, self.v = w, v
+        self.w, self.v, self.functions = w, v, functions
+        self.softmax, self.logistic = functions.output == "softmax", functions.output == "logistic"
         self.lock = TrainingLock(w, v)
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
         self.type = cnp.PyArray_TYPE(w)
-        cdef OneSampleAPI *kernels = <OneSampleAPI *> PyCapsule_GetPointer(api, "cbackprop.one_sample")
+        cdef OneSampleAPI *kernels = <OneSampleAPI *> PyCapsule_GetPointer(module.ONE_SAMPLE,
+                                                                                  "cbackprop.one_sample")
         cdef Py_ssize_t size = kernels.size(self.D, self.M, self.K)
-        self.memory = PyMem_Calloc(size + self.K * sizeof(double) + 64, 1)
+        self.memory = PyMem_Calloc(size + 2 * self.K * sizeof(double) + 64, 1)
         if self.memory == NULL:
             raise MemoryError(f"no memory for {size} bytes")
         self.net = <char *> self.memory + (64 - <size_t> self.memory % 64)
         self.y = <char *> self.net + size
-        kernels.init(self.net, self.D, self.M, self.K, 0, 0)
+        self.t = <char *> self.y + self.K * sizeof(double)
+        kernels.init(self.net, self.D, self.M, self.K, module.HIDDEN_FUNCTIONS[functions.hidden],
+                     module.OUTPUTS[functions.output])
         self.api = kernels
 
     def __dealloc__(self):
@@ -101,7 +115,12 @@ cdef class OneSample:
         validate.learning_rate(value, self.w.dtype)
         self._learning_rate = value    # not rounded to the dtype: kernels do that
 
-    def learn_one(self, x, t):
+    def require_probabilities(self):
+        """Raise ValueError if the outputs are not probabilities."""
+        if self.functions.output == "linear":
+            raise ValueError("output is 'linear', which has no probabilities: use predict")
+
+    def learn_one(self, x, t, sample_weight=ONE):
         """Learn from one sample: one update (17) of the weights, in place.
 
         A call that raises leaves the weights unchanged.
@@ -110,21 +129,25 @@ cdef class OneSample:
         ----------
         x : array_like of shape (D,)
             Inputs of the sample. A contiguous array of the network's dtype is fastest.
-        t : int or array_like of shape (K,)
-            Target of the sample: its class index, or K probabilities that sum to 1.
+        t : int, float or array_like of shape (K,)
+            Target of the sample. Softmax outputs: its class index, or K probabilities that sum to 1. Linear outputs: K
+            finite numbers. Logistic outputs: K numbers in [0, 1]. With K = 1, a single number.
+        sample_weight : float
+            A factor of the learning rate, at least 0.
 
         Returns
         -------
         float
-            E_n before the update, in nats.
+            E_n before the update, without the weight.
 
         Raises
         ------
         TypeError
-            If x does not hold real numbers, or t is neither a class index nor K real numbers.
+            If x does not hold real numbers, t is neither a class index nor K real numbers, or sample_weight is not a
+            number.
         ValueError
-            If x does not have shape (D,) or is not finite, a class index is not in 0..K-1, t is not a probability
-            distribution, the weights are read-only, or x or t shares memory with them.
+            If x does not have shape (D,) or is not finite, t does not suit the output, sample_weight is negative or not
+            finite, the weights are read-only, or x or t shares memory with them.
         DivergenceError
             If E_n or an updated weight would not be finite.
         RuntimeError
@@ -141,17 +164,22 @@ cdef class OneSample:
         cdef const void *row = NULL
         cdef Py_ssize_t label = -1
         cdef int overflow
-        cdef double E_n
+        cdef double E_n, alpha = self._learning_rate
         self.check(True)
-        if PyLong_CheckExact(t):
+        if sample_weight is not ONE:
+            alpha *= validate.weight(sample_weight, self.w.dtype)
+        if self.softmax and PyLong_CheckExact(t):
             label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 on overflow
-        if not 0 <= label < self.K:
-            rows, labels = validate.sample_target("t", t, self.w, self.v)
+        elif PyFloat_CheckExact(t) and self.set_number(t):
+            row = self.t
+        if row == NULL and not 0 <= label < self.K:
+            rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output)
             if rows is None:
                 label = labels[0]
             else:
-                rows = rows.copy()    # Python code that still runs may change the original
-                row = cnp.PyArray_DATA(rows)
+                # Python code that still runs may change the original
+                memcpy(self.t, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(self.w))
+                row = self.t
             self.check(True)
         x_n = x
         if not self.is_sample(x):
@@ -162,18 +190,28 @@ cdef class OneSample:
             self.lock.begin()
             self.in_use = fork_count
             with nogil:
-                E_n = self.api.learn_one(self.net, data, row, label, self._learning_rate)
+                E_n = self.api.learn_one(self.net, data, row, label, alpha)
             self.in_use = 0
             self.lock.end()
         else:
-            E_n = self.api.learn_one(self.net, data, row, label, self._learning_rate)
+            E_n = self.api.learn_one(self.net, data, row, label, alpha)
         if not 0 <= E_n < float("inf"):
             validate.sample("x", x, self.w, self.v)
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         return E_n
 
+    # The target of a single output; False if it takes validation
+    cdef inline bint set_number(self, double t) noexcept:
+        if self.softmax or self.K > 1 or not (0 <= t <= 1 if self.logistic else isfinite(t)):
+            return False
+        if self.type == cnp.NPY_FLOAT:
+            (<float *> self.t)[0] = <float> t
+            return bool(isfinite((<float *> self.t)[0]))
+        (<double *> self.t)[0] = t
+        return True
+
     def predict_one(self, x):
-        """Most probable class of one sample.
+        """What the network predicts for one sample: its class, numbers or labels.
 
         Parameters
         ----------
@@ -182,8 +220,9 @@ cdef class OneSample:
 
         Returns
         -------
-        int
-            Class index: of equally probable classes, the first.
+        int, float or ndarray of shape (K,)
+            Softmax outputs: the index of the most probable class, of equally probable ones the first. Linear outputs: y
+            itself. Logistic outputs: 1 where the probability is at least 1/2, else 0. With K = 1, a single number.
 
         Raises
         ------
@@ -200,10 +239,16 @@ cdef class OneSample:
         >>> cbackprop.Network(2, 3, 2, rng=0).predict_one([0.5, -1.0]) in (0, 1)
         True
         """
-        return self.predict_into(x, self.y)
+        cdef cnp.ndarray y
+        if self.softmax:
+            return self.predict_into(x, self.y)
+        y = self.outputs(x)
+        if self.logistic:
+            y = (y >= 0.5).astype(np.intp)
+        return y.item() if self.K == 1 else y
 
     def predict_proba_one(self, x):
-        """Class probabilities y (7) of one sample.
+        """Probabilities y of one sample: of its classes (7), or of each label by itself.
 
         Parameters
         ----------
@@ -213,14 +258,15 @@ cdef class OneSample:
         Returns
         -------
         ndarray of shape (K,)
-            Probabilities that sum to 1, in the network's dtype.
+            Probabilities in the network's dtype, which sum to 1 with softmax outputs.
 
         Raises
         ------
         TypeError
             If x does not hold real numbers.
         ValueError
-            If x does not have shape (D,) or is not finite, a weight is not finite, or sums overflow.
+            If x does not have shape (D,) or is not finite, a weight is not finite, sums overflow, or outputs are
+            linear.
         RuntimeError
             If another thread is using this network.
 
@@ -230,6 +276,12 @@ cdef class OneSample:
         >>> cbackprop.Network(2, 3, 2, rng=0).predict_proba_one([0.5, -1.0]).shape
         (2,)
         """
+        if not self.softmax:
+            self.require_probabilities()
+        return self.outputs(x)
+
+    cdef cnp.ndarray outputs(self, x):
+        """y of one sample."""
         cdef cnp.npy_intp K = self.K
         cdef cnp.ndarray y
         self.check(False)

@@ -12,34 +12,41 @@ import numpy as np
 from . import _engines as engines
 from ._dispatch import kernels
 from ._training_lock import run_finally
+from ._validation import Functions
 
 
 def forward_parallel(
     x: np.ndarray,
     w: np.ndarray,
     v: np.ndarray,
-    b: np.ndarray | None,
-    z: np.ndarray | None,
-    a: np.ndarray,
-    y: np.ndarray,
+    functions: Functions,
+    outputs: tuple[np.ndarray | None, np.ndarray | None, np.ndarray, np.ndarray],
     n_threads: int,
 ) -> bool:
-    """Write the activations of all samples, b and z only where given, in up to n_threads threads.
+    """Write the activations b, z, a and y of all samples, b and z only where given, in up to n_threads threads.
 
     Return whether all b are finite, as they are not where x is not.
     """
     threads = engines.threads_to_predict(w, len(x), n_threads)
     if threads == 1:
-        return engines.bulk_engine(w, v, len(x)).forward(kernels(w.dtype).Samples(x), b, z, a, y)
-    forward = _ParallelForward(x, w, v, (b, z, a, y), threads)
+        return engines.bulk_engine(w, v, functions, len(x)).forward(kernels(w.dtype).Samples(x), *outputs)
+    forward = _ParallelForward(x, w, v, functions, outputs, threads)
     return run_finally(forward.run, forward.cancel)
 
 
 class _ParallelForward:
     """A forward pass with one share of the samples per thread."""
 
-    def __init__(self, x: np.ndarray, w: np.ndarray, v: np.ndarray, outputs: tuple[Any, ...], threads: int) -> None:
-        self.x, self.w, self.v = x, w, v
+    def __init__(
+        self,
+        x: np.ndarray,
+        w: np.ndarray,
+        v: np.ndarray,
+        functions: Functions,
+        outputs: tuple[Any, ...],
+        threads: int,
+    ) -> None:
+        self.x, self.w, self.v, self.functions = x, w, v, functions
         self.outputs = outputs  # b, z, a, y, where b and z may be None
         self.shares = [slice(*edges) for edges in pairwise(len(x) * n // threads for n in range(threads + 1))]
         self.pending = iter(range(threads))  # the next free thread takes the next share
@@ -86,7 +93,7 @@ class _ParallelForward:
             rows = self.shares[n]
             samples = kernels(self.w.dtype).Samples(self.x[rows])
             outputs: Any = [None if array is None else array[rows] for array in self.outputs]
-            engine = engines.bulk_engine(self.w, self.v, len(self.x))
+            engine = engines.bulk_engine(self.w, self.v, self.functions, len(self.x))
             self.active.append(engine)
             self.finite[n] = not self.cancelled and engine.forward(samples, *outputs)
 

@@ -31,6 +31,8 @@ class Settings(NamedTuple):
     momentum: float
     l2: float
     shuffle: bool
+    hidden: str
+    output: str
 
     @classmethod
     def validated(
@@ -44,6 +46,7 @@ class Settings(NamedTuple):
         momentum: Any,
         l2: Any,
         shuffle: Any,
+        functions: validate.Functions,
     ) -> Settings:
         """Validate settings for N samples and weights of `dtype`."""
         return cls(
@@ -53,7 +56,13 @@ class Settings(NamedTuple):
             momentum=validate.in_range("momentum", momentum, 1, dtype),
             l2=validate.in_range("l2", l2, float(np.finfo(dtype).max), dtype),
             shuffle=validate.flag("shuffle", shuffle),
+            **functions._asdict(),
         )
+
+    @property
+    def functions(self) -> validate.Functions:
+        """The functions of the network."""
+        return validate.Functions(self.hidden, self.output)
 
     @property
     def plain(self) -> bool:
@@ -133,7 +142,13 @@ class Training:
     def _make_engine(self, method: str) -> engines.Engine:
         settings = self.settings
         return engines.make_engine(
-            self.w, self.v, settings.batch_size, method, momentum=settings.momentum, l2=settings.l2
+            self.w,
+            self.v,
+            settings.functions,
+            settings.batch_size,
+            method,
+            momentum=settings.momentum,
+            l2=settings.l2,
         )
 
     def _epoch(self, engine: engines.Engine, order: np.ndarray, threads: int) -> float | None:
@@ -171,7 +186,7 @@ def make_checkpointer(
     from ._model_file import Model
 
     path = writable_path("checkpoint", path)
-    model = Model(*weights, settings.learning_rate, states=states)
+    model = Model(*weights, settings.learning_rate, states=states, functions=settings.functions)
     return Checkpointer(path, model, losses, generator, settings._asdict() | {"data": fingerprint(*data)})
 
 

@@ -9,13 +9,27 @@ from __future__ import annotations  # annotations that name numpy.random must no
 import sys
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 METHODS = ("auto", "direct", "blocked")
+HIDDEN_FUNCTIONS = ("sigmoid", "tanh", "relu")
+OUTPUTS = ("softmax", "linear", "logistic")
 SLICE = 1 << 16  # elements checked at a time, which keeps temporary arrays small
+
+
+class Functions(NamedTuple):
+    """The functions of a network, by name; the article's by default."""
+
+    hidden: str = "sigmoid"
+    output: str = "softmax"
+
+
+def functions(hidden: Any, output: Any) -> Functions:
+    """Validate the names of a hidden function and an output."""
+    return Functions(choice("hidden", hidden, HIDDEN_FUNCTIONS), choice("output", output, OUTPUTS))
 
 
 def weights(w: Any, v: Any, *, writeable: bool) -> tuple[int, int]:
@@ -143,16 +157,21 @@ def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool
     return check_no_overlap(name, columns(name, array[np.newaxis], D), w, v, writeable)
 
 
-def sample_target(name: str, t_n: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+def sample_target(
+    name: str, t_n: Any, w: np.ndarray, v: np.ndarray, output: str = "softmax"
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Target of one sample as a pair (row, class index) of shapes (1, K) and (1,), one of which is None."""
     K = v.shape[0]
+    single, row = "a class index", f"a row of {K} that sums to 1"
+    if output != "softmax":
+        single, row = "a number, if v has 1 row", f"a row of {K} numbers"
     try:
         array = np.asarray(t_n)
     except ValueError:
-        raise ValueError(f"{name} is ragged; it must be a class index or a row of {K} that sums to 1") from None
+        raise ValueError(f"{name} is ragged; it must be {single} or {row}") from None
     if array.ndim > 1:
-        raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 (a class index) or 1 (a row of {K})")
-    return targets(array[np.newaxis], 1, w, v, writeable=True, name=name)
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 ({single}) or 1 ({row})")
+    return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name)
 
 
 def columns(name: str, array: np.ndarray, D: int) -> np.ndarray:
@@ -168,27 +187,62 @@ def check_no_overlap(name: str, array: np.ndarray, w: np.ndarray, v: np.ndarray,
 
 
 def targets(
-    t: Any, N: int, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, name: str = "t"
+    t: Any,
+    N: int,
+    w: np.ndarray,
+    v: np.ndarray,
+    output: str = "softmax",
+    *,
+    writeable: bool = False,
+    name: str = "t",
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Targets as a pair (rows, class indices) of shapes (N, K) and (N,), one of which is None."""
     K = v.shape[0]
+    single, row = "class indices", f"rows of {K} that sum to 1"
+    if output != "softmax":
+        single, row = "numbers, if v has 1 row", f"rows of {K} numbers"
     try:
         array = np.asarray(t)
     except ValueError:
-        raise ValueError(f"{name} is ragged; it must be (N,) class indices or (N, {K}) rows that sum to 1") from None
+        raise ValueError(f"{name} is ragged; it must be (N,) {single}, or (N, {K}) {row}") from None
     if array.ndim not in (1, 2):
-        raise ValueError(
-            f"{name} has {array.ndim} dimensions; it must have 1 (class indices) or 2 (rows of {K} that sum to 1)"
-        )
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have 1 ({single}) or 2 ({row})")
     if array.shape[0] != N:
         raise ValueError(f"{name} has {array.shape[0]} rows; it must have {N}, as many as x")
     if array.ndim == 1:
-        return None, check_no_overlap(name, labels(name, array, K), w, v, writeable)
+        if output == "softmax":
+            return None, check_no_overlap(name, labels(name, array, K), w, v, writeable)
+        if K > 1:
+            raise ValueError(f"{name} has 1 dimension; it must have 2, (N, {K}), since v has {K} rows")
+        array = array[:, np.newaxis]
     if array.shape[1] != K:
-        raise ValueError(f"{name} has {array.shape[1]} columns; it must have {K}, one per class, since v has {K} rows")
+        raise ValueError(f"{name} has {array.shape[1]} columns; it must have {K}, since v has {K} rows")
     rows = numbers(name, array, w.dtype, f"(N, {K})", 2)
-    given = array.dtype if array.dtype.kind == "f" else w.dtype
-    tolerance = np.sqrt(max(np.finfo(given).eps, np.finfo(w.dtype).eps))
+    check_rows = {"softmax": check_probabilities, "linear": None, "logistic": check_logistic}[output]
+    if check_rows is not None:
+        check_rows(name, rows, array.dtype)
+    return check_no_overlap(name, rows, w, v, writeable), None
+
+
+def check_logistic(name: str, rows: np.ndarray, given: np.dtype) -> None:
+    """Raise ValueError unless all targets of logistic outputs lie in 0..1."""
+    N, K = rows.shape
+    for start in range(0, N, max(1, SLICE // K)):
+        part = rows[start : start + max(1, SLICE // K)]
+        bad = (part < 0) | (part > 1)
+        if bad.any():
+            n, k = divmod(int(bad.argmax()), K)
+            raise ValueError(
+                f"{name}[{start + n}, {k}] is {part[n, k]}; a target of logistic outputs must lie in 0..1, because the "
+                f"error whose derivative is (12), y_k - t_k, has a minimum only then"
+            )
+
+
+def check_probabilities(name: str, rows: np.ndarray, given: np.dtype) -> None:
+    """Raise ValueError unless each row of targets of softmax outputs, of dtype `given`, is a distribution."""
+    N, K = rows.shape
+    given = given if given.kind == "f" else rows.dtype
+    tolerance = np.sqrt(max(np.finfo(given).eps, np.finfo(rows.dtype).eps))
     for start in range(0, N, max(1, SLICE // K)):
         part = rows[start : start + max(1, SLICE // K)]
         sums = part.sum(axis=1, dtype=np.float64)
@@ -199,7 +253,6 @@ def targets(
                 f"{name}[{start + n}] is {part[n]} and sums to {sums[n]:.9g}; a row of targets must be "
                 f"probabilities that sum to 1, because (12), y_k - t_k, holds only then"
             )
-    return check_no_overlap(name, rows, w, v, writeable), None
 
 
 def labels(name: str, array: np.ndarray, K: int) -> np.ndarray:
@@ -266,6 +319,11 @@ def learning_rate(value: Any, dtype: np.dtype) -> float:
     if not (np.isfinite(number) and number > 0):
         raise ValueError(f"learning_rate is {value!r}; it must be positive and finite in {dtype}")
     return number
+
+
+def weight(value: Any, dtype: np.dtype) -> float:
+    """The weight of one sample: not negative, and finite in the dtype of the weights."""
+    return in_range("sample_weight", value, float(np.finfo(dtype).max), dtype)
 
 
 def count(name: str, value: Any) -> int:

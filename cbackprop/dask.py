@@ -403,7 +403,7 @@ def shard_gradients(
     results = []
     w, v = _copies(weights)
     for n, (x, t) in zip(numbers, shards, strict=True):
-        E, dw, dv = error_and_gradient(x, t, w, v)
+        E, dw, dv = error_and_gradient(x, t, w, v, validate.Functions())
         results.append({"shard": n, "rows": len(x), "losses": np.array([E]), "dw": dw, "dv": dv})
     return results
 

@@ -28,6 +28,7 @@ from . import _validation as validate
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._training import Data, Settings, make_checkpointer, run_training
 from ._training_lock import TrainingLock
+from ._validation import Functions
 
 # -------------------------------------------------------------------------------------------------------- the equations
 
@@ -54,6 +55,33 @@ def sigmoid(b: np.ndarray) -> np.ndarray:
 def sigmoid_derivative(z: np.ndarray) -> np.ndarray:
     """h'(b_j) = z_j (1 - z_j)."""
     return z * (1 - z)
+
+
+def tanh(b: np.ndarray) -> np.ndarray:
+    """z_j = h(b_j) = tanh b_j."""
+    return np.tanh(b)
+
+
+def tanh_derivative(z: np.ndarray) -> np.ndarray:
+    """h'(b_j) = 1 - z_j^2 = (1 - z_j) (1 + z_j)."""
+    return (1 - z) * (1 + z)
+
+
+def relu(b: np.ndarray) -> np.ndarray:
+    """z_j = h(b_j) = max(0, b_j)."""
+    return np.where(b.real <= 0, 0, b)
+
+
+def relu_derivative(z: np.ndarray) -> np.ndarray:
+    """h'(b_j) = 1 where z_j > 0, and 0 elsewhere."""
+    return np.where(z > 0, 1, 0).astype(z.dtype)
+
+
+HIDDEN_FUNCTIONS = {  # h and h'
+    "sigmoid": (sigmoid, sigmoid_derivative),
+    "tanh": (tanh, tanh_derivative),
+    "relu": (relu, relu_derivative),
+}
 
 
 def output_sums(z: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -91,8 +119,41 @@ def sample_cross_entropies(t: np.ndarray, a: np.ndarray) -> np.ndarray:
     return np.where(t > 0, t * ((max_a - a) + np.log1p(sum_exp_minus_1)), 0).sum(axis=1)
 
 
+def linear(a: np.ndarray) -> np.ndarray:
+    """y_k = a_k."""
+    return a
+
+
+def squared_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """E_n = 1/2 sum_k (y_k - t_k)^2 of linear outputs."""
+    return ((a - t) ** 2).sum(axis=1) / 2
+
+
+def logistic(a: np.ndarray) -> np.ndarray:
+    """y_k = 1 / (1 + e^-a_k)."""
+    return sigmoid(a)
+
+
+@ignore_warnings
+def logistic_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """E_n = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)] of logistic outputs.
+
+    The term of output k is log(1 + e^-|a_k|) + |a_k| times the share of the less probable side: t_k or 1 - t_k.
+    """
+    absolute = np.where(a.real >= 0, a, -a)
+    wrong = np.where(a.real >= 0, 1 - t, t)
+    return (np.log1p(np.exp(-absolute)) + np.where(wrong > 0, wrong * absolute, 0)).sum(axis=1)
+
+
+OUTPUTS = {  # y, and E_n
+    "softmax": (softmax, sample_cross_entropies),
+    "linear": (linear, squared_errors),
+    "logistic": (logistic, logistic_errors),
+}
+
+
 def output_errors(y: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """(5) ... (12)  dE_n/da_k = y_k - t_k, since sum_k t_k = 1."""
+    """(5) ... (12)  dE_n/da_k = y_k - t_k; for softmax since sum_k t_k = 1."""
     return y - t
 
 
@@ -101,9 +162,9 @@ def gradient_v(errors: np.ndarray, z: np.ndarray) -> np.ndarray:
     return np.einsum("nk,nj->kj", errors, with_one(z))
 
 
-def gradient_w(errors: np.ndarray, v: np.ndarray, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+def gradient_w(errors: np.ndarray, v: np.ndarray, derivatives: np.ndarray, x: np.ndarray) -> np.ndarray:
     """(18), summed over n:  (sum_k (y_k - t_k) v_kj) h'(b_j) x_i."""
-    return np.einsum("nk,kj,nj,ni->ji", errors, v[:, :-1], sigmoid_derivative(z), with_one(x), optimize=True)
+    return np.einsum("nk,kj,nj,ni->ji", errors, v[:, :-1], derivatives, with_one(x), optimize=True)
 
 
 def update(weights: np.ndarray, derivative: np.ndarray, learning_rate: float) -> None:
@@ -125,23 +186,39 @@ def update_with_momentum(
 # ------------------------------------------------------------------------------------------------- the public functions
 
 
-def _forward(x: np.ndarray, w: np.ndarray, v: np.ndarray) -> Activations:
+def _forward(x: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> Activations:
+    h, _derivative = HIDDEN_FUNCTIONS[functions.hidden]
+    output, _errors = OUTPUTS[functions.output]
     b = hidden_sums(x, w)
-    z = sigmoid(b)
+    z = h(b)
     a = output_sums(z, v)
-    return Activations(softmax(a), a, z, b)
+    return Activations(output(a), a, z, b)
+
+
+def _sample_errors(x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> np.ndarray:
+    """E_n of each sample."""
+    h, _derivative = HIDDEN_FUNCTIONS[functions.hidden]
+    _output, errors = OUTPUTS[functions.output]
+    return errors(t, output_sums(h(hidden_sums(x, w)), v))
 
 
 def _gradients(
-    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, shares: np.ndarray | None = None
+    x: np.ndarray,
+    t: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: Functions,
+    shares: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """E_n of each sample, and the gradients (3), with `shares` of the samples instead of 1/N if given."""
-    y, a, z, _b = _forward(x, w, v)
+    y, a, z, _b = _forward(x, w, v, functions)
     errors = output_errors(y, t)
     divisor = len(x)
     if shares is not None:
         errors, divisor = errors * shares[:, np.newaxis], 1
-    return sample_cross_entropies(t, a), gradient_w(errors, v, z, x) / divisor, gradient_v(errors, z) / divisor
+    _h, derivative = HIDDEN_FUNCTIONS[functions.hidden]
+    _output, error = OUTPUTS[functions.output]
+    return error(t, a), gradient_w(errors, v, derivative(z), x) / divisor, gradient_v(errors, z) / divisor
 
 
 def _target_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -149,49 +226,85 @@ def _target_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarr
 
 
 def init_weights(
-    n_inputs: int, n_hidden: int, n_outputs: int, *, dtype: DTypeLike = np.float64, rng: Any = None
+    n_inputs: int,
+    n_hidden: int,
+    n_outputs: int,
+    *,
+    hidden: str = "sigmoid",
+    dtype: DTypeLike = np.float64,
+    rng: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random initial weights (Glorot-uniform); see `cbackprop.init_weights`."""
+    """Random initial weights (Glorot, for ReLU He); see `cbackprop.init_weights`."""
     D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
+    validate.choice("hidden", hidden, validate.HIDDEN_FUNCTIONS)
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
     w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
-    r_w, r_v = 4 * np.sqrt(6 / (D + M)), np.sqrt(6 / (M + K))
+    glorot, he = np.sqrt(6 / (D + M)), np.sqrt(6 / D)
+    r_w, r_v = {"sigmoid": 4 * glorot, "tanh": glorot, "relu": he}[hidden], np.sqrt(6 / (M + K))
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
     v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
     return w, v
 
 
 @ignore_warnings
-def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -> Activations:
+def forward(
+    x: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+    n_threads: int = 1,
+) -> Activations:
     """Forward pass: the activations of all samples; see `cbackprop.forward`. It uses one thread."""
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
     validate.count("n_threads", n_threads)
-    activations = _forward(x, w, v)
-    if np.isnan(activations.y).any():
+    activations = _forward(x, w, v, functions)
+    if not np.isfinite(activations.y).all():
         validate.refuse_overflow(w, v)
     return activations
 
 
 @ignore_warnings
-def cross_entropy(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> float:
-    """(2)  E = (1/N) sum_n E_n; see `cbackprop.cross_entropy`."""
+def loss(
+    x: ArrayLike,
+    t: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+) -> float:
+    """(2)  E = (1/N) sum_n E_n; see `cbackprop.loss`."""
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
-    t = _target_rows(*validate.targets(t, len(x), w, v), w, v)
-    E = float(sample_cross_entropies(t, _forward(x, w, v).a).mean(dtype=np.float64))
+    t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
+    E = float(_sample_errors(x, t, w, v, functions).mean(dtype=np.float64))
     if np.isnan(E):
         validate.refuse_overflow(w, v)
     return E
 
 
 @ignore_warnings
-def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gradient(
+    x: ArrayLike,
+    t: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+) -> tuple[np.ndarray, np.ndarray]:
     """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
-    E, dw, dv = _gradients(x, _target_rows(*validate.targets(t, len(x), w, v), w, v), w, v)
+    t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
+    E, dw, dv = _gradients(x, t, w, v, functions)
     if not np.isfinite(E).all():
         validate.refuse_overflow(w, v)
     return dw, dv
@@ -199,22 +312,33 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
 
 @ignore_warnings
 def numerical_gradient(
-    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, *, epsilon: float | None = None, scheme: str = "central"
+    x: ArrayLike,
+    t: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+    epsilon: float | None = None,
+    scheme: str = "central",
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
-    t = _target_rows(*validate.targets(t, len(x), w, v), w, v)
+    t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
     validate.finite_weights(w, v)
     validate.choice("scheme", scheme, ("central", "forward", "complex"))
     step_size = validate.epsilon(epsilon)
     if scheme == "complex":
-        return validate.finite_derivatives(complex_step_gradient(x, t, w, v, step_size or 1e-20), epsilon, w, v)
+        return validate.finite_derivatives(
+            complex_step_gradient(x, t, w, v, functions, step_size or 1e-20), epsilon, w, v
+        )
     step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
     validate.check_epsilon(step_size, w, v, scheme)
 
     def E(w: np.ndarray, v: np.ndarray) -> float:
-        return sample_cross_entropies(t, output_sums(sigmoid(hidden_sums(x, w)), v)).mean(dtype=np.float64)
+        return _sample_errors(x, t, w, v, functions).mean(dtype=np.float64)
 
     dw, dv = np.empty_like(w), np.empty_like(v)
     w, v = w.copy(), v.copy()
@@ -232,13 +356,12 @@ def numerical_gradient(
 
 @ignore_warnings
 def complex_step_gradient(
-    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, epsilon: float
+    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3)  dE/dw_ji = Im E(w_ji + i epsilon) / epsilon, which subtracts nothing and so suffers no cancellation."""
 
     def E(w: np.ndarray, v: np.ndarray) -> complex:
-        a = output_sums(sigmoid(hidden_sums(x, w)), v)
-        return sample_cross_entropies(t, a).mean()
+        return _sample_errors(x, t, w, v, functions).mean()
 
     dw, dv = np.empty_like(w), np.empty_like(v)
     w, v = w.astype(np.complex128), v.astype(np.complex128)
@@ -251,15 +374,26 @@ def complex_step_gradient(
 
 
 @ignore_warnings
-def step(x_n: ArrayLike, t_n: ArrayLike, w: np.ndarray, v: np.ndarray, learning_rate: float) -> float:
+def step(
+    x_n: ArrayLike,
+    t_n: ArrayLike,
+    w: np.ndarray,
+    v: np.ndarray,
+    learning_rate: float,
+    *,
+    sample_weight: float = 1.0,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+) -> float:
     """One update (17) of the weights, in place; see `cbackprop.step`."""
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     x = validate.sample("x_n", x_n, w, v, writeable=True)
-    t = _target_rows(*validate.sample_target("t_n", t_n, w, v), w, v)
-    alpha = validate.learning_rate(learning_rate, w.dtype)
+    t = _target_rows(*validate.sample_target("t_n", t_n, w, v, output), w, v)
+    alpha = validate.learning_rate(learning_rate, w.dtype) * validate.weight(sample_weight, w.dtype)
 
     def learn() -> float:
-        (E_n,), dw, dv = _gradients(x, t, w, v)
+        (E_n,), dw, dv = _gradients(x, t, w, v, functions)
         new_w, new_v = w.copy(), v.copy()
         update(new_v, dv, alpha)
         update(new_w, dw, alpha)
@@ -278,6 +412,8 @@ def fit(
     w: np.ndarray,
     v: np.ndarray,
     *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
     learning_rate: float = 0.1,
     epochs: int = 1,
     batch_size: int | None = 1,
@@ -295,16 +431,17 @@ def fit(
     resume: bool = False,
 ) -> History:
     """Updates (17) with all samples for a number of epochs; see `cbackprop.fit`. It has one method and one thread."""
+    functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     validate.finite_weights(w, v)
     x = validate.inputs(x, w, v, writeable=True)
     N = len(x)
-    rows, labels = validate.targets(t, N, w, v, writeable=True)
+    rows, labels = validate.targets(t, N, w, v, output, writeable=True)
     data = Data(x, rows, labels, validate.sample_weight(sample_weight, N, w, v))
     t = _target_rows(rows, labels, w, v)
     settings = Settings.validated(
         w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
-        shuffle=shuffle,
+        shuffle=shuffle, functions=functions,
     )  # fmt: skip
     velocity = validate.velocity(velocity, w, v, settings.momentum, data)
     states = {} if velocity is None else {"velocity": velocity}
@@ -364,7 +501,9 @@ def _epoch(
         total_weight = 1 if settings.batch_size == 1 else s_n.sum()
         if total_weight == 0:
             continue
-        E, dw, dv = _gradients(x[n], t[n], w, v, None if sample_weight is None else s_n / total_weight)
+        E, dw, dv = _gradients(
+            x[n], t[n], w, v, settings.functions, None if sample_weight is None else s_n / total_weight
+        )
         total += (s_n * E).sum(dtype=np.float64)
         u_w, u_v = velocity or (np.zeros_like(w), np.zeros_like(v))
         for layer, derivative, u in ((v, dv, u_v), (w, dw, u_w)):

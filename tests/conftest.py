@@ -16,6 +16,7 @@ import pytest
 
 import cbackprop
 from cbackprop import _dispatch, _engines, reference
+from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
 
 VARIANTS = _dispatch.available_variants()
 DTYPES = ("float32", "float64")
@@ -108,12 +109,14 @@ def use_engine(name, monkeypatch):
     if method == "lanes":
         by_rule = _engines.make_engine
 
-        def make_engine(w, v, batch_size, method, *, momentum=0, l2=0):
+        def make_engine(w, v, functions, batch_size, method, *, momentum=0, l2=0):
             if method == "auto":
                 if momentum != 0 or l2 != 0:
                     pytest.skip("samples in lanes have neither momentum nor l2")
-                return _dispatch.kernels(w.dtype).SamplesInLanesEngine(w.shape[1] - 1, len(w), len(v), batch_size)
-            return by_rule(w, v, batch_size, method, momentum=momentum, l2=l2)
+                return _dispatch.kernels(w.dtype).SamplesInLanesEngine(
+                    w.shape[1] - 1, len(w), len(v), batch_size, **functions._asdict()
+                )
+            return by_rule(w, v, functions, batch_size, method, momentum=momentum, l2=l2)
 
         monkeypatch.setattr(_engines, "make_engine", make_engine)
     return Engine(cbackprop, *METHODS[method])
@@ -129,6 +132,32 @@ def compiled(request, monkeypatch):
 def engine(request, monkeypatch):
     """The same, and `cbackprop.reference`, which has one engine only."""
     return use_engine(request.param, monkeypatch)
+
+
+FUNCTIONS = [(output, hidden) for output in OUTPUTS for hidden in HIDDEN_FUNCTIONS]
+
+
+@pytest.fixture(params=FUNCTIONS, ids="-".join)
+def functions(request):
+    """The functions of a network, as keyword arguments: every output with every hidden function."""
+    output, hidden = request.param
+    return {"output": output, "hidden": hidden}
+
+
+@pytest.fixture
+def targets():
+    """A function that draws targets for N samples and K outputs of a kind."""
+
+    def draw(output, N, K, dtype, rng):
+        if output == "softmax":
+            return rng.dirichlet(np.ones(K), N).astype(dtype)
+        if output == "linear":
+            return rng.normal(size=(N, K)).astype(dtype)
+        return np.where(rng.uniform(size=(N, K)) < 0.5, rng.integers(2, size=(N, K)), rng.uniform(size=(N, K))).astype(
+            dtype
+        )
+
+    return draw
 
 
 @pytest.fixture

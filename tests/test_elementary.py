@@ -193,3 +193,15 @@ def test_log_of_tiny_numbers_at_every_position(kernels, special):
             log = kernels.log1p_of(x)
             assert log[place] == number
             assert log_errors(kernels, x).max() <= LOG_BOUND
+
+
+def test_expm1(kernels):
+    # below 2 ULP; near 0 as accurate as elsewhere
+    rng = np.random.default_rng(0)
+    x = -np.concatenate([10.0 ** rng.uniform(-30, 2.5, 5000), rng.uniform(0, 2, 5000), [0.0]]).astype(kernels.DTYPE)
+    got, wanted = kernels.expm1_of(x), np.expm1(x.astype(np.longdouble))
+    assert (np.abs(got - wanted) <= 2 * np.spacing(np.abs(wanted.astype(kernels.DTYPE)))).all()
+    for size in range(1, 2 * kernels.LANES_IN_REGISTER):
+        special = np.full(size, -np.inf, kernels.DTYPE)
+        assert (kernels.expm1_of(special) == -1).all()
+        assert np.isnan(kernels.expm1_of(special * np.nan)).all()

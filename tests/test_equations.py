@@ -133,6 +133,44 @@ def test_sigmoid_derivative_is_the_derivative(kernels, rng):
     np.testing.assert_allclose(derivative, complex_step, rtol=20 * np.finfo(kernels.DTYPE).eps)
 
 
+# h in units of the last place of z: e^x - 1 has an error of 1.2 ULP, which z = d / (2 - d) doubles at most, and the
+# difference and the quotient half a ULP each; max(0, b) is exact
+OTHER_HIDDEN = {
+    "tanh": (mpmath.tanh, reference.tanh, reference.tanh_derivative, 3.5),
+    "relu": (lambda b: max(b, 0), reference.relu, reference.relu_derivative, 0),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("hidden", OTHER_HIDDEN)
+def test_other_hidden_functions(kernels, rng, eps, hidden, size):
+    exact, h, h_derivative, ulps = OTHER_HIDDEN[hidden]
+    b = (rng.normal(size=size) * rng.choice([1e-20, 1e-3, 1, 10])).astype(kernels.DTYPE)
+    z = kernels.hidden_output_of(b, hidden)
+    for ours, number in zip(z, b, strict=True):
+        wanted = float(exact(mpmath.mpf(float(number))))
+        assert abs(float(ours) - wanted) <= ulps * eps * abs(wanted)
+    np.testing.assert_allclose(z, h(b), rtol=(ulps + 2) * eps)
+    np.testing.assert_allclose(kernels.hidden_derivative_of(z, hidden), h_derivative(z), rtol=eps)
+    if size >= kernels.LANES_IN_REGISTER:
+        assert len(set(kernels.hidden_output_of(np.full(size, b[0]), hidden))) == 1
+
+
+@pytest.mark.parametrize("hidden", ["tanh", "relu"])
+def test_special_values_of_other_hidden_functions(kernels, hidden):
+    saturated = {"tanh": (1, -1), "relu": (np.inf, 0)}[hidden]
+    for size in (1, kernels.LANES_IN_REGISTER, kernels.LANES_IN_REGISTER + 1):
+        for b, wanted in ((np.inf, saturated[0]), (-np.inf, saturated[1]), (0, 0), (np.nan, np.nan)):
+            z = kernels.hidden_output_of(np.full(size, b, kernels.DTYPE), hidden)
+            np.testing.assert_array_equal(z, np.full(size, wanted, kernels.DTYPE))
+
+
+def test_derivatives_of_other_hidden_functions_by_hand(kernels):
+    z = array(kernels, [0, 0.5, -0.5, 1])
+    assert kernels.hidden_derivative_of(z, "tanh").tolist() == [1, 0.75, 0.75, 0]
+    assert kernels.hidden_derivative_of(z, "relu").tolist() == [0, 1, 0, 1]
+
+
 # ------------------------------------------------------------------------------------------------------------ output
 
 
@@ -234,6 +272,53 @@ def test_cross_entropy_of_any_sums_and_targets(kernels, rng, eps, size):
             assert float(abs(got / wanted - 1)) <= bound
 
 
+def other_errors(output, t, a):
+    """E_n of linear and logistic outputs as they are defined, in as many digits as mpmath has."""
+    pairs = [(mpmath.mpf(float(t_k)), mpmath.mpf(float(a_k))) for t_k, a_k in zip(t, a, strict=True)]
+    if output == "linear":
+        return sum((a_k - t_k) ** 2 for t_k, a_k in pairs) / 2
+    return sum(mpmath.log(1 + mpmath.exp(a_k)) - t_k * a_k for t_k, a_k in pairs)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1, 30])
+@pytest.mark.parametrize("size", [1, 2, 4, 5, 10, 31, 300])
+@pytest.mark.parametrize("output", ["linear", "logistic"])
+def test_errors_of_other_outputs_are_right_to_4_ulp(kernels, rng, targets, output, size, scale):
+    a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
+    t = targets(output, 1, size, kernels.DTYPE, rng)[0]
+    with mpmath.workdps(60):
+        wanted = other_errors(output, t, a)
+        error = abs(mpmath.mpf(float(kernels.sample_error_of(t, a, output))) - wanted)
+    assert error <= 4 * float(np.spacing(kernels.DTYPE.type(float(wanted))))
+    of_reference = reference.OUTPUTS[output][1](t[np.newaxis], a[np.newaxis])[0]
+    assert of_reference == pytest.approx(float(wanted), rel=(4 + size) * float(np.finfo(kernels.DTYPE).eps))
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 31])
+@pytest.mark.parametrize("output", ["linear", "logistic"])
+def test_other_outputs(kernels, rng, eps, output, size):
+    a = (rng.normal(size=size) * 10).astype(kernels.DTYPE)
+    y = kernels.output_of(a, output)
+    if output == "linear":
+        np.testing.assert_array_equal(y, a)
+    else:  # as for the sigmoid
+        assert relative(y, [1 / (1 + mpmath.exp(-float(number))) for number in a]) <= 2.1 * eps
+    np.testing.assert_allclose(y, reference.OUTPUTS[output][0](a[np.newaxis])[0], rtol=4.2 * eps)
+
+
+def test_errors_of_certain_logistic_outputs(kernels):
+    # right and certain: 0; wrong and certain: |a|; a sum that overflows is infinite, not NaN
+    huge = float(np.finfo(kernels.DTYPE).max)
+    for size in (1, 5, 300):
+        a = np.full(size, 1000, kernels.DTYPE)
+        assert kernels.sample_error_of(np.ones(size, kernels.DTYPE), a, "logistic") == 0
+        assert kernels.sample_error_of(np.zeros(size, kernels.DTYPE), a, "logistic") == 1000 * size
+        assert kernels.sample_error_of(np.zeros(size, kernels.DTYPE), -a, "logistic") == 0
+    for output, t in (("linear", -1), ("logistic", 0)):
+        a = np.full(300, huge, kernels.DTYPE)
+        assert kernels.sample_error_of(np.full(300, t, kernels.DTYPE), a, output) == np.inf
+
+
 class Equations:
     """Sigmoid, softmax and cross-entropy of one sample: compiled, or the reference's."""
 
@@ -319,8 +404,8 @@ def test_networks_with_sums_close_to_overflow(library, dtype, sums, y, units, re
     if units < 2:  # the mean of more than one such loss is beyond float64
         wanted = (units * float(unit) if samples == 1 else 0) + rest
         if units == 0 or samples == 1:
-            assert library.cross_entropy(x, t, w, v) == pytest.approx(wanted, rel=float(8 * np.finfo(dtype).eps), abs=0)
-    assert not np.isnan(library.cross_entropy(x, t, w, v))
+            assert library.loss(x, t, w, v) == pytest.approx(wanted, rel=float(8 * np.finfo(dtype).eps), abs=0)
+    assert not np.isnan(library.loss(x, t, w, v))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 40])
@@ -437,7 +522,7 @@ def test_gradient_w_is_a_product(kernels, rng, size):
     # the reference's (18) with one class, v = e / h' and h' = 1/4 leaves e as it is
     v = np.append(4 * e, kernels.DTYPE.type(9))[np.newaxis]
     one, half = np.ones((1, 1), kernels.DTYPE), np.full((1, 5), 0.5, kernels.DTYPE)
-    wanted = reference.gradient_w(one, v, half, x[np.newaxis])
+    wanted = reference.gradient_w(one, v, reference.sigmoid_derivative(half), x[np.newaxis])
     np.testing.assert_allclose(got, wanted, rtol=4 * np.finfo(kernels.DTYPE).eps)
 
 
@@ -461,7 +546,9 @@ def test_hidden_error(kernels, rng, eps, size, classes):
         bound = (classes + 5) * eps / 2 * float(sum(map(abs, products[j])) * slope[j])
         assert abs(float(got[j]) - float(sum(products[j]) * slope[j])) <= bound
     # the reference's (18) with a single input of 1 is e_j itself
-    wanted = reference.gradient_w(errors[np.newaxis], v, z[np.newaxis], np.ones((1, 1), kernels.DTYPE))[:, 0]
+    wanted = reference.gradient_w(
+        errors[np.newaxis], v, reference.sigmoid_derivative(z)[np.newaxis], np.ones((1, 1), kernels.DTYPE)
+    )[:, 0]
     scale = np.abs(errors) @ np.abs(v[:, :size]) * z * (1 - z)
     assert (np.abs(got - wanted) <= (classes + 5) * eps * scale).all()
 

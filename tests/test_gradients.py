@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Network
+from cbackprop import Network, reference
 from cbackprop._functions import error_and_gradient
+from cbackprop._validation import Functions
 
 AGREEMENT = {"float64": 1e-13, "float32": 2e-6}
 SHAPES = [
@@ -140,7 +141,7 @@ def test_class_indices_are_rows_with_a_1(library, dtype):
     rows = np.eye(5, dtype=dtype)[labels]
     for of_labels, of_rows in zip(library.gradient(x, labels, w, v), library.gradient(x, rows, w, v), strict=True):
         np.testing.assert_array_equal(of_labels, of_rows)
-    assert library.cross_entropy(x, labels, w, v) == library.cross_entropy(x, rows, w, v)
+    assert library.loss(x, labels, w, v) == library.loss(x, rows, w, v)
 
 
 def test_gradient_is_the_mean_over_samples(library, dtype):
@@ -156,7 +157,7 @@ def test_a_single_class_has_no_gradient(library, dtype):
     # y = 1 and E = 0, whatever the weights are
     rng = np.random.default_rng(0)
     x, w, v = (rng.normal(size=size).astype(dtype) for size in ((4, 3), (5, 4), (1, 6)))
-    assert library.cross_entropy(x, np.zeros(4, int), w, v) == 0
+    assert library.loss(x, np.zeros(4, int), w, v) == 0
     for gradient in library.gradient(x, np.zeros(4, int), w, v):
         assert not gradient.any()
 
@@ -174,8 +175,8 @@ def test_equal_weights_get_equal_gradients(variant, dtype, samples):
 @pytest.mark.parametrize("shape", [(2, 2, 3), (5, 13, 4)])
 def test_error_and_gradient_agree_with_either_alone(variant, dtype, shape, samples):
     x, t, w, v = problem(shape, dtype)
-    E, *gradients = error_and_gradient(x[:samples], t[:samples], w, v)
-    wanted = cbackprop.cross_entropy(x[:samples], t[:samples], w, v)
+    E, *gradients = error_and_gradient(x[:samples], t[:samples], w, v, Functions())
+    wanted = cbackprop.loss(x[:samples], t[:samples], w, v)
     np.testing.assert_allclose(E, wanted, rtol=8 * np.finfo(dtype).eps)
     for got, wanted in zip(gradients, cbackprop.gradient(x[:samples], t[:samples], w, v), strict=True):
         np.testing.assert_array_equal(got, wanted)
@@ -364,9 +365,9 @@ def check_old_v(learn, dtype, shape, learning_rate):
 def test_step_returns_the_error_before_the_update(library, dtype):
     x, t, w, v = problem((5, 3, 2), dtype)
     w, v = w.copy(), v.copy()
-    before = library.cross_entropy(x[:1], t[:1], w, v)
+    before = library.loss(x[:1], t[:1], w, v)
     assert library.step(x[0], t[0], w, v, 1) == pytest.approx(before, rel=float(4 * np.finfo(dtype).eps), abs=0)
-    assert library.cross_entropy(x[:1], t[:1], w, v) < before
+    assert library.loss(x[:1], t[:1], w, v) < before
 
 
 def test_public_functions_are_the_compiled_ones(variant, dtype, monkeypatch):
@@ -374,3 +375,60 @@ def test_public_functions_are_the_compiled_ones(variant, dtype, monkeypatch):
     monkeypatch.setattr("cbackprop._dispatch._MODULES", {})
     with pytest.raises(KeyError):
         cbackprop.gradient(*problem((2, 2, 3), dtype))
+
+
+# ------------------------------------------------------------------------------------------ other outputs and h
+
+
+@pytest.mark.parametrize(("D", "M", "K", "N"), [(1, 1, 1, 1), (5, 3, 2, 7), (9, 17, 5, 40), (3, 65, 11, 20)])
+def test_gradient_of_every_network(variant, targets, functions, D, M, K, N):
+    rng = np.random.default_rng(M)
+    x, t = rng.normal(size=(N, D)), targets(functions["output"], N, K, np.float64, rng)
+    w, v = rng.normal(size=(M, D + 1)), rng.normal(size=(K, M + 1))
+    ours = cbackprop.gradient(x, t, w, v, **functions)
+    exact = reference.numerical_gradient(x, t, w, v, scheme="complex", **functions)
+    numerical = cbackprop.numerical_gradient(x, t, w, v, scheme="complex", **functions)
+    for derivative, other, wanted in zip(ours, numerical, exact, strict=True):
+        # both round sums of up to N (M + K) terms
+        np.testing.assert_allclose(derivative, wanted, atol=1e-13 * max(1, np.abs(wanted).max()))
+        np.testing.assert_allclose(other, wanted, atol=1e-13 * max(1, np.abs(wanted).max()))
+    narrow = [array.astype(np.float32) for array in (x, t, w, v)]
+    wide = [array.astype(np.float64) for array in narrow]
+    if functions["output"] != "softmax":  # rounded rows no longer sum to 1 in float64
+        for derivative, wanted in zip(
+            cbackprop.gradient(*narrow, **functions), cbackprop.gradient(*wide, **functions), strict=True
+        ):
+            np.testing.assert_allclose(derivative, wanted, atol=1e-5 * max(1, np.abs(wanted).max()))
+
+
+def test_step_of_every_network(library, targets, dtype, functions):
+    # at rate 1: (17) takes the gradient of one sample, and its weight is a factor of the rate
+    rng = np.random.default_rng(1)
+    x, t = rng.normal(size=(1, 6)).astype(dtype), targets(functions["output"], 1, 3, dtype, rng)
+    w, v = rng.normal(size=(9, 7)).astype(dtype), rng.normal(size=(3, 10)).astype(dtype)
+    E, (dw, dv) = library.loss(x, t, w, v, **functions), library.gradient(x, t, w, v, **functions)
+    for weight in (1.0, 0.25, 0.0):
+        new_w, new_v = w.copy(), v.copy()
+        got = library.step(x[0], t[0], new_w, new_v, 1.0, sample_weight=weight, **functions)
+        assert got == pytest.approx(E, rel=10 * float(np.finfo(dtype).eps))
+        for new, old, derivative in ((new_w, w, dw), (new_v, v, dv)):
+            scale = np.abs(old).max() + np.abs(derivative).max()
+            np.testing.assert_allclose(
+                new, old - dtype.type(weight) * derivative, atol=10 * np.finfo(dtype).eps * scale
+            )
+        if weight == 0:
+            np.testing.assert_array_equal(new_w, w)
+
+
+def test_loss_of_every_network(library, targets, functions):
+    rng = np.random.default_rng(2)
+    x, t = rng.normal(size=(40, 4)), targets(functions["output"], 40, 6, np.float64, rng)
+    w, v = rng.normal(size=(20, 5)), 0.2 * rng.normal(size=(6, 21))  # y far from 0 and 1
+    y = library.forward(x, w, v, **functions).y
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = {
+            "softmax": -np.where(t > 0, t * np.log(y), 0),
+            "linear": (y - t) ** 2 / 2,
+            "logistic": -np.where(t > 0, t * np.log(y), 0) - np.where(t < 1, (1 - t) * np.log1p(-y), 0),
+        }[functions["output"]]
+    assert library.loss(x, t, w, v, **functions) == pytest.approx(wanted.sum(axis=1).mean(), rel=1e-12)

@@ -11,6 +11,7 @@ import pytest
 import cbackprop
 from cbackprop import DivergenceError, Network, _engines, reference
 from cbackprop._dispatch import kernels as kernels_of
+from cbackprop._validation import Functions
 
 
 def problem(dtype=np.float64, D=6, M=8, K=4, samples=40):
@@ -62,7 +63,7 @@ HOOKED = {
     "step, rate": lambda x, t, w, v: cbackprop.step(x[0], 1, w, v, rate(w)),
     "gradient, t": lambda x, t, w, v: cbackprop.gradient(x, Hook(t, w), w, v),
     "few samples, t": lambda x, t, w, v: cbackprop.gradient(x[:2], Hook(t[:2], w), w, v),
-    "cross_entropy, t": lambda x, t, w, v: cbackprop.cross_entropy(x, Hook(t, v), w, v),
+    "loss, t": lambda x, t, w, v: cbackprop.loss(x, Hook(t, v), w, v),
     "forward, x": lambda x, t, w, v: cbackprop.forward(Hook(x, w), w, v),
     "fit, x": lambda x, t, w, v: cbackprop.fit(Hook(x, w), t, w, v),
     "fit, rate": lambda x, t, w, v: cbackprop.fit(x, t, w, v, learning_rate=rate(v), batch_size=None),
@@ -191,7 +192,7 @@ def test_a_stopped_engine_has_learned_whole_batches(variant, method, batch_size,
     x, t, *start = problem(samples=200)
     w, v, *velocity = (array.copy() for array in (*start, *map(np.zeros_like, start)))
     states = {"velocity": tuple(velocity)} if momentum else {}
-    engine = _engines.make_engine(w, v, batch_size, method, momentum=momentum)
+    engine = _engines.make_engine(w, v, Functions(), batch_size, method, momentum=momentum)
     engine.load(w, v, states)
     engine.stop()
     engine.learn(kernels_of(w.dtype).Samples(x, labels=t), np.arange(len(x)), 0.1)
@@ -214,7 +215,7 @@ def test_a_stopped_engine_has_learned_whole_batches(variant, method, batch_size,
 @pytest.mark.parametrize("method", ["direct", "blocked"])
 def test_a_stopped_engine_predicts_no_more(variant, method):
     x, _, w, v = problem(samples=200)
-    engine = _engines.make_engine(w, v, 50, method)
+    engine = _engines.make_engine(w, v, Functions(), 50, method)
     engine.load(w, v)
     a, y = np.full((2, len(x), len(v)), np.nan)
     engine.stop()

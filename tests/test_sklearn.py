@@ -200,7 +200,7 @@ def test_a_validation_set_may_be_passed(iris, names):
     )
     assert watched.t_ == watched.n_iter_ * 75  # all of X is used for training
     assert watched.validation_scores_[-1] == watched.score(x[held], names[y[held]])
-    assert watched.validation_loss_curve_[-1] == cbackprop.cross_entropy(
+    assert watched.validation_loss_curve_[-1] == cbackprop.loss(
         x[held], y[held], watched.network_.w, watched.network_.v
     )
     alone = BackpropClassifier(8, random_state=0).fit(x[learned], y[learned])

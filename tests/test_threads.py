@@ -14,6 +14,7 @@ import pytest
 
 import cbackprop
 from cbackprop import _engines, _threads
+from cbackprop._validation import Functions
 
 
 def problem(D=6, M=40, K=4, samples=100):
@@ -75,11 +76,11 @@ def test_every_sample_is_predicted_once(monkeypatch, forced_threads):
 def test_one_non_finite_share_is_reported(forced_threads):
     x, _, w, v = problem()
     arrays = np.empty((2, len(x), 4))
-    assert _threads.forward_parallel(x, w, v, None, None, *arrays, 4)
+    assert _threads.forward_parallel(x, w, v, Functions(), (None, None, *arrays), 4)
     for row in (0, 30, 60, 99):
         broken = x.copy()
         broken[row, 0] = np.nan
-        assert not _threads.forward_parallel(broken, w, v, None, None, *arrays, 4)
+        assert not _threads.forward_parallel(broken, w, v, Functions(), (None, None, *arrays), 4)
 
 
 class Engine:
@@ -118,7 +119,7 @@ def test_ctrl_c_stops_all_threads(monkeypatch, forced_threads):
         presser = threading.Thread(target=press)
         presser.start()
         with pytest.raises(KeyboardInterrupt):
-            _threads.forward_parallel(x, w, v, None, None, out, out, 2)
+            _threads.forward_parallel(x, w, v, Functions(), (None, None, out, out), 2)
     finally:
         presser.join()
         signal.signal(signal.SIGINT, before)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, History, Network, _dispatch, reference
+from cbackprop import DivergenceError, History, Network, _dispatch, init_weights, reference
 
 DRIFT = 100  # eps
 BATCHES = {  # batch_size, N, epochs: up to 200 steps; whole and long ones take several blocks each
@@ -295,7 +295,7 @@ def descend(x, t, w, v, orders, learning_rate, batch_size=1):
         total = 0.0
         for first in range(0, len(order), batch_size):
             n = order[first : first + batch_size]
-            total += reference.cross_entropy(x[n], t[n], w, v) * len(n)
+            total += reference.loss(x[n], t[n], w, v) * len(n)
             dw, dv = reference.gradient(x[n], t[n], w, v)
             w -= learning_rate * dw
             v -= learning_rate * dv
@@ -670,3 +670,37 @@ def test_step_that_diverges_leaves_the_weights(library, dtype):
     with pytest.raises(DivergenceError, match=r"smaller learning_rate.*scale the inputs"):
         library.step([0], 1, w, v, 0.1)  # a_0 = 1.5 times the largest number
     assert (w.tobytes(), v.tobytes()) == before
+
+
+# --------------------------------------------------------------------------------------------- other outputs and h
+
+
+@pytest.mark.parametrize(
+    ("sizes", "N", "batch_size", "momentum"),
+    [((6, 3, 2), 30, 1, 0.0), ((6, 3, 1), 30, 8, 0.0), ((9, 20, 7), 60, 1, 0.0), ((9, 20, 7), 60, 16, 0.5)],
+)
+def test_fit_of_every_network_matches_the_reference(
+    compiled, targets, dtype, functions, sizes, N, batch_size, momentum
+):
+    (D, M, K), rng = sizes, np.random.default_rng(N)
+    x, t = rng.normal(size=(N, D)).astype(dtype), targets(functions["output"], N, K, dtype, rng)
+    start = init_weights(D, M, K, hidden=functions["hidden"], dtype=dtype, rng=1)
+    ours, theirs = ([array.copy() for array in start] for _ in range(2))
+    settings = {"learning_rate": 0.05, "epochs": 3, "batch_size": batch_size, "momentum": momentum} | functions
+    got, wanted = compiled.fit(x, t, *ours, rng=2, **settings), reference.fit(x, t, *theirs, rng=2, **settings)
+    tolerance = 300 * float(np.finfo(dtype).eps)  # 3 epochs of updates, each rounded
+    np.testing.assert_allclose(got.losses, wanted.losses, rtol=tolerance)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_bits_of_every_network_do_not_depend_on_threads(variant, forced_threads, targets, functions, batch_size):
+    rng = np.random.default_rng(3)
+    x, t = rng.normal(size=(50, 8)), targets(functions["output"], 50, 3, np.float64, rng)
+    results = []
+    for n_threads in (1, 2, 3):
+        w, v = init_weights(8, 70, 3, hidden=functions["hidden"], rng=0)
+        cbackprop.fit(x, t, w, v, batch_size=batch_size, n_threads=n_threads, rng=0, learning_rate=0.01, **functions)
+        results.append((w.tobytes(), v.tobytes()))
+    assert len(set(results)) == 1

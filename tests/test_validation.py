@@ -35,7 +35,7 @@ def good(dtype):
 
 POSITIONAL = {
     "forward": ("x", "w", "v"),
-    "cross_entropy": ("x", "t", "w", "v"),
+    "loss": ("x", "t", "w", "v"),
     "gradient": ("x", "t", "w", "v"),
     "numerical_gradient": ("x", "t", "w", "v"),
     "step": ("x_n", "t_n", "w", "v", "learning_rate"),
@@ -474,7 +474,7 @@ def test_every_row_of_targets_is_looked_at(monkeypatch, dtype, row):
     monkeypatch.setattr(_validation, "SLICE", K - 1)
     arguments = good(dtype)
     arguments["t"] = with_number(one_hot(arguments), row, 1)
-    assert_message(call(cbackprop, "cross_entropy", arguments), ValueError, "t", f"[{row}] is")
+    assert_message(call(cbackprop, "loss", arguments), ValueError, "t", f"[{row}] is")
 
 
 @pytest.mark.parametrize("value", [1e-60, 1e60], ids=["rounds to 0", "rounds to infinity"])
@@ -551,7 +551,7 @@ OVERLAPS = {
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS.values(), ids=OVERLAPS.keys())
-@pytest.mark.parametrize("function", ["forward", "cross_entropy", "gradient", "numerical_gradient", "step", "fit"])
+@pytest.mark.parametrize("function", ["forward", "loss", "gradient", "numerical_gradient", "step", "fit"])
 def test_overlapping_weights(dtype, function, overlap):
     w, v = overlap(np.arange(41, dtype=dtype))
     width, classes = w.shape[1] - 1, len(v)
@@ -605,12 +605,12 @@ def test_inputs_may_overlap_weights_that_are_only_read(dtype, argument, layer):
     arguments = overlapping_inputs(argument, layer, dtype)
     copies = {name: np.copy(value) for name, value in arguments.items()}
     for library in (cbackprop, reference):
-        for function in ("cross_entropy", "gradient"):
+        for function in ("loss", "gradient"):
             got, wanted = (
                 getattr(library, function)(*(each[name] for name in POSITIONAL[function]))
                 for each in (arguments, copies)
             )
-            if function == "cross_entropy":
+            if function == "loss":
                 got, wanted = [got], [wanted]
             for part, copy in zip(got, wanted, strict=True):
                 np.testing.assert_array_equal(part, copy)
@@ -619,7 +619,7 @@ def test_inputs_may_overlap_weights_that_are_only_read(dtype, argument, layer):
 def test_weights_that_do_not_fit_each_other(dtype):
     arguments = good(dtype)
     arguments["v"] = np.ones((K, M + 2), dtype)
-    for function in ("forward", "cross_entropy", "gradient", "numerical_gradient", "step", "fit"):
+    for function in ("forward", "loss", "gradient", "numerical_gradient", "step", "fit"):
         for library in (cbackprop, reference):
             assert_message(call(library, function, arguments), ValueError, "v", str((K, M + 2)))
 
@@ -634,7 +634,7 @@ def test_fit_refuses_weights_that_are_not_finite(dtype, layer, number):
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-@pytest.mark.parametrize("function", ["forward", "cross_entropy", "gradient", "numerical_gradient"])
+@pytest.mark.parametrize("function", ["forward", "loss", "gradient", "numerical_gradient"])
 def test_no_result_is_nan_for_weights_that_are_not_finite(library, dtype, function, number):
     arguments = good(dtype)
     arguments["v"][:, 1] = number
@@ -702,7 +702,7 @@ def test_the_order_of_samples_is_a_permutation():
 # ---------------------------------------------------------------------------------------------- what must go through
 
 
-@pytest.mark.parametrize("function", ["cross_entropy", "forward", "gradient", "numerical_gradient"])
+@pytest.mark.parametrize("function", ["loss", "forward", "gradient", "numerical_gradient"])
 def test_read_only_weights_can_be_read(dtype, function):
     arguments = good(dtype)
     names = POSITIONAL[function]
@@ -710,7 +710,7 @@ def test_read_only_weights_can_be_read(dtype, function):
     for library in (cbackprop, reference):
         wanted = getattr(library, function)(*(arguments[name] for name in names))
         got = getattr(library, function)(*(locked[name] for name in names))
-        got, wanted = ((result,) if function == "cross_entropy" else result for result in (got, wanted))
+        got, wanted = ((result,) if function == "loss" else result for result in (got, wanted))
         for one, other in zip(got, wanted, strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -730,7 +730,7 @@ def test_probabilities_of_any_precision_are_targets(dtype, classes, given):
     t = given(rng.dirichlet(np.ones(classes), 200))
     w, v = cbackprop.init_weights(D, M, classes, dtype=dtype, rng=0)
     x = np.ones((200, D))
-    assert cbackprop.cross_entropy(x, t, w, v) == pytest.approx(reference.cross_entropy(x, t, w, v), rel=1e-5)
+    assert cbackprop.loss(x, t, w, v) == pytest.approx(reference.loss(x, t, w, v), rel=1e-5)
     cbackprop.step(x[0], t[0], w, v, 0.1)
 
 
@@ -750,8 +750,8 @@ LABELS_THAT_FIT = {
 def test_class_indices_of_any_layout(dtype, make):
     arguments = good(dtype)
     for library in (cbackprop, reference):
-        wanted = library.cross_entropy(arguments["x"], arguments["t"], arguments["w"], arguments["v"])
-        assert library.cross_entropy(arguments["x"], make(arguments["t"]), arguments["w"], arguments["v"]) == wanted
+        wanted = library.loss(arguments["x"], arguments["t"], arguments["w"], arguments["v"])
+        assert library.loss(arguments["x"], make(arguments["t"]), arguments["w"], arguments["v"]) == wanted
 
 
 def test_memory_mapped_weights(tmp_path, dtype):
@@ -971,7 +971,7 @@ def test_rows_of_half_precision_sum_to_1_in_half_precision(library):
     arguments = good("float64")
     rows = np.full((N, K), 1 / K, np.float16)  # sums to 1.0004
     exact = np.full((N, K), 1 / K)
-    losses = [library.cross_entropy(arguments["x"], t, arguments["w"], arguments["v"]) for t in (rows, exact)]
+    losses = [library.loss(arguments["x"], t, arguments["w"], arguments["v"]) for t in (rows, exact)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 

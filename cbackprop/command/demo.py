@@ -114,7 +114,7 @@ def reproduce_experiments(x: np.ndarray, t: np.ndarray, x_test: np.ndarray, t_te
                 ("", f"v, row {k}", format_distinct(row), entry)
                 for k, (row, entry) in enumerate(zip(result.v, published.v, strict=True))
             ),
-            ("", "E, held out", f"{cbackprop.cross_entropy(x_test, t_test, result.w, result.v):.3f}", published.E),
+            ("", "E, held out", f"{cbackprop.loss(x_test, t_test, result.w, result.v):.3f}", published.E),
         ]
     print_table(
         ["gradient by", "", "here", "article", ""],

@@ -6,7 +6,7 @@
 #
 #   i runs over inputs, j over hidden units, k and l over outputs, n over samples.
 #
-#   (1)   E_n = -sum_k t_k log y_k                                  cross_entropy_term
+#   (1)   E_n = -sum_k t_k log y_k                                  cross_entropy
 #   (2)   E = (1/N) sum_n E_n                                       mean_error
 #   (3)   dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and for v              mean_gradient
 #   (4)   dE_n/dv_kj = dE_n/da_k da_k/dv_kj                         gradient_v, as (12) times (15)
@@ -118,8 +118,17 @@ cdef inline scalar_or_vec softmax_derivative(scalar_or_vec y_l, scalar_or_vec y_
     return y_k * (ONE - y_k) if same else -y_l * y_k
 
 
-# (1)  E_n = -sum_k t_k log y_k = sum_k t_k (max_a - a_k) + log(1 + sum_exp_minus_1), since sum_k t_k = 1: the term of
-# class k. A class with t_k = 0 adds nothing, even where a_k is -inf.
+# (1)  E_n = -sum_k t_k log y_k = log(1 + sum_exp_minus_1) + sum_k t_k (max_a - a_k), since sum_k t_k = 1
+cdef inline scalar_or_vec cross_entropy(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
+                                        scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec E_n = log1p(sum_exp_minus_1)
+    cdef Py_ssize_t k
+    for k in range(K):
+        E_n += cross_entropy_term(t[k], a[k], max_a)
+    return E_n
+
+
+# t_k (max_a - a_k): a class with t_k = 0 adds nothing, even where a_k is -inf
 cdef inline scalar_or_vec cross_entropy_term(scalar_or_vec t_k, scalar_or_vec a_k, scalar_or_vec max_a) noexcept nogil:
     return select_nonnegative(-t_k, broadcast(0, t_k), t_k * (max_a - a_k))
 

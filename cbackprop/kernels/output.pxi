@@ -106,7 +106,7 @@ cdef inline scalar_or_vec sum_of_error_terms(int output, const scalar_or_vec *t,
                 term = error_term(output, (<const vec *> t)[k], (<const vec *> a)[k], vec_broadcast(max_a)) - error
                 old, sum = sum, sum + term
                 error = (sum - old) - term
-                error = select_nonnegative(error * error, error, zero)
+                error = select_nonnegative(error - error, error, zero)
             return vec_reduce_add(sum)
     for k in range(K):
         total += error_term(output, t[k], a[k], max_a)
@@ -116,6 +116,8 @@ cdef inline scalar_or_vec sum_of_error_terms(int output, const scalar_or_vec *t,
 # (1)  E_n, or that of the other outputs
 cdef inline scalar_or_vec sample_error(int output, const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
                                        scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
+    if output == SOFTMAX and (scalar_or_vec is vec or K <= MAX_SCALAR_OUTPUTS):
+        return cross_entropy(t, a, max_a, sum_exp_minus_1, K)
     return sum_of_error_terms(output, t, a, max_a, K) + log1p(sum_exp_minus_1)
 
 

@@ -19,7 +19,7 @@ LEARNING = "epochs batch_size rng method n_threads callback sample_weight l2 mom
 ENTRIES = {  # positional arguments, and keyword arguments
     "init_weights": ("n_inputs n_hidden n_outputs", "dtype rng"),
     "forward": ("x w v", "n_threads"),
-    "cross_entropy": ("x t w v", ""),
+    "loss": ("x t w v", ""),
     "gradient": ("x t w v", ""),
     "numerical_gradient": ("x t w v", "epsilon scheme"),
     "step": ("x_n t_n w v learning_rate", ""),

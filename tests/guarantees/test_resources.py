@@ -37,8 +37,8 @@ ENTRIES = {  # with good arguments, convertible ones and bad ones
     "forward": lambda: cbackprop.forward(X, W, V),
     "forward, few": lambda: cbackprop.forward(X[:2], W, V),
     "forward, bad": lambda: cbackprop.forward(X[:, 1:], W, V),
-    "cross_entropy": lambda: cbackprop.cross_entropy(STRIDED, T_SOFT, W, V),
-    "cross_entropy, bad": lambda: cbackprop.cross_entropy(X, T + 1, W, V),
+    "loss": lambda: cbackprop.loss(STRIDED, T_SOFT, W, V),
+    "loss, bad": lambda: cbackprop.loss(X, T + 1, W, V),
     "gradient": lambda: cbackprop.gradient(X, T, W, V),
     "gradient, bad": lambda: cbackprop.gradient(X, T, W, V[:, 1:]),
     "numerical_gradient": lambda: cbackprop.numerical_gradient(X[:2, :1], T[:2], W[:1, :2].copy(), V[:, :2].copy()),
@@ -62,7 +62,7 @@ ENTRIES = {  # with good arguments, convertible ones and bad ones
     "predict_one, bad": lambda: NETWORK.predict_one(X[0] * np.nan),
     "predict_proba_one": lambda: NETWORK.predict_proba_one(X[0]),
     "predict": lambda: NETWORK.predict(X),
-    "loss": lambda: NETWORK.loss(X, T),
+    "Network.loss": lambda: NETWORK.loss(X, T),
     "kernel_info": cbackprop.kernel_info,
 }
 
