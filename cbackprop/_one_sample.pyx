@@ -89,8 +89,8 @@ cdef class OneSample:
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
         self.type = cnp.PyArray_TYPE(w)
-        cdef OneSampleAPI *kernels = <OneSampleAPI *> PyCapsule_GetPointer(module.ONE_SAMPLE,
-                                                                                  "cbackprop.one_sample")
+        api = module.ONE_SAMPLE
+        cdef OneSampleAPI *kernels = <OneSampleAPI *> PyCapsule_GetPointer(api, "cbackprop.one_sample")
         cdef Py_ssize_t size = kernels.size(self.D, self.M, self.K)
         self.memory = PyMem_Calloc(size + 2 * self.K * sizeof(double) + 64, 1)
         if self.memory == NULL:
