@@ -535,3 +535,38 @@ def test_killed_and_resumed_is_never_cut(tmp_path, name, times):
         if (tmp_path / "checkpoint").exists():
             Network.load(tmp_path / "checkpoint")
     assert run(True) == wanted
+
+
+# ---------------------------------------------------------------------------------------------- hidden and output
+
+
+def test_every_network_is_resumed_bit_for_bit(path, library, targets, functions):
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(30, 4)), targets(functions["output"], 30, 3, np.float64, rng)
+    weights = [library.init_weights(4, 6, 3, hidden=functions["hidden"], rng=1) for _ in range(2)]
+    settings = {"momentum": 0.5, "batch_size": 8, "learning_rate": 0.05} | functions
+    library.fit(x, t, *weights[0], epochs=5, rng=2, **settings)
+    library.fit(x, t, *weights[1], epochs=2, rng=2, checkpoint=path, **settings)
+    assert Network.load(path).output == functions["output"]
+    assert Network.load(path).hidden == functions["hidden"]
+    library.fit(x, t, *weights[1], epochs=5, rng=9, checkpoint=path, resume=True, **settings)
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_other_functions_do_not_resume(path):
+    w, v = weights("float64")
+    cbackprop.fit(X, T, w, v, rng=0, checkpoint=path)
+    with pytest.raises(ValueError, match=r"hidden is 'tanh'; it must stay 'sigmoid', as in "):
+        cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True, hidden="tanh")
+
+
+def test_checkpoints_without_functions_resume(path):
+    # as earlier releases wrote them
+    w, v = weights("float64")
+    cbackprop.fit(X, T, w, v, rng=0, checkpoint=path)
+    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
+    for name in ("hidden", "output"):
+        del training["settings"][name]
+    rewrite(path, w, v, training)
+    assert cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True).epochs == 2

@@ -473,3 +473,24 @@ def test_names_that_would_not_load_are_not_saved(tmp_path, network):
     with pytest.raises(ValueError, match="names of classes and features"):
         save_model(tmp_path / "model", Model(network.w, network.v, 0.1, classes=["a" * 2**20, "b"]))
     assert (tmp_path / "model").read_bytes() == before
+
+
+# ---------------------------------------------------------------------------------------------- hidden and output
+
+
+def test_functions_come_back(tmp_path, functions):
+    path, network = tmp_path / "model", Network(3, 4, 2, rng=0, **functions)
+    network.save(path)
+    again = Network.load(path)
+    assert (again.output, again.hidden) == (functions["output"], functions["hidden"])
+    np.testing.assert_array_equal(again.predict(np.eye(3)), network.predict(np.eye(3)))
+    names = safe_open(path, framework="numpy").metadata()
+    # earlier releases load what they know, and refuse the rest
+    assert ("hidden" in names, "output" in names) == ((functions != {"output": "softmax", "hidden": "sigmoid"}),) * 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("hidden", "cosine"), ("output", ""), ("output", "Linear")])
+def test_unknown_functions_are_refused(tmp_path, name, value):
+    (tmp_path / "model").write_bytes(save(arrays(), GOOD | {name: value}))
+    with pytest.raises(ValueError, match=rf"not a model file of this library: {name} is {value!r}"):
+        load_model(tmp_path / "model")

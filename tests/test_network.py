@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import itertools
 import pickle
 import threading
 
@@ -394,3 +395,114 @@ def test_an_overflow_of_one_class_among_many_is_found(variant, dtype):
     with pytest.raises(DivergenceError):
         network.learn_one([0], 0)
     assert bits(w, v) == before
+
+
+# ---------------------------------------------------------------------------------------------- hidden and output
+
+
+def drawn(targets, functions, D, M, K, N=20, dtype=np.float64):
+    rng = np.random.default_rng(D)
+    network = Network(D, M, K, rng=0, dtype=dtype, learning_rate=0.1, **functions)
+    return network, rng.normal(size=(N, D)).astype(dtype), targets(functions["output"], N, K, dtype, rng)
+
+
+@pytest.mark.parametrize("sizes", [(3, 2, 1), (5, 20, 3), (7, 17, 40)])
+def test_one_sample_of_every_network(variant, dtype, targets, functions, sizes):
+    network, x, t = drawn(targets, functions, *sizes, dtype=dtype)
+    w, v = network.w.copy(), network.v.copy()
+    for x_n, t_n, weight in zip(x, t, itertools.cycle([1.0, 0.5, 3]), strict=False):
+        wanted = cbackprop.step(x_n, t_n, w, v, 0.1, sample_weight=weight, **functions)
+        assert network.learn_one(x_n, t_n, weight) == wanted
+        np.testing.assert_array_equal(network.w, w)
+        np.testing.assert_array_equal(network.v, v)
+    one = [network.predict_one(x_n) for x_n in x]
+    np.testing.assert_allclose(one, network.predict(x), rtol=50 * np.finfo(dtype).eps)
+    y = cbackprop.forward(x, w, v, **functions).y
+    if functions["output"] == "linear":
+        np.testing.assert_allclose(network.predict(x), y[:, 0] if sizes[2] == 1 else y, rtol=50 * np.finfo(dtype).eps)
+    else:
+        of_one = [network.predict_proba_one(x_n) for x_n in x]
+        np.testing.assert_allclose(of_one, network.predict_proba(x), rtol=50 * np.finfo(dtype).eps)
+
+
+def test_shapes_of_predictions():
+    x = np.zeros((4, 3))
+    assert Network(3, 2, 1, output="linear").predict(x).shape == (4,)
+    assert Network(3, 2, 2, output="linear").predict(x).shape == (4, 2)
+    assert Network(3, 2, 2, output="linear").predict_one(x[0]).shape == (2,)
+    assert type(Network(3, 2, 1, output="linear").predict_one(x[0])) is float
+    labels = Network(3, 2, 2, output="logistic").predict(x)
+    assert labels.tolist() == [[1, 1]] * 4  # a probability of 1/2 is enough
+    assert labels.dtype == np.intp
+    assert Network(3, 2, 1, output="logistic").predict_one(x[0]) == 1
+    with pytest.raises(ValueError, match="output is 'linear', which has no probabilities: use predict"):
+        Network(3, 2, 1, output="linear").predict_proba(x)
+    with pytest.raises(ValueError, match="output is 'linear', which has no probabilities: use predict"):
+        Network(3, 2, 1, output="linear").predict_proba_one(x[0])
+
+
+@pytest.mark.parametrize("output", ["linear", "logistic"])
+def test_a_single_target_is_a_number(variant, dtype, output):
+    networks = [Network(2, 3, 1, output=output, dtype=dtype, rng=0) for _ in range(4)]
+    x = np.array([0.5, -1], dtype)
+    kinds = (0.25, np.float32(0.25), [0.25], np.array([0.25], dtype))
+    losses = {network.learn_one(x, t) for network, t in zip(networks, kinds, strict=True)}
+    assert len(losses) == len({network.w.tobytes() for network in networks}) == 1
+    assert networks[0].learn_one(x, 1) > 0  # an integer is the number, not a class
+    before = networks[0].w.copy()
+    for bad in (float("nan"), float("inf"), 1e300 if dtype == np.float32 else -float("inf"), "0.25", [0.25, 0.5]):
+        with pytest.raises((ValueError, TypeError)):
+            networks[0].learn_one(x, bad)
+    if output == "logistic":
+        with pytest.raises(ValueError, match=r"t\[0, 0\] is 1.5; a target of logistic outputs must lie in 0..1"):
+            networks[0].learn_one(x, 1.5)
+    np.testing.assert_array_equal(networks[0].w, before)
+
+
+@pytest.mark.parametrize("weight", [-1, float("nan"), float("inf"), "1", None])
+def test_bad_weight_of_a_sample(dtype, weight):
+    network = Network(2, 3, 2, dtype=dtype, rng=0)
+    before = network.w.copy()
+    with pytest.raises((ValueError, TypeError), match="sample_weight is"):
+        network.learn_one([0.5, -1], 1, sample_weight=weight)
+    with pytest.raises((ValueError, TypeError), match="sample_weight is"):
+        cbackprop.step([0.5, -1], 1, network.w, network.v, 0.1, sample_weight=weight)
+    np.testing.assert_array_equal(network.w, before)
+
+
+def test_functions_are_fixed_copied_and_shown(functions):
+    network = Network(3, 2, 2, rng=0, **functions)
+    for other in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network), eval(repr(network), {}, CONTEXT)):
+        assert (other.output, other.hidden) == (functions["output"], functions["hidden"])
+    with pytest.raises(AttributeError):
+        network.output = "linear"
+
+
+CONTEXT = {"Network": Network, "float64": np.float64}
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+def test_initial_weights_suit_the_hidden_function(hidden):
+    w, v = cbackprop.init_weights(600, 400, 3, hidden=hidden, rng=0)
+    limit = {"sigmoid": 4 * np.sqrt(6 / 1000), "tanh": np.sqrt(6 / 1000), "relu": np.sqrt(6 / 600)}[hidden]
+    assert 0.999 * limit < np.abs(w).max() <= limit
+    assert not w[:, -1].any()
+    assert not v[:, -1].any()
+    # uniform in [-limit, limit]; 240,000 draws
+    assert w[:, :-1].std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
+
+
+def test_regression_learns(variant):
+    x = np.random.default_rng(0).uniform(-2, 2, (400, 1))
+    for hidden in ("sigmoid", "tanh", "relu"):
+        network = Network(1, 16, 1, output="linear", hidden=hidden, learning_rate=0.05, rng=1)
+        network.fit(x, np.sin(2 * x), epochs=200, rng=2)
+        assert np.abs(network.predict(x) - np.sin(2 * x[:, 0])).mean() < 0.1
+
+
+def test_labels_that_hold_together_are_learned(variant):
+    x = np.random.default_rng(0).uniform(-1, 1, (500, 2))
+    t = np.stack([x[:, 0] > 0, x.sum(axis=1) > 0, x[:, 0] * x[:, 1] > 0], axis=1)
+    network = Network(2, 16, 3, output="logistic", hidden="tanh", learning_rate=0.3, rng=1)
+    network.fit(x, t, epochs=100, rng=2)
+    assert (network.predict(x) == t).mean() > 0.97

@@ -940,7 +940,6 @@ def test_weights_whose_shape_was_changed(layer):
 
 
 BEFORE_INIT = """
-from cbackprop import Network
 network = Network.__new__(Network)
 for use in (lambda: network.learn_one([1.0], 0), lambda: network.predict_one([1.0]),
             lambda: network.predict_proba_one([1.0]), lambda: network.predict([[1.0]]), lambda: network.dtype):
@@ -1005,3 +1004,43 @@ def test_a_distance_is_lost_where_the_scheme_loses_it(scheme, lost, kept):
     _validation.check_epsilon(kept, ones, ones, scheme)
     with pytest.raises(ValueError, match=r"lost beside w\[0, 0\]"):
         _validation.check_epsilon(lost, ones, ones, scheme)
+
+
+# ---------------------------------------------------------------------------------------------- hidden and output
+
+
+@pytest.mark.parametrize("function", ["loss", "gradient", "numerical_gradient", "fit"])
+@pytest.mark.parametrize(
+    ("output", "t", "message"),
+    [
+        ("linear", np.full((4, 2), np.inf), "t[0, 0] is inf; it must be finite"),
+        ("linear", np.zeros(4), "t has 1 dimension; it must have 2, (N, 2), since v has 2 rows"),
+        ("linear", np.zeros((4, 3)), "t has 3 columns; it must have 2"),
+        ("logistic", np.eye(4, 2) * 1.5, "t[0, 0] is 1.5; a target of logistic outputs must lie in 0..1, because"),
+        ("logistic", np.eye(4, 2) - 0.25, "t[0, 1] is -0.25; a target of logistic outputs must lie in 0..1, because"),
+        ("softmax", np.full((4, 2), 0.75), "sums to 1.5; a row of targets must be probabilities that sum to 1"),
+        ("tanh", np.eye(4, 2), "output is 'tanh'; it must be one of 'softmax', 'linear', 'logistic'"),
+    ],
+)
+def test_targets_that_do_not_suit_the_output(library, function, output, t, message):
+    w, v = cbackprop.init_weights(3, 5, 2, rng=0)
+    before = w.tobytes(), v.tobytes()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        getattr(library, function)(np.ones((4, 3)), t, w, v, output=output)
+    assert (w.tobytes(), v.tobytes()) == before
+
+
+@pytest.mark.parametrize("hidden", ["Sigmoid", "", None, 1, b"tanh"])
+def test_unknown_hidden_function(library, hidden):
+    w, v = cbackprop.init_weights(3, 5, 2, rng=0)
+    x, t = np.ones((4, 3)), np.eye(4, 2) + 0.5 * np.eye(4, 2)[::-1]
+    for call in (
+        lambda: library.init_weights(3, 5, 2, hidden=hidden),
+        lambda: library.forward(x, w, v, hidden=hidden),
+        lambda: library.step(x[0], 0, w, v, 0.1, hidden=hidden),
+        lambda: library.fit(x, t, w, v, output="linear", hidden=hidden),
+        lambda: Network(3, 5, 2, hidden=hidden),
+        lambda: Network.from_weights(w, v, hidden=hidden),
+    ):
+        with pytest.raises(ValueError, match=f"hidden is {re.escape(repr(hidden))}; it must be one of 'sigmoid'"):
+            call()
