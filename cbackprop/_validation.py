@@ -6,6 +6,7 @@ place; inputs and targets are converted only if necessary. Arrays of the caller 
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
@@ -38,7 +39,7 @@ def velocity(
     u_w, u_v = like_weights("velocity", u, w, v)
     for name, array in (("velocity[0]", u_w), ("velocity[1]", u_v)):
         check_no_overlap(name, array, w, v, True)
-        if any(other is not None and np.may_share_memory(array, other) for other in inputs):
+        if any(other is not None and overlap(array, other) for other in inputs):
             raise ValueError(f"{name} overlaps x, t or sample_weight in memory; it must be a separate array")
     return u_w, u_v
 
@@ -80,7 +81,7 @@ def layers(first: tuple[str, Any], second: tuple[str, Any], writeable: bool) -> 
         raise ValueError(
             f"{v_name} has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since {w_name} has shape {w.shape}"
         )
-    if np.may_share_memory(w, v):
+    if overlap(w, v):
         raise ValueError(f"{w_name} and {v_name} overlap in memory; they must be separate arrays")
 
 
@@ -106,6 +107,31 @@ def first_nonfinite(array: np.ndarray) -> int | None:
         if not finite.all():
             return start + int(finite.argmin())
     return None
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether the arrays lie in the same memory, or in the same part of a file that is mapped twice."""
+    if np.may_share_memory(a, b):
+        return True
+    if a.base is None or b.base is None or (here := file_range(a)) is None or (there := file_range(b)) is None:
+        return False
+    return here[0] == there[0] and here[1] < there[2] and there[1] < here[2]
+
+
+def file_range(array: np.ndarray) -> tuple[Any, int, int] | None:
+    """The file of a memory-mapped array, its first byte there and the one after its last; None without such a file."""
+    mapped: Any = array
+    while isinstance(mapped.base, np.ndarray):
+        mapped = mapped.base
+    if not isinstance(mapped, np.memmap) or mapped.filename is None or mapped.mode == "c":  # c: changes are private
+        return None
+    try:
+        status = os.stat(mapped.filename)
+        file: Any = (status.st_dev, status.st_ino)
+    except OSError:  # deleted since then
+        file = os.fspath(mapped.filename)
+    first = mapped.offset + array.ctypes.data - mapped.ctypes.data
+    return file, first, first + array.nbytes
 
 
 def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True) -> np.ndarray:
@@ -162,7 +188,7 @@ def columns(name: str, array: np.ndarray, D: int) -> np.ndarray:
 
 
 def check_no_overlap(name: str, array: np.ndarray, w: np.ndarray, v: np.ndarray, writeable: bool) -> np.ndarray:
-    if writeable and (np.may_share_memory(array, w) or np.may_share_memory(array, v)):
+    if writeable and (overlap(array, w) or overlap(array, v)):
         raise ValueError(f"{name} overlaps the weights in memory; it must be separate, since they are updated in place")
     return array
 

@@ -767,6 +767,27 @@ def test_memory_mapped_weights(tmp_path, dtype):
         np.testing.assert_array_equal(np.fromfile(tmp_path / name, dtype), arguments[name].ravel())
 
 
+def test_weights_that_are_mapped_twice_overlap(library, tmp_path):
+    # in the file; their addresses differ
+    ones = np.ones(2 * M * (D + 1) + K * (M + 1))
+    ones.tofile(tmp_path / "weights")
+
+    def mapped(shape, start, mode="r+"):
+        return np.memmap(tmp_path / "weights", ones.dtype, mode, 8 * start, shape)
+
+    w, v, x = mapped((M, D + 1), 0), mapped((K, M + 1), M * (D + 1)), np.ones((2, D))
+    library.fit(x, [0, 1], w, v)  # neighbors
+    before = (tmp_path / "weights").read_bytes()
+    with pytest.raises(ValueError, match="w and v overlap"):
+        library.fit(x, [0, 1], w, mapped((K, M + 1), M * (D + 1) - 1))
+    with pytest.raises(ValueError, match="x overlaps"):
+        library.fit(mapped((2, D), 0, "r"), [0, 1], w, v)
+    with pytest.raises(ValueError, match=r"velocity\[1\] overlaps"):
+        library.fit(x, [0, 1], w, v, momentum=0.5, velocity=(np.ones_like(w), np.asarray(mapped(v.shape, 0))[:]))
+    assert (tmp_path / "weights").read_bytes() == before
+    library.fit(mapped((2, D), 0, "c"), [0, 1], w, v)  # a copy, as soon as one of them is written to
+
+
 # -------------------------------------------------------------------------------------------------------- the network
 
 
