@@ -20,6 +20,8 @@ from ._threads import forward_parallel
 from ._training import Data, Settings, Training, make_checkpointer, run_training
 from ._training_lock import TrainingLock
 
+EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
+
 
 def init_weights(
     n_inputs: int, n_hidden: int, n_outputs: int, *, dtype: DTypeLike = np.float64, rng: Any = None
@@ -518,9 +520,11 @@ def fit(
         if checkpointer is not None and resume:
             checkpointer.restore(epochs)
         if training.supports_epochs and callback is None and checkpointer is None:
-            losses.extend((training.epochs(order, epochs) / total_weight).tolist())
-            if np.isnan(losses[-1]):
-                raise diverged(len(losses))
+            while len(losses) < epochs:
+                count = min(epochs - len(losses), EPOCHS_PER_CALL)
+                losses.extend((training.epochs(order, count) / total_weight).tolist())
+                if np.isnan(losses[-1]):
+                    raise diverged(len(losses))
         while len(losses) < epochs:
             if settings.shuffles(N):
                 order = np.random.Generator.permutation(generator, N)
