@@ -527,7 +527,7 @@ def fit(
                     raise diverged(len(losses))
         while len(losses) < epochs:
             if settings.shuffles(N):
-                order = np.random.Generator.permutation(generator, N)
+                order = validate.order(generator, N)
             total = training.epoch(order)
             if total is None:
                 raise diverged(len(losses) + 1)

@@ -330,6 +330,20 @@ def generator(rng: Any) -> np.random.Generator:
         raise type(error)(f"rng is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
 
 
+def order(rng: np.random.Generator, N: int) -> np.ndarray:
+    """The order ``rng.permutation(N)`` of the samples, as NumPy draws it."""
+    drawn = np.random.Generator.permutation(rng, N)
+    if type(rng) is np.random.Generator:
+        return drawn
+    # a subclass may have shuffled in another way, and may write to the array again
+    drawn = drawn.copy()
+    if drawn.shape != (N,) or drawn.dtype != np.intp or (np.sort(drawn) != np.arange(N)).any():
+        raise ValueError(
+            f"rng is a {type(rng).__name__}, whose shuffle must leave a permutation of 0..{N - 1}; it does not"
+        )
+    return drawn
+
+
 def callback(value: Any) -> Callable[[int, float], bool]:
     """A callback that returns whether to stop: only if the given one returns True, not just a truthy value."""
     if value is None:

@@ -322,7 +322,7 @@ def fit(
             checkpointer.restore(epochs)
         for epoch in range(len(losses) + 1, epochs + 1):
             if settings.shuffles(N):
-                order = generator.permutation(N)
+                order = validate.order(generator, N)
             before = [array.copy() for array in (w, v, *(velocity or ()))]
             total = _epoch(x[order], t[order], w, v, velocity, _take(data.sample_weight, order), settings)
             if not (np.isfinite(total) and np.isfinite(w).all() and np.isfinite(v).all()):

@@ -692,11 +692,49 @@ class Misleading(np.random.Generator):
         return np.full(N, 10**9)
 
 
-def test_the_order_of_samples_is_a_permutation():
+def test_the_order_of_samples_is_a_permutation(library):
     arguments, honest = good("float64"), good("float64")
-    cbackprop.fit(*(arguments[name] for name in "xtwv"), rng=Misleading(np.random.PCG64(0)))
-    cbackprop.fit(*(honest[name] for name in "xtwv"), rng=np.random.Generator(np.random.PCG64(0)))
+    library.fit(*(arguments[name] for name in "xtwv"), rng=Misleading(np.random.PCG64(0)))
+    library.fit(*(honest[name] for name in "xtwv"), rng=np.random.Generator(np.random.PCG64(0)))
     assert contents(arguments["w"]) == contents(honest["w"])
+
+
+SHUFFLES = {
+    "above": lambda order: order.__setitem__(-1, N),
+    "below": lambda order: order.__setitem__(0, -1),
+    "twice": lambda order: order.__setitem__(0, order[1]),
+    "too few": lambda order: order.resize(N - 1, refcheck=False),
+    "another shape": lambda order: setattr(order, "shape", (2, N // 2)),
+    "another type": lambda order: setattr(order, "dtype", np.float64),
+}
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES.values(), ids=SHUFFLES)
+@pytest.mark.filterwarnings("ignore:Setting the (shape|dtype):DeprecationWarning")
+def test_a_shuffle_that_leaves_no_permutation(library, shuffle):
+    rng = type("Shuffler", (np.random.Generator,), {"shuffle": lambda self, order: shuffle(order)})
+    arguments = good("float64")
+    four = [arguments[name] for name in "xtwv"]
+    before = [contents(array) for array in four]
+    with pytest.raises(ValueError, match=r"rng is a Shuffler, whose shuffle must leave a permutation of 0\.\.7"):
+        library.fit(*four, rng=rng(np.random.PCG64(0)))
+    assert [contents(array) for array in four] == before
+
+
+def test_a_shuffle_in_another_way(library):
+    backwards = type("Backwards", (np.random.Generator,), {"shuffle": lambda self, order: order[::-1].sort()})
+    arguments, wanted = good("float64"), good("float64")
+    library.fit(*(arguments[name] for name in "xtwv"), rng=backwards(np.random.PCG64(0)))
+    library.fit(wanted["x"][::-1], wanted["t"][::-1], wanted["w"], wanted["v"], shuffle=False)
+    assert contents(arguments["w"]) == contents(wanted["w"])
+
+
+def test_an_order_that_is_changed_later(library):
+    orders = []
+    rng = type("Keeping", (np.random.Generator,), {"shuffle": lambda self, order: orders.append(order)})
+    drawn = _validation.order(rng(np.random.PCG64(0)), N)
+    orders[0][:] = 10**9
+    assert drawn.tolist() == list(range(N))
 
 
 # ---------------------------------------------------------------------------------------------- what must go through
