@@ -219,7 +219,7 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
     ((3, 3), (2, 4))
     """
     E, dw, dv = error_and_gradient(x, t, w, v)
-    if not np.isfinite(E):  # the engine stops at the first error that is not finite
+    if not np.isfinite(E):
         validate.refuse_overflow(w, v)
     return dw, dv
 

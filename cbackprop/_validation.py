@@ -96,7 +96,7 @@ def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
 def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:
     """Raise the ValueError that explains outputs that are not finite for finite inputs."""
     finite_weights(w, v)
-    raise ValueError(f"w and v are too large for x: sums overflow {w.dtype}; they must be smaller")
+    raise ValueError(f"w and v are too large for x: sums overflow {w.dtype}; they, or x, must be smaller")
 
 
 def first_nonfinite(array: np.ndarray) -> int | None:

@@ -192,7 +192,7 @@ def gradient(x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray) -> tuple[
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
     E, dw, dv = _gradients(x, _target_rows(*validate.targets(t, len(x), w, v), w, v), w, v)
-    if not np.isfinite(E).all():
+    if not (np.isfinite(E).all() and np.isfinite(dw).all() and np.isfinite(dv).all()):
         validate.refuse_overflow(w, v)
     return dw, dv
 
