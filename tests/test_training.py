@@ -696,6 +696,24 @@ def test_divergence_error_is_an_arithmetic_error():
     assert issubclass(DivergenceError, ArithmeticError)
 
 
+@pytest.mark.parametrize("number", [np.inf, -np.inf])
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize("classes", [1, 2, 9])
+def test_infinite_weights_are_not_learned_with(library, dtype, layer, number, classes):
+    # E_n and all derivatives may be finite: the hidden unit is saturated, or the class has the probability 0
+    weights = {"w": np.zeros((5, 3), dtype), "v": np.zeros((classes, 6), dtype)}
+    weights[layer][-1, 0] = number
+    w, v = weights.values()
+    before = w.tobytes(), v.tobytes()
+    steps = [lambda: library.step([1, 1], 0, w, v, 0.1)]
+    if library is cbackprop:
+        steps.append(lambda: Network.from_weights(w, v).learn_one([1, 1], 0))
+    for step in steps:
+        with pytest.raises(DivergenceError, match="E_n or a weight would not be finite"):
+            step()
+        assert (w.tobytes(), v.tobytes()) == before
+
+
 def test_step_that_diverges_leaves_the_weights(library, dtype):
     big = np.finfo(dtype).max
     w, v = np.zeros((1, 2), dtype), np.array([[big, big], [0, 0]], dtype)
