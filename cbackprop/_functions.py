@@ -84,7 +84,7 @@ def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs: finite real numbers.
+        Inputs: finite real numbers, without a mask.
     w : ndarray of shape (M, D+1)
         Hidden weights, bias last: float32 or float64, C-contiguous.
     v : ndarray of shape (K, M+1)
@@ -402,7 +402,8 @@ def fit(
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs. Converted once if they are not C-contiguous or not of the weights' dtype.
+        Inputs: finite real numbers, without a mask. Converted once if they are not C-contiguous or not of the weights'
+        dtype.
     t : array_like of shape (N,) or (N, K)
         Class indices 0..K-1, or rows of probabilities that sum to 1 within the square root of the machine epsilon.
     w, v : ndarray
@@ -455,7 +456,8 @@ def fit(
     ------
     TypeError
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, t holds
-        neither class indices nor real numbers, or a setting is of another type. The weights are unchanged.
+        neither class indices nor real numbers, an array is masked, or a setting is of another type. The weights are
+        unchanged.
     ValueError
         If the shapes do not fit, an array is not finite, a row of t is not a probability distribution, a setting is out
         of range, an array to update is read-only or shares memory with another argument, or the checkpoint is of

@@ -134,12 +134,39 @@ def file_range(array: np.ndarray) -> tuple[Any, int, int] | None:
     return file, first, first + array.nbytes
 
 
-def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True) -> np.ndarray:
-    """Convert to a C-contiguous, aligned array of `dtype`, copying only if necessary; check that it is finite."""
+def as_array(name: str, values: Any, needed: str) -> np.ndarray:
+    """The array that NumPy makes of the values, which must hide nothing: it would use what a mask hides."""
+    refuse_masked(name, values)
     try:
         array = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{name} is ragged; it must be an array of numbers of shape {shape}") from None
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError(f"{name} is ragged; it must be {needed}") from None
+        raise ValueError(f"{name} cannot be converted to an array: {error}; it must be {needed}") from error
+    if array.ndim > 1 and isinstance(values, (list, tuple)):
+        for n, row in enumerate(values):
+            if is_masked(row):
+                refuse_masked(f"{name}[{n}]", row)
+    return array
+
+
+def is_masked(values: Any) -> bool:
+    ma = sys.modules.get("numpy.ma")  # imported by whoever has made a masked array
+    return ma is not None and isinstance(values, ma.MaskedArray)
+
+
+def refuse_masked(name: str, values: Any) -> None:
+    """Raise TypeError for a masked array."""
+    if is_masked(values):
+        raise TypeError(
+            f"{name} is a {type(values).__name__}, whose masked values would be used; it must be an array without a "
+            f"mask: use {name}.filled(…), or drop the rows with masked values"
+        )
+
+
+def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True) -> np.ndarray:
+    """Convert to a C-contiguous, aligned array of `dtype`, copying only if necessary; check that it is finite."""
+    array = as_array(name, values, f"an array of numbers of shape {shape}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
     if array.ndim != ndim:
@@ -172,10 +199,7 @@ def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool
 def sample_target(name: str, t_n: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Target of one sample as a pair (row, class index) of shapes (1, K) and (1,), one of which is None."""
     K = v.shape[0]
-    try:
-        array = np.asarray(t_n)
-    except ValueError:
-        raise ValueError(f"{name} is ragged; it must be a class index or a row of {K} that sums to 1") from None
+    array = as_array(name, t_n, f"a class index or a row of {K} that sums to 1")
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 (a class index) or 1 (a row of {K})")
     return targets(array[np.newaxis], 1, w, v, writeable=True, name=name)
@@ -198,10 +222,7 @@ def targets(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Targets as a pair (rows, class indices) of shapes (N, K) and (N,), one of which is None."""
     K = v.shape[0]
-    try:
-        array = np.asarray(t)
-    except ValueError:
-        raise ValueError(f"{name} is ragged; it must be (N,) class indices or (N, {K}) rows that sum to 1") from None
+    array = as_array(name, t, f"(N,) class indices or (N, {K}) rows that sum to 1")
     if array.ndim not in (1, 2):
         raise ValueError(
             f"{name} has {array.ndim} dimensions; it must have 1 (class indices) or 2 (rows of {K} that sum to 1)"

@@ -56,6 +56,20 @@ class Unruly(np.ndarray):
     """Could do anything."""
 
 
+class Failing:
+    """Would be an array, but for an error of its own."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("the sensor is off")
+
+
+def masked(array):
+    """An array that hides its first number."""
+    hidden = np.zeros(np.shape(array), bool)
+    hidden[(0,) * hidden.ndim] = True
+    return np.ma.masked_array(array, hidden)
+
+
 def read_only(array):
     array = array.copy()
     array.flags.writeable = False
@@ -128,6 +142,9 @@ NUMBERS = {  # inputs, of any number of dimensions
     "object": (lambda a: a.astype(object), TypeError, "object"),
     "dates": (lambda a: np.zeros(a.shape, "M8[s]"), TypeError, "datetime64"),
     "dictionary": (lambda a: {"a": 1}, TypeError, "object"),
+    "masked": (masked, TypeError, "MaskedArray"),
+    "error of its own": (lambda a: Failing(), ValueError, "the sensor is off"),
+    "error of an element": (lambda a: [Failing()] * len(a), ValueError, "the sensor is off"),
     "beyond integers": (lambda a: (np.zeros(a.shape, object) + 10**400).tolist(), TypeError, "object"),
     "0-d": (lambda a: 1.0, ValueError, "0 dimensions"),
     "fewer dimensions": (lambda a: a[0], ValueError, "dimensions"),
@@ -144,6 +161,7 @@ NUMBERS = {  # inputs, of any number of dimensions
 ROWS = {  # inputs of several samples
     "no columns": (lambda a: a[:, :0], ValueError, ", 0)"),
     "ragged": (lambda a: [[1.0] * D, [1.0]], ValueError, "ragged"),
+    "one masked": (lambda a: [*a[1:], masked(a[0])], TypeError, f"[{N - 1}] is a MaskedArray"),
     "empty list": (lambda a: [], ValueError, "1 dimension"),
     "nan in the middle": (lambda a: with_number(a, (2, 1), np.nan), ValueError, "[2, 1] is nan"),
 }
@@ -165,6 +183,8 @@ LABELS = {  # class indices of N samples
     "too many": (lambda t: np.append(t, 0), ValueError, str(N + 1)),
     "empty": (lambda t: t[:0], ValueError, "0 rows"),
     "ragged": (lambda t: [[0], [0, 1]], ValueError, "ragged"),
+    "masked": (masked, TypeError, "MaskedArray"),
+    "error of its own": (lambda t: Failing(), ValueError, "the sensor is off"),
 }
 ONE_HOT = {  # rows of targets
     "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
@@ -181,6 +201,8 @@ ONE_HOT = {  # rows of targets
     "too few rows": (lambda r: r[1:], ValueError, f"{N - 1} rows"),
     "no columns": (lambda r: r[:, :0], ValueError, "0 columns"),
     "3-d": (lambda r: r[np.newaxis], ValueError, "3 dimensions"),
+    "masked": (masked, TypeError, "MaskedArray"),
+    "one masked": (lambda r: (masked(r[0]), *r[1:]), TypeError, "[0] is a MaskedArray"),
 }
 LABEL = {  # the class index of one sample
     "below": (lambda t: -1, ValueError, "-1"),
@@ -195,6 +217,8 @@ LABEL = {  # the class index of one sample
     "None": (lambda t: None, TypeError, "object"),
     "complex": (lambda t: 2j, TypeError, "complex128"),
     "ragged": (lambda t: [[1.0], [1.0, 2.0]], ValueError, f"ragged; it must be a class index or a row of {K}"),
+    "masked": (masked, TypeError, "MaskedArray"),
+    "error of its own": (lambda t: Failing(), ValueError, "the sensor is off"),
 }
 ROW = {  # the row of targets of one sample
     "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
@@ -205,6 +229,7 @@ ROW = {  # the row of targets of one sample
     "2-d": (lambda r: np.array([r]), ValueError, "2 dimensions"),
     "empty": (lambda r: [], ValueError, "0"),
     "text": (lambda r: ["a"] * K, TypeError, "<U1"),
+    "masked": (masked, TypeError, "MaskedArray"),
 }
 RATES = {
     "nan": (np.nan, ValueError),
@@ -259,6 +284,8 @@ SAMPLE_WEIGHTS = {
     "text": (["1"] * N, TypeError),
     "complex": (np.ones(N, complex), TypeError),
     "subnormal": (np.full(N, 5e-324), ValueError),
+    "masked": (masked(np.ones(N)), TypeError),
+    "error of its own": (Failing(), ValueError),
 }
 CHOICES = {
     "unknown": ("fast", ValueError),
@@ -380,6 +407,7 @@ VELOCITIES = {
     "misaligned": (lambda w, v: (misaligned(w), v.copy()), ValueError),
     "the weights": (lambda w, v: (w, v), ValueError),
     "nan": (lambda w, v: (with_number(w, (0, 0), np.nan), v.copy()), ValueError),
+    "masked": (lambda w, v: (masked(w), v.copy()), TypeError),
 }
 
 
