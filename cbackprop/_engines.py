@@ -81,7 +81,7 @@ class Engine(Protocol):
         """Return E (2)."""
 
     def gradient(self, samples: Any, dw: np.ndarray, dv: np.ndarray) -> float:
-        """Write the gradient (3) to dw and dv; return E (2)."""
+        """Write the gradient (3) to dw and dv; return E (2), or infinity if a derivative is not finite."""
 
     def forward(self, samples: Any, b: np.ndarray | None, z: np.ndarray | None, a: np.ndarray, y: np.ndarray) -> bool:
         """Write the activations; return whether all b are finite."""

@@ -21,6 +21,8 @@ from ._threads import forward_parallel
 from ._training import Data, Settings, Training, make_checkpointer, run_training
 from ._training_lock import TrainingLock
 
+EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
+
 
 def init_weights(
     n_inputs: int,
@@ -103,7 +105,7 @@ def forward(
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs: finite real numbers.
+        Inputs: finite real numbers, without a mask.
     w : ndarray of shape (M, D+1)
         Hidden weights, bias last: float32 or float64, C-contiguous.
     v : ndarray of shape (K, M+1)
@@ -276,7 +278,7 @@ def gradient(
     ((3, 3), (2, 4))
     """
     E, dw, dv = error_and_gradient(x, t, w, v, validate.functions(hidden, output))
-    if not np.isfinite(E):  # the engine stops at the first error that is not finite
+    if not np.isfinite(E):
         validate.refuse_overflow(w, v)
     return dw, dv
 
@@ -496,7 +498,8 @@ def fit(
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs. Converted once if they are not C-contiguous or not of the weights' dtype.
+        Inputs: finite real numbers, without a mask. Converted once if they are not C-contiguous or not of the weights'
+        dtype.
     t : array_like of shape (N,) or (N, K)
         Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1 within the square root of
         the machine epsilon. Linear outputs: any finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1,
@@ -555,7 +558,8 @@ def fit(
     ------
     TypeError
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, t holds
-        neither class indices nor real numbers, or a setting is of another type. The weights are unchanged.
+        neither class indices nor real numbers, an array is masked, or a setting is of another type. The weights are
+        unchanged.
     ValueError
         If the shapes do not fit, an array is not finite, t does not suit the output, a setting is out of range, an
         array to update is read-only or shares memory with another argument, or the checkpoint is of another training.
@@ -622,12 +626,14 @@ def fit(
         if checkpointer is not None and resume:
             checkpointer.restore(epochs)
         if training.supports_epochs and callback is None and checkpointer is None:
-            losses.extend((training.epochs(order, epochs) / total_weight).tolist())
-            if np.isnan(losses[-1]):
-                raise diverged(len(losses))
+            while len(losses) < epochs:
+                count = min(epochs - len(losses), EPOCHS_PER_CALL)
+                losses.extend((training.epochs(order, count) / total_weight).tolist())
+                if np.isnan(losses[-1]):
+                    raise diverged(len(losses))
         while len(losses) < epochs:
             if settings.shuffles(N):
-                order = np.random.Generator.permutation(generator, N)
+                order = validate.order(generator, N)
             total = training.epoch(order)
             if total is None:
                 raise diverged(len(losses) + 1)

@@ -10,7 +10,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.string cimport memcpy
 
-from ._training_lock cimport TrainingLock, held_locks, check_unlocked
+from ._training_lock cimport TrainingLock, held_locks
 
 import os
 
@@ -329,7 +329,7 @@ cdef class OneSample:
         if self.in_use == fork_count:
             raise RuntimeError("this network is in use by another thread")
         if writeable and held_locks:
-            check_unlocked(self.w, self.v)
+            self.lock.check()
         if not (layout_unchanged(self.w, self.type, self.M, self.D + 1, writeable)
                 and layout_unchanged(self.v, self.type, self.K, self.M + 1, writeable)):
             validate.weights(self.w, self.v, writeable=writeable)
@@ -344,7 +344,7 @@ cdef class OneSample:
         return 0
 
 
-# Like `overlap`, for arrays of known size: NumPy would compute it from the shape
+# Whether arrays of known size lie in separate memory: NumPy would compute it from the shape
 cdef inline bint disjoint(cnp.ndarray a, Py_ssize_t a_size, cnp.ndarray b, Py_ssize_t b_size) noexcept:
     cdef const char *first_a = <const char *> cnp.PyArray_DATA(a)
     cdef const char *first_b = <const char *> cnp.PyArray_DATA(b)

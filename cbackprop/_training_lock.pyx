@@ -9,19 +9,22 @@ from cpython.pythread cimport PyThread_get_thread_ident
 
 import os
 
+from ._validation import file_range
+
 cnp.import_array()
 
 held_locks = []
 
 
 cdef class TrainingLock:
-    """Reentrant lock that excludes other threads from training arrays that share memory with w or v.
+    """Reentrant lock that excludes other threads from training arrays that share memory, or a file, with w or v.
 
     The pair may also be state arrays, such as a velocity. It is reentrant because a callback of `fit` may train, too.
     """
 
     def __cinit__(self, cnp.ndarray w not None, cnp.ndarray v not None):
         self.w, self.v = w, v
+        self.w_file, self.v_file = file_range(w), file_range(v)
 
     def run(self, function, *arguments):
         """Call ``function(*arguments)`` under the lock. Raise RuntimeError if another thread is training the arrays."""
@@ -31,8 +34,21 @@ cdef class TrainingLock:
         finally:
             self.end()
 
+    cdef int check(self) except -1:
+        """Raise RuntimeError if another thread is training the arrays."""
+        cdef TrainingLock other
+        cdef unsigned long thread = PyThread_get_thread_ident()
+        for other in held_locks:
+            if other.thread != thread and (overlap(self.w, self.w_file, other.w, other.w_file)
+                                           or overlap(self.w, self.w_file, other.v, other.v_file)
+                                           or overlap(self.v, self.v_file, other.w, other.w_file)
+                                           or overlap(self.v, self.v_file, other.v, other.v_file)):
+                raise RuntimeError("another thread is training these weights, or others in the same memory or file: "
+                                   "wait for it, or train a copy")
+        return 0
+
     cdef int begin(self) except -1:
-        check_unlocked(self.w, self.v)
+        self.check()
         self.thread = PyThread_get_thread_ident()
         held_locks.append(self)
         return 0
@@ -42,15 +58,15 @@ cdef class TrainingLock:
         return 0
 
 
-cdef int check_unlocked(cnp.ndarray w, cnp.ndarray v) except -1:
-    cdef TrainingLock other
-    cdef unsigned long thread = PyThread_get_thread_ident()
-    for other in held_locks:
-        if other.thread != thread and (overlap(w, other.w) or overlap(w, other.v) or overlap(v, other.w)
-                                       or overlap(v, other.v)):
-            raise RuntimeError("another thread is training these weights, or others in the same memory: "
-                               "wait for it, or train a copy")
-    return 0
+# Like validation's `overlap`, for arrays of known files: no Python code may run here
+cdef bint overlap(cnp.ndarray a, tuple a_file, cnp.ndarray b, tuple b_file) except -1:
+    cdef const char *first_a = <const char *> cnp.PyArray_DATA(a)
+    cdef const char *first_b = <const char *> cnp.PyArray_DATA(b)
+    if first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a):
+        return True
+    if a_file is None or b_file is None:
+        return False
+    return a_file[0] == b_file[0] and a_file[1] < b_file[2] and b_file[1] < a_file[2]
 
 
 def run_finally(function, cleanup):

@@ -6,6 +6,7 @@ place; inputs and targets are converted only if necessary. Arrays of the caller 
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
@@ -52,7 +53,7 @@ def velocity(
     u_w, u_v = like_weights("velocity", u, w, v)
     for name, array in (("velocity[0]", u_w), ("velocity[1]", u_v)):
         check_no_overlap(name, array, w, v, True)
-        if any(other is not None and np.may_share_memory(array, other) for other in inputs):
+        if any(other is not None and overlap(array, other) for other in inputs):
             raise ValueError(f"{name} overlaps x, t or sample_weight in memory; it must be a separate array")
     return u_w, u_v
 
@@ -94,7 +95,7 @@ def layers(first: tuple[str, Any], second: tuple[str, Any], writeable: bool) -> 
         raise ValueError(
             f"{v_name} has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since {w_name} has shape {w.shape}"
         )
-    if np.may_share_memory(w, v):
+    if overlap(w, v):
         raise ValueError(f"{w_name} and {v_name} overlap in memory; they must be separate arrays")
 
 
@@ -109,7 +110,7 @@ def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
 def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:
     """Raise the ValueError that explains outputs that are not finite for finite inputs."""
     finite_weights(w, v)
-    raise ValueError(f"w and v are too large for x: sums overflow {w.dtype}; they must be smaller")
+    raise ValueError(f"w and v are too large for x: sums overflow {w.dtype}; they, or x, must be smaller")
 
 
 def first_nonfinite(array: np.ndarray) -> int | None:
@@ -122,12 +123,64 @@ def first_nonfinite(array: np.ndarray) -> int | None:
     return None
 
 
-def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True) -> np.ndarray:
-    """Convert to a C-contiguous, aligned array of `dtype`, copying only if necessary; check that it is finite."""
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether the arrays lie in the same memory, or in the same part of a file that is mapped twice."""
+    if np.may_share_memory(a, b):
+        return True
+    if a.base is None or b.base is None or (here := file_range(a)) is None or (there := file_range(b)) is None:
+        return False
+    return here[0] == there[0] and here[1] < there[2] and there[1] < here[2]
+
+
+def file_range(array: np.ndarray) -> tuple[Any, int, int] | None:
+    """The file of a memory-mapped array, its first byte there and the one after its last; None without such a file."""
+    mapped: Any = array
+    while isinstance(mapped.base, np.ndarray):
+        mapped = mapped.base
+    if not isinstance(mapped, np.memmap) or mapped.filename is None or mapped.mode == "c":  # c: changes are private
+        return None
+    try:
+        status = os.stat(mapped.filename)
+        file: Any = (status.st_dev, status.st_ino)
+    except OSError:  # deleted since then
+        file = os.fspath(mapped.filename)
+    first = mapped.offset + array.ctypes.data - mapped.ctypes.data
+    return file, first, first + array.nbytes
+
+
+def as_array(name: str, values: Any, needed: str) -> np.ndarray:
+    """The array that NumPy makes of the values, which must hide nothing: it would use what a mask hides."""
+    refuse_masked(name, values)
     try:
         array = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{name} is ragged; it must be an array of numbers of shape {shape}") from None
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError(f"{name} is ragged; it must be {needed}") from None
+        raise ValueError(f"{name} cannot be converted to an array: {error}; it must be {needed}") from error
+    if array.ndim > 1 and isinstance(values, (list, tuple)):
+        for n, row in enumerate(values):
+            if is_masked(row):
+                refuse_masked(f"{name}[{n}]", row)
+    return array
+
+
+def is_masked(values: Any) -> bool:
+    ma = sys.modules.get("numpy.ma")  # imported by whoever has made a masked array
+    return ma is not None and isinstance(values, ma.MaskedArray)
+
+
+def refuse_masked(name: str, values: Any) -> None:
+    """Raise TypeError for a masked array."""
+    if is_masked(values):
+        raise TypeError(
+            f"{name} is a {type(values).__name__}, whose masked values would be used; it must be an array without a "
+            f"mask: use {name}.filled(…), or drop the rows with masked values"
+        )
+
+
+def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True) -> np.ndarray:
+    """Convert to a C-contiguous, aligned array of `dtype`, copying only if necessary; check that it is finite."""
+    array = as_array(name, values, f"an array of numbers of shape {shape}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
     if array.ndim != ndim:
@@ -165,10 +218,7 @@ def sample_target(
     single, row = "a class index", f"a row of {K} that sums to 1"
     if output != "softmax":
         single, row = "a number, if v has 1 row", f"a row of {K} numbers"
-    try:
-        array = np.asarray(t_n)
-    except ValueError:
-        raise ValueError(f"{name} is ragged; it must be {single} or {row}") from None
+    array = as_array(name, t_n, f"{single} or {row}")
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 ({single}) or 1 ({row})")
     return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name)
@@ -181,7 +231,7 @@ def columns(name: str, array: np.ndarray, D: int) -> np.ndarray:
 
 
 def check_no_overlap(name: str, array: np.ndarray, w: np.ndarray, v: np.ndarray, writeable: bool) -> np.ndarray:
-    if writeable and (np.may_share_memory(array, w) or np.may_share_memory(array, v)):
+    if writeable and (overlap(array, w) or overlap(array, v)):
         raise ValueError(f"{name} overlaps the weights in memory; it must be separate, since they are updated in place")
     return array
 
@@ -201,10 +251,7 @@ def targets(
     single, row = "class indices", f"rows of {K} that sum to 1"
     if output != "softmax":
         single, row = "numbers, if v has 1 row", f"rows of {K} numbers"
-    try:
-        array = np.asarray(t)
-    except ValueError:
-        raise ValueError(f"{name} is ragged; it must be (N,) {single}, or (N, {K}) {row}") from None
+    array = as_array(name, t, f"(N,) {single} or (N, {K}) {row}")
     if array.ndim not in (1, 2):
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have 1 ({single}) or 2 ({row})")
     if array.shape[0] != N:
@@ -360,6 +407,20 @@ def generator(rng: Any) -> np.random.Generator:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
         raise type(error)(f"rng is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
+
+
+def order(rng: np.random.Generator, N: int) -> np.ndarray:
+    """The order ``rng.permutation(N)`` of the samples, as NumPy draws it."""
+    drawn = np.random.Generator.permutation(rng, N)
+    if type(rng) is np.random.Generator:
+        return drawn
+    # a subclass may have shuffled in another way, and may write to the array again
+    drawn = drawn.copy()
+    if drawn.shape != (N,) or drawn.dtype != np.intp or (np.sort(drawn) != np.arange(N)).any():
+        raise ValueError(
+            f"rng is a {type(rng).__name__}, whose shuffle must leave a permutation of 0..{N - 1}; it does not"
+        )
+    return drawn
 
 
 def callback(value: Any) -> Callable[[int, float], bool]:

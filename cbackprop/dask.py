@@ -503,7 +503,7 @@ def _chunks(value: Any) -> list[Any]:
         if value.ndim == 2:
             value = value.rechunk({1: -1})
         return list(value.to_delayed().ravel())
-    return list(value.to_delayed()) if hasattr(value, "to_delayed") else [np.asarray(value)]
+    return list(value.to_delayed()) if hasattr(value, "to_delayed") else [np.asanyarray(value)]
 
 
 def _map_chunks(function: Callable[[Any], np.ndarray], X: Any, dtype: np.dtype, columns: int | None) -> Any:

@@ -305,7 +305,7 @@ def gradient(
     x = validate.inputs(x, w, v)
     t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
     E, dw, dv = _gradients(x, t, w, v, functions)
-    if not np.isfinite(E).all():
+    if not (np.isfinite(E).all() and np.isfinite(dw).all() and np.isfinite(dv).all()):
         validate.refuse_overflow(w, v)
     return dw, dv
 
@@ -459,7 +459,7 @@ def fit(
             checkpointer.restore(epochs)
         for epoch in range(len(losses) + 1, epochs + 1):
             if settings.shuffles(N):
-                order = generator.permutation(N)
+                order = validate.order(generator, N)
             before = [array.copy() for array in (w, v, *(velocity or ()))]
             total = _epoch(x[order], t[order], w, v, velocity, _take(data.sample_weight, order), settings)
             if not (np.isfinite(total) and np.isfinite(w).all() and np.isfinite(v).all()):

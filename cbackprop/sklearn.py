@@ -33,7 +33,7 @@ from cbackprop import fit as learn
 from cbackprop._extras import require
 from cbackprop._growth import copy_weights
 from cbackprop._network import ensure_usable
-from cbackprop._validation import FLOATS, rounded
+from cbackprop._validation import FLOATS, refuse_masked, rounded
 
 require("sklearn", "sklearn")
 from scipy.special import log_softmax  # noqa: E402
@@ -672,6 +672,8 @@ class BackpropClassifier(
     def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
         # of several dtypes, scikit-learn converts others to the first: float64
         dtype = FLOATS[::-1] if first else self.network_.dtype
+        refuse_masked("X", X)  # whose mask scikit-learn ignores
+        refuse_masked("y", y)
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=first)
         check_classification_targets(y)
         return X, y
@@ -681,6 +683,7 @@ class BackpropClassifier(
     ) -> tuple[np.ndarray, np.ndarray, None]:
         if X is None or y is None:
             raise ValueError("X_val and y_val must be given together")
+        refuse_masked("X_val", X)
         X, t = validate_data(self, X, dtype=dtype, order="C", reset=False), class_indices("y_val", y, classes)
         check_consistent_length(X, t)
         return X, t, None
@@ -699,6 +702,7 @@ class BackpropClassifier(
             and np.isfinite(X).all()
         ):
             return X
+        refuse_masked("X", X)
         return validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
 
     def _sample_weights(
@@ -707,6 +711,7 @@ class BackpropClassifier(
         """Factor of each sample's gradient, from sample_weight and class_weight; None if all are 1."""
         if sample_weight is None and self.class_weight is None:
             return None
+        refuse_masked("sample_weight", sample_weight)
         weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
         if self.class_weight is None:
             return weights
@@ -768,6 +773,7 @@ def _rollback_on_error(model: BackpropClassifier) -> Iterator[None]:
 
 def class_indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:
     """Indices of the labels y in the sorted `classes`."""
+    refuse_masked(name, y)
     y = column_or_1d(y, warn=True)
     t = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     if (unknown := classes[t] != y).any():

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from safetensors.numpy import save_file
 
 import cbackprop
 from cbackprop import DivergenceError, Network
+from cbackprop._checkpoint import fingerprint
 
 D, M, K, N, EPOCHS = 3, 5, 2, 40, 7
 X = np.random.default_rng(0).normal(size=(N, D))
@@ -205,6 +208,30 @@ def test_large_data_is_looked_at_in_part(path):
     x[4000] = 1  # each fifth row is looked at
     with pytest.raises(ValueError, match=r"data is '5000x2, 5000, checksum [0-9a-f]{8}'; it must stay"):
         network.fit(x, t, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4", ">f8"])
+@pytest.mark.parametrize("shape", [(2500, 7), (2, 150_000), (2500,), (1, 1)])
+def test_a_checksum_depends_on_the_numbers_alone(dtype, shape):
+    array = (np.random.default_rng(0).normal(size=shape) * 9).astype(dtype)
+    rows = array[:: -(-len(array) // 1000)]
+    checksum = crc32(rows.astype("<f8" if array.dtype.kind == "f" else "<i8").tobytes())
+    wanted = f"{'x'.join(map(str, shape))}, checksum {checksum:08x}"
+    for same in (array, np.asfortranarray(array), np.repeat(array, 2, axis=-1)[..., ::2]):
+        assert fingerprint(same, None) == wanted
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("shape", [(1000, 2000), (1, 2_000_000), (2_000_000,)])
+def test_a_checksum_copies_little(dtype, shape):
+    array = np.zeros(shape, dtype)
+    tracemalloc.start()
+    try:
+        fingerprint(array)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 << 20
 
 
 @pytest.mark.parametrize(

@@ -287,6 +287,8 @@ def test_search_on_the_workers(client, digits):
         ({"x": da.zeros((1797, 3), chunks=(600, 3))}, "shard .: x has 3 columns; it must have 64"),
         ({"t": da.full(1797, 10, chunks=600)}, r"shard .: t\[0\] is 10; class indices must lie in 0..9"),
         ({"t": da.zeros(1700, dtype=int, chunks=600)}, "shard 2: t has 500 rows; it must have 597"),
+        ({"x": da.ma.masked_equal(da.zeros((1797, 64), chunks=600), 0)}, "shard .: x is a MaskedArray"),
+        ({"x": np.ma.masked_array(np.eye(64), np.eye(64)), "t": np.zeros(64, int)}, "shard 0: x is a MaskedArray"),
         ({"x": "frame"}, "shard 1: column 'text' of x has dtype .*; it must hold real numbers"),
     ],
     ids=str,

@@ -153,6 +153,25 @@ def test_gradient_is_the_mean_over_samples(library, dtype):
         np.testing.assert_allclose(mean, each.mean(axis=0), atol=8 * np.finfo(dtype).eps * np.abs(each).max())
 
 
+@pytest.mark.parametrize("samples", SAMPLES)
+@pytest.mark.parametrize("shape", [(1, 1, 2), (2, 5, 3), (3, 18, 9)])
+@pytest.mark.parametrize("part", [0.1, 0.6, 0.99])
+def test_a_gradient_that_overflows(library, dtype, shape, samples, part):
+    # x v_00 does; b and a are 0, so that E is finite
+    D, M, K = shape
+    x, v_00 = 2.0 ** int((1.08 - part) * np.finfo(dtype).maxexp), 2.0 ** int(part * np.finfo(dtype).maxexp)
+    x, t = np.full((samples, D), x), [1] * samples
+    w, v = np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
+    v[0, 0], v[0, -1] = v_00, -v_00 / 2
+    assert library.loss(x, t, w, v) == pytest.approx(math.log(K))
+    gradients = [lambda: library.gradient(x, t, w, v)]
+    if library is cbackprop:
+        gradients.append(lambda: Network.from_weights(w, v).gradient(x, t))
+    for gradient in gradients:
+        with pytest.raises(ValueError, match=f"w and v are too large for x: sums overflow {dtype}; they, or x, must"):
+            gradient()
+
+
 def test_a_single_class_has_no_gradient(library, dtype):
     # y = 1 and E = 0, whatever the weights are
     rng = np.random.default_rng(0)

@@ -647,6 +647,29 @@ def test_a_failed_fit_leaves_the_model_unchanged(iris, change, message):
     assert state(model) == before
 
 
+@pytest.mark.parametrize(
+    ("method", "names", "name"),
+    [
+        (method, names.split(), name)
+        for method, names in (
+            ("fit", "X y sample_weight X_val y_val"),
+            ("partial_fit", "X y sample_weight"),
+            ("predict", "X"),
+        )
+        for name in names.split()
+    ],
+)
+def test_masked_arrays_are_refused(iris, method, names, name):
+    # scikit-learn would use what they hide
+    model = BackpropClassifier(4, random_state=0).fit(*iris)
+    arguments = dict(zip(names, (*iris, np.ones(150), *iris), strict=False))
+    before = state(model)
+    hidden = np.arange(arguments[name].size).reshape(arguments[name].shape) == 1
+    with pytest.raises(TypeError, match=rf"^{name} is a MaskedArray, .*use {name}\.filled"):
+        getattr(model, method)(**arguments | {name: np.ma.masked_array(arguments[name], hidden)})
+    assert state(model) == before
+
+
 def test_divergence_leaves_the_velocity_unchanged(iris):
     model = BackpropClassifier(4, momentum=0.9, random_state=0).fit(*iris).partial_fit(*iris)
     before = state(model.set_params(learning_rate_init=1e308))

@@ -9,13 +9,15 @@ Where a test has many settings, those that are independent of each other are pai
 import functools
 import math
 import re
+import signal
+import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, History, Network, _dispatch, init_weights, reference
+from cbackprop import DivergenceError, History, Network, _dispatch, _functions, init_weights, reference
 
 DRIFT = 100  # eps
 BATCHES = {  # batch_size, N, epochs: up to 200 steps; whole and long ones take several blocks each
@@ -442,6 +444,37 @@ def test_shuffling_copies_no_inputs(compiled, batch_size):
     assert peak < x.nbytes / 4
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer here")
+@pytest.mark.parametrize("epochs", [10**12, sys.maxsize, 10**400], ids=["10**12", "largest index", "10**400"])
+def test_more_epochs_than_losses_fit_into_memory(library, epochs):
+    def ring(number, frame):
+        raise TimeoutError
+
+    x, t, w, v = problem((3, 3, 3), 40, np.float64)
+    before, handler = w.tobytes(), signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(TimeoutError):
+            library.fit(x, t, w, v, epochs=epochs, batch_size=None)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+    assert w.tobytes() != before
+    assert library.fit(x, t, w, v, epochs=epochs, batch_size=None, callback=lambda *_: True).epochs == 1
+
+
+@pytest.mark.parametrize("per_call", [1, 3, 7, 8])
+def test_epochs_in_several_calls(variant, monkeypatch, per_call):
+    # of the kernels that run all epochs by themselves
+    x, t, w, v = problem((2, 2, 3), 40, np.float64)
+    w_wanted, v_wanted = w.copy(), v.copy()
+    wanted = cbackprop.fit(x, t, w_wanted, v_wanted, epochs=7, batch_size=None)
+    monkeypatch.setattr(_functions, "EPOCHS_PER_CALL", per_call)
+    assert cbackprop.fit(x, t, w, v, epochs=7, batch_size=None) == wanted
+    np.testing.assert_array_equal(w, w_wanted)
+    np.testing.assert_array_equal(v, v_wanted)
+
+
 # ----------------------------------------------------------------------------------------------------------- callback
 
 
@@ -661,6 +694,24 @@ def test_a_sum_that_is_nan_is_never_learned_from(variant, dtype, t):
 
 def test_divergence_error_is_an_arithmetic_error():
     assert issubclass(DivergenceError, ArithmeticError)
+
+
+@pytest.mark.parametrize("number", [np.inf, -np.inf])
+@pytest.mark.parametrize("layer", ["w", "v"])
+@pytest.mark.parametrize("classes", [1, 2, 9])
+def test_infinite_weights_are_not_learned_with(library, dtype, layer, number, classes):
+    # E_n and all derivatives may be finite: the hidden unit is saturated, or the class has the probability 0
+    weights = {"w": np.zeros((5, 3), dtype), "v": np.zeros((classes, 6), dtype)}
+    weights[layer][-1, 0] = number
+    w, v = weights.values()
+    before = w.tobytes(), v.tobytes()
+    steps = [lambda: library.step([1, 1], 0, w, v, 0.1)]
+    if library is cbackprop:
+        steps.append(lambda: Network.from_weights(w, v).learn_one([1, 1], 0))
+    for step in steps:
+        with pytest.raises(DivergenceError, match="E_n or a weight would not be finite"):
+            step()
+        assert (w.tobytes(), v.tobytes()) == before
 
 
 def test_step_that_diverges_leaves_the_weights(library, dtype):

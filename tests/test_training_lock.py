@@ -1,6 +1,7 @@
 """Two threads never train the same weights: the second is reported so at once, and the first is not disturbed."""
 
 import os
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -98,6 +99,49 @@ def test_memory_counts_not_the_array(overlap):
             cbackprop.fit(x, [0] * 5, w_again, v_again)
         with pytest.raises(RuntimeError, match=WORDS):
             Network.from_weights(w_again, v_again).learn_one(x[0], 0)
+
+
+MAPPINGS = {  # of a file with w, then v; the first row of v there is what the second thread trains as its w
+    "twice": lambda mapped: (mapped(M, D + 1, 0), mapped(K, M + 1, M * (D + 1))),
+    "a view": lambda mapped: (np.asarray(mapped(2, D + 1, 0))[1:], np.ones((K, 2))),
+    "one number": lambda mapped: (mapped(2, D + 1, M * (D + 1) - 1), np.ones((K, 3))),
+}
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+@pytest.mark.parametrize("second", MAPPINGS.values(), ids=MAPPINGS)
+def test_a_file_counts_not_the_memory(tmp_path, second, deleted):
+    # of two mappings of a file, the addresses differ
+    path = tmp_path / "weights"
+    np.concatenate([array.ravel() for array in weights()]).tofile(path)
+    w, v = (
+        np.memmap(path, float, "r+", start, shape) for start, shape in ((0, (M, D + 1)), (8 * M * (D + 1), (K, M + 1)))
+    )
+    again = second(lambda rows, columns, start: np.memmap(path, float, "r+", 8 * start, (rows, columns)))
+    if deleted:
+        path.unlink()
+    with Training(w, v):
+        x = np.ones((5, again[0].shape[1] - 1))
+        with pytest.raises(RuntimeError, match="these weights, or others in the same memory or file"):
+            cbackprop.fit(x, [0] * 5, *again)
+        with pytest.raises(RuntimeError, match=WORDS):
+            Network.from_weights(*again).learn_one(x[0], 0)
+
+
+def test_other_places_in_a_file_are_free(tmp_path):
+    np.ones(3 * M * (D + 1)).tofile(tmp_path / "w")
+    (tmp_path / "other").write_bytes((tmp_path / "w").read_bytes())
+    first, second, copied = (
+        np.memmap(tmp_path / "w", float, mode, 8 * start, (M, D + 1))
+        for mode, start in (("r+", 0), ("r+", M * (D + 1)), ("c", 0))
+    )
+    others = [np.memmap(tmp_path / "other", float, "r+", 0, (M, D + 1)), np.memmap.copy(first)]
+    with tempfile.TemporaryFile() as file:  # without a name
+        others.append(np.memmap(file, float, "w+", 0, (M, D + 1)))
+    v = np.ones((K, M + 1))
+    with Training(first, v):
+        for w in (second, copied, *others):
+            cbackprop.fit(X, T, w, v.copy())
 
 
 def test_a_velocity_is_in_training_too(library):
@@ -256,6 +300,30 @@ def test_an_interrupt_at_any_instruction_of_fit(library, interrupt, other_thread
             assert len(epochs) < 2, n
         n += 1
     assert n > 300  # there were some
+
+
+@pytest.mark.parametrize("batch_size", [5, None])
+@pytest.mark.parametrize("method", ["direct", "blocked"])
+def test_an_interrupt_at_any_instruction_leaves_the_velocity_of_the_weights(interrupt, method, batch_size):
+    (w, v), velocity = weights(), (np.zeros((M, D + 1)), np.zeros((K, M + 1)))
+    start = [array.copy() for array in (w, v, *velocity)]
+
+    def state():
+        return [array.tobytes() for array in (w, v, *velocity)]
+
+    def fit(callback=None):
+        for array, first in zip((w, v, *velocity), start, strict=True):
+            array[:] = first
+        settings = {"momentum": 0.5, "velocity": velocity, "batch_size": batch_size, "method": method}
+        cbackprop.fit(X, T, w, v, epochs=2, rng=0, callback=callback, **settings)
+
+    ends = [state()]
+    fit(lambda epoch, loss: ends.append(state()))
+    n = 1
+    while interrupt(n, ("learn", "epoch", "_epoch"), fit):
+        assert state() in ends, n
+        n += 1
+    assert n > 100
 
 
 @pytest.mark.parametrize("library", [cbackprop, reference], ids=["compiled", "reference"])

@@ -56,6 +56,20 @@ class Unruly(np.ndarray):
     """Could do anything."""
 
 
+class Failing:
+    """Would be an array, but for an error of its own."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("the sensor is off")
+
+
+def masked(array):
+    """An array that hides its first number."""
+    hidden = np.zeros(np.shape(array), bool)
+    hidden[(0,) * hidden.ndim] = True
+    return np.ma.masked_array(array, hidden)
+
+
 def read_only(array):
     array = array.copy()
     array.flags.writeable = False
@@ -128,6 +142,9 @@ NUMBERS = {  # inputs, of any number of dimensions
     "object": (lambda a: a.astype(object), TypeError, "object"),
     "dates": (lambda a: np.zeros(a.shape, "M8[s]"), TypeError, "datetime64"),
     "dictionary": (lambda a: {"a": 1}, TypeError, "object"),
+    "masked": (masked, TypeError, "MaskedArray"),
+    "error of its own": (lambda a: Failing(), ValueError, "the sensor is off"),
+    "error of an element": (lambda a: [Failing()] * len(a), ValueError, "the sensor is off"),
     "beyond integers": (lambda a: (np.zeros(a.shape, object) + 10**400).tolist(), TypeError, "object"),
     "0-d": (lambda a: 1.0, ValueError, "0 dimensions"),
     "fewer dimensions": (lambda a: a[0], ValueError, "dimensions"),
@@ -144,6 +161,7 @@ NUMBERS = {  # inputs, of any number of dimensions
 ROWS = {  # inputs of several samples
     "no columns": (lambda a: a[:, :0], ValueError, ", 0)"),
     "ragged": (lambda a: [[1.0] * D, [1.0]], ValueError, "ragged"),
+    "one masked": (lambda a: [*a[1:], masked(a[0])], TypeError, f"[{N - 1}] is a MaskedArray"),
     "empty list": (lambda a: [], ValueError, "1 dimension"),
     "nan in the middle": (lambda a: with_number(a, (2, 1), np.nan), ValueError, "[2, 1] is nan"),
 }
@@ -165,6 +183,8 @@ LABELS = {  # class indices of N samples
     "too many": (lambda t: np.append(t, 0), ValueError, str(N + 1)),
     "empty": (lambda t: t[:0], ValueError, "0 rows"),
     "ragged": (lambda t: [[0], [0, 1]], ValueError, "ragged"),
+    "masked": (masked, TypeError, "MaskedArray"),
+    "error of its own": (lambda t: Failing(), ValueError, "the sensor is off"),
 }
 ONE_HOT = {  # rows of targets
     "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
@@ -181,6 +201,8 @@ ONE_HOT = {  # rows of targets
     "too few rows": (lambda r: r[1:], ValueError, f"{N - 1} rows"),
     "no columns": (lambda r: r[:, :0], ValueError, "0 columns"),
     "3-d": (lambda r: r[np.newaxis], ValueError, "3 dimensions"),
+    "masked": (masked, TypeError, "MaskedArray"),
+    "one masked": (lambda r: (masked(r[0]), *r[1:]), TypeError, "[0] is a MaskedArray"),
 }
 LABEL = {  # the class index of one sample
     "below": (lambda t: -1, ValueError, "-1"),
@@ -195,6 +217,8 @@ LABEL = {  # the class index of one sample
     "None": (lambda t: None, TypeError, "object"),
     "complex": (lambda t: 2j, TypeError, "complex128"),
     "ragged": (lambda t: [[1.0], [1.0, 2.0]], ValueError, f"ragged; it must be a class index or a row of {K}"),
+    "masked": (masked, TypeError, "MaskedArray"),
+    "error of its own": (lambda t: Failing(), ValueError, "the sensor is off"),
 }
 ROW = {  # the row of targets of one sample
     "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
@@ -205,6 +229,7 @@ ROW = {  # the row of targets of one sample
     "2-d": (lambda r: np.array([r]), ValueError, "2 dimensions"),
     "empty": (lambda r: [], ValueError, "0"),
     "text": (lambda r: ["a"] * K, TypeError, "<U1"),
+    "masked": (masked, TypeError, "MaskedArray"),
 }
 RATES = {
     "nan": (np.nan, ValueError),
@@ -259,6 +284,8 @@ SAMPLE_WEIGHTS = {
     "text": (["1"] * N, TypeError),
     "complex": (np.ones(N, complex), TypeError),
     "subnormal": (np.full(N, 5e-324), ValueError),
+    "masked": (masked(np.ones(N)), TypeError),
+    "error of its own": (Failing(), ValueError),
 }
 CHOICES = {
     "unknown": ("fast", ValueError),
@@ -380,6 +407,7 @@ VELOCITIES = {
     "misaligned": (lambda w, v: (misaligned(w), v.copy()), ValueError),
     "the weights": (lambda w, v: (w, v), ValueError),
     "nan": (lambda w, v: (with_number(w, (0, 0), np.nan), v.copy()), ValueError),
+    "masked": (lambda w, v: (masked(w), v.copy()), TypeError),
 }
 
 
@@ -692,11 +720,49 @@ class Misleading(np.random.Generator):
         return np.full(N, 10**9)
 
 
-def test_the_order_of_samples_is_a_permutation():
+def test_the_order_of_samples_is_a_permutation(library):
     arguments, honest = good("float64"), good("float64")
-    cbackprop.fit(*(arguments[name] for name in "xtwv"), rng=Misleading(np.random.PCG64(0)))
-    cbackprop.fit(*(honest[name] for name in "xtwv"), rng=np.random.Generator(np.random.PCG64(0)))
+    library.fit(*(arguments[name] for name in "xtwv"), rng=Misleading(np.random.PCG64(0)))
+    library.fit(*(honest[name] for name in "xtwv"), rng=np.random.Generator(np.random.PCG64(0)))
     assert contents(arguments["w"]) == contents(honest["w"])
+
+
+SHUFFLES = {
+    "above": lambda order: order.__setitem__(-1, N),
+    "below": lambda order: order.__setitem__(0, -1),
+    "twice": lambda order: order.__setitem__(0, order[1]),
+    "too few": lambda order: order.resize(N - 1, refcheck=False),
+    "another shape": lambda order: setattr(order, "shape", (2, N // 2)),
+    "another type": lambda order: setattr(order, "dtype", np.float64),
+}
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES.values(), ids=SHUFFLES)
+@pytest.mark.filterwarnings("ignore:Setting the (shape|dtype):DeprecationWarning")
+def test_a_shuffle_that_leaves_no_permutation(library, shuffle):
+    rng = type("Shuffler", (np.random.Generator,), {"shuffle": lambda self, order: shuffle(order)})
+    arguments = good("float64")
+    four = [arguments[name] for name in "xtwv"]
+    before = [contents(array) for array in four]
+    with pytest.raises(ValueError, match=r"rng is a Shuffler, whose shuffle must leave a permutation of 0\.\.7"):
+        library.fit(*four, rng=rng(np.random.PCG64(0)))
+    assert [contents(array) for array in four] == before
+
+
+def test_a_shuffle_in_another_way(library):
+    backwards = type("Backwards", (np.random.Generator,), {"shuffle": lambda self, order: order[::-1].sort()})
+    arguments, wanted = good("float64"), good("float64")
+    library.fit(*(arguments[name] for name in "xtwv"), rng=backwards(np.random.PCG64(0)))
+    library.fit(wanted["x"][::-1], wanted["t"][::-1], wanted["w"], wanted["v"], shuffle=False)
+    assert contents(arguments["w"]) == contents(wanted["w"])
+
+
+def test_an_order_that_is_changed_later(library):
+    orders = []
+    rng = type("Keeping", (np.random.Generator,), {"shuffle": lambda self, order: orders.append(order)})
+    drawn = _validation.order(rng(np.random.PCG64(0)), N)
+    orders[0][:] = 10**9
+    assert drawn.tolist() == list(range(N))
 
 
 # ---------------------------------------------------------------------------------------------- what must go through
@@ -765,6 +831,27 @@ def test_memory_mapped_weights(tmp_path, dtype):
         library.fit(arguments["x"], arguments["t"], mapped["w"], mapped["v"], rng=0)
     for name in ("w", "v"):
         np.testing.assert_array_equal(np.fromfile(tmp_path / name, dtype), arguments[name].ravel())
+
+
+def test_weights_that_are_mapped_twice_overlap(library, tmp_path):
+    # in the file; their addresses differ
+    ones = np.ones(2 * M * (D + 1) + K * (M + 1))
+    ones.tofile(tmp_path / "weights")
+
+    def mapped(shape, start, mode="r+"):
+        return np.memmap(tmp_path / "weights", ones.dtype, mode, 8 * start, shape)
+
+    w, v, x = mapped((M, D + 1), 0), mapped((K, M + 1), M * (D + 1)), np.ones((2, D))
+    library.fit(x, [0, 1], w, v)  # neighbors
+    before = (tmp_path / "weights").read_bytes()
+    with pytest.raises(ValueError, match="w and v overlap"):
+        library.fit(x, [0, 1], w, mapped((K, M + 1), M * (D + 1) - 1))
+    with pytest.raises(ValueError, match="x overlaps"):
+        library.fit(mapped((2, D), 0, "r"), [0, 1], w, v)
+    with pytest.raises(ValueError, match=r"velocity\[1\] overlaps"):
+        library.fit(x, [0, 1], w, v, momentum=0.5, velocity=(np.ones_like(w), np.asarray(mapped(v.shape, 0))[:]))
+    assert (tmp_path / "weights").read_bytes() == before
+    library.fit(mapped((2, D), 0, "c"), [0, 1], w, v)  # a copy, as soon as one of them is written to
 
 
 # -------------------------------------------------------------------------------------------------------- the network
@@ -940,6 +1027,7 @@ def test_weights_whose_shape_was_changed(layer):
 
 
 BEFORE_INIT = """
+from cbackprop import Network
 network = Network.__new__(Network)
 for use in (lambda: network.learn_one([1.0], 0), lambda: network.predict_one([1.0]),
             lambda: network.predict_proba_one([1.0]), lambda: network.predict([[1.0]]), lambda: network.dtype):

@@ -256,13 +256,18 @@ cdef class Engine:
         return E
 
     def gradient(self, Samples samples not None, real[:, ::1] dw not None, real[:, ::1] dv not None):
-        """Write the mean gradient (3) to dw and dv. Returns E (2). Both are without sample weights."""
+        """Write the mean gradient (3) to dw and dv. Returns E (2), or infinity if a derivative is not finite.
+
+        Both are without sample weights.
+        """
         cdef SampleSet targets = self.unweighted(samples)
         cdef double E
         self.require(self.supports_gradient, "gradient")
         check_shapes(dw, dv, self.D, self.M, self.K)
         with nogil:
             E = self.gradient_of_set(&targets, &dw[0, 0], &dv[0, 0])
+            if not (all_finite(&dw[0, 0], self.M * (self.D + 1)) and all_finite(&dv[0, 0], self.K * (self.M + 1))):
+                E = INFINITY
         check_error()
         return E
 

@@ -58,7 +58,8 @@ cdef inline void update_velocities(AnyNet *net) noexcept nogil:
 
 
 # Whether all weights stay finite if (17) is applied. Updates below NEGLIGIBLE_UPDATE vanish in the rounding of any
-# weight that could overflow, so weights are read only if there are larger ones.
+# weight that could overflow, so weights are read only if there are larger ones, or if b or a is not finite, as with any
+# weight that is not.
 cdef inline bint update_is_finite(const Net *net) noexcept nogil:
     cdef real alpha = net.alpha
     cdef real largest_v = 0, largest_w = alpha * max_abs(net.e, net.M)
@@ -67,7 +68,8 @@ cdef inline bint update_is_finite(const Net *net) noexcept nogil:
         return False
     for k in range(net.K):
         largest_v = maximum(largest_v, alpha * maximum(net.y[k] - net.t[k], net.t[k] - net.y[k]))
-    if (largest_v * maximum(max_abs(net.z, net.M), ONE) < NEGLIGIBLE_UPDATE
+    if (all_finite(net.b, net.M) and all_finite(net.a, net.K)
+            and largest_v * maximum(max_abs(net.z, net.M), ONE) < NEGLIGIBLE_UPDATE
             and largest_w * maximum(max_abs(net.x, net.D), ONE) < NEGLIGIBLE_UPDATE):
         return True
     for k in range(net.K):

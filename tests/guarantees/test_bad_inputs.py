@@ -1,11 +1,14 @@
 """Bad inputs: no call crashes the process, and a call that raises leaves every byte of every array unchanged.
 
-Settings lie at the edges of each dtype. Good arguments of every public entry are corrupted in up to three places: type,
-memory order, strides, alignment, byte order, shape, shared memory, values. Calls that succeed nevertheless are not
-counted; they must leave finite weights. `make address-test` runs this with every memory access checked.
+Settings and sample weights lie at the edges of each dtype. Good arguments of every public entry are corrupted in up to
+three places: type, memory order, strides, alignment, byte order, shape, shared memory, values, masks, sizes up to the
+largest number, generators that shuffle wrongly. Calls that succeed nevertheless are not counted; they must leave finite
+weights, return finite gradients and no NaN, and have used no masked array. `make address-test` runs this with every
+memory access checked.
 """
 
 import operator
+import threading
 
 import numpy as np
 import pytest
@@ -61,8 +64,45 @@ VALUES = st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e300, 1e38, 5e-324, 
 def edges(dtype, *others):
     """Settings at the edges of a dtype: those that round to 0, to a subnormal number or to 1, and huge ones."""
     finfo = np.finfo(dtype)
-    small = [0.0, 1e-50, 5e-324, float(finfo.smallest_subnormal), float(finfo.tiny), float(finfo.eps)]
+    below = float(np.nextafter(finfo.tiny, dtype.type(0)))  # the largest subnormal number
+    small = [0.0, 1e-50, 5e-324, float(finfo.smallest_subnormal), below, float(finfo.tiny), float(finfo.eps)]
     return st.sampled_from([*others, *small, 1 - float(finfo.epsneg), 1 - 2**-53, 1.0, float(finfo.max), 1e300])
+
+
+class Misleading(np.random.Generator):
+    """Shuffles in a way of its own, which may leave no permutation."""
+
+    def __init__(self, way):
+        super().__init__(np.random.PCG64(0))
+        self.way = way
+
+    def permutation(self, N):
+        return np.full(N, 10**9)
+
+    def shuffle(self, order):
+        self.way(order)
+
+
+def undefined(order):
+    raise ValueError("no shuffle")
+
+
+def later(order):
+    order[:] = order[::-1].copy()
+    threading.Timer(1e-4, order.fill, [2**40]).start()
+
+
+WAYS = [
+    later,
+    undefined,
+    lambda order: order.fill(10**9),
+    lambda order: order.fill(0),
+    lambda order: np.subtract(order, 1, out=order),
+    lambda order: order.resize(10, refcheck=False),
+    lambda order: setattr(order, "shape", (1, -1)),
+    lambda order: setattr(order, "dtype", np.float64),
+]
+GENERATORS = st.sampled_from(WAYS).map(Misleading)
 
 
 @st.composite
@@ -70,7 +110,7 @@ def good(draw):
     """Arguments that every entry accepts, but for some of the settings."""
     D, M, K = (draw(st.sampled_from(sizes)) for sizes in ((1, 2, 3, 17), (1, 2, 5, 18), (1, 2, 3, 9)))
     N = draw(st.sampled_from((1, 2, 7, 20, 40)))
-    dtype = draw(st.sampled_from(("float32", "float64")))
+    dtype = np.dtype(draw(st.sampled_from(("float32", "float64"))))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     labels = rng.integers(K, size=N)
     soft = draw(st.booleans())
@@ -91,10 +131,12 @@ def good(draw):
         "n_threads": draw(st.sampled_from((1, 2))),
         "method": draw(st.sampled_from(("auto", "direct", "blocked"))),
         "scheme": draw(st.sampled_from(("central", "forward", "complex"))),
-        "epsilon": None,
+        "epsilon": None if usual else draw(edges(dtype, None)),
         "rng": 0,
         "callback": None,
-        "sample_weight": draw(st.sampled_from((None, np.arange(N) + 1))),
+        "sample_weight": None
+        if usual
+        else draw(st.sampled_from((None, np.arange(N) + 1, np.full(N, draw(edges(dtype)))))),
         "l2": draw(st.sampled_from((0.0, 0.1)) if usual else edges(dtype, 0.1)),
         "momentum": momentum,
         "velocity": [np.zeros_like(w), np.zeros_like(v)] if with_momentum else None,
@@ -172,6 +214,21 @@ def swapped(draw, array):
     return array.astype(array.dtype.newbyteorder())
 
 
+def scaled(draw, array):
+    """With the largest or smallest numbers that are finite."""
+    finfo = np.finfo(array.dtype)
+    return array / np.abs(array).max() * draw(st.sampled_from([finfo.max, finfo.max / 4, finfo.max**0.5, finfo.tiny]))
+
+
+def masked(draw, array):
+    hidden = np.zeros(np.shape(array), bool)
+    hidden.reshape(-1)[draw(st.integers(0, hidden.size - 1))] = True
+    array = np.ma.masked_array(array, hidden)
+    return draw(st.sampled_from([lambda array: array, list, tuple] if array.ndim == 2 else [lambda array: array]))(
+        array
+    )
+
+
 def as_other_class(draw, array):
     sub = type("Sub", (np.ndarray,), {})
     ways = [np.ma.masked_array, memoryview, np.ndarray.tolist, list, lambda array: array.view(sub)]
@@ -182,7 +239,19 @@ def no_array(draw, array):
     return draw(st.sampled_from([None, "text", 1.0, {}, Strange(), [[1.0], [1.0, 2.0]], b"\0" * 8]))
 
 
-CORRUPTIONS = [placed, reshaped, retyped, strided, locked, misaligned, swapped, as_other_class, no_array]
+CORRUPTIONS = [
+    placed,
+    reshaped,
+    retyped,
+    strided,
+    locked,
+    misaligned,
+    swapped,
+    scaled,
+    masked,
+    as_other_class,
+    no_array,
+]
 
 
 def overlapping(draw, value, memory):
@@ -211,6 +280,8 @@ def corrupt(draw, name, arguments):
         value = corrupted(draw, value, arguments)
     elif name == "velocity" and isinstance(value, list) and len(value) == 2:
         value = [corrupted(draw, value[0], arguments), value[1]][:: draw(st.sampled_from((1, -1)))]
+    elif name == "rng":
+        value = draw(NO_NUMBERS | INTEGERS | GENERATORS)
     elif name == "dtype":
         value = draw(DTYPES | NO_NUMBERS)
     elif name == "callback":
@@ -220,6 +291,14 @@ def corrupt(draw, name, arguments):
     else:
         value = draw(NO_NUMBERS | INTEGERS)
     arguments[name] = value
+
+
+def hides(argument):
+    """Whether a masked array is among the arguments."""
+    return any(
+        isinstance(each, np.ma.MaskedArray)
+        for each in [argument, *(argument if type(argument) in (list, tuple) else [])]
+    )
 
 
 def contents(argument):
@@ -255,12 +334,19 @@ def test_bad_inputs(repetitions, record_property):
         before = {name: contents(arguments[name]) for name in names}
         failure = None
         try:
-            call(entry, arguments)
+            result = call(entry, arguments)
         except (TypeError, ValueError, DivergenceError) as error:
             failure = error
         if failure is None and entry.removeprefix("network.") in ("step", "fit", "learn_one"):
             for array in (arguments["w"], arguments["v"], *(arguments["velocity"] or [])):
                 assert np.isfinite(array).all()
+        if failure is None:
+            assert not any(hides(arguments[name]) for name in names)
+            results = result if isinstance(result, tuple) else [result]
+            if entry.endswith("gradient"):
+                assert all(np.isfinite(array).all() for array in results)
+            elif not entry.startswith("Network"):
+                assert not any(np.isnan(array).any() for array in results)
         assume(failure is not None)
         assert str(failure)
         assert {name: contents(arguments[name]) for name in names} == before

@@ -267,32 +267,34 @@ def test_memory_of_training(python, record_property):
 
 
 MAPPED = """
-import re
+import re, tracemalloc
 from pathlib import Path
 import numpy as np, cbackprop
 
 def resident():
     return int(re.search(r"RssAnon:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
 
-D = 512
-x = np.memmap("x", np.float64, "r", shape=(2**31 // 8 // D, D))
+D = {columns}
+x = np.memmap("x", np.float64, "r", shape=({size} // 8 // D, D))
 t = np.arange(len(x)) % 2
-w, v = cbackprop.init_weights(D, 4, 2, rng=0)
+w, v = cbackprop.init_weights(D, 2048 // D or 1, 2, rng=0)
 before, peak = resident(), 0
+tracemalloc.start()
 def callback(epoch, loss):
     global peak
     peak = resident()
-cbackprop.fit(x, t, w, v, callback=callback, rng=0)
-print(max(peak, resident()) - before)
+cbackprop.fit(x, t, w, v, callback=callback, rng=0, checkpoint="checkpoint")
+print(max(max(peak, resident()) - before, tracemalloc.get_traced_memory()[1]))
 """
 
 
 @linux
 @pytest.mark.guarantee("training from 2 GiB mapped into memory takes less than 200 MiB")
-def test_mapped_inputs(python, tmp_path, record_property):
+@pytest.mark.parametrize(("columns", "size"), [(512, 2**31), (2**18, 2**29)])
+def test_mapped_inputs(python, tmp_path, columns, size, record_property):
     with open(tmp_path / "x", "wb") as file:
-        file.truncate(2**31)  # zeros that take no space on the disk
-    result = python(MAPPED)
+        file.truncate(size)  # zeros that take no space on the disk
+    result = python(MAPPED.format(columns=columns, size=size))
     assert result.stderr == ""
-    record_property("taken", f"{int(result.stdout) / 2**20:.0f} MiB")
+    record_property(f"taken, {columns} columns", f"{int(result.stdout) / 2**20:.0f} MiB")
     assert int(result.stdout) < 200 << 20
