@@ -74,7 +74,8 @@ class ColumnStatistics:
 
 def scan(table: Table, target: str, ignore: list[str], seed: int, validation: float, standardize: bool) -> Dataset:
     """Find the classes of a table, and mean and standard deviation of its training rows, in one pass."""
-    features = [column for column in table.columns if column not in {target, *ignore}]
+    excluded = {target, *ignore}
+    features = [column for column in table.columns if column not in excluded]
     if not features:
         raise ValueError(f"{table.path}: no column remains besides the target {target!r}; at least one input is needed")
     counts: Counter[str] = Counter()
