@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from cbackprop.command.tables import Chunk, Table
+from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table
 
 MAX_CLASSES = 10_000  # bounds memory; a column with more distinct values is hardly categorical
 
@@ -130,6 +130,12 @@ def apply_scaling(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, table: Tab
             with np.errstate(over="ignore"):
                 check_range(np.isfinite((x - mean) / scale).all(axis=0), table, features)
             raise
+
+
+def blocks(x: np.ndarray, K: int) -> Iterator[np.ndarray]:
+    """Split rows of inputs so that the K outputs for each block are no larger than a chunk."""
+    size = max(1, CHUNK_VALUES // K)
+    return (x[start : start + size] for start in range(0, len(x), size))
 
 
 def check_range(finite: np.ndarray, table: Table, features: list[str]) -> None:

@@ -35,13 +35,13 @@ MAX_ROW_BYTES = 8 * CHUNK_VALUES  # of one array
 class Member:
     """An array of the archive, (n, ...): a vector is one column, any other is one column per cell of a row."""
 
-    entry: zipfile.ZipInfo
+    file: str
     shape: tuple[int, ...]
     dtype: np.dtype
 
     @property
     def name(self) -> str:
-        return self.entry.filename.removesuffix(".npy")
+        return self.file.removesuffix(".npy")
 
     @property
     def width(self) -> int:
@@ -65,10 +65,12 @@ class NpzTable(Table):
         with error_context(path), zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
                 array = f"{path}: array {entry.filename!r}"
+                if archive.getinfo(entry.filename) is not entry:
+                    raise ValueError(f"{array} is in it twice")
                 if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # LZMA may take gigabytes
                     raise ValueError(f"{array} is compressed in another way than np.savez_compressed does it")
                 with archive.open(entry) as stream:
-                    member = Member(entry, *read_header(array, stream))
+                    member = Member(entry.filename, *read_header(array, stream))
                     size = entry.file_size - stream.tell()
                 if math.prod(member.shape) * member.dtype.itemsize != size:
                     raise ValueError(f"{array} has shape {member.shape}, dtype {member.dtype} and {size:,} bytes")
@@ -158,8 +160,9 @@ def read_header(array: str, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtyp
 
 def open_rows(archive: zipfile.ZipFile, member: Member) -> IO[bytes]:
     """Open an array at its first row."""
-    stream = archive.open(member.entry)
-    read_header("", stream)
+    stream = archive.open(member.file)
+    if read_header(f"array {member.file!r}", stream) != (member.shape, member.dtype):
+        raise ValueError(f"array {member.file!r} has changed since the file was opened")
     return stream
 
 

@@ -70,6 +70,22 @@ def test_other_compression(iris, fail, method):
     assert fail("train t.npz --target x0").startswith("t.npz: array 'x.npy' is compressed in another way than np.savez")
 
 
+def test_an_array_twice(folder, fail):
+    np.savez("t.npz", x=np.arange(4))
+    x = zipfile.ZipFile("t.npz").read("x.npy")
+    with zipfile.ZipFile("t.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("x.npy", x)
+    assert fail("train t.npz --target x") == "t.npz: array 'x.npy' is in it twice"
+
+
+def test_arrays_that_change(folder):
+    np.savez("t.npz", x=np.arange(4))
+    table = open_table(Path("t.npz"))
+    np.savez("t.npz", x=np.arange(5))
+    with pytest.raises(ValueError, match=r"t\.npz: array 'x.npy' has changed since the file was opened"):
+        list(table.chunks(["x"]))
+
+
 def test_arrays_are_read_in_blocks(iris, succeed, content, monkeypatch):
     line = "train iris.npz --target species --epochs 1"
     succeed(line)

@@ -124,6 +124,14 @@ def test_memory_is_bounded(tmp_path, python, kind, limit):
     assert int(done.stdout.split()[-1]) / 1024 < limit
 
 
+def test_confusion_matrix_of_many_classes_is_omitted(folder, succeed):
+    n = train.MAX_CONFUSION + 1
+    pl.DataFrame({"x": np.arange(2 * n) % n, "t": np.arange(2 * n) % n}).write_csv("t.csv")
+    out = succeed("train t.csv --target t --hidden 1 --epochs 1 --plot p.png")
+    assert "p.png, without a confusion matrix, which shows at most 1,000 classes" in " ".join(out.split())
+    assert "accuracy, held out" in out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
