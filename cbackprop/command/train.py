@@ -14,6 +14,7 @@ import typer
 from cbackprop import DivergenceError, Network
 from cbackprop._checkpoint import Checkpointer
 from cbackprop._extras import require
+from cbackprop._files import descriptor_of, writable_path
 from cbackprop._model_file import Model, encode, save_model
 from cbackprop.command.dataset import Dataset, blocks, scan
 from cbackprop.command.files import open_table
@@ -22,7 +23,7 @@ from cbackprop.command.outputs import check_distinct, check_figure, check_output
 from cbackprop.command.progress import TrainingProgress
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
 from cbackprop.command.terminal import print_fields, progress_bar
-from cbackprop.command.text import abbreviate, format_duration
+from cbackprop.command.text import abbreviate, escape_control, format_duration
 
 CHECKPOINT_INTERVAL = 10  # seconds
 MAX_CONFUSION = 1000  # classes in a confusion matrix, whose memory grows with their square
@@ -36,7 +37,7 @@ def run(options: TrainOptions) -> None:
             train(options)
         except KeyboardInterrupt as error:
             number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
-            print(f"cbackprop: stopped by {number.name}", *error.args, file=sys.stderr)
+            print(f"cbackprop: stopped by {number.name}", *map(escape_control, error.args), file=sys.stderr)
             raise typer.Exit(128 + number) from None
 
 
@@ -45,7 +46,8 @@ def train(options: TrainOptions) -> None:
     files = {"--output": options.output, "--plot": options.plot, "--checkpoint": options.checkpoint}
     check_distinct({"the table": options.data, **files})
     check_output("--output", options.output)
-    check_output("--checkpoint", options.checkpoint)
+    if options.checkpoint is not None:
+        writable_path("--checkpoint", options.checkpoint)
     check_figure("--plot", options.plot)
     progress = TrainingProgress()
     network, dataset, checkpointer = prepare(options, progress)
@@ -184,7 +186,7 @@ def report(
         fields.append(("figure", f"{options.plot}{without if len(dataset.classes) > MAX_CONFUSION else ''}"))
     if options.checkpoint is not None:
         fields.append(("checkpoint", f"{options.checkpoint}; --resume continues from it"))
-    print_fields(fields)
+    print_fields(fields, stderr=descriptor_of(str(options.output)) == 1)
 
 
 def evaluate(network: Network, dataset: Dataset) -> tuple[float, float, np.ndarray | None]:
