@@ -212,5 +212,5 @@ def draw(path: Path, progress: TrainingProgress, matrix: np.ndarray | None, clas
     axes = figure.subplots(1, 1 if matrix is None else 2, squeeze=False)[0]
     plot.learning_curve(progress.losses, held_out=progress.held_out or None, ax=axes[0])
     if matrix is not None:
-        plot.confusion(matrix, classes=classes, ax=axes[1])
+        plot.confusion(matrix, classes=[escape_control(name) for name in classes], ax=axes[1])
     save_figure(figure, path)
