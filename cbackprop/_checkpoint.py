@@ -88,7 +88,9 @@ class Checkpointer:
                     raise ValueError(f"{what} is {here.dtype} {here.shape}; {stored}")
         if len(saved.losses) > epochs:
             raise ValueError(f"epochs is {epochs}; {self.path} has finished {len(saved.losses)} already")
-        if self.held_out is not None and (saved.held_out is None or len(saved.held_out) > epochs):
+        if self.held_out is not None and (
+            saved.held_out is None or len(saved.held_out) not in (0, len(saved.losses))  # 0: no samples held out
+        ):
             raise ValueError(f"{self.path} does not hold the losses of held-out samples, one for each epoch")
         set_rng_state(self.path, self.generator, saved.training.get("rng"))
         for name, layers in ours.items():

@@ -69,8 +69,9 @@ def encode(model: Model) -> bytes:
         if (values := getattr(model, name)) is not None:
             tensors[name] = np.asarray(values, np.float64)
     _model(metadata, dict(tensors))
-    content = save(tensors, metadata)
-    if int.from_bytes(content[:8], "little") > MAX_HEADER:
+    too_long = sum(map(len, metadata.values())) > MAX_HEADER  # far beyond, safetensors raises an error of its own
+    content = b"" if too_long else save(tensors, metadata)
+    if too_long or int.from_bytes(content[:8], "little") > MAX_HEADER:
         raise ValueError(f"the names of classes and features take more than {MAX_HEADER:,} bytes")
     return content
 

@@ -392,8 +392,8 @@ class Network(OneSample):
         Parameters
         ----------
         path : path-like
-            File to write. An existing file is replaced atomically and keeps its permissions; symbolic links are
-            followed.
+            File to write. An existing file is replaced atomically and keeps its permissions, owner and group where
+            possible; symbolic links are followed, and a file with several hard links is overwritten.
 
         Raises
         ------

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 INK = "#333333"
 GRID_POINTS = 300  # along each axis of the decision regions
+MAX_NAMED_CLASSES = 50  # in a confusion matrix: more names and counts would overlap, and take minutes to draw
 
 
 def learning_curve(
@@ -125,7 +126,8 @@ def decision_regions(
     TypeError
         If t does not hold class indices.
     ValueError
-        If the network does not have two inputs, x does not have shape (N, 2), or t contains an unknown class.
+        If the network does not have two inputs, x does not have shape (N, 2), t contains an unknown class, or classes
+        does not have a name for each class.
 
     Examples
     --------
@@ -154,8 +156,7 @@ def decision_regions(
         return class_indices("t", values, labels)
 
     t = indices(t)
-    if classes is None:
-        classes = [str(k) for k in (range(K) if labels is None else labels)]
+    names = _names(labels if classes is None else classes, K)
 
     margin = 0.1 * np.ptp(x, axis=0)
     x0, x1 = (
@@ -175,12 +176,12 @@ def decision_regions(
         response=indices(model.predict(points)).reshape(xx0.shape),
         multiclass_colors=palette,
     ).plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
-    _scatter(ax, x, t, palette, classes)
+    _scatter(ax, x, t, palette, names)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def _scatter(ax: Axes, x: np.ndarray, t: np.ndarray, palette: list[Any], classes: Sequence[str]) -> None:
+def _scatter(ax: Axes, x: np.ndarray, t: np.ndarray, palette: list[Any], names: list[str]) -> None:
     """Draw the samples of each class, and a legend."""
     handles = []
     for k, color in enumerate(palette):
@@ -189,7 +190,7 @@ def _scatter(ax: Axes, x: np.ndarray, t: np.ndarray, palette: list[Any], classes
     labels = [""] * len(handles)
     legend = ax.legend(handles, labels, loc="upper right", framealpha=0.85, edgecolor="none", handletextpad=0.2)
     for k, text in enumerate(legend.get_texts()):  # set here: old Matplotlib omits legend labels that begin with _
-        text.set(text=classes[k], parse_math=False)
+        text.set(text=names[k], parse_math=False)
 
 
 def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: Axes | None = None) -> Axes:
@@ -246,9 +247,10 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     Parameters
     ----------
     matrix : array-like of shape (K, K)
-        Numbers of samples: rows are true classes, columns are predicted classes.
+        Numbers of samples: rows are true classes, columns are predicted classes. Those of more than 50 classes are not
+        written into the cells.
     classes : sequence of str, optional
-        Names of the classes.
+        Names of the classes. The default is their indices, which also replace the names of more than 50 classes.
     ax : matplotlib Axes, optional
         Axes to draw on; by default, the current ones.
 
@@ -261,6 +263,8 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     ------
     ModuleNotFoundError
         If Matplotlib is not installed.
+    ValueError
+        If classes does not have K names.
 
     Examples
     --------
@@ -270,17 +274,18 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     >>> [text.get_text() for text in ax.texts]
     ['9', '1', '5']
     """
-    ax = _axes(ax)
     matrix = np.asarray(matrix)
-    names = [str(k) for k in range(len(matrix))] if classes is None else list(classes)
+    names = _names(classes, len(matrix))
+    ax = _axes(ax)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in zip(*np.nonzero(matrix), strict=True):
-        color = "white" if shares[row, column] > 0.5 else INK
-        ax.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
+    if len(names) <= MAX_NAMED_CLASSES:
+        for row, column in zip(*np.nonzero(matrix), strict=True):
+            color = "white" if shares[row, column] > 0.5 else INK
+            ax.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
+        ax.set_xticks(range(len(names)), names, parse_math=False)
+        ax.set_yticks(range(len(names)), names, parse_math=False)
     ax.set(xlabel="predicted", ylabel="true")
-    ax.set_xticks(range(len(names)), names, parse_math=False)
-    ax.set_yticks(range(len(names)), names, parse_math=False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
@@ -304,7 +309,7 @@ def misclassified(
     true, predicted : array-like of shape (N,)
         Class indices.
     classes : sequence of str, optional
-        Names of the classes. The default is their indices.
+        Names of the classes, at least of those shown. The default is their indices.
     columns : int, optional
         Number of images per row. The default is about the number of rows.
     ax : matplotlib Axes, optional
@@ -322,7 +327,7 @@ def misclassified(
     TypeError
         If columns is not an integer.
     ValueError
-        If columns is below 1.
+        If columns is below 1, or classes has too few names.
 
     Examples
     --------
@@ -340,16 +345,26 @@ def misclassified(
         ax.set_axis_off()
         ax.text(0.5, 0.5, "none misclassified", ha="center", va="center", transform=ax.transAxes)
         return ax
+    names = _names(classes, 1 + max(true[wrong].max(), predicted[wrong].max()), or_more=True)
     columns = int(np.ceil(np.sqrt(len(wrong)))) if columns is None else columns
     places = _mosaic(ax, images[wrong], columns, gap=0.42, cmap="gray_r")
     for n, (center, bottom) in zip(wrong, places, strict=True):
-        names = [str(k) if classes is None else classes[k] for k in (true[n], predicted[n])]
-        ax.text(center, bottom + 0.06, " → ".join(names), ha="center", va="top", color=INK, parse_math=False)
+        caption = f"{names[true[n]]} → {names[predicted[n]]}"
+        ax.text(center, bottom + 0.06, caption, ha="center", va="top", color=INK, parse_math=False)
     return ax
 
 
 def _axes(ax: Axes | None) -> Axes:
     return require("matplotlib.pyplot", "plot").gca() if ax is None else ax
+
+
+def _names(classes: Any, K: int, *, or_more: bool = False) -> list[str]:
+    """Names of K classes; the default is their indices."""
+    names = [str(name) for name in (range(K) if classes is None else classes)]
+    if not (len(names) == K or (or_more and len(names) > K)):
+        least = "at least " if or_more else ""
+        raise ValueError(f"classes has {len(names)} names; it must have {least}{K}, one for each class")
+    return names
 
 
 def _palette(count: int) -> list[Any]:

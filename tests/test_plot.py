@@ -194,6 +194,31 @@ def test_confusion(ax):
     assert to_rgb(ax.texts[0].get_color()) == (1, 1, 1)  # legible on the dark cell
 
 
+def test_names_and_counts_of_many_classes_are_omitted(ax):
+    plot.confusion(np.ones((60, 60), dtype=int), classes=[f"class {k}" for k in range(60)], ax=ax)
+    assert texts(ax) == []
+    ax.figure.canvas.draw()
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert {"0", "50"} <= set(labels)
+    assert len(labels) < 10
+
+
+@pytest.mark.parametrize("names", [[], ["a", "b"], ["a", "b", "c", "d"]])
+def test_one_name_for_each_class(corners, names):
+    pytest.importorskip("sklearn")
+    network, x, t = corners
+    axes = Figure().subplots(1, 3)
+    message = f"classes has {len(names)} names; it must have 3, one for each class"
+    with pytest.raises(ValueError, match=message):
+        plot.decision_regions(network, x, t, classes=names, ax=axes[0])
+    with pytest.raises(ValueError, match=message):
+        plot.confusion(np.eye(3), classes=names, ax=axes[1])
+    if len(names) < 3:
+        with pytest.raises(ValueError, match=message.replace("have", "have at least")):
+            plot.misclassified(np.zeros((2, 2, 2)), [0, 1], [2, 1], classes=names, ax=axes[2])
+    assert not any(ax.has_data() for ax in axes)
+
+
 def test_misclassified(ax):
     images = np.arange(5 * 4.0).reshape(5, 2, 2)
     assert plot.misclassified(images, [0, 1, 2, 0, 1], [0, 2, 2, 1, 1], classes=["a", "b", "c"], ax=ax) is ax

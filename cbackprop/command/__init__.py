@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import warnings
+from typing import Any
 
 from cbackprop._extras import require
 from cbackprop.command.text import escape_control
@@ -23,7 +24,9 @@ def main() -> None:
 
         from cbackprop.command.app import run
 
-        with warnings.catch_warnings():  # Polars warns about an unclosed quote; the affected cell raises an error
+        with warnings.catch_warnings():
+            warnings.showwarning = print_warning
+            # Polars warns about an unclosed quote; the affected cell raises an error
             warnings.filterwarnings("ignore", "CSV malformed")
             try:
                 status = run(sys.argv[1:])
@@ -47,5 +50,14 @@ def prepare_streams() -> None:
 
 def print_error(message: str, status: int = 1) -> int:
     """Print an error on one line; return the exit status."""
-    print("cbackprop: error:", escape_control(" ".join(message.split())), file=sys.stderr)
+    print_line("error", message)
     return status
+
+
+def print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning on one line: that of Matplotlib about a missing glyph, for example, contains it."""
+    print_line("warning", str(message))
+
+
+def print_line(kind: str, message: str) -> None:
+    print(f"cbackprop: {kind}:", escape_control(" ".join(message.split())), file=sys.stderr)

@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from cbackprop.command.tables import Chunk, Table
+from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table
 
 MAX_CLASSES = 10_000  # bounds memory; a column with more distinct values is hardly categorical
 
@@ -74,7 +74,8 @@ class ColumnStatistics:
 
 def scan(table: Table, target: str, ignore: list[str], seed: int, validation: float, standardize: bool) -> Dataset:
     """Find the classes of a table, and mean and standard deviation of its training rows, in one pass."""
-    features = [column for column in table.columns if column not in {target, *ignore}]
+    excluded = {target, *ignore}
+    features = [column for column in table.columns if column not in excluded]
     if not features:
         raise ValueError(f"{table.path}: no column remains besides the target {target!r}; at least one input is needed")
     counts: Counter[str] = Counter()
@@ -129,6 +130,12 @@ def apply_scaling(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, table: Tab
             with np.errstate(over="ignore"):
                 check_range(np.isfinite((x - mean) / scale).all(axis=0), table, features)
             raise
+
+
+def blocks(x: np.ndarray, K: int) -> Iterator[np.ndarray]:
+    """Split rows of inputs so that the K outputs for each block are no larger than a chunk."""
+    size = max(1, CHUNK_VALUES // K)
+    return (x[start : start + size] for start in range(0, len(x), size))
 
 
 def check_range(finite: np.ndarray, table: Table, features: list[str]) -> None:

@@ -24,7 +24,7 @@ def check_output(option: str, path: Path | None, *suffixes: str) -> None:
     """Raise if an output file cannot be written, or if its name lacks one of the suffixes."""
     if path is None:
         return
-    writable_path(option, path)
+    writable_path(option, path, special=True)
     if suffixes and path.suffix.lower() not in suffixes:
         raise ValueError(f"{option} is {str(path)!r}; the name must end in {' or '.join(suffixes)}")
 

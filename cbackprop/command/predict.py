@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 
 from cbackprop import Network
 from cbackprop._model_file import load_model
-from cbackprop.command.dataset import apply_scaling
+from cbackprop.command.dataset import apply_scaling, blocks
 from cbackprop.command.files import open_table, write_table
 from cbackprop.command.outputs import check_distinct, check_output
 from cbackprop.command.terminal import print_table, progress_bar
@@ -39,8 +40,9 @@ def run(model_path: Path, data: Path, *, output: Path) -> None:
         task = bar.add_task("predicting", total=None, note="")
 
         def frames() -> Iterator[pl.DataFrame]:
-            for x, _ in table.chunks(features):
-                y = network.predict_proba(apply_scaling(x, mean, scale, table, features))
+            chunks = (apply_scaling(x, mean, scale, table, features) for x, _ in table.chunks(features))
+            for x in chain.from_iterable(blocks(chunk, K) for chunk in chunks):
+                y = network.predict_proba(x)
                 names = pl.Series("class", classes).gather(y.argmax(axis=1))
                 counts.update(dict(names.value_counts().iter_rows()))
                 bar.update(task, note=f"{counts.total():,} rows")

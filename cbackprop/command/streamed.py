@@ -102,11 +102,13 @@ class StreamedTable(Table):
 def check_duplicate_columns(path: Path, file: str, columns: list[str]) -> None:
     """Raise for duplicate columns, which Polars renames."""
     originals = {column: column.rpartition("_duplicated_")[0] for column in columns if "_duplicated_" in column}
-    if renamed := [column for column, name in originals.items() if name in columns]:
+    known = set(columns)
+    if renamed := [column for column, name in originals.items() if name in known]:
         header = pl.read_csv(
             file, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True, glob=False
         )
-        if duplicates := [originals[column] for column in renamed if column not in header.row(0)]:
+        names = set(header.row(0))
+        if duplicates := [originals[column] for column in renamed if column not in names]:
             raise ValueError(f"{path}: duplicate columns {abbreviate(duplicates)}; names must be unique")
 
 

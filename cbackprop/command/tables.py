@@ -14,6 +14,8 @@ from cbackprop.command.text import abbreviate
 
 CHUNK_ROWS = 65_536
 CHUNK_VALUES = 2**22  # 32 MiB of float64, however wide the table
+MAX_LABEL = 1000  # bytes: a chunk of longer ones, which compress well in a file, could take any amount of memory
+LABELS_NEEDED = f"the target must be a column of class labels, of at most {MAX_LABEL:,} bytes each"
 
 Chunk = tuple[np.ndarray, pl.Series]  # inputs, float64 (n, D), and labels as text
 
@@ -34,7 +36,8 @@ class Table(ABC):
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise if the file lacks a column."""
-        if missing := [column for column in columns if column not in self.columns]:
+        known = set(self.columns)
+        if missing := [column for column in columns if column not in known]:
             raise ValueError(f"{self.path}: no column {abbreviate(missing)}; it has {abbreviate(self.columns)}")
 
     def chunks(
@@ -44,6 +47,7 @@ class Table(ABC):
         size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // len(features)))
         start = self.skipped = 0
         for x, labels in self.read(features, target, size):
+            self.check_labels(labels, start, target)
             good = np.asarray(np.isfinite(x).all(axis=1))
             if target is not None:
                 good &= (labels.is_not_null() if classes is None else labels.is_in(classes).fill_null(False)).to_numpy()
@@ -61,6 +65,14 @@ class Table(ABC):
             start = end
             if len(x):
                 yield x, labels
+
+    def check_labels(self, labels: pl.Series, start: int, target: str | None) -> None:
+        """Raise for a text too long to be the name of a class."""
+        lengths = labels.str.len_bytes()
+        if (long := (lengths > MAX_LABEL).fill_null(False)).any():
+            row = int(long.arg_max() or 0)
+            found = f"{self.path}: row {start + row + 1}, column {target!r} holds a text of {lengths[row]:,} bytes"
+            raise ValueError(f"{found}; {LABELS_NEEDED}")
 
     def describe_bad_row(
         self, row: int, features: Sequence[str], x: np.ndarray, target: str | None, label: pl.Series

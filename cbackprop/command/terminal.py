@@ -13,9 +13,9 @@ from rich.table import Table
 from cbackprop.command.text import escape_control
 
 
-def console() -> Console:
-    """Open standard output without markup, so that names from files appear as they are."""
-    return Console(markup=False, emoji=False, highlight=False)
+def console(*, stderr: bool = False) -> Console:
+    """Open standard output or error without markup, so that names from files appear as they are."""
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
 
 
 @contextmanager
@@ -50,11 +50,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     console().print(table)
 
 
-def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
-    """Print names and values in two columns."""
+def print_fields(fields: Iterable[tuple[str, Any]], *, stderr: bool = False) -> None:
+    """Print names and values in two columns, on standard error if the output itself goes to standard output."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields:
         table.add_row(name, escape_control(str(value)))
-    console().print(table)
+    console(stderr=stderr).print(table)

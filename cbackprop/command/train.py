@@ -14,17 +14,19 @@ import typer
 from cbackprop import DivergenceError, Network
 from cbackprop._checkpoint import Checkpointer
 from cbackprop._extras import require
+from cbackprop._files import descriptor_of, writable_path
 from cbackprop._model_file import Model, encode, save_model
-from cbackprop.command.dataset import Dataset, scan
+from cbackprop.command.dataset import Dataset, blocks, scan
 from cbackprop.command.files import open_table
 from cbackprop.command.options import OnBadRow, TrainOptions
 from cbackprop.command.outputs import check_distinct, check_figure, check_output, save_figure
 from cbackprop.command.progress import TrainingProgress
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
 from cbackprop.command.terminal import print_fields, progress_bar
-from cbackprop.command.text import abbreviate, format_duration
+from cbackprop.command.text import abbreviate, escape_control, format_duration
 
 CHECKPOINT_INTERVAL = 10  # seconds
+MAX_CONFUSION = 1000  # classes in a confusion matrix, whose memory grows with their square
 FIXED = ("learning_rate", "batch_size", "seed", "validation", "standardize")  # options that --resume must not change
 
 
@@ -35,7 +37,7 @@ def run(options: TrainOptions) -> None:
             train(options)
         except KeyboardInterrupt as error:
             number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
-            print(f"cbackprop: stopped by {number.name}", *error.args, file=sys.stderr)
+            print(f"cbackprop: stopped by {number.name}", *map(escape_control, error.args), file=sys.stderr)
             raise typer.Exit(128 + number) from None
 
 
@@ -44,7 +46,8 @@ def train(options: TrainOptions) -> None:
     files = {"--output": options.output, "--plot": options.plot, "--checkpoint": options.checkpoint}
     check_distinct({"the table": options.data, **files})
     check_output("--output", options.output)
-    check_output("--checkpoint", options.checkpoint)
+    if options.checkpoint is not None:
+        writable_path("--checkpoint", options.checkpoint)
     check_figure("--plot", options.plot)
     progress = TrainingProgress()
     network, dataset, checkpointer = prepare(options, progress)
@@ -173,27 +176,32 @@ def report(
         fields.append(("E, training", f"{progress.losses[-1]:.4g}"))
     matrix = None
     if dataset.n_held_out and not stopped:
-        matrix, E = evaluate(network, dataset)
+        accuracy, E, matrix = evaluate(network, dataset)
         fields.append(("E, held out", f"{E:.4g}"))
-        fields.append(("accuracy, held out", f"{matrix.trace() / matrix.sum():.4f}"))
+        fields.append(("accuracy, held out", f"{accuracy:.4f}"))
     fields.append(("model", str(options.output)))
     if options.plot is not None and progress.losses:
         draw(options.plot, progress, matrix, dataset.classes)
-        fields.append(("figure", str(options.plot)))
+        without = f", without a confusion matrix, which shows at most {MAX_CONFUSION:,} classes"
+        fields.append(("figure", f"{options.plot}{without if len(dataset.classes) > MAX_CONFUSION else ''}"))
     if options.checkpoint is not None:
         fields.append(("checkpoint", f"{options.checkpoint}; --resume continues from it"))
-    print_fields(fields)
+    print_fields(fields, stderr=descriptor_of(str(options.output)) == 1)
 
 
-def evaluate(network: Network, dataset: Dataset) -> tuple[np.ndarray, float]:
-    """Return the confusion matrix (true class, predicted class) and mean E of the held-out rows."""
-    matrix = np.zeros((len(dataset.classes), len(dataset.classes)), dtype=int)
-    E = 0.0
+def evaluate(network: Network, dataset: Dataset) -> tuple[float, float, np.ndarray | None]:
+    """Return accuracy, mean E and, of few classes, the confusion matrix (true, predicted) of the held-out rows."""
+    K = len(dataset.classes)
+    matrix = np.zeros((K, K), dtype=int) if K <= MAX_CONFUSION else None
+    correct, E = 0, 0.0
     for _, (x, t) in dataset.splits():
         if len(x):
-            np.add.at(matrix, (t, network.predict(x)), 1)
+            predicted = np.concatenate([network.predict(block) for block in blocks(x, K)])
+            correct += int((predicted == t).sum())
             E += network.loss(x, t) * len(x) / dataset.n_held_out
-    return matrix, E
+            if matrix is not None:
+                np.add.at(matrix, (t, predicted), 1)
+    return correct / dataset.n_held_out, E, matrix
 
 
 def draw(path: Path, progress: TrainingProgress, matrix: np.ndarray | None, classes: list[str]) -> None:
@@ -204,5 +212,5 @@ def draw(path: Path, progress: TrainingProgress, matrix: np.ndarray | None, clas
     axes = figure.subplots(1, 1 if matrix is None else 2, squeeze=False)[0]
     plot.learning_curve(progress.losses, held_out=progress.held_out or None, ax=axes[0])
     if matrix is not None:
-        plot.confusion(matrix, classes=classes, ax=axes[1])
+        plot.confusion(matrix, classes=[escape_control(name) for name in classes], ax=axes[1])
     save_figure(figure, path)

@@ -75,6 +75,16 @@ def test_missing_progress_is_refused(iris, succeed, fail, tmp_path):
     assert message == "c does not store the progress of the training; it cannot be resumed"
 
 
+@pytest.mark.parametrize("held_out", [None, [0.5], [0.5] * 3, [0.5] * 1000])
+def test_one_loss_of_held_out_rows_for_each_epoch(iris, succeed, fail, held_out):
+    succeed("train iris.csv --target species --epochs 2 --checkpoint c")
+    model = load_model("c")
+    model.held_out = held_out
+    cbackprop._model_file.save_model("c", model)
+    message = fail("train iris.csv --target species --epochs 2000 --checkpoint c --resume")
+    assert message == "c does not hold the losses of held-out samples, one for each epoch"
+
+
 def test_checkpoint_is_written_during_the_training(iris, failing_fit, monkeypatch):
     monkeypatch.setattr(train, "CHECKPOINT_INTERVAL", -1)
     options = TrainOptions(Path("iris.csv"), "species", hidden=4, epochs=9, checkpoint=Path("c"))

@@ -3,6 +3,8 @@
 import os
 import re
 import sys
+import warnings
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -66,14 +68,30 @@ def test_missing_packages(monkeypatch, fail, package, line, extra):
     assert message.endswith(f' pip install "cbackprop[{extra}]"')
 
 
-def test_names_cannot_control_the_terminal(folder, run, succeed):
+def test_warnings_are_escaped(run, monkeypatch):
+    monkeypatch.setattr(
+        "cbackprop.command.info.show_installation", lambda: warnings.warn("\x1b[2J\nhere", stacklevel=2)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run("info") == (0, "", "cbackprop: warning: \\x1b[2J here\n")
+
+
+def test_names_cannot_control_the_terminal(folder, run, succeed, failing_fit):
     red, back, kept = "\x1b[31mred", "\x9b2Jback\u202e", "幅　🌸"
-    pl.DataFrame({red: [1, 2], back: [2, 1], kept: [1, 1], "t": [red, kept]}).write_csv("t.csv")
+    pl.DataFrame({red: [1, 2] * 9, back: [2, 1] * 9, kept: [1, 1] * 9, "t": [red, kept] * 9}).write_csv("t.csv")
     shown = succeed("train t.csv --target t --validation 0 --epochs 1")
     shown += succeed("info model.safetensors") + succeed("predict model.safetensors t.csv")
     shown += run("train t.csv --target 'nothing\x1b[31m'")[2]
     pl.DataFrame({"x": [1, 2], "y": [2, 1]}).write_parquet("\x1b.parquet")
     shown += run("train \x1b.parquet --target t")[2]
+    with warnings.catch_warnings(), failing_fit(1, KeyboardInterrupt()):
+        warnings.simplefilter("always")  # Matplotlib lacks a glyph, and says which
+        shown += "".join(run("train t.csv --target t --output \x1bm --plot p.svg --validation 0.5 --epochs 1")[1:])
+        shown += "".join(run("train t.csv --target t --output \x1bm --validation 0.5 --epochs 2")[1:])
+    assert "cbackprop: warning: Glyph " in shown
+    assert "stopped by SIGINT" in shown
+    shown += Path("p.svg").read_text()
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
     for name in (r"\x1b[31mred", r"\x9b2Jback\u202e", kept):
         assert name in shown

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from cbackprop._model_file import load_model
+from cbackprop.command import npz
+from cbackprop.command.files import open_table
 
 
 def test_arrays_of_any_shape(folder, succeed):
@@ -36,7 +38,8 @@ def test_damaged_archives(iris, fail):
     [
         ("<f8", "(4, 9223372036854775808, 2)", 64, "has shape (4, 9223372036854775808, 2), dtype float64 and 64 bytes"),
         ("<f8", "(4, 1000000000)", 64, "has shape (4, 1000000000), dtype float64 and 64 bytes"),
-        ("|b1", "(4, 5000000)", 20_000_000, "has 5,000,000 columns; at most 4,194,304 are supported"),
+        ("|b1", "(0, 1048576)", 0, "has 1,048,576 columns, 1,048,577 with those before it; the limit is 1,048,576"),
+        ("<f8", "(0, 4194305)", 0, "has rows of 33,554,440 bytes; the limit is 33,554,432"),
         ("<f8", "(4, 2)", 63, "has shape (4, 2), dtype float64 and 63 bytes"),
         ("<f8", "(-4,)", 0, "has shape (-4,); rows of at least one value are needed"),
         ("<U0", "(4,)", 0, "has dtype <U0; numbers or text are needed"),
@@ -46,12 +49,71 @@ def test_damaged_archives(iris, fail):
 )
 def test_malicious_headers(folder, fail, dtype, shape, size, problem):
     header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    np.savez("t.npz", y=np.arange(4) % 2)
+    np.savez("t.npz", y=np.arange(0 if shape.startswith("(0") else 4) % 2)
     with zipfile.ZipFile("t.npz", "a") as archive:
         archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(size))
     message = fail("train t.npz --target y --validation 0")
     assert message.startswith("t.npz: array 'x.npy'")
     assert problem in message
+
+
+def test_long_texts_are_no_labels(folder, fail):
+    np.savez_compressed("t.npz", x=np.arange(2), y=np.array(["a", "b"], "<U500000"))
+    message = "t.npz: array 'y' holds texts of up to 500,000 characters; the target must be a column of class labels"
+    assert fail("train t.npz --target y --validation 0").startswith(message)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression(iris, fail, method):
+    with zipfile.ZipFile("t.npz", "w", method) as archive:
+        archive.writestr("x.npy", zipfile.ZipFile("iris.npz").read("x.npy"))
+    assert fail("train t.npz --target x0").startswith("t.npz: array 'x.npy' is compressed in another way than np.savez")
+
+
+def test_an_array_twice(folder, fail):
+    np.savez("t.npz", x=np.arange(4))
+    x = zipfile.ZipFile("t.npz").read("x.npy")
+    with zipfile.ZipFile("t.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("x.npy", x)
+    assert fail("train t.npz --target x") == "t.npz: array 'x.npy' is in it twice"
+
+
+def test_arrays_that_change(folder):
+    np.savez("t.npz", x=np.arange(4))
+    table = open_table(Path("t.npz"))
+    np.savez("t.npz", x=np.arange(5))
+    with pytest.raises(ValueError, match=r"t\.npz: array 'x.npy' has changed since the file was opened"):
+        list(table.chunks(["x"]))
+
+
+def test_arrays_are_read_in_blocks(iris, succeed, content, monkeypatch):
+    line = "train iris.npz --target species --epochs 1"
+    succeed(line)
+    whole, sizes = content("model.safetensors"), []
+
+    def read(stream, size=-1, do=zipfile.ZipExtFile.read):
+        sizes.append(size)
+        return do(stream, size)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
+    monkeypatch.setattr(npz, "MAX_ROW_BYTES", 1000)
+    succeed(line)
+    assert content("model.safetensors") == whole
+    assert max(sizes) <= 1000
+
+
+def test_inputs_in_any_order_from_the_array_of_the_target(folder, succeed):
+    x = np.random.default_rng(0).integers(0, 3, (60, 5))
+    np.savez("t.npz", x=x, z=np.arange(60.0))
+    succeed("train t.npz --target x1 --ignore x3 --epochs 1 --validation 0")
+    model = load_model("model.safetensors")
+    assert (model.features, model.classes) == (["x0", "x2", "x4", "z"], ["0", "1", "2"])
+    np.testing.assert_allclose(model.mean, [*x[:, ::2].mean(axis=0), 29.5], rtol=1e-13)
+
+    table = open_table(Path("t.npz"))
+    ((columns, labels),) = table.chunks(["z", "x4", "x0"], "x1")
+    assert np.array_equal(columns, np.column_stack([np.arange(60), x[:, 4], x[:, 0]]))
+    assert labels.to_list() == [str(label) for label in x[:, 1]]
 
 
 @pytest.mark.parametrize("code", [0x110000, 0xD800, 0xFFFFFFFF])

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from cbackprop._model_file import load_model
 from cbackprop.command import train
 
 
@@ -56,6 +57,20 @@ def test_unwritable_outputs_are_refused_before_the_work(iris, fail, monkeypatch,
 
     monkeypatch.setattr(builtins, "open", forbid)
     refused("folder.csv/p.csv", "Permission denied")
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such name")
+def test_model_on_standard_output(iris, python):
+    line = ["train", "iris.csv", "--target", "species", "--epochs", "1", "--output", "/dev/stdout"]
+    code = f"import sys; from cbackprop.command import main; sys.argv[1:] = {line}; main()"
+    done = python(code, under=("sh", "-c", 'exec "$@" > model', "sh"))
+    assert done.returncode == 0
+    assert "accuracy, held out" in done.stderr
+    assert load_model("model").classes == ["setosa", "versicolor", "virginica"]
+
+
+def test_devices_are_no_checkpoints(iris, fail):
+    assert "not a regular file" in fail(f"train iris.csv --target species --checkpoint {os.devnull}")
 
 
 @pytest.mark.parametrize("name", ["p.txt", "p.pgf"])

@@ -12,6 +12,7 @@ import pytest
 
 import cbackprop
 from cbackprop._model_file import load_model
+from cbackprop.command import dataset
 
 
 @pytest.fixture
@@ -35,6 +36,31 @@ def test_classes_and_probabilities(iris, model, succeed, kind):
     assert predicted["class"].to_list() == [model.classes[k] for k in y.argmax(axis=1)]
     for name in model.classes:
         assert re.search(rf"{name} +{(predicted['class'] == name).sum()}\b", out)
+
+
+def test_outputs_take_no_more_memory_than_a_chunk(iris, succeed, monkeypatch):
+    sizes = []
+
+    def probabilities(network, x, do=cbackprop.Network.predict_proba):
+        sizes.append(len(x))
+        return do(network, x)
+
+    def classes(network, x, do=cbackprop.Network.predict):
+        sizes.append(len(x))
+        return do(network, x)
+
+    monkeypatch.setattr(cbackprop.Network, "predict_proba", probabilities)
+    monkeypatch.setattr(cbackprop.Network, "predict", classes)
+    succeed("train iris.csv --target species --epochs 1")
+    succeed("predict model.safetensors iris.csv --output whole.csv")
+    assert sizes == [35, 150]
+    monkeypatch.setattr(dataset, "CHUNK_VALUES", 99)
+    succeed("train iris.csv --target species --epochs 1")
+    succeed("predict model.safetensors iris.csv --output parts.csv")
+    assert sizes[2:] == [33, 2] + [33] * 4 + [18]
+    whole, parts = (pl.read_csv(f"{name}.csv") for name in ("whole", "parts"))
+    assert parts["class"].equals(whole["class"])
+    np.testing.assert_allclose(parts[:, 1:].to_numpy(), whole[:, 1:].to_numpy(), rtol=1e-14)
 
 
 def test_model_without_names(iris, succeed, fail):

@@ -10,6 +10,9 @@ import pytest
 
 from cbackprop._model_file import load_model
 from cbackprop.command import tables
+from cbackprop.command.dataset import scan
+from cbackprop.command.npz import NpzTable
+from cbackprop.command.streamed import check_duplicate_columns
 
 
 @pytest.mark.parametrize(
@@ -76,6 +79,62 @@ def test_long_cells_are_abbreviated(iris, fail):
     message = fail("train t.csv --target species")
     assert message.startswith("t.csv: row 1, column 'a' is 'widewide")
     assert len(message) < 150
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_long_texts_are_no_labels(folder, fail, kind):
+    table = pl.DataFrame({"x": [1, 2, 3], "t": ["a", "b", "幅" * 400]})
+    (table.write_csv if kind == "csv" else table.write_parquet)(f"t.{kind}")
+    message = (
+        "row 3, column 't' holds a text of 1,200 bytes; the target must be a column of class labels, of at most 1,000"
+    )
+    assert fail(f"train t.{kind} --target t --validation 0").startswith(f"t.{kind}: {message} bytes each")
+
+
+class Name(str):
+    """A name that counts how often one is hashed or compared."""
+
+    __slots__ = ()
+    uses = 0
+
+    def __hash__(self):
+        Name.uses += 1
+        return super().__hash__()
+
+    def __eq__(self, other):
+        Name.uses += 1
+        return super().__eq__(other)
+
+
+class Rows(tables.Table):
+    """Two rows of zeros."""
+
+    def read(self, features, target, size):
+        yield np.zeros((2, len(features))), pl.Series(["a", "b"])
+
+    def cell(self, row, column):
+        raise AssertionError
+
+
+NAMES = [Name(f"c{i}") for i in range(1000)]
+RENAMED = [Name(f"{name}_duplicated_0") for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: Rows(Path("t"), NAMES).require(NAMES[::-1]),
+        lambda: scan(Rows(Path("t"), NAMES), NAMES[-1], NAMES[::2], 0, 0, standardize=True),
+        lambda: list(NpzTable(Path("t.npz")).chunks(NAMES[::-1])),
+        lambda: check_duplicate_columns(Path("t.csv"), "t.csv", [*NAMES, *RENAMED]),
+    ],
+)
+def test_work_is_linear_in_the_number_of_columns(folder, monkeypatch, work):
+    np.savez("t.npz", c=np.zeros((1, len(NAMES))))
+    Path("t.csv").write_text(",".join([*NAMES, *RENAMED]) + "\n")
+    monkeypatch.setattr(Name, "uses", 0)
+    work()
+    assert len(NAMES) <= Name.uses < 20 * len(NAMES)
 
 
 @pytest.fixture
