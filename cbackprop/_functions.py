@@ -70,10 +70,15 @@ def init_weights(
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
     w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
-    r_w, r_v = 4 * np.sqrt(6 / (D + M)), np.sqrt(6 / (M + K))
+    r_w, r_v = initial_ranges(D, M, K)
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
     v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
     return w, v
+
+
+def initial_ranges(D: int, M: int, K: int) -> tuple[float, float]:
+    """r of the hidden and of the output weights."""
+    return 4 * np.sqrt(6 / (D + M)), np.sqrt(6 / (M + K))
 
 
 def forward(x: ArrayLike, w: np.ndarray, v: np.ndarray, *, n_threads: int = 1) -> Activations:
