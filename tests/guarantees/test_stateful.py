@@ -242,7 +242,7 @@ class Sequence(RuleBasedStateMachine):
         epochs=st.sampled_from((1, 1, 2, 3)),
         method=st.sampled_from(("auto", "direct", "blocked")),
         n_threads=st.sampled_from((1, 2)),
-        weighted=ONE_IN_FOUR,
+        weighted=st.booleans(),
         keep_velocity=st.booleans(),
         as_method=st.booleans(),
         x_scale=X_SCALE,
