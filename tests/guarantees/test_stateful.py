@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -354,7 +354,8 @@ class Sequence(RuleBasedStateMachine):
             assert np.array_equal(self.network.predict(x), a.argmax(axis=1))
             with np.errstate(over="ignore", invalid="ignore"):
                 assert np.array_equal(self.model.predict(x), a.argmax(axis=1))
-            assert self.network.predict_one(x[0]) == self.network.predict_proba_one(x[0]).argmax()
+            y = self.network.predict_proba_one(x[0])  # in which several may be largest
+            assert y[self.network.predict_one(x[0])] == y.max()
 
     # ---------------------------------------------------------------------------------------------------------- copies
 
@@ -472,8 +473,8 @@ def test_any_sequence_of_calls(repetitions, use_variant, ctrl_c, tmp_path, recor
         settings=settings(
             max_examples=repetitions // STEPS,
             stateful_step_count=STEPS,
+            phases=[Phase.generate],  # to shrink a sequence takes longer than pytest's timeout
             derandomize=True,
-            report_multiple_bugs=False,
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
