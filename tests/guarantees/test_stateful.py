@@ -464,6 +464,7 @@ class Sequence(RuleBasedStateMachine):
 
 
 @pytest.mark.guarantee("any sequence of calls", slice=200, full=10_000)
+@pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%:UserWarning")
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of a signal between `open` and `with`
 def test_any_sequence_of_calls(repetitions, use_variant, ctrl_c, tmp_path, record_property):
     done = collections.Counter()
