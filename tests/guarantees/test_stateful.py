@@ -226,8 +226,10 @@ class Sequence(RuleBasedStateMachine):
         """Whether a bound on the sums exceeds what the dtype can hold."""
         (D, M, K), (w, v) = self.sizes, map(largest, weights)
         inputs, steps = 1 + largest(x), rate * updates**2  # velocity adds up
-        v += 2 * steps
-        w += 2 * steps * inputs * K * (1 + v)
+        with np.errstate(over="ignore"):
+            growth = float(np.float64(max(1, rate * l2)) ** updates)
+        v = growth * (v + 2 * steps)
+        w = growth * (w + 2 * steps * inputs * K * (1 + v))
         return max(w * inputs * (D + 1), v * (M + 1), v * K * inputs, l2 * max(w, v)) > float(self.finfo.max) / 64
 
     # ------------------------------------------------------------------------------------------------------- learning
@@ -272,6 +274,8 @@ class Sequence(RuleBasedStateMachine):
 
         updates = epochs * -(-N // (options["batch_size"] or N))
         rates = {"rate": options["learning_rate"], "l2": options["l2"]}
+        if weighted and options["batch_size"] != 1:
+            rates["l2"] /= float(self.finfo.tiny)  # by the smallest weight of a batch
         self.agree(ours, theirs, x=x, written=written, epochs=epochs, updates=updates, **rates)
 
     @rule(seed=SEEDS, soft=st.booleans(), rate=RATE, x_scale=X_SCALE, one=st.booleans())
@@ -295,9 +299,7 @@ class Sequence(RuleBasedStateMachine):
         options["batch_size"] = options["batch_size"] or N
         rate, momentum, l2 = (options[name] for name in ("learning_rate", "momentum", "l2"))
         self.model.set_params(learning_rate_init=rate, momentum=momentum, alpha=l2, batch_size=options["batch_size"])
-        velocity = copy.deepcopy(self.model._velocity)
-        if velocity is None or not self.finfo.dtype.type(momentum):
-            velocity = None
+        velocity = copy.deepcopy(self.model._velocity) if self.finfo.dtype.type(min(momentum, 1)) else None
 
         def theirs(w, v):
             try:
