@@ -64,10 +64,12 @@ debug-test:  ## run the tests on a build with bounds checks, assertions and trap
 # tests that don't depend on compiled code; some measure memory, which the sanitizer uses, too
 PURE_PYTHON = --ignore tests/command $(patsubst %,--ignore tests/test_%.py,dask examples onnx plot river sklearn)
 
+FUZZERS = tests/guarantees/test_bad_inputs.py tests/guarantees/test_stateful.py
+
 address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
 	$(PYTEST_IN_ADDRESS) $(PURE_PYTHON)
-	$(PYTEST_IN_ADDRESS) tests/guarantees/test_bad_inputs.py
+	$(PYTEST_IN_ADDRESS) $(FUZZERS)
 
 guarantees: build  ## test every guarantee with few repetitions: minutes
 	$(PYTHON) -m pytest tests/guarantees
@@ -75,7 +77,7 @@ guarantees: build  ## test every guarantee with few repetitions: minutes
 soak: build  ## test every guarantee in full and write docs/guarantees.md: hours
 	$(PYTHON) -m pytest tests/guarantees $(FULL)
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
-	$(PYTEST_IN_ADDRESS) tests/guarantees/test_bad_inputs.py $(FULL)
+	$(PYTEST_IN_ADDRESS) $(FUZZERS) $(FULL)
 
 coverage:  ## measure line and branch coverage of the compiled code; fails below 95 %
 	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .

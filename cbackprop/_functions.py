@@ -84,11 +84,16 @@ def init_weights(
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
     w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
-    glorot, he = np.sqrt(6 / (D + M)), np.sqrt(6 / D)
-    r_w, r_v = {"sigmoid": 4 * glorot, "tanh": glorot, "relu": he}[hidden], np.sqrt(6 / (M + K))
+    r_w, r_v = initial_ranges(D, M, K, hidden)
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
     v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
     return w, v
+
+
+def initial_ranges(D: int, M: int, K: int, hidden: str) -> tuple[float, float]:
+    """r of the hidden and of the output weights."""
+    glorot, he = np.sqrt(6 / (D + M)), np.sqrt(6 / D)
+    return {"sigmoid": 4 * glorot, "tanh": glorot, "relu": he}[hidden], np.sqrt(6 / (M + K))
 
 
 def forward(

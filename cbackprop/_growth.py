@@ -6,7 +6,28 @@ from typing import Any
 
 import numpy as np
 
+from ._functions import initial_ranges
 from ._network import Network
+
+
+def grown(old: Network, D: int, K: int, seed: Any, *, scale: float) -> Network:
+    """Create a network of D inputs and K outputs that begins with the weights of `old`.
+
+    The additional weights have the bits of `init_weights` with this seed, those of hidden units times `scale`. No
+    others are drawn: the number of random numbers depends on what is added, not on the size of the network.
+    """
+    M, known_D, known_K = len(old.w), old.w.shape[1] - 1, len(old.v)
+    generator = np.random.default_rng(seed)
+    skip = generator.bit_generator.advance  # type: ignore[attr-defined] # of PCG64, one step of which is one number
+    r_w, r_v = initial_ranges(D, M, K, old.hidden)
+    w, v = np.zeros((M, D + 1), old.dtype), np.zeros((K, M + 1), old.dtype)
+    for row in w:
+        skip(known_D)
+        row[known_D:D] = generator.uniform(-r_w, r_w, D - known_D)
+    w *= scale
+    skip(known_K * M)
+    v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
+    return copy_weights(old, Network.from_weights(w, v, **old.functions._asdict()))
 
 
 def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:

@@ -38,13 +38,13 @@ from cbackprop._training_lock import TrainingLock
 require("distributed", "dask")
 require("sklearn", "dask")
 import dask.array as da  # noqa: E402
-from dask.base import compute  # noqa: E402
+from dask.base import compute, is_dask_collection  # noqa: E402
 from dask.delayed import delayed  # noqa: E402
 from distributed import Client, get_client  # noqa: E402
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
 from sklearn.metrics import accuracy_score  # noqa: E402
 from sklearn.utils import check_random_state  # noqa: E402
-from sklearn.utils.validation import check_is_fitted  # noqa: E402
+from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
 
 from cbackprop.sklearn import BackpropClassifier as LocalClassifier  # noqa: E402
 from cbackprop.sklearn import class_indices  # noqa: E402
@@ -212,6 +212,8 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         Class labels.
     n_features_in_ : int
         D, the number of inputs.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if X has names that are all strings.
     loss_curve_ : list of float
         Mean E of each epoch.
 
@@ -275,7 +277,8 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If X does not hold real numbers, or a parameter is of another type. A fitted model is unchanged.
+            If X does not hold real numbers, some names of columns but not all are strings, or a parameter is of another
+            type. A fitted model is unchanged.
         ValueError
             If X is not finite, X and y differ in their chunks, or a parameter is out of range. A fitted model is
             unchanged.
@@ -288,7 +291,7 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         t = [delayed(class_indices)("y", chunk, classes) for chunk in labels]
         random_state = check_random_state(self.random_state)
         local = LocalClassifier(self.hidden_layer_sizes, random_state=random_state)
-        local.n_features_in_ = X.shape[1]
+        _validate_columns(local, X, reset=True)
         network = local._new_network(len(classes), _float_dtype(X), local._random_generators()[1])
         network.learning_rate = self.learning_rate_init
         best, unimproved = np.inf, 0
@@ -313,7 +316,9 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
             callback=watch,
         )
         self.classifier_ = LocalClassifier.from_network(network, classes, learning_rate_init=self.learning_rate_init)
-        self.classes_, self.n_features_in_, self.loss_curve_ = classes, X.shape[1], history.losses
+        self.classes_, self.loss_curve_ = classes, history.losses
+        for model in (self, self.classifier_):
+            _validate_columns(model, X, reset=True)
         return self
 
     def predict(self, X: Any) -> Any:
@@ -328,9 +333,14 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         -------
         dask array, or ndarray, of shape (n_samples,)
             A lazy dask array if X is a dask collection.
+
+        Raises
+        ------
+        ValueError
+            If the columns of X are not those of `fit`, in number, name or order.
         """
         check_is_fitted(self)
-        return _map_chunks(self.classifier_.predict, X, self.classes_.dtype, None)
+        return self._map_chunks("predict", X, self.classes_.dtype, None)
 
     def predict_proba(self, X: Any) -> Any:
         """Probability of each class, in the order of `classes_`.
@@ -344,9 +354,14 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         -------
         dask array, or ndarray, of shape (n_samples, n_classes)
             A lazy dask array if X is a dask collection.
+
+        Raises
+        ------
+        ValueError
+            If the columns of X are not those of `fit`, in number, name or order.
         """
         check_is_fitted(self)
-        return _map_chunks(self.classifier_.predict_proba, X, self.classifier_.network_.dtype, len(self.classes_))
+        return self._map_chunks("predict_proba", X, self.classifier_.network_.dtype, len(self.classes_))
 
     def score(self, X: Any, y: Any) -> float:
         """Accuracy. Only labels are sent to the client.
@@ -364,6 +379,18 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         """
         (labels,), (predicted,) = compute(y), compute(self.predict(X))
         return float(accuracy_score(labels, predicted))
+
+    def _map_chunks(self, method: str, X: Any, dtype: np.dtype, columns: int | None) -> Any:
+        """Call a method of the local classifier with each chunk of a dask collection, or with all of any other X."""
+        if not is_dask_collection(X):
+            return getattr(self.classifier_, method)(X)
+        _validate_columns(self, X, reset=False)
+        X = (X.to_dask_array() if hasattr(X, "to_dask_array") else X).rechunk({1: -1})
+        nameless = LocalClassifier.from_network(self.classifier_.network_, self.classes_)  # as the chunks are
+        function = getattr(nameless, method)
+        if columns is None:
+            return X.map_blocks(function, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype))
+        return X.map_blocks(function, chunks=(X.chunks[0], (columns,)), dtype=dtype, meta=np.empty((0, columns), dtype))
 
 
 # ------------------------------------------------------------ tasks on workers, under names that the dashboard displays
@@ -506,16 +533,10 @@ def _chunks(value: Any) -> list[Any]:
     return list(value.to_delayed()) if hasattr(value, "to_delayed") else [np.asanyarray(value)]
 
 
-def _map_chunks(function: Callable[[Any], np.ndarray], X: Any, dtype: np.dtype, columns: int | None) -> Any:
-    """Apply `function` to each chunk of a dask collection, or to all of any other X."""
-    if hasattr(X, "to_dask_array"):
-        X = X.to_dask_array()
-    if not isinstance(X, da.Array):
-        return function(X)
-    X = X.rechunk({1: -1})
-    if columns is None:
-        return X.map_blocks(function, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype))
-    return X.map_blocks(function, chunks=(X.chunks[0], (columns,)), dtype=dtype, meta=np.empty((0, columns), dtype))
+def _validate_columns(model: BaseEstimator, X: Any, *, reset: bool) -> None:
+    """Record the number and the names of the columns of X, or compare them with those recorded, like scikit-learn."""
+    is_frame = hasattr(X, "to_dask_array")  # scikit-learn reads the names of frames of pandas only
+    validate_data(model, X._meta if is_frame else X, reset=reset, skip_check_array=True)
 
 
 def _float_dtype(X: Any) -> np.dtype:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cbackprop.sklearn import BackpropClassifier
 
 OPSET = 13  # the first with the current definitions of these operators, for compatibility with older runtimes
+MAX_BYTES = 2**31 - 2**20  # of weights: protobuf's limit, less what else a model holds
 
 
 def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
@@ -46,7 +47,8 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
     TypeError
         If model is neither a Network nor a BackpropClassifier.
     ValueError
-        If a label is 2**63 or more, which ONNX cannot represent.
+        If a label is 2**63 or more, which ONNX cannot represent, or the weights take 2 GiB or more, which protobuf
+        cannot hold.
     sklearn.exceptions.NotFittedError
         If the classifier is not fitted.
 
@@ -60,6 +62,7 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
     """
     onnx = require("onnx", "onnx")
     network, labels = _network_and_labels(model)
+    _check_size(network, network.dtype)
     constants, nodes = [], []
 
     def add_constant(name: str, array: np.ndarray) -> None:
@@ -278,6 +281,17 @@ def _network_and_labels(model: Any) -> tuple[Network, np.ndarray]:
     return model.network_, labels
 
 
+def _check_size(network: Network, dtype: np.dtype) -> None:
+    """Raise ValueError if a model with the weights in that dtype would be too large."""
+    count = network.w.size + network.v.size
+    if (size := count * dtype.itemsize) > MAX_BYTES:
+        convert = "convert the weights to float32, or " if dtype == np.float64 else ""
+        raise ValueError(
+            f"model has {count} weights in {dtype}, {size / 2**30:.1f} GiB; ONNX holds less than 2 GiB: "
+            f"{convert}train fewer hidden units"
+        )
+
+
 def _add_operators(
     network: Network,
     labels: np.ndarray,
@@ -303,6 +317,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     network, labels = _network_and_labels(operator.raw_operator)
     wide = isinstance(operator.inputs[0].type, require("skl2onnx.common.data_types", "onnx").DoubleTensorType)
     real = np.dtype(np.float64 if wide else np.float32)
+    _check_size(network, real)
     element = onnx.helper.np_dtype_to_tensor_dtype
     names = {"label": operator.outputs[0].full_name, "probabilities": operator.outputs[1].full_name}
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cbackprop import Network, fit
 from cbackprop._extras import require
-from cbackprop._growth import copy_weights
+from cbackprop._growth import grown
 
 require("river", "river")
 from river import base, utils  # noqa: E402
@@ -49,8 +49,6 @@ class BackpropClassifier(base.MiniBatchClassifier):
     ----------
     network : Network or None
         The current network, which is replaced by a larger one when new features or classes appear.
-    features : list
-        Names of the inputs, in the order of the columns of w.
     classes : list
         Labels, in the order of the rows of v.
 
@@ -72,7 +70,16 @@ class BackpropClassifier(base.MiniBatchClassifier):
             self._entropy: Any = np.random.SeedSequence(seed).entropy
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
-        self._hold(None, [], [])
+        self.network: Network | None = None
+        self.classes: list[Any] = []
+        self._class_indices: dict[Any, int] = {}
+        self._feature_indices: dict[Any, int] = {}
+        self._values: Any = None  # a function that returns the values of all features
+
+    @property
+    def features(self) -> list[Any]:
+        """Names of the inputs, in the order of the columns of w."""
+        return list(self._feature_indices)
 
     @property
     def _multiclass(self) -> bool:
@@ -110,14 +117,15 @@ class BackpropClassifier(base.MiniBatchClassifier):
             k = None
         if row is None or k is None:  # new or missing names, or a value that is not a number
             numbers = _numbers(x)
-            features = self._features_with(numbers)
-            classes = [*self.classes, *_new_labels([y], self._class_indices)]
-            network = self._sized(self.network, len(features), len(classes))
-            network.learn_one(_vector(numbers, features), classes.index(y))
-            if len(features) > len(self.features) or len(classes) > len(self.classes):
-                self._hold(network, features, classes)
+            features, labels = self._new_features(numbers), _new_labels([y], self._class_indices)
+            D, K = len(self._feature_indices), len(self.classes)
+            network = self._sized(self.network, D + len(features), K + len(labels))
+            row = self._vector(numbers, D + len(features))
+            row[D : D + len(features)] = [numbers[name] for name in features]
+            network.learn_one(row, self._class_indices.get(y, K))
+            self._extend(network, features, labels)
         else:
-            network = self._sized(self.network, len(self.features), len(self.classes))
+            network = self._sized(self.network, len(self._feature_indices), len(self.classes))
             try:
                 network.learn_one(row, k)
             except ValueError:
@@ -197,21 +205,21 @@ class BackpropClassifier(base.MiniBatchClassifier):
             raise ValueError(f"X has {N} rows and y {len(labels)}; they must have the same number")
         if N == 0:
             return
-        features = self._features_with(columns)
-        classes = [*self.classes, *_new_labels(labels, self._class_indices)]
-        indices = {label: k for k, label in enumerate(classes)}
+        new_features, new_labels = self._new_features(columns), _new_labels(labels, self._class_indices)
+        features = [*self.features, *new_features]
+        indices = self._class_indices | {label: k for k, label in enumerate(new_labels, len(self.classes))}
         x, t = _matrix(columns, features, N), np.array([indices[label] for label in labels])
 
         known = np.maximum.accumulate(np.maximum(t + 1, len(self.classes)))  # number of classes up to each row
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
         network = self.network
         if network is not None and len(edges) > 2:  # a copy: an error in a later part must leave the model unchanged
-            network = Network.from_weights(network.w.copy(), network.v.copy())
+            network = Network.from_weights(network.w.copy(), network.v.copy(), **network.functions._asdict())
         for start, stop in pairwise(edges):
             network = self._sized(network, len(features), known[start])
             part = slice(start, stop)
             fit(x[part], t[part], network.w, network.v, learning_rate=self.learning_rate, shuffle=False)
-        self._hold(network, features, classes)
+        self._extend(network, new_features, new_labels)
 
     def predict_proba_many(self, X: Any) -> Any:
         """Probability of each known label, for each row of a data frame.
@@ -261,41 +269,56 @@ class BackpropClassifier(base.MiniBatchClassifier):
             labels = [self.classes[k] for k in self.network.predict(self._matrix(X)).tolist()]
         return utils.dataframe.to_native_series(labels, name=None, like=utils.dataframe.into_frame(X))
 
-    def _hold(self, network: Network | None, features: list[Any], classes: list[Any]) -> None:
-        self.network, self.features, self.classes = network, features, classes
-        self._class_indices = {label: k for k, label in enumerate(classes)}
-        self._values: Any = itemgetter(*features) if len(features) > 1 else None
+    def _extend(self, network: Network | None, features: list[Any], labels: list[Any]) -> None:
+        """Add features and labels, at a cost that does not depend on how many are known."""
+        if features:
+            self._feature_indices.update({name: i for i, name in enumerate(features, len(self._feature_indices))})
+            self._values = None
+        self._class_indices.update({label: k for k, label in enumerate(labels, len(self.classes))})
+        self.classes += labels
+        self.network = network
 
     def _sized(self, network: Network | None, n_features: int, n_classes: int) -> Network:
         """The network itself if it has the given numbers of features and classes, else a larger one."""
         D, K = max(1, n_features), n_classes  # a network needs an input even if samples have no features
-        if network is None or network.w.shape[1] - 1 != D or len(network.v) != K:
-            # seeded by the sizes: the weights are the same after learn_one and learn_many, and after failed calls
-            fresh = Network(D, self.n_hidden, K, rng=np.random.default_rng([self._entropy, D, K]))
-            fresh.w[:] *= HIDDEN_WEIGHT_SCALE
-            network = fresh if network is None else copy_weights(network, fresh)
+        seed = [self._entropy, D, K]  # the weights are the same after learn_one and learn_many, and after failed calls
+        if network is None:
+            network = Network(D, self.n_hidden, K, rng=np.random.default_rng(seed))
+            network.w[:] *= HIDDEN_WEIGHT_SCALE
+        elif network.w.shape[1] - 1 != D or len(network.v) != K:
+            network = grown(network, D, K, seed, scale=HIDDEN_WEIGHT_SCALE)
         if network.learning_rate != self.learning_rate:
             network.learning_rate = self.learning_rate
         return network
 
-    def _features_with(self, new: Collection[Any]) -> list[Any]:
-        """Known features, followed by new ones in an order that does not depend on that of the sample."""
-        return [*self.features, *sorted(set(new) - set(self.features), key=repr)]
+    def _new_features(self, names: Iterable[Any]) -> list[Any]:
+        """New features in an order that does not depend on that of the sample."""
+        return sorted((name for name in names if name not in self._feature_indices), key=repr)
 
     def _row_of_known(self, x: Mapping[Hashable, Any]) -> np.ndarray | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
         try:
-            if len(x) != len(self.features):
+            if len(x) != len(self._feature_indices):
                 return None
+            if self._values is None:
+                self._values = itemgetter(*self._feature_indices)
             row = np.array(self._values(x))
         except (KeyError, TypeError, ValueError):
             return None
-        return row if row.dtype == np.float64 else None
+        return row if row.dtype == np.float64 and row.ndim == 1 else None
 
     def _row(self, x: Mapping[Hashable, Any]) -> np.ndarray:
         row = self._row_of_known(x)
-        if row is None or row.ndim != 1 or not np.isfinite(row).all():
-            row = _vector(_numbers(x), self.features)
+        if row is None or not np.isfinite(row).all():
+            row = self._vector(_numbers(x), len(self._feature_indices))
+        return row
+
+    def _vector(self, numbers: Mapping[Hashable, float], n_features: int) -> np.ndarray:
+        """Inputs of a network with at least the known features; others are 0."""
+        row = np.zeros(max(1, n_features))
+        for name, number in numbers.items():
+            if (i := self._feature_indices.get(name)) is not None:
+                row[i] = number
         return row
 
     def _matrix(self, X: Any) -> np.ndarray:
@@ -316,10 +339,6 @@ def _numbers(x: Mapping[Hashable, Any]) -> dict[Hashable, float]:
             raise ValueError(f"feature {name!r} is {value!r}; it must be a finite number")
         numbers[name] = number
     return numbers
-
-
-def _vector(numbers: Mapping[Hashable, float], features: list[Any]) -> np.ndarray:
-    return np.array([numbers.get(name, 0.0) for name in features] or [0.0])
 
 
 def _columns(X: Any) -> tuple[dict[Any, np.ndarray], int]:

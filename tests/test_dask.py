@@ -1,6 +1,7 @@
 """Distributed training: equal to local training, bit for bit or up to rounding; workers may be lost."""
 
 import functools
+import multiprocessing.forkserver
 import os
 import pickle
 import signal
@@ -16,6 +17,7 @@ from cbackprop._training_lock import TrainingLock
 
 pytest.importorskip("distributed")
 pytest.importorskip("pandas")
+import dask
 import dask.array as da
 import dask.dataframe as dd
 import joblib
@@ -73,15 +75,15 @@ def learn(client, x, t, dtype=np.float64, **options):
 @pytest.mark.parametrize("rows", [1797, 500, 100])
 def test_exact_is_the_batch_gradient(client, digits, dtype, rows):
     x, t = digits[0].astype(dtype), digits[1]
-    learned, history = learn(client, *sharded(x, t, rows), dtype, epochs=20, batch_size=None)
+    learned, history = learn(client, *sharded(x, t, rows), dtype, epochs=5, batch_size=None)
     local = network(dtype)
-    wanted = local.fit(x, t, epochs=20, batch_size=None)
-    # 20 updates at a learning rate of 0.1 with sums of 1797 numbers below 1 in another order
+    wanted = local.fit(x, t, epochs=5, batch_size=None)
+    # 5 updates at a learning rate of 0.1 with sums of 1797 numbers below 1 in another order
     tolerance = {"float32": 1e-5, "float64": 1e-13}[dtype.name]
     np.testing.assert_allclose(learned.w, local.w, rtol=0, atol=tolerance)
     np.testing.assert_allclose(learned.v, local.v, rtol=0, atol=tolerance)
     np.testing.assert_allclose(history.losses, wanted.losses, rtol=tolerance)
-    assert history[1:] == wanted[1:] == (20, 20 * 1797)
+    assert history[1:] == wanted[1:] == (5, 5 * 1797)
 
 
 # ----------------------------------------------------------------------------------------------------------------- fast
@@ -168,8 +170,11 @@ def test_weights_are_locked(client, digits):
 
 @pytest.fixture(scope="module")
 def processes():
-    """A client with two workers in processes of their own."""
+    """A client with two workers in processes of their own, forked from one that has imported the library."""
+    multiprocessing.set_forkserver_preload(["cbackprop.dask"])
+    multiprocessing.forkserver.ensure_running()
     with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
         ) as cluster,
@@ -231,9 +236,10 @@ def test_classifier(client, digits, kind):
     if kind == "array":
         X, y = sharded(x, names[t], 900)
     else:
-        X = dd.from_pandas(pd.DataFrame(x, columns=[f"pixel {i}" for i in range(64)]), npartitions=2)
+        x = pd.DataFrame(x, columns=[f"pixel {i}" for i in range(64)])
+        X = dd.from_pandas(x, npartitions=2)
         y = dd.from_pandas(pd.Series(names[t]), npartitions=2)
-    model = BackpropClassifier(30, random_state=0, max_iter=20).fit(X, y)
+    model = BackpropClassifier(30, random_state=0, max_iter=20, local_epochs=4).fit(X, y)
     assert model.classes_.tolist() == names.tolist()
     assert model.classifier_.network_.dtype == np.float32
     assert model.score(X, y) > 0.97
@@ -246,6 +252,41 @@ def test_classifier(client, digits, kind):
     assert np.array_equal(again.predict(x), model.predict(x))
 
 
+def test_columns_must_be_those_of_fit(client):
+    names = ["a", "b", "c"]
+    frame, labels = pd.DataFrame(np.eye(3), columns=names), pd.Series([0, 1, 0])
+    X, y = dd.from_pandas(frame, npartitions=2), dd.from_pandas(labels, npartitions=2)
+    model = BackpropClassifier(8, random_state=0, max_iter=1).fit(X, y)
+    assert model.feature_names_in_.tolist() == model.classifier_.feature_names_in_.tolist() == names
+    others = {
+        "must be in the same order": ["c", "b", "a"],
+        "unseen at fit time:\n- new\n.*now missing:\n- c": ["a", "b", "new"],
+        "now missing:\n- c": ["a", "b"],
+    }
+    answers = model.predict, model.predict_proba, lambda X: model.score(X, labels)
+    for message, columns in others.items():
+        local = frame.reindex(columns=columns, fill_value=0.0)
+        for other in (local, dd.from_pandas(local, npartitions=2)):
+            for answer in answers:
+                with pytest.raises(ValueError, match=f"(?s)feature names should match those .*{message}"):
+                    answer(other)
+    unnamed = X.to_dask_array(lengths=True)
+    for answer in answers:
+        with pytest.warns(UserWarning, match="X does not have valid feature names"):
+            answer(unnamed)
+    model.fit(unnamed, y.to_dask_array(lengths=True))
+    assert not hasattr(model, "feature_names_in_")
+    assert not hasattr(model.classifier_, "feature_names_in_")
+    with pytest.warns(UserWarning, match="X has feature names, but BackpropClassifier was fitted without"):
+        lazy = model.predict(X)
+    assert np.array_equal(lazy.compute(), model.predict(frame.to_numpy()))
+    with pytest.raises(ValueError, match="X has 2 features, but BackpropClassifier is expecting 3"):
+        model.predict(unnamed[:, 1:])
+    with pytest.raises(TypeError, match="Feature names are only supported if all input features have string names"):
+        model.fit(X.rename(columns={"a": 0}), y)
+    assert not hasattr(model, "feature_names_in_")
+
+
 def test_classifier_stops_when_nothing_improves(client, digits):
     X, y = sharded(*digits, 900)
     model = BackpropClassifier(8, tol=100, n_iter_no_change=2, random_state=0).fit(X, y)
@@ -256,7 +297,7 @@ def test_classifier_stops_when_nothing_improves(client, digits):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_search_on_the_workers(client, digits):
     x, t = digits[0][:300], digits[1][:300]
-    model = LocalClassifier(10, random_state=0, max_iter=300)
+    model = LocalClassifier(10, random_state=0, max_iter=30)
     rates = [1e-3, 0.1]
     local = GridSearchCV(model, {"learning_rate_init": rates}, cv=3).fit(x, t)
     with joblib.parallel_config("dask"):
@@ -266,7 +307,7 @@ def test_search_on_the_workers(client, digits):
     assert halving.best_params_ == grid.best_params_ == {"learning_rate_init": 0.1}
 
     def trial(rate):
-        return LocalClassifier(10, learning_rate_init=rate, random_state=0, max_iter=300).fit(x, t).score(x, t)
+        return LocalClassifier(10, learning_rate_init=rate, random_state=0, max_iter=30).fit(x, t).score(x, t)
 
     assert client.gather(client.map(trial, rates)) == [trial(rate) for rate in rates]
 
@@ -334,14 +375,13 @@ def test_a_failed_fit_leaves_the_classifier_unchanged(client, digits):
     assert pickle.dumps(model) == before
 
 
-def test_networks_travel_to_workers():
-    # to other processes, where received buffers may be misaligned and read-only
+def test_networks_travel_to_workers(processes):
+    # where received buffers may be misaligned and read-only
     sizes = range(1, 25)
-    with Client(n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
-        networks = [Network(D, 3, 2, dtype=dtype, rng=0) for dtype in (np.float32, np.float64) for D in sizes]
-        futures = [client.submit(size_learned, network, pure=False) for network in networks]
-        scattered = client.map(size_learned, client.scatter(networks), pure=False)
-        assert client.gather(futures) == client.gather(scattered) == 2 * [*sizes]
+    networks = [Network(D, 3, 2, dtype=dtype, rng=0) for dtype in (np.float32, np.float64) for D in sizes]
+    futures = [processes.submit(size_learned, network, pure=False) for network in networks]
+    scattered = processes.map(size_learned, processes.scatter(networks), pure=False)
+    assert processes.gather(futures) == processes.gather(scattered) == 2 * [*sizes]
 
 
 # ----------------------------------------------------------------------------------------------------------- interrupts

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cbackprop import Network
-from cbackprop._growth import copy_weights
+from cbackprop._growth import copy_weights, grown
 
 D, M, K = 3, 4, 2
 
@@ -36,6 +36,16 @@ def test_old_outputs_keep_their_weights(dtype, outputs, kept):
     x = np.random.default_rng(0).normal(size=(10, D)).astype(dtype)
     odds = [y[:, 0] / y[:, 1] for y in (old.predict_proba(x), new.predict_proba(x)[:, rows])]
     np.testing.assert_allclose(*odds, rtol=100 * np.finfo(dtype).eps)  # between old classes
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(0, 0), (1, 0), (0, 1), (7, 3)])
+def test_additional_weights_have_the_bits_of_a_new_network(dtype, inputs, outputs):
+    seed = [2**70, 3]
+    old, new = Network(D, M, K, dtype=dtype, rng=0), Network(D + inputs, M, K + outputs, dtype=dtype, rng=seed)
+    new.w[:] *= 0.5
+    larger = grown(old, D + inputs, K + outputs, seed, scale=0.5)
+    assert larger.w.tobytes() == copy_weights(old, new).w.tobytes()
+    assert larger.v.tobytes() == new.v.tobytes()
 
 
 def test_the_old_network_stays_as_it_was():

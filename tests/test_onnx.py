@@ -120,6 +120,29 @@ def test_labels_that_onnx_cannot_represent_are_rejected():
         to_onnx(model)
 
 
+def test_models_that_protobuf_cannot_hold_are_rejected(monkeypatch):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    register_converter()
+    wide, narrow = (Network(20, 30, 2, dtype=dtype, rng=0) for dtype in ("float64", "float32"))  # 692 weights
+    classifier = BackpropClassifier.from_network(wide, [0, 1])
+    monkeypatch.setattr("cbackprop.onnx.MAX_BYTES", 692 * 8)
+    to_onnx(wide)
+    monkeypatch.setattr("cbackprop.onnx.MAX_BYTES", 692 * 8 - 1)
+    message = r"model has 692 weights in float64, 0.0 GiB; ONNX holds less than 2 GiB: .* to float32, .* hidden units"
+    for convert in (
+        lambda: to_onnx(wide),
+        lambda: to_onnx(classifier),
+        lambda: skl2onnx.to_onnx(classifier, np.ones((1, 20))),
+    ):
+        with pytest.raises(ValueError, match=message):
+            convert()
+    skl2onnx.to_onnx(classifier, np.ones((1, 20), np.float32))  # converts the weights
+    to_onnx(narrow)
+    monkeypatch.setattr("cbackprop.onnx.MAX_BYTES", 692 * 4 - 1)
+    with pytest.raises(ValueError, match=r"float32, .*: train fewer hidden units"):
+        to_onnx(narrow)
+
+
 def test_other_models_are_rejected(iris):
     with pytest.raises(TypeError, match="model is a StandardScaler; it must be a Network or a BackpropClassifier"):
         to_onnx(StandardScaler())

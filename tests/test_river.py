@@ -89,6 +89,63 @@ def test_new_features_and_classes_keep_what_was_learned():
     assert list(model.predict_proba_one(x)) == model.classes
 
 
+class Name:
+    """A name that counts how often names are looked up."""
+
+    lookups = 0
+
+    def __init__(self, number):
+        self.number = number
+
+    def __hash__(self):
+        Name.lookups += 1
+        return self.number
+
+    def __repr__(self):
+        return f"name {self.number}"
+
+
+class CountingGenerator(np.random.Generator):
+    """A generator that counts the numbers drawn."""
+
+    drawn = 0
+
+    def uniform(self, low, high, size):
+        CountingGenerator.drawn += np.prod(size)
+        return super().uniform(low, high, size)
+
+
+def test_a_new_feature_costs_the_same_however_many_are_known(monkeypatch):
+    def default_rng(seed):
+        return seed if isinstance(seed, np.random.Generator) else CountingGenerator(np.random.PCG64(seed))
+
+    monkeypatch.setattr(np.random, "default_rng", default_rng)
+    model, costs = learned([]), []
+    for number in range(100):
+        before = Name.lookups, CountingGenerator.drawn
+        model.learn_one({Name(number): 1.0, "a": 1.0}, f"class {number % 2}")
+        costs.append((Name.lookups - before[0], CountingGenerator.drawn - before[1]))
+    assert set(costs[2:]) == {costs[2]}
+    assert costs[2][1] == 5  # one weight to each hidden unit
+
+
+@pytest.mark.parametrize("seed", [0, 2**70])
+def test_new_weights_are_those_of_a_new_network(seed):
+    model, random_order = learned([], seed=seed, learning_rate=1e-300), random.Random(0)
+    w, v = np.zeros((5, 0)), np.zeros((0, 6))
+    for n in range(1, 30):
+        names = [f"feature {i:2}" for i in range(n * n // 4)]
+        model.learn_one(dict.fromkeys(random_order.sample(names, min(len(names), 40)), 0.0), n // 3)
+        D, K = max(1, len(model.features)), len(model.classes)
+        fresh = Network(D, 5, K, rng=np.random.default_rng([seed, D, K]))
+        w = np.hstack([w[:, :-1], fresh.w[:, max(0, w.shape[1] - 1) : -1] / 2, np.zeros((5, 1))])
+        v = np.vstack([v, fresh.v[len(v) :]])
+        assert np.array_equal(model.network.w[:, :-1], w[:, :-1])
+        assert np.array_equal(model.network.v[:, :-1], v[:, :-1])
+    assert D > 100
+    assert K == 10
+
+
 def test_missing_features_are_0_and_unknown_ones_are_ignored():
     model, other = learned(samples(50)), learned(samples(50))
     assert model.predict_proba_one({"c": 1.0}) == model.predict_proba_one({"a": 0.0, "b": 0, "c": 1, "unknown": 9.0})
@@ -158,11 +215,11 @@ def test_weights_stay_live():
 
 @pytest.mark.parametrize("stream", [datasets.Phishing, datasets.ImageSegments])
 def test_streams_of_river(stream):
-    """As accurate as MLPClassifier with the same network, learning rate and scaler.
+    """At least as accurate as MLPClassifier with the same network, learning rate and scaler.
 
-    The progressive accuracy includes the first samples, on which both guess; 0.01 is ten of 1,000 samples.
+    The progressive accuracy includes the first samples, on which both guess. That of ours is the mean of three seeds.
     """
-    dataset = list(stream().take(1000))
+    dataset = list(stream().take(300))
     labels = sorted({y for _, y in dataset})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -182,7 +239,7 @@ def test_streams_of_river(stream):
                 classes=labels,
             ),
         )
-    assert progress(dataset, BackpropClassifier(seed=0)) > theirs - 0.01
+    assert np.mean([progress(dataset, BackpropClassifier(seed=seed)) for seed in range(3)]) > theirs
 
 
 def progress(dataset, model):

@@ -78,6 +78,14 @@ def in_a_fork():
     return run
 
 
+@pytest.fixture
+def ctrl_c():
+    """The default handler of SIGINT, which the shell that started the tests may ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
@@ -142,6 +150,11 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
         "No call crashes, whatever its arguments; a call that raises leaves every array unchanged.",
         "Subclasses of NumPy's classes that misreport their shape or memory, other processes or threads that change "
         "arrays during a call, and memory that cannot be read, such as a mapped file that was truncated.",
+    ),
+    "any sequence of calls": (
+        "calls",
+        "Whatever was called before, with settings at the edges of their ranges and signals amid calls: results agree "
+        "with the reference, weights are finite, and no other array changes.",
     ),
     "checkpoints: SIGKILL": (
         "kills",

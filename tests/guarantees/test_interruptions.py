@@ -98,14 +98,6 @@ def walk(x, t, w, v, order, batch_size, target):
     return done
 
 
-@pytest.fixture
-def ctrl_c():
-    """The default handler of SIGINT, which the shell that started the tests may ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
 @pytest.mark.guarantee("Ctrl-C", slice=39, full=1000)
 def test_ctrl_c(repetitions, use_variant, ctrl_c, record_property):

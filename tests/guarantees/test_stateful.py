@@ -1,0 +1,488 @@
+"""Any sequence of calls: the weights stay finite and agree with the NumPy reference; other arrays stay unchanged.
+
+Settings lie at the edges of each dtype, sizes at those of vectors and blocks. Each call runs with the library and, from
+copies of the same weights, with the reference; both must succeed with close results, or raise the same type of error.
+`make address-test` runs this with every memory access checked.
+
+The tolerance is measured by stochastic arithmetic: the reference runs three more times with each operand of a sum
+changed by one rounding. What this changes, rounding in another order may change as well. Results are not compared if it
+changes them by the square root of a rounding or more, or if sums may overflow, which depends on their order.
+"""
+
+import collections
+import copy
+import functools
+import gc
+import itertools
+import pickle
+import signal
+import threading
+import time
+import warnings
+from contextlib import nullcontext
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+import cbackprop
+from cbackprop import DivergenceError, Network, _dispatch, reference
+
+pytest.importorskip("sklearn")
+from cbackprop.sklearn import BackpropClassifier
+
+STEPS = 25  # calls in a sequence
+FACTOR = 100  # between the rounding errors of the library and those measured
+ERRORS = (DivergenceError, ValueError, TypeError, RuntimeError, OSError)
+
+
+def outcome(call):
+    """The type of the error that a call raises, or None, and its results as arrays."""
+    try:
+        result = call()
+    except ERRORS as error:
+        return next(kind for kind in ERRORS if isinstance(error, kind)), []
+    if isinstance(result, cbackprop.History):
+        result = result.losses
+    return None, [np.asarray(each) for each in (result if isinstance(result, tuple) else (result,)) if each is not None]
+
+
+def with_roundings(rng):
+    """Patch the reference so that each operand of a sum is changed by one rounding, up or down."""
+
+    def changed(array):
+        signs = rng.integers(2, size=array.shape, dtype=np.int8) * 2 - 1
+        return array * (1 + np.finfo(array.dtype).eps * signs).astype(array.dtype)
+
+    def with_changes(function):
+        return lambda *arrays: function(*map(changed, arrays))
+
+    def update(weights, derivative, learning_rate):
+        weights -= weights.dtype.type(learning_rate) * changed(derivative)
+
+    names = "hidden_sums", "output_sums", "output_errors", "gradient_w", "gradient_v", "sample_cross_entropies"
+    patches = {name: with_changes(getattr(reference, name)) for name in names}
+    return patch.multiple(reference, update=update, **patches)
+
+
+def largest(*arrays):
+    return max((float(np.abs(array).max(initial=0)) for array in arrays), default=0.0)
+
+
+def apart(arrays, others):
+    """The largest difference of each pair of arrays."""
+    with np.errstate(all="ignore"):
+        return [float(np.abs(one - other).max(initial=0)) for one, other in zip(arrays, others, strict=True)]
+
+
+WIDTHS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65)
+SEEDS = st.integers(0, 99)
+ONE_IN_FOUR = st.sampled_from((True, False, False, False))
+EDGES = {  # of a dtype
+    "smallest": lambda finfo: finfo.smallest_subnormal,
+    "normal": lambda finfo: finfo.tiny,
+    "1 - eps": lambda finfo: 1 - finfo.epsneg,
+    "root of the largest": lambda finfo: finfo.max**0.5,
+    "largest": lambda finfo: finfo.max,
+}
+EDGE = st.sampled_from((0.0, 1.0, 1e3, 1e300, *EDGES))
+
+
+def setting(*usual):
+    """Three times in four a usual value, else one at an edge."""
+    return ONE_IN_FOUR.flatmap(lambda edge: EDGE if edge else st.sampled_from(usual))
+
+
+RATE, X_SCALE = setting(0.01, 0.1, 0.5), setting(1.0, 30.0)
+LEARNING = st.fixed_dictionaries(
+    {
+        "learning_rate": RATE,
+        "momentum": setting(0.0, 0.0, 0.5),
+        "l2": setting(0.0, 0.0, 0.01),
+        "batch_size": st.sampled_from((1, 1, 2, "lanes - 1", "lanes", "lanes + 1", 64, "N - 1", "N", None)),
+    }
+)
+ROWS = st.sampled_from((1, 2, 7, 8, 9, 15, 16, 17, 33, 65))
+
+
+class Sequence(RuleBasedStateMachine):
+    """A network, a classifier that shares its weights, and the arrays that nothing may change."""
+
+    use_variant = folder = done = None  # set by the test
+
+    # ----------------------------------------------------------------------------------------------------- the state
+
+    @initialize(
+        variant=st.sampled_from(_dispatch.available_variants()),
+        dtype=st.sampled_from(("float32", "float64")),
+        sizes=st.tuples(st.sampled_from(WIDTHS), st.sampled_from(WIDTHS), st.sampled_from((1, 2, 3, 4, 5, 8, 9, 17))),
+        seed=SEEDS,
+    )
+    def start(self, variant, dtype, sizes, seed):
+        self.use_variant(variant)
+        self.finfo, self.sizes, self.unchanged = np.finfo(dtype), sizes, collections.deque(maxlen=20)
+        self.path = self.folder / "network.safetensors"
+        self.path.unlink(missing_ok=True)
+        self.hold(Network(*sizes, dtype=dtype, rng=seed))
+        for ours, theirs in zip(self.weights, reference.init_weights(*sizes, dtype=dtype, rng=seed), strict=True):
+            assert ours.tobytes() == theirs.tobytes()
+
+    @rule(seed=SEEDS)
+    def begin_again(self, seed):
+        self.weights[0][:], self.weights[1][:] = cbackprop.init_weights(*self.sizes, dtype=self.finfo.dtype, rng=seed)
+        self.velocity = None
+
+    def hold(self, network):
+        self.network, self.velocity = network, None
+        self.weights = network.w, network.v
+        self.model = BackpropClassifier.from_network(network, np.arange(self.sizes[2]), shuffle=False)
+
+    def protect(self, *arrays):
+        """Remember arrays that no later call may change."""
+        self.unchanged += [(array, array.tobytes()) for array in arrays]
+
+    def value(self, drawn):
+        """The number that a drawn setting stands for."""
+        return float(EDGES[drawn](self.finfo)) if drawn in EDGES else drawn
+
+    def data(self, N, seed, x_scale=1.0, soft=False):
+        """x and t, protected."""
+        (D, _, K), rng, scale = self.sizes, np.random.default_rng([N, seed]), self.value(x_scale)
+        with np.errstate(over="ignore"):
+            x = (rng.normal(size=(N, D)) * scale).clip(-self.finfo.max, self.finfo.max).astype(self.finfo.dtype)
+        t = rng.integers(K, size=N)
+        if soft:
+            t = (np.eye(K)[t] * 0.5 + 0.5 / K).astype(self.finfo.dtype)
+        self.protect(x, t)
+        return x, t
+
+    def learning(self, N, batch_size, **rates):
+        """The settings of `fit` that drawn ones stand for."""
+        lanes = _dispatch.kernels(self.finfo.dtype).LANES_IN_REGISTER
+        sizes = {"lanes - 1": lanes - 1, "lanes": lanes, "lanes + 1": lanes + 1, "N": N, "N - 1": max(1, N - 1)}
+        return {name: self.value(rate) for name, rate in rates.items()} | {
+            "batch_size": sizes.get(batch_size, batch_size)
+        }
+
+    @invariant()
+    def weights_are_finite_and_other_arrays_unchanged(self):
+        for array in (*self.weights, *(self.velocity or ())):
+            assert np.isfinite(array).all()
+        assert self.network.w is self.weights[0]
+        assert self.network.v is self.weights[1]
+        for array, before in self.unchanged:
+            assert array.tobytes() == before
+
+    def agree(self, ours, theirs, *, x, written=(), epochs=1, updates=1, rate=0.0, l2=0.0):
+        """Call ours() and theirs(*copies of the written arrays), from the same weights, and compare."""
+        before = [array.copy() for array in written]
+        kind, results = outcome(ours)
+        runs = []
+        for noise in (0, 1, 2, 3):
+            copies = [array.copy() for array in before]
+            changes = with_roundings(np.random.default_rng(noise)) if noise else nullcontext()
+            with changes, np.errstate(all="ignore"):
+                runs.append((*outcome(lambda copies=copies: theirs(*copies)), copies))
+        if kind is not None and (kind is not DivergenceError or epochs == 1):
+            assert [array.tobytes() for array in written] == [array.tobytes() for array in before]
+        self.done["calls"] += 1
+        if kind == runs[0][0] and self.close([*results, *written], runs, x, rate, updates):
+            return
+        self.done["not compared"] += 1
+        assert kind in (None, ValueError, DivergenceError)
+        weights, theirs = before[:2] or self.weights, runs[0][0]
+        assert self.sensitive(runs) or self.may_overflow(x, weights, rate, updates, l2), f"not {theirs} but {kind}"
+
+    def close(self, arrays, runs, x, rate, updates):
+        kind, results, copies = runs[0]
+        exact = [*results, *copies]
+        noisy = [[*more, *changed] for other, more, changed in runs[1:] if other == kind]
+        roundings = [max(pair) for pair in zip(*(apart(exact, each) for each in noisy), strict=True)]
+        roundings = roundings or [0.0] * len(exact)
+        eps = updates**0.5 * float(self.finfo.eps)  # roundings of each update have random signs
+        small = updates * float(self.finfo.smallest_subnormal) * (1 + rate) * (1 + largest(x)) * (1 + largest(*arrays))
+        return all(
+            difference <= FACTOR * (measured + eps * largest(array) + small)
+            for difference, measured, array in zip(apart(exact, arrays), roundings, exact, strict=True)
+        )
+
+    def sensitive(self, runs):
+        """Whether roundings change the outcome, or some result by the square root of a rounding."""
+        kind, results, copies = runs[0]
+        exact, limit = [*results, *copies], float(self.finfo.eps) ** 0.5
+        return any(
+            other != kind
+            or not all(
+                difference <= limit * largest(array)
+                for difference, array in zip(apart(exact, [*more, *changed]), exact, strict=True)
+            )
+            for other, more, changed in runs[1:]
+        )
+
+    def may_overflow(self, x, weights, rate=0.0, updates=0, l2=0.0):
+        """Whether a bound on the sums exceeds what the dtype can hold."""
+        (D, M, K), (w, v) = self.sizes, map(largest, weights)
+        inputs, steps = 1 + largest(x), rate * updates**2  # velocity adds up
+        with np.errstate(over="ignore"):
+            growth = float(np.float64(max(1, rate * l2)) ** updates)
+        v = growth * (v + 2 * steps)
+        w = growth * (w + 2 * steps * inputs * K * (1 + v))
+        return max(w * inputs * (D + 1), v * (M + 1), v * K * inputs, l2 * max(w, v)) > float(self.finfo.max) / 64
+
+    # ------------------------------------------------------------------------------------------------------- learning
+
+    @rule(
+        N=ROWS,
+        seed=SEEDS,
+        soft=st.booleans(),
+        epochs=st.sampled_from((1, 1, 2, 3)),
+        method=st.sampled_from(("auto", "direct", "blocked")),
+        n_threads=st.sampled_from((1, 2)),
+        weighted=st.booleans(),
+        keep_velocity=st.booleans(),
+        as_method=st.booleans(),
+        x_scale=X_SCALE,
+        drawn=LEARNING,
+    )
+    def fit(self, N, seed, soft, epochs, method, n_threads, weighted, keep_velocity, as_method, x_scale, drawn):
+        x, t = self.data(N, seed, x_scale, soft)
+        options = self.learning(N, **drawn) | {"epochs": epochs, "rng": seed}
+        if weighted:
+            edges = [0.0, float(self.finfo.tiny), 1.0, 2.0]
+            options["sample_weight"] = np.random.default_rng(seed).choice(edges, N).astype(self.finfo.dtype)
+            options["sample_weight"][0] = 1
+            self.protect(options["sample_weight"])
+        written = list(self.weights)
+        if keep_velocity:
+            self.velocity = self.velocity or tuple(map(np.zeros_like, self.weights))
+            written += self.velocity
+
+        def ours():
+            velocity = {"velocity": self.velocity} if keep_velocity else {}
+            engine = {"method": method, "n_threads": n_threads}
+            if not as_method:
+                return cbackprop.fit(x, t, *self.weights, **options, **engine, **velocity)
+            self.network.learning_rate = options["learning_rate"]
+            others = {name: value for name, value in options.items() if name != "learning_rate"}
+            return self.network.fit(x, t, **others, **engine, **velocity)
+
+        def theirs(w, v, *velocity):
+            return reference.fit(x, t, w, v, **options, velocity=velocity or None)
+
+        updates = epochs * -(-N // (options["batch_size"] or N))
+        rates = {"rate": options["learning_rate"], "l2": options["l2"]}
+        if weighted and options["batch_size"] != 1:
+            rates["l2"] /= float(self.finfo.tiny)  # by the smallest weight of a batch
+        self.agree(ours, theirs, x=x, written=written, epochs=epochs, updates=updates, **rates)
+
+    @rule(seed=SEEDS, soft=st.booleans(), rate=RATE, x_scale=X_SCALE, one=st.booleans())
+    def step(self, seed, soft, rate, x_scale, one):
+        (x,), (t,) = self.data(1, seed, x_scale, soft)
+        t, rate = t if soft else int(t), self.value(rate)
+
+        def ours():
+            if not one:
+                return cbackprop.step(x, t, *self.weights, rate)
+            self.network.learning_rate = rate
+            return self.network.learn_one(x, t)
+
+        theirs = functools.partial(reference.step, x, t, learning_rate=rate)
+        self.agree(ours, lambda w, v: theirs(w=w, v=v), x=x, written=self.weights, rate=rate)
+
+    @rule(N=ROWS, seed=SEEDS, x_scale=X_SCALE, drawn=LEARNING)
+    def partial_fit(self, N, seed, x_scale, drawn):
+        x, t = self.data(N, seed, x_scale)
+        options = self.learning(N, **drawn)
+        options["batch_size"] = options["batch_size"] or N
+        rate, momentum, l2 = (options[name] for name in ("learning_rate", "momentum", "l2"))
+        self.model.set_params(learning_rate_init=rate, momentum=momentum, alpha=l2, batch_size=options["batch_size"])
+        velocity = copy.deepcopy(self.model._velocity) if self.finfo.dtype.type(min(momentum, 1)) else None
+
+        def theirs(w, v):
+            try:
+                reference.fit(x, t, w, v, **options, shuffle=False, velocity=copy.deepcopy(velocity))
+            except DivergenceError as error:
+                raise ValueError from error
+
+        def ours():
+            with np.errstate(over="ignore", invalid="ignore"):  # in scikit-learn's sum of X
+                self.model.partial_fit(x, t)
+
+        updates = -(-N // options["batch_size"])
+        self.agree(ours, theirs, x=x, written=self.weights, updates=updates, rate=rate, l2=l2)
+
+    @rule(N=ROWS, seed=SEEDS, rate=RATE)
+    def fit_classifier(self, N, seed, rate):
+        x, t = self.data(N, seed)
+        classes, indices = np.unique(t, return_inverse=True)
+        (D, M, _), rate = self.sizes, self.value(rate)
+        model = BackpropClassifier(M, learning_rate_init=rate, max_iter=2, tol=0, random_state=seed)
+
+        def ours():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # ConvergenceWarning
+                model.fit(x, t)
+            assert np.array_equal(model.predict(x), classes[model.decision(x)])
+            return model.network_.w, model.network_.v
+
+        def theirs():
+            rng = np.random.default_rng(np.random.RandomState(seed).randint(np.iinfo(np.int32).max))
+            w, v = reference.init_weights(D, M, len(classes), dtype=self.finfo.dtype, rng=rng)
+            try:
+                reference.fit(x, indices, w, v, learning_rate=rate, epochs=2, rng=rng)
+            except DivergenceError as error:
+                raise ValueError from error
+            return w, v
+
+        model.decision = lambda x: cbackprop.forward(x, model.network_.w, model.network_.v).a.argmax(axis=1)
+        self.agree(ours, theirs, x=x, epochs=2, updates=2 * N, rate=rate)
+
+    # ------------------------------------------------------------------------------------------------------ evaluation
+
+    @rule(N=ROWS, seed=SEEDS, soft=st.booleans(), x_scale=X_SCALE, n_threads=st.sampled_from((1, 2)))
+    def evaluate(self, N, seed, soft, x_scale, n_threads):
+        x, t = self.data(N, seed, x_scale, soft)
+        w, v = self.weights
+        self.agree(lambda: cbackprop.forward(x, w, v, n_threads=n_threads), lambda: reference.forward(x, w, v), x=x)
+        self.agree(lambda: self.network.predict_proba(x), lambda: reference.forward(x, w, v).y, x=x)
+        self.agree(lambda: self.network.predict_proba_one(x[0]), lambda: reference.forward(x[:1], w, v).y[0], x=x)
+        self.agree(lambda: self.network.loss(x, t), lambda: reference.loss(x, t, w, v), x=x)
+        self.agree(lambda: self.network.gradient(x, t), lambda: reference.gradient(x, t, w, v), x=x)
+        if not self.may_overflow(x, self.weights):
+            a = cbackprop.forward(x, w, v, n_threads=n_threads).a
+            assert np.array_equal(self.network.predict(x), a.argmax(axis=1))
+            with np.errstate(over="ignore", invalid="ignore"):
+                assert np.array_equal(self.model.predict(x), a.argmax(axis=1))
+            y = self.network.predict_proba_one(x[0])  # in which several may be largest
+            assert y[self.network.predict_one(x[0])] == y.max()
+
+    # ---------------------------------------------------------------------------------------------------------- copies
+
+    @rule(way=st.sampled_from(("file", "pickle", "deepcopy", "pickled classifier")))
+    def replace(self, way):
+        """Go on with a copy; nothing may change the original any more."""
+        self.protect(*self.weights)
+        if way == "file":
+            self.network.save(self.path)
+            again = Network.load(self.path)
+        elif way == "pickle":
+            again = pickle.loads(pickle.dumps(self.network))
+        elif way == "deepcopy":
+            again = copy.deepcopy(self.network)
+        else:
+            again = pickle.loads(pickle.dumps(self.model)).network_
+        assert repr(again) == repr(self.network)
+        for ours, theirs in zip((again.w, again.v), self.weights, strict=True):
+            assert ours.tobytes() == theirs.tobytes()
+            assert not np.shares_memory(ours, theirs)
+        self.hold(again)
+
+    @rule(
+        N=ROWS,
+        seed=SEEDS,
+        first=st.sampled_from((1, 2)),
+        drawn=LEARNING,
+    )
+    def resume(self, N, seed, first, drawn):
+        """Training from a checkpoint ends like a training that was not interrupted."""
+        x, t = self.data(N, seed)
+        options, path = self.learning(N, **drawn) | {"rng": seed}, self.folder / "checkpoint"
+        path.unlink(missing_ok=True)
+        whole, halves, start = ([array.copy() for array in self.weights] for _ in range(3))
+
+        def in_two_parts():
+            cbackprop.fit(x, t, *halves, epochs=first, checkpoint=path, **options)
+            halves[0][:], halves[1][:] = start
+            return cbackprop.fit(x, t, *halves, epochs=3, checkpoint=path, resume=True, **options)
+
+        kind, losses = outcome(lambda: cbackprop.fit(x, t, *whole, epochs=3, **options))
+        again, losses_again = outcome(in_two_parts)
+        assert kind == again
+        for ours, theirs in zip([*whole, *losses], [*halves, *losses_again], strict=True):
+            assert ours.tobytes() == theirs.tobytes()
+        self.weights[0][:], self.weights[1][:] = whole
+
+    # --------------------------------------------------------------------------------------------------------- signals
+
+    @rule(
+        N=ROWS,
+        seed=SEEDS,
+        wait=st.sampled_from((0, 1e-4, 3e-4, 1e-3, 3e-3)),
+        momentum=st.sampled_from((0.0, 0.5)),
+        batch_size=st.sampled_from((1, 2, 8, None)),
+        n_threads=st.sampled_from((1, 2)),
+        call=st.sampled_from(("fit", "checkpoint", "learn_one", "partial_fit", "save", "forward", "gradient", "none")),
+    )
+    def interrupt(self, N, seed, wait, momentum, batch_size, n_threads, call):
+        """A signal amid calls of a kind, or between calls: the weights are finite, and a following call works."""
+        x, t = self.data(N, seed)
+        path, network, model = self.folder / "interrupted", self.network, self.model
+        path.unlink(missing_ok=True)
+        fit = functools.partial(
+            network.fit, x, t, epochs=10**6, batch_size=batch_size, momentum=momentum, n_threads=n_threads, rng=seed
+        )
+        model.set_params(learning_rate_init=1e-3, momentum=momentum, alpha=0.0, batch_size=batch_size or N)
+        calls = {
+            "fit": fit,
+            "checkpoint": functools.partial(fit, checkpoint=path),
+            "learn_one": lambda: network.learn_one(x[0], int(t[0])),
+            "partial_fit": lambda: model.partial_fit(x, t),
+            "save": lambda: network.save(path),
+            "forward": lambda: network.predict_proba(x, n_threads=n_threads),
+            "gradient": lambda: network.gradient(x, t),
+            "none": lambda: None,
+        }
+        network.learning_rate = 1e-3
+
+        def press():
+            time.sleep(wait)
+            signal.raise_signal(signal.SIGINT)
+
+        presser = threading.Thread(target=press)
+        gc.disable()  # an exception in a callback of the collector would be lost
+        try:
+            presser.start()
+            for _ in itertools.count():
+                if outcome(calls[call])[0] is not None:  # the weights are too large
+                    presser.join()
+        except KeyboardInterrupt:
+            self.done["interrupts"] += 1
+        finally:
+            gc.enable()
+        presser.join()
+        self.weights_are_finite_and_other_arrays_unchanged()
+        if path.exists():
+            Network.load(path)
+        self.agree(
+            lambda: cbackprop.step(x[0], int(t[0]), *self.weights, 0.1),
+            lambda w, v: reference.step(x[0], int(t[0]), w, v, 0.1),
+            x=x,
+            written=self.weights,
+            rate=0.1,
+        )
+
+
+@pytest.mark.guarantee("any sequence of calls", slice=200, full=10_000)
+@pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%:UserWarning")
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of a signal between `open` and `with`
+def test_any_sequence_of_calls(repetitions, use_variant, ctrl_c, tmp_path, record_property):
+    done = collections.Counter()
+    attributes = {"use_variant": staticmethod(use_variant), "folder": tmp_path, "done": done}
+    run_state_machine_as_test(
+        type("Sequence", (Sequence,), attributes),
+        settings=settings(
+            max_examples=repetitions // STEPS,
+            stateful_step_count=STEPS,
+            phases=[Phase.generate],  # to shrink a sequence takes longer than pytest's timeout
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    record_property("compared", f"{done['calls'] - done['not compared']:,} of {done['calls']:,}")
+    record_property("interrupts", f"{done['interrupts']:,}")
+    assert done["not compared"] < done["calls"] / 10
