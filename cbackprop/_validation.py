@@ -19,6 +19,7 @@ METHODS = ("auto", "direct", "blocked")
 HIDDEN_FUNCTIONS = ("sigmoid", "tanh", "relu")
 OUTPUTS = ("softmax", "linear", "logistic")
 SLICE = 1 << 16  # elements checked at a time, which keeps temporary arrays small
+PART = 1 << 22  # elements converted at a time: some milliseconds
 
 
 class Functions(NamedTuple):
@@ -187,13 +188,24 @@ def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, f
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have {ndim}: {shape}")
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
-    with np.errstate(over="ignore"):
-        converted = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
-    if finite and (place := first_nonfinite(converted)) is not None:
-        index = np.unravel_index(place, converted.shape)
+    usable = converted(array, dtype)
+    if finite and (place := first_nonfinite(usable)) is not None:
+        index = np.unravel_index(place, usable.shape)
         where = ", ".join(str(i) for i in index)
         raise ValueError(f"{name}[{where}] is {array[index]}; it must be finite in {dtype}")
-    return converted
+    return usable
+
+
+@np.errstate(over="ignore")
+def converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The array if it is C-contiguous, aligned and of `dtype`; else a copy, in parts between which Ctrl-C acts."""
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    copy = np.empty(array.shape, dtype)
+    rows = max(1, PART // array[0].size)
+    for start in range(0, len(array), rows):
+        copy[start : start + rows] = array[start : start + rows]
+    return copy
 
 
 def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True) -> np.ndarray:

@@ -1094,6 +1094,24 @@ def test_a_distance_is_lost_where_the_scheme_loses_it(scheme, lost, kept):
         _validation.check_epsilon(lost, ones, ones, scheme)
 
 
+@pytest.mark.parametrize("kind", ["float32", ">f8", "int8", "fortran", "misaligned", "strided"])
+def test_inputs_converted_in_parts(monkeypatch, displaced, kind):
+    monkeypatch.setattr(_validation, "PART", 20)
+    x = np.arange(70.0).reshape(10, 7)
+    given = {
+        "fortran": np.asfortranarray(x),
+        "misaligned": np.frombuffer(b"0" + x.tobytes(), offset=1).reshape(x.shape),
+        "strided": np.repeat(x, 2, axis=1)[:, ::2],
+    }
+    array = given[kind] if kind in given else x.astype(kind)
+    usable = _validation.converted(array, np.dtype(np.float64))
+    np.testing.assert_array_equal(usable, x)
+    assert usable.flags.c_contiguous
+    assert usable.flags.aligned
+    assert usable.dtype == np.float64
+    assert _validation.converted(usable, usable.dtype) is usable
+
+
 # ---------------------------------------------------------------------------------------------- hidden and output
 
 

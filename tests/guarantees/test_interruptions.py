@@ -126,6 +126,20 @@ def test_ctrl_c(repetitions, use_variant, ctrl_c, record_property):
     assert amid > repetitions / 3
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
+@pytest.mark.guarantee("Ctrl-C", slice=3, full=50)
+def test_ctrl_c_while_inputs_are_converted(repetitions, ctrl_c, record_property):
+    x, w, v = np.broadcast_to(np.float32(1), (60_000, 1000)), *cbackprop.init_weights(1000, 2, 2, rng=0)
+    before, delays = (w.copy(), v.copy()), []
+    for number in range(repetitions):
+        after, delay = interrupted(x, np.zeros(len(x), int), w, v, wait=0.02 + 0.1 * number / repetitions)
+        delays.append(delay)
+        assert len(after) == 1  # no epoch has ended
+    np.testing.assert_array_equal(w, before[0])
+    record_property("while inputs are converted, largest", f"{1000 * max(delays):.0f} ms")
+    assert max(delays) < 0.1
+
+
 WITH_MOMENTUM = [("direct", 50, 1), ("blocked", 50, 1), ("blocked", 50, 2), ("direct", None, 1), ("blocked", None, 1)]
 
 
