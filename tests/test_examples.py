@@ -67,5 +67,12 @@ def test_decision_regions(drawn):
     assert len(names["losses"]) == 500
 
 
+def test_water_flow(drawn):
+    pytest.importorskip("river")
+    error = drawn("water_flow")["error"]
+    assert error["network"] < 0.7 * error["the last reading"]
+    assert error["network"] < 0.95 * error["the day before"]
+
+
 def test_hidden_units(drawn):
     assert drawn("hidden_units")["right"] > 0.95

@@ -155,6 +155,8 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
         "calls",
         "Whatever was called before, with settings at the edges of their ranges and signals amid calls: results agree "
         "with the reference, weights are finite, and no other array changes.",
+        "Agreement where rounding alone changes more than half of the digits, or where sums may overflow, which "
+        "depends on their order.",
     ),
     "checkpoints: SIGKILL": (
         "kills",

@@ -63,7 +63,7 @@ def with_roundings(rng):
     def update(weights, derivative, learning_rate):
         weights -= weights.dtype.type(learning_rate) * changed(derivative)
 
-    names = "hidden_sums", "output_sums", "output_errors", "gradient_w", "gradient_v", "sample_cross_entropies"
+    names = "hidden_sums", "output_sums", "output_errors", "gradient_w", "gradient_v"
     patches = {name: with_changes(getattr(reference, name)) for name in names}
     return patch.multiple(reference, update=update, **patches)
 
