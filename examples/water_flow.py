@@ -22,8 +22,8 @@ hour = np.array([sample["Time"].hour for sample, _ in stream])
 
 # %%
 # The inputs are the last three readings and the time of day; the target is the change
-# within the next 12 hours. Four times the pipe was almost closed, so readings are limited:
-# a single wild value would otherwise move all weights far.
+# within the next 12 hours. Four times the pipe was almost closed, so readings are
+# limited: a single wild value would otherwise move all weights far.
 
 AHEAD, LAST, DAY = 12, 3, 24
 level = np.clip((flow - 100) / 2, -3, 3)
@@ -36,10 +36,12 @@ def inputs(n: int) -> np.ndarray:
 
 
 # %%
-# A sample can be learned from as soon as its target is known, 12 hours later. One output
-# that is linear makes the network a regressor.
+# A sample can be learned from as soon as its target is known, 12 hours later. One
+# linear output makes the network a regressor.
 
-network = Network(LAST + 2, 16, 1, output="linear", hidden="tanh", learning_rate=0.01, rng=0)
+network = Network(
+    LAST + 2, 16, 1, output="linear", hidden="tanh", learning_rate=0.01, rng=0
+)
 hours = range(DAY, len(flow) - AHEAD)
 predicted = np.full(len(flow), np.nan)
 for n in hours:
