@@ -101,7 +101,7 @@ MEASURE = $(ASV) run --machine $(MACHINE) --skip-existing-successful
 PINNED = --cpu-affinity 0 --bench '^(?!threads)'
 THREADS = --cpu-affinity 0,1 --bench '^threads'
 RESULTS = $(PYTHON) .ci/benchmark_results.py benchmarks/results/$(MACHINE)
-HISTORY = $(shell cut -d ' ' -f 1 benchmarks/history.txt)
+HISTORY = $(shell awk '$$2 == "$(MACHINE)" { print $$1 }' benchmarks/history.txt)
 
 bench:  ## measure the latest commit; results go to benchmarks/results
 	$(PYTHON) -m benchmarks.machine $(MACHINE)
@@ -109,12 +109,12 @@ bench:  ## measure the latest commit; results go to benchmarks/results
 	$(MEASURE) $(THREADS) HEAD^!
 	$(RESULTS) $$(git rev-parse --short=7 HEAD)
 
-history:  ## measure the commits in benchmarks/history.txt that have no results yet
+history:  ## measure the commits of this machine in benchmarks/history.txt that have no results yet
 	$(PYTHON) -m benchmarks.machine $(MACHINE)
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(PINNED) HASHFILE:-
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(THREADS) HASHFILE:-
 	$(RESULTS) $(HISTORY)
-	$(PYTHON) -m benchmarks.history benchmarks/results/$(MACHINE)
+	$(PYTHON) -m benchmarks.history
 
 history-site:  ## build the history as a site in .asv/site, which `make docs` includes
 	$(ASV) publish --no-pull

@@ -1,11 +1,11 @@
-"""The history as tables and a plot: `python -m benchmarks.history FOLDER`, the asv results of one machine.
+"""The history as tables and a plot: `python -m benchmarks.history`, from the results of asv.
 
-A line per commit of history.txt, with the ratios of ratios.py, in which changes in the speed of the machine cancel.
+A line per commit of history.txt, on the machine named there, with the ratios of ratios.py, in which changes in the
+speed of a machine cancel. Lines of different machines do not compare.
 """
 
 import itertools
 import json
-import sys
 from pathlib import Path
 
 from .report import table
@@ -18,15 +18,15 @@ RATIOS = {  # benchmark in ratios.py: heading, unit
 PEERS = {"numpy_reference": "the NumPy reference", "numba_loops": "numba loops"}
 
 
-def commits() -> list[tuple[str, str]]:
-    """The commits of history.txt, and why each matters."""
+def commits() -> list[list[str]]:
+    """The commits of history.txt, the machine that each was measured on, and why it matters."""
     lines = (HERE / "history.txt").read_text(encoding="utf-8").splitlines()
-    return [(line.split(" ", 1)[0], line.split(" ", 1)[1]) for line in lines]
+    return [line.split(" ", 2) for line in lines]
 
 
-def values(folder: Path, commit: str) -> dict[tuple[str, ...], float]:
+def values(commit: str, machine: str) -> dict[tuple[str, ...], float]:
     """Ratios by benchmark and parameters, without those that are not available at this commit."""
-    (path,) = folder.glob(f"{commit}*.json")
+    (path,) = (HERE / "results" / machine).glob(f"{commit}*.json")
     found = {}
     for name, (numbers, parameters, *_) in json.loads(path.read_text(encoding="utf-8"))["results"].items():
         if name.startswith("ratios.") and (ratio := name.removeprefix("ratios.")) in RATIOS:
@@ -47,34 +47,37 @@ def panels(results: list[dict[tuple[str, ...], float]]) -> dict[tuple[str, str],
     return lines
 
 
-def markdown(lines: dict, named: list[tuple[str, str]]) -> str:
+def markdown(lines: dict, named: list[list[str]]) -> str:
     parts = ["# The history\n\nWritten by `python -m benchmarks.history` from what `make history` measured.\n"]
     for (heading, unit), works in lines.items():
         columns = zip(*works.values(), strict=True)
         cells = [["–" if value is None else f"{value:.3g}" for value in row] for row in columns]
-        rows = [[f"`{commit}`", why, *row] for (commit, why), row in zip(named, cells, strict=True)]
-        parts.append(f"## {unit.capitalize()} {heading}\n\n{table(['commit', 'change', *works], rows)}")
+        rows = [[f"`{commit}`", machine, why, *row] for (commit, machine, why), row in zip(named, cells, strict=True)]
+        parts.append(f"## {unit.capitalize()} {heading}\n\n{table(['commit', 'machine', 'change', *works], rows)}")
     return "\n".join(parts)
 
 
-def plot(lines: dict, named: list[tuple[str, str]], path: Path) -> None:
+def plot(lines: dict, named: list[list[str]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 3.4 * len(lines) + 1), layout="constrained")
     axes = figure.subplots(len(lines), 1, sharex=True, squeeze=False)[:, 0]
     for ax, ((heading, unit), works) in zip(axes, lines.items(), strict=True):
-        for work, row in works.items():
-            ax.plot(range(len(row)), [float("nan") if value is None else value for value in row], ".-", label=work)
+        for number, (work, row) in enumerate(works.items()):
+            for machine in dict.fromkeys(machine for _commit, machine, _why in named):
+                here = [value if value and named[n][1] == machine else float("nan") for n, value in enumerate(row)]
+                label = work if machine == named[0][1] else None
+                ax.plot(range(len(row)), here, ".-", color=f"C{number}", label=label)
         ax.set(title=heading, ylabel=unit, yscale="log" if unit == "speed" else "linear")
         ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(fontsize=8, frameon=False, ncols=2)
-    ax.set_xticks(range(len(named)), [commit for commit, _ in named], rotation=60)
+    ax.set_xticks(range(len(named)), [commit for commit, *_ in named], rotation=60)
     figure.savefig(path, dpi=100, facecolor="white")
 
 
 if __name__ == "__main__":
-    folder, named = Path(sys.argv[1]), commits()
-    lines = panels([values(folder, commit) for commit, _ in named])
+    named = commits()
+    lines = panels([values(commit, machine) for commit, machine, _why in named])
     (HERE / "results" / "history.md").write_text(markdown(lines, named), encoding="utf-8")
     plot(lines, named, HERE / "results" / "history.png")

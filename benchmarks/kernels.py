@@ -14,12 +14,12 @@ ARGUMENTS = {  # of each equation, by name in `operands`
     "exp": ["b"],
     "log1p": ["abs_b"],
     "hidden_sum": ["weights", "z"],
-    "sigmoid": ["b"],
-    "sigmoid_derivative": ["z"],
+    "hidden_output": ["b"],
+    "hidden_derivative": ["z"],
     "output_sum": ["weights", "z"],
-    "softmax": ["a"],
+    "output": ["a"],
     "softmax_derivative": ["y"],
-    "cross_entropy": ["t", "a"],
+    "sample_error": ["t", "a"],
     "output_error": ["y", "t"],
     "gradient_v": ["y_units", "t_units", "z"],
     "hidden_error": ["y_units", "t_units", "weights", "z"],
@@ -28,7 +28,14 @@ ARGUMENTS = {  # of each equation, by name in `operands`
     "update_w": ["weights", "e_units", "z", "alpha"],
 }
 # Early commits have some of these equations under other names, and some for a single unit or with other arguments.
-EARLY_NAMES = {"exp_of": "exponential_of", "log1p_of": "log_one_plus_of"}
+EARLY_NAMES = {
+    "exp_of": "exponential_of",
+    "log1p_of": "log_one_plus_of",
+    "hidden_output_of": "sigmoid_of",
+    "hidden_derivative_of": "sigmoid_derivative_of",
+    "output_of": "softmax_of",
+    "sample_error_of": "cross_entropy_of",
+}
 NEW_ARGUMENTS = {"hidden_sum", "output_sum", "gradient_v", "hidden_error", "gradient_w"}
 
 
