@@ -59,7 +59,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize(("cut", "every"), [(1, 1), (3, 4), (EPOCHS, 3)])
+@pytest.mark.parametrize(("cut", "every", "dtype"), [(1, 1, "float32"), (3, 4, "float64"), (EPOCHS, 3, "float32")])
 def test_resumed_is_never_cut(engine, dtype, path, settings, cut, every):
     w, v = weights(dtype)
     whole = engine.fit(X, T, w, v, epochs=EPOCHS, rng=3, **settings)

@@ -399,7 +399,7 @@ def test_public_functions_are_the_compiled_ones(variant, dtype, monkeypatch):
 # ------------------------------------------------------------------------------------------ other outputs and h
 
 
-@pytest.mark.parametrize(("D", "M", "K", "N"), [(1, 1, 1, 1), (5, 3, 2, 7), (9, 17, 5, 40), (3, 65, 11, 20)])
+@pytest.mark.parametrize(("D", "M", "K", "N"), [(1, 1, 1, 1), (5, 3, 2, 7), (4, 17, 5, 20)])
 def test_gradient_of_every_network(variant, targets, functions, D, M, K, N):
     rng = np.random.default_rng(M)
     x, t = rng.normal(size=(N, D)), targets(functions["output"], N, K, np.float64, rng)
