@@ -74,8 +74,8 @@ def fit(
         Network whose weights are updated at the end of every round.
     x : dask array or dataframe of shape (N, D), or ndarray
         Inputs. Each chunk of rows, or partition, is a shard; an ndarray is a single shard.
-    t : dask array or series of shape (N,), dask array of shape (N, K), or ndarray
-        Class indices, or rows of probabilities that sum to 1, in the same chunks of rows.
+    t : dask array or series of shape (N,), dask array or dataframe of shape (N, K), or ndarray
+        Targets that suit the output of the network, as for `cbackprop.fit`, in the same chunks of rows.
     epochs : int
         Number of passes over all samples.
     batch_size : int or None
@@ -104,9 +104,8 @@ def fit(
         If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
         type. The weights are unchanged.
     ValueError
-        If the shapes or the chunks of x and t do not fit, x is not finite or has no rows, a row of t is not a
-        probability distribution, or a setting is out of range. The message names the argument and the shard; the
-        weights are unchanged.
+        If the shapes or the chunks of x and t do not fit, x is not finite or has no rows, t does not suit the output,
+        or a setting is out of range. The message names the argument and the shard; the weights are unchanged.
     DivergenceError
         If E or a weight is no longer finite. The weights are those at the start of the round.
     RuntimeError
@@ -138,7 +137,7 @@ def fit(
     generator = validate.generator(rng)
     shards = _load_shards(client, *_aligned_chunks(x, t), network)
     generators = [generator, *generator.spawn(len(shards) - 1)]
-    options = {
+    options = network.functions._asdict() | {
         "learning_rate": network.learning_rate,
         "batch_size": batch_size,
         "shuffle": validate.flag("shuffle", shuffle),
@@ -155,7 +154,7 @@ def fit(
             weights = client.submit(current_weights, network.w.copy(), network.v.copy(), pure=False)
             try:
                 if batch_size is None:
-                    results = _run_tasks(client, shards, shard_gradients, weights)
+                    results = _run_tasks(client, shards, shard_gradients, weights, network.functions)
                     w, v = _updated(network, results)
                 else:
                     local = options | {"epochs": round_epochs}
@@ -396,7 +395,9 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
 # ------------------------------------------------------------ tasks on workers, under names that the dashboard displays
 
 
-def load_shard(number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int) -> tuple[np.ndarray, Any] | None:
+def load_shard(
+    number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int, output: str
+) -> tuple[np.ndarray, Any] | None:
     """Validate x and t of a shard; None if it has no rows."""
     if len(x) == 0:
         return None
@@ -407,7 +408,7 @@ def load_shard(number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int) -> 
                 if column_dtype.kind not in "biuf":
                     raise TypeError(f"column {name!r} of x has dtype {column_dtype}; it must hold real numbers")
         x = validate.inputs(x, w, v)
-        rows, labels = validate.targets(t, len(x), w, v)
+        rows, labels = validate.targets(t, len(x), w, v, output)
     except (TypeError, ValueError) as error:
         raise type(error)(f"shard {number}: {error}") from None
     return x, labels if rows is None else rows
@@ -424,13 +425,16 @@ def current_weights(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def shard_gradients(
-    numbers: list[int], shards: list[tuple[np.ndarray, np.ndarray]], weights: tuple[np.ndarray, np.ndarray]
+    numbers: list[int],
+    shards: list[tuple[np.ndarray, np.ndarray]],
+    weights: tuple[np.ndarray, np.ndarray],
+    functions: validate.Functions,
 ) -> list[dict[str, Any]]:
     """Gradient (3) over the rows of each shard."""
     results = []
     w, v = _copies(weights)
     for n, (x, t) in zip(numbers, shards, strict=True):
-        E, dw, dv = error_and_gradient(x, t, w, v, validate.Functions())
+        E, dw, dv = error_and_gradient(x, t, w, v, functions)
         results.append({"shard": n, "rows": len(x), "losses": np.array([E]), "dw": dw, "dv": dv})
     return results
 
@@ -461,9 +465,9 @@ def _copies(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
 
 def _load_shards(client: Client, x: list[Any], t: list[Any], network: Network) -> list[Any]:
     """Futures of the validated shards that have rows, each on the worker where dask has put it."""
-    D, K = network.w.shape[1] - 1, len(network.v)
+    needed = network.dtype, network.w.shape[1] - 1, len(network.v), network.output
     shards = client.compute(
-        [delayed(load_shard)(n, *chunks, network.dtype, D, K) for n, chunks in enumerate(zip(x, t, strict=True))]
+        [delayed(load_shard)(n, *chunks, *needed) for n, chunks in enumerate(zip(x, t, strict=True))]
     )
     sizes = client.gather(client.map(count_rows, shards))
     if not any(sizes):

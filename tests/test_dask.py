@@ -69,6 +69,17 @@ def learn(client, x, t, dtype=np.float64, **options):
     return learned, cbackprop.dask.fit(client, learned, x, t, **options)
 
 
+FUNCTIONS = [("linear", "tanh"), ("linear", "relu"), ("logistic", "sigmoid"), ("softmax", "tanh")]
+
+
+def samples_for(output, n=200):
+    """Samples of 4 inputs and 3 outputs."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 4))
+    t = x[:, :3] * x[:, 1:]
+    return x, {"linear": t, "logistic": (t > 0).astype(float), "softmax": t.argmax(axis=1)}[output]
+
+
 # ---------------------------------------------------------------------------------------------------------------- exact
 
 
@@ -86,6 +97,18 @@ def test_exact_is_the_batch_gradient(client, digits, dtype, rows):
     assert history[1:] == wanted[1:] == (5, 5 * 1797)
 
 
+@pytest.mark.parametrize(("output", "hidden"), FUNCTIONS)
+def test_exact_is_the_batch_gradient_of_the_functions_of_the_network(client, output, hidden):
+    x, t = samples_for(output)
+    learned, local = (Network(4, 5, 3, output=output, hidden=hidden, rng=0) for _ in range(2))
+    shards = da.from_array(x, chunks=(70, 2)), da.from_array(t, chunks=70)
+    history = cbackprop.dask.fit(client, learned, *shards, epochs=3, batch_size=None)
+    wanted = local.fit(x, t, epochs=3, batch_size=None)
+    np.testing.assert_allclose(learned.w, local.w, rtol=0, atol=1e-14)  # sums of 200 numbers in another order
+    np.testing.assert_allclose(learned.v, local.v, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(history.losses, wanted.losses, rtol=1e-14)
+
+
 # ----------------------------------------------------------------------------------------------------------------- fast
 
 
@@ -99,6 +122,25 @@ def test_one_shard_is_local_learning_to_the_bit(client, digits, dtype, options):
     assert bits(learned) == bits(local)
     assert history == wanted
     assert rng.random() == local_rng.random()
+
+
+@pytest.mark.parametrize(("output", "hidden"), FUNCTIONS)
+def test_one_shard_is_local_learning_with_the_functions_of_the_network(client, output, hidden):
+    x, t = samples_for(output)
+    learned, local = (Network(4, 5, 3, output=output, hidden=hidden, rng=0) for _ in range(2))
+    history = cbackprop.dask.fit(client, learned, x, t, epochs=3, rng=1)
+    assert history == local.fit(x, t, epochs=3, rng=1)
+    assert bits(learned) == bits(local)
+
+
+def test_targets_of_regression_may_be_a_series_or_a_frame(client):
+    x, t = samples_for("linear")
+    X, frame = (dd.from_pandas(pd.DataFrame(array), npartitions=1) for array in (x, t))
+    for columns in ([0], [0, 1, 2]):
+        learned, local = (Network(4, 5, len(columns), output="linear", rng=0) for _ in range(2))
+        cbackprop.dask.fit(client, learned, X, frame[columns] if len(columns) > 1 else frame[0], rng=1)
+        local.fit(x, t[:, columns], rng=1)
+        assert bits(learned) == bits(local)
 
 
 def test_several_shards_are_the_mean_of_local_learning(client, digits):
@@ -346,6 +388,22 @@ def test_invalid_input_leaves_the_network_unchanged(client, digits, change, mess
     before = bits(learned)
     with pytest.raises((TypeError, ValueError), match=message):
         cbackprop.dask.fit(client, learned, **arguments)
+    assert bits(learned) == before
+
+
+@pytest.mark.parametrize(
+    ("output", "t", "message"),
+    [
+        ("linear", [0.5, np.nan], r"shard 0: t\[1, 0\] is nan; it must be finite"),
+        ("logistic", [0.5, 1.5], r"shard 0: t\[1, 0\] is 1.5; a target of logistic outputs must lie in 0..1"),
+        ("softmax", [0.5, 1.5], "shard 0: t has dtype float64; it must hold integers"),
+    ],
+)
+def test_targets_must_suit_the_output(client, output, t, message):
+    learned = Network(2, 3, 1, output=output, rng=0)
+    before = bits(learned)
+    with pytest.raises((TypeError, ValueError), match=message):
+        cbackprop.dask.fit(client, learned, np.eye(2), np.array(t))
     assert bits(learned) == before
 
 
