@@ -385,7 +385,8 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     n_hidden : int
         M, the number of hidden units.
     learning_rate : float
-        α of (17). It may be changed at any time.
+        α of (17). It may be changed at any time. Updates of v can grow without bound if α is above 2 / (1 + sum of
+        z_j**2), which is at least 2 / (1 + M) for sigmoid and tanh units.
     hidden : {"sigmoid", "tanh", "relu"}
         The hidden function.
     seed : int, optional
@@ -538,7 +539,8 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     n_hidden : int
         M, the number of hidden units.
     learning_rate : float
-        α of (17). It may be changed at any time.
+        α of (17). It may be changed at any time. Updates of v can grow without bound if α is above 2 / (1 + sum of
+        z_j**2), which is at least 2 / (1 + M) for sigmoid and tanh units.
     hidden : {"sigmoid", "tanh", "relu"}
         The hidden function.
     seed : int, optional
