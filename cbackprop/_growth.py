@@ -20,13 +20,15 @@ def grown(old: Network, D: int, K: int, seed: Any, *, scale: float) -> Network:
     generator = np.random.default_rng(seed)
     skip = generator.bit_generator.advance  # type: ignore[attr-defined] # of PCG64, one step of which is one number
     r_w, r_v = initial_ranges(D, M, K, old.hidden)
-    w, v = np.zeros((M, D + 1), old.dtype), np.zeros((K, M + 1), old.dtype)
-    for row in w:
+    w, v = np.empty((M, D + 1), old.dtype), np.empty((K, M + 1), old.dtype)
+    additional = w[:, known_D:D]
+    for row in additional:
         skip(known_D)
-        row[known_D:D] = generator.uniform(-r_w, r_w, D - known_D)
-    w *= scale
+        row[:] = generator.uniform(-r_w, r_w, D - known_D)
+    additional *= scale
     skip(known_K * M)
     v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
+    v[known_K:, M] = 0
     return copy_weights(old, Network.from_weights(w, v, **old.functions._asdict()))
 
 

@@ -23,7 +23,7 @@ import copy
 from collections.abc import Callable
 from functools import reduce
 from operator import add, itemgetter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -41,12 +41,13 @@ import dask.array as da  # noqa: E402
 from dask.base import compute, is_dask_collection  # noqa: E402
 from dask.delayed import delayed  # noqa: E402
 from distributed import Client, get_client  # noqa: E402
-from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
-from sklearn.metrics import accuracy_score  # noqa: E402
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: E402
+from sklearn.metrics import accuracy_score, r2_score  # noqa: E402
 from sklearn.utils import check_random_state  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
 
 from cbackprop.sklearn import BackpropClassifier as LocalClassifier  # noqa: E402
+from cbackprop.sklearn import BackpropRegressor as LocalRegressor  # noqa: E402
 from cbackprop.sklearn import class_indices  # noqa: E402
 
 
@@ -74,8 +75,8 @@ def fit(
         Network whose weights are updated at the end of every round.
     x : dask array or dataframe of shape (N, D), or ndarray
         Inputs. Each chunk of rows, or partition, is a shard; an ndarray is a single shard.
-    t : dask array or series of shape (N,), dask array of shape (N, K), or ndarray
-        Class indices, or rows of probabilities that sum to 1, in the same chunks of rows.
+    t : dask array or series of shape (N,), dask array or dataframe of shape (N, K), or ndarray
+        Targets that suit the output of the network, as for `cbackprop.fit`, in the same chunks of rows.
     epochs : int
         Number of passes over all samples.
     batch_size : int or None
@@ -104,9 +105,8 @@ def fit(
         If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
         type. The weights are unchanged.
     ValueError
-        If the shapes or the chunks of x and t do not fit, x is not finite or has no rows, a row of t is not a
-        probability distribution, or a setting is out of range. The message names the argument and the shard; the
-        weights are unchanged.
+        If the shapes or the chunks of x and t do not fit, x is not finite or has no rows, t does not suit the output,
+        or a setting is out of range. The message names the argument and the shard; the weights are unchanged.
     DivergenceError
         If E or a weight is no longer finite. The weights are those at the start of the round.
     RuntimeError
@@ -138,7 +138,7 @@ def fit(
     generator = validate.generator(rng)
     shards = _load_shards(client, *_aligned_chunks(x, t), network)
     generators = [generator, *generator.spawn(len(shards) - 1)]
-    options = {
+    options = network.functions._asdict() | {
         "learning_rate": network.learning_rate,
         "batch_size": batch_size,
         "shuffle": validate.flag("shuffle", shuffle),
@@ -155,7 +155,7 @@ def fit(
             weights = client.submit(current_weights, network.w.copy(), network.v.copy(), pure=False)
             try:
                 if batch_size is None:
-                    results = _run_tasks(client, shards, shard_gradients, weights)
+                    results = _run_tasks(client, shards, shard_gradients, weights, network.functions)
                     w, v = _updated(network, results)
                 else:
                     local = options | {"epochs": round_epochs}
@@ -178,13 +178,130 @@ def fit(
     return History(losses, len(losses), samples)
 
 
-class BackpropClassifier(ClassifierMixin, BaseEstimator):
+class _Backprop(BaseEstimator):
+    """What the estimators share: everything but the meaning of y, which subclasses define."""
+
+    _local: Any  # class of the estimator that is trained, and predicts, with the rows of one machine
+    _output: str  # of the network
+
+    def __init__(  # with the defaults of the regressor
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "logistic",
+        *,
+        learning_rate_init: float = 0.01,
+        batch_size: int | None = 1,
+        max_iter: int = 200,
+        local_epochs: int = 1,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-3,
+        n_iter_no_change: int = 5,
+        n_threads: int = 1,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.learning_rate_init = learning_rate_init
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.local_epochs = local_epochs
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.n_threads = n_threads
+
+    def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
+        """Chunks of targets, the number of outputs, and what else the local estimator must know about them."""
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any, *, callback: Callable[[int, float], object] | None = None) -> Self:
+        """Train the estimator.
+
+        Parameters
+        ----------
+        X : dask array or dataframe of shape (n_samples, n_features)
+            Inputs. float32 data are processed in float32, all others in float64.
+        y : dask array, series or dataframe
+            What is to be predicted, as described for the class, in the same chunks of rows.
+        callback : callable, optional
+            As for `fit` of this module.
+
+        Returns
+        -------
+        estimator
+            The fitted estimator itself.
+
+        Raises
+        ------
+        TypeError
+            If X does not hold real numbers, some names of columns but not all are strings, or a parameter is of another
+            type. A fitted model is unchanged.
+        ValueError
+            If X is not finite, X and y differ in their chunks, y is not of the kind that the estimator predicts, or a
+            parameter is out of range. A fitted model is unchanged.
+        DivergenceError
+            If the loss or a weight is no longer finite. A fitted model is unchanged.
+        """
+        should_stop = validate.callback(callback)
+        x, chunks = _aligned_chunks(X, y)
+        random_state = check_random_state(self.random_state)
+        local = self._local(self.hidden_layer_sizes, self.activation, random_state=random_state)
+        local._validate_params()
+        t, n_outputs, meaning = self._targets(y, chunks)
+        _validate_columns(local, X, reset=True)
+        network = local._new_network(n_outputs, _float_dtype(X), local._random_generators()[1], self._output)
+        network.learning_rate = self.learning_rate_init
+        best, unimproved = np.inf, 0
+
+        def watch(epoch: int, loss: float) -> bool:
+            nonlocal best, unimproved
+            unimproved = unimproved + 1 if loss > best - self.tol else 0
+            best = min(best, loss)
+            return should_stop(epoch, loss) or unimproved > self.n_iter_no_change
+
+        history = fit(
+            get_client(),
+            network,
+            x,
+            t,
+            epochs=self.max_iter,
+            batch_size=self.batch_size,
+            local_epochs=self.local_epochs,
+            shuffle=self.shuffle,
+            rng=random_state.randint(np.iinfo(np.int32).max),
+            n_threads=self.n_threads,
+            callback=watch,
+        )
+        self.estimator_ = self._local.from_network(network, **meaning, learning_rate_init=self.learning_rate_init)
+        self.loss_curve_ = history.losses
+        for model in (self, self.estimator_):
+            _validate_columns(model, X, reset=True)
+        return self
+
+    def _map_chunks(self, method: str, X: Any, dtype: np.dtype, columns: int | None) -> Any:
+        """Call a method of the local estimator with each chunk of a dask collection, or with all of any other X."""
+        if not is_dask_collection(X):
+            return getattr(self.estimator_, method)(X)
+        _validate_columns(self, X, reset=False)
+        X = (X.to_dask_array() if hasattr(X, "to_dask_array") else X).rechunk({1: -1})
+        nameless = copy.copy(self.estimator_)
+        vars(nameless).pop("feature_names_in_", None)  # as the chunks are
+        function = getattr(nameless, method)
+        if columns is None:
+            return X.map_blocks(function, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype))
+        return X.map_blocks(function, chunks=(X.chunks[0], (columns,)), dtype=dtype, meta=np.empty((0, columns), dtype))
+
+
+class BackpropClassifier(ClassifierMixin, _Backprop):
     """Classifier for dask arrays and dataframes, trained on the workers of the current client.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of one int, default=(100,)
         M, the number of hidden units.
+    activation : {"logistic", "tanh", "relu"}, default="logistic"
+        Function of the hidden units; "logistic" is the sigmoid.
     learning_rate_init : float, default=0.1
         α of (17).
     batch_size : int or None, default=1
@@ -206,7 +323,7 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classifier_ : cbackprop.sklearn.BackpropClassifier
+    estimator_ : cbackprop.sklearn.BackpropClassifier
         The trained classifier, which does not need dask.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
@@ -232,9 +349,12 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
     True
     """
 
+    _local, _output = LocalClassifier, "softmax"
+
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
+        activation: str = "logistic",
         *,
         learning_rate_init: float = 0.1,
         batch_size: int | None = 1,
@@ -246,80 +366,28 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         n_iter_no_change: int = 5,
         n_threads: int = 1,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.learning_rate_init = learning_rate_init
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.local_epochs = local_epochs
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.n_threads = n_threads
-
-    def fit(self, X: Any, y: Any, *, callback: Callable[[int, float], object] | None = None) -> BackpropClassifier:
-        """Train the classifier.
-
-        Parameters
-        ----------
-        X : dask array or dataframe of shape (n_samples, n_features)
-            Inputs. float32 data are processed in float32, all others in float64.
-        y : dask array or series of shape (n_samples,)
-            Labels, in the same chunks of rows.
-        callback : callable, optional
-            As for `fit` of this module.
-
-        Returns
-        -------
-        BackpropClassifier
-            The fitted classifier itself.
-
-        Raises
-        ------
-        TypeError
-            If X does not hold real numbers, some names of columns but not all are strings, or a parameter is of another
-            type. A fitted model is unchanged.
-        ValueError
-            If X is not finite, X and y differ in their chunks, or a parameter is out of range. A fitted model is
-            unchanged.
-        DivergenceError
-            If the loss or a weight is no longer finite. A fitted model is unchanged.
-        """
-        should_stop = validate.callback(callback)
-        x, labels = _aligned_chunks(X, y)
-        classes = np.unique(np.concatenate(compute(*(delayed(np.unique)(chunk) for chunk in labels))))
-        t = [delayed(class_indices)("y", chunk, classes) for chunk in labels]
-        random_state = check_random_state(self.random_state)
-        local = LocalClassifier(self.hidden_layer_sizes, random_state=random_state)
-        _validate_columns(local, X, reset=True)
-        network = local._new_network(len(classes), _float_dtype(X), local._random_generators()[1])
-        network.learning_rate = self.learning_rate_init
-        best, unimproved = np.inf, 0
-
-        def watch(epoch: int, loss: float) -> bool:
-            nonlocal best, unimproved
-            unimproved = unimproved + 1 if loss > best - self.tol else 0
-            best = min(best, loss)
-            return should_stop(epoch, loss) or unimproved > self.n_iter_no_change
-
-        history = fit(
-            get_client(),
-            network,
-            x,
-            t,
-            epochs=self.max_iter,
-            batch_size=self.batch_size,
-            local_epochs=self.local_epochs,
-            shuffle=self.shuffle,
-            rng=random_state.randint(np.iinfo(np.int32).max),
-            n_threads=self.n_threads,
-            callback=watch,
+        super().__init__(
+            hidden_layer_sizes,
+            activation,
+            learning_rate_init=learning_rate_init,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            local_epochs=local_epochs,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            n_threads=n_threads,
         )
-        self.classifier_ = LocalClassifier.from_network(network, classes, learning_rate_init=self.learning_rate_init)
-        self.classes_, self.loss_curve_ = classes, history.losses
-        for model in (self, self.classifier_):
-            _validate_columns(model, X, reset=True)
-        return self
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Class labels."""
+        return self.estimator_.classes_
+
+    def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
+        classes = np.unique(np.concatenate(compute(*(delayed(np.unique)(chunk) for chunk in chunks))))
+        return [delayed(class_indices)("y", chunk, classes) for chunk in chunks], len(classes), {"classes": classes}
 
     def predict(self, X: Any) -> Any:
         """Most probable label of each sample.
@@ -361,7 +429,7 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
             If the columns of X are not those of `fit`, in number, name or order.
         """
         check_is_fitted(self)
-        return self._map_chunks("predict_proba", X, self.classifier_.network_.dtype, len(self.classes_))
+        return self._map_chunks("predict_proba", X, self.estimator_.network_.dtype, len(self.classes_))
 
     def score(self, X: Any, y: Any) -> float:
         """Accuracy. Only labels are sent to the client.
@@ -377,26 +445,119 @@ class BackpropClassifier(ClassifierMixin, BaseEstimator):
         -------
         float
         """
-        (labels,), (predicted,) = compute(y), compute(self.predict(X))
-        return float(accuracy_score(labels, predicted))
+        (wanted,), (predicted,) = compute(y), compute(self.predict(X))
+        return float(accuracy_score(wanted, predicted))
 
-    def _map_chunks(self, method: str, X: Any, dtype: np.dtype, columns: int | None) -> Any:
-        """Call a method of the local classifier with each chunk of a dask collection, or with all of any other X."""
-        if not is_dask_collection(X):
-            return getattr(self.classifier_, method)(X)
-        _validate_columns(self, X, reset=False)
-        X = (X.to_dask_array() if hasattr(X, "to_dask_array") else X).rechunk({1: -1})
-        nameless = LocalClassifier.from_network(self.classifier_.network_, self.classes_)  # as the chunks are
-        function = getattr(nameless, method)
-        if columns is None:
-            return X.map_blocks(function, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype))
-        return X.map_blocks(function, chunks=(X.chunks[0], (columns,)), dtype=dtype, meta=np.empty((0, columns), dtype))
+
+class BackpropRegressor(RegressorMixin, _Backprop):
+    """Regressor for dask arrays and dataframes, trained on the workers of the current client.
+
+    y of shape (n_samples,) or (n_samples, n_outputs) holds the numbers to be predicted, ideally with a standard
+    deviation near 1.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of one int, default=(100,)
+        M, the number of hidden units.
+    activation : {"logistic", "tanh", "relu"}, default="logistic"
+        Function of the hidden units; "logistic" is the sigmoid.
+    learning_rate_init : float, default=0.01
+        α of (17).
+    batch_size : int or None, default=1
+        Samples per update, as for `fit` of this module: None is exact, any other value fast.
+    max_iter : int, default=200
+        Maximum number of epochs.
+    local_epochs : int, default=1
+        Number of epochs between two averages of the weights.
+    shuffle : bool, default=True
+        Draw a new order of the samples of each shard for each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Source of random numbers for the initial weights and the order of the samples.
+    tol : float, default=1e-3
+        Minimum decrease of the loss that counts as an improvement.
+    n_iter_no_change : int, default=5
+        Maximum number of consecutive rounds without improvement.
+    n_threads : int, default=1
+        Maximum number of threads per shard.
+
+    Attributes
+    ----------
+    estimator_ : cbackprop.sklearn.BackpropRegressor
+        The trained regressor, which does not need dask.
+    n_features_in_ : int
+        D, the number of inputs.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if X has names that are all strings.
+    loss_curve_ : list of float
+        Mean E of each epoch: half the squared error, summed over the outputs.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from distributed import Client
+    >>> from sklearn.datasets import load_diabetes
+    >>> from cbackprop.dask import BackpropRegressor
+    >>> x, y = load_diabetes(return_X_y=True)
+    >>> x, y = x / x.std(axis=0), (y - y.mean()) / y.std()
+    >>> x, y = da.from_array(x, chunks=(221, -1)), da.from_array(y, chunks=221)
+    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
+    ...     model = BackpropRegressor(16, "tanh", random_state=0).fit(x, y)
+    ...     r2 = model.score(x, y)
+    >>> r2 > 0.5
+    True
+    """
+
+    _local, _output = LocalRegressor, "linear"
+
+    def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
+        return chunks, 1 if y.ndim == 1 else y.shape[1], {}
+
+    def predict(self, X: Any) -> Any:
+        """Predicted numbers of each sample.
+
+        Parameters
+        ----------
+        X : dask array or dataframe, or array-like, of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        dask array, or ndarray, of shape (n_samples,), or (n_samples, n_outputs) for several outputs
+            A lazy dask array if X is a dask collection.
+
+        Raises
+        ------
+        ValueError
+            If the columns of X are not those of `fit`, in number, name or order.
+        """
+        check_is_fitted(self)
+        network = self.estimator_.network_
+        return self._map_chunks("predict", X, network.dtype, None if len(network.v) == 1 else len(network.v))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Coefficient of determination R². Only numbers are sent to the client.
+
+        Parameters
+        ----------
+        X : dask array or dataframe, or array-like, of shape (n_samples, n_features)
+            Inputs.
+        y : dask array, series or dataframe, or array-like, of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers.
+
+        Returns
+        -------
+        float
+        """
+        (wanted,), (predicted,) = compute(y), compute(self.predict(X))
+        return float(r2_score(wanted, predicted))
 
 
 # ------------------------------------------------------------ tasks on workers, under names that the dashboard displays
 
 
-def load_shard(number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int) -> tuple[np.ndarray, Any] | None:
+def load_shard(
+    number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int, output: str
+) -> tuple[np.ndarray, Any] | None:
     """Validate x and t of a shard; None if it has no rows."""
     if len(x) == 0:
         return None
@@ -407,7 +568,7 @@ def load_shard(number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int) -> 
                 if column_dtype.kind not in "biuf":
                     raise TypeError(f"column {name!r} of x has dtype {column_dtype}; it must hold real numbers")
         x = validate.inputs(x, w, v)
-        rows, labels = validate.targets(t, len(x), w, v)
+        rows, labels = validate.targets(t, len(x), w, v, output)
     except (TypeError, ValueError) as error:
         raise type(error)(f"shard {number}: {error}") from None
     return x, labels if rows is None else rows
@@ -424,13 +585,16 @@ def current_weights(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def shard_gradients(
-    numbers: list[int], shards: list[tuple[np.ndarray, np.ndarray]], weights: tuple[np.ndarray, np.ndarray]
+    numbers: list[int],
+    shards: list[tuple[np.ndarray, np.ndarray]],
+    weights: tuple[np.ndarray, np.ndarray],
+    functions: validate.Functions,
 ) -> list[dict[str, Any]]:
     """Gradient (3) over the rows of each shard."""
     results = []
     w, v = _copies(weights)
     for n, (x, t) in zip(numbers, shards, strict=True):
-        E, dw, dv = error_and_gradient(x, t, w, v, validate.Functions())
+        E, dw, dv = error_and_gradient(x, t, w, v, functions)
         results.append({"shard": n, "rows": len(x), "losses": np.array([E]), "dw": dw, "dv": dv})
     return results
 
@@ -461,9 +625,9 @@ def _copies(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
 
 def _load_shards(client: Client, x: list[Any], t: list[Any], network: Network) -> list[Any]:
     """Futures of the validated shards that have rows, each on the worker where dask has put it."""
-    D, K = network.w.shape[1] - 1, len(network.v)
+    needed = network.dtype, network.w.shape[1] - 1, len(network.v), network.output
     shards = client.compute(
-        [delayed(load_shard)(n, *chunks, network.dtype, D, K) for n, chunks in enumerate(zip(x, t, strict=True))]
+        [delayed(load_shard)(n, *chunks, *needed) for n, chunks in enumerate(zip(x, t, strict=True))]
     )
     sizes = client.gather(client.map(count_rows, shards))
     if not any(sizes):

@@ -1,18 +1,22 @@
-"""River classifier, which learns samples, features and classes as they appear in a stream.
+"""River classifiers and regressors, which learn samples, features, classes and targets as they appear in a stream.
 
 Requires the extra `river`: ``pip install "cbackprop[river]"``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from itertools import pairwise
+from math import isfinite
 from operator import itemgetter
+from sys import float_info
 from typing import Any
 
 import numpy as np
 
-from cbackprop import Network, fit
+from cbackprop import Network
+from cbackprop import _validation as validate
 from cbackprop._extras import require
 from cbackprop._growth import grown
 
@@ -24,55 +28,28 @@ from river import base, utils  # noqa: E402
 HIDDEN_WEIGHT_SCALE = 0.5
 
 
-class BackpropClassifier(base.MiniBatchClassifier):
-    """Classifier with one sigmoid hidden layer and softmax outputs, updated (17) after each sample.
+class _StreamNetwork(base.Estimator):
+    """A network that grows with the features and outputs of a stream.
 
-    A feature that is missing from a sample counts as 0. New features and classes get random initial weights; the other
-    weights keep their bits. Predictions use only features and labels seen in training: before training, the predicted
-    label is None, and the predicted probabilities are empty.
-
-    Parameters
-    ----------
-    n_hidden : int
-        M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time.
-    seed : int, optional
-        Seed of the initial weights.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If seed is neither None nor a non-negative integer.
-
-    Attributes
-    ----------
-    network : Network or None
-        The current network, which is replaced by a larger one when new features or classes appear.
-    classes : list
-        Labels, in the order of the rows of v.
-
-    Examples
-    --------
-    >>> from river import datasets, evaluate, metrics, preprocessing
-    >>> from cbackprop.river import BackpropClassifier
-    >>> model = preprocessing.StandardScaler() | BackpropClassifier(seed=0)
-    >>> accuracy = evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
-    >>> accuracy.get() > 0.88
-    True
+    A subclass says which targets of the network stand for y, and what its outputs mean.
     """
 
-    def __init__(self, n_hidden: int = 16, learning_rate: float = 0.1, seed: int | None = None) -> None:
+    _output: str  # of the network
+
+    def __init__(
+        self, n_hidden: int = 16, learning_rate: float = 0.1, hidden: str = "sigmoid", seed: int | None = None
+    ) -> None:
         self.n_hidden = n_hidden
         self.learning_rate = learning_rate
+        self.hidden = hidden
         self.seed = seed
         try:
             self._entropy: Any = np.random.SeedSequence(seed).entropy
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
         self.network: Network | None = None
-        self.classes: list[Any] = []
-        self._class_indices: dict[Any, int] = {}
+        self._outputs: list[Any] = []  # names, in the order of the rows of v
+        self._output_indices: dict[Any, int] = {}
         self._feature_indices: dict[Any, int] = {}
         self._values: Any = None  # a function that returns the values of all features
 
@@ -82,14 +59,10 @@ class BackpropClassifier(base.MiniBatchClassifier):
         return list(self._feature_indices)
 
     @property
-    def _multiclass(self) -> bool:
-        return True
-
-    @property
     def _mutable_attributes(self) -> set[str]:
         return {"learning_rate"}
 
-    def learn_one(self, x: Mapping[Hashable, Any], y: Hashable) -> None:
+    def learn_one(self, x: Mapping[Hashable, Any], y: Any, w: float = 1.0) -> None:
         """Learn from one sample.
 
         A call that raises leaves the model unchanged.
@@ -98,202 +71,97 @@ class BackpropClassifier(base.MiniBatchClassifier):
         ----------
         x : dict
             Values of the features by name.
-        y : hashable
-            Label.
+        y : hashable, float or dict
+            What to learn: the label, the number, or the targets or labels by name.
+        w : float
+            Weight of the sample: a factor of the learning rate, at least 0.
 
         Raises
         ------
         TypeError
-            If x is not a dict, or the label is not hashable.
+            If x is not a dict, y is of another type, or w is not a number.
         ValueError
-            If the value of a feature is not a finite number, or the label is None or NaN.
+            If the value of a feature is not a finite number, y does not have a value to learn, or w is negative or not
+            finite.
         DivergenceError
             If the error or an updated weight would not be finite.
         """
-        row = self._row_of_known(x)
-        try:
-            k = self._class_indices.get(y)
-        except TypeError:  # not hashable: _new_labels raises
-            k = None
-        if row is None or k is None:  # new or missing names, or a value that is not a number
+        row, features, D = self._row_of_known(x), [], len(self._feature_indices)
+        if row is None:  # new or missing names, or a value that is not a number
             numbers = _numbers(x)
-            features, labels = self._new_features(numbers), _new_labels([y], self._class_indices)
-            D, K = len(self._feature_indices), len(self.classes)
-            network = self._sized(self.network, D + len(features), K + len(labels))
+            features = _new(numbers, self._feature_indices)
             row = self._vector(numbers, D + len(features))
             row[D : D + len(features)] = [numbers[name] for name in features]
-            network.learn_one(row, self._class_indices.get(y, K))
-            self._extend(network, features, labels)
-        else:
-            network = self._sized(self.network, len(self._feature_indices), len(self.classes))
-            try:
-                network.learn_one(row, k)
-            except ValueError:
-                _numbers(x)  # raises an error that names the feature
-                raise
+        t, outputs = self._target(y)
+        weight = () if type(w) is float and w == 1 else (validate.in_range("w", w, float_info.max, row.dtype),)
+        network = self._sized(self.network, D + len(features), len(self._outputs) + len(outputs))
+        try:
+            self._learn(network, row, t, *weight)
+        except ValueError:
+            _numbers(x)  # raises an error that names the feature
+            raise
+        if network is not self.network or features or outputs:
+            self._extend(network, features, outputs)
 
-    def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> Any:
-        """Most probable label.
+    def _target(self, y: Any) -> tuple[Any, list[Any]]:
+        """The target of the network for y, and the names of the outputs that it needs in addition."""
+        raise NotImplementedError
 
-        Parameters
-        ----------
-        x : dict
-            Values of the features by name. Unknown features are ignored; missing ones count as 0.
+    def _targets(self, y: list[Any]) -> tuple[np.ndarray, list[Any]]:
+        """The targets for several y, and the names of additional outputs."""
+        raise NotImplementedError
 
-        Returns
-        -------
-        hashable or None
-            The label; None before training.
+    def _learn(self, network: Network, row: np.ndarray, t: Any, *weight: float) -> None:
+        network.learn_one(row, t, *weight)
 
-        Raises
-        ------
-        TypeError
-            If x is not a dict.
-        ValueError
-            If the value of a feature is not a finite number.
-        """
-        return None if self.network is None else self.classes[self.network.predict_one(self._row(x))]
-
-    def predict_proba_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Any, float]:
-        """Probability of each known label.
-
-        Parameters
-        ----------
-        x : dict
-            Values of the features by name, as for `predict_one`.
-
-        Returns
-        -------
-        dict
-            Probabilities by label, which sum to 1; empty before training.
-
-        Raises
-        ------
-        TypeError
-            If x is not a dict.
-        ValueError
-            If the value of a feature is not a finite number.
-        """
-        if self.network is None:
-            return {}
-        return dict(zip(self.classes, self.network.predict_proba_one(self._row(x)).tolist(), strict=True))
-
-    def learn_many(self, X: Any, y: Any) -> None:
-        """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
-
-        A call that raises leaves the model unchanged.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (N, D)
-            Data frame of pandas or another library supported by River, with finite numbers only.
-        y : Series of shape (N,)
-            Labels.
-
-        Raises
-        ------
-        TypeError
-            If a label is not hashable.
-        ValueError
-            If a column does not hold finite numbers, a label is None or NaN, or X and y differ in length.
-        DivergenceError
-            If the error or a weight is no longer finite.
-        """
+    def _learn_many(self, X: Any, y: Any) -> None:
         columns, N = _columns(X)
-        labels = utils.dataframe.into_series(y).to_list()
-        if len(labels) != N:
-            raise ValueError(f"X has {N} rows and y {len(labels)}; they must have the same number")
+        values = utils.dataframe.into_series(y).to_list()
+        if len(values) != N:
+            raise ValueError(f"X has {N} rows and y {len(values)}; they must have the same number")
         if N == 0:
             return
-        new_features, new_labels = self._new_features(columns), _new_labels(labels, self._class_indices)
-        features = [*self.features, *new_features]
-        indices = self._class_indices | {label: k for k, label in enumerate(new_labels, len(self.classes))}
-        x, t = _matrix(columns, features, N), np.array([indices[label] for label in labels])
+        new_features = _new(columns, self._feature_indices)
+        features, K = [*self.features, *new_features], len(self._outputs)
+        t, outputs = self._targets(values)
+        x = _matrix(columns, features, N)
 
-        known = np.maximum.accumulate(np.maximum(t + 1, len(self.classes)))  # number of classes up to each row
+        # number of outputs at each row: a class exists from its first sample on
+        known = np.maximum.accumulate(np.maximum(t + 1, K)) if outputs else np.full(N, K)
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
         network = self.network
         if network is not None and len(edges) > 2:  # a copy: an error in a later part must leave the model unchanged
             network = Network.from_weights(network.w.copy(), network.v.copy(), **network.functions._asdict())
         for start, stop in pairwise(edges):
             network = self._sized(network, len(features), known[start])
-            part = slice(start, stop)
-            fit(x[part], t[part], network.w, network.v, learning_rate=self.learning_rate, shuffle=False)
-        self._extend(network, new_features, new_labels)
+            network.fit(x[start:stop], t[start:stop], shuffle=False)
+        self._extend(network, new_features, outputs)
 
-    def predict_proba_many(self, X: Any) -> Any:
-        """Probability of each known label, for each row of a data frame.
-
-        Parameters
-        ----------
-        X : DataFrame
-            Data frame, as for `learn_many`.
-
-        Returns
-        -------
-        DataFrame
-            Data frame of the same library with the same index and one column per label.
-
-        Raises
-        ------
-        ValueError
-            If a column does not hold finite numbers.
-        """
-        frame = utils.dataframe.into_frame(X)
-        if self.network is None:
-            return utils.dataframe.to_native_frame(np.empty((len(frame), 0)), like=frame, columns=[])
-        probabilities = dict(zip(self.classes, self.network.predict_proba(self._matrix(X)).T, strict=True))
-        return utils.dataframe.to_native_frame(probabilities, like=frame)
-
-    def predict_many(self, X: Any) -> Any:
-        """Most probable label of each row of a data frame.
-
-        Parameters
-        ----------
-        X : DataFrame
-            Data frame, as for `learn_many`.
-
-        Returns
-        -------
-        Series
-            Labels, in a series of the same library with the same index; None before training.
-
-        Raises
-        ------
-        ValueError
-            If a column does not hold finite numbers.
-        """
-        if self.network is None:
-            labels = [None] * len(X)
-        else:
-            labels = [self.classes[k] for k in self.network.predict(self._matrix(X)).tolist()]
-        return utils.dataframe.to_native_series(labels, name=None, like=utils.dataframe.into_frame(X))
-
-    def _extend(self, network: Network | None, features: list[Any], labels: list[Any]) -> None:
-        """Add features and labels, at a cost that does not depend on how many are known."""
+    def _extend(self, network: Network | None, features: list[Any], outputs: list[Any]) -> None:
+        """Add features and outputs, at a cost that does not depend on how many are known."""
         if features:
             self._feature_indices.update({name: i for i, name in enumerate(features, len(self._feature_indices))})
             self._values = None
-        self._class_indices.update({label: k for k, label in enumerate(labels, len(self.classes))})
-        self.classes += labels
+        if outputs:
+            self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
+            self._outputs += outputs
         self.network = network
 
-    def _sized(self, network: Network | None, n_features: int, n_classes: int) -> Network:
-        """The network itself if it has the given numbers of features and classes, else a larger one."""
-        D, K = max(1, n_features), n_classes  # a network needs an input even if samples have no features
+    def _sized(self, network: Network | None, n_features: int, n_outputs: int) -> Network:
+        """The network itself if it has the given numbers of features and outputs, else a larger one."""
+        # a network needs an input and an output even if samples have no features, or no outputs with names
+        D, K = n_features or 1, n_outputs or 1
         seed = [self._entropy, D, K]  # the weights are the same after learn_one and learn_many, and after failed calls
         if network is None:
-            network = Network(D, self.n_hidden, K, rng=np.random.default_rng(seed))
+            network = Network(
+                D, self.n_hidden, K, output=self._output, hidden=self.hidden, rng=np.random.default_rng(seed)
+            )
             network.w[:] *= HIDDEN_WEIGHT_SCALE
         elif network.w.shape[1] - 1 != D or len(network.v) != K:
             network = grown(network, D, K, seed, scale=HIDDEN_WEIGHT_SCALE)
         if network.learning_rate != self.learning_rate:
             network.learning_rate = self.learning_rate
         return network
-
-    def _new_features(self, names: Iterable[Any]) -> list[Any]:
-        """New features in an order that does not depend on that of the sample."""
-        return sorted((name for name in names if name not in self._feature_indices), key=repr)
 
     def _row_of_known(self, x: Mapping[Hashable, Any]) -> np.ndarray | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
@@ -326,19 +194,548 @@ class BackpropClassifier(base.MiniBatchClassifier):
         return _matrix(columns, self.features, N)
 
 
-def _numbers(x: Mapping[Hashable, Any]) -> dict[Hashable, float]:
-    if not hasattr(x, "items"):  # dicts of River are not instances of Mapping
-        raise TypeError(f"x is a {type(x).__name__}; it must be a dict of numbers by feature name")
-    numbers = {}
-    for name, value in x.items():
+class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
+    """Classifier with one hidden layer and softmax outputs, updated (17) after each sample.
+
+    A feature that is missing from a sample counts as 0. New features and classes get random initial weights; the other
+    weights keep their bits. Predictions use only features and labels seen in training: before training, the predicted
+    label is None, and the predicted probabilities are empty.
+
+    Parameters
+    ----------
+    n_hidden : int
+        M, the number of hidden units.
+    learning_rate : float
+        α of (17). It may be changed at any time.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function.
+    seed : int, optional
+        Seed of the initial weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If seed is neither None nor a non-negative integer.
+
+    Attributes
+    ----------
+    network : Network or None
+        The current network, which is replaced by a larger one when new features or classes appear.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from cbackprop.river import BackpropClassifier
+    >>> model = preprocessing.StandardScaler() | BackpropClassifier(seed=0)
+    >>> accuracy = evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
+    >>> accuracy.get() > 0.88
+    True
+    """
+
+    _output = "softmax"
+
+    @property
+    def classes(self) -> list[Any]:
+        """Labels, in the order of the rows of v."""
+        return self._outputs
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    def _target(self, y: Hashable) -> tuple[int, list[Any]]:
         try:
-            number = np.nan if isinstance(value, (str, bytes)) else float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = np.nan
-        if not np.isfinite(number):
-            raise ValueError(f"feature {name!r} is {value!r}; it must be a finite number")
+            k = self._output_indices.get(y)
+        except TypeError:  # not hashable: _new_labels raises
+            k = None
+        return (len(self._outputs), _new_labels([y], self._output_indices)) if k is None else (k, [])
+
+    def _targets(self, y: list[Any]) -> tuple[np.ndarray, list[Any]]:
+        new = _new_labels(y, self._output_indices)
+        indices = ChainMap(self._output_indices, {label: k for k, label in enumerate(new, len(self._outputs))})
+        return np.array([indices[label] for label in y]), new
+
+    def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> Any:
+        """Most probable label.
+
+        Parameters
+        ----------
+        x : dict
+            Values of the features by name. Unknown features are ignored; missing ones count as 0.
+
+        Returns
+        -------
+        hashable or None
+            The label; None before training.
+
+        Raises
+        ------
+        TypeError
+            If x is not a dict.
+        ValueError
+            If the value of a feature is not a finite number.
+        """
+        return None if self.network is None else self._outputs[self.network.predict_one(self._row(x))]
+
+    def predict_proba_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Any, float]:
+        """Probability of each known label.
+
+        Parameters
+        ----------
+        x : dict
+            Values of the features by name, as for `predict_one`.
+
+        Returns
+        -------
+        dict
+            Probabilities by label, which sum to 1; empty before training.
+
+        Raises
+        ------
+        TypeError
+            If x is not a dict.
+        ValueError
+            If the value of a feature is not a finite number.
+        """
+        if self.network is None:
+            return {}
+        return dict(zip(self._outputs, self.network.predict_proba_one(self._row(x)).tolist(), strict=True))
+
+    def learn_many(self, X: Any, y: Any) -> None:
+        """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
+
+        A call that raises leaves the model unchanged.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (N, D)
+            Data frame of pandas or another library supported by River, with finite numbers only.
+        y : Series of shape (N,)
+            Labels.
+
+        Raises
+        ------
+        TypeError
+            If a label is not hashable.
+        ValueError
+            If a column does not hold finite numbers, a label is None or NaN, or X and y differ in length.
+        DivergenceError
+            If the error or a weight is no longer finite.
+        """
+        self._learn_many(X, y)
+
+    def predict_proba_many(self, X: Any) -> Any:
+        """Probability of each known label, for each row of a data frame.
+
+        Parameters
+        ----------
+        X : DataFrame
+            Data frame, as for `learn_many`.
+
+        Returns
+        -------
+        DataFrame
+            Data frame of the same library with the same index and one column per label.
+
+        Raises
+        ------
+        ValueError
+            If a column does not hold finite numbers.
+        """
+        frame = utils.dataframe.into_frame(X)
+        if self.network is None:
+            return utils.dataframe.to_native_frame(np.empty((len(frame), 0)), like=frame, columns=[])
+        probabilities = dict(zip(self._outputs, self.network.predict_proba(self._matrix(X)).T, strict=True))
+        return utils.dataframe.to_native_frame(probabilities, like=frame)
+
+    def predict_many(self, X: Any) -> Any:
+        """Most probable label of each row of a data frame.
+
+        Parameters
+        ----------
+        X : DataFrame
+            Data frame, as for `learn_many`.
+
+        Returns
+        -------
+        Series
+            Labels, in a series of the same library with the same index; None before training.
+
+        Raises
+        ------
+        ValueError
+            If a column does not hold finite numbers.
+        """
+        if self.network is None:
+            labels = [None] * len(X)
+        else:
+            labels = [self._outputs[k] for k in self.network.predict(self._matrix(X)).tolist()]
+        return utils.dataframe.to_native_series(labels, name=None, like=utils.dataframe.into_frame(X))
+
+
+class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
+    """Regressor with one hidden layer and a linear output, updated (17) after each sample.
+
+    The error is half the square of the difference, so the target should be about as large as 1: scale it with River's
+    TargetStandardScaler. A feature that is missing from a sample counts as 0. New features get random initial weights;
+    the other weights keep their bits. Before training, the prediction is 0.
+
+    Parameters
+    ----------
+    n_hidden : int
+        M, the number of hidden units.
+    learning_rate : float
+        α of (17). It may be changed at any time. Updates of v can grow without bound if α is above 2 / (1 + sum of
+        z_j**2), which is at least 2 / (1 + M) for sigmoid and tanh units.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function.
+    seed : int, optional
+        Seed of the initial weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If seed is neither None nor a non-negative integer.
+
+    Attributes
+    ----------
+    network : Network or None
+        The current network, which is replaced by a larger one when new features appear.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from cbackprop.river import BackpropRegressor
+    >>> model = preprocessing.StandardScaler() | preprocessing.TargetStandardScaler(BackpropRegressor(seed=0))
+    >>> error = evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE())
+    >>> error.get() < 1
+    True
+    """
+
+    _output = "linear"
+
+    def __init__(
+        self, n_hidden: int = 16, learning_rate: float = 0.03, hidden: str = "sigmoid", seed: int | None = None
+    ) -> None:
+        super().__init__(n_hidden, learning_rate, hidden, seed)
+
+    def _target(self, y: Any) -> tuple[float, list[Any]]:
+        if not isfinite(t := _number(y)):
+            raise ValueError(f"y is {y!r}; it must be a finite number")
+        return t, []
+
+    def _targets(self, y: list[Any]) -> tuple[np.ndarray, list[Any]]:
+        t = np.array([_number(value) for value in y])
+        if not (finite := np.isfinite(t)).all():
+            n = int(finite.argmin())
+            raise ValueError(f"y is {y[n]!r} in row {n}; it must be a finite number")
+        return t, []
+
+    def predict_one(self, x: Mapping[Hashable, Any]) -> float:
+        """Predicted number.
+
+        Parameters
+        ----------
+        x : dict
+            Values of the features by name. Unknown features are ignored; missing ones count as 0.
+
+        Returns
+        -------
+        float
+            The output of the network; 0 before training.
+
+        Raises
+        ------
+        TypeError
+            If x is not a dict.
+        ValueError
+            If the value of a feature is not a finite number.
+        """
+        return 0.0 if self.network is None else self.network.predict_one(self._row(x))
+
+    def learn_many(self, X: Any, y: Any) -> None:
+        """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
+
+        A call that raises leaves the model unchanged.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (N, D)
+            Data frame of pandas or another library supported by River, with finite numbers only.
+        y : Series of shape (N,)
+            Numbers to learn.
+
+        Raises
+        ------
+        ValueError
+            If a column or y does not hold finite numbers, or X and y differ in length.
+        DivergenceError
+            If the error or a weight is no longer finite.
+        """
+        self._learn_many(X, y)
+
+    def predict_many(self, X: Any) -> Any:
+        """Predicted number for each row of a data frame.
+
+        Parameters
+        ----------
+        X : DataFrame
+            Data frame, as for `learn_many`.
+
+        Returns
+        -------
+        Series
+            Numbers, in a series of the same library with the same index; 0 before training.
+
+        Raises
+        ------
+        ValueError
+            If a column does not hold finite numbers.
+        """
+        numbers = np.zeros(len(X)) if self.network is None else self.network.predict(self._matrix(X))
+        return utils.dataframe.to_native_series(numbers, name=None, like=utils.dataframe.into_frame(X))
+
+
+class _MultiOutputs(_StreamNetwork):
+    """A network with an output for each name in y. An output whose name is missing from y does not learn."""
+
+    def _numbers_by_name(self, y: Any) -> dict[Hashable, float]:
+        raise NotImplementedError
+
+    def _target(self, y: Any) -> tuple[np.ndarray, list[Any]]:
+        numbers = self._numbers_by_name(y)
+        new = _new(numbers, self._output_indices)
+        indices = ChainMap(self._output_indices, {name: k for k, name in enumerate(new, len(self._outputs))})
+        t = np.full(max(1, len(self._outputs) + len(new)), np.nan)
+        for name, number in numbers.items():
+            t[indices[name]] = number
+        return t, new
+
+    def _learn(self, network: Network, row: np.ndarray, t: np.ndarray, *weight: float) -> None:
+        missing = np.isnan(t)
+        if missing.any():
+            t[missing] = self._y(network, row)[missing]  # which makes (12), y_k - t_k, zero
+        super()._learn(network, row, t, *weight)
+
+    def _y(self, network: Network, row: np.ndarray) -> np.ndarray:
+        return np.atleast_1d(network.predict_one(row) if self._output == "linear" else network.predict_proba_one(row))
+
+    def _predict_one(self, x: Mapping[Hashable, Any]) -> dict[Any, float]:
+        if self.network is None:
+            return {}
+        return dict(zip(self._outputs, self._y(self.network, self._row(x)).tolist(), strict=False))
+
+
+class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  # type: ignore[misc]
+    """Regressor of several targets by name: one network, whose hidden layer all targets share.
+
+    Outputs are linear; the error is half the sum of the squared differences, so scale the targets to about 1. Each
+    sample gives its targets as a dict: new targets become new outputs, and a target that is missing from a sample is
+    not learned from it. A feature that is missing counts as 0. New features and targets get random initial weights; the
+    other weights keep their bits. Predictions hold the targets seen in training; before it, they are empty.
+
+    Parameters
+    ----------
+    n_hidden : int
+        M, the number of hidden units.
+    learning_rate : float
+        α of (17). It may be changed at any time. Updates of v can grow without bound if α is above 2 / (1 + sum of
+        z_j**2), which is at least 2 / (1 + M) for sigmoid and tanh units.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function.
+    seed : int, optional
+        Seed of the initial weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If seed is neither None nor a non-negative integer.
+
+    Attributes
+    ----------
+    network : Network or None
+        The current network, which is replaced by a larger one when new features or targets appear.
+
+    Examples
+    --------
+    >>> from cbackprop.river import BackpropMultiTargetRegressor
+    >>> model = BackpropMultiTargetRegressor(learning_rate=0.1, hidden="tanh", seed=0)
+    >>> for _ in range(200):
+    ...     for x in (-1.0, 0.0, 1.0):
+    ...         model.learn_one({"x": x}, {"double": 2 * x, "square": x * x})
+    >>> {target: round(y, 1) for target, y in model.predict_one({"x": -1.0}).items()}
+    {'double': -2.0, 'square': 1.0}
+    """
+
+    _output = "linear"
+
+    def __init__(
+        self, n_hidden: int = 16, learning_rate: float = 0.03, hidden: str = "sigmoid", seed: int | None = None
+    ) -> None:
+        super().__init__(n_hidden, learning_rate, hidden, seed)
+
+    @property
+    def targets(self) -> list[Any]:
+        """Names of the targets, in the order of the rows of v."""
+        return self._outputs
+
+    def _numbers_by_name(self, y: Any) -> dict[Hashable, float]:
+        return _numbers(y, "y", "target")
+
+    def predict_one(self, x: Mapping[Hashable, Any]) -> dict[Any, float]:
+        """Predicted number for each known target.
+
+        Parameters
+        ----------
+        x : dict
+            Values of the features by name. Unknown features are ignored; missing ones count as 0.
+
+        Returns
+        -------
+        dict
+            Numbers by target; empty before training.
+
+        Raises
+        ------
+        TypeError
+            If x is not a dict.
+        ValueError
+            If the value of a feature is not a finite number.
+        """
+        return self._predict_one(x)
+
+
+class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
+    """Classifier of labels that may hold together: one network, whose hidden layer all labels share.
+
+    Outputs are logistic, each the probability of one label. Each sample gives its labels as a dict of True and False:
+    new labels become new outputs, and a label that is missing from a sample is not learned from it. A feature that is
+    missing counts as 0. New features and labels get random initial weights; the other weights keep their bits.
+    Predictions hold the labels seen in training; before it, they are empty.
+
+    Parameters
+    ----------
+    n_hidden : int
+        M, the number of hidden units.
+    learning_rate : float
+        α of (17). It may be changed at any time.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function.
+    seed : int, optional
+        Seed of the initial weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If seed is neither None nor a non-negative integer.
+
+    Attributes
+    ----------
+    network : Network or None
+        The current network, which is replaced by a larger one when new features or labels appear.
+
+    Examples
+    --------
+    >>> from cbackprop.river import BackpropMultiLabelClassifier
+    >>> model = BackpropMultiLabelClassifier(seed=0)
+    >>> for _ in range(200):
+    ...     for x in (-1.0, 0.0, 1.0):
+    ...         model.learn_one({"x": x}, {"positive": x > 0, "zero": x == 0})
+    >>> model.predict_one({"x": 1.0})
+    {'positive': True, 'zero': False}
+    """
+
+    _output = "logistic"
+
+    @property
+    def labels(self) -> list[Any]:
+        """Names of the labels, in the order of the rows of v."""
+        return self._outputs
+
+    def _numbers_by_name(self, y: Any) -> dict[Hashable, float]:
+        return _numbers(y, "y", "label", _truth, "True or False")
+
+    def predict_proba_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Any, dict[bool, float]]:
+        """Probability that each known label holds, and that it does not.
+
+        Parameters
+        ----------
+        x : dict
+            Values of the features by name. Unknown features are ignored; missing ones count as 0.
+
+        Returns
+        -------
+        dict
+            Dicts of the probabilities of False and True by label; empty before training.
+
+        Raises
+        ------
+        TypeError
+            If x is not a dict.
+        ValueError
+            If the value of a feature is not a finite number.
+        """
+        return {label: {False: 1 - y, True: y} for label, y in self._predict_one(x).items()}
+
+    def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Any, bool]:
+        """Whether each known label holds: if its probability is at least 1/2.
+
+        Parameters
+        ----------
+        x : dict
+            Values of the features by name, as for `predict_proba_one`.
+
+        Returns
+        -------
+        dict
+            True or False by label; empty before training.
+
+        Raises
+        ------
+        TypeError
+            If x is not a dict.
+        ValueError
+            If the value of a feature is not a finite number.
+        """
+        return {label: y >= 0.5 for label, y in self._predict_one(x).items()}
+
+
+def _number(value: Any) -> float:
+    """The value as a float; NaN if it is not a number."""
+    try:
+        return np.nan if isinstance(value, (str, bytes)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
+def _truth(value: Any) -> float:
+    """1 for True and 0 for False; NaN for any other value."""
+    number = _number(value)
+    return number if number in (0, 1) else np.nan
+
+
+def _numbers(
+    values: Any,
+    argument: str = "x",
+    kind: str = "feature",
+    convert: Callable[[Any], float] = _number,
+    needed: str = "a finite number",
+) -> dict[Hashable, float]:
+    """Validated numbers by name."""
+    if not hasattr(values, "items"):  # dicts of River are not instances of Mapping
+        raise TypeError(f"{argument} is a {type(values).__name__}; it must be a dict of values by {kind} name")
+    numbers = {}
+    for name, value in values.items():
+        number = convert(value)
+        if not isfinite(number):
+            raise ValueError(f"{kind} {name!r} is {value!r}; it must be {needed}")
         numbers[name] = number
     return numbers
+
+
+def _new(names: Iterable[Any], known: Collection[Any]) -> list[Any]:
+    """Names that are not known, in an order that does not depend on that of the sample."""
+    return sorted((name for name in names if name not in known), key=repr)
 
 
 def _columns(X: Any) -> tuple[dict[Any, np.ndarray], int]:

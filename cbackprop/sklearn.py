@@ -1,8 +1,8 @@
-"""scikit-learn classifier, a replacement for `MLPClassifier` in existing code.
+"""scikit-learn classifier and regressor, replacements for `MLPClassifier` and `MLPRegressor` in existing code.
 
 Requires the extra `sklearn`: ``pip install "cbackprop[sklearn]"``.
 
-Differences from `sklearn.neural_network.MLPClassifier`, besides one logistic hidden layer and plain SGD:
+Differences from scikit-learn's multilayer perceptrons, besides one hidden layer, logistic by default, and plain SGD:
 
 - Two classes have two softmax outputs, as in the equations, where MLPClassifier has one logistic output. The softmax of
   two logits is the logistic function of their difference, so both models can represent the same probabilities. But each
@@ -11,6 +11,8 @@ Differences from `sklearn.neural_network.MLPClassifier`, besides one logistic hi
   difference.
 - ``batch_size`` is 1, and ``momentum`` and ``alpha`` are 0 by default: the update (17) after each sample. Momentum is
   classical, without Nesterov's correction.
+- ``loss_`` is the mean of E_n, without the penalty. For regression, E_n is half the squared error, summed over the
+  outputs; MLPRegressor reports its mean over the outputs. The gradients are the same: those of the sum.
 - ``partial_fit`` never restarts training: it accepts single rows, changing learning rates, rows that lack some of the
   classes, and new classes listed in ``classes``.
 - ``early_stopping`` keeps the best weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
@@ -20,32 +22,37 @@ Differences from `sklearn.neural_network.MLPClassifier`, besides one logistic hi
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from cbackprop import Activations, DivergenceError, Network, forward
+from cbackprop import _validation as validate
 from cbackprop import fit as learn
 from cbackprop._extras import require
 from cbackprop._growth import copy_weights
 from cbackprop._network import ensure_usable
-from cbackprop._validation import FLOATS, refuse_masked, rounded
 
 require("sklearn", "sklearn")
-from scipy.special import log_softmax  # noqa: E402
+from scipy.sparse import issparse  # noqa: E402
+from scipy.special import log_expit, log_softmax  # noqa: E402
 from sklearn.base import (  # noqa: E402
     BaseEstimator,
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
+    MultiOutputMixin,
+    RegressorMixin,
     TransformerMixin,
     _fit_context,
 )
 from sklearn.callback import CallbackSupportMixin  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn.metrics import r2_score  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
 from sklearn.utils import check_consistent_length, check_random_state, compute_sample_weight  # noqa: E402
 from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
@@ -54,21 +61,573 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 
 MIN_ADAPTIVE_RATE = 1e-6  # as in scikit-learn
 
+# hidden and output functions by scikit-learn's names, and the reverse
+ACTIVATIONS = {"logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+ACTIVATION_OF = {hidden: activation for activation, hidden in ACTIVATIONS.items()}
+OUT_ACTIVATION_OF = {"softmax": "softmax", "linear": "identity", "logistic": "logistic"}
 
-class BackpropClassifier(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator
-):
-    """Classifier with one sigmoid hidden layer and softmax outputs, trained by stochastic gradient descent.
+UNSUPPORTED = {  # parameters of scikit-learn's multilayer perceptrons, and why there is none of that name
+    "beta_1": "which belongs to solver='adam'",
+    "beta_2": "which belongs to solver='adam'",
+    "epsilon": "which belongs to solver='adam'",
+    "loss": "since the outputs determine the loss",
+    "max_fun": "which belongs to solver='lbfgs'",
+    "nesterovs_momentum": "since momentum is classical",
+}
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def explain_unsupported(init: Init) -> Init:
+    """Make ``__init__`` say what to do about parameters of scikit-learn's that it lacks."""
+
+    @functools.wraps(init)
+    def explaining(self: Any, *args: Any, **parameters: Any) -> None:
+        if unsupported := sorted(parameters.keys() & UNSUPPORTED.keys()):
+            name = unsupported[0]
+            raise TypeError(f"{type(self).__name__} has no parameter {name!r}, {UNSUPPORTED[name]}: leave it out")
+        init(self, *args, **parameters)
+
+    return explaining  # type: ignore[return-value]
+
+
+class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """What the estimators share: everything but the meaning of y, which subclasses define."""
+
+    _parameter_constraints = {  # noqa: RUF012 # part of scikit-learn's protocol
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "solver": [StrOptions({"sgd"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_threads": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    _parameters_are_valid = False
+
+    network_: Network
+    n_features_in_: int
+    loss_: float
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+    validation_scores_: list[float]
+    n_iter_: int
+    t_: int
+    _generator: np.random.Generator
+    _velocity: tuple[np.ndarray, np.ndarray] | None
+
+    @explain_unsupported
+    def __init__(  # with the defaults of the regressor
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "logistic",
+        *,
+        solver: str = "sgd",
+        alpha: float = 0.0,
+        batch_size: int | str = 1,
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.01,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-3,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        n_threads: int = 1,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_threads = n_threads
+
+    # ------------------------------------------------------------------------------------------------- the meaning of y
+
+    _numeric_y: bool  # whether y holds numbers, even if its dtype is object
+    _fewest_validation_samples: int
+    _to_scale: str  # if training diverges
+
+    def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
+        """Define the outputs for the first y; return their number and their function."""
+        raise NotImplementedError
+
+    def _check_outputs(self, y: np.ndarray) -> None:
+        """Raise ValueError if `fit` with y cannot continue with the trained outputs."""
+
+    def _extend_outputs(self, classes: Any) -> None:
+        """Add the outputs that `partial_fit` asks for."""
+
+    def _targets(self, name: str, y: Any, N: int) -> np.ndarray:
+        """Targets of N samples: class indices (N,) or numbers (N, K)."""
+        raise NotImplementedError
+
+    def _target_of_row(self, y: Any) -> Any:
+        """Target of a single sample for `learn_one`, or None if y needs scikit-learn's validation."""
+        raise NotImplementedError
+
+    def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
+        """Score of what the network predicts for a validation set."""
+        raise NotImplementedError
+
+    @classmethod
+    def _from_network(cls, network: Network, outputs: tuple[str, ...], parameters: dict[str, Any]) -> Self:
+        """Create an estimator around a network with one of the given outputs."""
+        if not isinstance(network, Network):
+            raise TypeError(f"network is a {type(network).__name__}; it must be a Network")
+        if network.output not in outputs:
+            raise ValueError(f"network has output {network.output!r}; it must have {' or '.join(map(repr, outputs))}")
+        model = cls(hidden_layer_sizes=len(network.w), activation=ACTIVATION_OF[network.hidden], **parameters)
+        model.n_features_in_ = network.w.shape[1] - 1
+        model._reset(network, model._random_generators()[1])
+        return model
+
+    # --------------------------------------------------------------------------------------------------------- training
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
+        """Train until the loss, or the validation score, no longer improves.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs, ideally with a standard deviation near 1. float32 data are processed in float32, all others in
+            float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            What is to be predicted, as described for the class.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its
+            weights.
+        X_val, y_val : array-like, optional
+            Validation set. Its score and loss are recorded for each epoch; `early_stopping` uses the score.
+
+        Returns
+        -------
+        estimator
+            The fitted estimator itself.
+
+        Raises
+        ------
+        TypeError
+            If an array is of a type that scikit-learn does not accept, such as a sparse matrix.
+        ValueError
+            If a parameter is invalid, the shapes of the arrays do not fit, X is not finite, y or y_val is not of the
+            kind that the estimator predicts, or training diverges. A fitted model is unchanged.
+        """
+        with _rollback_on_error(self):
+            converged = self._fit(X, y, sample_weight, X_val, y_val)
+        if not converged:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
+                "hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> bool:
+        """Train, and return whether training has converged."""
+        self._parameters_are_valid = True
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        X, y = self._validated_training_data(X, y, first=not continued)
+        weights = self._sample_weights(sample_weight, X, y)
+        random_state, generator = self._random_generators()
+        if continued:  # train copies, so that an error leaves the model unchanged
+            self._check_unchanged("hidden_layer_sizes", self._hidden_units(), len(self.network_.w))
+            self._check_unchanged("activation", self.activation, ACTIVATION_OF[self.network_.hidden])
+            self._check_outputs(y)
+            self._set_network(copy_of(self.network_), generator)
+            self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = map(
+                list, (self.loss_curve_, self.validation_loss_curve_, self.validation_scores_)
+            )
+        else:
+            n_outputs, output = self._define_outputs(y, None)
+            self._reset(self._new_network(n_outputs, X.dtype, generator, output), generator)
+        t = self._targets("y", y, len(X))
+
+        held_out = None
+        if X_val is not None or y_val is not None:
+            held_out = self._validated_held_out(X_val, y_val, X.dtype)
+        elif self.early_stopping:
+            learned, held = train_test_split(
+                np.arange(len(X)),
+                test_size=self.validation_fraction,
+                stratify=t if t.ndim == 1 else None,
+                random_state=random_state,
+            )
+            held_out = X[held], t[held], None if weights is None else weights[held]
+            if weights is not None and not weights[held].any():
+                raise ValueError(
+                    "sample_weight is 0 for all samples that early_stopping sets aside; it must be above 0 for some"
+                )
+            X, y, t, weights = X[learned], y[learned], t[learned], None if weights is None else weights[learned]
+        if held_out is not None and len(held_out[0]) < self._fewest_validation_samples:
+            raise ValueError(
+                f"the validation set has {len(held_out[0])} sample; its score needs at least "
+                f"{self._fewest_validation_samples}: set a larger validation_fraction, or pass X_val and y_val"
+            )
+        return self._run_epochs(X, y, t, weights, held_out)
+
+    def _run_epochs(
+        self, X: np.ndarray, y: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any
+    ) -> bool:
+        """Run epochs until training stops; return False if max_iter stopped it."""
+        network, self.n_iter_ = self.network_, 0
+        rate, unimproved = self.learning_rate_init, 0
+        best, best_weights = -np.inf, None
+        callback_data = {"estimator": self, "X": X, "y": y}
+        if weights is not None:
+            callback_data["metadata"] = {"sample_weight": weights}
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context.call_on_fit_task_begin(**callback_data)
+        stopped = False
+        try:
+            while not stopped and self.n_iter_ < self.max_iter:
+                epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**callback_data)
+                self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
+                self.loss_curve_.append(self.loss_)
+                if self.verbose:
+                    print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+                if held_out is not None:
+                    self._score_validation_set(*held_out)
+                stopped = epoch.call_on_fit_task_end(
+                    **callback_data, reconstruction_attributes=self._current_attributes
+                )
+
+                score = self.validation_scores_[-1] if self.early_stopping else -self.loss_
+                unimproved = unimproved + 1 if score < best + self.tol else 0
+                if score > best:
+                    best = score
+                    if self.early_stopping:
+                        best_weights = network.w.copy(), network.v.copy()
+                if unimproved > self.n_iter_no_change:
+                    stopped = stopped or self.learning_rate != "adaptive" or rate <= MIN_ADAPTIVE_RATE
+                    rate, unimproved = rate / 5, 0
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+            stopped = True
+        if best_weights is not None:
+            network.w[:], network.v[:] = best_weights
+        context.call_on_fit_task_end(**callback_data, reconstruction_attributes=self._current_attributes)
+        return stopped
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters. They are validated by the next call of `fit` or `partial_fit`.
+
+        Parameters
+        ----------
+        **params
+            Values of parameters by name.
+
+        Returns
+        -------
+        estimator
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is not that of a parameter.
+        """
+        super().set_params(**params)
+        self._parameters_are_valid = False
+        return self
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        self._validate_params()
+        with _rollback_on_error(self):
+            self._parameters_are_valid = True
+            first = not self.__sklearn_is_fitted__()
+            X, y = self._validated_training_data(X, y, first=first)
+            if first:
+                generator = self._random_generators()[1]
+                n_outputs, output = self._define_outputs(y, classes)
+                self._reset(self._new_network(n_outputs, X.dtype, generator, output), generator)
+            else:
+                self._extend_outputs(classes)
+            t = self._targets("y", y, len(X))
+            weights = self._sample_weights(sample_weight, X, y, partial=True)
+            self._run_epoch(X, t, weights, self.learning_rate_init, 1)
+        return self
+
+    def _partial_fit_row(self, X: Any, y: Any, classes: Any = None) -> bool:
+        """Update the model with one row without scikit-learn's validation, which takes a hundred times as long.
+
+        Return False, with the model unchanged, if the row or the parameters need that validation.
+        """
+        attributes = vars(self)
+        if not (
+            type(X) is np.ndarray
+            and "network_" in attributes
+            and self._parameters_are_valid
+            and X.shape == (1, self.n_features_in_)
+            and "feature_names_in_" not in attributes
+            and isinstance(y, (np.ndarray, list, tuple))
+            and (classes is None or np.array_equal(classes, self.classes_))
+        ):
+            return False
+        network = self.network_
+        try:
+            if (t := self._target_of_row(y)) is None:
+                return False
+            plain = self.alpha == 0 == self.momentum or (
+                validate.rounded(self.alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
+            )
+            if plain and self.learning_rate != "invscaling":
+                if network.learning_rate != self.learning_rate_init:
+                    network.learning_rate = self.learning_rate_init
+                self.loss_ = network.learn_one(X[0], t)
+                self.n_iter_ = 1
+                self.t_ += 1
+            else:
+                self._run_epoch(X, np.array([t]), None, self.learning_rate_init, 1)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            return False
+        return True
+
+    def _run_epoch(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
+        """Run one epoch. An error leaves the model unchanged."""
+        network, velocity = self.network_, None
+        if self.learning_rate == "invscaling":
+            try:
+                rate = self.learning_rate_init / (self.t_ + 1) ** float(self.power_t)
+            except OverflowError:
+                raise ValueError(
+                    f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
+                ) from None
+        if validate.rounded(self.momentum, network.dtype):
+            velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
+        batch_size: Any = min(200, len(X)) if self.batch_size == "auto" else self.batch_size
+        try:
+            history = learn(
+                X,
+                t,
+                network.w,
+                network.v,
+                **network.functions._asdict(),
+                learning_rate=rate,
+                batch_size=batch_size,
+                shuffle=self.shuffle,
+                rng=self._generator,
+                method="direct" if len(X) == 1 else "auto",  # as learn_one does
+                n_threads=self.n_threads,
+                sample_weight=weights,
+                l2=self.alpha,
+                momentum=self.momentum,
+                velocity=velocity,
+            )
+        except DivergenceError as error:
+            raise ValueError(
+                f"Learning diverged in epoch {epoch}: try a smaller learning_rate_init, or scale {self._to_scale} "
+                "to a standard deviation near 1"
+            ) from error
+        network.learning_rate, self._velocity = rate, velocity
+        (self.loss_,) = history.losses
+        self.n_iter_ = epoch
+        self.t_ += len(X)
+
+    def _score_validation_set(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> None:
+        predicted = self.network_.predict(X, n_threads=self.n_threads)
+        self.validation_scores_.append(self._validation_score(predicted, t, weights))
+        self.validation_loss_curve_.append(self.network_.loss(X, t))
+        if self.verbose:
+            print(f"Validation score: {self.validation_scores_[-1]:f}")
+
+    def _random_generators(self) -> tuple[np.random.RandomState, np.random.Generator]:
+        """Sources of random numbers for scikit-learn and for this library, from `random_state`."""
+        random_state = check_random_state(self.random_state)
+        return random_state, np.random.default_rng(random_state.randint(np.iinfo(np.int32).max))
+
+    def _hidden_units(self) -> int:
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
+        if sizes.shape != (1,):
+            raise ValueError(
+                f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; there is exactly one hidden layer: write (100,)"
+            )
+        (M,) = sizes
+        most = np.iinfo(np.intp).max
+        if isinstance(M, bool) or not isinstance(M, Integral) or not 1 <= int(M) <= most:
+            raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; it must be an integer in 1..{most}")
+        return int(M)
+
+    def _check_unchanged(self, name: str, wanted: Any, trained: Any) -> None:
+        if wanted != trained:
+            raise ValueError(f"{name} is {getattr(self, name)!r}; with warm_start it must stay {trained!r}")
+
+    def _new_network(
+        self, n_outputs: int, dtype: np.dtype, generator: np.random.Generator, output: str = "softmax"
+    ) -> Network:
+        hidden = ACTIVATIONS[self.activation]
+        sizes = self.n_features_in_, self._hidden_units(), n_outputs
+        return Network(*sizes, output=output, hidden=hidden, dtype=dtype, rng=generator)
+
+    def _reset(self, network: Network, generator: np.random.Generator) -> None:
+        """Set an untrained network and reset the record of training."""
+        self._set_network(network, generator)
+        self.t_, self.n_iter_ = 0, 0
+        self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
+
+    def _set_network(self, network: Network, generator: np.random.Generator) -> None:
+        self.network_, self._generator, self._velocity = network, generator, None
+
+    # ------------------------------------------------------------------------------------------------------- prediction
+
+    def _predictions(self, X: Any) -> np.ndarray:
+        X = self._validated_inputs(X)
+        return self.network_.predict(X, n_threads=self.n_threads)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Hidden activations z.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, M)
+        """
+        return self._forward(X).z
+
+    def _forward(self, X: Any) -> Activations:
+        X, network = self._validated_inputs(X), self.network_
+        return forward(X, network.w, network.v, **network.functions._asdict(), n_threads=self.n_threads)
+
+    # ------------------------------------------------------------------------------------------------------- validation
+
+    def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
+        # of several dtypes, scikit-learn converts others to the first: float64
+        dtype = validate.FLOATS[::-1] if first else self.network_.dtype
+        validate.refuse_masked("X", X)  # whose mask scikit-learn ignores
+        refuse_masked_or_sparse("y", y)
+        options = {"multi_output": np.asarray(y).ndim == 2, "y_numeric": self._numeric_y}
+        X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=first, **options)
+        return X, column_or_1d(y, warn=True) if y.shape[1:] == (1,) else y
+
+    def _validated_held_out(self, X: Any, y: Any, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, None]:
+        if X is None or y is None:
+            raise ValueError("X_val and y_val must be given together")
+        validate.refuse_masked("X_val", X)
+        refuse_masked_or_sparse("y_val", y)
+        X = validate_data(self, X, dtype=dtype, order="C", reset=False)
+        check_consistent_length(X, y)
+        return X, self._targets("y_val", y, len(X)), None
+
+    def _validated_inputs(self, X: Any) -> np.ndarray:
+        """Validate inputs for prediction, without scikit-learn if they need no conversion: ten times as fast."""
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
+        if (
+            type(X) is np.ndarray
+            and X.dtype == self.network_.dtype
+            and X.ndim == 2
+            and X.shape[1] == self.n_features_in_
+            and len(X)
+            and not hasattr(self, "feature_names_in_")
+            and np.isfinite(X).all()
+        ):
+            return X
+        validate.refuse_masked("X", X)
+        return validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
+
+    def _sample_weights(
+        self, sample_weight: Any, X: np.ndarray, y: np.ndarray, *, partial: bool = False
+    ) -> np.ndarray | None:
+        """Factor of each sample's gradient; None if all are 1."""
+        if sample_weight is None:
+            return None
+        validate.refuse_masked("sample_weight", sample_weight)
+        return _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+
+    # ------------------------------------------------------------------------------------------------ fitted attributes
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Weights in scikit-learn's orientation, as views of the arrays of `network_`."""
+        return [weights[:, :-1].T for weights in (self.network_.w, self.network_.v)]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Biases, as views of the arrays of `network_`."""
+        return [weights[:, -1] for weights in (self.network_.w, self.network_.v)]
+
+    @property
+    def n_outputs_(self) -> int:
+        """K, the number of outputs."""
+        return len(self.network_.v)
+
+    @property
+    def out_activation_(self) -> str:
+        """The function of the outputs, by the name that it has in scikit-learn."""
+        return OUT_ACTIVATION_OF[self.network_.output]
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.network_.w)
+
+    def _current_attributes(self) -> dict[str, Any]:
+        """Attributes with which a callback can predict with the current weights."""
+        return {"network_": copy_of(self.network_)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if velocity := vars(self).get("_velocity"):
+            self._velocity = ensure_usable(velocity[0]), ensure_usable(velocity[1])
+
+    def __sklearn_is_fitted__(self) -> bool:  # part of scikit-learn's protocol
+        return "network_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+class BackpropClassifier(ClassifierMixin, _Backprop):
+    """Classifier with one hidden layer, trained by stochastic gradient descent.
+
+    Each sample has one of several classes, with softmax outputs, or, if y is a matrix of 0 and 1, any number of labels,
+    with logistic outputs.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of one int, default=(100,)
         M, the number of hidden units.
-    activation : {"logistic"}, default="logistic"
-        Activation of the hidden units. Only one is supported, as for `solver`; both exist for compatibility with code
-        for MLPClassifier.
+    activation : {"logistic", "tanh", "relu"}, default="logistic"
+        Function of the hidden units; "logistic" is the sigmoid.
     solver : {"sgd"}, default="sgd"
-        Stochastic gradient descent.
+        Stochastic gradient descent. The parameter exists for compatibility with code for MLPClassifier.
     alpha : float, default=0.0
         Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
         their weights. Biases are not penalized.
@@ -111,13 +670,14 @@ class BackpropClassifier(
     network_ : Network
         The underlying network. It is shared: training either trains both.
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels; the numbers of the columns if y is a matrix.
     coefs_ : list of two ndarrays, (D, M) and (M, n_classes)
         Weights in scikit-learn's orientation, as views of the arrays of `network_`.
     intercepts_ : list of two ndarrays, (M,) and (n_classes,)
         Biases, as views of the arrays of `network_`.
     loss_ : float
-        Mean cross-entropy E of the last epoch in nats, where E_n is taken before the update that uses the sample.
+        Mean cross-entropy E of the last epoch in nats, where E_n is taken before the update that uses the sample. With
+        logistic outputs, E_n is the sum over the labels.
     loss_curve_ : list of float
         `loss_` of each epoch of `fit`; `partial_fit` does not extend it.
     validation_scores_, validation_loss_curve_ : list of float
@@ -126,6 +686,10 @@ class BackpropClassifier(
         Number of epochs of the last call.
     t_ : int
         Number of samples seen in all calls.
+    n_outputs_ : int
+        K, the number of outputs.
+    out_activation_ : {"softmax", "logistic"}
+        The function of the outputs.
     n_features_in_ : int
         D, the number of inputs.
     feature_names_in_ : ndarray of shape (D,)
@@ -141,44 +705,24 @@ class BackpropClassifier(
     >>> model = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0)).fit(x[::2], y[::2])
     >>> model.score(x[1::2], y[1::2]) > 0.95
     True
+
+    Two labels that may hold together: whether a number is above 2, and whether it is above 4.
+
+    >>> model = BackpropClassifier(8, random_state=0).fit([[1.0], [3.0], [5.0]] * 50, [[0, 0], [1, 0], [1, 1]] * 50)
+    >>> model.predict([[1.0], [3.0], [5.0]])
+    array([[0, 0],
+           [1, 0],
+           [1, 1]])
     """
 
-    _parameter_constraints = {  # noqa: RUF012 # part of scikit-learn's protocol
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"logistic"})],
-        "solver": [StrOptions({"sgd"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    _parameter_constraints = _Backprop._parameter_constraints | {
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "n_threads": [Interval(Integral, 1, None, closed="left")],
     }
 
-    _parameters_are_valid = False
-
-    network_: Network
     classes_: np.ndarray
-    n_features_in_: int
-    loss_: float
-    loss_curve_: list[float]
-    validation_loss_curve_: list[float]
-    validation_scores_: list[float]
-    n_iter_: int
-    t_: int
-    _velocity: tuple[np.ndarray, np.ndarray] | None
+    _class_indices: dict[Any, int]
 
+    @explain_unsupported
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -203,39 +747,41 @@ class BackpropClassifier(
         class_weight: Any = None,
         n_threads: int = 1,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
+        super().__init__(
+            hidden_layer_sizes,
+            activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            n_threads=n_threads,
+        )
         self.class_weight = class_weight
-        self.n_threads = n_threads
 
     @classmethod
-    def from_network(cls, network: Network, classes: Any, **parameters: Any) -> BackpropClassifier:
+    def from_network(cls, network: Network, classes: Any, **parameters: Any) -> Self:
         """Create a classifier from a trained network.
 
         Parameters
         ----------
         network : Network
-            The network, which is shared, not copied.
+            The network, which is shared, not copied. Its outputs are softmax, or logistic with at least two labels.
         classes : array-like of shape (n_classes,)
-            Labels of the outputs, sorted.
+            Labels of the outputs, sorted; those of logistic outputs are 0 to K-1.
         **parameters
-            Parameters of the classifier except `hidden_layer_sizes`, which is that of the network.
+            Parameters of the classifier except `hidden_layer_sizes` and `activation`, which are those of the network.
 
         Returns
         -------
@@ -247,10 +793,10 @@ class BackpropClassifier(
         TypeError
             If `network` is not a Network.
         ValueError
-            If `classes` is not a sorted sequence of distinct labels, one per output.
+            If the outputs of the network are linear, or `classes` is not a sorted sequence of distinct labels, one per
+            output.
         """
-        if not isinstance(network, Network):
-            raise TypeError(f"network is a {type(network).__name__}; it must be a Network")
+        model = cls._from_network(network, ("softmax", "logistic"), parameters)
         classes = np.asarray(classes)
         try:
             valid = classes.shape == (len(network.v),) and np.array_equal(classes, np.unique(classes))
@@ -258,160 +804,12 @@ class BackpropClassifier(
             valid = False
         if not valid:
             raise ValueError(f"classes are {classes}; they must be {len(network.v)} different labels, sorted")
-        model = cls(hidden_layer_sizes=len(network.w), **parameters)
-        model.n_features_in_ = network.w.shape[1] - 1
-        model._reset(network, classes, model._random_generators()[1])
+        model._set_classes(classes, network.output)
         return model
 
     # --------------------------------------------------------------------------------------------------------- training
 
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
-    ) -> BackpropClassifier:
-        """Train until the loss, or the validation score, no longer improves.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs, ideally with a standard deviation near 1. float32 data are processed in float32, all others in
-            float64.
-        y : array-like of shape (n_samples,)
-            Labels.
-        sample_weight : array-like of shape (n_samples,), optional
-            Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its
-            weights.
-        X_val, y_val : array-like, optional
-            Validation set. Its score and loss are recorded for each epoch; `early_stopping` uses the score.
-
-        Returns
-        -------
-        BackpropClassifier
-            The fitted classifier itself.
-
-        Raises
-        ------
-        TypeError
-            If an array is of a type that scikit-learn does not accept, such as a sparse matrix.
-        ValueError
-            If a parameter is invalid, the shapes of the arrays do not fit, X is not finite, y does not contain class
-            labels, y_val contains unknown classes, or training diverges. A fitted model is unchanged.
-        """
-        with _rollback_on_error(self):
-            converged = self._fit(X, y, sample_weight, X_val, y_val)
-        if not converged:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
-                "hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return self
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> bool:
-        """Train, and return whether training has converged."""
-        self._parameters_are_valid = True
-        continued = self.warm_start and self.__sklearn_is_fitted__()
-        X, y = self._validated_training_data(X, y, first=not continued)
-        classes, t = np.unique(y, return_inverse=True)
-        if continued and not np.array_equal(classes, self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `self.classes_` is the same as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {classes}"
-            )
-        if continued and self._hidden_units() != (M := len(self.network_.w)):
-            raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; with warm_start it must stay {M}")
-        weights = self._sample_weights(sample_weight, X, y)
-        random_state, generator = self._random_generators()
-
-        held_out = None
-        if X_val is not None or y_val is not None:
-            held_out = self._validated_held_out(X_val, y_val, X.dtype, classes)
-        elif self.early_stopping:
-            learned, held = train_test_split(
-                np.arange(len(X)), test_size=self.validation_fraction, stratify=t, random_state=random_state
-            )
-            held_out = X[held], t[held], None if weights is None else weights[held]
-            if weights is not None and not weights[held].any():
-                raise ValueError(
-                    "sample_weight is 0 for all samples that early_stopping sets aside; it must be above 0 for some"
-                )
-            X, t, weights = X[learned], t[learned], None if weights is None else weights[learned]
-
-        if continued:  # train copies, so that an error leaves the model unchanged
-            network = Network.from_weights(self.network_.w.copy(), self.network_.v.copy())
-            self._set_network(network, classes, generator)
-            self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = map(
-                list, (self.loss_curve_, self.validation_loss_curve_, self.validation_scores_)
-            )
-        else:
-            self._reset(self._new_network(len(classes), X.dtype, generator), classes, generator)
-        return self._run_epochs(X, t, weights, held_out)
-
-    def _run_epochs(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
-        """Run epochs until training stops; return False if max_iter stopped it."""
-        network, self.n_iter_ = self.network_, 0
-        rate, unimproved = self.learning_rate_init, 0
-        best, best_weights = -np.inf, None
-        callback_data = {"estimator": self, "X": X, "y": lambda: self.classes_[t]}
-        if weights is not None:
-            callback_data["metadata"] = {"sample_weight": weights}
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(**callback_data)
-        stopped = False
-        try:
-            while not stopped and self.n_iter_ < self.max_iter:
-                epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**callback_data)
-                self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
-                self.loss_curve_.append(self.loss_)
-                if self.verbose:
-                    print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-                if held_out is not None:
-                    self._score_validation_set(*held_out)
-                stopped = epoch.call_on_fit_task_end(
-                    **callback_data, reconstruction_attributes=self._current_attributes
-                )
-
-                score = self.validation_scores_[-1] if self.early_stopping else -self.loss_
-                unimproved = unimproved + 1 if score < best + self.tol else 0
-                if score > best:
-                    best = score
-                    if self.early_stopping:
-                        best_weights = network.w.copy(), network.v.copy()
-                if unimproved > self.n_iter_no_change:
-                    stopped = stopped or self.learning_rate != "adaptive" or rate <= MIN_ADAPTIVE_RATE
-                    rate, unimproved = rate / 5, 0
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
-            stopped = True
-        if best_weights is not None:
-            network.w[:], network.v[:] = best_weights
-        context.call_on_fit_task_end(**callback_data, reconstruction_attributes=self._current_attributes)
-        return stopped
-
-    def set_params(self, **params: Any) -> BackpropClassifier:
-        """Set parameters. They are validated by the next call of `fit` or `partial_fit`.
-
-        Parameters
-        ----------
-        **params
-            Values of parameters by name.
-
-        Returns
-        -------
-        BackpropClassifier
-            The classifier itself.
-
-        Raises
-        ------
-        ValueError
-            If a name is not that of a parameter.
-        """
-        super().set_params(**params)
-        self._parameters_are_valid = False
-        return self
-
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> BackpropClassifier:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Update the model with one epoch over the given samples; the first call creates the network.
 
         A single row, passed as an array of floats, bypasses most of scikit-learn's validation.
@@ -420,14 +818,15 @@ class BackpropClassifier(
         ----------
         X : array-like of shape (n_samples, n_features)
             Inputs.
-        y : array-like of shape (n_samples,)
-            Labels. They need not contain every class.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels, which need not contain every class; or 1 for each label of a sample, and 0.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its
             weights.
         classes : array-like, optional
-            All labels that may occur, required in the first call. Later calls may add classes: each new class gets a
-            new row of v, and the other weights keep their bits.
+            All labels that may occur, required in the first call; if y is a matrix, the numbers of its columns,
+            ``range(n_classes)``. Later calls may add classes to those of softmax outputs: each new class gets a new row
+            of v, and the other weights keep their bits.
 
         Returns
         -------
@@ -445,152 +844,105 @@ class BackpropClassifier(
         """
         if sample_weight is None and self._partial_fit_row(X, y, classes):
             return self
-        self._validate_params()
-        with _rollback_on_error(self):
-            self._parameters_are_valid = True
-            first = not self.__sklearn_is_fitted__()
-            if first and classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            X, y = self._validated_training_data(X, y, first=first)
-            known = self.classes_ if classes is None else unique_labels(classes)
-            t = class_indices("y", y, known)
-            weights = self._sample_weights(sample_weight, X, y, partial=True)
-            if first:
-                generator = self._random_generators()[1]
-                self._reset(self._new_network(len(known), X.dtype, generator), known, generator)
-            elif classes is not None:
-                self._add_classes(known)
-            self._run_epoch(X, t, weights, self.learning_rate_init, 1)
-        return self
+        if classes is None and not self.__sklearn_is_fitted__():
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        return self._partial_fit(X, y, sample_weight, classes)
 
-    def _partial_fit_row(self, X: Any, y: Any, classes: Any) -> bool:
-        """Update the model with one row without scikit-learn's validation, which takes a hundred times as long.
+    # ------------------------------------------------------------------------------------------------- the meaning of y
 
-        Return False, with the model unchanged, if the row or the parameters need that validation.
-        """
-        attributes = vars(self)
-        if not (
-            type(X) is np.ndarray
-            and "network_" in attributes
-            and self._parameters_are_valid
-            and X.shape == (1, self.n_features_in_)
-            and self.class_weight is None
-            and "feature_names_in_" not in attributes
-            and isinstance(y, (np.ndarray, list, tuple))
-            and (classes is None or np.array_equal(classes, self.classes_))
-        ):
-            return False
-        network = self.network_
-        try:
-            (label,) = y.tolist() if isinstance(y, np.ndarray) else y
-            k = self._class_indices[label]
-            plain = self.alpha == 0 == self.momentum or (
-                rounded(self.alpha, network.dtype) == 0 == rounded(self.momentum, network.dtype)
-            )
-            if plain and self.learning_rate != "invscaling":
-                if network.learning_rate != self.learning_rate_init:
-                    network.learning_rate = self.learning_rate_init
-                self.loss_ = network.learn_one(X[0], k)
-                self.n_iter_ = 1
-                self.t_ += 1
-            else:
-                self._run_epoch(X, np.array([k]), None, self.learning_rate_init, 1)
-        except (ArithmeticError, LookupError, TypeError, ValueError):
-            return False
-        return True
+    _numeric_y = False
+    _fewest_validation_samples = 1
+    _to_scale = "the inputs"
 
-    def _run_epoch(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
-        """Run one epoch. An error leaves the model unchanged."""
-        network, velocity = self.network_, None
-        if self.learning_rate == "invscaling":
-            try:
-                rate = self.learning_rate_init / (self.t_ + 1) ** float(self.power_t)
-            except OverflowError:
-                raise ValueError(
-                    f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
-                ) from None
-        if rounded(self.momentum, network.dtype):
-            velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
-        batch_size: Any = min(200, len(X)) if self.batch_size == "auto" else self.batch_size
-        try:
-            history = learn(
-                X,
-                t,
-                network.w,
-                network.v,
-                learning_rate=rate,
-                batch_size=batch_size,
-                shuffle=self.shuffle,
-                rng=self._generator,
-                n_threads=self.n_threads,
-                sample_weight=weights,
-                l2=self.alpha,
-                momentum=self.momentum,
-                velocity=velocity,
-            )
-        except DivergenceError as error:
+    def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
+        X, y = super()._validated_training_data(X, y, first=first)
+        check_classification_targets(y)
+        return X, y
+
+    def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
+        output = "softmax" if y.ndim == 1 else "logistic"
+        self._set_classes(labels_of(y) if classes is None else unique_labels(classes), output)
+        return len(self.classes_), output
+
+    def _check_outputs(self, y: np.ndarray) -> None:
+        labels = labels_of(y)
+        if not np.array_equal(labels, self.classes_) or (y.ndim == 2) != (self.network_.output == "logistic"):
             raise ValueError(
-                f"Learning diverged in epoch {epoch}: try a smaller learning_rate_init, or scale the inputs "
-                "to a standard deviation near 1"
-            ) from error
-        network.learning_rate, self._velocity = rate, velocity
-        (self.loss_,) = history.losses
-        self.n_iter_ = epoch
-        self.t_ += len(X)
+                "warm_start can only be used where `self.classes_` is the same as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {labels}"
+            )
 
-    def _score_validation_set(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> None:
-        correct = self.network_.predict(X, n_threads=self.n_threads) == t
-        self.validation_scores_.append(float(np.average(correct, weights=weights)))
-        self.validation_loss_curve_.append(self.network_.loss(X, t))
-        if self.verbose:
-            print(f"Validation score: {self.validation_scores_[-1]:f}")
-
-    def _random_generators(self) -> tuple[np.random.RandomState, np.random.Generator]:
-        """Sources of random numbers for scikit-learn and for this library, from `random_state`."""
-        random_state = check_random_state(self.random_state)
-        return random_state, np.random.default_rng(random_state.randint(np.iinfo(np.int32).max))
-
-    def _hidden_units(self) -> int:
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
-        if sizes.shape != (1,):
-            raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; there is exactly one hidden layer")
-        (M,) = sizes
-        most = np.iinfo(np.intp).max
-        if isinstance(M, bool) or not isinstance(M, Integral) or not 1 <= int(M) <= most:
-            raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; it must be an integer in 1..{most}")
-        return int(M)
-
-    def _new_network(self, n_classes: int, dtype: np.dtype, generator: np.random.Generator) -> Network:
-        return Network(self.n_features_in_, self._hidden_units(), n_classes, dtype=dtype, rng=generator)
-
-    def _reset(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
-        """Set an untrained network and reset the record of training."""
-        self._set_network(network, classes, generator)
-        self.t_, self.n_iter_ = 0, 0
-        self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
-
-    def _set_network(self, network: Network, classes: np.ndarray, generator: np.random.Generator) -> None:
-        self.network_, self.classes_, self._generator = network, classes, generator
-        self._class_indices = {label: k for k, label in enumerate(classes.tolist())}
-        self._velocity = None
-
-    def _add_classes(self, classes: np.ndarray) -> None:
+    def _extend_outputs(self, classes: Any) -> None:
         """Add a row to v for each new class."""
+        if classes is None:
+            return
+        classes = unique_labels(classes)
         if missing := sorted(set(self.classes_.tolist()) - set(classes.tolist())):
             raise ValueError(
                 f"`classes={classes}` is not the same as on last call to partial_fit, was: {self.classes_}; "
                 f"classes may be added, but these are missing: {missing}"
             )
         if len(classes) > len(self.classes_):
-            old = self.network_
-            new = Network(self.n_features_in_, len(old.w), len(classes), dtype=old.dtype, rng=self._generator)
-            network = copy_weights(old, new, kept=class_indices("classes", self.classes_, classes))
-            self._set_network(network, classes, self._generator)
+            old, kept = self.network_, class_indices("classes", self.classes_, classes)
+            sizes = self.n_features_in_, len(old.w), len(classes)
+            new = Network(*sizes, **old.functions._asdict(), dtype=old.dtype, rng=self._generator)
+            self._set_classes(classes, old.output)
+            self._set_network(copy_weights(old, new, kept=kept), self._generator)
+
+    def _set_classes(self, classes: np.ndarray, output: str) -> None:
+        if output == "logistic" and not np.array_equal(classes, np.arange(max(2, len(classes)))):
+            raise ValueError(
+                f"classes are {classes}; they must be the numbers of the columns of y, of which there are at least two"
+            )
+        self.classes_ = classes
+        self._class_indices = {label: k for k, label in enumerate(classes.tolist())}
+
+    def _targets(self, name: str, y: Any, N: int) -> np.ndarray:
+        if self.network_.output == "softmax":
+            return class_indices(name, y, self.classes_)
+        t = numbers_of_outputs(name, y, N, self.network_)
+        if (wrong := (t != 0) & (t != 1)).any():
+            n, k = np.unravel_index(wrong.argmax(), t.shape)
+            raise ValueError(
+                f"{name}[{n}, {k}] is {t[n, k]:g}; a matrix must hold 1 for each label of a sample, and 0: for several "
+                "targets with classes of their own, use sklearn.multioutput.MultiOutputClassifier"
+            )
+        return t
+
+    def _target_of_row(self, y: Any) -> Any:
+        if self.class_weight is not None:
+            return None
+        (label,) = y.tolist() if isinstance(y, np.ndarray) else y
+        if not isinstance(label, list):
+            return self._class_indices[label]
+        return label if self.network_.output == "logistic" and all(number in (0, 1) for number in label) else None
+
+    def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
+        correct = predicted == t
+        return float(np.average(correct if t.ndim == 1 else correct.all(axis=1), weights=weights))
+
+    def _sample_weights(
+        self, sample_weight: Any, X: np.ndarray, y: np.ndarray, *, partial: bool = False
+    ) -> np.ndarray | None:
+        """Factor of each sample's gradient, from sample_weight and class_weight; None if all are 1."""
+        if self.class_weight is None:
+            return super()._sample_weights(sample_weight, X, y)
+        if partial and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit, which does not see all samples; pass the "
+                "weights of sklearn.utils.compute_class_weight('balanced', ...) as a dict"
+            )
+        if y.ndim == 2:
+            raise ValueError(
+                f"class_weight is {self.class_weight!r}; it must be None if y is a matrix of labels: use sample_weight"
+            )
+        given = super()._sample_weights(np.ones(len(X)) if sample_weight is None else sample_weight, X, y)
+        return given * compute_sample_weight(self.class_weight, y).astype(X.dtype)
 
     # ------------------------------------------------------------------------------------------------------- prediction
 
     def predict(self, X: Any) -> np.ndarray:
-        """Most probable label of each sample.
+        """Most probable label of each sample, or the labels with a probability of at least 1/2.
 
         Parameters
         ----------
@@ -599,13 +951,13 @@ class BackpropClassifier(
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,), or (n_samples, n_classes) if y was a matrix
         """
-        X = self._validated_inputs(X)
-        return self.classes_[self.network_.predict(X, n_threads=self.n_threads)]
+        predicted = self._predictions(X)
+        return predicted if self.network_.output == "logistic" else self.classes_[predicted]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Class probabilities y (7) of each sample.
+        """Class probabilities y (7) of each sample, or the probability of each label by itself.
 
         Parameters
         ----------
@@ -621,7 +973,7 @@ class BackpropClassifier(
         return self.network_.predict_proba(X, n_threads=self.n_threads)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithms of the class probabilities, finite even where a probability rounds to 0.
+        """Logarithms of the probabilities, finite even where a probability rounds to 0.
 
         Parameters
         ----------
@@ -632,7 +984,8 @@ class BackpropClassifier(
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return log_softmax(self._forward(X).a, axis=1)
+        a = self._forward(X).a
+        return log_expit(a) if self.network_.output == "logistic" else log_softmax(a, axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits a (13); for two classes, the logit of the second minus that of the first.
@@ -647,10 +1000,190 @@ class BackpropClassifier(
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
         """
         a = self._forward(X).a
-        return a[:, 1] - a[:, 0] if len(self.classes_) == 2 else a
+        return a[:, 1] - a[:, 0] if self.network_.output == "softmax" and len(self.classes_) == 2 else a
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Hidden activations z.
+    def __sklearn_tags__(self) -> Any:  # noqa: D105
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
+    """Regressor with one hidden layer and linear outputs, trained by stochastic gradient descent.
+
+    The error E_n of a sample is half the squared error, summed over the outputs.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of one int, default=(100,)
+        M, the number of hidden units.
+    activation : {"logistic", "tanh", "relu"}, default="logistic"
+        Function of the hidden units; "logistic" is the sigmoid.
+    solver : {"sgd"}, default="sgd"
+        Stochastic gradient descent. The parameter exists for compatibility with code for MLPRegressor.
+    alpha : float, default=0.0
+        Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
+        their weights. Biases are not penalized.
+    batch_size : int or "auto", default=1
+        Samples per update; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
+        divided by 5 whenever training would otherwise stop, until it is below 1e-6; only in `fit`.
+    learning_rate_init : float, default=0.01
+        α of (17). A change takes effect in the next call of `fit` or `partial_fit`. Updates of v after each sample can
+        grow without bound if α is above 2 / (1 + sum of z_j**2), which is 0.02 if all of 100 hidden units are at 1.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    max_iter : int, default=200
+        Maximum number of epochs.
+    shuffle : bool, default=True
+        Draw a new order of the samples for each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Source of random numbers for the initial weights, the order of the samples and the validation set.
+    tol : float, default=1e-3
+        Minimum improvement of the loss, or of the validation score with `early_stopping`.
+    verbose : bool, default=False
+        Print the loss of each epoch.
+    warm_start : bool, default=False
+        Start `fit` from the current weights.
+    momentum : float, default=0.0
+        Fraction in [0, 1] of the previous update that is added to the next.
+    early_stopping : bool, default=False
+        Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
+    n_iter_no_change : int, default=5
+        Maximum number of consecutive epochs without improvement.
+    n_threads : int, default=1
+        Maximum number of threads. The result is bit-identical for any number.
+
+    Attributes
+    ----------
+    network_ : Network
+        The underlying network. It is shared: training either trains both.
+    coefs_ : list of two ndarrays, (D, M) and (M, n_outputs)
+        Weights in scikit-learn's orientation, as views of the arrays of `network_`.
+    intercepts_ : list of two ndarrays, (M,) and (n_outputs,)
+        Biases, as views of the arrays of `network_`.
+    loss_ : float
+        Mean error E of the last epoch, where E_n is taken before the update that uses the sample. MLPRegressor's
+        `loss_` is E / K, plus the penalty.
+    loss_curve_ : list of float
+        `loss_` of each epoch of `fit`; `partial_fit` does not extend it.
+    validation_scores_, validation_loss_curve_ : list of float
+        R² and mean E of the validation set, if any, after each epoch of `fit`.
+    n_iter_ : int
+        Number of epochs of the last call.
+    t_ : int
+        Number of samples seen in all calls.
+    n_outputs_ : int
+        K, the number of outputs.
+    out_activation_ : {"identity"}
+        The function of the outputs.
+    n_features_in_ : int
+        D, the number of inputs.
+    feature_names_in_ : ndarray of shape (D,)
+        Names of the inputs, if they have names.
+
+    See Also
+    --------
+    sklearn.compose.TransformedTargetRegressor : Scales y, which should have a standard deviation near 1.
+
+    Examples
+    --------
+    >>> from sklearn.compose import TransformedTargetRegressor
+    >>> from sklearn.datasets import make_friedman1
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from cbackprop.sklearn import BackpropRegressor
+    >>> x, y = make_friedman1(400, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), BackpropRegressor(activation="tanh", random_state=0))
+    >>> model = TransformedTargetRegressor(model, transformer=StandardScaler()).fit(x[::2], y[::2])
+    >>> model.score(x[1::2], y[1::2]) > 0.9
+    True
+    """
+
+    @classmethod
+    def from_network(cls, network: Network, **parameters: Any) -> Self:
+        """Create a regressor from a trained network.
+
+        Parameters
+        ----------
+        network : Network
+            The network, which is shared, not copied. Its outputs are linear.
+        **parameters
+            Parameters of the regressor except `hidden_layer_sizes` and `activation`, which are those of the network.
+
+        Returns
+        -------
+        BackpropRegressor
+            A fitted regressor. `partial_fit`, or `fit` with `warm_start`, trains it further.
+
+        Raises
+        ------
+        TypeError
+            If `network` is not a Network.
+        ValueError
+            If the outputs of the network are not linear.
+        """
+        return cls._from_network(network, ("linear",), parameters)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Update the model with one epoch over the given samples; the first call creates the network.
+
+        A single row, passed as an array of floats, bypasses most of scikit-learn's validation.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to be predicted.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its
+            weights.
+
+        Returns
+        -------
+        BackpropRegressor
+            The regressor itself.
+
+        Raises
+        ------
+        TypeError
+            If an array is of a type that scikit-learn does not accept, such as a sparse matrix, or y does not hold
+            numbers.
+        ValueError
+            If a parameter is invalid, the shapes of the arrays do not fit, X or y is not finite, or training diverges.
+            A fitted model is unchanged.
+        """
+        if sample_weight is None and self._partial_fit_row(X, y):
+            return self
+        return self._partial_fit(X, y, sample_weight)
+
+    # ------------------------------------------------------------------------------------------------- the meaning of y
+
+    _numeric_y = True
+    _fewest_validation_samples = 2  # of which R² is defined
+    _to_scale = "the inputs and y"
+
+    def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
+        return 1 if y.ndim == 1 else y.shape[1], "linear"
+
+    def _targets(self, name: str, y: Any, N: int) -> np.ndarray:
+        return numbers_of_outputs(name, y, N, self.network_)
+
+    def _target_of_row(self, y: Any) -> Any:
+        (t,) = y
+        return None if validate.is_masked(t) or (self.n_outputs_ == 1 and np.ndim(t)) else t
+
+    def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
+        return r2_score(t, predicted, sample_weight=weights)
+
+    # ------------------------------------------------------------------------------------------------------- prediction
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Outputs y of each sample.
 
         Parameters
         ----------
@@ -659,105 +1192,13 @@ class BackpropClassifier(
 
         Returns
         -------
-        ndarray of shape (n_samples, M)
+        ndarray of shape (n_samples,), or (n_samples, n_outputs) for several outputs
         """
-        return self._forward(X).z
-
-    def _forward(self, X: Any) -> Activations:
-        X = self._validated_inputs(X)
-        return forward(X, self.network_.w, self.network_.v, n_threads=self.n_threads)
-
-    # ------------------------------------------------------------------------------------------------------- validation
-
-    def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
-        # of several dtypes, scikit-learn converts others to the first: float64
-        dtype = FLOATS[::-1] if first else self.network_.dtype
-        refuse_masked("X", X)  # whose mask scikit-learn ignores
-        refuse_masked("y", y)
-        X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=first)
-        check_classification_targets(y)
-        return X, y
-
-    def _validated_held_out(
-        self, X: Any, y: Any, dtype: np.dtype, classes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, None]:
-        if X is None or y is None:
-            raise ValueError("X_val and y_val must be given together")
-        refuse_masked("X_val", X)
-        X, t = validate_data(self, X, dtype=dtype, order="C", reset=False), class_indices("y_val", y, classes)
-        check_consistent_length(X, t)
-        return X, t, None
-
-    def _validated_inputs(self, X: Any) -> np.ndarray:
-        """Validate inputs for prediction, without scikit-learn if they need no conversion: ten times as fast."""
-        if not self.__sklearn_is_fitted__():
-            check_is_fitted(self)
-        if (
-            type(X) is np.ndarray
-            and X.dtype == self.network_.dtype
-            and X.ndim == 2
-            and X.shape[1] == self.n_features_in_
-            and len(X)
-            and not hasattr(self, "feature_names_in_")
-            and np.isfinite(X).all()
-        ):
-            return X
-        refuse_masked("X", X)
-        return validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
-
-    def _sample_weights(
-        self, sample_weight: Any, X: np.ndarray, y: np.ndarray, *, partial: bool = False
-    ) -> np.ndarray | None:
-        """Factor of each sample's gradient, from sample_weight and class_weight; None if all are 1."""
-        if sample_weight is None and self.class_weight is None:
-            return None
-        refuse_masked("sample_weight", sample_weight)
-        weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-        if self.class_weight is None:
-            return weights
-        if partial and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit, which does not see all samples; pass the "
-                "weights of sklearn.utils.compute_class_weight('balanced', ...) as a dict"
-            )
-        return weights * compute_sample_weight(self.class_weight, y).astype(X.dtype)
-
-    # ------------------------------------------------------------------------------------------------ fitted attributes
-
-    @property
-    def coefs_(self) -> list[np.ndarray]:
-        """Weights in scikit-learn's orientation, as views of the arrays of `network_`."""
-        return [weights[:, :-1].T for weights in (self.network_.w, self.network_.v)]
-
-    @property
-    def intercepts_(self) -> list[np.ndarray]:
-        """Biases, as views of the arrays of `network_`."""
-        return [weights[:, -1] for weights in (self.network_.w, self.network_.v)]
-
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.network_.w)
-
-    def _current_attributes(self) -> dict[str, Any]:
-        """Attributes with which a callback can predict with the current weights."""
-        return {"network_": Network.from_weights(self.network_.w.copy(), self.network_.v.copy())}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:  # noqa: D105
-        super().__setstate__(state)
-        if velocity := vars(self).get("_velocity"):
-            self._velocity = ensure_usable(velocity[0]), ensure_usable(velocity[1])
-
-    def __sklearn_is_fitted__(self) -> bool:  # noqa: D105 # part of scikit-learn's protocol
-        return "network_" in vars(self)
-
-    def __sklearn_tags__(self) -> Any:  # noqa: D105
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+        return self._predictions(X)
 
 
 @contextmanager
-def _rollback_on_error(model: BackpropClassifier) -> Iterator[None]:
+def _rollback_on_error(model: _Backprop) -> Iterator[None]:
     """Restore all attributes and the state of the generator if the block raises."""
     before = model.__dict__.copy()
     generator = before.get("_generator")
@@ -773,9 +1214,33 @@ def _rollback_on_error(model: BackpropClassifier) -> Iterator[None]:
 
 def class_indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:
     """Indices of the labels y in the sorted `classes`."""
-    refuse_masked(name, y)
+    validate.refuse_masked(name, y)
     y = column_or_1d(y, warn=True)
     t = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     if (unknown := classes[t] != y).any():
         raise ValueError(f"{name} contains {np.unique(y[unknown])}, which are not among the classes {classes}")
     return t
+
+
+def labels_of(y: np.ndarray) -> np.ndarray:
+    """Labels that y contains, or the numbers of its columns."""
+    return np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
+
+
+def numbers_of_outputs(name: str, y: Any, N: int, network: Network) -> np.ndarray:
+    """One finite number for each sample and output, shape (N, K), in the dtype of the network."""
+    rows, _ = validate.targets(y, N, network.w, network.v, "linear", name=name)
+    assert rows is not None
+    return rows
+
+
+def refuse_masked_or_sparse(name: str, y: Any) -> None:
+    """Raise TypeError for y that scikit-learn's validation would let through."""
+    validate.refuse_masked(name, y)
+    if issparse(y):
+        raise TypeError(f"{name} is a sparse {type(y).__name__}; it must be dense: use {name}.toarray()")
+
+
+def copy_of(network: Network) -> Network:
+    """A network with copies of the weights."""
+    return Network.from_weights(network.w.copy(), network.v.copy(), **network.functions._asdict())

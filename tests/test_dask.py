@@ -28,9 +28,10 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 
 import cbackprop.dask
-from cbackprop.dask import BackpropClassifier
+from cbackprop.dask import BackpropClassifier, BackpropRegressor
 from cbackprop.progress import epoch_bar
 from cbackprop.sklearn import BackpropClassifier as LocalClassifier
+from cbackprop.sklearn import BackpropRegressor as LocalRegressor
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,17 @@ def learn(client, x, t, dtype=np.float64, **options):
     return learned, cbackprop.dask.fit(client, learned, x, t, **options)
 
 
+FUNCTIONS = [("linear", "tanh"), ("linear", "relu"), ("logistic", "sigmoid"), ("softmax", "tanh")]
+
+
+def samples_for(output, n=200):
+    """Samples of 4 inputs and 3 outputs."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 4))
+    t = x[:, :3] * x[:, 1:]
+    return x, {"linear": t, "logistic": (t > 0).astype(float), "softmax": t.argmax(axis=1)}[output]
+
+
 # ---------------------------------------------------------------------------------------------------------------- exact
 
 
@@ -86,6 +98,18 @@ def test_exact_is_the_batch_gradient(client, digits, dtype, rows):
     assert history[1:] == wanted[1:] == (5, 5 * 1797)
 
 
+@pytest.mark.parametrize(("output", "hidden"), FUNCTIONS)
+def test_exact_is_the_batch_gradient_of_the_functions_of_the_network(client, output, hidden):
+    x, t = samples_for(output)
+    learned, local = (Network(4, 5, 3, output=output, hidden=hidden, rng=0) for _ in range(2))
+    shards = da.from_array(x, chunks=(70, 2)), da.from_array(t, chunks=70)
+    history = cbackprop.dask.fit(client, learned, *shards, epochs=3, batch_size=None)
+    wanted = local.fit(x, t, epochs=3, batch_size=None)
+    np.testing.assert_allclose(learned.w, local.w, rtol=0, atol=1e-14)  # sums of 200 numbers in another order
+    np.testing.assert_allclose(learned.v, local.v, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(history.losses, wanted.losses, rtol=1e-14)
+
+
 # ----------------------------------------------------------------------------------------------------------------- fast
 
 
@@ -99,6 +123,25 @@ def test_one_shard_is_local_learning_to_the_bit(client, digits, dtype, options):
     assert bits(learned) == bits(local)
     assert history == wanted
     assert rng.random() == local_rng.random()
+
+
+@pytest.mark.parametrize(("output", "hidden"), FUNCTIONS)
+def test_one_shard_is_local_learning_with_the_functions_of_the_network(client, output, hidden):
+    x, t = samples_for(output)
+    learned, local = (Network(4, 5, 3, output=output, hidden=hidden, rng=0) for _ in range(2))
+    history = cbackprop.dask.fit(client, learned, x, t, epochs=3, rng=1)
+    assert history == local.fit(x, t, epochs=3, rng=1)
+    assert bits(learned) == bits(local)
+
+
+def test_targets_of_regression_may_be_a_series_or_a_frame(client):
+    x, t = samples_for("linear")
+    X, frame = (dd.from_pandas(pd.DataFrame(array), npartitions=1) for array in (x, t))
+    for columns in ([0], [0, 1, 2]):
+        learned, local = (Network(4, 5, len(columns), output="linear", rng=0) for _ in range(2))
+        cbackprop.dask.fit(client, learned, X, frame[columns] if len(columns) > 1 else frame[0], rng=1)
+        local.fit(x, t[:, columns], rng=1)
+        assert bits(learned) == bits(local)
 
 
 def test_several_shards_are_the_mean_of_local_learning(client, digits):
@@ -241,9 +284,9 @@ def test_classifier(client, digits, kind):
         y = dd.from_pandas(pd.Series(names[t]), npartitions=2)
     model = BackpropClassifier(30, random_state=0, max_iter=20, local_epochs=4).fit(X, y)
     assert model.classes_.tolist() == names.tolist()
-    assert model.classifier_.network_.dtype == np.float32
+    assert model.estimator_.network_.dtype == np.float32
     assert model.score(X, y) > 0.97
-    assert np.array_equal(model.predict(X).compute(), model.classifier_.predict(x))
+    assert np.array_equal(model.predict(X).compute(), model.estimator_.predict(x))
     # passes over a chunk and over all samples may round differently
     np.testing.assert_allclose(model.predict_proba(X).compute(), model.predict_proba(x), atol=1e-6)
     assert model.score(x, names[t]) == model.score(X, y)
@@ -252,12 +295,67 @@ def test_classifier(client, digits, kind):
     assert np.array_equal(again.predict(x), model.predict(x))
 
 
+@pytest.mark.parametrize(("kind", "outputs"), [("array", None), ("array", 3), ("frame", None), ("frame", 1)])
+def test_regressor(client, kind, outputs):
+    x = samples_for("linear")[0].astype(np.float32)
+    y = x[:, 0] - x[:, 1] ** 2 if outputs is None else x[:, :outputs] - x[:, 3:]
+    if kind == "array":
+        X, Y = da.from_array(x, chunks=(70, 2)), da.from_array(y, chunks=70)
+    else:
+        x = pd.DataFrame(x, columns=list("abcd"))
+        X = dd.from_pandas(x, npartitions=3)
+        Y = dd.from_pandas(pd.Series(y) if outputs is None else pd.DataFrame(y), npartitions=3)
+    model = BackpropRegressor(20, "tanh", learning_rate_init=0.05, random_state=0, max_iter=20, local_epochs=10).fit(
+        X, Y
+    )
+    assert isinstance(model.estimator_, LocalRegressor)
+    assert model.estimator_.network_.functions == ("tanh", "linear")
+    assert model.estimator_.network_.dtype == np.float32
+    predicted = model.predict(x)
+    assert predicted.shape == ((200,) if outputs in (None, 1) else (200, outputs))
+    lazy = model.predict(X)
+    assert lazy.ndim == predicted.ndim
+    # passes over a chunk and over all samples may round differently
+    np.testing.assert_allclose(lazy.compute(), predicted, atol=1e-5)
+    assert model.score(X, Y) == pytest.approx(model.estimator_.score(x, y), abs=1e-5)
+    assert model.score(x, y) == pytest.approx(model.score(X, Y), abs=1e-5)
+    assert model.score(x, y) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation": "identity"}, "The 'activation' parameter of BackpropRegressor must be a str among"),
+        ({"hidden_layer_sizes": (5, 5)}, "there is exactly one hidden layer"),
+        ({"learning_rate_init": -1.0}, "learning_rate is -1.0; it must be positive and finite"),
+        ({"y": np.nan}, r"shard .: t\[0, 0\] is nan; it must be finite"),
+    ],
+    ids=str,
+)
+def test_a_failed_fit_leaves_the_regressor_unchanged(client, change, message):
+    x, y = (da.from_array(array, chunks=(100, 4)) for array in samples_for("linear"))
+    model = BackpropRegressor(5, max_iter=1, random_state=0).fit(x, y[:, 0])
+    invalid, y = model.set_params(**{name: v for name, v in change.items() if name != "y"}), y + change.get("y", 0)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match=message):
+        invalid.fit(x, y[:, 0])
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_activation_of_the_classifier(client, activation):
+    x, t = samples_for("softmax")
+    model = BackpropClassifier(8, activation, max_iter=1, random_state=0).fit(da.from_array(x), da.from_array(t))
+    assert model.estimator_.activation == activation
+    assert model.estimator_.network_.hidden == activation
+
+
 def test_columns_must_be_those_of_fit(client):
     names = ["a", "b", "c"]
     frame, labels = pd.DataFrame(np.eye(3), columns=names), pd.Series([0, 1, 0])
     X, y = dd.from_pandas(frame, npartitions=2), dd.from_pandas(labels, npartitions=2)
     model = BackpropClassifier(8, random_state=0, max_iter=1).fit(X, y)
-    assert model.feature_names_in_.tolist() == model.classifier_.feature_names_in_.tolist() == names
+    assert model.feature_names_in_.tolist() == model.estimator_.feature_names_in_.tolist() == names
     others = {
         "must be in the same order": ["c", "b", "a"],
         "unseen at fit time:\n- new\n.*now missing:\n- c": ["a", "b", "new"],
@@ -276,7 +374,7 @@ def test_columns_must_be_those_of_fit(client):
             answer(unnamed)
     model.fit(unnamed, y.to_dask_array(lengths=True))
     assert not hasattr(model, "feature_names_in_")
-    assert not hasattr(model.classifier_, "feature_names_in_")
+    assert not hasattr(model.estimator_, "feature_names_in_")
     with pytest.warns(UserWarning, match="X has feature names, but BackpropClassifier was fitted without"):
         lazy = model.predict(X)
     assert np.array_equal(lazy.compute(), model.predict(frame.to_numpy()))
@@ -346,6 +444,22 @@ def test_invalid_input_leaves_the_network_unchanged(client, digits, change, mess
     before = bits(learned)
     with pytest.raises((TypeError, ValueError), match=message):
         cbackprop.dask.fit(client, learned, **arguments)
+    assert bits(learned) == before
+
+
+@pytest.mark.parametrize(
+    ("output", "t", "message"),
+    [
+        ("linear", [0.5, np.nan], r"shard 0: t\[1, 0\] is nan; it must be finite"),
+        ("logistic", [0.5, 1.5], r"shard 0: t\[1, 0\] is 1.5; a target of logistic outputs must lie in 0..1"),
+        ("softmax", [0.5, 1.5], "shard 0: t has dtype float64; it must hold integers"),
+    ],
+)
+def test_targets_must_suit_the_output(client, output, t, message):
+    learned = Network(2, 3, 1, output=output, rng=0)
+    before = bits(learned)
+    with pytest.raises((TypeError, ValueError), match=message):
+        cbackprop.dask.fit(client, learned, np.eye(2), np.array(t))
     assert bits(learned) == before
 
 

@@ -1,6 +1,7 @@
-"""The River classifier: River's own checks, new features and classes, data frames, and invalid samples."""
+"""The River models: River's own checks, new features and outputs, weights, data frames, and invalid samples."""
 
 import copy
+import math
 import pickle
 import random
 import warnings
@@ -8,30 +9,48 @@ import warnings
 import numpy as np
 import pytest
 
-import cbackprop
-from cbackprop import DivergenceError, Network
+from cbackprop import DivergenceError, Network, reference
 
 pytest.importorskip("river")
 pytest.importorskip("pandas")
 import pandas as pd
-from river import checks, compat, compose, datasets, evaluate, metrics, preprocessing
+from river import checks, compat, compose, datasets, evaluate, linear_model, metrics, preprocessing
 from river.utils import VectorDict
 from sklearn.neural_network import MLPClassifier
 
-from cbackprop.river import BackpropClassifier
+from cbackprop.river import (
+    BackpropClassifier,
+    BackpropMultiLabelClassifier,
+    BackpropMultiTargetRegressor,
+    BackpropRegressor,
+)
 
-CHECKS = list(checks.yield_checks(BackpropClassifier()))
+OUTPUTS = {
+    BackpropClassifier: "softmax",
+    BackpropRegressor: "linear",
+    BackpropMultiTargetRegressor: "linear",
+    BackpropMultiLabelClassifier: "logistic",
+}
+
+with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(datasets, "Music", datasets.Yeast)  # River's data set of labels, and the one that it ships
+    CHECKS = [(model, check) for model in OUTPUTS for check in checks.yield_checks(model())]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=[f"{n}-{check.__name__}" for n, check in enumerate(CHECKS)])
-def test_checks_of_river(check):
+@pytest.mark.parametrize(
+    ("model", "check"),
+    CHECKS,
+    ids=[f"{n}-{model.__name__}-{check.__name__}" for n, (model, check) in enumerate(CHECKS)],
+)
+def test_checks_of_river(model, check):
     random.seed(0)  # some checks shuffle
-    check(BackpropClassifier())
+    check(model())
 
 
-def test_no_check_of_river_is_skipped():
-    assert len(CHECKS) > 40
-    assert BackpropClassifier()._unit_test_skips() == set()
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_no_check_of_river_is_skipped(model):
+    assert sum(other is model for other, _ in CHECKS) > 25
+    assert model()._unit_test_skips() == set()
 
 
 def samples(n, names="abc"):
@@ -42,51 +61,208 @@ def samples(n, names="abc"):
     ]
 
 
-def learned(stream, **options):
-    model = BackpropClassifier(**{"n_hidden": 5, "seed": 0} | options)
-    for x, y in stream:
-        model.learn_one(x, y)
+def learned(stream, model=BackpropClassifier, **options):
+    model = model(**{"n_hidden": 5, "learning_rate": 0.1, "seed": 0} | options)
+    for sample in stream:
+        model.learn_one(*sample)
     return model
+
+
+def number(x, y):
+    """A number to learn in place of the label."""
+    return x["a"] - 0.5 * int(y[-1])
+
+
+def answer(model, x, y):
+    """What the model can learn in place of the label."""
+    if model is BackpropClassifier:
+        return y
+    if model is BackpropRegressor:
+        return number(x, y)
+    if model is BackpropMultiTargetRegressor:
+        return {"first": number(x, y), "second": x["b"]}
+    return {"first": x["a"] > 0, "second": y == "class 1"}
+
+
+def stream_for(model, n):
+    return [(x, answer(model, x, y)) for x, y in samples(n)]
 
 
 def bits(model):
     return model.network.w.tobytes() + model.network.v.tobytes()
 
 
-def test_samples_with_all_features_are_learned_like_by_the_network():
-    stream = samples(50)
-    model = learned(stream[:20])
+def target(model, y):
+    """The target of the network for y."""
+    if isinstance(y, str):
+        return model.classes.index(y)
+    return [float(number) for number in y.values()] if isinstance(y, dict) else y
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_samples_with_all_features_are_learned_like_by_the_network(model, hidden):
+    stream = stream_for(model, 50)
+    model = learned(stream[:20], model, hidden=hidden)
     assert model.features == ["a", "b", "c"]
     network = pickle.loads(pickle.dumps(model.network))
-    for x, y in stream[20:]:
-        model.learn_one(x, y)
-        network.learn_one(list(x.values()), model.classes.index(y))
+    functions = {"output": OUTPUTS[type(model)], "hidden": hidden}
+    assert network.functions._asdict() == functions
+    w, v = network.w.copy(), network.v.copy()
+    for n, (x, y) in enumerate(stream[20:]):
+        weight = [1, 1.0, 0.5, 0, 3][n % 5]
+        model.learn_one(x, y, weight)
+        network.learn_one(list(x.values()), target(model, y), weight)
         assert bits(model) == network.w.tobytes() + network.v.tobytes()
-    x = stream[0][0]
-    assert list(model.predict_proba_one(x).values()) == network.predict_proba_one(list(x.values())).tolist()
-    assert model.predict_one(x) == model.classes[network.predict_one(list(x.values()))]
+        reference.step(list(x.values()), target(model, y), w, v, 0.1, sample_weight=weight, **functions)
+    np.testing.assert_allclose(network.w, w, atol=1e-12)  # sums in another order, over 30 updates
+    np.testing.assert_allclose(network.v, v, atol=1e-12)
+
+
+def test_predictions_are_those_of_the_network():
+    models = {model: learned(stream_for(model, 20), model) for model in OUTPUTS}
+    x = samples(1)[0][0]
+    y = {model: trained.network.predict_one(list(x.values())) for model, trained in models.items()}
+    classifier, labels = models[BackpropClassifier], models[BackpropMultiLabelClassifier]
+    assert classifier.predict_one(x) == classifier.classes[y[BackpropClassifier]]
+    p = classifier.network.predict_proba_one(list(x.values())).tolist()
+    assert classifier.predict_proba_one(x) == dict(zip(["class 2", "class 1", "class 0"], p, strict=True))
+    assert type(models[BackpropRegressor].predict_one(x)) is float
+    assert models[BackpropRegressor].predict_one(x) == y[BackpropRegressor]
+    assert models[BackpropMultiTargetRegressor].targets == labels.labels == ["first", "second"]
+    names = ["first", "second"]
+    assert models[BackpropMultiTargetRegressor].predict_one(x) == dict(
+        zip(names, y[BackpropMultiTargetRegressor].tolist(), strict=True)
+    )
+    assert labels.predict_one(x) == dict(zip(names, y[BackpropMultiLabelClassifier].astype(bool).tolist(), strict=True))
+    first, _ = labels.network.predict_proba_one(list(x.values())).tolist()
+    assert labels.predict_proba_one(x)["first"] == {False: 1 - first, True: first}
 
 
 def test_predictions_before_training():
+    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=[3, 4])
     model = BackpropClassifier()
     assert model.predict_one({"a": 1.0}) is None
     assert model.predict_proba_one({"a": 1.0}) == {}
-    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=[3, 4])
     assert model.predict_many(frame).tolist() == [None, None]
     assert model.predict_proba_many(frame).shape == (2, 0)
+    assert BackpropRegressor().predict_one({"a": 1.0}) == 0
+    assert BackpropRegressor().predict_many(frame).to_dict() == {3: 0, 4: 0}
+    for multiple in (BackpropMultiTargetRegressor(), BackpropMultiLabelClassifier()):
+        assert multiple.predict_one({"a": 1.0}) == {}
+    assert multiple.predict_proba_one({"a": 1.0}) == {}
 
 
-def test_new_features_and_classes_keep_what_was_learned():
-    model = learned(samples(50))
+NEW = {
+    BackpropClassifier: "class 7",
+    BackpropRegressor: 1.5,
+    BackpropMultiTargetRegressor: {"zero": 0, "fourth": 1.5, "second": 0.5, "first": 0.5},
+    BackpropMultiLabelClassifier: {"zero": False, "fourth": True, "second": False, "first": True},
+}
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_new_features_and_outputs_keep_what_was_learned(model, hidden):
+    y = NEW[model]
+    model = learned(stream_for(model, 50), model, hidden=hidden)
     before, x = copy.deepcopy(model.network), samples(1)[0][0]
     model.mutate({"learning_rate": 1e-300})  # updates are negligible
-    model.learn_one(x | {"z": 0.7, "y": 0.3}, "class 7")
+    model.learn_one(x | {"z": 0.7, "y": 0.3}, y)
     assert model.features == ["a", "b", "c", "y", "z"]
-    assert model.classes[-1] == "class 7"
+    assert model.network.functions == before.functions
     assert np.array_equal(model.network.w[:, [0, 1, 2, 5]], before.w)
-    assert np.array_equal(model.network.v[:3], before.v)
+    assert np.array_equal(model.network.v[: len(before.v)], before.v)
     assert np.abs(model.network.w[:, 3:5]).min() > 0  # random, as in a new network
-    assert list(model.predict_proba_one(x)) == model.classes
+    if isinstance(y, dict):
+        assert list(model.predict_one(x)) == ["first", "second", "fourth", "zero"]
+    elif isinstance(model, BackpropClassifier):
+        assert model.classes == list(model.predict_proba_one(x)) == ["class 2", "class 1", "class 0", "class 7"]
+    else:
+        assert len(model.network.v) == 1
+
+
+@pytest.mark.parametrize("model", [BackpropMultiTargetRegressor, BackpropMultiLabelClassifier])
+def test_missing_targets_do_not_learn(model):
+    stream = stream_for(model, 20)
+    model = learned(stream, model)
+    before, (x, y) = copy.deepcopy(model.network), stream[0]
+    model.learn_one(x | {"new": 1.0}, {"second": y["second"], "third": True})
+    assert np.array_equal(model.network.v[0], before.v[0])
+    assert (model.network.v[1] != before.v[1]).all()
+    assert (model.network.w[:, 0] != before.w[:, 0]).all()
+    assert list(model.predict_one(x)) == ["first", "second", "third"]
+    saved = bits(model)
+    model.learn_one(x, {})
+    assert bits(model) == saved
+
+
+@pytest.mark.parametrize("model", [BackpropMultiTargetRegressor, BackpropMultiLabelClassifier])
+def test_a_stream_may_begin_without_targets(model):
+    model = learned([({"a": 1.0}, {})], model)
+    assert model.predict_one({"a": 1.0}) == {}
+    model.learn_one({"a": 1.0}, {"first": True})
+    assert list(model.predict_one({"a": 1.0})) == ["first"]
+
+
+def test_a_single_target_is_learned_like_by_the_regressor():
+    stream = stream_for(BackpropRegressor, 30)
+    single = learned([(x, {"target": y}) for x, y in stream], BackpropMultiTargetRegressor)
+    assert bits(single) == bits(learned(stream, BackpropRegressor))
+
+
+def test_numbers_of_any_type_are_learned():
+    regressor = learned([({"a": 1.0}, y) for y in (1.0, 2.0, 0.0)], BackpropRegressor)
+    assert bits(regressor) == bits(learned([({"a": 1.0}, y) for y in (True, np.float32(2), 0)], BackpropRegressor))
+    labels = learned([({"a": 1.0}, {"b": y}) for y in (True, False)], BackpropMultiLabelClassifier)
+    assert bits(labels) == bits(learned([({"a": 1.0}, {"b": y}) for y in (1, np.False_)], BackpropMultiLabelClassifier))
+
+
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_a_weight_is_a_factor_of_the_learning_rate(model):
+    stream = stream_for(model, 20)
+    weighted = learned([(*sample, 2) for sample in stream], model, learning_rate=0.05)
+    assert bits(weighted) == bits(learned(stream, model))
+    unweighted = learned([(*sample, 0) for sample in stream], model)
+    assert bits(unweighted) != bits(weighted)
+    assert np.array_equal(unweighted.network.v[:, -1], np.zeros(len(unweighted.network.v)))  # nothing was learned
+
+
+def test_weights_of_a_stream_are_used():
+    stream = [(*sample, {"w": 0.5}) for sample in samples(20)]
+    model = BackpropClassifier(seed=0)
+    evaluate.progressive_val_score(stream, model, metrics.Accuracy())
+    assert bits(model) == bits(learned([(x, y, 0.5) for x, y, _ in stream], n_hidden=16))
+
+
+@pytest.mark.parametrize("model", OUTPUTS)
+@pytest.mark.parametrize(
+    ("w", "message"),
+    [
+        (-1.0, r"w is -1.0; it must lie in 0\.\."),
+        (np.nan, "w is nan; it must lie in"),
+        (np.inf, "w is inf; it must lie in"),
+        ("1", "w is '1'; it must be a number"),
+        (None, "w is None; it must be a number"),
+    ],
+    ids=str,
+)
+def test_invalid_weights_leave_the_model_unchanged(model, w, message):
+    stream = stream_for(model, 10)
+    model = learned(stream, model)
+    before = pickle.dumps(model)
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.learn_one(stream[0][0] | {"new": 1.0}, stream[0][1], w)
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_parameters_are_kept_by_clones(model):
+    model = model(n_hidden=3, learning_rate=0.2, hidden="relu", seed=4)
+    assert model.clone()._get_params() == {"n_hidden": 3, "learning_rate": 0.2, "hidden": "relu", "seed": 4}
+    unknown = model.clone({"hidden": "softplus"})
+    with pytest.raises(ValueError, match="hidden is 'softplus'; it must be one of 'sigmoid', 'tanh', 'relu'"):
+        unknown.learn_one(*stream_for(type(model), 1)[0])
 
 
 class Name:
@@ -168,22 +344,29 @@ def test_a_stream_may_begin_with_empty_samples():
     assert model.features == ["a", "b", "c"]
 
 
-def test_learn_many_equals_repeated_learn_one():
-    stream = samples(60)
-    one = learned(stream)
-    many = BackpropClassifier(n_hidden=5, seed=0)
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
+def test_learn_many_equals_repeated_learn_one(model, hidden):
+    stream = stream_for(model, 60)
+    one = learned(stream, model, hidden=hidden)
+    many = one.clone()
     X, y = pd.DataFrame([x for x, _ in stream]), pd.Series([y for _, y in stream])
     for start in (0, 20, 40):
         many.learn_many(X[start : start + 20], y[start : start + 20])
-    assert (many.features, many.classes) == (one.features, one.classes)
+    assert many.features == one.features
     np.testing.assert_allclose(many.network.w, one.network.w, atol=1e-12)  # sums in another order, over 60 updates
     np.testing.assert_allclose(many.network.v, one.network.v, atol=1e-12)
     X.index = X.index + 100
+    predicted = many.predict_many(X[["c", "a", "b"]])
+    assert predicted.index.equals(X.index)
+    if model is BackpropRegressor:
+        np.testing.assert_allclose(predicted, [many.predict_one(x) for x, _ in stream], rtol=1e-12)
+        return
+    assert predicted.tolist() == [many.predict_one(x) for x, _ in stream]
     probabilities = many.predict_proba_many(X[["c", "a", "b"]])
     assert probabilities.index.equals(X.index)
-    assert probabilities.columns.tolist() == many.classes
+    assert probabilities.columns.tolist() == many.classes == one.classes
     np.testing.assert_allclose(probabilities, [list(many.predict_proba_one(x).values()) for x, _ in stream], rtol=1e-12)
-    assert many.predict_many(X).tolist() == [many.predict_one(x) for x, _ in stream]
 
 
 def test_a_frame_without_rows_changes_nothing():
@@ -201,6 +384,9 @@ def test_frames_of_polars():
     model.learn_many(X, y)
     assert isinstance(model.predict_proba_many(X), polars.DataFrame)
     assert model.predict_many(X).to_list() == [model.predict_one(x) for x, _ in stream]
+    regressor = BackpropRegressor(seed=0)
+    regressor.learn_many(X, polars.Series([number(x, y) for x, y in stream]))
+    assert isinstance(regressor.predict_many(X), polars.Series)
 
 
 def test_weights_stay_live():
@@ -242,8 +428,32 @@ def test_streams_of_river(stream):
     assert np.mean([progress(dataset, BackpropClassifier(seed=seed)) for seed in range(3)]) > theirs
 
 
-def progress(dataset, model):
-    return evaluate.progressive_val_score(dataset, preprocessing.StandardScaler() | model, metrics.Accuracy()).get()
+def test_a_stream_of_river_with_numbers():
+    """The progressive error is that of a linear regression, River's own, or less, for every hidden function."""
+    dataset = list(datasets.TrumpApproval().take(300))
+
+    def error(model):
+        return progress(dataset, preprocessing.TargetStandardScaler(model), metrics.MAE())
+
+    linear = error(linear_model.LinearRegression())
+    for hidden in ("sigmoid", "tanh", "relu"):
+        assert np.mean([error(BackpropRegressor(hidden=hidden, seed=seed)) for seed in range(3)]) < linear
+
+
+def test_a_stream_of_river_with_several_numbers():
+    """Two targets that depend on each other are learned: an average error below that of predicting their mean."""
+    model = preprocessing.StandardScaler() | BackpropMultiTargetRegressor(seed=0)
+    stream = [(x, {"sum": x["a"] + x["b"], "product": x["a"] * x["b"]}) for x, _ in samples(1500, "ab")]
+    for x, y in stream:
+        model.learn_one(x, y)
+    errors = [[y[name] - value for name, value in model.predict_one(x).items()] for x, y in stream[1000:]]
+    variances = np.var([list(y.values()) for _, y in stream[1000:]], axis=0)
+    assert (np.mean(np.square(errors), axis=0) < 0.5 * variances).all()
+
+
+def progress(dataset, model, metric=None):
+    metric = metric or metrics.Accuracy()
+    return evaluate.progressive_val_score(dataset, preprocessing.StandardScaler() | model, metric).get()
 
 
 @pytest.mark.parametrize(
@@ -260,9 +470,9 @@ def progress(dataset, model):
         ({"a": 1.0}, ["class 0"], "y is not a label: .*unhashable type: 'list'.*; it must be hashable"),
         ({"a": 1.0, "b": 1.0, "c": 1.0}, ["class 0"], "y is not a label: .*unhashable"),
         ({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.0]}, "class 0", r"feature 'a' is \[1.0, 2.0\]; it must be"),
-        ([1.0, 1.0, 1.0], "class 0", "x is a list; it must be a dict of numbers"),
-        (1.0, "class 0", "x is a float; it must be a dict of numbers"),
-        (None, "class 0", "x is a NoneType; it must be a dict of numbers"),
+        ([1.0, 1.0, 1.0], "class 0", "x is a list; it must be a dict of values"),
+        (1.0, "class 0", "x is a float; it must be a dict of values"),
+        (None, "class 0", "x is a NoneType; it must be a dict of values"),
     ],
     ids=str,
 )
@@ -275,6 +485,61 @@ def test_invalid_samples_leave_the_model_unchanged(x, y, message):
         for predict in (model.predict_one, model.predict_proba_one):
             with pytest.raises((TypeError, ValueError), match=message):
                 predict(x)
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize(
+    ("model", "y", "message"),
+    [
+        (BackpropRegressor, np.nan, "y is nan; it must be a finite number"),
+        (BackpropRegressor, -np.inf, "y is -inf; it must be a finite number"),
+        (BackpropRegressor, 10**400, "y is 1000.*; it must be a finite number"),
+        (BackpropRegressor, "1.0", "y is '1.0'; it must be a finite number"),
+        (BackpropRegressor, None, "y is None; it must be a finite number"),
+        (BackpropRegressor, [1.0, 2.0], r"y is \[1.0, 2.0\]; it must be a finite number"),
+        (
+            BackpropMultiTargetRegressor,
+            {"first": 1.0, "new": np.nan},
+            "target 'new' is nan; it must be a finite number",
+        ),
+        (BackpropMultiTargetRegressor, {"first": None}, "target 'first' is None; it must be a finite number"),
+        (BackpropMultiTargetRegressor, 1.0, "y is a float; it must be a dict of values by target name"),
+        (BackpropMultiLabelClassifier, {"new": 0.5}, "label 'new' is 0.5; it must be True or False"),
+        (BackpropMultiLabelClassifier, {"first": "True"}, "label 'first' is 'True'; it must be True or False"),
+        (BackpropMultiLabelClassifier, {"first": np.nan}, "label 'first' is nan; it must be True or False"),
+        (BackpropMultiLabelClassifier, ["first"], "y is a list; it must be a dict of values by label name"),
+    ],
+    ids=str,
+)
+def test_invalid_targets_leave_the_model_unchanged(model, y, message):
+    model = learned(stream_for(model, 20), model)
+    before, x = pickle.dumps(model), samples(1)[0][0]
+    for features in (x, x | {"new": 1.0}):
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.learn_one(features, y)
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_invalid_features_leave_the_model_unchanged(model):
+    stream = stream_for(model, 20)
+    model = learned(stream, model)
+    before, (x, y) = pickle.dumps(model), stream[0]
+    for features in (x | {"a": math.nan}, x | {"a": math.nan, "new": 1.0}):
+        with pytest.raises(ValueError, match="feature 'a' is nan; it must be a finite number"):
+            model.learn_one(features, y)
+        with pytest.raises(ValueError, match="feature 'a' is nan; it must be a finite number"):
+            model.predict_one(features)
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("model", [BackpropRegressor, BackpropMultiTargetRegressor])
+def test_numbers_that_are_too_large_leave_the_model_unchanged(model):
+    y = {"first": 1e200, "new": 1.0} if model is BackpropMultiTargetRegressor else 1e200
+    model = learned(stream_for(model, 20), model)
+    before = pickle.dumps(model)
+    with pytest.raises(DivergenceError, match="try a smaller learning_rate"):
+        model.learn_one(samples(1)[0][0] | {"new": 1.0}, y)
     assert pickle.dumps(model) == before
 
 
@@ -301,6 +566,15 @@ def test_invalid_frames_leave_the_model_unchanged(X, y, message):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("y", [[1.0, np.nan], [np.inf, np.inf], ["text", 1.0], [1.0, None]], ids=str)
+def test_invalid_numbers_for_frames_leave_the_model_unchanged(y):
+    model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match=r"y is .* in row \d; it must be a finite number"):
+        model.learn_many(pd.DataFrame({"a": [1.0, 2.0], "new": 1.0}), pd.Series(y, dtype=object))
+    assert pickle.dumps(model) == before
+
+
 @pytest.mark.parametrize("seed", ["x", -1, 1.5])
 def test_seeds_are_integers(seed):
     with pytest.raises((TypeError, ValueError), match=f"seed is {seed!r}; it must be None or an integer of at least 0"):
@@ -308,14 +582,16 @@ def test_seeds_are_integers(seed):
 
 
 def test_divergence_leaves_the_model_unchanged(monkeypatch):
-    def diverging(x, t, w, v, **options):
-        cbackprop.fit(x, t, w, v, **options)
-        if len(v) == 4:  # the part with the new class
+    fit = Network.fit
+
+    def diverging(self, x, t, **options):
+        fit(self, x, t, **options)
+        if len(self.v) == 4:  # the part with the new class
             raise DivergenceError
 
-    monkeypatch.setattr("cbackprop.river.fit", diverging)
     model = learned(samples(20))
     before = pickle.dumps(model)
+    monkeypatch.setattr(Network, "fit", diverging)
     with pytest.raises(DivergenceError):
         model.learn_many(pd.DataFrame([x for x, _ in samples(10)]), pd.Series(5 * ["class 0"] + 5 * ["new"]))
     assert pickle.dumps(model) == before

@@ -1,4 +1,4 @@
-"""`BackpropClassifier`: scikit-learn's own checks, each documented parameter, and scikit-learn's tools."""
+"""The estimators: scikit-learn's own checks, each documented parameter, its networks as oracles, and its tools."""
 
 import pickle
 import tracemalloc
@@ -11,25 +11,31 @@ import cbackprop
 pytest.importorskip("sklearn")
 import joblib
 import sklearn
+from scipy.sparse import csr_array
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.callback import ProgressBar, ScoringMonitor
-from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine, make_friedman1
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_validate, train_test_split
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from cbackprop.sklearn import BackpropClassifier
+from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
 EXPECTED_FAILURES = {  # as for SGDClassifier in scikit-learn
     "check_sample_weight_equivalence_on_dense_data": "sample_weight is not equivalent to removing/repeating samples."
 }
 
 
-@parametrize_with_checks([BackpropClassifier()], expected_failed_checks=lambda _: EXPECTED_FAILURES, xfail_strict=True)
+@parametrize_with_checks(
+    [BackpropClassifier(), BackpropRegressor()],
+    expected_failed_checks=lambda _: EXPECTED_FAILURES,
+    xfail_strict=True,
+)
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -38,6 +44,33 @@ def test_checks_of_scikit_learn(estimator, check):
 def iris():
     x, y = load_iris(return_X_y=True)
     return StandardScaler().fit_transform(x), y
+
+
+PROBLEMS = ["classes", "labels", "number", "numbers"]
+
+
+@pytest.fixture(scope="module")
+def problems(iris):
+    """x and y of each kind, with one network that fits all."""
+    x, y = iris
+    rng = np.random.default_rng(0)
+    numbers = np.tanh(x @ rng.normal(size=(4, 3))) + 0.1 * rng.normal(size=(150, 3))
+    return {
+        "classes": (x, y),
+        "labels": (x, (numbers > 0).astype(int)),
+        "number": (x, numbers[:, 0].copy()),
+        "numbers": (x, numbers),
+    }
+
+
+def estimator(problem, hidden=6, **options):
+    """Our estimator for a problem, at one learning rate."""
+    kind = BackpropClassifier if problem in ("classes", "labels") else BackpropRegressor
+    return kind(hidden, **{"learning_rate_init": 0.05, "random_state": 0} | options)
+
+
+def classes_of(problem):
+    return {"classes": [0, 1, 2]} if problem in ("classes", "labels") else {}
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +165,39 @@ def test_parameters_have_the_meaning_of_mlpclassifier(iris, options):
         np.testing.assert_allclose(mine, their, atol=1e-12)  # rounding of 450 updates
 
 
+@pytest.mark.parametrize("batch_size", [1, 40, 150])
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_networks_of_scikit_learn_learn_the_same(problems, problem, activation, batch_size):
+    x, y = problems[problem]
+    options = {"batch_size": batch_size, "momentum": 0, "alpha": 0, "shuffle": False, "solver": "sgd"}
+    ours = estimator(problem, activation=activation, **options)
+    kind = MLPClassifier if isinstance(ours, BackpropClassifier) else MLPRegressor
+    theirs = kind(hidden_layer_sizes=(6,), activation=activation, random_state=0, **options)
+    for model in (theirs, ours):  # the first call creates the weights; at this rate, it does not change them
+        model.set_params(learning_rate_init=1e-300).partial_fit(x, y, **classes_of(problem))
+        model.set_params(learning_rate_init=0.05)
+    del theirs._optimizer
+    for mine, their in zip([*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True):
+        mine[:] = their
+    for _ in range(3):
+        ours.partial_fit(x, y)
+        theirs.partial_fit(x, y)
+        # E_n is summed over numbers, where MLPRegressor reports the mean; its gradient is that of the sum
+        assert ours.loss_ == pytest.approx(theirs.loss_ * (3 if problem == "numbers" else 1), rel=1e-12)
+    for mine, their in zip([*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True):
+        np.testing.assert_allclose(mine, their, atol=1e-12)  # rounding of 450 updates
+    np.testing.assert_allclose(ours.predict(x), theirs.predict(x), atol=1e-11)
+    assert ours.predict(x).dtype == theirs.predict(x).dtype
+    assert (ours.n_outputs_, ours.out_activation_) == (theirs.n_outputs_, theirs.out_activation_)
+    if problem in ("classes", "labels"):
+        np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-11)
+        assert ours.score(x, y) == theirs.score(x, y)
+        assert np.array_equal(ours.classes_, theirs.classes_)
+    else:
+        assert ours.score(x, y) == pytest.approx(theirs.score(x, y))
+
+
 def test_two_softmax_outputs_differ_from_one_logistic_output_as_documented():
     x, y = np.array([[0.5, -1.0]]), [1]
     theirs = MLPClassifier((3,), activation="logistic", solver="sgd", alpha=0, batch_size=1, momentum=0, random_state=0)
@@ -153,8 +219,24 @@ def test_two_softmax_outputs_differ_from_one_logistic_output_as_documented():
 def test_code_for_mlpclassifier_runs(iris):
     ported = {"hidden_layer_sizes": (8,), "activation": "logistic", "solver": "sgd", "max_iter": 300, "random_state": 1}
     assert BackpropClassifier(**ported).fit(*iris).score(*iris) > 0.95
-    shared = set(MLPClassifier().get_params()) - set(BackpropClassifier().get_params())
-    assert shared == {"nesterovs_momentum", "beta_1", "beta_2", "epsilon", "max_fun"}  # the only missing parameters
+    x, y = iris[0][:, :3], iris[0][:, 3]
+    ported = {"hidden_layer_sizes": (8,), "activation": "relu", "solver": "sgd", "max_iter": 300, "random_state": 1}
+    assert BackpropRegressor(**ported).fit(x, y).score(x, y) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(BackpropClassifier, MLPClassifier), (BackpropRegressor, MLPRegressor)],
+    ids=["classes", "numbers"],
+)
+def test_parameters_without_counterpart_are_explained(ours, theirs):
+    missing = set(theirs().get_params()) - set(ours().get_params())
+    assert missing - {"loss"} == {"nesterovs_momentum", "beta_1", "beta_2", "epsilon", "max_fun"}
+    for name in missing:
+        with pytest.raises(TypeError, match=rf"{ours.__name__} has no parameter '{name}', \w.*: leave it out$"):
+            ours(**{name: 1})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        ours(other=1)
 
 
 def test_learning_rates(iris):
@@ -269,9 +351,10 @@ def test_one_row_at_a_time_is_learn_one(iris, dtype):
 
 
 @pytest.mark.parametrize("options", [{}, {"sample_weight": [1.0]}, {"classes": ["setosa", "versicolor", "virginica"]}])
-def test_every_kind_of_row_and_label_is_learned_alike(iris, names, options):
+@pytest.mark.parametrize("n", [0, 60, 149])
+def test_every_kind_of_row_and_label_is_learned_alike(iris, names, n, options):
     """The paths through partial_fit with and without scikit-learn's validation give the same bits."""
-    x, y = iris[0][:1], names[:1]
+    x, y = iris[0][n : n + 1], names[iris[1][n : n + 1]]
     wanted = BackpropClassifier(5, random_state=0).partial_fit(iris[0], names[iris[1]], classes=names)
     start = state(wanted)
     wanted.partial_fit(x, y)
@@ -416,6 +499,310 @@ def test_weights_of_samples_and_classes(iris):
     assert (balanced.predict(x) == 1).sum() > (plain.predict(x) == 1).sum()
     with pytest.raises(ValueError, match="'balanced' is not supported for partial_fit"):
         balanced.partial_fit(x, y)
+
+
+# ---------------------------------------------------------------------------------------------- all kinds of estimators
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_fit_equals_that_of_a_network(problems, problem, activation, dtype):
+    x, y = problems[problem][0].astype(dtype), problems[problem][1]
+    model = estimator(problem, activation=activation, max_iter=4, batch_size=10, momentum=0.5, alpha=0.1)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(x, y)
+    rng = np.random.default_rng(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    network = cbackprop.Network(
+        4,
+        6,
+        model.n_outputs_,
+        output={"classes": "softmax", "labels": "logistic"}.get(problem, "linear"),
+        hidden=activation.replace("logistic", "sigmoid"),
+        learning_rate=0.05,
+        dtype=dtype,
+        rng=rng,
+    )
+    history = network.fit(x, y, epochs=4, rng=rng, batch_size=10, momentum=0.5, l2=0.1)
+    assert weights(model) == network.w.tobytes() + network.v.tobytes()
+    assert (network.output, network.hidden) == (model.network_.output, model.network_.hidden)
+    assert model.loss_curve_ == history.losses
+    assert np.array_equal(model.predict(x), network.predict(x))
+    assert model.predict(x).shape == y.shape
+    assert np.array_equal(model.transform(x), cbackprop.forward(x, network.w, network.v, hidden=network.hidden).z)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_bits_do_not_depend_on_how_rows_arrive(problems, problem, forced_threads):
+    """Pickled, with threads, continued by warm_start, or row by row: the bits are the same."""
+    x, y = problems[problem]
+    options = {"shuffle": False, "tol": 0, "max_iter": 2, "n_iter_no_change": 9}
+    whole, threads = (estimator(problem, n_threads=n, **options).fit(x, y) for n in (1, 3))
+    halves = estimator(problem, warm_start=True, **options | {"max_iter": 1}).fit(x, y)
+    halves = pickle.loads(pickle.dumps(halves)).fit(x, y)
+    assert weights(threads) == weights(halves) == weights(whole)
+    assert np.array_equal(threads.predict(x), whole.predict(x))
+    assert halves.loss_curve_ == whole.loss_curve_
+    one = estimator(problem, **options).partial_fit(x[:1], y[:1], **classes_of(problem))
+    for n in [*range(1, 150), *range(150)]:
+        one.partial_fit(x[n : n + 1], y[n : n + 1])
+    np.testing.assert_allclose(one.network_.w, whole.network_.w, atol=1e-12)  # one row is always learned directly
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.5}], ids=str)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_single_rows_are_learned_alike(problems, problem, options):
+    """The paths through partial_fit with and without scikit-learn's validation give the same bits."""
+    x, y = problems[problem]
+    fast = estimator(problem, **options).partial_fit(x, y, **classes_of(problem))
+    validated = pickle.loads(pickle.dumps(fast))
+    for n, y_n in enumerate([y[:1], *(y[n : n + 1].tolist() for n in range(1, 9))]):
+        assert fast._partial_fit_row(x[n : n + 1], y_n)
+        validated.partial_fit(x[n : n + 1], y_n, sample_weight=[1.0])
+        assert weights(fast) == weights(validated)
+    assert (fast.loss_, fast.n_iter_, fast.t_) == (validated.loss_, 1, 159)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_coefficients_stay_live(problems, problem):
+    x, y = problems[problem]
+    model = estimator(problem).fit(x, y)
+    before = model.predict(x)
+    for array in [*model.coefs_, *model.intercepts_]:
+        array[:] *= -1
+    assert not np.array_equal(model.predict(x), before)
+    assert model.coefs_[1].shape == (6, model.n_outputs_)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_early_stopping_keeps_the_weights_of_the_best_score(problems, problem):
+    x, y = problems[problem]
+    model = estimator(problem, early_stopping=True, validation_fraction=0.3, learning_rate_init=0.2).fit(x, y)
+    stratified = y if problem == "classes" else None
+    _, held = train_test_split(np.arange(150), test_size=0.3, stratify=stratified, random_state=seeded(0))
+    assert model.score(x[held], y[held]) == max(model.validation_scores_)
+    assert min(model.validation_scores_) < max(model.validation_scores_)
+    watched = estimator(problem).fit(x[::2], y[::2], X_val=x[1::2], y_val=y[1::2])
+    assert watched.validation_scores_[-1] == watched.score(x[1::2], y[1::2])
+    assert watched.validation_loss_curve_[-1] == watched.network_.loss(x[1::2], y[1::2])
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_samples_without_weight_do_not_count(problems, problem):
+    x, y = problems[problem]
+    half = (np.arange(150) < 75).astype(float)
+    weighted = estimator(problem, shuffle=False).partial_fit(x, y, half, **classes_of(problem))
+    alone = estimator(problem, shuffle=False).partial_fit(x[:75], y[:75], **classes_of(problem))
+    assert weights(weighted) == weights(alone)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_callbacks_see_validated_data(problems, problem):
+    x, y = problems[problem]
+    scoring = "r2" if problem.startswith("number") else "accuracy"
+    monitor = ScoringMonitor(scoring=scoring)
+    model = estimator(problem).set_callbacks(monitor).fit(x, y)
+    epochs = [entry for entry in monitor.get_logs().data if entry["task_name"] == "epoch"]
+    assert epochs[-1][scoring] == model.score(x, y)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_from_network_shares_the_network(problems, problem):
+    x, y = problems[problem]
+    network = estimator(problem, activation="tanh").fit(x, y).network_
+    given = (classes_of(problem)["classes"],) if classes_of(problem) else ()
+    model = type(estimator(problem)).from_network(network, *given, learning_rate_init=0.05)
+    assert (model.network_, model.activation) == (network, "tanh")
+    before = network.w.copy()
+    assert model.partial_fit(x[:9], y[:9]).predict(x).shape == y.shape
+    assert not np.array_equal(network.w, before)
+
+
+# ---------------------------------------------------------------------------------------------------- several labels
+
+
+def test_several_labels_have_independent_probabilities(problems):
+    x, y = problems["labels"]
+    model = estimator("labels", hidden=20).fit(x, y)
+    probabilities = model.predict_proba(x)
+    assert model.score(x, y) > 0.8  # all labels of a sample must be right
+    assert not np.allclose(probabilities.sum(axis=1), 1)
+    assert np.array_equal(model.predict(x), (probabilities >= 0.5).astype(int))
+    assert np.array_equal(model.decision_function(x) >= 0, model.predict(x))
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(x)), probabilities, rtol=1e-14)
+    model.network_.v[:] *= 1000
+    assert model.predict_proba(x).min() == 0
+    assert np.isfinite(model.predict_log_proba(x)).all()
+    assert estimator("labels").fit(x, y[:, :2]).decision_function(x).shape == (150, 2)
+
+
+def test_labels_may_be_added_later(problems):
+    x, y = problems["labels"]
+    model = estimator("labels").partial_fit(x, y[:, :2], classes=[0, 1])
+    kept = model.network_.v.copy()
+    model.set_params(learning_rate_init=1e-300).partial_fit(x, y, classes=[0, 1, 2])
+    assert np.array_equal(model.network_.v[:2], kept)
+    assert model.predict(x).shape == (150, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": [[0, 1, 2]]}, r"y\[0, 2\] is 2; a matrix must hold 1 for each label of a sample, and 0: .*MultiOutputC"),
+        ({"y": [[0, 1, 0.5]]}, "Unknown label type: continuous-multioutput"),
+        ({"y": [[0, 1]]}, "y has 2 columns; it must have 3"),
+        ({"y": [1]}, "y has 1 dimension"),
+        ({"y": [[[0, 1, 1]]]}, "array with dim 3, while dim <= 2 is required"),
+        ({"classes": [0, 1]}, r"these are missing: \[2\]"),
+        ({"classes": [0, 1, 2, 5]}, r"classes are \[0 1 2 5\]; they must be the numbers of the columns of y"),
+        (
+            {"class_weight": {0: 2.0}},
+            "class_weight is {0: 2.0}; it must be None if y is a matrix of labels: use sample_",
+        ),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_invalid_labels_leave_the_model_unchanged(problems, change, message):
+    x, y = problems["labels"]
+    model = estimator("labels").fit(x, y)
+    arguments = {"X": x[:1], "y": y[:1]} | change
+    model.set_params(**{name: arguments.pop(name) for name in [*arguments] if name in model.get_params()})
+    before = state(model)
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(**arguments)
+    assert state(model) == before
+
+
+def test_labels_and_classes_are_not_exchanged(problems):
+    (x, one), (_, several) = problems["classes"], problems["labels"]
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        estimator("classes").fit(x, one).partial_fit(x, several)
+    for first, second in ((one, several), (several, one)):
+        with pytest.raises(ValueError, match=r"warm_start can only be used where `self.classes_` is the same"):
+            estimator("classes", warm_start=True).fit(x, first).fit(x, second)
+    one_label, two = cbackprop.Network(2, 3, 1, output="logistic"), cbackprop.Network(2, 3, 2, output="logistic")
+    for network, classes in ((one_label, [0]), (two, [1, 2])):
+        with pytest.raises(ValueError, match=r"classes are .*; they must be the numbers of the columns of y, of which"):
+            BackpropClassifier.from_network(network, classes)
+    with pytest.raises(ValueError, match="network has output 'linear'; it must have 'softmax' or 'logistic'"):
+        BackpropClassifier.from_network(cbackprop.Network(2, 3, 2, output="linear"), [0, 1])
+
+
+# --------------------------------------------------------------------------------------------------------- regression
+
+
+@pytest.mark.parametrize("load", [load_diabetes, lambda return_X_y: make_friedman1(400, noise=1, random_state=0)])
+@pytest.mark.parametrize("activation", ["logistic", "tanh"])
+def test_defaults_of_the_regressor_learn(load, activation):
+    x, y = load(return_X_y=True)
+    x_train, x_test, y_train, y_test = train_test_split(x, y, random_state=0)
+    model = make_pipeline(StandardScaler(), BackpropRegressor(activation=activation, random_state=0))
+    model = TransformedTargetRegressor(model, transformer=StandardScaler()).fit(x_train, y_train)
+    linear = LinearRegression().fit(x_train, y_train).score(x_test, y_test)
+    assert model.score(x_test, y_test) > linear - 0.15
+
+
+def test_a_column_of_numbers_is_one_output(problems):
+    x, y = problems["number"]
+    column, plain = (estimator("number") for _ in range(2))
+    with pytest.warns(DataConversionWarning):
+        column.fit(x, y[:, np.newaxis])
+    assert weights(column) == weights(plain.fit(x, y))
+    with pytest.warns(DataConversionWarning):
+        column.partial_fit(x[:1], y[:1, np.newaxis])
+    assert weights(column) == weights(plain.partial_fit(x[:1], y[:1]))
+
+
+def test_numbers_may_be_of_any_numeric_type(problems):
+    x, y = problems["number"]
+    y = np.round(10 * y)
+    wanted = weights(estimator("number", max_iter=2, tol=0).partial_fit(x, y))
+    for other in (y.astype(int), y.astype(np.float32), y.astype(object), y.tolist(), y.astype(">f8")):
+        assert weights(estimator("number", max_iter=2, tol=0).partial_fit(x, other)) == wanted
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (np.nan, ValueError, "Input y contains NaN"),
+        (np.inf, ValueError, "Input y contains infinity"),
+        (1e300, ValueError, r"y\[0, 0\] is 1e\+300; it must be finite in float32"),
+        ("a", TypeError, "y has dtype <U1; it must hold real numbers"),
+        (1j, ValueError, "Complex data not supported"),
+        ([1.0, 2.0], ValueError, "y has 2 columns; it must have 1"),
+        ([[1.0]], ValueError, "array with dim 3, while dim <= 2 is required"),
+    ],
+    ids=str,
+)
+def test_invalid_numbers_leave_the_model_unchanged(problems, y, error, message, rows):
+    x = problems["number"][0].astype(np.float32)
+    model = estimator("number").fit(x, problems["number"][1])
+    before = state(model)
+    for given in (np.array(rows * [y]), rows * [y]):
+        with pytest.raises(error, match=message):
+            model.partial_fit(x[:rows], given)
+        assert state(model) == before
+
+
+def test_a_changed_number_of_outputs_is_named(problems):
+    x, y = problems["numbers"]
+    model = estimator("numbers", warm_start=True).fit(x, y)
+    for learn in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="y has 2 columns; it must have 3"):
+            learn(x, y[:, :2])
+        with pytest.raises(ValueError, match=r"y has 1 dimension; it must have 2, \(N, 3\)"):
+            learn(x, y[:, 0])
+    with pytest.raises(ValueError, match="y_val has 2 columns; it must have 3"):
+        model.fit(x, y, X_val=x, y_val=y[:, :2])
+    with pytest.raises(ValueError, match="network has output 'softmax'; it must have 'linear'"):
+        BackpropRegressor.from_network(cbackprop.Network(2, 3, 2))
+
+
+def test_a_validation_set_needs_two_samples(problems):
+    x, y = problems["number"]
+    message = "the validation set has 1 sample; its score needs at least 2: set a larger validation_fraction"
+    with pytest.raises(ValueError, match=message):
+        estimator("number", early_stopping=True).fit(x[:9], y[:9])
+    with pytest.raises(ValueError, match=message):
+        estimator("number").fit(x, y, X_val=x[:1], y_val=y[:1])
+
+
+def test_divergence_names_what_to_scale(problems):
+    x, y = problems["number"]
+    with pytest.raises(ValueError, match=r"Learning diverged in epoch 1: .* or scale the inputs and y to a standard"):
+        BackpropRegressor(learning_rate_init=1.0, random_state=0).fit(x, 1e100 * y)
+
+
+@pytest.mark.parametrize("activation", ["logistic", "relu"])
+def test_a_changed_activation_needs_new_weights(problems, activation):
+    x, y = problems["number"]
+    model = estimator("number", activation="tanh", warm_start=True).fit(x, y).set_params(activation=activation)
+    with pytest.raises(ValueError, match=f"activation is '{activation}'; with warm_start it must stay 'tanh'"):
+        model.fit(x, y)
+    assert model.set_params(warm_start=False).fit(x, y).network_.hidden == {"logistic": "sigmoid"}.get(
+        activation, activation
+    )
+
+
+@pytest.mark.parametrize("problem", ["labels", "numbers"])
+@pytest.mark.parametrize("argument", ["y", "y_val"])
+def test_masked_and_sparse_y_are_refused(problems, problem, argument):
+    x, y = problems[problem]
+    model = estimator(problem).fit(x, y)
+    before = state(model)
+    for hidden, message in (
+        (np.ma.masked_array(y, y > 0), rf"{argument} is a MaskedArray, .*use {argument}\.filled"),
+        (csr_array(y), rf"{argument} is a sparse csr_array; it must be dense: use {argument}\.toarray\(\)"),
+    ):
+        arguments = {"X": x, "y": y, "X_val": x, "y_val": y} | {argument: hidden}
+        with pytest.raises(TypeError, match=message):
+            model.fit(**arguments)
+        if argument == "y":
+            for rows in (1, 150):
+                with pytest.raises(TypeError, match=message):
+                    model.partial_fit(x[:rows], hidden[:rows])
+        assert state(model) == before
 
 
 # ------------------------------------------------------------------------------------------------- scikit-learn's tools
@@ -575,7 +962,14 @@ def test_invalid_rows_leave_the_model_unchanged(iris, names, change, message):
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.5}])
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("batch_size", -5), ("n_threads", 0), ("solver", "adam"), ("activation", "relu"), ("shuffle", "no"), ("tol", -1)],
+    [
+        ("batch_size", -5),
+        ("n_threads", 0),
+        ("solver", "adam"),
+        ("activation", "identity"),
+        ("shuffle", "no"),
+        ("tol", -1),
+    ],
 )
 def test_parameters_are_validated_for_one_row_too(iris, options, name, value):
     x, y = iris[0][:1], iris[1][:1]
@@ -626,7 +1020,7 @@ def test_from_network_names_the_invalid_argument():
         ({"X": [[0.0, np.nan]] * 150}, "Input X contains NaN"),
         ({"y": np.linspace(0, 1, 150)}, "Unknown label type: continuous"),
         ({"hidden_layer_sizes": (4, 4)}, r"hidden_layer_sizes is \(4, 4\); there is exactly one hidden layer"),
-        ({"activation": "relu"}, "'activation' parameter of BackpropClassifier must be a str among {'logistic'}"),
+        ({"activation": "identity"}, "'activation' parameter of BackpropClassifier must be a str among"),
         ({"solver": "adam"}, "'solver' parameter of BackpropClassifier must be a str among {'sgd'}"),
         ({"X_val": [[0.0] * 4]}, "X_val and y_val must be given together"),
         ({"X_val": [[0.0] * 3], "y_val": [0]}, "X has 3 features"),
