@@ -46,6 +46,10 @@ def demo(
 def train(options: TrainOptions) -> None:
     """Train a network on a table and save it.
 
+    The target decides what is learned. Text, booleans and few different whole numbers are classes; numbers that are not
+    all whole are a regression. --task overrides this, and is required for whole numbers of more than 10 different
+    values with fewer than 10 rows of each on average, or of more than 1,000, and for numbers among text.
+
     Every column but the target is an input. In an NPZ file, a one-dimensional array is a column; an array of more
     dimensions is one column per cell: x0, x1, ... The file is read in chunks of at most 65,536 rows, so it may be
     larger than memory. Rows are shuffled within a chunk, and the chunks keep their order. A file of a single chunk is
@@ -77,10 +81,11 @@ def predict(
     data: Annotated[Path, typer.Argument(help="A table: CSV, Parquet or NPZ.")],
     output: Annotated[Path, typer.Option(help="Predictions to write: CSV or Parquet.")] = Path("predictions.csv"),
 ) -> None:
-    """Predict the class of every row of a table, with the probability of each class.
+    """Predict the class of every row of a table, with the probability of each class, or the number of a regression.
 
     If the model stores the names of its inputs, columns are found by name, in any order. The output has one row for
-    each row of the table: the column "class", followed by the probability of each class.
+    each row of the table: the column "class", followed by the probability of each class; of a regression, one column
+    with the name and the units of the target.
     """
     require("polars", "cli")
     from cbackprop.command.predict import run
