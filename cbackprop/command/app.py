@@ -40,15 +40,16 @@ def demo(
     epilog=examples(
         "cbackprop train iris.csv --target species --hidden 8 --epochs 100",
         "cbackprop train iris.parquet --target species --batch-size 4 --output iris.safetensors --plot iris.png",
+        "cbackprop train iris.csv --target 'petal width' --ignore species --output width.safetensors --plot width.png",
     )
 )
 @takes(TrainOptions)
 def train(options: TrainOptions) -> None:
     """Train a network on a table and save it.
 
-    The target decides what is learned. Text, booleans and few different whole numbers are classes; numbers that are not
-    all whole are a regression. --task overrides this, and is required for whole numbers of more than 10 different
-    values with fewer than 10 rows of each on average, or of more than 1,000, and for numbers among text.
+    The target decides what is learned: a regression if all its values are numbers and some are not whole, else classes.
+    --task overrides this. It is required where both are plausible: for more than 1,000 different whole numbers, for
+    more than 10 with fewer than 10 rows of each on average, and for numbers that are not whole among text.
 
     Every column but the target is an input. In an NPZ file, a one-dimensional array is a column; an array of more
     dimensions is one column per cell: x0, x1, ... The file is read in chunks of at most 65,536 rows, so it may be

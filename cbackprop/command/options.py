@@ -40,10 +40,10 @@ class TrainOptions:
     """Arguments and options of `cbackprop train`."""
 
     data: Annotated[Path, typer.Argument(help="A table: CSV, Parquet or NPZ.")]
-    target: Annotated[str, typer.Option(help="Column to predict: class labels, as numbers or text, or numbers.")]
+    target: Annotated[str, typer.Option(help="Column to predict: classes or numbers.")]
     ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None
     task: Annotated[
-        Task | None, typer.Option(help="What to learn. By default, it follows from the target, as described above.")
+        Task | None, typer.Option(help="What to learn. By default, the target decides, as described above.")
     ] = None
     hidden: Annotated[int, typer.Option(min=1, help="Number of hidden units.")] = 32
     activation: Annotated[

@@ -70,7 +70,8 @@ class Numbers:
     def print_summary(self, note: str) -> None:
         """Print the range of the predictions of each target."""
         found = (self.statistics.minimum, self.statistics.mean, self.statistics.maximum)
-        rows = [(name, *(f"{values[k]:.6g}" for values in found)) for k, name in enumerate(self.names)]
+        shown = [[f"{value:.6g}" if self.statistics.n else "none" for value in values] for values in found]
+        rows = list(zip(self.names, *shown, strict=True))
         print_table(["target", "lowest", "mean", "highest"], rows, note=note)
 
 

@@ -212,6 +212,11 @@ def test_predictions_of_any_network(folder, succeed, fail):
             assert re.search(rf"^  0 +{(y[:, 0] >= 0.5).sum()} *$", out, re.MULTILINE)
         else:
             assert re.search(rf"y0 +{predicted['y0'].min():.6g} +{predicted['y0'].mean():.6g}", out)
+    Path("none.csv").write_text("a,b\n")
+    network = cbackprop.Network(2, 3, 1, output="linear")
+    network.save("model")
+    assert "inf" not in succeed("predict model none.csv")
+    assert Path("predictions.csv").read_text() == "y0\n"
     scale = {"targets": ["y"], "target_scale": np.array([1e308])}
     w, v = np.ones((3, 3)), 100 * np.ones((1, 4))
     save_model("model", Model(w, v, 0.1, functions=cbackprop._validation.Functions(output="linear"), **scale))
