@@ -19,7 +19,8 @@ from ._model_file import Model, load_model, save_model
 
 FINGERPRINT_ROWS = 1000  # rows of the data in a checksum
 
-FUNCTIONS = validate.Functions()._asdict()  # settings that earlier releases did not save
+# settings that earlier releases did not save
+DEFAULTS = validate.Functions()._asdict() | {"--task": "classification", "--activation": validate.Functions().hidden}
 
 # Upper bounds of the numbers in the state of a bit generator: NumPy uses some as indices without checking them.
 MAX_STATE = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
@@ -104,7 +105,7 @@ class Checkpointer:
     def _check_settings(self, saved: Any) -> None:
         if not isinstance(saved, dict):
             raise ValueError(f"{self.path} is the checkpoint of another kind of training")
-        saved = {name: value for name, value in FUNCTIONS.items() if name in self.settings} | saved
+        saved = {name: value for name, value in DEFAULTS.items() if name in self.settings} | saved
         if saved.keys() != self.settings.keys():
             raise ValueError(f"{self.path} is the checkpoint of another kind of training")
         for name, value in self.settings.items():

@@ -21,7 +21,8 @@ FORMAT, VERSION = "cbackprop", 1
 MAX_HEADER = 1 << 20  # bytes; the parsed JSON may take thirty times as much memory
 STATES = ("velocity",)  # state arrays of training: tensors NAME_w and NAME_v, shaped like the weights
 DIMENSIONS = {"w": 2, "v": 2} | {f"{name}_{layer}": 2 for name in STATES for layer in "wv"}
-DIMENSIONS |= {"mean": 1, "scale": 1, "losses": 1, "held_out": 1}
+VECTORS = ("mean", "scale", "target_mean", "target_scale", "losses", "held_out")
+DIMENSIONS |= dict.fromkeys(VECTORS, 1)
 DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 
@@ -41,6 +42,9 @@ class Model:
     states: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # a subset of STATES
     training: dict[str, Any] | None = None  # the rest of the state of training, serializable as JSON
     functions: validate.Functions = field(default_factory=validate.Functions)
+    targets: list[str] | None = None  # names of linear outputs
+    target_mean: np.ndarray | None = None  # predictions are y * target_scale + target_mean
+    target_scale: np.ndarray | None = None
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -59,20 +63,20 @@ def encode(model: Model) -> bytes:
     }
     if model.functions != validate.Functions():  # earlier releases refuse other functions, as names they don't know
         metadata |= model.functions._asdict()
-    for name in ("classes", "features", "training"):
+    for name in ("classes", "features", "targets", "training"):
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
     tensors = {"w": model.w, "v": model.v}
     for name, layers in model.states.items():
         tensors[f"{name}_w"], tensors[f"{name}_v"] = layers
-    for name in ("mean", "scale", "losses", "held_out"):
+    for name in VECTORS:
         if (values := getattr(model, name)) is not None:
             tensors[name] = np.asarray(values, np.float64)
     _model(metadata, dict(tensors))
     too_long = sum(map(len, metadata.values())) > MAX_HEADER  # far beyond, safetensors raises an error of its own
     content = b"" if too_long else save(tensors, metadata)
     if too_long or int.from_bytes(content[:8], "little") > MAX_HEADER:
-        raise ValueError(f"the names of classes and features take more than {MAX_HEADER:,} bytes")
+        raise ValueError(f"the names of classes, features and targets take more than {MAX_HEADER:,} bytes")
     return content
 
 
@@ -175,8 +179,8 @@ def _place(name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple[int,
 
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     """Validate the content of a file, both when it is read and before it is written."""
-    known = {"format", "format_version", "learning_rate", "hidden", "output", "classes", "features", "training"}
-    if unknown := metadata.keys() - known:
+    known = {"format", "format_version", "learning_rate", "hidden", "output"}
+    if unknown := metadata.keys() - known - {"classes", "features", "targets", "training"}:
         raise ValueError(f"its metadata have the unknown names {sorted(unknown)}")
     w, v = tensors.pop("w"), tensors.pop("v")
     validate.weights(w, v, writeable=False)
@@ -185,7 +189,7 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     model = Model(w, v, float(metadata["learning_rate"]), functions=validate.functions(**names))
     validate.learning_rate(model.learning_rate, w.dtype)
     D, K = w.shape[1] - 1, len(v)
-    for name, size in (("classes", K), ("features", D)):
+    for name, size in (("classes", K), ("features", D), ("targets", K)):
         if name in metadata:
             setattr(model, name, _names(name, metadata[name], size))
     for name in STATES:
@@ -195,11 +199,15 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     for name, values in tensors.items():
         if values.ndim != 1 or values.dtype != np.float64 or validate.first_nonfinite(values) is not None:
             raise ValueError(f"its {name} must be a row of F64 and finite")
-        if name in ("mean", "scale") and len(values) != D:
-            raise ValueError(f"its {name} must be {D} numbers, not {len(values)}")
+        size = {"mean": D, "scale": D, "target_mean": K, "target_scale": K}.get(name, len(values))
+        if len(values) != size:
+            raise ValueError(f"its {name} must be {size} numbers, not {len(values)}")
+        if name.endswith("scale") and not values.all():
+            raise ValueError(f"its {name} holds a 0")
         setattr(model, name, values)
-    if model.scale is not None and not model.scale.all():
-        raise ValueError("its scale holds a 0")
+    described = any(part is not None for part in (model.targets, model.target_mean, model.target_scale))
+    if described and model.functions.output != "linear":
+        raise ValueError(f"it describes targets, which need linear outputs, not {model.functions.output} ones")
     if "training" in metadata:
         model.training = _json(metadata["training"])
         if not isinstance(model.training, dict):

@@ -430,7 +430,9 @@ class Network(OneSample):
         Returns
         -------
         Network
-            A network with the saved weights, functions and learning rate.
+            A network with the saved weights, functions and learning rate. If the command scaled its inputs or targets,
+            it takes scaled inputs and predicts scaled targets: the tensors mean, scale, target_mean and target_scale of
+            the file convert them.
 
         Raises
         ------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
-    from sklearn.base import ClassifierMixin
+    from sklearn.base import ClassifierMixin, RegressorMixin
 
     from cbackprop import History, Network
     from cbackprop.sklearn import BackpropClassifier
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 # palette for color-blind readers (Okabe and Ito, 2008), strongest colors first
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 INK = "#333333"
-GRID_POINTS = 300  # along each axis of the decision regions
+GRID_POINTS = 300  # along each axis of the decision regions, and of a fitted curve
+FOR_NUMBERS = "for numbers, use predicted_against_true, residuals or fitted_curve"
 MAX_NAMED_CLASSES = 50  # in a confusion matrix: more names and counts would overlap, and take minutes to draw
 
 
@@ -35,12 +36,12 @@ def learning_curve(
     held_out: Sequence[float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot the mean cross-entropy E over the epochs.
+    """Plot the mean error E over the epochs.
 
     Parameters
     ----------
     history : History, BackpropClassifier or sequence of float
-        Result of `fit`, fitted classifier, or E of each epoch in nats.
+        Result of `fit`, fitted classifier, or E of each epoch.
     held_out : sequence of float, optional
         E of held-out samples after each epoch. For a classifier, the default is that of its validation set, if any.
     ax : matplotlib Axes, optional
@@ -75,7 +76,7 @@ def learning_curve(
     for values, label, color in curves:
         marker = "o" if len(values) == 1 else None  # a line through a single point would be invisible
         ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, linewidth=2, marker=marker)
-    ax.set(yscale="log", xlabel="epoch", ylabel="mean cross-entropy E")
+    ax.set(yscale="log", xlabel="epoch", ylabel="mean error E")
     ax.yaxis.set_major_formatter("{x:g}")
     low, high = ax.get_ylim()
     ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")
@@ -102,7 +103,8 @@ def decision_regions(
     Parameters
     ----------
     network : Network or classifier
-        Network with D = 2, or fitted scikit-learn classifier of two features, such as BackpropClassifier or a pipeline.
+        Network with D = 2 and softmax outputs, or fitted scikit-learn classifier of two features, such as
+        BackpropClassifier or a pipeline.
     x : array-like of shape (N, 2)
         Samples, in the units of the axes.
     t : array-like of shape (N,)
@@ -124,10 +126,10 @@ def decision_regions(
     ModuleNotFoundError
         If Matplotlib or scikit-learn is not installed.
     TypeError
-        If t does not hold class indices.
+        If t does not hold class indices, or network is a regressor.
     ValueError
-        If the network does not have two inputs, x does not have shape (N, 2), t contains an unknown class, or classes
-        does not have a name for each class.
+        If the network does not have two inputs and softmax outputs, x does not have shape (N, 2), t contains an unknown
+        class, or classes does not have a name for each class.
 
     Examples
     --------
@@ -144,6 +146,11 @@ def decision_regions(
     ax = _axes(ax)
     model: Any = network
     x, labels = np.asarray(x, dtype=np.float64), getattr(model, "classes_", None)
+    if labels is None and not hasattr(model, "output"):
+        found = f"network is a {type(model).__name__} without classes"
+        raise TypeError(f"{found}; a fitted classifier is needed; {FOR_NUMBERS}")
+    if labels is None and model.output != "softmax":
+        raise ValueError(f"network has {model.output} outputs; decision regions need softmax outputs; {FOR_NUMBERS}")
     D, K = (model.w.shape[1] - 1, len(model.v)) if labels is None else (model.n_features_in_, len(labels))
     if x.ndim != 2 or x.shape[1] != 2 or D != 2:
         raise ValueError(f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs")
@@ -264,7 +271,7 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     ModuleNotFoundError
         If Matplotlib is not installed.
     ValueError
-        If classes does not have K names.
+        If matrix does not have shape (K, K), or classes does not have K names.
 
     Examples
     --------
@@ -275,6 +282,8 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     ['9', '1', '5']
     """
     matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"matrix has shape {matrix.shape}; it must be (K, K), counts of classes; {FOR_NUMBERS}")
     names = _names(classes, len(matrix))
     ax = _axes(ax)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -325,7 +334,7 @@ def misclassified(
     ModuleNotFoundError
         If Matplotlib is not installed.
     TypeError
-        If columns is not an integer.
+        If true or predicted does not hold integers, or columns is not an integer.
     ValueError
         If columns is below 1, or classes has too few names.
 
@@ -340,6 +349,9 @@ def misclassified(
     """
     ax = _axes(ax)
     images, true, predicted = np.asarray(images), np.asarray(true), np.asarray(predicted)
+    for name, indices in (("true", true), ("predicted", predicted)):
+        if indices.size and indices.dtype.kind not in "biu":
+            raise TypeError(f"{name} has dtype {indices.dtype}; it must hold class indices; {FOR_NUMBERS}")
     wrong = np.flatnonzero(true != predicted)
     if not wrong.size:
         ax.set_axis_off()
@@ -352,6 +364,180 @@ def misclassified(
         caption = f"{names[true[n]]} → {names[predicted[n]]}"
         ax.text(center, bottom + 0.06, caption, ha="center", va="top", color=INK, parse_math=False)
     return ax
+
+
+def predicted_against_true(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | None = None) -> Axes:
+    """Plot predicted numbers over true ones, and the diagonal on which both are equal.
+
+    Parameters
+    ----------
+    true : array-like of shape (N,)
+        Targets.
+    predicted : array-like of shape (N,)
+        What was predicted of them.
+    ax : matplotlib Axes, optional
+        Axes to draw on; by default, the current ones.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Matplotlib is not installed.
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If the arrays do not have the same shape (N,), are empty or hold a number that is not finite.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from cbackprop import plot
+    >>> ax = plot.predicted_against_true([1.0, 2.0, 4.0], [1.1, 1.9, 3.5], ax=Figure().subplots())
+    >>> ax.collections[0].get_offsets()[2].tolist()
+    [4.0, 3.5]
+    """
+    true, predicted = _pairs(true, predicted)
+    ax = _axes(ax)
+    _dots(ax, true, predicted)
+    ax.axline((true[0], true[0]), slope=1, color=INK, linestyle="--", linewidth=1)
+    ax.set(xlabel="true", ylabel="predicted", aspect="equal", adjustable="datalim")
+    return ax
+
+
+def residuals(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | None = None) -> Axes:
+    """Plot the residuals, true minus predicted numbers, over the predicted ones.
+
+    Parameters
+    ----------
+    true : array-like of shape (N,)
+        Targets.
+    predicted : array-like of shape (N,)
+        What was predicted of them.
+    ax : matplotlib Axes, optional
+        Axes to draw on; by default, the current ones.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Matplotlib is not installed.
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If the arrays do not have the same shape (N,), are empty or hold a number that is not finite.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from cbackprop import plot
+    >>> ax = plot.residuals([1.0, 2.0, 4.0], [1.0, 2.0, 3.5], ax=Figure().subplots())
+    >>> ax.collections[0].get_offsets()[2].tolist()
+    [3.5, 0.5]
+    """
+    true, predicted = _pairs(true, predicted)
+    ax = _axes(ax)
+    _dots(ax, predicted, true - predicted)
+    ax.axhline(0, color=INK, linestyle="--", linewidth=1)
+    ax.set(xlabel="predicted", ylabel="true − predicted")
+    return ax
+
+
+def fitted_curve(
+    network: Network | RegressorMixin,
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    mean: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    target_mean: float = 0.0,
+    target_scale: float = 1.0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the number predicted for each value of a single input as a curve, and samples on top.
+
+    Parameters
+    ----------
+    network : Network or regressor
+        Network with D = 1, K = 1 and linear outputs, or fitted scikit-learn regressor of one feature.
+    x : array-like of shape (N,) or (N, 1)
+        Inputs of the samples, in the units of the axes.
+    t : array-like of shape (N,)
+        Targets of the samples, in the units of the axes.
+    mean, scale : float
+        Standardization: the input of the network is (x - mean) / scale.
+    target_mean, target_scale : float
+        Standardization of the targets: the curve is y * target_scale + target_mean.
+    ax : matplotlib Axes, optional
+        Axes to draw on; by default, the current ones.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Matplotlib is not installed.
+    TypeError
+        If an array does not hold real numbers, or network is a classifier.
+    ValueError
+        If the network does not have one input and one linear output, x or t does not have the shape above, is empty or
+        holds a number that is not finite.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import cbackprop
+    >>> from cbackprop import plot
+    >>> network = cbackprop.Network(1, 4, 1, output="linear", rng=0)
+    >>> ax = plot.fitted_curve(network, [0, 1, 2], [0.1, 0.9, 2.2], ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['samples', 'fitted']
+    """
+    model: Any = network
+    if hasattr(model, "classes_"):
+        raise TypeError(f"network is a {type(model).__name__}, which predicts classes; use decision_regions")
+    if getattr(model, "output", "linear") != "linear":
+        raise ValueError(f"network has {model.output} outputs, not linear ones; for classes, use decision_regions")
+    x = np.asarray(x)
+    x, t = _pairs(x[:, 0] if x.ndim == 2 and x.shape[1] == 1 else x, t, ("x", "t"))
+    points = np.linspace(x.min(), x.max(), GRID_POINTS)
+    y = model.predict((points[:, np.newaxis] - np.asarray(mean)) / np.asarray(scale))
+    if y.ndim != 1:
+        raise ValueError(f"network has {y.shape[1]} outputs; a curve needs one")
+    ax = _axes(ax)
+    _dots(ax, x, t, label="samples")
+    ax.plot(points, y * target_scale + target_mean, color=COLORS[5], linewidth=2, label="fitted")
+    ax.set(xlabel="x", ylabel="y")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)  # covers no sample
+    return ax
+
+
+def _pairs(
+    first: ArrayLike, second: ArrayLike, names: tuple[str, str] = ("true", "predicted")
+) -> tuple[np.ndarray, np.ndarray]:
+    """Validate two rows of as many finite numbers."""
+    one, other = (
+        validate.numbers(name, values, np.dtype(np.float64), "(N,)", 1)
+        for name, values in zip(names, (first, second), strict=True)
+    )
+    if len(one) != len(other):
+        raise ValueError(f"{names[1]} has {len(other)} entries; it must have {len(one)}, as many as {names[0]}")
+    return one, other
+
+
+def _dots(ax: Axes, x: np.ndarray, y: np.ndarray, label: str | None = None) -> None:
+    ax.scatter(x, y, s=20, color=COLORS[0], alpha=0.5, edgecolors="none", label=label)
+    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from cbackprop import Network
 from cbackprop._model_file import Model, load_model, save_model
+from cbackprop._validation import Functions
 
 GOOD = {"format": "cbackprop", "format_version": "1", "learning_rate": "0.25"}
 
@@ -238,6 +239,13 @@ def with_arrays(**changes):
     return save({name: array for name, array in (arrays() | changes).items() if array is not None}, GOOD)
 
 
+def linear(**changes):
+    """A file of a network with linear outputs, with changed arrays and metadata."""
+    tensors = {name: value for name, value in changes.items() if isinstance(value, np.ndarray)}
+    names = {name: value for name, value in changes.items() if isinstance(value, str)}
+    return save(arrays() | tensors, GOOD | {"output": "linear"} | names)
+
+
 W = {"dtype": "F64", "shape": [4, 4], "data_offsets": [0, 128]}
 V = {"dtype": "F64", "shape": [2, 5], "data_offsets": [128, 208]}
 
@@ -311,6 +319,17 @@ BROKEN = {  # content of the file, and what the message must tell
     "scale too many": (with_arrays(scale=np.ones(4)), "scale"),
     "scale zero": (with_arrays(scale=np.array([1.0, 0, 1])), "scale"),
     "losses nan": (with_arrays(losses=np.array([np.nan])), "losses"),
+    "targets no strings": (linear(targets="[1, 2]"), "targets"),
+    "targets too few": (linear(targets='["a"]'), "targets"),
+    "targets twice the same": (linear(targets='["a", "a"]'), "targets"),
+    "target_mean nan": (linear(target_mean=np.array([0, np.nan])), "target_mean"),
+    "target_mean too many": (linear(target_mean=np.zeros(3)), "target_mean must be 2 numbers, not 3"),
+    "target_mean of float32": (linear(target_mean=np.zeros(2, np.float32)), "target_mean"),
+    "target_scale a table": (linear(target_scale=np.ones((2, 1))), "target_scale"),
+    "target_scale zero": (linear(target_scale=np.array([1.0, 0])), "target_scale holds a 0"),
+    "targets of softmax outputs": (changed(targets='["a", "b"]'), "need linear outputs, not softmax ones"),
+    "target_mean of softmax outputs": (with_arrays(target_mean=np.zeros(2)), "need linear outputs"),
+    "target_scale of logistic outputs": (linear(output="logistic", target_scale=np.ones(2)), "not logistic ones"),
     "training no JSON": (changed(training="epochs"), ""),
     "training too large a number": (changed(training='{"a": 1e999}'), "1e999"),
     "training no object": (changed(training="[1]"), "training"),
@@ -430,6 +449,9 @@ def test_small_files_stay_small_in_memory(tmp_path, bomb):
         ({"mean": np.zeros((1, 3))}, "mean must be a row"),
         ({"scale": np.ones(2)}, "scale must be 3 numbers"),
         ({"scale": np.array([1.0, 0, 1])}, "scale holds a 0"),
+        ({"target_scale": np.ones(2)}, "need linear outputs"),
+        ({"functions": Functions(output="linear"), "target_scale": np.zeros(2)}, "target_scale holds a 0"),
+        ({"functions": Functions(output="linear"), "targets": ["a"]}, "targets must be 2"),
         ({"losses": np.array([np.inf])}, "losses must be .* finite"),
         ({"held_out": np.array([np.nan])}, "held_out must be .* finite"),
         ({"states": {"velocity": (np.full((4, 4), np.nan), np.ones((2, 5)))}}, r"velocity\[0\] holds nan"),
@@ -471,7 +493,7 @@ def test_read_only_weights_are_saved(tmp_path):
 def test_names_that_would_not_load_are_not_saved(tmp_path, network, size):
     network.save(tmp_path / "model")
     before = (tmp_path / "model").read_bytes()
-    with pytest.raises(ValueError, match="names of classes and features"):
+    with pytest.raises(ValueError, match="names of classes, features and targets"):
         save_model(tmp_path / "model", Model(network.w, network.v, 0.1, classes=["a" * size, "b"]))
     assert (tmp_path / "model").read_bytes() == before
 
@@ -495,3 +517,29 @@ def test_unknown_functions_are_refused(tmp_path, name, value):
     (tmp_path / "model").write_bytes(save(arrays(), GOOD | {name: value}))
     with pytest.raises(ValueError, match=rf"not a model file of this library: {name} is {value!r}"):
         load_model(tmp_path / "model")
+
+
+def test_targets_come_back(tmp_path, network):
+    path = tmp_path / "model"
+    targets = {
+        "targets": ["price", "Fl\u00e4che"],
+        "target_mean": np.array([1e5, -0.1]),
+        "target_scale": np.array([1 / 3, 2]),
+    }
+    save_model(path, Model(network.w, network.v, 0.25, functions=Functions("tanh", "linear"), **targets))
+    again = load_model(path)
+    assert again.targets == targets["targets"]
+    np.testing.assert_array_equal(again.target_mean, targets["target_mean"])
+    np.testing.assert_array_equal(again.target_scale, targets["target_scale"])
+    assert load_model(path).functions == ("tanh", "linear")
+    # the network alone predicts scaled targets
+    x, v = np.eye(3), network.v.astype(float)
+    z = np.tanh(x @ network.w[:, :-1].T.astype(float) + network.w[:, -1])
+    y = Network.load(path).predict(x)
+    np.testing.assert_allclose(y, z @ v[:, :-1].T + v[:, -1], rtol=1e-5 if network.dtype == "f4" else 1e-14)
+
+
+def test_a_model_of_classes_has_nothing_that_earlier_releases_refuse(tmp_path, network):
+    save_model(tmp_path / "model", Model(network.w, network.v, 0.25, classes=["a", "b"]))
+    with safe_open(tmp_path / "model", framework="numpy") as file:
+        assert (sorted(file.keys()), file.metadata()) == (["v", "w"], GOOD | {"classes": '["a", "b"]'})

@@ -235,6 +235,94 @@ def test_nothing_misclassified(ax):
     assert texts(ax) == ["none misclassified"]
 
 
+def test_predicted_against_true(ax):
+    true, predicted = [1.0, 2.0, 5.0], [1.5, 2.0, 4.0]
+    assert plot.predicted_against_true(true, predicted, ax=ax) is ax
+    assert ax.collections[0].get_offsets().tolist() == [[1, 1.5], [2, 2], [5, 4]]
+    (diagonal,) = ax.lines
+    assert (diagonal.get_xy1(), diagonal.get_slope()) == ((1, 1), 1)
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_aspect()) == ("true", "predicted", 1)
+    ax.figure.canvas.draw()
+
+
+def test_residuals(ax):
+    assert plot.residuals(np.array([1, 2, 5], np.float32), [1.5, 2.0, 4.0], ax=ax) is ax
+    assert ax.collections[0].get_offsets().tolist() == [[1.5, -0.5], [2, 0], [4, 1]]
+    assert ax.lines[0].get_ydata() == [0, 0]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true − predicted")
+
+
+@pytest.mark.parametrize("draw", [plot.predicted_against_true, plot.residuals])
+@pytest.mark.parametrize(
+    ("true", "predicted", "error", "message"),
+    [
+        ([1.0, 2.0], [1.0], ValueError, "predicted has 1 entries; it must have 2, as many as true"),
+        ([[1.0], [2.0]], [1.0, 2.0], ValueError, r"true has 2 dimensions; it must have 1: \(N,\)"),
+        ([1.0, 2.0], [1.0, np.nan], ValueError, r"predicted\[1\] is nan; it must be finite"),
+        ([], [], ValueError, "true has shape .* must not be empty"),
+        (["a", "b"], [1.0, 2.0], TypeError, "true has dtype <U1; it must hold real numbers"),
+        (np.ma.masked_equal([1.0, 9.0], 9), [1.0, 2.0], TypeError, "true is a MaskedArray"),
+    ],
+)
+def test_pairs_of_numbers(ax, draw, true, predicted, error, message):
+    with pytest.raises(error, match=message):
+        draw(true, predicted, ax=ax)
+    assert not ax.has_data()
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_fitted_curve(ax, column):
+    network = cbackprop.Network(1, 5, 1, output="linear", hidden="tanh", rng=0)
+    x, t = np.array([4.0, 2.0, 3.0]), np.array([7.0, 8.0, 9.0])
+    scaling = {"mean": np.array([3.0]), "scale": 0.5, "target_mean": 8.0, "target_scale": np.array([2.0])}
+    assert plot.fitted_curve(network, x[:, np.newaxis] if column else x, t, **scaling, ax=ax) is ax
+    assert ax.collections[0].get_offsets().tolist() == [[4, 7], [2, 8], [3, 9]]
+    (curve,) = ax.lines
+    points, y = curve.get_xdata(), curve.get_ydata()
+    assert (points[0], points[-1], len(points)) == (2, 4, plot.GRID_POINTS)
+    np.testing.assert_allclose(y, network.predict((points[:, np.newaxis] - 3) / 0.5) * 2 + 8, rtol=1e-14)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["samples", "fitted"]
+    # samples and curve differ in shape and luminance
+    assert to_rgb(curve.get_color()) == to_rgb(plot.COLORS[5])
+
+
+def test_fitted_curve_of_a_regressor(ax):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    model = linear_model.LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
+    plot.fitted_curve(model, [0.0, 2.0], [1.0, 6.0], ax=ax)
+    np.testing.assert_allclose(ax.lines[0].get_ydata()[[0, -1]], [1, 5])
+
+
+def test_each_kind_of_output_has_its_plots(ax):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    x, t = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
+    for_numbers = "for numbers, use predicted_against_true, residuals or fitted_curve"
+    for output in ("linear", "logistic"):
+        network = cbackprop.Network(2, 3, 2, output=output, rng=0)
+        message = f"network has {output} outputs; decision regions need softmax outputs; {for_numbers}"
+        with pytest.raises(ValueError, match=message):
+            plot.decision_regions(network, x, t, ax=ax)
+    with pytest.raises(TypeError, match=f"network is a LinearRegression without classes; .*; {for_numbers}"):
+        plot.decision_regions(linear_model.LinearRegression().fit(x, t), x, t, ax=ax)
+    with pytest.raises(ValueError, match=rf"matrix has shape \(3,\); it must be \(K, K\), counts .*; {for_numbers}"):
+        plot.confusion([0.5, 1.5, 2.5], ax=ax)
+    for pair, name in ((([0.5], [1]), "true"), (([1], [0.5]), "predicted")):
+        with pytest.raises(TypeError, match=f"{name} has dtype float64; it must hold class indices; {for_numbers}"):
+            plot.misclassified(np.zeros((1, 2, 2)), *pair, ax=ax)
+
+    with pytest.raises(ValueError, match="network has softmax outputs, not linear ones; for classes, use decision_reg"):
+        plot.fitted_curve(cbackprop.Network(1, 3, 2, rng=0), t, t, ax=ax)
+    with pytest.raises(
+        TypeError, match="network is a LogisticRegression, which predicts classes; use decision_regions"
+    ):
+        plot.fitted_curve(linear_model.LogisticRegression().fit(x, t), t, t, ax=ax)
+    with pytest.raises(ValueError, match="network has 2 outputs; a curve needs one"):
+        plot.fitted_curve(cbackprop.Network(1, 3, 2, output="linear", rng=0), t, t, ax=ax)
+    with pytest.raises(ValueError, match="x has 1 columns; it must have 2"):
+        plot.fitted_curve(cbackprop.Network(2, 3, 1, output="linear", rng=0), t, t, ax=ax)
+    assert not ax.has_data()
+
+
 def test_default_axes_are_the_current_ones():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")

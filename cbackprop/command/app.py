@@ -40,11 +40,16 @@ def demo(
     epilog=examples(
         "cbackprop train iris.csv --target species --hidden 8 --epochs 100",
         "cbackprop train iris.parquet --target species --batch-size 4 --output iris.safetensors --plot iris.png",
+        "cbackprop train iris.csv --target 'petal width' --ignore species --output width.safetensors --plot width.png",
     )
 )
 @takes(TrainOptions)
 def train(options: TrainOptions) -> None:
     """Train a network on a table and save it.
+
+    The target decides what is learned: a regression if all its values are numbers and some are not whole, else classes.
+    --task overrides this. It is required where both are plausible: for more than 1,000 different whole numbers, for
+    more than 10 with fewer than 10 rows of each on average, and for numbers that are not whole among text.
 
     Every column but the target is an input. In an NPZ file, a one-dimensional array is a column; an array of more
     dimensions is one column per cell: x0, x1, ... The file is read in chunks of at most 65,536 rows, so it may be
@@ -77,10 +82,11 @@ def predict(
     data: Annotated[Path, typer.Argument(help="A table: CSV, Parquet or NPZ.")],
     output: Annotated[Path, typer.Option(help="Predictions to write: CSV or Parquet.")] = Path("predictions.csv"),
 ) -> None:
-    """Predict the class of every row of a table, with the probability of each class.
+    """Predict the class of every row of a table, with the probability of each class, or the number of a regression.
 
     If the model stores the names of its inputs, columns are found by name, in any order. The output has one row for
-    each row of the table: the column "class", followed by the probability of each class.
+    each row of the table: the column "class", followed by the probability of each class; of a regression, one column
+    with the name and the units of the target.
     """
     require("polars", "cli")
     from cbackprop.command.predict import run

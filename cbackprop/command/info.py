@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 import cbackprop
-from cbackprop._model_file import load_model
+from cbackprop._model_file import Model, load_model
 from cbackprop.command.terminal import print_fields, print_table
 from cbackprop.command.text import abbreviate
 
-MAX_INPUTS = 20  # of a model, in the table
+MAX_INPUTS = 20  # of a model, in the table; and targets
 
 
 def run(model: Path | None) -> None:
@@ -41,23 +41,42 @@ def show_model(path: Path) -> None:
     model = load_model(path)
     w, v = model.w, model.v
     M, D, K = len(w), w.shape[1] - 1, len(v)
+    regression = model.functions.output == "linear"
     print_fields(
         [
-            ("network", f"{D} inputs, {M} hidden units, {K} outputs"),
+            ("task", describe_task(model)),
+            ("network", f"{D} inputs, {M} hidden units, {K} output{'s' if K > 1 else ''}"),
+            ("functions", f"{model.functions.hidden} hidden units, {model.functions.output} outputs"),
             ("w", f"{w.shape}, {w.dtype}"),
             ("v", f"{v.shape}, {v.dtype}"),
             ("learning rate", model.learning_rate),
-            ("classes", abbreviate(model.classes) if model.classes else "unnamed"),
+            *([] if regression else [("classes", abbreviate(model.classes) if model.classes else "unnamed")]),
             ("inputs", "named" if model.features else "unnamed"),
             ("scaling", "(x - mean) / scale" if model.mean is not None else "none"),
+            *([("scaling of y", "none" if model.target_mean is None else "y * scale + mean")] if regression else []),
             *([] if model.losses is None else [("trained", f"{len(model.losses):,} epochs; training can be resumed")]),
         ]
     )
-    if model.features:
-        mean = np.zeros(D) if model.mean is None else model.mean
-        scale = np.ones(D) if model.scale is None else model.scale
-        rows = [(name, f"{mean[i]:.6g}", f"{scale[i]:.6g}") for i, name in enumerate(model.features[:MAX_INPUTS])]
-        print_table(["input", "mean", "scale"], rows, note=f"and {D - MAX_INPUTS} more" if D > MAX_INPUTS else "")
+    print_scaling("input", model.features, model.mean, model.scale)
+    print_scaling("target", model.targets, model.target_mean, model.target_scale)
+
+
+def describe_task(model: Model) -> str:
+    """Tell what the model predicts."""
+    K = len(model.v)
+    if model.functions.output == "linear":
+        return f"regression of {abbreviate(model.targets)}" if model.targets else f"regression, {K} unnamed"
+    return f"classification, {K} classes" if model.functions.output == "softmax" else f"{K} labels, each by itself"
+
+
+def print_scaling(kind: str, names: list[str] | None, mean: np.ndarray | None, scale: np.ndarray | None) -> None:
+    """Print mean and scale of the first inputs or targets."""
+    if names:
+        n = len(names)
+        mean = np.zeros(n) if mean is None else mean
+        scale = np.ones(n) if scale is None else scale
+        rows = [(name, f"{mean[i]:.6g}", f"{scale[i]:.6g}") for i, name in enumerate(names[:MAX_INPUTS])]
+        print_table([kind, "mean", "scale"], rows, note=f"and {n - MAX_INPUTS} more" if n > MAX_INPUTS else "")
 
 
 def cpu_name() -> str:

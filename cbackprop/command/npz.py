@@ -21,7 +21,6 @@ from cbackprop.command.tables import (
     MAX_LABEL,
     Chunk,
     Table,
-    as_labels,
     error_context,
 )
 from cbackprop.command.text import abbreviate
@@ -117,15 +116,15 @@ class NpzTable(Table):
                 for (member, cells, places), stream in zip(inputs, streams, strict=True):
                     for rows, block in read_rows(member, n, stream):
                         x[rows, places] = block[:, cells]
-                labels = pl.Series([], dtype=pl.String)
+                targets = [pl.Series([], dtype=pl.String)] if labeled is None else []
                 if labeled is not None and label_stream is not None:
                     for rows, block in read_rows(labeled[0], n, label_stream):
                         column = block[:, labeled[1]]
                         if (invalid := invalid_text(column)).any():
                             row = start + rows.start + int(invalid.argmax()) + 1
                             raise ValueError(f"row {row}, column {target!r} is not valid Unicode")
-                        labels.append(as_labels(pl.Series(column)))
-                yield x, labels
+                        targets.append(pl.Series(column))
+                yield x, pl.concat(targets)
 
     def place(self, column: str) -> tuple[Member, int]:
         """Find the array of a column, and its cell in each row."""
@@ -134,10 +133,10 @@ class NpzTable(Table):
         return self.members[at], number - self.starts[at]
 
     def cell(self, row: int, column: str) -> Any:
-        for x, _ in self.read([column], None, CHUNK_ROWS):
-            if row < len(x):
-                return float(x[row, 0])
-            row -= len(x)
+        for _, values in self.read([], column, CHUNK_ROWS):
+            if row < len(values):
+                return values[row]
+            row -= len(values)
         return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cbackprop.command.tables import Chunk, Table, as_labels, error_context
+from cbackprop.command.tables import Chunk, Table, error_context
 from cbackprop.command.text import abbreviate
 
 BATCHES = 16  # per chunk; small ones, since Polars reads dozens of them ahead
@@ -44,11 +44,11 @@ class StreamedTable(Table):
             batches = iter(rows.collect_batches(chunk_size=max(1, size // BATCHES), engine="streaming"))
             while parts := list(islice(batches, BATCHES)):
                 frame = pl.concat(parts)
-                labels = pl.Series([], dtype=pl.String) if target is None else as_labels(frame[target])
+                targets = pl.Series([], dtype=pl.String) if target is None else frame[target]
                 x = frame.select(pl.col(features).cast(pl.Float64)).to_numpy(order="c", writable=True)
                 for column in self.surplus:
                     x[frame[column].is_not_null().to_numpy()] = np.nan
-                yield x, labels
+                yield x, targets
 
     def with_numbers(self, features: Sequence[str]) -> pl.LazyFrame:
         """Return all rows with `features` as numbers; non-numeric text becomes null."""

@@ -15,16 +15,16 @@ from cbackprop.command.text import abbreviate
 CHUNK_ROWS = 65_536
 CHUNK_VALUES = 2**22  # 32 MiB of float64, however wide the table
 MAX_LABEL = 1000  # bytes: a chunk of longer ones, which compress well in a file, could take any amount of memory
-LABELS_NEEDED = f"the target must be a column of class labels, of at most {MAX_LABEL:,} bytes each"
+LABELS_NEEDED = f"the target must be a column of numbers, or of class labels of at most {MAX_LABEL:,} bytes each"
 
-Chunk = tuple[np.ndarray, pl.Series]  # inputs, float64 (n, D), and labels as text
+Chunk = tuple[np.ndarray, pl.Series]  # inputs, float64 (n, D), and targets: labels as text, or numbers
 
 
 class Table(ABC):
     """A file of named columns; rows are read on demand.
 
-    A row is bad if a value is missing or not finite, its label is unknown, or it has more fields than there are
-    columns. A bad row raises, or is skipped and counted.
+    A row is bad if a value is missing or not finite, its label is unknown, its target is not the number that is needed,
+    or it has more fields than there are columns. A bad row raises, or is skipped and counted.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -41,34 +41,50 @@ class Table(ABC):
             raise ValueError(f"{self.path}: no column {abbreviate(missing)}; it has {abbreviate(self.columns)}")
 
     def chunks(
-        self, features: Sequence[str], target: str | None = None, classes: Sequence[str] | None = None
+        self,
+        features: Sequence[str],
+        target: str | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        numeric: bool = False,
     ) -> Iterator[Chunk]:
-        """Yield inputs and labels of successive rows; without a target, the labels are empty."""
+        """Yield inputs and targets of successive rows; without a target column, the targets are empty.
+
+        Targets are labels among `classes` if given, finite float64 numbers if `numeric`, else text or numbers as in the
+        file.
+        """
         size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // len(features)))
         start = self.skipped = 0
-        for x, labels in self.read(features, target, size):
-            self.check_labels(labels, start, target)
+        for x, values in self.read(features, target, size):
+            with error_context(self.path):  # Polars cannot convert all types
+                targets = (
+                    as_numbers(values) if numeric else as_labels(values) if classes is not None else present(values)
+                )
+            self.check_labels(targets, start, target)
             good = np.asarray(np.isfinite(x).all(axis=1))
             if target is not None:
-                good &= (labels.is_not_null() if classes is None else labels.is_in(classes).fill_null(False)).to_numpy()
+                known = targets.is_not_null() if classes is None else targets.is_in(classes).fill_null(False)
+                good &= known.to_numpy()
             end = start + len(x)
             if not good.all():
                 if not (self.skip_bad_rows and self.skipped):
                     i = int(good.argmin())
-                    self.first_error = self.describe_bad_row(start + i, features, x[i], target, labels[i : i + 1])
+                    self.first_error = self.describe_bad_row(start + i, features, x[i], target, targets[i : i + 1])
                 if not self.skip_bad_rows:
                     raise ValueError(self.first_error)
                 if not self.skipped and (row := self.find_multiline_row(features, target)) is not None:
                     raise ValueError(f"{self.path}: row {row + 1} has a cell of several lines; is a quote missing?")
                 self.skipped += int((~good).sum())
-                x, labels = x[good], labels if target is None else labels.filter(pl.Series(good))
+                x, targets = x[good], targets if target is None else targets.filter(pl.Series(good))
             start = end
             if len(x):
-                yield x, labels
+                yield x, targets
 
-    def check_labels(self, labels: pl.Series, start: int, target: str | None) -> None:
+    def check_labels(self, targets: pl.Series, start: int, target: str | None) -> None:
         """Raise for a text too long to be the name of a class."""
-        lengths = labels.str.len_bytes()
+        if targets.dtype != pl.String:
+            return
+        lengths = targets.str.len_bytes()
         if (long := (lengths > MAX_LABEL).fill_null(False)).any():
             row = int(long.arg_max() or 0)
             found = f"{self.path}: row {start + row + 1}, column {target!r} holds a text of {lengths[row]:,} bytes"
@@ -98,16 +114,32 @@ class Table(ABC):
 
     @abstractmethod
     def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
-        """Yield `size` rows at a time; missing and non-numeric inputs are NaN, missing labels are null."""
+        """Yield `size` rows at a time; missing and non-numeric inputs are NaN, missing targets are null or NaN."""
 
     @abstractmethod
     def cell(self, row: int, column: str) -> Any:
         """Return a single cell as stored in the file."""
 
 
+def present(values: pl.Series) -> pl.Series:
+    """Convert targets to text unless they are numbers; NaN becomes null."""
+    if not values.dtype.is_numeric():
+        return values.cast(pl.String)
+    return values.fill_nan(None) if values.dtype.is_float() else values
+
+
 def as_labels(values: pl.Series) -> pl.Series:
-    """Convert labels to text; NaN becomes null."""
-    return (values.fill_nan(None) if values.dtype.is_float() else values).cast(pl.String)
+    """Convert targets to text; NaN becomes null."""
+    return present(values).cast(pl.String)
+
+
+def as_numbers(values: pl.Series) -> pl.Series:
+    """Convert targets to float64; what is not a finite number becomes null."""
+    values = present(values)
+    if values.dtype == pl.String:
+        values = values.str.strip_chars()
+    numbers = values.cast(pl.Float64, strict=False)
+    return numbers.set(~numbers.is_finite(), None)
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from cbackprop._checkpoint import Checkpointer
 from cbackprop._extras import require
 from cbackprop._files import descriptor_of, writable_path
 from cbackprop._model_file import Model, encode, save_model
-from cbackprop.command.dataset import Dataset, blocks, scan
+from cbackprop.command.dataset import Dataset, scan
+from cbackprop.command.evaluation import Evaluation, evaluate_classes, evaluate_numbers
 from cbackprop.command.files import open_table
-from cbackprop.command.options import OnBadRow, TrainOptions
+from cbackprop.command.options import OnBadRow, Task, TrainOptions
 from cbackprop.command.outputs import check_distinct, check_figure, check_output, save_figure
 from cbackprop.command.progress import TrainingProgress
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
@@ -26,7 +27,6 @@ from cbackprop.command.terminal import print_fields, progress_bar
 from cbackprop.command.text import abbreviate, escape_control, format_duration
 
 CHECKPOINT_INTERVAL = 10  # seconds
-MAX_CONFUSION = 1000  # classes in a confusion matrix, whose memory grows with their square
 FIXED = ("learning_rate", "batch_size", "seed", "validation", "standardize")  # options that --resume must not change
 
 
@@ -84,16 +84,33 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
     table.require([options.target, *ignore])
     with progress_bar(transient=True) as bar:
         bar.add_task("reading", total=None, note="")
-        dataset = scan(table, options.target, ignore, options.seed, options.validation, options.standardize)
+        split = options.seed, options.validation
+        dataset = scan(table, options.target, ignore, *split, options.standardize, options.task)
 
     rng = np.random.default_rng([options.seed, 0])
-    D, K = len(dataset.features), len(dataset.classes)
-    network = Network(D, options.hidden, K, learning_rate=options.learning_rate, rng=rng)
-    scaling = (dataset.mean, dataset.scale) if options.standardize else (None, None)
-    model = Model(network.w, network.v, options.learning_rate, dataset.classes, dataset.features, *scaling)
+    regression = dataset.task is Task.REGRESSION
+    network = Network(
+        len(dataset.features),
+        options.hidden,
+        1 if regression else len(dataset.classes),
+        output="linear" if regression else "softmax",
+        hidden=options.activation.value,
+        learning_rate=options.learning_rate,
+        rng=rng,
+    )
+    model = Model(network.w, network.v, options.learning_rate, features=dataset.features, functions=network.functions)
+    if regression:
+        model.targets = [dataset.target]
+    else:
+        model.classes = dataset.classes
+    if options.standardize:
+        model.mean, model.scale = dataset.mean, dataset.scale
+        if regression:
+            model.target_mean, model.target_scale = dataset.target_mean, dataset.target_scale
     encode(model)  # raises before the training if a model file cannot hold the names
-    settings = {f"--{name.replace('_', '-')}": getattr(options, name) for name in FIXED}
-    settings["data"] = dataset.fingerprint
+    settings = {"--task": dataset.task.value}
+    settings |= {f"--{name.replace('_', '-')}": getattr(options, name) for name in FIXED}
+    settings |= {"--activation": options.activation.value, "data": dataset.fingerprint}
     checkpointer = Checkpointer(options.checkpoint, model, progress.losses, rng, settings, held_out=progress.held_out)
     if options.resume and (state := checkpointer.restore(options.epochs)) is not None:
         progress.restore(state, options.checkpoint)
@@ -161,56 +178,42 @@ def save(output: Path, checkpointer: Checkpointer, learned: bool, failure: Excep
 def report(
     options: TrainOptions, network: Network, dataset: Dataset, progress: TrainingProgress, seconds: float, stopped: bool
 ) -> None:
-    """Print a summary with the accuracy on held-out rows; draw the figure."""
+    """Print a summary with accuracy or R² and RMSE; draw the figure."""
+    regression = dataset.task is Task.REGRESSION
     skipped = max(dataset.skipped, dataset.table.skipped)  # the file may have changed after the scan
+    classes = f"classification, {len(dataset.classes)} classes: {abbreviate(dataset.classes)}"
     fields = [
+        ("task", f"regression of {dataset.target!r}" if regression else classes),
         ("rows", f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out"),
         *([("bad rows", f"{skipped:,} skipped; the first: {dataset.table.first_error}")] if skipped else []),
         ("inputs", f"{len(dataset.features)}: {abbreviate(dataset.features)}"),
-        ("classes", f"{len(dataset.classes)}: {abbreviate(dataset.classes)}"),
         ("network", repr(network)),
         ("epochs", f"{len(progress.losses)} of {options.epochs}" + (", interrupted" if stopped else "")),
         ("time", format_duration(seconds)),
     ]
     if progress.losses:
         fields.append(("E, training", f"{progress.losses[-1]:.4g}"))
-    matrix = None
-    if dataset.n_held_out and not stopped:
-        accuracy, E, matrix = evaluate(network, dataset)
-        fields.append(("E, held out", f"{E:.4g}"))
-        fields.append(("accuracy, held out", f"{accuracy:.4f}"))
+    evaluation = Evaluation([])
+    if not stopped and (regression or dataset.n_held_out):
+        evaluation = (evaluate_numbers if regression else evaluate_classes)(network, dataset)
+        fields += evaluation.fields
     fields.append(("model", str(options.output)))
     if options.plot is not None and progress.losses:
-        draw(options.plot, progress, matrix, dataset.classes)
-        without = f", without a confusion matrix, which shows at most {MAX_CONFUSION:,} classes"
-        fields.append(("figure", f"{options.plot}{without if len(dataset.classes) > MAX_CONFUSION else ''}"))
+        draw(options.plot, progress, evaluation.panel)
+        note = f", {evaluation.note}" if evaluation.note else ""
+        fields.append(("figure", f"{options.plot}{note}"))
     if options.checkpoint is not None:
         fields.append(("checkpoint", f"{options.checkpoint}; --resume continues from it"))
     print_fields(fields, stderr=descriptor_of(str(options.output)) == 1)
 
 
-def evaluate(network: Network, dataset: Dataset) -> tuple[float, float, np.ndarray | None]:
-    """Return accuracy, mean E and, of few classes, the confusion matrix (true, predicted) of the held-out rows."""
-    K = len(dataset.classes)
-    matrix = np.zeros((K, K), dtype=int) if K <= MAX_CONFUSION else None
-    correct, E = 0, 0.0
-    for _, (x, t) in dataset.splits():
-        if len(x):
-            predicted = np.concatenate([network.predict(block) for block in blocks(x, K)])
-            correct += int((predicted == t).sum())
-            E += network.loss(x, t) * len(x) / dataset.n_held_out
-            if matrix is not None:
-                np.add.at(matrix, (t, predicted), 1)
-    return correct / dataset.n_held_out, E, matrix
-
-
-def draw(path: Path, progress: TrainingProgress, matrix: np.ndarray | None, classes: list[str]) -> None:
-    """Write a figure of the learning curve and, if given, the confusion matrix."""
+def draw(path: Path, progress: TrainingProgress, panel: Callable[[Any], None] | None) -> None:
+    """Write a figure of the learning curve and, if given, another panel."""
     from cbackprop import plot
 
-    figure = require("matplotlib.figure", "plot").Figure(figsize=(5 if matrix is None else 10, 4), layout="constrained")
-    axes = figure.subplots(1, 1 if matrix is None else 2, squeeze=False)[0]
+    figure = require("matplotlib.figure", "plot").Figure(figsize=(5 if panel is None else 10, 4), layout="constrained")
+    axes = figure.subplots(1, 1 if panel is None else 2, squeeze=False)[0]
     plot.learning_curve(progress.losses, held_out=progress.held_out or None, ax=axes[0])
-    if matrix is not None:
-        plot.confusion(matrix, classes=[escape_control(name) for name in classes], ax=axes[1])
+    if panel is not None:
+        panel(axes[1])
     save_figure(figure, path)

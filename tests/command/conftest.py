@@ -40,6 +40,21 @@ def iris(folder):
 
 
 @pytest.fixture
+def houses(folder):
+    """Two columns and a price that depends on them, as a data frame and as CSV, Parquet and NPZ files."""
+    import polars as pl
+
+    rng = np.random.default_rng(0)
+    area, age = rng.uniform(20, 200, 300), rng.integers(0, 90, 300)
+    price = 1e5 + 3000 * area - 20 * age**2 + rng.normal(0, 5000, 300)
+    frame = pl.DataFrame({"area": area, "age": age, "price": price})
+    frame.write_csv("houses.csv")
+    frame.write_parquet("houses.parquet")
+    np.savez("houses.npz", area=area, age=age, price=price)
+    return frame
+
+
+@pytest.fixture
 def run(monkeypatch, capsys):
     """Run the command in this process; return exit status, standard output and standard error."""
     from cbackprop.command import main

@@ -80,5 +80,6 @@ def test_rows_too_large_for_the_scale_of_the_training_rows(folder, fail, succeed
 
 
 def test_too_many_classes(folder, fail):
-    pl.DataFrame({"x": np.arange(10_001), "price": np.arange(10_001)}).write_csv("t.csv")
-    assert "t.csv: column 'price' has more than 10,000 distinct values" in fail("train t.csv --target price")
+    pl.DataFrame({"x": np.arange(10_001), "y": 1, "name": [f"n{i}" for i in range(10_001)]}).write_csv("t.csv")
+    for line in ("--target name", "--target x --ignore name --task classification"):
+        assert "has more than 10,000 distinct values; the target must be" in fail(f"train t.csv {line}")

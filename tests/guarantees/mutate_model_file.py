@@ -30,7 +30,7 @@ import numpy as np
 SPARE = 50 << 20  # bytes
 COUNTS = [0, 1, -1, 2, 3, 2**31, 2**32, 2**53, 2**62, 2**63, 2**64, 10**30, 1.5, "3", None, [], {}, True]
 WORDS = ["", "w", "v", "F32", "F64", "F16", "BF16", "BOOL", "nan", "1e999", "-1", "0", "2", "[" * 5000, "\0", "é"]
-KEYS = ["w", "v", "u", "mean", "scale", "losses", "__metadata__", "dtype", "shape", "data_offsets", "format"]
+KEYS = ["w", "v", "u", "mean", "target_scale", "losses", "__metadata__", "dtype", "shape", "data_offsets", "format"]
 
 
 def corrupted(value, rng):

@@ -1,0 +1,59 @@
+"""Standardization of columns: moments found chunk by chunk, and scaling that notices an overflow."""
+
+import numpy as np
+
+from cbackprop.command.tables import Table
+
+
+class ColumnStatistics:
+    """Mean and standard deviation of each column, merged chunk by chunk (Chan, Golub and LeVeque, 1979)."""
+
+    def __init__(self, n_columns: int) -> None:
+        self.n = 0
+        self.mean, self.squares = np.zeros(n_columns), np.zeros(n_columns)
+        self.minimum, self.maximum = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+
+    def update(self, x: np.ndarray) -> None:
+        if not len(x):
+            return
+        n = self.n + len(x)
+        with np.errstate(over="ignore", invalid="ignore"):  # `standardization` checks the results
+            mean = x.mean(axis=0)
+            shift = mean - self.mean
+            self.squares += ((x - mean) ** 2).sum(axis=0) + shift**2 * (self.n * len(x) / n)
+            self.mean += shift * (len(x) / n)
+        self.n = n
+        self.minimum = np.minimum(self.minimum, x.min(axis=0))
+        self.maximum = np.maximum(self.maximum, x.max(axis=0))
+
+    def scale(self) -> np.ndarray:
+        """Return the standard deviations; 1 for constant columns, even if rounding makes theirs positive."""
+        scale = np.sqrt(self.squares / self.n)
+        scale[(self.minimum == self.maximum) | (scale == 0)] = 1
+        return scale
+
+    def standardization(self, table: Table, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and scale of each column; raise if one overflowed."""
+        scale = self.scale()
+        check_range(np.isfinite(self.mean) & np.isfinite(scale), table, columns)
+        return self.mean, scale
+
+
+def apply_scaling(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, table: Table, columns: list[str]) -> np.ndarray:
+    """Shift and scale columns; values outside the training rows may overflow, which raises."""
+    with np.errstate(over="raise"):  # cheaper than a check of every value
+        try:
+            z = x - mean
+            z /= scale
+            return z
+        except FloatingPointError:
+            with np.errstate(over="ignore"):
+                check_range(np.isfinite((x - mean) / scale).all(axis=0), table, columns)
+            raise
+
+
+def check_range(finite: np.ndarray, table: Table, columns: list[str]) -> None:
+    """Raise for the first column that standardization makes non-finite."""
+    if not finite.all():
+        column = columns[int(finite.argmin())]
+        raise ValueError(f"{table.path}: column {column!r} has values too large to standardize; rescale it")

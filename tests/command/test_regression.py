@@ -1,0 +1,225 @@
+"""`cbackprop train` and `predict` with a target of numbers."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import r2_score, root_mean_squared_error
+
+import cbackprop
+from cbackprop._model_file import Model, load_model, save_model
+from cbackprop.command import evaluation, tables
+
+
+def field(out, name):
+    return re.search(rf"^{name} +(.+?) *$", out, re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize("chunk_rows", [64, 65_536])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_measures_and_predictions(houses, succeed, monkeypatch, kind, chunk_rows):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    out = succeed(f"train houses.{kind} --target price --validation 0.3 --learning-rate 0.03")
+    assert field(out, "task") == "regression of 'price'"
+    succeed(f"predict model.safetensors houses.{kind} --output p.parquet")
+    predicted = pl.read_parquet("p.parquet")
+    assert predicted.columns == ["price"]
+    true, y = houses["price"].to_numpy(), predicted["price"].to_numpy()
+    held_out = np.random.default_rng([0, 1]).random(300) < 0.3
+    for rows, chosen in (("training", ~held_out), ("held out", held_out)):
+        assert field(out, f"R², {rows}") == f"{r2_score(true[chosen], y[chosen]):.4f}"
+        assert field(out, f"RMSE, {rows}") == f"{root_mean_squared_error(true[chosen], y[chosen]):.4g}"
+    assert r2_score(true[held_out], y[held_out]) > 0.95
+
+    # scaling is that of the training rows, and the model alone predicts scaled numbers
+    model = load_model("model.safetensors")
+    np.testing.assert_allclose(model.target_mean, [true[~held_out].mean()], rtol=1e-13)
+    np.testing.assert_allclose(model.target_scale, [true[~held_out].std()], rtol=1e-13)
+    x = (houses.select("area", "age").to_numpy() - model.mean) / model.scale
+    scaled = cbackprop.Network.load("model.safetensors").predict(x)
+    assert np.array_equal(scaled * model.target_scale + model.target_mean, y)
+    error = float(field(out, "E, held out"))
+    assert error == pytest.approx(
+        ((scaled - (true - model.target_mean) / model.target_scale)[held_out] ** 2).mean() / 2, 1e-3
+    )
+
+
+def test_formats_give_the_same_bits(houses, succeed):
+    def trained(kind):
+        succeed(f"train houses.{kind} --target price --epochs 3 --checkpoint {kind}.c")
+        model = load_model(f"{kind}.c")
+        return model.w.tobytes(), model.target_mean, model.target_scale, model.training["settings"]
+
+    assert trained("csv") == trained("parquet") == trained("npz")
+
+
+def test_whole_numbers_and_no_validation(houses, succeed):
+    houses.with_columns(pl.col("price").round().cast(pl.Int64)).write_csv("whole.csv")
+    out = succeed("train whole.csv --target price --task regression --validation 0 --epochs 5")
+    assert "300 training, 0 held out" in out
+    assert float(field(out, "R², training")) > 0.9
+    assert "held out" not in out.replace("0 held out", "")
+
+
+def test_target_without_standardization(houses, succeed, fail):
+    small = houses.select(pl.col("area") / 200, price=pl.col("price") / 1e6)
+    small.write_csv("small.csv")
+    succeed("train small.csv --target price --no-standardize")
+    model = load_model("model.safetensors")
+    assert model.target_mean is model.target_scale is model.mean is None
+    succeed("predict model.safetensors small.csv")
+    y = pl.read_csv("predictions.csv")["price"].to_numpy()
+    assert np.array_equal(y, cbackprop.Network.load("model.safetensors").predict(small.select("area").to_numpy()))
+    message = fail("train houses.csv --target price --no-standardize --activation relu")
+    assert message == "learning diverged in epoch 1: try a smaller --learning-rate, or --standardize"
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+def test_activation(houses, iris, succeed, activation):
+    option = "" if activation == "sigmoid" else f"--activation {activation} --learning-rate 0.01"
+    out = succeed(f"train houses.csv --target price {option}")
+    assert load_model("model.safetensors").functions == (activation, "linear")
+    assert float(field(out, "R², held out")) > 0.9
+    out = succeed(f"train iris.csv --target species {option}")
+    assert field(out, "task") == "classification, 3 classes: 'setosa', 'versicolor', 'virginica'"
+    model = load_model("model.safetensors")
+    assert model.functions == (activation, "softmax")
+    assert f"{activation} hidden units, softmax outputs" in succeed("info model.safetensors")
+    succeed("predict model.safetensors iris.csv")
+    assert (pl.read_csv("predictions.csv")["class"] == iris["species"]).mean() > 0.9
+
+
+def test_info(houses, succeed):
+    succeed("train houses.csv --target price --epochs 1 --validation 0")
+    out = succeed("info model.safetensors")
+    assert field(out, "task") == "regression of 'price'"
+    assert field(out, "scaling of y") == "y \\* scale \\+ mean".replace("\\", "")
+    true = houses["price"].to_numpy()
+    assert re.search(rf"^  price +{true.mean():.6g} +{true.std():.6g}", out, re.MULTILINE)
+    cbackprop.Network(2, 3, 4, output="linear").save("unnamed")
+    assert field(succeed("info unnamed"), "task") == "regression, 4 unnamed"
+    cbackprop.Network(2, 3, 4, output="logistic").save("unnamed")
+    assert field(succeed("info unnamed"), "task") == "4 labels, each by itself"
+
+
+@pytest.mark.parametrize("cut", [1, 6])
+def test_resumed_training_equals_an_uninterrupted_one(houses, run, succeed, fail, failing_fit, monkeypatch, cut):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 64)
+    line = "train houses.csv --target price --activation tanh --epochs 3 --checkpoint c --resume"
+    succeed(line.replace("c --resume", "whole"))
+    with failing_fit(cut, KeyboardInterrupt()):
+        status, out, err = run(line)
+    assert (status, err) == (
+        130,
+        f"cbackprop: stopped by SIGINT in epoch {cut // 5 + 1} of 3; model.safetensors is saved\n",
+    )
+    assert "R²" not in out
+    assert load_model("model.safetensors").targets == ["price"]
+    succeed(line)
+    resumed, whole = load_model("c"), load_model("whole")
+    assert (resumed.w.tobytes(), resumed.training) == (whole.w.tobytes(), whole.training)
+    assert np.array_equal(resumed.losses, whole.losses)
+    assert np.array_equal(resumed.held_out, whole.held_out)
+    assert resumed.target_mean == load_model("model.safetensors").target_mean
+    assert fail(line.replace("tanh", "relu")) == "--activation is 'relu'; it must stay 'tanh', as in c"
+    message = "--task is 'classification'; it must stay 'regression', as in c"
+    assert fail(f"{line} --task classification") == message
+
+
+def test_checkpoints_of_earlier_releases(iris, succeed, fail, content):
+    line = "train iris.csv --target species --checkpoint c --resume --epochs"
+    succeed(f"{line} 2")
+    model = load_model("c")
+    for name in ("--task", "--activation"):
+        del model.training["settings"][name]  # which they did not know
+    save_model("c", model)
+    old = Path("c").read_bytes()
+    assert fail(f"{line} 4 --activation tanh") == "--activation is 'tanh'; it must stay 'sigmoid', as in c"
+    assert Path("c").read_bytes() == old
+    succeed(f"{line} 4")
+    succeed("train iris.csv --target species --epochs 4 --output whole")
+    assert content("c") == content("whole")
+
+
+def test_weights_before_a_divergence_are_saved(houses, fail, failing_fit):
+    with failing_fit(2, cbackprop.DivergenceError()):
+        message = fail("train houses.csv --target price --epochs 5 --checkpoint c")
+    assert message.endswith("the weights learned before are saved in model.safetensors and c")
+    assert load_model("c").w.tobytes() == load_model("model.safetensors").w.tobytes()
+    assert load_model("c").targets == ["price"]
+
+
+@pytest.mark.parametrize("cell", ["", "n/a", "inf"])
+def test_bad_targets(houses, fail, succeed, monkeypatch, cell):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 64)
+    lines = Path("houses.csv").read_text().splitlines()
+    lines[70] = f"1,2,{cell}"
+    Path("bad.csv").write_text("\n".join([*lines, ""]))
+    problem = f"is '{cell}'; a finite number is needed" if cell else "has no value"
+    line = "train bad.csv --target price --task regression --epochs 1"
+    assert fail(line) == f"bad.csv: row 70, column 'price' {problem}"
+    out = succeed(f"{line} --on-bad-row skip")
+    assert f"1 skipped; the first: bad.csv: row 70, column 'price' {problem}" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("large", ["1e200", "1e308"])
+def test_targets_too_large_to_standardize(folder, fail, large):
+    Path("t.csv").write_text(f"x,y\n1,{large}\n2,-{large}\n3,0.5\n4,{large}\n")
+    message = "t.csv: column 'y' has values too large to standardize; rescale it"
+    assert fail("train t.csv --target y --validation 0") == message
+
+
+def test_one_held_out_value_has_no_r2(folder, succeed):
+    held_out = np.random.default_rng([0, 1]).random(20) < 0.2
+    pl.DataFrame({"x": np.arange(20), "y": np.where(held_out, 0.5, np.arange(20))}).write_csv("t.csv")
+    out = succeed("train t.csv --target y --epochs 1 --task regression")
+    assert field(out, "R², held out") == "undefined: the target has one value"
+    assert float(field(out, "RMSE, held out")) > 0
+
+
+@pytest.mark.parametrize(("validation", "rows", "most"), [(0.2, "held-out", 5000), (0, "training", 30)])
+def test_figure(houses, succeed, monkeypatch, validation, rows, most):
+    drawn = []
+    monkeypatch.setattr("cbackprop.plot.predicted_against_true", lambda *pair, ax: drawn.extend(pair))
+    monkeypatch.setattr(evaluation, "MAX_POINTS", most)
+    out = succeed(f"train houses.csv --target price --epochs 2 --validation {validation} --plot p.svg")
+    true, predicted = drawn
+    succeed("predict model.safetensors houses.csv")
+    chosen = np.random.default_rng([0, 1]).random(300) < validation if validation else np.ones(300, bool)
+    wanted = np.column_stack([houses["price"], pl.read_csv("predictions.csv")["price"]])[chosen]
+    if most == 30:
+        assert 10 < len(true) < 60
+        assert f"p.svg, with {len(true)} of the 300 training rows" in " ".join(out.split())
+        wanted = wanted[np.isin(wanted[:, 0].round(6), true.round(6))]
+    np.testing.assert_allclose(np.column_stack([true, predicted]), wanted, rtol=1e-14)
+    assert f"<!-- price, {rows} rows -->" in Path("p.svg").read_text()
+
+
+def test_predictions_of_any_network(folder, succeed, fail):
+    x = np.random.default_rng(0).normal(size=(9, 2))
+    pl.DataFrame(x).write_csv("x.csv")
+    for output, K, columns in (("linear", 1, ["y0"]), ("linear", 2, ["y0", "y1"]), ("logistic", 2, ["p_0", "p_1"])):
+        network = cbackprop.Network(2, 3, K, output=output, hidden="tanh", rng=0)
+        network.save("model")
+        out = succeed("predict model x.csv")
+        y = network.predict_proba(x) if output == "logistic" else network.predict(x)
+        predicted = pl.read_csv("predictions.csv")
+        assert predicted.columns == columns
+        assert np.array_equal(predicted.to_numpy(), y.reshape(9, K))
+        if output == "logistic":
+            assert re.search(rf"^  0 +{(y[:, 0] >= 0.5).sum()} *$", out, re.MULTILINE)
+        else:
+            assert re.search(rf"y0 +{predicted['y0'].min():.6g} +{predicted['y0'].mean():.6g}", out)
+    Path("none.csv").write_text("a,b\n")
+    network = cbackprop.Network(2, 3, 1, output="linear")
+    network.save("model")
+    assert "inf" not in succeed("predict model none.csv")
+    assert Path("predictions.csv").read_text() == "y0\n"
+    scale = {"targets": ["y"], "target_scale": np.array([1e308])}
+    w, v = np.ones((3, 3)), 100 * np.ones((1, 4))
+    save_model("model", Model(w, v, 0.1, functions=cbackprop._validation.Functions(output="linear"), **scale))
+    before = Path("predictions.csv").read_bytes()
+    assert fail("predict model x.csv") == "the scaling of the targets is too large for the predictions"
+    assert Path("predictions.csv").read_bytes() == before

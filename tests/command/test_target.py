@@ -1,0 +1,118 @@
+"""The target column: a regression, classes, or a question."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cbackprop.command import tables, target
+from cbackprop.command.dataset import scan
+from cbackprop.command.files import open_table
+
+REGRESSION, CLASSIFICATION = target.Task.REGRESSION, target.Task.CLASSIFICATION
+WHOLE = "column 'y' holds {} different whole numbers in {} rows; choose --task classification or --task regression"
+MIXED = (
+    "column 'y' holds numbers and {!r}; choose --task classification, or --task regression, which needs numbers only"
+)
+
+
+def found(values, kind="csv", task=None, skip=False):
+    """The task found for a table of one input and the given target."""
+    frame = pl.DataFrame({"x": np.arange(len(values)), "y": values})
+    (frame.write_csv if kind == "csv" else frame.write_parquet)(f"t.{kind}")
+    return scan(open_table(Path(f"t.{kind}"), skip_bad_rows=skip), "y", [], 0, 0, True, task)
+
+
+FRACTIONS = np.random.default_rng(0).normal(100, 30, 5000)
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (FRACTIONS[:60], REGRESSION),
+        ([1.0, 2.0, 3.5] * 20, REGRESSION),
+        ([*np.arange(59.0), 0.5], REGRESSION),  # whole until the last
+        (["a", "b"] * 30, CLASSIFICATION),
+        ([f"name {i}" for i in range(60)], CLASSIFICATION),
+        ([True, False] * 30, CLASSIFICATION),
+        ([0, 1] * 30, CLASSIFICATION),
+        ([1.0, 2.0, 3.0] * 20, CLASSIFICATION),
+        (np.arange(60) % 10, CLASSIFICATION),
+        (["1", "2", "unknown"] * 20, CLASSIFICATION),
+        (np.arange(120) % 12, CLASSIFICATION),
+        (np.arange(119) % 12, WHOLE.format(12, 119)),
+        (np.arange(60) * 1000.0, WHOLE.format(60, 60)),
+        (np.array([2020, -5] * 10 + list(range(40))), WHOLE.format(42, 60)),
+        (["1", "2", "3", "n/a"] + [str(i) for i in range(56)], MIXED.format("n/a")),
+        (["n/a", "0.5"] * 30, MIXED.format("n/a")),
+        ([*map(str, FRACTIONS[:59]), "-"], MIXED.format("-")),
+        ([*map(str, FRACTIONS[:59]), "inf"], MIXED.format("inf")),
+    ],
+)
+def test_task_follows_from_the_target(folder, monkeypatch, values, task):
+    for chunk_rows in (7, 65_536):
+        monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+        for kind in ("csv", "parquet"):
+            if isinstance(task, target.Task):
+                assert found(values, kind).task is task
+            else:
+                with pytest.raises(ValueError, match="choose --task") as caught:
+                    found(values, kind)
+                assert str(caught.value) == f"t.{kind}: {task}"
+
+
+@pytest.mark.parametrize("chunk_rows", [30, 65_536])
+def test_many_values(folder, monkeypatch, chunk_rows):
+    monkeypatch.setattr(target, "MAX_CLASSES", 50)
+    monkeypatch.setattr(target, "MANY", 40)
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    assert found(FRACTIONS[:100]).task is REGRESSION
+    assert found([*np.arange(100.0), 0.5]).task is REGRESSION
+    assert len(found(np.arange(400) % 40).classes) == 40
+    for values, problem in (
+        (np.arange(500) % 41, WHOLE.format(41, 500)),
+        (np.arange(100), WHOLE.format("more than 50", 100)),
+        ([*map(str, range(100)), "b"], MIXED.format("b")),
+        (["b", *map(str, range(100))], MIXED.format("b")),
+        ([f"n{i}" for i in range(100)], "column 'y' has more than 50 distinct values; the target must be a column of"),
+    ):
+        with pytest.raises(ValueError, match="column 'y'") as caught:
+            found(values)
+        assert str(caught.value).startswith(f"t.csv: {problem}")
+
+
+def test_the_option_decides(folder):
+    assert found(np.arange(60), task=REGRESSION).task is REGRESSION
+    assert len(found(np.arange(60), task=CLASSIFICATION).classes) == 60
+    assert len(found(FRACTIONS[:60], task=CLASSIFICATION).classes) == 60
+    mixed = [*map(str, range(59)), "n/a"]
+    assert len(found(mixed, task=CLASSIFICATION).classes) == 60
+    problem = r"t\.csv: row 60, column 'y' is 'n/a'; a finite number is needed"
+    with pytest.raises(ValueError, match=problem):
+        found(mixed, task=REGRESSION)
+    dataset = found(mixed, task=REGRESSION, skip=True)
+    assert (dataset.n_training, dataset.skipped) == (59, 1)
+    assert dataset.target_mean == 29
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, np.inf])
+def test_numbers_that_are_missing_or_not_finite(folder, missing):
+    values = [*FRACTIONS[:20], missing]
+    cell = "has no value" if missing is None else f"is {missing}; a finite number is needed"
+    with pytest.raises(ValueError, match=rf"t\.parquet: row 21, column 'y' {cell}"):
+        found(values, "parquet", task=REGRESSION)
+    assert found(values, "parquet", task=REGRESSION, skip=True).skipped == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_one_value_is_no_regression(folder, kind):
+    message = rf"t\.{kind}: column 'y' has one value in the training rows, 2\.5; a regression needs 2"
+    with pytest.raises(ValueError, match=message):
+        found([2.5] * 20, kind)
+
+
+def test_texts_of_an_npz_file(folder, succeed):
+    np.savez("t.npz", x=np.arange(60.0), y=np.array(["n/a", *map(str, FRACTIONS[:59])]))
+    out = succeed("train t.npz --target y --task regression --on-bad-row skip --epochs 1")
+    assert "1 skipped; the first: t.npz: row 1, column 'y' is 'n/a'; a finite number is needed" in " ".join(out.split())
