@@ -20,37 +20,40 @@ from cbackprop._validation import FLOATS
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from cbackprop.sklearn import BackpropClassifier
+    from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
 OPSET = 13  # the first with the current definitions of these operators, for compatibility with older runtimes
 MAX_BYTES = 2**31 - 2**20  # of weights: protobuf's limit, less what else a model holds
+HIDDEN_OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 
 
-def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
+def to_onnx(model: Network | BackpropClassifier | BackpropRegressor) -> ModelProto:
     """Convert a network to an ONNX model.
 
     Parameters
     ----------
-    model : Network or BackpropClassifier
+    model : Network, BackpropClassifier or BackpropRegressor
         The network, whose weights are copied.
 
     Returns
     -------
     onnx.ModelProto
         Model validated by ``onnx.checker``. Its input ``X`` (N, D) has the dtype of the weights. Its outputs are named
-        as by scikit-learn's converters: ``label`` (N,), labels or class indices, and ``probabilities`` (N, K).
+        as by scikit-learn's converters. Softmax outputs: ``label`` (N,), labels or class indices, and ``probabilities``
+        (N, K). Logistic outputs: ``label`` (N, K) of 0 and 1, and ``probabilities`` (N, K). Linear outputs:
+        ``variable`` (N, K).
 
     Raises
     ------
     ModuleNotFoundError
         If onnx is not installed.
     TypeError
-        If model is neither a Network nor a BackpropClassifier.
+        If model is of another class.
     ValueError
         If a label is 2**63 or more, which ONNX cannot represent, or the weights take 2 GiB or more, which protobuf
         cannot hold.
     sklearn.exceptions.NotFittedError
-        If the classifier is not fitted.
+        If the estimator is not fitted.
 
     Examples
     --------
@@ -59,6 +62,9 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
     >>> model = to_onnx(cbackprop.Network(2, 3, 2, rng=0))
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Sigmoid', 'Gemm', 'Softmax', 'ArgMax', 'Gather']
+    >>> model = to_onnx(cbackprop.Network(2, 3, 1, output="linear", hidden="relu", rng=0))
+    >>> [node.op_type for node in model.graph.node]
+    ['Gemm', 'Relu', 'Gemm']
     """
     onnx = require("onnx", "onnx")
     network, labels = _network_and_labels(model)
@@ -73,12 +79,17 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
 
     _add_operators(network, labels, add_constant, add_node)
     (D, K), element = (network.w.shape[1] - 1, len(network.v)), onnx.helper.np_dtype_to_tensor_dtype(network.dtype)
+    outputs: dict[str, list[tuple[str, int, list[str | int]]]] = {
+        "softmax": [("label", constants[-1].data_type, ["N"]), ("probabilities", element, ["N", K])],
+        "logistic": [("label", onnx.TensorProto.INT64, ["N", K]), ("probabilities", element, ["N", K])],
+        "linear": [("variable", element, ["N", K])],
+    }
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         nodes,
         "cbackprop",
         inputs=[value("X", element, ["N", D])],
-        outputs=[value("label", constants[-1].data_type, ["N"]), value("probabilities", element, ["N", K])],
+        outputs=[value(*output) for output in outputs[network.output]],
         initializer=constants,
     )
     opset = onnx.helper.make_opsetid("", OPSET)
@@ -94,9 +105,10 @@ def to_onnx(model: Network | BackpropClassifier) -> ModelProto:
 
 
 def register_converter() -> None:
-    """Register a skl2onnx converter for `BackpropClassifier`, alone and in pipelines.
+    """Register skl2onnx converters for `BackpropClassifier` and `BackpropRegressor`, alone and in pipelines.
 
-    It supports the options of skl2onnx for classifiers: ``zipmap``, ``nocl`` and ``output_class_labels``.
+    That of the classifier supports the options of skl2onnx for classifiers: ``zipmap``, ``nocl`` and
+    ``output_class_labels``.
 
     Raises
     ------
@@ -119,39 +131,47 @@ def register_converter() -> None:
     """
     skl2onnx = require("skl2onnx", "onnx")
     shapes = require("skl2onnx.common.shape_calculator", "onnx")
-    from cbackprop.sklearn import BackpropClassifier
+    from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
-    skl2onnx.update_registered_converter(
-        BackpropClassifier,
-        "CbackpropBackpropClassifier",
-        shapes.calculate_linear_classifier_output_shapes,
-        _convert,
-        options={"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]},
-    )
+    def calculate_shapes(operator: Any) -> None:
+        network = operator.raw_operator.network_
+        if network.output == "linear":
+            shapes.calculate_linear_regressor_output_shapes(operator)
+        else:
+            shapes.calculate_linear_classifier_output_shapes(operator)
+        if network.output != "softmax":
+            operator.outputs[0].type.shape = [operator.inputs[0].get_first_dimension(), len(network.v)]
+
+    options = {"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]}
+    for estimator, supported in ((BackpropClassifier, options), (BackpropRegressor, None)):
+        skl2onnx.update_registered_converter(
+            estimator, f"Cbackprop{estimator.__name__}", calculate_shapes, _convert, options=supported
+        )
 
 
-def from_sklearn(model: Any) -> BackpropClassifier:
-    """Create a classifier with the weights of a fitted `MLPClassifier` with one logistic hidden layer.
+def from_sklearn(model: Any) -> BackpropClassifier | BackpropRegressor:
+    """Create an estimator with the weights of a fitted `MLPClassifier` or `MLPRegressor` with one hidden layer.
 
     For two classes, MLPClassifier has one output with weights u; the classifier has two, with weights -u/2 and u/2. The
     probabilities are the same.
 
     Parameters
     ----------
-    model : sklearn.neural_network.MLPClassifier
+    model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
         The fitted model, whose weights are copied.
 
     Returns
     -------
-    BackpropClassifier
-        A fitted classifier with default parameters.
+    BackpropClassifier or BackpropRegressor
+        A fitted estimator with default parameters, except those that describe the network.
 
     Raises
     ------
     TypeError
-        If model is not an MLPClassifier.
+        If model is of another class.
     ValueError
-        If model does not have exactly one hidden layer with logistic activation, or is a multilabel classifier.
+        If model does not have exactly one hidden layer with a logistic, tanh or ReLU activation, or is a regressor with
+        the Poisson loss.
     sklearn.exceptions.NotFittedError
         If model is not fitted.
 
@@ -161,49 +181,59 @@ def from_sklearn(model: Any) -> BackpropClassifier:
     >>> from sklearn.neural_network import MLPClassifier
     >>> from cbackprop.onnx import from_sklearn
     >>> x, y = np.eye(4), [0, 1, 0, 1]
-    >>> theirs = MLPClassifier((3,), activation="logistic", solver="lbfgs", random_state=0).fit(x, y)
+    >>> theirs = MLPClassifier((3,), activation="tanh", solver="lbfgs", random_state=0).fit(x, y)
     >>> bool(np.allclose(from_sklearn(theirs).predict_proba(x), theirs.predict_proba(x)))
     True
     """
-    from sklearn.neural_network import MLPClassifier
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.utils.validation import check_is_fitted
 
-    from cbackprop.sklearn import BackpropClassifier
+    from cbackprop.sklearn import ACTIVATIONS, BackpropClassifier, BackpropRegressor
 
-    if not isinstance(model, MLPClassifier):
-        raise TypeError(f"model is a {type(model).__name__}; it must be an MLPClassifier")
+    if not isinstance(model, (MLPClassifier, MLPRegressor)):
+        raise TypeError(f"model is a {type(model).__name__}; it must be an MLPClassifier or an MLPRegressor")
     check_is_fitted(model)
-    if model.n_layers_ != 3 or model.activation != "logistic":
+    if model.n_layers_ != 3 or model.activation not in ACTIVATIONS or model.out_activation_ == "exp":
         raise ValueError(
-            f"model has {model.n_layers_ - 2} hidden layers and activation {model.activation!r}; "
-            "it must have one hidden layer and activation 'logistic'"
+            f"model has {model.n_layers_ - 2} hidden layers, activation {model.activation!r} and output activation "
+            f"{model.out_activation_!r}; it must have one hidden layer, an activation among "
+            f"{', '.join(map(repr, ACTIVATIONS))}, and no Poisson loss"
         )
-    if model.out_activation_ == "logistic" and model.n_outputs_ > 1:
-        raise ValueError("model is a multilabel classifier; it must predict one label per sample")
     w, v = (
         np.column_stack([coefficients.T, intercepts])
         for coefficients, intercepts in zip(model.coefs_, model.intercepts_, strict=True)
     )
-    if model.n_outputs_ == 1:
-        v = np.concatenate([-v / 2, v / 2])
-    network = Network.from_weights(np.ascontiguousarray(w), np.ascontiguousarray(v))
-    result = BackpropClassifier.from_network(network, model.classes_)
+    output = "linear" if isinstance(model, MLPRegressor) else model.out_activation_
+    if output == "logistic" and model.n_outputs_ == 1:
+        output, v = "softmax", np.concatenate([-v / 2, v / 2])
+    network = Network.from_weights(
+        np.ascontiguousarray(w), np.ascontiguousarray(v), output=output, hidden=ACTIVATIONS[model.activation]
+    )
+    result: BackpropClassifier | BackpropRegressor
+    if output == "linear":
+        result = BackpropRegressor.from_network(network)
+    else:
+        result = BackpropClassifier.from_network(network, model.classes_)
     if hasattr(model, "feature_names_in_"):
         result.feature_names_in_ = model.feature_names_in_
     return result
 
 
-def from_torch(state: Mapping[str, Any]) -> Network:
-    """Create a network with the weights of a PyTorch model of two linear layers.
+def from_torch(state: Mapping[str, Any], *, output: str = "softmax", hidden: str = "sigmoid") -> Network:
+    """Create a network with the weights of a PyTorch model: a linear layer, its activation and a linear layer.
 
-    A ``state_dict`` does not contain activation functions: make sure that the model has a sigmoid after the first layer
-    and a softmax, or a loss that applies it, after the second.
+    A ``state_dict`` does not contain activation functions, so `output` and `hidden` name them.
 
     Parameters
     ----------
     state : mapping
         The ``state_dict()`` of the model: weight (M, D), bias (M,), weight (K, M) and bias (K,), in this order, with
         any names. The values may be anything that NumPy can convert to an array, such as tensors on the CPU.
+    output : {"softmax", "linear", "logistic"}
+        What follows the second layer: "softmax" for Softmax or CrossEntropyLoss, "logistic" for Sigmoid or
+        BCEWithLogitsLoss, "linear" for neither.
+    hidden : {"sigmoid", "tanh", "relu"}
+        What follows the first layer: Sigmoid, Tanh or ReLU.
 
     Returns
     -------
@@ -215,14 +245,18 @@ def from_torch(state: Mapping[str, Any]) -> Network:
     TypeError
         If an entry is not float32 or float64, or the dtypes of the entries differ.
     ValueError
-        If there are not four entries, their shapes do not fit, or one is not finite. The message names the entry.
+        If there are not four entries, their shapes do not fit, one is not finite, or a function is unknown. The message
+        names the entry.
 
     Examples
     --------
     >>> import numpy as np
     >>> from cbackprop.onnx import from_torch
-    >>> from_torch({"0.weight": np.eye(3), "0.bias": np.ones(3), "2.weight": np.ones((2, 3)), "2.bias": np.zeros(2)})
+    >>> state = {"0.weight": np.eye(3), "0.bias": np.ones(3), "2.weight": np.ones((2, 3)), "2.bias": np.zeros(2)}
+    >>> from_torch(state)
     Network(3, 3, 2, learning_rate=0.1, dtype=float64)
+    >>> from_torch(state, output="linear", hidden="relu")
+    Network(3, 3, 2, hidden='relu', output='linear', learning_rate=0.1, dtype=float64)
     """
     names = list(state)
     if len(names) != 4:
@@ -249,7 +283,7 @@ def from_torch(state: Mapping[str, Any]) -> Network:
             raise TypeError(
                 f"{first} is {arrays[first].dtype} and {name} is {array.dtype}; they must have the same dtype"
             )
-    return Network.from_weights(*layers)
+    return Network.from_weights(*layers, output=output, hidden=hidden)
 
 
 def _entry(name: str, values: Any) -> np.ndarray:
@@ -263,16 +297,20 @@ def _entry(name: str, values: Any) -> np.ndarray:
 
 
 def _network_and_labels(model: Any) -> tuple[Network, np.ndarray]:
-    """The network and its labels, in a dtype of ONNX."""
+    """The network and the labels of its outputs, in a dtype of ONNX."""
     if isinstance(model, Network):
         return model, np.arange(len(model.v))
     from sklearn.utils.validation import check_is_fitted
 
-    from cbackprop.sklearn import BackpropClassifier
+    from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
-    if not isinstance(model, BackpropClassifier):
-        raise TypeError(f"model is a {type(model).__name__}; it must be a Network or a BackpropClassifier")
+    if not isinstance(model, (BackpropClassifier, BackpropRegressor)):
+        raise TypeError(
+            f"model is a {type(model).__name__}; it must be a Network, a BackpropClassifier or a BackpropRegressor"
+        )
     check_is_fitted(model)
+    if isinstance(model, BackpropRegressor):
+        return _network_and_labels(model.network_)
     labels = model.classes_
     if labels.dtype.kind in "iub":
         if int(labels[-1]) > np.iinfo(np.int64).max:
@@ -298,17 +336,25 @@ def _add_operators(
     add_constant: Callable[[str, np.ndarray], None],
     add_node: Callable[..., None],
 ) -> None:
-    """Add constants and operators that compute ``probabilities`` and ``label`` from ``X``."""
+    """Add constants and operators that compute the outputs described by `to_onnx` from ``X``."""
+    onnx = require("onnx", "onnx")
     for layer, weights in (("hidden", network.w), ("output", network.v)):
         add_constant(f"{layer}_weights", weights[:, :-1])
         add_constant(f"{layer}_biases", weights[:, -1])
-    add_constant("classes", labels)
     add_node("Gemm", ["X", "hidden_weights", "hidden_biases"], "b", transB=1)
-    add_node("Sigmoid", ["b"], "z")
-    add_node("Gemm", ["z", "output_weights", "output_biases"], "a", transB=1)
-    add_node("Softmax", ["a"], "probabilities", axis=1)
-    add_node("ArgMax", ["a"], "k", axis=1, keepdims=0)
-    add_node("Gather", ["classes", "k"], "label")
+    add_node(HIDDEN_OPERATORS[network.hidden], ["b"], "z")
+    a = "variable" if network.output == "linear" else "a"
+    add_node("Gemm", ["z", "output_weights", "output_biases"], a, transB=1)
+    if network.output == "softmax":
+        add_constant("classes", labels)
+        add_node("Softmax", ["a"], "probabilities", axis=1)
+        add_node("ArgMax", ["a"], "k", axis=1, keepdims=0)
+        add_node("Gather", ["classes", "k"], "label")
+    elif network.output == "logistic":
+        add_constant("zero", np.zeros((), network.dtype))
+        add_node("Sigmoid", ["a"], "probabilities")
+        add_node("GreaterOrEqual", ["a", "zero"], "holds")
+        add_node("Cast", ["holds"], "label", to=onnx.TensorProto.INT64)
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
@@ -319,7 +365,8 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     real = np.dtype(np.float64 if wide else np.float32)
     _check_size(network, real)
     element = onnx.helper.np_dtype_to_tensor_dtype
-    names = {"label": operator.outputs[0].full_name, "probabilities": operator.outputs[1].full_name}
+    outputs = ["variable"] if network.output == "linear" else ["label", "probabilities"]
+    names = {name: variable.full_name for name, variable in zip(outputs, operator.outputs, strict=True)}
 
     def name_of(name: str) -> str:
         return names.setdefault(name, scope.get_unique_variable_name(name))

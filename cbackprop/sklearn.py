@@ -1030,8 +1030,9 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
         divided by 5 whenever training would otherwise stop, until it is below 1e-6; only in `fit`.
     learning_rate_init : float, default=0.01
-        α of (17). A change takes effect in the next call of `fit` or `partial_fit`. Updates of v after each sample can
-        grow without bound if α is above 2 / (1 + sum of z_j**2), which is 0.02 if all of 100 hidden units are at 1.
+        α of (17). A change takes effect in the next call of `fit` or `partial_fit`. Training after each sample diverges
+        if α exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are at 1, and less for "relu", whose
+        z_j have no upper bound.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
@@ -1096,7 +1097,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
     >>> from cbackprop.sklearn import BackpropRegressor
-    >>> x, y = make_friedman1(400, random_state=0)
+    >>> x, y = make_friedman1(800, random_state=0)
     >>> model = make_pipeline(StandardScaler(), BackpropRegressor(activation="tanh", random_state=0))
     >>> model = TransformedTargetRegressor(model, transformer=StandardScaler()).fit(x[::2], y[::2])
     >>> model.score(x[1::2], y[1::2]) > 0.9

@@ -13,13 +13,13 @@ pytest.importorskip("onnx")
 import onnx
 from onnx.reference import ReferenceEvaluator
 from sklearn.datasets import load_iris
-from sklearn.exceptions import NotFittedError
-from sklearn.neural_network import MLPClassifier
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cbackprop.onnx import from_sklearn, from_torch, register_converter, to_onnx
-from cbackprop.sklearn import BackpropClassifier
+from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
 # rounding errors of the sums and exponentials: 1e-6 is eight units in the last place of 1 in single precision, 1e-14
 # some dozens in double precision
@@ -37,13 +37,13 @@ def bits(network):
 
 
 def run_reference(model, x):
-    return ReferenceEvaluator(model).run(["label", "probabilities"], {"X": x})
+    return ReferenceEvaluator(model).run(None, {"X": x})
 
 
 def run_runtime(model, x):
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(["label", "probabilities"], {session.get_inputs()[0].name: x})
+    return session.run(None, {session.get_inputs()[0].name: x})
 
 
 RUNNERS = (run_reference, run_runtime)
@@ -59,6 +59,28 @@ def test_network(dtype, K, run):
     np.testing.assert_allclose(probabilities, network.predict_proba(x), rtol=0, atol=TOLERANCE[dtype.name])
     assert label.dtype == np.int64
     assert np.array_equal(label, network.predict(x))
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("K", [1, 3])
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_functions_of_the_network(output, hidden, K, dtype, run):
+    network = Network(20, 30, K, output=output, hidden=hidden, dtype=dtype, rng=0)
+    x = np.random.default_rng(0).normal(size=(200, 20)).astype(dtype)
+    model = to_onnx(network)
+    names = ["variable"] if output == "linear" else ["label", "probabilities"]
+    assert [value.name for value in model.graph.output] == names
+    results = dict(zip(names, run(model, x), strict=True))
+    y = cbackprop.forward(x, network.w, network.v, output=output, hidden=hidden).y
+    numbers = results.get("variable", results.get("probabilities"))
+    assert (numbers.dtype, numbers.shape) == (dtype, (200, K))
+    tolerance = 10 * TOLERANCE[dtype.name] * max(1, np.abs(y).max())  # sums of up to 30 terms of any size
+    np.testing.assert_allclose(numbers, y, rtol=0, atol=tolerance)
+    if output != "linear":
+        shape = (200,) if output == "softmax" else (200, K)
+        assert (results["label"].dtype, results["label"].shape) == (np.int64, shape)
+        assert np.array_equal(results["label"], network.predict(x).reshape(shape))
 
 
 LABELS = {
@@ -114,6 +136,41 @@ def test_pipelines_are_converted(iris, real, run):
     assert [output.name for output in maps.graph.output] == ["output_label", "output_probability"]
 
 
+OTHER_TARGETS = {
+    "labels": lambda x, t: np.eye(3, dtype=int)[t] | (x[:, :1] > 58),
+    "number": lambda x, t: x[:, 2] - x[:, 3],
+    "numbers": lambda x, t: x[:, 2:] - x[:, :1],
+}
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("kind", OTHER_TARGETS)
+def test_pipelines_of_other_outputs_are_converted(iris, kind, activation, real, run):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    x = (10 * iris[0]).astype(real)
+    y = OTHER_TARGETS[kind](x, iris[1])
+    estimator = BackpropClassifier if kind == "labels" else BackpropRegressor
+    model = estimator(8, activation, random_state=0, learning_rate_init=1e-3, max_iter=5, tol=0, n_iter_no_change=9)
+    with pytest.warns(ConvergenceWarning):
+        pipeline = make_pipeline(StandardScaler(), model).fit(x, y)
+    register_converter()
+    options = {"zipmap": False} if kind == "labels" else None
+    converted = skl2onnx.to_onnx(pipeline, x[:1], options=options)
+    results = run(converted, x)
+    for value, result in zip(converted.graph.output, results, strict=True):
+        assert [size.dim_value for size in value.type.tensor_type.shape.dim][1:] == list(result.shape[1:])
+    if kind == "labels":
+        assert np.array_equal(results[0], pipeline.predict(x))
+        np.testing.assert_allclose(results[1], pipeline.predict_proba(x), rtol=0, atol=2e-6)
+        skl2onnx.to_onnx(pipeline, x[:1])  # with a map for each sample
+    else:
+        wanted = pipeline.predict(x).reshape(150, -1)
+        tolerance = 4e-6 * np.abs(wanted).max()  # the scaler rounds, too
+        np.testing.assert_allclose(results[0], wanted, rtol=0, atol=tolerance)
+
+
 def test_labels_that_onnx_cannot_represent_are_rejected():
     model = BackpropClassifier.from_network(Network(3, 4, 2, rng=0), np.array([1, 2**63], np.uint64))
     with pytest.raises(ValueError, match="model has the label 9223372036854775808; ONNX needs labels below"):
@@ -144,19 +201,21 @@ def test_models_that_protobuf_cannot_hold_are_rejected(monkeypatch):
 
 
 def test_other_models_are_rejected(iris):
-    with pytest.raises(TypeError, match="model is a StandardScaler; it must be a Network or a BackpropClassifier"):
+    with pytest.raises(TypeError, match="model is a StandardScaler; it must be a Network, a BackpropClassifier or a"):
         to_onnx(StandardScaler())
-    with pytest.raises(NotFittedError):
-        to_onnx(BackpropClassifier())
+    for estimator in (BackpropClassifier(), BackpropRegressor()):
+        with pytest.raises(NotFittedError):
+            to_onnx(estimator)
 
 
 # --------------------------------------------------------------------------------------------------------- scikit-learn
 
 
-def fitted(x, y, **options):
+def fitted(x, y, kind=MLPClassifier, **options):
+    options = {"hidden_layer_sizes": (7,), "activation": "logistic", "max_iter": 40, "random_state": 0} | options
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ConvergenceWarning
-        return MLPClassifier((7,), activation="logistic", max_iter=40, random_state=0, **options).fit(x, y)
+        return kind(**options).fit(x, y)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -180,16 +239,42 @@ def test_from_sklearn(iris, classes, real):
     assert np.array_equal(theirs.coefs_[0], before)
 
 
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
+@pytest.mark.parametrize("kind", ["classes", *OTHER_TARGETS])
+def test_from_sklearn_keeps_functions(iris, kind, activation, real):
+    x, t, names = iris
+    y = {"classes": lambda x, t: names[t], **OTHER_TARGETS}[kind](x, t)
+    theirs = fitted(
+        x.astype(real), y, MLPRegressor if kind.startswith("number") else MLPClassifier, activation=activation
+    )
+    ours = from_sklearn(theirs)
+    assert (ours.out_activation_, ours.activation) == (theirs.out_activation_, activation)
+    assert all(np.array_equal(*pair) for pair in zip(ours.coefs_, theirs.coefs_, strict=True))
+    assert ours.predict(x).shape == theirs.predict(x).shape
+    if kind.startswith("number"):
+        tolerance = 10 * TOLERANCE[np.dtype(real).name]  # sums of numbers up to 10
+        np.testing.assert_allclose(ours.predict(x.astype(real)), theirs.predict(x.astype(real)), rtol=0, atol=tolerance)
+    else:
+        assert np.array_equal(ours.predict(x), theirs.predict(x))
+        assert np.array_equal(ours.classes_, theirs.classes_)
+    ours.partial_fit(x, y)
+
+
 def test_from_sklearn_rejects_other_networks(iris):
     x, t, _ = iris
-    with pytest.raises(TypeError, match="model is a StandardScaler; it must be an MLPClassifier"):
+    with pytest.raises(TypeError, match="model is a StandardScaler; it must be an MLPClassifier or an MLPRegressor"):
         from_sklearn(StandardScaler())
     with pytest.raises(NotFittedError):
         from_sklearn(MLPClassifier())
-    with pytest.raises(ValueError, match="has 1 hidden layers and activation 'relu'"):
-        from_sklearn(fitted(x, t).set_params(activation="relu"))
-    with pytest.raises(ValueError, match="multilabel"):
-        from_sklearn(fitted(x, np.eye(3, dtype=int)[t] | np.array([1, 0, 0])))
+    with pytest.raises(
+        ValueError, match=r"has 1 hidden layers, activation 'identity'.* among 'logistic', 'tanh', 'relu'"
+    ):
+        from_sklearn(fitted(x, t, activation="identity"))
+    with pytest.raises(ValueError, match="has 2 hidden layers"):
+        from_sklearn(fitted(x, t, hidden_layer_sizes=(3, 3)))
+    with pytest.raises(ValueError, match=r"output activation 'exp'; .* no Poisson loss"):
+        from_sklearn(fitted(x, t, MLPRegressor, loss="poisson"))
 
 
 # -------------------------------------------------------------------------------------------------------------- PyTorch
@@ -217,13 +302,34 @@ def test_from_torch(dtype):
     assert all(np.array_equal(state[name], before[name]) for name in state)
 
 
-def test_from_a_torch_model():
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_from_torch_uses_the_named_functions(output, hidden):
+    network = Network(4, 5, 3, output=output, hidden=hidden, rng=0)
+    again = from_torch(state_of(network), output=output, hidden=hidden)
+    x = np.random.default_rng(0).normal(size=(20, 4))
+    assert (again.functions, bits(again)) == (network.functions, bits(network))
+    assert np.array_equal(again.predict(x), network.predict(x))
+
+
+def test_from_torch_names_an_unknown_function():
+    state = state_of(Network(4, 5, 3, rng=0))
+    with pytest.raises(ValueError, match="hidden is 'gelu'; it must be one of 'sigmoid', 'tanh', 'relu'"):
+        from_torch(state, hidden="gelu")
+    with pytest.raises(ValueError, match="output is 'sigmoid'; it must be one of 'softmax', 'linear', 'logistic'"):
+        from_torch(state, output="sigmoid")
+
+
+@pytest.mark.parametrize(("hidden", "activation"), [("sigmoid", "Sigmoid"), ("tanh", "Tanh"), ("relu", "ReLU")])
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_from_a_torch_model(output, hidden, activation):
     torch = pytest.importorskip("torch")
-    model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Sigmoid(), torch.nn.Linear(5, 3))
+    last = {"softmax": [torch.nn.Softmax(dim=1)], "linear": [], "logistic": [torch.nn.Sigmoid()]}[output]
+    model = torch.nn.Sequential(torch.nn.Linear(4, 5), getattr(torch.nn, activation)(), torch.nn.Linear(5, 3), *last)
     x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
-    network = from_torch(model.state_dict())
-    probabilities = torch.softmax(model(torch.from_numpy(x)), dim=1).detach().numpy()
-    np.testing.assert_allclose(network.predict_proba(x), probabilities, rtol=0, atol=1e-6)
+    network = from_torch(model.state_dict(), output=output, hidden=hidden)
+    y = cbackprop.forward(x, network.w, network.v, **network.functions._asdict()).y
+    np.testing.assert_allclose(y, model(torch.from_numpy(x)).detach().numpy(), rtol=0, atol=1e-6)
     model.load_state_dict({name: torch.from_numpy(array) for name, array in state_of(network).items()})
     assert bits(from_torch(model.state_dict())) == bits(network)
 
