@@ -51,4 +51,4 @@ class DivergenceError(ArithmeticError):
     """
 
 
-REMEDY = "try a smaller learning_rate, or scale the inputs to a standard deviation near 1"
+REMEDY = "try a smaller learning_rate, or scale the inputs, and numbers as targets, to a standard deviation near 1"

@@ -138,7 +138,7 @@ def logistic(a: np.ndarray) -> np.ndarray:
 def logistic_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
     """E_n = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)] of logistic outputs.
 
-    The term of output k is log(1 + e^-|a_k|) + |a_k| times the share of the less probable side: t_k or 1 - t_k.
+    The term of output k is ``log(1 + e^-|a_k|) + |a_k|`` times the share of the less probable side: t_k or 1 - t_k.
     """
     absolute = np.where(a.real >= 0, a, -a)
     wrong = np.where(a.real >= 0, 1 - t, t)
