@@ -60,8 +60,6 @@ FLAGS = [
 ]
 if MSVC:
     FLAGS = ["/O2"]
-else:
-    LINK += ["-pthread"]  # where the C library keeps threads in a part of its own
 
 if DEBUG:
     DIRECTIVES |= {"boundscheck": True, "initializedcheck": True}

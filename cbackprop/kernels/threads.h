@@ -1,6 +1,6 @@
 /* A team of threads for one training run, and a barrier between its steps.
  *
- * They are threads of the operating system, not of Python, and run only kernels, which cannot fail: no tracer, signal
+ * They are started by Python's C API, without a thread state, and run only kernels, which cannot fail: no tracer, signal
  * handler or library that patches Python's threads can keep one of them from a barrier. Only the calling thread, the
  * first of the team, may call into Python.
  *
@@ -10,23 +10,18 @@
 #ifndef CBACKPROP_THREADS_H
 #define CBACKPROP_THREADS_H
 
+#include <pythread.h>
 #include <stdlib.h>
 
 #if defined(_MSC_VER)
-#include <process.h>
 #include <windows.h>
 typedef volatile LONG shared_count;
 #define SHARED_ADD(count) InterlockedIncrement(count)
 #define SHARED_SET(count, to) InterlockedExchange(count, to)
 #define SHARED_GET(count) InterlockedOr(count, 0)
 #define YIELD_CPU() SwitchToThread()
-typedef HANDLE thread_handle;
-#define THREAD_MAIN unsigned __stdcall
-#define START_THREAD(handle, main, data) ((*(handle) = (HANDLE)_beginthreadex(NULL, 0, main, data, 0, NULL)) != NULL)
-#define JOIN_THREAD(handle) (WaitForSingleObject(handle, INFINITE), CloseHandle(handle))
 static inline long process_id(void) { return 0; } /* Windows has no fork */
 #else
-#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 typedef long shared_count;
@@ -34,10 +29,6 @@ typedef long shared_count;
 #define SHARED_SET(count, to) __atomic_store_n(count, to, __ATOMIC_RELEASE)
 #define SHARED_GET(count) __atomic_load_n(count, __ATOMIC_ACQUIRE)
 #define YIELD_CPU() sched_yield()
-typedef pthread_t thread_handle;
-#define THREAD_MAIN void *
-#define START_THREAD(handle, main, data) (pthread_create(handle, NULL, main, data) == 0)
-#define JOIN_THREAD(handle) pthread_join(handle, NULL)
 static inline long process_id(void) { return (long)getpid(); }
 #endif
 
@@ -51,6 +42,7 @@ typedef struct {
     shared_count threads; /* 0 until it is known how many could be started */
     shared_count arrived;
     shared_count round;
+    shared_count finished; /* threads of a team besides the first */
 } Barrier;
 
 static void wait_while(shared_count *count, long value)
@@ -82,15 +74,14 @@ typedef struct {
     void (*work)(void *data, ptrdiff_t thread);
     void *data;
     ptrdiff_t thread;
-    thread_handle handle;
 } Member;
 
-static THREAD_MAIN member_main(void *argument)
+static void member_main(void *argument)
 {
     Member *self = (Member *)argument;
     wait_while(&self->barrier->threads, 0);
     self->work(self->data, self->thread);
-    return 0;
+    SHARED_ADD(&self->barrier->finished); /* from now on the first thread may free everything */
 }
 
 /* Calls work(data, thread) in up to `threads` threads, as many as could be started, the caller being thread 0. In the
@@ -98,20 +89,21 @@ static THREAD_MAIN member_main(void *argument)
 static void run_team(Barrier *barrier, ptrdiff_t threads, void (*work)(void *data, ptrdiff_t thread), void *data)
 {
     Member *others = threads > 1 ? (Member *)malloc((threads - 1) * sizeof(Member)) : NULL;
-    ptrdiff_t started = 0, n;
-    barrier->arrived = 0;
+    ptrdiff_t started = 0;
+    long finished;
+    barrier->arrived = barrier->finished = 0;
     barrier->threads = 0;
     for (; others != NULL && started < threads - 1; started++) {
         Member *other = others + started;
         other->barrier = barrier, other->work = work, other->data = data, other->thread = started + 1;
-        if (!START_THREAD(&other->handle, member_main, other))
+        if (PyThread_start_new_thread(member_main, other) == PYTHREAD_INVALID_THREAD_ID)
             break;
     }
     SHARED_SET(&barrier->threads, (long)(started + 1));
     work(data, 0);
     if (barrier->threads > 1)
-        for (n = 0; n < started; n++)
-            JOIN_THREAD(others[n].handle);
+        while ((finished = SHARED_GET(&barrier->finished)) < started)
+            wait_while(&barrier->finished, finished);
     barrier->threads = 1;
     free(others);
 }
