@@ -249,7 +249,7 @@ def user(python):
     if os.name != "posix":
         pytest.skip("files have no such modes here")
     become = "os.setgroups([]); os.setgid(65534); os.setuid(65534)" if os.geteuid() == 0 else ""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # TMPDIR may be in a folder of this user alone
 
         def run(code):
             start = f"import os; from cbackprop._files import atomic_write, writable_path; os.chdir({folder!r})"
