@@ -1,7 +1,6 @@
 """Distributed training: equal to local training, bit for bit or up to rounding; workers may be lost."""
 
 import functools
-import multiprocessing.forkserver
 import os
 import pickle
 import signal
@@ -17,7 +16,6 @@ from cbackprop._training_lock import TrainingLock
 
 pytest.importorskip("distributed")
 pytest.importorskip("pandas")
-import dask
 import dask.array as da
 import dask.dataframe as dd
 import joblib
@@ -213,11 +211,8 @@ def test_weights_are_locked(client, digits):
 
 @pytest.fixture(scope="module")
 def processes():
-    """A client with two workers in processes of their own, forked from one that has imported the library."""
-    multiprocessing.set_forkserver_preload(["cbackprop.dask"])
-    multiprocessing.forkserver.ensure_running()
+    """A client with two workers in processes of their own."""
     with (
-        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
         ) as cluster,
