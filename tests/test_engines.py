@@ -608,7 +608,6 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
     ("M", "batch_size", "method", "keywords", "name"),
     [
         (3, 1, "auto", {}, "DirectEngine"),
-        (3, 3, "auto", {}, "DirectEngine"),
         (3, 4, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {"momentum": 0.5}, "DirectEngine"),
