@@ -32,7 +32,6 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
             "network",
             "engines",
             "reentrancy",
-            "threads",
             "reference",
             "elementary",
             "article",
