@@ -92,6 +92,7 @@ def test_weights_that_a_callback_reshapes_are_refused(engine, weights):
         engine.fit(x, t, w, v, epochs=3, callback=callback)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # by NumPy 2.5
 @pytest.mark.parametrize("batch_size", [1, None])
 @pytest.mark.parametrize("what", ["x", "rows"])
 def test_samples_that_a_callback_reshapes_are_still_learned_from(compiled, what, batch_size):
