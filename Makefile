@@ -68,7 +68,7 @@ FUZZERS = tests/guarantees/test_bad_inputs.py tests/guarantees/test_stateful.py
 
 address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
-	$(PYTEST_IN_ADDRESS) $(PURE_PYTHON)
+	$(PYTEST_IN_ADDRESS) $(PURE_PYTHON) -k "not float64" # float32 has more lanes, and so longer tails
 	$(PYTEST_IN_ADDRESS) $(FUZZERS)
 
 guarantees: build  ## test every guarantee with few repetitions: minutes
