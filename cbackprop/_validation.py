@@ -277,13 +277,14 @@ def targets(
     if array.shape[1] != K:
         raise ValueError(f"{name} has {array.shape[1]} columns; it must have {K}, since v has {K} rows")
     rows = numbers(name, array, w.dtype, f"(N, {K})", 2)
-    check_rows = {"softmax": check_probabilities, "linear": None, "logistic": check_logistic}[output]
-    if check_rows is not None:
-        check_rows(name, rows, array.dtype)
+    if output == "softmax":
+        check_probabilities(name, rows, array.dtype)
+    elif output == "logistic":
+        check_logistic(name, rows)
     return check_no_overlap(name, rows, w, v, writeable), None
 
 
-def check_logistic(name: str, rows: np.ndarray, given: np.dtype) -> None:
+def check_logistic(name: str, rows: np.ndarray) -> None:
     """Raise ValueError unless all targets of logistic outputs lie in 0..1."""
     N, K = rows.shape
     for start in range(0, N, max(1, SLICE // K)):

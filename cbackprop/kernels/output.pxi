@@ -28,16 +28,15 @@ cdef inline scalar_or_vec output_function(int output, scalar_or_vec *a, scalar_o
 cdef inline scalar_or_vec output_by_output(int output, scalar_or_vec *a, scalar_or_vec *y,
                                            Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec not_finite = broadcast(0, a[0])    # 0, or NaN
-    cdef vec nowhere
+    cdef vec of_lanes = vec_broadcast(0)
     cdef Py_ssize_t k
     if scalar_or_vec is real:
         if K > MAX_SCALAR_OUTPUTS:
             mask_padding(a, output != LINEAR, K)
-            nowhere = vec_broadcast(0)
             for k in range(padded(K) // LANES):
                 (<vec *> y)[k] = (<vec *> a)[k] if output == LINEAR else sigmoid((<vec *> a)[k])
-                nowhere += (<vec *> y)[k] - (<vec *> y)[k]
-            return vec_reduce_add(nowhere)
+                of_lanes += (<vec *> y)[k] - (<vec *> y)[k]
+            return vec_reduce_add(of_lanes)
     for k in range(K):
         y[k] = a[k] if output == LINEAR else sigmoid(a[k])
         not_finite += y[k] - y[k]
