@@ -53,12 +53,6 @@ def bits(network):
     return network.w.tobytes() + network.v.tobytes()
 
 
-def size_learned(network):
-    """Task for a worker: update the received network in place with one sample."""
-    network.learn_one(np.ones(network.w.shape[1] - 1), 0)
-    return network.w.shape[1] - 1
-
-
 def sharded(x, t, rows):
     return da.from_array(x, chunks=(rows, 32)), da.from_array(t, chunks=rows)
 
@@ -486,6 +480,10 @@ def test_a_failed_fit_leaves_the_classifier_unchanged(client, digits):
 
 def test_networks_travel_to_workers(processes):
     # where received buffers may be misaligned and read-only
+    def size_learned(network):  # sent by value: the workers cannot import the tests
+        network.learn_one(np.ones(network.w.shape[1] - 1), 0)
+        return network.w.shape[1] - 1
+
     sizes = range(1, 25)
     networks = [Network(D, 3, 2, dtype=dtype, rng=0) for dtype in (np.float32, np.float64) for D in sizes]
     futures = [processes.submit(size_learned, network, pure=False) for network in networks]
