@@ -110,11 +110,9 @@ def test_sigmoid_saturates(kernels):
     for size in (1, kernels.LANES_IN_REGISTER, kernels.LANES_IN_REGISTER + 1):
         for b, wanted in ((1e4, 1), (-1e4, 0), (huge, 1), (-huge, 0), (np.inf, 1), (-np.inf, 0), (-0.0, 0.5)):
             assert (kernels.hidden_output_of(np.full(size, b, kernels.DTYPE)) == wanted).all()
-        # results may be subnormal
+        # where results would be subnormal
         b = np.full(size, np.log(2.0) * (np.finfo(kernels.DTYPE).minexp - 5), kernels.DTYPE)
-        spacing = float(np.finfo(kernels.DTYPE).smallest_subnormal)
-        exact = float(mpmath.exp(float(b[0])))
-        assert np.abs(kernels.hidden_output_of(b).astype(float) - exact).max() <= 2.1 * spacing
+        assert (kernels.hidden_output_of(b) == 0).all()
 
 
 def test_sigmoid_derivative(kernels, rng):
@@ -198,10 +196,10 @@ def test_softmax(kernels, rng, eps, size, scale):
     # e^d is off by 1.1 ULP, whatever d = a_k - max_a: exp_diff corrects the rounding of d. The sum adds up to K u, and
     # its terms their own; then the quotient
     bound = (2 * 1.1 + size / 2 + 3) * eps
-    smallest = float(np.finfo(kernels.DTYPE).smallest_subnormal)  # subnormal results are off by it
-    np.testing.assert_allclose(y.astype(float), list(map(float, softmax_of_mpmath(a))), rtol=bound, atol=2 * smallest)
+    tiny = float(np.finfo(kernels.DTYPE).tiny)  # below it results are 0
+    np.testing.assert_allclose(y.astype(float), list(map(float, softmax_of_mpmath(a))), rtol=bound, atol=1.0001 * tiny)
     bound_of_reference = bound + float(np.ptp(a)) * eps  # which does not correct it
-    np.testing.assert_allclose(y, reference.softmax(a[np.newaxis])[0], rtol=2 * bound_of_reference, atol=2 * smallest)
+    np.testing.assert_allclose(y, reference.softmax(a[np.newaxis])[0], rtol=2 * bound_of_reference, atol=1.0001 * tiny)
     assert abs(float(y.astype(np.float64).sum()) - 1) <= size * eps
 
 

@@ -226,7 +226,9 @@ cdef class Engine:
         self.require(threads == 1 or self.supports_threads, "threads")
         self.rule.learning_rate = learning_rate
         with nogil:
+            enter_kernel(self.signal_poll())
             total = self.learn_set(&ordered, threads)
+            leave_kernel(self.signal_poll())
         check_error()
         return total
 
@@ -238,10 +240,12 @@ cdef class Engine:
         self.require(self.supports_epochs, "learn_epochs")
         self.rule.learning_rate = learning_rate
         with nogil:
+            enter_kernel(self.signal_poll())
             for epoch in range(totals.shape[0]):
                 totals[epoch] = self.learn_set(&ordered, 1)
                 if isnan(totals[epoch]) or self.signal_poll().stop:
                     break
+            leave_kernel(self.signal_poll())
         check_error()
         return epoch + 1
 
@@ -251,7 +255,9 @@ cdef class Engine:
         cdef double E
         self.require(self.supports_forward, "loss")
         with nogil:
+            enter_kernel(self.signal_poll())
             E = self.loss_of_set(&targets)
+            leave_kernel(self.signal_poll())
         check_error()
         return E
 
@@ -265,7 +271,9 @@ cdef class Engine:
         self.require(self.supports_gradient, "gradient")
         check_shapes(dw, dv, self.D, self.M, self.K)
         with nogil:
+            enter_kernel(self.signal_poll())
             E = self.gradient_of_set(&targets, &dw[0, 0], &dv[0, 0])
+            leave_kernel(self.signal_poll())
             if not (all_finite(&dw[0, 0], self.M * (self.D + 1)) and all_finite(&dv[0, 0], self.K * (self.M + 1))):
                 E = INFINITY
         check_error()
@@ -280,7 +288,9 @@ cdef class Engine:
         self.require(self.supports_forward, "forward")
         inputs.t, inputs.labels = NULL, NULL
         with nogil:
+            enter_kernel(self.signal_poll())
             finite = self.forward_set(&inputs, &out)
+            leave_kernel(self.signal_poll())
         check_error()
         return finite
 
@@ -493,6 +503,7 @@ def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not N
     cdef Net net
     cdef void *memory
     cdef double E_n
+    cdef unsigned int control
     check_shapes(w, v, samples.all.D, M, K)
     if not have_targets(&samples.all) or samples.all.K > K or (samples.all.t != NULL and samples.all.K != K):
         raise ValueError(f"samples have {samples.all.K} outputs; v has {K} rows")
@@ -506,7 +517,9 @@ def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not N
     else:
         set_target(net.t, NULL, samples.labels[0], K)
     with nogil:
+        control = flush_subnormals()
         E_n = step_if_finite(&net, learning_rate)
+        restore_subnormals(control)
     free(memory)
     return E_n
 
@@ -537,20 +550,28 @@ cdef void one_sample_bind(void *memory, void *w, void *v) noexcept nogil:
 cdef double one_sample_learn(void *memory, const void *x, const void *t, Py_ssize_t label,
                              double learning_rate) noexcept nogil:
     cdef Net *net = <Net *> memory
+    cdef unsigned int control
+    cdef double E_n
     net.x = <const real *> x
     if not all_finite(net.x, net.D):
         return NOT_FINITE
     set_target(net.t, <const real *> t, label, net.K)
-    return step_if_finite(net, <real> learning_rate)
+    control = flush_subnormals()
+    E_n = step_if_finite(net, <real> learning_rate)
+    restore_subnormals(control)
+    return E_n
 
 
 cdef Py_ssize_t one_sample_predict(void *memory, const void *x, void *y) noexcept nogil:
     cdef Net *net = <Net *> memory
+    cdef unsigned int control
     cdef Py_ssize_t k
     net.x = <const real *> x
     if not all_finite(net.x, net.D):
         return NOT_FINITE
+    control = flush_subnormals()
     forward(net)
+    restore_subnormals(control)
     if isnan(net.sum_exp_minus_1):
         return NOT_FINITE
     memcpy(y, net.y, net.K * sizeof(real))

@@ -12,6 +12,10 @@ cdef extern from "signals.h":
         bint stop
     void poll_init(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
     bint should_stop(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
+    void enter_kernel(SignalPoll *poll) noexcept nogil
+    void leave_kernel(const SignalPoll *poll) noexcept nogil
+    unsigned int flush_subnormals() noexcept nogil
+    void restore_subnormals(unsigned int control) noexcept nogil
     int check_error() except -1
 
 cdef enum:

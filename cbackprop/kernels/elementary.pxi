@@ -7,14 +7,14 @@ cdef extern from "vec.h":
     enum: EXP_TERMS
     enum: ATANH_TERMS
     const real ONE    # in the precision of real: a plain 1 beside a float would make it a double
-    const real NEGLIGIBLE_UPDATE, EXP_MIN, EXP_MAX, EXP_NORMAL_LIMIT, LN2_HIGH, LN2_LOW, SHIFT
+    const real NEGLIGIBLE_UPDATE, EXP_MIN, EXP_MAX, EXPM1_MIN, LN2_HIGH, LN2_LOW, SHIFT
     const real EXP_COEFFS[EXP_TERMS]
     const real ATANH_COEFFS[ATANH_TERMS]
     real real_exp2i(real shifted) noexcept nogil
-    real real_ldexp(real a, real k) noexcept nogil
     real real_split_exponent(real u, real *shifted) noexcept nogil
     vec vec_split_exponent(vec u, vec *shifted) noexcept nogil
-    vec vec_ldexp(vec a, vec k) noexcept nogil
+    vec vec_exp2i(vec shifted) noexcept nogil
+    vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit) noexcept nogil
     vec vec_maximum(vec a, vec b) noexcept nogil
     vec vec_minimum(vec a, vec b) noexcept nogil
     vec vec_select_nonnegative(vec condition, vec yes, vec no) noexcept nogil
@@ -60,11 +60,12 @@ cdef inline scalar_or_vec select_nonnegative(scalar_or_vec condition, scalar_or_
         return vec_select_nonnegative(condition, yes, no)
 
 
-cdef inline scalar_or_vec ldexp(scalar_or_vec a, scalar_or_vec k) noexcept nogil:
+# 2^k, where shifted = k + SHIFT
+cdef inline scalar_or_vec exp2i(scalar_or_vec shifted) noexcept nogil:
     if scalar_or_vec is real:
-        return real_ldexp(a, k)
+        return real_exp2i(shifted)
     else:
-        return vec_ldexp(a, k)
+        return vec_exp2i(shifted)
 
 
 cdef inline scalar_or_vec split_exponent(scalar_or_vec u, scalar_or_vec *shifted) noexcept nogil:
@@ -93,32 +94,25 @@ cdef inline scalar_or_vec exp_reduced(scalar_or_vec x, scalar_or_vec *shifted) n
     return (even + odd * r) * square + r
 
 
-# x limited to where e^x is neither 0 nor infinite, and a little beyond; NaN stays
-cdef inline scalar_or_vec within_range(scalar_or_vec x) noexcept nogil:
-    return minimum(broadcast(EXP_MAX, x), maximum(broadcast(EXP_MIN, x), x))
-
-
-# e^x = 2^k e^r. A single number far from overflow and from subnormal results skips the range checks. Error below 1.1
-# ULP in float64 and float32, subnormal results included (tests/test_elementary.py); exact at 0, -inf and inf;
-# propagates NaN.
+# e^x = 2^k e^r for x <= EXP_MAX, and 0 up to EXP_MIN, where it would be subnormal: no lane computes that and underflows.
+# Error below 1.1 ULP (tests/test_elementary.py); exact at 0 and -inf; propagates NaN.
 cdef inline scalar_or_vec exp(scalar_or_vec x) noexcept nogil:
-    cdef scalar_or_vec shifted, series
-    cdef bint normal = False
+    cdef scalar_or_vec shifted, series, lowest = broadcast(EXP_MIN, x)
     if scalar_or_vec is real:
-        normal = -EXP_NORMAL_LIMIT < x < EXP_NORMAL_LIMIT
-    if not normal:
-        x = within_range(x)
-    series = exp_reduced(x, &shifted) + ONE
-    if scalar_or_vec is real:
-        if normal:
-            return series * real_exp2i(shifted)
-    return ldexp(series, shifted - SHIFT)
+        if x <= EXP_MIN:
+            return 0
+        return (exp_reduced(x, &shifted) + ONE) * exp2i(shifted)
+    else:
+        series = exp_reduced(maximum(lowest, x), &shifted) + ONE
+        return vec_ldexp_above(series, shifted, x, lowest)
 
 
-# e^x - 1 = 2^k (e^r - 1) + (2^k - 1) for x <= 0, without the cancellation of e^x - 1 near 0. Error below 2 ULP.
+# e^x - 1 = 2^k (e^r - 1) + (2^k - 1) for x <= 0, without the cancellation of e^x - 1 near 0; below EXPM1_MIN it rounds
+# to -1. Error below 2 ULP.
 cdef inline scalar_or_vec expm1(scalar_or_vec x) noexcept nogil:
-    cdef scalar_or_vec shifted = x, reduced = exp_reduced(within_range(x), &shifted), k = shifted - SHIFT
-    return ldexp(reduced, k) + (ldexp(broadcast(1, x), k) - ONE)
+    cdef scalar_or_vec shifted = x, reduced = exp_reduced(maximum(broadcast(EXPM1_MIN, x), x), &shifted)
+    cdef scalar_or_vec power = exp2i(shifted)
+    return reduced * power + (power - ONE)
 
 
 # e^(p - q). The rounding error of p - q, found by Knuth's two-sum (1969), returns as a factor: e^(d + err) =

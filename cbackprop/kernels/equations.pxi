@@ -48,7 +48,7 @@ cdef inline void hidden_sum(scalar_or_vec **w, const scalar_or_vec *x, scalar_or
 cdef inline scalar_or_vec sigmoid(scalar_or_vec b_j) noexcept nogil:
     cdef scalar_or_vec exp_minus_abs
     if scalar_or_vec is real:
-        if -EXP_NORMAL_LIMIT < b_j < EXP_NORMAL_LIMIT:    # spares a branch on the sign, which nothing predicts
+        if -EXP_MAX < b_j < EXP_MAX:    # spares a branch on the sign, which nothing predicts
             return ONE / (ONE + exp(-b_j))
     exp_minus_abs = exp(minimum(b_j, -b_j))
     return select_nonnegative(b_j, broadcast(1, b_j), exp_minus_abs) / (ONE + exp_minus_abs)

@@ -12,11 +12,11 @@ cdef extern from *:
     /* the largest number times 2^-26, less than half its last place: nothing overflows by so little */
     #define NEGLIGIBLE_UPDATE 5e30f
 
-    /* e^x is 0 below EXP_MIN and infinite above EXP_MAX */
-    #define EXP_MIN -105.0f
-    #define EXP_MAX 89.0f
-    /* 2^k is normal where |x| < EXP_NORMAL_LIMIT */
-    #define EXP_NORMAL_LIMIT 87.0f
+    /* e^x is normal between the two */
+    #define EXP_MIN -87.3365f
+    #define EXP_MAX 87.0f
+    /* e^x is less than half the last place of 1 */
+    #define EXPM1_MIN -40.0f
     /* ln 2 in two parts; the first has 15 trailing zero bits, so that k LN2_HIGH is exact */
     #define LN2_HIGH 0.693359375f
     #define LN2_LOW -2.12194440e-4f

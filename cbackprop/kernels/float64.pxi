@@ -12,11 +12,11 @@ cdef extern from *:
     /* the largest number times 2^-55, less than half its last place: nothing overflows by so little */
     #define NEGLIGIBLE_UPDATE 4.9e291
 
-    /* e^x is 0 below EXP_MIN and infinite above EXP_MAX */
-    #define EXP_MIN -746.0
-    #define EXP_MAX 710.0
-    /* 2^k is normal where |x| < EXP_NORMAL_LIMIT */
-    #define EXP_NORMAL_LIMIT 708.0
+    /* e^x is normal between the two */
+    #define EXP_MIN -708.39641853226
+    #define EXP_MAX 708.0
+    /* e^x is less than half the last place of 1 */
+    #define EXPM1_MIN -40.0
     /* ln 2 in two parts; the first has 21 trailing zero bits, so that k LN2_HIGH is exact */
     #define LN2_HIGH 6.93147180369123816490e-01
     #define LN2_LOW 1.90821492927058770002e-10

@@ -5,11 +5,13 @@
 #ifndef CBACKPROP_SIGNALS_H
 #define CBACKPROP_SIGNALS_H
 
+#include "subnormal.h"
 #include <Python.h>
 
 typedef struct {
     ptrdiff_t interval, remaining; /* samples between two polls, and to the next one */
     volatile int stop;             /* set by a poll, or by another thread */
+    unsigned int control;          /* whether Python code computes with subnormal numbers */
 } SignalPoll;
 
 static inline void poll_init(SignalPoll *poll, ptrdiff_t samples)
@@ -18,14 +20,20 @@ static inline void poll_init(SignalPoll *poll, ptrdiff_t samples)
     poll->stop = 0;
 }
 
+/* around the work of a kernel that polls */
+static inline void enter_kernel(SignalPoll *poll) { poll->control = flush_subnormals(); }
+static inline void leave_kernel(const SignalPoll *poll) { restore_subnormals(poll->control); }
+
 /* whether to stop; `samples` have been taken since the last call */
 static inline int should_stop(SignalPoll *poll, ptrdiff_t samples)
 {
     poll->remaining -= samples;
     if (poll->remaining <= 0) {
         PyGILState_STATE state = PyGILState_Ensure();
+        leave_kernel(poll);
         if (PyErr_CheckSignals() != 0)
             poll->stop = 1;
+        enter_kernel(poll);
         PyGILState_Release(state);
         poll->remaining = poll->interval;
     }

@@ -10,6 +10,7 @@
 #ifndef CBACKPROP_THREADS_H
 #define CBACKPROP_THREADS_H
 
+#include "subnormal.h"
 #include <pythread.h>
 #include <stdlib.h>
 
@@ -80,6 +81,7 @@ static void member_main(void *argument)
 {
     Member *self = (Member *)argument;
     wait_while(&self->barrier->threads, 0);
+    flush_subnormals(); /* for the life of this thread, which never calls into Python */
     self->work(self->data, self->thread);
     SHARED_ADD(&self->barrier->finished); /* from now on the first thread may free everything */
 }

@@ -41,13 +41,6 @@ static inline REAL real_exp2i(REAL shifted)
     return shifted;
 }
 
-/* a 2^k as a product with two powers of two: near the ends of the range 2^k alone would overflow or be subnormal */
-static inline REAL real_ldexp(REAL a, REAL k)
-{
-    REAL half = k * (REAL)0.5 + SHIFT;
-    return a * real_exp2i(half) * real_exp2i(k - (half - SHIFT) + SHIFT);
-}
-
 /* u = 2^k m with m in [sqrt(1/2), sqrt(2)), for u >= 1: *shifted = k + SHIFT, and m */
 static inline REAL real_split_exponent(REAL u, REAL *shifted)
 {
@@ -108,20 +101,29 @@ static inline vec vec_select(vec_bits condition, vec yes, vec no)
                                                              : (vec)of_doubles((__m512d)(a), (__m512d)(b)))
 static inline vec vec_maximum(vec a, vec b) { return BOTH(a, b, _mm512_max_ps, _mm512_max_pd); }
 static inline vec vec_minimum(vec a, vec b) { return BOTH(a, b, _mm512_min_ps, _mm512_min_pd); }
-static inline vec vec_ldexp(vec a, vec k) { return BOTH(a, k, _mm512_scalef_ps, _mm512_scalef_pd); }
+
+/* a 2^k, where shifted = k + SHIFT; 0, and nothing computed, where x <= limit */
+static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
+{
+    const vec k = shifted - SHIFT;
+    if (sizeof(REAL) == 4)
+        return (vec)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)limit, _CMP_NLE_UQ), (__m512)a, (__m512)k);
+    return (vec)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask((__m512d)x, (__m512d)limit, _CMP_NLE_UQ), (__m512d)a, (__m512d)k);
+}
 #else
 static inline vec vec_maximum(vec a, vec b) { return vec_select(a > b, a, b); }
 static inline vec vec_minimum(vec a, vec b) { return vec_select(a < b, a, b); }
+#endif
 
 static inline vec vec_exp2i(vec shifted)
 {
     return (vec)(((vec_bits)shifted + EXPONENT_BIAS) << MANTISSA_BITS);
 }
 
-static inline vec vec_ldexp(vec a, vec k)
+#if !defined(__AVX512F__)
+static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
 {
-    vec half = k * (REAL)0.5 + SHIFT;
-    return a * vec_exp2i(half) * vec_exp2i(k - (half - SHIFT) + SHIFT);
+    return (vec)((vec_bits)(a * vec_exp2i(shifted)) & ~(x <= limit));
 }
 #endif
 
@@ -203,7 +205,11 @@ typedef REAL vec;
 static inline vec vec_maximum(vec a, vec b) { return a > b ? a : b; }
 static inline vec vec_minimum(vec a, vec b) { return a < b ? a : b; }
 static inline vec vec_select_nonnegative(vec condition, vec yes, vec no) { return condition >= 0 ? yes : no; }
-static inline vec vec_ldexp(vec a, vec k) { return real_ldexp(a, k); }
+static inline vec vec_exp2i(vec shifted) { return real_exp2i(shifted); }
+static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
+{
+    return x <= limit ? 0 : a * real_exp2i(shifted);
+}
 static inline vec vec_tail_mask(long count) { (void)count; return 1; }
 static inline vec vec_mask(vec a, vec mask) { (void)mask; return a; }
 static inline vec vec_mask_tail(vec a, long count) { (void)count; return a; }

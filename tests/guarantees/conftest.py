@@ -257,7 +257,7 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
     ),
     "floating-point state": (
         "",
-        "The rounding mode and subnormal numbers stay as they were, in every thread.",
+        "The rounding mode and subnormal numbers stay as they were, in every thread, callback and signal handler.",
         "Results under a rounding mode other than to the nearest.",
     ),
     "old CPUs": (

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shutil
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -292,12 +293,12 @@ def test_many_numbers(python, repetitions, code):
 # ---------------------------------------------------------------------------------------------- floating-point state
 
 STATE = """
-import ctypes, json, struct, sys
+import ctypes, json, signal, struct, sys
 
 def control():
     # rounding, traps and subnormal numbers: control bits of the x87 unit and, without the status flags, of SSE
     environment = ctypes.create_string_buffer(64)
-    ctypes.CDLL("libm.so.6").fegetenv(environment)
+    libm.fegetenv(environment)
     x87, = struct.unpack_from("<H", environment, 0)
     mxcsr, = struct.unpack_from("<I", environment, 28)
     return [x87, mxcsr & 0xFFC0]
@@ -306,11 +307,19 @@ def small():
     numbers = [float("5e-324"), float("2.5e-308")]
     return [numbers[0] * 1.0 > 0, numbers[1] / 4 > 0, numbers[0] + numbers[0] > numbers[0]]
 
+linux_x86 = "linux" in sys.platform and {x86}
+if linux_x86:
+    libm = ctypes.CDLL("libm.so.6")
+    environment = ctypes.create_string_buffer(64)
+    libm.fegetenv(environment)
+    struct.pack_into("<I", environment, 28, 0x1F80 | {flushed})
+    libm.fesetenv(environment)
+
 import numpy as np
 from threading import Thread
 states = []
-def look():
-    states.append((control() if "linux" in sys.platform and {x86} else None, small(),
+def look(*_):
+    states.append((control() if linux_x86 else None, small(),
                    bool(np.array([1e-45], "f4")[0] * np.float32(1) > 0)))
 def look_everywhere():
     look()
@@ -326,27 +335,38 @@ for dtype in ("float32", "float64"):
     w, v = cbackprop.init_weights(200, 150, 5, dtype=dtype, rng=0)
     for method in ("direct", "blocked"):
         for batch_size in (1, 32, None):
-            cbackprop.fit(x, t, w, v, method=method, n_threads=2, batch_size=batch_size, callback=lambda *_: look())
+            cbackprop.fit(x, t, w, v, method=method, n_threads=2, batch_size=batch_size, callback=look)
     cbackprop.Network(200, 150, 5, dtype=dtype).learn_one(x[0], 1)
     cbackprop.gradient(x, t, w, v)
     cbackprop.forward(x, w, v)
 look_everywhere()
+if hasattr(signal, "setitimer"):  # handlers that run within a kernel
+    signal.signal(signal.SIGALRM, look)
+    x, t = np.tile(x, (20, 1)), np.tile(t, 20)
+    for method in ("direct", "blocked"):
+        before = len(states)
+        while len(states) == before:
+            signal.setitimer(signal.ITIMER_REAL, 0.002)
+            cbackprop.fit(x, t, w, v, method=method, n_threads=2)
 print(json.dumps(states))
 """
 
 
 @pytest.mark.guarantee("floating-point state")
+@pytest.mark.parametrize("flushed", [0, 0x8040], ids=["computed", "flushed"])  # by default, and by another library
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_floating_point_state_stays(python, variant):
+def test_floating_point_state_stays(python, variant, flushed):
     x86 = _dispatch._CPU.get("SSE2", False)
-    result = python(STATE.replace("{x86}", str(x86)), CBACKPROP_KERNEL=variant)
-    assert (result.returncode, result.stderr) == (0, "")
+    linux_x86 = "linux" in sys.platform and x86
+    result = python(STATE.replace("{x86}", str(x86)).replace("{flushed}", str(flushed)), CBACKPROP_KERNEL=variant)
+    assert result.returncode == 0, result.stderr
     states = json.loads(result.stdout)
-    assert len(states) == 6 + 12
+    assert len(states) >= 6 + 12 + 2 * hasattr(signal, "setitimer")
     assert all(state == states[0] for state in states)
-    assert states[0][1:] == [[True, True, True], True]
-    if "linux" in sys.platform and x86:
-        assert states[0][0] == [0x37F, 0x1F80]  # the defaults of a process
+    if linux_x86:
+        assert states[0][0] == [0x37F, 0x1F80 | flushed]
+    if not (linux_x86 and flushed):
+        assert states[0][1:] == [[True, True, True], True]
 
 
 # ---------------------------------------------------------------------------------------------------------- old CPUs

@@ -1,0 +1,29 @@
+/* Subnormal numbers are zero within kernels: on many processors, each operation with one costs as much as a hundred
+ * others. Other processors than x86 compute with them.
+ */
+#ifndef CBACKPROP_SUBNORMAL_H
+#define CBACKPROP_SUBNORMAL_H
+
+#if defined(__SSE2__) || defined(_M_X64)
+#include <xmmintrin.h>
+
+#define FLUSHED 0x8040u /* FTZ and DAZ: results and operands */
+
+/* the control bits that restore_subnormals() takes */
+static inline unsigned int flush_subnormals(void)
+{
+    unsigned int control = _mm_getcsr();
+    _mm_setcsr(control | FLUSHED);
+    return control;
+}
+
+/* the other bits stay: exception flags, and what a signal handler has set */
+static inline void restore_subnormals(unsigned int control)
+{
+    _mm_setcsr((_mm_getcsr() & ~FLUSHED) | (control & FLUSHED));
+}
+#else
+static inline unsigned int flush_subnormals(void) { return 0; }
+static inline void restore_subnormals(unsigned int control) { (void)control; }
+#endif
+#endif
