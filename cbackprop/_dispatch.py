@@ -4,6 +4,7 @@ Each instruction set has two modules, for float32 and float64, with the same fun
 here only. The environment variable `CBACKPROP_KERNEL` forces one.
 """
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -61,10 +62,19 @@ ACTIVE = _choose()
 _MODULES = {
     np.dtype(name): importlib.import_module(f"cbackprop.kernels.{ACTIVE}_{name}") for name in ("float32", "float64")
 }
+FORCED = bool(os.environ.get("CBACKPROP_KERNEL"))
 
 
 def kernels(dtype: np.dtype) -> ModuleType:
     """The module of compiled kernels for weights of `dtype`."""
+    return _MODULES[dtype]
+
+
+@functools.cache
+def narrow_kernels(dtype: np.dtype) -> ModuleType:
+    """The same with vectors half as wide, unless there are none or `CBACKPROP_KERNEL` forces a variant."""
+    if ACTIVE == "avx512" and not FORCED and "avx2" in available_variants():
+        return importlib.import_module(f"cbackprop.kernels.avx2_{dtype}")
     return _MODULES[dtype]
 
 

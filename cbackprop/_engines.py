@@ -8,6 +8,10 @@ The constants are measured by benchmarks/engines.py.
 - The samples-in-lanes engine holds a copy of the weights, and of their update, in each lane. Up to
   MAX_WEIGHTS_IN_LANES they fit into the first-level cache. It gathers the inputs of LANES samples at the cost of D
   moves for each, so a batch that does not fill the lanes must be the larger, the more inputs there are.
+- Sample by sample, a small network waits for one operation after the other, and wide vectors take longer for each: where
+  the layers fit in MAX_VECTORS_FUSED and one vector of the narrower kernels, those are used. Then z, a, y and e stay in
+  registers, and blocks of one sample are the best while a pass over w takes no longer than the rest of a sample: up to
+  MAX_PASS_FUSED vectors.
 - In a block of B samples, each costs about B·D multiplications for its products with the others (the Gram matrix),
   while w is read and written only once per block (3·M·D numbers). The optimum is near B = BLOCK_PER_SQRT_M·√M.
   Mini-batches need no Gram matrix: the longer their blocks the better, until scratch exceeds the weights plus
@@ -21,14 +25,16 @@ The constants are measured by benchmarks/engines.py.
 """
 
 import math
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 
-from ._dispatch import kernels, processors
+from ._dispatch import kernels, narrow_kernels, processors
 from ._validation import Functions
 
 MIN_UNITS_BLOCKED = 4
+MAX_VECTORS_FUSED, MAX_PASS_FUSED = 3, 64
 MAX_COPIES, ALLOWANCE = 4, 1 << 20  # memory for training: copies of the weights, and bytes
 MAX_WEIGHTS_IN_LANES = 192
 MIN_SAMPLES_IN_LANES, INPUTS_PER_SAMPLE_IN_LANES = 4, 4
@@ -65,6 +71,15 @@ class Engine(Protocol):
     def supports_forward(self) -> bool:
         """Whether `forward` and `loss` are supported."""
 
+    def samples(
+        self,
+        x: np.ndarray,
+        t: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
+    ) -> Any:
+        """Return samples in the form that engines take."""
+
     def load(self, w: np.ndarray, v: np.ndarray, states: States | None = None) -> None:
         """Copy weights and state arrays into the engine."""
 
@@ -95,10 +110,10 @@ class Engine(Protocol):
 
 def blocked(w: np.ndarray, v: np.ndarray, block: int, accumulates: bool) -> bool:
     """Whether the blocked engine is faster than the others, in the memory that training may take."""
-    lanes = kernels(w.dtype).LANES_IN_REGISTER
+    lanes = kernels_for(w, v, block).LANES_IN_REGISTER
     panels = lanes * (-(-w.shape[0] // lanes) * w.shape[1] + -(-v.shape[0] // lanes) * v.shape[1])
     needed = (panels * (1 + accumulates) + block * scratch(w, v)) * w.itemsize
-    return w.shape[0] >= MIN_UNITS_BLOCKED and needed <= MAX_COPIES * (w.nbytes + v.nbytes) + ALLOWANCE
+    return (w.shape[0] >= MIN_UNITS_BLOCKED or block == 1) and needed <= MAX_COPIES * (w.nbytes + v.nbytes) + ALLOWANCE
 
 
 def in_lanes(w: np.ndarray, v: np.ndarray, batch_size: int) -> bool:
@@ -108,8 +123,24 @@ def in_lanes(w: np.ndarray, v: np.ndarray, batch_size: int) -> bool:
     return w.size + v.size <= MAX_WEIGHTS_IN_LANES and batch_size >= max(2, min(lanes, few))
 
 
+def kernels_for(w: np.ndarray, v: np.ndarray, batch_size: int) -> ModuleType:
+    """The kernels whose vectors suit the layers and the number of samples per update."""
+    narrow = narrow_kernels(w.dtype)
+    lanes = narrow.LANES_IN_REGISTER
+    small = batch_size == 1 and w.shape[0] <= MAX_VECTORS_FUSED * lanes and v.shape[0] <= lanes
+    return narrow if small else kernels(w.dtype)
+
+
+def fused(w: np.ndarray, v: np.ndarray) -> bool:
+    """Whether blocks of one sample are faster than longer ones."""
+    width = -(-w.shape[0] // kernels_for(w, v, 1).LANES_IN_REGISTER)
+    return width <= MAX_VECTORS_FUSED and width * w.shape[1] <= MAX_PASS_FUSED
+
+
 def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
     """Number of samples per block."""
+    if batch_size == 1 and fused(w, v):
+        return 1
     if batch_size == 1:
         optimum = BLOCK_PER_SQRT_M * math.sqrt(w.shape[0])
         return min(MAX_ONLINE_BLOCK, max(MIN_BLOCK, MIN_BLOCK * round(optimum / MIN_BLOCK)))
@@ -134,7 +165,7 @@ def make_engine(
 ) -> Engine:
     """Create the engine for training."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
-    module = kernels(w.dtype)
+    module = kernels_for(w, v, batch_size)
     plain = momentum == l2 == 0
     block = block_length(w, v, batch_size)
     efficient = plain or batch_size > 1

@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _engines as engines
 from . import _validation as validate
 from ._complex_step import complex_step_gradient
-from ._dispatch import kernels
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._threads import forward_parallel
 from ._training import Data, Settings, Training, make_checkpointer, run_training
@@ -227,7 +226,8 @@ def loss(
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
     rows, labels = validate.targets(t, len(x), w, v, output)
-    E = engines.bulk_engine(w, v, functions, len(x)).loss(kernels(w.dtype).Samples(x, rows, labels))
+    engine = engines.bulk_engine(w, v, functions, len(x))
+    E = engine.loss(engine.samples(x, rows, labels))
     if np.isnan(E):
         validate.refuse_overflow(w, v)
     return E
@@ -297,7 +297,7 @@ def error_and_gradient(
     rows, labels = validate.targets(t, len(x), w, v, functions.output)
     dw, dv = np.empty_like(w), np.empty_like(v)
     engine = engines.bulk_engine(w, v, functions, len(x), gradient=True)
-    E = engine.gradient(kernels(w.dtype).Samples(x, rows, labels), dw, dv)
+    E = engine.gradient(engine.samples(x, rows, labels), dw, dv)
     return E, dw, dv
 
 
@@ -377,8 +377,8 @@ def numerical_gradient(
     step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
     validate.check_epsilon(step_size, w, v, scheme)
     w, v = w.copy(), v.copy()
-    samples = kernels(w.dtype).Samples(x, rows, labels)
     engine = engines.make_engine(w, v, functions, 1, "direct")
+    samples = engine.samples(x, rows, labels)
 
     def E() -> float:
         engine.load(w, v)
@@ -467,7 +467,7 @@ def step(
     x = validate.sample("x_n", x_n, w, v, writeable=True)
     rows, labels = validate.sample_target("t_n", t_n, w, v, output)
     alpha = validate.learning_rate(learning_rate, w.dtype) * validate.weight(sample_weight, w.dtype)
-    module = kernels(w.dtype)
+    module = engines.kernels_for(w, v, 1)
     learn = partial(module.step, module.Samples(x, rows, labels), w, v, alpha, **functions._asdict())
     E_n = TrainingLock(w, v).run(learn)
     if not np.isfinite(E_n):

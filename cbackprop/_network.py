@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _functions as functions
 from . import _validation as validate
-from ._dispatch import kernels
+from ._engines import kernels_for
 from ._one_sample import OneSample
 from ._results import History
 
@@ -94,7 +94,7 @@ class Network(OneSample):
     ) -> None:
         names = validate.functions(hidden, output)
         w, v = functions.init_weights(n_inputs, n_hidden, n_outputs, hidden=hidden, dtype=dtype, rng=rng)
-        super().__init__(w, v, names, learning_rate, kernels(w.dtype))
+        super().__init__(w, v, names, learning_rate, kernels_for(w, v, 1))
 
     @classmethod
     def from_weights(
@@ -146,7 +146,7 @@ class Network(OneSample):
         names = validate.functions(hidden, output)
         validate.weights(w, v, writeable=False)
         network = cls.__new__(cls)
-        OneSample.__init__(network, w, v, names, learning_rate, kernels(w.dtype))
+        OneSample.__init__(network, w, v, names, learning_rate, kernels_for(w, v, 1))
         return network
 
     @property

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from . import _engines as engines
-from ._dispatch import kernels
 from ._training_lock import run_finally
 from ._validation import Functions
 
@@ -29,7 +28,8 @@ def forward_parallel(
     """
     threads = engines.threads_to_predict(w, len(x), n_threads)
     if threads == 1:
-        return engines.bulk_engine(w, v, functions, len(x)).forward(kernels(w.dtype).Samples(x), *outputs)
+        engine = engines.bulk_engine(w, v, functions, len(x))
+        return engine.forward(engine.samples(x), *outputs)
     forward = _ParallelForward(x, w, v, functions, outputs, threads)
     return run_finally(forward.run, forward.cancel)
 
@@ -91,11 +91,10 @@ class _ParallelForward:
     def _forward_pending(self) -> None:
         for n in self.pending:
             rows = self.shares[n]
-            samples = kernels(self.w.dtype).Samples(self.x[rows])
             outputs: Any = [None if array is None else array[rows] for array in self.outputs]
             engine = engines.bulk_engine(self.w, self.v, self.functions, len(self.x))
             self.active.append(engine)
-            self.finite[n] = not self.cancelled and engine.forward(samples, *outputs)
+            self.finite[n] = not self.cancelled and engine.forward(engine.samples(self.x[rows]), *outputs)
 
     def _join(self) -> None:
         # polls, since an interrupted wait leaves it unknown who holds a lock

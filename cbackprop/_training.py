@@ -11,7 +11,6 @@ import numpy as np
 
 from . import _engines as engines
 from . import _validation as validate
-from ._dispatch import kernels
 from ._engines import States
 from ._training_lock import TrainingLock, run_finally
 
@@ -113,8 +112,8 @@ class Training:
         n_threads: int,
     ) -> None:
         self.w, self.v, self.states, self.settings = w, v, states, settings
-        self.samples = kernels(w.dtype).Samples(*data)
         self.engine = self._make_engine(settings.method)
+        self.samples = self.engine.samples(*data)
         self.threads = engines.threads_to_learn(self.engine, w, v, settings.batch_size, n_threads)
 
     def epoch(self, order: np.ndarray) -> float | None:

@@ -42,6 +42,7 @@ def kernels64(request):
 def use(variant, monkeypatch, n_threads=1):
     modules = {np.dtype(name): importlib.import_module(f"cbackprop.kernels.{variant}_{name}") for name in DTYPES}
     monkeypatch.setattr(_dispatch, "_MODULES", modules)
+    monkeypatch.setattr(_engines, "narrow_kernels", _dispatch.kernels)
     if n_threads > 1:
         use_threads(monkeypatch)
 

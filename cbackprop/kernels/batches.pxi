@@ -138,7 +138,9 @@ cdef struct Task:
 cdef void run_task(void *data, Py_ssize_t thread) noexcept nogil:
     cdef Task *task = <Task *> data
     cdef double total
-    if task.net.online:
+    if task.net.fused:
+        total = learn_fused(task.net, task.samples, task.rule)
+    elif task.net.online:
         total = learn_online(task.net, task.samples, task.rule, thread)
     else:
         total = learn_batches(task.net, task.samples, task.rule, thread)

@@ -177,6 +177,10 @@ cdef class Engine:
             raise RuntimeError("the engine has no weights; load them first")
         return 0
 
+    def samples(self, x, t=None, labels=None, sample_weight=None):
+        """Samples of the arrays, for the engines of this module."""
+        return Samples(x, t, labels, sample_weight)
+
     def load(self, const real[:, ::1] w not None, const real[:, ::1] v not None, dict states=None):
         """Copy weights of shapes (M, D+1) and (K, M+1), and the named `states`, pairs of arrays like them."""
         cdef const real[:, ::1] u_w, u_v
@@ -223,6 +227,7 @@ cdef class Engine:
         cdef double total
         if not 1 <= threads <= MAX_THREADS:
             raise ValueError(f"threads is {threads}; it must lie in 1..{<int> MAX_THREADS}")
+        self.require(self.signal_poll() != NULL, "learn")
         self.require(threads == 1 or self.supports_threads, "threads")
         self.rule.learning_rate = learning_rate
         with nogil:

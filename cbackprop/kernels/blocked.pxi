@@ -29,10 +29,11 @@ cdef struct BlockedState:
     Layer hidden                 # w
     Layer output                 # v by columns, for batches
     Functions functions
-    vec *v                       # v by rows: [K][hidden.stride]
+    vec *v                       # v by rows: [K, padded][hidden.stride]
     vec *v_bias                  # [output.width]
     Py_ssize_t block             # samples in a block, a multiple of TILE_SAMPLES
-    bint online                  # sample by sample: learn_online
+    bint online                  # sample by sample: learn_online ...
+    bint fused                   # ... or, in blocks of one sample, learn_fused
     bint accumulates             # updates are formed in the velocity: batches longer than a block, momentum, l2
     bint finish_batches          # an interrupted batch is finished, not discarded
     vec *e                       # [block][hidden.stride]: b (online P), then e
@@ -57,7 +58,7 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
     carve_layer(&net.hidden, D, M, net.accumulates, memory, &used)
     carve_layer(&net.output, M, K, net.accumulates, memory, &used)
     net.e = <vec *> arena_alloc(memory, &used, block * net.hidden.stride * sizeof(vec))
-    net.v = <vec *> arena_alloc(memory, &used, K * net.hidden.stride * sizeof(vec))
+    net.v = <vec *> arena_alloc(memory, &used, padded(K) * net.hidden.stride * sizeof(vec))
     net.z = <vec *> arena_alloc(memory, &used, held * net.hidden.stride * sizeof(vec))
     net.v_bias = <vec *> arena_alloc(memory, &used, net.output.width * sizeof(vec))
     net.a = <vec *> arena_alloc(memory, &used, held * net.output.stride * sizeof(vec))
@@ -78,6 +79,7 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     cdef Py_ssize_t n
     net.block = (min(block, <Py_ssize_t> MAX_BLOCK) + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
     net.online = rule.batch_size == 1 and plain
+    net.fused = net.online and block == 1 and M <= TILE_VECS * LANES
     net.accumulates = rule.batch_size > net.block or not plain
     net.barrier.threads = 1
     net.functions = functions
@@ -203,10 +205,10 @@ cdef inline void corrected_activation(int hidden, const vec *e, Py_ssize_t strid
         z[j] = vec_mask(h(hidden, b[j]), mask[j])
 
 
-# z and a (13) of sample n of a block, after those before it
-cdef inline void forward_in_order(BlockedState *net, Py_ssize_t n, real *a) noexcept nogil:
+# z of sample n of a block, after those before it
+cdef inline void hidden_in_order(BlockedState *net, Py_ssize_t n) noexcept nogil:
     cdef const real *gram_n = net.gram + n * net.block
-    cdef Py_ssize_t stride = net.hidden.stride, p, k, start, width
+    cdef Py_ssize_t stride = net.hidden.stride, p, start, width
     cdef const vec *mask = net.hidden.mask
     cdef int hidden = net.functions.hidden
     for p in range(net.hidden.panels):
@@ -218,50 +220,83 @@ cdef inline void forward_in_order(BlockedState *net, Py_ssize_t n, real *a) noex
             corrected_activation(hidden, net.e + start, stride, gram_n, n, net.z + start, mask + start, 2)
         else:
             corrected_activation(hidden, net.e + start, stride, gram_n, n, net.z + start, mask + start, TILE_VECS)
-    for k in range(net.output.units):
-        a[k] = dot((<real *> net.v_bias)[k], <const real *> (net.v + k * stride), <const real *> net.z,
-                   net.hidden.width * LANES)
 
 
-# (18)  e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) for all j, given alpha (y_k - t_k) in y; and (17) with (16):
+# (13)  a_k = sum_j v_kj z_j in vectors along j, of QUARTER outputs at a time, whose sums over lanes are taken together.
+# z of padding is 0.
+cdef inline void output_sums(const BlockedState *net, const vec *z, vec *a, Py_ssize_t width,
+                             Py_ssize_t output_width) noexcept nogil:
+    cdef vec sum[QUARTER]
+    cdef sixteen_bytes parts[PARTS]
+    cdef const vec *v
+    cdef Py_ssize_t stride = net.hidden.stride, k, j
+    cdef int part, c
+    for k in range(output_width):
+        for part in range(PARTS):
+            v = net.v + (k * LANES + part * QUARTER) * stride
+            for c in range(QUARTER):
+                sum[c] = v[c * stride] * z[0]
+            for j in range(1, width):
+                for c in range(QUARTER):
+                    sum[c] = sum[c] + v[c * stride + j] * z[j]
+            parts[part] = vec_reduce_add_each(sum)
+        a[k] = net.v_bias[k] + vec_join(parts)
+
+
+# (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j) for all j, given alpha (y_k - t_k) in y; and (17) with (16):
 # v_kj <- v_kj - alpha (y_k - t_k) z_j. In vectors along j; each v_kj is read before it is written.
-cdef inline void hidden_error_in_order(BlockedState *net, Py_ssize_t n, const real *y) noexcept nogil:
+cdef inline void hidden_error_in_order(const BlockedState *net, const real *y, const vec *z, vec *e,
+                                       Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t stride = net.hidden.stride, j, k
     cdef vec *v
-    cdef vec z, sum
-    cdef int hidden = net.functions.hidden
-    for j in range(net.hidden.width):
-        z = net.z[j]
+    cdef vec sum
+    for j in range(width):
         sum = vec_broadcast(0)
         v = net.v + j
         for k in range(net.output.units):
             sum = sum + v[0] * y[k]
-            v[0] = v[0] - z * y[k]
+            v[0] = v[0] - z[j] * y[k]
             v += stride
-        net.e[n * stride + j] = sum * h_derivative(hidden, z)
+        e[j] = sum * h_derivative(net.functions.hidden, z[j])
+
+
+# From z to e of sample n of the block that starts at `first`: (13), y, (12), and (17) for v. Returns E_n but for its
+# logarithm, for which sum_exp_minus_1 is kept.
+cdef inline double outputs_in_order(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
+                                    Py_ssize_t first, Py_ssize_t n, const vec *z, vec *a, vec *y, vec *e,
+                                    Py_ssize_t width, Py_ssize_t output_width) noexcept nogil:
+    cdef int output = net.functions.output
+    cdef real max_a, weight = weight_of(samples, first + n)
+    cdef double total
+    cdef Py_ssize_t k
+    load_target(samples, first + n, net.t)
+    output_sums(net, z, a, width, output_width)
+    net.sum_exp_minus_1[n] = output_function_in_vectors(output, a, y, &max_a, net.output.units, output_width)
+    total = weight * sum_of_error_terms_in_vectors(output, <const vec *> net.t, a, max_a, output_width)
+    output_errors_in_vectors(y, <const vec *> net.t, rule.learning_rate * weight, output_width)
+    for k in range(output_width):
+        net.v_bias[k] = net.v_bias[k] - y[k]
+    hidden_error_in_order(net, <const real *> y, z, e, width)
+    return total
 
 
 # The samples of a block, one after the other, from P to e. Returns the sum of E_n. Meanwhile the inputs of the next
-# block are prefetched.
+# block are prefetched. A single vector of outputs stays in registers.
 cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const LearningRule *rule, Py_ssize_t first,
                              Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t K = net.output.units, n, k
-    cdef real *a = <real *> net.a
-    cdef real *y = <real *> net.y
-    cdef real max_a, weight
+    cdef Py_ssize_t width = net.hidden.width, n
+    cdef vec a, y
+    cdef vec *e
     cdef double total = 0
     for n in range(count):
         if first + count + n < samples.count:
             prefetch_row(inputs_of(samples, first + count + n), net.hidden.inputs)
-        load_target(samples, first + n, net.t)
-        weight = weight_of(samples, first + n)
-        forward_in_order(net, n, a)
-        net.sum_exp_minus_1[n] = output_function(net.functions.output, a, y, &max_a, K)
-        total += weight * sum_of_error_terms(net.functions.output, net.t, a, max_a, K)
-        output_errors(y, net.t, rule.learning_rate * weight, K)
-        for k in range(net.output.width):
-            net.v_bias[k] = net.v_bias[k] - net.y[k]
-        hidden_error_in_order(net, n, y)
+        hidden_in_order(net, n)
+        e = net.e + n * net.hidden.stride
+        if net.output.width == 1:
+            total += outputs_in_order(net, samples, rule, first, n, net.z, &a, &y, e, width, 1)
+        else:
+            total += outputs_in_order(net, samples, rule, first, n, net.z, net.a, net.y, e, width, net.output.width)
     return total + sum_of_logs(net, samples, first, count)
 
 

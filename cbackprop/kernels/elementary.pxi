@@ -3,7 +3,10 @@
 cdef extern from "vec.h":
     # LANES numbers. "long double" only tells Cython that real * vec is vec.
     ctypedef long double vec
+    ctypedef long double sixteen_bytes    # QUARTER numbers, a part of a vec
     enum: LANES
+    enum: QUARTER
+    enum: PARTS
     enum: EXP_TERMS
     enum: ATANH_TERMS
     const real ONE    # in the precision of real: a plain 1 beside a float would make it a double
@@ -23,7 +26,10 @@ cdef extern from "vec.h":
     vec vec_mask(vec a, vec mask) noexcept nogil
     vec vec_mask_tail(vec a, long count) noexcept nogil
     real vec_reduce_add(vec a) noexcept nogil
-    real vec_reduce_max(vec a) noexcept nogil
+    sixteen_bytes vec_reduce_add_each(const vec *a) noexcept nogil
+    vec vec_join(const sixteen_bytes *parts) noexcept nogil
+    vec vec_sum_of_lanes(vec a) noexcept nogil
+    vec vec_max_of_lanes(vec a) noexcept nogil
     void prefetch_row(const real *row, Py_ssize_t n) noexcept nogil
 
 ctypedef fused scalar_or_vec:

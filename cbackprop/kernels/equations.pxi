@@ -44,14 +44,10 @@ cdef inline void hidden_sum(scalar_or_vec **w, const scalar_or_vec *x, scalar_or
         b[j] = b_j
 
 
-# z_j = h(b_j) = 1 / (1 + e^-b_j), as e^b_j / (1 + e^b_j) where b_j < 0, so that neither side overflows
+# z_j = h(b_j) = 1 / (1 + e^-b_j), and 0 where e^-b_j would overflow
 cdef inline scalar_or_vec sigmoid(scalar_or_vec b_j) noexcept nogil:
-    cdef scalar_or_vec exp_minus_abs
-    if scalar_or_vec is real:
-        if -EXP_MAX < b_j < EXP_MAX:    # spares a branch on the sign, which nothing predicts
-            return ONE / (ONE + exp(-b_j))
-    exp_minus_abs = exp(minimum(b_j, -b_j))
-    return select_nonnegative(b_j, broadcast(1, b_j), exp_minus_abs) / (ONE + exp_minus_abs)
+    cdef scalar_or_vec exp_minus_b = exp(minimum(broadcast(EXP_MAX, b_j), -b_j))
+    return select_nonnegative(-b_j - EXP_MAX, broadcast(0, b_j), broadcast(1, b_j) / (ONE + exp_minus_b))
 
 
 # h'(b_j) = z_j (1 - z_j)

@@ -4,6 +4,7 @@ ctypedef float real
 cdef extern from *:
     """
     #define REAL float
+    #define REAL_BYTES 4
     #define BITS int32_t
     #define UNSIGNED_BITS uint32_t
     #define MANTISSA_BITS 23

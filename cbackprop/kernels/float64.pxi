@@ -4,6 +4,7 @@ ctypedef double real
 cdef extern from *:
     """
     #define REAL double
+    #define REAL_BYTES 8
     #define BITS int64_t
     #define UNSIGNED_BITS uint64_t
     #define MANTISSA_BITS 52

@@ -13,6 +13,7 @@ include "samples_in_lanes.pxi"      # engine: batches of tiny networks, one samp
 include "matrix.pxi"                # products of matrices in register tiles
 include "panels.pxi"                # the weights of a layer, units side by side
 include "blocked.pxi"               # engine: blocks of samples as products of matrices
+include "fused.pxi"                 # the same engine's blocks of one sample, for few units
 include "batches.pxi"               # the same engine's mini-batches and forward passes
 include "bindings.pxi"              # what Python calls
 include "equation_bindings.pxi"     # the equations one by one

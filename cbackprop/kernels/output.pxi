@@ -15,71 +15,61 @@ cdef enum:
 # y from a. Returns the argument of the logarithm in (1), less 1: 0 but for softmax, and NaN if y is not finite.
 cdef inline scalar_or_vec output_function(int output, scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
                                           Py_ssize_t K) noexcept nogil:
-    if output == SOFTMAX:
-        if scalar_or_vec is real:
-            if K > MAX_SCALAR_OUTPUTS:
-                return softmax_in_vectors(a, y, max_a, K)
-        return softmax(a, y, max_a, K)
-    max_a[0] = broadcast(0, a[0])
-    return output_by_output(output, a, y, K)
-
-
-# y_k = a_k, or y_k = 1 / (1 + e^-a_k), for all k
-cdef inline scalar_or_vec output_by_output(int output, scalar_or_vec *a, scalar_or_vec *y,
-                                           Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec not_finite = broadcast(0, a[0])    # 0, or NaN
-    cdef vec of_lanes = vec_broadcast(0)
     cdef Py_ssize_t k
     if scalar_or_vec is real:
         if K > MAX_SCALAR_OUTPUTS:
-            mask_padding(a, output != LINEAR, K)
-            for k in range(padded(K) // LANES):
-                (<vec *> y)[k] = (<vec *> a)[k] if output == LINEAR else sigmoid((<vec *> a)[k])
-                of_lanes += (<vec *> y)[k] - (<vec *> y)[k]
-            return vec_reduce_add(of_lanes)
+            return output_function_in_vectors(output, <vec *> a, <vec *> y, max_a, K, padded(K) // LANES)
+    if output == SOFTMAX:
+        return softmax(a, y, max_a, K)
+    max_a[0] = broadcast(0, a[0])
     for k in range(K):
         y[k] = a[k] if output == LINEAR else sigmoid(a[k])
         not_finite += y[k] - y[k]
     return not_finite
 
 
-# The padding of a: -inf, where y is 0, or 0
-cdef inline void mask_padding(real *a, bint infinite, Py_ssize_t K) noexcept nogil:
-    cdef Py_ssize_t end = padded(K)
-    cdef vec *last = <vec *> (a + end - LANES)
-    if infinite:
-        last[0] = vec_mask_tail(last[0], K - end + LANES)
-    else:
-        last[0] = vec_mask(last[0], vec_tail_mask(K - end + LANES))
+# The same in `width` vectors along k. The padding of a becomes -inf, where y is 0, or 0.
+cdef inline real output_function_in_vectors(int output, vec *a, vec *y, real *max_a, Py_ssize_t K,
+                                            Py_ssize_t width) noexcept nogil:
+    cdef vec not_finite = vec_broadcast(0)
+    cdef Py_ssize_t units = K - (width - 1) * LANES, k    # of the last vector
+    a[width - 1] = (vec_mask(a[width - 1], vec_tail_mask(units)) if output == LINEAR
+                    else vec_mask_tail(a[width - 1], units))
+    if output == SOFTMAX:
+        return softmax_in_vectors(a, y, max_a, width)
+    max_a[0] = 0
+    for k in range(width):
+        y[k] = a[k] if output == LINEAR else sigmoid(a[k])
+        not_finite += y[k] - y[k]
+    return vec_reduce_add(not_finite)
 
 
-# softmax in vectors along k; the padding of a becomes -inf. Each sum is compensated (Kahan, 1965), so that its error
-# does not grow with K.
-cdef inline real softmax_in_vectors(real *a, real *y, real *max_a, Py_ssize_t K) noexcept nogil:
+# Each sum is compensated (Kahan, 1965), so that its error does not grow with K
+cdef inline real softmax_in_vectors(const vec *a, vec *y, real *max_a, Py_ssize_t width) noexcept nogil:
     cdef vec zero = vec_broadcast(0), one = vec_broadcast(1)
     cdef vec below = zero, equal = zero, compensation = zero    # terms below the largest, and those equal to it
-    cdef vec largest, top, difference, e, term, sum
+    cdef vec largest = a[0], top, difference, e, term, sum
     cdef real sum_exp_minus_1
-    cdef Py_ssize_t k, end = padded(K)
-    mask_padding(a, True, K)
-    largest = (<vec *> a)[0]
-    for k in range(1, end // LANES):
-        largest = maximum((<vec *> a)[k], largest)
-    max_a[0] = vec_reduce_max(largest)
-    top = vec_broadcast(max_a[0])
-    for k in range(end // LANES):
-        difference = (<vec *> a)[k] - top
-        e = exp_diff((<vec *> a)[k], top)
-        (<vec *> y)[k] = e
+    cdef Py_ssize_t k
+    for k in range(1, width):
+        largest = maximum(a[k], largest)
+    top = vec_max_of_lanes(largest)
+    max_a[0] = (<real *> &top)[0]
+    for k in range(width):
+        difference = a[k] - top
+        e = exp_diff(a[k], top)
+        y[k] = e
         equal += select_nonnegative(difference, one, zero)
         term = select_nonnegative(difference, zero, e) - compensation
         sum = below + term
         compensation = (sum - below) - term
         below = sum
     sum_exp_minus_1 = (vec_reduce_add(equal) - ONE) + vec_reduce_add(below)
-    top = vec_broadcast(ONE + sum_exp_minus_1)
-    for k in range(end // LANES):
-        (<vec *> y)[k] = (<vec *> y)[k] / top
+    # the sum of one vector need not wait for its parts
+    sum = vec_sum_of_lanes(y[0]) if width == 1 else vec_broadcast(ONE + sum_exp_minus_1)
+    for k in range(width):
+        y[k] = y[k] / sum
     return sum_exp_minus_1
 
 
@@ -93,23 +83,30 @@ cdef inline scalar_or_vec error_term(int output, scalar_or_vec t_k, scalar_or_ve
     return logistic_error_term(t_k, a_k)
 
 
-# Their sum over k; in vectors along k it is compensated, except where it is infinite
+# Their sum over k
 cdef inline scalar_or_vec sum_of_error_terms(int output, const scalar_or_vec *t, const scalar_or_vec *a,
                                              scalar_or_vec max_a, Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec total = broadcast(0, max_a)
-    cdef vec zero = vec_broadcast(0), sum = zero, old, error = zero, term
     cdef Py_ssize_t k
     if scalar_or_vec is real:
         if K > MAX_SCALAR_OUTPUTS:
-            for k in range(padded(K) // LANES):
-                term = error_term(output, (<const vec *> t)[k], (<const vec *> a)[k], vec_broadcast(max_a)) - error
-                old, sum = sum, sum + term
-                error = (sum - old) - term
-                error = select_nonnegative(error - error, error, zero)
-            return vec_reduce_add(sum)
+            return sum_of_error_terms_in_vectors(output, <const vec *> t, <const vec *> a, max_a, padded(K) // LANES)
     for k in range(K):
         total += error_term(output, t[k], a[k], max_a)
     return total
+
+
+# The same in vectors along k, compensated, except where it is infinite
+cdef inline real sum_of_error_terms_in_vectors(int output, const vec *t, const vec *a, real max_a,
+                                               Py_ssize_t width) noexcept nogil:
+    cdef vec zero = vec_broadcast(0), sum = zero, old, error = zero, term
+    cdef Py_ssize_t k
+    for k in range(width):
+        term = error_term(output, t[k], a[k], vec_broadcast(max_a)) - error
+        old, sum = sum, sum + term
+        error = (sum - old) - term
+        error = select_nonnegative(error - error, error, zero)
+    return vec_reduce_add(sum)
 
 
 # (1)  E_n, or that of the other outputs
@@ -127,5 +124,10 @@ cdef inline void output_errors(real *y, const real *t, real factor, Py_ssize_t K
         for k in range(K):
             y[k] = output_error(y[k], t[k]) * factor
     else:
-        for k in range(padded(K) // LANES):
-            (<vec *> y)[k] = output_error((<vec *> y)[k], (<const vec *> t)[k]) * factor
+        output_errors_in_vectors(<vec *> y, <const vec *> t, factor, padded(K) // LANES)
+
+
+cdef inline void output_errors_in_vectors(vec *y, const vec *t, real factor, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(width):
+        y[k] = output_error(y[k], t[k]) * factor

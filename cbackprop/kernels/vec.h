@@ -82,8 +82,9 @@ static inline void prefetch_row(const REAL *row, ptrdiff_t n)
 #define TILE_SAMPLES 4
 #define TILE_VECS 2
 #endif
-#define LANES ((int)(VEC_BYTES / sizeof(REAL)))
-#define QUARTER (16 / (int)sizeof(REAL))
+#define LANES (VEC_BYTES / REAL_BYTES)
+#define QUARTER (16 / REAL_BYTES)
+#define PARTS (VEC_BYTES / 16)
 
 /* aligned like one number, since rows of the user's arrays start at any address */
 typedef REAL vec __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
@@ -177,8 +178,6 @@ typedef REAL thirty_two_bytes __attribute__((vector_size(32)));
 #define FOLD(a, pair) sixteen_bytes last = (sixteen_bytes)(a);
 #endif
 #define SUM(a, b) ((a) + (b))
-#define CHOICE(a, b, chosen) (((__typeof__(chosen))(a) & (chosen)) | ((__typeof__(chosen))(b) & ~(chosen)))
-#define LARGER(a, b) ((__typeof__(a))CHOICE(a, b, (a) > (b)))
 
 static inline REAL vec_reduce_add(vec a)
 {
@@ -186,13 +185,74 @@ static inline REAL vec_reduce_add(vec a)
     return sizeof(REAL) == 8 ? last[0] + last[1] : (last[0] + last[2 % QUARTER]) + (last[1] + last[3 % QUARTER]);
 }
 
-static inline REAL real_maximum(REAL a, REAL b) { return a > b ? a : b; }
-
-static inline REAL vec_reduce_max(vec a)
+static inline sixteen_bytes vec_fold(vec a)
 {
-    FOLD(a, LARGER)
-    REAL one = real_maximum(last[0], last[1]);
-    return sizeof(REAL) == 8 ? one : real_maximum(one, real_maximum(last[2 % QUARTER], last[3 % QUARTER]));
+    FOLD(a, SUM)
+    return last;
+}
+
+/* vec_reduce_add() of each of QUARTER vectors, side by side, in half as many operations */
+static inline sixteen_bytes vec_reduce_add_each(const vec *a)
+{
+#if REAL_BYTES == 8
+    const sixteen_bytes p = vec_fold(a[0]), q = vec_fold(a[1]);
+    return __builtin_shufflevector(p, q, 0, 2) + __builtin_shufflevector(p, q, 1, 3);
+#else
+    const sixteen_bytes p = vec_fold(a[0]), q = vec_fold(a[1]), r = vec_fold(a[2]), s = vec_fold(a[3]);
+    const sixteen_bytes pq = __builtin_shufflevector(p, q, 0, 4, 1, 5) + __builtin_shufflevector(p, q, 2, 6, 3, 7);
+    const sixteen_bytes rs = __builtin_shufflevector(r, s, 0, 4, 1, 5) + __builtin_shufflevector(r, s, 2, 6, 3, 7);
+    return __builtin_shufflevector(pq, rs, 0, 1, 4, 5) + __builtin_shufflevector(pq, rs, 2, 3, 6, 7);
+#endif
+}
+
+/* the vector of these parts */
+static inline vec vec_join(const sixteen_bytes *parts)
+{
+    union { vec whole; sixteen_bytes part[VEC_BYTES / 16]; } joined;
+    for (int part = 0; part < VEC_BYTES / 16; part++)
+        joined.part[part] = parts[part];
+    return joined.whole;
+}
+
+/* every lane with the one whose index differs from its own in the bits of n */
+#if LANES == 16
+#define SWAP(a, n) __builtin_shufflevector(a, a, 0 ^ n, 1 ^ n, 2 ^ n, 3 ^ n, 4 ^ n, 5 ^ n, 6 ^ n, 7 ^ n, 8 ^ n, 9 ^ n, \
+                                           10 ^ n, 11 ^ n, 12 ^ n, 13 ^ n, 14 ^ n, 15 ^ n)
+#elif LANES == 8
+#define SWAP(a, n) __builtin_shufflevector(a, a, 0 ^ n, 1 ^ n, 2 ^ n, 3 ^ n, 4 ^ n, 5 ^ n, 6 ^ n, 7 ^ n)
+#elif LANES == 4
+#define SWAP(a, n) __builtin_shufflevector(a, a, 0 ^ n, 1 ^ n, 2 ^ n, 3 ^ n)
+#else
+#define SWAP(a, n) __builtin_shufflevector(a, a, 0 ^ n, 1 ^ n)
+#endif
+
+/* the sum, and the largest, of all lanes, in each of them */
+static inline vec vec_sum_of_lanes(vec a)
+{
+#if LANES == 16
+    a += SWAP(a, 8);
+#endif
+#if LANES >= 8
+    a += SWAP(a, 4);
+#endif
+#if LANES >= 4
+    a += SWAP(a, 2);
+#endif
+    return a + SWAP(a, 1);
+}
+
+static inline vec vec_max_of_lanes(vec a)
+{
+#if LANES == 16
+    a = vec_maximum(a, SWAP(a, 8));
+#endif
+#if LANES >= 8
+    a = vec_maximum(a, SWAP(a, 4));
+#endif
+#if LANES >= 4
+    a = vec_maximum(a, SWAP(a, 2));
+#endif
+    return vec_maximum(a, SWAP(a, 1));
 }
 
 #else
@@ -201,7 +261,9 @@ static inline REAL vec_reduce_max(vec a)
 #define VEC_BYTES sizeof(REAL)
 #define TILE_SAMPLES 4
 #define TILE_VECS 3
-typedef REAL vec;
+#define QUARTER 1
+#define PARTS 1
+typedef REAL vec, sixteen_bytes;
 static inline vec vec_maximum(vec a, vec b) { return a > b ? a : b; }
 static inline vec vec_minimum(vec a, vec b) { return a < b ? a : b; }
 static inline vec vec_select_nonnegative(vec condition, vec yes, vec no) { return condition >= 0 ? yes : no; }
@@ -216,7 +278,10 @@ static inline vec vec_mask_tail(vec a, long count) { (void)count; return a; }
 static inline vec vec_broadcast(REAL a) { return a; }
 static inline vec vec_split_exponent(vec u, vec *shifted) { return real_split_exponent(u, shifted); }
 static inline REAL vec_reduce_add(vec a) { return a; }
-static inline REAL vec_reduce_max(vec a) { return a; }
+static inline vec vec_reduce_add_each(const vec *a) { return a[0]; }
+static inline vec vec_join(const vec *parts) { return parts[0]; }
+static inline vec vec_sum_of_lanes(vec a) { return a; }
+static inline vec vec_max_of_lanes(vec a) { return a; }
 
 #endif
 #endif

@@ -67,7 +67,8 @@ cdef real max_abs(const real *p, Py_ssize_t n) noexcept nogil:
     while i < n:
         result = maximum(p[i], maximum(-p[i], result))
         i += 1
-    return maximum(result, vec_reduce_max(largest))
+    largest = vec_max_of_lanes(largest)
+    return maximum(result, (<real *> &largest)[0])
 
 
 # Whether all p_i + c q_i are finite
