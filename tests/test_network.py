@@ -437,6 +437,8 @@ def test_shapes_of_predictions():
     assert labels.tolist() == [[1, 1]] * 4  # a probability of 1/2 is enough
     assert labels.dtype == np.intp
     assert undecided.predict_one(x[0]).tolist() == [1, 1]
+    undecided.v[:, -1] = -1e-20  # y rounds to 1/2
+    assert undecided.predict(x).tolist() == [undecided.predict_one(x[0]).tolist()] * 4 == [[1, 1]] * 4
     assert Network(3, 2, 1, output="logistic").predict_one(x[0]) in (0, 1)
     with pytest.raises(ValueError, match="output is 'linear', which has no probabilities: use predict"):
         Network(3, 2, 1, output="linear").predict_proba(x)
