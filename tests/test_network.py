@@ -505,6 +505,13 @@ def test_regression_learns(variant):
         assert np.abs(network.predict(x) - np.sin(2 * x[:, 0])).mean() < 0.1
 
 
+def test_outputs_that_overflow_with_either_sign(library, dtype):
+    # and without a warning, which would be an error here
+    v = np.full((2, 2), np.finfo(dtype).max, dtype) * [[1], [-1]]
+    with pytest.raises(ValueError, match="w and v are too large for x"):
+        library.forward([[0.0]], np.zeros((1, 2), dtype), v.astype(dtype), output="linear", hidden="sigmoid")
+
+
 def test_labels_that_hold_together_are_learned(variant):
     x = np.random.default_rng(0).uniform(-1, 1, (500, 2))
     t = np.stack([x[:, 0] > 0, x.sum(axis=1) > 0, x[:, 0] * x[:, 1] > 0], axis=1)
