@@ -508,8 +508,13 @@ def test_regression_learns(variant):
 def test_outputs_that_overflow_with_either_sign(library, dtype):
     # and without a warning, which would be an error here
     v = np.full((2, 2), np.finfo(dtype).max, dtype) * [[1], [-1]]
-    with pytest.raises(ValueError, match="w and v are too large for x"):
-        library.forward([[0.0]], np.zeros((1, 2), dtype), v.astype(dtype), output="linear", hidden="sigmoid")
+    w, v = np.zeros((1, 2), dtype), v.astype(dtype)
+    calls = [lambda: library.forward([[0.0]], w, v, output="linear")]
+    if library is cbackprop:
+        calls.append(lambda: Network.from_weights(w, v, output="linear").predict_one([0.0]))
+    for call in calls:
+        with pytest.raises(ValueError, match="w and v are too large for x"):
+            call()
 
 
 def test_labels_that_hold_together_are_learned(variant):
