@@ -166,7 +166,7 @@ def _activations(
     z: Any = np.empty((len(x), M), w.dtype) if of_hidden_units else None
     if not forward_parallel(x, w, v, functions, (b, z, a, y), n_threads):
         validate.inputs(given, w, v)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         suspect = not np.isfinite(y.sum())  # the sum may overflow by itself
     if suspect and validate.first_nonfinite(y) is not None:
         validate.refuse_overflow(w, v)

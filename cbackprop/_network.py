@@ -318,7 +318,7 @@ class Network(OneSample):
         y, a = functions.outputs(x, self.w, self.v, self.functions, n_threads)
         if self.output == "softmax":
             return a.argmax(axis=1)
-        prediction = y if self.output == "linear" else (a >= 0).astype(np.intp)
+        prediction = y if self.output == "linear" else (y >= 0.5).astype(np.intp)
         return prediction[:, 0] if prediction.shape[1] == 1 else prediction
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:

@@ -304,6 +304,28 @@ def test_other_outputs(kernels, rng, eps, output, size):
     np.testing.assert_allclose(y, reference.OUTPUTS[output][0](a[np.newaxis])[0], rtol=4.2 * eps)
 
 
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_nan_reaches_the_error(kernels, rng, output):
+    for size in (1, 2, 4, 5, 9, 33):
+        for place in range(size):
+            a = rng.normal(size=size).astype(kernels.DTYPE)
+            a[place] = np.nan
+            assert np.isnan(kernels.sample_error_of(np.full(size, 1 / size, kernels.DTYPE), a, output))
+
+
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_padding_adds_nothing(kernels, rng, targets, output):
+    for size in (5, 7, 9, 33):
+        a, t = rng.normal(size=size).astype(kernels.DTYPE), targets(output, 1, size, kernels.DTYPE, rng)[0]
+        wanted = reference.OUTPUTS[output][1](t[np.newaxis].astype(float), a[np.newaxis].astype(float))[0]
+        lengths = range(size, size + kernels.LANES_IN_REGISTER)
+        freed = [np.full(length, 7, kernels.DTYPE) for length in lengths for _ in range(3)]
+        del freed  # NumPy reuses such memory
+        assert kernels.sample_error_of(t, a, output) == pytest.approx(
+            wanted, rel=8 * float(np.finfo(kernels.DTYPE).eps)
+        )
+
+
 def test_errors_of_certain_logistic_outputs(kernels):
     # right and certain: 0; wrong and certain: |a|; a sum that overflows is infinite, not NaN
     huge = float(np.finfo(kernels.DTYPE).max)

@@ -437,6 +437,8 @@ def test_shapes_of_predictions():
     assert labels.tolist() == [[1, 1]] * 4  # a probability of 1/2 is enough
     assert labels.dtype == np.intp
     assert undecided.predict_one(x[0]).tolist() == [1, 1]
+    undecided.v[:, -1] = -1e-20  # y rounds to 1/2
+    assert undecided.predict(x).tolist() == [undecided.predict_one(x[0]).tolist()] * 4 == [[1, 1]] * 4
     assert Network(3, 2, 1, output="logistic").predict_one(x[0]) in (0, 1)
     with pytest.raises(ValueError, match="output is 'linear', which has no probabilities: use predict"):
         Network(3, 2, 1, output="linear").predict_proba(x)
@@ -501,6 +503,18 @@ def test_regression_learns(variant):
         network = Network(1, 16, 1, output="linear", hidden=hidden, learning_rate=0.05, rng=1)
         network.fit(x, np.sin(2 * x), epochs=200, rng=2)
         assert np.abs(network.predict(x) - np.sin(2 * x[:, 0])).mean() < 0.1
+
+
+def test_outputs_that_overflow_with_either_sign(library, dtype):
+    # and without a warning, which would be an error here
+    v = np.full((2, 2), np.finfo(dtype).max, dtype) * [[1], [-1]]
+    w, v = np.zeros((1, 2), dtype), v.astype(dtype)
+    calls = [lambda: library.forward([[0.0]], w, v, output="linear")]
+    if library is cbackprop:
+        calls.append(lambda: Network.from_weights(w, v, output="linear").predict_one([0.0]))
+    for call in calls:
+        with pytest.raises(ValueError, match="w and v are too large for x"):
+            call()
 
 
 def test_labels_that_hold_together_are_learned(variant):

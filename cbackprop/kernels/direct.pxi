@@ -22,10 +22,10 @@ cdef enum:
     POLL_OPS_DIRECT = 100_000_000    # operations from one poll to the next
 
 
-# Polls for signals every 1-20 ms
+# Polls for signals every 1-20 ms; h of a unit and the output of a k, with its error, take as long as some 8 products
 cdef inline void set_interval(SignalPoll *poll, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K,
                               Py_ssize_t operations) noexcept nogil:
-    poll_init(poll, operations // (6 * (M * (D + 1) + K * (M + 1))))
+    poll_init(poll, operations // (6 * (M * (D + 9) + K * (M + 9))))
 
 
 # b, z, a and y of one sample

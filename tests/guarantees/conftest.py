@@ -309,9 +309,10 @@ ABOUT = """# Guarantees
 
 What the library guarantees as a whole, and the results of testing each guarantee in full with `make soak`, which takes
 hours and writes this page. `make guarantees` tests every change with fewer repetitions. The commands below test one
-guarantee in full, or with fewer repetitions without `--full`, in a clone set up as described in `CONTRIBUTING.md`. Each
-test documents its measurements, and its tolerances with their reasons. Repetitions joined by a + belong to separate
-parts of a test, such as float32 and float64. Mutants that survive the tests are listed with their reasons in
+guarantee in full, or with fewer repetitions without `--full`, in a clone set up as described in `CONTRIBUTING.md`.
+Where the output and the hidden function could matter, a test covers all nine combinations. Each test documents its
+measurements, and its tolerances with their reasons. Repetitions joined by a + belong to separate parts of a test, such
+as float32 and float64. Mutants that survive the tests are listed with their reasons in
 `tests/guarantees/equivalent_mutants.toml`.
 
 Last run: {last}

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import resource
 import struct
 import sys
@@ -27,10 +28,14 @@ with atheris.instrument_imports(["cbackprop"]) if atheris else contextlib.nullco
 
 import numpy as np
 
+from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+
 SPARE = 50 << 20  # bytes
 COUNTS = [0, 1, -1, 2, 3, 2**31, 2**32, 2**53, 2**62, 2**63, 2**64, 10**30, 1.5, "3", None, [], {}, True]
 WORDS = ["", "w", "v", "F32", "F64", "F16", "BF16", "BOOL", "nan", "1e999", "-1", "0", "2", "[" * 5000, "\0", "é"]
+WORDS += [*OUTPUTS, *HIDDEN_FUNCTIONS]
 KEYS = ["w", "v", "u", "mean", "target_scale", "losses", "__metadata__", "dtype", "shape", "data_offsets", "format"]
+KEYS += ["output", "hidden", "targets", "target_mean"]
 
 
 def corrupted(value, rng):
@@ -100,10 +105,12 @@ class Loader:
             network = Network.load(self.path)
             assert np.isfinite(network.w).all()
             assert np.isfinite(network.v).all()
-            network.predict_one([0.0] * (network.w.shape[1] - 1))
+            assert network.output in OUTPUTS
+            assert network.hidden in HIDDEN_FUNCTIONS
             self.accepted += 1
+            network.predict_one([0.0] * (network.w.shape[1] - 1))
         except ValueError as error:
-            if "model is not a model file" not in str(error):
+            if not re.search("model is not a model file|sums overflow", str(error)):
                 raise
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -1,10 +1,10 @@
 """Bad inputs: no call crashes the process, and a call that raises leaves every byte of every array unchanged.
 
-Settings and sample weights lie at the edges of each dtype. Good arguments of every public entry are corrupted in up to
-three places: type, memory order, strides, alignment, byte order, shape, shared memory, values, masks, sizes up to the
-largest number, generators that shuffle wrongly. Calls that succeed nevertheless are not counted; they must leave finite
-weights, return finite gradients and no NaN, and have used no masked array. `make address-test` runs this with every
-memory access checked.
+Networks have any output and hidden function; settings and sample weights lie at the edges of each dtype. Good arguments
+of every public entry are corrupted in up to three places: type, memory order, strides, alignment, byte order, shape,
+shared memory, values, masks, sizes up to the largest number, generators that shuffle wrongly. Calls that succeed
+nevertheless are not counted; they must leave finite weights, return finite gradients and no NaN, and have used no
+masked array. `make address-test` runs this with every memory access checked.
 """
 
 import operator
@@ -17,19 +17,20 @@ from hypothesis import strategies as st
 
 import cbackprop
 from cbackprop import DivergenceError, Network
+from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
 
 LEARNING = "epochs batch_size rng method n_threads callback sample_weight l2 momentum velocity checkpoint_every"
 ENTRIES = {  # positional arguments, and keyword arguments
-    "init_weights": ("n_inputs n_hidden n_outputs", "dtype rng"),
-    "forward": ("x w v", "n_threads"),
-    "loss": ("x t w v", ""),
-    "gradient": ("x t w v", ""),
-    "numerical_gradient": ("x t w v", "epsilon scheme"),
-    "step": ("x_n t_n w v learning_rate", ""),
-    "fit": ("x t w v", f"learning_rate {LEARNING}"),
-    "Network": ("n_inputs n_hidden n_outputs", "learning_rate dtype rng"),
-    "Network.from_weights": ("w v", "learning_rate"),
-    "network.learn_one": ("x_n t_n", ""),
+    "init_weights": ("n_inputs n_hidden n_outputs", "hidden dtype rng"),
+    "forward": ("x w v", "output hidden n_threads"),
+    "loss": ("x t w v", "output hidden"),
+    "gradient": ("x t w v", "output hidden"),
+    "numerical_gradient": ("x t w v", "output hidden epsilon scheme"),
+    "step": ("x_n t_n w v learning_rate", "sample_weight output hidden"),
+    "fit": ("x t w v", f"output hidden learning_rate {LEARNING}"),
+    "Network": ("n_inputs n_hidden n_outputs", "output hidden learning_rate dtype rng"),
+    "Network.from_weights": ("w v", "output hidden learning_rate"),
+    "network.learn_one": ("x_n t_n", "sample_weight"),
     "network.predict_one": ("x_n", ""),
     "network.predict_proba_one": ("x_n", ""),
     "network.fit": ("x t", LEARNING),
@@ -41,11 +42,12 @@ ENTRIES = {  # positional arguments, and keyword arguments
 
 
 def call(entry, arguments):
-    """Call a function of the package, or a method of a network with these weights and this learning rate."""
+    """Call a function of the package, or a method of a network with these weights, functions and learning rate."""
     positional, keywords = ({name: arguments[name] for name in names.split()} for names in ENTRIES[entry])
     where, _, method = entry.partition(".")
     if where == "network":
-        network = Network.from_weights(arguments["w"], arguments["v"], learning_rate=arguments["learning_rate"])
+        settings = {name: arguments[name] for name in ("output", "hidden", "learning_rate")}
+        network = Network.from_weights(arguments["w"], arguments["v"], **settings)
         function = getattr(network, method)
     else:
         function = operator.attrgetter(entry)(cbackprop)
@@ -105,24 +107,38 @@ WAYS = [
 GENERATORS = st.sampled_from(WAYS).map(Misleading)
 
 
+def good_targets(draw, output, N, K, dtype, rng):
+    """Targets of N samples: what suits the output."""
+    if output == "softmax":
+        labels = rng.integers(K, size=N)
+        return np.eye(K, dtype=dtype)[labels] if draw(st.booleans()) else labels
+    rows = (rng.normal(size=(N, K)) if output == "linear" else rng.integers(3, size=(N, K)) / 2).astype(dtype)
+    return rows[:, 0] if K == 1 and draw(st.booleans()) else rows
+
+
 @st.composite
-def good(draw):
+def good(draw, entry):
     """Arguments that every entry accepts, but for some of the settings."""
     D, M, K = (draw(st.sampled_from(sizes)) for sizes in ((1, 2, 3, 17), (1, 2, 5, 18), (1, 2, 3, 9)))
     N = draw(st.sampled_from((1, 2, 7, 20, 40)))
     dtype = np.dtype(draw(st.sampled_from(("float32", "float64"))))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    labels = rng.integers(K, size=N)
-    soft = draw(st.booleans())
+    output = draw(st.sampled_from(OUTPUTS))
+    t = good_targets(draw, output, N, K, dtype, rng)
     w, v = rng.normal(size=(M, D + 1)).astype(dtype), rng.normal(size=(K, M + 1)).astype(dtype)
     usual = draw(st.booleans())
     momentum = draw(st.sampled_from((0.0, 0.5)) if usual else edges(dtype, 0.5))
     with_momentum = momentum >= float(np.finfo(dtype).smallest_subnormal)  # does not round to 0
+    weights = [None, np.arange(N) + 1, np.full(N, draw(edges(dtype)))]
+    if entry in ("step", "network.learn_one"):
+        weights = [1.0, 2, draw(edges(dtype))]
     return {
+        "output": output,
+        "hidden": draw(st.sampled_from(HIDDEN_FUNCTIONS)),
         "x": rng.normal(size=(N, D)).astype(dtype),
-        "t": np.eye(K, dtype=dtype)[labels] if soft else labels,
+        "t": t,
         "x_n": rng.normal(size=D).astype(dtype),
-        "t_n": np.eye(K, dtype=dtype)[0] if soft else 0,
+        "t_n": t[0].item() if t.ndim == 1 else t[0],
         "w": w,
         "v": v,
         "learning_rate": 0.1 if usual else draw(edges(dtype, 0.1)),
@@ -134,9 +150,7 @@ def good(draw):
         "epsilon": None if usual else draw(edges(dtype, None)),
         "rng": 0,
         "callback": None,
-        "sample_weight": None
-        if usual
-        else draw(st.sampled_from((None, np.arange(N) + 1, np.full(N, draw(edges(dtype)))))),
+        "sample_weight": weights[0] if usual else draw(st.sampled_from(weights)),
         "l2": draw(st.sampled_from((0.0, 0.1)) if usual else edges(dtype, 0.1)),
         "momentum": momentum,
         "velocity": [np.zeros_like(w), np.zeros_like(v)] if with_momentum else None,
@@ -312,7 +326,7 @@ def contents(argument):
     return argument.tobytes()
 
 
-@pytest.mark.guarantee("bad inputs", slice=2000, full=100_000)
+@pytest.mark.guarantee("bad inputs", slice=1800, full=100_000)
 @pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
 def test_bad_inputs(repetitions, record_property):
     refused = dict.fromkeys(ENTRIES, 0)
@@ -327,8 +341,10 @@ def test_bad_inputs(repetitions, record_property):
     @given(st.data())
     def check(data):
         entry = data.draw(st.sampled_from(list(ENTRIES)))
-        names = " ".join(ENTRIES[entry]).split() + ["w", "v", "learning_rate"] * entry.startswith("network")
-        arguments = data.draw(good())
+        names = " ".join(ENTRIES[entry]).split()
+        if entry.startswith("network"):
+            names += ["w", "v", "output", "hidden", "learning_rate"]
+        arguments = data.draw(good(entry))
         for _ in range(data.draw(st.integers(0, 3))):
             corrupt(data.draw, data.draw(st.sampled_from(names)), arguments)
         before = {name: contents(arguments[name]) for name in names}

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -16,15 +17,19 @@ import pytest
 
 import cbackprop
 from cbackprop import Network
+from cbackprop._model_file import Model, save_model
+from cbackprop._validation import Functions
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.parent.glob("golden/*/*.safetensors"))
 
 
-def problem(dtype="float64", samples=30):
+def problem(dtype="float64", output="softmax", hidden="sigmoid"):
     rng = np.random.default_rng(0)
-    x, t = rng.normal(size=(samples, 3)).astype(dtype), rng.integers(3, size=samples)
-    return x, t, *cbackprop.init_weights(3, 7, 3, dtype=dtype, rng=rng)
+    x, t = rng.normal(size=(30, 3)).astype(dtype), rng.integers(3, size=30)
+    if output != "softmax":
+        t = np.eye(3)[t]
+    return x, t, *cbackprop.init_weights(3, 7, 3, hidden=hidden, dtype=dtype, rng=rng)
 
 
 def digest(*arrays):
@@ -35,19 +40,29 @@ def digest(*arrays):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
-@pytest.mark.guarantee("checkpoints: SIGKILL", slice=100, full=2000)
-def test_kills(repetitions, tmp_path, record_property):
+@pytest.mark.guarantee("checkpoints: SIGKILL", slice=90, full=1980)
+def test_kills(repetitions, tmp_path, all_functions, record_property):
+    rng = np.random.default_rng(0)
+    written = [kill(repetitions // len(all_functions), tmp_path, functions, rng) for functions in all_functions]
+    epochs = sum(map(sum, written))
+    record_property("states written", f"{epochs:,}, up to {max(map(max, written))} by one child")
+    assert epochs > repetitions / 20  # on a busy machine children hardly run
+
+
+def kill(repetitions, folder, functions, rng):
     # A child trains and is killed; the next one resumes. Every checkpoint is a state of the uninterrupted training, and
     # never an earlier one than that which the last child resumed from.
-    path, rng = tmp_path / "checkpoint", np.random.default_rng(0)
-    x, t, w, v = problem()
+    path = folder / "-".join(functions.values())
+    x, t, w, v = problem(**functions)
     w_now, v_now, generator = w.copy(), v.copy(), np.random.default_rng(1)
-    cbackprop.fit(x, t, w, v, rng=1, checkpoint=path)
+    settings = {"learning_rate": 0.01} | functions
+    cbackprop.fit(x, t, w, v, rng=1, checkpoint=path, **settings)
     epochs, written = 0, []
     for _ in range(repetitions):
         if (child := os.fork()) == 0:
             try:
-                cbackprop.fit(x, t, *problem()[2:], epochs=10**9, rng=1, checkpoint=path, resume=True)
+                start = problem(**functions)[2:]
+                cbackprop.fit(x, t, *start, epochs=10**9, rng=1, checkpoint=path, resume=True, **settings)
             finally:
                 os._exit(1)
         time.sleep(rng.uniform(0, 0.03))
@@ -57,19 +72,24 @@ def test_kills(repetitions, tmp_path, record_property):
         before = epochs
         while digest(w_now, v_now) != digest(saved.w, saved.v):
             assert epochs < before + 10_000, "no state of this training"
-            cbackprop.fit(x, t, w_now, v_now, rng=generator)
+            cbackprop.fit(x, t, w_now, v_now, rng=generator, **settings)
             epochs += 1
         written.append(epochs - before)
-    record_property("states written", f"{epochs:,}, up to {max(written)} by one child")
-    assert epochs > repetitions / 4
-    assert len(list(tmp_path.iterdir())) - 1 <= repetitions  # at most one partial file for each kill
+    path.unlink()
+    parts = list(folder.iterdir())
+    assert len(parts) <= repetitions  # at most one partial file for each kill
+    for part in parts:
+        part.unlink()
+    return written
 
 
 @pytest.mark.guarantee("checkpoints: truncation at every byte")
 def test_truncation(tmp_path):
     path = tmp_path / "checkpoint"
-    x, t, w, v = problem()
-    cbackprop.fit(x, t, w, v, epochs=2, rng=1, checkpoint=path)
+    functions = {"output": "linear", "hidden": "relu"}  # their names are in the file
+    x, t, w, v = problem(**functions)
+    settings = {"learning_rate": 0.01, "rng": 1, "checkpoint": path} | functions
+    cbackprop.fit(x, t, w, v, epochs=2, **settings)
     whole = path.read_bytes()
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
@@ -77,7 +97,7 @@ def test_truncation(tmp_path):
         with pytest.raises(ValueError, match="not a model file"):
             Network.load(path)
         with pytest.raises(ValueError, match="not a model file"):
-            cbackprop.fit(x, t, w, v, epochs=3, rng=1, checkpoint=path, resume=True)
+            cbackprop.fit(x, t, w, v, epochs=3, resume=True, **settings)
         assert digest(w, v) == before
         assert path.read_bytes() == whole[:size]
 
@@ -216,23 +236,23 @@ def test_failing_writes(tmp_path, python, record_property):
 # ------------------------------------------------------------------------------------------------------------ resume
 
 
-@pytest.mark.guarantee("resume is exact", slice=20, full=200)
-def test_resume(repetitions, tmp_path):
+@pytest.mark.guarantee("resume is exact", slice=18, full=198)
+def test_resume(repetitions, tmp_path, targets, all_functions):
     draw = np.random.default_rng(0)
-    for number in range(repetitions):
+    for number, functions in zip(range(repetitions), itertools.cycle(all_functions), strict=False):
         path, epochs = tmp_path / str(number), int(draw.integers(2, 12))
-        x, t, w, v = problem(draw.choice(["float32", "float64"]))
+        x, t, w, v = problem(draw.choice(["float32", "float64"]), **functions)
         if draw.integers(2):
-            t = np.eye(3)[t]
+            t = targets(functions["output"], len(x), 3, w.dtype, draw)
         kind = [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64][draw.integers(4)]
         settings = {
             "batch_size": [1, 7, None][draw.integers(3)],
             "shuffle": bool(draw.integers(2)),
             "method": ["auto", "direct", "blocked"][draw.integers(3)],
-            "learning_rate": draw.uniform(0.01, 1),
+            "learning_rate": draw.uniform(0.0001, 0.01) * (1 if functions["output"] == "linear" else 100),
             "momentum": [0, 0.5][draw.integers(2)],
             "l2": [0, 1e-3][draw.integers(2)],
-        }
+        } | functions
         keeping = {"checkpoint": path, "checkpoint_every": int(draw.integers(1, 4))}
         cut, way = draw.integers(1, epochs), draw.choice(["stop", "raise", "end"])
 
@@ -258,11 +278,19 @@ def test_resume(repetitions, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited by means of Linux")
-@pytest.mark.guarantee("hostile model files", slice=20_000, full=1_000_000)
-def test_hostile_model_files(repetitions, tmp_path, record_property):
+@pytest.mark.guarantee("hostile model files", slice=12_000, full=1_000_000)
+def test_hostile_model_files(repetitions, tmp_path, all_functions, record_property):
+    files = [*FILES, tmp_path / "table"]  # those of earlier releases hold no functions
+    for functions in all_functions:
+        files.append(tmp_path / "-".join(functions.values()))
+        x, t, w, v = problem(**functions)
+        cbackprop.fit(x, t, w, v, learning_rate=0.01, rng=1, checkpoint=files[-1], **functions)
+    numbers = {"mean": np.zeros(3), "scale": np.ones(3), "target_mean": np.zeros(3), "target_scale": np.ones(3)}
+    names = {"features": ["x", "y", "z"], "targets": ["a", "b", "c"], "functions": Functions("tanh", "linear")}
+    save_model(tmp_path / "table", Model(w, v, 0.1, **numbers, **names))
     command = [sys.executable, "-P", str(HERE / "mutate_model_file.py"), str(repetitions), "0", str(tmp_path)]
     done = subprocess.run(
-        [*command, *map(str, FILES)],
+        [*command, *map(str, files)],
         env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
         capture_output=True,
         text=True,

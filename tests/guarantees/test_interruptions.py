@@ -18,11 +18,15 @@ from cbackprop import Network, _dispatch
 VARIANTS = _dispatch.available_variants()
 
 
-def problem(D, M, K, N, dtype=np.float64):
-    """A problem without samples of class K - 1, whose bias falls with every sample and so counts them."""
+def problem(D, M, K, N, output="softmax", hidden="sigmoid"):
+    """A problem whose output K - 1 is above its target, so that its bias falls with every sample and counts them."""
     rng = np.random.default_rng([D, M, K, N])
-    x, t = rng.normal(size=(N, D)).astype(dtype), rng.integers(K - 1, size=N)
-    return x, t, *cbackprop.init_weights(D, M, K, dtype=dtype, rng=rng)
+    x, t = rng.normal(size=(N, D)), rng.integers(K - 1, size=N)
+    if output != "softmax":
+        t = np.eye(K)[t]
+    if output == "linear":
+        t[:, -1] = -100
+    return x, t, *cbackprop.init_weights(D, M, K, hidden=hidden, rng=rng)
 
 
 # ------------------------------------------------------------------------------------------------------------ Ctrl-C
@@ -47,10 +51,10 @@ ENGINES = [  # shape, method, batch_size, n_threads
     (LONG, "blocked", None, 1),
     (LONG, "blocked", None, 2),
 ]
-RATE = 0.01
+RATES = {"softmax": 0.01, "linear": 1e-8, "logistic": 0.01}
 
 
-def interrupted(x, t, *changing, wait, callback=True, **settings):
+def interrupted(x, t, *changing, wait, callback=True, output="softmax", **settings):
     """Press Ctrl-C after `wait` seconds; return the states before each epoch, and the seconds until fit returned.
 
     The seconds are the smaller of elapsed and processor time, since other processes may keep the machine busy.
@@ -67,18 +71,19 @@ def interrupted(x, t, *changing, wait, callback=True, **settings):
         os.kill(os.getpid(), signal.SIGINT)
 
     presser = threading.Thread(target=press)
-    settings |= {"callback": keep if callback else None, "velocity": velocity or None}
+    settings |= {"callback": keep if callback else None, "velocity": velocity or None, "output": output}
     presser.start()
     with pytest.raises(KeyboardInterrupt):
-        cbackprop.fit(x, t, w, v, learning_rate=RATE, epochs=10**9, rng=2, **settings)
+        cbackprop.fit(x, t, w, v, learning_rate=RATES[output], epochs=10**9, rng=2, **settings)
     caught = time.perf_counter(), time.process_time()
     presser.join()
     return before, min(after - at for after, at in zip(caught, sent[0], strict=True))
 
 
-def walk(x, t, w, v, order, batch_size, target):
+def walk(x, t, w, v, functions, order, batch_size, target):
     """Learn in that order until the bias that only falls reaches `target`; return the number of batches."""
-    learn = functools.partial(cbackprop.fit, learning_rate=RATE, shuffle=False, method="direct", batch_size=batch_size)
+    settings = {"learning_rate": RATES[functions["output"]], "shuffle": False, "batch_size": batch_size} | functions
+    learn = functools.partial(cbackprop.fit, method="direct", **settings)
     done = 0
     for stride in (256, 16, 1) if len(x) < 100_000 else (1,):
         while True:
@@ -100,20 +105,21 @@ def walk(x, t, w, v, order, batch_size, target):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
 @pytest.mark.guarantee("Ctrl-C", slice=39, full=1000)
-def test_ctrl_c(repetitions, use_variant, ctrl_c, record_property):
+def test_ctrl_c(repetitions, use_variant, all_functions, ctrl_c, record_property):
     rng = np.random.default_rng(0)
     delays, amid = [], 0
     for number in range(repetitions):
         (D, M, K, N), method, batch_size, n_threads = ENGINES[number % len(ENGINES)]
         use_variant(VARIANTS[number // len(ENGINES) % len(VARIANTS)])
-        x, t, w, v = problem(D, M, K, N)
-        settings = {"method": method, "batch_size": batch_size, "n_threads": n_threads}
+        functions = all_functions[number % len(all_functions)]
+        x, t, w, v = problem(D, M, K, N, **functions)
+        settings = {"method": method, "batch_size": batch_size, "n_threads": n_threads} | functions
         before, delay = interrupted(x, t, w, v, wait=rng.uniform(0.01, 0.3), callback=batch_size, **settings)
         delays.append(delay)
         w_now, v_now = before[-1]
         order = np.random.default_rng(2)
         orders = [order.permutation(N) if batch_size else order for _ in before]
-        done = walk(x, t, w_now, v_now, orders[-1], batch_size, v[-1, -1])
+        done = walk(x, t, w_now, v_now, functions, orders[-1], batch_size, v[-1, -1])
         amid += batch_size is not None and 0 < done < N // batch_size
         # the same sums in another order, with some thousand roundings; a sample moves the bias by more than 1e-6
         tolerance = 0 if method == "direct" else 1e-10
@@ -145,16 +151,17 @@ WITH_MOMENTUM = [("direct", 50, 1), ("blocked", 50, 1), ("blocked", 50, 2), ("di
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
 @pytest.mark.guarantee("Ctrl-C", slice=5, full=100)
-def test_ctrl_c_with_momentum(repetitions, use_variant, ctrl_c, record_property):
+def test_ctrl_c_with_momentum(repetitions, use_variant, all_functions, ctrl_c, record_property):
     # an interrupted batch is finished, with its velocity; one that is the whole epoch is discarded
     D, M, K, N = *LARGE[:3], 100_000
     rng, delays, amid = np.random.default_rng(1), [], 0
     for number in range(repetitions):
         method, batch_size, n_threads = WITH_MOMENTUM[number % len(WITH_MOMENTUM)]
         use_variant(VARIANTS[number // len(WITH_MOMENTUM) % len(VARIANTS)])
-        x, t, w, v = problem(D, M, K, N)
+        functions = all_functions[-1 - number % len(all_functions)]
+        x, t, w, v = problem(D, M, K, N, **functions)
         changing = w, v, np.zeros_like(w), np.zeros_like(v)
-        settings = {"method": method, "batch_size": batch_size, "momentum": 0.5}
+        settings = {"method": method, "batch_size": batch_size, "momentum": 0.5} | functions
         wait = rng.uniform(0.05, 0.2)
         before, delay = interrupted(x, t, *changing, wait=wait, n_threads=n_threads, **settings)
         delays.append(delay)
@@ -162,7 +169,8 @@ def test_ctrl_c_with_momentum(repetitions, use_variant, ctrl_c, record_property)
         if batch_size:
             order = np.random.default_rng(2)
             order = [order.permutation(N) for _ in before][-1]
-            done, settings = 0, settings | {"method": "direct", "learning_rate": RATE, "velocity": (u_w, u_v)}
+            settings |= {"method": "direct", "learning_rate": RATES[functions["output"]], "velocity": (u_w, u_v)}
+            done = 0
             while weights[1][-1, -1] > v[-1, -1] + 1e-10:
                 n = order[done * batch_size :][:batch_size]
                 cbackprop.fit(x[n], t[n], *weights, shuffle=False, **settings | {"batch_size": None})
@@ -257,15 +265,16 @@ def test_threads_with_separate_weights_run_concurrently(repetitions, learn):
 
 
 @pytest.mark.guarantee("fork", slice=10, full=200)
-def test_fork_after_training_with_two_threads(repetitions, use_variant, in_a_fork):
+def test_fork_after_training_with_two_threads(repetitions, use_variant, all_functions, in_a_fork):
     use_variant(VARIANTS[0])
-    x, t, w, v = problem(40, 30, 5, 500)
+    for functions in itertools.islice(itertools.cycle(all_functions), repetitions):
+        x, t, w, v = problem(40, 30, 5, 500, **functions)
 
-    def learn(n_threads):
-        cbackprop.fit(x, t, w, v, method="blocked", n_threads=n_threads, rng=0)
-        return hashlib.sha256(w.tobytes() + v.tobytes()).hexdigest()
+        def learn(n_threads, functions=functions, x=x, t=t, w=w, v=v):
+            rate = RATES[functions["output"]]
+            cbackprop.fit(x, t, w, v, learning_rate=rate, method="blocked", n_threads=n_threads, rng=0, **functions)
+            return hashlib.sha256(w.tobytes() + v.tobytes()).hexdigest()
 
-    for _ in range(repetitions):
         learn(2)
         in_the_child = in_a_fork(lambda: learn(2))
         assert in_the_child == learn(1)

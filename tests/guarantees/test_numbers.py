@@ -18,31 +18,56 @@ import pytest
 
 import cbackprop
 from cbackprop import DivergenceError, _dispatch
+from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
 
 VARIANTS = _dispatch.available_variants()
 DTYPES = tuple(map(np.dtype, ("float32", "float64")))
 
 
-def network(rng, shape, samples, dtype):
-    """x, soft targets, w, v, of order 1."""
-    D, M, K = shape
-    t = rng.multinomial(16, np.full(K, 1 / K), samples) / 16  # rows sum to 1 in both precisions
-    arrays = rng.normal(size=(samples, D)), t, rng.normal(size=(M, D + 1)) / math.sqrt(D), rng.normal(size=(K, M + 1))
-    return [array.astype(dtype) for array in arrays]
+@pytest.fixture
+def network(targets):
+    """A function that draws x, t, w, v, of order 1, for a kind of output."""
+
+    def draw(rng, shape, samples, dtype, output):
+        D, M, K = shape
+        x, t = rng.normal(size=(samples, D)), targets(output, samples, K, dtype, rng)
+        w, v = rng.normal(size=(M, D + 1)) / math.sqrt(D), rng.normal(size=(K, M + 1))
+        return [array.astype(dtype) for array in (x, t, w, v)]
+
+    return draw
+
+
+# for code that runs in an interpreter of its own; t holds rows of 0 and 1, which suit every output
+CYCLE = """
+import itertools
+from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+networks = itertools.cycle({"output": output, "hidden": hidden} for output in OUTPUTS for hidden in HIDDEN_FUNCTIONS)
+"""
 
 
 # --------------------------------------------------------------------------------------------------------- gradients
 
 
-def mean_error(x, t, w, v, dot, exp, log):
+H = {
+    "sigmoid": lambda b, exp, real: 1 / (1 + exp(-b)),
+    "tanh": lambda b, exp, real: 2 / (1 + exp(-2 * b)) - 1,
+    "relu": lambda b, exp, real: np.where(real(b) > 0, b, 0),
+}
+ERRORS = {  # the terms of the sum over k
+    "softmax": lambda t, a, exp, log: t * (log(exp(a).sum(axis=1, keepdims=True)) - a),
+    "linear": lambda t, a, exp, log: (a - t) * (a - t) / 2,
+    "logistic": lambda t, a, exp, log: log(1 + exp(a)) - t * a,
+}
+
+
+def mean_error(x, t, w, v, output, hidden, dot, exp, log, real):
     """(2) from the weights, for arrays of complex numbers or of mpmath numbers."""
     one = np.ones((len(x), 1))
-    z = 1 / (1 + exp(-dot(np.hstack([x, one]), w.T)))
-    a = dot(np.hstack([z, one]), v.T)
-    return (t * (log(exp(a).sum(axis=1, keepdims=True)) - a)).sum() / len(x)
+    z = H[hidden](dot(np.hstack([x, one]), w.T), exp, real)
+    return ERRORS[output](t, dot(np.hstack([z, one]), v.T), exp, log).sum() / len(x)
 
 
-def complex_step(x, t, w, v, size, places, *functions):
+def complex_step(x, t, w, v, functions, size, places, arithmetic):
     """dE at some positions of each layer, as Im E(w + i size) / size, in which nothing cancels."""
     gradients = []
     for layer in (0, 1):
@@ -50,49 +75,55 @@ def complex_step(x, t, w, v, size, places, *functions):
         for place in places[layer]:
             weights[layer] = (w, v)[layer].copy()
             weights[layer][place] += 1j * size
-            gradients.append(float(mean_error(x, t, *weights, *functions).imag / size))
+            gradients.append(float(mean_error(x, t, *weights, **functions, **arithmetic).imag / size))
     return np.array(gradients)
 
 
-IN_DIGITS = np.dot, np.frompyfunc(mpmath.exp, 1, 1), np.frompyfunc(mpmath.log, 1, 1)
+IN_NUMPY = {"dot": np.dot, "exp": np.exp, "log": np.log, "real": np.real}
+IN_DIGITS = {"dot": np.dot} | {name: np.frompyfunc(getattr(mpmath, name), 1, 1) for name in ("exp", "log")}
+IN_DIGITS["real"] = np.frompyfunc(mpmath.re, 1, 1)
 to_digits = np.frompyfunc(mpmath.mpmathify, 1, 1)
 
 
-@pytest.mark.guarantee("gradients", slice=40, full=500)
-def test_gradients(repetitions, use_variant, record_property):
+@pytest.mark.guarantee("gradients", slice=27, full=540)
+def test_gradients(repetitions, use_variant, network, all_functions, record_property):
     # Tolerances, some 500 and 80 roundings, are relative to the largest derivative of a layer: y_k - t_k may cancel.
-    # The order of central differences is that of float64; in float32, rounding errors of E dominate.
+    # The order of central differences is that of float64; in float32, rounding errors of E dominate. With ReLU, E has
+    # kinks, where it has no derivatives: the numbers that this seed draws are farther from them than roundings reach.
     rng = np.random.default_rng(1)
     bounds, worst, orders = {"float64": 1e-13, "float32": 1e-5}, {"float64": 0.0, "float32": 0.0}, []
-    for _ in range(repetitions):
+    cases = itertools.cycle(itertools.product((1, 3, 20), all_functions))  # many samples take another engine
+    for samples, functions in itertools.islice(cases, repetitions):
         shape = tuple(map(int, rng.integers((1, 1, 2), (24, 40, 9))))
-        samples = int(rng.choice([1, 3, 20]))  # many samples take another engine
         for dtype in DTYPES:
-            x, t, w, v = network(rng, shape, samples, dtype)
+            x, t, w, v = network(rng, shape, samples, dtype, functions["output"])
             wide = [array.astype(np.float64) for array in (x, t)] + [array.astype(complex) for array in (w, v)]
             places = [list(np.ndindex(array.shape)) for array in (w, v)]
-            exact = complex_step(*wide, 1e-30, places, np.dot, np.exp, np.log)
+            exact = complex_step(*wide, functions, 1e-30, places, IN_NUMPY)
             largest = [np.abs(part).max() for part in np.split(exact, [w.size])]
             if samples == 1:  # the reference itself, against 50 digits
                 few = [[places[layer][int(rng.integers(len(places[layer])))]] for layer in (0, 1)]
                 with mpmath.workdps(50):
-                    digits = complex_step(*map(to_digits, wide), mpmath.mpf(10) ** -40, few, *IN_DIGITS)
+                    digits = complex_step(*map(to_digits, wide), functions, mpmath.mpf(10) ** -40, few, IN_DIGITS)
                 for layer, wanted in enumerate(digits):
                     got = exact[layer * w.size + places[layer].index(few[layer][0])]
                     assert abs(got - wanted) <= 1e-14 * largest[layer]
             for variant in VARIANTS:
                 use_variant(variant)
-                for layer, gradient in enumerate(cbackprop.gradient(x, t, w, v)):
+                for layer, gradient in enumerate(cbackprop.gradient(x, t, w, v, **functions)):
                     wanted = np.split(exact, [w.size])[layer].reshape(gradient.shape)
-                    error = float(np.abs(gradient - wanted).max() / largest[layer])
-                    worst[dtype.name] = max(worst[dtype.name], error)
-                    assert error <= bounds[dtype.name], (shape, samples, variant)
-        coarse, fine = (
-            np.linalg.norm(np.concatenate([array.ravel() for array in gradient]) - exact)
-            for gradient in (cbackprop.numerical_gradient(x, t, w, v, epsilon=epsilon) for epsilon in (1e-1, 1e-3))
-        )
-        orders.append(math.log10(coarse / fine) / 2)
-        assert orders[-1] == pytest.approx(2, abs=0.05), (shape, samples)
+                    error = float(np.abs(gradient - wanted).max())
+                    assert error <= bounds[dtype.name] * largest[layer], (shape, samples, functions, variant)
+                    worst[dtype.name] = max(worst[dtype.name], error / (largest[layer] or 1))  # ReLUs may all be at 0
+        if functions["hidden"] != "relu":
+            coarse, fine = (
+                np.linalg.norm(np.concatenate([array.ravel() for array in gradient]) - exact)
+                for gradient in (
+                    cbackprop.numerical_gradient(x, t, w, v, epsilon=epsilon, **functions) for epsilon in (1e-1, 1e-3)
+                )
+            )
+            orders.append(math.log10(coarse / fine) / 2)
+            assert orders[-1] == pytest.approx(2, abs=0.05), (shape, samples, functions)
     record_property("largest error, float64", f"{worst['float64']:.1e}")
     record_property("float32", f"{worst['float32']:.1e}")
     record_property("order", f"{min(orders):.3f} to {max(orders):.3f}")
@@ -101,38 +132,56 @@ def test_gradients(repetitions, use_variant, record_property):
 # -------------------------------------------------------------------------------------------------------------- loss
 
 
-def loss_in_digits(label, a):
-    """(1) in 50 digits, relative to the largest logit: log1p, since the other terms may be below 10^-300."""
+def loss_in_digits(output, t, a):
+    """E_n in 50 digits: log1p, since what it adds to a logit may be below 10^-300."""
     with mpmath.workdps(50):
-        below = [mpmath.mpf(float(a_k)) - float(a.max()) for a_k in a]
+        t, a = to_digits(t.astype(float)), to_digits(a.astype(float))
+        if output == "linear":
+            return mpmath.fsum((a - t) ** 2) / 2
+        if output == "logistic":
+            return mpmath.fsum(
+                mpmath.log1p(mpmath.exp(-abs(a_k))) + (max(a_k, 0) - t_k * a_k) for t_k, a_k in zip(t, a, strict=True)
+            )
+        below = a - a.max()
         rest = mpmath.fsum(mpmath.exp(difference) for k, difference in enumerate(below) if k != a.argmax())
-        return mpmath.log1p(rest) - below[label]
+        return mpmath.log1p(rest) - mpmath.fsum(t * below)
+
+
+LARGE = {  # scales of logits up to ±1e308 in float64, at which E_n, which with softmax is a difference, stays finite
+    "softmax": lambda largest: (largest / 400, largest / 4),
+    "linear": lambda largest: (largest**0.5 / 1000,),
+    "logistic": lambda largest: (largest / 10_000,),
+}
 
 
 @pytest.mark.guarantee("accurate loss")
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_loss(use_variant, dtype, record_property):
-    # logits are the biases, exactly; a mean adds roundings of its own
-    rng = np.random.default_rng(2)
+def test_loss(use_variant, targets, dtype, output, record_property):
+    # logits are the biases, exactly, whatever the hidden function; a mean adds roundings of its own
+    rng, hidden = np.random.default_rng(2), itertools.cycle(HIDDEN_FUNCTIONS)
     worst, largest = {1: 0.0, 20: 0.0}, float(np.finfo(dtype).max)
     for classes in (2, 3, 5, 10, 31, 100):
-        for scale in (0.1, 1, 10, 30, 1e4, largest / 400, largest / 4):
-            for _ in range(20):
-                # up to ±1e308 in float64, while the difference of two logits, which is a loss, stays finite
+        for scale in (0.1, 1, 10, 30, 1e4, *LARGE[output](largest)):
+            for _ in range(5):
                 normal = rng.normal(size=classes).clip(-1.72, 2.24) * rng.choice([-1, 1])
                 a = (normal * scale).astype(dtype)
                 a[rng.integers(classes, size=classes // 3)] = a[0]
                 w, v = np.zeros((1, 2), dtype), np.zeros((classes, 2), dtype)
                 v[:, 1] = a
-                for label in {0, classes - 1, int(a.argmax()), int(a.argmin())}:
-                    wanted = loss_in_digits(label, a)
+                rows = targets(output, 1, classes, dtype, rng)
+                if output == "softmax":
+                    rows = np.eye(classes, dtype=dtype)[list({0, classes - 1, int(a.argmax()), int(a.argmin())})]
+                for t in rows:
+                    wanted = loss_in_digits(output, t, a)
                     unit = float(np.spacing(dtype.type(float(wanted))))
                     for variant in VARIANTS:
                         use_variant(variant)
                         for samples in (1, 20) if scale < largest / 20 else (1,):  # sums of 20 stay finite
-                            got = cbackprop.loss(np.zeros((samples, 1)), [label] * samples, w, v)
+                            functions = {"output": output, "hidden": next(hidden)}
+                            got = cbackprop.loss(np.zeros((samples, 1)), [t] * samples, w, v, **functions)
                             worst[samples] = max(worst[samples], float(abs(got - wanted) / unit))
-    record_property(f"largest error, {dtype}", f"{worst[1]:.2f} ULP, in the mean of 20 {worst[20]:.2f} ULP")
+    record_property(f"largest error, {output}, {dtype}", f"{worst[1]:.2f} ULP, in the mean of 20 {worst[20]:.2f} ULP")
     assert worst[1] <= 4
     assert worst[20] <= 4 + 19 / 2
 
@@ -140,11 +189,11 @@ def test_loss(use_variant, dtype, record_property):
 # --------------------------------------------------------------------------------------------------------- same bits
 
 
-def learned(arrays, batch_size, method, momentum, n_threads):
+def learned(arrays, functions, batch_size, method, momentum, n_threads):
     """SHA-256 of the weights and losses after some epochs."""
     x, t, w, v = arrays
-    settings = {"batch_size": batch_size, "method": method, "momentum": momentum, "n_threads": n_threads}
-    history = cbackprop.fit(x, t, w, v, learning_rate=0.5, epochs=3, rng=4, **settings)
+    settings = {"batch_size": batch_size, "method": method, "momentum": momentum, "n_threads": n_threads} | functions
+    history = cbackprop.fit(x, t, w, v, learning_rate=0.005, epochs=3, rng=4, **settings)
     return hashlib.sha256(w.tobytes() + v.tobytes() + np.array(history.losses).tobytes()).hexdigest()
 
 
@@ -156,19 +205,19 @@ def in_a_thread(work):
     return results[0]
 
 
-@pytest.mark.guarantee("same bits", slice=50, full=1000)
-def test_same_bits(repetitions, use_variant, displaced, in_a_fork):
+@pytest.mark.guarantee("same bits", slice=45, full=999)
+def test_same_bits(repetitions, use_variant, network, all_functions, displaced, in_a_fork):
     settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto"), (0, 0.5)))
     places = (lambda work: work(), in_a_thread, in_a_fork)
     rng = np.random.default_rng(5)
-    for _ in range(repetitions):
+    for functions in itertools.islice(itertools.cycle(all_functions), repetitions):
         variant, dtype, *setting = settings[rng.integers(len(settings))]
         use_variant(variant)
-        arrays = network(np.random.default_rng(3), (13, 37, 5), 70, dtype)
+        arrays = network(np.random.default_rng(3), (13, 37, 5), 70, dtype, functions["output"])
         elsewhere = [displaced(array, int(rng.integers(64))) for array in arrays]
         n_threads, place = rng.choice([1, 2, 3, 4, 8]), places[rng.integers(3)]
-        work = functools.partial(learned, elsewhere, *setting, n_threads)
-        assert place(work) == learned(arrays, *setting, 1)
+        work = functools.partial(learned, elsewhere, functions, *setting, n_threads)
+        assert place(work) == learned(arrays, functions, *setting, 1)
 
 
 # ----------------------------------------------------------------------------------------------------- variants agree
@@ -176,21 +225,24 @@ def test_same_bits(repetitions, use_variant, displaced, in_a_fork):
 EPOCH = """
 import sys, numpy as np, cbackprop
 rng = np.random.default_rng(0)
-x, t = rng.normal(size=(1000, 21)), rng.integers(5, size=1000)
-for method in ("direct", "blocked"):
-    w, v = cbackprop.init_weights(21, 19, 5, dtype=sys.argv[1], rng=0)
-    cbackprop.fit(x, t, w, v, learning_rate=0.1, rng=0, method=method)
-    sys.stdout.buffer.write(w.astype(float).tobytes() + v.astype(float).tobytes())
+x, t = rng.normal(size=(1000, 21)), np.eye(5)[rng.integers(5, size=1000)]
+for functions in itertools.islice(networks, 9):
+    for method in ("direct", "blocked"):
+        w, v = cbackprop.init_weights(21, 19, 5, dtype=sys.argv[1], rng=0, hidden=functions["hidden"])
+        rate = 0.01 if functions["output"] == "linear" else 0.1
+        cbackprop.fit(x, t, w, v, learning_rate=rate, rng=0, method=method, **functions)
+        sys.stdout.buffer.write(w.astype(float).tobytes() + v.astype(float).tobytes())
 """
 
 
 @pytest.mark.guarantee("variants agree")
 @pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-12), ("float32", 6e-5)])
 def test_variants_agree(python, dtype, bound, record_property):
-    code = EPOCH.replace("sys.argv[1]", repr(dtype))
+    code = CYCLE + EPOCH.replace("sys.argv[1]", repr(dtype))
     results = [np.frombuffer(python(code, CBACKPROP_KERNEL=variant, text=False).stdout) for variant in VARIANTS]
-    assert results[0].size == 2 * (19 * 22 + 5 * 20)
-    apart = max(float(np.abs(result - results[-1]).max() / np.abs(results[-1]).max()) for result in results)
+    results = [result.reshape(9 * 2, 19 * 22 + 5 * 20) for result in results]
+    largest = np.abs(results[-1]).max(axis=1, keepdims=True)
+    apart = max(float((np.abs(result - results[-1]) / largest).max()) for result in results)
     record_property(dtype, f"{apart:.1e}")
     assert apart <= bound
 
@@ -201,14 +253,15 @@ def test_variants_agree(python, dtype, bound, record_property):
 @pytest.mark.guarantee("divergence")
 @pytest.mark.parametrize("method", ["direct", "blocked", "auto"])
 @pytest.mark.parametrize("batch_size", [1, 7, None])
-def test_divergence(use_variant, batch_size, method):
+def test_divergence(use_variant, network, functions, batch_size, method):
     # an epoch ends with finite weights and a finite loss, or with an error that names it and the weights before it
     refused = 0
     for variant, dtype in itertools.product(VARIANTS, DTYPES):
         use_variant(variant)
         rates, scales = (0.1, 1e3, 1e6, float(np.finfo(dtype).max) / 4), (1, 1e4, 1e30)
-        for rate, scale, shape in itertools.product(rates, scales, ((3, 2, 3), (5, 9, 4))):
-            x, t, w, v = network(np.random.default_rng(7), shape, 40, dtype)
+        shapes = itertools.cycle([(3, 2, 3), (5, 9, 4)])
+        for (rate, scale), shape in zip(itertools.product(rates, scales), shapes, strict=False):
+            x, t, w, v = network(np.random.default_rng(7), shape, 40, dtype, functions["output"])
             x, kept = x * dtype.type(scale), [(w.tobytes(), v.tobytes())]
             w_alone, v_alone = w.copy(), v.copy()
 
@@ -216,9 +269,10 @@ def test_divergence(use_variant, batch_size, method):
                 assert math.isfinite(loss)
                 kept.append((w.tobytes(), v.tobytes()))
 
-            settings = {"learning_rate": rate, "epochs": 5, "batch_size": batch_size, "method": method, "rng": 1}
+            settings = {"learning_rate": rate, "epochs": 3, "batch_size": batch_size, "method": method, "rng": 1}
+            settings |= functions
             for weights, callback in (((w, v), keep), ((w_alone, v_alone), None)):
-                epochs = 5
+                epochs = 3
                 try:
                     cbackprop.fit(x, t, *weights, callback=callback, **settings)
                 except DivergenceError as error:
@@ -293,7 +347,7 @@ def test_many_numbers(python, repetitions, code):
 # ---------------------------------------------------------------------------------------------- floating-point state
 
 STATE = """
-import ctypes, json, signal, struct, sys
+import ctypes, functools, json, signal, struct, sys
 
 def control():
     # rounding, traps and subnormal numbers: control bits of the x87 unit and, without the status flags, of SSE
@@ -331,18 +385,20 @@ import cbackprop
 look_everywhere()
 rng = np.random.default_rng(0)
 for dtype in ("float32", "float64"):
-    x, t = rng.normal(size=(300, 200)), rng.integers(5, size=300)
+    x, t = rng.normal(size=(300, 200)), np.eye(5)[rng.integers(5, size=300)]
     w, v = cbackprop.init_weights(200, 150, 5, dtype=dtype, rng=0)
+    fit = functools.partial(cbackprop.fit, x, t, w, v, n_threads=2, learning_rate=1e-4, callback=look)
     for method in ("direct", "blocked"):
         for batch_size in (1, 32, None):
-            cbackprop.fit(x, t, w, v, method=method, n_threads=2, batch_size=batch_size, callback=look)
-    cbackprop.Network(200, 150, 5, dtype=dtype).learn_one(x[0], 1)
-    cbackprop.gradient(x, t, w, v)
-    cbackprop.forward(x, w, v)
+            fit(method=method, batch_size=batch_size, **next(networks))
+    for functions in itertools.islice(networks, 9):
+        cbackprop.Network(200, 150, 5, dtype=dtype, learning_rate=1e-4, **functions).learn_one(x[0], t[0])
+        cbackprop.gradient(x[:20], t[:20], w, v, **functions)
+        cbackprop.forward(x[:20], w, v, **functions)
 look_everywhere()
 if hasattr(signal, "setitimer"):  # handlers that run within a kernel
     signal.signal(signal.SIGALRM, look)
-    x, t = np.tile(x, (20, 1)), np.tile(t, 20)
+    x, t = np.tile(x, (20, 1)), np.tile(t, (20, 1))
     for method in ("direct", "blocked"):
         before = len(states)
         while len(states) == before:
@@ -358,7 +414,8 @@ print(json.dumps(states))
 def test_floating_point_state_stays(python, variant, flushed):
     x86 = _dispatch._CPU.get("SSE2", False)
     linux_x86 = "linux" in sys.platform and x86
-    result = python(STATE.replace("{x86}", str(x86)).replace("{flushed}", str(flushed)), CBACKPROP_KERNEL=variant)
+    code = STATE.replace("{x86}", str(x86)).replace("{flushed}", str(flushed))
+    result = python(code.replace("import cbackprop\n", f"import cbackprop\n{CYCLE}"), CBACKPROP_KERNEL=variant)
     assert result.returncode == 0, result.stderr
     states = json.loads(result.stdout)
     assert len(states) >= 6 + 12 + 2 * hasattr(signal, "setitimer")
@@ -376,19 +433,19 @@ import numpy as np, cbackprop, cbackprop.reference
 info = cbackprop.kernel_info()
 assert info["variant"] == "{variant}", info
 rng = np.random.default_rng(0)
-x, t = rng.normal(size=(200, 20)), rng.integers(3, size=200)
+x, t = rng.normal(size=(200, 20)), np.eye(3)[rng.integers(3, size=200)]
 for dtype in ("float32", "float64"):
-    for hidden in (2, 17):
-        for batch_size in (1, 32, None):
-            w, v = cbackprop.init_weights(20, hidden, 3, dtype=dtype, rng=0)
-            wanted = w.copy(), v.copy()
-            cbackprop.fit(x, t, w, v, batch_size=batch_size, rng=0, n_threads=2)
-            cbackprop.reference.fit(x, t, *wanted, batch_size=batch_size, rng=0)
+    for M in (2, 17):
+        for batch_size, functions in zip((1, 32, None), networks):
+            w, v = cbackprop.init_weights(20, M, 3, dtype=dtype, rng=0, hidden=functions["hidden"])
+            wanted, settings = (w.copy(), v.copy()), dict(batch_size=batch_size, rng=0, learning_rate=0.01, **functions)
+            cbackprop.fit(x, t, w, v, n_threads=2, **settings)
+            cbackprop.reference.fit(x, t, *wanted, **settings)
             assert np.abs(w - wanted[0]).max() < (1e-4 if dtype == "float32" else 1e-12)
-        network = cbackprop.Network.from_weights(w, v)
-        network.learn_one(x[0], 1)
-        assert network.predict_one(x[0]) == network.predict(x[:1])[0]
-        network.gradient(x, t), network.loss(x, t)
+            network = cbackprop.Network.from_weights(w, v, **functions)
+            network.learn_one(x[0], t[0])
+            np.testing.assert_allclose(network.predict_one(x[0]), network.predict(x[:1])[0], rtol=1e-4)
+            network.gradient(x, t), network.loss(x, t)
 """
 
 
@@ -396,6 +453,6 @@ for dtype in ("float32", "float64"):
 @pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="qemu-user is not installed")
 @pytest.mark.parametrize(("cpu", "variant"), [("Nehalem", "baseline"), ("Haswell", "avx2")])
 def test_old_cpu(python, cpu, variant):
-    code = SMOKE.replace("{variant}", variant)
+    code = CYCLE + SMOKE.replace("{variant}", variant)
     result = python(code, under=["qemu-x86_64", "-cpu", cpu], OPENBLAS_CORETYPE=cpu, CBACKPROP_KERNEL="")
     assert result.returncode == 0, result.stderr

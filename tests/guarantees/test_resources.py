@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import json
 import re
 import shutil
@@ -31,6 +32,8 @@ X_LIST, T_SOFT, STRIDED = X[0].tolist(), np.eye(K)[T], np.repeat(X, 2, axis=1)[:
 NETWORK = Network(D, M, K, rng=0)
 W, V = NETWORK.w, NETWORK.v
 LARGE = np.full((K, M + 1), 1e308)
+LINEAR = Network(D, M, 1, output="linear", hidden="relu", learning_rate=1e-3, rng=0)
+LOGISTIC = Network(D, M, K, output="logistic", hidden="tanh", rng=0)
 
 ENTRIES = {  # with good arguments, convertible ones and bad ones
     "init_weights": lambda: cbackprop.init_weights(D, M, K),
@@ -64,6 +67,16 @@ ENTRIES = {  # with good arguments, convertible ones and bad ones
     "predict": lambda: NETWORK.predict(X),
     "Network.loss": lambda: NETWORK.loss(X, T),
     "kernel_info": cbackprop.kernel_info,
+    "logistic, loss": lambda: cbackprop.loss(X, T_SOFT, W, V, output="logistic", hidden="tanh"),
+    "logistic, loss, bad": lambda: cbackprop.loss(X, T_SOFT + 0.5, W, V, output="logistic", hidden="tanh"),
+    "logistic, predict": lambda: LOGISTIC.predict(X),
+    "logistic, predict_one": lambda: LOGISTIC.predict_one(X[0]),
+    "linear, fit": lambda: cbackprop.fit(X, T_SOFT, W, V, learning_rate=1e-3, output="linear", hidden="relu"),
+    "linear, fit, diverging": lambda: cbackprop.fit(X, T_SOFT, W, V, learning_rate=1e300, output="linear"),
+    "linear, learn_one": lambda: LINEAR.learn_one(X[0], 0.5, 0.5),
+    "linear, learn_one, bad": lambda: LINEAR.learn_one(X[0], float("nan")),
+    "linear, predict_one": lambda: LINEAR.predict_one(X[0]),
+    "linear, predict_proba_one, bad": lambda: LINEAR.predict_proba_one(X[0]),
 }
 
 
@@ -86,7 +99,7 @@ def growth(entry, repetitions):
 
 
 @linux
-@pytest.mark.guarantee("no leaks", slice=10_000, full=100_000)
+@pytest.mark.guarantee("no leaks", slice=4500, full=100_000)
 def test_calls_leak_nothing(repetitions, record_property):
     grown = {name: growth(entry, repetitions) for name, entry in ENTRIES.items()}
     name = max(grown, key=grown.get)
@@ -144,23 +157,27 @@ def test_valgrind(repetitions, python, tmp_path, record_property):
 
 
 @linux
-@pytest.mark.guarantee("streaming", slice=1_000_000, full=10_000_000)
+@pytest.mark.guarantee("streaming", slice=900_000, full=9_900_000)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_streaming(repetitions, dtype, record_property):
-    x, t = np.random.default_rng(0).normal(size=(1000, 20)).astype(dtype), [n % 3 for n in range(1000)]
-    network = Network(20, 10, 3, learning_rate=1e-3, dtype=dtype, rng=0)
-    samples = list(zip(x, t, strict=True))
+def test_streaming(repetitions, dtype, all_functions, record_property):
+    x, t = np.random.default_rng(0).normal(size=(1000, 20)).astype(dtype), [n % 2 for n in range(1000)]
+    softmax, other = list(zip(x, t, strict=True)), list(zip(x, map(float, t), strict=True))
+    streams = []
+    for functions in all_functions:
+        K, samples = (2, softmax) if functions["output"] == "softmax" else (1, other)
+        network = Network(20, 10, K, learning_rate=1e-3, dtype=dtype, rng=0, **functions)
+        streams.append((network.learn_one, samples))
     times = np.ones(repetitions, np.int32)  # ones: the memory is resident from the start
-    learn_one, clock, before = network.learn_one, time.perf_counter_ns, resident()
+    clock, before = time.perf_counter_ns, resident()
     n = 0
-    for _ in range(repetitions // 1000):
+    for learn_one, samples in itertools.islice(itertools.cycle(streams), repetitions // 1000):
         for x_n, t_n in samples:
             start = clock()
             learn_one(x_n, t_n)
             times[n] = clock() - start
             n += 1
     grown = resident() - before
-    first, last = (np.median(part) for part in (times[: n // 10], times[-n // 10 :]))
+    first, last = (np.median(part) for part in (times[: n // 10], times[-n // 10 :]))  # of all networks
     record_property(f"{dtype}: median", f"{np.median(times):.0f} ns")
     record_property(f"{dtype}: p99.9", f"{np.percentile(times, 99.9) / 1000:.1f} µs")
     record_property(f"{dtype}: growth", f"{grown / 1024:.0f} kB")
@@ -217,23 +234,27 @@ def test_no_threads_and_no_openmp(python):
 # ----------------------------------------------------------------------------------------------- memory of training
 
 PEAK = """
-import json, re, sys
+import itertools, json, re, sys
 from pathlib import Path
 import numpy as np, cbackprop
+from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+
+networks = itertools.cycle({"output": output, "hidden": hidden} for output in OUTPUTS for hidden in HIDDEN_FUNCTIONS)
 
 def memory(name):
     return int(re.search(name + r":\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
 
 def peak(D, M, K, dtype, momentum=0, checkpoint=None, **keywords):
     # memory taken, in copies of what is learned
-    x, t = np.zeros((20, D), dtype), np.arange(20) % K
+    x, t, functions = np.zeros((20, D), dtype), np.eye(K, dtype=dtype)[np.arange(20) % K], next(networks)
     w, v = np.full((M, D + 1), 0.1, dtype), np.full((K, M + 1), 0.1, dtype)
     velocity = (np.zeros_like(w), np.zeros_like(v)) if momentum else None
     learned = (w.nbytes + v.nbytes) * (2 if momentum else 1)
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = memory("VmRSS")
     cbackprop.fit(
-        x, t, w, v, momentum=momentum, velocity=velocity, checkpoint=checkpoint, learning_rate=1e-3, rng=0, **keywords
+        x, t, w, v, momentum=momentum, velocity=velocity, checkpoint=checkpoint, learning_rate=1e-6, rng=0,
+        **functions, **keywords,
     )
     return (memory("VmHWM") - before - (1 << 20)) / learned
 

@@ -1,12 +1,14 @@
 """Any sequence of calls: the weights stay finite and agree with the NumPy reference; other arrays stay unchanged.
 
-Settings lie at the edges of each dtype, sizes at those of vectors and blocks. Each call runs with the library and, from
-copies of the same weights, with the reference; both must succeed with close results, or raise the same type of error.
+Networks have any output and hidden function. Settings lie at the edges of each dtype, sizes at those of vectors and
+blocks. Each call runs with the library and, from copies of the same weights, with the reference; both must succeed with
+close results, or raise the same type of error.
 `make address-test` runs this with every memory access checked.
 
-The tolerance is measured by stochastic arithmetic: the reference runs three more times with each operand of a sum
-changed by one rounding. What this changes, rounding in another order may change as well. Results are not compared if it
-changes them by the square root of a rounding or more, or if sums may overflow, which depends on their order.
+The tolerance is measured by stochastic arithmetic: the reference runs three more times with each z, each operand of a
+sum, and each sum that is subnormal, changed by one rounding. What this changes, rounding in another order may change as
+well. Results are not compared if it changes them by the square root of a rounding or more, or if sums may overflow,
+which depends on their order.
 """
 
 import collections
@@ -26,13 +28,21 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 import cbackprop
 from cbackprop import DivergenceError, Network, _dispatch, reference
+from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
 
 pytest.importorskip("sklearn")
-from cbackprop.sklearn import BackpropClassifier
+from cbackprop.sklearn import ACTIVATION_OF, BackpropClassifier, BackpropRegressor
 
 STEPS = 25  # calls in a sequence
 FACTOR = 100  # between the rounding errors of the library and those measured
@@ -58,14 +68,22 @@ def with_roundings(rng):
         return array * (1 + np.finfo(array.dtype).eps * signs).astype(array.dtype)
 
     def with_changes(function):
-        return lambda *arrays: function(*map(changed, arrays))
+        return lambda *arrays: underflowed(function(*map(changed, arrays)))
+
+    def hidden_function(name, h, derivative):
+        most = np.inf if name == "relu" else 1
+        return (lambda b: changed(h(b)).clip(-most, most)), derivative  # near 1, 1 - z is left with few digits
+
+    def underflowed(sums):
+        return sums + rng.choice([-1, 1], sums.shape).astype(sums.dtype) * np.finfo(sums.dtype).smallest_subnormal
 
     def update(weights, derivative, learning_rate):
         weights -= weights.dtype.type(learning_rate) * changed(derivative)
 
     names = "hidden_sums", "output_sums", "output_errors", "gradient_w", "gradient_v"
     patches = {name: with_changes(getattr(reference, name)) for name in names}
-    return patch.multiple(reference, update=update, **patches)
+    functions = {name: hidden_function(name, *both) for name, both in reference.HIDDEN_FUNCTIONS.items()}
+    return patch.multiple(reference, update=update, HIDDEN_FUNCTIONS=functions, **patches)
 
 
 def largest(*arrays):
@@ -80,6 +98,7 @@ def apart(arrays, others):
 
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65)
 SEEDS = st.integers(0, 99)
+FUNCTIONS = {"output": st.sampled_from(OUTPUTS), "hidden": st.sampled_from(HIDDEN_FUNCTIONS)}
 ONE_IN_FOUR = st.sampled_from((True, False, False, False))
 EDGES = {  # of a dtype
     "smallest": lambda finfo: finfo.smallest_subnormal,
@@ -109,9 +128,9 @@ ROWS = st.sampled_from((1, 2, 7, 8, 9, 15, 16, 17, 33, 65))
 
 
 class Sequence(RuleBasedStateMachine):
-    """A network, a classifier that shares its weights, and the arrays that nothing may change."""
+    """A network, an estimator that shares its weights, and the arrays that nothing may change."""
 
-    use_variant = folder = done = None  # set by the test
+    use_variant = folder = done = targets = None  # set by the test
 
     # ----------------------------------------------------------------------------------------------------- the state
 
@@ -120,25 +139,36 @@ class Sequence(RuleBasedStateMachine):
         dtype=st.sampled_from(("float32", "float64")),
         sizes=st.tuples(st.sampled_from(WIDTHS), st.sampled_from(WIDTHS), st.sampled_from((1, 2, 3, 4, 5, 8, 9, 17))),
         seed=SEEDS,
+        **FUNCTIONS,
     )
-    def start(self, variant, dtype, sizes, seed):
+    def start(self, variant, dtype, sizes, seed, output, hidden):
         self.use_variant(variant)
         self.finfo, self.sizes, self.unchanged = np.finfo(dtype), sizes, collections.deque(maxlen=20)
         self.path = self.folder / "network.safetensors"
         self.path.unlink(missing_ok=True)
-        self.hold(Network(*sizes, dtype=dtype, rng=seed))
-        for ours, theirs in zip(self.weights, reference.init_weights(*sizes, dtype=dtype, rng=seed), strict=True):
+        self.begin(seed, output, hidden)
+
+    @rule(seed=SEEDS, **FUNCTIONS)
+    def begin(self, seed, output, hidden):
+        """Go on with another network of that size."""
+        self.output, self.hidden, self.functions = output, hidden, {"output": output, "hidden": hidden}
+        self.hold(Network(*self.sizes, dtype=self.finfo.dtype, rng=seed, **self.functions))
+        for ours, theirs in zip(self.weights, self.initial(seed), strict=True):
             assert ours.tobytes() == theirs.tobytes()
 
-    @rule(seed=SEEDS)
-    def begin_again(self, seed):
-        self.weights[0][:], self.weights[1][:] = cbackprop.init_weights(*self.sizes, dtype=self.finfo.dtype, rng=seed)
-        self.velocity = None
+    def initial(self, rng, sizes=None):
+        return reference.init_weights(*(sizes or self.sizes), hidden=self.hidden, dtype=self.finfo.dtype, rng=rng)
 
     def hold(self, network):
         self.network, self.velocity = network, None
         self.weights = network.w, network.v
-        self.model = BackpropClassifier.from_network(network, np.arange(self.sizes[2]), shuffle=False)
+        if self.output == "linear":
+            self.model = BackpropRegressor.from_network(network, shuffle=False)
+        elif self.has_estimator():
+            self.model = BackpropClassifier.from_network(network, np.arange(self.sizes[2]), shuffle=False)
+
+    def has_estimator(self):
+        return self.output != "logistic" or self.sizes[2] > 1  # a single label is none for scikit-learn
 
     def protect(self, *arrays):
         """Remember arrays that no later call may change."""
@@ -149,15 +179,23 @@ class Sequence(RuleBasedStateMachine):
         return float(EDGES[drawn](self.finfo)) if drawn in EDGES else drawn
 
     def data(self, N, seed, x_scale=1.0, soft=False):
-        """x and t, protected."""
+        """x and t, protected: labels, or any targets that suit the output."""
         (D, _, K), rng, scale = self.sizes, np.random.default_rng([N, seed]), self.value(x_scale)
         with np.errstate(over="ignore"):
             x = (rng.normal(size=(N, D)) * scale).clip(-self.finfo.max, self.finfo.max).astype(self.finfo.dtype)
-        t = rng.integers(K, size=N)
-        if soft:
-            t = (np.eye(K)[t] * 0.5 + 0.5 / K).astype(self.finfo.dtype)
+        if soft or self.output == "linear":
+            t = self.targets(self.output, N, K, self.finfo.dtype, rng)
+        else:
+            t = rng.integers(K, size=N) if self.output == "softmax" else rng.integers(2, size=(N, K))
+        if self.output != "softmax" and K == 1 and seed % 2:
+            t = t[:, 0]
         self.protect(x, t)
         return x, t
+
+    def sample(self, seed, x_scale=1.0, soft=False):
+        """x and t of one sample."""
+        (x,), t = self.data(1, seed, x_scale, soft)
+        return x, t[0].item() if t.ndim == 1 else t[0]
 
     def learning(self, N, batch_size, **rates):
         """The settings of `fit` that drawn ones stand for."""
@@ -225,12 +263,17 @@ class Sequence(RuleBasedStateMachine):
     def may_overflow(self, x, weights, rate=0.0, updates=0, l2=0.0):
         """Whether a bound on the sums exceeds what the dtype can hold."""
         (D, M, K), (w, v) = self.sizes, map(largest, weights)
-        inputs, steps = 1 + largest(x), rate * updates**2  # velocity adds up
-        with np.errstate(over="ignore"):
-            growth = float(np.float64(max(1, rate * l2)) ** updates)
-        v = growth * (v + 2 * steps)
-        w = growth * (w + 2 * steps * inputs * K * (1 + v))
-        return max(w * inputs * (D + 1), v * (M + 1), v * K * inputs, l2 * max(w, v)) > float(self.finfo.max) / 64
+        inputs, step_w, step_v = 1 + largest(x), 0.0, 0.0
+        for update in range(updates + 1):
+            b = w * inputs * (D + 1)
+            z = max(1, b) if self.hidden == "relu" else 1
+            a = v * z * (M + 1)
+            error = 10 + a if self.output == "linear" else 1  # targets are normal
+            if update < updates:  # velocity adds up
+                step_w, step_v = step_w + rate * (error * v * K * inputs + l2 * w), step_v + rate * (error * z + l2 * v)
+                w, v = w + step_w, v + step_v
+        loss = K * error * error if self.output == "linear" else a
+        return not max(b, a, loss, error * v * K * inputs, l2 * max(w, v)) <= float(self.finfo.max) / 64
 
     # ------------------------------------------------------------------------------------------------------- learning
 
@@ -264,13 +307,13 @@ class Sequence(RuleBasedStateMachine):
             velocity = {"velocity": self.velocity} if keep_velocity else {}
             engine = {"method": method, "n_threads": n_threads}
             if not as_method:
-                return cbackprop.fit(x, t, *self.weights, **options, **engine, **velocity)
+                return cbackprop.fit(x, t, *self.weights, **self.functions, **options, **engine, **velocity)
             self.network.learning_rate = options["learning_rate"]
             others = {name: value for name, value in options.items() if name != "learning_rate"}
             return self.network.fit(x, t, **others, **engine, **velocity)
 
         def theirs(w, v, *velocity):
-            return reference.fit(x, t, w, v, **options, velocity=velocity or None)
+            return reference.fit(x, t, w, v, **self.functions, **options, velocity=velocity or None)
 
         updates = epochs * -(-N // (options["batch_size"] or N))
         rates = {"rate": options["learning_rate"], "l2": options["l2"]}
@@ -278,20 +321,20 @@ class Sequence(RuleBasedStateMachine):
             rates["l2"] /= float(self.finfo.tiny)  # by the smallest weight of a batch
         self.agree(ours, theirs, x=x, written=written, epochs=epochs, updates=updates, **rates)
 
-    @rule(seed=SEEDS, soft=st.booleans(), rate=RATE, x_scale=X_SCALE, one=st.booleans())
-    def step(self, seed, soft, rate, x_scale, one):
-        (x,), (t,) = self.data(1, seed, x_scale, soft)
-        t, rate = t if soft else int(t), self.value(rate)
+    @rule(seed=SEEDS, soft=st.booleans(), rate=RATE, x_scale=X_SCALE, weight=setting(1.0, 0.5), one=st.booleans())
+    def step(self, seed, soft, rate, x_scale, weight, one):
+        (x, t), rate, weight = self.sample(seed, x_scale, soft), self.value(rate), self.value(weight)
 
         def ours():
             if not one:
-                return cbackprop.step(x, t, *self.weights, rate)
+                return cbackprop.step(x, t, *self.weights, rate, sample_weight=weight, **self.functions)
             self.network.learning_rate = rate
-            return self.network.learn_one(x, t)
+            return self.network.learn_one(x, t, weight)
 
-        theirs = functools.partial(reference.step, x, t, learning_rate=rate)
-        self.agree(ours, lambda w, v: theirs(w=w, v=v), x=x, written=self.weights, rate=rate)
+        theirs = functools.partial(reference.step, x, t, learning_rate=rate, sample_weight=weight, **self.functions)
+        self.agree(ours, lambda w, v: theirs(w=w, v=v), x=x, written=self.weights, rate=rate * weight)
 
+    @precondition(has_estimator)
     @rule(N=ROWS, seed=SEEDS, x_scale=X_SCALE, drawn=LEARNING)
     def partial_fit(self, N, seed, x_scale, drawn):
         x, t = self.data(N, seed, x_scale)
@@ -303,7 +346,7 @@ class Sequence(RuleBasedStateMachine):
 
         def theirs(w, v):
             try:
-                reference.fit(x, t, w, v, **options, shuffle=False, velocity=copy.deepcopy(velocity))
+                reference.fit(x, t, w, v, **self.functions, **options, shuffle=False, velocity=copy.deepcopy(velocity))
             except DivergenceError as error:
                 raise ValueError from error
 
@@ -314,30 +357,34 @@ class Sequence(RuleBasedStateMachine):
         updates = -(-N // options["batch_size"])
         self.agree(ours, theirs, x=x, written=self.weights, updates=updates, rate=rate, l2=l2)
 
+    @precondition(has_estimator)
     @rule(N=ROWS, seed=SEEDS, rate=RATE)
-    def fit_classifier(self, N, seed, rate):
+    def fit_estimator(self, N, seed, rate):
         x, t = self.data(N, seed)
-        classes, indices = np.unique(t, return_inverse=True)
-        (D, M, _), rate = self.sizes, self.value(rate)
-        model = BackpropClassifier(M, learning_rate_init=rate, max_iter=2, tol=0, random_state=seed)
+        classes, targets = np.unique(t, return_inverse=True) if self.output == "softmax" else (None, t)
+        (D, M, K), rate = self.sizes, self.value(rate)
+        kind = BackpropRegressor if self.output == "linear" else BackpropClassifier
+        settings = {"activation": ACTIVATION_OF[self.hidden], "learning_rate_init": rate, "random_state": seed}
+        model = kind(M, max_iter=2, tol=0, **settings)
 
         def ours():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # ConvergenceWarning
                 model.fit(x, t)
-            assert np.array_equal(model.predict(x), classes[model.decision(x)])
-            return model.network_.w, model.network_.v
+            w, v = model.network_.w, model.network_.v
+            decided = self.decided(cbackprop.forward(x, w, v, **self.functions))
+            assert np.array_equal(model.predict(x), decided if classes is None else classes[decided])
+            return w, v
 
         def theirs():
             rng = np.random.default_rng(np.random.RandomState(seed).randint(np.iinfo(np.int32).max))
-            w, v = reference.init_weights(D, M, len(classes), dtype=self.finfo.dtype, rng=rng)
+            w, v = self.initial(rng, (D, M, K if classes is None else len(classes)))
             try:
-                reference.fit(x, indices, w, v, learning_rate=rate, epochs=2, rng=rng)
+                reference.fit(x, targets, w, v, learning_rate=rate, epochs=2, rng=rng, **self.functions)
             except DivergenceError as error:
                 raise ValueError from error
             return w, v
 
-        model.decision = lambda x: cbackprop.forward(x, model.network_.w, model.network_.v).a.argmax(axis=1)
         self.agree(ours, theirs, x=x, epochs=2, updates=2 * N, rate=rate)
 
     # ------------------------------------------------------------------------------------------------------ evaluation
@@ -345,25 +392,44 @@ class Sequence(RuleBasedStateMachine):
     @rule(N=ROWS, seed=SEEDS, soft=st.booleans(), x_scale=X_SCALE, n_threads=st.sampled_from((1, 2)))
     def evaluate(self, N, seed, soft, x_scale, n_threads):
         x, t = self.data(N, seed, x_scale, soft)
-        w, v = self.weights
-        self.agree(lambda: cbackprop.forward(x, w, v, n_threads=n_threads), lambda: reference.forward(x, w, v), x=x)
-        self.agree(lambda: self.network.predict_proba(x), lambda: reference.forward(x, w, v).y, x=x)
-        self.agree(lambda: self.network.predict_proba_one(x[0]), lambda: reference.forward(x[:1], w, v).y[0], x=x)
-        self.agree(lambda: self.network.loss(x, t), lambda: reference.loss(x, t, w, v), x=x)
-        self.agree(lambda: self.network.gradient(x, t), lambda: reference.gradient(x, t, w, v), x=x)
+        (w, v), network, K = self.weights, self.network, self.sizes[2]
+        forward = functools.partial(cbackprop.forward, w=w, v=v, n_threads=n_threads, **self.functions)
+        of_reference = functools.partial(reference.forward, w=w, v=v, **self.functions)
+        y, y_one = network.predict_proba, network.predict_proba_one
+        if self.output == "linear":
+            y, y_one = (lambda x: network.predict(x).reshape(N, K)), lambda x: np.reshape(network.predict_one(x), K)
+        self.agree(lambda: forward(x), lambda: of_reference(x), x=x)
+        self.agree(lambda: y(x), lambda: of_reference(x).y, x=x)
+        self.agree(lambda: y_one(x[0]), lambda: of_reference(x[:1]).y[0], x=x)
+        self.agree(lambda: network.loss(x, t), lambda: reference.loss(x, t, w, v, **self.functions), x=x)
+        self.agree(lambda: network.gradient(x, t), lambda: reference.gradient(x, t, w, v, **self.functions), x=x)
         if not self.may_overflow(x, self.weights):
-            a = cbackprop.forward(x, w, v, n_threads=n_threads).a
-            assert np.array_equal(self.network.predict(x), a.argmax(axis=1))
-            with np.errstate(over="ignore", invalid="ignore"):
-                assert np.array_equal(self.model.predict(x), a.argmax(axis=1))
-            y = self.network.predict_proba_one(x[0])  # in which several may be largest
-            assert y[self.network.predict_one(x[0])] == y.max()
+            decided = self.decided(forward(x))
+            assert np.array_equal(network.predict(x), decided)
+            if self.has_estimator():
+                with np.errstate(over="ignore", invalid="ignore"):
+                    assert np.array_equal(self.model.predict(x), decided)
+            if self.output == "softmax":
+                y_0 = y_one(x[0])  # in which several may be largest
+                assert y_0[network.predict_one(x[0])] == y_0.max()
+            elif self.output == "logistic":
+                assert np.array_equal(np.reshape(network.predict_one(x[0]), K), y_one(x[0]) >= 0.5)
+
+    def decided(self, activations):
+        """What is predicted."""
+        y, a, _z, _b = activations
+        if self.output == "softmax":
+            return a.argmax(axis=1)
+        decided = y if self.output == "linear" else y >= 0.5
+        return decided[:, 0] if decided.shape[1] == 1 else decided
 
     # ---------------------------------------------------------------------------------------------------------- copies
 
-    @rule(way=st.sampled_from(("file", "pickle", "deepcopy", "pickled classifier")))
+    @rule(way=st.sampled_from(("file", "pickle", "deepcopy", "pickled estimator")))
     def replace(self, way):
         """Go on with a copy; nothing may change the original any more."""
+        if way == "pickled estimator" and not self.has_estimator():
+            return
         self.protect(*self.weights)
         if way == "file":
             self.network.save(self.path)
@@ -389,7 +455,7 @@ class Sequence(RuleBasedStateMachine):
     def resume(self, N, seed, first, drawn):
         """Training from a checkpoint ends like a training that was not interrupted."""
         x, t = self.data(N, seed)
-        options, path = self.learning(N, **drawn) | {"rng": seed}, self.folder / "checkpoint"
+        options, path = self.learning(N, **drawn) | {"rng": seed} | self.functions, self.folder / "checkpoint"
         path.unlink(missing_ok=True)
         whole, halves, start = ([array.copy() for array in self.weights] for _ in range(3))
 
@@ -418,20 +484,23 @@ class Sequence(RuleBasedStateMachine):
     )
     def interrupt(self, N, seed, wait, momentum, batch_size, n_threads, call):
         """A signal amid calls of a kind, or between calls: the weights are finite, and a following call works."""
-        x, t = self.data(N, seed)
-        path, network, model = self.folder / "interrupted", self.network, self.model
+        if call == "partial_fit" and not self.has_estimator():
+            return
+        (x, t), (x_n, t_n) = self.data(N, seed), self.sample(seed)
+        path, network = self.folder / "interrupted", self.network
         path.unlink(missing_ok=True)
         fit = functools.partial(
             network.fit, x, t, epochs=10**6, batch_size=batch_size, momentum=momentum, n_threads=n_threads, rng=seed
         )
-        model.set_params(learning_rate_init=1e-3, momentum=momentum, alpha=0.0, batch_size=batch_size or N)
+        if self.has_estimator():
+            self.model.set_params(learning_rate_init=1e-3, momentum=momentum, alpha=0.0, batch_size=batch_size or N)
         calls = {
             "fit": fit,
             "checkpoint": functools.partial(fit, checkpoint=path),
-            "learn_one": lambda: network.learn_one(x[0], int(t[0])),
-            "partial_fit": lambda: model.partial_fit(x, t),
+            "learn_one": lambda: network.learn_one(x_n, t_n),
+            "partial_fit": lambda: self.model.partial_fit(x, t),
             "save": lambda: network.save(path),
-            "forward": lambda: network.predict_proba(x, n_threads=n_threads),
+            "forward": lambda: network.predict(x, n_threads=n_threads),
             "gradient": lambda: network.gradient(x, t),
             "none": lambda: None,
         }
@@ -457,9 +526,9 @@ class Sequence(RuleBasedStateMachine):
         if path.exists():
             Network.load(path)
         self.agree(
-            lambda: cbackprop.step(x[0], int(t[0]), *self.weights, 0.1),
-            lambda w, v: reference.step(x[0], int(t[0]), w, v, 0.1),
-            x=x,
+            lambda: cbackprop.step(x_n, t_n, *self.weights, 0.1, **self.functions),
+            lambda w, v: reference.step(x_n, t_n, w, v, 0.1, **self.functions),
+            x=x_n,
             written=self.weights,
             rate=0.1,
         )
@@ -467,10 +536,12 @@ class Sequence(RuleBasedStateMachine):
 
 @pytest.mark.guarantee("any sequence of calls", slice=200, full=10_000)
 @pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%:UserWarning")
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed:sklearn.exceptions.DataConversionWarning")
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of a signal between `open` and `with`
-def test_any_sequence_of_calls(repetitions, use_variant, ctrl_c, tmp_path, record_property):
+def test_any_sequence_of_calls(repetitions, use_variant, targets, ctrl_c, tmp_path, record_property):
     done = collections.Counter()
-    attributes = {"use_variant": staticmethod(use_variant), "folder": tmp_path, "done": done}
+    functions = {"use_variant": staticmethod(use_variant), "targets": staticmethod(targets)}
+    attributes = functions | {"folder": tmp_path, "done": done}
     run_state_machine_as_test(
         type("Sequence", (Sequence,), attributes),
         settings=settings(
