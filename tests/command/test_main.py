@@ -20,16 +20,17 @@ def test_examples_in_help_work(iris, succeed, monkeypatch):
     assert commands == ["demo", "train", "predict", "info"]
     for command in commands:
         examples = re.findall(r"^ +cbackprop (.+)$", succeed(f"{command} --help"), re.MULTILINE)
-        assert len(examples) == (3 if command == "train" else 2)
+        assert len(examples) == (3 if command in ("train", "predict") else 2)
         for line in examples:
-            succeed(line)
+            with open("iris.csv") as stream:
+                monkeypatch.setattr(sys, "stdin", stream)
+                succeed(line.partition(" <")[0])
     written = {
         "demo.png",
         "figure.png",
         "model.safetensors",
         "iris.safetensors",
         "iris.png",
-        "width.png",
         "predictions.csv",
     }
     assert written | {"predictions.parquet"} <= set(os.listdir())
