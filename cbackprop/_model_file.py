@@ -78,7 +78,7 @@ def encode(model: Model) -> bytes:
     too_long = sum(map(len, metadata.values())) > MAX_HEADER  # far beyond, safetensors raises an error of its own
     content = b"" if too_long else save(tensors, metadata)
     if too_long or int.from_bytes(content[:8], "little") > MAX_HEADER:
-        raise ValueError(f"the names of classes, features, categories and targets take more than {MAX_HEADER:,} bytes")
+        raise ValueError(f"the names of classes, features and targets take more than {MAX_HEADER:,} bytes")
     return content
 
 

@@ -52,7 +52,7 @@ def codes(values: pl.Series, levels: Sequence[str]) -> np.ndarray:
 class CategoryColumn:
     """The levels of a column, counted chunk by chunk."""
 
-    def __init__(self, path: object, name: str) -> None:
+    def __init__(self, path: str, name: str) -> None:
         self.path, self.name = path, name
         self.counts: Counter[str] = Counter()
         self.checksum = 0  # a running one, which does not depend on the chunk size

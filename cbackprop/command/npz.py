@@ -59,7 +59,7 @@ class Member:
 class NpzTable(Table):
     """An NPZ file whose arrays have the same number of rows."""
 
-    def __init__(self, path: Path | str, file: Path) -> None:
+    def __init__(self, path: str, file: Path) -> None:
         self.file = file
         self.members: list[Member] = []
         self.starts = [0]  # of each array among the columns, and their number

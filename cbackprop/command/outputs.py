@@ -52,9 +52,7 @@ def check_output(option: str, path: Path | None, *suffixes: str) -> None:
         return
     writable_path(option, path, special=True)
     if suffixes and not path.name.lower().endswith(suffixes):
-        raise ValueError(
-            f"{option} is {str(path)!r}; the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
-        )
+        raise ValueError(f"{option} is {str(path)!r}; the name must end in {', '.join(suffixes)}")
 
 
 def check_figure(option: str, path: Path | None) -> None:

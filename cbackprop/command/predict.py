@@ -108,7 +108,7 @@ def run(options: PredictOptions) -> None:
             for chunk in table.chunks(inputs.numbers, categories=inputs.categories):
                 x, start = inputs.prepare(chunk), 0
                 for good in blocks(chunk.good, K):
-                    end = start + np.count_nonzero(good)
+                    end = start + int(good.sum())
                     y = np.full((len(good), K), np.nan)
                     if end > start:
                         y[good] = predictions.predict(network, x[start:end], n_threads)

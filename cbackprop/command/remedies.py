@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOT_FINITE = {"", "-", ".", "?", "inf", "infinity", "n/a", "na", "nan", "nil", "none", "null"}
-DATES = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
+DATES = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ t].*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
 DECIMAL_COMMA = re.compile(r"[-+]?[\d.]*,\d+")
 MAX_COLUMNS = 4  # named in one message
 

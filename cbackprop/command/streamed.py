@@ -63,7 +63,7 @@ class StreamedTable(Table):
 class ParquetTable(StreamedTable):
     """A Parquet file."""
 
-    def __init__(self, path: Path | str, file: Path) -> None:
+    def __init__(self, path: str, file: Path) -> None:
         with error_context(path):
             # absolute: Polars interprets a leading ~ and file:
             self.rows = pl.scan_parquet(os.path.abspath(file), glob=False)
@@ -91,7 +91,7 @@ class ParquetTable(StreamedTable):
 class CsvTable(StreamedTable):
     """A CSV file, which may be compressed by gzip or Zstandard."""
 
-    def __init__(self, path: Path | str, file: Path, separator: str = ",", *, header: bool = True) -> None:
+    def __init__(self, path: str, file: Path, separator: str = ",", *, header: bool = True) -> None:
         self.file, self.separator = file, separator
         self.scan_file = partial(pl.scan_csv, os.path.abspath(file), separator=separator, has_header=header, glob=False)
         with error_context(path):
@@ -154,7 +154,7 @@ class CsvTable(StreamedTable):
         return "" if row is None else f"row {row}: "
 
 
-def check_duplicate_columns(path: Path | str, scan_file: Callable[..., pl.LazyFrame], columns: list[str]) -> None:
+def check_duplicate_columns(path: str, scan_file: Callable[..., pl.LazyFrame], columns: list[str]) -> None:
     """Raise for duplicate columns, which Polars renames."""
     originals = {column: column.rpartition("_duplicated_")[0] for column in columns if "_duplicated_" in column}
     known = set(columns)

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from reprlib import repr as short_repr  # a cell may be of any length
 from typing import Any, NamedTuple
 
@@ -45,7 +44,7 @@ class Table(ABC):
     that is needed, or it has more fields than there are columns. A bad row raises, or is skipped and counted.
     """
 
-    def __init__(self, path: Path | str, columns: Sequence[str]) -> None:
+    def __init__(self, path: str, columns: Sequence[str]) -> None:
         self.path = path  # as messages name it
         self.columns = list(columns)
         self.for_training = False  # the command can still choose what a column is
@@ -189,7 +188,7 @@ def as_numbers(values: pl.Series) -> pl.Series:
 
 
 @contextmanager
-def error_context(path: Path, location: Callable[[], str] = str) -> Iterator[None]:
+def error_context(path: str, location: Callable[[], str] = str) -> Iterator[None]:
     """Prefix errors with the file, and with the location in it."""
     try:
         yield

@@ -1,7 +1,6 @@
 """The target column: classes or numbers, and what is known of them after a first pass over a table."""
 
 from collections import Counter
-from pathlib import Path
 from reprlib import repr as short_repr
 from zlib import crc32
 
@@ -25,7 +24,7 @@ class TargetColumn:
     They are counted as long as they may be classes; their moments are updated as long as they may be quantities.
     """
 
-    def __init__(self, path: Path, name: str, task: Task | None) -> None:
+    def __init__(self, path: str, name: str, task: Task | None) -> None:
         self.where, self.task = f"{path}: column {name!r}", task
         self.n = 0
         self.counting = task is not Task.REGRESSION

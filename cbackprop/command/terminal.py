@@ -28,16 +28,18 @@ class Bar:
     def __init__(self, progress: Progress, task: TaskID, lines: bool) -> None:
         self.progress, self.task, self.lines = progress, task, lines
         self.printed = monotonic()
+        self.note = ""
 
     def update(self, note: str | None = None, *, advance: float = 0) -> None:
         """Advance the bar, and write a note beside it."""
-        fields = {} if note is None else {"note": note}
-        self.progress.update(self.task, advance=advance, **fields)
+        self.note = self.note if note is None else note
+        self.progress.update(self.task, advance=advance, note=self.note)
         if self.lines and monotonic() - self.printed >= LINE_INTERVAL:
             self.printed = monotonic()
             task = self.progress.tasks[self.task]
-            done = "" if task.total is None else f", {task.percentage:.0f} %"
-            print(f"cbackprop: {task.description}: {task.fields['note']}{done}", file=sys.stderr, flush=True)
+            done = "" if task.total is None else f"{task.percentage:.0f} %"
+            state = ", ".join(filter(None, (self.note, done)))
+            print(f"cbackprop: {task.description}: {state}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -70,12 +72,13 @@ def print_table(
 ) -> None:
     """Print a table; every column but the first is right-aligned."""
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.caption, table.caption_justify = escape_control(note) or None, "left"
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
         table.add_row(*(escape_control(str(cell)) for cell in row))
     console(stderr=stderr).print(table)
+    if note:
+        console(stderr=stderr).print(escape_control(note), soft_wrap=True)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]], *, stderr: bool = False) -> None:

@@ -97,7 +97,8 @@ class Clock:
         """Ascribe the time since the last call to `name`."""
         self.seconds[name] = perf_counter() - self.started - sum(self.seconds.values())
 
-    def __str__(self) -> str:
+    def summary(self) -> str:
+        """Return the total and its parts."""
         parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in self.seconds.items())
         return f"{format_duration(sum(self.seconds.values()))}: {parts}"
 
@@ -257,7 +258,7 @@ def report(
     if options.checkpoint is not None:
         fields.append(("checkpoint", f"{options.checkpoint}; --resume continues from it"))
     if not options.quiet:
-        print_fields([*fields, ("time", str(clock))], stderr=is_standard_output(options.output))
+        print_fields([*fields, ("time", clock.summary())], stderr=is_standard_output(options.output))
 
 
 def draw(path: Path, progress: TrainingProgress, panel: Callable[[Any], None] | None) -> None:

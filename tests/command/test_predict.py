@@ -12,7 +12,7 @@ import pytest
 
 import cbackprop
 from cbackprop._model_file import load_model
-from cbackprop.command import dataset
+from cbackprop.command import dataset, tables
 
 
 @pytest.fixture
@@ -125,3 +125,35 @@ def test_output_follows_links_and_keeps_the_mode(model, succeed):
 def test_output_of_the_longest_name(model, succeed):
     succeed(f"predict model.safetensors iris.csv --output {'a' * 251}.csv")
     assert len(pl.read_csv("a" * 251 + ".csv")) == 150
+
+
+@pytest.mark.parametrize("chunk_rows", [2, 65_536])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, kind, chunk_rows):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    succeed("predict model.safetensors iris.csv --output whole.parquet")
+    whole = pl.read_parquet("whole.parquet")[:7]
+    good = np.array([False, True, True, False, False, False, True])
+    lines = Path("iris.csv").read_text().splitlines()[:8]
+    lines[1], lines[4:7] = "1,2,3", ["1,2,3,4,5,6", "", "1,2,wide,4,setosa"]
+    Path("bad.csv").write_text("\n".join([*lines, ""]))
+    out = succeed(f"predict model.safetensors bad.csv --on-bad-row skip --output p.{kind}")
+    note = f"7 rows → p.{kind}; 4 bad rows have no prediction; the first: bad.csv: row 1, column 'petal width' has no value"
+    assert note in out
+    found = pl.read_csv("p.csv") if kind == "csv" else pl.read_parquet("p.parquet")
+    assert found.filter(pl.Series(good)).equals(whole.filter(pl.Series(good)))
+    assert found["class"].is_null().to_list() == (~good).tolist()
+    assert np.isnan(found.drop("class").to_numpy()).all(axis=1).tolist() == (~good).tolist()
+    message = (
+        "bad.csv: row 1, column 'petal width' has no value; --on-bad-row skip leaves the predictions of such rows empty"
+    )
+    assert fail("predict model.safetensors bad.csv") == message
+
+
+@pytest.mark.parametrize("output", ["linear", "logistic"])
+def test_bad_rows_of_other_outputs(folder, succeed, output):
+    cbackprop.Network(1, 3, 2, output=output).save("model")
+    Path("t.csv").write_text("x\n1\nx\n2\n")
+    out = succeed("predict model t.csv --on-bad-row skip")
+    assert pl.read_csv("predictions.csv")[:, 1].is_nan().to_list() == [False, True, False]
+    assert "nan" not in out

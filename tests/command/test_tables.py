@@ -241,3 +241,83 @@ def test_file_names_are_not_addresses(iris, succeed, monkeypatch, tmp_path, kind
     succeed(f"predict model.safetensors '{path}' --output '{output}'")
     assert Path(output).exists()
     assert os.listdir("home") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "message"),
+    [
+        ("age;income;churn\n1;2;0\n", "churn", "; if ';' separates its columns: --separator ';'"),
+        ("age\tincome\tchurn\n1\t2\t0\n", "churn", "; if tab separates its columns: --separator tab"),
+        ("age|churn\n1|0\n", "churn", "; if '|' separates its columns: --separator '|'"),
+        ("age,churn\n1,0\n", "Churn", "no column 'Churn'; it has 'age', 'churn'"),
+    ],
+)
+def test_separator_is_suggested(folder, fail, content, target, message):
+    Path("t.csv").write_text(content)
+    assert fail(f"train t.csv --target {target}").endswith(message)
+
+
+TEXT = "; --ignore leaves a column out; --on-bad-row skip leaves such rows out"
+
+
+@pytest.mark.parametrize(
+    ("cells", "remedy"),
+    [
+        ("red,1,big", f"--categories a --categories 'c d' learns text as categories{TEXT}"),
+        ("1,NA,big", "--on-bad-row skip leaves such rows out"),
+        ("1,n/a,2", "--on-bad-row skip leaves such rows out"),
+        ("1,?,2", "--on-bad-row skip leaves such rows out"),
+        ("1,-inf,2", "--on-bad-row skip leaves such rows out"),
+        ("1,,2", "--on-bad-row skip leaves such rows out"),
+        ("2026-01-31,1,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ("31.1.2026,1,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ("2026-01-31T12:00:00Z,1,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ("1,1/31/26 9:00,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ("1,12:30,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ('1,"1,5",2', "write numbers with a decimal point and without other separators"),
+        ('1,"1.234,5",2', "write numbers with a decimal point and without other separators"),
+    ],
+)
+def test_remedies(folder, fail, cells, remedy):
+    Path("t.csv").write_text(f"a,b,c d,y\n{cells},1\n1,2,3,0\n")
+    assert (
+        fail("train t.csv --target y").split("; ", 2 - ("has no value" in fail("train t.csv --target y")))[-1] == remedy
+    )
+
+
+def test_many_columns_of_text(folder, fail):
+    Path("t.csv").write_text("a,b,c,d,e,y\nq,q,q,q,q,1\nq,q,q,q,q,0\n")
+    assert f"--categories c --categories d ... learns text as categories{TEXT}" in fail("train t.csv --target y")
+
+
+def test_remedies_of_other_files(iris, fail):
+    days = pl.lit("2020-01-01").str.to_date()
+    for column, remedy in ((days, "replace dates and"), (pl.lit("x"), "--categories day"), (pl.lit(b"x"), "--ignore")):
+        iris.with_columns(day=column).write_parquet("t.parquet")
+        assert f", not numbers; {remedy}" in fail("train t.parquet --target species")
+    assert "holds text, not numbers; --categories species learns" in fail("train iris.npz --target x0")
+
+
+@pytest.mark.parametrize(("yes", "no"), [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")])
+def test_booleans_are_numbers(folder, succeed, fail, yes, no):
+    flags = np.random.default_rng(0).random(200) < 0.4
+    lines = [f"{yes if flag else no},{i % 7},{i % 2}" for i, flag in enumerate(flags)]
+    Path("t.csv").write_text("\n".join(["flag,x,y", *lines, ""]))
+    pl.DataFrame({"flag": flags, "x": np.arange(200) % 7, "y": np.arange(200) % 2}).write_parquet("t.parquet")
+    succeed("train t.parquet --target y --epochs 2")
+    w = load_model("model.safetensors").w.tobytes()
+    succeed("train t.csv --target y --epochs 2")
+    assert load_model("model.safetensors").w.tobytes() == w
+    succeed("predict model.safetensors t.csv --output a.csv")
+    succeed("predict model.safetensors t.parquet --output b.csv")
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    lines[150] = "maybe,1,1"
+    Path("t.csv").write_text("\n".join(["flag,x,y", *lines, ""]))
+    assert fail("train t.csv --target y").startswith(
+        "t.csv: row 151, column 'flag' is 'maybe'; a finite number is needed"
+    )
+
+
+def test_folders_are_no_tables(folder, fail):
+    Path("t.csv").mkdir()
+    assert fail("train t.csv --target y") == "t.csv is a folder; it must be a file"
