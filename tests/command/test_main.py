@@ -168,14 +168,14 @@ def test_progress_without_a_terminal(iris, run, monkeypatch):
     monkeypatch.setattr("cbackprop.command.terminal.LINE_INTERVAL", 0)
     monkeypatch.setattr("cbackprop.command.tables.CHUNK_ROWS", 48)
     line = "train iris.csv --target species --epochs 2"
-    status, out, err = run(line)
+    status, _, err = run(line)
     lines = err.splitlines()
     assert status == 0
     assert lines[:4] == [f"cbackprop: reading: {n} rows" for n in (48, 96, 144, 150)]
     assert lines[7] == "cbackprop: learning: 50 %"
     assert re.fullmatch(r"cbackprop: learning: epoch 1 of 2, E 0\.\d+, 50 %", lines[8])
     assert lines[-4:] == [f"cbackprop: evaluating: {n} rows" for n in (48, 96, 144, 150)]
-    status, out, err = run("predict model.safetensors iris.csv")
+    _, _, err = run("predict model.safetensors iris.csv")
     assert err.splitlines()[-1] == "cbackprop: predicting: 150 rows"
     assert run(f"{line} --quiet") == (0, "", "")
     assert run("predict model.safetensors iris.csv --quiet") == (0, "", "")
