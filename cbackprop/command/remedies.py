@@ -7,14 +7,14 @@ from typing import Any
 
 NOT_FINITE = {"", "-", ".", "?", "inf", "infinity", "n/a", "na", "nan", "nil", "none", "null"}
 DATES = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ t].*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
-DECIMAL_COMMA = re.compile(r"[-+]?[\d.]*,\d+")
+NUMBERS = re.compile(r"[-+]?[\d.,' ]*\d[\d.,' ]*(e[-+]?\d+)?")
 MAX_COLUMNS = 4  # named in one message
 
 SKIP = "--on-bad-row skip leaves such rows out"
 SKIP_PREDICTION = "--on-bad-row skip leaves the predictions of such rows empty"
 IGNORE = "--ignore leaves a column out"
 DATE = f"replace dates and times by numbers, such as days; {IGNORE}"
-NOTATION = "write numbers with a decimal point and without other separators"
+NOTATION = "write numbers with a decimal point, and without spaces and other separators"
 
 
 def for_cells(cells: Mapping[str, Any]) -> str:
@@ -30,7 +30,7 @@ def kind_of(cell: Any) -> str:
         return SKIP
     if DATES.fullmatch(text):
         return DATE
-    return NOTATION if DECIMAL_COMMA.fullmatch(text) else ""
+    return NOTATION if NUMBERS.fullmatch(text) else ""
 
 
 def for_text(columns: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """CSV and Parquet files as tables, streamed by Polars."""
 
+import codecs
 import csv
 import gzip
 import os
@@ -18,8 +19,10 @@ from cbackprop.command.tables import Rows, Table, error_context
 from cbackprop.command.text import abbreviate
 
 BATCHES = 16  # per chunk; small ones, since Polars reads dozens of them ahead
-SAMPLE = 100  # rows that tell which columns of a CSV file hold booleans
+SAMPLE_BYTES = 1 << 16
+SAMPLE = 100  # rows that tell which columns of a CSV file may hold booleans
 SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}  # as values of the option
+BOOLEANS = {"false": 0.0, "true": 1.0}  # in any case
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # first bytes of files
 
 
@@ -95,7 +98,10 @@ class CsvTable(StreamedTable):
         self.file, self.separator = file, separator
         self.scan_file = partial(pl.scan_csv, os.path.abspath(file), separator=separator, has_header=header, glob=False)
         with error_context(path):
+            check_text(path, file)
             columns = list(self.scan_file(infer_schema=False).collect_schema())
+            if "\ufffd" in "".join(columns):  # in place of invalid bytes
+                raise ValueError("its header is not encoded in UTF-8")
             if header:
                 check_duplicate_columns(path, self.scan_file, columns)
             else:
@@ -107,14 +113,17 @@ class CsvTable(StreamedTable):
         self.no_multiline = False  # no bad row is known to contain others
         with error_context(path, self.locate_damage):
             sample = self.rows.head(SAMPLE).collect()
-        booleans = pl.all().drop_nulls().str.to_lowercase().is_in(["false", "true"])
-        is_boolean = sample.select(booleans.all() & (pl.all().count() > 0)).row(0)
-        self.booleans = {column for column, found in zip(sample.columns, is_boolean, strict=True) if found}
+        found = sample.select(pl.all().str.to_lowercase().is_in(list(BOOLEANS)).any())
+        self.booleans = [column for column in self.columns if found[column][0]]
 
     def with_numbers(self, features: Sequence[str], others: Sequence[str]) -> pl.LazyFrame:
+        types: dict[str, Any] = dict.fromkeys(features, pl.Float64)
+        booleans = [column for column in self.booleans if column in types]
+        text = pl.col(booleans)
+        numbers = text.str.to_lowercase().replace_strict(BOOLEANS, default=text.cast(pl.Float64, strict=False))
+        rows = self.scan(types | dict.fromkeys(booleans, pl.String)).with_columns(numbers if booleans else [])
         wanted = {*features, *others, self.surplus}
-        types = {column: pl.Boolean if column in self.booleans else pl.Float64 for column in features}
-        return self.scan(types).select([column for column in (*self.columns, self.surplus) if column in wanted])
+        return rows.select([column for column in (*self.columns, self.surplus) if column in wanted])
 
     def scan(self, types: dict[str, Any]) -> pl.LazyFrame:
         """Return all rows as text, except for `types`; cells that are not of their type are null."""
@@ -152,6 +161,16 @@ class CsvTable(StreamedTable):
     def locate_damage(self) -> str:
         row = damaged_row(self.file, self.separator)
         return "" if row is None else f"row {row}: "
+
+
+def check_text(path: str, file: Path) -> None:
+    """Raise for text that Polars reads as something else."""
+    with file.open("rb") as stream:
+        start = stream.read(SAMPLE_BYTES)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path}: it is encoded in UTF-16; UTF-8 is needed")
+    if b"\r" in start and b"\n" not in start and not start.startswith((GZIP, ZSTANDARD)):
+        raise ValueError(f"{path}: its lines end in CR; LF or CRLF is needed")
 
 
 def check_duplicate_columns(path: str, scan_file: Callable[..., pl.LazyFrame], columns: list[str]) -> None:

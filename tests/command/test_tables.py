@@ -274,15 +274,17 @@ TEXT = "; --ignore leaves a column out; --on-bad-row skip leaves such rows out"
         ("2026-01-31T12:00:00Z,1,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
         ("1,1/31/26 9:00,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
         ("1,12:30,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
-        ('1,"1,5",2', "write numbers with a decimal point and without other separators"),
-        ('1,"1.234,5",2', "write numbers with a decimal point and without other separators"),
+        ('1,"1,5",2', "write numbers with a decimal point, and without spaces and other separators"),
+        ("1,2 ,3", "write numbers with a decimal point, and without spaces and other separators"),
+        ("1,12 345 ,3", "write numbers with a decimal point, and without spaces and other separators"),
+        ('1,"1.234,5",2', "write numbers with a decimal point, and without spaces and other separators"),
     ],
 )
 def test_remedies(folder, fail, cells, remedy):
     Path("t.csv").write_text(f"a,b,c d,y\n{cells},1\n1,2,3,0\n")
-    assert (
-        fail("train t.csv --target y").split("; ", 2 - ("has no value" in fail("train t.csv --target y")))[-1] == remedy
-    )
+    message = fail("train t.csv --target y")
+    assert message.startswith("t.csv: row 1, column ")
+    assert message.endswith(f"; {remedy}")
 
 
 def test_many_columns_of_text(folder, fail):
@@ -311,11 +313,38 @@ def test_booleans_are_numbers(folder, succeed, fail, yes, no):
     succeed("predict model.safetensors t.csv --output a.csv")
     succeed("predict model.safetensors t.parquet --output b.csv")
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    mixed = [
+        f"{int(flag)}{line[line.index(',') :]}" if i % 3 else line
+        for i, (flag, line) in enumerate(zip(flags, lines, strict=True))
+    ]
+    mixed[5] = "NA,1,1"
+    Path("mixed.csv").write_text("\n".join(["flag,x,y", *mixed, ""]))
+    succeed("predict model.safetensors mixed.csv --output c.csv --on-bad-row skip")
+    whole, mixed = (Path(name).read_text().splitlines() for name in ("a.csv", "c.csv"))
+    assert mixed.pop(6) == ",NaN,NaN"
+    assert mixed == whole[:6] + whole[7:]
     lines[150] = "maybe,1,1"
     Path("t.csv").write_text("\n".join(["flag,x,y", *lines, ""]))
     assert fail("train t.csv --target y").startswith(
         "t.csv: row 151, column 'flag' is 'maybe'; a finite number is needed"
     )
+
+
+@pytest.mark.parametrize(("encoding", "option"), [("utf-16", ""), ("utf-16-be", "\ufeff")])
+def test_other_encodings(folder, fail, encoding, option):
+    Path("t.csv").write_text(f"{option}a,y\n1,2\n", encoding)
+    assert fail("train t.csv --target y") == "t.csv: it is encoded in UTF-16; UTF-8 is needed"
+
+
+def test_headers_of_other_encodings(folder, fail):
+    Path("t.csv").write_bytes(b"a,\xe9,y\n1,2,3\n")
+    assert fail("train t.csv --target y") == "t.csv: its header is not encoded in UTF-8"
+
+
+@pytest.mark.parametrize("line", ["train t.csv --target y", "train t.csv --target y --no-header"])
+def test_lines_that_end_in_cr(folder, fail, line):
+    Path("t.csv").write_bytes(b"a,y\r1,2\r3,4\r")
+    assert fail(line) == "t.csv: its lines end in CR; LF or CRLF is needed"
 
 
 def test_folders_are_no_tables(folder, fail):
