@@ -29,8 +29,8 @@ Separator = Annotated[
     typer.Option(
         parser=parse_separator,
         metavar="CHARACTER",
-        help="What separates the fields of a CSV file: one character, or tab. By default, a tab if the name begins its "
-        "extension with .tsv, else a comma.",
+        help="What separates the fields of a CSV file: one character, or tab. By default, a tab in .tsv files, else a "
+        "comma.",
     ),
 ]
 NoHeader = Annotated[
@@ -79,7 +79,7 @@ class TrainOptions:
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
-            help="Column of categories, such as text: one input for each, which is 1 or 0. May be repeated.",
+            help="Column of text, or of other categories, each of which becomes an input; may be repeated.",
         ),
     ] = None
     task: Annotated[

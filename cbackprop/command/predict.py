@@ -2,7 +2,7 @@
 
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,10 @@ class Classes:
         self.counts.update(dict(classes.drop_nulls().value_counts().iter_rows()))
         return frame.insert_column(0, classes)
 
-    def summary(self) -> tuple[list[str], list[tuple[str, ...]]]:
+    def summary(self) -> tuple[list[str], Sequence[Sequence[str]]]:
         """Tell how many rows belong to each class."""
-        return ["class" if self.exclusive else "label", "rows"], [
-            (name, f"{self.counts[name]:,}") for name in self.names
-        ]
+        rows = [(name, f"{self.counts[name]:,}") for name in self.names]
+        return ["class" if self.exclusive else "label", "rows"], rows
 
 
 class Numbers:
@@ -77,7 +76,7 @@ class Numbers:
         """Return the rows to write, which are empty where y is NaN."""
         return pl.DataFrame(y, schema=self.names)
 
-    def summary(self) -> tuple[list[str], list[tuple[str, ...]]]:
+    def summary(self) -> tuple[list[str], Sequence[Sequence[str]]]:
         """Tell the range of the predictions of each target."""
         found = (self.statistics.minimum, self.statistics.mean, self.statistics.maximum)
         shown = [[f"{value:.6g}" if self.statistics.n else "none" for value in values] for values in found]

@@ -119,9 +119,11 @@ class CsvTable(StreamedTable):
     def with_numbers(self, features: Sequence[str], others: Sequence[str]) -> pl.LazyFrame:
         types: dict[str, Any] = dict.fromkeys(features, pl.Float64)
         booleans = [column for column in self.booleans if column in types]
-        text = pl.col(booleans)
-        numbers = text.str.to_lowercase().replace_strict(BOOLEANS, default=text.cast(pl.Float64, strict=False))
-        rows = self.scan(types | dict.fromkeys(booleans, pl.String)).with_columns(numbers if booleans else [])
+        rows = self.scan(types | dict.fromkeys(booleans, pl.String))
+        if booleans:
+            text = pl.col(booleans)
+            numbers = text.cast(pl.Float64, strict=False)
+            rows = rows.with_columns(text.str.to_lowercase().replace_strict(BOOLEANS, default=numbers))
         wanted = {*features, *others, self.surplus}
         return rows.select([column for column in (*self.columns, self.surplus) if column in wanted])
 

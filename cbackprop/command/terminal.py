@@ -44,7 +44,7 @@ class Bar:
 
 @contextmanager
 def progress_bar(
-    description: str, *, total: float | None = None, completed: float = 0, quiet: bool = False, transient: bool = False
+    description: str, *, total: float | None = None, completed: int = 0, quiet: bool = False, transient: bool = False
 ) -> Iterator[Bar]:
     """Show a progress bar. A transient one disappears at the end."""
     terminal = sys.stderr.isatty()
@@ -58,7 +58,7 @@ def progress_bar(
         transient=transient,
         disable=quiet or not terminal,
     )
-    task = progress.add_task(description, total=total, completed=completed, note="")  # type: ignore[arg-type]
+    task = progress.add_task(description, total=total, completed=completed, note="")
     try:
         with progress:
             yield Bar(progress, task, lines=not (quiet or terminal))

@@ -77,8 +77,8 @@ def train(options: TrainOptions) -> None:
             if not (progress.losses or progress.chunks):
                 raise
             failure = error
-        clock.stop("learning")
         save(options.output, checkpointer, bool(progress.losses or progress.chunks), failure)
+        clock.stop("learning")
 
     report(options, network, dataset, progress, clock, interrupt is not None)
     if interrupt is not None:
@@ -133,17 +133,16 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
         learning_rate=options.learning_rate,
         rng=rng,
     )
-    model = Model(
-        network.w, network.v, options.learning_rate, features=dataset.inputs.names, functions=network.functions
-    )
+    inputs = dataset.inputs
+    model = Model(network.w, network.v, options.learning_rate, features=inputs.names, functions=network.functions)
     if categories:
-        model.categories = dataset.inputs.categories
+        model.categories = inputs.categories
     if regression:
         model.targets = [dataset.target]
     else:
         model.classes = dataset.classes
     if options.standardize:
-        model.mean, model.scale = dataset.inputs.mean, dataset.inputs.scale
+        model.mean, model.scale = inputs.mean, inputs.scale
         if regression:
             model.target_mean, model.target_scale = dataset.target_mean, dataset.target_scale
     encode(model)  # raises before the training if a model file cannot hold the names
