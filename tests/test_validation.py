@@ -191,7 +191,7 @@ ONE_HOT = {  # rows of targets
     "zero": (lambda r: r * 0, ValueError, "sums to 0"),
     "two": (lambda r: with_number(r, (3, slice(2)), 1), ValueError, "[3] is"),
     "nearly": (lambda r: r * (1 + 1 / 512), ValueError, "sums to 1.001953"),
-    "negative": (lambda r: with_number(r * 0, (slice(None), slice(2)), (1.5, -0.5)), ValueError, "none of them negative"),
+    "negative": (lambda r: with_number(r * 0, (slice(None), slice(2)), (1.5, -0.5)), ValueError, "of them negative"),
     "nan": (lambda r: with_number(r, (4, 1), np.nan), ValueError, "nan"),
     "inf": (lambda r: with_number(r, (4, 1), np.inf), ValueError, "inf"),
     "complex": (lambda r: r.astype(complex), TypeError, "complex128"),

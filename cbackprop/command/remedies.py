@@ -20,7 +20,8 @@ NOTATION = "write numbers with a decimal point, and without spaces and other sep
 def for_cells(cells: Mapping[str, Any]) -> str:
     """Tell how to train on a table with such cells of one row, which are not finite numbers."""
     first, *_ = kinds = [kind_of(cell) for cell in cells.values()]
-    return first or for_text([column for column, kind in zip(cells, kinds, strict=True) if not kind])
+    texts = [column for column, kind in zip(cells, kinds, strict=True) if not kind]
+    return first or f"{for_text(texts)}; {SKIP}"
 
 
 def kind_of(cell: Any) -> str:
@@ -37,4 +38,4 @@ def for_text(columns: Sequence[str]) -> str:
     """Tell how to train on a table with columns of text."""
     options = " ".join(f"--categories {shlex.quote(column)}" for column in columns[:MAX_COLUMNS])
     more = " ..." if len(columns) > MAX_COLUMNS else ""
-    return f"{options}{more} learns text as categories; {IGNORE}; --on-bad-row skip leaves such rows out"
+    return f"{options}{more} learns text as categories; {IGNORE}"
