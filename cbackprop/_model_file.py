@@ -8,6 +8,7 @@ with the same name, accept the last.
 import json
 import math
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, BinaryIO
@@ -35,6 +36,7 @@ class Model:
     learning_rate: float
     classes: list[str] | None = None
     features: list[str] | None = None
+    categories: dict[str, list[str]] | None = None  # levels by column; the last features are their indicators
     mean: np.ndarray | None = None  # inputs are (x - mean) / scale
     scale: np.ndarray | None = None
     losses: np.ndarray | None = None  # mean E of each epoch: of the training samples ...
@@ -63,7 +65,7 @@ def encode(model: Model) -> bytes:
     }
     if model.functions != validate.Functions():  # earlier releases refuse other functions, as names they don't know
         metadata |= model.functions._asdict()
-    for name in ("classes", "features", "targets", "training"):
+    for name in ("classes", "features", "categories", "targets", "training"):
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
     tensors = {"w": model.w, "v": model.v}
@@ -102,8 +104,10 @@ def _contents(file: BinaryIO) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Metadata and tensors. The layout of safetensors is: length of the header, header (JSON), tensors."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
+    if length > size - 8:
+        raise ValueError("it is no safetensors file")
     if length > MAX_HEADER:
-        raise ValueError(f"its header would be {length} bytes long")
+        raise ValueError(f"its header is {length:,} bytes long; the limit is {MAX_HEADER:,}")
     header = _json(file.read(length).decode())
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
@@ -180,7 +184,7 @@ def _place(name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple[int,
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     """Validate the content of a file, both when it is read and before it is written."""
     known = {"format", "format_version", "learning_rate", "hidden", "output"}
-    if unknown := metadata.keys() - known - {"classes", "features", "targets", "training"}:
+    if unknown := metadata.keys() - known - {"classes", "features", "categories", "targets", "training"}:
         raise ValueError(f"its metadata have the unknown names {sorted(unknown)}")
     w, v = tensors.pop("w"), tensors.pop("v")
     validate.weights(w, v, writeable=False)
@@ -192,6 +196,8 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     for name, size in (("classes", K), ("features", D), ("targets", K)):
         if name in metadata:
             setattr(model, name, _names(name, metadata[name], size))
+    if "categories" in metadata:
+        model.categories = _categories(metadata["categories"], model.features)
     for name in STATES:
         if tensors.keys() & {f"{name}_w", f"{name}_v"}:
             layers = tensors.pop(f"{name}_w", None), tensors.pop(f"{name}_v", None)
@@ -223,3 +229,20 @@ def _names(what: str, text: str, size: int) -> list[str]:
         raise ValueError(f"its {what} must be different from each other")
     "".join(names).encode()  # raises UnicodeEncodeError for lone surrogates, which JSON can hold
     return names
+
+
+def _categories(text: str, features: list[str] | None) -> dict[str, list[str]]:
+    categories = _json(text)
+    if not (isinstance(categories, dict) and all(isinstance(levels, list) for levels in categories.values())):
+        raise ValueError("its categories must be lists of levels by column")
+    names = indicators(categories)
+    if not all(isinstance(level, str) for levels in categories.values() for level in levels):
+        raise ValueError("its categories must be strings")
+    if features is None or features[len(features) - len(names) :] != names:
+        raise ValueError("its last features must be the indicators of its categories")
+    return categories
+
+
+def indicators(categories: Mapping[str, Sequence[str]]) -> list[str]:
+    """Names of the inputs that are 1 where a column has a level, and else 0."""
+    return [f"{column}={level}" for column, levels in categories.items() for level in levels]

@@ -306,12 +306,16 @@ def check_probabilities(name: str, rows: np.ndarray, given: np.dtype) -> None:
     for start in range(0, N, max(1, SLICE // K)):
         part = rows[start : start + max(1, SLICE // K)]
         sums = part.sum(axis=1, dtype=np.float64)
-        bad = (np.abs(sums - 1) > tolerance) | (part < 0).any(axis=1)
+        negative = (part < -tolerance).any(axis=1)
+        bad = negative | (np.abs(sums - 1) > tolerance)
         if bad.any():
             n = int(bad.argmax())
+            row = f"{name}[{start + n}] is {part[n]}"
+            if negative[n]:
+                raise ValueError(f"{row}; a row of targets must be probabilities, none of them negative")
             raise ValueError(
-                f"{name}[{start + n}] is {part[n]} and sums to {sums[n]:.9g}; a row of targets must be "
-                f"probabilities that sum to 1, because (12), y_k - t_k, holds only then"
+                f"{row} and sums to {sums[n]:.9g}; a row of targets must be probabilities that sum to 1, because (12), "
+                f"y_k - t_k, holds only then"
             )
 
 

@@ -191,7 +191,7 @@ ONE_HOT = {  # rows of targets
     "zero": (lambda r: r * 0, ValueError, "sums to 0"),
     "two": (lambda r: with_number(r, (3, slice(2)), 1), ValueError, "[3] is"),
     "nearly": (lambda r: r * (1 + 1 / 512), ValueError, "sums to 1.001953"),
-    "negative": (lambda r: with_number(r * 0, (slice(None), slice(2)), (1.5, -0.5)), ValueError, "-0.5"),
+    "negative": (lambda r: with_number(r * 0, (slice(None), slice(2)), (1.5, -0.5)), ValueError, "of them negative"),
     "nan": (lambda r: with_number(r, (4, 1), np.nan), ValueError, "nan"),
     "inf": (lambda r: with_number(r, (4, 1), np.inf), ValueError, "inf"),
     "complex": (lambda r: r.astype(complex), TypeError, "complex128"),
@@ -222,7 +222,7 @@ LABEL = {  # the class index of one sample
 }
 ROW = {  # the row of targets of one sample
     "half": (lambda r: r / 2, ValueError, "sums to 0.5"),
-    "negative": (lambda r: [1.5, -0.5, *[0] * (K - 2)], ValueError, "-0.5"),
+    "negative": (lambda r: [1.5, -0.5, *[0] * (K - 2)], ValueError, "none of them negative"),
     "nan": (lambda r: with_number(r, 0, np.nan), ValueError, "nan"),
     "too few columns": (lambda r: r[1:], ValueError, str(K - 1)),
     "too many columns": (lambda r: [*r, 0], ValueError, str(K + 1)),
@@ -798,6 +798,16 @@ def test_probabilities_of_any_precision_are_targets(dtype, classes, given):
     x = np.ones((200, D))
     assert cbackprop.loss(x, t, w, v) == pytest.approx(reference.loss(x, t, w, v), rel=1e-5)
     cbackprop.step(x[0], t[0], w, v, 0.1)
+
+
+def test_probabilities_may_be_negative_by_rounding(library, dtype):
+    arguments = good(dtype.name)
+    rows = np.tile(np.eye(K, dtype=dtype)[0], (N, 1))
+    rounded = rows.copy()
+    rounded[:, 1] = -8 * np.finfo(dtype).eps  # as of a difference, or of a product of matrices
+    losses = [library.loss(arguments["x"], t, arguments["w"], arguments["v"]) for t in (rows, rounded)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    library.step(arguments["x_n"], rounded[0], arguments["w"], arguments["v"], 0.1)
 
 
 LABELS_THAT_FIT = {

@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 from cbackprop._extras import require
+from cbackprop.command.signals import Terminated
 from cbackprop.command.text import escape_control
 
 
@@ -32,10 +33,13 @@ def main() -> None:
                 status = run(sys.argv[1:])
             except TyperException as error:
                 status = print_error(error.format_message(), status=2)
+    except BrokenPipeError:  # the reader of standard output has seen enough
+        sys.stdout = None
+        status = 128 + 13  # SIGPIPE, which Windows lacks
     except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         status = print_error(str(error) or type(error).__name__)
-    except KeyboardInterrupt:  # during imports
-        status = 128 + signal.SIGINT
+    except KeyboardInterrupt as error:
+        status = 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
     sys.exit(status)
 
 

@@ -1,12 +1,14 @@
 """The command line: every subcommand, its options and their help."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cbackprop import __version__
 from cbackprop._extras import require
-from cbackprop.command.options import Seed, TrainOptions, takes
+from cbackprop.command.options import PredictOptions, Seed, TrainOptions, takes
 
 app = typer.Typer(
     help="Two-layer neural networks, learned one sample at a time by compiled backpropagation.",
@@ -15,6 +17,28 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cbackprop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def cbackprop(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def require_polars(threads: int | None) -> None:
+    """Import Polars, which takes the number of its threads from the environment."""
+    if threads is not None:
+        os.environ["POLARS_MAX_THREADS"] = str(threads)
+    require("polars", "cli")
 
 
 def examples(*commands: str) -> str:
@@ -40,7 +64,7 @@ def demo(
     epilog=examples(
         "cbackprop train iris.csv --target species --hidden 8 --epochs 100",
         "cbackprop train iris.parquet --target species --batch-size 4 --output iris.safetensors --plot iris.png",
-        "cbackprop train iris.csv --target 'petal width' --ignore species --output width.safetensors --plot width.png",
+        "cbackprop train iris.csv --target 'petal width' --categories species --output width.safetensors",
     )
 )
 @takes(TrainOptions)
@@ -48,13 +72,15 @@ def train(options: TrainOptions) -> None:
     """Train a network on a table and save it.
 
     The target decides what is learned: a regression if all its values are numbers and some are not whole, else classes.
-    --task overrides this. It is required where both are plausible: for more than 1,000 different whole numbers, for
-    more than 10 with fewer than 10 rows of each on average, and for numbers that are not whole among text.
+    --task overrides this. It is required where that would be doubtful: for more than 10 different texts or whole
+    numbers with fewer than 10 rows of each on average, for more than 1,000 different whole numbers, and for numbers
+    that are not whole among text.
 
-    Every column but the target is an input. In an NPZ file, a one-dimensional array is a column; an array of more
-    dimensions is one column per cell: x0, x1, ... The file is read in chunks of at most 65,536 rows, so it may be
-    larger than memory. Rows are shuffled within a chunk, and the chunks keep their order. A file of a single chunk is
-    read once.
+    Every other column is an input, of numbers or of true and false, or of categories if --categories names it; --ignore
+    leaves one out. In an NPZ file, a one-dimensional array is a column; an array of more dimensions is one column per
+    cell: x0, x1, ... CSV files may be compressed: .csv.gz, .csv.zst. The table is read in chunks of at most 65,536
+    rows, so it may be larger than memory. Rows are shuffled within a chunk, and the chunks keep their order. A table of
+    a single chunk is read once; standard input is copied to a temporary file.
 
     Ctrl-C stops after a complete sample, saves the model and exits with status 130; SIGTERM does the same with status
     143. If a row cannot be read, or the training diverges, the weights learned before are saved. The checkpoint is
@@ -63,7 +89,7 @@ def train(options: TrainOptions) -> None:
     """
     if options.resume and options.checkpoint is None:
         raise typer.BadParameter("it requires --checkpoint", param_hint="'--resume'")
-    require("polars", "cli")
+    require_polars(options.threads)
     if options.plot is not None:
         require("matplotlib", "plot")
     from cbackprop.command.train import run
@@ -75,23 +101,22 @@ def train(options: TrainOptions) -> None:
     epilog=examples(
         "cbackprop predict model.safetensors iris.csv",
         "cbackprop predict model.safetensors iris.csv --output predictions.parquet",
+        "cbackprop predict model.safetensors - --output - --quiet <iris.csv >classes.csv",
     )
 )
-def predict(
-    model: Annotated[Path, typer.Argument(help="A model saved by train or by Network.save.")],
-    data: Annotated[Path, typer.Argument(help="A table: CSV, Parquet or NPZ.")],
-    output: Annotated[Path, typer.Option(help="Predictions to write: CSV or Parquet.")] = Path("predictions.csv"),
-) -> None:
+@takes(PredictOptions)
+def predict(options: PredictOptions) -> None:
     """Predict the class of every row of a table, with the probability of each class, or the number of a regression.
 
     If the model stores the names of its inputs, columns are found by name, in any order. The output has one row for
     each row of the table: the column "class", followed by the probability of each class; of a regression, one column
-    with the name and the units of the target.
+    with the name and the units of the target. CSV output has a header, and is compressed if its name ends in .gz or
+    .zst.
     """
-    require("polars", "cli")
+    require_polars(options.threads)
     from cbackprop.command.predict import run
 
-    run(model, data, output=output)
+    run(options)
 
 
 @app.command(epilog=examples("cbackprop info", "cbackprop info model.safetensors"))

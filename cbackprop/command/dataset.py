@@ -1,12 +1,12 @@
 """The rows of a table prepared for training: targets, scaling, and the split into training and held-out rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
-import polars as pl
 
+from cbackprop.command.inputs import CategoryColumn, Inputs, codes
 from cbackprop.command.options import Task
 from cbackprop.command.scaling import ColumnStatistics, apply_scaling
 from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table, as_labels, as_numbers
@@ -20,98 +20,114 @@ class Dataset:
     """A table with all that a first pass over it found."""
 
     table: Table
-    features: list[str]
+    inputs: Inputs
     target: str
     seed: int
     validation: float
     task: Task
     classes: list[str]  # none in a regression
-    mean: np.ndarray
-    scale: np.ndarray
     target_mean: np.ndarray  # of one number, which is learned as (t - target_mean) / target_scale
     target_scale: np.ndarray
     n_training: int
     n_held_out: int
     skipped: int
     fingerprint: str  # of everything read
-    only_chunk: Chunk | None  # a table of a single chunk is kept, and not read again
+    only_chunk: Split | None = None  # a table of a single chunk is kept, and not read again
 
     def splits(self) -> Iterator[tuple[Split, Split]]:
         """Yield training and held-out rows of each chunk: the same ones at every call."""
         rng = split_rng(self.seed)
-        regression = self.task is Task.REGRESSION
-        classes = None if regression else self.classes
-        chunks = self.table.chunks(self.features, self.target, classes=classes, numeric=regression)
-        for x, values in [self.only_chunk] if self.only_chunk else chunks:
-            x = apply_scaling(x, self.mean, self.scale, self.table, self.features)
-            if regression:
-                t = values.to_numpy()[:, np.newaxis]
-                t = apply_scaling(t, self.target_mean, self.target_scale, self.table, [self.target])[:, 0]
-            else:
-                t = values.cast(pl.Enum(self.classes)).to_physical().to_numpy().astype(np.intp)
+        for x, t in [self.only_chunk] if self.only_chunk else map(self.prepare, self.chunks()):
             held_out = rng.random(len(x)) < self.validation
             yield (x[~held_out], t[~held_out]), (x[held_out], t[held_out])
+
+    def chunks(self) -> Iterator[Chunk]:
+        return self.table.chunks(
+            self.inputs.numbers,
+            self.target,
+            classes=self.classes or None,
+            numeric=self.task is Task.REGRESSION,
+            categories=self.inputs.categories,
+        )
+
+    def prepare(self, chunk: Chunk) -> Split:
+        """Return what a network learns from a chunk, whose inputs are overwritten."""
+        if self.task is Task.CLASSIFICATION:
+            t = codes(chunk.targets, self.classes)
+        else:
+            numbers = chunk.targets.to_numpy(writable=True)[:, np.newaxis]
+            t = apply_scaling(numbers, self.target_mean, self.target_scale, self.table, [self.target])[:, 0]
+        return self.inputs.prepare(chunk), t
 
 
 def scan(
     table: Table,
     target: str,
-    ignore: list[str],
+    ignore: Sequence[str],
     seed: int,
     validation: float,
     standardize: bool,
     task: Task | None = None,
+    categories: Sequence[str] = (),
 ) -> Dataset:
-    """Find classes or numbers in a table, and the scaling of its training rows, in one pass."""
-    excluded = {target, *ignore}
-    features = [column for column in table.columns if column not in excluded]
-    if not features:
+    """Find classes or numbers in a table, its categories, and the scaling of its training rows, in one pass."""
+    others = {target, *ignore, *categories}
+    numbers = [column for column in table.columns if column not in others]
+    if not (numbers or categories):
         raise ValueError(f"{table.path}: no column remains besides the target {target!r}; at least one input is needed")
     column = TargetColumn(table.path, target, task)
-    statistics = ColumnStatistics(len(features))
+    category_columns = {name: CategoryColumn(table.path, name) for name in categories}
+    statistics = ColumnStatistics(len(numbers))
     rng = split_rng(seed)
     only_chunk = None
     checksum = 0  # running sums do not depend on the chunk size
-    for number, (x, values) in enumerate(table.chunks(features, target, numeric=task is Task.REGRESSION)):
-        only_chunk = (x, values) if number == 0 else None
-        checksum = crc32(np.ascontiguousarray(x).data, checksum)
-        training = rng.random(len(x)) >= validation
-        statistics.update(x[training])
-        column.update(values, training)
+    chunks = table.chunks(numbers, target, numeric=task is Task.REGRESSION, categories=dict.fromkeys(categories))
+    for number, chunk in enumerate(chunks):
+        only_chunk = chunk if number == 0 else None
+        checksum = crc32(np.ascontiguousarray(chunk.x).data, checksum)
+        training = rng.random(len(chunk.x)) >= validation
+        statistics.update(chunk.x[training])
+        column.update(chunk.targets, training)
+        for name, category_column in category_columns.items():
+            category_column.update(chunk.categories[name])
     if not statistics.n:
         raise ValueError(f"{table.path}: there are no training rows; at least one is needed")
     task = column.decide()
     regression = task is Task.REGRESSION
     classes = [] if regression else column.classes()
-    if only_chunk:
-        x, values = only_chunk
-        only_chunk = x, as_numbers(values) if regression else as_labels(values)
+    levels = {name: category_column.levels() for name, category_column in category_columns.items()}
+    n_indicators = sum(map(len, levels.values()))
 
-    mean, scale = np.zeros(len(features)), np.ones(len(features))
+    mean, scale = np.zeros(len(numbers)), np.ones(len(numbers))
     target_mean, target_scale = np.zeros(1), np.ones(1)
     if standardize:
-        mean, scale = statistics.standardization(table, features)
+        mean, scale = statistics.standardization(table, numbers)
         if regression:
             target_mean, target_scale = column.statistics.standardization(table, [target])
-    checksum = crc32(repr((features, checksum, column.checksums[task])).encode())
-    return Dataset(
+    # indicators stay 0 and 1: that of a rare category would become large
+    mean, scale = np.append(mean, np.zeros(n_indicators)), np.append(scale, np.ones(n_indicators))
+    read = [numbers, checksum, column.checksums[task]]
+    read += [(name, category_column.checksum) for name, category_column in category_columns.items()]
+    checksum = crc32(repr(tuple(read)).encode())
+    dataset = Dataset(
         table=table,
-        features=features,
+        inputs=Inputs(table, numbers, levels, mean, scale),
         target=target,
         seed=seed,
         validation=validation,
         task=task,
         classes=classes,
-        mean=mean,
-        scale=scale,
         target_mean=target_mean,
         target_scale=target_scale,
         n_training=statistics.n,
         n_held_out=column.n - statistics.n,
         skipped=table.skipped,
         fingerprint=f"{column.n:,} rows with checksum {checksum:08x}",
-        only_chunk=only_chunk,
     )
+    if only_chunk and len(only_chunk.x) * len(mean) <= CHUNK_VALUES:
+        convert = as_numbers if regression else as_labels
+        dataset.only_chunk = dataset.prepare(only_chunk._replace(targets=convert(only_chunk.targets)))
+    return dataset
 
 
 def blocks(x: np.ndarray, K: int) -> Iterator[np.ndarray]:

@@ -63,14 +63,13 @@ def learn_digits(seed: int, epochs: int) -> Digits:
     held_out_losses = []
     evaluation_seconds = 0.0  # not part of the training time
 
-    with progress_bar() as bar:
-        task = bar.add_task("digits", total=epochs, note="")
+    with progress_bar("digits", total=epochs) as bar:
 
         def evaluate(epoch: int, loss: float) -> None:
             nonlocal evaluation_seconds
             evaluation_started = perf_counter()
             held_out_losses.append(network.loss(x_test, t_test))
-            bar.update(task, completed=epoch, note=f"E {loss:.4f}")
+            bar.update(f"E {loss:.4f}", advance=1)
             evaluation_seconds += perf_counter() - evaluation_started
 
         started = perf_counter()

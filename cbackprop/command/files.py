@@ -1,37 +1,95 @@
 """Table files by their extension: opened, and written as a stream of frames."""
 
+import atexit
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from cbackprop._files import atomic_open
 from cbackprop.command.npz import NpzTable
-from cbackprop.command.streamed import StreamedTable
+from cbackprop.command.outputs import STANDARD, open_output
+from cbackprop.command.streamed import CsvTable, ParquetTable
 from cbackprop.command.tables import Table
 
-READERS: dict[str, Callable[[Path], Table]] = {".csv": StreamedTable, ".parquet": StreamedTable, ".npz": NpzTable}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+COMPRESSIONS = {"": "uncompressed", ".gz": "gzip", ".zst": "zstd"}
+TEXTS = [kind + packed for kind in SEPARATORS for packed in COMPRESSIONS]
+CONTENTS = {b"PAR1": ".parquet", b"PK\3\4": ".npz"}  # first bytes; all others are those of CSV
 
 
-def open_table(path: Path, *, skip_bad_rows: bool = False) -> Table:
-    """Open a table; the extension of its name determines the format."""
-    if (suffix := path.suffix.lower()) not in READERS:
-        raise ValueError(f"{path}: the name of a table must end in {' or '.join(READERS)}")
-    if not path.is_file():
+def open_table(
+    path: Path,
+    *,
+    separator: str | None = None,
+    header: bool = True,
+    skip_bad_rows: bool = False,
+    for_training: bool = False,
+) -> Table:
+    """Open a table; the extension of its name determines the format, or the content of a pipe.
+
+    Standard input and pipes are copied to a temporary file, since a table is read more than once.
+    """
+    file, name, kind = path, str(path), suffix_of(path)
+    if path == STANDARD:
+        if sys.stdin is None:
+            raise OSError("standard input is closed")
+        name = "standard input"
+        file, kind = copy_stream(sys.stdin.buffer)
+    elif path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; it must be a file")
+    elif not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
-    table = READERS[suffix](path)
-    table.skip_bad_rows = skip_bad_rows
+    elif not path.is_file():
+        with path.open("rb") as stream:
+            file, kind = copy_stream(stream)
+    if kind in TEXTS:
+        table: Table = CsvTable(name, file, separator or SEPARATORS[kind[:4]], header=header)
+    elif kind not in CONTENTS.values():
+        raise ValueError(f"{path}: the name of a table must end in {', '.join(TEXTS)}, .parquet or .npz")
+    elif separator is not None or not header:
+        raise ValueError(f"{name} is no CSV file; --separator and --no-header are for those only")
+    else:
+        table = ParquetTable(name, file) if kind == ".parquet" else NpzTable(name, file)
+    table.skip_bad_rows, table.for_training = skip_bad_rows, for_training
     return table
+
+
+def suffix_of(path: Path) -> str:
+    """Return the extension of a file name, which has two parts if the file is compressed."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + suffix if suffix in COMPRESSIONS else suffix
+
+
+def copy_stream(stream: BinaryIO) -> tuple[Path, str]:
+    """Copy a stream to a temporary file; return its path and the extension that suits its content."""
+    folder = tempfile.mkdtemp(prefix="cbackprop-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder, "table")
+    with path.open("w+b") as file:
+        shutil.copyfileobj(stream, file)
+        file.seek(0)
+        return path, CONTENTS.get(file.read(4), ".csv")
 
 
 def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:
     """Write a stream of frames to CSV or Parquet; an existing file is replaced only by a complete new one."""
     rows = register_io_source(lambda *_: frames(), schema=schema)
-    sink = rows.sink_csv if path.suffix.lower() == ".csv" else rows.sink_parquet
+    kind = suffix_of(path)
     try:
-        with atomic_open(path) as file:
-            sink(file)
+        with open_output(path) as file:
+            if kind == ".parquet":
+                rows.sink_parquet(file)
+            else:
+                compression: Any = COMPRESSIONS[kind[4:]]
+                rows.sink_csv(file, compression=compression, separator=SEPARATORS.get(kind[:4], ","))
+    except OSError as error:
+        if path == STANDARD and "os error 32" in str(error):  # of Polars, without its number
+            raise BrokenPipeError from None
+        raise
     except pl.exceptions.PolarsError as error:  # from writing; reading raises ValueError
         raise OSError(f"{path}: {error}; nothing was written, and an existing file is unchanged") from None

@@ -52,6 +52,7 @@ def show_model(path: Path) -> None:
             ("learning rate", model.learning_rate),
             *([] if regression else [("classes", abbreviate(model.classes) if model.classes else "unnamed")]),
             ("inputs", "named" if model.features else "unnamed"),
+            *([("categories", describe_categories(model.categories))] if model.categories else []),
             ("scaling", "(x - mean) / scale" if model.mean is not None else "none"),
             *([("scaling of y", "none" if model.target_mean is None else "y * scale + mean")] if regression else []),
             *([] if model.losses is None else [("trained", f"{len(model.losses):,} epochs; training can be resumed")]),
@@ -67,6 +68,10 @@ def describe_task(model: Model) -> str:
     if model.functions.output == "linear":
         return f"regression of {abbreviate(model.targets)}" if model.targets else f"regression, {K} unnamed"
     return f"classification, {K} classes" if model.functions.output == "softmax" else f"{K} labels, each by itself"
+
+
+def describe_categories(categories: dict[str, list[str]]) -> str:
+    return "; ".join(f"{column!r}: {abbreviate(levels)}" for column, levels in categories.items())
 
 
 def print_scaling(kind: str, names: list[str] | None, mean: np.ndarray | None, scale: np.ndarray | None) -> None:

@@ -14,12 +14,13 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
+from cbackprop.command import remedies
 from cbackprop.command.tables import (
     CHUNK_ROWS,
     CHUNK_VALUES,
     LABELS_NEEDED,
     MAX_LABEL,
-    Chunk,
+    Rows,
     Table,
     error_context,
 )
@@ -58,10 +59,11 @@ class Member:
 class NpzTable(Table):
     """An NPZ file whose arrays have the same number of rows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str, file: Path) -> None:
+        self.file = file
         self.members: list[Member] = []
         self.starts = [0]  # of each array among the columns, and their number
-        with error_context(path), zipfile.ZipFile(path) as archive:
+        with error_context(path), zipfile.ZipFile(file) as archive:
             for entry in archive.infolist():
                 array = f"{path}: array {entry.filename!r}"
                 if archive.getinfo(entry.filename) is not entry:
@@ -92,39 +94,33 @@ class NpzTable(Table):
             raise ValueError(f"{path}: duplicate columns {abbreviate(duplicates)}; names must be unique")
         super().__init__(path, columns)
 
-    def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
-        numbers = np.array([self.numbers[column] for column in features])
+    def read(self, features: Sequence[str], others: Sequence[str], size: int) -> Iterator[Rows]:
+        numbers = np.array([self.numbers[column] for column in features], dtype=np.intp)
         order = np.argsort(numbers)  # the features by array
         edges = np.searchsorted(numbers[order], self.starts)
         inputs = []
         for member, start, (low, high) in zip(self.members, self.starts, pairwise(edges), strict=False):
             if low < high:
                 if member.dtype.kind == "U":
-                    raise ValueError(f"{self.path}: array {member.name!r} holds text, not numbers")
+                    remedy = f"; {remedies.for_text(member.columns)}" if self.for_training else ""
+                    raise ValueError(f"{self.path}: array {member.name!r} holds text, not numbers{remedy}")
                 inputs.append((member, as_slice(numbers[order[low:high]] - start), as_slice(order[low:high])))
-        labeled = None if target is None else self.place(target)
-        if labeled is not None and labeled[0].dtype.kind == "U" and labeled[0].dtype.itemsize > 4 * MAX_LABEL:
-            found = f"array {labeled[0].name!r} holds texts of up to {labeled[0].dtype.itemsize // 4:,} characters"
-            raise ValueError(f"{self.path}: {found}; {LABELS_NEEDED}")
+        places = {column: self.place(column) for column in others}
+        for member, _ in places.values():
+            if member.dtype.kind == "U" and member.dtype.itemsize > 4 * MAX_LABEL:
+                found = f"array {member.name!r} holds texts of up to {member.dtype.itemsize // 4:,} characters"
+                raise ValueError(f"{self.path}: {found}; {LABELS_NEEDED}")
 
-        with error_context(self.path), zipfile.ZipFile(self.path) as archive:
+        with error_context(self.path), zipfile.ZipFile(self.file) as archive:
             streams = [open_rows(archive, member) for member, *_ in inputs]
-            label_stream = None if labeled is None else open_rows(archive, labeled[0])
+            columns = {column: (place, open_rows(archive, place[0])) for column, place in places.items()}
             for start in range(0, self.length, size):
                 n = min(size, self.length - start)
                 x = np.empty((n, len(features)))
-                for (member, cells, places), stream in zip(inputs, streams, strict=True):
+                for (member, cells, to), stream in zip(inputs, streams, strict=True):
                     for rows, block in read_rows(member, n, stream):
-                        x[rows, places] = block[:, cells]
-                targets = [pl.Series([], dtype=pl.String)] if labeled is None else []
-                if labeled is not None and label_stream is not None:
-                    for rows, block in read_rows(labeled[0], n, label_stream):
-                        column = block[:, labeled[1]]
-                        if (invalid := invalid_text(column)).any():
-                            row = start + rows.start + int(invalid.argmax()) + 1
-                            raise ValueError(f"row {row}, column {target!r} is not valid Unicode")
-                        targets.append(pl.Series(column))
-                yield x, pl.concat(targets)
+                        x[rows, to] = block[:, cells]
+                yield Rows(x, pl.DataFrame([read_column(column, start, n, *at) for column, at in columns.items()]))
 
     def place(self, column: str) -> tuple[Member, int]:
         """Find the array of a column, and its cell in each row."""
@@ -132,12 +128,13 @@ class NpzTable(Table):
         at = bisect_right(self.starts, number) - 1
         return self.members[at], number - self.starts[at]
 
-    def cell(self, row: int, column: str) -> Any:
-        for _, values in self.read([], column, CHUNK_ROWS):
-            if row < len(values):
-                return values[row]
-            row -= len(values)
-        return None
+    def cells(self, row: int, columns: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        start = 0
+        for _, others, _ in self.read([], columns, CHUNK_ROWS):
+            if row < start + len(others):
+                yield from others.row(row - start, named=True).items()
+                return
+            start += len(others)
 
 
 def read_header(array: str, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
@@ -175,6 +172,19 @@ def read_rows(member: Member, n: int, stream: IO[bytes]) -> Iterator[tuple[slice
         if len(content) != size:
             raise EOFError(f"array {member.name!r} is truncated")
         yield rows, np.frombuffer(content, member.dtype).reshape(-1, member.width)
+
+
+def read_column(column: str, start: int, n: int, place: tuple[Member, int], stream: IO[bytes]) -> pl.Series:
+    """Read the next `n` cells of a column, from row `start` on."""
+    member, cell = place
+    parts = []
+    for rows, block in read_rows(member, n, stream):
+        values = block[:, cell]
+        if (invalid := invalid_text(values)).any():
+            row = start + rows.start + int(invalid.argmax()) + 1
+            raise ValueError(f"row {row}, column {column!r} is not valid Unicode")
+        parts.append(pl.Series(column, values))
+    return pl.concat(parts)
 
 
 def as_slice(numbers: np.ndarray) -> slice | np.ndarray:

@@ -12,9 +12,42 @@ import typer
 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 
+# of all that read a table
+Data = Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet or NPZ; - is standard input.")]
+
+
+def parse_separator(text: str) -> str:
+    """Convert the value of --separator."""
+    separator = "\t" if text in ("tab", "\\t") else text
+    if len(separator) != 1 or not separator.isascii() or separator in '\r\n"':
+        raise typer.BadParameter(f"{text!r} must be one ASCII character, or tab")
+    return separator
+
+
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        parser=parse_separator,
+        metavar="CHARACTER",
+        help="What separates the fields of a CSV file: one character, or tab. By default, a tab in .tsv files, else a "
+        "comma.",
+    ),
+]
+NoHeader = Annotated[
+    bool,
+    typer.Option("--no-header", help="The first row of a CSV file is data; the columns are column1, column2, ..."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Threads, at most. By default, as many as processors read the table, and one learns or predicts."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
 
 class OnBadRow(StrEnum):
-    """Action for a row with a missing or non-finite value, or with surplus fields."""
+    """Action for a row with a missing or non-finite value, an unknown category, or surplus fields."""
 
     STOP = "stop"
     SKIP = "skip"
@@ -39,9 +72,16 @@ class Activation(StrEnum):
 class TrainOptions:
     """Arguments and options of `cbackprop train`."""
 
-    data: Annotated[Path, typer.Argument(help="A table: CSV, Parquet or NPZ.")]
+    data: Data
     target: Annotated[str, typer.Option(help="Column to predict: classes or numbers.")]
     ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None
+    categories: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of text, or of other categories, each of which becomes an input; may be repeated.",
+        ),
+    ] = None
     task: Annotated[
         Task | None, typer.Option(help="What to learn. By default, the target decides, as described above.")
     ] = None
@@ -64,7 +104,7 @@ class TrainOptions:
             "stores both numbers."
         ),
     ] = True
-    output: Annotated[Path, typer.Option(help="Model file to write.")] = Path("model.safetensors")
+    output: Annotated[Path, typer.Option(help="Model file to write; - is standard output.")] = Path("model.safetensors")
     plot: Annotated[
         Path | None,
         typer.Option(help="Figure to write: learning curve and confusion matrix, or predicted against true numbers."),
@@ -74,6 +114,33 @@ class TrainOptions:
     on_bad_row: Annotated[
         OnBadRow, typer.Option(help="Action for rows with a missing or non-finite value, or with surplus fields.")
     ] = OnBadRow.STOP
+    separator: Separator = None
+    no_header: NoHeader = False
+    threads: Threads = None
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Arguments and options of `cbackprop predict`."""
+
+    model: Annotated[Path, typer.Argument(help="A model saved by train or by Network.save.")]
+    data: Data
+    output: Annotated[
+        Path,
+        typer.Option(help="Predictions to write: CSV, TSV or Parquet; - is standard output, as CSV."),
+    ] = Path("predictions.csv")
+    on_bad_row: Annotated[
+        OnBadRow,
+        typer.Option(
+            help="Action for rows with a missing or non-finite value, an unknown category, or surplus fields: skip "
+            "leaves their predictions empty."
+        ),
+    ] = OnBadRow.STOP
+    separator: Separator = None
+    no_header: NoHeader = False
+    threads: Threads = None
+    quiet: Quiet = False
 
 
 def takes(options: type) -> Callable[[Callable[[Any], None]], Callable[..., None]]:

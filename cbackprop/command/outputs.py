@@ -1,18 +1,42 @@
 """Output files: checks before the work, so that no result is lost after it, and figures."""
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cbackprop._extras import require
-from cbackprop._files import atomic_write, writable_path
+from cbackprop._files import atomic_open, atomic_write, descriptor_of, writable_path
+
+STANDARD = Path("-")  # standard input, or standard output
+
+
+def is_standard_output(path: Path) -> bool:
+    return path == STANDARD or descriptor_of(str(path)) == 1
+
+
+def name_of(path: Path) -> str:
+    return "standard output" if path == STANDARD else str(path)
+
+
+@contextmanager
+def open_output(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for atomic writing, or standard output."""
+    if path == STANDARD:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    else:
+        with atomic_open(path) as file:
+            yield file
 
 
 def check_distinct(files: dict[str, Path | None]) -> None:
     """Raise if two purposes share one file, before it is overwritten."""
-    given = [(purpose, file) for purpose, file in files.items() if file is not None]
+    given = [(purpose, file) for purpose, file in files.items() if file is not None and file != STANDARD]
     for (purpose, file), (other_purpose, other) in combinations(given, 2):
         if os.path.realpath(file) == os.path.realpath(other) or (
             file.exists() and other.exists() and file.samefile(other)
@@ -22,11 +46,13 @@ def check_distinct(files: dict[str, Path | None]) -> None:
 
 def check_output(option: str, path: Path | None, *suffixes: str) -> None:
     """Raise if an output file cannot be written, or if its name lacks one of the suffixes."""
-    if path is None:
+    if path == STANDARD and sys.stdout is None:
+        raise OSError(f"{option} is -, but standard output is closed")
+    if path is None or path == STANDARD:
         return
     writable_path(option, path, special=True)
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(f"{option} is {str(path)!r}; the name must end in {' or '.join(suffixes)}")
+    if suffixes and not path.name.lower().endswith(suffixes):
+        raise ValueError(f"{option} is {str(path)!r}; the name must end in {', '.join(suffixes)}")
 
 
 def check_figure(option: str, path: Path | None) -> None:
@@ -35,6 +61,8 @@ def check_figure(option: str, path: Path | None) -> None:
         return
     canvas = require("matplotlib.backend_bases", "plot").FigureCanvasBase
     formats = [name for name in canvas.get_supported_filetypes() if name != "pgf"]  # pgf needs LaTeX
+    if path == STANDARD:
+        raise ValueError(f"{option} is -; a figure must be a file")
     check_output(option, path, *(f".{name}" for name in formats))
 
 

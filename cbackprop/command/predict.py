@@ -1,8 +1,8 @@
 """`cbackprop predict`: predictions for the rows of a table, a chunk at a time."""
 
+import signal
 from collections import Counter
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,13 @@ import polars as pl
 from cbackprop import Network
 from cbackprop._model_file import Model, load_model
 from cbackprop.command.dataset import blocks
-from cbackprop.command.files import open_table, write_table
-from cbackprop.command.outputs import check_distinct, check_output
-from cbackprop.command.scaling import ColumnStatistics, apply_scaling
+from cbackprop.command.files import TEXTS, open_table, write_table
+from cbackprop.command.inputs import Inputs
+from cbackprop.command.options import OnBadRow, PredictOptions
+from cbackprop.command.outputs import check_distinct, check_output, is_standard_output, name_of
+from cbackprop.command.scaling import ColumnStatistics
+from cbackprop.command.signals import signal_handler, terminate
+from cbackprop.command.tables import Table
 from cbackprop.command.terminal import print_table, progress_bar
 
 
@@ -29,21 +33,23 @@ class Classes:
         self.schema |= dict.fromkeys(self.probabilities, pl.Float64)
         self.counts: Counter[str] = Counter()
 
-    def frame(self, network: Network, x: np.ndarray) -> pl.DataFrame:
-        """Predict rows, one for each of x."""
-        y = network.predict_proba(x)
-        frame = pl.DataFrame(y.astype(float), schema=self.probabilities)
+    def predict(self, network: Network, x: np.ndarray, n_threads: int) -> np.ndarray:
+        return network.predict_proba(x, n_threads=n_threads).astype(float)
+
+    def frame(self, y: np.ndarray) -> pl.DataFrame:
+        """Return the rows to write, which are empty where y is NaN."""
+        frame = pl.DataFrame(y, schema=self.probabilities)
         if not self.exclusive:
             self.counts.update(dict(zip(self.names, (y >= 0.5).sum(axis=0).tolist(), strict=True)))
             return frame
-        classes = pl.Series("class", self.names).gather(y.argmax(axis=1))
-        self.counts.update(dict(classes.value_counts().iter_rows()))
+        classes = pl.Series("class", self.names).gather(y.argmax(axis=1)).set(frame[:, 0].is_nan(), None)
+        self.counts.update(dict(classes.drop_nulls().value_counts().iter_rows()))
         return frame.insert_column(0, classes)
 
-    def print_summary(self, note: str) -> None:
-        """Print how many rows belong to each class."""
+    def summary(self) -> tuple[list[str], Sequence[Sequence[str]]]:
+        """Tell how many rows belong to each class."""
         rows = [(name, f"{self.counts[name]:,}") for name in self.names]
-        print_table(["class" if self.exclusive else "label", "rows"], rows, note=note)
+        return ["class" if self.exclusive else "label", "rows"], rows
 
 
 class Numbers:
@@ -57,54 +63,74 @@ class Numbers:
         self.scale = np.ones(K) if model.target_scale is None else model.target_scale
         self.statistics = ColumnStatistics(K)
 
-    def frame(self, network: Network, x: np.ndarray) -> pl.DataFrame:
-        """Predict rows, one for each of x."""
-        y = network.predict(x).reshape(len(x), -1).astype(float)
+    def predict(self, network: Network, x: np.ndarray, n_threads: int) -> np.ndarray:
+        y = network.predict(x, n_threads=n_threads).reshape(len(x), -1).astype(float)
         with np.errstate(over="ignore"):
             y = y * self.scale + self.mean
         if not np.isfinite(y).all():
             raise ValueError("the scaling of the targets is too large for the predictions")
         self.statistics.update(y)
+        return y
+
+    def frame(self, y: np.ndarray) -> pl.DataFrame:
+        """Return the rows to write, which are empty where y is NaN."""
         return pl.DataFrame(y, schema=self.names)
 
-    def print_summary(self, note: str) -> None:
-        """Print the range of the predictions of each target."""
+    def summary(self) -> tuple[list[str], Sequence[Sequence[str]]]:
+        """Tell the range of the predictions of each target."""
         found = (self.statistics.minimum, self.statistics.mean, self.statistics.maximum)
         shown = [[f"{value:.6g}" if self.statistics.n else "none" for value in values] for values in found]
-        rows = list(zip(self.names, *shown, strict=True))
-        print_table(["target", "lowest", "mean", "highest"], rows, note=note)
+        return ["target", "lowest", "mean", "highest"], list(zip(self.names, *shown, strict=True))
 
 
-def run(model_path: Path, data: Path, *, output: Path) -> None:
+def run(options: PredictOptions) -> None:
     """Write the predictions for every row."""
-    check_distinct({"the model": model_path, "the table": data, "--output": output})
-    check_output("--output", output, ".csv", ".parquet")
-    model = load_model(model_path)
+    check_distinct({"the model": options.model, "the table": options.data, "--output": options.output})
+    check_output("--output", options.output, *TEXTS, ".parquet")
+    model = load_model(options.model)
     network = Network.from_weights(model.w, model.v, **model.functions._asdict())
-    K, D = len(model.v), model.w.shape[1] - 1
-    table = open_table(data)
-    features = model.features or table.columns
-    table.require(features)
-    if len(features) != D:
-        raise ValueError(
-            f"{data} has {len(features)} columns; {model_path} has unnamed inputs, so the table must have exactly {D}"
-        )
+    K, n_threads = len(model.v), options.threads or 1
     predictions = Numbers(model) if network.output == "linear" else Classes(model)
-    mean = np.zeros(D) if model.mean is None else model.mean
-    scale = np.ones(D) if model.scale is None else model.scale
     n = 0
 
-    with progress_bar() as bar:
-        task = bar.add_task("predicting", total=None, note="")
+    with signal_handler(terminate, signal.SIGTERM), progress_bar("predicting", quiet=options.quiet) as bar:
+        table = open_table(
+            options.data,
+            separator=options.separator,
+            header=not options.no_header,
+            skip_bad_rows=options.on_bad_row is OnBadRow.SKIP,
+        )
+        inputs = inputs_of(model, options.model, table)
 
         def frames() -> Iterator[pl.DataFrame]:
             nonlocal n
-            chunks = (apply_scaling(x, mean, scale, table, features) for x, _ in table.chunks(features))
-            for x in chain.from_iterable(blocks(chunk, K) for chunk in chunks):
-                frame = predictions.frame(network, x)
-                n += len(frame)
-                bar.update(task, note=f"{n:,} rows")
-                yield frame
+            for chunk in table.chunks(inputs.numbers, categories=inputs.categories):
+                x, start = inputs.prepare(chunk), 0
+                for good in blocks(chunk.good, K):
+                    end = start + int(good.sum())
+                    y = np.full((len(good), K), np.nan)
+                    if end > start:
+                        y[good] = predictions.predict(network, x[start:end], n_threads)
+                    start, n = end, n + len(good)
+                    bar.update(f"{n:,} rows")
+                    yield predictions.frame(y)
 
-        write_table(output, frames, predictions.schema)
-    predictions.print_summary(f"{n:,} rows → {output}")
+        write_table(options.output, frames, predictions.schema)
+    if not options.quiet:
+        note = f"{n:,} rows → {name_of(options.output)}"
+        if table.skipped:
+            note += f"; {table.skipped:,} bad rows have no prediction; the first: {table.first_error}"
+        print_table(*predictions.summary(), note=note, stderr=is_standard_output(options.output))
+
+
+def inputs_of(model: Model, path: Path, table: Table) -> Inputs:
+    """Find the inputs of a model in a table."""
+    D, categories = model.w.shape[1] - 1, model.categories or {}
+    numbers = table.columns if model.features is None else model.features[: D - sum(map(len, categories.values()))]
+    table.require([*numbers, *categories])
+    if model.features is None and len(numbers) != D:
+        found = f"{table.path} has {len(numbers)} columns; {path} has unnamed inputs"
+        raise ValueError(f"{found}, so the table must have exactly {D}")
+    mean = np.zeros(D) if model.mean is None else model.mean
+    scale = np.ones(D) if model.scale is None else model.scale
+    return Inputs(table, numbers, categories, mean, scale)

@@ -40,16 +40,15 @@ class ColumnStatistics:
 
 
 def apply_scaling(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, table: Table, columns: list[str]) -> np.ndarray:
-    """Shift and scale columns; values outside the training rows may overflow, which raises."""
+    """Shift and scale columns in place; values outside the training rows may overflow, which raises."""
     with np.errstate(over="raise"):  # cheaper than a check of every value
         try:
-            z = x - mean
-            z /= scale
-            return z
+            x -= mean
+            x /= scale
         except FloatingPointError:
-            with np.errstate(over="ignore"):
-                check_range(np.isfinite((x - mean) / scale).all(axis=0), table, columns)
+            check_range(np.isfinite(x).all(axis=0), table, columns)
             raise
+    return x
 
 
 def check_range(finite: np.ndarray, table: Table, columns: list[str]) -> None:

@@ -1,8 +1,11 @@
 """CSV and Parquet files as tables, streamed by Polars."""
 
+import codecs
 import csv
+import gzip
 import os
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,81 +14,138 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cbackprop.command.tables import Chunk, Table, error_context
+from cbackprop.command import remedies
+from cbackprop.command.tables import Rows, Table, error_context
 from cbackprop.command.text import abbreviate
 
 BATCHES = 16  # per chunk; small ones, since Polars reads dozens of them ahead
+SAMPLE_BYTES = 1 << 16
+SAMPLE = 100  # rows that tell which columns of a CSV file may hold booleans
+SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}  # as values of the option
+BOOLEANS = {"false": 0.0, "true": 1.0}  # in any case
+GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # first bytes of files
 
 
 class StreamedTable(Table):
-    """A CSV file with a header, or a Parquet file, streamed by Polars."""
+    """A file that Polars streams."""
 
-    def __init__(self, path: Path) -> None:
-        self.is_csv = path.suffix.lower() == ".csv"
-        with error_context(path):
-            scan_file = partial(pl.scan_csv, infer_schema=False) if self.is_csv else pl.scan_parquet
-            self.file = os.path.abspath(path)  # absolute: Polars interprets a leading ~ and file:
-            rows = scan_file(self.file, glob=False)
-            self.schema = rows.collect_schema()
-            if self.is_csv:
-                check_duplicate_columns(path, self.file, list(self.schema))
-        super().__init__(path, list(self.schema))
-        # collects surplus fields of a CSV row; the name is longer than any other and so differs from them
-        self.surplus = ["".join(self.columns) + "+"] if self.is_csv else []
-        self.rows = self.scan({}) if self.is_csv else rows  # CSV cells as text
-        self.no_multiline = not self.is_csv  # no bad row is known to contain others
+    rows: pl.LazyFrame  # as in the file
 
-    def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
-        wanted = {*features, target, *self.surplus}
-        # in file order: reordering columns costs Polars half as much memory again
-        order = [column for column in (*self.columns, *self.surplus) if column in wanted]
-        rows = self.with_numbers(features).select(order)
+    def read(self, features: Sequence[str], others: Sequence[str], size: int) -> Iterator[Rows]:
         with error_context(self.path, self.locate_damage):
+            rows = self.with_numbers(features, others)
             batches = iter(rows.collect_batches(chunk_size=max(1, size // BATCHES), engine="streaming"))
             while parts := list(islice(batches, BATCHES)):
                 frame = pl.concat(parts)
-                targets = pl.Series([], dtype=pl.String) if target is None else frame[target]
-                x = frame.select(pl.col(features).cast(pl.Float64)).to_numpy(order="c", writable=True)
-                for column in self.surplus:
-                    x[frame[column].is_not_null().to_numpy()] = np.nan
-                yield x, targets
+                x = np.empty((len(frame), 0))
+                if features:
+                    x = frame.select(pl.col(features).cast(pl.Float64)).to_numpy(order="c", writable=True)
+                yield Rows(x, frame.select(others), self.find_surplus(frame))
 
-    def with_numbers(self, features: Sequence[str]) -> pl.LazyFrame:
-        """Return all rows with `features` as numbers; non-numeric text becomes null."""
-        if self.is_csv:
-            return self.scan(dict.fromkeys(features, pl.Float64))
+    @abstractmethod
+    def with_numbers(self, features: Sequence[str], others: Sequence[str]) -> pl.LazyFrame:
+        """Return columns, of which `features` are numbers or booleans.
+
+        They are in the order of the file: reordering costs Polars half as much memory again.
+        """
+
+    def find_surplus(self, frame: pl.DataFrame) -> np.ndarray | None:
+        """Return the mask of rows that have more fields than there are columns."""
+        return None
+
+    def locate_damage(self) -> str:
+        """Locate the damage in a file, which errors of Polars do not."""
+        return ""
+
+    def cells(self, row: int, columns: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        with error_context(self.path, self.locate_damage):
+            found = self.rows.select(columns).slice(row, 1).collect()
+            yield from zip(columns, next(found.iter_rows(), [None] * len(columns)), strict=True)
+
+
+class ParquetTable(StreamedTable):
+    """A Parquet file."""
+
+    def __init__(self, path: str, file: Path) -> None:
+        with error_context(path):
+            # absolute: Polars interprets a leading ~ and file:
+            self.rows = pl.scan_parquet(os.path.abspath(file), glob=False)
+            self.schema = self.rows.collect_schema()
+        super().__init__(path, list(self.schema))
+
+    def with_numbers(self, features: Sequence[str], others: Sequence[str]) -> pl.LazyFrame:
         for column in features:
             if not (self.schema[column].is_numeric() or self.schema[column] == pl.Boolean):
-                raise ValueError(f"{self.path}: column {column!r} holds {self.schema[column]}, not numbers")
-        return self.rows
+                found = f"{self.path}: column {column!r} holds {self.schema[column]}, not numbers"
+                raise ValueError(f"{found}{self.type_remedy(features, column)}")
+        wanted = {*features, *others}
+        return self.rows.select([column for column in self.columns if column in wanted])
+
+    def type_remedy(self, features: Sequence[str], column: str) -> str:
+        """Tell how to train on a table with such a column."""
+        texts = [name for name in features if self.schema[name] in (pl.String, pl.Categorical, pl.Enum)]
+        if not self.for_training:
+            return ""
+        if self.schema[column].is_temporal():
+            return f"; {remedies.DATE}"
+        return f"; {remedies.for_text(texts) if column in texts else remedies.IGNORE}"
+
+
+class CsvTable(StreamedTable):
+    """A CSV file, which may be compressed by gzip or Zstandard."""
+
+    def __init__(self, path: str, file: Path, separator: str = ",", *, header: bool = True) -> None:
+        self.file, self.separator = file, separator
+        self.scan_file = partial(pl.scan_csv, os.path.abspath(file), separator=separator, has_header=header, glob=False)
+        with error_context(path):
+            check_text(path, file)
+            columns = list(self.scan_file(infer_schema=False).collect_schema())
+            if "\ufffd" in "".join(columns):  # in place of invalid bytes
+                raise ValueError("its header is not encoded in UTF-8")
+            if header:
+                check_duplicate_columns(path, self.scan_file, columns)
+            else:
+                columns = [f"column{i}" for i in range(1, len(columns) + 1)]
+        super().__init__(path, columns)
+        # collects the surplus fields of a row; the name is longer than any other and so differs from them
+        self.surplus = "".join(columns) + "+"
+        self.rows = self.scan({})
+        self.no_multiline = False  # no bad row is known to contain others
+        with error_context(path, self.locate_damage):
+            sample = self.rows.head(SAMPLE).collect()
+        found = sample.select(pl.all().str.to_lowercase().is_in(list(BOOLEANS)).any())
+        self.booleans = [column for column in self.columns if found[column][0]]
+
+    def with_numbers(self, features: Sequence[str], others: Sequence[str]) -> pl.LazyFrame:
+        types: dict[str, Any] = dict.fromkeys(features, pl.Float64)
+        booleans = [column for column in self.booleans if column in types]
+        rows = self.scan(types | dict.fromkeys(booleans, pl.String))
+        if booleans:
+            text = pl.col(booleans)
+            numbers = text.cast(pl.Float64, strict=False)
+            rows = rows.with_columns(text.str.to_lowercase().replace_strict(BOOLEANS, default=numbers))
+        wanted = {*features, *others, self.surplus}
+        return rows.select([column for column in (*self.columns, self.surplus) if column in wanted])
 
     def scan(self, types: dict[str, Any]) -> pl.LazyFrame:
-        """Return all rows of a CSV file as text, except for `types`."""
-        schema = dict.fromkeys([*self.columns, *self.surplus], pl.String) | types
-        return pl.scan_csv(
-            self.file,
-            schema=schema,
+        """Return all rows as text, except for `types`; cells that are not of their type are null."""
+        return self.scan_file(
+            schema=dict.fromkeys([*self.columns, self.surplus], pl.String) | types,
             missing_columns="insert",
             truncate_ragged_lines=True,
             ignore_errors=True,
-            glob=False,
         )
 
-    def has_surplus_fields(self, row: int) -> bool:
-        return any(self.cell(row, column) is not None for column in self.surplus)
+    def find_surplus(self, frame: pl.DataFrame) -> np.ndarray | None:
+        return frame[self.surplus].is_not_null().to_numpy()
 
-    def cell(self, row: int, column: str) -> Any:
-        with error_context(self.path, self.locate_damage):
-            cells = self.rows.select(column).slice(row, 1).collect()[column]
-        return cells[0] if len(cells) else None
-
-    def find_multiline_row(self, features: Sequence[str], target: str | None) -> int | None:
-        """Find a sign of a stray quote in a CSV file: several lines in a number, or in a row with missing values."""
+    def find_multiline_row(self, numbers: Sequence[str], others: Sequence[str]) -> int | None:
+        """Find a sign of a stray quote: several lines in a number, or in a row with missing values."""
         if self.no_multiline:
             return None
         multiline = pl.all().str.contains("\n", literal=True)
-        multiline_number = pl.col(*features, *self.surplus).str.contains("\n", literal=True)
-        has_gap = pl.any_horizontal(pl.col([*features, *filter(None, [target])]).is_null())
+        multiline_number = pl.col(*numbers, self.surplus).str.contains("\n", literal=True)
+        has_gap = pl.any_horizontal(pl.col([*numbers, *others]).is_null())
         broken = pl.any_horizontal(multiline_number) | (has_gap & pl.any_horizontal(multiline))
         with error_context(self.path, self.locate_damage):
             found = self.rows.select(broken=broken).with_row_index("row").filter("broken").head(1)
@@ -93,30 +153,49 @@ class StreamedTable(Table):
         self.no_multiline = rows.is_empty()
         return None if self.no_multiline else int(rows[0])
 
+    def separator_remedy(self) -> str:
+        if len(self.columns) == 1:
+            for separator, option in SEPARATORS.items():
+                if separator in self.columns[0]:
+                    return f"; if {option} separates its columns: --separator {option}"
+        return ""
+
     def locate_damage(self) -> str:
-        """Locate the damage in a CSV file, which errors of Polars do not."""
-        row = damaged_row(self.path) if self.is_csv else None
+        row = damaged_row(self.file, self.separator)
         return "" if row is None else f"row {row}: "
 
 
-def check_duplicate_columns(path: Path, file: str, columns: list[str]) -> None:
+def check_text(path: str, file: Path) -> None:
+    """Raise for text that Polars reads as something else."""
+    with file.open("rb") as stream:
+        start = stream.read(SAMPLE_BYTES)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path}: it is encoded in UTF-16; UTF-8 is needed")
+    if b"\r" in start and b"\n" not in start and not start.startswith((GZIP, ZSTANDARD)):
+        raise ValueError(f"{path}: its lines end in CR; LF or CRLF is needed")
+
+
+def check_duplicate_columns(path: str, scan_file: Callable[..., pl.LazyFrame], columns: list[str]) -> None:
     """Raise for duplicate columns, which Polars renames."""
     originals = {column: column.rpartition("_duplicated_")[0] for column in columns if "_duplicated_" in column}
     known = set(columns)
     if renamed := [column for column, name in originals.items() if name in known]:
-        header = pl.read_csv(
-            file, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True, glob=False
-        )
+        header = scan_file(has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True).collect()
         names = set(header.row(0))
         if duplicates := [originals[column] for column in renamed if column not in names]:
             raise ValueError(f"{path}: duplicate columns {abbreviate(duplicates)}; names must be unique")
 
 
-def damaged_row(path: Path) -> int | None:
+def damaged_row(path: Path, separator: str) -> int | None:
     """Find the first row of a CSV file that is not UTF-8 or has unbalanced quotes."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == ZSTANDARD:  # which Python reads from 3.14 on
+        return None
     row = -1
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = csv.reader(file, strict=True)
+    opened = gzip.open if start.startswith(GZIP) else open
+    with opened(path, "rt", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = csv.reader(file, strict=True, delimiter=separator)
         try:
             for row, cells in enumerate(rows):  # noqa: B007
                 "".join(cells).encode()

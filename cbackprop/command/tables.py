@@ -1,44 +1,68 @@
 """Tables in any file format: named columns, and rows read in chunks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from reprlib import repr as short_repr  # a cell may be of any length
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from cbackprop.command import remedies
 from cbackprop.command.text import abbreviate
 
 CHUNK_ROWS = 65_536
 CHUNK_VALUES = 2**22  # 32 MiB of float64, however wide the table
 MAX_LABEL = 1000  # bytes: a chunk of longer ones, which compress well in a file, could take any amount of memory
-LABELS_NEEDED = f"the target must be a column of numbers, or of class labels of at most {MAX_LABEL:,} bytes each"
+LABELS_NEEDED = f"labels of classes and categories must have at most {MAX_LABEL:,} bytes"
 
-Chunk = tuple[np.ndarray, pl.Series]  # inputs, float64 (n, D), and targets: labels as text, or numbers
+Levels = Mapping[str, Sequence[str] | None]  # the categories of each column, None where all are accepted
+
+
+class Rows(NamedTuple):
+    """Successive rows as they are in a file."""
+
+    x: np.ndarray  # float64 (n, D); NaN where a value is missing or no number
+    others: pl.DataFrame  # columns of any type; null or NaN where a value is missing
+    surplus: np.ndarray | None = None  # mask of the rows that have more fields than there are columns
+
+
+class Chunk(NamedTuple):
+    """The good ones of successive rows."""
+
+    x: np.ndarray  # float64 (n, D)
+    targets: pl.Series  # labels as text, or numbers
+    categories: pl.DataFrame  # text
+    good: np.ndarray  # mask of these n rows among those that were read
 
 
 class Table(ABC):
     """A file of named columns; rows are read on demand.
 
-    A row is bad if a value is missing or not finite, its label is unknown, its target is not the number that is needed,
-    or it has more fields than there are columns. A bad row raises, or is skipped and counted.
+    A row is bad if a value is missing or not finite, its label or a category is unknown, its target is not the number
+    that is needed, or it has more fields than there are columns. A bad row raises, or is skipped and counted.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.path = path
+    def __init__(self, path: str, columns: Sequence[str]) -> None:
+        self.path = path  # as messages name it
         self.columns = list(columns)
+        self.for_training = False  # the command can still choose what a column is
         self.skip_bad_rows = False
         self.skipped = 0  # in the latest pass
         self.first_error = ""  # of the latest pass that skipped rows
+        self.on_read: Callable[[int], object] = lambda n: None  # is told how many rows were read in this pass
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise if the file lacks a column."""
         known = set(self.columns)
         if missing := [column for column in columns if column not in known]:
-            raise ValueError(f"{self.path}: no column {abbreviate(missing)}; it has {abbreviate(self.columns)}")
+            found = f"no column {abbreviate(missing)}; it has {abbreviate(self.columns)}"
+            raise ValueError(f"{self.path}: {found}{self.separator_remedy()}")
+
+    def separator_remedy(self) -> str:
+        """Tell how to split the only column if it seems to be several."""
+        return ""
 
     def chunks(
         self,
@@ -47,78 +71,99 @@ class Table(ABC):
         *,
         classes: Sequence[str] | None = None,
         numeric: bool = False,
+        categories: Levels | None = None,
     ) -> Iterator[Chunk]:
-        """Yield inputs and targets of successive rows; without a target column, the targets are empty.
+        """Yield the good rows of each part of the table; without a target column, the targets are empty.
 
         Targets are labels among `classes` if given, finite float64 numbers if `numeric`, else text or numbers as in the
         file.
         """
-        size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // len(features)))
+        categories = categories or {}
+        targets = [] if target is None else [target]
+        convert = as_numbers if numeric else present if classes is None else as_labels
+        width = len(features) + sum(1 if levels is None else len(levels) for levels in categories.values())
+        size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // width))
         start = self.skipped = 0
-        for x, values in self.read(features, target, size):
+        for x, others, surplus in self.read(features, [*targets, *categories], size):
             with error_context(self.path):  # Polars cannot convert all types
-                targets = (
-                    as_numbers(values) if numeric else as_labels(values) if classes is not None else present(values)
-                )
-            self.check_labels(targets, start, target)
-            good = np.asarray(np.isfinite(x).all(axis=1))
-            if target is not None:
-                known = targets.is_not_null() if classes is None else targets.is_in(classes).fill_null(False)
-                good &= known.to_numpy()
-            end = start + len(x)
+                texts = pl.DataFrame([as_labels(others[column]) for column in categories])
+                t = pl.Series([], dtype=pl.String) if target is None else convert(others[target])
+            labels: list[tuple[pl.Series, Sequence[str] | None]] = [
+                *((texts[column], levels) for column, levels in categories.items()),
+                *([] if target is None else [(t, classes)]),
+            ]
+            good = np.isfinite(x).all(axis=1)
+            if surplus is not None:
+                good &= ~surplus
+            for values, levels in labels:
+                self.check_lengths(values, start)
+                good &= are_known(values, levels)
             if not good.all():
                 if not (self.skip_bad_rows and self.skipped):
                     i = int(good.argmin())
-                    self.first_error = self.describe_bad_row(start + i, features, x[i], target, targets[i : i + 1])
-                if not self.skip_bad_rows:
-                    raise ValueError(self.first_error)
-                if not self.skipped and (row := self.find_multiline_row(features, target)) is not None:
+                    numbers = [column for column, value in zip(features, x[i], strict=True) if not np.isfinite(value)]
+                    unknown = {values.name: levels for values, levels in labels if not are_known(values[[i]], levels)}
+                    has_surplus = surplus is not None and bool(surplus[i])
+                    self.first_error, remedy = self.describe_bad_row(start + i, has_surplus, numbers, unknown)
+                    if not self.skip_bad_rows:
+                        raise ValueError(f"{self.first_error}; {remedy}")
+                if not self.skipped and (row := self.find_multiline_row(features, [*targets, *categories])) is not None:
                     raise ValueError(f"{self.path}: row {row + 1} has a cell of several lines; is a quote missing?")
                 self.skipped += int((~good).sum())
-                x, targets = x[good], targets if target is None else targets.filter(pl.Series(good))
-            start = end
-            if len(x):
-                yield x, targets
+                x, texts = x[good], texts.filter(pl.Series(good)) if categories else texts
+                t = t if target is None else t.filter(pl.Series(good))
+            start += len(good)
+            self.on_read(start)
+            yield Chunk(x, t, texts, good)
 
-    def check_labels(self, targets: pl.Series, start: int, target: str | None) -> None:
-        """Raise for a text too long to be the name of a class."""
-        if targets.dtype != pl.String:
+    def check_lengths(self, values: pl.Series, start: int) -> None:
+        """Raise for a text too long to be the name of a class or of a category."""
+        if values.dtype != pl.String:
             return
-        lengths = targets.str.len_bytes()
+        lengths = values.str.len_bytes()
         if (long := (lengths > MAX_LABEL).fill_null(False)).any():
             row = int(long.arg_max() or 0)
-            found = f"{self.path}: row {start + row + 1}, column {target!r} holds a text of {lengths[row]:,} bytes"
+            found = f"{self.path}: row {start + row + 1}, column {values.name!r} holds a text of {lengths[row]:,} bytes"
             raise ValueError(f"{found}; {LABELS_NEEDED}")
 
-    def describe_bad_row(
-        self, row: int, features: Sequence[str], x: np.ndarray, target: str | None, label: pl.Series
-    ) -> str:
-        """Explain what is wrong with a row; messages count rows from 1, below the header."""
+    def describe_bad_row(self, row: int, has_surplus: bool, numbers: Sequence[str], unknown: Levels) -> tuple[str, str]:
+        """Tell what is wrong with a row, and what to do about it; messages count rows from 1, below the header.
+
+        Bad are the columns `numbers`, which hold inputs, and `unknown`, which hold labels or the target.
+        """
         where = f"{self.path}: row {row + 1}"
-        if self.has_surplus_fields(row):
-            return f"{where} has more fields than the header"
-        if label.is_not_null().any() and np.isfinite(x).all():
-            return f"{where}, column {target!r} is {short_repr(label[0])}, a label that the first pass did not find"
-        column = target if np.isfinite(x).all() else features[int(np.isfinite(x).argmin())]
-        cell = self.cell(row, str(column))
-        problem = "has no value" if cell is None or cell == "" else f"is {short_repr(cell)}; a finite number is needed"
-        return f"{where}, column {column!r} {problem}"
+        skip = remedies.SKIP if self.for_training else remedies.SKIP_PREDICTION
+        if has_surplus:
+            return f"{where} has more fields than there are columns", skip
+        cells = dict(self.cells(row, [*numbers, *unknown]))
+        column, cell = next(iter(cells.items()))
+        where = f"{where}, column {column!r}"
+        if cell is None or cell == "":
+            return f"{where} has no value", skip
+        if unknown.get(column) is not None:
+            knower = "first pass did not find" if self.for_training else "model does not know"
+            return f"{where} is {short_repr(cell)}, a value that the {knower}", skip
+        if numbers and self.for_training:
+            skip = remedies.for_cells({column: cells[column] for column in numbers})
+        return f"{where} is {short_repr(cell)}; a finite number is needed", skip
 
-    def has_surplus_fields(self, row: int) -> bool:
-        """Whether a row has more fields than there are columns; its inputs are NaN then."""
-        return False
-
-    def find_multiline_row(self, features: Sequence[str], target: str | None) -> int | None:
+    def find_multiline_row(self, numbers: Sequence[str], others: Sequence[str]) -> int | None:
         """Find a bad row that contains others, which would be skipped without being counted."""
         return None
 
     @abstractmethod
-    def read(self, features: Sequence[str], target: str | None, size: int) -> Iterator[Chunk]:
-        """Yield `size` rows at a time; missing and non-numeric inputs are NaN, missing targets are null or NaN."""
+    def read(self, features: Sequence[str], others: Sequence[str], size: int) -> Iterator[Rows]:
+        """Yield `size` rows at a time: `features` as numbers, `others` as in the file."""
 
     @abstractmethod
-    def cell(self, row: int, column: str) -> Any:
-        """Return a single cell as stored in the file."""
+    def cells(self, row: int, columns: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Yield columns and their cells in a row, as stored in the file."""
+
+
+def are_known(labels: pl.Series, levels: Sequence[str] | None) -> np.ndarray:
+    """Mask of the labels that are not missing, and among `levels` if given."""
+    known = labels.is_not_null() if levels is None else labels.is_in(levels).fill_null(False)
+    return known.to_numpy()
 
 
 def present(values: pl.Series) -> pl.Series:
@@ -143,7 +188,7 @@ def as_numbers(values: pl.Series) -> pl.Series:
 
 
 @contextmanager
-def error_context(path: Path, location: Callable[[], str] = str) -> Iterator[None]:
+def error_context(path: str, location: Callable[[], str] = str) -> Iterator[None]:
     """Prefix errors with the file, and with the location in it."""
     try:
         yield

@@ -1,20 +1,20 @@
 """The target column: classes or numbers, and what is known of them after a first pass over a table."""
 
 from collections import Counter
-from pathlib import Path
 from reprlib import repr as short_repr
 from zlib import crc32
 
 import numpy as np
 import polars as pl
 
+from cbackprop.command.inputs import in_order, label_checksum
 from cbackprop.command.options import Task
 from cbackprop.command.scaling import ColumnStatistics
 from cbackprop.command.tables import as_labels, as_numbers
 
 MAX_CLASSES = 10_000  # bounds memory; a column with more distinct values is hardly categorical
 
-# Whole numbers are classes if they are few, or if they are not too many and each has enough rows.
+# Labels are classes if they are few, or if each has enough rows and, for whole numbers, they are not too many.
 FEW, MANY, ENOUGH_ROWS = 10, 1000, 10
 
 
@@ -24,7 +24,7 @@ class TargetColumn:
     They are counted as long as they may be classes; their moments are updated as long as they may be quantities.
     """
 
-    def __init__(self, path: Path, name: str, task: Task | None) -> None:
+    def __init__(self, path: str, name: str, task: Task | None) -> None:
         self.where, self.task = f"{path}: column {name!r}", task
         self.n = 0
         self.counting = task is not Task.REGRESSION
@@ -55,8 +55,7 @@ class TargetColumn:
         self.counting = self.counting and not self.fractional
 
     def _count(self, labels: pl.Series) -> None:
-        text = "\n".join([*labels, ""]).encode()
-        self.checksums[Task.CLASSIFICATION] = crc32(text, self.checksums[Task.CLASSIFICATION])
+        self.checksums[Task.CLASSIFICATION] = label_checksum(labels, self.checksums[Task.CLASSIFICATION])
         self.counts.update(dict(labels.value_counts().iter_rows()))
         if len(self.counts) > MAX_CLASSES:
             self.counting = False
@@ -78,8 +77,13 @@ class TargetColumn:
         if self.task is Task.CLASSIFICATION:
             return self.task
         K, numbers = len(self.counts), self._numbers()
-        few = K <= FEW or (K <= MANY and self.n >= ENOUGH_ROWS * K)
-        if self.counting and (numbers.count() == 0 or (few and not has_fraction(numbers))):
+        typical = K <= FEW or self.n >= ENOUGH_ROWS * K
+        if self.counting and numbers.count() == 0:
+            if typical:
+                return Task.CLASSIFICATION
+            found = f"{self.where} holds {K:,} different texts in {self.n:,} rows, fewer than {ENOUGH_ROWS} of each"
+            raise ValueError(f"{found}; choose --task classification to learn them")
+        if self.counting and typical and K <= MANY and not has_fraction(numbers):
             return Task.CLASSIFICATION
         if self.numeric:
             many = f"{K:,}" if self.counting else f"more than {MAX_CLASSES:,}"
@@ -90,13 +94,10 @@ class TargetColumn:
 
     def classes(self) -> list[str]:
         """Return the labels of at least two classes, sorted by value if all are numbers, else alphabetically."""
-        names = sorted(self.counts)
+        names = in_order(self.counts)
         if len(names) < 2:
             raise ValueError(f"{self.where} has one class, {names[0]!r}; 2 are needed")
-        try:
-            return sorted(names, key=float)
-        except ValueError:
-            return names
+        return names
 
 
 def has_fraction(numbers: pl.Series) -> bool:

@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cbackprop.command.text import escape_control
@@ -18,10 +19,36 @@ def console(*, stderr: bool = False) -> Console:
     return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
 
 
+LINE_INTERVAL = 10  # seconds between the lines that replace a bar
+
+
+class Bar:
+    """A progress bar; a line now and then where standard error is no terminal."""
+
+    def __init__(self, progress: Progress, task: TaskID, lines: bool) -> None:
+        self.progress, self.task, self.lines = progress, task, lines
+        self.printed = monotonic()
+        self.note = ""
+
+    def update(self, note: str | None = None, *, advance: float = 0) -> None:
+        """Advance the bar, and write a note beside it."""
+        self.note = self.note if note is None else note
+        self.progress.update(self.task, advance=advance, note=self.note)
+        if self.lines and monotonic() - self.printed >= LINE_INTERVAL:
+            self.printed = monotonic()
+            task = self.progress.tasks[self.task]
+            done = "" if task.total is None else f"{task.percentage:.0f} %"
+            state = ", ".join(filter(None, (self.note, done)))
+            print(f"cbackprop: {task.description}: {state}", file=sys.stderr, flush=True)
+
+
 @contextmanager
-def progress_bar(*, transient: bool = False) -> Iterator[Progress]:
-    """Show a progress bar; its tasks have the field `note`. A transient one disappears at the end."""
-    bar = Progress(
+def progress_bar(
+    description: str, *, total: float | None = None, completed: int = 0, quiet: bool = False, transient: bool = False
+) -> Iterator[Bar]:
+    """Show a progress bar. A transient one disappears at the end."""
+    terminal = sys.stderr.isatty()
+    progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[note]}"),
@@ -29,25 +56,29 @@ def progress_bar(*, transient: bool = False) -> Iterator[Progress]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=transient,
-        disable=not sys.stderr.isatty(),
+        disable=quiet or not terminal,
     )
+    task = progress.add_task(description, total=total, completed=completed, note="")
     try:
-        with bar:
-            yield bar
-    except KeyboardInterrupt:  # a second one, which Python raises after that of Polars, may have interrupted bar.stop
-        bar.stop()
+        with progress:
+            yield Bar(progress, task, lines=not (quiet or terminal))
+    except KeyboardInterrupt:  # a second one, which Python raises after that of Polars, may have interrupted the stop
+        progress.stop()
         raise
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", note: str = "") -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", note: str = "", stderr: bool = False
+) -> None:
     """Print a table; every column but the first is right-aligned."""
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.caption, table.caption_justify = escape_control(note) or None, "left"
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
         table.add_row(*(escape_control(str(cell)) for cell in row))
-    console().print(table)
+    console(stderr=stderr).print(table)
+    if note:
+        console(stderr=stderr).print(escape_control(note), soft_wrap=True)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]], *, stderr: bool = False) -> None:

@@ -14,13 +14,21 @@ import typer
 from cbackprop import DivergenceError, Network
 from cbackprop._checkpoint import Checkpointer
 from cbackprop._extras import require
-from cbackprop._files import descriptor_of, writable_path
-from cbackprop._model_file import Model, encode, save_model
+from cbackprop._files import writable_path
+from cbackprop._model_file import Model, encode
 from cbackprop.command.dataset import Dataset, scan
 from cbackprop.command.evaluation import Evaluation, evaluate_classes, evaluate_numbers
 from cbackprop.command.files import open_table
 from cbackprop.command.options import OnBadRow, Task, TrainOptions
-from cbackprop.command.outputs import check_distinct, check_figure, check_output, save_figure
+from cbackprop.command.outputs import (
+    check_distinct,
+    check_figure,
+    check_output,
+    is_standard_output,
+    name_of,
+    open_output,
+    save_figure,
+)
 from cbackprop.command.progress import TrainingProgress
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
 from cbackprop.command.terminal import print_fields, progress_bar
@@ -50,16 +58,17 @@ def train(options: TrainOptions) -> None:
         writable_path("--checkpoint", options.checkpoint)
     check_figure("--plot", options.plot)
     progress = TrainingProgress()
+    clock = Clock()
     network, dataset, checkpointer = prepare(options, progress)
+    clock.stop("reading")
     interrupt: KeyboardInterrupt | None = None
     failure: Exception | None = None
     guard = SignalGuard()
-    started = perf_counter()
     with signal_handler(guard, signal.SIGINT, signal.SIGTERM):
         try:
             try:
                 guard.armed = True
-                learn(network, dataset, progress, checkpointer, options.epochs, options.batch_size)
+                learn(network, dataset, progress, checkpointer, options)
             finally:
                 guard.armed = False
         except KeyboardInterrupt as error:  # `fit` stops after a complete sample
@@ -68,29 +77,55 @@ def train(options: TrainOptions) -> None:
             if not (progress.losses or progress.chunks):
                 raise
             failure = error
-        seconds = perf_counter() - started
         save(options.output, checkpointer, bool(progress.losses or progress.chunks), failure)
+        clock.stop("learning")
 
-    report(options, network, dataset, progress, seconds, interrupt is not None)
+    report(options, network, dataset, progress, clock, interrupt is not None)
     if interrupt is not None:
         epoch = min(len(progress.losses) + 1, options.epochs)
-        raise type(interrupt)(f"in epoch {epoch} of {options.epochs}; {options.output} is saved")
+        raise type(interrupt)(f"in epoch {epoch} of {options.epochs}; {name_of(options.output)} is saved")
+
+
+class Clock:
+    """The seconds since its creation, by what was done in them."""
+
+    def __init__(self) -> None:
+        self.started = perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def stop(self, name: str) -> None:
+        """Ascribe the time since the last call to `name`."""
+        self.seconds[name] = perf_counter() - self.started - sum(self.seconds.values())
+
+    def summary(self) -> str:
+        """Return the total and its parts."""
+        parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in self.seconds.items())
+        return f"{format_duration(sum(self.seconds.values()))}: {parts}"
 
 
 def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network, Dataset, Checkpointer]:
     """Scan the table and create the network, or restore it from the checkpoint."""
-    ignore = options.ignore or []
-    table = open_table(options.data, skip_bad_rows=options.on_bad_row is OnBadRow.SKIP)
-    table.require([options.target, *ignore])
-    with progress_bar(transient=True) as bar:
-        bar.add_task("reading", total=None, note="")
+    ignore, categories = options.ignore or [], list(dict.fromkeys(options.categories or []))
+    for column in (options.target, *ignore):
+        if column in categories:
+            raise ValueError(f"--categories is {column!r}, which is the target or ignored; it must be an input")
+    with progress_bar("reading", quiet=options.quiet, transient=True) as bar:
+        table = open_table(
+            options.data,
+            separator=options.separator,
+            header=not options.no_header,
+            skip_bad_rows=options.on_bad_row is OnBadRow.SKIP,
+            for_training=True,
+        )
+        table.require([options.target, *ignore, *categories])
+        table.on_read = lambda n: bar.update(f"{n:,} rows")
         split = options.seed, options.validation
-        dataset = scan(table, options.target, ignore, *split, options.standardize, options.task)
+        dataset = scan(table, options.target, ignore, *split, options.standardize, options.task, categories)
 
     rng = np.random.default_rng([options.seed, 0])
     regression = dataset.task is Task.REGRESSION
     network = Network(
-        len(dataset.features),
+        len(dataset.inputs.names),
         options.hidden,
         1 if regression else len(dataset.classes),
         output="linear" if regression else "softmax",
@@ -98,13 +133,16 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
         learning_rate=options.learning_rate,
         rng=rng,
     )
-    model = Model(network.w, network.v, options.learning_rate, features=dataset.features, functions=network.functions)
+    inputs = dataset.inputs
+    model = Model(network.w, network.v, options.learning_rate, features=inputs.names, functions=network.functions)
+    if categories:
+        model.categories = inputs.categories
     if regression:
         model.targets = [dataset.target]
     else:
         model.classes = dataset.classes
     if options.standardize:
-        model.mean, model.scale = dataset.mean, dataset.scale
+        model.mean, model.scale = inputs.mean, inputs.scale
         if regression:
             model.target_mean, model.target_scale = dataset.target_mean, dataset.target_scale
     encode(model)  # raises before the training if a model file cannot hold the names
@@ -122,10 +160,9 @@ def learn(
     dataset: Dataset,
     progress: TrainingProgress,
     checkpointer: Checkpointer,
-    epochs: int,
-    batch_size: int,
+    options: TrainOptions,
 ) -> None:
-    """Learn every chunk in turn, up to a total of `epochs`."""
+    """Learn every chunk in turn, up to a total number of epochs."""
 
     def checkpoint() -> None:
         checkpointer.update(**progress.unfinished_epoch())
@@ -133,14 +170,18 @@ def learn(
             checkpointer.write()
 
     n_rows = dataset.n_training + dataset.n_held_out
-    with progress_bar() as bar:
-        task = bar.add_task("learning", total=epochs * n_rows, completed=len(progress.losses) * n_rows, note="")
+    epochs, n_threads = options.epochs, options.threads or 1
+    total, completed = epochs * n_rows, len(progress.losses) * n_rows
+    dataset.table.on_read = lambda n: None
+    with progress_bar("learning", total=total, completed=completed, quiet=options.quiet) as bar:
         for epoch in range(len(progress.losses) + 1, epochs + 1):
             for number, ((x, t), (x_held_out, t_held_out)) in enumerate(dataset.splits(), 1):
                 if number > progress.chunks:
                     if len(x):
                         try:
-                            history = network.fit(x, t, batch_size=batch_size, rng=checkpointer.generator)
+                            history = network.fit(
+                                x, t, batch_size=options.batch_size, rng=checkpointer.generator, n_threads=n_threads
+                            )
                         except DivergenceError:
                             remedy = "try a smaller --learning-rate, or --standardize"
                             raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None
@@ -149,23 +190,23 @@ def learn(
                         progress.E_held_out += len(x_held_out) * network.loss(x_held_out, t_held_out)
                     progress.chunks = number
                     checkpoint()
-                bar.advance(task, len(x) + len(x_held_out))
+                bar.update(advance=len(x) + len(x_held_out))
             progress.finish_epoch(dataset.n_training, dataset.n_held_out)
             checkpoint()
-            bar.update(task, note=f"epoch {epoch} of {epochs}, E {progress.losses[-1]:.4g}")
+            bar.update(f"epoch {epoch} of {epochs}, E {progress.losses[-1]:.4g}")
 
 
 def save(output: Path, checkpointer: Checkpointer, learned: bool, failure: Exception | None) -> None:
     """Write model and checkpoint, each even if the other fails; then raise all errors as one."""
-    writers: dict[Any, Callable[[], None]] = {output: partial(save_model, output, checkpointer.model)}
+    writers: dict[str, Callable[[], None]] = {name_of(output): partial(write_model, output, checkpointer.model)}
     if checkpointer.path is not None and learned:
-        writers[checkpointer.path] = checkpointer.write
+        writers[str(checkpointer.path)] = checkpointer.write
     errors = [] if failure is None else [failure]
     saved = []
-    for path, write in writers.items():
+    for name, write in writers.items():
         try:
             write()
-            saved.append(str(path))
+            saved.append(name)
         except Exception as error:
             errors.append(error)
     if errors:
@@ -175,10 +216,17 @@ def save(output: Path, checkpointer: Checkpointer, learned: bool, failure: Excep
         raise ValueError("; ".join([*reasons, f"{weights} {outcome}"])) from failure
 
 
+def write_model(output: Path, model: Model) -> None:
+    with open_output(output) as file:
+        file.write(encode(model))
+
+
 def report(
-    options: TrainOptions, network: Network, dataset: Dataset, progress: TrainingProgress, seconds: float, stopped: bool
+    options: TrainOptions, network: Network, dataset: Dataset, progress: TrainingProgress, clock: Clock, stopped: bool
 ) -> None:
     """Print a summary with accuracy or R² and RMSE; draw the figure."""
+    if options.quiet and options.plot is None:
+        return
     regression = dataset.task is Task.REGRESSION
     skipped = max(dataset.skipped, dataset.table.skipped)  # the file may have changed after the scan
     classes = f"classification, {len(dataset.classes)} classes: {abbreviate(dataset.classes)}"
@@ -186,25 +234,30 @@ def report(
         ("task", f"regression of {dataset.target!r}" if regression else classes),
         ("rows", f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out"),
         *([("bad rows", f"{skipped:,} skipped; the first: {dataset.table.first_error}")] if skipped else []),
-        ("inputs", f"{len(dataset.features)}: {abbreviate(dataset.features)}"),
+        ("inputs", f"{len(dataset.inputs.names)}: {abbreviate(dataset.inputs.names)}"),
         ("network", repr(network)),
         ("epochs", f"{len(progress.losses)} of {options.epochs}" + (", interrupted" if stopped else "")),
-        ("time", format_duration(seconds)),
     ]
     if progress.losses:
         fields.append(("E, training", f"{progress.losses[-1]:.4g}"))
     evaluation = Evaluation([])
     if not stopped and (regression or dataset.n_held_out):
-        evaluation = (evaluate_numbers if regression else evaluate_classes)(network, dataset)
+        with progress_bar("evaluating", quiet=options.quiet, transient=True) as bar:
+            dataset.table.on_read = lambda n: bar.update(f"{n:,} rows")
+            evaluation = (evaluate_numbers if regression else evaluate_classes)(network, dataset)
         fields += evaluation.fields
-    fields.append(("model", str(options.output)))
+        clock.stop("evaluating")
+    fields.append(("model", name_of(options.output)))
     if options.plot is not None and progress.losses:
-        draw(options.plot, progress, evaluation.panel)
+        with progress_bar("drawing", quiet=options.quiet, transient=True):
+            draw(options.plot, progress, evaluation.panel)
+        clock.stop("drawing")
         note = f", {evaluation.note}" if evaluation.note else ""
         fields.append(("figure", f"{options.plot}{note}"))
     if options.checkpoint is not None:
         fields.append(("checkpoint", f"{options.checkpoint}; --resume continues from it"))
-    print_fields(fields, stderr=descriptor_of(str(options.output)) == 1)
+    if not options.quiet:
+        print_fields([*fields, ("time", clock.summary())], stderr=is_standard_output(options.output))
 
 
 def draw(path: Path, progress: TrainingProgress, panel: Callable[[Any], None] | None) -> None:

@@ -27,8 +27,8 @@ def test_chunk_size_changes_neither_split_nor_scaling(iris, monkeypatch):
     assert len(list(parts.splits())) == 4
     assert (parts.n_training, parts.n_held_out, parts.classes) == (whole.n_training, whole.n_held_out, whole.classes)
     # merged moments differ from those of a single chunk by rounding
-    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-13)
-    np.testing.assert_allclose(parts.scale, whole.scale, rtol=1e-13)
+    np.testing.assert_allclose(parts.inputs.mean, whole.inputs.mean, rtol=1e-13)
+    np.testing.assert_allclose(parts.inputs.scale, whole.inputs.scale, rtol=1e-13)
     np.testing.assert_allclose(held_out(parts), held_out(whole), rtol=1e-11, atol=1e-12)
 
 
@@ -54,7 +54,7 @@ def test_constant_columns_have_scale_1_despite_rounding(folder, monkeypatch, chu
     monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
     pl.DataFrame({"same": [value] * 1000, "tiny": [1e-300, 2e-300] * 500, "t": [0, 1] * 500}).write_csv("t.csv")
     found = scan(open_table(Path("t.csv")), "t", [], seed=0, validation=0, standardize=True)
-    assert found.scale.tolist() == [1, 1]
+    assert found.inputs.scale.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("large", ["1e200", "1e308"])  # the squares overflow, or the sum

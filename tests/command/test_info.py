@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import cbackprop
 
 
@@ -24,6 +26,13 @@ def test_model(iris, succeed):
     assert re.search(r"sepal length +5.84333 +0.825301", out)
 
 
-def test_file_that_is_no_model(folder, fail):
-    Path("junk.safetensors").write_text("This is no model.")
-    assert "junk.safetensors" in fail("info junk.safetensors")
+@pytest.mark.parametrize("content", [b"", b"a", b"This is no model.", b"age,income,churn\n1,2,0\n", b"PAR1" * 9])
+def test_file_that_is_no_model(folder, fail, content):
+    Path("file").write_bytes(content)
+    for line in ("info file", "predict file file.csv"):
+        assert fail(line) == "file is not a model file of this library: it is no safetensors file"
+
+
+def test_header_that_is_too_long(folder, fail):
+    Path("file").write_bytes((2**20 + 1).to_bytes(8, "little") + bytes(2**20 + 1))
+    assert fail("info file").endswith("its header is 1,048,577 bytes long; the limit is 1,048,576")

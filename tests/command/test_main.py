@@ -3,13 +3,16 @@
 import os
 import re
 import sys
+import time
 import warnings
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+import cbackprop
 from cbackprop._model_file import load_model
+from cbackprop.command import evaluation
 
 CODE = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
 
@@ -20,16 +23,17 @@ def test_examples_in_help_work(iris, succeed, monkeypatch):
     assert commands == ["demo", "train", "predict", "info"]
     for command in commands:
         examples = re.findall(r"^ +cbackprop (.+)$", succeed(f"{command} --help"), re.MULTILINE)
-        assert len(examples) == (3 if command == "train" else 2)
+        assert len(examples) == (3 if command in ("train", "predict") else 2)
         for line in examples:
-            succeed(line)
+            with open("iris.csv") as stream:
+                monkeypatch.setattr(sys, "stdin", stream)
+                succeed(line.partition(" <")[0])
     written = {
         "demo.png",
         "figure.png",
         "model.safetensors",
         "iris.safetensors",
         "iris.png",
-        "width.png",
         "predictions.csv",
     }
     assert written | {"predictions.parquet"} <= set(os.listdir())
@@ -125,3 +129,73 @@ def test_characters_unknown_to_the_terminal_are_escaped(iris, python, encoding):
         assert (done.returncode, done.stderr) == (0, "")
         assert r"setosa\u5e45" in done.stdout
     assert r"150 rows \u2192" in done.stdout
+
+
+def test_version(succeed):
+    assert succeed("--version") == f"cbackprop {cbackprop.__version__}\n"
+
+
+def test_quiet(iris, succeed):
+    for option in ("--quiet", "-q"):
+        assert succeed(f"train iris.csv --target species --epochs 1 --plot p.png {option}") == ""
+        assert succeed(f"predict model.safetensors iris.csv {option}") == ""
+    assert Path("p.png").exists()
+    assert len(pl.read_csv("predictions.csv")) == 150
+
+
+@pytest.mark.parametrize("line", ["train iris.csv --target species --epochs 1", "predict model.safetensors iris.csv"])
+def test_threads(iris, succeed, python, monkeypatch, line):
+    succeed("train iris.csv --target species --epochs 1 --output model.safetensors")
+    monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
+    code = (
+        "from cbackprop import Network\n"
+        "from cbackprop.command import app\n"
+        "used = []\n"
+        "for name in ('fit', 'predict_proba'):\n"
+        "    def call(*arguments, n_threads=1, do=getattr(Network, name), **keywords):\n"
+        "        used.append(n_threads)\n"
+        "        return do(*arguments, n_threads=n_threads, **keywords)\n"
+        "    setattr(Network, name, call)\n"
+        f"app.run({line.split()} + {{}})\n"
+        "import polars\n"
+        "print('threads', set(used), polars.thread_pool_size())"
+    )
+    assert "threads {3} 3" in python(code.format("['--threads', '3']")).stdout
+    assert "threads {1}" in python(code.format("[]")).stdout
+
+
+def test_progress_without_a_terminal(iris, run, monkeypatch):
+    monkeypatch.setattr("cbackprop.command.terminal.LINE_INTERVAL", 0)
+    monkeypatch.setattr("cbackprop.command.tables.CHUNK_ROWS", 48)
+    line = "train iris.csv --target species --epochs 2"
+    status, _, err = run(line)
+    lines = err.splitlines()
+    assert status == 0
+    assert lines[:4] == [f"cbackprop: reading: {n} rows" for n in (48, 96, 144, 150)]
+    assert lines[7] == "cbackprop: learning: 50 %"
+    assert re.fullmatch(r"cbackprop: learning: epoch 1 of 2, E 0\.\d+, 50 %", lines[8])
+    assert lines[-4:] == [f"cbackprop: evaluating: {n} rows" for n in (48, 96, 144, 150)]
+    _, _, err = run("predict model.safetensors iris.csv")
+    assert err.splitlines()[-1] == "cbackprop: predicting: 150 rows"
+    assert run(f"{line} --quiet") == (0, "", "")
+    assert run("predict model.safetensors iris.csv --quiet") == (0, "", "")
+
+
+def test_time_counts_everything(iris, succeed, monkeypatch):
+    def slow(*arguments, do=evaluation.evaluate_classes):
+        time.sleep(0.1)
+        return do(*arguments)
+
+    monkeypatch.setattr("cbackprop.command.train.evaluate_classes", slow)
+    out = succeed("train iris.csv --target species --epochs 1 --plot p.png")
+    total, reading, learning, evaluating, drawing = re.search(
+        r"time +(.+): reading (.+), learning (.+), evaluating (.+), drawing (.+?) *\n", out
+    ).groups()
+
+    def seconds(text):
+        number, unit = text.split()
+        return float(number) * (0.001 if unit == "ms" else 1)
+
+    assert seconds(evaluating) >= 0.1
+    parts = sum(map(seconds, (reading, learning, evaluating, drawing)))
+    assert seconds(total) == pytest.approx(parts, rel=0.02)  # three digits each

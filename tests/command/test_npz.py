@@ -59,7 +59,7 @@ def test_malicious_headers(folder, fail, dtype, shape, size, problem):
 
 def test_long_texts_are_no_labels(folder, fail):
     np.savez_compressed("t.npz", x=np.arange(2), y=np.array(["a", "b"], "<U500000"))
-    message = "t.npz: array 'y' holds texts of up to 500,000 characters; the target must be a column of numbers, or of"
+    message = "t.npz: array 'y' holds texts of up to 500,000 characters; labels of classes and categories must have at"
     assert fail("train t.npz --target y --validation 0").startswith(message)
 
 
@@ -111,7 +111,7 @@ def test_inputs_in_any_order_from_the_array_of_the_target(folder, succeed):
     np.testing.assert_allclose(model.mean, [*x[:, ::2].mean(axis=0), 29.5], rtol=1e-13)
 
     table = open_table(Path("t.npz"))
-    ((columns, values),) = table.chunks(["z", "x4", "x0"], "x1")
+    ((columns, values, *_),) = table.chunks(["z", "x4", "x0"], "x1")
     assert np.array_equal(columns, np.column_stack([np.arange(60), x[:, 4], x[:, 0]]))
     assert values.to_list() == x[:, 1].tolist()
 

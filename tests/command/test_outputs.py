@@ -77,7 +77,7 @@ def test_devices_are_no_checkpoints(iris, fail):
 def test_unsupported_figures_are_refused_before_the_work(iris, fail, monkeypatch, name):
     monkeypatch.setattr(train, "scan", None)
     message = fail(f"train iris.csv --target species --plot {name}")
-    assert message.startswith(f"--plot is '{name}'; the name must end in .eps or ")
+    assert message.startswith(f"--plot is '{name}'; the name must end in .eps, ")
 
 
 @pytest.mark.parametrize("line", ["train loop.csv --target species", "predict loop.csv iris.csv", "info loop.csv"])

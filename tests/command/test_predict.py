@@ -12,7 +12,7 @@ import pytest
 
 import cbackprop
 from cbackprop._model_file import load_model
-from cbackprop.command import dataset
+from cbackprop.command import dataset, tables
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_classes_and_probabilities(iris, model, succeed, kind):
 def test_outputs_take_no_more_memory_than_a_chunk(iris, succeed, monkeypatch):
     sizes = []
 
-    def probabilities(network, x, do=cbackprop.Network.predict_proba):
+    def probabilities(network, x, n_threads, do=cbackprop.Network.predict_proba):
         sizes.append(len(x))
         return do(network, x)
 
@@ -82,7 +82,7 @@ def test_model_without_names(iris, succeed, fail):
         ("junk.safetensors iris.csv", "junk.safetensors"),
         ("no.safetensors iris.csv", "no.safetensors"),
         ("model.safetensors target.csv", "target.csv: no column 'sepal length', 'sepal width', "),
-        ("model.safetensors iris.csv --output p.txt", "--output is 'p.txt'; the name must end in .csv or .parquet"),
+        ("model.safetensors iris.csv --output p.txt", "--output is 'p.txt'; the name must end in .csv, "),
     ],
 )
 def test_errors(iris, model, fail, line, message):
@@ -94,8 +94,8 @@ def test_errors(iris, model, fail, line, message):
 def test_no_partial_file_after_a_bad_row(iris, model, fail):
     lines = Path("iris.csv").read_text().splitlines()
     Path("bad.csv").write_text("\n".join([lines[0], *lines[1:] * 1000, "1,2,3,wide,setosa", *lines[1:], ""]))
-    message = "bad.csv: row 150001, column 'petal width' is 'wide'; a finite number is needed"
-    assert fail("predict model.safetensors bad.csv --output p.csv") == message
+    message = "bad.csv: row 150001, column 'petal width' is 'wide'; a finite number is needed; --on-bad-row skip leaves"
+    assert fail("predict model.safetensors bad.csv --output p.csv").startswith(message)
     assert not [*Path().glob("p.csv*"), *Path().glob(".*.partial")]
 
 
@@ -125,3 +125,35 @@ def test_output_follows_links_and_keeps_the_mode(model, succeed):
 def test_output_of_the_longest_name(model, succeed):
     succeed(f"predict model.safetensors iris.csv --output {'a' * 251}.csv")
     assert len(pl.read_csv("a" * 251 + ".csv")) == 150
+
+
+@pytest.mark.parametrize("chunk_rows", [2, 65_536])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, kind, chunk_rows):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    succeed("predict model.safetensors iris.csv --output whole.parquet")
+    whole = pl.read_parquet("whole.parquet")[:7]
+    good = np.array([False, True, True, False, False, False, True])
+    lines = Path("iris.csv").read_text().splitlines()[:8]
+    lines[1], lines[4:7] = "1,2,3", ["1,2,3,4,5,6", "", "1,2,wide,4,setosa"]
+    Path("bad.csv").write_text("\n".join([*lines, ""]))
+    out = succeed(f"predict model.safetensors bad.csv --on-bad-row skip --output p.{kind}")
+    problem = "bad.csv: row 1, column 'petal width' has no value"
+    assert f"7 rows → p.{kind}; 4 bad rows have no prediction; the first: {problem}" in out
+    found = pl.read_csv("p.csv") if kind == "csv" else pl.read_parquet("p.parquet")
+    assert found["class"].filter(pl.Series(good)).equals(whole["class"].filter(pl.Series(good)))
+    assert found["class"].is_null().to_list() == (~good).tolist()
+    y, y_whole = (frame.drop("class").to_numpy() for frame in (found, whole))
+    np.testing.assert_allclose(y[good], y_whole[good], rtol=1e-14)
+    assert np.isnan(y).all(axis=1).tolist() == (~good).tolist()
+    skip = "--on-bad-row skip leaves the predictions of such rows empty"
+    assert fail("predict model.safetensors bad.csv") == f"{problem}; {skip}"
+
+
+@pytest.mark.parametrize("output", ["linear", "logistic"])
+def test_bad_rows_of_other_outputs(folder, succeed, output):
+    cbackprop.Network(1, 3, 2, output=output).save("model")
+    Path("t.csv").write_text("x\n1\nx\n2\n")
+    out = succeed("predict model t.csv --on-bad-row skip")
+    assert pl.read_csv("predictions.csv")[:, 1].is_nan().to_list() == [False, True, False]
+    assert "nan" not in out

@@ -159,7 +159,7 @@ def test_bad_targets(houses, fail, succeed, monkeypatch, cell):
     Path("bad.csv").write_text("\n".join([*lines, ""]))
     problem = f"is '{cell}'; a finite number is needed" if cell else "has no value"
     line = "train bad.csv --target price --task regression --epochs 1"
-    assert fail(line) == f"bad.csv: row 70, column 'price' {problem}"
+    assert fail(line) == f"bad.csv: row 70, column 'price' {problem}; --on-bad-row skip leaves such rows out"
     out = succeed(f"{line} --on-bad-row skip")
     assert f"1 skipped; the first: bad.csv: row 70, column 'price' {problem}" in " ".join(out.split())
 

@@ -17,6 +17,7 @@ from cbackprop._model_file import Model, load_model
 from cbackprop.command import train
 from cbackprop.command.dataset import scan
 from cbackprop.command.files import open_table
+from cbackprop.command.options import TrainOptions
 from cbackprop.command.progress import TrainingProgress
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -57,9 +58,9 @@ def test_training_stops_after_a_complete_sample(iris):
     network = cbackprop.Network(4, 32, 3, rng=rng)
     progress = TrainingProgress()
     checkpointer = Checkpointer(None, Model(network.w, network.v, 0.1), progress.losses, rng, {})
-    train.learn(network, dataset, progress, checkpointer, finished, 1)
-    if not np.array_equal(network.w, saved):
-        train.learn(network, dataset, progress, checkpointer, finished + 1, 1)
+    for epochs in (finished, finished + 1):
+        if not np.array_equal(network.w, saved):
+            train.learn(network, dataset, progress, checkpointer, TrainOptions(Path(), "", epochs=epochs))
     assert np.array_equal(network.w, saved)
 
 

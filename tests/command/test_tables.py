@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,8 @@ from cbackprop.command.streamed import check_duplicate_columns
         ("1,x,2,3,setosa", "column 'sepal width' is 'x'; a finite number is needed"),
         ("1,,2,3,setosa", "column 'sepal width' has no value"),
         ("1,2,3", "column 'petal width' has no value"),
-        ("1,2,3,4,setosa,5", "has more fields than the header"),
-        ("1,2,3,4,setosa,5,6,7", "has more fields than the header"),
+        ("1,2,3,4,setosa,5", "has more fields than there are columns"),
+        ("1,2,3,4,setosa,5,6,7", "has more fields than there are columns"),
         ("1,2,3,4,", "column 'species' has no value"),
         ("", "column 'sepal length' has no value"),
     ],
@@ -34,7 +35,9 @@ def test_bad_rows_raise_or_are_skipped(iris, fail, succeed, monkeypatch, row, pr
     lines = Path("iris.csv").read_text().splitlines()
     Path("bad.csv").write_text("\n".join([*lines[:71], row, lines[71], row, *lines[72:100], row, *lines[100:], ""]))
     location = "row 71" if problem.startswith("has") else "row 71,"
-    assert fail("train bad.csv --target species") == f"bad.csv: {location} {problem}"
+    message = fail("train bad.csv --target species")
+    assert message.startswith(f"bad.csv: {location} {problem}; ")
+    assert message.endswith("--on-bad-row skip leaves such rows out")
     assert not Path("model.safetensors").exists()
 
     out = succeed("train bad.csv --target species --epochs 2 --on-bad-row skip")
@@ -78,7 +81,7 @@ def test_long_cells_are_abbreviated(iris, fail):
     Path("t.csv").write_text(f"a,species\n{'wide' * 1000},x\n1,y\n")
     message = fail("train t.csv --target species")
     assert message.startswith("t.csv: row 1, column 'a' is 'widewide")
-    assert len(message) < 150
+    assert len(message) < 300
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -86,9 +89,9 @@ def test_long_texts_are_no_labels(folder, fail, kind):
     table = pl.DataFrame({"x": [1, 2, 3], "t": ["a", "b", "幅" * 400]})
     (table.write_csv if kind == "csv" else table.write_parquet)(f"t.{kind}")
     message = (
-        "row 3, column 't' holds a text of 1,200 bytes; the target must be a column of numbers, or of class labels"
+        "row 3, column 't' holds a text of 1,200 bytes; labels of classes and categories must have at most 1,000 bytes"
     )
-    assert fail(f"train t.{kind} --target t --validation 0") == f"t.{kind}: {message} of at most 1,000 bytes each"
+    assert fail(f"train t.{kind} --target t --validation 0") == f"t.{kind}: {message}"
 
 
 class Name(str):
@@ -109,10 +112,10 @@ class Name(str):
 class Rows(tables.Table):
     """Two rows of zeros."""
 
-    def read(self, features, target, size):
-        yield np.zeros((2, len(features))), pl.Series(["a", "b"])
+    def read(self, features, others, size):
+        yield tables.Rows(np.zeros((2, len(features))), pl.DataFrame({column: ["a", "b"] for column in others}))
 
-    def cell(self, row, column):
+    def cells(self, row, columns):
         raise AssertionError
 
 
@@ -125,8 +128,8 @@ RENAMED = [Name(f"{name}_duplicated_0") for name in NAMES]
     [
         lambda: Rows(Path("t"), NAMES).require(NAMES[::-1]),
         lambda: scan(Rows(Path("t"), NAMES), NAMES[-1], NAMES[::2], 0, 0, standardize=True),
-        lambda: list(NpzTable(Path("t.npz")).chunks(NAMES[::-1])),
-        lambda: check_duplicate_columns(Path("t.csv"), "t.csv", [*NAMES, *RENAMED]),
+        lambda: list(NpzTable("t.npz", Path("t.npz")).chunks(NAMES[::-1])),
+        lambda: check_duplicate_columns("t.csv", partial(pl.scan_csv, "t.csv"), [*NAMES, *RENAMED]),
     ],
 )
 def test_work_is_linear_in_the_number_of_columns(folder, monkeypatch, work):
@@ -163,7 +166,7 @@ def bad_files(iris):
     ("file", "message"),
     [
         ("no.csv", "there is no such file"),
-        ("iris.txt", "the name of a table must end in .csv or .parquet or .npz"),
+        ("iris.txt", "the name of a table must end in .csv, .csv.gz, .csv.zst, .tsv, "),
         ("nan.parquet", "row 5, column 'petal length' is nan; a finite number is needed"),
         ("nan.npz", "row 5, column 'x2' is nan; a finite number is needed"),
         ("twice.npz", "duplicate columns 'x1'; names must be unique"),
@@ -238,3 +241,113 @@ def test_file_names_are_not_addresses(iris, succeed, monkeypatch, tmp_path, kind
     succeed(f"predict model.safetensors '{path}' --output '{output}'")
     assert Path(output).exists()
     assert os.listdir("home") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "message"),
+    [
+        ("age;income;churn\n1;2;0\n", "churn", "; if ';' separates its columns: --separator ';'"),
+        ("age\tincome\tchurn\n1\t2\t0\n", "churn", "; if tab separates its columns: --separator tab"),
+        ("age|churn\n1|0\n", "churn", "; if '|' separates its columns: --separator '|'"),
+        ("age,churn\n1,0\n", "Churn", "no column 'Churn'; it has 'age', 'churn'"),
+    ],
+)
+def test_separator_is_suggested(folder, fail, content, target, message):
+    Path("t.csv").write_text(content)
+    assert fail(f"train t.csv --target {target}").endswith(message)
+
+
+TEXT = "; --ignore leaves a column out; --on-bad-row skip leaves such rows out"
+
+
+@pytest.mark.parametrize(
+    ("cells", "remedy"),
+    [
+        ("red,1,big", f"--categories a --categories 'c d' learns text as categories{TEXT}"),
+        ("1,NA,big", "--on-bad-row skip leaves such rows out"),
+        ("1,n/a,2", "--on-bad-row skip leaves such rows out"),
+        ("1,?,2", "--on-bad-row skip leaves such rows out"),
+        ("1,-inf,2", "--on-bad-row skip leaves such rows out"),
+        ("1,,2", "--on-bad-row skip leaves such rows out"),
+        ("2026-01-31,1,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ("31.1.2026,1,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ("2026-01-31T12:00:00Z,1,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ("1,1/31/26 9:00,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ("1,12:30,2", "replace dates and times by numbers, such as days; --ignore leaves a column out"),
+        ('1,"1,5",2', "write numbers with a decimal point, and without spaces and other separators"),
+        ("1,2 ,3", "write numbers with a decimal point, and without spaces and other separators"),
+        ("1,12 345 ,3", "write numbers with a decimal point, and without spaces and other separators"),
+        ('1,"1.234,5",2', "write numbers with a decimal point, and without spaces and other separators"),
+    ],
+)
+def test_remedies(folder, fail, cells, remedy):
+    Path("t.csv").write_text(f"a,b,c d,y\n{cells},1\n1,2,3,0\n")
+    message = fail("train t.csv --target y")
+    assert message.startswith("t.csv: row 1, column ")
+    assert message.endswith(f"; {remedy}")
+
+
+def test_many_columns_of_text(folder, fail):
+    Path("t.csv").write_text("a,b,c,d,e,y\nq,q,q,q,q,1\nq,q,q,q,q,0\n")
+    assert f"--categories c --categories d ... learns text as categories{TEXT}" in fail("train t.csv --target y")
+
+
+def test_remedies_of_other_files(iris, fail):
+    days = pl.lit("2020-01-01").str.to_date()
+    for column, remedy in ((days, "replace dates and"), (pl.lit("x"), "--categories day"), (pl.lit(b"x"), "--ignore")):
+        iris.with_columns(day=column).write_parquet("t.parquet")
+        assert f", not numbers; {remedy}" in fail("train t.parquet --target species")
+    message = "holds text, not numbers; --categories species learns text as categories; --ignore leaves a column out"
+    assert fail("train iris.npz --target x0") == f"iris.npz: array 'species' {message}"
+
+
+@pytest.mark.parametrize(("yes", "no"), [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")])
+def test_booleans_are_numbers(folder, succeed, fail, yes, no):
+    flags = np.random.default_rng(0).random(200) < 0.4
+    lines = [f"{yes if flag else no},{i % 7},{i % 2}" for i, flag in enumerate(flags)]
+    Path("t.csv").write_text("\n".join(["flag,x,y", *lines, ""]))
+    pl.DataFrame({"flag": flags, "x": np.arange(200) % 7, "y": np.arange(200) % 2}).write_parquet("t.parquet")
+    succeed("train t.parquet --target y --epochs 2")
+    w = load_model("model.safetensors").w.tobytes()
+    succeed("train t.csv --target y --epochs 2")
+    assert load_model("model.safetensors").w.tobytes() == w
+    succeed("predict model.safetensors t.csv --output a.csv")
+    succeed("predict model.safetensors t.parquet --output b.csv")
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    mixed = [
+        f"{int(flag)}{line[line.index(',') :]}" if i % 3 else line
+        for i, (flag, line) in enumerate(zip(flags, lines, strict=True))
+    ]
+    mixed[5] = "NA,1,1"
+    Path("mixed.csv").write_text("\n".join(["flag,x,y", *mixed, ""]))
+    succeed("predict model.safetensors mixed.csv --output c.csv --on-bad-row skip")
+    whole, mixed = (Path(name).read_text().splitlines() for name in ("a.csv", "c.csv"))
+    assert mixed.pop(6) == ",NaN,NaN"
+    assert mixed == whole[:6] + whole[7:]
+    lines[150] = "maybe,1,1"
+    Path("t.csv").write_text("\n".join(["flag,x,y", *lines, ""]))
+    assert fail("train t.csv --target y").startswith(
+        "t.csv: row 151, column 'flag' is 'maybe'; a finite number is needed"
+    )
+
+
+@pytest.mark.parametrize(("encoding", "option"), [("utf-16", ""), ("utf-16-be", "\ufeff")])
+def test_other_encodings(folder, fail, encoding, option):
+    Path("t.csv").write_text(f"{option}a,y\n1,2\n", encoding)
+    assert fail("train t.csv --target y") == "t.csv: it is encoded in UTF-16; UTF-8 is needed"
+
+
+def test_headers_of_other_encodings(folder, fail):
+    Path("t.csv").write_bytes(b"a,\xe9,y\n1,2,3\n")
+    assert fail("train t.csv --target y") == "t.csv: its header is not encoded in UTF-8"
+
+
+@pytest.mark.parametrize("line", ["train t.csv --target y", "train t.csv --target y --no-header"])
+def test_lines_that_end_in_cr(folder, fail, line):
+    Path("t.csv").write_bytes(b"a,y\r1,2\r3,4\r")
+    assert fail(line) == "t.csv: its lines end in CR; LF or CRLF is needed"
+
+
+def test_folders_are_no_tables(folder, fail):
+    Path("t.csv").mkdir()
+    assert fail("train t.csv --target y") == "t.csv is a folder; it must be a file"

@@ -12,6 +12,9 @@ from cbackprop.command.files import open_table
 
 REGRESSION, CLASSIFICATION = target.Task.REGRESSION, target.Task.CLASSIFICATION
 WHOLE = "column 'y' holds {} different whole numbers in {} rows; choose --task classification or --task regression"
+TEXTS = (
+    "column 'y' holds {} different texts in {} rows, fewer than 10 of each; choose --task classification to learn them"
+)
 MIXED = (
     "column 'y' holds numbers and {!r}; choose --task classification, or --task regression, which needs numbers only"
 )
@@ -34,7 +37,10 @@ FRACTIONS = np.random.default_rng(0).normal(100, 30, 5000)
         ([1.0, 2.0, 3.5] * 20, REGRESSION),
         ([*np.arange(59.0), 0.5], REGRESSION),  # whole until the last
         (["a", "b"] * 30, CLASSIFICATION),
-        ([f"name {i}" for i in range(60)], CLASSIFICATION),
+        ([f"name {i % 6}" for i in range(60)], CLASSIFICATION),
+        ([f"name {i % 12}" for i in range(120)], CLASSIFICATION),
+        ([f"name {i}" for i in range(60)], TEXTS.format(60, 60)),
+        ([f"name {i % 12}" for i in range(119)], TEXTS.format(12, 119)),
         ([True, False] * 30, CLASSIFICATION),
         ([0, 1] * 30, CLASSIFICATION),
         ([1.0, 2.0, 3.0] * 20, CLASSIFICATION),

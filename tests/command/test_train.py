@@ -15,6 +15,7 @@ from cbackprop._model_file import Model, load_model
 from cbackprop.command import evaluation, tables, train
 from cbackprop.command.dataset import scan
 from cbackprop.command.files import open_table
+from cbackprop.command.options import TrainOptions
 from cbackprop.command.progress import TrainingProgress
 
 
@@ -77,7 +78,7 @@ def test_progress_holds_the_errors_of_each_epoch(iris):
     network, reference = (cbackprop.Network(4, 5, 3, rng=0) for _ in range(2))
     progress, model = TrainingProgress(), Model(network.w, network.v, 0.1)
     checkpointer = Checkpointer(None, model, progress.losses, np.random.default_rng(0), {})
-    train.learn(network, dataset, progress, checkpointer, 3, 1)
+    train.learn(network, dataset, progress, checkpointer, TrainOptions(Path(), "", epochs=3))
     assert len(progress.losses) == 3
     rng = np.random.default_rng(0)
     for E, E_held_out in zip(progress.losses, progress.held_out, strict=True):
@@ -174,8 +175,9 @@ def test_weights_before_a_bad_row_are_saved(iris, run, fail, content, monkeypatc
     monkeypatch.setattr(train, "scan", scan_then_change)
     line = f"train iris.{kind} --target species --epochs 2 --checkpoint c"
     original = Path(f"iris.{kind}").read_bytes()
-    problem = f"iris.{kind}: row {row + 1}, column 'species' is 'rose', a label that the first pass did not find"
-    assert fail(line) == f"{problem}; the weights learned before are saved in model.safetensors and c"
+    problem = f"iris.{kind}: row {row + 1}, column 'species' is 'rose', a value that the first pass did not find"
+    skip = "--on-bad-row skip leaves such rows out"
+    assert fail(line) == f"{problem}; {skip}; the weights learned before are saved in model.safetensors and c"
     assert load_model("c").training["chunks"] == row // 48
     assert content("c") == content("model.safetensors")
 
@@ -183,7 +185,7 @@ def test_weights_before_a_bad_row_are_saved(iris, run, fail, content, monkeypatc
     Path(f"iris.{kind}").write_bytes(original)
     Path("model.safetensors").unlink()
     row, problem = 7, problem.replace(f"row {row + 1}", "row 8")
-    assert fail(line) == problem
+    assert fail(line) == f"{problem}; {skip}"
     assert not Path("model.safetensors").exists()
 
     Path(f"iris.{kind}").write_bytes(original)

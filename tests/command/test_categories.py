@@ -1,0 +1,138 @@
+"""`cbackprop train --categories`: columns of text as inputs."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import cbackprop
+from cbackprop._model_file import Model, load_model, save_model
+from cbackprop.command import inputs, tables
+
+
+@pytest.fixture
+def shops(folder):
+    """Sales that depend on a city and on the kind of a day, as a data frame and as files."""
+    rng = np.random.default_rng(0)
+    city, open_, area = rng.choice(["Rome", "Oslo", "Bonn"], 300), rng.integers(0, 2, 300), rng.uniform(1, 2, 300)
+    sales = 5.0 * (city == "Rome") - 3 * (city == "Oslo") + 2 * open_ + area + rng.normal(0, 0.1, 300)
+    frame = pl.DataFrame({"city": city, "open": open_, "area": area, "sales": sales})
+    frame.write_csv("shops.csv")
+    frame.write_parquet("shops.parquet")
+    np.savez("shops.npz", **{name: frame[name].to_numpy() for name in ("open", "area", "sales")}, city=city)
+    return frame
+
+
+LINE = "train shops.{} --target sales --categories open --categories city"
+
+
+@pytest.mark.parametrize("chunk_rows", [70, 65_536])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_indicators_of_categories(shops, succeed, monkeypatch, kind, chunk_rows):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    out = succeed(LINE.format(kind) + " --learning-rate 0.03")
+    assert "6: 'area', 'open=0', 'open=1', 'city=Bonn', 'city=Oslo', 'city=Rome'" in out
+    model = load_model("model.safetensors")
+    assert model.categories == {"open": ["0", "1"], "city": ["Bonn", "Oslo", "Rome"]}
+    assert (model.mean[1:].any(), model.scale[1:].tolist()) == (False, [1] * 5)
+    succeed(f"predict model.safetensors shops.{kind} --output p.parquet")
+    predicted = pl.read_parquet("p.parquet")["sales"].to_numpy()
+    columns = [(shops["area"] - model.mean[0]) / model.scale[0]]
+    columns += [
+        (shops[name].cast(pl.String) == level).cast(float)
+        for name, levels in model.categories.items()
+        for level in levels
+    ]
+    y = cbackprop.Network.load("model.safetensors").predict(np.column_stack(columns))
+    np.testing.assert_allclose(predicted, y * model.target_scale + model.target_mean, rtol=1e-12)
+    assert np.corrcoef(predicted, shops["sales"])[0, 1] > 0.99
+    assert "'open': '0', '1'; 'city': 'Bonn', 'Oslo', 'Rome'" in succeed("info model.safetensors")
+
+
+def test_categories_alone(shops, succeed):
+    succeed(LINE.format("csv") + " --ignore area --epochs 1")
+    assert load_model("model.safetensors").w.shape == (32, 6)
+    succeed("predict model.safetensors shops.csv")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_unknown_and_missing_categories(shops, succeed, fail, kind):
+    succeed(LINE.format("csv") + " --epochs 1")
+    succeed("predict model.safetensors shops.csv")
+    known = pl.read_csv("predictions.csv")
+    cities = ["Rome", "Lima", "Oslo"]
+    other = shops.head(3).with_columns(city=pl.Series(cities))
+    if kind == "npz":
+        np.savez("t.npz", **{name: other[name].to_numpy() for name in ("open", "area")}, city=np.array(cities))
+    else:
+        (other.write_csv if kind == "csv" else other.write_parquet)(f"t.{kind}")
+    problem = f"t.{kind}: row 2, column 'city' is 'Lima', a value that the model does not know"
+    skip = "--on-bad-row skip leaves the predictions of such rows empty"
+    assert fail(f"predict model.safetensors t.{kind}") == f"{problem}; {skip}"
+    out = succeed(f"predict model.safetensors t.{kind} --on-bad-row skip")
+    assert f"1 bad rows have no prediction; the first: {problem}" in " ".join(out.split())
+    assert len(known) == 300
+    assert pl.read_csv("predictions.csv")["sales"].is_nan().to_list() == [False, True, False]
+    if kind != "npz":
+        other = shops.with_columns(city=pl.when(pl.int_range(pl.len()) != 4).then("city"))
+        (other.write_csv if kind == "csv" else other.write_parquet)(f"shops.{kind}")
+        assert fail(LINE.format(kind)).startswith(f"shops.{kind}: row 5, column 'city' has no value; --on-bad-row skip")
+        out = succeed(LINE.format(kind) + " --epochs 1 --on-bad-row skip")
+        assert "1 skipped" in out
+
+
+def test_too_many_categories(shops, fail, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_LEVELS", 2)
+    message = "shops.csv: column 'city' has more than 2 different categories; leave it out with --ignore"
+    assert fail(LINE.format("csv")) == message
+
+
+def test_chunks_of_many_indicators_are_small(shops, succeed, monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK_VALUES", 600)
+    monkeypatch.setattr("cbackprop.command.dataset.CHUNK_VALUES", 600)
+    sizes = []
+    fit = cbackprop.Network.fit
+
+    def measured(network, x, *arguments, **keywords):
+        sizes.append(len(x))
+        return fit(network, x, *arguments, **keywords)
+
+    monkeypatch.setattr(cbackprop.Network, "fit", measured)
+    succeed(LINE.format("csv") + " --epochs 1 --validation 0")
+    assert sizes == [96, 96, 96, 12]  # at most 600 values of 6 inputs
+
+
+@pytest.mark.parametrize("column", ["sales", "area"])
+def test_categories_are_inputs(shops, fail, column):
+    message = f"--categories is '{column}', which is the target or ignored; it must be an input"
+    assert fail(f"{LINE.format('csv')} --ignore area --categories {column}") == message
+    assert "no column 'town'" in fail("train shops.csv --target sales --categories town")
+
+
+def test_resumed_training_has_the_same_categories(shops, succeed, fail):
+    line = LINE.format("csv") + " --epochs {} --checkpoint c --resume"
+    succeed(line.format(1))
+    succeed(line.format(3))
+    succeed(LINE.format("csv") + " --epochs 3 --output whole")
+    assert load_model("model.safetensors").w.tobytes() == load_model("whole").w.tobytes()
+    rows = Path("shops.csv").read_text().replace("Rome", "rome")
+    Path("shops.csv").write_text(rows)
+    assert "data is '300 rows with checksum" in fail(line.format(4))
+
+
+@pytest.mark.parametrize(
+    ("features", "categories", "message"),
+    [
+        (None, {"c": ["a", "b"]}, "its last features must be the indicators of its categories"),
+        (["c=b", "c=a"], {"c": ["a", "b"]}, "its last features must be the indicators of its categories"),
+        (["x", "c=a"], {"c": ["a", "b", "c"]}, "its last features must be the indicators of its categories"),
+        (["x", "c=1"], {"c": [1]}, "its categories must be strings"),
+        (["x", "y"], ["x"], "its categories must be lists of levels by column"),
+        (["x", "y"], {"x": "y"}, "its categories must be lists of levels by column"),
+    ],
+)
+def test_model_files_describe_their_inputs(tmp_path, features, categories, message):
+    model = Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, features=features, categories=categories)
+    with pytest.raises(ValueError, match=message):
+        save_model(tmp_path / "model", model)

@@ -1,0 +1,175 @@
+"""Tables that are compressed, piped, or separated otherwise."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import cbackprop
+from cbackprop._model_file import load_model
+
+TRAIN = "--target species --epochs 2"
+
+
+@pytest.fixture
+def model(iris, succeed):
+    """What a training on the plain CSV file gives."""
+    succeed(f"train iris.csv {TRAIN} --output plain")
+    succeed("predict plain iris.csv --output plain.csv")
+    return iris
+
+
+@pytest.fixture
+def pipe(monkeypatch):
+    """Make bytes the standard input."""
+
+    def set_input(content):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return set_input
+
+
+def assert_same(content):
+    assert content("model.safetensors") == content("plain")
+    assert Path("predictions.csv").read_bytes() == Path("plain.csv").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "csv.zst", "tsv", "tsv.gz", "CSV.GZ"])
+def test_compressed_and_tab_separated_tables(model, succeed, content, kind):
+    compression = {"gz": "gzip", "zst": "zstd"}.get(kind[4:].lower(), "uncompressed")
+    model.lazy().sink_csv(
+        f"t.{kind}", compression=compression, separator="\t" if "tsv" in kind else ",", check_extension=False
+    )
+    succeed(f"train t.{kind} {TRAIN}")
+    succeed(f"predict model.safetensors t.{kind}")
+    assert_same(content)
+
+
+@pytest.mark.parametrize("option", ["';'", "tab", r"'\t'", "'|'", "' '"])
+def test_separators(model, succeed, content, option):
+    separator = {"tab": "\t", r"'\t'": "\t"}.get(option, option.strip("'"))
+    model.write_csv("t.csv", separator=separator, quote_style="always")
+    succeed(f"train t.csv {TRAIN} --separator {option}")
+    succeed(f"predict model.safetensors t.csv --separator {option}")
+    assert_same(content)
+
+
+@pytest.mark.parametrize("separator", ["''", "ab", "é", "'\"'", "'\n'"])
+def test_what_cannot_separate(iris, fail, separator):
+    assert "must be one ASCII character, or tab" in fail(f"train iris.csv {TRAIN} --separator {separator}", status=2)
+
+
+def test_tables_without_header(model, succeed):
+    model.write_csv("t.csv", include_header=False)
+    succeed("train t.csv --no-header --target column5 --epochs 2")
+    assert load_model("model.safetensors").features == ["column1", "column2", "column3", "column4"]
+    assert load_model("model.safetensors").w.tobytes() == load_model("plain").w.tobytes()
+    succeed("predict model.safetensors t.csv --no-header")
+    assert Path("predictions.csv").read_bytes() == Path("plain.csv").read_bytes()
+
+
+@pytest.mark.parametrize("option", ["--separator ';'", "--no-header"])
+@pytest.mark.parametrize("kind", ["parquet", "npz"])
+def test_options_of_csv_files_only(iris, fail, option, kind):
+    message = f"iris.{kind} is no CSV file; --separator and --no-header are for those only"
+    assert fail(f"train iris.{kind} {TRAIN} {option}") == message
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "csv.zst", "parquet", "npz"])
+def test_standard_input(model, succeed, content, pipe, kind):
+    if kind == "csv.zst":
+        model.lazy().sink_csv("iris.csv.zst", compression="zstd")
+    if kind == "csv.gz":
+        Path("iris.csv.gz").write_bytes(gzip.compress(Path("iris.csv").read_bytes()))
+    if kind == "npz":
+        np.savez(
+            "iris.npz",
+            **{name: model[name].to_numpy() for name in model.columns[:4]},
+            species=model["species"].to_numpy().astype("U"),
+        )
+    pipe(Path(f"iris.{kind}").read_bytes())
+    succeed(f"train - {TRAIN}")
+    pipe(Path(f"iris.{kind}").read_bytes())
+    succeed("predict model.safetensors -")
+    assert_same(content)
+
+
+def test_errors_name_standard_input(iris, fail, pipe, monkeypatch):
+    pipe(b"a,b,species\n1,x,s\n")
+    assert fail(f"train - {TRAIN}").startswith("standard input: row 1, column 'b' is 'x'")
+    pipe(b"")
+    assert fail(f"train - {TRAIN}") == "standard input: empty CSV"
+    monkeypatch.setattr(sys, "stdin", None)
+    assert fail(f"train - {TRAIN}") == "standard input is closed"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_named_pipes(model, succeed, content):
+    for line in (f"train pipe {TRAIN}", "predict model.safetensors pipe"):
+        os.mkfifo("pipe")
+        writer = threading.Thread(target=lambda: Path("pipe").write_bytes(Path("iris.csv").read_bytes()))
+        writer.start()
+        succeed(line)
+        writer.join()
+        Path("pipe").unlink()
+    assert_same(content)
+
+
+def test_predictions_on_standard_output(model, python):
+    run = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
+    done = python(run.format(["predict", "plain", "iris.csv", "--output", "-"]))
+    assert (done.returncode, done.stdout) == (0, Path("plain.csv").read_text())
+    assert "150 rows → standard output\n" in done.stderr
+    done = python(
+        run.format(["train", "iris.csv", "--target", "species", "--output", "-", "--quiet"]),
+        under=("sh", "-c", 'exec "$@" >m', "sh"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    load_model("m")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGPIPE")
+def test_a_reader_that_has_seen_enough(iris, succeed):
+    succeed(f"train iris.csv {TRAIN}")
+    iris.sample(20_000, with_replacement=True, seed=0).write_csv("large.csv")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cbackprop", "predict", "model.safetensors", "large.csv", "--output", "-"],
+        env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout.readline() == b"class,p_setosa,p_versicolor,p_virginica\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "csv.zst", "tsv", "tsv.zst"])
+def test_compressed_predictions(model, succeed, kind):
+    succeed(f"predict plain iris.csv --output p.{kind}")
+    assert pl.read_csv(f"p.{kind}", separator="\t" if "tsv" in kind else ",").equals(pl.read_csv("plain.csv"))
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "csv.zst"])
+def test_damaged_compression(iris, fail, kind):
+    compression = {"csv.gz": "gzip", "csv.zst": "zstd"}[kind]
+    iris.lazy().sink_csv(f"t.{kind}", compression=compression)
+    Path(f"t.{kind}").write_bytes(Path(f"t.{kind}").read_bytes()[:-60])
+    assert fail(f"train t.{kind} {TRAIN}").startswith(f"t.{kind}: ")
+
+
+def test_the_damaged_row_of_a_compressed_table(iris, fail):
+    Path("t.csv.gz").write_bytes(gzip.compress(b"a\tspecies\n1\tx\n1\t\xe9\n"))
+    assert fail(f"train t.csv.gz {TRAIN} --separator tab").startswith("t.csv.gz: row 2: invalid utf-8 sequence")
+
+
+def test_figures_and_standard_output(iris, fail):
+    assert fail(f"train iris.csv {TRAIN} --plot -") == "--plot is -; a figure must be a file"
