@@ -117,9 +117,10 @@ for compiled in MODULES:  # a compiler that doesn't know their flags still build
 
 
 class BuildExt(build_ext):
-    """`pip install -e` and `make build` share what they compiled: the former would use a temporary folder."""
+    """Builds in place, for `pip install -e` and `make build`, in one folder; the former would use a temporary one."""
 
     def finalize_options(self):
+        """Set the folder."""
         super().finalize_options()
         if self.inplace:
             self.build_lib = f"{BUILD}/in_place"
