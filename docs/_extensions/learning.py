@@ -40,23 +40,26 @@ def thousandths(numbers: np.ndarray) -> str:
     return base64.b64encode(np.rint(numbers * SCALE).astype("<i2").tobytes()).decode()
 
 
+def page(x: np.ndarray, t: np.ndarray, weights: np.ndarray) -> str:
+    """The animation, as HTML."""
+    data = {
+        "x": thousandths(x),
+        "t": t.tolist(),
+        "weights": thousandths(weights),
+        "hidden": HIDDEN,
+        "alpha": LEARNING_RATE,
+        "scale": SCALE,
+        "colors": COLORS[:3],
+    }
+    return TEMPLATE.read_text(encoding="utf-8").replace("DATA", json.dumps(data))
+
+
 class Learning(SphinxDirective):
     """Show the animation."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(TEMPLATE))
-        x, t, weights = learn()
-        data = {
-            "x": thousandths(x),
-            "t": t.tolist(),
-            "weights": thousandths(weights),
-            "hidden": HIDDEN,
-            "alpha": LEARNING_RATE,
-            "scale": SCALE,
-            "colors": COLORS[:3],
-        }
-        html = TEMPLATE.read_text(encoding="utf-8")
-        return [nodes.raw("", html.replace("DATA", json.dumps(data)), format="html")]
+        return [nodes.raw("", page(*learn()), format="html")]
 
 
 def setup(app):
