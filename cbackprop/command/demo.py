@@ -121,7 +121,7 @@ def reproduce_experiments(x: np.ndarray, t: np.ndarray, x_test: np.ndarray, t_te
     print_table(
         ["gradient by", "", "here", "article", ""],
         [(*row, "same" if row[2] == row[3] else "DIFFERENT") for row in rows],
-        title="The article's two experiments: 50 samples, 1000 iterations",
+        title="Two experiments of a Japanese article: 50 samples, 1000 iterations",
     )
     print_table(
         ["", "backpropagation", "numerical differentiation", "ratio"],
