@@ -55,6 +55,7 @@ html_theme_options = {
     ]
     if origin.startswith("https://")
     else [],
+    "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],

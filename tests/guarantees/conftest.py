@@ -331,11 +331,11 @@ Last run: {last}
 |---|---|---|
 {lines}
 
-Repetitions joined by a + belong to separate parts of a test, such as float32 and float64. The commands below test one
+:::{{dropdown}} What is not guaranteed, what was measured, and the commands
+Repetitions joined by a + belong to separate parts of a test, such as float32 and float64. The commands test one
 guarantee in full, or with fewer repetitions without `--full`, in a clone set up as described in `CONTRIBUTING.md`. Each
 test documents its measurements, and its tolerances with their reasons.
 
-:::{{dropdown}} What is not guaranteed, what was measured, and the commands
 | guarantee | not guaranteed | repetitions | result | command |
 |---|---|---|---|---|
 {rows}
