@@ -154,7 +154,7 @@ def draw(
         panels = figure.subplot_mosaic([["curve", "errors"], ["regions", "regions"]], width_ratios=(1.2, 1))
         curve, regions, errors = panels["curve"], panels["regions"], panels["errors"]
         plot.learning_curve(digits.history, held_out=digits.held_out_losses, ax=curve)
-        # the accuracy stays from there on: only what is wrong becomes more certain
+        # from there on the held-out error and the accuracy hardly change, while the training error still falls
         best = int(np.argmin(digits.held_out_losses))
         curve.plot(best + 1, digits.held_out_losses[best], "o", color=plot.COLORS[5])
         curve.annotate(
