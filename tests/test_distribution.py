@@ -45,10 +45,8 @@ def test_tests_of_a_wheel_exist():
 
 def test_readme_lists_every_extra_of_a_user():
     extras = list(PROJECT["project"]["optional-dependencies"])
-    assert (
-        re.findall(r"^\| `(\w+)` \|", text("README.md"), re.MULTILINE)[: extras.index("test")]
-        == extras[: extras.index("test")]
-    )
+    listed = re.findall(r"^\| `(\w+)` \|", text("README.md"), re.MULTILINE)
+    assert sorted(listed) == sorted(extras[: extras.index("test")])
 
 
 def test_version_stands_in_one_place():
