@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
+from Cython.Build.Dependencies import DependencyTree
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("CBACKPROP_DEBUG") in ("1", "address")
 ADDRESS = os.environ.get("CBACKPROP_DEBUG") == "address"
@@ -104,8 +106,28 @@ MODULES += [
 KIND = "build/" + ("address" if ADDRESS else "debug" if DEBUG else "coverage" if COVERAGE else "release")
 BUILD = f"{KIND}-{Path(os.environ['CC']).name}" if "CC" in os.environ else KIND
 JOBS = os.cpu_count() if multiprocessing.get_start_method() == "fork" else 0  # others would run this file in each job
+
+# `pip install -e` builds with a Cython and a NumPy of its own. The times of other installations' declarations and
+# headers would make `make build` compile everything again; C made by another version of Cython is made again anyway.
+DependencyTree.extract_timestamp = lambda tree, file: (0 if Path(file).is_absolute() else tree.timestamp(file), file)
 MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=KIND, nthreads=JOBS)
 for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest; cythonize() drops "optional"
     compiled.optional = "avx" in compiled.name and "CIBUILDWHEEL" not in os.environ  # releases hold them all
+    compiled.depends = [file for file in compiled.depends if not Path(file).is_absolute()]
 
-setup(ext_modules=MODULES, options={"build": {"build_base": BUILD}, "build_ext": {"parallel": os.cpu_count()}})
+
+class BuildExt(build_ext):
+    """Builds in place, for `pip install -e` and `make build`, in one folder; the former would use a temporary one."""
+
+    def finalize_options(self):
+        """Set the folder."""
+        super().finalize_options()
+        if self.inplace:
+            self.build_lib = f"{BUILD}/in_place"
+
+
+setup(
+    ext_modules=MODULES,
+    cmdclass={"build_ext": BuildExt},
+    options={"build": {"build_base": BUILD}, "build_ext": {"parallel": os.cpu_count()}},
+)

@@ -6,6 +6,7 @@ speed of a machine cancel. Lines of different machines do not compare.
 
 import itertools
 import json
+import textwrap
 from pathlib import Path
 
 from .report import table
@@ -59,8 +60,9 @@ def markdown(lines: dict, named: list[list[str]]) -> str:
 
 def plot(lines: dict, named: list[list[str]], path: Path) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure = Figure(figsize=(7.5, 3.4 * len(lines) + 1), layout="constrained")
+    figure = Figure(figsize=(7.5, 3.6 * len(lines) + 3.5), layout="constrained")
     axes = figure.subplots(len(lines), 1, sharex=True, squeeze=False)[:, 0]
     for ax, ((heading, unit), works) in zip(axes, lines.items(), strict=True):
         for number, (work, row) in enumerate(works.items()):
@@ -68,12 +70,20 @@ def plot(lines: dict, named: list[list[str]], path: Path) -> None:
                 here = [value if value and named[n][1] == machine else float("nan") for n, value in enumerate(row)]
                 label = work if machine == named[0][1] else None
                 ax.plot(range(len(row)), here, ".-", color=f"C{number}", label=label)
-        ax.set(title=heading, ylabel=unit, yscale="log" if unit == "speed" else "linear")
+        # the title above the legend, which is above the axes: no line below either
+        ax.set_title(heading, pad=20 + 16 * -(-len(works) // 3))
+        ax.legend(fontsize=9, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+        ax.set_ylabel(unit)
+        if unit == "speed":
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter(NullFormatter())
         ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(fontsize=8, frameon=False, ncols=2)
-    ax.set_xticks(range(len(named)), [commit for commit, *_ in named], rotation=60)
-    figure.savefig(path, dpi=100, facecolor="white")
+    changes = [textwrap.fill(why, 48) for _commit, _machine, why in named]
+    ax.set_xticks(range(len(named)), changes, rotation=60, ha="right", rotation_mode="anchor", fontsize=9)
+    figure.savefig(path, dpi=120, facecolor="white")
 
 
 if __name__ == "__main__":

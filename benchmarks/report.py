@@ -211,31 +211,28 @@ MARKS = {
 }
 
 
-def draw(panel, rows: list[dict], works: list[str]) -> None:
-    """The ratios of one dtype."""
-    for row in rows:
-        y, others = works.index(row["work"]), ratios(row)
+def draw(panel, rows: list[dict]) -> None:
+    """The ratios of one dtype, a line for each row."""
+    for y, row in enumerate(rows):
+        others = ratios(row)
         panel.plot([min(others.values()), max(others.values())], [y, y], color="#dddddd", linewidth=1, zorder=1)
         for peer, ratio in others.items():
             color, marker = MARKS[peer]
             edge = {} if marker == "x" else {"edgecolors": "white", "linewidths": 0.5}
             panel.scatter(ratio, y, s=70 if marker == "*" else 38, c=color, marker=marker, zorder=3, **edge)
-        if "best" in row["targets"]:
-            panel.plot(row["targets"]["best"], y, "|", color="black", markersize=13, zorder=2)
+    panel.set_yticks(range(len(rows)), [row["work"].replace(", to ", ",\nto ") for row in rows], linespacing=0.9)
+    panel.set_ylim(len(rows) - 0.5, -0.5)
 
 
-def style(panel, dtype: str, left: float) -> None:
-    panel.set_xscale("log")
+def style(panel, dtype: str, limits: tuple[float, float]) -> None:
+    panel.set(title=dtype, xlabel="time of the other / time of cbackprop", xscale="log", xlim=limits)
     panel.axvline(1, color="black", linewidth=1)
-    panel.axvspan(left, 1, color="#f3f3f3", zorder=0)
-    panel.set_title(dtype)
-    panel.set_xlabel("time of the peer / time of cbackprop")
+    panel.axvspan(limits[0], 1, color="#f3f3f3", zorder=0)
     panel.xaxis.set_major_formatter("{x:g}")
     panel.grid(axis="x", color="#e6e6e6", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.tick_params(axis="y", length=0)
-    panel.set_xlim(left=left)
 
 
 def plot(record: dict, path: Path) -> None:
@@ -243,27 +240,24 @@ def plot(record: dict, path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = [row for row in record["rows"] if row["dtype"]]
-    works = list(dict.fromkeys(row["work"] for row in rows))
-    dtypes = sorted({row["dtype"] for row in rows})
     if not rows:
         return
-    figure = Figure(figsize=(4.2 + 4.6 * len(dtypes), 1.7 + 0.3 * len(works)), layout="constrained")
-    panels = figure.subplots(1, len(dtypes), sharey=True, sharex=True, squeeze=False)[0]
-    left = min(0.5, min(min(ratios(row).values()) for row in rows) / 1.5)
-    for panel, dtype in zip(panels, dtypes, strict=True):
-        draw(panel, [row for row in rows if row["dtype"] == dtype], works)
-        style(panel, dtype, left)
-    panels[0].set_yticks(range(len(works)), works)
-    panels[0].set_ylim(len(works) - 0.5, -0.5)
+    by_dtype = {dtype: [row for row in rows if row["dtype"] == dtype] for dtype in sorted({r["dtype"] for r in rows})}
+    figure = Figure(figsize=(7, 2 + 0.34 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(by_dtype), 1, squeeze=False, height_ratios=list(map(len, by_dtype.values())))[:, 0]
+    found = [ratio for row in rows for ratio in ratios(row).values()]
+    limits = min(0.5, min(found) / 1.5), max(found) * 1.5
+    for panel, (dtype, its_rows) in zip(panels, by_dtype.items(), strict=True):
+        draw(panel, its_rows)
+        style(panel, dtype, limits)
     present = [peer for peer in MARKS if any(peer in row["figures"] for row in rows)]
     handles = [
         panels[0].scatter([], [], c=MARKS[p][0], marker=MARKS[p][1], s=70 if MARKS[p][1] == "*" else 38)
         for p in present
     ]
-    handles += panels[0].plot([], [], "|", color="black", markersize=13)
-    figure.legend(handles, [*present, "target for the best peer"], loc="outside lower center", ncols=5, frameon=False)
-    figure.suptitle("One thread. Left of the line the peer is faster, right of it cbackprop.", fontsize=11)
-    figure.savefig(path, dpi=130, facecolor="white")
+    title = "One thread. Left of the line the other is faster, right of it cbackprop."
+    figure.legend(handles, present, title=title, loc="outside upper center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=150, facecolor="white")
 
 
 if __name__ == "__main__":  # recreate table and plot from the data of an earlier run

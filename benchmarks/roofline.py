@@ -173,26 +173,38 @@ bandwidth for the smallest of the arrays that is as large as the weights.
 
 
 def draw_limits(panel, limits: dict) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     x = np.geomspace(0.1, 100, 200)
-    highest = max(ARRAYS, key=limits.get)
-    for name in ARRAYS:
-        panel.plot(x, np.minimum(limits["peak"], x * limits[name]) / 1e9, color="#999999", linewidth=1, zorder=1)
-        panel.text(x[0] * 1.1, x[0] * 1.1 * limits[name] / 1e9, name, fontsize=8, color="#666666",
-                   rotation=np.degrees(np.arctan(limits[name] / 1e9)), rotation_mode="anchor",
-                   transform_rotates_text=True, va="baseline" if name == highest else "top")  # fmt: skip
-    panel.axhline(limits["product"] / 1e9, color="#999999", linewidth=1, linestyle=":", zorder=1)
-    panel.annotate(f"NumPy's {PRODUCT}³ product", (x[-1], limits["product"] / 1e9), (0, -10), fontsize=8,
-                   ha="right", textcoords="offset points", color="#666666")  # fmt: skip
     panel.set(xscale="log", yscale="log", xlim=(x[0], x[-1]), ylabel="GF/s")
-    panel.xaxis.set_major_formatter("{x:g}")
-    panel.yaxis.set_major_formatter("{x:g}")
+    names = sorted(ARRAYS, key=limits.get, reverse=True)
+    together = [names[:1]]  # slopes too close to be told apart share a label
+    for name in names[1:]:
+        if limits[name] > 0.85 * limits[together[-1][0]]:
+            together[-1].append(name)
+        else:
+            together.append([name])
+    for group in together:
+        for name in group:
+            panel.plot(x, np.minimum(limits["peak"], x * limits[name]) / 1e9, color="#999999", linewidth=1, zorder=1)
+        lowest = limits[group[-1]] / 1e9
+        panel.text(x[0] * 1.1, x[0] * 1.1 * lowest, ", ".join(group), fontsize=9, color="#666666",
+                   rotation=np.degrees(np.arctan(lowest)), rotation_mode="anchor",
+                   transform_rotates_text=True, va="top")  # fmt: skip
+    panel.axhline(limits["product"] / 1e9, color="#999999", linewidth=1, linestyle=":", zorder=1)
+    panel.annotate("peak", (x[-1], limits["peak"] / 1e9), (0, 3), fontsize=9, ha="right",
+                   textcoords="offset points", color="#666666")  # fmt: skip
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if axis is panel.yaxis else (1,)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     panel.spines[["top", "right"]].set_visible(False)
 
 
 def plot(measured: dict[str, tuple[dict, list[dict]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 9), layout="constrained")
+    figure = Figure(figsize=(6, 10), layout="constrained")
     panels = figure.subplots(len(measured), 1, sharex=True)
     for panel, (dtype, (limits, rows)) in zip(panels, measured.items(), strict=True):
         draw_limits(panel, limits)
@@ -203,6 +215,7 @@ def plot(measured: dict[str, tuple[dict, list[dict]]], path: Path) -> None:
     panels[-1].set_xlabel("operations per byte")
     handles = [panels[0].scatter([], [], color="#333333", marker=mark, label=shape) for shape, mark in SHAPES.items()]
     handles += [panels[0].scatter([], [], color=color, label=mode) for mode, color in MODES.items()]
+    handles += panels[0].plot([], [], ":", color="#999999", label=f"NumPy's {PRODUCT}³ product")
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=150, facecolor="white")
 

@@ -1,15 +1,17 @@
 """How the time per sample grows with N, D, M, K and threads, one at a time: `python -m benchmarks.scaling`.
 
-Compared with NumPy written for speed (peers/numpy_in_place.py), on one thread, repeats interleaved; then with as many
-threads as there are processors.
+Compared with NumPy written for speed (peers/numpy_in_place.py), JAX and numba, on one thread, repeats interleaved; then
+with as many threads as there are processors.
 """
 
+import functools
+import importlib
 import os
 from pathlib import Path
 
 from . import restart_pinned
 from .engines import DTYPES
-from .peers import library, numpy_in_place
+from .peers import library
 from .report import argument_parser, factor, machine, machine_table, readable, table
 from .work import interleaved, random_work, samples, sizes
 
@@ -21,33 +23,44 @@ RANGES = {
     "K": (2, 10, 50, 200, 1000),
 }
 LABELS = {"N": "samples in a call", "D": "inputs", "M": "hidden units", "K": "classes"}
-BATCH = 32
 THREADED = ("64-32-10", "784-100-10", "784-1024-10", "3000-2000-10")
-CURVES = {  # color and style in the plot
-    "cbackprop, online": ("#D55E00", "-"),
-    "NumPy, online": ("#0072B2", "-"),
-    f"cbackprop, mini-batch {BATCH}": ("#D55E00", "--"),
-    f"NumPy, mini-batch {BATCH}": ("#0072B2", "--"),
+LIBRARIES = {  # module in peers, color in the plot
+    "cbackprop": ("library", "#D55E00"),
+    "NumPy": ("numpy_in_place", "#0072B2"),
+    "JAX": ("jax_scan", "#009E73"),
+    "numba": ("numba_loops", "#000000"),
 }
+MODES = {"online": (1, "-"), "mini-batch 32": (32, "--")}  # batch size, style in the plot
 
 
-def times(shape: str, dtype: str, N: int, repeats: int) -> dict[str, float]:
-    """Seconds per sample of each curve."""
+@functools.cache
+def installed() -> dict:
+    """The modules of the libraries that are installed."""
+    found = {}
+    for name, (module, _color) in LIBRARIES.items():
+        try:
+            found[name] = importlib.import_module(f".peers.{module}", __package__)
+        except ImportError:
+            print(f"{name} is not installed")
+    return found
+
+
+def times(shape: str, dtype: str, N: int, repeats: int) -> dict[tuple[str, str], float]:
+    """Seconds per sample by mode and library."""
     jobs, rounds, counts = {}, {}, {}
-    for name in CURVES:
-        batch_size = 1 if name.endswith("online") else BATCH
+    for mode, (batch_size, _style) in MODES.items():
         if batch_size > N:
             continue
         count = N // batch_size * batch_size
-        jobs[name] = (library if name.startswith("cbackprop") else numpy_in_place).fit(
-            random_work(shape, dtype, count, batch_size)
-        )
-        counts[name], rounds[name] = count, max(1, 200 // count)
-    return {name: min(seconds) / counts[name] for name, seconds in interleaved(jobs, repeats, rounds).items()}
+        work = random_work(shape, dtype, count, batch_size)
+        for name, module in installed().items():
+            jobs[mode, name] = module.fit(work)
+            counts[mode, name], rounds[mode, name] = count, max(1, 200 // count)
+    return {key: min(seconds) / counts[key] for key, seconds in interleaved(jobs, repeats, rounds).items()}
 
 
-def measure(dtype: str, repeats: int, milliseconds: float) -> dict[str, dict[int, dict[str, float]]]:
-    """Seconds per sample by letter, its value, and curve."""
+def measure(dtype: str, repeats: int, milliseconds: float) -> dict[str, dict[int, dict[tuple[str, str], float]]]:
+    """Seconds per sample by letter, its value, mode and library."""
     found = {}
     for letter, values in RANGES.items():
         found[letter] = {}
@@ -73,15 +86,12 @@ def threads_table(repeats: int, milliseconds: float) -> str:
     return table(["D-M-K, online", "dtype", *(f"{count} threads" if count > 1 else "1" for count in counts)], lines)
 
 
-def cells(row: dict[str, float]) -> list[str]:
-    """Times of cbackprop and NumPy and their ratio, online and in mini-batches."""
-    found, names = [], list(CURVES)
-    for own, peer in (names[:2], names[2:]):
-        if own in row:
-            found += [readable(row[own], "s"), readable(row[peer], "s"), factor(row[peer] / row[own])]
-        else:
-            found += ["–", "–", ""]
-    return found
+def cells(row: dict[tuple[str, str], float], mode: str) -> list[str]:
+    """Time of each library in a mode, and the ratio of the fastest other to cbackprop."""
+    found = {name: row[mode, name] for name in LIBRARIES if (mode, name) in row}
+    others = [seconds for name, seconds in found.items() if name != "cbackprop"]
+    times = [readable(found[name], "s") if name in found else "–" for name in LIBRARIES]
+    return [mode, *times, factor(min(others) / found["cbackprop"])]
 
 
 def markdown(found: dict[str, dict], repeats: int) -> list[str]:
@@ -89,14 +99,16 @@ def markdown(found: dict[str, dict], repeats: int) -> list[str]:
         "# How the time of a sample grows",
         "",
         f"Written by `python -m benchmarks.scaling`: the minimum of {repeats} interleaved repeats on one thread, "
-        f"starting from {SHAPE} (D-M-K). *ratio*: NumPy's time divided by that of cbackprop.",
+        f"starting from {SHAPE} (D-M-K). *ratio*: the time of the fastest other divided by that of cbackprop.",
         "",
     ]
-    names = list(CURVES)
-    header = ["dtype", names[0], names[1], "ratio", names[2], names[3], "ratio"]
     for letter, label in LABELS.items():
-        lines = [[f"{value:,}", dtype, *cells(row)] for dtype in DTYPES for value, row in found[dtype][letter].items()]
-        parts += [f"## {letter}, {label}\n", table([letter, *header], lines)]
+        lines = [
+            [f"{value:,}", dtype, *cells(row, mode)]
+            for dtype in DTYPES for mode in MODES for value, row in found[dtype][letter].items()
+            if (mode, "cbackprop") in row
+        ]  # fmt: skip
+        parts += [f"## {letter}, {label}\n", table([letter, "dtype", "mode", *LIBRARIES, "ratio"], lines)]
     return parts
 
 
@@ -105,11 +117,10 @@ def plot(found: dict[str, dict], path: Path) -> None:
 
     figure = Figure(figsize=(5, 11), layout="constrained")
     for panel, (letter, rows) in zip(figure.subplots(len(found), 1), found.items(), strict=True):
-        for name, (color, style) in CURVES.items():
-            points = {value: row[name] * 1e6 for value, row in rows.items() if name in row}
-            panel.plot(
-                points.keys(), points.values(), color=color, linestyle=style, marker="o", markersize=4, label=name
-            )
+        for name, (_module, color) in LIBRARIES.items():
+            for mode, (_batch_size, style) in MODES.items():
+                points = {value: row[mode, name] * 1e6 for value, row in rows.items() if (mode, name) in row}
+                panel.plot(points.keys(), points.values(), style, color=color, marker="o", markersize=4)
         panel.set(xscale="log", yscale="log", xlabel=f"{letter}, {LABELS[letter]}", ylabel="µs per sample")
         panel.set_xticks(list(rows), [f"{value:,}" for value in rows])
         panel.minorticks_off()
@@ -117,7 +128,9 @@ def plot(found: dict[str, dict], path: Path) -> None:
         panel.grid(axis="y", color="#e6e6e6", linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"float32, one thread, from {SHAPE} (D-M-K)", fontsize=11)
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    handles = [panel.plot([], [], color=color, label=name)[0] for name, (_module, color) in LIBRARIES.items()]
+    handles += [panel.plot([], [], style, color="#666666", label=mode)[0] for mode, (_size, style) in MODES.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path, dpi=150, facecolor="white")
 
 

@@ -121,10 +121,10 @@ def fit(
     >>> x, t = load_wine(return_X_y=True)
     >>> x = (x - x.mean(axis=0)) / x.std(axis=0)
     >>> network = cbackprop.Network(13, 16, 3, rng=0)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
-    ...     history = cbackprop.dask.fit(
-    ...         client, network, da.from_array(x, chunks=(60, -1)), da.from_array(t, chunks=60), epochs=10, rng=0
-    ...     )
+    >>> threads = {"processes": False, "threads_per_worker": 1, "dashboard_address": ":0"}
+    >>> with Client(n_workers=2, **threads) as client:
+    ...     shards = da.from_array(x, chunks=(60, -1)), da.from_array(t, chunks=60)
+    ...     history = cbackprop.dask.fit(client, network, *shards, epochs=10, rng=0)
     >>> bool((network.predict(x) == t).mean() > 0.95)
     True
     """
@@ -341,8 +341,10 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     >>> from sklearn.datasets import load_wine
     >>> from cbackprop.dask import BackpropClassifier
     >>> x, y = load_wine(return_X_y=True)
-    >>> x, y = da.from_array((x - x.mean(axis=0)) / x.std(axis=0), chunks=(60, -1)), da.from_array(y, chunks=60)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
+    >>> x = (x - x.mean(axis=0)) / x.std(axis=0)
+    >>> x, y = da.from_array(x, chunks=(60, -1)), da.from_array(y, chunks=60)
+    >>> threads = {"processes": False, "threads_per_worker": 1, "dashboard_address": ":0"}
+    >>> with Client(n_workers=2, **threads):
     ...     model = BackpropClassifier(16, random_state=0).fit(x, y)
     ...     accuracy = model.score(x, y)
     >>> accuracy > 0.95
@@ -500,7 +502,8 @@ class BackpropRegressor(RegressorMixin, _Backprop):
     >>> x, y = load_diabetes(return_X_y=True)
     >>> x, y = x / x.std(axis=0), (y - y.mean()) / y.std()
     >>> x, y = da.from_array(x, chunks=(221, -1)), da.from_array(y, chunks=221)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
+    >>> threads = {"processes": False, "threads_per_worker": 1, "dashboard_address": ":0"}
+    >>> with Client(n_workers=2, **threads):
     ...     model = BackpropRegressor(16, "tanh", random_state=0).fit(x, y)
     ...     r2 = model.score(x, y)
     >>> r2 > 0.5

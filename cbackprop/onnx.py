@@ -181,7 +181,7 @@ def from_sklearn(model: Any) -> BackpropClassifier | BackpropRegressor:
     >>> from sklearn.neural_network import MLPClassifier
     >>> from cbackprop.onnx import from_sklearn
     >>> x, y = np.eye(4), [0, 1, 0, 1]
-    >>> theirs = MLPClassifier((3,), activation="tanh", solver="lbfgs", random_state=0).fit(x, y)
+    >>> theirs = MLPClassifier((3,), "tanh", solver="lbfgs", random_state=0).fit(x, y)
     >>> bool(np.allclose(from_sklearn(theirs).predict_proba(x), theirs.predict_proba(x)))
     True
     """
@@ -252,7 +252,8 @@ def from_torch(state: Mapping[str, Any], *, output: str = "softmax", hidden: str
     --------
     >>> import numpy as np
     >>> from cbackprop.onnx import from_torch
-    >>> state = {"0.weight": np.eye(3), "0.bias": np.ones(3), "2.weight": np.ones((2, 3)), "2.bias": np.zeros(2)}
+    >>> state = {"0.weight": np.eye(3), "0.bias": np.ones(3)}
+    >>> state |= {"2.weight": np.ones((2, 3)), "2.bias": np.zeros(2)}
     >>> from_torch(state)
     Network(3, 3, 2, learning_rate=0.1, dtype=float64)
     >>> from_torch(state, output="linear", hidden="relu")

@@ -137,7 +137,8 @@ def decision_regions(
     >>> import cbackprop
     >>> from cbackprop import plot
     >>> network = cbackprop.Network(2, 4, 3, rng=0)
-    >>> ax = plot.decision_regions(network, [[0, 0], [1, 2], [2, 0]], [0, 1, 2], ax=Figure().subplots())
+    >>> x, t = [[0, 0], [1, 2], [2, 0]], [0, 1, 2]
+    >>> ax = plot.decision_regions(network, x, t, ax=Figure().subplots())
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['0', '1', '2']
     """
@@ -277,7 +278,8 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     --------
     >>> from matplotlib.figure import Figure
     >>> from cbackprop import plot
-    >>> ax = plot.confusion([[9, 1], [0, 5]], classes=["cat", "dog"], ax=Figure().subplots())
+    >>> ax = Figure().subplots()
+    >>> ax = plot.confusion([[9, 1], [0, 5]], classes=["cat", "dog"], ax=ax)
     >>> [text.get_text() for text in ax.texts]
     ['9', '1', '5']
     """
@@ -343,7 +345,8 @@ def misclassified(
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from cbackprop import plot
-    >>> ax = plot.misclassified(np.eye(8).reshape(2, 4, 8), [3, 5], [3, 9], ax=Figure().subplots())
+    >>> images = np.eye(8).reshape(2, 4, 8)
+    >>> ax = plot.misclassified(images, [3, 5], [3, 9], ax=Figure().subplots())
     >>> [text.get_text() for text in ax.texts]
     ['5 → 9']
     """
@@ -396,7 +399,8 @@ def predicted_against_true(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | 
     --------
     >>> from matplotlib.figure import Figure
     >>> from cbackprop import plot
-    >>> ax = plot.predicted_against_true([1.0, 2.0, 4.0], [1.1, 1.9, 3.5], ax=Figure().subplots())
+    >>> t, y = [1.0, 2.0, 4.0], [1.1, 1.9, 3.5]
+    >>> ax = plot.predicted_against_true(t, y, ax=Figure().subplots())
     >>> ax.collections[0].get_offsets()[2].tolist()
     [4.0, 3.5]
     """

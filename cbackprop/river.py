@@ -227,8 +227,8 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     >>> from river import datasets, evaluate, metrics, preprocessing
     >>> from cbackprop.river import BackpropClassifier
     >>> model = preprocessing.StandardScaler() | BackpropClassifier(seed=0)
-    >>> accuracy = evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
-    >>> accuracy.get() > 0.88
+    >>> accuracy, stream = metrics.Accuracy(), datasets.Phishing()
+    >>> evaluate.progressive_val_score(stream, model, accuracy).get() > 0.88
     True
     """
 
@@ -406,9 +406,10 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     --------
     >>> from river import datasets, evaluate, metrics, preprocessing
     >>> from cbackprop.river import BackpropRegressor
-    >>> model = preprocessing.StandardScaler() | preprocessing.TargetStandardScaler(BackpropRegressor(seed=0))
-    >>> error = evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE())
-    >>> error.get() < 1
+    >>> regressor = preprocessing.TargetStandardScaler(BackpropRegressor(seed=0))
+    >>> model = preprocessing.StandardScaler() | regressor
+    >>> error, stream = metrics.MAE(), datasets.TrumpApproval()
+    >>> evaluate.progressive_val_score(stream, model, error).get() < 1
     True
     """
 

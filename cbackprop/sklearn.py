@@ -702,14 +702,14 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from cbackprop.sklearn import BackpropClassifier
     >>> x, y = load_wine(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0)).fit(x[::2], y[::2])
-    >>> model.score(x[1::2], y[1::2]) > 0.95
+    >>> model = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0))
+    >>> model.fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.95
     True
 
     Two labels that may hold together: whether a number is above 2, and whether it is above 4.
 
-    >>> model = BackpropClassifier(8, random_state=0).fit([[1.0], [3.0], [5.0]] * 50, [[0, 0], [1, 0], [1, 1]] * 50)
-    >>> model.predict([[1.0], [3.0], [5.0]])
+    >>> x, y = [[1.0], [3.0], [5.0]], [[0, 0], [1, 0], [1, 1]]
+    >>> BackpropClassifier(8, random_state=0).fit(x * 50, y * 50).predict(x)
     array([[0, 0],
            [1, 0],
            [1, 1]])
@@ -1098,9 +1098,10 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from cbackprop.sklearn import BackpropRegressor
     >>> x, y = make_friedman1(800, random_state=0)
-    >>> model = make_pipeline(StandardScaler(), BackpropRegressor(activation="tanh", random_state=0))
-    >>> model = TransformedTargetRegressor(model, transformer=StandardScaler()).fit(x[::2], y[::2])
-    >>> model.score(x[1::2], y[1::2]) > 0.9
+    >>> regressor = BackpropRegressor(activation="tanh", random_state=0)
+    >>> model = make_pipeline(StandardScaler(), regressor)
+    >>> model = TransformedTargetRegressor(model, transformer=StandardScaler())
+    >>> model.fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.9
     True
     """
 

@@ -1,6 +1,7 @@
 """Sphinx configuration. `make docs` builds the documentation offline, in build/docs."""
 
 import re
+import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ version = release = cbackprop.__version__
 
 extensions = [
     "kernel",
+    "learning",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -40,8 +42,20 @@ html_css_files = ["pages.css"]
 if (history := HERE.parent / ".asv" / "site").exists():  # built by `make history-site`
     html_extra_path = [str(history)]
     tags.add("history")  # noqa: F821 - defined by Sphinx
+# the repository is where this clone comes from
+origin = subprocess.run(
+    ["git", "config", "remote.origin.url"], cwd=HERE, capture_output=True, text=True
+).stdout.strip()
+origin = re.sub(r"^git@(.+?):", r"https://\1/", origin).removesuffix(".git")
 html_theme_options = {
-    "logo": {"text": "cbackprop"},
+    "logo": {"text": f"cbackprop {version}"},
+    "header_links_before_dropdown": 6,
+    "icon_links": [
+        {"name": "Repository", "url": origin, "icon": "fa-solid fa-code-branch"}
+    ]
+    if origin.startswith("https://")
+    else [],
+    "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -50,7 +64,14 @@ html_theme_options = {
 }
 html_sidebars = {
     page: []
-    for page in ("index", "mathematics", "ja/mathematics", "performance", "guarantees")
+    for page in (
+        "index",
+        "mathematics",
+        "ja/mathematics",
+        "performance",
+        "installation",
+        "guarantees",
+    )
 }
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = False

@@ -5,49 +5,57 @@ Digits with scikit-learn
 A scikit-learn pipeline for handwritten digits, with MLPClassifier and with
 BackpropClassifier.
 
-Requires ``pip install "cbackprop[sklearn]"``.
+Requires ``pip install "cbackprop[sklearn,plot]"``.
 Run with ``python examples/digits_scikit_learn.py``.
 """
 
 from time import perf_counter
 
+import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from cbackprop import plot
 from cbackprop.sklearn import BackpropClassifier
 
+# %%
+# The class is the only difference between the two pipelines.
 
-def main() -> dict[str, float]:
-    """Return the accuracy on held-out digits for each classifier."""
-    x, y = load_digits(return_X_y=True)
-    x_train, x_test, y_train, y_test = train_test_split(
-        x, y, test_size=0.25, stratify=y, random_state=0
+x, y = load_digits(return_X_y=True)
+x_train, x_test, y_train, y_test = train_test_split(
+    x, y, test_size=0.25, stratify=y, random_state=0
+)
+accuracy = {}
+for classifier_class in (MLPClassifier, BackpropClassifier):
+    classifier = classifier_class(random_state=0)
+    start = perf_counter()
+    model = make_pipeline(StandardScaler(), classifier).fit(x_train, y_train)
+    seconds = perf_counter() - start
+    name = classifier_class.__name__
+    accuracy[name] = model.score(x_test, y_test)
+    print(
+        f"{name:20} trained on {len(x_train)} digits in {seconds:.3f} s; "
+        f"held out: {accuracy[name]:.4f}"
     )
-    accuracy = {}
-    for classifier_class in (MLPClassifier, BackpropClassifier):
-        classifier = classifier_class(random_state=0)
-        start = perf_counter()
-        model = make_pipeline(StandardScaler(), classifier).fit(x_train, y_train)
-        seconds = perf_counter() - start
-        name = classifier_class.__name__
-        accuracy[name] = model.score(x_test, y_test)
-        print(
-            f"{name:20} trained on {len(x_train)} digits in {seconds:.3f} s; "
-            f"held out: {accuracy[name]:.4f}"
-        )
 
-    grid = {
-        "backpropclassifier__hidden_layer_sizes": [(32,), (100,)],
-        "backpropclassifier__learning_rate_init": [0.05, 0.2],
-    }
-    search = GridSearchCV(model, grid, cv=3).fit(x_train, y_train)
-    best = accuracy["best of a search"] = search.score(x_test, y_test)
-    print(f"best of a search: {search.best_params_}; held out: {best:.4f}")
-    return accuracy
+# %%
+# A grid search over the numbers of hidden units and the learning rates.
 
+grid = {
+    "backpropclassifier__hidden_layer_sizes": [(32,), (100,)],
+    "backpropclassifier__learning_rate_init": [0.05, 0.2],
+}
+search = GridSearchCV(model, grid, cv=3).fit(x_train, y_train)
+best = accuracy["best of a search"] = search.score(x_test, y_test)
+print(f"best of a search: {search.best_params_}; held out: {best:.4f}")
 
-if __name__ == "__main__":
-    main()
+# %%
+# What the best network still takes for another digit.
+
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+predicted = search.predict(x_test)
+plot.misclassified(x_test.reshape(-1, 8, 8), y_test, predicted, ax=ax)
+plt.show()

@@ -43,6 +43,12 @@ def test_tests_of_a_wheel_exist():
     assert [name for name in [*files, *WHEELS["test-sources"]] if not (TREE / name).exists()] == []
 
 
+def test_readme_lists_every_extra_of_a_user():
+    extras = list(PROJECT["project"]["optional-dependencies"])
+    listed = re.findall(r"^\| `(\w+)` \|", text("README.md"), re.MULTILINE)
+    assert sorted(listed) == sorted(extras[: extras.index("test")])
+
+
 def test_version_stands_in_one_place():
     assert PROJECT["project"]["dynamic"] == ["version"]
     assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "cbackprop.__version__"}

@@ -1,10 +1,15 @@
 """The documentation: examples run, links resolve, and both languages show the same equations and kernels."""
 
+import base64
 import importlib.util
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import cbackprop
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -49,6 +54,49 @@ def test_examples_of_a_page_run_in_order_and_print_what_it_says(page, tmp_path, 
 def test_code_is_at_most_88_characters_wide(path):
     code = re.findall(r"^```(?:python|sh)\n(.*?)^```$", PROSE[path], re.DOTALL | re.MULTILINE)
     assert [line for line in "".join(code).splitlines() if len(line) > 88] == []
+
+
+SOURCES = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "cbackprop").rglob("*.py*"))}
+SOURCES = {name: path.read_text(encoding="utf-8") for name, path in SOURCES.items() if path.suffix != ".pyc"}
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_examples_of_docstrings_are_at_most_88_characters_wide(path):
+    lines = re.findall(r"^ *((?:>>>|\.\.\.) .*)$", SOURCES[path], re.MULTILINE)
+    assert [line for line in lines if len(line) > 88] == []
+
+
+def test_clusters_do_not_need_the_default_port_of_the_dashboard():
+    examples = [path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")]
+    texts = [text for text in [*PROSE.values(), *SOURCES.values(), *examples] if re.search(r"\bClient\(", text)]
+    assert len(texts) == 3
+    for text in texts:
+        assert len(re.findall(r"\bClient\(", text)) == len(re.findall(r'dashboard_address(?:=|": )":0"', text))
+
+
+def test_one_place_says_that_no_index_has_the_package():
+    assert [path for path, text in PROSE.items() if re.search(r"not (?:yet )?(?:\w+ )*(?:index|PyPI)", text)] == [
+        "README.md"
+    ]
+
+
+def test_animation_shows_what_the_library_computes():
+    for module in ("sphinx", "matplotlib"):
+        pytest.importorskip(module)
+    spec = importlib.util.spec_from_file_location("learning", DOCS / "_extensions" / "learning.py")
+    learning = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(learning)
+    x, t, weights = learning.learn()
+    html = learning.page(x, t, weights)
+    assert len(html.encode()) < 200_000
+    data = json.loads(re.search(r"\}\)\((\{.*\})\);", html)[1])
+    shown = np.frombuffer(base64.b64decode(data["weights"]), "<i2").reshape(len(t) + 1, -1) / data["scale"]
+    np.testing.assert_allclose(shown, weights, rtol=0, atol=0.5 / data["scale"] + 1e-12)
+    # the page computes the numbers that it shows from these
+    w, v = np.split(weights[10], [3 * data["hidden"]])
+    w, v = w.reshape(-1, 3).copy(), v.reshape(3, -1).copy()
+    cbackprop.step(x[10], int(t[10]), w, v, learning_rate=data["alpha"])
+    np.testing.assert_array_equal(np.concatenate([w, v], axis=None), weights[11])
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

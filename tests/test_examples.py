@@ -8,50 +8,55 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def run(name, *packages):
-    for package in packages:
-        pytest.importorskip(package)
-    return runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]()
+@pytest.fixture
+def drawn(monkeypatch):
+    """Function that runs an example, which needs some packages, without showing its figures; its global names."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    monkeypatch.setattr(pyplot, "show", lambda: None)
+
+    def run(name, *packages):
+        for package in packages:
+            pytest.importorskip(package)
+        return runpy.run_path(str(EXAMPLES / f"{name}.py"))
+
+    yield run
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_every_example_has_a_picture(path):
+    assert "plt.show()" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_digits_scikit_learn(capsys):
-    accuracy = run("digits_scikit_learn", "sklearn")
+def test_digits_scikit_learn(capsys, drawn):
+    accuracy = drawn("digits_scikit_learn", "sklearn")["accuracy"]
     # 0.022 is ten of 450 digits
     assert accuracy["BackpropClassifier"] > accuracy["MLPClassifier"] - 0.022 > 0.95
     assert accuracy["best of a search"] > 0.95
     assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
 
 
-def test_phishing_river(capsys):
-    accuracy = run("phishing_river", "river")
+def test_phishing_river(capsys, drawn):
+    accuracy = drawn("phishing_river", "river")["accuracy"]
     assert accuracy["BackpropClassifier"] > accuracy["HoeffdingTreeClassifier"]
     assert accuracy["BackpropClassifier"] > accuracy["LogisticRegression"] - 0.02
     assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
 
 
-def test_digits_dask(capsys):
-    accuracy = run("digits_dask", "distributed", "tqdm")
+def test_digits_dask(capsys, drawn):
+    accuracy = drawn("digits_dask", "distributed", "tqdm")["accuracy"]
     assert accuracy["1 shards, averaged"] == accuracy["here, sequentially"] > 0.97
     assert accuracy["8 shards, averaged"] > 0.93
     assert f"{accuracy['8 shards, averaged']:.4f}" in capsys.readouterr().out
 
 
-def test_wine_onnx(capsys):
-    measured = run("wine_onnx", "skl2onnx", "onnxruntime")
+def test_wine_onnx(capsys, drawn):
+    measured = drawn("wine_onnx", "skl2onnx", "onnxruntime")
     assert measured["accuracy"] > 0.95
     assert measured["difference"] < 1e-6
     assert f"{measured['accuracy']:.4f}" in capsys.readouterr().out
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Function that runs an example without showing its figures and returns its global names."""
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("agg")
-    monkeypatch.setattr(pyplot, "show", lambda: None)
-    yield lambda name: runpy.run_path(str(EXAMPLES / f"{name}.py"))
-    pyplot.close("all")
 
 
 def test_gradient_check(drawn):
@@ -68,8 +73,7 @@ def test_decision_regions(drawn):
 
 
 def test_water_flow(drawn):
-    pytest.importorskip("river")
-    error = drawn("water_flow")["error"]
+    error = drawn("water_flow", "river")["error"]
     assert error["network"] < 0.7 * error["the last reading"]
     assert error["network"] < 0.95 * error["the day before"]
 

@@ -78,12 +78,14 @@ def learn_digits(seed: int, epochs: int) -> Digits:
 
     predicted = network.predict(x_test)
     correct = int((predicted == t_test).sum())
+    best = 1 + int(np.argmin(held_out_losses))
     print_fields(
         [
             ("handwritten digits", f"{len(x):,} training, {len(x_test)} held out"),
             ("network", f"64-32-10, learned sample by sample, {epochs} epochs"),
             ("training time", f"{format_duration(seconds)}, {1e6 * seconds / history.samples:.2f} µs per sample"),
             ("accuracy, held out", f"{correct / len(t_test):.4f} ({correct} of {len(t_test)})"),
+            ("error, held out", f"{held_out_losses[-1]:.4f}; lowest {min(held_out_losses):.4f}, epoch {best}"),
         ]
     )
     matrix = np.zeros((10, 10), dtype=int)
@@ -118,7 +120,7 @@ def reproduce_experiments(x: np.ndarray, t: np.ndarray, x_test: np.ndarray, t_te
     print_table(
         ["gradient by", "", "here", "article", ""],
         [(*row, "same" if row[2] == row[3] else "DIFFERENT") for row in rows],
-        title="The article's two experiments: 50 samples, 1000 iterations",
+        title="Two experiments of a Japanese article: 50 samples, 1000 iterations",
     )
     print_table(
         ["", "backpropagation", "numerical differentiation", "ratio"],
@@ -145,16 +147,25 @@ def draw(
     path: Path, digits: Digits, network: Network, x: np.ndarray, t: np.ndarray, mean: np.ndarray, scale: np.ndarray
 ) -> None:
     """Write a figure of the learning curve, decision regions and misclassified digits."""
-    with rc_context({"axes.titlelocation": "left", "axes.titlesize": 11, "axes.titlepad": 10}):
-        figure = Figure(figsize=(13, 4), layout="constrained")
-        curve, regions, errors = figure.subplots(1, 3, width_ratios=(1, 1.1, 0.9))
+    # a phone shows the figure 400 pixels wide: narrow, with large text
+    with rc_context({"axes.titlelocation": "left", "axes.titlesize": 11, "axes.titlepad": 10, "font.size": 11}):
+        figure = Figure(figsize=(6.5, 6.8), layout="constrained")
+        panels = figure.subplot_mosaic([["curve", "errors"], ["regions", "regions"]], width_ratios=(1.2, 1))
+        curve, regions, errors = panels["curve"], panels["regions"], panels["errors"]
         plot.learning_curve(digits.history, held_out=digits.held_out_losses, ax=curve)
+        # from there on the held-out error and the accuracy hardly change, while the training error still falls
+        best = int(np.argmin(digits.held_out_losses))
+        curve.plot(best + 1, digits.held_out_losses[best], "o", color=plot.COLORS[5])
+        curve.annotate(
+            f"lowest: {best + 1}", (best + 1, digits.held_out_losses[best]), (0, -8), va="top", fontsize=10,
+            textcoords="offset points",
+        )  # fmt: skip
         curve.set_title("Digits: error by epoch")
+        plot.misclassified(digits.images, digits.true, digits.predicted, ax=errors)
+        wrong = int((digits.true != digits.predicted).sum())
+        errors.set_title(f"{wrong} of {len(digits.true)} misclassified")
         plot.decision_regions(
             network, x, t, mean=mean, scale=scale, classes=["class 0", "class 1", "class 2"], ax=regions
         )
         regions.set(title="Three classes: decision regions", xlabel="temperature (°C)", ylabel="pH")
-        plot.misclassified(digits.images, digits.true, digits.predicted, ax=errors)
-        wrong = int((digits.true != digits.predicted).sum())
-        errors.set_title(f"Digits: {wrong} of {len(digits.true)} misclassified")
         save_figure(figure, path)

@@ -141,7 +141,22 @@ def pytest_sessionfinish(session):
             f"`{'make soak' if BUILD else command}`",
         ]
         table[name] = f"| {' | '.join(cells)} |"
-    path.write_text(ABOUT.format(last=machine()) + "".join(f"{row}\n" for row in table.values()), encoding="utf-8")
+    path.write_text(page(table, machine()), encoding="utf-8")
+
+
+def page(table, last):
+    """The page: a line for each guarantee, then the rows, folded; those that test the tests are apart."""
+    lines, guarantees, tests = [], [], []
+    for name, row in table.items():
+        if name.startswith("mutation testing"):
+            tests.append(row)
+            continue
+        guarantees.append(row)
+        if not name.endswith(" build"):  # the same guarantee
+            meaning, _limits, repetitions, result, _command = row.removeprefix("| ").removesuffix(" |").split(" | ")
+            passed = "" if result.startswith("passed") else f"; {result.partition(' in ')[0]}"
+            lines.append(f"| {name} | {meaning.partition('**: ')[2]} | {repetitions}{passed} |")
+    return ABOUT.format(last=last, lines="\n".join(lines), rows="\n".join(guarantees), tests="\n".join(tests))
 
 
 GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not guaranteed
@@ -307,18 +322,33 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
 
 ABOUT = """# Guarantees
 
-What the library guarantees as a whole, and the results of testing each guarantee in full with `make soak`, which takes
-hours and writes this page. `make guarantees` tests every change with fewer repetitions. The commands below test one
-guarantee in full, or with fewer repetitions without `--full`, in a clone set up as described in `CONTRIBUTING.md`.
-Where the output and the hidden function could matter, a test covers all nine combinations. Each test documents its
-measurements, and its tolerances with their reasons. Repetitions joined by a + belong to separate parts of a test, such
-as float32 and float64. Mutants that survive the tests are listed with their reasons in
-`tests/guarantees/equivalent_mutants.toml`.
+What the library guarantees as a whole, and how often each guarantee was tested in full by `make soak`, which takes
+hours and writes this page; `make guarantees` tests every change with fewer repetitions. Where the output and the hidden
+function could matter, a test covers all nine combinations.
 
 Last run: {last}
 
+| guarantee | meaning | passed |
+|---|---|---|
+{lines}
+
+:::{{dropdown}} What is not guaranteed, what was measured, and the commands
+Repetitions joined by a + belong to separate parts of a test, such as float32 and float64. The commands test one
+guarantee in full, or with fewer repetitions without `--full`, in a clone set up as described in `CONTRIBUTING.md`. Each
+test documents its measurements, and its tolerances with their reasons.
+
 | guarantee | not guaranteed | repetitions | result | command |
 |---|---|---|---|---|
+{rows}
+:::
+
+:::{{dropdown}} Tests of the tests: mutants of the source
+Mutants that survive are listed with their reasons in `tests/guarantees/equivalent_mutants.toml`.
+
+| mutants | not guaranteed | repetitions | result | command |
+|---|---|---|---|---|
+{tests}
+:::
 """
 
 
