@@ -184,7 +184,8 @@ class _StreamNetwork(base.Estimator):
 
     def _part(self, inputs: np.ndarray, D: int) -> Network | None:
         """The network of some of D inputs, if the others are so many that leaving them out pays."""
-        if self._growing is None or self.n_hidden * (D - len(inputs)) < MIN_WEIGHTS_OF_ZEROS:
+        few = 0 < len(inputs) <= D - MIN_WEIGHTS_OF_ZEROS / self.n_hidden
+        if self._growing is None or not few:
             return None
         part = self._growing.part(inputs, D, self._seed(D, len(self._outputs) or 1))
         part.learning_rate = self.learning_rate
@@ -204,7 +205,10 @@ class _StreamNetwork(base.Estimator):
 
     def _inputs(self, x: Mapping[Hashable, Any]) -> tuple[np.ndarray, np.ndarray, list[Any]]:
         """Indices of the features of a sample, sorted; their numbers; and the names of new ones, which come last."""
-        values = np.array(list(x.values()) if isinstance(x, dict) else None)
+        try:
+            values = np.array(list(x.values()) if isinstance(x, dict) else None)
+        except ValueError:  # a value is a sequence
+            values = np.array(None)
         if values.ndim != 1 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
             x = _numbers(x)
             values = np.array(list(x.values()))

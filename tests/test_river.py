@@ -527,6 +527,8 @@ def test_invalid_features_leave_the_model_unchanged(model):
     stream = stream_for(model, 20)
     model = learned(stream, model)
     before, (x, y) = pickle.dumps(model), stream[0]
+    with pytest.raises(ValueError, match=r"feature 'new' is \[1.0\]; it must be a finite number"):
+        model.learn_one(x | {"new": [1.0]}, y)
     for features in (x | {"a": math.nan}, x | {"a": math.nan, "new": 1.0}):
         with pytest.raises(ValueError, match="feature 'a' is nan; it must be a finite number"):
             model.learn_one(features, y)
@@ -670,6 +672,14 @@ def test_predictions_leave_out_features_that_are_0(without_zeros):
         assert model.predict_one(x | {"unknown": 1.0}) == again.classes[again.network.predict_one(row)]
         with pytest.raises(ValueError, match="feature 'unknown' is nan"):
             model.predict_one(x | {"unknown": math.nan})
+
+
+def test_a_sample_without_features_is_learned(without_zeros):
+    model = learned(sparse_stream(BackpropClassifier, 40))
+    before = bits(model)
+    model.learn_one({}, "class 1")
+    assert model.predict_one({}) == model.predict_one({"unknown": 1.0})
+    assert bits(model) != before
 
 
 def test_an_error_in_a_part_of_the_network_leaves_the_model_unchanged(without_zeros):
