@@ -314,7 +314,7 @@ def test_regressor(client, kind, outputs):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation": "identity"}, "The 'activation' parameter of BackpropRegressor must be a str among"),
+        ({"activation": "identity"}, "activation is 'identity'; there is only 'logistic' or 'relu' or 'tanh' here"),
         ({"hidden_layer_sizes": (5, 5)}, "there is exactly one hidden layer"),
         ({"learning_rate_init": -1.0}, "learning_rate is -1.0; it must be positive and finite"),
         ({"y": np.nan}, r"shard .: t\[0, 0\] is nan; it must be finite"),
