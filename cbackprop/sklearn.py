@@ -84,6 +84,7 @@ class NoCallbacks:
         return False
 
 
+MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
 MIN_ADAPTIVE_RATE = 1e-6  # as in scikit-learn
 
@@ -105,6 +106,10 @@ UNSUPPORTED_VALUES = {  # values of scikit-learn's that there are not, and what 
     ("solver", "lbfgs"): "leave it out; training is by gradient descent",
     ("activation", "identity"): "write 'tanh', or use a linear model of scikit-learn",
 }
+LABEL_MATRIX = (
+    "a matrix must hold 1 for each label of a sample, and 0: for several targets with classes of their own, use "
+    "sklearn.multioutput.MultiOutputClassifier"
+)
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
@@ -296,6 +301,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         self._parameters_are_valid = True
         continued = self.warm_start and self.__sklearn_is_fitted__()
         X, y = self._validated_training_data(X, y, first=not continued)
+        warn_unscaled(X)
         weights = self._sample_weights(sample_weight, X, y)
         random_state, generator = self._random_generators()
         if continued:  # train copies, so that an error leaves the model unchanged
@@ -632,6 +638,21 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return [weights[:, -1] for weights in (self.network_.w, self.network_.v)]
 
     @property
+    def n_layers_(self) -> int:
+        """Number of layers, as scikit-learn counts: inputs, hidden units and outputs."""
+        return 3
+
+    @property
+    def best_loss_(self) -> float | None:
+        """The smallest `loss_` of the epochs of `fit`; None with `early_stopping`, or before."""
+        return None if self.early_stopping else min(self.loss_curve_, default=None)
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """The largest validation score of the epochs of `fit`; None without a validation set."""
+        return max(self.validation_scores_, default=None)
+
+    @property
     def n_outputs_(self) -> int:
         """K, the number of outputs."""
         return len(self.network_.v)
@@ -957,13 +978,12 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     def _targets(self, name: str, y: Any, N: int) -> np.ndarray:
         if self.network_.output == "softmax":
             return class_indices(name, y, self.classes_)
+        if np.asarray(y).dtype.kind not in "biuf":
+            raise ValueError(f"{name} is a matrix of {np.asarray(y).dtype}; {LABEL_MATRIX}")
         t = numbers_of_outputs(name, y, N, self.network_)
         if (wrong := (t != 0) & (t != 1)).any():
             n, k = np.unravel_index(wrong.argmax(), t.shape)
-            raise ValueError(
-                f"{name}[{n}, {k}] is {t[n, k]:g}; a matrix must hold 1 for each label of a sample, and 0: for several "
-                "targets with classes of their own, use sklearn.multioutput.MultiOutputClassifier"
-            )
+            raise ValueError(f"{name}[{n}, {k}] is {t[n, k]:g}; {LABEL_MATRIX}")
         return t
 
     def _target_of_row(self, y: Any) -> Any:
@@ -1268,6 +1288,17 @@ def _rollback_on_error(model: _Backprop) -> Iterator[None]:
         if generator:
             generator.bit_generator.state = random_state
         raise
+
+
+def warn_unscaled(X: np.ndarray) -> None:
+    """Warn of inputs so large that hidden units saturate, or that their sums do not change in sign."""
+    rms = float(np.sqrt(np.vdot(X, X) / X.size))
+    if rms > MAX_RMS:
+        warnings.warn(
+            f"the root mean square of X is {rms:.3g}, with which little is learned; scale its columns to mean 0 and "
+            "standard deviation 1, for example by make_pipeline(StandardScaler(), ...)",
+            stacklevel=4,
+        )
 
 
 def class_indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:

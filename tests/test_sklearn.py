@@ -48,6 +48,7 @@ def checks_of_scikit_learn():
             yield pytest.param(estimator, check, id=f"{type(model).__name__}-{name}", marks=marks)
 
 
+@pytest.mark.filterwarnings("ignore:the root mean square of X")
 @pytest.mark.parametrize(("estimator", "check"), list(checks_of_scikit_learn()))
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
@@ -1136,3 +1137,30 @@ def test_many_classes_with_few_rows():
         model = BackpropClassifier(2, max_iter=1).fit(x, labels)
         assert len(model.classes_) == len(np.unique(labels))
     assert len(BackpropClassifier(2).partial_fit(x, y, classes=y).classes_) == 300  # said to be classes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_unscaled_inputs_are_warned_of(iris, dtype):
+    x, y = iris[0].astype(dtype), iris[1]
+    model = BackpropClassifier(4, max_iter=5, tol=10, n_iter_no_change=1)
+    for large in (1000 * x, x + 30):
+        with pytest.warns(
+            UserWarning, match=r"root mean square of X is \d.*scale its columns.*StandardScaler"
+        ) as caught:
+            model.fit(large, y)
+        assert caught[0].filename == __file__
+    model.fit(3 * x, y)
+
+
+def test_attributes_of_mlpclassifier(iris):
+    model = BackpropClassifier(4, random_state=0).fit(*iris)
+    assert (model.n_layers_, model.best_validation_score_) == (3, None)
+    assert model.best_loss_ == min(model.loss_curve_)
+    model.set_params(early_stopping=True).fit(*iris)
+    assert model.best_loss_ is None
+    assert model.best_validation_score_ == max(model.validation_scores_)
+
+
+def test_a_matrix_of_text_names_what_to_use(iris, names):
+    with pytest.raises(ValueError, match=r"y is a matrix of .*use sklearn.multioutput.MultiOutputClassifier"):
+        BackpropClassifier(4).fit(iris[0], np.column_stack([names[iris[1]]] * 2))
