@@ -1297,7 +1297,7 @@ def warn_unscaled(X: np.ndarray) -> None:
         warnings.warn(
             f"the root mean square of X is {rms:.3g}, with which little is learned; scale its columns to mean 0 and "
             "standard deviation 1, for example by make_pipeline(StandardScaler(), ...)",
-            stacklevel=4,
+            stacklevel=5,  # the caller of fit
         )
 
 
