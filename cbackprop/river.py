@@ -781,7 +781,12 @@ def _numbers(
     for name, value in values.items():
         number = convert(value)
         if not isfinite(number):
-            raise ValueError(f"{kind} {name!r} is {value!r}; it must be {needed}")
+            remedy = ""
+            if kind == "feature" and isinstance(value, str):
+                remedy = ": encode text, for example with River's OneHotEncoder"
+            elif kind == "feature" and (value is None or (isinstance(value, float) and value != value)):
+                remedy = ": leave out features that are missing, or use River's StatImputer"
+            raise ValueError(f"{kind} {name!r} is {value!r}; it must be {needed}{remedy}")
         numbers[name] = number
     return numbers
 

@@ -712,3 +712,11 @@ def test_added_features_cost_the_same_however_many_are_known(without_zeros):
     tracemalloc.stop()
     assert sorted(allocated)[-10] < 10_000  # bytes; the weights take 128 kB in the end
     assert model.network.w.shape == (50, 321)
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"), [("red", "OneHotEncoder"), (None, "StatImputer"), (math.nan, "StatImputer")]
+)
+def test_features_that_are_no_numbers_name_the_remedy(value, remedy):
+    with pytest.raises(ValueError, match=f"feature 'a' is {value!r}; it must be a finite number: .*{remedy}"):
+        BackpropClassifier().learn_one({"a": value, "b": 1.0}, True)

@@ -144,7 +144,7 @@ def good(draw):
         "dtype": dtype,
         "n_inputs": D,
         "n_hidden": M,
-        "n_outputs": K,
+        "n_outputs": max(2, K),  # softmax outputs
     }
 
 

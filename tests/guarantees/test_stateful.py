@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import cbackprop
-from cbackprop import DivergenceError, Network, _dispatch, reference
+from cbackprop import DivergenceError, Network, _dispatch, init_weights, reference
 
 pytest.importorskip("sklearn")
 from cbackprop.sklearn import BackpropClassifier
@@ -126,7 +126,7 @@ class Sequence(RuleBasedStateMachine):
         self.finfo, self.sizes, self.unchanged = np.finfo(dtype), sizes, collections.deque(maxlen=20)
         self.path = self.folder / "network.safetensors"
         self.path.unlink(missing_ok=True)
-        self.hold(Network(*sizes, dtype=dtype, rng=seed))
+        self.hold(Network.from_weights(*init_weights(*sizes, dtype=dtype, rng=seed)))
         for ours, theirs in zip(self.weights, reference.init_weights(*sizes, dtype=dtype, rng=seed), strict=True):
             assert ours.tobytes() == theirs.tobytes()
 
