@@ -473,6 +473,11 @@ class Network(OneSample):
             f"learning_rate={self.learning_rate!r}, dtype={self.dtype})"
         )
 
+    def _repr_html_(self) -> str:
+        from ._html import network_html
+
+        return network_html(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         state = getattr(self, "__dict__", None) or None
         return _restore, (type(self), self.w, self.v, self.learning_rate, self.functions), state
