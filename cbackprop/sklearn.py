@@ -934,11 +934,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
 
     def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
         output = "softmax" if y.ndim == 1 else "logistic"
-        if classes is None and y.dtype.kind in "iuf" and (found := len(labels_of(y))) > max(FEW_CLASSES, len(y) // 2):
-            raise ValueError(
-                f"y has {found} different numbers in {len(y)} rows, which are hardly classes; to predict numbers, use "
-                "BackpropRegressor; if they are labels, pass them as strings: y.astype(str)"
-            )
+        if classes is None and y.ndim == 1:
+            refuse_quantities(np.unique(y), len(y))
         self._set_classes(labels_of(y) if classes is None else unique_labels(classes), output)
         return len(self.classes_), output
 
@@ -1288,6 +1285,19 @@ def _rollback_on_error(model: _Backprop) -> Iterator[None]:
         if generator:
             generator.bit_generator.state = random_state
         raise
+
+
+def refuse_quantities(labels: np.ndarray, N: int) -> None:
+    """Raise ValueError if the different labels of N samples are numbers that are hardly classes."""
+    if labels.dtype.kind not in "iuf":
+        return
+    fractions = labels[labels % 1 != 0]
+    if len(fractions) or len(labels) > max(FEW_CLASSES, N // 2):
+        found = f"{fractions[0]}" if len(fractions) else f"{len(labels)} different numbers in {N} rows"
+        raise ValueError(
+            f"y holds {found}, hardly classes; to predict numbers, use BackpropRegressor; to have them as labels, pass "
+            "strings: y.astype(str)"
+        )
 
 
 def warn_unscaled(X: np.ndarray) -> None:
