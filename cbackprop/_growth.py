@@ -21,7 +21,7 @@ def grown(old: Network, D: int, K: int, seed: Any, *, scale: float) -> Network:
     _, r_v = initial_ranges(D, M, K, old.hidden)
     w, v = np.empty((M, D + 1), old.dtype), np.empty((K, M + 1), old.dtype)
     w[:, known_D:D] = _additional_inputs(known_D, D, M, K, old.hidden, generator) * scale
-    skip(generator, known_K * M)
+    _skip(generator, known_K * M)
     v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
     v[known_K:, M] = 0
     return copy_weights(old, Network.from_weights(w, v, **old.functions._asdict()))
@@ -32,12 +32,12 @@ def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, genera
     r_w, _ = initial_ranges(D, M, K, hidden)
     weights = np.empty((M, D - known_D))
     for row in weights:
-        skip(generator, known_D)
+        _skip(generator, known_D)
         row[:] = generator.uniform(-r_w, r_w, D - known_D)
     return weights
 
 
-def skip(generator: np.random.Generator, count: int) -> None:
+def _skip(generator: np.random.Generator, count: int) -> None:
     """Pass over `count` numbers of PCG64, one step of which is one number."""
     generator.bit_generator.advance(count)  # type: ignore[attr-defined]
 
@@ -70,7 +70,7 @@ class GrowingInputs:
             w = np.empty((len(old.w), held + self._added + 1), old.dtype)
             w[:, held:-1] = self._rows[: self._added].T
             new = Network.from_weights(w, np.empty_like(old.v), **old.functions._asdict())
-            self.__init__(copy_weights(old, new), self._scale)  # type: ignore[misc]
+            self._network, self._rows, self._added = copy_weights(old, new), self._rows[:0].copy(), 0
         return self._network
 
     def part(self, inputs: np.ndarray, D: int, seed: Any) -> Network:

@@ -184,8 +184,7 @@ class _StreamNetwork(base.Estimator):
 
     def _part(self, inputs: np.ndarray, D: int) -> Network | None:
         """The network of some of D inputs, if the others are so many that leaving them out pays."""
-        few = 0 < len(inputs) <= D - MIN_WEIGHTS_OF_ZEROS / self.n_hidden
-        if self._growing is None or not few:
+        if self._growing is None or not len(inputs) or (D - len(inputs)) * self.n_hidden < MIN_WEIGHTS_OF_ZEROS:
             return None
         part = self._growing.part(inputs, D, self._seed(D, len(self._outputs) or 1))
         part.learning_rate = self.learning_rate
