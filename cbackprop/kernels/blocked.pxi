@@ -272,7 +272,10 @@ cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const 
         output_errors(y, net.t, rule.learning_rate * weight, K)
         for k in range(net.output.width):
             net.v_bias[k] = net.v_bias[k] - net.y[k]
-        hidden_error_in_order(net, n, y, rule.learning_rate * rule.l2)
+        if rule.l2 == 0:    # compiled by itself, without the penalty
+            hidden_error_in_order(net, n, y, 0)
+        else:
+            hidden_error_in_order(net, n, y, rule.learning_rate * rule.l2)
     return total + sum_of_logs(net, samples, first, count)
 
 
