@@ -21,6 +21,19 @@ class Online(ShortBenchmark):
         fit(self.work, method=method)
 
 
+class Penalty(ShortBenchmark):
+    """An online epoch without and with an L2 penalty."""
+
+    params = ([0.0, 1e-4], ["64-32-10", "784-100-10"], DTYPES)
+    param_names = ("l2", "shape", "dtype")
+
+    def setup(self, l2, shape, dtype):
+        self.work = random_work(shape, dtype, SAMPLES[shape])
+
+    def time_epoch(self, l2, shape, dtype):
+        fit(self.work, l2=l2)
+
+
 class Variants(ShortBenchmark):
     """An online epoch with every instruction set."""
 

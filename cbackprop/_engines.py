@@ -18,8 +18,8 @@ The constants are measured by benchmarks/engines.py.
   CACHE_BUDGET.
 - Copying the weights into panels costs as much as a few samples: with fewer than MIN_SAMPLES_BLOCKED samples, forward
   passes are direct.
-- Momentum and l2 change all weights at every update. With one sample per update, only the direct engine supports them
-  efficiently.
+- Momentum changes all weights at every update, each by its own amount. With one sample per update, only the direct
+  engine supports it efficiently. (The penalty shrinks them all by the same factor, which blocks take into account.)
 - Training threads meet at two barriers per block, so each needs at least MIN_WORK_PER_THREAD multiplications per block.
   Prediction threads have no barriers, but must be started, which takes twice as many.
 """
@@ -168,10 +168,9 @@ def make_engine(
     module = kernels_for(w, v, batch_size)
     plain = momentum == l2 == 0
     block = block_length(w, v, batch_size)
-    efficient = plain or batch_size > 1
-    if method == "blocked" or (
-        method == "auto" and efficient and blocked(w, v, block, accumulates=not plain or batch_size > block)
-    ):
+    efficient = momentum == 0 or batch_size > 1
+    accumulates = batch_size > 1 and (batch_size > block or not plain)
+    if method == "blocked" or (method == "auto" and efficient and blocked(w, v, block, accumulates=accumulates)):
         return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2, **functions._asdict())
     if method == "auto" and plain and in_lanes(w, v, batch_size):
         return module.SamplesInLanesEngine(D, M, K, batch_size, **functions._asdict())

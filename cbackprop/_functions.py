@@ -446,9 +446,9 @@ def step(
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x_n does not hold real numbers, t_n
         is neither a class index nor K real numbers, or learning_rate or sample_weight is not a number.
     ValueError
-        If the shapes do not fit (the message names the argument), x_n is not finite, t_n does not suit the output, a
-        function is unknown, learning_rate is not positive and finite, sample_weight is negative or not finite, or w or
-        v is read-only or shares memory with another argument.
+        If the shapes do not fit (the message names the argument), x_n or a weight is not finite, t_n does not suit the
+        output, a function is unknown, learning_rate is not positive and finite, sample_weight is negative or not
+        finite, or w or v is read-only or shares memory with another argument.
     DivergenceError
         If E_n or an updated weight would not be finite.
     RuntimeError
@@ -471,6 +471,7 @@ def step(
     learn = partial(module.step, module.Samples(x, rows, labels), w, v, alpha, **functions._asdict())
     E_n = TrainingLock(w, v).run(learn)
     if not np.isfinite(E_n):
+        validate.finite_weights(w, v)  # which are those from before
         raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
     return E_n
 

@@ -18,18 +18,96 @@ def grown(old: Network, D: int, K: int, seed: Any, *, scale: float) -> Network:
     """
     M, known_D, known_K = len(old.w), old.w.shape[1] - 1, len(old.v)
     generator = np.random.default_rng(seed)
-    skip = generator.bit_generator.advance  # type: ignore[attr-defined] # of PCG64, one step of which is one number
-    r_w, r_v = initial_ranges(D, M, K, old.hidden)
+    _, r_v = initial_ranges(D, M, K, old.hidden)
     w, v = np.empty((M, D + 1), old.dtype), np.empty((K, M + 1), old.dtype)
-    additional = w[:, known_D:D]
-    for row in additional:
-        skip(known_D)
-        row[:] = generator.uniform(-r_w, r_w, D - known_D)
-    additional *= scale
-    skip(known_K * M)
+    w[:, known_D:D] = _additional_inputs(known_D, D, M, K, old.hidden, generator) * scale
+    _skip(generator, known_K * M)
     v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
     v[known_K:, M] = 0
     return copy_weights(old, Network.from_weights(w, v, **old.functions._asdict()))
+
+
+def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
+    """Initial weights of the inputs from `known_D` to D, as `init_weights` would draw them."""
+    r_w, _ = initial_ranges(D, M, K, hidden)
+    weights = np.empty((M, D - known_D))
+    for row in weights:
+        _skip(generator, known_D)
+        row[:] = generator.uniform(-r_w, r_w, D - known_D)
+    return weights
+
+
+def _skip(generator: np.random.Generator, count: int) -> None:
+    """Pass over `count` numbers of PCG64, one step of which is one number."""
+    generator.bit_generator.advance(count)  # type: ignore[attr-defined]
+
+
+class GrowingInputs:
+    """A network to which samples add inputs, at an amortized cost that does not depend on how many there are.
+
+    Inputs that are 0 have no part in a sample: neither in b nor, by (18), in the update. So the other inputs, with
+    their weights, are a network that learns the same. Added inputs have their weights in rows beside the network, with
+    room for as many again, until the whole network is needed.
+
+    Parameters
+    ----------
+    network : Network
+        The network, whose weights are trained in place.
+    scale : float
+        Factor of the initial weights of added inputs.
+    """
+
+    def __init__(self, network: Network, scale: float) -> None:
+        self._network, self._scale = network, scale
+        self._rows = np.empty((0, len(network.w)), network.dtype)
+        self._added = 0
+
+    @property
+    def whole(self) -> Network:
+        """The network with all its inputs, live until others are added."""
+        if self._added:
+            old, held = self._network, self._network.w.shape[1] - 1
+            w = np.empty((len(old.w), held + self._added + 1), old.dtype)
+            w[:, held:-1] = self._rows[: self._added].T
+            new = Network.from_weights(w, np.empty_like(old.v), **old.functions._asdict())
+            self._network, self._rows, self._added = copy_weights(old, new), self._rows[:0].copy(), 0
+        return self._network
+
+    def part(self, inputs: np.ndarray, D: int, seed: Any) -> Network:
+        """The network of some inputs only; its output weights are those of the whole, live.
+
+        Parameters
+        ----------
+        inputs : ndarray of int
+            Sorted indices of its inputs, which include all that are to be added.
+        D : int
+            Number of inputs of the whole with those to be added.
+        seed : seed
+            Seed of the initial weights of these.
+        """
+        old, held, n = self._network, self._network.w.shape[1] - 1, self._added
+        if held + n < D:
+            if D - held > len(self._rows):
+                spare = np.empty((2 * (D - held) - n, len(old.w)), old.dtype)
+                self._rows = np.concatenate([self._rows[:n], spare])
+            sizes = held + n, D, len(old.w), len(old.v)
+            drawn = _additional_inputs(*sizes, old.hidden, np.random.default_rng(seed)) * self._scale
+            self._rows[n : D - held] = drawn.T
+        w = np.empty((len(old.w), len(inputs) + 1), old.dtype)
+        first = inputs.searchsorted(held)  # of those beside the network
+        w[:, :first] = old.w[:, inputs[:first]]
+        w[:, first:-1] = self._rows[inputs[first:] - held].T
+        w[:, -1] = old.w[:, -1]
+        return Network.from_weights(w, old.v, **old.functions._asdict())
+
+    def update(self, inputs: np.ndarray, D: int, part: Network) -> None:
+        """Take over what the part of these inputs has learned."""
+        held = self._network.w.shape[1] - 1
+        first = inputs.searchsorted(held)
+        self._network.w[:, inputs[:first]] = part.w[:, :first]
+        self._rows[inputs[first:] - held] = part.w[:, first:-1].T
+        self._network.w[:, -1] = part.w[:, -1]
+        self._added = D - held
 
 
 def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:

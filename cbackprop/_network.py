@@ -22,11 +22,11 @@ class Network(OneSample):
     Parameters
     ----------
     n_inputs, n_hidden, n_outputs : int
-        D, M and K, each at least 1.
+        D, M and K, each at least 1. Softmax needs K of at least 2.
     output : {"softmax", "linear", "logistic"}
         The outputs y, and with them the error: probabilities of K classes with the cross-entropy (1); any K numbers
         with half the squared error (regression); or the probabilities of K labels that may hold together, with the sum
-        of their cross-entropies.
+        of their cross-entropies. A single logistic output is the probability of the second of two classes.
     hidden : {"sigmoid", "tanh", "relu"}
         The hidden function h.
     learning_rate : float
@@ -42,8 +42,8 @@ class Network(OneSample):
         If a size is not an integer, learning_rate is not a number, dtype is not float32 or float64, or rng is of
         another type.
     ValueError
-        If a size is below 1, the weights are too many to be addressed, a function is unknown, a seed is negative, or
-        learning_rate is not positive and finite.
+        If a size is below 1, there is a single softmax output, the weights are too many to be addressed, a function is
+        unknown, a seed is negative, or learning_rate is not positive and finite.
 
     Attributes
     ----------
@@ -94,6 +94,11 @@ class Network(OneSample):
     ) -> None:
         names = validate.functions(hidden, output)
         w, v = functions.init_weights(n_inputs, n_hidden, n_outputs, hidden=hidden, dtype=dtype, rng=rng)
+        if names.output == "softmax" and len(v) == 1:
+            raise ValueError(
+                "n_outputs is 1, and a single softmax output is always 1; for two classes, write output='logistic', or "
+                "n_outputs=2; for numbers, output='linear'"
+            )
         super().__init__(w, v, names, learning_rate, kernels_for(w, v, 1))
 
     @classmethod
@@ -467,6 +472,11 @@ class Network(OneSample):
             f"{type(self).__name__}({D}, {M}, {len(self.v)}, {chosen}"
             f"learning_rate={self.learning_rate!r}, dtype={self.dtype})"
         )
+
+    def _repr_html_(self) -> str:
+        from ._html import network_html
+
+        return network_html(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = getattr(self, "__dict__", None) or None

@@ -146,8 +146,8 @@ cdef class OneSample:
             If x does not hold real numbers, t is neither a class index nor K real numbers, or sample_weight is not a
             number.
         ValueError
-            If x does not have shape (D,) or is not finite, t does not suit the output, sample_weight is negative or not
-            finite, the weights are read-only, or x or t shares memory with them.
+            If x does not have shape (D,), x or a weight is not finite, t does not suit the output, sample_weight is
+            negative or not finite, the weights are read-only, or x or t shares memory with them.
         DivergenceError
             If E_n or an updated weight would not be finite.
         RuntimeError
@@ -197,6 +197,7 @@ cdef class OneSample:
             E_n = self.api.learn_one(self.net, data, row, label, alpha)
         if not 0 <= E_n < float("inf"):
             validate.sample("x", x, self.w, self.v)
+            validate.finite_weights(self.w, self.v)    # which are those from before
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         return E_n
 

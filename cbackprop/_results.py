@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+MAX_LOSSES = 8  # in the repr of a History
+
 
 class Activations(NamedTuple):
     """All activations of a forward pass over N samples.
@@ -42,6 +44,17 @@ class History(NamedTuple):
     losses: list[float]
     epochs: int
     samples: int
+
+    def __repr__(self) -> str:
+        losses = [f"{E:.4g}" for E in self.losses]
+        if len(losses) > MAX_LOSSES:
+            losses[3:-3] = ["..."]
+        return f"{type(self).__name__}(losses=[{', '.join(losses)}], epochs={self.epochs}, samples={self.samples})"
+
+    def _repr_html_(self) -> str:
+        from ._html import history_html
+
+        return history_html(self)
 
 
 class DivergenceError(ArithmeticError):

@@ -48,7 +48,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E40
 
 from cbackprop.sklearn import BackpropClassifier as LocalClassifier  # noqa: E402
 from cbackprop.sklearn import BackpropRegressor as LocalRegressor  # noqa: E402
-from cbackprop.sklearn import class_indices  # noqa: E402
+from cbackprop.sklearn import class_indices, refuse_quantities  # noqa: E402
 
 
 def fit(
@@ -388,7 +388,9 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         return self.estimator_.classes_
 
     def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
-        classes = np.unique(np.concatenate(compute(*(delayed(np.unique)(chunk) for chunk in chunks))))
+        found = compute(*(delayed(np.unique)(chunk, return_counts=True) for chunk in chunks))
+        classes = np.unique(np.concatenate([labels for labels, _ in found]))
+        refuse_quantities(classes, sum(int(counts.sum()) for _, counts in found))
         return [delayed(class_indices)("y", chunk, classes) for chunk in chunks], len(classes), {"classes": classes}
 
     def predict(self, X: Any) -> Any:

@@ -56,6 +56,10 @@ def learning_curve(
     ------
     ModuleNotFoundError
         If Matplotlib is not installed.
+    TypeError
+        If history or held_out does not hold real numbers.
+    ValueError
+        If one of them is empty.
 
     Examples
     --------
@@ -65,14 +69,14 @@ def learning_curve(
     >>> ax.lines[0].get_ydata().tolist()
     [1.1, 0.6, 0.4]
     """
-    ax = _axes(ax)
     learned: Any = history
     if hasattr(learned, "loss_curve_"):
         held_out = (learned.validation_loss_curve_ or None) if held_out is None else held_out
         learned = learned.loss_curve_
-    curves = [(np.asarray(getattr(learned, "losses", learned)), "training", COLORS[0])]
+    curves = [(_numbers("history", getattr(learned, "losses", learned)), "training", COLORS[0])]
     if held_out is not None:
-        curves.append((np.asarray(held_out), "held out", COLORS[5]))
+        curves.append((_numbers("held_out", held_out), "held out", COLORS[5]))
+    ax = _axes(ax)
     for values, label, color in curves:
         marker = "o" if len(values) == 1 else None  # a line through a single point would be invisible
         ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, linewidth=2, marker=marker)
@@ -144,7 +148,6 @@ def decision_regions(
     """
     colors = require("matplotlib.colors", "plot")
     inspection = require("sklearn.inspection", "plot")
-    ax = _axes(ax)
     model: Any = network
     x, labels = np.asarray(x, dtype=np.float64), getattr(model, "classes_", None)
     if labels is None and not hasattr(model, "output"):
@@ -177,13 +180,15 @@ def decision_regions(
     tints = (
         {"cmap": colors.ListedColormap(palette)} if K == 2 else {}
     )  # the display itself colors three classes or more
-    inspection.DecisionBoundaryDisplay(
+    regions = inspection.DecisionBoundaryDisplay(
         xx0=xx0,
         xx1=xx1,
         n_classes=K,
         response=indices(model.predict(points)).reshape(xx0.shape),
         multiclass_colors=palette,
-    ).plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
+    )
+    ax = _axes(ax)
+    regions.plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
     _scatter(ax, x, t, palette, names)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -239,26 +244,35 @@ def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: 
     >>> len(ax.images)
     32
     """
-    ax = _axes(ax)
-    w = np.asarray(w)
+    w, columns = np.asarray(w), validate.count("columns", columns)
     if shape[0] * shape[1] != w.shape[1] - 1:
         raise ValueError(f"shape {shape} has {shape[0] * shape[1]} pixels; it must have D = {w.shape[1] - 1}")
     images = w[:, :-1].reshape(-1, *shape)
     limit = np.abs(images).max()
+    ax = _axes(ax)
     _mosaic(ax, images, columns, gap=0.12, cmap="RdBu_r", vmin=-limit, vmax=limit)
     return ax
 
 
-def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+def confusion(
+    true: ArrayLike,
+    predicted: ArrayLike | None = None,
+    *,
+    classes: Sequence[Any] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Show a confusion matrix, shaded by the fraction of each true class.
 
     Parameters
     ----------
-    matrix : array-like of shape (K, K)
-        Numbers of samples: rows are true classes, columns are predicted classes. Those of more than 50 classes are not
-        written into the cells.
-    classes : sequence of str, optional
-        Names of the classes. The default is their indices, which also replace the names of more than 50 classes.
+    true : array-like of shape (N,), or (K, K)
+        Class of each sample: its label or index. Without `predicted`, the matrix itself: numbers of samples, with a row
+        for each true class and a column for each predicted one.
+    predicted : array-like of shape (N,) or (N, K), optional
+        Predicted class of each sample, or its probabilities, of which the largest counts.
+    classes : sequence, optional
+        Labels of the classes, or names for indices. The default are the labels that occur, the indices if there are
+        probabilities or a matrix. Indices replace the names of more than 50 classes, whose numbers are not shown.
     ax : matplotlib Axes, optional
         Axes to draw on; by default, the current ones.
 
@@ -272,7 +286,7 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     ModuleNotFoundError
         If Matplotlib is not installed.
     ValueError
-        If matrix does not have shape (K, K), or classes does not have K names.
+        If the shapes are others, a class is not among classes, or classes does not have K names.
 
     Examples
     --------
@@ -282,8 +296,14 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     >>> ax = plot.confusion([[9, 1], [0, 5]], classes=["cat", "dog"], ax=ax)
     >>> [text.get_text() for text in ax.texts]
     ['9', '1', '5']
+    >>> ax = plot.confusion(["cat", "dog", "dog"], ["cat", "cat", "dog"], ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.texts]
+    ['1', '1', '1']
     """
-    matrix = np.asarray(matrix)
+    if predicted is None:
+        matrix = np.asarray(true)
+    else:
+        matrix, classes = _confusion_matrix(np.asarray(true), np.asarray(predicted), classes)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"matrix has shape {matrix.shape}; it must be (K, K), counts of classes; {FOR_NUMBERS}")
     names = _names(classes, len(matrix))
@@ -300,6 +320,48 @@ def confusion(matrix: ArrayLike, *, classes: Sequence[str] | None = None, ax: Ax
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def _confusion_matrix(
+    true: np.ndarray, predicted: np.ndarray, classes: Sequence[Any] | None
+) -> tuple[np.ndarray, Sequence[Any]]:
+    """Numbers of samples by true and predicted class, and the labels of the classes."""
+    if true.ndim != 1 or predicted.shape[:1] != true.shape or predicted.ndim > 2 or not true.size:
+        raise ValueError(
+            f"true and predicted have shapes {true.shape} and {predicted.shape}; they must be (N,) and (N,) or (N, K)"
+        )
+    if predicted.ndim == 2:
+        K, predicted = predicted.shape[1], predicted.argmax(axis=1)
+        if classes is None:
+            classes = range(K) if true.dtype.kind in "biu" else np.unique(true).tolist()
+        if len(classes) != K:
+            raise ValueError(f"predicted has {K} columns and there are {len(classes)} classes; name all in classes")
+    true, predicted = _labels("true", true), _labels("predicted", predicted)
+    if classes is None:
+        classes = sorted({*true.tolist(), *predicted.tolist()}, key=lambda label: (isinstance(label, str), label))
+    matrix = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(matrix, (_indices("true", true, classes), _indices("predicted", predicted, classes)), 1)
+    return matrix, classes
+
+
+def _labels(name: str, values: np.ndarray) -> np.ndarray:
+    """Labels of classes; numbers are whole."""
+    if values.dtype.kind != "f":
+        return values
+    if (values % 1 != 0).any():
+        raise ValueError(f"{name} holds numbers that are not whole; it must hold classes; {FOR_NUMBERS}")
+    return values.astype(int)
+
+
+def _indices(name: str, values: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
+    """Indices of classes that are given by their labels or by indices."""
+    indices = {label: k for k, label in enumerate(classes)}
+    if all(label in indices for label in values.tolist()):
+        return np.array([indices[label] for label in values.tolist()])
+    if values.dtype.kind in "biu" and values.min() >= 0 and values.max() < len(classes):
+        return values.astype(int)
+    unknown = next(label for label in values.tolist() if label not in indices)
+    raise ValueError(f"{name} contains {unknown!r}, which is not among the {len(classes)} classes")
 
 
 def misclassified(
@@ -338,7 +400,7 @@ def misclassified(
     TypeError
         If true or predicted does not hold integers, or columns is not an integer.
     ValueError
-        If columns is below 1, or classes has too few names.
+        If the shapes are others, columns is below 1, or classes has too few names.
 
     Examples
     --------
@@ -350,18 +412,24 @@ def misclassified(
     >>> [text.get_text() for text in ax.texts]
     ['5 → 9']
     """
-    ax = _axes(ax)
     images, true, predicted = np.asarray(images), np.asarray(true), np.asarray(predicted)
     for name, indices in (("true", true), ("predicted", predicted)):
         if indices.size and indices.dtype.kind not in "biu":
             raise TypeError(f"{name} has dtype {indices.dtype}; it must hold class indices; {FOR_NUMBERS}")
+    if not (images.ndim == 3 and true.shape == predicted.shape == (len(images),)):
+        raise ValueError(
+            f"images, true and predicted have shapes {images.shape}, {true.shape} and {predicted.shape}; they must be "
+            "(N, height, width), (N,) and (N,)"
+        )
     wrong = np.flatnonzero(true != predicted)
+    columns = max(1, int(np.ceil(np.sqrt(len(wrong))))) if columns is None else validate.count("columns", columns)
     if not wrong.size:
+        ax = _axes(ax)
         ax.set_axis_off()
         ax.text(0.5, 0.5, "none misclassified", ha="center", va="center", transform=ax.transAxes)
         return ax
     names = _names(classes, 1 + max(true[wrong].max(), predicted[wrong].max()), or_more=True)
-    columns = int(np.ceil(np.sqrt(len(wrong)))) if columns is None else columns
+    ax = _axes(ax)
     places = _mosaic(ax, images[wrong], columns, gap=0.42, cmap="gray_r")
     for n, (center, bottom) in zip(wrong, places, strict=True):
         caption = f"{names[true[n]]} → {names[predicted[n]]}"
@@ -526,6 +594,10 @@ def fitted_curve(
     return ax
 
 
+def _numbers(name: str, values: Any) -> np.ndarray:
+    return validate.numbers(name, values, np.dtype(np.float64), "(N,)", 1, finite=False)
+
+
 def _pairs(
     first: ArrayLike, second: ArrayLike, names: tuple[str, str] = ("true", "predicted")
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -566,7 +638,6 @@ def _palette(count: int) -> list[Any]:
 
 def _mosaic(ax: Axes, images: np.ndarray, columns: int, *, gap: float, **style: Any) -> list[tuple[float, float]]:
     """Draw images of width 1 in rows, separated by `gap`; return the bottom center of each."""
-    columns = validate.count("columns", columns)
     height = images.shape[1] / images.shape[2]
     places = []
     for n, image in enumerate(images):

@@ -399,6 +399,7 @@ def step(
         update(new_v, dv, alpha)
         update(new_w, dw, alpha)
         if not (np.isfinite(E_n) and np.isfinite(new_w).all() and np.isfinite(new_v).all()):
+            validate.finite_weights(w, v)
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         w[:], v[:] = new_w, new_v
         return float(E_n)

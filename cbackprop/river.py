@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from itertools import pairwise
+from itertools import pairwise, repeat
 from math import isfinite
+from numbers import Real
 from operator import itemgetter
 from sys import float_info
 from typing import Any
 
 import numpy as np
 
-from cbackprop import Network
+from cbackprop import Network, init_weights
 from cbackprop import _validation as validate
 from cbackprop._extras import require
-from cbackprop._growth import grown
+from cbackprop._growth import GrowingInputs, grown
 
 require("river", "river")
 from river import base, utils  # noqa: E402
@@ -26,6 +27,9 @@ from river import base, utils  # noqa: E402
 # Scale of the initial hidden weights relative to `init_weights`: smaller ones make fewer errors on the first samples,
 # which count in the evaluation of a stream.
 HIDDEN_WEIGHT_SCALE = 0.5
+
+MIN_WEIGHTS_OF_ZEROS = 1 << 16  # from which on it pays to leave out the features of a sample that are 0
+MAX_NUMERIC_CLASSES = 1000  # more are hardly classes
 
 
 class _StreamNetwork(base.Estimator):
@@ -47,11 +51,16 @@ class _StreamNetwork(base.Estimator):
             self._entropy: Any = np.random.SeedSequence(seed).entropy
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
-        self.network: Network | None = None
+        self._growing: GrowingInputs | None = None
         self._outputs: list[Any] = []  # names, in the order of the rows of v
         self._output_indices: dict[Any, int] = {}
         self._feature_indices: dict[Any, int] = {}
         self._values: Any = None  # a function that returns the values of all features
+
+    @property
+    def network(self) -> Network | None:
+        """The current network, which is replaced by a larger one when features or outputs appear."""
+        return None if self._growing is None else self._growing.whole
 
     @property
     def features(self) -> list[Any]:
@@ -86,22 +95,27 @@ class _StreamNetwork(base.Estimator):
         DivergenceError
             If the error or an updated weight would not be finite.
         """
-        row, features, D = self._row_of_known(x), [], len(self._feature_indices)
-        if row is None:  # new or missing names, or a value that is not a number
-            numbers = _numbers(x)
-            features = _new(numbers, self._feature_indices)
-            row = self._vector(numbers, D + len(features))
-            row[D : D + len(features)] = [numbers[name] for name in features]
+        row, D = self._row_of_known(x), len(self._feature_indices)
+        features: list[Any] = []
+        if row is None:  # new or missing names, or a value that is not a float
+            inputs, values, features = self._inputs(x)
+            D += len(features)
         t, outputs = self._target(y)
-        weight = () if type(w) is float and w == 1 else (validate.in_range("w", w, float_info.max, row.dtype),)
-        network = self._sized(self.network, D + len(features), len(self._outputs) + len(outputs))
+        weight = () if type(w) is float and w == 1 else (validate.in_range("w", w, float_info.max, validate.FLOATS[1]),)
         try:
-            self._learn(network, row, t, *weight)
+            if row is None and not outputs and (part := self._part(inputs, D)):
+                self._learn(part, values, t, *weight)
+                self._growing.update(inputs, D, part)  # type: ignore[union-attr]
+            else:
+                row = _vector(inputs, values, D) if row is None else row
+                network = self._sized(self.network, D, len(self._outputs) + len(outputs))
+                self._learn(network, row, t, *weight)
+                self._set_network(network)
         except ValueError:
             _numbers(x)  # raises an error that names the feature
             raise
-        if network is not self.network or features or outputs:
-            self._extend(network, features, outputs)
+        if features or outputs:
+            self._extend(features, outputs)
 
     def _target(self, y: Any) -> tuple[Any, list[Any]]:
         """The target of the network for y, and the names of the outputs that it needs in addition."""
@@ -135,9 +149,14 @@ class _StreamNetwork(base.Estimator):
         for start, stop in pairwise(edges):
             network = self._sized(network, len(features), known[start])
             network.fit(x[start:stop], t[start:stop], shuffle=False)
-        self._extend(network, new_features, outputs)
+        self._set_network(network)
+        self._extend(new_features, outputs)
 
-    def _extend(self, network: Network | None, features: list[Any], outputs: list[Any]) -> None:
+    def _set_network(self, network: Network | None) -> None:
+        if network is not self.network:
+            self._growing = GrowingInputs(network, HIDDEN_WEIGHT_SCALE)  # type: ignore[arg-type]
+
+    def _extend(self, features: list[Any], outputs: list[Any]) -> None:
         """Add features and outputs, at a cost that does not depend on how many are known."""
         if features:
             self._feature_indices.update({name: i for i, name in enumerate(features, len(self._feature_indices))})
@@ -145,23 +164,31 @@ class _StreamNetwork(base.Estimator):
         if outputs:
             self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
             self._outputs += outputs
-        self.network = network
 
     def _sized(self, network: Network | None, n_features: int, n_outputs: int) -> Network:
         """The network itself if it has the given numbers of features and outputs, else a larger one."""
         # a network needs an input and an output even if samples have no features, or no outputs with names
         D, K = n_features or 1, n_outputs or 1
-        seed = [self._entropy, D, K]  # the weights are the same after learn_one and learn_many, and after failed calls
         if network is None:
-            network = Network(
-                D, self.n_hidden, K, output=self._output, hidden=self.hidden, rng=np.random.default_rng(seed)
-            )
-            network.w[:] *= HIDDEN_WEIGHT_SCALE
+            w, v = init_weights(D, self.n_hidden, K, hidden=self.hidden, rng=self._seed(D, K))
+            network = Network.from_weights(w * HIDDEN_WEIGHT_SCALE, v, output=self._output, hidden=self.hidden)
         elif network.w.shape[1] - 1 != D or len(network.v) != K:
-            network = grown(network, D, K, seed, scale=HIDDEN_WEIGHT_SCALE)
+            network = grown(network, D, K, self._seed(D, K), scale=HIDDEN_WEIGHT_SCALE)
         if network.learning_rate != self.learning_rate:
             network.learning_rate = self.learning_rate
         return network
+
+    def _seed(self, D: int, K: int) -> list[Any]:
+        """Seed of new weights, which are the same after learn_one and learn_many, and after failed calls."""
+        return [self._entropy, D, K]
+
+    def _part(self, inputs: np.ndarray, D: int) -> Network | None:
+        """The network of some of D inputs, if the others are so many that leaving them out pays."""
+        if self._growing is None or not len(inputs) or (D - len(inputs)) * self.n_hidden < MIN_WEIGHTS_OF_ZEROS:
+            return None
+        part = self._growing.part(inputs, D, self._seed(D, len(self._outputs) or 1))
+        part.learning_rate = self.learning_rate
+        return part
 
     def _row_of_known(self, x: Mapping[Hashable, Any]) -> np.ndarray | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
@@ -175,19 +202,37 @@ class _StreamNetwork(base.Estimator):
             return None
         return row if row.dtype == np.float64 and row.ndim == 1 else None
 
-    def _row(self, x: Mapping[Hashable, Any]) -> np.ndarray:
-        row = self._row_of_known(x)
-        if row is None or not np.isfinite(row).all():
-            row = self._vector(_numbers(x), len(self._feature_indices))
-        return row
+    def _inputs(self, x: Mapping[Hashable, Any]) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+        """Indices of the features of a sample, sorted; their numbers; and the names of new ones, which come last."""
+        try:
+            values = np.array(list(x.values()) if isinstance(x, dict) else None)
+        except ValueError:  # a value is a sequence
+            values = np.array(None)
+        if values.ndim != 1 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+            x = _numbers(x)
+            values = np.array(list(x.values()))
+        inputs = np.fromiter(map(self._feature_indices.get, x, repeat(-1)), np.intp, len(values))
+        unknown = (inputs < 0).nonzero()[0]
+        new = []
+        if len(unknown):
+            names = list(x)
+            new = _sorted(names[n] for n in unknown)
+            places = {name: i for i, name in enumerate(new, len(self._feature_indices))}
+            inputs[unknown] = [places[names[n]] for n in unknown]
+        order = inputs.argsort()
+        return inputs[order], values[order].astype(np.float64, copy=False), new
 
-    def _vector(self, numbers: Mapping[Hashable, float], n_features: int) -> np.ndarray:
-        """Inputs of a network with at least the known features; others are 0."""
-        row = np.zeros(max(1, n_features))
-        for name, number in numbers.items():
-            if (i := self._feature_indices.get(name)) is not None:
-                row[i] = number
-        return row
+    def _for_sample(self, x: Mapping[Hashable, Any]) -> tuple[Network, np.ndarray]:
+        """The network, or the part of it that the sample needs, and its inputs."""
+        row, D = self._row_of_known(x), len(self._feature_indices)
+        if row is None or not np.isfinite(row).all():
+            inputs, values, new = self._inputs(x)
+            known = len(inputs) - len(new)
+            inputs, values = inputs[:known], values[:known]
+            if part := self._part(inputs, D):
+                return part, values
+            row = _vector(inputs, values, D)
+        return self.network, row  # type: ignore[return-value]
 
     def _matrix(self, X: Any) -> np.ndarray:
         columns, N = _columns(X)
@@ -275,7 +320,10 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         ValueError
             If the value of a feature is not a finite number.
         """
-        return None if self.network is None else self._outputs[self.network.predict_one(self._row(x))]
+        if self._growing is None:
+            return None
+        network, row = self._for_sample(x)
+        return self._outputs[network.predict_one(row)]
 
     def predict_proba_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Any, float]:
         """Probability of each known label.
@@ -297,9 +345,10 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         ValueError
             If the value of a feature is not a finite number.
         """
-        if self.network is None:
+        if self._growing is None:
             return {}
-        return dict(zip(self._outputs, self.network.predict_proba_one(self._row(x)).tolist(), strict=True))
+        network, row = self._for_sample(x)
+        return dict(zip(self._outputs, network.predict_proba_one(row).tolist(), strict=True))
 
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
@@ -452,7 +501,10 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
         ValueError
             If the value of a feature is not a finite number.
         """
-        return 0.0 if self.network is None else self.network.predict_one(self._row(x))
+        if self._growing is None:
+            return 0.0
+        network, row = self._for_sample(x)
+        return network.predict_one(row)
 
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
@@ -522,9 +574,9 @@ class _MultiOutputs(_StreamNetwork):
         return np.atleast_1d(network.predict_one(row) if self._output == "linear" else network.predict_proba_one(row))
 
     def _predict_one(self, x: Mapping[Hashable, Any]) -> dict[Any, float]:
-        if self.network is None:
+        if self._growing is None:
             return {}
-        return dict(zip(self._outputs, self._y(self.network, self._row(x)).tolist(), strict=False))
+        return dict(zip(self._outputs, self._y(*self._for_sample(x)).tolist(), strict=False))
 
 
 class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  # type: ignore[misc]
@@ -729,14 +781,24 @@ def _numbers(
     for name, value in values.items():
         number = convert(value)
         if not isfinite(number):
-            raise ValueError(f"{kind} {name!r} is {value!r}; it must be {needed}")
+            remedy = ""
+            if kind == "feature" and isinstance(value, str):
+                remedy = ": encode text, for example with River's OneHotEncoder"
+            elif kind == "feature" and (value is None or (isinstance(value, float) and value != value)):
+                remedy = ": leave out features that are missing, or use River's StatImputer"
+            raise ValueError(f"{kind} {name!r} is {value!r}; it must be {needed}{remedy}")
         numbers[name] = number
     return numbers
 
 
 def _new(names: Iterable[Any], known: Collection[Any]) -> list[Any]:
-    """Names that are not known, in an order that does not depend on that of the sample."""
-    return sorted((name for name in names if name not in known), key=repr)
+    """Names that are not known, sorted."""
+    return _sorted(name for name in names if name not in known)
+
+
+def _sorted(names: Iterable[Any]) -> list[Any]:
+    """Names in an order that does not depend on that of the sample, even if they cannot be compared."""
+    return sorted(names, key=repr)
 
 
 def _columns(X: Any) -> tuple[dict[Any, np.ndarray], int]:
@@ -754,6 +816,13 @@ def _columns(X: Any) -> tuple[dict[Any, np.ndarray], int]:
     return columns, len(frame)
 
 
+def _vector(inputs: np.ndarray, values: np.ndarray, D: int) -> np.ndarray:
+    """Inputs of a network that has at least one; those that are not given are 0."""
+    row = np.zeros(max(1, D))
+    row[inputs] = values
+    return row
+
+
 def _matrix(columns: Mapping[Any, np.ndarray], features: list[Any], N: int) -> np.ndarray:
     x = np.zeros((N, max(1, len(features))))
     for i, name in enumerate(features):
@@ -768,7 +837,13 @@ def _new_labels(labels: Iterable[Any], known: Collection[Any]) -> list[Any]:
         new = [label for label in dict.fromkeys(labels) if label not in known]
     except TypeError as error:
         raise TypeError(f"y is not a label: {error}; it must be hashable") from None
-    for label in new:
+    for k, label in enumerate(new, len(known)):
         if label is None or label != label:
             raise ValueError(f"y is {label!r}; it must be a label")
+        if isinstance(label, Real) and (label % 1 or k >= MAX_NUMERIC_CLASSES):
+            found = "is not a whole number" if label % 1 else f"would be class {k + 1}, which suggests that it is none"
+            raise ValueError(
+                f"y is {label!r}, which {found}: to predict numbers, use BackpropRegressor; if they are labels, make "
+                "them strings"
+            )
     return new

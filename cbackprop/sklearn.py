@@ -23,6 +23,7 @@ Differences from scikit-learn's multilayer perceptrons, besides one hidden layer
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from cbackprop import Activations, DivergenceError, Network, forward
+from cbackprop import Activations, DivergenceError, Network, forward, init_weights
 from cbackprop import _validation as validate
 from cbackprop import fit as learn
 from cbackprop._extras import require
@@ -50,7 +51,6 @@ from sklearn.base import (  # noqa: E402
     TransformerMixin,
     _fit_context,
 )
-from sklearn.callback import CallbackSupportMixin  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.metrics import r2_score  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
@@ -59,6 +59,33 @@ from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets, unique_labels  # noqa: E402
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data  # noqa: E402
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ModuleNotFoundError:  # before 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """The part of scikit-learn's protocol that `fit` uses, for an estimator without callbacks."""
+
+        def _init_callback_context(self, **task: Any) -> Any:
+            return NoCallbacks()
+
+
+class NoCallbacks:
+    """A task that nothing watches."""
+
+    def subcontext(self, **task: Any) -> NoCallbacks:  # noqa: D102
+        return self
+
+    def call_on_fit_task_begin(self, **data: Any) -> NoCallbacks:  # noqa: D102
+        return self
+
+    def call_on_fit_task_end(self, **data: Any) -> bool:
+        """Whether to stop."""
+        return False
+
+
+MAX_RMS = 5  # of the inputs; that of standardized ones is 1
+FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
 MIN_ADAPTIVE_RATE = 1e-6  # as in scikit-learn
 
 # hidden and output functions by scikit-learn's names, and the reverse
@@ -74,7 +101,23 @@ UNSUPPORTED = {  # parameters of scikit-learn's multilayer perceptrons, and why 
     "max_fun": "which belongs to solver='lbfgs'",
     "nesterovs_momentum": "since momentum is classical",
 }
+UNSUPPORTED_VALUES = {  # values of scikit-learn's that there are not, and what to write
+    ("solver", "adam"): "leave it out, and learning_rate_init, too, whose default is {rate}",
+    ("solver", "lbfgs"): "leave it out; training is by gradient descent",
+    ("activation", "identity"): "write 'tanh', or use a linear model of scikit-learn",
+}
+LABEL_MATRIX = (
+    "a matrix must hold 1 for each label of a sample, and 0: for several targets with classes of their own, use "
+    "sklearn.multioutput.MultiOutputClassifier"
+)
 Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def refuse_unsupported(model: Any, parameters: dict[str, Any]) -> None:
+    """Raise TypeError that says what to do about parameters of scikit-learn's that the model lacks."""
+    if unsupported := [name for name in UNSUPPORTED if name in parameters]:
+        reasons = "; ".join(f"no parameter {name!r}, {UNSUPPORTED[name]}" for name in unsupported)
+        raise TypeError(f"{type(model).__name__} has {reasons}: leave {'it' if len(unsupported) == 1 else 'them'} out")
 
 
 def explain_unsupported(init: Init) -> Init:
@@ -82,9 +125,7 @@ def explain_unsupported(init: Init) -> Init:
 
     @functools.wraps(init)
     def explaining(self: Any, *args: Any, **parameters: Any) -> None:
-        if unsupported := sorted(parameters.keys() & UNSUPPORTED.keys()):
-            name = unsupported[0]
-            raise TypeError(f"{type(self).__name__} has no parameter {name!r}, {UNSUPPORTED[name]}: leave it out")
+        refuse_unsupported(self, parameters)
         init(self, *args, **parameters)
 
     return explaining  # type: ignore[return-value]
@@ -260,6 +301,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         self._parameters_are_valid = True
         continued = self.warm_start and self.__sklearn_is_fitted__()
         X, y = self._validated_training_data(X, y, first=not continued)
+        warn_unscaled(X)
         weights = self._sample_weights(sample_weight, X, y)
         random_state, generator = self._random_generators()
         if continued:  # train copies, so that an error leaves the model unchanged
@@ -358,10 +400,21 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         ------
         ValueError
             If a name is not that of a parameter.
+        TypeError
+            If it is one that only scikit-learn's multilayer perceptrons have.
         """
+        refuse_unsupported(self, params)
         super().set_params(**params)
         self._parameters_are_valid = False
         return self
+
+    def _validate_params(self) -> None:
+        for (name, value), remedy in UNSUPPORTED_VALUES.items():
+            if isinstance(given := getattr(self, name), str) and given == value:
+                known = " or ".join(sorted(map(repr, self._parameter_constraints[name][0].options)))
+                rate = inspect.signature(type(self)).parameters["learning_rate_init"].default
+                raise ValueError(f"{name} is {value!r}; there is only {known} here: {remedy.format(rate=rate)}")
+        super()._validate_params()
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         self._validate_params()
@@ -472,7 +525,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
         if sizes.shape != (1,):
             raise ValueError(
-                f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; there is exactly one hidden layer: write (100,)"
+                f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; there is exactly one hidden layer: write (100,), "
+                "or keep scikit-learn's multilayer perceptron for several"
             )
         (M,) = sizes
         most = np.iinfo(np.intp).max
@@ -489,7 +543,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     ) -> Network:
         hidden = ACTIVATIONS[self.activation]
         sizes = self.n_features_in_, self._hidden_units(), n_outputs
-        return Network(*sizes, output=output, hidden=hidden, dtype=dtype, rng=generator)
+        w, v = init_weights(*sizes, hidden=hidden, dtype=dtype, rng=generator)
+        return Network.from_weights(w, v, output=output, hidden=hidden)  # of one class, too
 
     def _reset(self, network: Network, generator: np.random.Generator) -> None:
         """Set an untrained network and reset the record of training."""
@@ -581,6 +636,21 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def intercepts_(self) -> list[np.ndarray]:
         """Biases, as views of the arrays of `network_`."""
         return [weights[:, -1] for weights in (self.network_.w, self.network_.v)]
+
+    @property
+    def n_layers_(self) -> int:
+        """Number of layers, as scikit-learn counts: inputs, hidden units and outputs."""
+        return 3
+
+    @property
+    def best_loss_(self) -> float | None:
+        """The smallest `loss_` of the epochs of `fit`; None with `early_stopping`, or before."""
+        return None if self.early_stopping else min(self.loss_curve_, default=None)
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """The largest validation score of the epochs of `fit`; None without a validation set."""
+        return max(self.validation_scores_, default=None)
 
     @property
     def n_outputs_(self) -> int:
@@ -856,11 +926,16 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
 
     def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
         X, y = super()._validated_training_data(X, y, first=first)
-        check_classification_targets(y)
+        try:
+            check_classification_targets(y)
+        except ValueError as error:
+            raise ValueError(f"{error} To predict numbers, use BackpropRegressor.") from None
         return X, y
 
     def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
         output = "softmax" if y.ndim == 1 else "logistic"
+        if classes is None and y.ndim == 1:
+            refuse_quantities(np.unique(y), len(y))
         self._set_classes(labels_of(y) if classes is None else unique_labels(classes), output)
         return len(self.classes_), output
 
@@ -900,13 +975,12 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     def _targets(self, name: str, y: Any, N: int) -> np.ndarray:
         if self.network_.output == "softmax":
             return class_indices(name, y, self.classes_)
+        if np.asarray(y).dtype.kind not in "biuf":
+            raise ValueError(f"{name} is a matrix of {np.asarray(y).dtype}; {LABEL_MATRIX}")
         t = numbers_of_outputs(name, y, N, self.network_)
         if (wrong := (t != 0) & (t != 1)).any():
             n, k = np.unravel_index(wrong.argmax(), t.shape)
-            raise ValueError(
-                f"{name}[{n}, {k}] is {t[n, k]:g}; a matrix must hold 1 for each label of a sample, and 0: for several "
-                "targets with classes of their own, use sklearn.multioutput.MultiOutputClassifier"
-            )
+            raise ValueError(f"{name}[{n}, {k}] is {t[n, k]:g}; {LABEL_MATRIX}")
         return t
 
     def _target_of_row(self, y: Any) -> Any:
@@ -1212,6 +1286,30 @@ def _rollback_on_error(model: _Backprop) -> Iterator[None]:
         if generator:
             generator.bit_generator.state = random_state
         raise
+
+
+def refuse_quantities(labels: np.ndarray, N: int) -> None:
+    """Raise ValueError if the different labels of N samples are numbers that are hardly classes."""
+    if labels.dtype.kind not in "iuf":
+        return
+    fractions = labels[labels % 1 != 0]
+    if len(fractions) or len(labels) > max(FEW_CLASSES, N // 2):
+        found = f"{fractions[0]}" if len(fractions) else f"{len(labels)} different numbers in {N} rows"
+        raise ValueError(
+            f"y holds {found}, hardly classes; to predict numbers, use BackpropRegressor; to have them as labels, pass "
+            "strings: y.astype(str)"
+        )
+
+
+def warn_unscaled(X: np.ndarray) -> None:
+    """Warn of inputs so large that hidden units saturate, or that their sums do not change in sign."""
+    rms = float(np.sqrt(np.vdot(X, X) / X.size))
+    if rms > MAX_RMS:
+        warnings.warn(
+            f"the root mean square of X is {rms:.3g}, with which little is learned; scale its columns to mean 0 and "
+            "standard deviation 1, for example by make_pipeline(StandardScaler(), ...)",
+            stacklevel=5,  # the caller of fit
+        )
 
 
 def class_indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ Run with ``python examples/hidden_units.py``.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
-from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import train_test_split
 
 from cbackprop import Network, plot
@@ -42,6 +41,6 @@ plt.show()
 
 predicted = network.predict(x_test)
 fig, axes = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained")
-plot.confusion(confusion_matrix(t_test, predicted), ax=axes[0])
+plot.confusion(t_test, predicted, ax=axes[0])
 plot.misclassified(x_test.reshape(-1, 8, 8), t_test, predicted, ax=axes[1])
 plt.show()

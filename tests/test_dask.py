@@ -314,7 +314,7 @@ def test_regressor(client, kind, outputs):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation": "identity"}, "The 'activation' parameter of BackpropRegressor must be a str among"),
+        ({"activation": "identity"}, "activation is 'identity'; there is only 'logistic' or 'relu' or 'tanh' here"),
         ({"hidden_layer_sizes": (5, 5)}, "there is exactly one hidden layer"),
         ({"learning_rate_init": -1.0}, "learning_rate is -1.0; it must be positive and finite"),
         ({"y": np.nan}, r"shard .: t\[0, 0\] is nan; it must be finite"),
@@ -445,7 +445,7 @@ def test_invalid_input_leaves_the_network_unchanged(client, digits, change, mess
     ],
 )
 def test_targets_must_suit_the_output(client, output, t, message):
-    learned = Network(2, 3, 1, output=output, rng=0)
+    learned = Network(2, 3, 2 if output == "softmax" else 1, output=output, rng=0)
     before = bits(learned)
     with pytest.raises((TypeError, ValueError), match=message):
         cbackprop.dask.fit(client, learned, np.eye(2), np.array(t))
@@ -506,3 +506,10 @@ def test_an_interrupt_at_any_instruction_leaves_the_weights_free(monkeypatch, in
         other_thread(TrainingLock(learned.w, learned.v).run, int)
         n += 1
     assert n > 100
+
+
+@pytest.mark.parametrize("y", [np.arange(200) + 0.5, np.arange(200)])
+def test_numbers_that_are_hardly_classes_are_refused(client, y):
+    x = da.zeros((200, 2), chunks=(50, 2))
+    with pytest.raises(ValueError, match="hardly classes; to predict numbers, use BackpropRegressor"):
+        BackpropClassifier(3, max_iter=1).fit(x, da.from_array(y, chunks=50))

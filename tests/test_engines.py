@@ -24,6 +24,7 @@ ENGINES = {  # class, and its arguments after D, M and K
     "blocked-accumulates": ("BlockedEngine", (128,), {"block": 16}),
     "blocked-momentum": ("BlockedEngine", (16,), {"block": 16, "momentum": 0.5}),
     "blocked-l2": ("BlockedEngine", (1,), {"block": 16, "l2": 0.1}),
+    "blocked-l2-batches": ("BlockedEngine", (16,), {"block": 16, "l2": 0.1}),
 }
 OFFERS = {  # what each supports
     "direct": "gradient forward",
@@ -35,7 +36,8 @@ OFFERS = {  # what each supports
     "blocked-batches": "forward threads",
     "blocked-accumulates": "gradient forward threads",
     "blocked-momentum": "forward threads velocity",
-    "blocked-l2": "gradient forward threads",
+    "blocked-l2": "threads",
+    "blocked-l2-batches": "gradient forward threads",
 }
 
 
@@ -616,6 +618,8 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
         (4, 1, "auto", {}, "BlockedEngine"),
         (4, 64, "auto", {"momentum": 0.5}, "BlockedEngine"),
         (4, 1, "auto", {"momentum": 0.5}, "DirectEngine"),
+        (4, 1, "auto", {"momentum": 0.5, "l2": 0.5}, "DirectEngine"),
+        (4, 1, "auto", {"l2": 0.5}, "BlockedEngine"),
         (4, 1, "blocked", {"l2": 0.5}, "BlockedEngine"),
         (4, 1, "direct", {}, "DirectEngine"),
     ],

@@ -53,7 +53,7 @@ def test_round_trip(variant, tmp_path, network, kind):
 
 @pytest.mark.parametrize("rate", [1e-300, 0.1, 1 / 3, 1e300, 2])
 def test_rate_comes_back_to_the_last_bit(tmp_path, rate):
-    Network(1, 1, 1, learning_rate=rate).save(tmp_path / "model")
+    Network(1, 1, 2, learning_rate=rate).save(tmp_path / "model")
     assert Network.load(tmp_path / "model").learning_rate == rate
 
 

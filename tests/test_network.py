@@ -402,7 +402,8 @@ def test_an_overflow_of_one_class_among_many_is_found(variant, dtype):
 
 def drawn(targets, functions, D, M, K, N=20, dtype=np.float64):
     rng = np.random.default_rng(D)
-    network = Network(D, M, K, rng=0, dtype=dtype, learning_rate=0.01, **functions)
+    w, v = cbackprop.init_weights(D, M, K, hidden=functions["hidden"], rng=0, dtype=dtype)
+    network = Network.from_weights(w, v, learning_rate=0.01, **functions)  # a single softmax output, too
     return network, rng.normal(size=(N, D)).astype(dtype), targets(functions["output"], N, K, dtype, rng)
 
 
@@ -523,3 +524,12 @@ def test_labels_that_hold_together_are_learned(variant):
     network = Network(2, 16, 3, output="logistic", hidden="tanh", learning_rate=0.3, rng=1)
     network.fit(x, t, epochs=100, rng=2)
     assert (network.predict(x) == t).mean() > 0.97
+
+
+def test_a_single_softmax_output_is_refused():
+    for output, K in (("softmax", 2), ("logistic", 1), ("linear", 1)):
+        assert len(Network(6, 16, K, output=output).v) == K
+    with pytest.raises(ValueError, match=r"n_outputs is 1.*always 1; for two classes, write output='logistic'"):
+        Network(6, 16, 1)
+    w, v = cbackprop.init_weights(6, 16, 1)
+    assert Network.from_weights(w, v).predict_one(np.zeros(6)) == 0  # a stream may begin with a single class

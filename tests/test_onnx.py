@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Network
+from cbackprop import Network, init_weights
 
 pytest.importorskip("sklearn")
 pytest.importorskip("onnx")
@@ -52,7 +52,7 @@ RUNNERS = (run_reference, run_runtime)
 @pytest.mark.parametrize("run", RUNNERS)
 @pytest.mark.parametrize("K", [1, 2, 10])
 def test_network(dtype, K, run):
-    network = Network(20, 30, K, dtype=dtype, rng=0)
+    network = Network.from_weights(*init_weights(20, 30, K, dtype=dtype, rng=0))
     x = np.random.default_rng(0).normal(size=(200, 20)).astype(dtype)
     label, probabilities = run(to_onnx(network), x)
     assert probabilities.dtype == dtype
@@ -66,7 +66,8 @@ def test_network(dtype, K, run):
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
 def test_functions_of_the_network(output, hidden, K, dtype, run):
-    network = Network(20, 30, K, output=output, hidden=hidden, dtype=dtype, rng=0)
+    w, v = init_weights(20, 30, K, hidden=hidden, dtype=dtype, rng=0)
+    network = Network.from_weights(w, v, output=output, hidden=hidden)
     x = np.random.default_rng(0).normal(size=(200, 20)).astype(dtype)
     model = to_onnx(network)
     names = ["variable"] if output == "linear" else ["label", "probabilities"]

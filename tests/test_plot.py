@@ -356,3 +356,84 @@ def test_a_broken_package_is_not_reported_as_missing(python, tmp_path):
     (tmp_path / "matplotlib" / "__init__.py").write_text("import no_such_module")
     done = python("import sys; sys.path.insert(0, '.')\nfrom cbackprop import plot; plot.learning_curve([1.0])")
     assert "No module named 'no_such_module'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "classes", "names"),
+    [
+        ([0, 1, 1, 2], [0, 1, 2, 2], None, "012"),
+        (["a", "b", "b", "c"], ["a", "b", "c", "c"], None, "abc"),
+        ([0, 1, 1, 2], [0, 1, 2, 2], ["x", "y", "z"], "xyz"),
+        (["x", "y", "y", "z"], [0, 1, 2, 2], ["x", "y", "z"], "xyz"),
+        ([0.0, 1.0, 1.0, 2.0], np.array([0, 1, 2, 2], np.uint8), None, "012"),
+        ([0, 1, 1, 2], np.eye(3)[[0, 1, 2, 2]], None, "012"),
+        (["a", "b", "b", "c"], np.eye(3)[[0, 1, 2, 2]], None, "abc"),
+        (["a", "b", "b", "c"], np.eye(3)[[0, 1, 2, 2]], np.array(["a", "b", "c"]), "abc"),
+        ([-1, 5, 5, 7], [-1, 5, 7, 7], None, ["-1", "5", "7"]),
+    ],
+)
+def test_confusion_of_what_was_predicted(ax, true, predicted, classes, names):
+    plot.confusion(true, predicted, classes=classes, ax=ax)
+    cells = {(text.get_position(), text.get_text()) for text in ax.texts}
+    assert cells == {((0, 0), "1"), ((1, 1), "1"), ((2, 1), "1"), ((2, 2), "1")}
+    assert [label.get_text() for label in ax.get_xticklabels()] == list(names)
+
+
+def test_confusion_of_two_classes_and_of_classes_that_do_not_occur(ax):
+    plot.confusion([True, False, True], [True, True, True], ax=ax)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["False", "True"]
+    assert {(text.get_position(), text.get_text()) for text in ax.texts} == {((1, 0), "1"), ((1, 1), "2")}
+    ax = plot.confusion([0, 1], np.eye(4)[[0, 1]], ax=Figure().subplots())
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1", "2", "3"]
+
+
+SQUARE = np.zeros((4, 2))
+FAILING = {
+    "confusion: lengths": (lambda: plot.confusion([0, 1], [0, 1, 1]), "have shapes .2,. and .3,.; they must be"),
+    "confusion: unknown": (
+        lambda: plot.confusion(["a"], ["c"], classes=["a", "b"]),
+        "predicted contains 'c', which is",
+    ),
+    "confusion: outside": (lambda: plot.confusion([0], [2], classes=["a", "b"]), "predicted contains 2, which is not"),
+    "confusion: columns": (
+        lambda: plot.confusion(["a"], np.eye(2)[:1]),
+        "predicted has 2 columns and there are 1 class",
+    ),
+    "confusion: numbers": (lambda: plot.confusion([0.5], [0.2]), "true holds numbers that are not whole.*residuals"),
+    "confusion: matrix": (lambda: plot.confusion(SQUARE), "must be .K, K."),
+    "learning_curve: text": (lambda: plot.learning_curve(["x"]), "history has dtype"),
+    "learning_curve: none": (lambda: plot.learning_curve([]), "history has shape"),
+    "learning_curve: held out": (lambda: plot.learning_curve([1.0], held_out=[[1.0]]), "held_out has 2 dimensions"),
+    "decision_regions: inputs": (
+        lambda: plot.decision_regions(cbackprop.Network(3, 2, 2), SQUARE, [0, 1, 1, 0]),
+        "need .N, 2. and 2 inputs",
+    ),
+    "decision_regions: classes": (
+        lambda: plot.decision_regions(cbackprop.Network(2, 2, 2), SQUARE, [0, 1, 1, 2]),
+        "class indices must lie in",
+    ),
+    "decision_regions: weights": (
+        lambda: plot.decision_regions(
+            cbackprop.Network.from_weights(np.full((2, 3), np.nan), np.ones((2, 3))), SQUARE, [0, 1, 1, 0]
+        ),
+        "weights must be finite",
+    ),
+    "hidden_units: shape": (lambda: plot.hidden_units(np.zeros((3, 7)), (3, 3)), "has 9 pixels"),
+    "hidden_units: columns": (lambda: plot.hidden_units(np.zeros((3, 7)), (2, 3), columns=0), "columns is 0"),
+    "misclassified: shapes": (lambda: plot.misclassified(np.zeros((2, 3, 3)), [0], [1]), "have shapes"),
+    "misclassified: columns": (lambda: plot.misclassified(np.zeros((1, 3, 3)), [0], [1], columns=0), "columns is 0"),
+    "residuals": (lambda: plot.residuals([1.0], [1.0, 2.0]), "predicted has 2 entries"),
+    "predicted_against_true": (lambda: plot.predicted_against_true(["a"], ["b"]), "must hold real numbers"),
+    "fitted_curve": (lambda: plot.fitted_curve(cbackprop.Network(2, 2, 2), [1.0], [1.0]), "softmax outputs"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_plot_that_fails_leaves_no_figure(name):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pytest.importorskip("sklearn")
+    pyplot.switch_backend("agg")
+    call, message = FAILING[name]
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+    assert pyplot.get_fignums() == []

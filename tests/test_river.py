@@ -4,12 +4,13 @@ import copy
 import math
 import pickle
 import random
+import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
 
-from cbackprop import DivergenceError, Network, reference
+from cbackprop import DivergenceError, Network, init_weights, reference
 
 pytest.importorskip("river")
 pytest.importorskip("pandas")
@@ -18,6 +19,7 @@ from river import checks, compat, compose, datasets, evaluate, linear_model, met
 from river.utils import VectorDict
 from sklearn.neural_network import MLPClassifier
 
+from cbackprop import river
 from cbackprop.river import (
     BackpropClassifier,
     BackpropMultiLabelClassifier,
@@ -313,9 +315,9 @@ def test_new_weights_are_those_of_a_new_network(seed):
         names = [f"feature {i:2}" for i in range(n * n // 4)]
         model.learn_one(dict.fromkeys(random_order.sample(names, min(len(names), 40)), 0.0), n // 3)
         D, K = max(1, len(model.features)), len(model.classes)
-        fresh = Network(D, 5, K, rng=np.random.default_rng([seed, D, K]))
-        w = np.hstack([w[:, :-1], fresh.w[:, max(0, w.shape[1] - 1) : -1] / 2, np.zeros((5, 1))])
-        v = np.vstack([v, fresh.v[len(v) :]])
+        fresh_w, fresh_v = init_weights(D, 5, K, rng=np.random.default_rng([seed, D, K]))
+        w = np.hstack([w[:, :-1], fresh_w[:, max(0, w.shape[1] - 1) : -1] / 2, np.zeros((5, 1))])
+        v = np.vstack([v, fresh_v[len(v) :]])
         assert np.array_equal(model.network.w[:, :-1], w[:, :-1])
         assert np.array_equal(model.network.v[:, :-1], v[:, :-1])
     assert D > 100
@@ -525,6 +527,8 @@ def test_invalid_features_leave_the_model_unchanged(model):
     stream = stream_for(model, 20)
     model = learned(stream, model)
     before, (x, y) = pickle.dumps(model), stream[0]
+    with pytest.raises(ValueError, match=r"feature 'new' is \[1.0\]; it must be a finite number"):
+        model.learn_one(x | {"new": [1.0]}, y)
     for features in (x | {"a": math.nan}, x | {"a": math.nan, "new": 1.0}):
         with pytest.raises(ValueError, match="feature 'a' is nan; it must be a finite number"):
             model.learn_one(features, y)
@@ -602,3 +606,117 @@ def test_in_a_pipeline_of_river():
     for x, y in samples(10):
         model.learn_one(x, y)
     assert model["BackpropClassifier"].features == ["a", "b"]
+
+
+@pytest.mark.parametrize("y", [0.372, np.float32(1.5), np.inf])
+def test_numbers_that_are_no_labels_are_refused(y):
+    model = learned([({"a": 1.0}, label) for label in (0, 1.0, True, "text")])
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match=r"y is .*, which is not a whole number: .* use BackpropRegressor"):
+        model.learn_one({"a": 1.0}, y)
+    with pytest.raises(ValueError, match="use BackpropRegressor"):
+        model.learn_many(pd.DataFrame({"a": [1.0]}), pd.Series([y]))
+    assert pickle.dumps(model) == before
+
+
+def test_whole_numbers_are_labels_as_long_as_they_are_few():
+    model = learned([])
+    frame = pd.DataFrame({"a": np.zeros(1001)})
+    with pytest.raises(ValueError, match=r"y is 1000, which would be class 1001, .*: to predict numbers, use Backprop"):
+        model.learn_many(frame, pd.Series(range(1001)))
+    assert model.classes == []
+    model.learn_many(frame, pd.Series([f"label {n}" for n in range(1001)]))
+    assert len(model.classes) == 1001
+
+
+# ------------------------------------------------------------------------------------ many features, few in each sample
+
+
+@pytest.fixture
+def without_zeros(monkeypatch):
+    """Makes the models leave out all features that are 0, in networks of any size."""
+    monkeypatch.setattr(river, "MIN_WEIGHTS_OF_ZEROS", 1)
+
+
+def sparse_stream(model, n):
+    """Samples with a few features of many, new ones among them; every third has all that are known."""
+    rng, known = np.random.default_rng(0), 1
+    for number in range(n):
+        known += int(rng.integers(3))
+        names = range(known) if number % 3 == 2 else {*rng.integers(known, size=4).tolist(), known - 1}
+        x = {f"feature {i:3}": float(rng.normal()) for i in names}
+        label = int(rng.integers(2))
+        yield x, answer(model, {"a": rng.normal(), "b": rng.normal()}, f"class {label}")
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_features_that_are_0_can_be_left_out(model, hidden, without_zeros, monkeypatch):
+    stream = list(sparse_stream(model, 60))
+    sparse = learned(stream, model, hidden=hidden)
+    monkeypatch.setattr(river, "MIN_WEIGHTS_OF_ZEROS", 1 << 60)
+    dense = learned(stream, model, hidden=hidden)
+    assert sparse.features == dense.features
+    np.testing.assert_allclose(sparse.network.w, dense.network.w, atol=1e-12)  # sums in another order, over 60 updates
+    np.testing.assert_allclose(sparse.network.v, dense.network.v, atol=1e-12)
+
+
+def test_predictions_leave_out_features_that_are_0(without_zeros):
+    stream = list(sparse_stream(BackpropClassifier, 40))
+    model = learned(stream)
+    predicted = [model.predict_proba_one(x) for x, _ in stream]
+    again = pickle.loads(pickle.dumps(model))
+    for (x, _), p in zip(stream, predicted, strict=True):
+        row = [x.get(name, 0.0) for name in again.features]
+        np.testing.assert_allclose(list(p.values()), again.network.predict_proba_one(row), rtol=1e-12)
+        assert model.predict_one(x | {"unknown": 1.0}) == again.classes[again.network.predict_one(row)]
+        with pytest.raises(ValueError, match="feature 'unknown' is nan"):
+            model.predict_one(x | {"unknown": math.nan})
+
+
+def test_a_sample_without_features_is_learned(without_zeros):
+    model = learned(sparse_stream(BackpropClassifier, 40))
+    before = bits(model)
+    model.learn_one({}, "class 1")
+    assert model.predict_one({}) == model.predict_one({"unknown": 1.0})
+    assert bits(model) != before
+
+
+def test_an_error_in_a_part_of_the_network_leaves_the_model_unchanged(without_zeros):
+    stream = list(sparse_stream(BackpropRegressor, 20))
+    model, other = learned(stream, BackpropRegressor), learned(stream, BackpropRegressor)
+    with pytest.raises(DivergenceError):
+        model.learn_one({"feature   1": 1.0, "new": 1.0}, 1e300)
+    with pytest.raises(ValueError, match="feature 'new' is inf"):
+        model.learn_one({"feature   1": 1.0, "new": math.inf}, 1.0)
+    assert model.features == other.features
+    for each in (model, other):  # other weights for `another` than for the `new` that was refused
+        each.learn_one({"another": 1.0, "feature   2": 1.0}, 1.0)
+        each.learn_one({"more": 1.0}, 1.0)
+    assert bits(model) == bits(other)
+    network = model.network
+    model.learn_one({"another": 2.0}, 0.5)
+    assert model.network is network  # live
+    assert bits(model) != bits(other)
+
+
+def test_added_features_cost_the_same_however_many_are_known(without_zeros):
+    model = learned([({f"feature {i}": 1.0 for i in range(20)}, f"class {k}") for k in range(2)], n_hidden=50)
+    allocated = []
+    tracemalloc.start()
+    for number in range(300):
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        model.learn_one({f"new {number}": 1.0, "feature 0": 1.0}, "class 0")
+        allocated.append(tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    assert sorted(allocated)[-10] < 10_000  # bytes; the weights take 128 kB in the end
+    assert model.network.w.shape == (50, 321)
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"), [("red", "OneHotEncoder"), (None, "StatImputer"), (math.nan, "StatImputer")]
+)
+def test_features_that_are_no_numbers_name_the_remedy(value, remedy):
+    with pytest.raises(ValueError, match=f"feature 'a' is {value!r}; it must be a finite number: .*{remedy}"):
+        BackpropClassifier().learn_one({"a": value, "b": 1.0}, True)

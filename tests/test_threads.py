@@ -27,7 +27,7 @@ def results(n_threads, M=40, samples=100):
     """The bits of all that uses threads: online learning, batches shorter and longer than a block, forward passes."""
     x, t, w, v = problem(M=M, samples=samples)
     losses = []
-    for batch_size, momentum, l2 in ((1, 0, 0), (7, 0, 0), (samples, 0, 0), (30, 0.5, 0), (1, 0.5, 0.1)):
+    for batch_size, momentum, l2 in ((1, 0, 0), (7, 0, 0), (samples, 0, 0), (30, 0.5, 0), (1, 0.5, 0.1), (1, 0, 0.1)):
         settings = {"batch_size": batch_size, "momentum": momentum, "l2": l2, "method": "blocked", "rng": 0}
         losses += cbackprop.fit(x, t, w, v, learning_rate=0.01, epochs=2, n_threads=n_threads, **settings).losses
     return losses, [array.tobytes() for array in (w, v, *cbackprop.forward(x, w, v, n_threads=n_threads))]

@@ -214,6 +214,19 @@ def test_fit_with_options_matches_the_reference(compiled, name, batch_size, numb
     np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("factor", [0.99999, 0.95, 0, -0.5])
+@pytest.mark.parametrize("shape", [(3, 5, 2), (13, 37, 5)])
+def test_a_penalty_shrinks_all_weights_but_biases_at_each_sample(compiled, shape, factor):
+    # to nothing, too, and beyond; sample weights are factors of the errors alone
+    x, t, w, v = problem(shape, 150, np.dtype("float64"))
+    settings = {"learning_rate": 0.1, "l2": (1 - factor) / 0.1, "shuffle": False, "sample_weight": np.arange(150) % 3}
+    wanted = w.copy(), v.copy()
+    losses = reference.fit(x, t, *wanted, **settings).losses
+    history = compiled.fit(x, t, w, v, **settings)
+    assert_close((w, v), wanted)
+    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo("float64").eps)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, None])
 def test_a_given_velocity_continues_from_call_to_call(engine, dtype, batch_size):
     x, t, w, v = problem((5, 9, 3), 20, dtype)
@@ -704,10 +717,10 @@ def test_divergence_error_is_an_arithmetic_error():
     assert issubclass(DivergenceError, ArithmeticError)
 
 
-@pytest.mark.parametrize("number", [np.inf, -np.inf])
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("layer", ["w", "v"])
 @pytest.mark.parametrize("classes", [1, 2, 9])
-def test_infinite_weights_are_not_learned_with(library, dtype, layer, number, classes):
+def test_weights_that_are_not_finite_are_not_learned_with(library, dtype, layer, number, classes):
     # E_n and all derivatives may be finite: the hidden unit is saturated, or the class has the probability 0
     weights = {"w": np.zeros((5, 3), dtype), "v": np.zeros((classes, 6), dtype)}
     weights[layer][-1, 0] = number
@@ -717,7 +730,7 @@ def test_infinite_weights_are_not_learned_with(library, dtype, layer, number, cl
     if library is cbackprop:
         steps.append(lambda: Network.from_weights(w, v).learn_one([1, 1], 0))
     for step in steps:
-        with pytest.raises(DivergenceError, match="E_n or a weight would not be finite"):
+        with pytest.raises(ValueError, match=rf"{layer}\[\d, 0\] is {number}; weights must be finite"):
             step()
         assert (w.tobytes(), v.tobytes()) == before
 

@@ -153,6 +153,7 @@ cdef double learn_blocked(BlockedState *net, const SampleSet *samples, const Lea
                           Py_ssize_t threads) noexcept nogil:
     cdef Task task
     net.finish_batches = rule.momentum != 0 and rule.batch_size < samples.count
+    set_shrinkage(net, rule)
     task.net, task.samples, task.rule, task.total = net, samples, rule, 0
     run_team(&net.barrier, threads, run_task, &task)
     return task.total

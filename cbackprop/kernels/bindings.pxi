@@ -458,7 +458,7 @@ cdef class BlockedEngine(Engine):
             raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in blocks of {self.block}")
         self.supports_gradient = self.state.accumulates and self.rule.momentum == 0    # it uses the velocity
         self.supports_forward = not self.state.online    # online, the outputs of one sample are held, not of a block
-        self.supports_threads = True
+        self.supports_threads = not self.state.fused
 
     def __dealloc__(self):
         free(self.state.memory)

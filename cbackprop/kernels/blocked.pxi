@@ -11,6 +11,11 @@
 # Between the two, block_recurrence() takes the samples one after the other; v changes at every sample, as always. The
 # sums are those of the direct engine, rounding aside, but with three passes over w for a block instead of three for a
 # sample, and two of them are matrix products in register tiles. Errors carry the factor alpha from the start.
+#
+# With a penalty, each sample first shrinks all weights but the biases by the factor s = 1 - alpha l2:
+#
+#     b_nj = s^n (P_nj - w_jD) + w_jD - sum_{m<n} e_mj (s^(n-1-m) (G_nm - 1) + 1)
+#     w_ji <- s^B w_ji - sum_n s^(B-1-n) e_nj x_ni,  w_jD <- w_jD - sum_n e_nj
 
 cdef extern from "threads.h":
     ctypedef struct Barrier:
@@ -45,6 +50,7 @@ cdef struct BlockedState:
     const real **y_rows
     real *sum_exp_minus_1        # [block], padded: for the logarithms in E_n
     real *gram                   # [block][block]
+    real *shrinkage              # [block + 1]: powers of 1 - alpha l2
     void *memory
     Barrier barrier
     SignalPoll poll
@@ -68,6 +74,7 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
     net.y_rows = <const real **> arena_alloc(memory, &used, held * sizeof(real *))
     net.sum_exp_minus_1 = <real *> arena_alloc(memory, &used, padded(block) * sizeof(real))
     net.gram = <real *> arena_alloc(memory, &used, block * block * sizeof(real) if net.online else 0)
+    net.shrinkage = <real *> arena_alloc(memory, &used, (block + 1) * sizeof(real))
     return used
 
 
@@ -78,9 +85,9 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     cdef char *memory
     cdef Py_ssize_t n
     net.block = (min(block, <Py_ssize_t> MAX_BLOCK) + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
-    net.online = rule.batch_size == 1 and plain
-    net.fused = net.online and block == 1 and M <= TILE_VECS * LANES
-    net.accumulates = rule.batch_size > net.block or not plain
+    net.online = rule.batch_size == 1 and rule.momentum == 0
+    net.fused = net.online and plain and block == 1 and M <= TILE_VECS * LANES
+    net.accumulates = not net.online and (rule.batch_size > net.block or not plain)
     net.barrier.threads = 1
     net.functions = functions
     memory = arena_create(carve_blocked(net, D, M, K, NULL), &net.memory)
@@ -244,18 +251,22 @@ cdef inline void output_sums(const BlockedState *net, const vec *z, vec *a, Py_s
 
 
 # (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j) for all j, given alpha (y_k - t_k) in y; and (17) with (16):
-# v_kj <- v_kj - alpha (y_k - t_k) z_j. In vectors along j; each v_kj is read before it is written.
-cdef inline void hidden_error_in_order(const BlockedState *net, const real *y, const vec *z, vec *e,
+# v_kj <- v_kj - alpha (y_k - t_k) z_j - alpha l2 v_kj, given alpha l2 in decay. In vectors along j; each v_kj is read
+# before it is written.
+cdef inline void hidden_error_in_order(const BlockedState *net, const real *y, const vec *z, vec *e, real decay,
                                        Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t stride = net.hidden.stride, j, k
     cdef vec *v
-    cdef vec sum
+    cdef vec sum, change
     for j in range(width):
         sum = vec_broadcast(0)
         v = net.v + j
         for k in range(net.output.units):
             sum = sum + v[0] * y[k]
-            v[0] = v[0] - z[j] * y[k]
+            change = z[j] * y[k]
+            if decay != 0:
+                change = change + v[0] * decay
+            v[0] = v[0] - change
             v += stride
         e[j] = sum * h_derivative(net.functions.hidden, z[j])
 
@@ -276,7 +287,10 @@ cdef inline double outputs_in_order(BlockedState *net, const SampleSet *samples,
     output_errors_in_vectors(y, <const vec *> net.t, rule.learning_rate * weight, output_width)
     for k in range(output_width):
         net.v_bias[k] = net.v_bias[k] - y[k]
-    hidden_error_in_order(net, <const real *> y, z, e, width)
+    if rule.l2 == 0:    # compiled by itself, without the penalty
+        hidden_error_in_order(net, <const real *> y, z, e, 0, width)
+    else:
+        hidden_error_in_order(net, <const real *> y, z, e, rule.learning_rate * rule.l2, width)
     return total
 
 
@@ -300,6 +314,59 @@ cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const 
     return total + sum_of_logs(net, samples, first, count)
 
 
+# (1 - alpha l2)^n: what the penalty leaves of a weight after n samples
+cdef void set_shrinkage(BlockedState *net, const LearningRule *rule) noexcept nogil:
+    cdef double s = 1 - <double> rule.learning_rate * rule.l2, power = 1
+    cdef Py_ssize_t n
+    for n in range(net.block + 1):
+        net.shrinkage[n] = <real> power
+        power *= s
+
+
+# With s^n = shrinkage[n]: P_nj <- s^n (P_nj - w_jD) + w_jD of one panel
+cdef void shrink_products(const BlockedState *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(&net.hidden, p), stride = net.hidden.stride, n, j
+    cdef Py_ssize_t width = panel_start(&net.hidden, p + 1) - start
+    cdef const vec *bias = net.hidden.weights + share_start(&net.hidden, p, net.hidden.inputs)
+    cdef vec *P = net.e + start
+    cdef real s
+    for n in range(count):
+        s = net.shrinkage[n]
+        for j in range(width):
+            P[n * stride + j] = P[n * stride + j] * s + bias[j] * (ONE - s)
+
+
+# G_nm <- s^(n-1-m) (G_nm - 1) + 1 of this thread's rows of tiles
+cdef void shrink_gram(const BlockedState *net, Py_ssize_t count, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t first = 4 * thread, n, m
+    cdef real *gram_n
+    cdef real s
+    while first < count:
+        for n in range(first, min(first + 4, count)):
+            gram_n = net.gram + n * net.block
+            for m in range(n):
+                s = net.shrinkage[n - 1 - m]
+                gram_n[m] = s * gram_n[m] + (ONE - s)
+        first += 4 * net.barrier.threads
+
+
+# w_ji <- s^B w_ji and e_nj <- s^(B-1-n) e_nj of one panel, before the update by e; the bias gets what the e_nj lose
+cdef void shrink_panel(const BlockedState *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(&net.hidden, p), stride = net.hidden.stride, n, j
+    cdef Py_ssize_t width = panel_start(&net.hidden, p + 1) - start
+    cdef vec *panel = net.hidden.weights + share_start(&net.hidden, p, 0)
+    cdef vec *bias = panel + net.hidden.inputs * width
+    cdef vec *e = net.e + start
+    cdef real s
+    for n in range(count):
+        s = net.shrinkage[count - 1 - n]
+        for j in range(width):
+            bias[j] = bias[j] - e[n * stride + j] * (ONE - s)
+            e[n * stride + j] = e[n * stride + j] * s
+    for j in range(net.hidden.inputs * width):
+        panel[j] = panel[j] * net.shrinkage[count]
+
+
 # (17) sample by sample, block after block. Every thread calls it; the first returns the sum of E_n.
 cdef double learn_online(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
                          Py_ssize_t thread) noexcept nogil:
@@ -311,13 +378,19 @@ cdef double learn_online(BlockedState *net, const SampleSet *samples, const Lear
         gather_rows(samples, first, size, rows)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             layer_sums(&net.hidden, rows, net.e, p, size)
+            if rule.l2 != 0:
+                shrink_products(net, p, size)
         gram(net, rows, size, thread)
+        if rule.l2 != 0:
+            shrink_gram(net, size, thread)
         barrier_wait(&net.barrier)
         if thread == 0:
             total += block_recurrence(net, samples, rule, first, size)
             poll_signals(net, size)
         barrier_wait(&net.barrier)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+            if rule.l2 != 0:
+                shrink_panel(net, p, size)
             layer_updates(&net.hidden, net.hidden.weights, rows, net.e, p, 0, net.hidden.inputs, size)
         if net.stopping:
             break

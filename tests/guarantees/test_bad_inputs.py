@@ -158,7 +158,7 @@ def good(draw, entry):
         "dtype": dtype,
         "n_inputs": D,
         "n_hidden": M,
-        "n_outputs": K,
+        "n_outputs": max(2, K),  # softmax outputs
     }
 
 

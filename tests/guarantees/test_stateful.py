@@ -38,7 +38,7 @@ from hypothesis.stateful import (
 )
 
 import cbackprop
-from cbackprop import DivergenceError, Network, _dispatch, reference
+from cbackprop import DivergenceError, Network, _dispatch, init_weights, reference
 from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
 
 pytest.importorskip("sklearn")
@@ -152,7 +152,8 @@ class Sequence(RuleBasedStateMachine):
     def begin(self, seed, output, hidden):
         """Go on with another network of that size."""
         self.output, self.hidden, self.functions = output, hidden, {"output": output, "hidden": hidden}
-        self.hold(Network(*self.sizes, dtype=self.finfo.dtype, rng=seed, **self.functions))
+        weights = init_weights(*self.sizes, hidden=hidden, dtype=self.finfo.dtype, rng=seed)
+        self.hold(Network.from_weights(*weights, **self.functions))
         for ours, theirs in zip(self.weights, self.initial(seed), strict=True):
             assert ours.tobytes() == theirs.tobytes()
 
