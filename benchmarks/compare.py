@@ -351,10 +351,9 @@ def main() -> None:
         "figures": measured["figures"],
     }
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "compare.json").write_text(json.dumps(record, indent=1))
-    tables = report.markdown(record)
-    (options.output / "compare.md").write_text(tables)
-    report.plot(record, options.output / "compare.png")
+    path = options.output / f"compare-{report.machine_name(machine['processor'])}.json"
+    path.write_text(json.dumps(record, indent=1))
+    tables = report.write(record, path)
     print(tables)
 
 

@@ -15,8 +15,8 @@ Differences from scikit-learn's multilayer perceptrons, besides one hidden layer
   outputs; MLPRegressor reports its mean over the outputs. The gradients are the same: those of the sum.
 - ``partial_fit`` never restarts training: it accepts single rows, changing learning rates, rows that lack some of the
   classes, and new classes listed in ``classes``.
-- ``learning_rate="adaptive"``, the default for regression, stops when a smaller rate brings no improvement; scikit-learn
-  divides the rate by 5 until it is below 1e-6.
+- ``learning_rate="adaptive"``, the default for regression, stops when a smaller rate brings no improvement, where
+  scikit-learn divides the rate until it is below 1e-6.
 - ``early_stopping`` keeps the best weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
 - The callbacks of scikit-learn 1.9, which are experimental there, can be set by ``set_callbacks``, for example
   ``ProgressBar()`` or ``ScoringMonitor(scoring=...)``. Each epoch is a task, after which a callback may stop training.

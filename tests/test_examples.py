@@ -23,6 +23,12 @@ def test_digits_scikit_learn(capsys):
     assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
 
 
+def test_diabetes_scikit_learn(drawn, capsys):
+    r2 = drawn("diabetes_scikit_learn")["r2"]
+    assert r2["BackpropRegressor"] > r2["MLPRegressor"] - 0.01 > 0.4
+    assert f"{r2['BackpropRegressor']:.2f}" in capsys.readouterr().out
+
+
 def test_phishing_river(capsys):
     accuracy = run("phishing_river", "river")
     assert accuracy["BackpropClassifier"] > accuracy["HoeffdingTreeClassifier"]
