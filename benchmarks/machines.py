@@ -60,7 +60,7 @@ def main() -> None:
         results = sorted(found[row] for found in tables if row in found)
         lines.append((results[0].ratio, [*row, *results[0].cells(), *results[-1].cells()]))
     machines = [
-        [name(about["processor"]), f"[{about['processor']}]({path.name})", about["commit"][:7], about["date"]]
+        [name(about["processor"]), about["processor"], about["commit"][:7], about["date"], f"`{path.name}`"]
         for path, about in zip(files, map(facts, texts), strict=True)
     ]
     header = ["work", "dtype", "worst", "cbackprop", "fastest other", "best", "cbackprop", "fastest other"]
@@ -72,7 +72,7 @@ The time of the fastest other library divided by that of cbackprop: *worst* on t
 cbackprop, *best* on the one where it is best. Below 1, cbackprop is slower. The lowest come first.
 
 {table(header, [cells for _, cells in sorted(lines)])}
-{table(["machine", "processor", "commit", "date"], machines)}"""
+{table(["machine", "processor", "commit", "date", "all libraries, in"], machines)}"""
     (RESULTS / "machines.md").write_text(text)
     print(text)
 

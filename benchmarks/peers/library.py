@@ -48,12 +48,14 @@ def learn_one(work: Work) -> Job:
 
 def partial_fit_one(work: Work) -> Job:
     """The scikit-learn estimator, called like its peer."""
-    from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
-
     network = network_of(work)
     if work.functions.output == "linear":
+        from cbackprop.sklearn import BackpropRegressor
+
         model = BackpropRegressor.from_network(network, learning_rate_init=work.learning_rate)
     else:
+        from cbackprop.sklearn import BackpropClassifier
+
         model = BackpropClassifier.from_network(network, range(len(work.v)), learning_rate_init=work.learning_rate)
     rows = [(work.x[n : n + 1], work.t[n : n + 1]) for n in range(len(work.x))]
 
