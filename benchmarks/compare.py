@@ -350,8 +350,7 @@ def main() -> None:
         "rows": measured["rows"],
         "figures": measured["figures"],
     }
-    options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / f"compare-{report.machine_name(machine['processor'])}.json"
+    path = report.result_path(options.output, "compare", machine).with_suffix(".json")
     path.write_text(json.dumps(record, indent=1))
     tables = report.write(record, path)
     print(tables)

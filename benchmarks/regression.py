@@ -181,8 +181,7 @@ The progressive mean absolute error of River's bundled streams, behind `Standard
 
 {errors}
 {report.machine_table(machine)}"""
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "regression.md").write_text(text)
+    report.result_path(options.output, "regression", machine).write_text(text)
     print(text)
 
 

@@ -63,9 +63,11 @@ def processor() -> str:
     return f"{name} (family {family}, model {model})" if family else name
 
 
-def machine_name(processor: str) -> str:
-    """A name for files: "amd-epyc-family-26-model-2"."""
-    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", processor.lower())).strip("-")
+def result_path(folder: Path, script: str, machine: dict) -> Path:
+    """The file for the table of a script, named by the processor: "compare-amd-epyc-family-26-model-2.md"."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"\((r|tm)\)", "", machine["processor"].lower())
+    return folder / f"{script}-{re.sub(r'[^a-z0-9]+', '-', name).strip('-')}.md"
 
 
 def caches() -> str:
