@@ -1178,8 +1178,8 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         return numbers_of_outputs(name, y, N, self.network_)
 
     def _target_of_row(self, y: Any) -> Any:
-        (t,) = y
-        return None if validate.is_masked(t) or (self.n_outputs_ == 1 and np.ndim(t)) else t
+        t = y[0]
+        return None if len(y) > 1 or validate.is_masked(t) or (self.n_outputs_ == 1 and np.ndim(t)) else t
 
     def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
         return r2_score(t, predicted, sample_weight=weights)
