@@ -4,9 +4,11 @@ Every repeat has its own seed. Times are those of the whole pipeline, scaler inc
 """
 
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -73,6 +75,7 @@ def streams(repeats: int, full: bool) -> tuple[list[dict], list[dict]]:
     """River's bundled streams: each sample is first predicted, then learned."""
     from river import compat, datasets, evaluate, linear_model, multiclass, preprocessing, tree
     from river.metrics import Accuracy
+    from sklearn.linear_model import SGDClassifier
     from sklearn.neural_network import MLPClassifier
 
     from cbackprop.river import BackpropClassifier
@@ -93,10 +96,15 @@ def streams(repeats: int, full: bool) -> tuple[list[dict], list[dict]]:
             model = linear_model.LogisticRegression()
             return model if len(classes) == 2 else multiclass.OneVsRestClassifier(model)
 
+        def hinge(seed: int, classes: list = classes) -> object:
+            return compat.SKL2RiverClassifier(SGDClassifier(random_state=seed), classes)
+
         models = {
             "cbackprop": lambda seed: BackpropClassifier(16, 0.1, seed),
             "scikit-learn": mlp,
             "LogisticRegression": regression,
+            "SoftmaxRegression": lambda seed: linear_model.SoftmaxRegression(),
+            "SGDClassifier": hinge,
             "HoeffdingTree": lambda seed: tree.HoeffdingTreeClassifier(),
         }
 
@@ -113,6 +121,81 @@ def streams(repeats: int, full: bool) -> tuple[list[dict], list[dict]]:
         rows.append(row(f"River, {name}", unit, {"scikit-learn": 20}, each))
         what = f"{name}: progressive accuracy minus that of SKL2RiverClassifier(MLPClassifier), in percent"
         metrics.append(metric(what, 100 * (accuracies["cbackprop"] - accuracies["scikit-learn"]), at_least=0))
+    return rows, metrics
+
+
+class VowpalWabbit:
+    """Vowpal Wabbit with `--nn`, one network for each class, like a scikit-learn classifier. It reads a text file."""
+
+    def __init__(self, n_hidden: int, n_classes: int, seed: int, folder: str):
+        self.path = Path(folder) / "learned"
+        self.options = f"--oaa {n_classes} --nn {n_hidden} --random_seed {seed} --quiet -d {self.path}"
+
+    @staticmethod
+    def line(x_n: np.ndarray, label: object = "") -> str:
+        return f"{label} | " + " ".join(f"{i}:{value:.9g}" for i, value in enumerate(x_n))
+
+    def write(self, x: np.ndarray, t: np.ndarray) -> None:
+        self.path.write_text("".join(self.line(x_n, t_n + 1) + "\n" for x_n, t_n in zip(x, t, strict=True)))
+
+    def fit(self) -> None:
+        from vowpalwabbit import Workspace
+
+        self.model = Workspace(self.options)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return np.array([self.model.predict(self.line(x_n)) - 1 for x_n in x])
+
+
+def one_pass(repeats: int, full: bool) -> tuple[list[dict], list[dict]]:
+    """Samples learned once, in order, from an array or a file of Vowpal Wabbit's; the accuracy on the last fifth."""
+    import vowpalwabbit  # noqa: F401 # the row is skipped without it
+    from river import datasets
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import SGDClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    from cbackprop import Network
+
+    shuttle = list(datasets.Shuttle().take(10_000))
+    tables = {
+        "digits": (*load_digits(return_X_y=True), 32),
+        "Shuttle": (np.array([list(x.values()) for x, _ in shuttle]), np.array([y for _, y in shuttle]), 16),
+    }
+    rows, metrics = [], []
+    for name, (x, labels, M) in tables.items():
+        if not full:
+            x, labels = x[:200], labels[:200]
+        x, (classes, t) = StandardScaler().fit_transform(x), np.unique(labels, return_inverse=True)
+        learned, held_out = np.split(np.arange(len(x)), [len(x) * 4 // 5])
+        D, K = x.shape[1], len(classes)
+
+        def timed(learn: Callable, predict: Callable, x: np.ndarray = x, t: np.ndarray = t, held_out=held_out):
+            began = time.perf_counter()
+            learn()
+            return time.perf_counter() - began, float(np.mean(predict(x[held_out]) == t[held_out]))
+
+        def own(seed: int, x=x[learned], t=t[learned], timed=timed, sizes=(D, M, K)):
+            network = Network(*sizes, learning_rate=0.1, rng=seed)
+            return timed(lambda: network.fit(x, t, shuffle=False), network.predict)
+
+        def linear(seed: int, x=x[learned], t=t[learned], timed=timed):
+            model = SGDClassifier(random_state=seed)
+            return timed(lambda: model.partial_fit(x, t, classes=np.unique(t)), model.predict)
+
+        def from_file(seed: int, x=x[learned], t=t[learned], timed=timed, sizes=(M, K)):
+            with tempfile.TemporaryDirectory() as folder:
+                model = VowpalWabbit(*sizes, seed, folder)
+                model.write(x, t)
+                return timed(model.fit, model.predict)
+
+        runs = {"cbackprop": own, "SGDClassifier": linear, "Vowpal Wabbit": from_file}
+        seconds, accuracies = interleaved(runs, min(repeats, 5))
+        each = {peer: [s / len(learned) for s in taken] for peer, taken in seconds.items()}
+        unit = f"sample; held out: {listed(accuracies)}"
+        rows.append(row(f"one pass, {name} {D}-{M}-{K}", unit, {}, each))
+        what = f"{name}, one pass: held-out accuracy minus that of Vowpal Wabbit's networks, in percent"
+        metrics.append(metric(what, 100 * (accuracies["cbackprop"] - accuracies["Vowpal Wabbit"])))
     return rows, metrics
 
 

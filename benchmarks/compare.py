@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import restart_pinned
-from .work import Work, article_work, interleaved, random_work, seconds
+from .work import DEFAULTS, Functions, Work, article_work, interleaved, random_work, seconds
 
 PEERS = {  # column: module in peers/
     "cbackprop": "library",
@@ -31,7 +31,8 @@ PEERS = {  # column: module in peers/
     "ONNX Runtime": "onnx_runtime",
 }
 
-RIVER = ("LogisticRegression", "HoeffdingTree")  # columns of the streams of adapters.py
+# columns of the rows of adapters.py
+OTHERS = ("LogisticRegression", "SoftmaxRegression", "HoeffdingTree", "SGDClassifier", "Vowpal Wabbit")
 
 # Largest deviation from the float64 reference: of weights, relative to the largest change of a weight; absolute, of
 # probabilities. float32 rounds every weight at each of a few hundred small updates.
@@ -47,9 +48,10 @@ class Row(NamedTuple):
     targets: dict[str, float]  # peer, or "best": minimum ratio of its time to that of cbackprop
     batch_size: int = 1
     dtypes: tuple[str, ...] = ("float32", "float64")
+    functions: Functions = DEFAULTS
 
 
-ROWS = [
+CLASSIFICATION = [
     Row("online 784-100-10", "fit", "784-100-10", 2_000, {"best": 3}),
     Row("online 784-1024-10", "fit", "784-1024-10", 600, {"best": 3.5}),
     Row("online 784-16-10", "fit", "784-16-10", 4_000, {"best": 2.5}),
@@ -86,6 +88,16 @@ ROWS = [
     Row("predict 784-100-10", "predict_proba", "784-100-10", 4_096, {"best": 1.2}),
     Row("predict 64-32-10", "predict_proba", "64-32-10", 16_384, {}),
 ]
+
+
+def regression(row: Row, functions: Functions) -> Row:
+    """The same row with linear outputs: as many, with the same targets."""
+    name = row.work.replace("predict_proba_one", "predict_one")
+    return row._replace(work=f"{name}, {functions.output}, {functions.hidden}", functions=functions)
+
+
+HIDDEN = ("sigmoid", "relu")
+ROWS = CLASSIFICATION + [regression(row, Functions(h, "linear")) for h in HIDDEN for row in CLASSIFICATION]
 ARTICLE = "full batch, the article's 2-2-3"
 
 
@@ -105,11 +117,12 @@ def reference_result(kind: str, work: Work) -> tuple:
     from cbackprop import reference
 
     w, v = work.w.astype(np.float64), work.v.astype(np.float64)
+    functions = work.functions._asdict()
     if kind.startswith("predict"):
-        return (reference.forward(work.x, w, v).y,)
+        return (reference.forward(work.x, w, v, **functions).y,)
     reference.fit(
         work.x, work.t, w, v, learning_rate=work.learning_rate, epochs=work.epochs, batch_size=work.batch_size,
-        shuffle=False,
+        shuffle=False, **functions,
     )  # fmt: skip
     return w, v
 
@@ -159,14 +172,18 @@ def peers_found() -> tuple[dict, dict]:
     return modules, missing
 
 
+def row_work(row: Row, dtype: str, sizes: Sizes) -> Work:
+    N = row.N if sizes.full else max(64, 2 * row.batch_size)
+    return random_work(row.shape, dtype, N, row.batch_size, row.functions)
+
+
 def job_rows(modules: dict, sizes: Sizes, wanted: Wanted) -> list[dict]:
-    rows = []
-    for row in ROWS:
-        for dtype in row.dtypes:
-            if wanted(row.work, dtype):
-                N = row.N if sizes.full else max(64, 2 * row.batch_size)
-                work = random_work(row.shape, dtype, N, row.batch_size)
-                rows.append(job_row(row.work, row.kind, work, row.targets, modules, sizes))
+    rows = [
+        job_row(row.work, row.kind, row_work(row, dtype, sizes), row.targets, modules, sizes)
+        for row in ROWS
+        for dtype in row.dtypes
+        if wanted(row.work, dtype)
+    ]
     for dtype, targets in (("float32", {}), ("float64", {"numba": 2.5})):  # the article computes in float64
         if wanted(ARTICLE, dtype):
             rows.append(job_row(ARTICLE, "fit", article_work(dtype), targets, modules, sizes))
@@ -230,7 +247,7 @@ def adapter_rows(sizes: Sizes, wanted: Wanted) -> tuple[list[dict], list[dict]]:
     from . import adapters
 
     rows, metrics = [], []
-    for measure in (adapters.defaults, adapters.streams, adapters.averaging):
+    for measure in (adapters.defaults, adapters.streams, adapters.one_pass, adapters.averaging):
         if wanted(measure.__name__):
             repeats = sizes.repeats if sizes.full else 1
             more_rows, more_metrics = skipped_if_missing(measure.__name__, measure, repeats, sizes.full) or ([], [])
@@ -252,6 +269,28 @@ def footprint_rows(modules: dict, sizes: Sizes, wanted: Wanted) -> list[dict]:
         row = {"work": "installed size", "dtype": "", "unit": "in addition to NumPy", "quantity": "MB"}
         rows.append(row | {"targets": {}, "figures": megabytes})
     return rows
+
+
+def function_metrics(sizes: Sizes, wanted: Wanted) -> list[dict]:
+    """cbackprop with linear outputs, and with ReLU, compared with the same row of the article's functions."""
+    from .peers import library
+    from .self_comparison import metric
+
+    choices = {"": DEFAULTS, "linear outputs": Functions(output="linear"), "ReLU": Functions(hidden="relu")}
+    metrics = []
+    for row in CLASSIFICATION:
+        for dtype in row.dtypes:
+            if wanted("functions", row.work, dtype):
+                print(f"functions, {row.work}, {dtype}", file=sys.stderr)
+                jobs = {
+                    name: getattr(library, row.kind)(row_work(row._replace(functions=functions), dtype, sizes))
+                    for name, functions in choices.items()
+                }
+                seconds = {name: min(times) for name, times in interleaved(jobs, sizes.repeats).items()}
+                for name in list(choices)[1:]:
+                    what = f"{row.work}, {dtype}: time with {name} relative to softmax and sigmoid"
+                    metrics.append(metric(what, seconds[name] / seconds[""], at_most=1.02))
+    return metrics
 
 
 def own_metrics(rows: list[dict], sizes: Sizes, wanted: Wanted) -> list[dict]:
@@ -282,7 +321,7 @@ def measure_all(sizes: Sizes, wanted: Wanted) -> dict:
     modules, missing = peers_found()
     rows = job_rows(modules, sizes, wanted)
     rows += accuracy_rows(modules, sizes, wanted) + footprint_rows(modules, sizes, wanted)
-    metrics = own_metrics(rows, sizes, wanted)
+    metrics = function_metrics(sizes, wanted) + own_metrics(rows, sizes, wanted)
     more_rows, more_metrics = adapter_rows(sizes, wanted)
     return {"missing": missing, "rows": rows + more_rows, "figures": metrics + more_metrics}
 
@@ -307,15 +346,13 @@ def main() -> None:
         "missing": measured["missing"],
         "quick": options.quick,
         "repeats": sizes.repeats,
-        "columns": [*PEERS, *RIVER],
+        "columns": [*PEERS, *OTHERS],
         "rows": measured["rows"],
         "figures": measured["figures"],
     }
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "compare.json").write_text(json.dumps(record, indent=1))
-    tables = report.markdown(record)
-    (options.output / "compare.md").write_text(tables)
-    report.plot(record, options.output / "compare.png")
+    path = report.result_path(options.output, "compare", machine).with_suffix(".json")
+    path.write_text(json.dumps(record, indent=1))
+    tables = report.write(record, path)
     print(tables)
 
 

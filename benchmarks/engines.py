@@ -9,7 +9,7 @@ from types import ModuleType
 
 import numpy as np
 
-from .report import argument_parser, factor, machine, machine_table, readable, table
+from .report import argument_parser, factor, machine, machine_table, readable, result_path, table
 from .work import Job, Work, interleaved, random_work, samples, sizes
 
 DTYPES = ("float32", "float64")
@@ -196,8 +196,7 @@ def main() -> None:
         parts += ["## Two threads compared with one, not pinned\n", threads_table(repeats, milliseconds)]
     parts += ["## Machine\n", machine_table(description)]
     text = "\n".join(parts)
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "engines.md").write_text(text)
+    result_path(options.output, "engines", description).write_text(text)
     print(text)
 
 

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -60,6 +61,13 @@ def processor() -> str:
     name = cpu_info("model name") or platform.processor() or platform.machine()
     family, model = cpu_info("cpu family"), cpu_info("model")
     return f"{name} (family {family}, model {model})" if family else name
+
+
+def result_path(folder: Path, script: str, machine: dict) -> Path:
+    """The file for the table of a script, named by the processor: "compare-amd-epyc-family-26-model-2.md"."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"\((r|tm)\)", "", machine["processor"].lower())
+    return folder / f"{script}-{re.sub(r'[^a-z0-9]+', '-', name).strip('-')}.md"
 
 
 def caches() -> str:
@@ -260,8 +268,16 @@ def plot(record: dict, path: Path) -> None:
     figure.savefig(path, dpi=150, facecolor="white")
 
 
-if __name__ == "__main__":  # recreate table and plot from the data of an earlier run
+def write(record: dict, path: Path) -> str:
+    """Write table and plot beside the data, and return the table; regressions have a plot of their own."""
+    path.with_suffix(".md").write_text(text := markdown(record))
+    regressions = [row for row in record["rows"] if ", linear" in row["work"]]
+    others = [row for row in record["rows"] if row not in regressions]
+    plot(record | {"rows": others}, path.with_suffix(".png"))
+    plot(record | {"rows": regressions}, path.with_name(f"{path.stem}-regression.png"))
+    return text
+
+
+if __name__ == "__main__":  # recreate table and plots from the data of an earlier run
     source = Path(sys.argv[1])
-    old = json.loads(source.read_text())
-    source.with_suffix(".md").write_text(markdown(old))
-    plot(old, source.with_suffix(".png"))
+    write(json.loads(source.read_text()), source)

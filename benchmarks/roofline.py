@@ -15,7 +15,7 @@ import numpy as np
 from . import restart_pinned
 from .engines import DTYPES
 from .peers import library
-from .report import argument_parser, machine, machine_table, table
+from .report import argument_parser, machine, machine_table, result_path, table
 from .work import Job, Work, interleaved, random_work, samples, sizes
 
 SHAPES = {"64-32-10": "o", "784-16-10": "s", "784-100-10": "D", "784-1024-10": "^", "3000-2000-10": "P"}
@@ -229,9 +229,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             measured[dtype] = measure(dtype, compiled(dtype, Path(folder)), repeats, milliseconds, scale)
     text = markdown(measured, repeats, description)
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "roofline.md").write_text(text)
-    plot(measured, options.output / "roofline.png")
+    path = result_path(options.output, "roofline", description)
+    path.write_text(text)
+    plot(measured, path.with_suffix(".png"))
     print(text)
 
 

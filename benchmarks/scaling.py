@@ -12,7 +12,7 @@ from pathlib import Path
 from . import restart_pinned
 from .engines import DTYPES
 from .peers import library
-from .report import argument_parser, factor, machine, machine_table, readable, table
+from .report import argument_parser, factor, machine, machine_table, readable, result_path, table
 from .work import interleaved, random_work, samples, sizes
 
 SHAPE = "784-100-10"  # all but one of the sizes stay at these values
@@ -145,9 +145,9 @@ def main() -> None:
         os.sched_setaffinity(0, map(int, processors))
         parts += ["## Threads, not pinned\n", threads_table(repeats, 3 * milliseconds)]
     parts += ["## Machine\n", machine_table(description)]
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "scaling.md").write_text("\n".join(parts))
-    plot(found["float32"], options.output / "scaling.png")
+    path = result_path(options.output, "scaling", description)
+    path.write_text("\n".join(parts))
+    plot(found["float32"], path.with_suffix(".png"))
     print("\n".join(parts))
 
 

@@ -10,16 +10,27 @@ import numpy as np
 import cbackprop
 
 
+class Functions(NamedTuple):
+    """The functions of a network."""
+
+    hidden: str = "sigmoid"  # or "relu"
+    output: str = "softmax"  # or "linear"
+
+
+DEFAULTS = Functions()
+
+
 class Work(NamedTuple):
     """Samples, initial weights, and how to learn. Shapes as in cbackprop: w (M, D+1), v (K, M+1), bias last."""
 
     x: np.ndarray  # (N, D)
-    t: np.ndarray  # (N,) class indices
+    t: np.ndarray  # (N,) class indices, or (N, K) numbers for linear outputs
     w: np.ndarray
     v: np.ndarray
     learning_rate: float = 0.01
     batch_size: int = 1
     epochs: int = 1
+    functions: Functions = DEFAULTS
 
     def restore(self, w: np.ndarray, v: np.ndarray) -> None:
         w[:], v[:] = self.w, self.v
@@ -41,8 +52,14 @@ def with_one(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
 
 
-def one_hot(work: Work) -> np.ndarray:
-    return np.eye(len(work.v), dtype=work.x.dtype)[work.t]
+def targets(work: Work) -> np.ndarray:
+    """The targets as a matrix (N, K)."""
+    return np.eye(len(work.v), dtype=work.x.dtype)[work.t] if work.t.ndim == 1 else work.t
+
+
+def each_target(work: Work) -> list:
+    """A class index or a vector for each sample."""
+    return work.t.tolist() if work.t.ndim == 1 else list(work.t)
 
 
 def batches(work: Work) -> list[slice]:
@@ -60,13 +77,18 @@ def article_work(dtype: str) -> Work:
     return Work(x, np.repeat([0, 1, 2], [16, 22, 12]), np.ones((2, 3), dtype), np.ones((3, 3), dtype), 0.5, 50, 1000)
 
 
-def random_work(shape: str, dtype: str, N: int, batch_size: int = 1) -> Work:
+def random_work(shape: str, dtype: str, N: int, batch_size: int = 1, functions: Functions = DEFAULTS) -> Work:
     D, M, K = sizes(shape)
     rng = np.random.default_rng(0)
     x, t = rng.random((N, D)).astype(dtype), rng.integers(K, size=N)
-    w, v = cbackprop.init_weights(D, M, K, dtype=dtype, rng=0)
-    # online learning of a thousand hidden units is stable, and results comparable, only with smaller steps
-    return Work(x, t, w, v, 0.1 if M < 1000 else 0.01, batch_size)
+    options = {} if functions == DEFAULTS else {"hidden": functions.hidden}  # older commits have no other functions
+    w, v = cbackprop.init_weights(D, M, K, dtype=dtype, rng=0, **options)
+    # online learning of a thousand hidden units is stable, and results comparable, only with smaller steps, as are
+    # errors or activations without bound
+    learning_rate = 1 / (D + M) if options else 0.1 if M < 1000 else 0.01
+    if functions.output == "linear":
+        t = rng.normal(size=(N, K)).astype(dtype)
+    return Work(x, t, w, v, learning_rate, batch_size, functions=functions)
 
 
 def samples(shape: str, milliseconds: float, at_least: int = 128) -> int:

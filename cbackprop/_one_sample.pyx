@@ -170,7 +170,7 @@ cdef class OneSample:
             alpha *= validate.weight(sample_weight, self.w.dtype)
         if self.softmax and PyLong_CheckExact(t):
             label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 on overflow
-        elif PyFloat_CheckExact(t) and self.set_number(t):
+        elif PyFloat_CheckExact(t) and self.set_number(t) or self.set_numbers(t):
             row = self.t
         if row == NULL and not 0 <= label < self.K:
             rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output)
@@ -209,6 +209,25 @@ cdef class OneSample:
             (<float *> self.t)[0] = <float> t
             return bool(isfinite((<float *> self.t)[0]))
         (<double *> self.t)[0] = t
+        return True
+
+    # Those of several; False if they take validation or conversion
+    cdef inline bint set_numbers(self, t) noexcept:
+        cdef cnp.ndarray array
+        cdef double t_k
+        if self.softmax or not PyArray_CheckExact(t):
+            return False
+        array = t
+        if not (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == self.K
+                and cnp.PyArray_TYPE(array) == self.type and PyArray_ISCARRAY_RO(array)
+                and disjoint(array, self.K, self.w, self.M * (self.D + 1))
+                and disjoint(array, self.K, self.v, self.K * (self.M + 1))):
+            return False
+        memcpy(self.t, cnp.PyArray_DATA(array), self.K * cnp.PyArray_ITEMSIZE(array))
+        for k in range(self.K):
+            t_k = (<float *> self.t)[k] if self.type == cnp.NPY_FLOAT else (<double *> self.t)[k]
+            if not (0 <= t_k <= 1 if self.logistic else isfinite(t_k)):
+                return False
         return True
 
     def predict_one(self, x):

@@ -187,7 +187,7 @@ class _Backprop(BaseEstimator):
     def __init__(  # with the defaults of the regressor
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "logistic",
+        activation: str = "tanh",
         *,
         learning_rate_init: float = 0.01,
         batch_size: int | None = 1,
@@ -463,7 +463,7 @@ class BackpropRegressor(RegressorMixin, _Backprop):
     ----------
     hidden_layer_sizes : int or sequence of one int, default=(100,)
         M, the number of hidden units.
-    activation : {"logistic", "tanh", "relu"}, default="logistic"
+    activation : {"logistic", "tanh", "relu"}, default="tanh"
         Function of the hidden units; "logistic" is the sigmoid.
     learning_rate_init : float, default=0.01
         α of (17).
@@ -506,7 +506,7 @@ class BackpropRegressor(RegressorMixin, _Backprop):
     >>> x, y = da.from_array(x, chunks=(221, -1)), da.from_array(y, chunks=221)
     >>> threads = {"processes": False, "threads_per_worker": 1, "dashboard_address": ":0"}
     >>> with Client(n_workers=2, **threads):
-    ...     model = BackpropRegressor(16, "tanh", random_state=0).fit(x, y)
+    ...     model = BackpropRegressor(16, random_state=0).fit(x, y)
     ...     r2 = model.score(x, y)
     >>> r2 > 0.5
     True

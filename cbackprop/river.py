@@ -465,7 +465,7 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     _output = "linear"
 
     def __init__(
-        self, n_hidden: int = 16, learning_rate: float = 0.03, hidden: str = "sigmoid", seed: int | None = None
+        self, n_hidden: int = 16, learning_rate: float = 0.015, hidden: str = "tanh", seed: int | None = None
     ) -> None:
         super().__init__(n_hidden, learning_rate, hidden, seed)
 
@@ -612,7 +612,7 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     Examples
     --------
     >>> from cbackprop.river import BackpropMultiTargetRegressor
-    >>> model = BackpropMultiTargetRegressor(learning_rate=0.1, hidden="tanh", seed=0)
+    >>> model = BackpropMultiTargetRegressor(learning_rate=0.1, seed=0)
     >>> for _ in range(200):
     ...     for x in (-1.0, 0.0, 1.0):
     ...         model.learn_one({"x": x}, {"double": 2 * x, "square": x * x})
@@ -623,7 +623,7 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     _output = "linear"
 
     def __init__(
-        self, n_hidden: int = 16, learning_rate: float = 0.03, hidden: str = "sigmoid", seed: int | None = None
+        self, n_hidden: int = 16, learning_rate: float = 0.015, hidden: str = "tanh", seed: int | None = None
     ) -> None:
         super().__init__(n_hidden, learning_rate, hidden, seed)
 

@@ -2,7 +2,7 @@
 
 Requires the extra `sklearn`: ``pip install "cbackprop[sklearn]"``.
 
-Differences from scikit-learn's multilayer perceptrons, besides one hidden layer, logistic by default, and plain SGD:
+Differences from scikit-learn's multilayer perceptrons, besides one hidden layer and plain SGD:
 
 - Two classes have two softmax outputs, as in the equations, where MLPClassifier has one logistic output. The softmax of
   two logits is the logistic function of their difference, so both models can represent the same probabilities. But each
@@ -15,6 +15,8 @@ Differences from scikit-learn's multilayer perceptrons, besides one hidden layer
   outputs; MLPRegressor reports its mean over the outputs. The gradients are the same: those of the sum.
 - ``partial_fit`` never restarts training: it accepts single rows, changing learning rates, rows that lack some of the
   classes, and new classes listed in ``classes``.
+- ``learning_rate="adaptive"``, the default for regression, stops when a smaller rate brings no improvement, where
+  scikit-learn divides the rate until it is below 1e-6.
 - ``early_stopping`` keeps the best weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
 - The callbacks of scikit-learn 1.9, which are experimental there, can be set by ``set_callbacks``, for example
   ``ProgressBar()`` or ``ScoringMonitor(scoring=...)``. Each epoch is a task, after which a callback may stop training.
@@ -86,7 +88,6 @@ class NoCallbacks:
 
 MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
-MIN_ADAPTIVE_RATE = 1e-6  # as in scikit-learn
 
 # hidden and output functions by scikit-learn's names, and the reverse
 ACTIVATIONS = {"logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
@@ -173,12 +174,12 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def __init__(  # with the defaults of the regressor
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "logistic",
+        activation: str = "tanh",
         *,
         solver: str = "sgd",
         alpha: float = 0.0,
         batch_size: int | str = 1,
-        learning_rate: str = "constant",
+        learning_rate: str = "adaptive",
         learning_rate_init: float = 0.01,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -190,7 +191,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         momentum: float = 0.0,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 5,
+        n_iter_no_change: int = 2,
         n_threads: int = 1,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -345,7 +346,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     ) -> bool:
         """Run epochs until training stops; return False if max_iter stopped it."""
         network, self.n_iter_ = self.network_, 0
-        rate, unimproved = self.learning_rate_init, 0
+        rate, unimproved, improved = self.learning_rate_init, 0, False  # at this rate
         best, best_weights = -np.inf, None
         callback_data = {"estimator": self, "X": X, "y": y}
         if weights is not None:
@@ -368,13 +369,14 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
                 score = self.validation_scores_[-1] if self.early_stopping else -self.loss_
                 unimproved = unimproved + 1 if score < best + self.tol else 0
+                improved = improved or unimproved == 0
                 if score > best:
                     best = score
                     if self.early_stopping:
                         best_weights = network.w.copy(), network.v.copy()
                 if unimproved > self.n_iter_no_change:
-                    stopped = stopped or self.learning_rate != "adaptive" or rate <= MIN_ADAPTIVE_RATE
-                    rate, unimproved = rate / 5, 0
+                    stopped = stopped or self.learning_rate != "adaptive" or not improved
+                    rate, unimproved, improved = rate / 5, 0, False
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             stopped = True
@@ -450,6 +452,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         ):
             return False
         network = self.network_
+        rate = network.learning_rate
         try:
             if (t := self._target_of_row(y)) is None:
                 return False
@@ -457,7 +460,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 validate.rounded(self.alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
             )
             if plain and self.learning_rate != "invscaling":
-                if network.learning_rate != self.learning_rate_init:
+                if rate != self.learning_rate_init:
                     network.learning_rate = self.learning_rate_init
                 self.loss_ = network.learn_one(X[0], t)
                 self.n_iter_ = 1
@@ -465,6 +468,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             else:
                 self._run_epoch(X, np.array([t]), None, self.learning_rate_init, 1)
         except (ArithmeticError, LookupError, TypeError, ValueError):
+            network.learning_rate = rate
             return False
         return True
 
@@ -705,7 +709,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         Samples per update; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
-        divided by 5 whenever training would otherwise stop, until it is below 1e-6; only in `fit`.
+        divided by 5 whenever training would otherwise stop, until a smaller rate brings no improvement; only in `fit`.
     learning_rate_init : float, default=0.1
         α of (17). A change takes effect in the next call of `fit` or `partial_fit`.
     power_t : float, default=0.5
@@ -1091,7 +1095,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     ----------
     hidden_layer_sizes : int or sequence of one int, default=(100,)
         M, the number of hidden units.
-    activation : {"logistic", "tanh", "relu"}, default="logistic"
+    activation : {"logistic", "tanh", "relu"}, default="tanh"
         Function of the hidden units; "logistic" is the sigmoid.
     solver : {"sgd"}, default="sgd"
         Stochastic gradient descent. The parameter exists for compatibility with code for MLPRegressor.
@@ -1100,9 +1104,9 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         their weights. Biases are not penalized.
     batch_size : int or "auto", default=1
         Samples per update; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="adaptive"
         "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
-        divided by 5 whenever training would otherwise stop, until it is below 1e-6; only in `fit`.
+        divided by 5 whenever training would otherwise stop, until a smaller rate brings no improvement; only in `fit`.
     learning_rate_init : float, default=0.01
         α of (17). A change takes effect in the next call of `fit` or `partial_fit`. Training after each sample diverges
         if α exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are at 1, and less for "relu", whose
@@ -1127,7 +1131,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
     validation_fraction : float, default=0.1
         Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
-    n_iter_no_change : int, default=5
+    n_iter_no_change : int, default=2
         Maximum number of consecutive epochs without improvement.
     n_threads : int, default=1
         Maximum number of threads. The result is bit-identical for any number.
@@ -1172,8 +1176,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from cbackprop.sklearn import BackpropRegressor
     >>> x, y = make_friedman1(800, random_state=0)
-    >>> regressor = BackpropRegressor(activation="tanh", random_state=0)
-    >>> model = make_pipeline(StandardScaler(), regressor)
+    >>> model = make_pipeline(StandardScaler(), BackpropRegressor(random_state=0))
     >>> model = TransformedTargetRegressor(model, transformer=StandardScaler())
     >>> model.fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.9
     True
@@ -1250,8 +1253,8 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         return numbers_of_outputs(name, y, N, self.network_)
 
     def _target_of_row(self, y: Any) -> Any:
-        (t,) = y
-        return None if validate.is_masked(t) or (self.n_outputs_ == 1 and np.ndim(t)) else t
+        t = y[0]
+        return None if len(y) > 1 or validate.is_masked(t) or (self.n_outputs_ == 1 and np.ndim(t)) else t
 
     def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
         return r2_score(t, predicted, sample_weight=weights)

@@ -38,6 +38,12 @@ def test_digits_scikit_learn(capsys, drawn):
     assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
 
 
+def test_diabetes_scikit_learn(capsys, drawn):
+    r2 = drawn("diabetes_scikit_learn")["r2"]
+    assert r2["BackpropRegressor"] > r2["MLPRegressor"] - 0.01 > 0.4
+    assert f"{r2['BackpropRegressor']:.2f}" in capsys.readouterr().out
+
+
 def test_phishing_river(capsys, drawn):
     accuracy = drawn("phishing_river", "river")["accuracy"]
     assert accuracy["BackpropClassifier"] > accuracy["HoeffdingTreeClassifier"]

@@ -38,6 +38,28 @@ def test_learn_one_is_step_bit_for_bit(variant, dtype, shape, soft):
         assert bits(network.w, network.v) == bits(w, v)
 
 
+@pytest.mark.parametrize("output", ["linear", "logistic"])
+@pytest.mark.parametrize("shape", [(3, 4, 1), (3, 4, 5)])
+def test_learn_one_takes_numbers_as_they_are_or_converts_them(dtype, shape, output):
+    x, _, w, v = problem(shape, dtype)
+    t = np.random.default_rng(0).random((len(x), shape[2])).astype(dtype)
+    networks = [Network.from_weights(w.copy(), v.copy(), output=output, learning_rate=0.1) for _ in range(3)]
+    for x_n, t_n in zip(x, t, strict=True):
+        assert len({network.learn_one(x_n, kind(t_n)) for network, kind in zip(networks, KINDS, strict=True)}) == 1
+    before = bits(networks[0].w, networks[0].v)
+    assert bits(networks[1].w, networks[1].v) == bits(networks[2].w, networks[2].v) == before
+    for bad in (np.nan, np.inf, *([1.5, -0.5] if output == "logistic" else [])):
+        with pytest.raises(ValueError, match=r"^t\[0, \d\] is "):
+            networks[0].learn_one(x[0], np.append(t[0, :-1], bad).astype(dtype))
+    networks[0].v[0] = 0.5  # a target of any output
+    with pytest.raises(ValueError, match="t overlaps the weights"):
+        networks[0].learn_one(x[0], networks[0].v[0, : shape[2]])
+    networks[0].v[0] = networks[1].v[0]
+    assert bits(networks[0].w, networks[0].v) == before
+
+
+KINDS = (np.array, list, lambda t: np.repeat(t, 2)[::2])
+
 SAMPLES = {
     "list": list,
     "tuple": tuple,

@@ -1,6 +1,5 @@
 """The README: its example runs, its table of equations quotes the kernels, and its numbers and links are right."""
 
-import json
 import re
 from pathlib import Path
 
@@ -40,21 +39,11 @@ def test_row_quotes_its_function(code, function, anchor):
     assert anchor == function
 
 
-def test_times_are_those_of_the_committed_comparison():
-    rows = json.loads((ROOT / "benchmarks/results/compare.json").read_text())["rows"]
-    figures = {
-        (row["work"], row["dtype"]): {peer: min(times) for peer, times in row["figures"].items()} for row in rows
-    }
-    lines = re.findall(r"^\| (.+) \| (float\d\d) \| (.+) \| (.+), (.+) \| (.+) \| (.+) \| (.+) \|$", TEXT, re.MULTILINE)
-    assert lines
-    for work, dtype, own, best, its, speedup, torch, sklearn in lines:
-        row = figures[work, dtype]
-        row.pop("reference")
-        assert min(row.keys() - {"cbackprop"}, key=row.get) == best
-        for printed, peer in ((own, "cbackprop"), (its, best), (torch, "PyTorch"), (sklearn, "scikit-learn")):
-            number, unit = printed.split()
-            assert float(number) * {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3}[unit] == pytest.approx(row[peer], rel=0.01)
-        assert float(speedup) == pytest.approx(row[best] / row["cbackprop"], abs=0.051)
+def test_times_are_those_of_the_committed_comparisons():
+    wanted = (ROOT / "benchmarks/results/machines.md").read_text(encoding="utf-8").splitlines()
+    lines = re.findall(r"^\| .+ \| (?:dtype|float\d\d) \| .+$", TEXT, re.MULTILINE)
+    assert len(lines) > 10
+    assert [line for line in wanted if line in lines] == lines  # in the same order: the worst for cbackprop first
 
 
 def test_files_linked_to_exist():

@@ -2,11 +2,17 @@
 
 import cbackprop
 
-from ..work import Job, Work
+from ..work import DEFAULTS, Job, Work, each_target
+
+
+def functions_of(work: Work) -> dict:
+    """Keyword arguments; none for the default functions, since older commits have no others."""
+    return {} if work.functions == DEFAULTS else work.functions._asdict()
 
 
 def fit(work: Work, library=cbackprop, **options) -> Job:
     w, v = work.w.copy(), work.v.copy()
+    options |= functions_of(work)
 
     def run():
         library.fit(
@@ -25,12 +31,13 @@ def fit(work: Work, library=cbackprop, **options) -> Job:
 
 
 def network_of(work: Work) -> cbackprop.Network:
-    return cbackprop.Network.from_weights(work.w.copy(), work.v.copy(), learning_rate=work.learning_rate)
+    w, v = work.w.copy(), work.v.copy()
+    return cbackprop.Network.from_weights(w, v, learning_rate=work.learning_rate, **functions_of(work))
 
 
 def learn_one(work: Work) -> Job:
     network = network_of(work)
-    samples = list(zip(work.x, work.t.tolist(), strict=True))
+    samples = list(zip(work.x, each_target(work), strict=True))
 
     def run():
         for x_n, t_n in samples:
@@ -40,11 +47,16 @@ def learn_one(work: Work) -> Job:
 
 
 def partial_fit_one(work: Work) -> Job:
-    """The scikit-learn classifier, called like its peer."""
-    from cbackprop.sklearn import BackpropClassifier
-
+    """The scikit-learn estimator, called like its peer."""
     network = network_of(work)
-    model = BackpropClassifier.from_network(network, range(len(work.v)), learning_rate_init=work.learning_rate)
+    if work.functions.output == "linear":
+        from cbackprop.sklearn import BackpropRegressor
+
+        model = BackpropRegressor.from_network(network, learning_rate_init=work.learning_rate)
+    else:
+        from cbackprop.sklearn import BackpropClassifier
+
+        model = BackpropClassifier.from_network(network, range(len(work.v)), learning_rate_init=work.learning_rate)
     rows = [(work.x[n : n + 1], work.t[n : n + 1]) for n in range(len(work.x))]
 
     def run():
@@ -56,20 +68,22 @@ def partial_fit_one(work: Work) -> Job:
 
 def predict_proba_one(work: Work) -> Job:
     network = network_of(work)
+    predict_one = network.predict_one if work.functions.output == "linear" else network.predict_proba_one
     rows = list(work.x)
     y = []
 
     def run():
-        y[:] = [network.predict_proba_one(x_n) for x_n in rows]
+        y[:] = [predict_one(x_n) for x_n in rows]
 
     return Job(run, lambda: (y,))
 
 
 def predict_proba(work: Work) -> Job:
     network = network_of(work)
+    predict = network.predict if work.functions.output == "linear" else network.predict_proba
     y = []
 
     def run():
-        y[:] = [network.predict_proba(work.x)]
+        y[:] = [predict(work.x)]
 
     return Job(run, lambda: y)

@@ -4,7 +4,7 @@ a column of w and v; x and z end in a 1, so that it needs no operation of its ow
 
 import numpy as np
 
-from ..work import Job, Work, batches, one_hot, with_one
+from ..work import Job, Work, batches, targets, with_one
 
 
 def sigmoid(b):
@@ -29,6 +29,23 @@ def softmax_rows(a):
     a /= np.add.reduce(a, axis=1, keepdims=True)
 
 
+def sigmoid_slope(z, out):
+    np.subtract(1, z, out=out)
+    np.multiply(out, z, out=out)
+
+
+def relu(b):
+    np.maximum(b, 0, out=b)
+
+
+def identity(a):
+    pass
+
+
+HIDDEN = {"sigmoid": (sigmoid, sigmoid_slope), "relu": (relu, np.sign)}
+OUTPUT = {"softmax": (softmax, softmax_rows), "linear": (identity, identity)}
+
+
 class WeightUpdate:
     """weights <- weights - errorsᵀ inputs, errors (B, rows) and inputs (B, columns)."""
 
@@ -40,26 +57,26 @@ class WeightUpdate:
         np.subtract(self.weights, self.change, out=self.weights)
 
 
-def batch_update(w, v, B, learning_rate, Update):
+def batch_update(w, v, B, learning_rate, functions, Update):
     """The update by a batch: x (B, D+1), t (B, K)."""
     M, K = len(w), len(v)
     z_and_one = np.ones((B, M + 1), w.dtype)
     z, b = z_and_one[:, :M], np.empty((B, M), w.dtype)
     y, e, slope = np.empty((B, K), w.dtype), np.empty((B, M), w.dtype), np.empty((B, M), w.dtype)
     w_T, v_T, v_of_z = w.T, v.T, v[:, :M]
+    (hidden, derivative), (_, output) = HIDDEN[functions.hidden], OUTPUT[functions.output]
     update_w, update_v = Update(w), Update(v)
 
     def learn(x, t):
         np.dot(x, w_T, out=b)
-        sigmoid(b)
+        hidden(b)
         z[:] = b
         np.dot(z_and_one, v_T, out=y)
-        softmax_rows(y)
+        output(y)
         np.subtract(y, t, out=y)
         np.multiply(y, learning_rate / B, out=y)
         np.dot(y, v_of_z, out=e)
-        np.subtract(1, b, out=slope)
-        np.multiply(slope, b, out=slope)
+        derivative(b, out=slope)
         np.multiply(e, slope, out=e)
         update_v(y, z_and_one)
         update_w(e, x)
@@ -67,24 +84,24 @@ def batch_update(w, v, B, learning_rate, Update):
     return learn
 
 
-def online_update(w, v, learning_rate, Update):
+def online_update(w, v, learning_rate, functions, Update):
     """The update by one sample: x (1, D+1), t (K,). Vectors halve the overhead of NumPy."""
     M, K = len(w), len(v)
     z_and_one = np.ones(M + 1, w.dtype)
     z, y, e, slope = z_and_one[:M], np.empty(K, w.dtype), np.empty(M, w.dtype), np.empty(M, w.dtype)
+    (hidden, derivative), (output, _) = HIDDEN[functions.hidden], OUTPUT[functions.output]
     z_row, y_row, e_row, v_of_z = z_and_one[np.newaxis], y[np.newaxis], e[np.newaxis], v[:, :M]
     update_w, update_v = Update(w), Update(v)
 
     def learn(x, t):
         np.dot(w, x[0], out=z)
-        sigmoid(z)
+        hidden(z)
         np.dot(v, z_and_one, out=y)
-        softmax(y)
+        output(y)
         np.subtract(y, t, out=y)
         np.multiply(y, learning_rate, out=y)
         np.dot(y, v_of_z, out=e)
-        np.subtract(1, z, out=slope)
-        np.multiply(slope, z, out=slope)
+        derivative(z, out=slope)
         np.multiply(e, slope, out=e)
         update_v(y_row, z_row)
         update_w(e_row, x)
@@ -94,13 +111,13 @@ def online_update(w, v, learning_rate, Update):
 
 def fit(work: Work, Update=WeightUpdate) -> Job:
     w, v = work.w.copy(), work.v.copy()
-    x, t = with_one(work.x), one_hot(work)
+    x, t = with_one(work.x), targets(work)
     if work.batch_size == 1:
         parts = [(x[n : n + 1], t[n]) for n in range(len(x))]
-        learn = online_update(w, v, work.learning_rate, Update)
+        learn = online_update(w, v, work.learning_rate, work.functions, Update)
     else:
         parts = [(x[part], t[part]) for part in batches(work)]
-        learn = batch_update(w, v, work.batch_size, work.learning_rate, Update)
+        learn = batch_update(w, v, work.batch_size, work.learning_rate, work.functions, Update)
 
     def run():
         for _ in range(work.epochs):
@@ -112,8 +129,8 @@ def fit(work: Work, Update=WeightUpdate) -> Job:
 
 def learn_one(work: Work, Update=WeightUpdate) -> Job:
     w, v = work.w.copy(), work.v.copy()
-    learn = online_update(w, v, work.learning_rate, Update)
-    samples = list(zip(work.x, one_hot(work), strict=True))
+    learn = online_update(w, v, work.learning_rate, work.functions, Update)
+    samples = list(zip(work.x, targets(work), strict=True))
     x_and_one = np.ones((1, w.shape[1]), w.dtype)
     x = x_and_one[0, :-1]
 
@@ -128,6 +145,7 @@ def learn_one(work: Work, Update=WeightUpdate) -> Job:
 def predict_proba_one(work: Work) -> Job:
     w, w_bias = np.ascontiguousarray(work.w[:, :-1]), work.w[:, -1].copy()
     v, v_bias = np.ascontiguousarray(work.v[:, :-1]), work.v[:, -1].copy()
+    (hidden, _), (output, _) = HIDDEN[work.functions.hidden], OUTPUT[work.functions.output]
     z = np.empty(len(w), w.dtype)
     rows = list(work.x)
     y = []
@@ -135,10 +153,10 @@ def predict_proba_one(work: Work) -> Job:
     def predict(x_n):
         np.dot(w, x_n, out=z)
         np.add(z, w_bias, out=z)
-        sigmoid(z)
+        hidden(z)
         y_n = np.dot(v, z)
         y_n += v_bias
-        softmax(y_n)
+        output(y_n)
         return y_n
 
     def run():
@@ -150,16 +168,17 @@ def predict_proba_one(work: Work) -> Job:
 def predict_proba(work: Work) -> Job:
     w, w_bias = np.ascontiguousarray(work.w[:, :-1]), work.w[:, -1].copy()
     v, v_bias = np.ascontiguousarray(work.v[:, :-1]), work.v[:, -1].copy()
+    (hidden, _), (_, output) = HIDDEN[work.functions.hidden], OUTPUT[work.functions.output]
     z = np.empty((len(work.x), len(w)), w.dtype)
     y = []
 
     def run():
         np.dot(work.x, w.T, out=z)
         np.add(z, w_bias, out=z)
-        sigmoid(z)
-        probabilities = np.dot(z, v.T)
-        probabilities += v_bias
-        softmax_rows(probabilities)
-        y[:] = [probabilities]
+        hidden(z)
+        a = np.dot(z, v.T)
+        a += v_bias
+        output(a)
+        y[:] = [a]
 
     return Job(run, lambda: y)

@@ -15,7 +15,7 @@ def learn_one(work: Work) -> Job:
 
     def run():
         for x_n, t_n in zip(work.x, work.t, strict=True):
-            reference.step(x_n, t_n, w, v, work.learning_rate)
+            reference.step(x_n, t_n, w, v, work.learning_rate, **work.functions._asdict())
 
     return Job(run, lambda: (w, v), lambda: work.restore(w, v))
 
@@ -24,7 +24,7 @@ def predict_proba_one(work: Work) -> Job:
     y = []
 
     def run():
-        y[:] = [reference.forward(x_n[None], work.w, work.v).y[0] for x_n in work.x]
+        y[:] = [reference.forward(x_n[None], work.w, work.v, **work.functions._asdict()).y[0] for x_n in work.x]
 
     return Job(run, lambda: (y,))
 
@@ -33,6 +33,6 @@ def predict_proba(work: Work) -> Job:
     y = []
 
     def run():
-        y[:] = [reference.forward(work.x, work.w, work.v).y]
+        y[:] = [reference.forward(work.x, work.w, work.v, **work.functions._asdict()).y]
 
     return Job(run, lambda: y)

@@ -15,22 +15,26 @@ def session_of(work: Work) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def output_of(work: Work) -> list[str]:
+    return ["variable" if work.functions.output == "linear" else "probabilities"]
+
+
 def predict_proba_one(work: Work) -> Job:
-    session = session_of(work)
+    session, output = session_of(work), output_of(work)
     rows = [work.x[n : n + 1] for n in range(len(work.x))]
     y = []
 
     def run():
-        y[:] = [session.run(["probabilities"], {"X": x_n})[0][0] for x_n in rows]
+        y[:] = [session.run(output, {"X": x_n})[0][0] for x_n in rows]
 
     return Job(run, lambda: (y,))
 
 
 def predict_proba(work: Work) -> Job:
-    session = session_of(work)
+    session, output = session_of(work), output_of(work)
     y = []
 
     def run():
-        y[:] = session.run(["probabilities"], {"X": work.x})
+        y[:] = session.run(output, {"X": work.x})
 
     return Job(run, lambda: y)

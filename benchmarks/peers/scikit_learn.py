@@ -1,21 +1,26 @@
-"""scikit-learn: MLPClassifier with plain stochastic gradient descent and a logistic hidden layer."""
+"""scikit-learn: MLPClassifier or MLPRegressor with plain stochastic gradient descent."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from ..work import Job, Work
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 
 
-def model_of(work: Work) -> MLPClassifier:
+Model = MLPClassifier | MLPRegressor
+
+
+def model_of(work: Work) -> Model:
     M, K = len(work.w), len(work.v)
-    model = MLPClassifier(
-        (M,),
-        activation="logistic",
+    regression = work.functions.output == "linear"
+    model = (MLPRegressor if regression else MLPClassifier)(
+        hidden_layer_sizes=(M,),
+        activation={"sigmoid": "logistic"}.get(work.functions.hidden, work.functions.hidden),
         solver="sgd",
         alpha=0,
         batch_size=min(work.batch_size, len(work.x)),
@@ -27,18 +32,19 @@ def model_of(work: Work) -> MLPClassifier:
         n_iter_no_change=10**9,  # never stop early
     )
     # the first call creates the weights, which are then replaced
-    model.set_params(batch_size=1).partial_fit(work.x[:1], work.t[:1], classes=np.arange(K))
+    options = {} if regression else {"classes": np.arange(K)}
+    model.set_params(batch_size=1).partial_fit(work.x[:1], work.t[:1], **options)
     model.set_params(batch_size=min(work.batch_size, len(work.x)))
     restore(model, work)
     return model
 
 
-def restore(model: MLPClassifier, work: Work) -> None:
+def restore(model: Model, work: Work) -> None:
     for weights, coefficients, intercepts in zip((work.w, work.v), model.coefs_, model.intercepts_, strict=True):
         coefficients[:], intercepts[:] = weights[:, :-1].T, weights[:, -1]
 
 
-def weights_of(model: MLPClassifier) -> tuple:
+def weights_of(model: Model) -> tuple:
     return tuple(np.column_stack([c.T, i]) for c, i in zip(model.coefs_, model.intercepts_, strict=True))
 
 
@@ -70,22 +76,26 @@ def learn_one(work: Work) -> Job:
 partial_fit_one = learn_one
 
 
+def outputs_of(model: Model) -> Callable:
+    return model.predict if isinstance(model, MLPRegressor) else model.predict_proba
+
+
 def predict_proba_one(work: Work) -> Job:
-    model = model_of(work)
+    predict = outputs_of(model_of(work))
     rows = [work.x[n : n + 1] for n in range(len(work.x))]
     y = []
 
     def run():
-        y[:] = [model.predict_proba(x_n)[0] for x_n in rows]
+        y[:] = [predict(x_n)[0] for x_n in rows]
 
     return Job(run, lambda: (y,))
 
 
 def predict_proba(work: Work) -> Job:
-    model = model_of(work)
+    predict = outputs_of(model_of(work))
     y = []
 
     def run():
-        y[:] = [model.predict_proba(work.x)]
+        y[:] = [predict(work.x)]
 
     return Job(run, lambda: y)

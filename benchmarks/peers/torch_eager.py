@@ -1,5 +1,8 @@
 """Idiomatic PyTorch: modules, autograd, the fused optimizer (the fastest on a CPU)."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -7,11 +10,13 @@ from ..work import Job, Work
 
 torch.set_num_threads(1)
 
+HIDDEN = {"sigmoid": torch.nn.Sigmoid, "relu": torch.nn.ReLU}
+
 
 def model_of(work: Work) -> torch.nn.Sequential:
     D, M, K = work.x.shape[1], len(work.w), len(work.v)
     dtype = torch.from_numpy(work.x[:1]).dtype
-    model = torch.nn.Sequential(torch.nn.Linear(D, M), torch.nn.Sigmoid(), torch.nn.Linear(M, K)).to(dtype)
+    model = torch.nn.Sequential(torch.nn.Linear(D, M), HIDDEN[work.functions.hidden](), torch.nn.Linear(M, K)).to(dtype)
     restore(model, work)
     return model
 
@@ -30,8 +35,11 @@ def weights_of(model) -> tuple:
 
 def fit(work: Work) -> Job:
     model = model_of(work)
-    optimizer = torch.optim.SGD(model.parameters(), lr=work.learning_rate, fused=True)
-    loss = torch.nn.CrossEntropyLoss()
+    if work.functions.output == "linear":  # MSELoss is the mean over the outputs; E_n is half the sum
+        loss, learning_rate = torch.nn.MSELoss(), work.learning_rate * len(work.v) / 2
+    else:
+        loss, learning_rate = torch.nn.CrossEntropyLoss(), work.learning_rate
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, fused=True)
     x, t = torch.from_numpy(work.x), torch.from_numpy(work.t)
     parts = list(zip(x.split(work.batch_size), t.split(work.batch_size), strict=True))
 
@@ -48,25 +56,29 @@ def fit(work: Work) -> Job:
 learn_one = fit  # `fit` is a Python loop over samples already
 
 
+def output_of(work: Work) -> Callable:
+    return (lambda a: a) if work.functions.output == "linear" else partial(torch.softmax, dim=1)
+
+
 def predict_proba_one(work: Work) -> Job:
-    model = model_of(work)
+    model, output = model_of(work), output_of(work)
     rows = torch.from_numpy(work.x).split(1)
     y = []
 
     @torch.inference_mode()
     def run():
-        y[:] = [torch.softmax(model(x_n), 1)[0] for x_n in rows]
+        y[:] = [output(model(x_n))[0] for x_n in rows]
 
     return Job(run, lambda: (torch.stack(y).numpy(),))
 
 
 def predict_proba(work: Work) -> Job:
-    model = model_of(work)
+    model, output = model_of(work), output_of(work)
     x = torch.from_numpy(work.x)
     y = []
 
     @torch.inference_mode()
     def run():
-        y[:] = [torch.softmax(model(x), 1)]
+        y[:] = [output(model(x))]
 
     return Job(run, lambda: (y[0].numpy(),))
