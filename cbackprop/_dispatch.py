@@ -89,7 +89,8 @@ def kernel_info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``variant``: the active variant of the kernels. ``available``: all variants that can run here, best first.
+        ``variant``: the active variant of the kernels, but for small networks, which may learn with a narrower one.
+        ``available``: all variants that can run here, best first.
         ``cpu``: the relevant features that CPU and operating system support. ``compiler``: the compiler of the kernels.
         ``lanes``: numbers per SIMD register, for each dtype. ``threads``: processors that this process may use.
 

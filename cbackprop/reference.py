@@ -1,8 +1,8 @@
 """The equations in plain NumPy: the public functions of `cbackprop`, to be read next to the article.
 
 The code is written for reading, not for speed: one line per equation, numbered as in the README. It shares with the
-compiled functions only what contains no mathematics: validation, settings, the training lock, checkpoints and results. Here
-numbers below the smallest normal one are computed with; on x86 the compiled functions take them for 0.
+compiled functions only what contains no mathematics: validation, settings, the training lock, checkpoints and results.
+Numbers below the smallest normal one count here; on x86 the compiled functions take them for 0.
 
 Notes
 -----

@@ -4,6 +4,7 @@ import ctypes
 import platform
 import struct
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -55,12 +56,11 @@ def test_no_underflow_on_ordinary_data(kernels, functions, name, batch_size, set
         order, dw, dv = np.arange(50), np.zeros_like(w), np.zeros_like(v)
         activations = [np.zeros((50, size), kernels.DTYPE) for size in (M, M, K, K)]
         for samples in (kernels.Samples(x, t=rows), kernels.Samples(x, labels=rows.argmax(axis=1))):
-            works = [lambda engine=engine, samples=samples: engine.learn(samples, order, 0.01)]
+            works = [partial(engine.learn, samples, order, 0.01)]
             if engine.supports_forward:
-                works += [lambda engine=engine, samples=samples: engine.loss(samples)]
-                works += [lambda engine=engine, samples=samples: engine.forward(samples, *activations)]
+                works += [partial(engine.loss, samples), partial(engine.forward, samples, *activations)]
             if engine.supports_gradient:
-                works += [lambda engine=engine, samples=samples: engine.gradient(samples, dw, dv)]
+                works += [partial(engine.gradient, samples, dw, dv)]
             for work in works:
                 assert not flags_of(work) & (UNDERFLOW | SUBNORMAL_OPERAND), (D, M, K)
 

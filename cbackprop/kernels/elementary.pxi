@@ -100,7 +100,7 @@ cdef inline scalar_or_vec exp_reduced(scalar_or_vec x, scalar_or_vec *shifted) n
     return (even + odd * r) * square + r
 
 
-# e^x = 2^k e^r for x <= EXP_MAX, and 0 up to EXP_MIN, where it would be subnormal: no lane computes that and underflows.
+# e^x = 2^k e^r for x <= EXP_MAX, and 0 up to EXP_MIN, where it would be subnormal: no lane computes it and underflows.
 # Error below 1.1 ULP (tests/test_elementary.py); exact at 0 and -inf; propagates NaN.
 cdef inline scalar_or_vec exp(scalar_or_vec x) noexcept nogil:
     cdef scalar_or_vec shifted, series, lowest = broadcast(EXP_MIN, x)
