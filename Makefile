@@ -61,14 +61,15 @@ debug-test:  ## run the tests on a build with bounds checks, assertions and trap
 	CBACKPROP_DEBUG=1 $(INSTALL) --target build/debug/site .
 	$(call PYTEST_IN,build/debug/site)
 
-# tests that don't depend on compiled code; some measure memory, which the sanitizer uses, too
-PURE_PYTHON = --ignore tests/command $(patsubst %,--ignore tests/test_%.py,dask examples onnx plot river sklearn)
+# tests of compiled code; the others call it, too, but no other lines of it
+COMPILED_TESTS = $(call tests,checkpoint elementary engines equations gradients network reentrancy reference subnormal \
+	threads training training_lock validation variants)
 
 FUZZERS = tests/guarantees/test_bad_inputs.py tests/guarantees/test_stateful.py
 
 address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
-	$(PYTEST_IN_ADDRESS) $(PURE_PYTHON) -k "not float64" # float32 has more lanes, and so longer tails
+	$(PYTEST_IN_ADDRESS) $(COMPILED_TESTS) -k "not float64" # float32 has more lanes, and so longer tails
 	$(PYTEST_IN_ADDRESS) $(FUZZERS)
 
 guarantees: build  ## test every guarantee with few repetitions: minutes
@@ -82,7 +83,7 @@ soak: build  ## test every guarantee in full and write docs/guarantees.md: hours
 coverage:  ## measure line and branch coverage of the compiled code; fails below 95 %
 	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .
 	find build/coverage -name '*.gcda' -delete
-	$(call PYTEST_IN,build/coverage/site) $(PURE_PYTHON) -k "not float32" # both types are made of the same lines
+	$(call PYTEST_IN,build/coverage/site) $(COMPILED_TESTS) -k "not float32" # both types are made of the same lines
 	$(PYTHON) .ci/compiled_coverage.py build/coverage cbackprop/kernels 95
 
 demo: build  ## run the demonstration; its figure goes to build/
