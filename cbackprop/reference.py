@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _validation as validate
 from ._results import REMEDY, Activations, DivergenceError, History
+from ._sparse import SparseRows
 from ._training import Data, Settings, make_checkpointer, run_training
 from ._training_lock import TrainingLock
 from ._validation import Functions
@@ -221,6 +222,11 @@ def _gradients(
     return error(t, a), gradient_w(errors, v, derivative(z), x) / divisor, gradient_v(errors, z) / divisor
 
 
+def _dense(x: Any) -> np.ndarray:
+    """Inputs with their zeros."""
+    return x.toarray() if isinstance(x, SparseRows) else x
+
+
 def _target_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.eye(len(v), dtype=w.dtype)[labels] if rows is None else rows
 
@@ -232,6 +238,7 @@ def init_weights(
     *,
     hidden: str = "sigmoid",
     dtype: DTypeLike = np.float64,
+    order: str = "C",
     rng: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Random initial weights (Glorot, for ReLU He); see `cbackprop.init_weights`."""
@@ -239,7 +246,8 @@ def init_weights(
     validate.choice("hidden", hidden, validate.HIDDEN_FUNCTIONS)
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
-    w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
+    w = np.zeros((M, D + 1), real, order=validate.choice("order", order, validate.ORDERS))  # type: ignore[call-overload]
+    v = np.zeros((K, M + 1), real)
     glorot, he = np.sqrt(6 / (D + M)), np.sqrt(6 / D)
     r_w, r_v = {"sigmoid": 4 * glorot, "tanh": glorot, "relu": he}[hidden], np.sqrt(6 / (M + K))
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
@@ -260,7 +268,7 @@ def forward(
     """Forward pass: the activations of all samples; see `cbackprop.forward`. It uses one thread."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    x = _dense(validate.inputs(x, w, v))
     validate.count("n_threads", n_threads)
     activations = _forward(x, w, v, functions)
     if not np.isfinite(activations.y).all():
@@ -281,7 +289,7 @@ def loss(
     """(2)  E = (1/N) sum_n E_n; see `cbackprop.loss`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    x = _dense(validate.inputs(x, w, v))
     t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
     E = float(_sample_errors(x, t, w, v, functions).mean(dtype=np.float64))
     if np.isnan(E):
@@ -302,7 +310,7 @@ def gradient(
     """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    x = _dense(validate.inputs(x, w, v))
     t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
     E, dw, dv = _gradients(x, t, w, v, functions)
     if not (np.isfinite(E).all() and np.isfinite(dw).all() and np.isfinite(dv).all()):
@@ -325,7 +333,7 @@ def numerical_gradient(
     """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    x = _dense(validate.inputs(x, w, v))
     t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
     validate.finite_weights(w, v)
     validate.choice("scheme", scheme, ("central", "forward", "complex"))
@@ -388,7 +396,7 @@ def step(
     """One update (17) of the weights, in place; see `cbackprop.step`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
-    x = validate.sample("x_n", x_n, w, v, writeable=True)
+    x = _dense(validate.sample("x_n", x_n, w, v, writeable=True))
     t = _target_rows(*validate.sample_target("t_n", t_n, w, v, output), w, v)
     alpha = validate.learning_rate(learning_rate, w.dtype) * validate.weight(sample_weight, w.dtype)
 
@@ -434,16 +442,18 @@ def fit(
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     validate.finite_weights(w, v)
-    x = validate.inputs(x, w, v, writeable=True)
-    N = len(x)
+    given = validate.inputs(x, w, v, writeable=True)
+    x, N = _dense(given), len(given)
     rows, labels = validate.targets(t, N, w, v, output, writeable=True)
-    data = Data(x, rows, labels, validate.sample_weight(sample_weight, N, w, v))
+    data = Data(given, rows, labels, validate.sample_weight(sample_weight, N, w, v))
     t = _target_rows(rows, labels, w, v)
     settings = Settings.validated(
         w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
         shuffle=shuffle, functions=functions,
     )  # fmt: skip
-    velocity = validate.velocity(velocity, w, v, settings.momentum, data)
+    if isinstance(given, SparseRows):
+        settings.check_sparse()
+    velocity = validate.velocity(velocity, w, v, settings.momentum, data.arrays)
     states = {} if velocity is None else {"velocity": velocity}
     epochs = validate.count("epochs", epochs)
     generator = validate.generator(rng)

@@ -1,0 +1,66 @@
+"""Rows with few non-zeros, as the kernels take them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CACHE_LINE = 64
+
+
+def aligned_zeros(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros in Fortran order from a cache line on, so that columns of a whole number of lines share none."""
+    memory = np.zeros(rows * columns + CACHE_LINE // dtype.itemsize, dtype)
+    start = -memory.ctypes.data % CACHE_LINE // dtype.itemsize
+    return memory[start : start + rows * columns].reshape((rows, columns), order="F")
+
+
+def in_fortran_order(w: np.ndarray) -> np.ndarray:
+    """A copy in Fortran order, from a cache line on."""
+    copy = aligned_zeros(*w.shape, w.dtype)
+    copy[...] = w
+    return copy
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows:
+    """Validated inputs of shape (N, D) in compressed rows (CSR), as in `scipy.sparse`.
+
+    The non-zeros of row n are ``values[indptr[n]:indptr[n + 1]]``, of the inputs ``indices[indptr[n]:indptr[n + 1]]``
+    in any order. An input that comes twice counts with the sum of both values.
+    """
+
+    values: np.ndarray  # in the dtype of the weights
+    indices: np.ndarray  # int32 or int64
+    indptr: np.ndarray  # intp, of N + 1 numbers
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> "SparseRows":
+        start, stop, _step = rows.indices(len(self))
+        return SparseRows(self.values, self.indices, self.indptr[start : stop + 1], (stop - start, self.shape[1]))
+
+    @classmethod
+    def of_row(cls, row: np.ndarray) -> "SparseRows":
+        """One dense row, of which all inputs count as non-zeros."""
+        D = row.size
+        return cls(row.reshape(-1), np.arange(D), np.array([0, D]), (1, D))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The arrays of values, indices and row pointers."""
+        return self.values, self.indices, self.indptr
+
+    @property
+    def longest_row(self) -> int:
+        """The largest number of non-zeros in a row."""
+        return int(np.diff(self.indptr).max())
+
+    def toarray(self) -> np.ndarray:
+        """The same rows with their zeros."""
+        dense = np.zeros(self.shape, self.values.dtype)
+        begin, end = self.indptr[0], self.indptr[-1]
+        n = np.repeat(np.arange(len(self)), np.diff(self.indptr))
+        np.add.at(dense, (n, self.indices[begin:end]), self.values[begin:end])
+        return dense
