@@ -64,7 +64,7 @@ debug-test:  ## run the tests on a build with bounds checks, assertions and trap
 # tests that don't depend on compiled code; some measure memory, which the sanitizer uses, too
 PURE_PYTHON = --ignore tests/command $(patsubst %,--ignore tests/test_%.py,dask examples onnx plot river sklearn)
 
-FUZZERS = tests/guarantees/test_bad_inputs.py tests/guarantees/test_stateful.py
+FUZZERS = $(patsubst %,tests/guarantees/test_%.py,bad_inputs stateful sparse)
 
 address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .

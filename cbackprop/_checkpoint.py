@@ -159,7 +159,7 @@ def fingerprint(*data: np.ndarray | None) -> str:
             shapes.append("x".join(map(str, array.shape)))
             sampled = array[:: max(1, -(-len(array) // FINGERPRINT_ROWS))]
             kind = "<f8" if array.dtype.kind == "f" else "<i8"
-            for row in sampled.reshape(len(sampled), -1):
+            for row in sampled.reshape(len(sampled), -1) if sampled.size else ():
                 for start in range(0, len(row), validate.SLICE):
                     total = crc32(np.ascontiguousarray(row[start : start + validate.SLICE], kind).data, total)
     return f"{', '.join(shapes)}, checksum {total:08x}"

@@ -186,5 +186,5 @@ def threads_to_learn(engine: Engine, w: np.ndarray, v: np.ndarray, batch_size: i
 def threads_to_predict(w: np.ndarray, x: np.ndarray | SparseRows, n_threads: int) -> int:
     """Number of threads among which to divide samples for prediction, at most n_threads."""
     N = len(x)
-    work = len(w) * len(x.values) if isinstance(x, SparseRows) else N * w.size
+    work = len(w) * len(x.data) if isinstance(x, SparseRows) else N * w.size
     return max(1, min(n_threads, processors(), N, work // (2 * MIN_WORK_PER_THREAD)))

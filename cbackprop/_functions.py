@@ -17,7 +17,7 @@ from . import _validation as validate
 from ._complex_step import complex_step_gradient
 from ._dispatch import kernels
 from ._results import REMEDY, Activations, DivergenceError, History
-from ._sparse import SparseRows, aligned_zeros
+from ._sparse import CSR, SparseRows, aligned_zeros
 from ._threads import forward_parallel
 from ._training import Data, Settings, Training, make_checkpointer, run_training
 from ._training_lock import TrainingLock
@@ -105,7 +105,7 @@ def initial_ranges(D: int, M: int, K: int, hidden: str) -> tuple[float, float]:
 
 
 def forward(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     w: np.ndarray,
     v: np.ndarray,
     *,
@@ -157,7 +157,7 @@ def forward(
 
 
 def outputs(
-    x: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int
+    x: ArrayLike | CSR, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Outputs y and logits a of `forward`, without storing b and z."""
     y, a, _z, _b = _activations(x, w, v, functions, n_threads, of_hidden_units=False)
@@ -165,7 +165,13 @@ def outputs(
 
 
 def _activations(
-    x: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int, *, of_hidden_units: bool
+    x: ArrayLike | CSR,
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: validate.Functions,
+    n_threads: int,
+    *,
+    of_hidden_units: bool,
 ) -> Activations:
     M, K = validate.weights(w, v, writeable=False)
     given, x = x, validate.inputs(x, w, v, finite=False)  # a non-finite x surfaces as a non-finite b
@@ -183,7 +189,7 @@ def _activations(
 
 
 def loss(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -243,7 +249,7 @@ def loss(
 
 
 def gradient(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -298,7 +304,7 @@ def gradient(
 
 
 def error_and_gradient(
-    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions
+    x: ArrayLike | CSR, t: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """E (2) and its gradient (3), which is valid only if E is finite."""
     validate.weights(w, v, writeable=False)
@@ -312,7 +318,7 @@ def error_and_gradient(
 
 @np.errstate(over="ignore", invalid="ignore")  # the result is checked instead
 def numerical_gradient(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -415,7 +421,7 @@ def numerical_gradient(
 
 
 def step(
-    x_n: ArrayLike,
+    x_n: ArrayLike | CSR,
     t_n: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -498,7 +504,7 @@ def step(
 
 
 def fit(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,

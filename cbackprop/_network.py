@@ -12,6 +12,7 @@ from . import _validation as validate
 from ._dispatch import kernels
 from ._one_sample import OneSample
 from ._results import History
+from ._sparse import CSR
 
 ARTICLE = validate.Functions()  # earlier releases pickled no other
 
@@ -169,7 +170,7 @@ class Network(OneSample):
 
     def fit(
         self,
-        x: ArrayLike,
+        x: ArrayLike | CSR,
         t: ArrayLike,
         *,
         epochs: int = 1,
@@ -257,7 +258,7 @@ class Network(OneSample):
             resume=resume,
         )
 
-    def predict_proba(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:
+    def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """Probabilities y of each sample: of its classes (7), or of each label by itself.
 
         Parameters
@@ -289,7 +290,7 @@ class Network(OneSample):
         self.require_probabilities()
         return functions.outputs(x, self.w, self.v, self.functions, n_threads)[0]
 
-    def predict(self, x: ArrayLike, *, n_threads: int = 1) -> np.ndarray:
+    def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """What the network predicts for each sample: its class, numbers or labels.
 
         Parameters
@@ -325,7 +326,7 @@ class Network(OneSample):
         prediction = y if self.output == "linear" else (a >= 0).astype(np.intp)
         return prediction[:, 0] if prediction.shape[1] == 1 else prediction
 
-    def loss(self, x: ArrayLike, t: ArrayLike) -> float:
+    def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
         """Mean error E (2); see `cbackprop.loss`.
 
         Parameters
@@ -356,7 +357,7 @@ class Network(OneSample):
         """
         return functions.loss(x, t, self.w, self.v, **self.functions._asdict())
 
-    def gradient(self, x: ArrayLike, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    def gradient(self, x: ArrayLike | CSR, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Gradient of the mean error (3); see `cbackprop.gradient`.
 
         Parameters

@@ -261,7 +261,7 @@ cdef class OneSample:
             kept = x = self.validated(x, indices, writeable)
             self.check(writeable)
             if isinstance(kept, SparseRows):
-                x, indices = kept.values, kept.indices
+                x, indices = kept.data, kept.indices
         inputs.x, inputs.count = cnp.PyArray_DATA(x), cnp.PyArray_SIZE(x)
         inputs.indices32, inputs.indices64 = NULL, NULL
         if indices is not None:

@@ -96,8 +96,8 @@ class Data(NamedTuple):
     @property
     def arrays(self) -> tuple[np.ndarray | None, ...]:
         """All arrays."""
-        x = self.x.arrays if isinstance(self.x, SparseRows) else (self.x,)
-        return *x, *self[1:]  # type: ignore[return-value]
+        x: tuple[np.ndarray, ...] = self.x.arrays if isinstance(self.x, SparseRows) else (self.x,)
+        return *x, self.rows, self.labels, self.sample_weight
 
     @property
     def total_weight(self) -> float:

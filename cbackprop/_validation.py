@@ -212,7 +212,9 @@ def converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return copy
 
 
-def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True) -> Any:
+def inputs(
+    x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True
+) -> np.ndarray | SparseRows:
     """Inputs as the kernels need them: an array of shape (N, D) and the dtype of w, or SparseRows.
 
     Sparse rows are always finite.
@@ -224,7 +226,7 @@ def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, fin
     return check_no_overlap("x", columns("x", array, D), w, v, writeable)
 
 
-def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> Any:
+def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> np.ndarray | SparseRows:
     """Inputs of one sample as the kernels need them: of shape (1, D), as for `inputs`."""
     D = w.shape[1] - 1
     if is_sparse(x_n):

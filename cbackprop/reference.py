@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _validation as validate
 from ._results import REMEDY, Activations, DivergenceError, History
-from ._sparse import SparseRows
+from ._sparse import CSR, SparseRows
 from ._training import Data, Settings, make_checkpointer, run_training
 from ._training_lock import TrainingLock
 from ._validation import Functions
@@ -257,7 +257,7 @@ def init_weights(
 
 @ignore_warnings
 def forward(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     w: np.ndarray,
     v: np.ndarray,
     *,
@@ -278,7 +278,7 @@ def forward(
 
 @ignore_warnings
 def loss(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -299,7 +299,7 @@ def loss(
 
 @ignore_warnings
 def gradient(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -320,7 +320,7 @@ def gradient(
 
 @ignore_warnings
 def numerical_gradient(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -383,7 +383,7 @@ def complex_step_gradient(
 
 @ignore_warnings
 def step(
-    x_n: ArrayLike,
+    x_n: ArrayLike | CSR,
     t_n: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -415,7 +415,7 @@ def step(
 
 @ignore_warnings
 def fit(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,

@@ -110,7 +110,7 @@ cdef class Samples:
         cdef Py_ssize_t N, D, n, nnz
         cdef bint short = x.indices.dtype == np.int32
         N, D = x.shape
-        self.values, self.indptr = x.values, x.indptr
+        self.values, self.indptr = x.data, x.indptr
         if short:
             self.indices32 = x.indices
             nnz = self.indices32.shape[0]

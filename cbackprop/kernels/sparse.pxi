@@ -31,6 +31,7 @@ cdef struct SparseNet:
     Net net                      # without the tables of the rows of w
     real *w                      # w_ji is at w[i * input_stride + j * unit_stride]
     Py_ssize_t input_stride, unit_stride
+    Py_ssize_t lines             # cache lines of the weights of an input
     double scale                 # of l2
     real max_x                   # the largest |x_i| of all samples
     SparseRow rows[ROWS]         # of sample n at n % ROWS
@@ -47,7 +48,7 @@ cdef inline void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize
                                    real *b, Py_ssize_t M) noexcept nogil:
     cdef const Py_ssize_t *at = row.at
     cdef const real *x = row.x
-    cdef vec sums[4]
+    cdef vec sums[4], zero = vec_broadcast(0)
     cdef real b_j, x_i
     cdef Py_ssize_t nnz = row.nnz, i, j = 0, c
     if stride == 1:
@@ -62,10 +63,17 @@ cdef inline void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize
                 (<vec *> (b + j))[c] = sums[c]
             j += 4 * LANES
         while j + LANES <= M:
-            sums[0] = (<const vec *> (w + bias + j))[0]
-            for i in range(nnz):
+            sums[0], sums[1], sums[2], sums[3] = (<const vec *> (w + bias + j))[0], zero, zero, zero
+            i = 0
+            if nnz >= LANES:    # fewer are added one after the other, as in the direct engine
+                while i + 4 <= nnz:
+                    for c in range(4):
+                        sums[c] += (<const vec *> (w + at[i + c] + j))[0] * (scale * x[i + c])
+                    i += 4
+            while i < nnz:
                 sums[0] += (<const vec *> (w + at[i] + j))[0] * (scale * x[i])
-            (<vec *> (b + j))[0] = sums[0]
+                i += 1
+            (<vec *> (b + j))[0] = (sums[0] + sums[1]) + (sums[2] + sums[3])
             j += LANES
     while j < M:
         b_j = w[bias + j * stride]
@@ -104,13 +112,9 @@ cdef inline void gradient_w_sparse(real *dw, real factor, const real *e, const S
 
 # Prefetches the weights of an input
 cdef inline void prefetch_input(const SparseNet *net, Py_ssize_t at) noexcept nogil:
-    cdef Py_ssize_t j
-    if net.unit_stride == 1:
-        prefetch_row(net.w + at, net.net.M)
-        prefetch_row(net.w + at + net.net.M - 1, 1)    # in another cache line, if w is not aligned
-    else:
-        for j in range(net.net.M):
-            prefetch_row(net.w + at + j * net.unit_stride, 1)
+    cdef Py_ssize_t step = 64 // sizeof(real) if net.unit_stride == 1 else net.unit_stride, c
+    for c in range(net.lines):
+        prefetch_row(net.w + at + c * step, 1)
 
 
 # Where the weights of sample n are. Inputs are checked here, too, since another thread may change them meanwhile.
@@ -421,6 +425,11 @@ cdef inline void bind_weights(SparseNet *net, real *w, real *v, bint fortran) no
     net.w, net.scale = w, 1
     net.input_stride = net.net.M if fortran else 1
     net.unit_stride = 1 if fortran else net.net.D + 1
+    net.lines = net.net.M
+    if fortran:    # one more where an input does not begin with a line
+        net.lines = net.net.M * sizeof(real) // 64
+        if net.net.M * sizeof(real) % 64 != 0 or <uintptr_t> w % 64 != 0:
+            net.lines += 1
     set_rows(net.net.v, v, net.net.K, net.net.M + 1)
 
 
