@@ -263,7 +263,7 @@ def sparse_rows(name: str, x: Any, w: np.ndarray, v: np.ndarray, writeable: bool
     kind, D = type(x).__name__, w.shape[1] - 1
     if x.ndim != 2:
         raise ValueError(
-            f"{name} is a {kind} of {x.ndim} dimensions; it must have 2: use {name}.reshape(1, -1).tocsr()"
+            f"{name} is a {kind} of {x.ndim} dimension; it must have 2: for one row, use {name}.reshape(1, -1).tocsr()"
         )
     if x.format != "csr":
         raise ValueError(f"{name} is a {kind}; a sparse {name} must be in CSR format: use {name}.tocsr()")

@@ -132,11 +132,24 @@ cdef inline void gather_row(const SparseNet *net, const SampleSet *samples, Py_s
         prefetch_input(net, row.at[c])
 
 
-# The row of sample n, of samples that are taken one after the other; the weights of the next ones are prefetched
+# Prefetches the non-zeros of sample n, which lie anywhere if samples are shuffled
+cdef inline void prefetch_nonzeros(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t begin = samples.indptr[row_of(samples, n)], nnz = samples.indptr[row_of(samples, n) + 1] - begin
+    prefetch_row(samples.x + begin, nnz)
+    if samples.indices32 != NULL:
+        prefetch_row(<const real *> (samples.indices32 + begin), nnz * sizeof(int32_t) // sizeof(real))
+    else:
+        prefetch_row(<const real *> (samples.indices64 + begin), nnz * sizeof(int64_t) // sizeof(real))
+
+
+# The row of sample n, of samples that are taken one after the other. Prefetches the weights of the next ones, and the
+# non-zeros of those after them.
 cdef inline const SparseRow *next_row(SparseNet *net, const SampleSet *samples, Py_ssize_t n) noexcept nogil:
     while net.gathered < min(n + 1 + ROWS_AHEAD, samples.count):
         gather_row(net, samples, net.gathered, &net.rows[net.gathered % ROWS])
         net.gathered += 1
+        if net.gathered + ROWS_AHEAD < samples.count:
+            prefetch_nonzeros(samples, net.gathered + ROWS_AHEAD)
     return &net.rows[n % ROWS]
 
 
