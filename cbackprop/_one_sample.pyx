@@ -171,7 +171,7 @@ cdef class OneSample:
         return self.learn(x, None, t, sample_weight)
 
     def learn_one_sparse(self, indices, values, t, sample_weight=ONE):
-        """Learn from one sample given by its non-zeros: one update (17), which touches the weights of these inputs only.
+        """Learn from one sample given by its non-zeros: one update (17) of the weights of these inputs, in place.
 
         It takes time in proportion to their number, whatever D, and less with weights in Fortran order:
         ``Network(..., order="F")``. A call that raises leaves the weights unchanged.
@@ -239,7 +239,7 @@ cdef class OneSample:
                 memcpy(self.t, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(self.w))
                 row = self.t
             self.check(True)
-        kept = self.set_inputs(&inputs, x, indices, True)
+        _kept = self.set_inputs(&inputs, x, indices, True)
         if (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
             self.lock.begin()
             self.in_use = fork_count
@@ -450,7 +450,7 @@ cdef class OneSample:
         cdef Py_ssize_t k
         cdef Inputs inputs
         self.check(False)
-        kept = self.set_inputs(&inputs, x, indices, False)
+        _kept = self.set_inputs(&inputs, x, indices, False)
         if (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
             self.in_use = fork_count
             with nogil:

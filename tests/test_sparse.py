@@ -433,6 +433,22 @@ def test_divergence(variant, order, output, batch_size, huge):
         assert np.isfinite(v).all()
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_weight_that_is_not_finite(order, value):
+    network = Network(10, 3, 2, order=order, rng=0)
+    network.w[1, 4] = value
+    network.learn_one_sparse([3], [1.0], 1)  # does not touch it
+    before = copies(network.w, network.v)
+    for learn in (
+        lambda: network.learn_one_sparse([3, 4], [1.0, 1.0], 1),
+        lambda: cbackprop.step(sparse.csr_array(np.eye(10)[[4]]), 1, network.w, network.v, 0.1),
+    ):
+        with pytest.raises(DivergenceError):
+            learn()
+    assert np.array_equal(before[0], network.w, equal_nan=True)
+    assert np.array_equal(before[1], network.v)
+
+
 def test_duplicates_that_overflow_together(order):
     """Each of the updates is finite, their sum is not."""
     w, v = np.zeros((1, 3), order=order), np.ones((1, 2))

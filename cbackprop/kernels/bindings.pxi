@@ -142,8 +142,8 @@ cdef class Samples:
     cdef SampleSet of(self, Engine engine) except *:
         cdef SampleSet samples = self.all
         if (samples.indptr != NULL) != isinstance(engine, SparseEngine):
-            raise ValueError(f"samples are {'sparse' if samples.indptr != NULL else 'dense'}; a {type(engine).__name__} "
-                             f"does not take them")
+            raise ValueError(f"samples are {'sparse' if samples.indptr != NULL else 'dense'}; "
+                             f"a {type(engine).__name__} does not take them")
         if samples.indptr != NULL and samples.longest > engine.block:
             raise ValueError(f"samples have {samples.longest} non-zeros in a row; the engine takes {engine.block}")
         if samples.D != engine.D or samples.K > engine.K or (samples.t != NULL and samples.K != engine.K):
@@ -605,18 +605,17 @@ cdef class SparseEngine(Engine):
 
     def load(self, w, const real[:, ::1] v not None, dict states=None):
         """Take weights of shapes (M, D+1) and (K, M+1), w in C or Fortran order. They are not copied."""
-        self.fortran = in_fortran_order(w)
-        cdef const real[:, ::1] rows = self.rows_of(w)
+        cdef bint fortran = in_fortran_order(w)
+        cdef const real[:, ::1] rows = w.T if fortran else Engine.rows_of(self, w)
         self.check_layers(w, rows, v)
-        self.rows, self.v = rows, v
+        self.fortran, self.rows, self.v = fortran, rows, v
         self.writeable = w.flags.writeable and v.base.flags.writeable
         bind_weights(&self.net, <real *> &rows[0, 0], <real *> &v[0, 0], self.fortran)
         self.loaded = True
 
     def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
               Py_ssize_t threads=1):
-        """As `Engine.learn`, but the updates are made in the user's arrays; NaN as a result comes before a weight is
-        not finite."""
+        """Learn as other engines do, but in the user's arrays. The sum is NaN, or a weight would not be finite."""
         if self.loaded and not self.writeable:
             raise ValueError("w or v is read-only; they must be writable")
         return Engine.learn(self, samples, order, learning_rate, threads)

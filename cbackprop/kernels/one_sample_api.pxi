@@ -16,8 +16,8 @@ cdef struct OneSampleAPI:
     void (*init)(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, int hidden, int output) noexcept nogil
     # where its weights are
     void (*bind)(void *memory, void *w, void *v, bint fortran) noexcept nogil
-    # E_n before the update; infinity, and no update, if it or a weight would not be finite; NOT_FINITE if x is not, or an
-    # index is out of range. Targets are t, or if that is NULL a class index.
+    # E_n before the update; infinity, and no update, if it or a weight would not be finite; NOT_FINITE if x is not, or
+    # an index is out of range. Targets are t, or if that is NULL a class index.
     double (*learn_one)(void *memory, const Inputs *inputs, const void *t, Py_ssize_t label,
                         double learning_rate) noexcept nogil
     # the index of the largest y_k, and y; NOT_FINITE if x or y is not finite, or an index is out of range

@@ -1,5 +1,5 @@
 # The samples that a pass works on: inputs, targets or class indices, sample weights, and an order. Already validated.
-# Inputs are dense rows or, with `indptr`, sparse ones in compressed form (CSR): the non-zeros of a row and their inputs.
+# Inputs are dense rows or, with `indptr`, sparse ones in compressed form (CSR): the non-zeros of a row, and their i.
 from libc.stdint cimport int32_t, int64_t
 
 cdef struct SampleSet:

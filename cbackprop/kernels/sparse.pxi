@@ -1,5 +1,5 @@
-# The sparse engine: rows of which few inputs are not 0. It works on the user's own w, of which a sample touches only the
-# weights of its non-zeros, with either order in memory:
+# The sparse engine: rows of which few inputs are not 0. It works on the user's own w, of which a sample touches only
+# the weights of its non-zeros, with either order in memory:
 #
 #   order="F"   the units of an input lie side by side, so that each non-zero takes few cache lines
 #   order="C"   the inputs of a unit do: each non-zero takes a cache line for each unit
@@ -13,7 +13,7 @@
 
 cdef extern from *:
     """
-    #define MIN_SCALE 1e-6    /* below it, stored weights are multiplied by it: they would lose their range */
+    #define MIN_SCALE 1e-6 /* stored weights are multiplied by a smaller factor, lest they overflow */
     """
     const double MIN_SCALE
 
@@ -48,7 +48,8 @@ cdef inline void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize
                                    real *b, Py_ssize_t M) noexcept nogil:
     cdef const Py_ssize_t *at = row.at
     cdef const real *x = row.x
-    cdef vec sums[4], zero = vec_broadcast(0)
+    cdef vec sums[4]
+    cdef vec zero = vec_broadcast(0)
     cdef real b_j, x_i
     cdef Py_ssize_t nnz = row.nnz, i, j = 0, c
     if stride == 1:
@@ -118,7 +119,8 @@ cdef inline void prefetch_input(const SparseNet *net, Py_ssize_t at) noexcept no
 
 
 # Where the weights of sample n are. Inputs are checked here, too, since another thread may change them meanwhile.
-cdef inline void gather_row(const SparseNet *net, const SampleSet *samples, Py_ssize_t n, SparseRow *row) noexcept nogil:
+cdef inline void gather_row(const SparseNet *net, const SampleSet *samples, Py_ssize_t n,
+                            SparseRow *row) noexcept nogil:
     cdef Py_ssize_t begin = samples.indptr[row_of(samples, n)], c
     cdef int64_t i
     row.nnz = samples.indptr[row_of(samples, n) + 1] - begin
@@ -178,9 +180,9 @@ cdef inline void update_w_sparse(SparseNet *net, const SparseRow *row, const rea
     gradient_w_sparse(net.w, -alpha, e, row, net.net.D * net.input_stride, net.unit_stride, net.scale, net.net.M)
 
 
-# Whether v and w, which are finite, stay so if (17) is applied. As in the direct engine, updates below
-# NEGLIGIBLE_UPDATE cannot make a weight overflow. Of larger ones the sum of all sizes decides, since an input may come
-# more than once.
+# Whether all weights of a row stay finite if (17) is applied. As in the direct engine, updates below NEGLIGIBLE_UPDATE
+# cannot make a finite weight overflow. Of larger ones the sum of all sizes decides, since an input may come more than
+# once.
 cdef inline bint sparse_update_is_finite(const SparseNet *net, const SparseRow *row) noexcept nogil:
     cdef const Net *dense = &net.net
     cdef real alpha = dense.alpha
@@ -190,7 +192,8 @@ cdef inline bint sparse_update_is_finite(const SparseNet *net, const SparseRow *
         return False
     for k in range(dense.K):
         largest_v = maximum(largest_v, alpha * maximum(dense.y[k] - dense.t[k], dense.t[k] - dense.y[k]))
-    if (largest_v * maximum(max_abs(dense.z, dense.M), ONE) < NEGLIGIBLE_UPDATE
+    if (all_finite(dense.b, dense.M) and all_finite(dense.a, dense.K)
+            and largest_v * maximum(max_abs(dense.z, dense.M), ONE) < NEGLIGIBLE_UPDATE
             and largest_w * maximum(net.max_x, ONE) < NEGLIGIBLE_UPDATE):
         return True
     for k in range(dense.K):
@@ -266,8 +269,8 @@ cdef double learn_online_sparse(SparseNet *state, const SampleSet *samples, cons
     return total
 
 
-# (17) with the mean gradient (3) of each batch. All samples of a batch see the same w and v: the errors of all are found
-# first, and then every update is made. Returns the sum of E_n, or NaN, as above; an interrupted batch is discarded.
+# (17) with the mean gradient (3) of each batch. All samples of a batch see the same w and v, so the errors of all come
+# before the first update. Returns the sum of E_n, or NaN, as above; an interrupted batch is discarded.
 cdef double learn_batches_sparse(SparseNet *state, const SampleSet *samples, const LearningRule *rule,
                                  SignalPoll *poll) noexcept nogil:
     cdef SparseNet local = state[0]
@@ -294,8 +297,8 @@ cdef double learn_batches_sparse(SparseNet *state, const SampleSet *samples, con
     return total
 
 
-# The errors of a batch, each times its share of the update, and the update of v. Returns the sum of E_n; NaN if it or an
-# updated weight would not be finite.
+# The errors of a batch, each times its share of the update, and the update of v. Returns the sum of E_n; NaN if it or
+# an updated weight would not be finite.
 cdef double batch_errors_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
                                 real factor, SignalPoll *poll) noexcept nogil:
     cdef Net *dense = &net.net
@@ -329,18 +332,19 @@ cdef double batch_errors_sparse(SparseNet *net, const SampleSet *samples, Py_ssi
 
 
 # Whether all weights of w stay finite if each changes by up to the sum of all changes
-cdef bint batch_stays_finite(SparseNet *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t n, turn
+cdef bint batch_stays_finite(SparseNet *net, const SampleSet *samples, Py_ssize_t first,
+                             Py_ssize_t size) noexcept nogil:
+    cdef const SparseRow *row
     cdef real most = 0
-    for turn in range(2):
-        net.gathered = first
-        for n in range(first, first + size):
-            row = next_row(net, samples, n)
-            if turn == 0:
-                most += <real> (max_abs(net.e + (n - first) * net.net.M, net.net.M) * sum_of_abs(row.x, row.nnz)
-                                / net.scale)
-            elif not weights_stay_finite(net, row, most):
-                return False
+    cdef Py_ssize_t M = net.net.M, n
+    net.gathered = first
+    for n in range(first, first + size):
+        row = next_row(net, samples, n)
+        most += <real> (max_abs(net.e + (n - first) * M, M) * sum_of_abs(row.x, row.nnz) / net.scale)
+    net.gathered = first
+    for n in range(first, first + size):
+        if not weights_stay_finite(net, next_row(net, samples, n), most):
+            return False
     return True
 
 
