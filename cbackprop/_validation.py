@@ -304,7 +304,7 @@ def sparse_row(indices: Any, values: Any, w: np.ndarray, v: np.ndarray, *, write
     """One sparse row, given by the inputs that are not 0 and their values."""
     positions, numbers = flat("indices", as_array("indices", indices, "integers")), flat("values", values)
     if not len(positions):
-        positions = positions.astype(np.intp)  # of an empty list, floats
+        positions = np.zeros(0, np.intp)  # an empty list would be one of floats
     if positions.dtype.kind not in "iu":
         raise TypeError(f"indices has dtype {positions.dtype}; it must hold integers")
     if positions.dtype not in INDICES:
