@@ -313,7 +313,9 @@ def contents(argument):
 
 
 @pytest.mark.guarantee("bad inputs", slice=2000, full=100_000)
-@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+@pytest.mark.filterwarnings(
+    "ignore::numpy.exceptions.ComplexWarning", "ignore:Warning. converting a masked:UserWarning"
+)
 def test_bad_inputs(repetitions, record_property):
     refused = dict.fromkeys(ENTRIES, 0)
 
