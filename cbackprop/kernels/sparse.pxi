@@ -18,8 +18,9 @@ cdef extern from *:
     const double MIN_SCALE
 
 cdef enum:
-    ROWS_AHEAD = 2    # samples whose weights are prefetched
-    ROWS = 4          # samples whose rows are held
+    ROWS_AHEAD = 2         # samples whose weights are prefetched
+    NON_ZEROS_AHEAD = 8    # and, after these, whose non-zeros are
+    ROWS = 4               # samples whose rows are held
 
 cdef struct SparseRow:
     const real *x                # [nnz], non-zeros
@@ -150,8 +151,8 @@ cdef inline const SparseRow *next_row(SparseNet *net, const SampleSet *samples, 
     while net.gathered < min(n + 1 + ROWS_AHEAD, samples.count):
         gather_row(net, samples, net.gathered, &net.rows[net.gathered % ROWS])
         net.gathered += 1
-        if net.gathered + ROWS_AHEAD < samples.count:
-            prefetch_nonzeros(samples, net.gathered + ROWS_AHEAD)
+        if net.gathered + NON_ZEROS_AHEAD < samples.count:
+            prefetch_nonzeros(samples, net.gathered + NON_ZEROS_AHEAD)
     return &net.rows[n % ROWS]
 
 
