@@ -65,7 +65,7 @@ debug-test:  ## run the tests on a build with bounds checks, assertions and trap
 COMPILED_TESTS = $(call tests,checkpoint elementary engines equations gradients network reentrancy reference subnormal \
 	threads training training_lock validation variants)
 
-FUZZERS = tests/guarantees/test_bad_inputs.py tests/guarantees/test_stateful.py
+FUZZERS = $(patsubst %,tests/guarantees/test_%.py,bad_inputs stateful sparse)
 
 address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .

@@ -122,7 +122,9 @@ class Checkpointer:
         if self.path is not None:
             training = {"settings": self.settings, "rng": rng_state(self.generator)} | extra
             copies = {name: (w.copy(), v.copy()) for name, (w, v) in self.model.states.items()}
-            model = replace(self.model, w=self.model.w.copy(), v=self.model.v.copy(), states=copies, training=training)
+            model = replace(
+                self.model, w=self.model.w.copy("K"), v=self.model.v.copy(), states=copies, training=training
+            )
             self.snapshot = model, len(self.losses)
 
     def write(self) -> None:
@@ -155,9 +157,9 @@ def fingerprint(*data: np.ndarray | None) -> str:
     for array in data:
         if array is not None:
             shapes.append("x".join(map(str, array.shape)))
-            sampled = array[:: -(-len(array) // FINGERPRINT_ROWS)]
+            sampled = array[:: max(1, -(-len(array) // FINGERPRINT_ROWS))]
             kind = "<f8" if array.dtype.kind == "f" else "<i8"
-            for row in sampled.reshape(len(sampled), -1):
+            for row in sampled.reshape(len(sampled), -1) if sampled.size else ():
                 for start in range(0, len(row), validate.SLICE):
                     total = crc32(np.ascontiguousarray(row[start : start + validate.SLICE], kind).data, total)
     return f"{', '.join(shapes)}, checksum {total:08x}"

@@ -20,6 +20,7 @@ The constants are measured by benchmarks/engines.py.
   passes are direct.
 - Momentum changes all weights at every update, each by its own amount. With one sample per update, only the direct
   engine supports it efficiently. (The penalty shrinks them all by the same factor, which blocks take into account.)
+- Sparse rows have an engine of their own, which works on the user's arrays.
 - Training threads meet at two barriers per block, so each needs at least MIN_WORK_PER_THREAD multiplications per block.
   Prediction threads have no barriers, but must be started, which takes twice as many.
 """
@@ -31,6 +32,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ._dispatch import kernels, narrow_kernels, processors
+from ._sparse import SparseRows
 from ._validation import Functions
 
 MIN_UNITS_BLOCKED = 4
@@ -177,12 +179,25 @@ def make_engine(
     return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2, **functions._asdict())
 
 
-def bulk_engine(w: np.ndarray, v: np.ndarray, functions: Functions, N: int, *, gradient: bool = False) -> Engine:
-    """Create an engine that holds these weights, for one pass over N samples without updates."""
+def sparse_engine(
+    x: SparseRows, w: np.ndarray, v: np.ndarray, functions: Functions, batch_size: int = 1, *, l2: float = 0
+) -> Engine:
+    """Create the engine for sparse rows."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
+    longest = max(1, x.longest_row)
+    return kernels(w.dtype).SparseEngine(D, M, K, batch_size, block=longest, l2=l2, **functions._asdict())
+
+
+def bulk_engine(
+    w: np.ndarray, v: np.ndarray, functions: Functions, x: np.ndarray | SparseRows, *, gradient: bool = False
+) -> Engine:
+    """Create an engine that holds these weights, for one pass over samples without updates."""
+    D, M, K, N = w.shape[1] - 1, w.shape[0], v.shape[0], len(x)
     engine: Engine
     block = block_length(w, v, N)
-    if N >= MIN_SAMPLES_BLOCKED and blocked(w, v, block, accumulates=gradient):
+    if isinstance(x, SparseRows):
+        engine = sparse_engine(x, w, v, functions)
+    elif N >= MIN_SAMPLES_BLOCKED and blocked(w, v, block, accumulates=gradient):
         batch_size = LARGER_THAN_ANY_BLOCK if gradient else block
         engine = kernels(w.dtype).BlockedEngine(D, M, K, batch_size, block=block, **functions._asdict())
     else:
@@ -198,6 +213,8 @@ def threads_to_learn(engine: Engine, w: np.ndarray, v: np.ndarray, batch_size: i
     return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // MIN_WORK_PER_THREAD))
 
 
-def threads_to_predict(w: np.ndarray, N: int, n_threads: int) -> int:
-    """Number of threads among which to divide N samples for prediction, at most n_threads."""
-    return max(1, min(n_threads, processors(), N, N * w.size // (2 * MIN_WORK_PER_THREAD)))
+def threads_to_predict(w: np.ndarray, x: np.ndarray | SparseRows, n_threads: int) -> int:
+    """Number of threads among which to divide samples for prediction, at most n_threads."""
+    N = len(x)
+    work = len(w) * len(x.data) if isinstance(x, SparseRows) else N * w.size
+    return max(1, min(n_threads, processors(), N, work // (2 * MIN_WORK_PER_THREAD)))

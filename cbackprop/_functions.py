@@ -16,6 +16,7 @@ from . import _engines as engines
 from . import _validation as validate
 from ._complex_step import complex_step_gradient
 from ._results import REMEDY, Activations, DivergenceError, History
+from ._sparse import CSR, SparseRows, aligned_zeros
 from ._threads import forward_parallel
 from ._training import Data, Settings, Training, make_checkpointer, run_training
 from ._training_lock import TrainingLock
@@ -30,6 +31,7 @@ def init_weights(
     *,
     hidden: str = "sigmoid",
     dtype: DTypeLike = np.float64,
+    order: str = "C",
     rng: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Random initial weights that suit the hidden function.
@@ -47,6 +49,9 @@ def init_weights(
         The hidden function of the network.
     dtype : {float64, float32}
         Data type of the weights, and so of all arithmetic with them.
+    order : {"C", "F"}
+        Order of w in memory: the inputs of a hidden unit side by side, or the hidden units of an input ("F"), which is
+        several times as fast with sparse rows. The numbers are the same.
     rng : None, int or numpy.random.Generator
         Source of random numbers, as for `numpy.random.default_rng`.
 
@@ -62,7 +67,8 @@ def init_weights(
     TypeError
         If a size is not an integer, dtype is not float32 or float64, or rng is of another type.
     ValueError
-        If a size is below 1, the weights are too many to be addressed, hidden is unknown, or a seed is negative.
+        If a size is below 1, the weights are too many to be addressed, hidden or order is unknown, or a seed is
+        negative.
 
     References
     ----------
@@ -82,9 +88,11 @@ def init_weights(
     validate.choice("hidden", hidden, validate.HIDDEN_FUNCTIONS)
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
-    w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
+    in_c_order = validate.choice("order", order, validate.ORDERS) == "C"
+    w, v = np.zeros((M, D + 1), real) if in_c_order else aligned_zeros(M, D + 1, real), np.zeros((K, M + 1), real)
     r_w, r_v = initial_ranges(D, M, K, hidden)
-    w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
+    for w_j in w:
+        w_j[:D] = generator.uniform(-r_w, r_w, D)
     v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
     return w, v
 
@@ -96,7 +104,7 @@ def initial_ranges(D: int, M: int, K: int, hidden: str) -> tuple[float, float]:
 
 
 def forward(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     w: np.ndarray,
     v: np.ndarray,
     *,
@@ -109,9 +117,9 @@ def forward(
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs: finite real numbers, without a mask.
+        Inputs: finite real numbers, without a mask. Or a CSR array or matrix of `scipy.sparse`.
     w : ndarray of shape (M, D+1)
-        Hidden weights, bias last: float32 or float64, C-contiguous.
+        Hidden weights, bias last: float32 or float64, C-contiguous or, faster with sparse x, Fortran-contiguous.
     v : ndarray of shape (K, M+1)
         Output weights, bias last, of the same dtype.
     output : {"softmax", "linear", "logistic"}
@@ -133,7 +141,7 @@ def forward(
         If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or
         n_threads is not an integer.
     ValueError
-        If the shapes do not fit (the message names the argument), w or v is not C-contiguous, a function is unknown, x
+        If the shapes do not fit (the message names the argument), w or v is not contiguous, a function is unknown, x
         or a weight is not finite, sums overflow, or n_threads is below 1.
 
     Examples
@@ -148,7 +156,7 @@ def forward(
 
 
 def outputs(
-    x: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int
+    x: ArrayLike | CSR, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Outputs y and logits a of `forward`, without storing b and z."""
     y, a, _z, _b = _activations(x, w, v, functions, n_threads, of_hidden_units=False)
@@ -156,7 +164,13 @@ def outputs(
 
 
 def _activations(
-    x: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int, *, of_hidden_units: bool
+    x: ArrayLike | CSR,
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: validate.Functions,
+    n_threads: int,
+    *,
+    of_hidden_units: bool,
 ) -> Activations:
     M, K = validate.weights(w, v, writeable=False)
     given, x = x, validate.inputs(x, w, v, finite=False)  # a non-finite x surfaces as a non-finite b
@@ -174,7 +188,7 @@ def _activations(
 
 
 def loss(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -189,7 +203,7 @@ def loss(
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs.
+        Inputs, dense or sparse, as for `forward`.
     t : array_like of shape (N,) or (N, K)
         Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
         finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
@@ -224,17 +238,18 @@ def loss(
     """
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    given, x = x, validate.inputs(x, w, v)
     rows, labels = validate.targets(t, len(x), w, v, output)
-    engine = engines.bulk_engine(w, v, functions, len(x))
+    engine = engines.bulk_engine(w, v, functions, x)
     E = engine.loss(engine.samples(x, rows, labels))
     if np.isnan(E):
+        validate.inputs(given, w, v)  # another thread may have changed sparse rows
         validate.refuse_overflow(w, v)
     return E
 
 
 def gradient(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -247,7 +262,7 @@ def gradient(
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs.
+        Inputs, dense or sparse, as for `forward`.
     t : array_like of shape (N,) or (N, K)
         Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
         finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
@@ -289,21 +304,21 @@ def gradient(
 
 
 def error_and_gradient(
-    x: ArrayLike, t: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions
+    x: ArrayLike | CSR, t: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """E (2) and its gradient (3), which is valid only if E is finite."""
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
     rows, labels = validate.targets(t, len(x), w, v, functions.output)
-    dw, dv = np.empty_like(w), np.empty_like(v)
-    engine = engines.bulk_engine(w, v, functions, len(x), gradient=True)
+    dw, dv = np.empty_like(w, order="K" if isinstance(x, SparseRows) else "C"), np.empty_like(v)
+    engine = engines.bulk_engine(w, v, functions, x, gradient=True)
     E = engine.gradient(engine.samples(x, rows, labels), dw, dv)
     return E, dw, dv
 
 
 @np.errstate(over="ignore", invalid="ignore")  # the result is checked instead
 def numerical_gradient(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -318,7 +333,7 @@ def numerical_gradient(
     Parameters
     ----------
     x : array_like of shape (N, D)
-        Inputs.
+        Inputs, dense or sparse, as for `forward`.
     t : array_like of shape (N,) or (N, K)
         Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
         finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
@@ -371,13 +386,17 @@ def numerical_gradient(
     step_size = validate.epsilon(epsilon)
     if scheme == "complex":
         t = np.asarray(rows if labels is None else labels)
+        x = x.toarray() if isinstance(x, SparseRows) else x
         return validate.finite_derivatives(
             complex_step_gradient(x, t, w, v, functions, step_size or 1e-20), epsilon, w, v
         )
     step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
     validate.check_epsilon(step_size, w, v, scheme)
     w, v = w.copy(), v.copy()
-    engine = engines.make_engine(w, v, functions, 1, "direct")
+    if isinstance(x, SparseRows):
+        engine = engines.sparse_engine(x, w, v, functions)
+    else:
+        engine = engines.make_engine(w, v, functions, 1, "direct")
     samples = engine.samples(x, rows, labels)
 
     def E() -> float:
@@ -402,7 +421,7 @@ def numerical_gradient(
 
 
 def step(
-    x_n: ArrayLike,
+    x_n: ArrayLike | CSR,
     t_n: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -420,7 +439,7 @@ def step(
     Parameters
     ----------
     x_n : array_like of shape (D,)
-        Inputs of the sample.
+        Inputs of the sample. Or a CSR array or matrix of shape (1, D).
     t_n : int, float or array_like of shape (K,)
         Target of the sample: its class index or K probabilities that sum to 1, or, if outputs are not softmax, K
         numbers, with K = 1 also a single one.
@@ -467,17 +486,25 @@ def step(
     x = validate.sample("x_n", x_n, w, v, writeable=True)
     rows, labels = validate.sample_target("t_n", t_n, w, v, output)
     alpha = validate.learning_rate(learning_rate, w.dtype) * validate.weight(sample_weight, w.dtype)
-    module = engines.kernels_for(w, v, 1)
-    learn = partial(module.step, module.Samples(x, rows, labels), w, v, alpha, **functions._asdict())
+    if w.flags.fnc and not isinstance(x, SparseRows):
+        x = SparseRows.of_row(x)
+    if isinstance(x, SparseRows):
+        engine = engines.sparse_engine(x, w, v, functions)
+        engine.load(w, v)
+        learn = partial(engine.learn, engine.samples(x, rows, labels), np.zeros(1, np.intp), alpha)
+    else:
+        module = engines.kernels_for(w, v, 1)
+        learn = partial(module.step, module.Samples(x, rows, labels), w, v, alpha, **functions._asdict())
     E_n = TrainingLock(w, v).run(learn)
     if not np.isfinite(E_n):
+        validate.sample("x_n", x_n, w, v)  # another thread may have changed it
         validate.finite_weights(w, v)  # which are those from before
         raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
     return E_n
 
 
 def fit(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -506,7 +533,7 @@ def fit(
     ----------
     x : array_like of shape (N, D)
         Inputs: finite real numbers, without a mask. Converted once if they are not C-contiguous or not of the weights'
-        dtype.
+        dtype. Or a CSR array or matrix of `scipy.sparse`; see the notes.
     t : array_like of shape (N,) or (N, K)
         Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1 within the square root of
         the machine epsilon. Linear outputs: any finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1,
@@ -572,7 +599,8 @@ def fit(
         array to update is read-only or shares memory with another argument, or the checkpoint is of another training.
         The message names the argument; the weights are unchanged.
     DivergenceError
-        If E or a weight is no longer finite. The weights are those at the start of that epoch.
+        If E or a weight is no longer finite. The weights are those at the start of that epoch or, with sparse x, those
+        before the update that would have made one of them infinite.
     RuntimeError
         If another thread is training these weights. This call does not change them.
     OSError
@@ -585,6 +613,13 @@ def fit(
     0.
 
     Ctrl-C raises KeyboardInterrupt. The weights are then those after a whole number of samples, in order.
+
+    A sparse x takes time in proportion to its non-zeros, whatever D: each update changes the weights of the non-zeros
+    only, in w itself, of which no copy is made. It is fastest with w in Fortran order: ``init_weights(order="F")``.
+    Updates are those with ``x.toarray()``, up to rounding; an input that comes twice in a row counts with the sum of
+    its values. l2 shrinks all weights of w by one factor, which is applied after each epoch; ``learning_rate * l2``
+    above 1 diverges. momentum must be 0, because it would change all weights at every update. A batch takes
+    batch_size · M numbers of memory, and n_threads makes no difference.
 
     Different weights may be trained in several threads at the same time. Other threads may read weights in training;
     they see those after some epoch or, while these are being stored, a mixture of two successive epochs.
@@ -612,7 +647,9 @@ def fit(
         w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
         shuffle=shuffle, functions=functions,
     )  # fmt: skip
-    velocity = validate.velocity(velocity, w, v, settings.momentum, data)
+    if isinstance(x, SparseRows):
+        settings.check_sparse()
+    velocity = validate.velocity(velocity, w, v, settings.momentum, data.arrays)
     states = {} if velocity is None else {"velocity": velocity}
     epochs = validate.count("epochs", epochs)
     generator = validate.generator(rng)

@@ -17,6 +17,7 @@ import numpy as np
 
 from . import _validation as validate
 from ._files import atomic_write, file_path, open_regular
+from ._sparse import in_fortran_order
 
 FORMAT, VERSION = "cbackprop", 1
 MAX_HEADER = 1 << 20  # bytes; the parsed JSON may take thirty times as much memory
@@ -63,12 +64,14 @@ def encode(model: Model) -> bytes:
         "format_version": str(VERSION),
         "learning_rate": repr(model.learning_rate),
     }
+    if model.w.flags.fnc:
+        metadata["order"] = "F"  # in memory: the file has the rows of w all the same
     if model.functions != validate.Functions():  # earlier releases refuse other functions, as names they don't know
         metadata |= model.functions._asdict()
     for name in ("classes", "features", "categories", "targets", "training"):
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
-    tensors = {"w": model.w, "v": model.v}
+    tensors = {"w": np.ascontiguousarray(model.w), "v": model.v}
     for name, layers in model.states.items():
         tensors[f"{name}_w"], tensors[f"{name}_v"] = layers
     for name in VECTORS:
@@ -131,7 +134,8 @@ def _contents(file: BinaryIO) -> tuple[dict[str, str], dict[str, np.ndarray]]:
         file.seek(8 + length + start)
         if file.readinto(array.view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
             raise ValueError("it became shorter while being read")
-        tensors[name] = array.astype(dtype.newbyteorder("="), copy=False)
+        array = array.astype(dtype.newbyteorder("="), copy=False)
+        tensors[name] = in_fortran_order(array) if name == "w" and metadata.get("order") == "F" else array
     return metadata, tensors
 
 
@@ -183,10 +187,11 @@ def _place(name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple[int,
 
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     """Validate the content of a file, both when it is read and before it is written."""
-    known = {"format", "format_version", "learning_rate", "hidden", "output"}
+    known = {"format", "format_version", "learning_rate", "hidden", "output", "order"}
     if unknown := metadata.keys() - known - {"classes", "features", "categories", "targets", "training"}:
         raise ValueError(f"its metadata have the unknown names {sorted(unknown)}")
     w, v = tensors.pop("w"), tensors.pop("v")
+    validate.choice("order", metadata.get("order", "C"), validate.ORDERS)
     validate.weights(w, v, writeable=False)
     validate.finite_weights(w, v)
     names = validate.Functions()._asdict() | {name: metadata[name] for name in ("hidden", "output") if name in metadata}

@@ -5,7 +5,7 @@ An array that kernels can use as it is bypasses validation; any other is convert
 cimport numpy as cnp
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.string cimport memcpy
@@ -18,6 +18,7 @@ import numpy as np
 
 from . import _validation as validate
 from ._results import REMEDY, DivergenceError
+from ._sparse import SparseRows
 
 include "kernels/one_sample_api.pxi"
 
@@ -44,6 +45,7 @@ cdef enum:
 
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISCARRAY_RO(cnp.ndarray)   # C-contiguous, aligned, native byte order
+    bint PyArray_ISFARRAY_RO(cnp.ndarray)   # the same in Fortran order
     bint PyArray_ISWRITEABLE(cnp.ndarray)
     bint PyArray_CheckExact(object)
 
@@ -75,6 +77,9 @@ cdef class OneSample:
     cdef void *bound_v
     cdef void *y
     cdef void *t              # a row of targets
+    cdef void *scratch        # for the addresses of ...
+    cdef Py_ssize_t capacity  # ... so many weights
+    cdef bint fortran         # the order of w
     cdef bint softmax, logistic
     cdef int type
     cdef long in_use          # fork_count during a call without the GIL, else 0
@@ -89,6 +94,7 @@ cdef class OneSample:
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
         self.type = cnp.PyArray_TYPE(w)
+        self.fortran = not PyArray_ISCARRAY_RO(w)
         api = module.ONE_SAMPLE
         cdef OneSampleAPI *kernels = <OneSampleAPI *> PyCapsule_GetPointer(api, "cbackprop.one_sample")
         cdef Py_ssize_t size = kernels.size(self.D, self.M, self.K)
@@ -104,6 +110,7 @@ cdef class OneSample:
 
     def __dealloc__(self):
         PyMem_Free(self.memory)
+        PyMem_Free(self.scratch)
 
     @property
     def learning_rate(self):
@@ -161,10 +168,61 @@ cdef class OneSample:
         >>> losses[9] < losses[0]
         True
         """
+        return self.learn(x, None, t, sample_weight)
+
+    def learn_one_sparse(self, indices, values, t, sample_weight=ONE):
+        """Learn from one sample given by its non-zeros: one update (17) of the weights of these inputs, in place.
+
+        It takes time in proportion to their number, whatever D, and less with weights in Fortran order:
+        ``Network(..., order="F")``. A call that raises leaves the weights unchanged.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (L,)
+            The inputs that are not 0, in any order. One that comes twice counts with the sum of its values. Contiguous
+            arrays of int32 or int64, and values of the network's dtype, are fastest.
+        values : array_like of shape (L,)
+            Their values.
+        t : int, float or array_like of shape (K,)
+            Target of the sample, as for `learn_one`.
+        sample_weight : float
+            A factor of the learning rate, at least 0.
+
+        Returns
+        -------
+        float
+            E_n before the update, without the weight.
+
+        Raises
+        ------
+        TypeError
+            If indices does not hold integers, values does not hold real numbers, t is neither a class index nor K real
+            numbers, or sample_weight is not a number.
+        ValueError
+            If indices and values differ in length, an index does not lie in 0..D-1, a value is not finite, t does not
+            suit the output, sample_weight is negative or not finite, the weights are read-only, or an argument shares
+            memory with them.
+        DivergenceError
+            If E_n or an updated weight would not be finite.
+        RuntimeError
+            If another thread is training these weights or using this network.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> network = cbackprop.Network(2**18, 16, 2, order="F", dtype="float32", rng=0)
+        >>> losses = [network.learn_one_sparse([3, 141592], [1.0, 0.5], 1) for _ in range(10)]
+        >>> losses[9] < losses[0]
+        True
+        """
+        return self.learn(values, check_indices(indices), t, sample_weight)
+
+    cdef double learn(self, x, indices, t, sample_weight) except? -1:
         cdef const void *row = NULL
         cdef Py_ssize_t label = -1
         cdef int overflow
         cdef double E_n, alpha = self._learning_rate
+        cdef Inputs inputs
         self.check(True)
         if sample_weight is not ONE:
             alpha *= validate.weight(sample_weight, self.w.dtype)
@@ -181,25 +239,53 @@ cdef class OneSample:
                 memcpy(self.t, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(self.w))
                 row = self.t
             self.check(True)
-        x_n = x
-        if not self.is_sample(x):
-            x_n = validate.sample("x", x, self.w, self.v, writeable=True)
-            self.check(True)
-        cdef const void *data = cnp.PyArray_DATA(x_n)
-        if (self.D + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
+        _kept = self.set_inputs(&inputs, x, indices, True)
+        if (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
             self.lock.begin()
             self.in_use = fork_count
             with nogil:
-                E_n = self.api.learn_one(self.net, data, row, label, alpha)
+                E_n = self.api.learn_one(self.net, &inputs, row, label, alpha)
             self.in_use = 0
             self.lock.end()
         else:
-            E_n = self.api.learn_one(self.net, data, row, label, alpha)
+            E_n = self.api.learn_one(self.net, &inputs, row, label, alpha)
         if not 0 <= E_n < float("inf"):
-            validate.sample("x", x, self.w, self.v)
+            self.validated(x, indices, False)
             validate.finite_weights(self.w, self.v)    # which are those from before
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         return E_n
+
+    # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
+    cdef object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
+        kept = x
+        if not (self.is_sample(x) if indices is None else self.is_row(x, indices)):
+            kept = x = self.validated(x, indices, writeable)
+            self.check(writeable)
+            if isinstance(kept, SparseRows):
+                x, indices = kept.data, kept.indices
+        inputs.x, inputs.count = cnp.PyArray_DATA(x), cnp.PyArray_SIZE(x)
+        inputs.indices32, inputs.indices64 = NULL, NULL
+        if indices is not None:
+            if cnp.PyArray_ITEMSIZE(indices) == 4:
+                inputs.indices32 = <const int32_t *> cnp.PyArray_DATA(indices)
+            else:
+                inputs.indices64 = <const int64_t *> cnp.PyArray_DATA(indices)
+        if (self.fortran or indices is not None) and inputs.count > self.capacity:
+            self.reserve(inputs.count)
+        inputs.scratch = self.scratch
+        return kept
+
+    cdef validated(self, x, indices, bint writeable):
+        if indices is None:
+            return validate.sample("x", x, self.w, self.v, writeable=writeable)
+        return validate.sparse_row(indices, x, self.w, self.v, writeable=writeable)
+
+    cdef int reserve(self, Py_ssize_t count) except -1:
+        cdef void *scratch = PyMem_Realloc(self.scratch, count * sizeof(void *))
+        if scratch == NULL:
+            raise MemoryError(f"no memory for a row of {count} non-zeros")
+        self.scratch, self.capacity = scratch, count
+        return 0
 
     # The target of a single output; False if it takes validation
     cdef inline bint set_number(self, double t) noexcept:
@@ -259,10 +345,46 @@ cdef class OneSample:
         >>> cbackprop.Network(2, 3, 2, rng=0).predict_one([0.5, -1.0]) in (0, 1)
         True
         """
+        return self.predict(x, None)
+
+    def predict_one_sparse(self, indices, values):
+        """What the network predicts for one sample given by its non-zeros, as `predict_one`.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (L,)
+            The inputs that are not 0, as for `learn_one_sparse`.
+        values : array_like of shape (L,)
+            Their values.
+
+        Returns
+        -------
+        int, float or ndarray of shape (K,)
+            As for `predict_one`.
+
+        Raises
+        ------
+        TypeError
+            If indices does not hold integers, or values does not hold real numbers.
+        ValueError
+            If indices and values differ in length, an index does not lie in 0..D-1, a value or a weight is not finite,
+            or sums overflow.
+        RuntimeError
+            If another thread is using this network.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> cbackprop.Network(100, 3, 2, rng=0).predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
+        True
+        """
+        return self.predict(values, check_indices(indices))
+
+    cdef predict(self, x, indices):
         cdef cnp.ndarray y
         if self.softmax:
-            return self.predict_into(x, self.y)
-        y = self.outputs(x)
+            return self.predict_into(x, indices, self.y)
+        y = self.outputs(x, indices)
         if self.logistic:
             y = (y >= 0.5).astype(np.intp)
         return y.item() if self.K == 1 else y
@@ -298,34 +420,66 @@ cdef class OneSample:
         """
         if not self.softmax:
             self.require_probabilities()
-        return self.outputs(x)
+        return self.outputs(x, None)
 
-    cdef cnp.ndarray outputs(self, x):
+    def predict_proba_one_sparse(self, indices, values):
+        """Probabilities y of one sample given by its non-zeros, as `predict_proba_one`.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (L,)
+            The inputs that are not 0, as for `learn_one_sparse`.
+        values : array_like of shape (L,)
+            Their values.
+
+        Returns
+        -------
+        ndarray of shape (K,)
+            As for `predict_proba_one`.
+
+        Raises
+        ------
+        TypeError
+            If indices does not hold integers, or values does not hold real numbers.
+        ValueError
+            If indices and values differ in length, an index does not lie in 0..D-1, a value or a weight is not finite,
+            sums overflow, or outputs are linear.
+        RuntimeError
+            If another thread is using this network.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> cbackprop.Network(100, 3, 2, rng=0).predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
+        (2,)
+        """
+        if not self.softmax:
+            self.require_probabilities()
+        return self.outputs(values, check_indices(indices))
+
+    cdef cnp.ndarray outputs(self, x, indices):
         """y of one sample."""
         cdef cnp.npy_intp K = self.K
         cdef cnp.ndarray y
         self.check(False)
         y = cnp.PyArray_EMPTY(1, &K, cnp.PyArray_TYPE(self.w), 0)
-        self.predict_into(x, cnp.PyArray_DATA(y))
+        self.predict_into(x, indices, cnp.PyArray_DATA(y))
         return y
 
-    cdef Py_ssize_t predict_into(self, x, void *y) except -1:
+    cdef Py_ssize_t predict_into(self, x, indices, void *y) except -1:
         cdef Py_ssize_t k
+        cdef Inputs inputs
         self.check(False)
-        x_n = x
-        if not self.is_sample(x):
-            x_n = validate.sample("x", x, self.w, self.v)
-            self.check(False)
-        cdef const void *data = cnp.PyArray_DATA(x_n)
-        if (self.D + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
+        _kept = self.set_inputs(&inputs, x, indices, False)
+        if (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
             self.in_use = fork_count
             with nogil:
-                k = self.api.predict_one(self.net, data, y)
+                k = self.api.predict_one(self.net, &inputs, y)
             self.in_use = 0
         else:
-            k = self.api.predict_one(self.net, data, y)
+            k = self.api.predict_one(self.net, &inputs, y)
         if k == NOT_FINITE:
-            validate.sample("x", x, self.w, self.v)
+            self.validated(x, indices, False)
             validate.refuse_overflow(self.w, self.v)
         return k
 
@@ -339,6 +493,19 @@ cdef class OneSample:
                 and disjoint(array, self.D, self.w, self.M * (self.D + 1))
                 and disjoint(array, self.D, self.v, self.K * (self.M + 1)))
 
+    cdef inline bint is_row(self, values, indices) noexcept:
+        """Whether the kernels can use indices and values without conversion; they check the range of indices."""
+        if not (PyArray_CheckExact(values) and PyArray_CheckExact(indices)):
+            return False
+        cdef cnp.ndarray x = values, i = indices
+        cdef int type = cnp.PyArray_TYPE(i)
+        return (cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_NDIM(i) == 1
+                and cnp.PyArray_DIM(x, 0) == cnp.PyArray_DIM(i, 0)
+                and cnp.PyArray_TYPE(x) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(x)
+                and (type == cnp.NPY_INT32 or type == cnp.NPY_INT64) and PyArray_ISCARRAY_RO(i)
+                and disjoint(x, cnp.PyArray_DIM(x, 0), self.w, self.M * (self.D + 1))
+                and disjoint(x, cnp.PyArray_DIM(x, 0), self.v, self.K * (self.M + 1)))
+
     cdef inline int check(self, bint writeable) except -1:
         """Raise if another thread uses the network, or if the layout of the weights, the user's arrays, has changed.
 
@@ -350,8 +517,8 @@ cdef class OneSample:
             raise RuntimeError("this network is in use by another thread")
         if writeable and held_locks:
             self.lock.check()
-        if not (layout_unchanged(self.w, self.type, self.M, self.D + 1, writeable)
-                and layout_unchanged(self.v, self.type, self.K, self.M + 1, writeable)):
+        if not (layout_unchanged(self.w, self.type, self.M, self.D + 1, writeable, self.fortran)
+                and layout_unchanged(self.v, self.type, self.K, self.M + 1, writeable, False)):
             validate.weights(self.w, self.v, writeable=writeable)
             raise ValueError(f"w and v now have shapes {np.shape(self.w)} and {np.shape(self.v)} of {self.w.dtype} and "
                              f"{self.v.dtype}; they must stay {(self.M, self.D + 1)} and {(self.K, self.M + 1)} of "
@@ -359,7 +526,7 @@ cdef class OneSample:
         cdef void *w = cnp.PyArray_DATA(self.w)
         cdef void *v = cnp.PyArray_DATA(self.v)
         if w != self.bound_w or v != self.bound_v:
-            self.api.bind(self.net, w, v)
+            self.api.bind(self.net, w, v, self.fortran)
             self.bound_w, self.bound_v = w, v
         return 0
 
@@ -372,8 +539,16 @@ cdef inline bint disjoint(cnp.ndarray a, Py_ssize_t a_size, cnp.ndarray b, Py_ss
     return first_a + a_size * itemsize <= first_b or first_b + b_size * itemsize <= first_a
 
 
+# None would be no indices, of a dense sample
+cdef inline check_indices(indices):
+    if indices is None:
+        raise TypeError("indices is None; it must hold integers")
+    return indices
+
+
 cdef inline bint layout_unchanged(cnp.ndarray array, int type, Py_ssize_t rows, Py_ssize_t columns,
-                                  bint writeable) noexcept:
+                                  bint writeable, bint fortran) noexcept:
     return (cnp.PyArray_TYPE(array) == type and cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 0) == rows
-            and cnp.PyArray_DIM(array, 1) == columns and PyArray_ISCARRAY_RO(array)
+            and cnp.PyArray_DIM(array, 1) == columns
+            and (PyArray_ISFARRAY_RO(array) if fortran else PyArray_ISCARRAY_RO(array))
             and (not writeable or PyArray_ISWRITEABLE(array)))

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from . import _engines as engines
+from ._sparse import SparseRows
 from ._training_lock import run_finally
 from ._validation import Functions
 
 
 def forward_parallel(
-    x: np.ndarray,
+    x: np.ndarray | SparseRows,
     w: np.ndarray,
     v: np.ndarray,
     functions: Functions,
@@ -26,9 +27,9 @@ def forward_parallel(
 
     Return whether all b are finite, as they are not where x is not.
     """
-    threads = engines.threads_to_predict(w, len(x), n_threads)
+    threads = engines.threads_to_predict(w, x, n_threads)
     if threads == 1:
-        engine = engines.bulk_engine(w, v, functions, len(x))
+        engine = engines.bulk_engine(w, v, functions, x)
         return engine.forward(engine.samples(x), *outputs)
     forward = _ParallelForward(x, w, v, functions, outputs, threads)
     return run_finally(forward.run, forward.cancel)
@@ -39,7 +40,7 @@ class _ParallelForward:
 
     def __init__(
         self,
-        x: np.ndarray,
+        x: np.ndarray | SparseRows,
         w: np.ndarray,
         v: np.ndarray,
         functions: Functions,
@@ -92,7 +93,7 @@ class _ParallelForward:
         for n in self.pending:
             rows = self.shares[n]
             outputs: Any = [None if array is None else array[rows] for array in self.outputs]
-            engine = engines.bulk_engine(self.w, self.v, self.functions, len(self.x))
+            engine = engines.bulk_engine(self.w, self.v, self.functions, self.x)
             self.active.append(engine)
             self.finite[n] = not self.cancelled and engine.forward(engine.samples(self.x[rows]), *outputs)
 

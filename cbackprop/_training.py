@@ -12,6 +12,7 @@ import numpy as np
 from . import _engines as engines
 from . import _validation as validate
 from ._engines import States
+from ._sparse import SparseRows
 from ._training_lock import TrainingLock, run_finally
 
 if TYPE_CHECKING:
@@ -68,6 +69,16 @@ class Settings(NamedTuple):
         """Whether an update is (17) without momentum and penalty."""
         return self.momentum == self.l2 == 0
 
+    def check_sparse(self) -> None:
+        """Raise ValueError if these settings are not for sparse rows."""
+        if self.momentum:
+            raise ValueError(
+                f"momentum is {self.momentum} and x is sparse; it must be 0, because momentum changes all weights at "
+                f"every update, not only those of the non-zeros"
+            )
+        if self.method == "blocked":
+            raise ValueError("method is 'blocked' and x is sparse; it must be 'auto' or 'direct', or use x.toarray()")
+
     def shuffles(self, N: int) -> bool:
         """Whether each epoch draws a new order: not if one batch holds all N samples."""
         return self.shuffle and self.batch_size < N
@@ -76,10 +87,16 @@ class Settings(NamedTuple):
 class Data(NamedTuple):
     """Validated training data. Either `rows` or `labels` holds the targets; the other is None."""
 
-    x: np.ndarray
+    x: np.ndarray | SparseRows
     rows: np.ndarray | None
     labels: np.ndarray | None
     sample_weight: np.ndarray | None
+
+    @property
+    def arrays(self) -> tuple[np.ndarray | None, ...]:
+        """All arrays."""
+        x: tuple[np.ndarray, ...] = self.x.arrays if isinstance(self.x, SparseRows) else (self.x,)
+        return *x, self.rows, self.labels, self.sample_weight
 
     @property
     def total_weight(self) -> float:
@@ -112,14 +129,19 @@ class Training:
         n_threads: int,
     ) -> None:
         self.w, self.v, self.states, self.settings = w, v, states, settings
+        self.sparse = data.x if isinstance(data.x, SparseRows) else None
         self.engine = self._make_engine(settings.method)
         self.samples = self.engine.samples(*data)
         self.threads = engines.threads_to_learn(self.engine, w, v, settings.batch_size, n_threads)
 
     def epoch(self, order: np.ndarray) -> float | None:
-        """Run an epoch and return its sum of E_n, or None, with unchanged weights, if it diverged."""
+        """Run an epoch and return its sum of E_n, or None if it diverged, with unchanged weights.
+
+        With sparse rows, the weights are those before the update that diverged.
+        """
         total = self._epoch(self.engine, order, self.threads)
-        if total is None and self.settings.method != "direct":  # the Gram matrix of huge inputs may have overflowed
+        # the Gram matrix of huge inputs may have overflowed
+        if total is None and self.sparse is None and self.settings.method != "direct":
             total = self._epoch(self._make_engine("direct"), order, 1)
         return total
 
@@ -140,6 +162,10 @@ class Training:
 
     def _make_engine(self, method: str) -> engines.Engine:
         settings = self.settings
+        if self.sparse is not None:
+            return engines.sparse_engine(
+                self.sparse, self.w, self.v, settings.functions, settings.batch_size, l2=settings.l2
+            )
         return engines.make_engine(
             self.w,
             self.v,
@@ -173,7 +199,7 @@ def make_checkpointer(
     losses: list[float],
     generator: np.random.Generator,
     settings: Settings,
-    data: tuple[np.ndarray | None, ...],
+    data: Data,
 ) -> Checkpointer | None:
     """Create the checkpointer of a call of `fit`; it resumes only with the same settings and data."""
     if path is None:
@@ -186,7 +212,7 @@ def make_checkpointer(
 
     path = writable_path("checkpoint", path)
     model = Model(*weights, settings.learning_rate, states=states, functions=settings.functions)
-    return Checkpointer(path, model, losses, generator, settings._asdict() | {"data": fingerprint(*data)})
+    return Checkpointer(path, model, losses, generator, settings._asdict() | {"data": fingerprint(*data.arrays)})
 
 
 def run_training(

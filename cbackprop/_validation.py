@@ -14,8 +14,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from ._sparse import SparseRows
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+INDICES = (np.dtype(np.int32), np.dtype(np.int64))
 METHODS = ("auto", "direct", "blocked")
+ORDERS = ("C", "F")
 HIDDEN_FUNCTIONS = ("sigmoid", "tanh", "relu")
 OUTPUTS = ("softmax", "linear", "logistic")
 SLICE = 1 << 16  # elements checked at a time, which keeps temporary arrays small
@@ -68,7 +72,7 @@ def like_weights(name: str, pair: Any, w: np.ndarray, v: np.ndarray) -> tuple[np
         if (array.shape, array.dtype) != (like.shape, like.dtype):
             raise ValueError(f"{name}[{number}] is {array.dtype} {array.shape}; it must be {like.dtype} {like.shape}")
         if (place := first_nonfinite(array)) is not None:
-            raise ValueError(f"{name}[{number}] holds {array.reshape(-1)[place]}; it must be finite")
+            raise ValueError(f"{name}[{number}] holds {array.reshape(-1, order='A')[place]}; it must be finite")
     return pair[0], pair[1]
 
 
@@ -83,7 +87,7 @@ def layers(first: tuple[str, Any], second: tuple[str, Any], writeable: bool) -> 
             raise ValueError(f"{name} has {array.ndim} dimensions; it must have 2: {shape}")
         if array.size == 0 or array.shape[1] < 2:
             raise ValueError(f"{name} has shape {array.shape}; it must be {shape} with D, M, K of at least 1")
-        if not array.flags.c_contiguous:
+        if not array.flags.c_contiguous and (array is second[1] or not array.flags.f_contiguous):
             raise ValueError(f"{name} has strides {array.strides}; it must be C-contiguous: use np.ascontiguousarray")
         if not array.flags.aligned:
             raise ValueError(f"{name} is misaligned in memory; it must be aligned: use np.array(…, copy=True)")
@@ -104,7 +108,7 @@ def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
     """Raise ValueError if a weight is NaN or infinite."""
     for name, array in (("w", w), ("v", v)):
         if (place := first_nonfinite(array)) is not None:
-            row, column = divmod(place, array.shape[1])
+            row, column = np.unravel_index(place, array.shape, "F" if array.flags.fnc else "C")
             raise ValueError(f"{name}[{row}, {column}] is {array[row, column]}; weights must be finite")
 
 
@@ -115,8 +119,8 @@ def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:
 
 
 def first_nonfinite(array: np.ndarray) -> int | None:
-    """Index of the first NaN or infinity in the flattened array, or None."""
-    flat = array.reshape(-1)
+    """Index of the first NaN or infinity in the array, flattened as it lies in memory, or None."""
+    flat = array.reshape(-1, order="A")
     for start in range(0, flat.size, SLICE):
         finite = np.isfinite(flat[start : start + SLICE])
         if not finite.all():
@@ -208,16 +212,28 @@ def converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return copy
 
 
-def inputs(x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True) -> np.ndarray:
-    """Inputs as the kernels need them: shape (N, D), the dtype of w."""
+def inputs(
+    x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True
+) -> np.ndarray | SparseRows:
+    """Inputs as the kernels need them: an array of shape (N, D) and the dtype of w, or SparseRows.
+
+    Sparse rows are always finite.
+    """
     D = w.shape[1] - 1
+    if is_sparse(x):
+        return sparse_rows("x", x, w, v, writeable)
     array = numbers("x", x, w.dtype, f"(N, {D})", 2, finite=finite)
     return check_no_overlap("x", columns("x", array, D), w, v, writeable)
 
 
-def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> np.ndarray:
-    """Inputs of one sample as the kernels need them: shape (1, D), the dtype of w."""
+def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> np.ndarray | SparseRows:
+    """Inputs of one sample as the kernels need them: of shape (1, D), as for `inputs`."""
     D = w.shape[1] - 1
+    if is_sparse(x_n):
+        rows = sparse_rows(name, x_n, w, v, writeable)
+        if len(rows) != 1:
+            raise ValueError(f"{name} has {len(rows)} rows; it must have 1")
+        return rows
     array = numbers(name, x_n, w.dtype, f"({D},)", 1)
     return check_no_overlap(name, columns(name, array[np.newaxis], D), w, v, writeable)
 
@@ -236,7 +252,107 @@ def sample_target(
     return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name)
 
 
-def columns(name: str, array: np.ndarray, D: int) -> np.ndarray:
+def is_sparse(x: Any) -> bool:
+    """Whether x is a matrix or an array of scipy.sparse."""
+    sparse = sys.modules.get("scipy.sparse")  # imported by whoever has made it
+    return sparse is not None and sparse.issparse(x)
+
+
+def sparse_rows(name: str, x: Any, w: np.ndarray, v: np.ndarray, writeable: bool) -> SparseRows:
+    """Inputs of a CSR array or matrix as the kernels need them, copied only if necessary."""
+    kind, D = type(x).__name__, w.shape[1] - 1
+    if x.ndim != 2:
+        raise ValueError(
+            f"{name} is a {kind} of {x.ndim} dimension; it must have 2: for one row, use {name}.reshape(1, -1).tocsr()"
+        )
+    if x.format != "csr":
+        raise ValueError(f"{name} is a {kind}; a sparse {name} must be in CSR format: use {name}.tocsr()")
+    N = x.shape[0]
+    if N == 0:
+        raise ValueError(f"{name} has shape {x.shape}; it must not be empty")
+    columns(name, x, D)
+    data, indices, given = (flat(f"{name}.{part}", getattr(x, part)) for part in ("data", "indices", "indptr"))
+    for part, array in (("indices", indices), ("indptr", given)):
+        if array.dtype not in INDICES:
+            raise TypeError(f"{name}.{part} has dtype {array.dtype}; it must be int32 or int64")
+    if len(given) != N + 1:
+        raise ValueError(f"{name}.indptr has {len(given)} entries; it must have {N + 1}, one more than rows")
+    # always copies: a row pointer changed during the call is unsafe
+    indptr = given.astype(np.intp)
+    nnz = min(len(data), len(indices))
+    falling = indptr[1:] < indptr[:-1]
+    if indptr[0] != 0 or falling.any() or indptr[-1] > nnz:
+        n = 0 if indptr[0] != 0 else int(falling.argmax()) if falling.any() else int((indptr[1:] > nnz).argmax())
+        raise ValueError(
+            f"{name}.indptr has {indptr[n]} and {indptr[n + 1]} for row {n}; it must start at 0 and rise up to the "
+            f"number of values and indices, {nnz}"
+        )
+    nnz = int(indptr[-1])
+    values = real_values(f"{name}.data", data[:nnz], w.dtype)
+    indices = usable_indices(indices[:nnz])
+    place, wrong = wrong_entry(values, indices, D)
+    if place is not None:
+        n = int(indptr.searchsorted(place, "right")) - 1
+        raise ValueError(wrong.format(where=f"{name}[{n}]"))
+    rows = SparseRows(values, indices, indptr, (N, D))
+    for array in rows.arrays:
+        check_no_overlap(name, array, w, v, writeable)
+    return rows
+
+
+def sparse_row(indices: Any, values: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> SparseRows:
+    """One sparse row, given by the inputs that are not 0 and their values."""
+    positions, numbers = flat("indices", as_array("indices", indices, "integers")), flat("values", values)
+    if not len(positions):
+        positions = np.zeros(0, np.intp)  # an empty list would be one of floats
+    if positions.dtype.kind not in "iu":
+        raise TypeError(f"indices has dtype {positions.dtype}; it must hold integers")
+    if positions.dtype not in INDICES:
+        large = positions > np.iinfo(np.int64).max
+        positions = np.where(large, np.iinfo(np.int64).max, positions).astype(np.int64)
+    if len(positions) != len(numbers):
+        raise ValueError(f"indices and values have {len(positions)} and {len(numbers)} entries; they must have as many")
+    row, D = real_values("values", numbers, w.dtype), w.shape[1] - 1
+    positions = usable_indices(positions)
+    place, wrong = wrong_entry(row, positions, D)
+    if place is not None:
+        raise ValueError(wrong.format(where="the row"))
+    check_no_overlap("values", row, w, v, writeable)
+    check_no_overlap("indices", positions, w, v, writeable)
+    return SparseRows(row, positions, np.array([0, len(row)]), (1, D))
+
+
+def flat(name: str, values: Any) -> np.ndarray:
+    """The array of the values, which must have one dimension."""
+    array = as_array(name, values, "an array of 1 dimension")
+    if array.ndim != 1:
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have 1")
+    return array
+
+
+def real_values(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The non-zeros of sparse rows, in `dtype`."""
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
+    return converted(array, dtype) if len(array) else np.empty(0, dtype)
+
+
+def usable_indices(array: np.ndarray) -> np.ndarray:
+    return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def wrong_entry(values: np.ndarray, indices: np.ndarray, D: int) -> tuple[int | None, str]:
+    """The place of the first non-zero whose value or index is wrong, and what is wrong `where`."""
+    place = first_nonfinite(values)
+    if place is not None:
+        return place, f"{{where}} has {values[place]} at index {indices[place]}; it must be finite in {values.dtype}"
+    if len(indices) and not (indices.min() >= 0 and indices.max() < D):
+        place = int(((indices < 0) | (indices >= D)).argmax())
+        return place, f"{{where}} has index {indices[place]}; it must lie in 0..{D - 1}, since w has {D} + 1 columns"
+    return None, ""
+
+
+def columns(name: str, array: Any, D: int) -> Any:
     if array.shape[1] != D:
         raise ValueError(f"{name} has {array.shape[1]} columns; it must have {D}, since w has {D} + 1")
     return array

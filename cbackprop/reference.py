@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _validation as validate
 from ._results import REMEDY, Activations, DivergenceError, History
+from ._sparse import CSR, SparseRows
 from ._training import Data, Settings, make_checkpointer, run_training
 from ._training_lock import TrainingLock
 from ._validation import Functions
@@ -222,6 +223,11 @@ def _gradients(
     return error(t, a), gradient_w(errors, v, derivative(z), x) / divisor, gradient_v(errors, z) / divisor
 
 
+def _dense(x: Any) -> np.ndarray:
+    """Inputs with their zeros."""
+    return x.toarray() if isinstance(x, SparseRows) else x
+
+
 def _target_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.eye(len(v), dtype=w.dtype)[labels] if rows is None else rows
 
@@ -233,6 +239,7 @@ def init_weights(
     *,
     hidden: str = "sigmoid",
     dtype: DTypeLike = np.float64,
+    order: str = "C",
     rng: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Random initial weights (Glorot, for ReLU He); see `cbackprop.init_weights`."""
@@ -240,7 +247,8 @@ def init_weights(
     validate.choice("hidden", hidden, validate.HIDDEN_FUNCTIONS)
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
-    w, v = np.zeros((M, D + 1), real), np.zeros((K, M + 1), real)
+    w = np.zeros((M, D + 1), real, order=validate.choice("order", order, validate.ORDERS))  # type: ignore[call-overload]
+    v = np.zeros((K, M + 1), real)
     glorot, he = np.sqrt(6 / (D + M)), np.sqrt(6 / D)
     r_w, r_v = {"sigmoid": 4 * glorot, "tanh": glorot, "relu": he}[hidden], np.sqrt(6 / (M + K))
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
@@ -250,7 +258,7 @@ def init_weights(
 
 @ignore_warnings
 def forward(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     w: np.ndarray,
     v: np.ndarray,
     *,
@@ -261,7 +269,7 @@ def forward(
     """Forward pass: the activations of all samples; see `cbackprop.forward`. It uses one thread."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    x = _dense(validate.inputs(x, w, v))
     validate.count("n_threads", n_threads)
     activations = _forward(x, w, v, functions)
     if not np.isfinite(activations.y).all():
@@ -271,7 +279,7 @@ def forward(
 
 @ignore_warnings
 def loss(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -282,7 +290,7 @@ def loss(
     """(2)  E = (1/N) sum_n E_n; see `cbackprop.loss`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    x = _dense(validate.inputs(x, w, v))
     t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
     E = float(_sample_errors(x, t, w, v, functions).mean(dtype=np.float64))
     if np.isnan(E):
@@ -292,7 +300,7 @@ def loss(
 
 @ignore_warnings
 def gradient(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -303,7 +311,7 @@ def gradient(
     """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    x = _dense(validate.inputs(x, w, v))
     t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
     E, dw, dv = _gradients(x, t, w, v, functions)
     if not (np.isfinite(E).all() and np.isfinite(dw).all() and np.isfinite(dv).all()):
@@ -313,7 +321,7 @@ def gradient(
 
 @ignore_warnings
 def numerical_gradient(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -326,7 +334,7 @@ def numerical_gradient(
     """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
+    x = _dense(validate.inputs(x, w, v))
     t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
     validate.finite_weights(w, v)
     validate.choice("scheme", scheme, ("central", "forward", "complex"))
@@ -376,7 +384,7 @@ def complex_step_gradient(
 
 @ignore_warnings
 def step(
-    x_n: ArrayLike,
+    x_n: ArrayLike | CSR,
     t_n: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -389,7 +397,7 @@ def step(
     """One update (17) of the weights, in place; see `cbackprop.step`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
-    x = validate.sample("x_n", x_n, w, v, writeable=True)
+    x = _dense(validate.sample("x_n", x_n, w, v, writeable=True))
     t = _target_rows(*validate.sample_target("t_n", t_n, w, v, output), w, v)
     alpha = validate.learning_rate(learning_rate, w.dtype) * validate.weight(sample_weight, w.dtype)
 
@@ -409,7 +417,7 @@ def step(
 
 @ignore_warnings
 def fit(
-    x: ArrayLike,
+    x: ArrayLike | CSR,
     t: ArrayLike,
     w: np.ndarray,
     v: np.ndarray,
@@ -436,16 +444,18 @@ def fit(
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     validate.finite_weights(w, v)
-    x = validate.inputs(x, w, v, writeable=True)
-    N = len(x)
+    given = validate.inputs(x, w, v, writeable=True)
+    x, N = _dense(given), len(given)
     rows, labels = validate.targets(t, N, w, v, output, writeable=True)
-    data = Data(x, rows, labels, validate.sample_weight(sample_weight, N, w, v))
+    data = Data(given, rows, labels, validate.sample_weight(sample_weight, N, w, v))
     t = _target_rows(rows, labels, w, v)
     settings = Settings.validated(
         w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
         shuffle=shuffle, functions=functions,
     )  # fmt: skip
-    velocity = validate.velocity(velocity, w, v, settings.momentum, data)
+    if isinstance(given, SparseRows):
+        settings.check_sparse()
+    velocity = validate.velocity(velocity, w, v, settings.momentum, data.arrays)
     states = {} if velocity is None else {"velocity": velocity}
     epochs = validate.count("epochs", epochs)
     generator = validate.generator(rng)

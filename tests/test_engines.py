@@ -639,7 +639,7 @@ def test_bulk_engines_offer_what_they_are_for(variant, dtype):
     for M, samples in ((3, 100), (4, 15), (4, 16), (40, 1000)):
         w, v = np.zeros((M, 3), dtype), np.zeros((2, M + 1), dtype)
         for gradient in (False, True):
-            engine = _engines.bulk_engine(w, v, Functions(), samples, gradient=gradient)
+            engine = _engines.bulk_engine(w, v, Functions(), np.empty((samples, 2)), gradient=gradient)
             assert type(engine).__name__ == ("BlockedEngine" if M >= 4 and samples >= 16 else "DirectEngine")
             assert engine.supports_forward
             assert engine.supports_gradient or not gradient

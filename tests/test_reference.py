@@ -31,7 +31,7 @@ def test_signatures_are_equal(name):
 
 
 SIGNATURES = {
-    "init_weights": "n_inputs n_hidden n_outputs *hidden *dtype *rng",
+    "init_weights": "n_inputs n_hidden n_outputs *hidden *dtype *order *rng",
     "forward": "x w v *output *hidden *n_threads",
     "loss": "x t w v *output *hidden",
     "gradient": "x t w v *output *hidden",
@@ -72,7 +72,7 @@ def test_defaults():
         "checkpoint_every": 1,
         "resume": False,
     }
-    assert defaults("init_weights") == {"hidden": "sigmoid", "dtype": np.float64, "rng": None}
+    assert defaults("init_weights") == {"hidden": "sigmoid", "dtype": np.float64, "order": "C", "rng": None}
     assert defaults("numerical_gradient") == functions | {"epsilon": None, "scheme": "central"}
 
 
@@ -85,7 +85,7 @@ def test_imports_are_numpy_and_modules_without_mathematics():
             names = {alias.name for alias in node.names}
             imported |= {name: set() for name in names} if node.module is None else {node.module: names}
     standard = {"collections.abc", "os", "typing", "numpy", "numpy.typing"}
-    assert imported.keys() <= standard | {"_validation", "_training", "_training_lock", "_results"}
+    assert imported.keys() <= standard | {"_validation", "_training", "_training_lock", "_results", "_sparse"}
     # of training, settings and checkpoints, not the engines
     assert imported["_training"] == {"Data", "Settings", "make_checkpointer", "run_training"}
     for value in vars(reference).values():

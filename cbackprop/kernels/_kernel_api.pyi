@@ -2,6 +2,8 @@
 import numpy as np
 from numpy import ndarray
 
+from cbackprop._sparse import SparseRows as SparseRows
+
 COMPILER: str
 DTYPE: np.dtype
 LANES_IN_REGISTER: int
@@ -12,7 +14,7 @@ OUTPUTS: dict[str, int]
 class Samples:
     def __new__(
         cls,
-        x: ndarray,
+        x: ndarray | SparseRows,
         t: ndarray | None = None,
         labels: ndarray | None = None,
         sample_weight: ndarray | None = None,
@@ -69,6 +71,7 @@ class Engine:
 class DirectEngine(Engine): ...
 class SamplesInLanesEngine(Engine): ...
 class BlockedEngine(Engine): ...
+class SparseEngine(Engine): ...
 
 def step(
     samples: Samples, w: ndarray, v: ndarray, learning_rate: float, *, hidden: str = "sigmoid", output: str = "softmax"

@@ -4,6 +4,8 @@ from cpython.pycapsule cimport PyCapsule_New
 
 import numpy as np
 
+from cbackprop._sparse import SparseRows
+
 include "one_sample_api.pxi"
 
 cdef extern from *:
@@ -57,28 +59,33 @@ cdef class Samples:
 
     Parameters
     ----------
-    x : ndarray of shape (N, D)
+    x : ndarray of shape (N, D), or SparseRows
     t : ndarray of shape (N, K), optional
     labels : ndarray of shape (N,), optional
     sample_weight : ndarray of shape (N,), optional
     """
 
     cdef const real[:, ::1] x, t
+    cdef const real[::1] values              # of sparse rows, with indptr and indices
+    cdef const Py_ssize_t[::1] indptr
+    cdef const int32_t[::1] indices32
+    cdef const int64_t[::1] indices64
     cdef const Py_ssize_t[::1] labels
     cdef const real[::1] sample_weight
     cdef SampleSet all
 
-    def __cinit__(self, const real[:, ::1] x not None, const real[:, ::1] t=None, const Py_ssize_t[::1] labels=None,
+    def __cinit__(self, x, const real[:, ::1] t=None, const Py_ssize_t[::1] labels=None,
                   const real[::1] sample_weight=None):
-        cdef Py_ssize_t N = x.shape[0], n
-        if N == 0 or x.shape[1] == 0:
-            raise ValueError(f"x has shape {(N, x.shape[1])}; it must not be empty")
+        cdef Py_ssize_t N, n
+        if isinstance(x, SparseRows):
+            self.set_sparse(x)
+        else:
+            self.set_dense(x)
+        N = self.all.count
         if ((t is not None and (t.shape[0] != N or t.shape[1] == 0)) or (labels is not None and labels.shape[0] != N)
                 or (sample_weight is not None and sample_weight.shape[0] != N)):
             raise ValueError(f"t, labels and sample_weight must have {N} rows, as many as x")
-        self.x, self.t, self.labels, self.sample_weight = x, t, labels, sample_weight
-        self.all.x = &x[0, 0]
-        self.all.count, self.all.D = N, x.shape[1]
+        self.t, self.labels, self.sample_weight = t, labels, sample_weight
         if t is not None:
             self.all.t, self.all.K = &t[0, 0], t.shape[1]
         elif labels is not None:
@@ -90,12 +97,55 @@ cdef class Samples:
         if sample_weight is not None:
             self.all.sample_weight = &sample_weight[0]
 
+    cdef int set_dense(self, const real[:, ::1] x) except -1:
+        if x is None:
+            raise TypeError("x is None; it must be an array or SparseRows")
+        if x.shape[0] == 0 or x.shape[1] == 0:
+            raise ValueError(f"x has shape {(x.shape[0], x.shape[1])}; it must not be empty")
+        self.x = x
+        self.all.x, self.all.count, self.all.D = &x[0, 0], x.shape[0], x.shape[1]
+        return 0
+
+    cdef int set_sparse(self, x) except -1:
+        cdef Py_ssize_t N, D, n, nnz
+        cdef bint short = x.indices.dtype == np.int32
+        N, D = x.shape
+        self.values, self.indptr = x.data, x.indptr
+        if short:
+            self.indices32 = x.indices
+            nnz = self.indices32.shape[0]
+        else:
+            self.indices64 = x.indices
+            nnz = self.indices64.shape[0]
+        if N < 1 or D < 1 or self.indptr.shape[0] != N + 1 or self.values.shape[0] != nnz:
+            raise ValueError(f"x has shape {(N, D)}, {self.indptr.shape[0]} row pointers, {nnz} indices and "
+                             f"{self.values.shape[0]} values; they do not fit")
+        for n in range(N):
+            if not 0 <= self.indptr[n] <= self.indptr[n + 1] <= nnz:
+                raise ValueError(f"x.indptr[{n}] and [{n + 1}] are {self.indptr[n]} and {self.indptr[n + 1]}; they "
+                                 f"must increase within 0..{nnz}")
+            self.all.longest = max(self.all.longest, self.indptr[n + 1] - self.indptr[n])
+        self.all.indptr, self.all.count, self.all.D = &self.indptr[0], N, D
+        if nnz > 0:
+            self.all.x = &self.values[0]
+            self.all.max_x = max_abs(self.all.x, nnz)
+            if short:
+                self.all.indices32 = &self.indices32[0]
+            else:
+                self.all.indices64 = &self.indices64[0]
+        return 0
+
     def __len__(self):
         return self.all.count
 
     # For a network of these sizes
     cdef SampleSet of(self, Engine engine) except *:
         cdef SampleSet samples = self.all
+        if (samples.indptr != NULL) != isinstance(engine, SparseEngine):
+            raise ValueError(f"samples are {'sparse' if samples.indptr != NULL else 'dense'}; "
+                             f"a {type(engine).__name__} does not take them")
+        if samples.indptr != NULL and samples.longest > engine.block:
+            raise ValueError(f"samples have {samples.longest} non-zeros in a row; the engine takes {engine.block}")
         if samples.D != engine.D or samples.K > engine.K or (samples.t != NULL and samples.K != engine.K):
             raise ValueError(f"samples have {samples.D} inputs and {samples.K} outputs; the engine has {engine.D} and "
                              f"{engine.K}")
@@ -168,6 +218,15 @@ cdef class Engine:
     cdef SignalPoll *signal_poll(self) noexcept nogil:
         return NULL
 
+    # A matrix like w with its rows as they lie in memory
+    cdef rows_of(self, w):
+        if w is None:
+            raise TypeError("w is None; it must be an array")
+        return w
+
+    cdef int check_layers(self, w, const real[:, ::1] rows, const real[:, ::1] v) except -1:
+        return check_shapes(rows, v, self.D, self.M, self.K)
+
     # What Python calls
 
     cdef int require(self, bint supported, what) except -1:
@@ -181,27 +240,34 @@ cdef class Engine:
         """Samples of the arrays, for the engines of this module."""
         return Samples(x, t, labels, sample_weight)
 
-    def load(self, const real[:, ::1] w not None, const real[:, ::1] v not None, dict states=None):
-        """Copy weights of shapes (M, D+1) and (K, M+1), and the named `states`, pairs of arrays like them."""
-        cdef const real[:, ::1] u_w, u_v
-        check_shapes(w, v, self.D, self.M, self.K)
+    def load(self, w, const real[:, ::1] v not None, dict states=None):
+        """Copy weights of shapes (M, D+1) and (K, M+1), and the named `states`, pairs of arrays like them.
+
+        The first of a pair may be in Fortran order.
+        """
+        cdef const real[:, ::1] rows = in_c_order(w), u_rows, u_v
+        check_shapes(rows, v, self.D, self.M, self.K)
         if states:
             u_w, u_v = self.velocity_of(states)
-            check_shapes(u_w, u_v, self.D, self.M, self.K)
-            self.copy_from(&u_w[0, 0], &u_v[0, 0], True)
-        self.copy_from(&w[0, 0], &v[0, 0], False)
+            u_rows = in_c_order(u_w)
+            check_shapes(u_rows, u_v, self.D, self.M, self.K)
+            self.copy_from(&u_rows[0, 0], &u_v[0, 0], True)
+        self.copy_from(&rows[0, 0], &v[0, 0], False)
         self.loaded = True
 
-    def store(self, real[:, ::1] w not None, real[:, ::1] v not None, dict states=None):
+    def store(self, w, real[:, ::1] v not None, dict states=None):
         """Copy them back, all or none: no signal handler runs in between."""
-        cdef real[:, ::1] u_w, u_v
+        cdef real[:, ::1] rows = in_c_order(w), u_rows, u_v
         self.require(True, "store")
-        check_shapes(w, v, self.D, self.M, self.K)
+        check_shapes(rows, v, self.D, self.M, self.K)
         if states:
             u_w, u_v = self.velocity_of(states)
-            check_shapes(u_w, u_v, self.D, self.M, self.K)
-            self.copy_to(&u_w[0, 0], &u_v[0, 0], True)
-        self.copy_to(&w[0, 0], &v[0, 0], False)
+            u_rows = in_c_order(u_w)
+            check_shapes(u_rows, u_v, self.D, self.M, self.K)
+            self.copy_to(&u_rows[0, 0], &u_v[0, 0], True)
+            copy_back(u_w, u_rows)
+        self.copy_to(&rows[0, 0], &v[0, 0], False)
+        copy_back(w, rows)
 
     cdef velocity_of(self, dict states):
         if self.states != tuple(states):
@@ -266,7 +332,7 @@ cdef class Engine:
         check_error()
         return E
 
-    def gradient(self, Samples samples not None, real[:, ::1] dw not None, real[:, ::1] dv not None):
+    def gradient(self, Samples samples not None, dw, real[:, ::1] dv not None):
         """Write the mean gradient (3) to dw and dv. Returns E (2), or infinity if a derivative is not finite.
 
         Both are without sample weights.
@@ -274,12 +340,13 @@ cdef class Engine:
         cdef SampleSet targets = self.unweighted(samples)
         cdef double E
         self.require(self.supports_gradient, "gradient")
-        check_shapes(dw, dv, self.D, self.M, self.K)
+        cdef real[:, ::1] rows = self.rows_of(dw)
+        self.check_layers(dw, rows, dv)
         with nogil:
             enter_kernel(self.signal_poll())
-            E = self.gradient_of_set(&targets, &dw[0, 0], &dv[0, 0])
+            E = self.gradient_of_set(&targets, &rows[0, 0], &dv[0, 0])
             leave_kernel(self.signal_poll())
-            if not (all_finite(&dw[0, 0], self.M * (self.D + 1)) and all_finite(&dv[0, 0], self.K * (self.M + 1))):
+            if not (all_finite(&rows[0, 0], self.M * (self.D + 1)) and all_finite(&dv[0, 0], self.K * (self.M + 1))):
                 E = INFINITY
         check_error()
         return E
@@ -336,6 +403,23 @@ cdef class Engine:
         check_rows(y, N, self.K)
         out.a, out.y = &a[0, 0], &y[0, 0]
         return out
+
+
+# An array in C order: of one in Fortran order a copy, which copy_back() writes to it
+cdef in_c_order(w):
+    if w is None:
+        raise TypeError("w is None; it must be an array")
+    return np.ascontiguousarray(w) if in_fortran_order(w) else w
+
+
+cdef bint in_fortran_order(w) except -1:
+    return isinstance(w, np.ndarray) and w.flags.fnc
+
+
+cdef int copy_back(w, real[:, ::1] rows) except -1:
+    if in_fortran_order(w):
+        w[...] = rows
+    return 0
 
 
 cdef int check_rows(const real[:, ::1] array, Py_ssize_t N, Py_ssize_t columns) except -1:
@@ -501,6 +585,77 @@ cdef class BlockedEngine(Engine):
         return finite
 
 
+cdef class SparseEngine(Engine):
+    """Learns from sparse rows of up to `block` non-zeros, on the user's own arrays, in either order of w."""
+
+    cdef SparseNet net
+    cdef const real[:, ::1] rows, v      # w, or of w in Fortran order the transpose; and v: they keep the memory
+    cdef bint fortran, writeable
+    cdef void *memory
+    cdef SignalPoll poll
+
+    def __cinit__(self, *sizes, **settings):
+        if self.rule.momentum != 0:
+            raise ValueError(f"momentum is {self.rule.momentum}; with sparse rows it must be 0")
+        if not sparse_init(&self.net, self.D, self.M, self.K, self.rule.batch_size, self.block, self.functions,
+                           &self.memory):
+            raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")
+        set_interval(&self.poll, self.block, self.M, self.K, POLL_OPS_DIRECT)
+        self.supports_gradient = self.supports_forward = True
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef SignalPoll *signal_poll(self) noexcept nogil:
+        return &self.poll
+
+    cdef rows_of(self, w):
+        return w.T if self.fortran else Engine.rows_of(self, w)
+
+    cdef int check_layers(self, w, const real[:, ::1] rows, const real[:, ::1] v) except -1:
+        if w.shape != (self.M, self.D + 1) or v.shape[0] != self.K or v.shape[1] != self.M + 1:
+            raise ValueError(f"w and v have shapes {w.shape} and {(v.shape[0], v.shape[1])}; they must be "
+                             f"{(self.M, self.D + 1)} and {(self.K, self.M + 1)}")
+        return 0
+
+    def load(self, w, const real[:, ::1] v not None, dict states=None):
+        """Take weights of shapes (M, D+1) and (K, M+1), w in C or Fortran order. They are not copied."""
+        cdef bint fortran = in_fortran_order(w)
+        cdef const real[:, ::1] rows = w.T if fortran else Engine.rows_of(self, w)
+        self.check_layers(w, rows, v)
+        self.fortran, self.rows, self.v = fortran, rows, v
+        self.writeable = w.flags.writeable and v.base.flags.writeable
+        bind_weights(&self.net, <real *> &rows[0, 0], <real *> &v[0, 0], self.fortran)
+        self.loaded = True
+
+    def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
+              Py_ssize_t threads=1):
+        """Learn as other engines do, but in the user's arrays. The sum is NaN, or a weight would not be finite."""
+        if self.loaded and not self.writeable:
+            raise ValueError("w or v is read-only; they must be writable")
+        return Engine.learn(self, samples, order, learning_rate, threads)
+
+    def store(self, w, v, dict states=None):
+        """Do nothing: the weights are the user's own."""
+        self.require(True, "store")
+
+    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        if self.rule.batch_size == 1:
+            return learn_online_sparse(&self.net, samples, &self.rule, &self.poll)
+        return learn_batches_sparse(&self.net, samples, &self.rule, &self.poll)
+
+    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
+        return gradient_sparse(&self.net, samples, NULL, NULL, &self.poll)
+
+    cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
+        memset(dw, 0, self.M * (self.D + 1) * sizeof(real))
+        memset(dv, 0, self.K * (self.M + 1) * sizeof(real))
+        return gradient_sparse(&self.net, samples, dw, dv, &self.poll)
+
+    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
+        return forward_samples_sparse(&self.net, samples, out, &self.poll)
+
+
 def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not None, real learning_rate, *,
          hidden="sigmoid", output="softmax"):
     """One update (17) by the first sample. Returns E_n before it; infinity, and no update, if not all stays finite."""
@@ -533,51 +688,92 @@ def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not N
 
 
 cdef Py_ssize_t one_sample_size(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef Net net
-    net.D, net.M, net.K = D, M, K
-    return (sizeof(Net) + 63) // 64 * 64 + carve(&net, NULL)
+    cdef SparseNet net
+    net.net.D, net.net.M, net.net.K = D, M, K
+    return (sizeof(SparseNet) + 63) // 64 * 64 + carve(&net.net, NULL)
 
 
 cdef void one_sample_init(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, int hidden,
                           int output) noexcept nogil:
-    cdef Net *net = <Net *> memory
+    cdef Net *net = &(<SparseNet *> memory).net
     net.D, net.M, net.K = D, M, K
     net.functions.hidden, net.functions.output = hidden, output
-    carve(net, <char *> memory + (sizeof(Net) + 63) // 64 * 64)
+    carve(net, <char *> memory + (sizeof(SparseNet) + 63) // 64 * 64)
 
 
-cdef void one_sample_bind(void *memory, void *w, void *v) noexcept nogil:
-    cdef Net *net = <Net *> memory
-    set_rows(net.w, <real *> w, net.M, net.D + 1)
-    set_rows(net.v, <real *> v, net.K, net.M + 1)
+cdef void one_sample_bind(void *memory, void *w, void *v, bint fortran) noexcept nogil:
+    cdef SparseNet *net = <SparseNet *> memory
+    bind_weights(net, <real *> w, <real *> v, fortran)
+    if not fortran:
+        set_rows(net.net.w, <real *> w, net.net.M, net.net.D + 1)
 
 
-cdef double one_sample_learn(void *memory, const void *x, const void *t, Py_ssize_t label,
+# The row of a sample that the direct engine does not take; with indices, where the weights of each are. False if one is
+# out of range.
+cdef bint one_sample_row(SparseNet *net, const Inputs *inputs) noexcept nogil:
+    cdef SparseRow *row = &net.rows[0]
+    cdef Py_ssize_t i
+    row.at = <Py_ssize_t *> inputs.scratch
+    cdef Py_ssize_t[2] indptr
+    cdef SampleSet samples
+    if inputs.indices32 == NULL and inputs.indices64 == NULL:
+        row.x, row.nnz, row.valid = <const real *> inputs.x, inputs.count, True
+        for i in range(row.nnz):
+            row.at[i] = i * net.input_stride
+    else:
+        memset(&samples, 0, sizeof(samples))
+        indptr[0], indptr[1] = 0, inputs.count
+        samples.x, samples.indptr = <const real *> inputs.x, indptr
+        samples.indices32, samples.indices64 = inputs.indices32, inputs.indices64
+        gather_row(net, &samples, 0, row)
+    return row.valid
+
+
+# Whether the direct engine takes a sample: dense, with w in C order
+cdef inline bint is_direct(const SparseNet *net, const Inputs *inputs) noexcept nogil:
+    return net.input_stride == 1 and inputs.indices32 == NULL and inputs.indices64 == NULL
+
+
+cdef double one_sample_learn(void *memory, const Inputs *inputs, const void *t, Py_ssize_t label,
                              double learning_rate) noexcept nogil:
-    cdef Net *net = <Net *> memory
+    cdef SparseNet *net = <SparseNet *> memory
+    cdef const real *x = <const real *> inputs.x
     cdef unsigned int control
     cdef double E_n
-    net.x = <const real *> x
-    if not all_finite(net.x, net.D):
+    if not all_finite(x, inputs.count):
         return NOT_FINITE
-    set_target(net.t, <const real *> t, label, net.K)
+    set_target(net.net.t, <const real *> t, label, net.net.K)
     control = flush_subnormals()
-    E_n = step_if_finite(net, <real> learning_rate)
+    if is_direct(net, inputs):
+        net.net.x = x
+        E_n = step_if_finite(&net.net, <real> learning_rate)
+    elif one_sample_row(net, inputs):
+        net.max_x = max_abs(x, inputs.count)
+        E_n = step_row_if_finite(net, &net.rows[0], <real> learning_rate)
+    else:
+        E_n = NOT_FINITE
     restore_subnormals(control)
     return E_n
 
 
-cdef Py_ssize_t one_sample_predict(void *memory, const void *x, void *y) noexcept nogil:
-    cdef Net *net = <Net *> memory
+cdef Py_ssize_t one_sample_predict(void *memory, const Inputs *inputs, void *y) noexcept nogil:
+    cdef SparseNet *sparse = <SparseNet *> memory
+    cdef Net *net = &sparse.net
     cdef unsigned int control
+    cdef bint valid = True
     cdef Py_ssize_t k
-    net.x = <const real *> x
-    if not all_finite(net.x, net.D):
+    if not all_finite(<const real *> inputs.x, inputs.count):
         return NOT_FINITE
     control = flush_subnormals()
-    forward(net)
+    if is_direct(sparse, inputs):
+        net.x = <const real *> inputs.x
+        forward(net)
+    elif one_sample_row(sparse, inputs):
+        forward_sparse(sparse, &sparse.rows[0])
+    else:
+        valid = False
     restore_subnormals(control)
-    if isnan(net.sum_exp_minus_1):
+    if not valid or isnan(net.sum_exp_minus_1):
         return NOT_FINITE
     memcpy(y, net.y, net.K * sizeof(real))
     for k in range(net.K):

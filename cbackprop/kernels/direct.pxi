@@ -31,6 +31,11 @@ cdef inline void set_interval(SignalPoll *poll, Py_ssize_t D, Py_ssize_t M, Py_s
 # b, z, a and y of one sample
 cdef inline void forward(AnyNet *net) noexcept nogil:
     hidden_sum_rows(net.w, net.x, net.b, net.D, net.M)
+    forward_from_sums(net)
+
+
+# z, a and y, given b
+cdef inline void forward_from_sums(AnyNet *net) noexcept nogil:
     hidden_output(net.functions.hidden, net.b, net.z, net.M)
     output_sum_rows(net.v, net.z, net.a, net.M, net.K)
     net.sum_exp_minus_1 = output_function(net.functions.output, net.a, net.y, &net.max_a, net.K)
@@ -39,6 +44,11 @@ cdef inline void forward(AnyNet *net) noexcept nogil:
 # E_n of one sample, and e
 cdef inline void backpropagate(AnyNet *net) noexcept nogil:
     forward(net)
+    compute_errors(net)
+
+
+# E_n and e, given y
+cdef inline void compute_errors(AnyNet *net) noexcept nogil:
     net.E_n = sample_error(net.functions.output, net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
     hidden_error_rows(net.e, net.y, net.t, net.v, net.z, net.functions.hidden, net.M, net.K)
 

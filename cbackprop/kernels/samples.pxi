@@ -1,12 +1,19 @@
 # The samples that a pass works on: inputs, targets or class indices, sample weights, and an order. Already validated.
+# Inputs are dense rows or, with `indptr`, sparse ones in compressed form (CSR): the non-zeros of a row, and their i.
+from libc.stdint cimport int32_t, int64_t
 
 cdef struct SampleSet:
-    const real *x                  # [N][D]
+    const real *x                  # [N][D], or the non-zeros, row after row
+    const Py_ssize_t *indptr       # [N+1], where each row begins in x; NULL where rows are dense
+    const int32_t *indices32       # the input i of each non-zero, in one of two types; the other is NULL
+    const int64_t *indices64
     const real *t                  # [N][K]; NULL where targets are class indices
     const Py_ssize_t *labels       # [N]; NULL where targets are rows of t, or where there are none
     const real *sample_weight      # [N]; NULL where all samples have weight 1
     const Py_ssize_t *order        # [count], which rows and in which order; NULL for 0, 1, 2, ...
     Py_ssize_t count, D, K
+    Py_ssize_t longest             # non-zeros of the longest row
+    real max_x                     # the largest |x_i| of sparse rows
 
 
 cdef inline Py_ssize_t row_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
@@ -15,6 +22,11 @@ cdef inline Py_ssize_t row_of(const SampleSet *samples, Py_ssize_t n) noexcept n
 
 cdef inline const real *inputs_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
     return samples.x + row_of(samples, n) * samples.D
+
+
+# The input i of the non-zero x[c]
+cdef inline int64_t input_of(const SampleSet *samples, Py_ssize_t c) noexcept nogil:
+    return samples.indices32[c] if samples.indices32 != NULL else samples.indices64[c]
 
 
 cdef inline real weight_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:

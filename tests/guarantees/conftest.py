@@ -166,6 +166,22 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
         "Subclasses of NumPy's classes that misreport their shape or memory, other processes or threads that change "
         "arrays during a call, and memory that cannot be read, such as a mapped file that was truncated.",
     ),
+    "hostile sparse rows": (
+        "structures",
+        "Sparse rows of any content have the result of the same dense rows, or yield an error that changes nothing.",
+        "Subclasses of SciPy's classes with attributes of their own.",
+    ),
+    "sparse rows that change": (
+        "trainings",
+        "If another thread changes sparse rows in training, no memory but the weights is written to, and they stay "
+        "finite.",
+        "That the change is noticed, or that the weights have learned from rows before or after it.",
+    ),
+    "sparse rows: no copy of the weights": (
+        "",
+        "Training with sparse rows takes the memory of the rows and of the errors of a batch, not of the weights.",
+        "The memory of a shuffled order, and of dense rows.",
+    ),
     "any sequence of calls": (
         "calls",
         "Whatever was called before, with settings at the edges of their ranges and signals amid calls: results agree "
@@ -263,7 +279,8 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
     "divergence": (
         "",
         "An epoch ends with finite weights and a finite loss, or with an error and the weights from before it.",
-        "That training converges, or that a loss that stays finite is a good one.",
+        "That training converges, or that a loss that stays finite is a good one. With sparse rows, the weights are "
+        "those before the update that diverged.",
     ),
     "more than 2^31 numbers": (
         "cases",

@@ -327,7 +327,9 @@ def contents(argument):
 
 
 @pytest.mark.guarantee("bad inputs", slice=1800, full=100_000)
-@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+@pytest.mark.filterwarnings(
+    "ignore::numpy.exceptions.ComplexWarning", "ignore:Warning. converting a masked:UserWarning"
+)
 def test_bad_inputs(repetitions, record_property):
     refused = dict.fromkeys(ENTRIES, 0)
 

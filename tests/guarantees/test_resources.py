@@ -29,6 +29,7 @@ def resident():
 D, M, K = 7, 5, 3
 X, T = np.random.default_rng(0).normal(size=(20, D)), np.arange(20) % K
 X_LIST, T_SOFT, STRIDED = X[0].tolist(), np.eye(K)[T], np.repeat(X, 2, axis=1)[:, ::2]
+INDICES = np.array([0, 3])
 NETWORK = Network(D, M, K, rng=0)
 W, V = NETWORK.w, NETWORK.v
 LARGE = np.full((K, M + 1), 1e308)
@@ -60,6 +61,10 @@ ENTRIES = {  # with good arguments, convertible ones and bad ones
     "from_weights, bad": lambda: Network.from_weights(W, W),
     "learn_one": lambda: NETWORK.learn_one(X[0], 1),
     "learn_one, converted": lambda: NETWORK.learn_one(X_LIST, T_SOFT[0]),
+    "learn_one_sparse": lambda: NETWORK.learn_one_sparse(INDICES, X[0, :2], 1),
+    "learn_one_sparse, converted": lambda: NETWORK.learn_one_sparse([0, 1], [1, 2], 1),
+    "learn_one_sparse, bad": lambda: NETWORK.learn_one_sparse([D], [1], 1),
+    "predict_one_sparse": lambda: NETWORK.predict_one_sparse(INDICES, X[0, :2]),
     "learn_one, bad": lambda: NETWORK.learn_one(X[0, 1:], 1),
     "predict_one": lambda: NETWORK.predict_one(X[0]),
     "predict_one, bad": lambda: NETWORK.predict_one(X[0] * np.nan),

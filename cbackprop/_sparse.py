@@ -1,0 +1,88 @@
+"""Rows with few non-zeros, as the kernels take them."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+CACHE_LINE = 64
+
+
+class CSR(Protocol):
+    """A CSR array or matrix of `scipy.sparse`."""
+
+    @property
+    def data(self) -> Any:
+        """The non-zeros, row after row."""
+
+    @property
+    def indices(self) -> Any:
+        """The column of each."""
+
+    @property
+    def indptr(self) -> Any:
+        """Where each row begins."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, D)."""
+
+
+def aligned_zeros(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros in Fortran order from a cache line on, so that columns of a whole number of lines share none."""
+    memory = np.zeros(rows * columns + CACHE_LINE // dtype.itemsize, dtype)
+    start = -memory.ctypes.data % CACHE_LINE // dtype.itemsize
+    return memory[start : start + rows * columns].reshape((rows, columns), order="F")
+
+
+def in_fortran_order(w: np.ndarray) -> np.ndarray:
+    """A copy in Fortran order, from a cache line on."""
+    M, inputs = w.shape
+    copy = aligned_zeros(M, inputs, w.dtype)
+    copy[...] = w
+    return copy
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows:
+    """Validated inputs of shape (N, D) in compressed rows (CSR), as in `scipy.sparse`.
+
+    The non-zeros of row n are ``data[indptr[n]:indptr[n + 1]]``, of the inputs ``indices[indptr[n]:indptr[n + 1]]``
+    in any order. An input that comes twice counts with the sum of both values.
+    """
+
+    data: np.ndarray  # in the dtype of the weights
+    indices: np.ndarray  # int32 or int64
+    indptr: np.ndarray  # intp, of N + 1 numbers
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> "SparseRows":
+        start, stop, _step = rows.indices(len(self))
+        return SparseRows(self.data, self.indices, self.indptr[start : stop + 1], (stop - start, self.shape[1]))
+
+    @classmethod
+    def of_row(cls, row: np.ndarray) -> "SparseRows":
+        """One dense row, of which all inputs count as non-zeros."""
+        D = row.size
+        return cls(row.reshape(-1), np.arange(D), np.array([0, D]), (1, D))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The arrays of data, indices and row pointers."""
+        return self.data, self.indices, self.indptr
+
+    @property
+    def longest_row(self) -> int:
+        """The largest number of non-zeros in a row."""
+        return int(np.diff(self.indptr).max())
+
+    def toarray(self) -> np.ndarray:
+        """The same rows with their zeros."""
+        dense = np.zeros(self.shape, self.data.dtype)
+        begin, end = self.indptr[0], self.indptr[-1]
+        n = np.repeat(np.arange(len(self)), np.diff(self.indptr))
+        np.add.at(dense, (n, self.indices[begin:end]), self.data[begin:end])
+        return dense

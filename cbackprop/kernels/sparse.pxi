@@ -1,0 +1,473 @@
+# The sparse engine: rows of which few inputs are not 0. It works on the user's own w, of which a sample touches only
+# the weights of its non-zeros, with either order in memory:
+#
+#   order="F"   the units of an input lie side by side, so that each non-zero takes few cache lines
+#   order="C"   the inputs of a unit do: each non-zero takes a cache line for each unit
+#
+# Updates are those of the direct engine without the terms that are 0: i runs over the non-zeros of a row. An input that
+# comes twice counts with both of its values. Since w has no copy that could be restored, an update is made only if all
+# stays finite.
+#
+# An L2 penalty shrinks all weights of w at every update. They are stored divided by a common factor instead, `scale`,
+# and only the factor shrinks: w_ji is scale times what is stored at (j, i), biases apart.
+
+cdef extern from *:
+    """
+    #define MIN_SCALE 1e-6 /* stored weights are multiplied by a smaller factor, lest they overflow */
+    """
+    const double MIN_SCALE
+
+cdef enum:
+    ROWS_AHEAD = 2         # samples whose weights are prefetched
+    NON_ZEROS_AHEAD = 8    # and, after these, whose non-zeros are
+    ROWS = 4               # samples whose rows are held
+
+cdef struct SparseRow:
+    const real *x                # [nnz], non-zeros
+    Py_ssize_t *at               # [nnz], where the weights of their inputs begin
+    Py_ssize_t nnz
+    bint valid                   # all inputs exist
+
+cdef struct SparseNet:
+    Net net                      # without the tables of the rows of w
+    real *w                      # w_ji is at w[i * input_stride + j * unit_stride]
+    Py_ssize_t input_stride, unit_stride
+    Py_ssize_t lines             # cache lines of the weights of an input
+    double scale                 # of l2
+    real max_x                   # the largest |x_i| of all samples
+    SparseRow rows[ROWS]         # of sample n at n % ROWS
+    Py_ssize_t gathered          # samples before this one have been gathered
+    real *e                      # [batch_size][M], of a batch
+    real *dv                     # [K][M+1], its update of v
+
+
+# ----------------------------------------------------------------------------------------------------- the equations
+
+
+# b_j = sum_i w_ji x_i, x_D = 1, where w_ji is at w[at[i] + j * stride]
+cdef inline void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize_t bias, Py_ssize_t stride, real scale,
+                                   real *b, Py_ssize_t M) noexcept nogil:
+    cdef const Py_ssize_t *at = row.at
+    cdef const real *x = row.x
+    cdef vec sums[4]
+    cdef vec zero = vec_broadcast(0)
+    cdef real b_j, x_i
+    cdef Py_ssize_t nnz = row.nnz, i, j = 0, c
+    if stride == 1:
+        while j + 4 * LANES <= M:
+            for c in range(4):
+                sums[c] = (<const vec *> (w + bias + j))[c]
+            for i in range(nnz):
+                x_i = scale * x[i]
+                for c in range(4):
+                    sums[c] += (<const vec *> (w + at[i] + j))[c] * x_i
+            for c in range(4):
+                (<vec *> (b + j))[c] = sums[c]
+            j += 4 * LANES
+        while j + LANES <= M:
+            sums[0], sums[1], sums[2], sums[3] = (<const vec *> (w + bias + j))[0], zero, zero, zero
+            i = 0
+            if nnz >= LANES:    # fewer are added one after the other, as in the direct engine
+                while i + 4 <= nnz:
+                    for c in range(4):
+                        sums[c] += (<const vec *> (w + at[i + c] + j))[0] * (scale * x[i + c])
+                    i += 4
+            while i < nnz:
+                sums[0] += (<const vec *> (w + at[i] + j))[0] * (scale * x[i])
+                i += 1
+            (<vec *> (b + j))[0] = (sums[0] + sums[1]) + (sums[2] + sums[3])
+            j += LANES
+    while j < M:
+        b_j = w[bias + j * stride]
+        for i in range(nnz):
+            b_j += w[at[i] + j * stride] * (scale * x[i])
+        b[j] = b_j
+        j += 1
+
+
+# (18)  dE_n/dw_ji = e_j x_i, x_D = 1: added to dw, times `factor`; -alpha makes it (17)
+cdef inline void gradient_w_sparse(real *dw, real factor, const real *e, const SparseRow *row, Py_ssize_t bias,
+                                   Py_ssize_t stride, double scale, Py_ssize_t M) noexcept nogil:
+    cdef const Py_ssize_t *at = row.at
+    cdef const real *x = row.x
+    cdef real factor_of_x = <real> (factor / scale), e_j
+    cdef vec e_vec
+    cdef Py_ssize_t nnz = row.nnz, i, j = 0
+    if stride == 1:
+        while j + LANES <= M:
+            e_vec = (<const vec *> (e + j))[0]
+            (<vec *> (dw + bias + j))[0] += factor * e_vec
+            e_vec = factor_of_x * e_vec
+            for i in range(nnz):
+                (<vec *> (dw + at[i] + j))[0] += e_vec * x[i]
+            j += LANES
+    while j < M:
+        dw[bias + j * stride] += factor * e[j]
+        e_j = factor_of_x * e[j]
+        for i in range(nnz):
+            dw[at[i] + j * stride] += e_j * x[i]
+        j += 1
+
+
+# ---------------------------------------------------------------------------------------------------------- the rows
+
+
+# Prefetches the weights of an input
+cdef inline void prefetch_input(const SparseNet *net, Py_ssize_t at) noexcept nogil:
+    cdef Py_ssize_t step = 64 // sizeof(real) if net.unit_stride == 1 else net.unit_stride, c
+    for c in range(net.lines):
+        prefetch_row(net.w + at + c * step, 1)
+
+
+# Where the weights of sample n are. Inputs are checked here, too, since another thread may change them meanwhile.
+cdef inline void gather_row(const SparseNet *net, const SampleSet *samples, Py_ssize_t n,
+                            SparseRow *row) noexcept nogil:
+    cdef Py_ssize_t begin = samples.indptr[row_of(samples, n)], c
+    cdef int64_t i
+    row.nnz = samples.indptr[row_of(samples, n) + 1] - begin
+    row.x = samples.x + begin
+    row.valid = True
+    for c in range(row.nnz):
+        i = input_of(samples, begin + c)
+        if not 0 <= i < net.net.D:
+            row.valid, i = False, 0
+        row.at[c] = i * net.input_stride
+        prefetch_input(net, row.at[c])
+
+
+# Prefetches the non-zeros of sample n, which lie anywhere if samples are shuffled
+cdef inline void prefetch_nonzeros(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t begin = samples.indptr[row_of(samples, n)], nnz = samples.indptr[row_of(samples, n) + 1] - begin
+    prefetch_row(samples.x + begin, nnz)
+    if samples.indices32 != NULL:
+        prefetch_row(<const real *> (samples.indices32 + begin), nnz * sizeof(int32_t) // sizeof(real))
+    else:
+        prefetch_row(<const real *> (samples.indices64 + begin), nnz * sizeof(int64_t) // sizeof(real))
+
+
+# The row of sample n, of samples that are taken one after the other. Prefetches the weights of the next ones, and the
+# non-zeros of those after them.
+cdef inline const SparseRow *next_row(SparseNet *net, const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+    while net.gathered < min(n + 1 + ROWS_AHEAD, samples.count):
+        gather_row(net, samples, net.gathered, &net.rows[net.gathered % ROWS])
+        net.gathered += 1
+        if net.gathered + NON_ZEROS_AHEAD < samples.count:
+            prefetch_nonzeros(samples, net.gathered + NON_ZEROS_AHEAD)
+    return &net.rows[n % ROWS]
+
+
+# ------------------------------------------------------------------------------------------------------------- passes
+
+
+# b, z, a and y of one sample
+cdef inline void forward_sparse(SparseNet *net, const SparseRow *row) noexcept nogil:
+    hidden_sum_sparse(net.w, row, net.net.D * net.input_stride, net.unit_stride, <real> net.scale, net.net.b,
+                      net.net.M)
+    forward_from_sums(&net.net)
+
+
+# E_n of sample n, and e
+cdef inline void backpropagate_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_t n,
+                                      const SparseRow *row) noexcept nogil:
+    load_target(samples, n, net.net.t)
+    forward_sparse(net, row)
+    compute_errors(&net.net)
+    if not row.valid:
+        net.net.E_n = NAN
+
+
+# (17) for w, of one sample
+cdef inline void update_w_sparse(SparseNet *net, const SparseRow *row, const real *e, real alpha) noexcept nogil:
+    gradient_w_sparse(net.w, -alpha, e, row, net.net.D * net.input_stride, net.unit_stride, net.scale, net.net.M)
+
+
+# Whether all weights of a row stay finite if (17) is applied. As in the direct engine, updates below NEGLIGIBLE_UPDATE
+# cannot make a finite weight overflow. Of larger ones the sum of all sizes decides, since an input may come more than
+# once.
+cdef inline bint sparse_update_is_finite(const SparseNet *net, const SparseRow *row) noexcept nogil:
+    cdef const Net *dense = &net.net
+    cdef real alpha = dense.alpha
+    cdef real largest_v = 0, largest_w = <real> (alpha * max_abs(dense.e, dense.M) / net.scale)
+    cdef Py_ssize_t k
+    if not all_finite(dense.e, dense.M):
+        return False
+    for k in range(dense.K):
+        largest_v = maximum(largest_v, alpha * maximum(dense.y[k] - dense.t[k], dense.t[k] - dense.y[k]))
+    if (all_finite(dense.b, dense.M) and all_finite(dense.a, dense.K)
+            and largest_v * maximum(max_abs(dense.z, dense.M), ONE) < NEGLIGIBLE_UPDATE
+            and largest_w * maximum(net.max_x, ONE) < NEGLIGIBLE_UPDATE):
+        return True
+    for k in range(dense.K):
+        if not update_row_is_finite(dense.v[k], -alpha * (dense.y[k] - dense.t[k]), dense.z, dense.M):
+            return False
+    return weights_stay_finite(net, row, largest_w * sum_of_abs(row.x, row.nnz))
+
+
+cdef inline real sum_of_abs(const real *x, Py_ssize_t n) noexcept nogil:
+    cdef real total = 1    # x_D
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += maximum(x[i], -x[i])
+    return total
+
+
+# Whether the weights of a row and the biases stay finite if each changes by up to `most`
+cdef bint weights_stay_finite(const SparseNet *net, const SparseRow *row, real most) noexcept nogil:
+    cdef Py_ssize_t j, c
+    for j in range(net.net.M):
+        if not stays_finite(net.w[net.net.D * net.input_stride + j * net.unit_stride], most):
+            return False
+        for c in range(row.nnz):
+            if not stays_finite(net.w[row.at[c] + j * net.unit_stride], most):
+                return False
+    return True
+
+
+cdef inline bint stays_finite(real weight, real most) noexcept nogil:
+    return isfinite(weight + most) and isfinite(weight - most)
+
+
+# The same of one sample, whose target is set, only if E_n and all weights stay finite. Returns E_n, or infinity.
+cdef double step_row_if_finite(SparseNet *net, const SparseRow *row, real alpha) noexcept nogil:
+    net.net.alpha = alpha
+    forward_sparse(net, row)
+    compute_errors(&net.net)
+    if not (isfinite(net.net.E_n) and sparse_update_is_finite(net, row)):
+        return INFINITY
+    update_v_rows(net.net.v, net.net.y, net.net.t, net.net.z, alpha, net.net.M, net.net.K)
+    update_w_sparse(net, row, net.net.e, alpha)
+    return net.net.E_n
+
+
+# (17) sample by sample. Returns the sum of E_n, each before its own update; NaN where it or a weight would not be
+# finite, with the weights from before that sample.
+cdef double learn_online_sparse(SparseNet *state, const SampleSet *samples, const LearningRule *rule,
+                                SignalPoll *poll) noexcept nogil:
+    cdef SparseNet local = state[0]
+    cdef SparseNet *net = &local
+    cdef Net *dense = &net.net
+    cdef const SparseRow *row
+    cdef real decay = rule.learning_rate * rule.l2, weight
+    cdef double total = 0
+    cdef Py_ssize_t n
+    net.gathered, net.max_x = 0, samples.max_x
+    for n in range(samples.count):
+        row = next_row(net, samples, n)
+        weight = weight_of(samples, n)
+        dense.alpha = rule.learning_rate * weight
+        backpropagate_sparse(net, samples, n, row)
+        total += weight * dense.E_n
+        if not (isfinite(total) and decay <= 1 and sparse_update_is_finite(net, row)):
+            total = NAN
+            break
+        if decay != 0:
+            decay_sparse(net, decay)
+        update_v_rows(dense.v, dense.y, dense.t, dense.z, dense.alpha, dense.M, dense.K)
+        update_w_sparse(net, row, dense.e, dense.alpha)
+        if should_stop(poll, 1):
+            break
+    apply_scale(net)
+    return total
+
+
+# (17) with the mean gradient (3) of each batch. All samples of a batch see the same w and v, so the errors of all come
+# before the first update. Returns the sum of E_n, or NaN, as above; an interrupted batch is discarded.
+cdef double learn_batches_sparse(SparseNet *state, const SampleSet *samples, const LearningRule *rule,
+                                 SignalPoll *poll) noexcept nogil:
+    cdef SparseNet local = state[0]
+    cdef SparseNet *net = &local
+    cdef double total = 0
+    cdef real total_weight, decay
+    cdef Py_ssize_t first = 0, size
+    net.max_x = samples.max_x
+    while first < samples.count:
+        size = min(rule.batch_size, samples.count - first)
+        # one sample by itself has its weight as a factor of the learning rate
+        total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
+        if total_weight > 0:
+            total += batch_errors_sparse(net, samples, first, size, rule.learning_rate / total_weight, poll)
+            if poll.stop:
+                break
+            decay = rule.learning_rate * rule.l2 / total_weight
+            if not (isfinite(total) and decay <= 1):
+                total = NAN
+                break
+            update_batch_sparse(net, samples, first, size, decay)
+        first += size
+    apply_scale(net)
+    return total
+
+
+# The errors of a batch, each times its share of the update, and the update of v. Returns the sum of E_n; NaN if it or
+# an updated weight would not be finite.
+cdef double batch_errors_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
+                                real factor, SignalPoll *poll) noexcept nogil:
+    cdef Net *dense = &net.net
+    cdef const SparseRow *row
+    cdef double total = 0
+    cdef real *e
+    cdef real weight, most = 0
+    cdef Py_ssize_t M = dense.M, K = dense.K, n, j, k
+    memset(net.dv, 0, K * (M + 1) * sizeof(real))
+    net.gathered = first
+    for n in range(first, first + size):
+        row = next_row(net, samples, n)
+        backpropagate_sparse(net, samples, n, row)
+        weight = weight_of(samples, n)
+        total += weight * dense.E_n
+        e = net.e + (n - first) * M
+        for j in range(M):
+            e[j] = factor * weight * dense.e[j]
+        if not (isfinite(total) and all_finite(e, M)):
+            return NAN
+        update_v_rows(dense.u_v, dense.y, dense.t, dense.z, factor * weight, M, K)
+        most += <real> (max_abs(e, M) * maximum(net.max_x, ONE) / net.scale)
+        if should_stop(poll, 1):
+            return total
+    for k in range(K):
+        if not sum_is_finite(dense.v[k], 1, dense.u_v[k], M + 1):
+            return NAN
+    if not (most < NEGLIGIBLE_UPDATE or batch_stays_finite(net, samples, first, size)):
+        return NAN
+    return total
+
+
+# Whether all weights of w stay finite if each changes by up to the sum of all changes
+cdef bint batch_stays_finite(SparseNet *net, const SampleSet *samples, Py_ssize_t first,
+                             Py_ssize_t size) noexcept nogil:
+    cdef const SparseRow *row
+    cdef real most = 0
+    cdef Py_ssize_t M = net.net.M, n
+    net.gathered = first
+    for n in range(first, first + size):
+        row = next_row(net, samples, n)
+        most += <real> (max_abs(net.e + (n - first) * M, M) * sum_of_abs(row.x, row.nnz) / net.scale)
+    net.gathered = first
+    for n in range(first, first + size):
+        if not weights_stay_finite(net, next_row(net, samples, n), most):
+            return False
+    return True
+
+
+# (17) for v and w, of a whole batch
+cdef void update_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
+                              real decay) noexcept nogil:
+    cdef Py_ssize_t n, k
+    if decay != 0:
+        decay_sparse(net, decay)
+    for k in range(net.net.K):
+        axpy(net.net.v[k], 1, net.net.u_v[k], net.net.M + 1)
+    net.gathered = first
+    for n in range(first, first + size):
+        update_w_sparse(net, next_row(net, samples, n), net.e + (n - first) * net.net.M, 1)
+
+
+# The decay of an L2 penalty: v at once, w by its scale; biases have none
+cdef inline void decay_sparse(SparseNet *net, real decay) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(net.net.K):
+        decay_velocity(net.net.v[k], net.net.v[k], 1, decay, net.net.M)
+    net.scale *= 1 - <double> decay
+    if net.scale < MIN_SCALE:
+        apply_scale(net)
+
+
+# Multiplies the stored weights by their scale, which becomes 1
+cdef void apply_scale(SparseNet *net) noexcept nogil:
+    cdef Py_ssize_t D = net.net.D, M = net.net.M, j
+    cdef real scale = <real> net.scale
+    if net.scale == 1:
+        return
+    if net.unit_stride == 1:
+        decay_velocity(net.w, net.w, scale, 0, D * M)
+    else:
+        for j in range(M):
+            decay_velocity(net.w + j * net.unit_stride, net.w + j * net.unit_stride, scale, 0, D)
+    net.scale = 1
+
+
+# b, z, a and y of all samples. Returns whether all b are finite, and all inputs exist.
+cdef bint forward_samples_sparse(SparseNet *net, const SampleSet *samples, const Activations *out,
+                                 SignalPoll *poll) noexcept nogil:
+    cdef Py_ssize_t M = net.net.M, K = net.net.K, n
+    cdef const SparseRow *row
+    cdef bint finite = True
+    net.gathered = 0
+    for n in range(samples.count):
+        row = next_row(net, samples, n)
+        forward_sparse(net, row)
+        if should_stop(poll, 1):
+            break
+        finite = finite and row.valid and all_finite(net.net.b, M)
+        if out.b != NULL:
+            memcpy(out.b + n * M, net.net.b, M * sizeof(real))
+            memcpy(out.z + n * M, net.net.z, M * sizeof(real))
+        memcpy(out.a + n * K, net.net.a, K * sizeof(real))
+        memcpy(out.y + n * K, net.net.y, K * sizeof(real))
+    return finite
+
+
+# (2)  E, and (3) dE/dw and dE/dv where they are wanted, which are 0 before
+cdef double gradient_sparse(SparseNet *net, const SampleSet *samples, real *dw, real *dv,
+                            SignalPoll *poll) noexcept nogil:
+    cdef Net *dense = &net.net
+    cdef Py_ssize_t D = dense.D, M = dense.M, K = dense.K, n, c
+    cdef const SparseRow *row
+    cdef double total = 0
+    net.gathered = 0
+    if dw != NULL:
+        set_rows(dense.u_v, dv, K, M + 1)
+    for n in range(samples.count):
+        row = next_row(net, samples, n)
+        backpropagate_sparse(net, samples, n, row)
+        total += dense.E_n
+        if dw != NULL and isfinite(dense.E_n):
+            gradient_v_rows(dense.u_v, dense.y, dense.t, dense.z, M, K)
+            gradient_w_sparse(dw, 1, dense.e, row, D * net.input_stride, net.unit_stride, 1, M)
+        if should_stop(poll, 1):
+            break
+    if dw != NULL:
+        set_rows(dense.u_v, net.dv, K, M + 1)
+        for c in range(M * (D + 1)):
+            dw[c] /= samples.count
+        for c in range(K * (M + 1)):
+            dv[c] /= samples.count
+    return mean_error(total, samples.count)
+
+
+# -------------------------------------------------------------------------------------------------------------- memory
+
+
+# Where the weights are, which are not copied: w by unit, or in Fortran order by input
+cdef inline void bind_weights(SparseNet *net, real *w, real *v, bint fortran) noexcept nogil:
+    net.w, net.scale = w, 1
+    net.input_stride = net.net.M if fortran else 1
+    net.unit_stride = 1 if fortran else net.net.D + 1
+    net.lines = net.net.M
+    if fortran:    # one more where an input does not begin with a line
+        net.lines = net.net.M * sizeof(real) // 64
+        if net.net.M * sizeof(real) % 64 != 0 or <uintptr_t> w % 64 != 0:
+            net.lines += 1
+    set_rows(net.net.v, v, net.net.K, net.net.M + 1)
+
+
+cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t longest, char *memory) noexcept nogil:
+    cdef Py_ssize_t M = net.net.M, K = net.net.K, used = carve(&net.net, memory), n
+    for n in range(ROWS):
+        net.rows[n].at = <Py_ssize_t *> arena_alloc(memory, &used, longest * sizeof(Py_ssize_t))
+    net.e = <real *> arena_alloc(memory, &used, batch_size * M * sizeof(real) if batch_size > 1 else 0)
+    net.dv = <real *> arena_alloc(memory, &used, K * (M + 1) * sizeof(real))
+    return used
+
+
+# A network for rows of up to `longest` non-zeros; its weights are yet to be bound. False if there is no memory.
+cdef bint sparse_init(SparseNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size,
+                      Py_ssize_t longest, Functions functions, void **allocation) noexcept nogil:
+    cdef char *memory
+    net.net.D, net.net.M, net.net.K, net.net.functions = D, M, K, functions
+    memory = arena_create(carve_sparse(net, batch_size, longest, NULL), allocation)
+    if memory == NULL:
+        return False
+    carve_sparse(net, batch_size, longest, memory)
+    set_rows(net.net.u_v, net.dv, K, M + 1)
+    return True

@@ -1,0 +1,683 @@
+"""Sparse rows: the updates of the dense engine without the terms that are 0, on the user's own weights."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import DivergenceError, Network, _sparse, reference
+from cbackprop._dispatch import kernels as kernels_of
+
+sparse = pytest.importorskip("scipy.sparse")
+
+ROUNDING = {"float32": 2e-5, "float64": 1e-12}
+SHAPES = [(1, 1, 1, 5), (7, 3, 2, 9), (30, 16, 2, 20), (40, 17, 3, 12), (9, 5, 9, 4), (12, 67, 5, 8)]  # D, M, K, N
+
+
+@pytest.fixture(params="CF")
+def order(request):
+    """The order of w in memory."""
+    return request.param
+
+
+def rows(N, D, dtype, *, index=np.int32, density=0.3, seed=0):
+    """Rows in CSR format: unsorted, with duplicates, explicit zeros and, but for the first, empty rows."""
+    rng = np.random.default_rng([seed, N, D])
+    counts = rng.binomial(D + 1, density, N)
+    counts[0], counts[N // 2] = D + 1, 0
+    indptr = np.concatenate([[0], counts.cumsum()])
+    data = rng.normal(size=indptr[-1]).astype(dtype)
+    data[::5] = 0
+    x = sparse.csr_array((N, D), dtype=dtype)
+    x.data, x.indices, x.indptr = data, rng.integers(D, size=len(data)).astype(index), indptr.astype(index)
+    return x
+
+
+def problem(shape, dtype, targets, output="softmax", hidden="sigmoid", order="F"):
+    D, M, K, N = shape
+    x = rows(N, D, dtype)
+    t = targets(output, N, K, dtype, np.random.default_rng(1))
+    w, v = cbackprop.init_weights(D, M, K, hidden=hidden, dtype=dtype, order=order, rng=2)
+    v[:, -1] = 0.1
+    return x, t, w, v
+
+
+def copies(*arrays):
+    return [array.copy("K") for array in arrays]
+
+
+def close(got, wanted, dtype, times=1):
+    for one, other in zip(got, wanted, strict=True):
+        assert one.dtype == other.dtype == dtype
+        assert (np.abs(one - other) <= times * ROUNDING[dtype.name] * max(1, np.abs(other).max())).all()
+
+
+# ------------------------------------------------------------------------------------- the same numbers as dense rows
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_activations_loss_and_gradient(variant, dtype, order, shape, targets):
+    x, t, w, v = problem(shape, dtype, targets, order=order)
+    before = copies(w, v)
+    dense = x.toarray()
+    close(cbackprop.forward(x, w, v), reference.forward(dense, w, v), dtype)
+    assert cbackprop.loss(x, t, w, v) == pytest.approx(reference.loss(dense, t, w, v), rel=ROUNDING[dtype.name])
+    dw, dv = cbackprop.gradient(x, t, w, v)
+    assert dw.flags.f_contiguous if order == "F" else dw.flags.c_contiguous
+    close((dw, dv), reference.gradient(dense, t, w, v), dtype)
+    assert np.array_equal(before[0], w)
+    assert np.array_equal(before[1], v)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, None])
+def test_fit_with_all_functions(variant, dtype, order, functions, batch_size, targets):
+    x, t, w, v = problem((12, 19, 3, 10), dtype, targets, **functions, order=order)
+    wanted = copies(w, v)
+    weights = np.arange(10) / 4
+    settings = {"epochs": 2, "rng": 0, "batch_size": batch_size, "sample_weight": weights, **functions}
+    history = cbackprop.fit(x, t, w, v, **settings)
+    expected = reference.fit(x.toarray(), t, *wanted, **settings)
+    close((w, v), wanted, dtype, 20)
+    assert history.losses == pytest.approx(expected.losses, rel=20 * ROUNDING[dtype.name])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_fit_with_all_shapes(variant, dtype, order, shape, batch_size, targets):
+    x, t, w, v = problem(shape, dtype, targets, order=order)
+    wanted = copies(w, v)
+    cbackprop.fit(x, t, w, v, epochs=2, rng=0, batch_size=batch_size)
+    reference.fit(x, t, *wanted, epochs=2, rng=0, batch_size=batch_size)
+    close((w, v), wanted, dtype, 20)
+
+
+def test_the_bits_are_those_of_the_direct_engine(variant, dtype, order, functions, targets):
+    """Of rows narrower than a vector, the direct engine adds one input after the other."""
+    D = max(1, kernels_of(dtype).LANES_IN_REGISTER - 1)
+    x, t, w, v = problem((D, 18, 6, 30), dtype, targets, **functions, order=order)
+    x = sparse.csr_array(x.toarray())
+    wanted = copies(w, v)
+    settings = {"epochs": 3, "learning_rate": 0.01, "rng": 0, **functions}
+    history = cbackprop.fit(x, t, w, v, **settings)
+    expected = cbackprop.fit(x.toarray(), t, *wanted, method="direct", **settings)
+    assert history == expected
+    assert np.array_equal(w, wanted[0])
+    assert np.array_equal(v, wanted[1])
+    for one, other in zip(
+        cbackprop.forward(x, w, v, **functions), cbackprop.forward(x.toarray()[:15], w, v, **functions), strict=True
+    ):
+        assert np.array_equal(one[:15], other)
+
+
+@pytest.mark.parametrize("make", [sparse.csr_array, sparse.csr_matrix])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_every_kind_of_csr_gives_the_same_bits(make, index, order, targets):
+    x, t, w, v = problem((30, 17, 3, 20), np.dtype("float32"), targets, order=order)
+    results = []
+    for kind in (x, make(x, shape=x.shape)):
+        kind.indices, kind.indptr = kind.indices.astype(index), kind.indptr.astype(index)
+        arrays = copies(w, v)
+        cbackprop.fit(kind, t, *arrays, rng=0)
+        results.append([*arrays, *cbackprop.forward(kind, *arrays)])
+    assert all(map(np.array_equal, *results))
+
+
+@pytest.mark.parametrize("kind", ["float64", "int8", "bool", ">f4", "strided", "read-only", "too many"])
+def test_arrays_that_need_a_conversion(kind, targets):
+    x, _t, w, v = problem((6, 5, 2, 8), np.dtype("float32"), targets)
+    x.data = np.rint(x.data)
+    if kind == "bool":
+        x.data = (x.data != 0).astype(np.float32)
+    wanted = cbackprop.forward(x.toarray(), w, v).y
+    if kind == "strided":
+        x.data, x.indices, x.indptr = (np.repeat(array, 2)[::2] for array in (x.data, x.indices, x.indptr))
+    elif kind == "read-only":
+        for array in (x.data, x.indices, x.indptr):
+            array.flags.writeable = False
+    elif kind == "too many":  # scipy allows more room than non-zeros
+        x.data, x.indices = np.append(x.data, np.nan), np.append(x.indices, np.int32(99))
+    else:
+        x.data = x.data.astype(kind)
+    np.testing.assert_allclose(cbackprop.forward(x, w, v).y, wanted, atol=1e-6)
+
+
+def test_threads(variant, forced_threads, targets):
+    x, _t, w, v = problem((30, 17, 3, 50), np.dtype("float64"), targets)
+    for one, other in zip(cbackprop.forward(x, w, v), cbackprop.forward(x, w, v, n_threads=3), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "complex"])
+def test_numerical_gradient(scheme, order, targets):
+    x, t, w, v = problem((4, 3, 2, 6), np.dtype("float64"), targets, order=order)
+    for library in (cbackprop, reference):
+        for one, other in zip(
+            library.numerical_gradient(x, t, w, v, scheme=scheme), library.gradient(x, t, w, v), strict=True
+        ):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------- the order of w
+
+
+def test_orders_have_the_same_numbers():
+    for library in (cbackprop, reference):
+        for one, other in zip(
+            library.init_weights(50, 7, 3, order="F", rng=0), library.init_weights(50, 7, 3, rng=0), strict=True
+        ):
+            assert np.array_equal(one, other)
+        assert library.init_weights(50, 7, 3, order="F")[0].flags.f_contiguous
+        with pytest.raises(ValueError, match="order is 'A'; it must be one of 'C', 'F'"):
+            library.init_weights(2, 3, 2, order="A")
+    w = cbackprop.init_weights(50, 16, 3, order="F", dtype="float32")[0]
+    assert w.ctypes.data % _sparse.CACHE_LINE == 0  # an input takes one cache line
+
+
+@pytest.mark.parametrize("shape", [(9, 3, 2, 20), (40, 20, 5, 40)])
+def test_dense_rows_with_w_in_fortran_order(engine, shape, dtype, targets):
+    """All public functions take both orders, with the same bits but for one sample at a time."""
+    x, t, w, v = problem(shape, dtype, targets, order="F")
+    x = x.toarray()
+    C, F = (np.ascontiguousarray(w), v.copy()), (w, v)
+    for function, arguments in (("forward", (x,)), ("gradient", (x, t))):
+        results = [getattr(engine.library, function)(*arguments, *weights) for weights in (C, F)]
+        close(*results, dtype)
+    assert engine.library.loss(x, t, *F) == pytest.approx(engine.library.loss(x, t, *C), rel=1e-6)
+    for settings in ({}, {"batch_size": 4}):
+        histories = [engine.fit(x, t, *weights, rng=0, **settings) for weights in (C, F)]
+        assert histories[0].losses == pytest.approx(histories[1].losses)
+        close(F, C, dtype)
+    for weights in (C, F):
+        engine.library.step(x[0], t[0], *weights, 0.1)
+    close(F, C, dtype)
+    assert w.flags.fnc
+
+
+def test_velocities_take_both_orders(variant, targets):
+    x, t, w, v = problem((9, 5, 2, 20), np.dtype("float64"), targets, order="F")
+    x, results = x.toarray(), []
+    for order in "CF":
+        for of_velocity in "CF":
+            weights = w.copy(order), v.copy()
+            velocity = np.zeros(w.shape, order=of_velocity), np.zeros_like(v)
+            for _ in range(2):
+                cbackprop.fit(x, t, *weights, rng=0, momentum=0.5, velocity=velocity)
+            results.append([*weights, *velocity])
+    for result in results[1:]:
+        assert all(map(np.array_equal, result, results[0]))
+
+
+def test_networks_keep_their_order(tmp_path):
+    network = Network(10, 3, 2, order="F", rng=0)
+    path = tmp_path / "model.safetensors"
+    network.save(path)
+    for again in (Network.load(path), pickle.loads(pickle.dumps(network)), Network.from_weights(network.w, network.v)):
+        assert again.w.flags.fnc
+        assert np.array_equal(again.w, network.w)
+    Network(10, 3, 2, rng=0).save(path)
+    assert Network.load(path).w.flags.c_contiguous
+    for method in (network.predict_one, network.predict_proba_one, lambda x: network.learn_one(x, 1)):
+        method(np.ones(10))
+
+
+def test_dense_samples_of_a_network_in_fortran_order(variant, dtype, functions, targets):
+    networks = [Network(33, 18, 3, order=order, dtype=dtype, rng=0, **functions) for order in "CF"]
+    rng = np.random.default_rng(0)
+    t = targets(functions["output"], 5, 3, dtype, rng)
+    for x, t_n in zip(rng.normal(size=(5, 33)).astype(dtype), t, strict=True):
+        losses = [network.learn_one(x, t_n) for network in networks]
+        assert losses[1] == pytest.approx(losses[0], rel=20 * ROUNDING[dtype.name])
+    close((networks[1].w, networks[1].v), (networks[0].w, networks[0].v), dtype, 10)
+    np.testing.assert_allclose(*(n.predict_one(x) for n in networks), rtol=1e-4)
+
+
+@pytest.mark.parametrize("array", ["w", "v", "both"])
+def test_strides_that_are_neither(array):
+    w, v = np.ones((4, 6)), np.ones((3, 5))
+    if array != "v":
+        w = np.ones((4, 12))[:, ::2]
+    if array != "w":
+        v = np.asfortranarray(v)
+    with pytest.raises(ValueError, match=f"^{'v' if array == 'v' else 'w'} has strides .*; it must be C-contiguous"):
+        cbackprop.forward(np.ones((2, 5)), w, v)
+
+
+def test_the_place_of_a_weight_that_is_not_finite():
+    w, v = np.asfortranarray(np.ones((3, 5))), np.ones((2, 4))
+    w[1, 3] = np.nan
+    with pytest.raises(ValueError, match=r"^w\[1, 3\] is nan"):
+        cbackprop.fit(rows(3, 4, "float64"), [0, 1, 0], w, v)
+
+
+# ---------------------------------------------------------------------------------------------------- one sample
+
+
+def test_one_sample(variant, dtype, order, functions, targets):
+    D, M, K, N = 40, 18, 3, 12
+    x, t, w, v = problem((D, M, K, N), dtype, targets, **functions, order=order)
+    network = Network.from_weights(*copies(w, v), **functions)
+    for n in range(N):
+        begin, end = x.indptr[n : n + 2]
+        indices, values = x.indices[begin:end], x.data[begin:end]
+        if n % 3 == 0:
+            indices, values = indices.tolist(), values.tolist()
+        elif n % 3 == 1:
+            indices = indices.astype(np.int64)
+        E_n = network.learn_one_sparse(indices, values, t[n], 0.5)
+        assert E_n == pytest.approx(
+            reference.step(x.toarray()[n], t[n], w, v, 0.1, sample_weight=0.5, **functions),
+            rel=50 * ROUNDING[dtype.name],
+        )
+        y = reference.forward(x.toarray()[[n]], w, v, **functions).y[0]
+        if functions["output"] != "linear":
+            np.testing.assert_allclose(
+                network.predict_proba_one_sparse(indices, values), y, atol=50 * ROUNDING[dtype.name]
+            )
+        else:
+            with pytest.raises(ValueError, match="output is 'linear', which has no probabilities"):
+                network.predict_proba_one_sparse(indices, values)
+        prediction = network.predict_one_sparse(indices, values)
+        if functions["output"] == "softmax":
+            assert prediction == y.argmax()
+        elif functions["output"] == "logistic":
+            assert np.array_equal(prediction, y >= 0.5)
+        else:
+            np.testing.assert_allclose(prediction, y, atol=50 * ROUNDING[dtype.name] * max(1, abs(y).max()))
+    close((network.w, network.v), (w, v), dtype, 50)
+
+
+def test_one_row_of_a_matrix(order):
+    x = rows(5, 12, "float64")
+    networks = [Network(12, 3, 2, order=order, rng=0) for _ in range(3)]
+    for n in range(5):
+        networks[0].learn_one(x[[n]], 1)
+        networks[1].learn_one(x.toarray()[n], 1)
+        cbackprop.step(x[[n]], 1, networks[2].w, networks[2].v, 0.1)
+        assert networks[0].predict_one(x[[n]]) == networks[1].predict_one(x.toarray()[n])
+    for network in networks[1:]:
+        close((network.w, network.v), (networks[0].w, networks[0].v), np.dtype("float64"))
+
+
+def test_only_the_weights_of_the_row_change(order):
+    network = Network(100, 5, 2, order=order, rng=0)
+    before = network.w.copy()
+    network.learn_one_sparse([7, 50, 7], [1.0, 2.0, 0.5], 1)
+    assert np.flatnonzero((network.w != before).any(axis=0)).tolist() == [7, 50, 100]
+
+
+def test_an_empty_row_changes_biases_only(order):
+    network = Network(10, 5, 2, order=order, rng=0)
+    before = network.w.copy()
+    network.learn_one_sparse([], [], 1)
+    assert np.flatnonzero((network.w != before).any(axis=0)).tolist() == [10]
+
+
+@pytest.mark.parametrize(
+    ("indices", "values", "error", "message"),
+    [
+        ([0, 10], [1, 2], ValueError, "the row has index 10; it must lie in 0..9, since w has 10 + 1 columns"),
+        ([-1], [1], ValueError, "the row has index -1; it must lie in 0..9"),
+        (np.array([3, 10**9], np.int32), np.ones(2), ValueError, "the row has index 1000000000; it must lie in 0..9"),
+        (np.array([2**62]), np.ones(1), ValueError, "the row has index 4611686018427387904; it must"),
+        (np.array([2**64 - 1], np.uint64), [1], ValueError, "the row has index 9223372036854775807; it must"),
+        ([10**30], [1], TypeError, "indices has dtype object; it must hold integers"),
+        ([0.5], [1], TypeError, "indices has dtype float64; it must hold integers"),
+        ([True], [1], TypeError, "indices has dtype bool; it must hold integers"),
+        (None, [1], TypeError, "indices is None; it must hold integers"),
+        ([1], [np.nan], ValueError, "the row has nan at index 1; it must be finite in float64"),
+        (np.array([1]), np.array([np.inf]), ValueError, "the row has inf at index 1; it must be finite in float64"),
+        ([1], ["a"], TypeError, "values has dtype <U1; it must hold real numbers"),
+        ([1], [1j], TypeError, "values has dtype complex128; it must hold real numbers"),
+        ([1, 2], [1], ValueError, "indices and values have 2 and 1 entries; they must have as many"),
+        ([[1]], [1], ValueError, "indices has 2 dimensions; it must have 1"),
+        ([1], [[1]], ValueError, "values has 2 dimensions; it must have 1"),
+        ([1], np.ma.masked_array([1.0], [True]), TypeError, "values is a MaskedArray, whose masked values"),
+    ],
+)
+def test_bad_samples(indices, values, error, message, order):
+    network = Network(10, 3, 2, order=order, rng=0)
+    before = copies(network.w, network.v)
+    for call in (network.predict_one_sparse, network.predict_proba_one_sparse, network.learn_one_sparse):
+        arguments = (indices, values, 1)[: 2 + (call == network.learn_one_sparse)]
+        with pytest.raises(error, match=r"^" + re.escape(message)):
+            call(*arguments)
+    assert np.array_equal(before[0], network.w)
+    assert np.array_equal(before[1], network.v)
+
+
+@pytest.mark.parametrize("part", ["w", "v"])
+def test_a_sample_that_shares_memory_with_the_weights(part):
+    network = Network(10, 16, 2, order="F", rng=0)
+    values = getattr(network, part).reshape(-1, order="A")[:3]
+    with pytest.raises(ValueError, match=r"^values overlaps the weights in memory"):
+        network.learn_one_sparse(np.array([1, 2, 3]), values, 1)
+    network.predict_one_sparse(np.array([1, 2, 3]), values)
+
+
+def test_read_only_weights():
+    w, v = cbackprop.init_weights(10, 3, 2, order="F")
+    w.flags.writeable = False
+    network = Network.from_weights(w, v)
+    network.predict_one_sparse([1], [2])
+    network.predict(rows(3, 10, "float64"))
+    for call in (lambda: network.learn_one_sparse([1], [2], 1), lambda: network.fit(rows(2, 10, "float64"), [0, 1])):
+        with pytest.raises(ValueError, match=r"^w is read-only"):
+            call()
+
+
+# ------------------------------------------------------------------------------------------- an L2 penalty; divergence
+
+
+@pytest.mark.parametrize("settings", [(0.5, 0.1), (0.5, 1.9), (0.1, 10.0), (0.25, 1e-6)], ids=str)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_l2(variant, dtype, order, settings, batch_size, targets):
+    """The weights are scaled down to less than 1e-6 within an epoch, or to 0 at once: the reference decays each one."""
+    x, t, w, v = problem((20, 17, 3, 40), dtype, targets, order=order)
+    wanted = copies(w, v)
+    learning_rate, l2 = settings
+    settings = {"learning_rate": learning_rate, "l2": l2, "epochs": 2, "rng": 0, "batch_size": batch_size}
+    history = cbackprop.fit(x, t, w, v, **settings)
+    expected = reference.fit(x.toarray(), t, *wanted, **settings)
+    close((w, v), wanted, dtype, 20)
+    assert history.losses == pytest.approx(expected.losses, rel=100 * ROUNDING[dtype.name])
+
+
+def test_l2_is_exact_after_many_updates():
+    """A common factor in float32 would have lost 3 digits after 20,000 updates."""
+    x = sparse.csr_array(np.tile([[1.0, 0.0]], (20_000, 1)).astype(np.float32))
+    w, v = np.ones((1, 3), np.float32, order="F"), np.zeros((2, 2), np.float32)
+    v[:] = 0  # no error reaches w
+    cbackprop.fit(x, np.full((20_000, 2), 0.5, np.float32), w, v, learning_rate=0.1, l2=1e-4)
+    decay = 1 - float(np.float32(0.1) * np.float32(1e-4))
+    assert w[0, 1] == pytest.approx(decay**20_000, rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_l2_that_overshoots(batch_size, order):
+    w, v = cbackprop.init_weights(4, 3, 2, order=order, rng=0)
+    before = copies(w, v)
+    with pytest.raises(DivergenceError, match="learning diverged in epoch 1"):
+        cbackprop.fit(rows(6, 4, "float64"), [0, 1] * 3, w, v, learning_rate=0.5, l2=5, batch_size=batch_size)
+    assert np.array_equal(before[0], w)
+    assert np.array_equal(before[1], v)
+
+
+@pytest.mark.parametrize("library", [cbackprop, reference])
+def test_settings_that_need_dense_rows(library):
+    w, v = cbackprop.init_weights(4, 3, 2, rng=0)
+    x = rows(6, 4, "float64")
+    with pytest.raises(ValueError, match=r"^momentum is 0.5 and x is sparse; it must be 0, because"):
+        library.fit(x, [0, 1] * 3, w, v, momentum=0.5)
+    with pytest.raises(ValueError, match=r"^method is 'blocked' and x is sparse; it must be 'auto' or 'direct'"):
+        library.fit(x, [0, 1] * 3, w, v, method="blocked")
+
+
+@pytest.mark.parametrize("output", ["softmax", "linear"])
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+@pytest.mark.parametrize("huge", [1e30, 3e38])
+def test_divergence(variant, order, output, batch_size, huge):
+    """Updates that would overflow are not made: all weights stay finite, whatever was learned before."""
+    x = sparse.csr_array(np.float32([[1, 0, 2], [0, huge, 0], [huge, huge, huge], [0, 0, huge]] * 2))
+    t = np.float32([[1, 0], [0, 1]] * 4) if output == "softmax" else np.full((8, 2), 1e30, np.float32)
+    for scale in (1.0, 1e30):
+        w, v = cbackprop.init_weights(3, 18, 2, dtype="float32", order=order, hidden="relu", rng=0)
+        v *= np.float32(scale)
+        try:
+            history = cbackprop.fit(
+                x, t, w, v, output=output, hidden="relu", learning_rate=1e8, batch_size=batch_size, epochs=3, rng=0
+            )
+        except DivergenceError:
+            pass
+        else:
+            assert np.isfinite(history.losses).all()
+        assert np.isfinite(w).all()
+        assert np.isfinite(v).all()
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_weight_that_is_not_finite(order, value):
+    network = Network(10, 3, 2, order=order, rng=0)
+    network.w[1, 4] = value
+    network.learn_one_sparse([3], [1.0], 1)  # does not touch it
+    before = copies(network.w, network.v)
+    for learn in (
+        lambda: network.learn_one_sparse([3, 4], [1.0, 1.0], 1),
+        lambda: cbackprop.step(sparse.csr_array(np.eye(10)[[4]]), 1, network.w, network.v, 0.1),
+    ):
+        with pytest.raises(DivergenceError):
+            learn()
+    assert np.array_equal(before[0], network.w, equal_nan=True)
+    assert np.array_equal(before[1], network.v)
+
+
+def test_duplicates_that_overflow_together(order):
+    """Each of the updates is finite, their sum is not."""
+    w, v = np.zeros((1, 3), order=order), np.ones((1, 2))
+    x = _sparse.SparseRows(np.full(40, 1e308), np.zeros(40, np.int32), np.array([0, 40]), (1, 2))
+    x = sparse.csr_array((x.data * 1e-10, x.indices, x.indptr), shape=(1, 2))
+    with pytest.raises(DivergenceError):
+        cbackprop.fit(x, [[1e5]], w, v, output="linear", hidden="tanh", learning_rate=1e6)
+    assert not w.any()
+
+
+# ------------------------------------------------------------------------------------------------------------ state
+
+
+def test_resume_is_exact(tmp_path, order):
+    x, t, path = rows(40, 30, "float32"), np.arange(40) % 3, tmp_path / "checkpoint.safetensors"
+    wanted = cbackprop.init_weights(30, 17, 3, dtype="float32", order=order, rng=0)
+    expected = cbackprop.fit(x, t, *wanted, epochs=5, rng=1, l2=1e-3)
+    w, v = cbackprop.init_weights(30, 17, 3, dtype="float32", order=order, rng=0)
+    cbackprop.fit(x, t, w, v, epochs=2, rng=1, l2=1e-3, checkpoint=path)
+    assert Network.load(path).w.flags.fnc == (order == "F")
+    w, v = cbackprop.init_weights(30, 17, 3, dtype="float32", order=order, rng=0)
+    assert cbackprop.fit(x, t, w, v, epochs=5, rng=1, l2=1e-3, checkpoint=path, resume=True) == expected
+    assert np.array_equal(w, wanted[0])
+    assert np.array_equal(v, wanted[1])
+    other = x.copy()
+    other.data[0] += 1
+    with pytest.raises(ValueError, match=r"^data is .*; it must stay"):
+        cbackprop.fit(other, t, w, v, epochs=5, rng=1, l2=1e-3, checkpoint=path, resume=True)
+
+
+def test_a_checkpoint_of_rows_without_non_zeros(tmp_path):
+    w, v = cbackprop.init_weights(4, 3, 2, rng=0)
+    cbackprop.fit(sparse.csr_array((6, 4)), [0, 1] * 3, w, v, checkpoint=tmp_path / "checkpoint.safetensors")
+
+
+def test_a_callback_that_raises_keeps_the_epoch(targets):
+    x, t, w, v = problem((30, 17, 3, 20), np.dtype("float64"), targets)
+    epochs = []
+
+    def stop(epoch, loss):
+        epochs.append(w.copy())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cbackprop.fit(x, t, w, v, epochs=3, rng=0, callback=stop)
+    assert np.array_equal(w, epochs[0])
+
+
+# -------------------------------------------------------------------------------------------------- malformed matrices
+
+
+def broken(change):
+    """Good rows with one of their parts replaced."""
+    x = rows(6, 8, "float64")
+    change(x)
+    return x
+
+
+def set_part(part, value):
+    return lambda x: setattr(x, part, value(getattr(x, part)) if callable(value) else value)
+
+
+def replaced(place, value):
+    def change(array):
+        array = array.copy()
+        array[place] = value
+        return array
+
+    return change
+
+
+BAD = {
+    "index too large": (set_part("indices", replaced(12, 8)), ValueError, r"x\[\d\] has index 8; it must lie in 0..7"),
+    "negative index": (set_part("indices", replaced(0, -1)), ValueError, r"x\[0\] has index -1; it must lie in 0..7"),
+    "float indices": (set_part("indices", lambda a: a * 1.0), TypeError, "x.indices has dtype float64; it must be int"),
+    "unsigned indices": (set_part("indices", lambda a: a.astype("u4")), TypeError, "x.indices has dtype uint32"),
+    "foreign indices": (set_part("indices", lambda a: a.astype(">i4")), TypeError, "x.indices has dtype >i4"),
+    "object indices": (set_part("indices", lambda a: a.astype(object)), TypeError, "x.indices has dtype object"),
+    "few indices": (set_part("indices", lambda a: a[:-1]), ValueError, r"x.indptr has \d+ and \d+ for row \d"),
+    "few values": (set_part("data", lambda a: a[:-1]), ValueError, r"x.indptr has \d+ and \d+ for row \d"),
+    "no values": (set_part("data", None), ValueError, "x.data has 0 dimensions; it must have 1"),
+    "nan": (set_part("data", replaced(0, np.nan)), ValueError, r"x\[0\] has nan at index \d; it must be finite"),
+    "inf": (set_part("data", replaced(-1, np.inf)), ValueError, r"x\[5\] has inf at index \d; it must be finite"),
+    "complex": (set_part("data", lambda a: a * 1j), TypeError, "x.data has dtype complex128; it must hold real"),
+    "two dimensions": (set_part("data", lambda a: a[:, None]), ValueError, "x.data has 2 dimensions; it must have 1"),
+    "masked": (set_part("data", np.ma.masked_array), TypeError, "x.data is a MaskedArray"),
+    "short indptr": (set_part("indptr", lambda a: a[:-1]), ValueError, "x.indptr has 6 entries; it must have 7"),
+    "empty indptr": (set_part("indptr", lambda a: a[:0]), ValueError, "x.indptr has 0 entries; it must have 7"),
+    "float indptr": (set_part("indptr", lambda a: a * 1.0), TypeError, "x.indptr has dtype float64"),
+    "falling": (
+        set_part("indptr", replaced(2, 99)),
+        ValueError,
+        r"x.indptr has \d+ and \d+ for row [12]; it must start",
+    ),
+    "negative": (
+        set_part("indptr", replaced(1, -5)),
+        ValueError,
+        "x.indptr has 0 and -5 for row 0; it must start at 0",
+    ),
+    "from 1": (set_part("indptr", replaced(0, 1)), ValueError, "x.indptr has 1 and 9 for row 0; it must start at 0"),
+    "huge": (set_part("indptr", replaced(6, 2**31 - 1)), ValueError, "x.indptr has .* and 2147483647 for row 5"),
+}
+
+
+@pytest.mark.parametrize("library", [cbackprop, reference], ids=["compiled", "reference"])
+@pytest.mark.parametrize("name", BAD)
+def test_malformed_matrices(library, name):
+    change, error, message = BAD[name]
+    x = broken(change)
+    w, v = cbackprop.init_weights(8, 3, 2, rng=0)
+    before = copies(w, v)
+    calls = [
+        lambda: library.forward(x, w, v),
+        lambda: library.loss(x, [0, 1] * 3, w, v),
+        lambda: library.gradient(x, [0, 1] * 3, w, v),
+        lambda: library.fit(x, [0, 1] * 3, w, v),
+    ]
+    for call in calls:
+        with pytest.raises(error, match=r"^" + message):
+            call()
+    assert np.array_equal(before[0], w)
+    assert np.array_equal(before[1], v)
+
+
+@pytest.mark.parametrize("kind", ["csc_array", "coo_matrix", "lil_array", "dok_array", "dia_matrix", "bsr_array"])
+def test_other_formats_name_the_remedy(kind):
+    w, v = cbackprop.init_weights(8, 3, 2, rng=0)
+    x = getattr(sparse, kind)(rows(6, 8, "float64"))
+    with pytest.raises(ValueError, match=f"^x is a {kind}; a sparse x must be in CSR format: use x.tocsr()"):
+        cbackprop.forward(x, w, v)
+    cbackprop.forward(x.tocsr(), w, v)
+
+
+def test_shapes():
+    w, v = cbackprop.init_weights(8, 3, 2, rng=0)
+    for x, message in [
+        (rows(6, 9, "float64"), r"x has 9 columns; it must have 8, since w has 8 \+ 1"),
+        (sparse.csr_array((0, 8)), r"x has shape \(0, 8\); it must not be empty"),
+        (sparse.coo_array(np.ones(8)), "x is a coo_array of 1 dimension; it must have 2: for one row, use x.reshape"),
+    ]:
+        with pytest.raises(ValueError, match=r"^" + message):
+            cbackprop.forward(x, w, v)
+    with pytest.raises(ValueError, match=r"^x_n has 6 rows; it must have 1"):
+        cbackprop.step(rows(6, 8, "float64"), 1, w, v, 0.1)
+
+
+@pytest.mark.parametrize("part", ["data", "indices"])
+def test_rows_that_share_memory_with_the_weights(part):
+    w, v = cbackprop.init_weights(8, 3, 2, order="F", rng=0)
+    memory = w.reshape(-1, order="A")[:6]
+    memory[:] = 0
+    x = sparse.csr_array((np.ones(6), np.zeros(6, np.int64), np.arange(7)), shape=(6, 8))
+    setattr(x, part, memory.view(x.indices.dtype) if part == "indices" else memory)
+    with pytest.raises(ValueError, match=r"^x overlaps the weights in memory"):
+        cbackprop.fit(x, [0, 1] * 3, w, v)
+
+
+# --------------------------------------------------------------------------------------------------------- the engine
+
+
+def sparse_rows(kernels, **parts):
+    good = {
+        "data": np.ones(3, kernels.DTYPE),
+        "indices": np.array([0, 4, 1], np.int32),
+        "indptr": np.array([0, 2, 3]),
+        "shape": (2, 5),
+    }
+    return _sparse.SparseRows(**good | parts)
+
+
+def test_bindings_check_row_pointers(kernels):
+    for parts in (
+        {"indptr": np.array([0, 2, 4])},
+        {"indptr": np.array([0, 3, 2])},
+        {"indptr": np.array([-1, 2, 3])},
+        {"indptr": np.array([0, 3])},
+        {"data": np.ones(2, kernels.DTYPE)},
+        {"shape": (3, 5)},
+        {"shape": (0, 5), "indptr": np.array([0])},
+        {"shape": (2, 0)},
+        {"data": np.ones(3, np.int8)},
+        {"indices": np.ones(3)},
+    ):
+        with pytest.raises(ValueError, match=r"x |x\.|Buffer"):
+            kernels.Samples(sparse_rows(kernels, **parts), labels=np.array([0, 1]))
+
+
+def test_engines_take_their_own_kind_of_rows(kernels):
+    w, v = np.ones((3, 6), kernels.DTYPE), np.ones((2, 4), kernels.DTYPE)
+    dense, rows = (
+        kernels.Samples(x, labels=np.array([0, 1])) for x in (np.ones((2, 5), kernels.DTYPE), sparse_rows(kernels))
+    )
+    for engine, samples in ((kernels.SparseEngine(5, 3, 2, block=2), dense), (kernels.DirectEngine(5, 3, 2), rows)):
+        engine.load(w, v)
+        with pytest.raises(ValueError, match=r"^samples are (sparse|dense); a .*Engine does not take them"):
+            engine.loss(samples)
+    engine = kernels.SparseEngine(5, 3, 2, block=1)
+    engine.load(w, v)
+    with pytest.raises(ValueError, match=r"^samples have 2 non-zeros in a row; the engine takes 1"):
+        engine.loss(rows)
+    with pytest.raises(ValueError, match=r"^momentum is 0.5; with sparse rows it must be 0"):
+        kernels.SparseEngine(5, 3, 2, momentum=0.5)
+    w.flags.writeable = False
+    engine = kernels.SparseEngine(5, 3, 2, block=2)
+    with pytest.raises(RuntimeError, match="the engine has no weights"):
+        engine.loss(rows)
+    engine.load(w, v)
+    with pytest.raises(ValueError, match=r"^w or v is read-only"):
+        engine.learn(rows, np.arange(2), 0.1)
+    for bad in (w.T, w[:, 1:].copy(), w[:2].copy(), None):
+        with pytest.raises((ValueError, TypeError)):
+            engine.load(bad, v)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_an_index_that_changes_after_validation(kernels, batch_size):
+    """Kernels check every index again: they never write elsewhere, and report a result that is not finite."""
+    x = sparse_rows(kernels)
+    samples = kernels.Samples(x, labels=np.array([0, 1]))
+    for wrong in (5, -1, 2**31 - 1):
+        x.indices[2] = wrong
+        w, v = np.ones((3, 6), kernels.DTYPE, order="F"), np.ones((2, 4), kernels.DTYPE)
+        engine = kernels.SparseEngine(5, 3, 2, batch_size, block=2)
+        engine.load(w, v)
+        assert np.isnan(engine.learn(samples, np.arange(2), 0.1))
+        assert np.isfinite(w).all()
+        assert np.isnan(engine.loss(samples))
+        a, y = np.empty((2, 2), kernels.DTYPE), np.empty((2, 2), kernels.DTYPE)
+        assert not engine.forward(samples, None, None, a, y)
