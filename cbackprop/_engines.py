@@ -141,8 +141,6 @@ def fused(w: np.ndarray, v: np.ndarray) -> bool:
 
 def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
     """Number of samples per block."""
-    if batch_size == 1 and fused(w, v):
-        return 1
     if batch_size == 1:
         optimum = BLOCK_PER_SQRT_M * math.sqrt(w.shape[0])
         return min(MAX_ONLINE_BLOCK, max(MIN_BLOCK, MIN_BLOCK * round(optimum / MIN_BLOCK)))
@@ -169,7 +167,7 @@ def make_engine(
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     module = kernels_for(w, v, batch_size)
     plain = momentum == l2 == 0
-    block = block_length(w, v, batch_size)
+    block = 1 if batch_size == 1 and plain and fused(w, v) else block_length(w, v, batch_size)
     efficient = momentum == 0 or batch_size > 1
     accumulates = batch_size > 1 and (batch_size > block or not plain)
     if method == "blocked" or (method == "auto" and efficient and blocked(w, v, block, accumulates=accumulates)):

@@ -14,8 +14,8 @@ from ._validation import file_range
 
 cnp.import_array()
 
-# On free-threaded Python, importing this module enables the GIL, unless that is forbidden. Without it, two threads could
-# both find the weights unlocked before either has taken the lock.
+# On free-threaded Python, importing this module enables the GIL, unless that is forbidden. Without it, two threads
+# could both find the weights unlocked before either has taken the lock.
 if not getattr(sys, "_is_gil_enabled", lambda: True)():
     raise ImportError("cbackprop needs the GIL, on which its locks rely: run Python without PYTHON_GIL=0 and -X gil=0")
 

@@ -84,7 +84,7 @@ def library(request, monkeypatch):
 METHODS = {  # every engine: method and n_threads of `fit`. Threads make a difference to the blocked engine only
     "direct": ("direct", 1),
     "blocked": ("blocked", 1),
-    "blocked-2": ("blocked", 2),
+    "blocked-2": ("blocked", 2),  # without blocks of one sample, which have one thread
     "lanes": ("auto", 1),  # samples in lanes, whatever the size of the network: see use_engine
 }
 ENGINES = [f"{variant}-{method}" for variant in VARIANTS for method in METHODS]
@@ -107,6 +107,8 @@ def use_engine(name, monkeypatch):
         return Engine(reference, "auto", 1)
     variant, _, method = name.partition("-")
     use(variant, monkeypatch, METHODS[method][1])
+    if method == "blocked-2":
+        monkeypatch.setattr(_engines, "fused", lambda w, v: False)
     if method == "lanes":
         by_rule = _engines.make_engine
 

@@ -4,6 +4,7 @@ import copy
 import itertools
 import pickle
 import re
+import types
 
 import numpy as np
 import pytest
@@ -608,7 +609,8 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
 @pytest.mark.parametrize(
     ("M", "batch_size", "method", "keywords", "name"),
     [
-        (3, 1, "auto", {}, "DirectEngine"),
+        (3, 1, "auto", {}, "BlockedEngine"),
+        (3, 1, "auto", {"l2": 0.5}, "DirectEngine"),
         (3, 4, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {"momentum": 0.5}, "DirectEngine"),
@@ -627,6 +629,33 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
 def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords, name):
     w, v = np.zeros((M, 3), dtype), np.zeros((2, M + 1), dtype)
     assert type(_engines.make_engine(w, v, Functions(), batch_size, method, **keywords)).__name__ == name
+
+
+def test_blocks_of_one_sample_have_one_thread(kernels):
+    for M, threads in ((kernels.LANES_IN_REGISTER, False), (4 * kernels.LANES_IN_REGISTER, True)):
+        assert kernels.BlockedEngine(D, M, K, block=1).supports_threads is threads
+
+
+def test_small_networks_learn_with_narrow_vectors(dtype, monkeypatch):
+    wide, narrow = (types.SimpleNamespace(LANES_IN_REGISTER=lanes) for lanes in (16, 8))
+    monkeypatch.setattr(_engines, "kernels", lambda dtype: wide)
+    monkeypatch.setattr(_engines, "narrow_kernels", lambda dtype: narrow)
+    for M, K, batch_size, wanted, fused in (
+        (1, 1, 1, narrow, True),
+        (24, 8, 1, narrow, False),
+        (16, 8, 1, narrow, True),
+        (25, 8, 1, wide, True),
+        (16, 9, 1, wide, True),
+        (16, 8, 2, wide, True),
+    ):
+        w, v = np.zeros((M, 30), dtype), np.zeros((K, M + 1), dtype)
+        assert _engines.kernels_for(w, v, batch_size) is wanted
+        assert _engines.fused(w, v) is fused
+
+
+def test_the_narrower_variant(dtype):
+    expected = "avx2" if _dispatch.ACTIVE == "avx512" and not _dispatch.FORCED else _dispatch.ACTIVE
+    assert _dispatch.narrow_kernels(dtype).__name__ == f"cbackprop.kernels.{expected}_{dtype}"
 
 
 @pytest.mark.parametrize(("D", "M", "K"), [(100_000, 1, 2), (100_000, 3, 2), (60, 3, 3), (2, 3, 60)])

@@ -37,6 +37,7 @@ ENGINES = {
     "direct": ("DirectEngine", 1, {}),
     "direct-batches": ("DirectEngine", 7, {"momentum": 0.5}),
     "lanes": ("SamplesInLanesEngine", 7, {}),
+    "fused": ("BlockedEngine", 1, {"block": 1}),
     "blocked": ("BlockedEngine", 1, {"block": 16}),
     "blocked-batches": ("BlockedEngine", 7, {"block": 16}),
     "blocked-accumulates": ("BlockedEngine", 40, {"block": 16, "l2": 0.1}),
