@@ -14,14 +14,16 @@ from .work import Job, Work, interleaved, random_work, samples, sizes
 
 DTYPES = ("float32", "float64")
 ONLINE = (
-    "2-2-3", "2-3-3", "12-3-3", "12-4-3", "12-8-3", "64-4-10", "64-8-10", "64-32-10", "64-500-10", "784-4-10",
-    "784-16-10", "784-100-10", "784-300-100", "784-1024-10", "3000-300-10", "3000-2000-10",
+    "2-1-1", "2-2-3", "4-8-2", "8-8-3", "13-9-3", "20-16-5", "30-20-2", "12-24-8", "37-53-7", "63-32-10", "64-4-3",
+    "64-4-10", "64-8-10", "64-16-10", "64-32-10", "64-500-10", "784-4-10", "784-16-10", "784-100-10", "784-300-100",
+    "784-1024-10", "3000-300-10", "3000-2000-10",
 )  # fmt: skip
 BATCHES = (
     "2-2-3", "8-3-3", "32-3-3", "60-3-3", "128-2-3", "512-3-3", "12-8-3", "64-32-10", "784-100-10", "784-1024-10",
 )  # fmt: skip
 BATCH_SIZES = (4, 8, 32, 128, 1024)
 BLOCKS = (8, 16, 24, 32, 48, 64, 128)
+SMALL = ("narrow 1", "narrow 8", "1")  # blocks of the online table besides BLOCKS
 FORWARD = ("64-32-10", "784-100-10", "784-1024-10")
 FORWARD_SAMPLES = (1, 2, 4, 8, 16, 32)
 MAX_UNITS_IN_LANES = 32  # the samples-in-lanes engine is for tiny networks
@@ -36,7 +38,7 @@ def kernels_for(work: Work) -> ModuleType:
 
 
 def learning_job(engine, work: Work, threads: int = 1) -> Job:
-    learned = kernels_for(work).Samples(work.x, None, work.t)
+    learned = engine.samples(work.x, None, work.t)
     w, v, order = work.w.copy(), work.v.copy(), np.arange(len(work.x))
 
     def run():
@@ -70,7 +72,13 @@ def learning_times(work: Work, shape: str, repeats: int) -> dict[str, float]:
     engines = {"direct": module.DirectEngine(D, M, K, B)}
     if B > 1 and M <= MAX_UNITS_IN_LANES:
         engines["samples in lanes"] = module.SamplesInLanesEngine(D, M, K, B)
-    engines |= {str(block): module.BlockedEngine(D, M, K, B, block=block) for block in BLOCKS}
+    blocks = BLOCKS if B > 1 else (1, *BLOCKS)
+    engines |= {str(block): module.BlockedEngine(D, M, K, B, block=block) for block in blocks}
+    if B == 1:
+        from cbackprop._dispatch import narrow_kernels
+
+        narrow = narrow_kernels(work.w.dtype)
+        engines |= {f"narrow {block}": narrow.BlockedEngine(D, M, K, block=block) for block in (1, 8)}
     jobs = {name: learning_job(engine, work) for name, engine in engines.items()}
     return {name: min(repetitions) / len(work.x) for name, repetitions in interleaved(jobs, repeats).items()}
 
@@ -79,10 +87,12 @@ def learning_cells(work: Work, shape: str, repeats: int) -> list[str]:
     from cbackprop import _engines as rule
     from cbackprop._validation import Functions
 
-    times = learning_times(work, shape, repeats)
-    engine = type(rule.make_engine(work.w, work.v, Functions(), work.batch_size, "auto")).__name__
-    chosen = ENGINES.get(engine, str(rule.block_length(work.w, work.v, work.batch_size)))
-    columns = ["direct", *(["samples in lanes"] if work.batch_size > 1 else []), *map(str, BLOCKS)]
+    times, online = learning_times(work, shape, repeats), work.batch_size == 1
+    engine = type(rule.make_engine(work.w, work.v, Functions(), work.batch_size, "auto"))
+    block = 1 if online and rule.fused(work.w, work.v) else rule.block_length(work.w, work.v, work.batch_size)
+    narrow = rule.kernels_for(work.w, work.v, work.batch_size) is not kernels_for(work)
+    chosen = ENGINES.get(engine.__name__, f"narrow {block}" if narrow else str(block))
+    columns = ["direct", *(SMALL if online else ["samples in lanes"]), *map(str, BLOCKS)]
     cells = [readable(times[name], "s") if name in times else "–" for name in columns]
     cells = [f"**{cell}**" if name == chosen else cell for name, cell in zip(columns, cells, strict=True)]
     return [*cells, factor(times[chosen] / min(times.values()) if chosen in times else float("nan"))]
@@ -94,7 +104,8 @@ def online_table(repeats: int, milliseconds: float) -> str:
         for dtype in DTYPES:
             work = random_work(shape, dtype, samples(shape, milliseconds))
             lines.append([shape, dtype, *learning_cells(work, shape, repeats)])
-    return table(["D-M-K", "dtype", "direct", *(f"block {block}" for block in BLOCKS), "rule / best"], lines)
+    header = ["D-M-K", "dtype", "direct", "narrow, block 1", "narrow, block 8", "block 1"]
+    return table([*header, *(f"block {block}" for block in BLOCKS), "rule / best"], lines)
 
 
 def batches_table(repeats: int, milliseconds: float) -> str:
