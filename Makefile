@@ -46,7 +46,7 @@ build/quick: $(KERNEL_SOURCES)
 	@mkdir -p build && touch $@
 
 test: build  ## run the tests, and the examples in docstrings, on what was built in place
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -m "slow or not slow"
 
 lint:  ## check the style of Python and Cython
 	ruff check .

@@ -375,7 +375,8 @@ cdef class OneSample:
         Examples
         --------
         >>> import cbackprop
-        >>> cbackprop.Network(100, 3, 2, rng=0).predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
+        >>> network = cbackprop.Network(100, 3, 2, rng=0)
+        >>> network.predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
         True
         """
         return self.predict(values, check_indices(indices))
@@ -450,7 +451,8 @@ cdef class OneSample:
         Examples
         --------
         >>> import cbackprop
-        >>> cbackprop.Network(100, 3, 2, rng=0).predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
+        >>> network = cbackprop.Network(100, 3, 2, rng=0)
+        >>> network.predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
         (2,)
         """
         if not self.softmax:

@@ -215,6 +215,7 @@ def processes():
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [None, 1])
 def test_bits_do_not_depend_on_workers_even_lost_ones(client, processes, digits, batch_size):
     options = {"epochs": 4, "batch_size": batch_size, "rng": 0}

@@ -29,6 +29,7 @@ def test_every_example_has_a_picture(path):
     assert "plt.show()" in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_digits_scikit_learn(capsys, drawn):
     accuracy = drawn("digits_scikit_learn", "sklearn")["accuracy"]

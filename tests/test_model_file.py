@@ -422,6 +422,7 @@ def test_loading_holds_the_weights_once(tmp_path):
 
 
 # What JSON of the longest header can become: the largest objects that the fewest letters make.
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", [b"[],", b"{},", b'{"a":[]},', b"1.5,", b'"ab",', b"[[[[]]]],"])
 def test_small_files_stay_small_in_memory(tmp_path, bomb):
     path = tmp_path / "model"

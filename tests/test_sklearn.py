@@ -612,7 +612,9 @@ def test_samples_without_weight_do_not_count(problems, problem):
     half = (np.arange(150) < 75).astype(float)
     weighted = estimator(problem, shuffle=False).partial_fit(x, y, half, **classes_of(problem))
     alone = estimator(problem, shuffle=False).partial_fit(x[:75], y[:75], **classes_of(problem))
-    assert weights(weighted) == weights(alone)
+    # the samples without weight still have a place in the order of the sums
+    np.testing.assert_allclose(weighted.network_.w, alone.network_.w, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(weighted.network_.v, alone.network_.v, rtol=0, atol=1e-14)
 
 
 @with_callbacks
@@ -860,6 +862,7 @@ def test_pickle_clone_and_joblib(iris, tmp_path):
         fresh.predict(x)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_search_over_processes(iris):
     pipeline = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0, max_iter=30))

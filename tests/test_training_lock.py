@@ -267,6 +267,7 @@ def test_a_forked_child_has_no_other_threads(python):
     assert done.stdout == "7\n", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", [cbackprop, reference], ids=["compiled", "reference"])
 def test_an_interrupt_at_any_instruction_of_fit(library, interrupt, other_thread, tmp_path):
     (w, v), velocity, path = weights(), weights(), tmp_path / "checkpoint"

@@ -46,8 +46,10 @@ cdef inline void hidden_sum(scalar_or_vec **w, const scalar_or_vec *x, scalar_or
 
 # z_j = h(b_j) = 1 / (1 + e^-b_j), and 0 where e^-b_j would overflow
 cdef inline scalar_or_vec sigmoid(scalar_or_vec b_j) noexcept nogil:
-    cdef scalar_or_vec exp_minus_b = exp(minimum(broadcast(EXP_MAX, b_j), -b_j))
-    return select_nonnegative(-b_j - EXP_MAX, broadcast(0, b_j), broadcast(1, b_j) / (ONE + exp_minus_b))
+    cdef scalar_or_vec zero = broadcast(0, b_j), one = broadcast(1, b_j)
+    cdef scalar_or_vec exp_minus_b = exp(minimum(broadcast(EXP_MAX, b_j), -b_j)), z_j
+    z_j = one / (one + exp_minus_b)
+    return select_nonnegative(-b_j - EXP_MAX, zero, z_j)
 
 
 # h'(b_j) = z_j (1 - z_j)

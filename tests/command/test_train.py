@@ -90,6 +90,7 @@ def test_progress_holds_the_errors_of_each_epoch(iris):
 # The large table takes 73 MiB as float64, twice that if held, read and converted as a whole. Measured growth: up to 24
 # MiB; with the chunks in a list, 70 or more. Polars reads ahead, so it has one thread and reads little at a time, and
 # its allocator keeps memory for later, unless told not to.
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of the memory in use is read from /proc")
 @pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
 def test_memory_is_bounded(tmp_path, python, kind):
