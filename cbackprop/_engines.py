@@ -9,9 +9,9 @@ The constants are measured by benchmarks/engines.py.
   MAX_WEIGHTS_IN_LANES they fit into the first-level cache. It gathers the inputs of LANES samples at the cost of D
   moves for each, so a batch that does not fill the lanes must be the larger, the more inputs there are.
 - Sample by sample, a small network waits for one operation after the other, and wide vectors take longer for each:
-  where the layers fit in MAX_VECTORS_FUSED and one vector of the narrower kernels, those are used. Then z, a, y and e
-  stay in registers, and blocks of one sample are the best while a pass over w takes no longer than the rest of a
-  sample: up to MAX_PASS_FUSED vectors.
+  where the layers fit in MAX_VECTORS_FUSED and one vector of the narrower kernels, those are used. Where they fit in as
+  many vectors of the kernels used, z, a, y and e stay in registers, and blocks of one sample are the best while a pass
+  over w takes no longer than the rest of a sample: up to MAX_PASS_FUSED vectors.
 - In a block of B samples, each costs about B·D multiplications for its products with the others (the Gram matrix),
   while w is read and written only once per block (3·M·D numbers). The optimum is near B = BLOCK_PER_SQRT_M·√M.
   Mini-batches need no Gram matrix: the longer their blocks the better, until scratch exceeds the weights plus
@@ -135,8 +135,9 @@ def kernels_for(w: np.ndarray, v: np.ndarray, batch_size: int) -> ModuleType:
 
 def fused(w: np.ndarray, v: np.ndarray) -> bool:
     """Whether blocks of one sample are faster than longer ones."""
-    width = -(-w.shape[0] // kernels_for(w, v, 1).LANES_IN_REGISTER)
-    return width <= MAX_VECTORS_FUSED and width * w.shape[1] <= MAX_PASS_FUSED
+    lanes = kernels_for(w, v, 1).LANES_IN_REGISTER
+    width = -(-w.shape[0] // lanes)
+    return width <= MAX_VECTORS_FUSED and v.shape[0] <= lanes and width * w.shape[1] <= MAX_PASS_FUSED
 
 
 def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:

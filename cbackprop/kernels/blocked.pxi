@@ -86,7 +86,7 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     cdef Py_ssize_t n
     net.block = (min(block, <Py_ssize_t> MAX_BLOCK) + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
     net.online = rule.batch_size == 1 and rule.momentum == 0
-    net.fused = net.online and plain and block == 1 and M <= TILE_VECS * LANES
+    net.fused = net.online and plain and block == 1 and M <= TILE_VECS * LANES and K <= LANES
     net.accumulates = not net.online and (rule.batch_size > net.block or not plain)
     net.barrier.threads = 1
     net.functions = functions
@@ -274,7 +274,7 @@ cdef inline void hidden_error_in_order(const BlockedState *net, const real *y, c
 # From z to e of sample n of the block that starts at `first`: (13), y, (12), and (17) for v. Returns E_n but for its
 # logarithm, for which sum_exp_minus_1 is kept.
 cdef inline double outputs_in_order(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
-                                    Py_ssize_t first, Py_ssize_t n, const vec *z, vec *a, vec *y, vec *e,
+                                    Py_ssize_t first, Py_ssize_t n, const vec *z, vec *a, vec *y, vec *e, real decay,
                                     Py_ssize_t width, Py_ssize_t output_width) noexcept nogil:
     cdef int output = net.functions.output
     cdef real max_a, weight = weight_of(samples, first + n)
@@ -287,10 +287,7 @@ cdef inline double outputs_in_order(BlockedState *net, const SampleSet *samples,
     output_errors_in_vectors(y, <const vec *> net.t, rule.learning_rate * weight, output_width)
     for k in range(output_width):
         net.v_bias[k] = net.v_bias[k] - y[k]
-    if rule.l2 == 0:    # compiled by itself, without the penalty
-        hidden_error_in_order(net, <const real *> y, z, e, 0, width)
-    else:
-        hidden_error_in_order(net, <const real *> y, z, e, rule.learning_rate * rule.l2, width)
+    hidden_error_in_order(net, <const real *> y, z, e, decay, width)
     return total
 
 
@@ -299,6 +296,7 @@ cdef inline double outputs_in_order(BlockedState *net, const SampleSet *samples,
 cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const LearningRule *rule, Py_ssize_t first,
                              Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t width = net.hidden.width, n
+    cdef real decay = rule.learning_rate * rule.l2
     cdef vec a, y
     cdef vec *e
     cdef double total = 0
@@ -308,9 +306,10 @@ cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const 
         hidden_in_order(net, n)
         e = net.e + n * net.hidden.stride
         if net.output.width == 1:
-            total += outputs_in_order(net, samples, rule, first, n, net.z, &a, &y, e, width, 1)
+            total += outputs_in_order(net, samples, rule, first, n, net.z, &a, &y, e, decay, width, 1)
         else:
-            total += outputs_in_order(net, samples, rule, first, n, net.z, net.a, net.y, e, width, net.output.width)
+            total += outputs_in_order(net, samples, rule, first, n, net.z, net.a, net.y, e, decay, width,
+                                      net.output.width)
     return total + sum_of_logs(net, samples, first, count)
 
 

@@ -1,13 +1,14 @@
-# Online learning with few hidden units, in one panel: blocks of one sample (see blocked.pxi). One pass over w subtracts
-# the update of the sample before and, from w as it was before that, takes the products with x. What the update changes
-# in b is e_j G, so the pass need not wait for e:
+# Online learning with few units, in blocks of one sample (see blocked.pxi). One pass over w subtracts the update of the
+# sample before and, from w as it was before that, takes the products with x. What the update changes in b is e_j G, so
+# the pass need not wait for e:
 #
 #     b_nj = sum_i w_ji x_ni - e_mj G_nm,   w_ji <- w_ji - e_mj x_mi,   m = n - 1
 #
-# The widths of both layers are constants where they are small, so that z, a, y and e stay in registers.
+# The hidden units are in one panel, whose width is a constant, and the outputs in one vector: z, a, y and e stay in
+# registers.
 
 
-# z_nj and w_ji
+# (17) for w, of the sample m before, and z_nj
 cdef inline void fused_pass(const BlockedState *net, const real *x_m, const real *x, const vec *e, vec *z,
                             int width) noexcept nogil:
     cdef vec *w = net.hidden.weights
@@ -36,13 +37,14 @@ cdef inline void fused_pass(const BlockedState *net, const real *x_m, const real
         z[j] = vec_mask(h(net.functions.hidden, (b[0][j] + b[1][j]) - e[j] * gram), net.hidden.mask[j])
 
 
-cdef inline double learn_fused_of_width(BlockedState *net, const SampleSet *samples, const LearningRule *rule, vec *a,
-                                        vec *y, int width, Py_ssize_t output_width) noexcept nogil:
+cdef inline double learn_fused_of_width(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
+                                        int width) noexcept nogil:
     cdef Py_ssize_t D = net.hidden.inputs, first = 0, size, n
     cdef const real *x
     cdef const real *x_m = inputs_of(samples, 0)
     cdef vec z[TILE_VECS]
     cdef vec e[TILE_VECS]
+    cdef vec a, y
     cdef double total = 0
     cdef int j
     for j in range(width):
@@ -52,7 +54,7 @@ cdef inline double learn_fused_of_width(BlockedState *net, const SampleSet *samp
         for n in range(size):
             x = inputs_of(samples, first + n)
             fused_pass(net, x_m, x, e, z, width)
-            total += outputs_in_order(net, samples, rule, first, n, z, a, y, e, width, output_width)
+            total += outputs_in_order(net, samples, rule, first, n, z, &a, &y, e, 0, width, 1)
             x_m = x
         total += sum_of_logs(net, samples, first, size)
         should_stop(&net.poll, size)
@@ -61,18 +63,10 @@ cdef inline double learn_fused_of_width(BlockedState *net, const SampleSet *samp
     return total
 
 
-cdef inline double learn_fused_of_outputs(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
-                                          int width) noexcept nogil:
-    cdef vec a, y
-    if net.output.width == 1:
-        return learn_fused_of_width(net, samples, rule, &a, &y, width, 1)
-    return learn_fused_of_width(net, samples, rule, net.a, net.y, width, net.output.width)
-
-
 # (17) sample by sample. Returns the sum of E_n.
 cdef double learn_fused(BlockedState *net, const SampleSet *samples, const LearningRule *rule) noexcept nogil:
     if net.hidden.width == 1:
-        return learn_fused_of_outputs(net, samples, rule, 1)
+        return learn_fused_of_width(net, samples, rule, 1)
     if net.hidden.width == 2:
-        return learn_fused_of_outputs(net, samples, rule, 2)
-    return learn_fused_of_outputs(net, samples, rule, TILE_VECS)
+        return learn_fused_of_width(net, samples, rule, 2)
+    return learn_fused_of_width(net, samples, rule, TILE_VECS)
