@@ -107,8 +107,8 @@ def decision_regions(
     Parameters
     ----------
     network : Network or classifier
-        Network with D = 2 and softmax outputs, or fitted scikit-learn classifier of two features, such as
-        BackpropClassifier or a pipeline.
+        Network with D = 2 and softmax outputs or a single logistic one, or fitted scikit-learn classifier of two
+        features, such as BackpropClassifier or a pipeline.
     x : array-like of shape (N, 2)
         Samples, in the units of the axes.
     t : array-like of shape (N,)
@@ -130,10 +130,10 @@ def decision_regions(
     ModuleNotFoundError
         If Matplotlib or scikit-learn is not installed.
     TypeError
-        If t does not hold class indices, or network is a regressor.
+        If network is a regressor.
     ValueError
-        If the network does not have two inputs and softmax outputs, x does not have shape (N, 2), t contains an unknown
-        class, or classes does not have a name for each class.
+        If the network does not have two inputs and outputs as above, x does not have shape (N, 2), t does not have N
+        entries or contains an unknown class, or classes does not have a name for each class.
 
     Examples
     --------
@@ -149,24 +149,25 @@ def decision_regions(
     colors = require("matplotlib.colors", "plot")
     inspection = require("sklearn.inspection", "plot")
     model: Any = network
-    x, labels = np.asarray(x, dtype=np.float64), getattr(model, "classes_", None)
-    if labels is None and not hasattr(model, "output"):
+    x = np.asarray(x, dtype=np.float64)
+    if hasattr(model, "classes_"):
+        D, labels = model.n_features_in_, model.classes_
+    elif not hasattr(model, "output"):
         found = f"network is a {type(model).__name__} without classes"
         raise TypeError(f"{found}; a fitted classifier is needed; {FOR_NUMBERS}")
-    if labels is None and model.output != "softmax":
-        raise ValueError(f"network has {model.output} outputs; decision regions need softmax outputs; {FOR_NUMBERS}")
-    D, K = (model.w.shape[1] - 1, len(model.v)) if labels is None else (model.n_features_in_, len(labels))
+    elif model.output == "softmax" or (model.output == "logistic" and len(model.v) == 1):
+        D, labels = model.w.shape[1] - 1, np.arange(max(2, len(model.v)))
+    else:
+        found = f"network has output={model.output!r} and K = {len(model.v)}"
+        raise ValueError(f"{found}; decision regions need softmax outputs or a single logistic one; {FOR_NUMBERS}")
+    K = len(labels)
     if x.ndim != 2 or x.shape[1] != 2 or D != 2:
         raise ValueError(f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs")
+    from cbackprop.sklearn import class_indices
 
-    def indices(values: ArrayLike) -> np.ndarray:
-        if labels is None:
-            return validate.labels("t", np.asarray(values), K)
-        from cbackprop.sklearn import class_indices
-
-        return class_indices("t", values, labels)
-
-    t = indices(t)
+    t = class_indices("t", t, labels)
+    if len(t) != len(x):
+        raise ValueError(f"t has {len(t)} entries; it must have {len(x)}, as many as x has rows")
     names = _names(labels if classes is None else classes, K)
 
     margin = 0.1 * np.ptp(x, axis=0)
@@ -184,7 +185,7 @@ def decision_regions(
         xx0=xx0,
         xx1=xx1,
         n_classes=K,
-        response=indices(model.predict(points)).reshape(xx0.shape),
+        response=class_indices("t", model.predict(points), labels).reshape(xx0.shape),
         multiclass_colors=palette,
     )
     ax = _axes(ax)
@@ -230,9 +231,9 @@ def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: 
     ModuleNotFoundError
         If Matplotlib is not installed.
     TypeError
-        If columns is not an integer.
+        If w does not hold real numbers, or columns is not an integer.
     ValueError
-        If an image of the given shape does not have D pixels, or columns is below 1.
+        If w does not have two dimensions, an image of the given shape does not have D pixels, or columns is below 1.
 
     Examples
     --------
@@ -244,7 +245,8 @@ def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: 
     >>> len(ax.images)
     32
     """
-    w, columns = np.asarray(w), validate.count("columns", columns)
+    w = validate.numbers("w", w, np.dtype(np.float64), "(M, D+1)", 2, finite=False)
+    columns = validate.count("columns", columns)
     if shape[0] * shape[1] != w.shape[1] - 1:
         raise ValueError(f"shape {shape} has {shape[0] * shape[1]} pixels; it must have D = {w.shape[1] - 1}")
     images = w[:, :-1].reshape(-1, *shape)
@@ -286,7 +288,8 @@ def confusion(
     ModuleNotFoundError
         If Matplotlib is not installed.
     ValueError
-        If the shapes are others, a class is not among classes, or classes does not have K names.
+        If the shapes are others, a class is not among classes, classes does not have K names, or only one of true and
+        predicted holds text and there are no classes.
 
     Examples
     --------
@@ -339,7 +342,10 @@ def _confusion_matrix(
             raise ValueError(f"predicted has {K} columns and there are {len(classes)} classes; name all in classes")
     true, predicted = _labels("true", true), _labels("predicted", predicted)
     if classes is None:
-        classes = sorted({*true.tolist(), *predicted.tolist()}, key=lambda label: (isinstance(label, str), label))
+        found = [set(values.tolist()) for values in (true, predicted)]
+        if len({any(isinstance(label, str) for label in labels) for labels in found}) == 2:
+            raise ValueError("only one of true and predicted holds text; name all classes in classes")
+        classes = sorted(set.union(*found), key=lambda label: (isinstance(label, str), label))
     matrix = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(matrix, (_indices("true", true, classes), _indices("predicted", predicted, classes)), 1)
     return matrix, classes

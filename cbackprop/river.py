@@ -784,8 +784,10 @@ def _numbers(
             remedy = ""
             if kind == "feature" and isinstance(value, str):
                 remedy = ": encode text, for example with River's OneHotEncoder"
-            elif kind == "feature" and (value is None or (isinstance(value, float) and value != value)):
-                remedy = ": leave out features that are missing, or use River's StatImputer"
+            elif value is None or (isinstance(value, float) and value != value):
+                remedy = f": leave out {kind}s that are missing"
+                if kind == "feature":
+                    remedy += ", or use River's StatImputer"
             raise ValueError(f"{kind} {name!r} is {value!r}; it must be {needed}{remedy}")
         numbers[name] = number
     return numbers

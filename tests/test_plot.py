@@ -109,11 +109,24 @@ def test_unknown_classes_are_rejected(ax, corners):
     from cbackprop.sklearn import BackpropClassifier
 
     network, x, _ = corners
-    with pytest.raises(ValueError, match=r"t\[1\] is 3; class indices must lie in 0..2"):
+    with pytest.raises(ValueError, match=r"t contains \[3\], which are not among the classes \[0 1 2\]"):
         plot.decision_regions(network, x, [0, 3, 2], ax=ax)
     model = BackpropClassifier.from_network(network, ["a", "b", "c"])
     with pytest.raises(ValueError, match=r"t contains \['bb'\], which are not among the classes"):
         plot.decision_regions(model, x, ["a", "bb", "c"], ax=ax)
+
+
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_decision_regions_of_a_single_logistic_output(ax, dtype):
+    pytest.importorskip("sklearn")
+    x, t = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 0, 1, 1], dtype)
+    network = cbackprop.Network(2, 4, 1, output="logistic", learning_rate=0.5, rng=0)
+    network.fit(x, t, epochs=200, rng=0)
+    mesh, first, second = plot.decision_regions(network, x, t, ax=ax).collections
+    shown = mesh.get_array().reshape(mesh.get_coordinates().shape[0] - 1, -1)
+    assert set(shown[:, 0]) == {0}
+    assert set(shown[:, -1]) == {1}
+    assert (first.get_offsets().tolist(), second.get_offsets().tolist()) == (x[:2].tolist(), x[2:].tolist())
 
 
 def test_names_are_drawn_verbatim(corners):
@@ -299,7 +312,9 @@ def test_each_kind_of_output_has_its_plots(ax):
     for_numbers = "for numbers, use predicted_against_true, residuals or fitted_curve"
     for output in ("linear", "logistic"):
         network = cbackprop.Network(2, 3, 2, output=output, rng=0)
-        message = f"network has {output} outputs; decision regions need softmax outputs; {for_numbers}"
+        message = (
+            f"network has output={output!r} and K = 2; decision regions need softmax outputs or a single logistic one"
+        )
         with pytest.raises(ValueError, match=message):
             plot.decision_regions(network, x, t, ax=ax)
     with pytest.raises(TypeError, match=f"network is a LinearRegression without classes; .*; {for_numbers}"):
@@ -400,6 +415,10 @@ FAILING = {
         "predicted has 2 columns and there are 1 class",
     ),
     "confusion: numbers": (lambda: plot.confusion([0.5], [0.2]), "true holds numbers that are not whole.*residuals"),
+    "confusion: text and indices": (
+        lambda: plot.confusion(["a", "b"], [0, 1]),
+        "only one of true and predicted holds text; name all classes in classes",
+    ),
     "confusion: matrix": (lambda: plot.confusion(SQUARE), "must be .K, K."),
     "learning_curve: text": (lambda: plot.learning_curve(["x"]), "history has dtype"),
     "learning_curve: none": (lambda: plot.learning_curve([]), "history has shape"),
@@ -410,7 +429,15 @@ FAILING = {
     ),
     "decision_regions: classes": (
         lambda: plot.decision_regions(cbackprop.Network(2, 2, 2), SQUARE, [0, 1, 1, 2]),
-        "class indices must lie in",
+        "t contains .2., which are not among the classes",
+    ),
+    "decision_regions: text": (
+        lambda: plot.decision_regions(cbackprop.Network(2, 2, 2), SQUARE, ["a", "b", "b", "a"]),
+        "t contains .'a' 'b'., which are not among the classes .0 1.",
+    ),
+    "decision_regions: lengths": (
+        lambda: plot.decision_regions(cbackprop.Network(2, 2, 2), SQUARE, [0, 1, 1]),
+        "t has 3 entries; it must have 4, as many as x has rows",
     ),
     "decision_regions: weights": (
         lambda: plot.decision_regions(
@@ -419,6 +446,10 @@ FAILING = {
         "weights must be finite",
     ),
     "hidden_units: shape": (lambda: plot.hidden_units(np.zeros((3, 7)), (3, 3)), "has 9 pixels"),
+    "hidden_units: network": (
+        lambda: plot.hidden_units(cbackprop.Network(6, 2, 2), (2, 3)),
+        "w has dtype object; it must hold real numbers",
+    ),
     "hidden_units: columns": (lambda: plot.hidden_units(np.zeros((3, 7)), (2, 3), columns=0), "columns is 0"),
     "misclassified: shapes": (lambda: plot.misclassified(np.zeros((2, 3, 3)), [0], [1]), "have shapes"),
     "misclassified: columns": (lambda: plot.misclassified(np.zeros((1, 3, 3)), [0], [1], columns=0), "columns is 0"),

@@ -53,7 +53,7 @@ class Engine:
     def supports_threads(self) -> bool: ...
     def samples(
         self,
-        x: ndarray,
+        x: ndarray | SparseRows,
         t: ndarray | None = None,
         labels: ndarray | None = None,
         sample_weight: ndarray | None = None,
