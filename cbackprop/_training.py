@@ -73,7 +73,7 @@ class Settings(NamedTuple):
         """Raise ValueError if these settings are not for sparse rows."""
         if self.momentum:
             raise ValueError(
-                f"momentum is {self.momentum} and x is sparse; it must be 0, because momentum changes all weights at "
+                f"momentum is {self.momentum:g} and x is sparse; it must be 0, because momentum changes all weights at "
                 f"every update, not only those of the non-zeros"
             )
         if self.method == "blocked":

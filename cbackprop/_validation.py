@@ -156,6 +156,8 @@ def file_range(array: np.ndarray) -> tuple[Any, int, int] | None:
 def as_array(name: str, values: Any, needed: str) -> np.ndarray:
     """The array that NumPy makes of the values, which must hide nothing: it would use what a mask hides."""
     refuse_masked(name, values)
+    if is_sparse(values):
+        raise TypeError(f"{name} is a sparse {type(values).__name__}; it must be dense: use {name}.toarray()")
     try:
         array = np.asarray(values)
     except ValueError as error:

@@ -87,6 +87,7 @@ class NoCallbacks:
 
 
 MAX_RMS = 5  # of the inputs; that of standardized ones is 1
+MAX_TARGET_STD = 5  # of the numbers to be predicted
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
 
 # hidden and output functions by scikit-learn's names, and the reverse
@@ -317,6 +318,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             n_outputs, output = self._define_outputs(y, None)
             self._reset(self._new_network(n_outputs, X.dtype, generator, output), generator)
         t = self._targets("y", y, len(X))
+        if self.network_.output == "linear":
+            warn_unscaled_targets(t if weights is None else t[weights > 0])
 
         held_out = None
         if X_val is not None or y_val is not None:
@@ -1311,6 +1314,17 @@ def warn_unscaled(X: np.ndarray) -> None:
         warnings.warn(
             f"the root mean square of X is {rms:.3g}, with which little is learned; scale its columns to mean 0 and "
             "standard deviation 1, for example by make_pipeline(StandardScaler(), ...)",
+            stacklevel=5,  # the caller of fit
+        )
+
+
+def warn_unscaled_targets(t: np.ndarray) -> None:
+    """Warn of numbers whose errors, and so the steps, are so large that hidden units saturate."""
+    deviation = float(t.std(axis=0, dtype=np.float64).max())
+    if deviation > MAX_TARGET_STD:
+        warnings.warn(
+            f"the standard deviation of y is {deviation:.3g}, with which little is learned; scale it to 1, for example "
+            "by TransformedTargetRegressor(..., transformer=StandardScaler())",
             stacklevel=5,  # the caller of fit
         )
 

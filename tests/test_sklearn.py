@@ -48,7 +48,7 @@ def checks_of_scikit_learn():
             yield pytest.param(estimator, check, id=f"{type(model).__name__}-{name}", marks=marks)
 
 
-@pytest.mark.filterwarnings("ignore:the root mean square of X")
+@pytest.mark.filterwarnings("ignore:the (root mean square of X|standard deviation of y)")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of targets far from 1
 @pytest.mark.parametrize(("estimator", "check"), list(checks_of_scikit_learn()))
 def test_checks_of_scikit_learn(estimator, check):
@@ -790,6 +790,7 @@ def test_a_validation_set_needs_two_samples(problems):
         estimator("number").fit(x, y, X_val=x[:1], y_val=y[:1])
 
 
+@pytest.mark.filterwarnings("ignore:the standard deviation of y")
 def test_divergence_names_what_to_scale(problems):
     x, y = problems["number"]
     with pytest.raises(ValueError, match=r"Learning diverged in epoch 1: .* or scale the inputs and y to a standard"):
@@ -1154,6 +1155,16 @@ def test_unscaled_inputs_are_warned_of(iris, dtype):
             model.fit(large, y)
         assert caught[0].filename == __file__
     model.fit(3 * x, y)
+
+
+def test_unscaled_y_is_warned_of():
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    model = BackpropRegressor(4, tol=1e9)
+    for y in (1000 * x[:, 0], np.column_stack([x[:, 0], 1000 * x[:, 1]])):
+        with pytest.warns(UserWarning, match=r"standard deviation of y is \d.*TransformedTargetRegressor") as caught:
+            model.fit(x, y)
+        assert caught[0].filename == __file__
+    model.fit(x, 3 * x[:, 0] + 30)
 
 
 def test_attributes_of_mlpclassifier(iris):

@@ -405,11 +405,21 @@ def test_l2_that_overshoots(batch_size, order):
 
 
 @pytest.mark.parametrize("library", [cbackprop, reference])
+def test_sparse_targets_are_refused(library):
+    w, v = cbackprop.init_weights(4, 3, 2, rng=0)
+    x, t = rows(6, 4, "float64"), sparse.csr_array(np.eye(2)[[0, 1] * 3])
+    with pytest.raises(TypeError, match=r"^t is a sparse csr_array; it must be dense: use t.toarray\(\)$"):
+        library.loss(x, t, w, v)
+
+
+@pytest.mark.parametrize("library", [cbackprop, reference])
 def test_settings_that_need_dense_rows(library):
     w, v = cbackprop.init_weights(4, 3, 2, rng=0)
     x = rows(6, 4, "float64")
     with pytest.raises(ValueError, match=r"^momentum is 0.5 and x is sparse; it must be 0, because"):
         library.fit(x, [0, 1] * 3, w, v, momentum=0.5)
+    with pytest.raises(ValueError, match=r"^momentum is 0.9 and x is sparse"):
+        library.fit(x, [0, 1] * 3, w.astype(np.float32), v.astype(np.float32), momentum=0.9)
     with pytest.raises(ValueError, match=r"^method is 'blocked' and x is sparse; it must be 'auto' or 'direct'"):
         library.fit(x, [0, 1] * 3, w, v, method="blocked")
 

@@ -91,7 +91,8 @@ def scan(
         for name, category_column in category_columns.items():
             category_column.update(chunk.categories[name])
     if not statistics.n:
-        raise ValueError(f"{table.path}: there are no training rows; at least one is needed")
+        skipped = f"; {table.skipped:,} bad rows skipped; the first: {table.first_error}" if table.skipped else ""
+        raise ValueError(f"{table.path}: there are no training rows; at least one is needed{skipped}")
     task = column.decide()
     regression = task is Task.REGRESSION
     classes = [] if regression else column.classes()

@@ -64,6 +64,9 @@ class NpzTable(Table):
         self.members: list[Member] = []
         self.starts = [0]  # of each array among the columns, and their number
         with error_context(path), zipfile.ZipFile(file) as archive:
+            if {"data.npy", "format.npy", "shape.npy"} <= set(archive.namelist()):  # by scipy.sparse.save_npz
+                remedy = "the command reads dense arrays only: use Network.fit in Python"
+                raise ValueError(f"{path}: it holds a sparse matrix; {remedy}")
             for entry in archive.infolist():
                 array = f"{path}: array {entry.filename!r}"
                 if archive.getinfo(entry.filename) is not entry:

@@ -183,7 +183,9 @@ def learn(
                                 x, t, batch_size=options.batch_size, rng=checkpointer.generator, n_threads=n_threads
                             )
                         except DivergenceError:
-                            remedy = "try a smaller --learning-rate, or --standardize"
+                            remedy = "try a smaller --learning-rate"
+                            if not options.standardize:
+                                remedy += ", or --standardize"
                             raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None
                         progress.E_training += len(x) * history.losses[0]
                     if len(x_held_out):

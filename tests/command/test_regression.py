@@ -74,6 +74,8 @@ def test_target_without_standardization(houses, succeed, fail):
     assert np.array_equal(y, cbackprop.Network.load("model.safetensors").predict(small.select("area").to_numpy()))
     message = fail("train houses.csv --target price --no-standardize --activation relu")
     assert message == "learning diverged in epoch 1: try a smaller --learning-rate, or --standardize"
+    message = fail("train houses.csv --target price --learning-rate 1000 --activation relu")
+    assert message == "learning diverged in epoch 1: try a smaller --learning-rate"
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])

@@ -158,6 +158,8 @@ def bad_files(iris):
     Path("empty.csv").touch()
     Path("quote.csv").write_text('a,species\n"1,x\n2,y\n')
     Path("latin.csv").write_bytes(b"a,species\n1,\xe9\n2,y\n")
+    # as scipy.sparse.save_npz does it
+    np.savez("sparse.npz", indices=[0, 2], indptr=[0, 1, 2], format=b"csr", shape=[2, 4], data=[1.0, 1.0])
     for name in ("junk.parquet", "junk.npz", "iris.txt"):
         Path(name).write_text("This is no table.")
 
@@ -172,6 +174,7 @@ def bad_files(iris):
         ("twice.npz", "duplicate columns 'x1'; names must be unique"),
         ("lengths.npz", "all arrays must have the same number of rows; it has x (150, 4), species (149,)"),
         ("objects.npz", "array 'species.npy' has dtype object; numbers or text are needed"),
+        ("sparse.npz", "it holds a sparse matrix; the command reads dense arrays only: use Network.fit in Python"),
         ("columns.npz", "array 'x.npy' is in Fortran order; C order is needed"),
         ("date.parquet", "column 'day' holds Date, not numbers"),
         ("one.csv", "column 'species' has one class, 'setosa'; 2 are needed"),
@@ -186,6 +189,12 @@ def bad_files(iris):
 )
 def test_bad_files(bad_files, fail, file, message):
     assert fail(f"train {file} --target species").startswith(f"{file}: {message}")
+
+
+def test_a_table_of_bad_rows_only(iris, fail):
+    bad = "iris.csv: row 1, column 'species' is 'versicolor'; a finite number is needed"
+    message = fail("train iris.csv --target species --task regression --on-bad-row skip")
+    assert message.endswith(f"no training rows; at least one is needed; 150 bad rows skipped; the first: {bad}")
 
 
 @pytest.mark.parametrize(
