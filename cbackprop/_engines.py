@@ -75,7 +75,7 @@ class Engine(Protocol):
 
     def samples(
         self,
-        x: np.ndarray,
+        x: np.ndarray | SparseRows,
         t: np.ndarray | None = None,
         labels: np.ndarray | None = None,
         sample_weight: np.ndarray | None = None,

@@ -419,8 +419,9 @@ class Network(OneSample):
         >>> import cbackprop, numpy as np, tempfile, pathlib
         >>> network = cbackprop.Network(2, 3, 2, rng=0)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     network.save(pathlib.Path(folder) / "model.safetensors")
-        ...     again = cbackprop.Network.load(pathlib.Path(folder) / "model.safetensors")
+        ...     path = pathlib.Path(folder) / "model.safetensors"
+        ...     network.save(path)
+        ...     again = cbackprop.Network.load(path)
         >>> np.array_equal(again.w, network.w)
         True
         """

@@ -211,7 +211,8 @@ cdef class OneSample:
         --------
         >>> import cbackprop
         >>> network = cbackprop.Network(2**18, 16, 2, order="F", dtype="float32", rng=0)
-        >>> losses = [network.learn_one_sparse([3, 141592], [1.0, 0.5], 1) for _ in range(10)]
+        >>> indices, values = [3, 141592], [1.0, 0.5]
+        >>> losses = [network.learn_one_sparse(indices, values, 1) for _ in range(10)]
         >>> losses[9] < losses[0]
         True
         """
@@ -375,7 +376,8 @@ cdef class OneSample:
         Examples
         --------
         >>> import cbackprop
-        >>> cbackprop.Network(100, 3, 2, rng=0).predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
+        >>> network = cbackprop.Network(100, 3, 2, rng=0)
+        >>> network.predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
         True
         """
         return self.predict(values, check_indices(indices))
@@ -450,7 +452,8 @@ cdef class OneSample:
         Examples
         --------
         >>> import cbackprop
-        >>> cbackprop.Network(100, 3, 2, rng=0).predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
+        >>> network = cbackprop.Network(100, 3, 2, rng=0)
+        >>> network.predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
         (2,)
         """
         if not self.softmax:

@@ -50,7 +50,7 @@ grid = {
 }
 search = GridSearchCV(model, grid, cv=3).fit(x_train, y_train)
 best = accuracy["best of a search"] = search.score(x_test, y_test)
-print(f"best of a search: {search.best_params_}; held out: {best:.4f}")
+print(f"best of a search: {list(search.best_params_.values())}; held out: {best:.4f}")
 
 # %%
 # What the best network still takes for another digit.
