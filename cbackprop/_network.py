@@ -292,7 +292,7 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict_proba(np.eye(2)).shape
         (2, 5)
         """
-        self.require_probabilities()
+        self._require_probabilities()
         return functions.outputs(x, self.w, self.v, self.functions, n_threads)[0]
 
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:

@@ -122,7 +122,7 @@ cdef class OneSample:
         validate.learning_rate(value, self.w.dtype)
         self._learning_rate = value    # not rounded to the dtype: kernels do that
 
-    def require_probabilities(self):
+    def _require_probabilities(self):
         """Raise ValueError if the outputs are not probabilities."""
         if self.functions.output == "linear":
             raise ValueError("output is 'linear', which has no probabilities: use predict")
@@ -421,7 +421,7 @@ cdef class OneSample:
         (2,)
         """
         if not self.softmax:
-            self.require_probabilities()
+            self._require_probabilities()
         return self.outputs(x, None)
 
     def predict_proba_one_sparse(self, indices, values):
@@ -457,7 +457,7 @@ cdef class OneSample:
         (2,)
         """
         if not self.softmax:
-            self.require_probabilities()
+            self._require_probabilities()
         return self.outputs(values, check_indices(indices))
 
     cdef cnp.ndarray outputs(self, x, indices):
