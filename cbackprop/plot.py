@@ -296,8 +296,8 @@ def confusion(
     >>> ax = plot.confusion([[9, 1], [0, 5]], classes=["cat", "dog"], ax=ax)
     >>> [text.get_text() for text in ax.texts]
     ['9', '1', '5']
-    >>> true, predicted = ["cat", "dog", "dog"], ["cat", "cat", "dog"]
-    >>> ax = plot.confusion(true, predicted, ax=Figure().subplots())
+    >>> t, p = ["cat", "dog", "dog"], ["cat", "cat", "dog"]
+    >>> ax = plot.confusion(t, p, ax=Figure().subplots())
     >>> [text.get_text() for text in ax.texts]
     ['1', '1', '1']
     """
