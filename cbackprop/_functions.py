@@ -233,7 +233,8 @@ def loss(
     If all weights are equal, all classes are equally likely, and E is the logarithm of their number:
 
     >>> import cbackprop, numpy as np
-    >>> round(cbackprop.loss([[1.0, 2.0]], [0], np.ones((2, 3)), np.ones((3, 3))), 6)
+    >>> w, v = np.ones((2, 3)), np.ones((3, 3))
+    >>> round(cbackprop.loss([[1.0, 2.0]], [0], w, v), 6)
     1.098612
     """
     functions = validate.functions(hidden, output)

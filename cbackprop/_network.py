@@ -292,7 +292,7 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict_proba(np.eye(2)).shape
         (2, 5)
         """
-        self.require_probabilities()
+        self._require_probabilities()
         return functions.outputs(x, self.w, self.v, self.functions, n_threads)[0]
 
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
@@ -419,8 +419,9 @@ class Network(OneSample):
         >>> import cbackprop, numpy as np, tempfile, pathlib
         >>> network = cbackprop.Network(2, 3, 2, rng=0)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     network.save(pathlib.Path(folder) / "model.safetensors")
-        ...     again = cbackprop.Network.load(pathlib.Path(folder) / "model.safetensors")
+        ...     path = pathlib.Path(folder) / "model.safetensors"
+        ...     network.save(path)
+        ...     again = cbackprop.Network.load(path)
         >>> np.array_equal(again.w, network.w)
         True
         """

@@ -122,7 +122,7 @@ cdef class OneSample:
         validate.learning_rate(value, self.w.dtype)
         self._learning_rate = value    # not rounded to the dtype: kernels do that
 
-    def require_probabilities(self):
+    def _require_probabilities(self):
         """Raise ValueError if the outputs are not probabilities."""
         if self.functions.output == "linear":
             raise ValueError("output is 'linear', which has no probabilities: use predict")
@@ -211,7 +211,8 @@ cdef class OneSample:
         --------
         >>> import cbackprop
         >>> network = cbackprop.Network(2**18, 16, 2, order="F", dtype="float32", rng=0)
-        >>> losses = [network.learn_one_sparse([3, 141592], [1.0, 0.5], 1) for _ in range(10)]
+        >>> indices, values = [3, 141592], [1.0, 0.5]
+        >>> losses = [network.learn_one_sparse(indices, values, 1) for _ in range(10)]
         >>> losses[9] < losses[0]
         True
         """
@@ -420,7 +421,7 @@ cdef class OneSample:
         (2,)
         """
         if not self.softmax:
-            self.require_probabilities()
+            self._require_probabilities()
         return self.outputs(x, None)
 
     def predict_proba_one_sparse(self, indices, values):
@@ -456,7 +457,7 @@ cdef class OneSample:
         (2,)
         """
         if not self.softmax:
-            self.require_probabilities()
+            self._require_probabilities()
         return self.outputs(values, check_indices(indices))
 
     cdef cnp.ndarray outputs(self, x, indices):

@@ -121,8 +121,8 @@ def fit(
     >>> x, t = load_wine(return_X_y=True)
     >>> x = (x - x.mean(axis=0)) / x.std(axis=0)
     >>> network = cbackprop.Network(13, 16, 3, rng=0)
-    >>> threads = {"processes": False, "threads_per_worker": 1, "dashboard_address": ":0"}
-    >>> with Client(n_workers=2, **threads) as client:
+    >>> threads = {"processes": False, "n_workers": 2, "threads_per_worker": 1}
+    >>> with Client(**threads, dashboard_address=":0") as client:
     ...     shards = da.from_array(x, chunks=(60, -1)), da.from_array(t, chunks=60)
     ...     history = cbackprop.dask.fit(client, network, *shards, epochs=10, rng=0)
     >>> bool((network.predict(x) == t).mean() > 0.95)
@@ -343,8 +343,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     >>> x, y = load_wine(return_X_y=True)
     >>> x = (x - x.mean(axis=0)) / x.std(axis=0)
     >>> x, y = da.from_array(x, chunks=(60, -1)), da.from_array(y, chunks=60)
-    >>> threads = {"processes": False, "threads_per_worker": 1, "dashboard_address": ":0"}
-    >>> with Client(n_workers=2, **threads):
+    >>> threads = {"processes": False, "n_workers": 2, "threads_per_worker": 1}
+    >>> with Client(**threads, dashboard_address=":0"):
     ...     model = BackpropClassifier(16, random_state=0).fit(x, y)
     ...     accuracy = model.score(x, y)
     >>> accuracy > 0.95
@@ -504,8 +504,8 @@ class BackpropRegressor(RegressorMixin, _Backprop):
     >>> x, y = load_diabetes(return_X_y=True)
     >>> x, y = x / x.std(axis=0), (y - y.mean()) / y.std()
     >>> x, y = da.from_array(x, chunks=(221, -1)), da.from_array(y, chunks=221)
-    >>> threads = {"processes": False, "threads_per_worker": 1, "dashboard_address": ":0"}
-    >>> with Client(n_workers=2, **threads):
+    >>> threads = {"processes": False, "n_workers": 2, "threads_per_worker": 1}
+    >>> with Client(**threads, dashboard_address=":0"):
     ...     model = BackpropRegressor(16, random_state=0).fit(x, y)
     ...     r2 = model.score(x, y)
     >>> r2 > 0.5

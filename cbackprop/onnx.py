@@ -62,7 +62,8 @@ def to_onnx(model: Network | BackpropClassifier | BackpropRegressor) -> ModelPro
     >>> model = to_onnx(cbackprop.Network(2, 3, 2, rng=0))
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Sigmoid', 'Gemm', 'Softmax', 'ArgMax', 'Gather']
-    >>> model = to_onnx(cbackprop.Network(2, 3, 1, output="linear", hidden="relu", rng=0))
+    >>> network = cbackprop.Network(2, 3, 1, output="linear", hidden="relu", rng=0)
+    >>> model = to_onnx(network)
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Relu', 'Gemm']
     """
@@ -181,8 +182,9 @@ def from_sklearn(model: Any) -> BackpropClassifier | BackpropRegressor:
     >>> from sklearn.neural_network import MLPClassifier
     >>> from cbackprop.onnx import from_sklearn
     >>> x, y = np.eye(4), [0, 1, 0, 1]
-    >>> theirs = MLPClassifier((3,), "tanh", solver="lbfgs", random_state=0).fit(x, y)
-    >>> bool(np.allclose(from_sklearn(theirs).predict_proba(x), theirs.predict_proba(x)))
+    >>> theirs = MLPClassifier((3,), "tanh", solver="lbfgs", random_state=0)
+    >>> ours = from_sklearn(theirs.fit(x, y))
+    >>> bool(np.allclose(ours.predict_proba(x), theirs.predict_proba(x)))
     True
     """
     from sklearn.neural_network import MLPClassifier, MLPRegressor

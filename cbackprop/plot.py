@@ -517,7 +517,8 @@ def residuals(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | None = None) 
     --------
     >>> from matplotlib.figure import Figure
     >>> from cbackprop import plot
-    >>> ax = plot.residuals([1.0, 2.0, 4.0], [1.0, 2.0, 3.5], ax=Figure().subplots())
+    >>> true, predicted = [1.0, 2.0, 4.0], [1.0, 2.0, 3.5]
+    >>> ax = plot.residuals(true, predicted, ax=Figure().subplots())
     >>> ax.collections[0].get_offsets()[2].tolist()
     [3.5, 0.5]
     """
@@ -578,7 +579,8 @@ def fitted_curve(
     >>> import cbackprop
     >>> from cbackprop import plot
     >>> network = cbackprop.Network(1, 4, 1, output="linear", rng=0)
-    >>> ax = plot.fitted_curve(network, [0, 1, 2], [0.1, 0.9, 2.2], ax=Figure().subplots())
+    >>> x, t = [0, 1, 2], [0.1, 0.9, 2.2]
+    >>> ax = plot.fitted_curve(network, x, t, ax=Figure().subplots())
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['samples', 'fitted']
     """

@@ -616,7 +616,8 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     >>> for _ in range(200):
     ...     for x in (-1.0, 0.0, 1.0):
     ...         model.learn_one({"x": x}, {"double": 2 * x, "square": x * x})
-    >>> {target: round(y, 1) for target, y in model.predict_one({"x": -1.0}).items()}
+    >>> y = model.predict_one({"x": -1.0})
+    >>> {target: round(number, 1) for target, number in y.items()}
     {'double': -2.0, 'square': 1.0}
     """
 

@@ -30,7 +30,9 @@ myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
 # external objects: resolving their links would need network access
-nitpick_ignore_regex = [("py:obj", r"(dask|numpy|onnx|river|sklearn|tqdm)(\..*)?")]
+nitpick_ignore_regex = [
+    ("py:obj", r"(dask|numpy|onnx|river|scipy|sklearn|tqdm)(\..*)?")
+]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "cbackprop"

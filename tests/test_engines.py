@@ -633,7 +633,7 @@ def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords
 
 def test_blocks_of_one_sample_have_one_thread(kernels):
     for M, threads in ((kernels.LANES_IN_REGISTER, False), (4 * kernels.LANES_IN_REGISTER, True)):
-        assert kernels.BlockedEngine(D, M, K, block=1).supports_threads is threads
+        assert kernels.BlockedEngine(D, M, 2, block=1).supports_threads is threads
 
 
 def test_small_networks_learn_with_narrow_vectors(dtype, monkeypatch):
