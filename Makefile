@@ -62,13 +62,13 @@ debug-test:  ## run the tests on a build with bounds checks, assertions and trap
 	$(call PYTEST_IN,build/debug/site)
 
 # tests of compiled code; the others call it, too, but no other lines of it
-COMPILED_TESTS = $(call tests,checkpoint elementary engines equations gradients network reentrancy reference subnormal \
+COMPILED_TESTS = $(call tests,checkpoint elementary engines equations gradients network reentrancy reference sparse subnormal \
 	threads training training_lock validation variants)
 
 FUZZERS = $(patsubst %,tests/guarantees/test_%.py,bad_inputs stateful sparse)
 
 address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
-	CBACKPROP_DEBUG=address $(INSTALL) --target build/address/site .
+	CBACKPROP_DEBUG=address CBACKPROP_VARIANTS=avx512,baseline $(INSTALL) --target build/address/site . # widest, narrowest
 	$(PYTEST_IN_ADDRESS) $(COMPILED_TESTS) -k "not float64" # float32 has more lanes, and so longer tails
 	$(PYTEST_IN_ADDRESS) $(FUZZERS)
 
@@ -81,7 +81,7 @@ soak: build  ## test every guarantee in full and write docs/guarantees.md: hours
 	$(PYTEST_IN_ADDRESS) $(FUZZERS) $(FULL)
 
 coverage:  ## measure line and branch coverage of the compiled code; fails below 95 %
-	CBACKPROP_COVERAGE=1 $(INSTALL) --target build/coverage/site .
+	CBACKPROP_COVERAGE=1 CBACKPROP_VARIANTS=baseline $(INSTALL) --target build/coverage/site . # the others have the same lines
 	find build/coverage -name '*.gcda' -delete
 	$(call PYTEST_IN,build/coverage/site) $(COMPILED_TESTS) -k "not float32" # both types are made of the same lines
 	$(PYTHON) .ci/compiled_coverage.py build/coverage cbackprop/kernels 95
