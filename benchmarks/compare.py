@@ -96,8 +96,15 @@ def regression(row: Row, functions: Functions) -> Row:
     return row._replace(work=f"{name}, {functions.output}, {functions.hidden}", functions=functions)
 
 
+SMALL = [
+    Row(f"online {shape}", "fit", shape, N, {"best": ratio})
+    for shape, N, ratio in (
+        ("4-8-2", 50_000, 1.3), ("8-8-3", 50_000, 1.3), ("13-9-3", 50_000, 1.3), ("20-16-5", 20_000, 1.3),
+        ("30-20-2", 20_000, 2), ("37-53-7", 10_000, 2),
+    )
+]  # fmt: skip
 HIDDEN = ("sigmoid", "relu")
-ROWS = CLASSIFICATION + [regression(row, Functions(h, "linear")) for h in HIDDEN for row in CLASSIFICATION]
+ROWS = CLASSIFICATION + SMALL + [regression(row, Functions(h, "linear")) for h in HIDDEN for row in CLASSIFICATION]
 ARTICLE = "full batch, the article's 2-2-3"
 
 
