@@ -125,7 +125,7 @@ cdef inline scalar_or_vec expm1(scalar_or_vec x) noexcept nogil:
 # e^d (1 + err). An infinite difference has no such error, and e^d = 0.
 cdef inline scalar_or_vec exp_diff(scalar_or_vec p, scalar_or_vec q) noexcept nogil:
     cdef scalar_or_vec d = p - q, part = d - p, err = (p - (d - part)) - (q + part), e = exp(d)
-    return select_nonnegative(-e, e, e + e * err)
+    return select_nonnegative(-e, e, e * (ONE + err))
 
 
 # log(1 + x) for x >= 0, with u = ONE + x rounded:

@@ -31,6 +31,7 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
             "gradients",
             "network",
             "engines",
+            "sparse",
             "reentrancy",
             "reference",
             "elementary",
@@ -38,7 +39,10 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
             "training",
         ),
     ),
-    "validation": ([TREE / "cbackprop/_validation.py"], ("validation", "model_file", "reference", "checkpoint")),
+    "validation": (
+        [TREE / "cbackprop/_validation.py"],
+        ("validation", "sparse", "model_file", "reference", "checkpoint"),
+    ),
 }
 OPERATORS = {
     " + ": " - ",
