@@ -264,7 +264,7 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
     "accurate loss": (
         "",
         "The loss of a sample is accurate to 4 ULP, for logits of any size.",
-        "4 ULP of a mean over many samples, whose sum rounds, too; losses below the smallest normal number, which may be 0.",
+        "4 ULP of a mean over many samples, whose sum rounds, too. Losses below the smallest normal number may be 0.",
     ),
     "same bits": (
         "trainings",
