@@ -99,7 +99,8 @@ def test_classifier_predicts_its_labels(iris, labels, run):
     model = BackpropClassifier(8, random_state=0, learning_rate_init=0.02).fit(x, y)
     label, probabilities = run(to_onnx(model), x)
     assert label.tolist() == model.predict(x).tolist()
-    np.testing.assert_allclose(probabilities, model.predict_proba(x), rtol=0, atol=1e-6)
+    # inputs up to 8, which are not scaled, make larger sums
+    np.testing.assert_allclose(probabilities, model.predict_proba(x), rtol=0, atol=4e-6)
 
 
 def test_model_has_standard_operators_and_is_validated():
