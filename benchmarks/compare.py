@@ -200,6 +200,8 @@ def job_rows(modules: dict, sizes: Sizes, wanted: Wanted) -> list[dict]:
 def job_row(name: str, kind: str, work: Work, targets: dict, modules: dict, sizes: Sizes) -> dict:
     print(f"{name}, {work.x.dtype}", end="  ", flush=True, file=sys.stderr)
     makers = {peer: getattr(module, kind) for peer, module in modules.items() if hasattr(module, kind)}
+    if work.functions.output == "softmax" and len(work.v) == 2:
+        makers.pop("scikit-learn", None)  # MLPClassifier has one logistic output then
     differences, times = measure(kind, work, makers, sizes)
     row = {
         "work": name,
