@@ -27,6 +27,7 @@ cdef extern from "threads.h":
 
 cdef enum:
     MAX_BLOCK = 128    # a multiple of every TILE_SAMPLES
+    MAX_WIDTH_TOGETHER = 16    # vectors of hidden units
     POLL_OPS_BLOCKED = 30_000_000 * VEC_BYTES    # operations from one poll to the next; wide vectors do more at once
 
 # Weights and scratch for an epoch, allocated once
@@ -229,8 +230,8 @@ cdef inline void hidden_in_order(BlockedState *net, Py_ssize_t n) noexcept nogil
             corrected_activation(hidden, net.e + start, stride, gram_n, n, net.z + start, mask + start, TILE_VECS)
 
 
-# (13)  a_k = sum_j v_kj z_j in vectors along j, of QUARTER outputs at a time, whose sums over lanes are taken together.
-# z of padding is 0.
+# (13)  a_k = sum_j v_kj z_j in vectors along j, of QUARTER outputs at a time, whose sums over lanes are taken together;
+# of many hidden units, one output at a time, since a long sum is faster in parts. z of padding is 0.
 cdef inline void output_sums(const BlockedState *net, const vec *z, vec *a, Py_ssize_t width,
                              Py_ssize_t output_width) noexcept nogil:
     cdef vec sum[QUARTER]
@@ -238,6 +239,11 @@ cdef inline void output_sums(const BlockedState *net, const vec *z, vec *a, Py_s
     cdef const vec *v
     cdef Py_ssize_t stride = net.hidden.stride, k, j
     cdef int part, c
+    if width > MAX_WIDTH_TOGETHER:
+        for k in range(net.output.units):
+            (<real *> a)[k] = dot((<real *> net.v_bias)[k], <const real *> (net.v + k * stride), <const real *> z,
+                                  width * LANES)
+        return
     for k in range(output_width):
         for part in range(PARTS):
             v = net.v + (k * LANES + part * QUARTER) * stride
