@@ -110,9 +110,8 @@ class Engine(Protocol):
         """Ask a call that runs in another thread to return soon."""
 
 
-def blocked(w: np.ndarray, v: np.ndarray, block: int, accumulates: bool) -> bool:
+def blocked(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool) -> bool:
     """Whether the blocked engine is faster than the others, in the memory that training may take."""
-    lanes = kernels_for(w, v, block).LANES_IN_REGISTER
     panels = lanes * (-(-w.shape[0] // lanes) * w.shape[1] + -(-v.shape[0] // lanes) * v.shape[1])
     needed = (panels * (1 + accumulates) + block * scratch(w, v)) * w.itemsize
     return (w.shape[0] >= MIN_UNITS_BLOCKED or block == 1) and needed <= MAX_COPIES * (w.nbytes + v.nbytes) + ALLOWANCE
@@ -167,11 +166,12 @@ def make_engine(
     """Create the engine for training."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     module = kernels_for(w, v, batch_size)
+    lanes = module.LANES_IN_REGISTER
     plain = momentum == l2 == 0
     block = 1 if batch_size == 1 and plain and fused(w, v) else block_length(w, v, batch_size)
     efficient = momentum == 0 or batch_size > 1
     accumulates = batch_size > 1 and (batch_size > block or not plain)
-    if method == "blocked" or (method == "auto" and efficient and blocked(w, v, block, accumulates=accumulates)):
+    if method == "blocked" or (method == "auto" and efficient and blocked(w, v, lanes, block, accumulates)):
         return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2, **functions._asdict())
     if method == "auto" and plain and in_lanes(w, v, batch_size):
         return module.SamplesInLanesEngine(D, M, K, batch_size, **functions._asdict())
@@ -193,14 +193,14 @@ def bulk_engine(
     """Create an engine that holds these weights, for one pass over samples without updates."""
     D, M, K, N = w.shape[1] - 1, w.shape[0], v.shape[0], len(x)
     engine: Engine
-    block = block_length(w, v, N)
+    module, block = kernels(w.dtype), block_length(w, v, N)
     if isinstance(x, SparseRows):
         engine = sparse_engine(x, w, v, functions)
-    elif N >= MIN_SAMPLES_BLOCKED and blocked(w, v, block, accumulates=gradient):
+    elif N >= MIN_SAMPLES_BLOCKED and blocked(w, v, module.LANES_IN_REGISTER, block, gradient):
         batch_size = LARGER_THAN_ANY_BLOCK if gradient else block
-        engine = kernels(w.dtype).BlockedEngine(D, M, K, batch_size, block=block, **functions._asdict())
+        engine = module.BlockedEngine(D, M, K, batch_size, block=block, **functions._asdict())
     else:
-        engine = kernels(w.dtype).DirectEngine(D, M, K, **functions._asdict())
+        engine = module.DirectEngine(D, M, K, **functions._asdict())
     engine.load(w, v)
     return engine
 

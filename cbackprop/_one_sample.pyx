@@ -305,10 +305,7 @@ cdef class OneSample:
         if self.softmax or not PyArray_CheckExact(t):
             return False
         array = t
-        if not (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == self.K
-                and cnp.PyArray_TYPE(array) == self.type and PyArray_ISCARRAY_RO(array)
-                and disjoint(array, self.K, self.w, self.M * (self.D + 1))
-                and disjoint(array, self.K, self.v, self.K * (self.M + 1))):
+        if not self.is_vector(array, self.K):
             return False
         memcpy(self.t, cnp.PyArray_DATA(array), self.K * cnp.PyArray_ITEMSIZE(array))
         for k in range(self.K):
@@ -488,13 +485,7 @@ cdef class OneSample:
 
     cdef inline bint is_sample(self, x) noexcept:
         """Whether the kernels can use x without conversion."""
-        if not PyArray_CheckExact(x):
-            return False
-        cdef cnp.ndarray array = x
-        return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == self.D
-                and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
-                and disjoint(array, self.D, self.w, self.M * (self.D + 1))
-                and disjoint(array, self.D, self.v, self.K * (self.M + 1)))
+        return PyArray_CheckExact(x) and self.is_vector(x, self.D)
 
     cdef inline bint is_row(self, values, indices) noexcept:
         """Whether the kernels can use indices and values without conversion; they check the range of indices."""
@@ -502,12 +493,15 @@ cdef class OneSample:
             return False
         cdef cnp.ndarray x = values, i = indices
         cdef int type = cnp.PyArray_TYPE(i)
-        return (cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_NDIM(i) == 1
-                and cnp.PyArray_DIM(x, 0) == cnp.PyArray_DIM(i, 0)
-                and cnp.PyArray_TYPE(x) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(x)
-                and (type == cnp.NPY_INT32 or type == cnp.NPY_INT64) and PyArray_ISCARRAY_RO(i)
-                and disjoint(x, cnp.PyArray_DIM(x, 0), self.w, self.M * (self.D + 1))
-                and disjoint(x, cnp.PyArray_DIM(x, 0), self.v, self.K * (self.M + 1)))
+        return (cnp.PyArray_NDIM(i) == 1 and (type == cnp.NPY_INT32 or type == cnp.NPY_INT64)
+                and PyArray_ISCARRAY_RO(i) and self.is_vector(x, cnp.PyArray_DIM(i, 0)))
+
+    cdef inline bint is_vector(self, cnp.ndarray array, Py_ssize_t size) noexcept:
+        """Whether the kernels can use an array as a vector of that size without conversion."""
+        return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size
+                and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
+                and disjoint(array, size, self.w, self.M * (self.D + 1))
+                and disjoint(array, size, self.v, self.K * (self.M + 1)))
 
     cdef inline int check(self, bint writeable) except -1:
         """Raise if another thread uses the network, or if the layout of the weights, the user's arrays, has changed.

@@ -66,6 +66,30 @@ def test_no_underflow_on_ordinary_data(kernels, functions, name, batch_size, set
                 assert not flags_of(work) & (UNDERFLOW | SUBNORMAL_OPERAND), (D, M, K)
 
 
+@linux_x86
+@pytest.mark.parametrize(("name", "batch_size", "settings"), ENGINES.values(), ids=ENGINES.keys())
+def test_kernels_compute_with_no_subnormal_numbers(kernels, name, batch_size, settings):
+    D, M, K = 21, 18, 5
+    engine = getattr(kernels, name)(D, M, K, batch_size, **settings)
+    engine.load(*cbackprop.init_weights(D, M, K, dtype=kernels.DTYPE, rng=0))
+    x = np.full((40, D), np.finfo(kernels.DTYPE).smallest_subnormal)
+    samples, order = kernels.Samples(x, labels=np.arange(40) % K), np.arange(40)
+    assert not flags_of(lambda: engine.learn(samples, order, 0.01)) & SUBNORMAL_OPERAND
+
+
+@linux_x86
+def test_calls_with_one_sample_compute_with_no_subnormal_numbers(variant, dtype):
+    network, x = Network(21, 18, 5, dtype=dtype, rng=0), np.full(21, np.finfo(dtype).smallest_subnormal)
+    samples = cbackprop._dispatch.kernels(dtype).Samples(x[np.newaxis], labels=np.array([1]))
+    step = cbackprop._dispatch.kernels(dtype).step
+    for work in (
+        lambda: network.learn_one(x, 1),
+        lambda: network.predict_one(x),
+        lambda: step(samples, network.w, network.v, 0.1),
+    ):
+        assert not flags_of(work) & SUBNORMAL_OPERAND
+
+
 @pytest.fixture(params=["inputs", "weights", "saturated"])
 def tiny(request, dtype):
     """Samples and weights that involve subnormal numbers: x, t, w, v."""

@@ -734,52 +734,55 @@ cdef inline bint is_direct(const SparseNet *net, const Inputs *inputs) noexcept 
     return net.input_stride == 1 and inputs.indices32 == NULL and inputs.indices64 == NULL
 
 
-cdef double one_sample_learn(void *memory, const Inputs *inputs, const void *t, Py_ssize_t label,
-                             double learning_rate) noexcept nogil:
-    cdef SparseNet *net = <SparseNet *> memory
+cdef double learn_sample(SparseNet *net, const Inputs *inputs, const real *t, Py_ssize_t label,
+                         real learning_rate) noexcept nogil:
     cdef const real *x = <const real *> inputs.x
-    cdef unsigned int control
-    cdef double E_n
     if not all_finite(x, inputs.count):
         return NOT_FINITE
-    set_target(net.net.t, <const real *> t, label, net.net.K)
-    control = flush_subnormals()
+    set_target(net.net.t, t, label, net.net.K)
     if is_direct(net, inputs):
         net.net.x = x
-        E_n = step_if_finite(&net.net, <real> learning_rate)
-    elif one_sample_row(net, inputs):
-        net.max_x = max_abs(x, inputs.count)
-        E_n = step_row_if_finite(net, &net.rows[0], <real> learning_rate)
-    else:
-        E_n = NOT_FINITE
-    restore_subnormals(control)
-    return E_n
+        return step_if_finite(&net.net, learning_rate)
+    if not one_sample_row(net, inputs):
+        return NOT_FINITE
+    net.max_x = max_abs(x, inputs.count)
+    return step_row_if_finite(net, &net.rows[0], learning_rate)
 
 
-cdef Py_ssize_t one_sample_predict(void *memory, const Inputs *inputs, void *y) noexcept nogil:
-    cdef SparseNet *sparse = <SparseNet *> memory
+cdef Py_ssize_t predict_sample(SparseNet *sparse, const Inputs *inputs, real *y) noexcept nogil:
     cdef Net *net = &sparse.net
-    cdef unsigned int control
-    cdef bint valid = True
     cdef Py_ssize_t k
     if not all_finite(<const real *> inputs.x, inputs.count):
         return NOT_FINITE
-    control = flush_subnormals()
     if is_direct(sparse, inputs):
         net.x = <const real *> inputs.x
         forward(net)
     elif one_sample_row(sparse, inputs):
         forward_sparse(sparse, &sparse.rows[0])
     else:
-        valid = False
-    restore_subnormals(control)
-    if not valid or isnan(net.sum_exp_minus_1):
+        return NOT_FINITE
+    if isnan(net.sum_exp_minus_1):
         return NOT_FINITE
     memcpy(y, net.y, net.K * sizeof(real))
     for k in range(net.K):
         if net.a[k] == net.max_a:
             return k
     return 0
+
+
+cdef double one_sample_learn(void *memory, const Inputs *inputs, const void *t, Py_ssize_t label,
+                             double learning_rate) noexcept nogil:
+    cdef unsigned int control = flush_subnormals()
+    cdef double E_n = learn_sample(<SparseNet *> memory, inputs, <const real *> t, label, <real> learning_rate)
+    restore_subnormals(control)
+    return E_n
+
+
+cdef Py_ssize_t one_sample_predict(void *memory, const Inputs *inputs, void *y) noexcept nogil:
+    cdef unsigned int control = flush_subnormals()
+    cdef Py_ssize_t k = predict_sample(<SparseNet *> memory, inputs, <real *> y)
+    restore_subnormals(control)
+    return k
 
 
 cdef OneSampleAPI one_sample_api
