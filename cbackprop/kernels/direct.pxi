@@ -71,31 +71,43 @@ cdef inline void update_velocities(AnyNet *net) noexcept nogil:
     update_w_rows(net.u_w, net.e, net.x, net.alpha, net.D, net.M)
 
 
-# Whether all weights stay finite if (17) is applied. Updates below NEGLIGIBLE_UPDATE vanish in the rounding of any
-# weight that could overflow, so weights are read only if there are larger ones, or if b or a is not finite, as with any
-# weight that is not.
-cdef inline bint update_is_finite(const Net *net) noexcept nogil:
-    cdef real alpha = net.alpha
-    cdef real largest_v = 0, largest_w = alpha * max_abs(net.e, net.M)
-    cdef Py_ssize_t j, k
-    if not all_finite(net.e, net.M):
-        return False
+# Whether (17) changes no weight by NEGLIGIBLE_UPDATE or more, which vanishes in the rounding of any weight that could
+# overflow, and b and a are finite, as they are not with a weight that is not. `largest_e` is the largest |alpha e_j|.
+cdef inline bint update_is_negligible(const Net *net, real largest_e, real largest_x) noexcept nogil:
+    cdef real alpha = net.alpha, largest_error = 0
+    cdef Py_ssize_t k
     for k in range(net.K):
-        largest_v = maximum(largest_v, alpha * maximum(net.y[k] - net.t[k], net.t[k] - net.y[k]))
-    if (all_finite(net.b, net.M) and all_finite(net.a, net.K)
-            and largest_v * maximum(max_abs(net.z, net.M), ONE) < NEGLIGIBLE_UPDATE
-            and largest_w * maximum(max_abs(net.x, net.D), ONE) < NEGLIGIBLE_UPDATE):
-        return True
+        largest_error = maximum(largest_error, alpha * maximum(net.y[k] - net.t[k], net.t[k] - net.y[k]))
+    return (all_finite(net.b, net.M) and all_finite(net.a, net.K)
+            and largest_error * maximum(max_abs(net.z, net.M), ONE) < NEGLIGIBLE_UPDATE
+            and largest_e * maximum(largest_x, ONE) < NEGLIGIBLE_UPDATE)
+
+
+# Whether all v_kj stay finite if (17) is applied
+cdef inline bint update_of_v_is_finite(const Net *net) noexcept nogil:
+    cdef Py_ssize_t k
     for k in range(net.K):
-        if not update_row_is_finite(net.v[k], -alpha * (net.y[k] - net.t[k]), net.z, net.M):
-            return False
-    for j in range(net.M):
-        if not update_row_is_finite(net.w[j], -alpha * net.e[j], net.x, net.D):
+        if not update_row_is_finite(net.v[k], -net.alpha * (net.y[k] - net.t[k]), net.z, net.M):
             return False
     return True
 
 
-# The same for one row and its bias
+# Whether all weights do; they are read only if the update is not negligible
+cdef inline bint update_is_finite(const Net *net) noexcept nogil:
+    cdef Py_ssize_t j
+    if not all_finite(net.e, net.M):
+        return False
+    if update_is_negligible(net, net.alpha * max_abs(net.e, net.M), max_abs(net.x, net.D)):
+        return True
+    if not update_of_v_is_finite(net):
+        return False
+    for j in range(net.M):
+        if not update_row_is_finite(net.w[j], -net.alpha * net.e[j], net.x, net.D):
+            return False
+    return True
+
+
+# Whether a row and its bias stay finite if c times q, and c, are added
 cdef inline bint update_row_is_finite(const real *row, real c, const real *q, Py_ssize_t n) noexcept nogil:
     return sum_is_finite(row, c, q, n) and isfinite(row[n] + c)
 

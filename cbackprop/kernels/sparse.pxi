@@ -181,26 +181,16 @@ cdef inline void update_w_sparse(SparseNet *net, const SparseRow *row, const rea
     gradient_w_sparse(net.w, -alpha, e, row, net.net.D * net.input_stride, net.unit_stride, net.scale, net.net.M)
 
 
-# Whether all weights of a row stay finite if (17) is applied. As in the direct engine, updates below NEGLIGIBLE_UPDATE
-# cannot make a finite weight overflow. Of larger ones the sum of all sizes decides, since an input may come more than
-# once.
+# Whether all weights of a row stay finite if (17) is applied. If the update is not negligible, the sum of the sizes of
+# all changes decides, since an input may come more than once.
 cdef inline bint sparse_update_is_finite(const SparseNet *net, const SparseRow *row) noexcept nogil:
     cdef const Net *dense = &net.net
-    cdef real alpha = dense.alpha
-    cdef real largest_v = 0, largest_w = <real> (alpha * max_abs(dense.e, dense.M) / net.scale)
-    cdef Py_ssize_t k
+    cdef real largest_e = <real> (dense.alpha * max_abs(dense.e, dense.M) / net.scale)
     if not all_finite(dense.e, dense.M):
         return False
-    for k in range(dense.K):
-        largest_v = maximum(largest_v, alpha * maximum(dense.y[k] - dense.t[k], dense.t[k] - dense.y[k]))
-    if (all_finite(dense.b, dense.M) and all_finite(dense.a, dense.K)
-            and largest_v * maximum(max_abs(dense.z, dense.M), ONE) < NEGLIGIBLE_UPDATE
-            and largest_w * maximum(net.max_x, ONE) < NEGLIGIBLE_UPDATE):
+    if update_is_negligible(dense, largest_e, net.max_x):
         return True
-    for k in range(dense.K):
-        if not update_row_is_finite(dense.v[k], -alpha * (dense.y[k] - dense.t[k]), dense.z, dense.M):
-            return False
-    return weights_stay_finite(net, row, largest_w * sum_of_abs(row.x, row.nnz))
+    return update_of_v_is_finite(dense) and weights_stay_finite(net, row, largest_e * sum_of_abs(row.x, row.nnz))
 
 
 cdef inline real sum_of_abs(const real *x, Py_ssize_t n) noexcept nogil:
