@@ -627,13 +627,13 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
     ],
 )
 def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords, name):
-    w, v = np.zeros((M, 3), dtype), np.zeros((2, M + 1), dtype)
+    w, v = np.zeros((M, 3), dtype), np.zeros((1, M + 1), dtype)
     assert type(_engines.make_engine(w, v, Functions(), batch_size, method, **keywords)).__name__ == name
 
 
 def test_blocks_of_one_sample_have_one_thread(kernels):
     for M, threads in ((kernels.LANES_IN_REGISTER, False), (4 * kernels.LANES_IN_REGISTER, True)):
-        assert kernels.BlockedEngine(D, M, 2, block=1).supports_threads is threads
+        assert kernels.BlockedEngine(D, M, 1, block=1).supports_threads is threads
 
 
 def test_small_networks_learn_with_narrow_vectors(dtype, monkeypatch):
