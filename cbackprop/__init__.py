@@ -6,6 +6,7 @@ Functions that train and evaluate your own weight arrays: `init_weights`, `forwa
 """
 
 from ._dispatch import kernel_info
+from ._ensemble import Ensemble, EnsembleHistory
 from ._functions import (
     fit,
     forward,
@@ -23,6 +24,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Activations",
     "DivergenceError",
+    "Ensemble",
+    "EnsembleHistory",
     "History",
     "Network",
     "fit",

@@ -185,6 +185,49 @@ def update_with_momentum(
     weights += u
 
 
+@ignore_warnings
+def mixture_weights(
+    log_weights: np.ndarray,
+    scale: np.ndarray,
+    losses: np.ndarray,
+    eta: float,
+    relative: bool,
+    share: float,
+    sample_weight: np.ndarray | None = None,
+) -> None:
+    """p_r <- p_r e^(-η E_nr) / Σ_q p_q e^(-η E_nq), then p_r <- (1 - share) p_r + share / R, for each sample, in place.
+
+    The arrays hold log p_r, and the mean loss so far with the number of its samples, by which η is divided if it is
+    relative. Members with p_r = 0 count no more. See docs/guides/mixture.md.
+    """
+    R = (log_weights > -np.inf).sum()
+    for n in range(len(losses)):
+        s_n = 1.0 if sample_weight is None else sample_weight[n]
+        E_n = np.where((log_weights > -np.inf) & (losses[n] < np.inf), losses[n], np.inf)  # NaN is not below infinity
+        if s_n == 0 or E_n.min() == np.inf:
+            continue
+        mean, count = scale
+        rate = eta * s_n
+        if relative:
+            mean = max(mean, mean + (E_n.min() - mean) / (count + 1))
+            rate = rate / mean if count > 0 and mean > 0 else 0.0
+        rate = min(rate, np.finfo(np.float64).max)
+        log_p = np.full(len(E_n), -np.inf)
+        log_p[E_n < np.inf] = (log_weights - rate * E_n)[E_n < np.inf]
+        if log_p.max() == -np.inf:
+            continue
+        log_p -= log_p.max()
+        log_p -= np.log(np.exp(log_p).sum())
+        if relative:
+            left = log_p > -np.inf
+            E = np.exp(log_p[left]) @ E_n[left] if rate > 0 else E_n.min()
+            scale[:] = scale[0] + (E - scale[0]) / (count + 1), count + 1
+        if share > 0:
+            alive = log_weights > -np.inf
+            log_p[alive] = np.log((1 - share) * np.exp(log_p[alive]) + share / R)
+        log_weights[:] = log_p
+
+
 # ------------------------------------------------------------------------------------------------- the public functions
 
 

@@ -1,0 +1,85 @@
+"""Weights of the members of a mixture, from their losses on one sample after the other.
+
+`cbackprop.reference.mixture_weights` does the same in NumPy. Weights are kept as logarithms, so that those of members
+far behind do not underflow, and no loss is too large.
+"""
+from libc.math cimport INFINITY, exp, fmax, fmin, isnan, log
+
+cdef double LARGEST = 1.7976931348623157e308
+
+
+def update(double[::1] log_weights not None, double[::1] scale not None, const double[:, ::1] losses not None,
+           double eta, bint relative, double share, const double[::1] sample_weight=None):
+    """Update the logarithms of the weights with the losses of samples, in order.
+
+    Parameters
+    ----------
+    log_weights : ndarray of shape (R,)
+        Logarithms of weights that sum to 1. A member with -infinity takes no part.
+    scale : ndarray of shape (2,)
+        The mean loss so far, and the number of its samples: used and updated if eta is relative.
+    losses : ndarray of shape (C, R)
+        E_n of each member, one row a sample. NaN counts as infinity.
+    eta : float
+        Factor of the losses.
+    relative : bool
+        Whether losses are divided by their scale.
+    share : float
+        Fraction of the weights that is spread evenly after each sample.
+    sample_weight : ndarray of shape (C,), optional
+        Factor of the losses of each sample.
+    """
+    cdef Py_ssize_t R = log_weights.shape[0], n, r, members = 0
+    cdef double rate, mean, lowest, largest, total, s_n, E_n
+    cdef double[::1] updated = log_weights.copy()
+    if losses.shape[1] != R or scale.shape[0] != 2:
+        raise ValueError(f"losses have {losses.shape[1]} columns and scale {scale.shape[0]} numbers; they must have "
+                         f"{R} and 2")
+    if sample_weight is not None and sample_weight.shape[0] != losses.shape[0]:
+        raise ValueError(f"sample_weight has {sample_weight.shape[0]} numbers; it must have {losses.shape[0]}")
+    for r in range(R):
+        members += log_weights[r] > -INFINITY
+    for n in range(losses.shape[0]):
+        s_n = 1 if sample_weight is None else sample_weight[n]
+        lowest = INFINITY
+        for r in range(R):
+            if log_weights[r] > -INFINITY:
+                lowest = fmin(lowest, losses[n, r])    # which passes over NaN
+        if s_n == 0 or lowest == INFINITY:
+            continue    # nothing to learn from it
+
+        rate = eta * s_n
+        if relative:
+            # the sample itself counts, so that a single sample without error leaves no scale of 0
+            mean = fmax(scale[0], scale[0] + (lowest - scale[0]) / (scale[1] + 1))
+            rate = rate / mean if scale[1] > 0 and mean > 0 else 0
+        rate = fmin(rate, LARGEST)
+
+        largest = -INFINITY
+        for r in range(R):
+            E_n = losses[n, r]
+            updated[r] = -INFINITY if isnan(E_n) or E_n == INFINITY else log_weights[r] - rate * E_n
+            largest = fmax(largest, updated[r])
+        if largest == -INFINITY:
+            continue
+        total = 0
+        for r in range(R):
+            total += exp(updated[r] - largest)
+        total = log(total)
+        for r in range(R):
+            updated[r] = updated[r] - largest - total
+
+        if relative:
+            mean = 0
+            for r in range(R):
+                if updated[r] > -INFINITY:
+                    mean += exp(updated[r]) * losses[n, r]
+            if rate == 0:
+                mean = lowest
+            scale[1] += 1
+            scale[0] += (mean - scale[0]) / scale[1]
+
+        for r in range(R):
+            if share > 0 and log_weights[r] > -INFINITY:
+                updated[r] = log((1 - share) * exp(updated[r]) + share / members)
+            log_weights[r] = updated[r]
