@@ -789,6 +789,7 @@ class SeparateEngines:
         x: np.ndarray | SparseRows,
         method: str = "auto",
     ) -> None:
+        self.sparse = isinstance(x, SparseRows)
         self.engines: list[engines.Engine] = [
             engines.sparse_engine(x, w_r, v_r, functions, batch_size, l2=l2)
             if isinstance(x, SparseRows)
@@ -840,8 +841,8 @@ class SeparateEngines:
         return sums
 
     def finite(self) -> np.ndarray:
-        """Whether all weights of each network are finite."""
-        return np.array([engine.finite() for engine in self.engines])
+        """Whether all weights of each network are finite; sparse rows leave no others, and a sum of NaN instead."""
+        return np.array([self.sparse or engine.finite() for engine in self.engines])
 
 
 def _interim(engine: Any, samples: Any, order: Any, rate: Any, threads: Any, each: Any) -> Any:

@@ -3,7 +3,7 @@
 `cbackprop.reference.mixture_weights` does the same in NumPy. Weights are kept as logarithms, so that those of members
 far behind do not underflow, and no loss is too large.
 """
-from libc.math cimport INFINITY, exp, fmax, fmin, isnan, log
+from libc.math cimport INFINITY, exp, fmax, fmin, log
 
 cdef double LARGEST = 1.7976931348623157e308
 
@@ -30,6 +30,7 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
         Factor of the losses of each sample.
     """
     cdef Py_ssize_t R = log_weights.shape[0], n, r, members = 0
+    cdef bint known = False
     cdef double rate, mean, lowest, largest, total, s_n, E_n
     cdef double[::1] updated = log_weights.copy()
     if losses.shape[1] != R or scale.shape[0] != 2:
@@ -50,15 +51,21 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
 
         rate = eta * s_n
         if relative:
-            # the sample itself counts, so that a single sample without error leaves no scale of 0
+            # the sample itself counts, so that those before, if almost without error, leave no scale near 0
             mean = fmax(scale[0], scale[0] + (lowest - scale[0]) / (scale[1] + 1))
-            rate = rate / mean if scale[1] > 0 and mean > 0 else 0
+            known = scale[1] > 0 and mean > 0
+            if scale[1] > 0 and mean == 0:    # some member was always right
+                mean = INFINITY
+                for r in range(R):
+                    if log_weights[r] > -INFINITY and losses[n, r] > 0:
+                        mean = fmin(mean, losses[n, r])
+            rate = rate / mean if scale[1] > 0 else 0
         rate = fmin(rate, LARGEST)
 
         largest = -INFINITY
         for r in range(R):
             E_n = losses[n, r]
-            updated[r] = -INFINITY if isnan(E_n) or E_n == INFINITY else log_weights[r] - rate * E_n
+            updated[r] = log_weights[r] - rate * E_n if E_n < INFINITY else -INFINITY    # also for NaN
             largest = fmax(largest, updated[r])
         if largest == -INFINITY:
             continue
@@ -70,12 +77,10 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
             updated[r] = updated[r] - largest - total
 
         if relative:
-            mean = 0
+            mean = 0 if known else lowest
             for r in range(R):
-                if updated[r] > -INFINITY:
+                if known and updated[r] > -INFINITY:
                     mean += exp(updated[r]) * losses[n, r]
-            if rate == 0:
-                mean = lowest
             scale[1] += 1
             scale[0] += (mean - scale[0]) / scale[1]
 

@@ -210,7 +210,10 @@ def mixture_weights(
         rate = eta * s_n
         if relative:
             mean = max(mean, mean + (E_n.min() - mean) / (count + 1))
-            rate = rate / mean if count > 0 and mean > 0 else 0.0
+            known = count > 0 and mean > 0
+            if mean == 0:  # some member was always right
+                mean = min(E_n[E_n > 0], default=np.inf)
+            rate = rate / mean if count > 0 else 0.0
         rate = min(rate, np.finfo(np.float64).max)
         log_p = np.full(len(E_n), -np.inf)
         log_p[E_n < np.inf] = (log_weights - rate * E_n)[E_n < np.inf]
@@ -220,7 +223,7 @@ def mixture_weights(
         log_p -= np.log(np.exp(log_p).sum())
         if relative:
             left = log_p > -np.inf
-            E = np.exp(log_p[left]) @ E_n[left] if rate > 0 else E_n.min()
+            E = np.exp(log_p[left]) @ E_n[left] if known else E_n.min()
             scale[:] = scale[0] + (E - scale[0]) / (count + 1), count + 1
         if share > 0:
             alive = log_weights > -np.inf
