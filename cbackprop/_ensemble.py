@@ -217,7 +217,7 @@ class Ensemble:
     def learn_one(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: float = 1.0) -> np.ndarray:
         """Learn from one sample: one update (17) of the weights of each network, and of the mixture.
 
-        A call that raises leaves everything unchanged.
+        A call that raises leaves everything unchanged, unless weights were not finite before.
 
         Parameters
         ----------
@@ -255,32 +255,37 @@ class Ensemble:
         >>> bool((ensemble.learn_one([0.5, -1.0], 1) < first).all())
         True
         """
-        validate.weights(self._w[0], self._v[0], writeable=True)
-        self._check_finite()
-        number = validate.weight(sample_weight, self.dtype)
-        if not validate.is_sparse(x):
-            row = validate.sample("x", x, self._w[0], self._v[0], writeable=True)
-            x = validate.check_no_overlap("x", row, self._w, self._v, True)[0]  # type: ignore[arg-type]
-        rows, labels = validate.sample_target("t", t, self._w[0], self._v[0], self.output)
-        if rows is not None:
-            validate.check_no_overlap("t", rows, self._w, self._v, True)
-        target: Any = int(labels[0]) if labels is not None else rows[0]  # type: ignore[index]
-        return self._lock.run(self._learn_one, x, target, rows, number)
+        w, v = self._w, self._v
+        if not (w.flags.writeable and v.flags.writeable):
+            validate.weights(w[0], v[0], writeable=True)
+        # the first network checks what it is given before it learns; here is what could hinder the others only
+        if type(x) is np.ndarray and x.dtype == w.dtype:
+            if validate.overlap(x, w) or validate.overlap(x, v):
+                validate.check_no_overlap("x", x, w, v, True)
+        elif not validate.is_sparse(x):
+            x = validate.sample("x", x, w[0], v[0], writeable=True)[0]  # type: ignore[index]
+        target: Any = t
+        if self.output == "linear" or not isinstance(t, (int, float)):
+            rows, labels = validate.sample_target("t", t, w[0], v[0], self.output)
+            target = int(labels[0]) if rows is None else validate.check_no_overlap("t", rows, w, v, True)[0]  # type: ignore[index]
+        return self._lock.run(self._learn_one, x, target, sample_weight)
 
-    def _learn_one(self, x: Any, t: Any, rows: np.ndarray | None, sample_weight: float) -> np.ndarray:
+    def _learn_one(self, x: Any, t: Any, sample_weight: float) -> np.ndarray:
         losses, mixture = np.full(len(self), np.inf), self._mixture
-        failure = None
-        for r in np.flatnonzero(mixture.members).tolist():
+        weighted = type(sample_weight) is not float or sample_weight != 1
+        arguments, failure = (x, t, sample_weight) if weighted else (x, t), None
+        for r in np.flatnonzero(mixture.dropped == 0).tolist():
             try:
-                losses[r] = self._networks[r].learn_one(x, t, sample_weight)
+                losses[r] = self._networks[r].learn_one(*arguments)
             except DivergenceError as error:
                 failure = error
         if failure is not None:
             if losses.min() == np.inf:  # all of them
                 raise failure
             mixture.drop(losses == np.inf)
-        mixture.see(rows)
-        mixture.update(losses[np.newaxis], np.array([sample_weight]))
+        if self.output == "linear":
+            mixture.see(t[np.newaxis])
+        mixture.update(losses[np.newaxis], np.array([float(sample_weight)]) if weighted else None)
         return losses
 
     def fit(
@@ -430,9 +435,6 @@ class Ensemble:
         return Checkpointer(path, self._model(), losses, generator, described, files=(load_ensemble, save_ensemble))
 
     def _check_finite(self) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(self._w.sum()) and np.isfinite(self._v.sum()):
-                return
         for r in np.flatnonzero(self._mixture.members):
             try:
                 validate.finite_weights(self._w[r], self._v[r])
@@ -441,17 +443,14 @@ class Ensemble:
 
     # --------------------------------------------------------------------------------------------------- predictions
 
-    def _used(self) -> list[int]:
-        """The networks that have a part in the mixture."""
-        return np.flatnonzero(self._mixture.weights).tolist()
-
     def _mean_one(self, x: Any) -> np.ndarray:
-        networks = ((r, self._networks[r]) for r in self._used())
+        weights = self._mixture.weights
+        used = weights.nonzero()[0].tolist()
         if self.output == "linear":
-            y = self._mixture.mean((r, np.atleast_1d(network.predict_one(x))) for r, network in networks)
+            y = self._mixture.clipped(np.array([np.atleast_1d(self._networks[r].predict_one(x)) for r in used]))
         else:
-            y = self._mixture.mean((r, network.predict_proba_one(x)) for r, network in networks)
-        return y.astype(self.dtype)
+            y = np.array([self._networks[r].predict_proba_one(x) for r in used])
+        return (weights[used] @ y).astype(self.dtype)
 
     def predict_proba_one(self, x: ArrayLike | CSR) -> np.ndarray:
         """Probabilities y of one sample by the mixture: the mean of those of the networks, weighted by `weights`.
@@ -556,10 +555,12 @@ class Ensemble:
         return self._mean(x, n_threads)
 
     def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
-        y = self._mixture.mean(
-            (r, functions.outputs(x, self._w[r], self._v[r], self.functions, n_threads)[0]) for r in self._used()
-        )
-        return y.astype(self.dtype)
+        total: Any = 0.0
+        for r, weight in enumerate(self._mixture.weights):
+            if weight > 0:
+                y, _a = functions.outputs(x, self._w[r], self._v[r], self.functions, n_threads)
+                total = total + weight * self._mixture.clipped(y)
+        return total.astype(self.dtype)
 
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """What the mixture predicts for each sample: its class, numbers or labels.
@@ -635,7 +636,7 @@ class Ensemble:
             return float(((self._mean(given, 1).astype(np.float64) - targets) ** 2).sum(axis=1).mean() / 2)
         p = self._mixture.log_weights
         logs = np.full((2, *targets.shape), -np.inf)  # of y and, for logistic outputs, of 1 - y
-        for r in self._used():
+        for r in np.flatnonzero(self._mixture.weights):
             a = functions.outputs(given, self._w[r], self._v[r], self.functions, 1)[1].astype(np.float64)
             if self.output == "softmax":
                 a -= a.max(axis=1, keepdims=True)

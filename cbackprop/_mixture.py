@@ -2,8 +2,6 @@
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from ._mixture_weights import update
@@ -84,15 +82,9 @@ class Mixture:
             self.log_weights[self.members] = largest = 0
         self.log_weights -= largest + np.log(np.exp(self.log_weights - largest).sum())
 
-    def mean(self, outputs: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
-        """The mean of the members' outputs y in float64, weighted by p_r. Those with a weight of 0 may be left out.
+    def clipped(self, y: np.ndarray) -> np.ndarray:
+        """Outputs as they enter the mixture: linear ones are clipped to the interval of all targets so far.
 
-        Linear outputs are clipped to the interval of all targets so far: no y outside can be nearer to a target there.
+        No output beyond is nearer to a target in that interval.
         """
-        total, weights = None, self.weights
-        clips = self.output == "linear" and self.limits[0, 0] <= self.limits[1, 0]
-        for r, y in outputs:
-            part = weights[r] * (np.clip(y, *self.limits) if clips else y.astype(np.float64))
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        return np.clip(y, *self.limits) if self.output == "linear" and self.limits[0, 0] <= self.limits[1, 0] else y

@@ -26,12 +26,17 @@ def squared_errors(y, t):
 ERRORS = {"softmax": cross_entropies, "logistic": label_errors, "linear": squared_errors}
 
 
+def mean(mixture, y):
+    """The prediction of the mixture for one sample, of outputs (R, K)."""
+    return mixture.weights @ mixture.clipped(y)
+
+
 def run(mixture, y, t):
     """Predict each sample by the mixture, then learn from it. Losses of the mixture, (N,), and of members, (N, R)."""
     errors = ERRORS[mixture.output]
     losses, of_members = [], []
     for y_n, t_n in zip(y, t, strict=True):
-        losses.append(errors(mixture.mean(enumerate(y_n)), t_n))
+        losses.append(errors(mean(mixture, y_n), t_n))
         of_members.append(errors(y_n, t_n))
         mixture.see(t_n[np.newaxis])
         mixture.update(of_members[-1][np.newaxis])
@@ -58,8 +63,8 @@ def against(mixture, y):
     N, _R, K = y.shape
     t = np.empty((N, K))
     for n in range(N):
-        mean = mixture.mean(enumerate(y[n]))
-        t[n] = np.eye(K)[mean.argmin()] if mixture.output == "softmax" else mean < 0.5
+        p = mean(mixture, y[n])
+        t[n] = np.eye(K)[p.argmin()] if mixture.output == "softmax" else p < 0.5
         mixture.update(ERRORS[mixture.output](y[n], t[n])[np.newaxis])
     return t
 
@@ -125,15 +130,15 @@ def test_squared_errors_relative_to_their_scale(noise):
     for y_n, t_n in zip(y, t, strict=True):
         before, scale = mixture.log_weights.copy(), mixture.scale.copy()
         E = squared_errors(y_n, t_n)
-        mean = squared_errors(mixture.mean(enumerate(y_n)), t_n)
+        of_mixture = squared_errors(mean(mixture, y_n), t_n)
         mixture.update(E[np.newaxis])
         if scale[1]:
             eta = 0.25 / max(scale[0], scale[0] + (E.min() - scale[0]) / (scale[1] + 1))
-            gap = mean - (-np.log(np.exp(before) @ np.exp(-eta * E)) / eta)
+            gap = of_mixture - (-np.log(np.exp(before) @ np.exp(-eta * E)) / eta)
             if 2 * eta * E.max() <= 1:
                 assert gap <= 1e-12 * noise**2
                 checked += 1
-            regret += eta * (mean - E)
+            regret += eta * (of_mixture - E)
     assert checked > N / 2
     assert regret.max() <= np.log(R)
     run(other, 1024 * y, 1024 * t)
