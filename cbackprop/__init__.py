@@ -1,8 +1,8 @@
 """Two-layer neural networks, learned one sample at a time: backpropagation, compiled.
 
 Functions that train and evaluate your own weight arrays: `init_weights`, `forward`, `loss`, `gradient`,
-`numerical_gradient`, `step`, `fit`. A class that owns its weights: `Network`. The same functions in plain NumPy:
-`cbackprop.reference`.
+`numerical_gradient`, `step`, `fit`. A class that owns its weights: `Network`; many networks at once: `Ensemble`. The
+same functions in plain NumPy: `cbackprop.reference`.
 """
 
 from ._dispatch import kernel_info

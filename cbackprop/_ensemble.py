@@ -86,7 +86,7 @@ class Ensemble:
     -----
     The mixture's weights are p_r ∝ exp(−η ΣE_nr), with each loss E_nr of network r taken before its update. η is 1
     for softmax outputs and 1/K for logistic ones. For linear outputs it is 1/4 of the mean loss so far, and predictions
-    are clipped to the interval of the targets so far. docs/guides/mixture.md derives this, and the bounds.
+    are clipped to the interval of the targets so far. The guide to mixtures derives this, and the bounds.
 
     A network that diverges keeps its last finite weights, stops learning and has the weight 0 in the mixture.
 

@@ -537,6 +537,38 @@ def fit(
     return History(losses, len(losses), N * len(losses))
 
 
+@ignore_warnings
+def ensemble_epoch(
+    x: np.ndarray,
+    t: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    learning_rates: np.ndarray,
+    log_weights: np.ndarray,
+    scale: np.ndarray,
+    *,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+    batch_size: int = 1,
+    share: float = 0.01,
+) -> np.ndarray:
+    """One epoch of `cbackprop.Ensemble.fit` in the given order, in place; return E_n of each sample and network.
+
+    w (R, M, D+1) and v (R, K, M+1) are updated by (17), and log_weights and scale by `mixture_weights`; t has rows.
+    """
+    functions, N, K = validate.functions(hidden, output), len(x), v.shape[1]
+    losses = np.empty((N, len(w)))
+    for start in range(0, N, batch_size):
+        n = slice(start, start + batch_size)
+        for r, alpha in enumerate(learning_rates):
+            losses[n, r], dw, dv = _gradients(x[n], t[n], w[r], v[r], functions)
+            update(v[r], dv, alpha)
+            update(w[r], dw, alpha)
+    eta, relative = {"softmax": (1.0, False), "logistic": (1 / K, False), "linear": (0.25, True)}[output]
+    mixture_weights(log_weights, scale, losses, eta, relative, share)
+    return losses
+
+
 def _take(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
     return None if array is None else array[order]
 

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import cbackprop
-from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble
+from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble, reference
 from cbackprop._mixture import Mixture
 
 D, M, K, N = 5, 7, 3, 60
@@ -169,6 +169,24 @@ def test_threads_make_no_difference(forced_threads, R):
         ensemble.fit(x, t, rng=0, n_threads=n_threads)
         results.append(bits(ensemble))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_fit_matches_the_reference(dtype, output, batch_size):
+    x, t = problem(output, dtype)
+    ensemble = make(output, dtype)
+    w, v, log_weights, scale = ensemble.w.copy(), ensemble.v.copy(), np.full(3, -np.log(3)), np.zeros(2)
+    rows = np.eye(K, dtype=dtype)[t] if output == "softmax" else t
+    losses = reference.ensemble_epoch(
+        x, rows, w, v, ensemble.learning_rates, log_weights, scale, output=output, batch_size=batch_size
+    )
+    history = ensemble.fit(x, t, shuffle=False, batch_size=batch_size)
+    tolerance = 1e-11 if dtype == np.float64 else 1e-4
+    np.testing.assert_allclose(history.losses[0], losses.mean(axis=0), rtol=tolerance)
+    np.testing.assert_allclose(ensemble.w, w, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(ensemble.v, v, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(ensemble.weights, np.exp(log_weights), rtol=100 * tolerance)
 
 
 @pytest.mark.parametrize("output", ["softmax", "linear"])
