@@ -64,6 +64,8 @@ class Ensemble:
         The outputs and their error.
     hidden : {"sigmoid", "tanh", "relu"}
         The hidden function.
+    adaptive : bool
+        Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`.
     share : float
         Fraction in [0, 1] of the mixture's weights that is spread evenly over the networks after each sample, so that
         the mixture follows when another network becomes the best.
@@ -115,12 +117,13 @@ class Ensemble:
         learning_rates: ArrayLike,
         output: str = "softmax",
         hidden: str = "sigmoid",
+        adaptive: bool = False,
         share: float = DEFAULT_SHARE,
         dtype: DTypeLike = np.float64,
         rng: Any = None,
     ) -> None:
         rates = check_rates(learning_rates, validate.float_dtype(dtype))
-        share = check_share(share)
+        share, adaptive = check_share(share), validate.flag("adaptive", adaptive)
         if isinstance(rng, (list, tuple, np.ndarray)):
             sources = list(rng)
             if len(sources) != len(rates):
@@ -132,15 +135,24 @@ class Ensemble:
             for source in sources
         ]
         w, v = (np.stack([getattr(network, name) for network in networks]) for name in "wv")
-        self._set(w, v, rates, networks[0].functions, Mixture(len(rates), v.shape[1], output, share))
+        accumulators = (np.zeros(w.shape[:2], w.dtype), np.zeros(v.shape[:2], v.dtype)) if adaptive else None
+        mixture = Mixture(len(rates), v.shape[1], output, share)
+        self._set(w, v, accumulators, rates, networks[0].functions, mixture)
 
     def _set(
-        self, w: np.ndarray, v: np.ndarray, rates: list[float], names: validate.Functions, mixture: Mixture
+        self,
+        w: np.ndarray,
+        v: np.ndarray,
+        accumulators: tuple[np.ndarray, np.ndarray] | None,
+        rates: list[float],
+        names: validate.Functions,
+        mixture: Mixture,
     ) -> None:
         self._w, self._v, self._mixture, self.functions = w, v, mixture, names
+        self._states: States = {} if accumulators is None else {"accumulators": accumulators}
         self._networks = [
-            Network.from_weights(w_r, v_r, learning_rate=rate, **names._asdict())
-            for w_r, v_r, rate in zip(w, v, rates, strict=True)
+            Network.from_weights(w[r], v[r], learning_rate=rate, **names._asdict(), **of_network(r, self._states))
+            for r, rate in enumerate(rates)
         ]
         self._lock = TrainingLock(w, v)
 
@@ -168,6 +180,16 @@ class Ensemble:
     def hidden(self) -> str:
         """The hidden function: "sigmoid", "tanh" or "relu"."""
         return self.functions.hidden
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether α adapts to each unit, by row-wise AdaGrad."""
+        return bool(self._states)
+
+    @property
+    def accumulators(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Sums of squared gradients of shapes (R, M) and (R, K), updated in place, or None if α does not adapt."""
+        return self._states.get("accumulators")
 
     @property
     def share(self) -> float:
@@ -375,8 +397,10 @@ class Ensemble:
                 raise ValueError("x or t overlaps the weights in memory; it must be separate, since they are updated")
         settings = Settings.validated(
             w.dtype, N, learning_rate=self._networks[0].learning_rate, batch_size=batch_size, method="auto", momentum=0,
-            l2=l2, shuffle=shuffle, functions=self.functions,
+            l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=self.functions,
         )  # fmt: skip
+        if isinstance(x, SparseRows):
+            settings.check_sparse()
         epochs = validate.count("epochs", epochs)
         generator = validate.generator(rng)
         should_stop: Callable[[int, Any], bool] = validate.callback(callback)
@@ -403,7 +427,7 @@ class Ensemble:
                 if stop:
                     break
 
-        run_training(learn, checkpointer, (w, v), self._mixture.states)
+        run_training(learn, checkpointer, (w, v), self._states | self._mixture.states)
         E = np.array(losses)
         diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
         return EnsembleHistory(E, len(losses), N * len(losses), diverged)
@@ -655,7 +679,8 @@ class Ensemble:
         from ._ensemble_file import EnsembleModel
 
         mixture = self._mixture
-        return EnsembleModel(self._w, self._v, self.learning_rates, self.functions, mixture.share, mixture.states)
+        states = self._states | mixture.states
+        return EnsembleModel(self._w, self._v, self.learning_rates, self.functions, mixture.share, states)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save weights, functions, learning rates and the mixture to a safetensors file.
@@ -730,8 +755,8 @@ class Ensemble:
 
     def __repr__(self) -> str:
         _R, M, D1 = self._w.shape
-        values = {**self.functions._asdict(), "share": self.share}
-        default = {**ARTICLE._asdict(), "share": DEFAULT_SHARE}
+        values = {**self.functions._asdict(), "adaptive": self.adaptive, "share": self.share}
+        default = {**ARTICLE._asdict(), "adaptive": False, "share": DEFAULT_SHARE}
         chosen = "".join(f"{name}={value!r}, " for name, value in values.items() if value != default[name])
         return (
             f"{type(self).__name__}({D1 - 1}, {M}, {self._v.shape[1]}, "
@@ -739,8 +764,8 @@ class Ensemble:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        rates, mixture = self.learning_rates.tolist(), self._mixture
-        return _restore, (type(self), self._w, self._v, rates, self.functions, self.share, mixture.states)
+        rates, states = self.learning_rates.tolist(), self._states | self._mixture.states
+        return _restore, (type(self), self._w, self._v, rates, self.functions, self.share, states)
 
 
 def _restore(
@@ -754,9 +779,10 @@ def _restore(
 ) -> Ensemble:
     ensemble = cls.__new__(cls)
     mixture = Mixture(len(rates), v.shape[1], names.output, share)
-    mixture.log_weights, mixture.dropped = map(ensure_usable, states["mixture"])
-    mixture.limits, mixture.scale = map(ensure_usable, states["targets"])
-    ensemble._set(ensure_usable(w), ensure_usable(v), rates, names, mixture)
+    usable = {name: (ensure_usable(first), ensure_usable(second)) for name, (first, second) in states.items()}
+    mixture.log_weights, mixture.dropped = usable["mixture"]
+    mixture.limits, mixture.scale = usable["targets"]
+    ensemble._set(ensure_usable(w), ensure_usable(v), usable.get("accumulators"), rates, names, mixture)
     return ensemble
 
 
@@ -773,6 +799,8 @@ class SeparateEngines:
         Samples per update.
     l2 : float
         Strength of the penalty.
+    adaptive : bool
+        Whether learning rates adapt to each unit.
     x : ndarray or SparseRows
         The inputs.
     method : {"auto", "direct"}
@@ -787,14 +815,15 @@ class SeparateEngines:
         batch_size: int,
         *,
         l2: float,
+        adaptive: bool,
         x: np.ndarray | SparseRows,
         method: str = "auto",
     ) -> None:
         self.sparse = isinstance(x, SparseRows)
         self.engines: list[engines.Engine] = [
-            engines.sparse_engine(x, w_r, v_r, functions, batch_size, l2=l2)
+            engines.sparse_engine(x, w_r, v_r, functions, batch_size, l2=l2, adaptive=adaptive)
             if isinstance(x, SparseRows)
-            else engines.make_engine(w_r, v_r, functions, batch_size, method, l2=l2)
+            else engines.make_engine(w_r, v_r, functions, batch_size, method, l2=l2, adaptive=adaptive)
             for w_r, v_r in zip(w, v, strict=True)
         ]
 
@@ -810,12 +839,12 @@ class SeparateEngines:
         weights: Any = sample_weight if of_each else [sample_weight] * len(self.engines)
         return [engine.samples(x, t, labels, s) for engine, s in zip(self.engines, weights, strict=True)]
 
-    def load(self, w: np.ndarray, v: np.ndarray, states: States | None = None) -> None:
+    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
         """Copy the weights and state arrays of all networks into the engines."""
         for r, engine in enumerate(self.engines):
             engine.load(w[r], v[r], of_network(r, states))
 
-    def store(self, w: np.ndarray, v: np.ndarray, states: States | None, members: np.ndarray) -> None:
+    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
         """Copy those of some networks back, given whether of each."""
         for r in np.flatnonzero(members).tolist():
             self.engines[r].store(w[r], v[r], of_network(r, states))
@@ -836,7 +865,7 @@ class SeparateEngines:
         sums = np.full(len(self.engines), np.inf)
         for r in np.flatnonzero(learning_rates):
             each = None if losses is None else np.empty(len(order))
-            sums[r] = _interim(self.engines[r], samples[r], order, learning_rates[r], threads, each)
+            sums[r] = self.engines[r].learn(samples[r], order, learning_rates[r], threads, each)
             if losses is not None:
                 losses[:, r] = each
         return sums
@@ -846,24 +875,16 @@ class SeparateEngines:
         return np.array([self.sparse or engine.finite() for engine in self.engines])
 
 
-def _interim(engine: Any, samples: Any, order: Any, rate: Any, threads: Any, each: Any) -> Any:
-    if each is None:
-        return engine.learn(samples, order, rate, threads)
-    for n in range(len(order)):
-        each[n] = engine.learn(samples, order[n : n + 1], rate, threads)
-    return each.sum()
-
-
-def of_network(r: int, states: States | None) -> States | None:
+def of_network(r: int, states: States) -> States:
     """The state arrays of network r."""
-    return None if states is None else {name: (pair[0][r], pair[1][r]) for name, pair in states.items()}
+    return {name: (first[r], second[r]) for name, (first, second) in states.items()}
 
 
 class _Training:
     """A training of an ensemble's arrays, which are up to date after each chunk of samples."""
 
     def __init__(self, ensemble: Ensemble, data: Data, settings: Settings, n_threads: int) -> None:
-        self.w, self.v, self.mixture = ensemble.w, ensemble.v, ensemble._mixture
+        self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
         self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
         self.data, self.settings, self.weight = data, settings, data.sample_weight
         self.engine = self._make_engine(slice(None), "auto")
@@ -877,8 +898,8 @@ class _Training:
     def _make_engine(self, members: slice, method: str) -> SeparateEngines:
         settings = self.settings
         return SeparateEngines(
-            self.w[members], self.v[members], settings.functions, settings.batch_size, l2=settings.l2, x=self.data.x,
-            method=method,
+            self.w[members], self.v[members], settings.functions, settings.batch_size, l2=settings.l2,
+            adaptive=settings.adaptive, x=self.data.x, method=method,
         )  # fmt: skip
 
     def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:
@@ -921,10 +942,11 @@ class _Training:
         losses: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         w, v, rates = self.w[which], self.v[which], np.where(members, self.rates[which], 0)
-        engine.load(w, v)
+        states = {name: (first[which], second[which]) for name, (first, second) in self.states.items()}
+        engine.load(w, v, states)
         sums = engine.learn(samples, part, rates, losses, self.threads if which == slice(None) else 1)
         finite = members & np.isfinite(sums) & engine.finite()
-        engine.store(w, v, None, finite)
+        engine.store(w, v, states, finite)
         return sums, finite
 
 

@@ -15,9 +15,13 @@ from ._files import atomic_write
 from ._model_file import MAX_HEADER, VERSION, load_file, parse_json
 
 FORMAT = "cbackprop-ensemble"
-STATES = {"mixture": ("log_weights", "dropped"), "targets": ("limits", "scale")}  # pairs, by their tensors
+STATES = {  # names of the tensors
+    "mixture": ("log_weights", "dropped"),
+    "targets": ("limits", "scale"),
+    "accumulators": ("accumulators_w", "accumulators_v"),
+}
 DIMENSIONS = {"w": 3, "v": 3, "learning_rates": 1, "log_weights": 1, "dropped": 1, "limits": 2, "scale": 1}
-DIMENSIONS |= {"losses": 2}
+DIMENSIONS |= {"losses": 2, "accumulators_w": 2, "accumulators_v": 2}
 METADATA = {"format", "format_version", "hidden", "output", "share"}
 
 
@@ -45,8 +49,8 @@ def save_ensemble(path: str | os.PathLike[str], model: EnsembleModel) -> None:
     if model.training is not None:
         metadata["training"] = json.dumps(model.training)
     tensors = {"w": model.w, "v": model.v, "learning_rates": model.learning_rates}
-    for name, names in STATES.items():
-        tensors |= zip(names, model.states[name], strict=True)
+    for name, pair in model.states.items():
+        tensors |= zip(STATES[name], pair, strict=True)
     if model.losses is not None:
         tensors["losses"] = model.losses
     _model(metadata, dict(tensors))
@@ -73,7 +77,8 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
     """Validate the content of a file, both when it is read and before it is written."""
     if not METADATA <= metadata.keys() <= METADATA | {"training"}:
         raise ValueError(f"its metadata have the names {sorted(metadata)}; they must have {sorted(METADATA)}")
-    if missing := DIMENSIONS.keys() - tensors.keys() - {"losses"}:
+    adaptive = tensors.keys() & set(STATES["accumulators"])
+    if missing := DIMENSIONS.keys() - tensors.keys() - {"losses", *(() if adaptive else STATES["accumulators"])}:
         raise ValueError(f"it lacks {sorted(missing)}")
     w, v = tensors.pop("w"), tensors.pop("v")
     R, K = len(w), v.shape[1]
@@ -84,9 +89,11 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
         validate.finite_weights(w[r], v[r])
     names = validate.functions(metadata["hidden"], metadata["output"])
     shapes = {"learning_rates": (R,), "log_weights": (R,), "dropped": (R,), "limits": (2, K), "scale": (2,)}
+    shapes |= {"accumulators_w": w.shape[:2], "accumulators_v": v.shape[:2]}
     for name, array in tensors.items():
-        if array.dtype != np.float64 or np.isnan(array).any():
-            raise ValueError(f"its {name} must be F64 and not NaN")
+        dtype = w.dtype if name in STATES["accumulators"] else np.dtype(np.float64)
+        if array.dtype != dtype or np.isnan(array).any():
+            raise ValueError(f"its {name} must be {dtype} and not NaN")
         shape = shapes.get(name, (len(array), R))
         if array.shape != shape:
             raise ValueError(f"its {name} has shape {array.shape}; it must be {shape}")
@@ -98,7 +105,10 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
         training = parse_json(metadata["training"])
         if not isinstance(training, dict):
             raise ValueError("its training is not a JSON object")
-    states = {name: (tensors[first], tensors[second]) for name, (first, second) in STATES.items()}
+    states = {name: (tensors[first], tensors[second]) for name, (first, second) in STATES.items() if first in tensors}
+    for array in states.get("accumulators", ()):
+        if not (np.isfinite(array) & (array >= 0)).all():
+            raise ValueError("its accumulators must be finite and not negative")
     share = check_share(parse_json(metadata["share"]))
     return EnsembleModel(w, v, rates, names, share, states, tensors.get("losses"), training)
 

@@ -13,6 +13,7 @@ from cbackprop._mixture import Mixture
 
 D, M, K, N = 5, 7, 3, 60
 RATES = [0.01, 0.1, 0.5]
+ADAPTIVE = [False, True]
 
 
 def problem(output="softmax", dtype="float64", n=N):
@@ -30,8 +31,8 @@ def make(output="softmax", dtype="float64", rates=RATES, rng=0, **settings):
 
 
 def bits(ensemble):
-    mixture = ensemble._mixture.states
-    arrays = [ensemble.w, ensemble.v, *(array for pair in mixture.values() for array in pair)]
+    states = ensemble._mixture.states | ensemble._states
+    arrays = [ensemble.w, ensemble.v, *(array for pair in states.values() for array in pair)]
     return [array.tobytes() for array in arrays]
 
 
@@ -39,6 +40,8 @@ def alone(ensemble, r):
     """Network r of its own."""
     network = ensemble[r]
     settings = {"output": network.output, "hidden": network.hidden, "learning_rate": network.learning_rate}
+    if network.adaptive:
+        settings["accumulators"] = tuple(array.copy() for array in network.accumulators)
     return Network.from_weights(network.w.copy(), network.v.copy(), **settings)
 
 
@@ -81,15 +84,17 @@ def test_networks_are_live():
 
 def test_repr():
     assert repr(make()) == "Ensemble(5, 7, 3, learning_rates=[0.01, 0.1, 0.5], dtype=float64)"
-    ensemble = make("linear", "float32", [1.0], hidden="tanh", share=0)
+    ensemble = make("linear", "float32", [1.0], hidden="tanh", share=0, adaptive=True)
     assert repr(ensemble) == (
-        "Ensemble(5, 7, 3, learning_rates=[1.0], hidden='tanh', output='linear', share=0.0, dtype=float32)"
+        "Ensemble(5, 7, 3, learning_rates=[1.0], hidden='tanh', output='linear', adaptive=True, share=0.0, "
+        "dtype=float32)"
     )
 
 
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_learn_one_is_that_of_each_network(dtype, output):
-    ensemble = make(output, dtype)
+def test_learn_one_is_that_of_each_network(dtype, output, adaptive):
+    ensemble = make(output, dtype, adaptive=adaptive)
     networks = [alone(ensemble, r) for r in range(3)]
     mixture = Mixture(3, K, output, 0.01)
     for n, (x, t) in enumerate(zip(*problem(output, dtype), strict=True)):
@@ -106,22 +111,17 @@ def test_learn_one_is_that_of_each_network(dtype, output):
     assert ensemble.best == ensemble.weights.argmax()
 
 
-SETTINGS = [
-    {},
-    {"batch_size": 7},
-    {"batch_size": None},
-    {"l2": 0.01},
-    {"batch_size": 8, "l2": 0.01},
-    {"shuffle": False},
-]
+BATCHES = [{"batch_size": 7}, {"batch_size": None}, {"batch_size": 8, "l2": 0.01}]
+SETTINGS = [{}, {"l2": 0.01}, {"shuffle": False}, *BATCHES]
 
 
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, monkeypatch):
+def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adaptive, monkeypatch):
     monkeypatch.setattr(_ensemble, "CHUNK", 1)  # many chunks
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype)
+    ensemble = make(output, dtype, adaptive=adaptive)
     networks = [alone(ensemble, r) for r in range(3)]
     history = ensemble.fit(x, t, epochs=3, rng=4, **settings)
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
@@ -130,16 +130,20 @@ def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, monkey
         np.testing.assert_allclose(history.losses[:, r], wanted.losses, rtol=tolerance)
         np.testing.assert_allclose(ensemble.w[r], network.w, rtol=0, atol=tolerance)
         np.testing.assert_allclose(ensemble.v[r], network.v, rtol=0, atol=tolerance)
+        if adaptive:
+            for ours, wanted in zip(ensemble.accumulators, network.accumulators, strict=True):
+                np.testing.assert_allclose(ours[r], wanted, rtol=tolerance)
     assert history[1:] == (3, 3 * N, {})
 
 
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"batch_size": None}], ids=str)
-def test_what_a_network_learns_does_not_depend_on_the_others(dtype, settings):
+def test_what_a_network_learns_does_not_depend_on_the_others(dtype, settings, adaptive):
     x, t = problem(dtype=dtype)
-    rates = [0.1, 0.3, *[1e308] * 1, *np.geomspace(0.01, 1, 13)] if dtype == np.float64 else np.geomspace(0.01, 1, 16)
+    rates = [0.1, 0.3, np.finfo(dtype).max, *np.geomspace(0.01, 1, 13)]  # one diverges
     learned = []
     for R in (1, 3, 16):
-        ensemble = make(dtype=dtype, rates=rates[:R])
+        ensemble = make(dtype=dtype, rates=rates[:R], adaptive=adaptive)
         losses = ensemble.fit(x, t, epochs=2, rng=1, **settings).losses
         for x_n, t_n in zip(x, t.tolist(), strict=True):
             ensemble.learn_one(x_n, t_n)
@@ -234,11 +238,12 @@ def test_sample_weights_for_each_network(settings):
     assert ensemble.weights.min() > 0
 
 
-def test_sparse_rows():
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+def test_sparse_rows(adaptive):
     sparse = pytest.importorskip("scipy.sparse")
     x, t = problem()
     x[x < 0.5] = 0
-    dense, rows = make(), make()
+    dense, rows = make(adaptive=adaptive), make(adaptive=adaptive)
     dense.fit(x, t, epochs=2, rng=0)
     rows.fit(sparse.csr_array(x), t, epochs=2, rng=0)
     np.testing.assert_allclose(rows.w, dense.w, atol=1e-12)
@@ -381,10 +386,11 @@ def test_huge_inputs_whose_products_overflow():
 # -------------------------------------------------------------------------------------------------- files and copies
 
 
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_files(tmp_path, dtype, output):
+def test_files(tmp_path, dtype, output, adaptive):
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype, [0.1, 1e38, 0.3], hidden="tanh", share=0.125)
+    ensemble = make(output, dtype, [0.1, 1e38, 0.3], hidden="tanh", share=0.125, adaptive=adaptive)
     ensemble.fit(x, t, rng=0)
     ensemble.save(tmp_path / "e")
     again = Ensemble.load(tmp_path / "e")
@@ -398,10 +404,11 @@ def test_files(tmp_path, dtype, output):
     np.testing.assert_array_equal(again.predict(x), ensemble.predict(x))
 
 
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
-def test_copies(make_copy):
+def test_copies(make_copy, adaptive):
     x, t = problem("linear")
-    ensemble = make("linear", share=0.5)
+    ensemble = make("linear", share=0.5, adaptive=adaptive)
     ensemble.fit(x, t, rng=0)
     other = make_copy(ensemble)
     assert bits(other) == bits(ensemble)
@@ -418,7 +425,7 @@ def test_copies(make_copy):
 @pytest.mark.parametrize("offset", [0, 1])
 def test_pickles_are_restored_in_any_place(offset, out_of_band):
     x, t = problem()
-    ensemble = make()
+    ensemble = make(adaptive=True)
     restored = out_of_band(ensemble, offset)
     for each in (ensemble, restored):
         each.fit(x, t, rng=0)
@@ -442,13 +449,15 @@ BAD = {
     "dropped": lambda a: a + 1,
     "limits": lambda a: a * np.nan,
     "scale": lambda a: a - 1,
+    "accumulators_w": lambda a: a - 1,
+    "accumulators_v": lambda a: a[:, :1],
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_files_with_wrong_content(tmp_path, name):
     path = tmp_path / "e"
-    make("linear").save(path)
+    make("linear", adaptive=True).save(path)
     metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01"}
     metadata |= {"hidden": "sigmoid", "output": "linear"}
     tensors = load_file(path)
@@ -476,21 +485,21 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"sample_weight": np.ones((3, N))}], ids=lambda s: [*s])
-@pytest.mark.parametrize("rates", [RATES, [0.01, 1e38, 0.1]])
-def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rates):
+@pytest.mark.parametrize(("rates", "adaptive"), [(RATES, False), (RATES, True), ([0.01, 1e38, 0.1], False)])
+def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rates, adaptive):
     x, t = problem("linear", dtype)
     path = tmp_path / "checkpoint"
-    wanted = make("linear", dtype, rates)
+    wanted = make("linear", dtype, rates, adaptive=adaptive)
     history = wanted.fit(x, t, epochs=5, rng=0, **settings)
 
     def stop(epoch, losses):
         if epoch == 2:
             raise StoppedError
 
-    cut = make("linear", dtype, rates)
+    cut = make("linear", dtype, rates, adaptive=adaptive)
     with pytest.raises(StoppedError):
         cut.fit(x, t, epochs=5, rng=0, checkpoint=path, callback=stop, **settings)
-    resumed = make("linear", dtype, rates, rng=1)
+    resumed = make("linear", dtype, rates, rng=1, adaptive=adaptive)
     with pytest.raises(ValueError, match="l2 is"):
         resumed.fit(x, t, epochs=5, checkpoint=path, resume=True, **(settings | {"l2": 0.1}))
     again = resumed.fit(x, t, epochs=5, rng=7, checkpoint=path, resume=True, **settings)
@@ -500,7 +509,9 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rat
     without_rows = {name: value for name, value in settings.items() if name != "sample_weight"}
     for changed in ([0.1, 0.2, 0.3], [0.1, 0.2]):
         with pytest.raises(ValueError, match=r"learning_rates is .*; it must stay"):
-            make("linear", dtype, changed).fit(x, t, epochs=5, checkpoint=path, resume=True, **without_rows)
+            make("linear", dtype, changed, adaptive=adaptive).fit(
+                x, t, epochs=5, checkpoint=path, resume=True, **without_rows
+            )
 
 
 # ------------------------------------------------------------------------------------------------------------ errors
@@ -517,6 +528,7 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rat
         ({"learning_rates": [1e300], "dtype": "float32"}, ValueError, "finite in float32"),
         ({"share": 1.5}, ValueError, r"share is 1.5; it must lie in 0\.\.1"),
         ({"share": None}, TypeError, "share is None"),
+        ({"adaptive": 1}, TypeError, "adaptive is 1"),
         ({"rng": [1, 2, 3]}, ValueError, "rng has 3 entries; it must have 2, one a learning rate"),
         ({"rng": "1"}, TypeError, "rng is '1'"),
         ({"dtype": int}, TypeError, "dtype is int64"),
