@@ -30,9 +30,9 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
         Factor of the losses of each sample.
     """
     cdef Py_ssize_t R = log_weights.shape[0], n, r, members = 0
+    cdef double rate, lowest, mean, largest, total, s_n, E_n
     cdef bint known = False
-    cdef double rate, mean, lowest, largest, total, s_n, E_n
-    cdef double[::1] updated = log_weights.copy()
+    cdef double[::1] p = log_weights.copy()    # their exponentials; without a share the logarithms, of which one is 0
     if losses.shape[1] != R or scale.shape[0] != 2:
         raise ValueError(f"losses have {losses.shape[1]} columns and scale {scale.shape[0]} numbers; they must have "
                          f"{R} and 2")
@@ -40,12 +40,14 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
         raise ValueError(f"sample_weight has {sample_weight.shape[0]} numbers; it must have {losses.shape[0]}")
     for r in range(R):
         members += log_weights[r] > -INFINITY
+        if share > 0:
+            p[r] = exp(p[r])
     for n in range(losses.shape[0]):
         s_n = 1 if sample_weight is None else sample_weight[n]
         lowest = INFINITY
         for r in range(R):
-            if log_weights[r] > -INFINITY:
-                lowest = fmin(lowest, losses[n, r])    # which passes over NaN
+            if losses[n, r] < lowest and takes_part(p[r], share):    # NaN is not lower
+                lowest = losses[n, r]
         if s_n == 0 or lowest == INFINITY:
             continue    # nothing to learn from it
 
@@ -57,34 +59,43 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
             if scale[1] > 0 and mean == 0:    # some member was always right
                 mean = INFINITY
                 for r in range(R):
-                    if log_weights[r] > -INFINITY and losses[n, r] > 0:
-                        mean = fmin(mean, losses[n, r])
+                    if 0 < losses[n, r] < mean and takes_part(p[r], share):
+                        mean = losses[n, r]
             rate = rate / mean if scale[1] > 0 else 0
         rate = fmin(rate, LARGEST)
 
-        largest = -INFINITY
+        # losses above the lowest: a common factor of the weights makes no difference
+        largest, total, mean = -INFINITY, 0, 0
         for r in range(R):
             E_n = losses[n, r]
-            updated[r] = log_weights[r] - rate * E_n if E_n < INFINITY else -INFINITY    # also for NaN
-            largest = fmax(largest, updated[r])
-        if largest == -INFINITY:
-            continue
-        total = 0
+            if share > 0:
+                p[r] = p[r] * exp(-rate * (E_n - lowest)) if E_n < INFINITY else 0
+                total += p[r]
+                mean += p[r] * E_n if p[r] > 0 else 0
+            else:
+                p[r] = p[r] - rate * (E_n - lowest) if E_n < INFINITY else -INFINITY
+                if p[r] > largest:
+                    largest = p[r]
         for r in range(R):
-            total += exp(updated[r] - largest)
-        total = log(total)
-        for r in range(R):
-            updated[r] = updated[r] - largest - total
-
+            if share == 0:
+                p[r] -= largest
+                if relative and p[r] > -INFINITY:
+                    total += exp(p[r])
+                    mean += exp(p[r]) * losses[n, r]
+            elif log_weights[r] > -INFINITY:
+                p[r] = (1 - share) / total * p[r] + share / members
         if relative:
-            mean = 0 if known else lowest
-            for r in range(R):
-                if known and updated[r] > -INFINITY:
-                    mean += exp(updated[r]) * losses[n, r]
             scale[1] += 1
-            scale[0] += (mean - scale[0]) / scale[1]
+            scale[0] += ((mean / total if known else lowest) - scale[0]) / scale[1]
 
-        for r in range(R):
-            if share > 0 and log_weights[r] > -INFINITY:
-                updated[r] = log((1 - share) * exp(updated[r]) + share / members)
-            log_weights[r] = updated[r]
+    total = 0
+    for r in range(R):
+        p[r] = log(p[r]) if share > 0 else p[r]
+        total += exp(p[r])
+    total = log(total)
+    for r in range(R):
+        log_weights[r] = p[r] - total
+
+
+cdef inline bint takes_part(double p, double share) noexcept:
+    return p > 0 if share > 0 else p > -INFINITY

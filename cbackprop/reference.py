@@ -216,9 +216,7 @@ def mixture_weights(
             rate = rate / mean if count > 0 else 0.0
         rate = min(rate, np.finfo(np.float64).max)
         log_p = np.full(len(E_n), -np.inf)
-        log_p[E_n < np.inf] = (log_weights - rate * E_n)[E_n < np.inf]
-        if log_p.max() == -np.inf:
-            continue
+        log_p[E_n < np.inf] = (log_weights - rate * (E_n - E_n.min()))[E_n < np.inf]
         log_p -= log_p.max()
         log_p -= np.log(np.exp(log_p).sum())
         if relative:
