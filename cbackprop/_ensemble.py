@@ -151,7 +151,13 @@ class Ensemble:
         self._w, self._v, self._mixture, self.functions = w, v, mixture, names
         self._states: States = {} if accumulators is None else {"accumulators": accumulators}
         self._networks = [
-            Network.from_weights(w[r], v[r], learning_rate=rate, **names._asdict(), **of_network(r, self._states))
+            Network.from_weights(
+                w[r],
+                v[r],
+                learning_rate=rate,
+                accumulators=of_network(r, self._states).get("accumulators"),
+                **names._asdict(),
+            )
             for r, rate in enumerate(rates)
         ]
         self._lock = TrainingLock(w, v)
@@ -779,10 +785,10 @@ def _restore(
 ) -> Ensemble:
     ensemble = cls.__new__(cls)
     mixture = Mixture(len(rates), v.shape[1], names.output, share)
-    usable = {name: (ensure_usable(first), ensure_usable(second)) for name, (first, second) in states.items()}
-    mixture.log_weights, mixture.dropped = usable["mixture"]
-    mixture.limits, mixture.scale = usable["targets"]
-    ensemble._set(ensure_usable(w), ensure_usable(v), usable.get("accumulators"), rates, names, mixture)
+    states = {name: (first.copy(), second.copy()) for name, (first, second) in states.items()}  # small
+    mixture.log_weights, mixture.dropped = states["mixture"]
+    mixture.limits, mixture.scale = states["targets"]
+    ensemble._set(ensure_usable(w), ensure_usable(v), states.get("accumulators"), rates, names, mixture)
     return ensemble
 
 
