@@ -398,9 +398,9 @@ class Ensemble:
         rows, labels = validate.targets(t, N, w[0], v[0], self.output, writeable=True)
         weight = check_sample_weight(sample_weight, R, N, w, v)
         data = Data(x, rows, labels, weight)
-        for array in data.arrays:
-            if array is not None and (validate.overlap(array, w) or validate.overlap(array, v)):
-                raise ValueError("x or t overlaps the weights in memory; it must be separate, since they are updated")
+        for name, array in zip("xt", (x, rows), strict=True):
+            for part in array.arrays if isinstance(array, SparseRows) else () if array is None else (array,):
+                validate.check_no_overlap(name, part, w, v, True)
         settings = Settings.validated(
             w.dtype, N, learning_rate=self._networks[0].learning_rate, batch_size=batch_size, method="auto", momentum=0,
             l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=self.functions,
@@ -833,6 +833,11 @@ class SeparateEngines:
             for w_r, v_r in zip(w, v, strict=True)
         ]
 
+    @property
+    def supports_threads(self) -> bool:
+        """Whether `learn` can use several threads."""
+        return self.engines[0].supports_threads
+
     def samples(
         self,
         x: np.ndarray | SparseRows,
@@ -893,10 +898,10 @@ class _Training:
         self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
         self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
         self.data, self.settings, self.weight = data, settings, data.sample_weight
-        self.engine = self._make_engine(slice(None), "auto")
+        self.engine: Any = self._make_engine(slice(None), "auto")
         self.samples = self.engine.samples(*data)
         w, v, batch_size = self.w[0], self.v[0], settings.batch_size
-        self.threads = engines.threads_to_learn(self.engine.engines[0], w, v, batch_size, n_threads)
+        self.threads = engines.threads_to_learn(self.engine, w, v, batch_size, n_threads)
         # of whole batches and blocks, so that results do not depend on it
         step = batch_size if batch_size > 1 else engines.block_length(w, v, 1)
         self.chunk = step * max(1, CHUNK // step)

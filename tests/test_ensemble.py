@@ -62,7 +62,10 @@ def test_initial_weights_are_those_of_networks(dtype):
 
 
 def test_networks_are_live():
-    ensemble = make()
+    ensemble = make(adaptive=True)
+    ensemble[1].learn_one(np.ones(D), 0)
+    for r, used in enumerate((False, True, False)):
+        assert [bool(array[r].all()) for array in ensemble.accumulators] == [used, used]
     assert len(ensemble) == len(list(ensemble)) == 3
     for r, network in enumerate(ensemble):
         assert network is ensemble[r]
