@@ -898,10 +898,11 @@ class _Training:
         self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
         self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
         self.data, self.settings, self.weight = data, settings, data.sample_weight
-        self.engine: Any = self._make_engine(slice(None), "auto")
+        self.engine = self._make_engine(slice(None), "auto")
         self.samples = self.engine.samples(*data)
         w, v, batch_size = self.w[0], self.v[0], settings.batch_size
-        self.threads = engines.threads_to_learn(self.engine, w, v, batch_size, n_threads)
+        # all that it asks of an engine is whether it supports threads
+        self.threads = engines.threads_to_learn(self.engine, w, v, batch_size, n_threads)  # type: ignore[arg-type]
         # of whole batches and blocks, so that results do not depend on it
         step = batch_size if batch_size > 1 else engines.block_length(w, v, 1)
         self.chunk = step * max(1, CHUNK // step)
