@@ -20,7 +20,11 @@ from ._model_file import Model, load_model, save_model
 FINGERPRINT_ROWS = 1000  # rows of the data in a checksum
 
 # settings that earlier releases did not save
-DEFAULTS = validate.Functions()._asdict() | {"--task": "classification", "--activation": validate.Functions().hidden}
+DEFAULTS = validate.Functions()._asdict() | {
+    "adaptive": False,
+    "--task": "classification",
+    "--activation": validate.Functions().hidden,
+}
 
 # Upper bounds of the numbers in the state of a bit generator: NumPy uses some as indices without checking them.
 MAX_STATE = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}

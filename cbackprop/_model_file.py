@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, BinaryIO
 
@@ -21,8 +22,8 @@ from ._sparse import in_fortran_order
 
 FORMAT, VERSION = "cbackprop", 1
 MAX_HEADER = 1 << 20  # bytes; the parsed JSON may take thirty times as much memory
-STATES = ("velocity",)  # state arrays of training: tensors NAME_w and NAME_v, shaped like the weights
-DIMENSIONS = {"w": 2, "v": 2} | {f"{name}_{layer}": 2 for name in STATES for layer in "wv"}
+STATES = {"velocity": 2, "accumulators": 1}  # state arrays of training, and their dimensions: tensors NAME_w, NAME_v
+DIMENSIONS = {"w": 2, "v": 2} | {f"{name}_{layer}": ndim for name, ndim in STATES.items() for layer in "wv"}
 VECTORS = ("mean", "scale", "target_mean", "target_scale", "losses", "held_out")
 DIMENSIONS |= dict.fromkeys(VECTORS, 1)
 DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
@@ -206,7 +207,8 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     for name in STATES:
         if tensors.keys() & {f"{name}_w", f"{name}_v"}:
             layers = tensors.pop(f"{name}_w", None), tensors.pop(f"{name}_v", None)
-            model.states[name] = validate.like_weights(name, layers, w, v)
+            like = partial(validate.like_weights, name) if STATES[name] == 2 else validate.like_units
+            model.states[name] = like(layers, w, v)
     for name, values in tensors.items():
         if values.ndim != 1 or values.dtype != np.float64 or validate.first_nonfinite(values) is not None:
             raise ValueError(f"its {name} must be a row of F64 and finite")
