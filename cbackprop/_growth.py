@@ -14,17 +14,22 @@ def grown(old: Network, D: int, K: int, seed: Any, *, scale: float) -> Network:
     """Create a network of D inputs and K outputs that begins with the weights of `old`.
 
     The additional weights have the bits of `init_weights` with this seed, those of hidden units times `scale`. No
-    others are drawn: the number of random numbers depends on what is added, not on the size of the network.
+    others are drawn: the number of random numbers depends on what is added, not on the size of the network. Without
+    additional inputs, both networks share w.
     """
     M, known_D, known_K = len(old.w), old.w.shape[1] - 1, len(old.v)
     generator = np.random.default_rng(seed)
     _, r_v = initial_ranges(D, M, K, old.hidden)
-    w, v = np.empty((M, D + 1), old.dtype), np.empty((K, M + 1), old.dtype)
-    w[:, known_D:D] = _additional_inputs(known_D, D, M, K, old.hidden, generator) * scale
+    w = old.w if known_D == D else np.empty((M, D + 1), old.dtype)
+    v = np.empty((K, M + 1), old.dtype)
+    added = _additional_inputs(known_D, D, M, K, old.hidden, generator) * scale
+    if w is not old.w:
+        w[:, :known_D], w[:, known_D:D], w[:, -1] = old.w[:, :-1], added, old.w[:, -1]
     _skip(generator, known_K * M)
+    v[:known_K] = old.v
     v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
     v[known_K:, M] = 0
-    return copy_weights(old, Network.from_weights(w, v, **old.functions._asdict()))
+    return Network.from_weights(w, v, **old.functions._asdict())
 
 
 def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
