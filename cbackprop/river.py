@@ -19,7 +19,7 @@ import numpy as np
 from cbackprop import DivergenceError, Network, init_weights
 from cbackprop import _validation as validate
 from cbackprop._extras import require
-from cbackprop._growth import GrowingInputs, grown
+from cbackprop._growth import GrowingNetwork
 
 require("river", "river")
 from river import base, utils  # noqa: E402
@@ -31,7 +31,6 @@ HIDDEN_WEIGHT_SCALE = 0.5
 
 MAX_HASHED_NAMES = 1 << 15  # names whose hashes a model remembers: a few megabytes
 NUMBERS = {bool, float, int, np.float64}  # the most frequent types of values
-MIN_WEIGHTS_OF_ZEROS = 1 << 16  # from which on it pays to leave out the features of a sample that are 0
 MAX_NUMERIC_CLASSES = 1000  # more are hardly classes
 
 
@@ -92,7 +91,7 @@ class _StreamNetwork(base.Estimator):
             self._entropy: Any = np.random.SeedSequence(seed).entropy
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
-        self._growing: GrowingInputs | None = None
+        self._growing: GrowingNetwork | None = None
         self._outputs: list[Any] = []  # names, in the order of the rows of v
         self._output_indices: dict[Any, int] = {}
         self._feature_indices: dict[Any, int] = {}
@@ -101,7 +100,10 @@ class _StreamNetwork(base.Estimator):
     @property
     def network(self) -> Network | None:
         """The current network, which is replaced by a larger one when features or outputs appear."""
-        return None if self._growing is None else self._growing.whole
+        if self._growing is None:
+            return None
+        self._growing.lent = True
+        return self._growing.network
 
     @property
     def features(self) -> list[Any]:
@@ -138,23 +140,23 @@ class _StreamNetwork(base.Estimator):
         """
         row, D = self._row_of_known(x), self.n_features or len(self._feature_indices)
         features: list[Any] = []
-        if row is None:  # new or missing names, or a value that is not a float
+        if row is None:  # new or missing names
             inputs, values, features = self._inputs(x)
+            row = inputs, values
             D += len(features)
         t, outputs = self._target(y)
         weight = () if type(w) is float and w == 1 else (validate.in_range("w", w, float_info.max, validate.FLOATS[1]),)
+        before = self._growing
+        growing = self._sized(before, D, len(self._outputs) + len(outputs))
         try:
-            if row is None and not outputs and (part := self._part(inputs, D)):
-                self._learn(part, values, t, *weight)
-                self._growing.update(inputs, D, part)  # type: ignore[union-attr]
-            else:
-                row = _vector(inputs, values, D) if row is None else row
-                network = self._sized(self.network, D, len(self._outputs) + len(outputs))
-                self._learn(network, row, t, *weight)
-                self._set_network(network)
-        except ValueError:
-            self._check_values(x)  # raises an error that names the feature
+            self._learn(growing.network, row, t, *weight)
+        except BaseException as error:
+            if before is not None and growing is not before:
+                before.restore_bias(growing)
+            if isinstance(error, ValueError):
+                self._check_values(x)  # raises an error that names the feature
             raise
+        self._growing = growing
         if features or outputs:
             self._extend(features, outputs)
 
@@ -183,23 +185,20 @@ class _StreamNetwork(base.Estimator):
         # number of outputs at each row: a class exists from its first sample on
         known = np.maximum.accumulate(np.maximum(t + 1, K)) if outputs else np.full(N, K)
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
-        old = network = self.network
+        growing = self._growing
+        old = None if growing is None else growing.network
         trained = np.append(np.unique(x.indices), D) if self.n_features else slice(None)  # columns of w
         before = None if old is None else (old.w[:, trained].copy(), old.v.copy())
         try:
             for start, stop in pairwise(edges):
-                network = self._sized(network, D, known[start])
-                network.fit(x[start:stop], t[start:stop], shuffle=False)
+                growing = self._sized(growing, D, known[start])
+                growing.network.fit(x[start:stop], t[start:stop], shuffle=False)
         except (DivergenceError, KeyboardInterrupt):
             if old is not None:
                 old.w[:, trained], old.v[...] = before  # type: ignore[misc]
             raise
-        self._set_network(network)
+        self._growing = growing
         self._extend(features, outputs)
-
-    def _set_network(self, network: Network | None) -> None:
-        if network is not self.network:
-            self._growing = GrowingInputs(network, HIDDEN_WEIGHT_SCALE)  # type: ignore[arg-type]
 
     def _extend(self, features: list[Any], outputs: list[Any]) -> None:
         """Add features and outputs, at a cost that does not depend on how many are known."""
@@ -210,32 +209,24 @@ class _StreamNetwork(base.Estimator):
             self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
             self._outputs += outputs
 
-    def _sized(self, network: Network | None, n_features: int, n_outputs: int) -> Network:
+    def _sized(self, growing: GrowingNetwork | None, n_features: int, n_outputs: int) -> GrowingNetwork:
         """The network itself if it has the given numbers of features and outputs, else a larger one."""
         # a network needs an input and an output even if samples have no features, or no outputs with names
         D, K = n_features or 1, n_outputs or 1
-        if network is None:
-            order = "F" if self.n_features else "C"
-            w, v = init_weights(D, self.n_hidden, K, hidden=self.hidden, order=order, rng=self._seed(D, K))
+        if growing is None:
+            w, v = init_weights(D, self.n_hidden, K, hidden=self.hidden, order="F", rng=self._seed(D, K))
             w *= HIDDEN_WEIGHT_SCALE
             network = Network.from_weights(w, v, output=self._output, hidden=self.hidden)
-        elif network.w.shape[1] - 1 != D or len(network.v) != K:
-            network = grown(network, D, K, self._seed(D, K), scale=HIDDEN_WEIGHT_SCALE)
-        if network.learning_rate != self.learning_rate:
-            network.learning_rate = self.learning_rate
-        return network
+            growing = GrowingNetwork(network, HIDDEN_WEIGHT_SCALE)
+        elif growing.network.w.shape[1] - 1 != D or len(growing.network.v) != K:
+            growing = growing.grown(D, K, self._seed(D, K))
+        if growing.network.learning_rate != self.learning_rate:
+            growing.network.learning_rate = self.learning_rate
+        return growing
 
     def _seed(self, D: int, K: int) -> list[Any]:
         """Seed of new weights, which are the same after learn_one and learn_many, and after failed calls."""
         return [self._entropy, D, K]
-
-    def _part(self, inputs: np.ndarray, D: int) -> Network | None:
-        """The network of some of D inputs, if the others are so many that leaving them out pays."""
-        if self._growing is None or not len(inputs) or (D - len(inputs)) * self.n_hidden < MIN_WEIGHTS_OF_ZEROS:
-            return None
-        part = self._growing.part(inputs, D, self._seed(D, len(self._outputs) or 1))
-        part.learning_rate = self.learning_rate
-        return part
 
     def _row_of_known(self, x: Mapping[Hashable, Any]) -> _Row | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
@@ -280,7 +271,7 @@ class _StreamNetwork(base.Estimator):
             values = np.array(list(x.values()) if isinstance(x, dict) else None)
         except ValueError:  # a value is a sequence
             values = np.array(None)
-        if values.ndim != 1 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        if values.ndim != 1 or values.dtype.kind not in "biuf":
             x = _numbers(x)
             values = np.array(list(x.values()))
         inputs = np.fromiter(map(self._feature_indices.get, x, repeat(-1)), np.intp, len(values))
@@ -298,15 +289,13 @@ class _StreamNetwork(base.Estimator):
         """What a method of the network predicts for a sample."""
         row = self._row_of_known(x)
         if row is None:
-            D = len(self._feature_indices)
             inputs, values, new = self._inputs(x)
             known = len(inputs) - len(new)
-            inputs, values = inputs[:known], values[:known]
-            if part := self._part(inputs, D):
-                return _call(part, method, values)
-            row = _vector(inputs, values, D)
+            row = inputs[:known], values[:known]
+            if new and not np.isfinite(values[known:]).all():
+                _numbers(x)  # raises an error that names the feature
         try:
-            return _call(self.network, method, row)
+            return _call(self._growing.network, method, row)  # type: ignore[union-attr]
         except ValueError:
             self._check_values(x)  # raises an error that names the feature
             raise
@@ -887,7 +876,7 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
         return {label: y >= 0.5 for label, y in self._predict_one(x).items()}
 
 
-def _call(network: Network | None, method: str, row: _Row, *arguments: Any) -> Any:
+def _call(network: Network, method: str, row: _Row, *arguments: Any) -> Any:
     """Call a method of the network for one sample, or the one that takes indices and values."""
     if isinstance(row, tuple):
         return getattr(network, method + "_sparse")(*row, *arguments)
@@ -958,13 +947,6 @@ def _columns(X: Any) -> tuple[dict[Any, np.ndarray], int]:
             raise ValueError(f"feature {name!r} is {column[n]} in row {n}; it must be a finite number")
         columns[name] = column
     return columns, len(frame)
-
-
-def _vector(inputs: np.ndarray, values: np.ndarray, D: int) -> np.ndarray:
-    """Inputs of a network that has at least one; those that are not given are 0."""
-    row = np.zeros(max(1, D))
-    row[inputs] = values
-    return row
 
 
 def _matrix(columns: Mapping[Any, np.ndarray], features: list[Any], N: int) -> np.ndarray:

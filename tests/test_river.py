@@ -658,12 +658,6 @@ def test_whole_numbers_are_labels_as_long_as_they_are_few():
 # ------------------------------------------------------------------------------------ many features, few in each sample
 
 
-@pytest.fixture
-def without_zeros(monkeypatch):
-    """Makes the models leave out all features that are 0, in networks of any size."""
-    monkeypatch.setattr(river, "MIN_WEIGHTS_OF_ZEROS", 1)
-
-
 def sparse_stream(model, n):
     """Samples with a few features of many, new ones among them; every third has all that are known."""
     rng, known = np.random.default_rng(0), 1
@@ -677,17 +671,20 @@ def sparse_stream(model, n):
 
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
 @pytest.mark.parametrize("model", OUTPUTS)
-def test_features_that_are_0_can_be_left_out(model, hidden, without_zeros, monkeypatch):
+def test_features_that_are_0_can_be_left_out(model, hidden):
     stream = list(sparse_stream(model, 60))
     sparse = learned(stream, model, hidden=hidden)
-    monkeypatch.setattr(river, "MIN_WEIGHTS_OF_ZEROS", 1 << 60)
-    dense = learned(stream, model, hidden=hidden)
+    known, dense_stream = {}, []
+    for x, y in stream:
+        known |= dict.fromkeys(x, 0.0)
+        dense_stream.append((known | x, y))
+    dense = learned(dense_stream, model, hidden=hidden)
     assert sparse.features == dense.features
     np.testing.assert_allclose(sparse.network.w, dense.network.w, atol=1e-12)  # sums in another order, over 60 updates
     np.testing.assert_allclose(sparse.network.v, dense.network.v, atol=1e-12)
 
 
-def test_predictions_leave_out_features_that_are_0(without_zeros):
+def test_predictions_leave_out_features_that_are_0():
     stream = list(sparse_stream(BackpropClassifier, 40))
     model = learned(stream)
     predicted = [model.predict_proba_one(x) for x, _ in stream]
@@ -700,7 +697,7 @@ def test_predictions_leave_out_features_that_are_0(without_zeros):
             model.predict_one(x | {"unknown": math.nan})
 
 
-def test_a_sample_without_features_is_learned(without_zeros):
+def test_a_sample_without_features_is_learned():
     model = learned(sparse_stream(BackpropClassifier, 40))
     before = bits(model)
     model.learn_one({}, "class 1")
@@ -708,7 +705,7 @@ def test_a_sample_without_features_is_learned(without_zeros):
     assert bits(model) != before
 
 
-def test_an_error_in_a_part_of_the_network_leaves_the_model_unchanged(without_zeros):
+def test_an_error_in_a_part_of_the_network_leaves_the_model_unchanged():
     stream = list(sparse_stream(BackpropRegressor, 20))
     model, other = learned(stream, BackpropRegressor), learned(stream, BackpropRegressor)
     with pytest.raises(DivergenceError):
@@ -726,7 +723,7 @@ def test_an_error_in_a_part_of_the_network_leaves_the_model_unchanged(without_ze
     assert bits(model) != bits(other)
 
 
-def test_added_features_cost_the_same_however_many_are_known(without_zeros):
+def test_added_features_cost_the_same_however_many_are_known():
     model = learned([({f"feature {i}": 1.0 for i in range(20)}, f"class {k}") for k in range(2)], n_hidden=50)
     allocated = []
     tracemalloc.start()
@@ -738,6 +735,17 @@ def test_added_features_cost_the_same_however_many_are_known(without_zeros):
     tracemalloc.stop()
     assert sorted(allocated)[-10] < 10_000  # bytes; the weights take 128 kB in the end
     assert model.network.w.shape == (50, 321)
+
+
+def test_a_network_that_was_read_stays_as_it_was():
+    model = learned(sparse_stream(BackpropClassifier, 40))
+    for x, y in (({"new": 1.0}, "class 0"), ({"newer": 1.0}, "class 1"), ({"new": 1.0}, "class 2")):
+        network = model.network
+        before = network.w.copy(), network.v.copy()
+        model.learn_one(x, y)
+        assert np.array_equal(network.w, before[0])
+        assert np.array_equal(network.v, before[1])
+        assert model.network is not network
 
 
 @pytest.mark.parametrize(
