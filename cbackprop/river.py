@@ -29,40 +29,12 @@ from scipy.sparse import csr_array  # noqa: E402
 # which count in the evaluation of a stream.
 HIDDEN_WEIGHT_SCALE = 0.5
 
-MAX_HASHED_NAMES = 1 << 15  # names whose hashes a model remembers: a few megabytes
-NUMBERS = {bool, float, int, np.float64}  # the most frequent types of values
+NUMBERS = {bool, float, int, np.float64}  # the most frequent types of the values of features
 MAX_NUMERIC_CLASSES = 1000  # more are hardly classes
 
 
 # The inputs of a sample: all of them, or the indices and values of some, the others being 0
 _Row = np.ndarray | tuple[np.ndarray, np.ndarray]
-
-
-class _HashedNames(dict[Any, int]):
-    """Inputs of names by scikit-learn's FeatureHasher: i, or ~i where the sign of the value changes.
-
-    When there are too many, all are forgotten.
-    """
-
-    def __init__(self, n_features: int) -> None:
-        self._n_features = n_features
-        self._hash = require("sklearn.utils", "sklearn").murmurhash3_32
-
-    def __missing__(self, name: Any) -> int:
-        if not isinstance(name, (str, bytes)):
-            raise TypeError(f"name {name!r} of a feature is a {type(name).__name__}; to be hashed, it must be a str")
-        try:
-            signed = self._hash(name)
-        except UnicodeEncodeError as error:
-            raise ValueError(f"feature {name!r} cannot be hashed: {error}") from None
-        if len(self) >= MAX_HASHED_NAMES:
-            self.clear()
-        i = abs(signed) % self._n_features
-        self[name] = code = i if signed >= 0 else ~i
-        return code
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._n_features,)
 
 
 class _StreamNetwork(base.Estimator):
@@ -86,7 +58,10 @@ class _StreamNetwork(base.Estimator):
         self.hidden = hidden
         self.seed = seed
         self.n_features = n_features
-        self._hashed_names = None if n_features is None else _HashedNames(validate.count("n_features", n_features))
+        self._hash: Any = None  # of a name, if names are hashed
+        if n_features is not None:
+            validate.count("n_features", n_features)
+            self._hash = require("sklearn.utils", "sklearn").murmurhash3_32
         try:
             self._entropy: Any = np.random.SeedSequence(seed).entropy
         except (TypeError, ValueError) as error:
@@ -187,7 +162,7 @@ class _StreamNetwork(base.Estimator):
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
         growing = self._growing
         old = None if growing is None else growing.network
-        trained = np.append(np.unique(x.indices), D) if self.n_features else slice(None)  # columns of w
+        trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
         before = None if old is None else (old.w[:, trained].copy(), old.v.copy())
         try:
             for start, stop in pairwise(edges):
@@ -230,8 +205,8 @@ class _StreamNetwork(base.Estimator):
 
     def _row_of_known(self, x: Mapping[Hashable, Any]) -> _Row | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
-        if self._hashed_names is not None:
-            return self._hashed(x, self._hashed_names)
+        if self._hash:
+            return self._hashed(x)
         try:
             if len(x) != len(self._feature_indices):
                 return None
@@ -246,7 +221,7 @@ class _StreamNetwork(base.Estimator):
             return None
         return row.astype(np.float64, copy=False)
 
-    def _hashed(self, x: Mapping[Any, Any], hashed: _HashedNames) -> tuple[np.ndarray, np.ndarray]:
+    def _hashed(self, x: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
         """Indices and values of a sample, as by scikit-learn's FeatureHasher but for their order."""
         names: Collection[Any] = x
         try:
@@ -261,9 +236,12 @@ class _StreamNetwork(base.Estimator):
         except (AttributeError, OverflowError):
             self._check_values(x)  # raises an error: x is not a dict, or a number is too large
             raise
-        codes = np.fromiter(map(hashed.__getitem__, names), np.int64, len(numbers))
-        signs = codes >> 63  # -1 or 0
-        return codes ^ signs, values * (signs | 1)
+        try:
+            hashes = np.fromiter(map(self._hash, map(str.encode, names)), np.int64, len(numbers))
+        except (TypeError, UnicodeEncodeError):
+            name = next(n for n in names if not isinstance(n, str) or n.encode(errors="ignore").decode() != n)
+            raise TypeError(f"feature {name!r} cannot be hashed; its name must be a str, without surrogates") from None
+        return np.abs(hashes) % self.n_features, values * (hashes >> 63 | 1)  # the sign of the hash
 
     def _inputs(self, x: Mapping[Hashable, Any]) -> tuple[np.ndarray, np.ndarray, list[Any]]:
         """Indices of the features of a sample, sorted; their numbers; and the names of new ones, which come last."""
@@ -302,20 +280,20 @@ class _StreamNetwork(base.Estimator):
 
     def _check_values(self, x: Any, place: str = "") -> None:
         """Raise an error that names the first feature whose value is no number or, if names are hashed, string."""
-        if self.n_features and hasattr(x, "items"):
+        if self._hash and hasattr(x, "items"):
             x = {name: value for name, value in x.items() if not isinstance(value, str)}
         _numbers(x, place=place)
 
     def _rows(self, X: Any) -> tuple[Any, list[Any]]:
         """The inputs of the rows of a data frame, and the names of new ones, which come last."""
-        if self._hashed_names is None:
+        if not self._hash:
             columns, N = _columns(X)
             new = _new(columns, self._feature_indices)
             return _matrix(columns, [*self.features, *new], N), new
         frame = utils.dataframe.into_frame(X)
         rows = []
         for n, x in enumerate(frame.iter_rows(named=True)):
-            rows.append(self._hashed(x, self._hashed_names))
+            rows.append(self._hashed(x))
             if not np.isfinite(rows[n][1]).all():
                 self._check_values(x, f" in row {n}")
         indices = np.array([i for i, _ in rows], np.intp).ravel()
@@ -325,7 +303,7 @@ class _StreamNetwork(base.Estimator):
 
     def _matrix(self, X: Any) -> Any:
         """The known inputs of the rows of a data frame."""
-        if self._hashed_names is not None:
+        if self._hash:
             return self._rows(X)[0]
         columns, N = _columns(X)
         return _matrix(columns, self.features, N)
