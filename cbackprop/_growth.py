@@ -65,9 +65,9 @@ class GrowingNetwork:
         if self.lent or room.shape[1] <= D:
             room = aligned_zeros(M, D + 1 if known_D == D else 2 * (D + 1), old.dtype)
             room[:, :known_D] = old.w[:, :-1]
-        room[:, known_D:D], room[:, D] = added, bias
         new = GrowingNetwork(Network.from_weights(room[:, : D + 1], v, **old.functions._asdict()), self._scale)
         new._room = room
+        room[:, known_D:D], room[:, D] = added, bias
         return new
 
     def restore_bias(self, larger: GrowingNetwork) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cbackprop import DivergenceError, Network, init_weights
+from cbackprop import Network, init_weights
 from cbackprop import _validation as validate
 from cbackprop._extras import require
 from cbackprop._growth import GrowingNetwork
@@ -168,7 +168,7 @@ class _StreamNetwork(base.Estimator):
             for start, stop in pairwise(edges):
                 growing = self._sized(growing, D, known[start])
                 growing.network.fit(x[start:stop], t[start:stop], shuffle=False)
-        except (DivergenceError, KeyboardInterrupt):
+        except BaseException:
             if old is not None:
                 old.w[:, trained], old.v[...] = before  # type: ignore[misc]
             raise

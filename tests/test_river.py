@@ -905,6 +905,18 @@ def test_invalid_frames_leave_a_hashed_model_unchanged(labels):
     assert pickle.dumps(model) == before
 
 
+def test_errors_in_frames_with_new_features_leave_the_model_unchanged(monkeypatch):
+    def busy(*arguments, **options):
+        raise RuntimeError
+
+    model = learned(sparse_stream(BackpropClassifier, 40))
+    before = pickle.dumps(model)
+    monkeypatch.setattr(Network, "fit", busy)
+    with pytest.raises(RuntimeError):
+        model.learn_many(pd.DataFrame({"new": [1.0]}), pd.Series(["class 0"]))
+    assert pickle.dumps(model) == before
+
+
 def test_divergence_leaves_a_hashed_model_unchanged():
     model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor, n_features=50)
     before = pickle.dumps(model)
