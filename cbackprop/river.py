@@ -241,7 +241,7 @@ class _StreamNetwork(base.Estimator):
         except (TypeError, UnicodeEncodeError):
             name = next(n for n in names if not isinstance(n, str) or n.encode(errors="ignore").decode() != n)
             raise TypeError(f"feature {name!r} cannot be hashed; its name must be a str, without surrogates") from None
-        return np.abs(hashes) % self.n_features, values * (hashes >> 63 | 1)  # the sign of the hash
+        return np.abs(hashes) % self.n_features, values * np.copysign(1.0, hashes)
 
     def _inputs(self, x: Mapping[Hashable, Any]) -> tuple[np.ndarray, np.ndarray, list[Any]]:
         """Indices of the features of a sample, sorted; their numbers; and the names of new ones, which come last."""
