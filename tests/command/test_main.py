@@ -50,14 +50,26 @@ def test_module_runs_the_command(python):
     ("line", "message"),
     [
         ("learn", "No such command 'learn'."),
-        ("train iris.csv", "Missing option '--target'."),
+        ("train t.csv", "Invalid value for '--target': it must be one of the columns 'a', 'y'"),
+        (
+            "train t.svm --target y",
+            "Invalid value for '--target': t.svm has no named columns, and its lines begin with",
+        ),
+        (
+            "train t.svm --ignore a",
+            "Invalid value for '--ignore': t.svm has no named columns, and its lines begin with",
+        ),
+        ("train t.svm --hash 18", "Invalid value for '--hash': t.svm has no named columns, and its lines begin with"),
+        ("train t.csv --target y --hash 25", "Invalid value for '--hash': Input should be less than or equal to 24"),
         ("train iris.csv --target species --epochs 0", "Invalid value for '--epochs': "),
         ("train iris.csv --target species --depth 3", "No such option: --depth"),
         ("train iris.csv --target species --resume", "Invalid value for '--resume': it requires --checkpoint"),
         ("train iris.csv --target species --on-bad-row ask", "Invalid value for '--on-bad-row': "),
     ],
 )
-def test_usage_errors_have_status_2(fail, line, message):
+def test_usage_errors_have_status_2(folder, fail, line, message):
+    Path("t.csv").write_text("a,y\n1,2\n")
+    Path("t.svm").write_text("1 1:2\n")
     assert message in fail(line, status=2)
 
 
