@@ -80,7 +80,8 @@ def scan(
     texts: list[str] = []
     hasher = None if bits is None else name_hasher(bits)
     if hasher is not None:
-        texts = [name for name in table.columns if name in {*table.text_columns(), *categories} - {target, *ignore}]
+        wanted = {*table.text_columns(), *categories} - {target, *ignore}
+        texts = [name for name in table.columns if name in wanted]
         categories = []
     others = {target, *ignore, *categories, *texts}
     numbers = [column for column in table.columns if column not in others]
@@ -91,9 +92,8 @@ def scan(
     statistics = ColumnStatistics(len(numbers))
     rng = split_rng(seed)
     only_chunk = None
-    checksum, sparse_checksums = 0, [0, 0, 0]  # running sums do not depend on the chunk size
-    text_checksums = dict.fromkeys(texts, 0)
-    n_inputs = 1  # of sparse rows
+    checksum, text_checksums = 0, dict.fromkeys(texts, 0)  # running sums do not depend on the chunk size
+    sparse = SparseRows()
     chunks = table.chunks(
         numbers, target, numeric=task is Task.REGRESSION, categories=dict.fromkeys(categories), texts=texts
     )
@@ -108,13 +108,7 @@ def scan(
         for name in texts:
             text_checksums[name] = label_checksum(chunk.categories[name], text_checksums[name])
         if chunk.sparse is not None:
-            n_inputs = max(n_inputs, int(chunk.sparse.indices.max(initial=0)) + 1)
-            parts = (
-                np.diff(chunk.sparse.indptr).astype(np.int64),
-                chunk.sparse.indices.astype(np.int64),
-                chunk.sparse.data,
-            )
-            sparse_checksums = [crc32(part.data, sum_) for part, sum_ in zip(parts, sparse_checksums, strict=True)]
+            sparse.update(chunk.sparse)
     if not statistics.n:
         skipped = f"; {table.skipped:,} bad rows skipped; the first: {table.first_error}" if table.skipped else ""
         raise ValueError(f"{table.path}: there are no training rows; at least one is needed{skipped}")
@@ -131,7 +125,7 @@ def scan(
             target_mean, target_scale = column.statistics.standardization(table, [target])
     inputs: Inputs
     if isinstance(table, SvmlightTable):
-        table.n_inputs, inputs = n_inputs, SvmlightInputs(table)
+        table.n_inputs, inputs = sparse.n_inputs, SvmlightInputs(table)
     elif hasher is not None:
         inputs = HashedInputs(table, numbers, texts, hasher, mean, scale)
     else:  # indicators stay 0 and 1: that of a rare category would become large
@@ -140,7 +134,7 @@ def scan(
         inputs = DenseInputs(table, numbers, levels, mean, scale)
     read = [numbers, checksum, column.checksums[task]]
     read += [(name, category_column.checksum) for name, category_column in category_columns.items()]
-    read += [*text_checksums.items(), *filter(any, [sparse_checksums])]
+    read += [*text_checksums.items(), *sparse.checksums]
     checksum = crc32(repr(tuple(read)).encode())
     dataset = Dataset(
         table=table,
@@ -161,6 +155,19 @@ def scan(
         convert = as_numbers if regression else as_labels
         dataset.only_chunk = dataset.prepare(only_chunk._replace(targets=convert(only_chunk.targets)))
     return dataset
+
+
+class SparseRows:
+    """The number of inputs of CSR arrays that a table yields, and checksums of what they hold."""
+
+    def __init__(self) -> None:
+        self.n_inputs = 1
+        self.checksums: list[int] = []  # of the lengths of rows, of indices and of values
+
+    def update(self, x: Any) -> None:
+        self.n_inputs = max(self.n_inputs, int(x.indices.max(initial=0)) + 1)
+        parts = np.diff(x.indptr).astype(np.int64), x.indices.astype(np.int64), x.data
+        self.checksums = [crc32(part.data, sum_) for part, sum_ in zip(parts, self.checksums or [0] * 3, strict=True)]
 
 
 def blocks(x: Any, K: int) -> Iterator[Any]:

@@ -142,7 +142,7 @@ class HashedInputs(Inputs):
             level = codes(texts, levels)
             indices[:, i], values[:, i] = level_indices[level], signs[level]
         starts = np.arange(0, n * width + 1, width)
-        csr_array = require("scipy.sparse", "sklearn").csr_array
+        csr_array = require("scipy.sparse", "sparse").csr_array
         return csr_array((values.ravel(), indices.ravel(), starts), shape=(n, self.D))
 
     def hash(self, names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:

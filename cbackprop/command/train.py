@@ -36,14 +36,8 @@ from cbackprop.command.terminal import print_fields, progress_bar
 from cbackprop.command.text import abbreviate, escape_control, format_duration
 
 CHECKPOINT_INTERVAL = 10  # seconds
-FIXED = (
-    "hidden",
-    "learning_rate",
-    "batch_size",
-    "seed",
-    "validation",
-    "standardize",
-)  # options that --resume must not change
+# options that --resume must not change
+FIXED = ("hidden", "learning_rate", "batch_size", "seed", "validation", "standardize")
 
 
 def run(options: TrainOptions) -> None:
