@@ -289,6 +289,9 @@ def sample_target(
     array = as_array(name, t_n, f"{single} or {row}")
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 ({single}) or 1 ({row})")
+    if output == "softmax" and array.ndim == 0 and array.dtype.kind not in "biu":
+        needed = f"a class index, an int in 0..{K - 1}, or {row}"
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be {needed}")
     return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name)
 
 
