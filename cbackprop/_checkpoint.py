@@ -21,7 +21,8 @@ from ._model_file import Model, load_model, save_model
 FINGERPRINT_ROWS = 1000  # rows of the data in a checksum
 
 # settings that earlier releases did not save
-DEFAULTS = validate.Functions()._asdict() | {"--task": "classification", "--activation": validate.Functions().hidden}
+DEFAULTS = validate.Functions()._asdict() | {"adaptive": False}
+DEFAULTS |= {"--task": "classification", "--activation": validate.Functions().hidden, "--hash": 0}
 
 # Upper bounds of the numbers in the state of a bit generator: NumPy uses some as indices without checking them.
 MAX_STATE = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
@@ -82,7 +83,7 @@ class Checkpointer:
         saved = self._load(self._file)
         if saved.training is None or saved.losses is None:
             raise ValueError(f"{self.path} is a model without a state of training; it cannot be resumed")
-        self._check_settings(saved.training.get("settings"))
+        self._check_settings(saved.training.get("settings"), {"--hidden": len(saved.w)})
         ours, theirs = ({"weights": (m.w, m.v)} | m.states for m in (self.model, saved))
         for name, layers in ours.items():
             if name not in theirs:
@@ -107,10 +108,11 @@ class Checkpointer:
             self.held_out[:] = saved.held_out.tolist()
         return {name: value for name, value in saved.training.items() if name not in ("settings", "rng")}
 
-    def _check_settings(self, saved: Any) -> None:
+    def _check_settings(self, saved: Any, implied: dict[str, Any]) -> None:
         if not isinstance(saved, dict):
             raise ValueError(f"{self.path} is the checkpoint of another kind of training")
-        saved = {name: value for name, value in DEFAULTS.items() if name in self.settings} | saved
+        defaults = DEFAULTS | implied
+        saved = {name: value for name, value in defaults.items() if name in self.settings} | saved
         if saved.keys() != self.settings.keys():
             raise ValueError(f"{self.path} is the checkpoint of another kind of training")
         for name, value in self.settings.items():
@@ -118,9 +120,9 @@ class Checkpointer:
             if type(there) is not type(value):
                 raise ValueError(f"{self.path} does not hold {name}")
             if type(value) is float:  # earlier releases saved the value before rounding
-                there = validate.rounded(there, self.model.w.dtype)
+                value, there = (validate.rounded(number, self.model.w.dtype) for number in (value, there))
             if there != value:
-                raise ValueError(f"{name} is {value!r}; it must stay {saved[name]!r}, as in {self.path}")
+                raise ValueError(f"{name} is {self.settings[name]!r}; it must stay {saved[name]!r}, as in {self.path}")
 
     def update(self, **extra: Any) -> None:
         """Take a snapshot, with extra state that JSON can represent."""

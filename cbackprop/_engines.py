@@ -47,7 +47,8 @@ MIN_SAMPLES_BLOCKED = 16
 MIN_WORK_PER_THREAD = 1_000_000
 LARGER_THAN_ANY_BLOCK = 1 << 62  # a batch size with which gradients are accumulated
 
-States = dict[str, tuple[np.ndarray, np.ndarray]]  # state arrays by name, such as velocity: shaped like w and v
+# State arrays by name: the velocity, shaped like w and v, or accumulators, with a number for each unit
+States = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Engine(Protocol):
@@ -88,8 +89,18 @@ class Engine(Protocol):
     def store(self, w: np.ndarray, v: np.ndarray, states: States | None = None) -> None:
         """Copy weights and state arrays back: all or none."""
 
-    def learn(self, samples: Any, order: np.ndarray, learning_rate: float, threads: int = 1) -> float:
-        """Learn from samples in the given order; return the sum of E_n, each before the update with its sample."""
+    def learn(
+        self,
+        samples: Any,
+        order: np.ndarray,
+        learning_rate: float,
+        threads: int = 1,
+        losses: np.ndarray | None = None,
+    ) -> float:
+        """Learn from samples in the given order; return the sum of E_n, each before the update with its sample.
+
+        Each E_n, without the weight of its sample, is written to `losses`, if given.
+        """
 
     def learn_epochs(self, samples: Any, order: np.ndarray, learning_rate: float, totals: np.ndarray) -> int:
         """Learn for epochs of one batch and write their sums of E_n to `totals`; stop at NaN. Return their number."""
@@ -162,6 +173,7 @@ def make_engine(
     *,
     momentum: float = 0,
     l2: float = 0,
+    adaptive: bool = False,
 ) -> Engine:
     """Create the engine for training."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
@@ -170,21 +182,30 @@ def make_engine(
     plain = momentum == l2 == 0
     block = 1 if batch_size == 1 and plain and fused(w, v) else block_length(w, v, batch_size)
     efficient = momentum == 0 or batch_size > 1
-    accumulates = batch_size > 1 and (batch_size > block or not plain)
+    accumulates = batch_size > 1 and (batch_size > block or not plain or adaptive)
+    settings = functions._asdict() | {"adaptive": adaptive}
     if method == "blocked" or (method == "auto" and efficient and blocked(w, v, lanes, block, accumulates)):
-        return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2, **functions._asdict())
+        return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2, **settings)
     if method == "auto" and plain and in_lanes(w, v, batch_size):
-        return module.SamplesInLanesEngine(D, M, K, batch_size, **functions._asdict())
-    return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2, **functions._asdict())
+        return module.SamplesInLanesEngine(D, M, K, batch_size, **settings)
+    return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2, **settings)
 
 
 def sparse_engine(
-    x: SparseRows, w: np.ndarray, v: np.ndarray, functions: Functions, batch_size: int = 1, *, l2: float = 0
+    x: SparseRows,
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: Functions,
+    batch_size: int = 1,
+    *,
+    l2: float = 0,
+    adaptive: bool = False,
 ) -> Engine:
     """Create the engine for sparse rows."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     longest = max(1, x.longest_row)
-    return kernels(w.dtype).SparseEngine(D, M, K, batch_size, block=longest, l2=l2, **functions._asdict())
+    settings = functions._asdict() | {"l2": l2, "adaptive": adaptive}
+    return kernels(w.dtype).SparseEngine(D, M, K, batch_size, block=longest, **settings)
 
 
 def bulk_engine(

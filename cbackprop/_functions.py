@@ -429,6 +429,7 @@ def step(
     learning_rate: float,
     *,
     sample_weight: float = 1.0,
+    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
     output: str = "softmax",
     hidden: str = "sigmoid",
 ) -> float:
@@ -449,7 +450,9 @@ def step(
     learning_rate : float
         α of (17).
     sample_weight : float
-        A factor of the learning rate, at least 0.
+        A factor of E_n, and so of the update, at least 0.
+    accumulators : pair of ndarray of shapes (M,) and (K,), optional
+        Sums of squared gradients, updated in place, with which α adapts to each unit: see the notes of `fit`.
     output : {"softmax", "linear", "logistic"}
         The outputs y and their error, as for `forward`.
     hidden : {"sigmoid", "tanh", "relu"}
@@ -486,17 +489,27 @@ def step(
     validate.weights(w, v, writeable=True)
     x = validate.sample("x_n", x_n, w, v, writeable=True)
     rows, labels = validate.sample_target("t_n", t_n, w, v, output)
-    alpha = validate.learning_rate(learning_rate, w.dtype) * validate.weight(sample_weight, w.dtype)
+    alpha = validate.learning_rate(learning_rate, w.dtype)
+    weight = validate.weight(sample_weight, w.dtype)
+    weights = None if weight == 1 else np.array([weight], w.dtype)
+    adaptive = accumulators is not None
     if w.flags.fnc and not isinstance(x, SparseRows):
         x = SparseRows.of_row(x)
+    data = Data(x, rows, labels, weights)
+    states = validate.states(None, 0, accumulators, adaptive, w, v, data.arrays)
     if isinstance(x, SparseRows):
-        engine = engines.sparse_engine(x, w, v, functions)
-        engine.load(w, v)
-        learn = partial(engine.learn, engine.samples(x, rows, labels), np.zeros(1, np.intp), alpha)
+        engine = engines.sparse_engine(x, w, v, functions, adaptive=adaptive)
+        engine.load(w, v, states)
+        losses = np.empty(1)
+        learn = partial(engine.learn, engine.samples(*data), np.zeros(1, np.intp), alpha, 1, losses)
+        total = TrainingLock(w, v).run(learn)
+        E_n = float(losses[0]) if np.isfinite(total) else np.inf
     else:
         module = engines.kernels_for(w, v, 1)
-        learn = partial(module.step, module.Samples(x, rows, labels), w, v, alpha, **functions._asdict())
-    E_n = TrainingLock(w, v).run(learn)
+        s_w, s_v = states.get("accumulators", (None, None))
+        samples = module.Samples(*data)
+        learn = partial(module.step, samples, w, v, alpha, s_w=s_w, s_v=s_v, **functions._asdict())
+        E_n = TrainingLock(w, v).run(learn)
     if not np.isfinite(E_n):
         validate.sample("x_n", x_n, w, v)  # another thread may have changed it
         validate.finite_weights(w, v)  # which are those from before
@@ -524,6 +537,8 @@ def fit(
     l2: float = 0.0,
     momentum: float = 0.0,
     velocity: tuple[np.ndarray, np.ndarray] | None = None,
+    adaptive: bool = False,
+    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 1,
     resume: bool = False,
@@ -573,6 +588,11 @@ def fit(
     velocity : pair of ndarray with the shapes of w and v, optional
         The previous update u of w and of v, updated in place, so that a later call can continue with it. By default,
         each call starts from zeros.
+    adaptive : bool
+        Whether α adapts to each unit, by row-wise AdaGrad: see the notes.
+    accumulators : pair of ndarray of shapes (M,) and (K,), optional
+        The sums of squared gradients of each hidden unit and each output, updated in place, so that a later call can
+        continue with them. By default, each call starts from zeros.
     checkpoint : path-like, optional
         File for the state of training, replaced atomically. `Network.load` can read it, too.
     checkpoint_every : int
@@ -613,6 +633,12 @@ def fit(
     learning_rate, l2 and momentum are rounded to the dtype of the weights first: a momentum that rounds to 0 counts as
     0.
 
+    With ``adaptive=True``, (17) has an α of its own for each unit: α_j = α / sqrt(s_j + 1e-10), where s_j is the sum of
+    the squares of the unit's gradients, each the mean over its weights, the present one included. s_j starts from 0, so
+    that the first update of a unit does not depend on the size of its gradient. A gradient is that of an update: of a
+    sample, with its weight, or the mean gradient (3) of a batch. l2 shrinks the weights with α itself. momentum must be
+    0. With sparse x, batch_size must be 1, and an input that comes twice in a row counts in s_j as two.
+
     Ctrl-C raises KeyboardInterrupt. The weights are then those after a whole number of samples, in order.
 
     A sparse x takes time in proportion to its non-zeros, whatever D: each update changes the weights of the non-zeros
@@ -646,12 +672,11 @@ def fit(
     data = Data(x, rows, labels, validate.sample_weight(sample_weight, N, w, v))
     settings = Settings.validated(
         w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
-        shuffle=shuffle, functions=functions,
+        adaptive=adaptive, shuffle=shuffle, functions=functions,
     )  # fmt: skip
     if isinstance(x, SparseRows):
         settings.check_sparse()
-    velocity = validate.velocity(velocity, w, v, settings.momentum, data.arrays)
-    states = {} if velocity is None else {"velocity": velocity}
+    states = validate.states(velocity, settings.momentum, accumulators, settings.adaptive, w, v, data.arrays)
     epochs = validate.count("epochs", epochs)
     generator = validate.generator(rng)
     should_stop = validate.callback(callback)

@@ -8,23 +8,7 @@ import numpy as np
 
 from ._functions import initial_ranges
 from ._network import Network
-
-
-def grown(old: Network, D: int, K: int, seed: Any, *, scale: float) -> Network:
-    """Create a network of D inputs and K outputs that begins with the weights of `old`.
-
-    The additional weights have the bits of `init_weights` with this seed, those of hidden units times `scale`. No
-    others are drawn: the number of random numbers depends on what is added, not on the size of the network.
-    """
-    M, known_D, known_K = len(old.w), old.w.shape[1] - 1, len(old.v)
-    generator = np.random.default_rng(seed)
-    _, r_v = initial_ranges(D, M, K, old.hidden)
-    w, v = np.empty((M, D + 1), old.dtype), np.empty((K, M + 1), old.dtype)
-    w[:, known_D:D] = _additional_inputs(known_D, D, M, K, old.hidden, generator) * scale
-    _skip(generator, known_K * M)
-    v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
-    v[known_K:, M] = 0
-    return copy_weights(old, Network.from_weights(w, v, **old.functions._asdict()))
+from ._sparse import aligned_zeros
 
 
 def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
@@ -42,12 +26,10 @@ def _skip(generator: np.random.Generator, count: int) -> None:
     generator.bit_generator.advance(count)  # type: ignore[attr-defined]
 
 
-class GrowingInputs:
-    """A network to which samples add inputs, at an amortized cost that does not depend on how many there are.
+class GrowingNetwork:
+    """A network to which samples add inputs and outputs, each at an amortized cost that does not depend on the others.
 
-    Inputs that are 0 have no part in a sample: neither in b nor, by (18), in the update. So the other inputs, with
-    their weights, are a network that learns the same. Added inputs have their weights in rows beside the network, with
-    room for as many again, until the whole network is needed.
+    The weights of an input lie side by side, and there is room for more inputs behind them.
 
     Parameters
     ----------
@@ -58,56 +40,42 @@ class GrowingInputs:
     """
 
     def __init__(self, network: Network, scale: float) -> None:
-        self._network, self._scale = network, scale
-        self._rows = np.empty((0, len(network.w)), network.dtype)
-        self._added = 0
+        self.network, self._scale = network, scale
+        self._room = network.w  # memory that begins with w
+        self.lent = False  # to others: its memory must stay as it is
 
-    @property
-    def whole(self) -> Network:
-        """The network with all its inputs, live until others are added."""
-        if self._added:
-            old, held = self._network, self._network.w.shape[1] - 1
-            w = np.empty((len(old.w), held + self._added + 1), old.dtype)
-            w[:, held:-1] = self._rows[: self._added].T
-            new = Network.from_weights(w, np.empty_like(old.v), **old.functions._asdict())
-            self._network, self._rows, self._added = copy_weights(old, new), self._rows[:0].copy(), 0
-        return self._network
+    def grown(self, D: int, K: int, seed: Any) -> GrowingNetwork:
+        """Create a network of D inputs and K outputs that begins with the weights of this one.
 
-    def part(self, inputs: np.ndarray, D: int, seed: Any) -> Network:
-        """The network of some inputs only; its output weights are those of the whole, live.
-
-        Parameters
-        ----------
-        inputs : ndarray of int
-            Sorted indices of its inputs, which include all that are to be added.
-        D : int
-            Number of inputs of the whole with those to be added.
-        seed : seed
-            Seed of the initial weights of these.
+        The additional weights have the bits of `init_weights` with this seed, those of hidden units times the scale.
+        No others are drawn: the number of random numbers depends on what is added, not on the size of the network.
+        Unless this network is lent, both share memory, and additional inputs may lie where its bias was: if the new
+        network is not used, `restore_bias`.
         """
-        old, held, n = self._network, self._network.w.shape[1] - 1, self._added
-        if held + n < D:
-            if D - held > len(self._rows):
-                spare = np.empty((2 * (D - held) - n, len(old.w)), old.dtype)
-                self._rows = np.concatenate([self._rows[:n], spare])
-            sizes = held + n, D, len(old.w), len(old.v)
-            drawn = _additional_inputs(*sizes, old.hidden, np.random.default_rng(seed)) * self._scale
-            self._rows[n : D - held] = drawn.T
-        w = np.empty((len(old.w), len(inputs) + 1), old.dtype)
-        first = inputs.searchsorted(held)  # of those beside the network
-        w[:, :first] = old.w[:, inputs[:first]]
-        w[:, first:-1] = self._rows[inputs[first:] - held].T
-        w[:, -1] = old.w[:, -1]
-        return Network.from_weights(w, old.v, **old.functions._asdict())
+        old, room = self.network, self._room
+        M, known_D, known_K = len(old.w), old.w.shape[1] - 1, len(old.v)
+        generator = np.random.default_rng(seed)
+        added = _additional_inputs(known_D, D, M, K, old.hidden, generator) * self._scale
+        _skip(generator, known_K * M)
+        _, r_v = initial_ranges(D, M, K, old.hidden)
+        v = np.zeros((K, M + 1), old.dtype)
+        v[:known_K] = old.v
+        v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
+        bias = old.w[:, -1].copy()
+        if self.lent or room.shape[1] <= D:
+            room = aligned_zeros(M, D + 1 if known_D == D else 2 * (D + 1), old.dtype)
+            room[:, :known_D] = old.w[:, :-1]
+        new = GrowingNetwork(Network.from_weights(room[:, : D + 1], v, **old.functions._asdict()), self._scale)
+        new._room = room
+        room[:, known_D:D], room[:, D] = added, bias
+        return new
 
-    def update(self, inputs: np.ndarray, D: int, part: Network) -> None:
-        """Take over what the part of these inputs has learned."""
-        held = self._network.w.shape[1] - 1
-        first = inputs.searchsorted(held)
-        self._network.w[:, inputs[:first]] = part.w[:, :first]
-        self._rows[inputs[first:] - held] = part.w[:, first:-1].T
-        self._network.w[:, -1] = part.w[:, -1]
-        self._added = D - held
+    def restore_bias(self, larger: GrowingNetwork) -> None:
+        """Take the bias back from a network that has grown from this one, but has not learned."""
+        self.network.w[:, -1] = larger.network.w[:, -1]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.network, self._scale)
 
 
 def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, BinaryIO, TypeVar
 
@@ -21,8 +22,8 @@ from ._sparse import in_fortran_order
 
 FORMAT, VERSION = "cbackprop", 1
 MAX_HEADER = 1 << 20  # bytes; the parsed JSON may take thirty times as much memory
-STATES = ("velocity",)  # state arrays of training: tensors NAME_w and NAME_v, shaped like the weights
-DIMENSIONS = {"w": 2, "v": 2} | {f"{name}_{layer}": 2 for name in STATES for layer in "wv"}
+STATES = {"velocity": 2, "accumulators": 1}  # state arrays of training, and their dimensions: tensors NAME_w, NAME_v
+DIMENSIONS = {"w": 2, "v": 2} | {f"{name}_{layer}": ndim for name, ndim in STATES.items() for layer in "wv"}
 VECTORS = ("mean", "scale", "target_mean", "target_scale", "losses", "held_out")
 DIMENSIONS |= dict.fromkeys(VECTORS, 1)
 Loaded = TypeVar("Loaded")
@@ -39,7 +40,8 @@ class Model:
     classes: list[str] | None = None
     features: list[str] | None = None
     categories: dict[str, list[str]] | None = None  # levels by column; the last features are their indicators
-    mean: np.ndarray | None = None  # inputs are (x - mean) / scale
+    hash: dict[str, Any] | None = None  # inputs are hashed: their "bits", and the columns of "numbers" and "texts"
+    mean: np.ndarray | None = None  # inputs are (x - mean) / scale; of the numbers alone if inputs are hashed
     scale: np.ndarray | None = None
     losses: np.ndarray | None = None  # mean E of each epoch: of the training samples ...
     held_out: np.ndarray | None = None  # ... and of held-out samples
@@ -69,7 +71,7 @@ def encode(model: Model) -> bytes:
         metadata["order"] = "F"  # in memory: the file has the rows of w all the same
     if model.functions != validate.Functions():  # earlier releases refuse other functions, as names they don't know
         metadata |= model.functions._asdict()
-    for name in ("classes", "features", "categories", "targets", "training"):
+    for name in ("classes", "features", "categories", "hash", "targets", "training"):
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
     tensors = {"w": np.ascontiguousarray(model.w), "v": model.v}
@@ -199,7 +201,7 @@ def _place(name: str, entry: Any, dimensions: int) -> tuple[np.dtype, tuple[int,
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     """Validate the content of a file, both when it is read and before it is written."""
     known = {"format", "format_version", "learning_rate", "hidden", "output", "order"}
-    if unknown := metadata.keys() - known - {"classes", "features", "categories", "targets", "training"}:
+    if unknown := metadata.keys() - known - {"classes", "features", "categories", "hash", "targets", "training"}:
         raise ValueError(f"its metadata have the unknown names {sorted(unknown)}")
     w, v = tensors.pop("w"), tensors.pop("v")
     validate.choice("order", metadata.get("order", "C"), validate.ORDERS)
@@ -214,14 +216,21 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
             setattr(model, name, _names(name, metadata[name], size))
     if "categories" in metadata:
         model.categories = _categories(metadata["categories"], model.features)
+    n_scaled = D
+    if "hash" in metadata:
+        model.hash = _hash(metadata["hash"], D)
+        n_scaled = len(model.hash["numbers"])
+        if model.features is not None:
+            raise ValueError("its inputs are both named and hashed")
     for name in STATES:
         if tensors.keys() & {f"{name}_w", f"{name}_v"}:
             layers = tensors.pop(f"{name}_w", None), tensors.pop(f"{name}_v", None)
-            model.states[name] = validate.like_weights(name, layers, w, v)
+            like = partial(validate.like_weights, name) if STATES[name] == 2 else validate.like_units
+            model.states[name] = like(layers, w, v)
     for name, values in tensors.items():
         if values.ndim != 1 or values.dtype != np.float64 or validate.first_nonfinite(values) is not None:
             raise ValueError(f"its {name} must be a row of F64 and finite")
-        size = {"mean": D, "scale": D, "target_mean": K, "target_scale": K}.get(name, len(values))
+        size = {"mean": n_scaled, "scale": n_scaled, "target_mean": K, "target_scale": K}.get(name, len(values))
         if len(values) != size:
             raise ValueError(f"its {name} must be {size} numbers, not {len(values)}")
         if name.endswith("scale") and not values.all():
@@ -257,6 +266,19 @@ def _categories(text: str, features: list[str] | None) -> dict[str, list[str]]:
     if features is None or features[len(features) - len(names) :] != names:
         raise ValueError("its last features must be the indicators of its categories")
     return categories
+
+
+def _hash(text: str, D: int) -> dict[str, Any]:
+    hashed = parse_json(text)
+    if not (isinstance(hashed, dict) and hashed.keys() == {"bits", "numbers", "texts"}):
+        raise ValueError("its hash must be bits, numbers and texts")
+    bits, numbers, texts = hashed["bits"], hashed["numbers"], hashed["texts"]
+    if type(bits) is not int or not 0 < bits < 32 or 2**bits != D:
+        raise ValueError(f"its hash has {bits!r} bits; the {D} inputs must be 2**bits")
+    if not (isinstance(numbers, list) and isinstance(texts, list)):
+        raise ValueError("its hash must have lists of columns")
+    _names("hashed columns", json.dumps(numbers + texts), len(numbers) + len(texts))
+    return hashed
 
 
 def indicators(categories: Mapping[str, Sequence[str]]) -> list[str]:

@@ -32,6 +32,9 @@ class Network(OneSample):
         The hidden function h.
     learning_rate : float
         α of (17). It may be changed at any time.
+    adaptive : bool
+        Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`. A learning rate
+        of 0.3 suits most data then.
     dtype : {float64, float32}
         Data type of the weights, and so of all arithmetic.
     order : {"C", "F"}
@@ -58,6 +61,10 @@ class Network(OneSample):
         The functions of the network.
     learning_rate : float
         α of (17).
+    adaptive : bool
+        Whether α adapts to each unit.
+    accumulators : pair of ndarray of shapes (M,) and (K,), or None
+        Sums of squared gradients of each hidden unit and each output, if α adapts.
     dtype : dtype
         float32 or float64.
 
@@ -92,6 +99,7 @@ class Network(OneSample):
         output: str = "softmax",
         hidden: str = "sigmoid",
         learning_rate: float = 0.1,
+        adaptive: bool = False,
         dtype: DTypeLike = np.float64,
         order: str = "C",
         rng: Any = None,
@@ -103,7 +111,8 @@ class Network(OneSample):
                 "n_outputs is 1, and a single softmax output is always 1; for two classes, write output='logistic', or "
                 "n_outputs=2; for numbers, output='linear'"
             )
-        super().__init__(w, v, names, learning_rate, kernels_for(w, v, 1))
+        accumulators = validate.new_accumulators(w, v) if validate.flag("adaptive", adaptive) else None
+        super().__init__(w, v, names, learning_rate, kernels_for(w, v, 1), accumulators)
 
     @classmethod
     def from_weights(
@@ -114,6 +123,7 @@ class Network(OneSample):
         output: str = "softmax",
         hidden: str = "sigmoid",
         learning_rate: float = 0.1,
+        accumulators: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> "Network":
         """Create a network from existing weights, which are shared, not copied.
 
@@ -130,6 +140,8 @@ class Network(OneSample):
             The hidden function.
         learning_rate : float
             α of (17).
+        accumulators : pair of ndarray of shapes (M,) and (K,), optional
+            Sums of squared gradients, shared, too, with which α adapts to each unit; zeros to begin with.
 
         Returns
         -------
@@ -155,13 +167,19 @@ class Network(OneSample):
         names = validate.functions(hidden, output)
         validate.weights(w, v, writeable=False)
         network = cls.__new__(cls)
-        OneSample.__init__(network, w, v, names, learning_rate, kernels_for(w, v, 1))
+        states = validate.states(None, 0, accumulators, accumulators is not None, w, v, ())
+        OneSample.__init__(network, w, v, names, learning_rate, kernels_for(w, v, 1), states.get("accumulators"))
         return network
 
     @property
     def dtype(self) -> np.dtype:
         """Data type of the weights: float32 or float64."""
         return self.w.dtype
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether α adapts to each unit, by row-wise AdaGrad."""
+        return self.accumulators is not None
 
     @property
     def output(self) -> str:
@@ -258,6 +276,8 @@ class Network(OneSample):
             l2=l2,
             momentum=momentum,
             velocity=velocity,
+            adaptive=self.adaptive,
+            accumulators=self.accumulators,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
             resume=resume,
@@ -427,7 +447,8 @@ class Network(OneSample):
         """
         from ._model_file import Model, save_model
 
-        save_model(path, Model(self.w, self.v, self.learning_rate, functions=self.functions))
+        states = {} if self.accumulators is None else {"accumulators": self.accumulators}
+        save_model(path, Model(self.w, self.v, self.learning_rate, functions=self.functions, states=states))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Network":
@@ -466,7 +487,10 @@ class Network(OneSample):
         from ._model_file import load_model
 
         model = load_model(path)
-        return cls.from_weights(model.w, model.v, learning_rate=model.learning_rate, **model.functions._asdict())
+        accumulators = model.states.get("accumulators")
+        return cls.from_weights(
+            model.w, model.v, learning_rate=model.learning_rate, accumulators=accumulators, **model.functions._asdict()
+        )
 
     def __repr__(self) -> str:
         M, D = self.w.shape[0], self.w.shape[1] - 1
@@ -476,7 +500,7 @@ class Network(OneSample):
         )
         return (
             f"{type(self).__name__}({D}, {M}, {len(self.v)}, {chosen}"
-            f"learning_rate={self.learning_rate!r}, dtype={self.dtype})"
+            f"learning_rate={self.learning_rate!r}, {'adaptive=True, ' if self.adaptive else ''}dtype={self.dtype})"
         )
 
     def _repr_html_(self) -> str:
@@ -486,7 +510,7 @@ class Network(OneSample):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = getattr(self, "__dict__", None) or None
-        return _restore, (type(self), self.w, self.v, self.learning_rate, self.functions), state
+        return _restore, (type(self), self.w, self.v, self.learning_rate, self.functions, self.accumulators), state
 
 
 def _restore(
@@ -495,8 +519,17 @@ def _restore(
     v: np.ndarray,
     learning_rate: float,
     names: validate.Functions = ARTICLE,
+    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Network:
-    return cls.from_weights(ensure_usable(w), ensure_usable(v), learning_rate=learning_rate, **names._asdict())
+    if accumulators is not None:  # small
+        accumulators = accumulators[0].copy(), accumulators[1].copy()
+    return cls.from_weights(
+        ensure_usable(w),
+        ensure_usable(v),
+        learning_rate=learning_rate,
+        accumulators=accumulators,
+        **names._asdict(),
+    )
 
 
 def ensure_usable(array: np.ndarray) -> np.ndarray:

@@ -63,11 +63,14 @@ cdef class OneSample:
         α of (17).
     module : module
         The kernels for the dtype of the weights.
+    accumulators : pair of ndarray, optional
+        Those of row-wise AdaGrad, of shapes (M,) and (K,), with which α adapts.
     """
 
     cdef readonly cnp.ndarray w
     cdef readonly cnp.ndarray v
     cdef readonly object functions    # their names
+    cdef cnp.ndarray s_w, s_v         # accumulators; None if α is the same for all units
     cdef double _learning_rate
     cdef OneSampleAPI *api
     cdef Py_ssize_t D, M, K
@@ -75,6 +78,8 @@ cdef class OneSample:
     cdef void *net            # aligned address in it: the network as kernels see it, bound to ...
     cdef void *bound_w        # ... weights at these addresses
     cdef void *bound_v
+    cdef void *bound_s_w
+    cdef void *bound_s_v
     cdef void *y
     cdef void *t              # a row of targets
     cdef void *scratch        # for the addresses of ...
@@ -85,10 +90,11 @@ cdef class OneSample:
     cdef long in_use          # fork_count during a call without the GIL, else 0
     cdef TrainingLock lock
 
-    def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module):
+    def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module, tuple accumulators=None):
         if self.memory != NULL:
             raise RuntimeError("a network must be initialized only once")
         self.w, self.v, self.functions = w, v, functions
+        self.s_w, self.s_v = (None, None) if accumulators is None else accumulators
         self.softmax, self.logistic = functions.output == "softmax", functions.output == "logistic"
         self.lock = TrainingLock(w, v)
         self.learning_rate = learning_rate
@@ -111,6 +117,11 @@ cdef class OneSample:
     def __dealloc__(self):
         PyMem_Free(self.memory)
         PyMem_Free(self.scratch)
+
+    @property
+    def accumulators(self):
+        """Sums of squared gradients of each hidden unit, (M,), and each output, (K,); None if rates do not adapt."""
+        return None if self.s_w is None else (self.s_w, self.s_v)
 
     @property
     def learning_rate(self):
@@ -222,11 +233,11 @@ cdef class OneSample:
         cdef const void *row = NULL
         cdef Py_ssize_t label = -1
         cdef int overflow
-        cdef double E_n, alpha = self._learning_rate
+        cdef double E_n, alpha = self._learning_rate, weight = 1
         cdef Inputs inputs
         self.check(True)
         if sample_weight is not ONE:
-            alpha *= validate.weight(sample_weight, self.w.dtype)
+            weight = validate.weight(sample_weight, self.w.dtype)
         if self.softmax and PyLong_CheckExact(t):
             label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 on overflow
         elif PyFloat_CheckExact(t) and self.set_number(t) or self.set_numbers(t):
@@ -245,11 +256,11 @@ cdef class OneSample:
             self.lock.begin()
             self.in_use = fork_count
             with nogil:
-                E_n = self.api.learn_one(self.net, &inputs, row, label, alpha)
+                E_n = self.api.learn_one(self.net, &inputs, row, label, alpha, weight)
             self.in_use = 0
             self.lock.end()
         else:
-            E_n = self.api.learn_one(self.net, &inputs, row, label, alpha)
+            E_n = self.api.learn_one(self.net, &inputs, row, label, alpha, weight)
         if not 0 <= E_n < float("inf"):
             self.validated(x, indices, False)
             validate.finite_weights(self.w, self.v)    # which are those from before
@@ -522,10 +533,21 @@ cdef class OneSample:
                              f"{cnp.PyArray_DescrFromType(self.type)}")
         cdef void *w = cnp.PyArray_DATA(self.w)
         cdef void *v = cnp.PyArray_DATA(self.v)
-        if w != self.bound_w or v != self.bound_v:
-            self.api.bind(self.net, w, v, self.fortran)
-            self.bound_w, self.bound_v = w, v
+        cdef void *s_w = NULL
+        cdef void *s_v = NULL
+        if self.s_w is not None:
+            if not (self.is_accumulator(self.s_w, self.M) and self.is_accumulator(self.s_v, self.K)):
+                raise ValueError(f"accumulators now have shapes {np.shape(self.s_w)} and {np.shape(self.s_v)}; they "
+                                 f"must stay writable arrays of shapes {(self.M,)} and {(self.K,)}")
+            s_w, s_v = cnp.PyArray_DATA(self.s_w), cnp.PyArray_DATA(self.s_v)
+        if w != self.bound_w or v != self.bound_v or s_w != self.bound_s_w or s_v != self.bound_s_v:
+            self.api.bind(self.net, w, v, self.fortran, s_w, s_v)
+            self.bound_w, self.bound_v, self.bound_s_w, self.bound_s_v = w, v, s_w, s_v
         return 0
+
+    cdef inline bint is_accumulator(self, cnp.ndarray array, Py_ssize_t size) noexcept:
+        return (cnp.PyArray_TYPE(array) == self.type and cnp.PyArray_NDIM(array) == 1
+                and cnp.PyArray_DIM(array, 0) == size and PyArray_ISCARRAY_RO(array) and PyArray_ISWRITEABLE(array))
 
 
 # Whether arrays of known size lie in separate memory: NumPy would compute it from the shape

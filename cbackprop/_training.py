@@ -30,6 +30,7 @@ class Settings(NamedTuple):
     method: str
     momentum: float
     l2: float
+    adaptive: bool
     shuffle: bool
     hidden: str
     output: str
@@ -45,19 +46,24 @@ class Settings(NamedTuple):
         method: Any,
         momentum: Any,
         l2: Any,
+        adaptive: Any,
         shuffle: Any,
         functions: validate.Functions,
     ) -> Settings:
         """Validate settings for N samples and weights of `dtype`."""
-        return cls(
+        settings = cls(
             learning_rate=validate.learning_rate(learning_rate, dtype),
             batch_size=validate.batch_size(batch_size, N),
             method=validate.choice("method", method, validate.METHODS),
             momentum=validate.in_range("momentum", momentum, 1, dtype),
             l2=validate.in_range("l2", l2, float(np.finfo(dtype).max), dtype),
+            adaptive=validate.flag("adaptive", adaptive),
             shuffle=validate.flag("shuffle", shuffle),
             **functions._asdict(),
         )
+        if settings.adaptive and settings.momentum:
+            raise ValueError(f"momentum is {momentum!r} and rates are adaptive; momentum must be 0")
+        return settings
 
     @property
     def functions(self) -> validate.Functions:
@@ -66,8 +72,8 @@ class Settings(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Whether an update is (17) without momentum and penalty."""
-        return self.momentum == self.l2 == 0
+        """Whether an update is (17) without momentum, penalty and adaptive rates."""
+        return self.momentum == self.l2 == 0 and not self.adaptive
 
     def check_sparse(self) -> None:
         """Raise ValueError if these settings are not for sparse rows."""
@@ -75,6 +81,11 @@ class Settings(NamedTuple):
             raise ValueError(
                 f"momentum is {self.momentum:g} and x is sparse; it must be 0, because momentum changes all weights at "
                 f"every update, not only those of the non-zeros"
+            )
+        if self.adaptive and self.batch_size > 1:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, x is sparse and rates are adaptive; batch_size must be 1, because "
+                f"the mean gradient of a batch is not formed for sparse rows"
             )
         if self.method == "blocked":
             raise ValueError("method is 'blocked' and x is sparse; it must be 'auto' or 'direct', or use x.toarray()")
@@ -164,8 +175,9 @@ class Training:
         settings = self.settings
         if self.sparse is not None:
             return engines.sparse_engine(
-                self.sparse, self.w, self.v, settings.functions, settings.batch_size, l2=settings.l2
-            )
+                self.sparse, self.w, self.v, settings.functions, settings.batch_size, l2=settings.l2,
+                adaptive=settings.adaptive,
+            )  # fmt: skip
         return engines.make_engine(
             self.w,
             self.v,
@@ -174,6 +186,7 @@ class Training:
             method,
             momentum=settings.momentum,
             l2=settings.l2,
+            adaptive=settings.adaptive,
         )
 
     def _epoch(self, engine: engines.Engine, order: np.ndarray, threads: int) -> float | None:

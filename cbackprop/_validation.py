@@ -44,23 +44,61 @@ def weights(w: Any, v: Any, *, writeable: bool) -> tuple[int, int]:
     return w.shape[0], v.shape[0]
 
 
-def velocity(
-    u: Any, w: np.ndarray, v: np.ndarray, momentum: float, inputs: Iterable[np.ndarray | None]
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Velocity for training with momentum: arrays like w and v, zeros by default; None without momentum.
+def states(
+    velocity: Any,
+    momentum: float,
+    accumulators: Any,
+    adaptive: bool,
+    w: np.ndarray,
+    v: np.ndarray,
+    inputs: Iterable[np.ndarray | None],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """State arrays by name: the velocity with momentum, accumulators with adaptive rates; zeros by default.
 
     They are updated in place, so they must not share memory with the weights or with the data in `inputs`.
     """
-    if u is None:
-        return (np.zeros_like(w), np.zeros_like(v)) if momentum else None
-    if not momentum:
+    if velocity is not None and not momentum:
         raise ValueError(f"velocity is given and momentum is 0 in {w.dtype}; it must be above 0")
-    u_w, u_v = like_weights("velocity", u, w, v)
-    for name, array in (("velocity[0]", u_w), ("velocity[1]", u_v)):
-        check_no_overlap(name, array, w, v, True)
-        if any(other is not None and overlap(array, other) for other in inputs):
-            raise ValueError(f"{name} overlaps x, t or sample_weight in memory; it must be a separate array")
-    return u_w, u_v
+    if accumulators is not None and not adaptive:
+        raise ValueError("accumulators are given and adaptive is False; it must be True")
+    found = {}
+    if momentum:
+        zeros = np.zeros_like(w), np.zeros_like(v)
+        found["velocity"] = zeros if velocity is None else like_weights("velocity", velocity, w, v)
+    if adaptive:
+        found["accumulators"] = new_accumulators(w, v) if accumulators is None else like_units(accumulators, w, v)
+    for state, pair in found.items():
+        for number, array in enumerate(pair):
+            check_no_overlap(f"{state}[{number}]", array, w, v, True)
+            if any(other is not None and overlap(array, other) for other in inputs):
+                raise ValueError(
+                    f"{state}[{number}] overlaps x, t or sample_weight in memory; it must be a separate array"
+                )
+    return found
+
+
+def new_accumulators(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Accumulators of row-wise AdaGrad, with which it starts: one number for each unit."""
+    return np.zeros(len(w), w.dtype), np.zeros(len(v), v.dtype)
+
+
+def like_units(pair: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Validate accumulators: a pair of writable arrays of shapes (M,) and (K,) and the dtype of w and v."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"accumulators is {type(pair).__name__}; it must be a pair of arrays of shapes (M,) and (K,)")
+    for number, (array, like) in enumerate(zip(pair, (w, v), strict=True)):
+        name = f"accumulators[{number}]"
+        if type(array) not in (np.ndarray, np.memmap):
+            raise TypeError(f"{name} is a {type(array).__name__}; it must be a NumPy array of shape ({len(like)},)")
+        if (array.shape, array.dtype) != (like.shape[:1], like.dtype):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be {like.dtype} {like.shape[:1]}")
+        if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
+            raise ValueError(f"{name} is strided, misaligned or read-only; it must be contiguous and writable")
+        if not (np.isfinite(array) & (array >= 0)).all():
+            raise ValueError(f"{name} holds {array[~(array >= 0) | np.isinf(array)][0]}; sums of squares are needed")
+    if overlap(*pair):
+        raise ValueError("accumulators overlap in memory; they must be separate arrays")
+    return pair[0], pair[1]
 
 
 def like_weights(name: str, pair: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -251,6 +289,9 @@ def sample_target(
     array = as_array(name, t_n, f"{single} or {row}")
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 ({single}) or 1 ({row})")
+    if output == "softmax" and array.ndim == 0 and array.dtype.kind not in "biu":
+        needed = f"a class index, an int in 0..{K - 1}, or {row}"
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be {needed}")
     return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name)
 
 

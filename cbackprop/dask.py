@@ -41,6 +41,7 @@ import dask.array as da  # noqa: E402
 from dask.base import compute, is_dask_collection  # noqa: E402
 from dask.delayed import delayed  # noqa: E402
 from distributed import Client, get_client  # noqa: E402
+from scipy.sparse import issparse  # noqa: E402
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: E402
 from sklearn.metrics import accuracy_score, r2_score  # noqa: E402
 from sklearn.utils import check_random_state  # noqa: E402
@@ -73,8 +74,9 @@ def fit(
         Client connected to the workers.
     network : Network
         Network whose weights are updated at the end of every round.
-    x : dask array or dataframe of shape (N, D), or ndarray
-        Inputs. Each chunk of rows, or partition, is a shard; an ndarray is a single shard.
+    x : dask array or dataframe of shape (N, D), ndarray or CSR matrix
+        Inputs. Each chunk of rows, or partition, is a shard; anything else is a single shard. Chunks may be CSR arrays
+        or matrices of `scipy.sparse`; a network with ``order="F"`` is fastest then.
     t : dask array or series of shape (N,), dask array or dataframe of shape (N, K), or ndarray
         Targets that suit the output of the network, as for `cbackprop.fit`, in the same chunks of rows.
     epochs : int
@@ -152,7 +154,7 @@ def fit(
         while len(losses) < epochs:
             round_epochs = 1 if batch_size is None else min(local_epochs, epochs - len(losses))
             # a task, not scattered data: if the worker that holds the weights is lost, dask can run it again elsewhere
-            weights = client.submit(current_weights, network.w.copy(), network.v.copy(), pure=False)
+            weights = client.submit(current_weights, network.w.copy("K"), network.v.copy(), pure=False)
             try:
                 if batch_size is None:
                     results = _run_tasks(client, shards, shard_gradients, weights, network.functions)
@@ -221,7 +223,8 @@ class _Backprop(BaseEstimator):
         Parameters
         ----------
         X : dask array or dataframe of shape (n_samples, n_features)
-            Inputs. float32 data are processed in float32, all others in float64.
+            Inputs. float32 data are processed in float32, all others in float64. Chunks of an array may be CSR arrays
+            or matrices.
         y : dask array, series or dataframe
             What is to be predicted, as described for the class, in the same chunks of rows.
         callback : callable, optional
@@ -250,7 +253,8 @@ class _Backprop(BaseEstimator):
         local._validate_params()
         t, n_outputs, meaning = self._targets(y, chunks)
         _validate_columns(local, X, reset=True)
-        network = local._new_network(n_outputs, _float_dtype(X), local._random_generators()[1], self._output)
+        sparse, generator = issparse(getattr(X, "_meta", None)), local._random_generators()[1]
+        network = local._new_network(n_outputs, _float_dtype(X), generator, self._output, sparse=sparse)
         network.learning_rate = self.learning_rate_init
         best, unimproved = np.inf, 0
 
@@ -560,11 +564,9 @@ class BackpropRegressor(RegressorMixin, _Backprop):
 # ------------------------------------------------------------ tasks on workers, under names that the dashboard displays
 
 
-def load_shard(
-    number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int, output: str
-) -> tuple[np.ndarray, Any] | None:
+def load_shard(number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int, output: str) -> tuple[Any, Any] | None:
     """Validate x and t of a shard; None if it has no rows."""
-    if len(x) == 0:
+    if x.shape[0] == 0:
         return None
     w, v = np.empty((1, D + 1), dtype), np.empty((K, 2), dtype)  # stand for weights, of which only D, K and dtype count
     try:
@@ -572,16 +574,16 @@ def load_shard(
             for name, column_dtype in x.dtypes.items():
                 if column_dtype.kind not in "biuf":
                     raise TypeError(f"column {name!r} of x has dtype {column_dtype}; it must hold real numbers")
-        x = validate.inputs(x, w, v)
-        rows, labels = validate.targets(t, len(x), w, v, output)
+        checked = validate.inputs(x, w, v)
+        rows, labels = validate.targets(t, len(checked), w, v, output)
     except (TypeError, ValueError) as error:
         raise type(error)(f"shard {number}: {error}") from None
-    return x, labels if rows is None else rows
+    return x.astype(dtype, copy=False) if issparse(x) else checked, labels if rows is None else rows
 
 
-def count_rows(shard: tuple[np.ndarray, Any] | None) -> int:
+def count_rows(shard: tuple[Any, Any] | None) -> int:
     """Number of rows of a shard."""
-    return 0 if shard is None else len(shard[0])
+    return 0 if shard is None else shard[0].shape[0]
 
 
 def current_weights(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -591,7 +593,7 @@ def current_weights(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def shard_gradients(
     numbers: list[int],
-    shards: list[tuple[np.ndarray, np.ndarray]],
+    shards: list[tuple[Any, np.ndarray]],
     weights: tuple[np.ndarray, np.ndarray],
     functions: validate.Functions,
 ) -> list[dict[str, Any]]:
@@ -600,13 +602,13 @@ def shard_gradients(
     w, v = _copies(weights)
     for n, (x, t) in zip(numbers, shards, strict=True):
         E, dw, dv = error_and_gradient(x, t, w, v, functions)
-        results.append({"shard": n, "rows": len(x), "losses": np.array([E]), "dw": dw, "dv": dv})
+        results.append({"shard": n, "rows": x.shape[0], "losses": np.array([E]), "dw": dw, "dv": dv})
     return results
 
 
 def learn_shards(
     numbers: list[int],
-    shards: list[tuple[np.ndarray, np.ndarray]],
+    shards: list[tuple[Any, np.ndarray]],
     weights: tuple[np.ndarray, np.ndarray],
     generators: list[np.random.Generator],
     options: dict[str, Any],
@@ -616,13 +618,13 @@ def learn_shards(
     for n, (x, t) in zip(numbers, shards, strict=True):
         (w, v), generator = _copies(weights), copy.deepcopy(generators[n])
         losses = np.array(cbackprop.fit(x, t, w, v, rng=generator, **options).losses)
-        results.append({"shard": n, "rows": len(x), "losses": losses, "w": w, "v": v, "generator": generator})
+        results.append({"shard": n, "rows": x.shape[0], "losses": losses, "w": w, "v": v, "generator": generator})
     return results
 
 
 def _copies(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
     """Copies of received weights, which a repeated task needs unchanged and which may be misaligned."""
-    return tuple(array.copy() for array in weights)
+    return tuple(array.copy("K") for array in weights)
 
 
 # ---------------------------------------------------------------------------------------------- functions of the client
@@ -699,7 +701,9 @@ def _chunks(value: Any) -> list[Any]:
         if value.ndim == 2:
             value = value.rechunk({1: -1})
         return list(value.to_delayed().ravel())
-    return list(value.to_delayed()) if hasattr(value, "to_delayed") else [np.asanyarray(value)]
+    if hasattr(value, "to_delayed"):
+        return list(value.to_delayed())
+    return [value if issparse(value) else np.asanyarray(value)]
 
 
 def _validate_columns(model: BaseEstimator, X: Any, *, reset: bool) -> None:

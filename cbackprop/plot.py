@@ -27,6 +27,7 @@ COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0
 INK = "#333333"
 GRID_POINTS = 300  # along each axis of the decision regions, and of a fitted curve
 FOR_NUMBERS = "for numbers, use predicted_against_true, residuals or fitted_curve"
+MAX_NAME = 24  # characters of a class beside a confusion matrix
 MAX_NAMED_CLASSES = 50  # in a confusion matrix: more names and counts would overlap, and take minutes to draw
 
 
@@ -81,11 +82,13 @@ def learning_curve(
         marker = "o" if len(values) == 1 else None  # a line through a single point would be invisible
         ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, linewidth=2, marker=marker)
     ax.set(yscale="log", xlabel="epoch", ylabel="mean error E")
+    ticker = require("matplotlib.ticker", "plot")
     ax.yaxis.set_major_formatter("{x:g}")
     low, high = ax.get_ylim()
-    ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")
-    locator = require("matplotlib.ticker", "plot").MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-    ax.xaxis.set_major_locator(locator)
+    if 10 * low <= high < 1000 * low:  # powers of 10 alone would be one to three numbers
+        ax.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
+    ax.yaxis.set_minor_formatter("{x:g}" if high < 1000 * low else "")
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     ax.spines[["top", "right"]].set_visible(False)
     if held_out is not None:
         ax.legend(loc="upper right", frameon=False)  # "best" is slow for long curves
@@ -315,15 +318,32 @@ def confusion(
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(names) <= MAX_NAMED_CLASSES:
+        size = _name_cells(ax, names)
         for row, column in zip(*np.nonzero(matrix), strict=True):
             color = "white" if shares[row, column] > 0.5 else INK
-            ax.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
-        ax.set_xticks(range(len(names)), names, parse_math=False)
-        ax.set_yticks(range(len(names)), names, parse_math=False)
+            ax.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color, size=size)
     ax.set(xlabel="predicted", ylabel="true")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def _name_cells(ax: Axes, names: list[str]) -> float:
+    """Name the rows and columns of a matrix so that no name covers another; return the font size."""
+    K = len(names)
+    shown = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in names]
+    ax.set_xticks(range(K), shown, parse_math=False)
+    ax.set_yticks(range(K), shown, parse_math=False)
+    box = ax.get_window_extent()
+    cell = min(box.width, box.height) * 72 / ax.figure.dpi / K  # in points, as font sizes
+    labels = [*ax.get_xticklabels(), *ax.get_yticklabels()]
+    size = min(float(labels[0].get_fontsize()), 0.8 * cell)
+    for label in labels:
+        label.set_fontsize(size)
+    if 0.65 * size * max(map(len, shown)) > cell:
+        for label in labels[:K]:
+            label.set(rotation=45, ha="right", rotation_mode="anchor")
+    return size
 
 
 def _confusion_matrix(

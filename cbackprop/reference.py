@@ -185,6 +185,26 @@ def update_with_momentum(
     weights += u
 
 
+def sums_of_squares(s: np.ndarray, derivative: np.ndarray) -> np.ndarray:
+    """s_j + 1/(D+1) sum_{i=0..D} (dE/dw_ji)^2."""
+    return s + (derivative**2).mean(axis=1)
+
+
+def adaptive_rates(s: np.ndarray, learning_rate: float) -> np.ndarray:
+    """α_j = α / sqrt(s_j + 1e-10)."""
+    return s.dtype.type(learning_rate) / np.sqrt(s + s.dtype.type(1e-10))
+
+
+def update_adaptively(
+    weights: np.ndarray, derivative: np.ndarray, learning_rate: float, s: np.ndarray, penalty: float = 0
+) -> None:
+    """(17) with row-wise AdaGrad:  w_ji <- w_ji - α_j dE/dw_ji - α penalty w_ji, in place."""
+    penalties = weights * weights.dtype.type(learning_rate * penalty)
+    penalties[:, -1] = 0  # biases are not penalized
+    s[:] = sums_of_squares(s, derivative)
+    weights -= adaptive_rates(s, learning_rate)[:, np.newaxis] * derivative + penalties
+
+
 @ignore_warnings
 def mixture_weights(
     log_weights: np.ndarray,
@@ -435,6 +455,7 @@ def step(
     learning_rate: float,
     *,
     sample_weight: float = 1.0,
+    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
     output: str = "softmax",
     hidden: str = "sigmoid",
 ) -> float:
@@ -443,17 +464,27 @@ def step(
     validate.weights(w, v, writeable=True)
     x = _dense(validate.sample("x_n", x_n, w, v, writeable=True))
     t = _target_rows(*validate.sample_target("t_n", t_n, w, v, output), w, v)
-    alpha = validate.learning_rate(learning_rate, w.dtype) * validate.weight(sample_weight, w.dtype)
+    alpha = validate.learning_rate(learning_rate, w.dtype)
+    weight = np.array([validate.weight(sample_weight, w.dtype)], w.dtype)
+    adaptive = accumulators is not None
+    states = validate.states(None, 0, accumulators, adaptive, w, v, (x, t) if adaptive else ())
 
     def learn() -> float:
-        (E_n,), dw, dv = _gradients(x, t, w, v, functions)
-        new_w, new_v = w.copy(), v.copy()
-        update(new_v, dv, alpha)
-        update(new_w, dw, alpha)
-        if not (np.isfinite(E_n) and np.isfinite(new_w).all() and np.isfinite(new_v).all()):
+        (E_n,), dw, dv = _gradients(x, t, w, v, functions, weight)
+        arrays = [w, v, *states.get("accumulators", ())]
+        new_w, new_v, *squares = (array.copy() for array in arrays)
+        if squares:
+            update_adaptively(new_v, dv, alpha, squares[1])
+            update_adaptively(new_w, dw, alpha, squares[0])
+        else:
+            update(new_v, dv, alpha)
+            update(new_w, dw, alpha)
+        news = [new_w, new_v, *squares]
+        if not (np.isfinite(E_n) and all(np.isfinite(new).all() for new in news)):
             validate.finite_weights(w, v)
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
-        w[:], v[:] = new_w, new_v
+        for array, new in zip(arrays, news, strict=True):
+            array[:] = new
         return float(E_n)
 
     return TrainingLock(w, v).run(learn)
@@ -480,6 +511,8 @@ def fit(
     l2: float = 0.0,
     momentum: float = 0.0,
     velocity: tuple[np.ndarray, np.ndarray] | None = None,
+    adaptive: bool = False,
+    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 1,
     resume: bool = False,
@@ -495,12 +528,11 @@ def fit(
     t = _target_rows(rows, labels, w, v)
     settings = Settings.validated(
         w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
-        shuffle=shuffle, functions=functions,
+        adaptive=adaptive, shuffle=shuffle, functions=functions,
     )  # fmt: skip
     if isinstance(given, SparseRows):
         settings.check_sparse()
-    velocity = validate.velocity(velocity, w, v, settings.momentum, data.arrays)
-    states = {} if velocity is None else {"velocity": velocity}
+    states = validate.states(velocity, settings.momentum, accumulators, settings.adaptive, w, v, data.arrays)
     epochs = validate.count("epochs", epochs)
     generator = validate.generator(rng)
     should_stop = validate.callback(callback)
@@ -509,6 +541,8 @@ def fit(
     losses: list[float] = []
     checkpointer = make_checkpointer(checkpoint, resume, (w, v), states, losses, generator, settings, data)
 
+    arrays = [w, v, *(array for pair in states.values() for array in pair)]
+
     def learn() -> None:
         order = np.arange(N)
         if checkpointer is not None and resume:
@@ -516,10 +550,10 @@ def fit(
         for epoch in range(len(losses) + 1, epochs + 1):
             if settings.shuffles(N):
                 order = validate.order(generator, N)
-            before = [array.copy() for array in (w, v, *(velocity or ()))]
-            total = _epoch(x[order], t[order], w, v, velocity, _take(data.sample_weight, order), settings)
-            if not (np.isfinite(total) and np.isfinite(w).all() and np.isfinite(v).all()):
-                for array, earlier in zip((w, v, *(velocity or ())), before, strict=True):
+            before = [array.copy() for array in arrays]
+            total = _epoch(x[order], t[order], w, v, states, _take(data.sample_weight, order), settings)
+            if not (np.isfinite(total) and all(np.isfinite(array).all() for array in arrays)):
+                for array, earlier in zip(arrays, before, strict=True):
                     array[:] = earlier
                 raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
             losses.append(float(total / data.total_weight))
@@ -545,6 +579,7 @@ def ensemble_epoch(
     log_weights: np.ndarray,
     scale: np.ndarray,
     *,
+    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
     output: str = "softmax",
     hidden: str = "sigmoid",
     batch_size: int = 1,
@@ -552,7 +587,8 @@ def ensemble_epoch(
 ) -> np.ndarray:
     """One epoch of `cbackprop.Ensemble.fit` in the given order, in place; return E_n of each sample and network.
 
-    w (R, M, D+1) and v (R, K, M+1) are updated by (17), and log_weights and scale by `mixture_weights`; t has rows.
+    w (R, M, D+1) and v (R, K, M+1) are updated by (17), with accumulators (R, M) and (R, K) adaptively; log_weights and
+    scale by `mixture_weights`. t has rows.
     """
     functions, N, K = validate.functions(hidden, output), len(x), v.shape[1]
     losses = np.empty((N, len(w)))
@@ -560,8 +596,12 @@ def ensemble_epoch(
         n = slice(start, start + batch_size)
         for r, alpha in enumerate(learning_rates):
             losses[n, r], dw, dv = _gradients(x[n], t[n], w[r], v[r], functions)
-            update(v[r], dv, alpha)
-            update(w[r], dw, alpha)
+            if accumulators is None:
+                update(v[r], dv, alpha)
+                update(w[r], dw, alpha)
+            else:
+                update_adaptively(v[r], dv, alpha, accumulators[1][r])
+                update_adaptively(w[r], dw, alpha, accumulators[0][r])
     eta, relative = {"softmax": (1.0, False), "logistic": (1 / K, False), "linear": (0.25, True)}[output]
     mixture_weights(log_weights, scale, losses, eta, relative, share)
     return losses
@@ -576,7 +616,7 @@ def _epoch(
     t: np.ndarray,
     w: np.ndarray,
     v: np.ndarray,
-    velocity: tuple[np.ndarray, np.ndarray] | None,
+    states: dict[str, tuple[np.ndarray, np.ndarray]],
     sample_weight: np.ndarray | None,
     settings: Settings,
 ) -> float:
@@ -593,10 +633,14 @@ def _epoch(
             x[n], t[n], w, v, settings.functions, None if sample_weight is None else s_n / total_weight
         )
         total += (s_n * E).sum(dtype=np.float64)
-        u_w, u_v = velocity or (np.zeros_like(w), np.zeros_like(v))
-        for layer, derivative, u in ((v, dv, u_v), (w, dw, u_w)):
-            if settings.plain:
+        penalty = settings.l2 / total_weight
+        u_w, u_v = states.get("velocity") or (np.zeros_like(w), np.zeros_like(v))
+        s_w, s_v = states.get("accumulators") or (None, None)
+        for layer, derivative, u, s in ((v, dv, u_v, s_v), (w, dw, u_w, s_w)):
+            if s is not None:
+                update_adaptively(layer, derivative, alpha, s, penalty)
+            elif settings.plain:
                 update(layer, derivative, alpha)
             else:
-                update_with_momentum(layer, derivative, alpha, u, settings.momentum, settings.l2 / total_weight)
+                update_with_momentum(layer, derivative, alpha, u, settings.momentum, penalty)
     return total

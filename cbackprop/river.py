@@ -19,21 +19,26 @@ import numpy as np
 from cbackprop import Network, init_weights
 from cbackprop import _validation as validate
 from cbackprop._extras import require
-from cbackprop._growth import GrowingInputs, grown
+from cbackprop._growth import GrowingNetwork
 
 require("river", "river")
 from river import base, utils  # noqa: E402
+from scipy.sparse import csr_array  # noqa: E402
 
 # Scale of the initial hidden weights relative to `init_weights`: smaller ones make fewer errors on the first samples,
 # which count in the evaluation of a stream.
 HIDDEN_WEIGHT_SCALE = 0.5
 
-MIN_WEIGHTS_OF_ZEROS = 1 << 16  # from which on it pays to leave out the features of a sample that are 0
+NUMBERS = {bool, float, int, np.float64}  # the most frequent types of the values of features
 MAX_NUMERIC_CLASSES = 1000  # more are hardly classes
 
 
+# The inputs of a sample: all of them, or the indices and values of some, the others being 0
+_Row = np.ndarray | tuple[np.ndarray, np.ndarray]
+
+
 class _StreamNetwork(base.Estimator):
-    """A network that grows with the features and outputs of a stream.
+    """A network that grows with the outputs of a stream and, unless their names are hashed, with its features.
 
     A subclass says which targets of the network stand for y, and what its outputs mean.
     """
@@ -41,17 +46,27 @@ class _StreamNetwork(base.Estimator):
     _output: str  # of the network
 
     def __init__(
-        self, n_hidden: int = 16, learning_rate: float = 0.1, hidden: str = "sigmoid", seed: int | None = None
+        self,
+        n_hidden: int = 16,
+        learning_rate: float = 0.1,
+        hidden: str = "sigmoid",
+        seed: int | None = None,
+        n_features: int | None = None,
     ) -> None:
         self.n_hidden = n_hidden
         self.learning_rate = learning_rate
         self.hidden = hidden
         self.seed = seed
+        self.n_features = n_features
+        self._hash: Any = None  # of a name, if names are hashed
+        if n_features is not None:
+            validate.count("n_features", n_features)
+            self._hash = require("sklearn.utils", "sklearn").murmurhash3_32
         try:
             self._entropy: Any = np.random.SeedSequence(seed).entropy
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
-        self._growing: GrowingInputs | None = None
+        self._growing: GrowingNetwork | None = None
         self._outputs: list[Any] = []  # names, in the order of the rows of v
         self._output_indices: dict[Any, int] = {}
         self._feature_indices: dict[Any, int] = {}
@@ -60,11 +75,14 @@ class _StreamNetwork(base.Estimator):
     @property
     def network(self) -> Network | None:
         """The current network, which is replaced by a larger one when features or outputs appear."""
-        return None if self._growing is None else self._growing.whole
+        if self._growing is None:
+            return None
+        self._growing.lent = True
+        return self._growing.network
 
     @property
     def features(self) -> list[Any]:
-        """Names of the inputs, in the order of the columns of w."""
+        """Names of the inputs, in the order of the columns of w; empty if names are hashed."""
         return list(self._feature_indices)
 
     @property
@@ -79,7 +97,7 @@ class _StreamNetwork(base.Estimator):
         Parameters
         ----------
         x : dict
-            Values of the features by name.
+            Values of the features by name: numbers or, if names are hashed, strings, too.
         y : hashable, float or dict
             What to learn: the label, the number, or the targets or labels by name.
         w : float
@@ -88,32 +106,32 @@ class _StreamNetwork(base.Estimator):
         Raises
         ------
         TypeError
-            If x is not a dict, y is of another type, or w is not a number.
+            If x is not a dict, y is of another type, w is not a number, or a name that is to be hashed is not a str.
         ValueError
             If the value of a feature is not a finite number, y does not have a value to learn, or w is negative or not
             finite.
         DivergenceError
             If the error or an updated weight would not be finite.
         """
-        row, D = self._row_of_known(x), len(self._feature_indices)
+        row, D = self._row_of_known(x), self.n_features or len(self._feature_indices)
         features: list[Any] = []
-        if row is None:  # new or missing names, or a value that is not a float
+        if row is None:  # new or missing names
             inputs, values, features = self._inputs(x)
+            row = inputs, values
             D += len(features)
         t, outputs = self._target(y)
         weight = () if type(w) is float and w == 1 else (validate.in_range("w", w, float_info.max, validate.FLOATS[1]),)
+        before = self._growing
+        growing = self._sized(before, D, len(self._outputs) + len(outputs))
         try:
-            if row is None and not outputs and (part := self._part(inputs, D)):
-                self._learn(part, values, t, *weight)
-                self._growing.update(inputs, D, part)  # type: ignore[union-attr]
-            else:
-                row = _vector(inputs, values, D) if row is None else row
-                network = self._sized(self.network, D, len(self._outputs) + len(outputs))
-                self._learn(network, row, t, *weight)
-                self._set_network(network)
-        except ValueError:
-            _numbers(x)  # raises an error that names the feature
+            self._learn(growing.network, row, t, *weight)
+        except BaseException as error:
+            if before is not None and growing is not before:
+                before.restore_bias(growing)
+            if isinstance(error, ValueError):
+                self._check_values(x)  # raises an error that names the feature
             raise
+        self._growing = growing
         if features or outputs:
             self._extend(features, outputs)
 
@@ -125,36 +143,37 @@ class _StreamNetwork(base.Estimator):
         """The targets for several y, and the names of additional outputs."""
         raise NotImplementedError
 
-    def _learn(self, network: Network, row: np.ndarray, t: Any, *weight: float) -> None:
-        network.learn_one(row, t, *weight)
+    def _learn(self, network: Network, row: _Row, t: Any, *weight: float) -> None:
+        _call(network, "learn_one", row, t, *weight)
 
     def _learn_many(self, X: Any, y: Any) -> None:
-        columns, N = _columns(X)
+        x, features = self._rows(X)
+        N, D = x.shape
         values = utils.dataframe.into_series(y).to_list()
         if len(values) != N:
             raise ValueError(f"X has {N} rows and y {len(values)}; they must have the same number")
         if N == 0:
             return
-        new_features = _new(columns, self._feature_indices)
-        features, K = [*self.features, *new_features], len(self._outputs)
+        K = len(self._outputs)
         t, outputs = self._targets(values)
-        x = _matrix(columns, features, N)
 
         # number of outputs at each row: a class exists from its first sample on
         known = np.maximum.accumulate(np.maximum(t + 1, K)) if outputs else np.full(N, K)
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
-        network = self.network
-        if network is not None and len(edges) > 2:  # a copy: an error in a later part must leave the model unchanged
-            network = Network.from_weights(network.w.copy(), network.v.copy(), **network.functions._asdict())
-        for start, stop in pairwise(edges):
-            network = self._sized(network, len(features), known[start])
-            network.fit(x[start:stop], t[start:stop], shuffle=False)
-        self._set_network(network)
-        self._extend(new_features, outputs)
-
-    def _set_network(self, network: Network | None) -> None:
-        if network is not self.network:
-            self._growing = GrowingInputs(network, HIDDEN_WEIGHT_SCALE)  # type: ignore[arg-type]
+        growing = self._growing
+        old = None if growing is None else growing.network
+        trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
+        before = None if old is None else (old.w[:, trained].copy(), old.v.copy())
+        try:
+            for start, stop in pairwise(edges):
+                growing = self._sized(growing, D, known[start])
+                growing.network.fit(x[start:stop], t[start:stop], shuffle=False)
+        except BaseException:
+            if old is not None:
+                old.w[:, trained], old.v[...] = before  # type: ignore[misc]
+            raise
+        self._growing = growing
+        self._extend(features, outputs)
 
     def _extend(self, features: list[Any], outputs: list[Any]) -> None:
         """Add features and outputs, at a cost that does not depend on how many are known."""
@@ -165,33 +184,29 @@ class _StreamNetwork(base.Estimator):
             self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
             self._outputs += outputs
 
-    def _sized(self, network: Network | None, n_features: int, n_outputs: int) -> Network:
+    def _sized(self, growing: GrowingNetwork | None, n_features: int, n_outputs: int) -> GrowingNetwork:
         """The network itself if it has the given numbers of features and outputs, else a larger one."""
         # a network needs an input and an output even if samples have no features, or no outputs with names
         D, K = n_features or 1, n_outputs or 1
-        if network is None:
-            w, v = init_weights(D, self.n_hidden, K, hidden=self.hidden, rng=self._seed(D, K))
-            network = Network.from_weights(w * HIDDEN_WEIGHT_SCALE, v, output=self._output, hidden=self.hidden)
-        elif network.w.shape[1] - 1 != D or len(network.v) != K:
-            network = grown(network, D, K, self._seed(D, K), scale=HIDDEN_WEIGHT_SCALE)
-        if network.learning_rate != self.learning_rate:
-            network.learning_rate = self.learning_rate
-        return network
+        if growing is None:
+            w, v = init_weights(D, self.n_hidden, K, hidden=self.hidden, order="F", rng=self._seed(D, K))
+            w *= HIDDEN_WEIGHT_SCALE
+            network = Network.from_weights(w, v, output=self._output, hidden=self.hidden)
+            growing = GrowingNetwork(network, HIDDEN_WEIGHT_SCALE)
+        elif growing.network.w.shape[1] - 1 != D or len(growing.network.v) != K:
+            growing = growing.grown(D, K, self._seed(D, K))
+        if growing.network.learning_rate != self.learning_rate:
+            growing.network.learning_rate = self.learning_rate
+        return growing
 
     def _seed(self, D: int, K: int) -> list[Any]:
         """Seed of new weights, which are the same after learn_one and learn_many, and after failed calls."""
         return [self._entropy, D, K]
 
-    def _part(self, inputs: np.ndarray, D: int) -> Network | None:
-        """The network of some of D inputs, if the others are so many that leaving them out pays."""
-        if self._growing is None or not len(inputs) or (D - len(inputs)) * self.n_hidden < MIN_WEIGHTS_OF_ZEROS:
-            return None
-        part = self._growing.part(inputs, D, self._seed(D, len(self._outputs) or 1))
-        part.learning_rate = self.learning_rate
-        return part
-
-    def _row_of_known(self, x: Mapping[Hashable, Any]) -> np.ndarray | None:
+    def _row_of_known(self, x: Mapping[Hashable, Any]) -> _Row | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
+        if self._hash:
+            return self._hashed(x)
         try:
             if len(x) != len(self._feature_indices):
                 return None
@@ -200,7 +215,33 @@ class _StreamNetwork(base.Estimator):
             row = np.array(self._values(x))
         except (KeyError, TypeError, ValueError):
             return None
-        return row if row.dtype == np.float64 and row.ndim == 1 else None
+        if len(x) == 1:  # whose value does not come in a tuple
+            row = row[np.newaxis]
+        if row.ndim != 1 or row.dtype.kind not in "biuf":
+            return None
+        return row.astype(np.float64, copy=False)
+
+    def _hashed(self, x: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Indices and values of a sample, as by scikit-learn's FeatureHasher but for their order."""
+        names: Collection[Any] = x
+        try:
+            numbers: Collection[Any] = x.values()
+            if not NUMBERS.issuperset(map(type, numbers)):
+                names, numbers = [], []
+                for name, value in x.items():
+                    text = isinstance(value, str)
+                    names.append(f"{name}={value}" if text else name)
+                    numbers.append(1.0 if text else _number(value))
+            values = np.fromiter(numbers, np.float64, len(numbers))
+        except (AttributeError, OverflowError):
+            self._check_values(x)  # raises an error: x is not a dict, or a number is too large
+            raise
+        try:
+            hashes = np.fromiter(map(self._hash, map(str.encode, names)), np.int64, len(numbers))
+        except (TypeError, UnicodeEncodeError):
+            name = next(n for n in names if not isinstance(n, str) or n.encode(errors="ignore").decode() != n)
+            raise TypeError(f"feature {name!r} cannot be hashed; its name must be a str, without surrogates") from None
+        return np.abs(hashes) % self.n_features, values * np.copysign(1.0, hashes)
 
     def _inputs(self, x: Mapping[Hashable, Any]) -> tuple[np.ndarray, np.ndarray, list[Any]]:
         """Indices of the features of a sample, sorted; their numbers; and the names of new ones, which come last."""
@@ -208,7 +249,7 @@ class _StreamNetwork(base.Estimator):
             values = np.array(list(x.values()) if isinstance(x, dict) else None)
         except ValueError:  # a value is a sequence
             values = np.array(None)
-        if values.ndim != 1 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        if values.ndim != 1 or values.dtype.kind not in "biuf":
             x = _numbers(x)
             values = np.array(list(x.values()))
         inputs = np.fromiter(map(self._feature_indices.get, x, repeat(-1)), np.intp, len(values))
@@ -222,19 +263,48 @@ class _StreamNetwork(base.Estimator):
         order = inputs.argsort()
         return inputs[order], values[order].astype(np.float64, copy=False), new
 
-    def _for_sample(self, x: Mapping[Hashable, Any]) -> tuple[Network, np.ndarray]:
-        """The network, or the part of it that the sample needs, and its inputs."""
-        row, D = self._row_of_known(x), len(self._feature_indices)
-        if row is None or not np.isfinite(row).all():
+    def _predicted(self, method: str, x: Mapping[Hashable, Any]) -> Any:
+        """What a method of the network predicts for a sample."""
+        row = self._row_of_known(x)
+        if row is None:
             inputs, values, new = self._inputs(x)
             known = len(inputs) - len(new)
-            inputs, values = inputs[:known], values[:known]
-            if part := self._part(inputs, D):
-                return part, values
-            row = _vector(inputs, values, D)
-        return self.network, row  # type: ignore[return-value]
+            row = inputs[:known], values[:known]
+            if new and not np.isfinite(values[known:]).all():
+                _numbers(x)  # raises an error that names the feature
+        try:
+            return _call(self._growing.network, method, row)  # type: ignore[union-attr]
+        except ValueError:
+            self._check_values(x)  # raises an error that names the feature
+            raise
 
-    def _matrix(self, X: Any) -> np.ndarray:
+    def _check_values(self, x: Any, place: str = "") -> None:
+        """Raise an error that names the first feature whose value is no number or, if names are hashed, string."""
+        if self._hash and hasattr(x, "items"):
+            x = {name: value for name, value in x.items() if not isinstance(value, str)}
+        _numbers(x, place=place)
+
+    def _rows(self, X: Any) -> tuple[Any, list[Any]]:
+        """The inputs of the rows of a data frame, and the names of new ones, which come last."""
+        if not self._hash:
+            columns, N = _columns(X)
+            new = _new(columns, self._feature_indices)
+            return _matrix(columns, [*self.features, *new], N), new
+        frame = utils.dataframe.into_frame(X)
+        rows = []
+        for n, x in enumerate(frame.iter_rows(named=True)):
+            rows.append(self._hashed(x))
+            if not np.isfinite(rows[n][1]).all():
+                self._check_values(x, f" in row {n}")
+        indices = np.array([i for i, _ in rows], np.intp).ravel()
+        values = np.array([x for _, x in rows], np.float64).ravel()
+        bounds = np.arange(len(rows) + 1) * len(frame.columns)
+        return csr_array((values, indices, bounds), (len(rows), self.n_features)), []
+
+    def _matrix(self, X: Any) -> Any:
+        """The known inputs of the rows of a data frame."""
+        if self._hash:
+            return self._rows(X)[0]
         columns, N = _columns(X)
         return _matrix(columns, self.features, N)
 
@@ -256,11 +326,16 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         The hidden function.
     seed : int, optional
         Seed of the initial weights.
+    n_features : int, optional
+        Number of inputs to which names are hashed, as by scikit-learn's FeatureHasher, so that no new name takes
+        memory. By default, each name gets an input of its own.
 
     Raises
     ------
     TypeError, ValueError
-        If seed is neither None nor a non-negative integer.
+        If seed is neither None nor a non-negative integer, or n_features neither None nor a positive one.
+    ModuleNotFoundError
+        If names are to be hashed and scikit-learn is not installed.
 
     Attributes
     ----------
@@ -322,8 +397,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         """
         if self._growing is None:
             return None
-        network, row = self._for_sample(x)
-        return self._outputs[network.predict_one(row)]
+        return self._outputs[self._predicted("predict_one", x)]
 
     def predict_proba_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Any, float]:
         """Probability of each known label.
@@ -347,8 +421,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         """
         if self._growing is None:
             return {}
-        network, row = self._for_sample(x)
-        return dict(zip(self._outputs, network.predict_proba_one(row).tolist(), strict=True))
+        return dict(zip(self._outputs, self._predicted("predict_proba_one", x).tolist(), strict=True))
 
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
@@ -440,11 +513,16 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
         The hidden function.
     seed : int, optional
         Seed of the initial weights.
+    n_features : int, optional
+        Number of inputs to which names are hashed, as by scikit-learn's FeatureHasher, so that no new name takes
+        memory. By default, each name gets an input of its own.
 
     Raises
     ------
     TypeError, ValueError
-        If seed is neither None nor a non-negative integer.
+        If seed is neither None nor a non-negative integer, or n_features neither None nor a positive one.
+    ModuleNotFoundError
+        If names are to be hashed and scikit-learn is not installed.
 
     Attributes
     ----------
@@ -465,9 +543,14 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     _output = "linear"
 
     def __init__(
-        self, n_hidden: int = 16, learning_rate: float = 0.015, hidden: str = "tanh", seed: int | None = None
+        self,
+        n_hidden: int = 16,
+        learning_rate: float = 0.015,
+        hidden: str = "tanh",
+        seed: int | None = None,
+        n_features: int | None = None,
     ) -> None:
-        super().__init__(n_hidden, learning_rate, hidden, seed)
+        super().__init__(n_hidden, learning_rate, hidden, seed, n_features)
 
     def _target(self, y: Any) -> tuple[float, list[Any]]:
         if not isfinite(t := _number(y)):
@@ -503,8 +586,7 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
         """
         if self._growing is None:
             return 0.0
-        network, row = self._for_sample(x)
-        return network.predict_one(row)
+        return self._predicted("predict_one", x)
 
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
@@ -564,19 +646,22 @@ class _MultiOutputs(_StreamNetwork):
             t[indices[name]] = number
         return t, new
 
-    def _learn(self, network: Network, row: np.ndarray, t: np.ndarray, *weight: float) -> None:
+    @property
+    def _method(self) -> str:
+        """The method of the network that returns y."""
+        return "predict_one" if self._output == "linear" else "predict_proba_one"
+
+    def _learn(self, network: Network, row: _Row, t: np.ndarray, *weight: float) -> None:
         missing = np.isnan(t)
         if missing.any():
-            t[missing] = self._y(network, row)[missing]  # which makes (12), y_k - t_k, zero
+            y = np.atleast_1d(_call(network, self._method, row))
+            t[missing] = y[missing]  # which makes (12), y_k - t_k, zero
         super()._learn(network, row, t, *weight)
-
-    def _y(self, network: Network, row: np.ndarray) -> np.ndarray:
-        return np.atleast_1d(network.predict_one(row) if self._output == "linear" else network.predict_proba_one(row))
 
     def _predict_one(self, x: Mapping[Hashable, Any]) -> dict[Any, float]:
         if self._growing is None:
             return {}
-        return dict(zip(self._outputs, self._y(*self._for_sample(x)).tolist(), strict=False))
+        return dict(zip(self._outputs, np.atleast_1d(self._predicted(self._method, x)).tolist(), strict=False))
 
 
 class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  # type: ignore[misc]
@@ -598,11 +683,16 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
         The hidden function.
     seed : int, optional
         Seed of the initial weights.
+    n_features : int, optional
+        Number of inputs to which names are hashed, as by scikit-learn's FeatureHasher, so that no new name takes
+        memory. By default, each name gets an input of its own.
 
     Raises
     ------
     TypeError, ValueError
-        If seed is neither None nor a non-negative integer.
+        If seed is neither None nor a non-negative integer, or n_features neither None nor a positive one.
+    ModuleNotFoundError
+        If names are to be hashed and scikit-learn is not installed.
 
     Attributes
     ----------
@@ -624,9 +714,14 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     _output = "linear"
 
     def __init__(
-        self, n_hidden: int = 16, learning_rate: float = 0.015, hidden: str = "tanh", seed: int | None = None
+        self,
+        n_hidden: int = 16,
+        learning_rate: float = 0.015,
+        hidden: str = "tanh",
+        seed: int | None = None,
+        n_features: int | None = None,
     ) -> None:
-        super().__init__(n_hidden, learning_rate, hidden, seed)
+        super().__init__(n_hidden, learning_rate, hidden, seed, n_features)
 
     @property
     def targets(self) -> list[Any]:
@@ -677,11 +772,16 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
         The hidden function.
     seed : int, optional
         Seed of the initial weights.
+    n_features : int, optional
+        Number of inputs to which names are hashed, as by scikit-learn's FeatureHasher, so that no new name takes
+        memory. By default, each name gets an input of its own.
 
     Raises
     ------
     TypeError, ValueError
-        If seed is neither None nor a non-negative integer.
+        If seed is neither None nor a non-negative integer, or n_features neither None nor a positive one.
+    ModuleNotFoundError
+        If names are to be hashed and scikit-learn is not installed.
 
     Attributes
     ----------
@@ -754,6 +854,13 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
         return {label: y >= 0.5 for label, y in self._predict_one(x).items()}
 
 
+def _call(network: Network, method: str, row: _Row, *arguments: Any) -> Any:
+    """Call a method of the network for one sample, or the one that takes indices and values."""
+    if isinstance(row, tuple):
+        return getattr(network, method + "_sparse")(*row, *arguments)
+    return getattr(network, method)(row, *arguments)
+
+
 def _number(value: Any) -> float:
     """The value as a float; NaN if it is not a number."""
     try:
@@ -774,6 +881,7 @@ def _numbers(
     kind: str = "feature",
     convert: Callable[[Any], float] = _number,
     needed: str = "a finite number",
+    place: str = "",
 ) -> dict[Hashable, float]:
     """Validated numbers by name."""
     if not hasattr(values, "items"):  # dicts of River are not instances of Mapping
@@ -784,12 +892,12 @@ def _numbers(
         if not isfinite(number):
             remedy = ""
             if kind == "feature" and isinstance(value, str):
-                remedy = ": encode text, for example with River's OneHotEncoder"
+                remedy = ": encode text, for example with River's OneHotEncoder, or hash names: n_features=2**18"
             elif value is None or (isinstance(value, float) and value != value):
                 remedy = f": leave out {kind}s that are missing"
                 if kind == "feature":
                     remedy += ", or use River's StatImputer"
-            raise ValueError(f"{kind} {name!r} is {value!r}; it must be {needed}{remedy}")
+            raise ValueError(f"{kind} {name!r} is {value!r}{place}; it must be {needed}{remedy}")
         numbers[name] = number
     return numbers
 
@@ -817,13 +925,6 @@ def _columns(X: Any) -> tuple[dict[Any, np.ndarray], int]:
             raise ValueError(f"feature {name!r} is {column[n]} in row {n}; it must be a finite number")
         columns[name] = column
     return columns, len(frame)
-
-
-def _vector(inputs: np.ndarray, values: np.ndarray, D: int) -> np.ndarray:
-    """Inputs of a network that has at least one; those that are not given are 0."""
-    row = np.zeros(max(1, D))
-    row[inputs] = values
-    return row
 
 
 def _matrix(columns: Mapping[Any, np.ndarray], features: list[Any], N: int) -> np.ndarray:

@@ -17,6 +17,7 @@ Differences from scikit-learn's multilayer perceptrons, besides one hidden layer
   classes, and new classes listed in ``classes``.
 - ``learning_rate="adaptive"``, the default for regression, stops when a smaller rate brings no improvement, where
   scikit-learn divides the rate until it is below 1e-6.
+- Sparse X is learned in time proportional to its non-zeros, without a dense copy of X or of a gradient.
 - ``early_stopping`` keeps the best weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
 - The callbacks of scikit-learn 1.9, which are experimental there, can be set by ``set_callbacks``, for example
   ``ProgressBar()`` or ``ScoringMonitor(scoring=...)``. Each epoch is a task, after which a callback may stop training.
@@ -40,6 +41,7 @@ from cbackprop import fit as learn
 from cbackprop._extras import require
 from cbackprop._growth import copy_weights
 from cbackprop._network import ensure_usable
+from cbackprop._sparse import in_fortran_order
 
 require("sklearn", "sklearn")
 from scipy.sparse import issparse  # noqa: E402
@@ -262,16 +264,17 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs, ideally with a standard deviation near 1. float32 data are processed in float32, all others in
-            float64.
+            float64. Sparse formats other than CSR are converted to it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             What is to be predicted, as described for the class.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its
             weights.
-        X_val, y_val : array-like, optional
-            Validation set. Its score and loss are recorded for each epoch; `early_stopping` uses the score.
+        X_val, y_val : optional
+            Validation set, of the kinds of X and y. Its score and loss are recorded for each epoch; `early_stopping`
+            uses the score.
 
         Returns
         -------
@@ -281,7 +284,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         Raises
         ------
         TypeError
-            If an array is of a type that scikit-learn does not accept, such as a sparse matrix.
+            If an array is of a type that scikit-learn does not accept, or y is sparse.
         ValueError
             If a parameter is invalid, the shapes of the arrays do not fit, X is not finite, y or y_val is not of the
             kind that the estimator predicts, or training diverges. A fitted model is unchanged.
@@ -304,6 +307,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         continued = self.warm_start and self.__sklearn_is_fitted__()
         X, y = self._validated_training_data(X, y, first=not continued)
         warn_unscaled(X)
+        N = X.shape[0]
         weights = self._sample_weights(sample_weight, X, y)
         random_state, generator = self._random_generators()
         if continued:  # train copies, so that an error leaves the model unchanged
@@ -316,8 +320,9 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             )
         else:
             n_outputs, output = self._define_outputs(y, None)
-            self._reset(self._new_network(n_outputs, X.dtype, generator, output), generator)
-        t = self._targets("y", y, len(X))
+            network = self._new_network(n_outputs, X.dtype, generator, output, sparse=issparse(X))
+            self._reset(network, generator)
+        t = self._targets("y", y, N)
         if self.network_.output == "linear":
             warn_unscaled_targets(t if weights is None else t[weights > 0])
 
@@ -326,7 +331,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             held_out = self._validated_held_out(X_val, y_val, X.dtype)
         elif self.early_stopping:
             learned, held = train_test_split(
-                np.arange(len(X)),
+                np.arange(N),
                 test_size=self.validation_fraction,
                 stratify=t if t.ndim == 1 else None,
                 random_state=random_state,
@@ -337,16 +342,14 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     "sample_weight is 0 for all samples that early_stopping sets aside; it must be above 0 for some"
                 )
             X, y, t, weights = X[learned], y[learned], t[learned], None if weights is None else weights[learned]
-        if held_out is not None and len(held_out[0]) < self._fewest_validation_samples:
+        if held_out is not None and len(held_out[1]) < self._fewest_validation_samples:
             raise ValueError(
-                f"the validation set has {len(held_out[0])} sample; its score needs at least "
+                f"the validation set has {len(held_out[1])} sample; its score needs at least "
                 f"{self._fewest_validation_samples}: set a larger validation_fraction, or pass X_val and y_val"
             )
         return self._run_epochs(X, y, t, weights, held_out)
 
-    def _run_epochs(
-        self, X: np.ndarray, y: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any
-    ) -> bool:
+    def _run_epochs(self, X: Any, y: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
         """Run epochs until training stops; return False if max_iter stopped it."""
         network, self.n_iter_ = self.network_, 0
         rate, unimproved, improved = self.learning_rate_init, 0, False  # at this rate
@@ -376,7 +379,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 if score > best:
                     best = score
                     if self.early_stopping:
-                        best_weights = network.w.copy(), network.v.copy()
+                        best_weights = network.w.copy("K"), network.v.copy()
                 if unimproved > self.n_iter_no_change:
                     stopped = stopped or self.learning_rate != "adaptive" or not improved
                     rate, unimproved, improved = rate / 5, 0, False
@@ -430,10 +433,11 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             if first:
                 generator = self._random_generators()[1]
                 n_outputs, output = self._define_outputs(y, classes)
-                self._reset(self._new_network(n_outputs, X.dtype, generator, output), generator)
+                network = self._new_network(n_outputs, X.dtype, generator, output, sparse=issparse(X))
+                self._reset(network, generator)
             else:
                 self._extend_outputs(classes)
-            t = self._targets("y", y, len(X))
+            t = self._targets("y", y, X.shape[0])
             weights = self._sample_weights(sample_weight, X, y, partial=True)
             self._run_epoch(X, t, weights, self.learning_rate_init, 1)
         return self
@@ -445,7 +449,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         """
         attributes = vars(self)
         if not (
-            type(X) is np.ndarray
+            (type(X) is np.ndarray or is_csr(X))
             and "network_" in attributes
             and self._parameters_are_valid
             and X.shape == (1, self.n_features_in_)
@@ -465,7 +469,12 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             if plain and self.learning_rate != "invscaling":
                 if rate != self.learning_rate_init:
                     network.learning_rate = self.learning_rate_init
-                self.loss_ = network.learn_one(X[0], t)
+                if isinstance(X, np.ndarray):
+                    self.loss_ = network.learn_one(X[0], t)
+                elif X.indptr.tolist() == [0, len(X.indices)]:
+                    self.loss_ = network.learn_one_sparse(X.indices, X.data, t)
+                else:
+                    return False
                 self.n_iter_ = 1
                 self.t_ += 1
             else:
@@ -475,9 +484,9 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             return False
         return True
 
-    def _run_epoch(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
-        """Run one epoch. An error leaves the model unchanged."""
-        network, velocity = self.network_, None
+    def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
+        """Run one epoch. An error leaves the model unchanged, unless training with sparse X diverges."""
+        network, velocity, N = self.network_, None, X.shape[0]
         if self.learning_rate == "invscaling":
             try:
                 rate = self.learning_rate_init / (self.t_ + 1) ** float(self.power_t)
@@ -486,8 +495,13 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
                 ) from None
         if validate.rounded(self.momentum, network.dtype):
+            if issparse(X):
+                raise ValueError(
+                    f"momentum is {self.momentum} and X is sparse; it must be 0, the default, because momentum changes "
+                    "all weights at every update, not only those of the non-zeros"
+                )
             velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
-        batch_size: Any = min(200, len(X)) if self.batch_size == "auto" else self.batch_size
+        batch_size: Any = min(200, N) if self.batch_size == "auto" else self.batch_size
         try:
             history = learn(
                 X,
@@ -499,7 +513,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 batch_size=batch_size,
                 shuffle=self.shuffle,
                 rng=self._generator,
-                method="direct" if len(X) == 1 else "auto",  # as learn_one does
+                method="direct" if N == 1 else "auto",  # as learn_one does
                 n_threads=self.n_threads,
                 sample_weight=weights,
                 l2=self.alpha,
@@ -514,9 +528,9 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         network.learning_rate, self._velocity = rate, velocity
         (self.loss_,) = history.losses
         self.n_iter_ = epoch
-        self.t_ += len(X)
+        self.t_ += N
 
-    def _score_validation_set(self, X: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> None:
+    def _score_validation_set(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
         predicted = self.network_.predict(X, n_threads=self.n_threads)
         self.validation_scores_.append(self._validation_score(predicted, t, weights))
         self.validation_loss_curve_.append(self.network_.loss(X, t))
@@ -546,11 +560,12 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             raise ValueError(f"{name} is {getattr(self, name)!r}; with warm_start it must stay {trained!r}")
 
     def _new_network(
-        self, n_outputs: int, dtype: np.dtype, generator: np.random.Generator, output: str = "softmax"
+        self, n_outputs: int, dtype: np.dtype, generator: np.random.Generator, output: str, *, sparse: bool
     ) -> Network:
         hidden = ACTIVATIONS[self.activation]
         sizes = self.n_features_in_, self._hidden_units(), n_outputs
-        w, v = init_weights(*sizes, hidden=hidden, dtype=dtype, rng=generator)
+        order = "F" if sparse else "C"
+        w, v = init_weights(*sizes, hidden=hidden, dtype=dtype, order=order, rng=generator)
         return Network.from_weights(w, v, output=output, hidden=hidden)  # of one class, too
 
     def _reset(self, network: Network, generator: np.random.Generator) -> None:
@@ -573,7 +588,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -588,44 +603,45 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     # ------------------------------------------------------------------------------------------------------- validation
 
-    def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[Any, np.ndarray]:
         # of several dtypes, scikit-learn converts others to the first: float64
         dtype = validate.FLOATS[::-1] if first else self.network_.dtype
         validate.refuse_masked("X", X)  # whose mask scikit-learn ignores
+        check_structure("X", X)
         refuse_masked_or_sparse("y", y)
         options = {"multi_output": np.asarray(y).ndim == 2, "y_numeric": self._numeric_y}
-        X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=first, **options)
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=dtype, order="C", reset=first, **options)
         return X, column_or_1d(y, warn=True) if y.shape[1:] == (1,) else y
 
-    def _validated_held_out(self, X: Any, y: Any, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, None]:
+    def _validated_held_out(self, X: Any, y: Any, dtype: np.dtype) -> tuple[Any, np.ndarray, None]:
         if X is None or y is None:
             raise ValueError("X_val and y_val must be given together")
         validate.refuse_masked("X_val", X)
+        check_structure("X_val", X)
         refuse_masked_or_sparse("y_val", y)
-        X = validate_data(self, X, dtype=dtype, order="C", reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
         check_consistent_length(X, y)
-        return X, self._targets("y_val", y, len(X)), None
+        return X, self._targets("y_val", y, X.shape[0]), None
 
-    def _validated_inputs(self, X: Any) -> np.ndarray:
+    def _validated_inputs(self, X: Any) -> Any:
         """Validate inputs for prediction, without scikit-learn if they need no conversion: ten times as fast."""
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
         if (
-            type(X) is np.ndarray
+            (type(X) is np.ndarray or is_csr(X))
             and X.dtype == self.network_.dtype
             and X.ndim == 2
             and X.shape[1] == self.n_features_in_
-            and len(X)
+            and X.shape[0]
             and not hasattr(self, "feature_names_in_")
-            and np.isfinite(X).all()
+            and (issparse(X) or np.isfinite(X).all())  # the network checks sparse rows
         ):
             return X
         validate.refuse_masked("X", X)
-        return validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
+        check_structure("X", X)
+        return validate_data(self, X, accept_sparse="csr", dtype=self.network_.dtype, order="C", reset=False)
 
-    def _sample_weights(
-        self, sample_weight: Any, X: np.ndarray, y: np.ndarray, *, partial: bool = False
-    ) -> np.ndarray | None:
+    def _sample_weights(self, sample_weight: Any, X: Any, y: np.ndarray, *, partial: bool = False) -> np.ndarray | None:
         """Factor of each sample's gradient; None if all are 1."""
         if sample_weight is None:
             return None
@@ -688,6 +704,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
         return tags
 
 
@@ -730,7 +747,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     warm_start : bool, default=False
         Start `fit` from the current weights.
     momentum : float, default=0.0
-        Fraction in [0, 1] of the previous update that is added to the next.
+        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X.
     early_stopping : bool, default=False
         Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
     validation_fraction : float, default=0.1
@@ -889,11 +906,11 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Update the model with one epoch over the given samples; the first call creates the network.
 
-        A single row, passed as an array of floats, bypasses most of scikit-learn's validation.
+        A single row, passed as an array of floats or in CSR format, bypasses most of scikit-learn's validation.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels, which need not contain every class; or 1 for each label of a sample, and 0.
@@ -913,11 +930,12 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         Raises
         ------
         TypeError
-            If an array is of a type that scikit-learn does not accept, such as a sparse matrix.
+            If an array is of a type that scikit-learn does not accept, or y is sparse.
         ValueError
             If a parameter is invalid, the shapes of the arrays do not fit, X is not finite, y contains unknown classes,
             `classes` is missing in the first call or lacks a known class, or training diverges. A fitted model is
-            unchanged.
+            unchanged, except that training with several rows of sparse X keeps the updates before the one that
+            diverges.
         """
         if sample_weight is None and self._partial_fit_row(X, y, classes):
             return self
@@ -931,7 +949,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     _fewest_validation_samples = 1
     _to_scale = "the inputs"
 
-    def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[Any, np.ndarray]:
         X, y = super()._validated_training_data(X, y, first=first)
         try:
             check_classification_targets(y)
@@ -967,7 +985,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         if len(classes) > len(self.classes_):
             old, kept = self.network_, class_indices("classes", self.classes_, classes)
             sizes = self.n_features_in_, len(old.w), len(classes)
-            new = Network(*sizes, **old.functions._asdict(), dtype=old.dtype, rng=self._generator)
+            order = "F" if old.w.flags.fnc else "C"
+            new = Network(*sizes, **old.functions._asdict(), dtype=old.dtype, order=order, rng=self._generator)
             self._set_classes(classes, old.output)
             self._set_network(copy_weights(old, new, kept=kept), self._generator)
 
@@ -1002,9 +1021,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         correct = predicted == t
         return float(np.average(correct if t.ndim == 1 else correct.all(axis=1), weights=weights))
 
-    def _sample_weights(
-        self, sample_weight: Any, X: np.ndarray, y: np.ndarray, *, partial: bool = False
-    ) -> np.ndarray | None:
+    def _sample_weights(self, sample_weight: Any, X: Any, y: np.ndarray, *, partial: bool = False) -> np.ndarray | None:
         """Factor of each sample's gradient, from sample_weight and class_weight; None if all are 1."""
         if self.class_weight is None:
             return super()._sample_weights(sample_weight, X, y)
@@ -1017,7 +1034,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
             raise ValueError(
                 f"class_weight is {self.class_weight!r}; it must be None if y is a matrix of labels: use sample_weight"
             )
-        given = super()._sample_weights(np.ones(len(X)) if sample_weight is None else sample_weight, X, y)
+        given = super()._sample_weights(np.ones(len(y)) if sample_weight is None else sample_weight, X, y)
         return given * compute_sample_weight(self.class_weight, y).astype(X.dtype)
 
     # ------------------------------------------------------------------------------------------------------- prediction
@@ -1027,7 +1044,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -1042,7 +1059,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -1058,7 +1075,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -1073,7 +1090,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -1129,7 +1146,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     warm_start : bool, default=False
         Start `fit` from the current weights.
     momentum : float, default=0.0
-        Fraction in [0, 1] of the previous update that is added to the next.
+        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X.
     early_stopping : bool, default=False
         Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
     validation_fraction : float, default=0.1
@@ -1213,11 +1230,11 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Update the model with one epoch over the given samples; the first call creates the network.
 
-        A single row, passed as an array of floats, bypasses most of scikit-learn's validation.
+        A single row, passed as an array of floats or in CSR format, bypasses most of scikit-learn's validation.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to be predicted.
@@ -1233,11 +1250,11 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         Raises
         ------
         TypeError
-            If an array is of a type that scikit-learn does not accept, such as a sparse matrix, or y does not hold
-            numbers.
+            If an array is of a type that scikit-learn does not accept, or y is sparse or does not hold numbers.
         ValueError
             If a parameter is invalid, the shapes of the arrays do not fit, X or y is not finite, or training diverges.
-            A fitted model is unchanged.
+            A fitted model is unchanged, except that training with several rows of sparse X keeps the updates before the
+            one that diverges.
         """
         if sample_weight is None and self._partial_fit_row(X, y):
             return self
@@ -1269,7 +1286,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -1307,13 +1324,28 @@ def refuse_quantities(labels: np.ndarray, N: int) -> None:
         )
 
 
-def warn_unscaled(X: np.ndarray) -> None:
+def is_csr(X: Any) -> bool:
+    """Whether X is a CSR array or matrix."""
+    return issparse(X) and X.format == "csr"
+
+
+def check_structure(name: str, X: Any) -> None:
+    """Raise ValueError for sparse rows whose indices or row pointers are wrong: scipy.sparse would use them."""
+    if is_csr(X):
+        dtype = X.dtype if X.dtype in validate.FLOATS else np.dtype(np.float64)
+        w, v = np.empty((1, X.shape[-1] + 1), dtype), np.empty((1, 2), dtype)  # stand for weights: D and dtype count
+        validate.sparse_rows(name, X, w, v, False)
+
+
+def warn_unscaled(X: Any) -> None:
     """Warn of inputs so large that hidden units saturate, or that their sums do not change in sign."""
-    rms = float(np.sqrt(np.vdot(X, X) / X.size))
+    numbers, remedy = X, "its columns to mean 0 and standard deviation 1, for example by make_pipeline(StandardScaler()"
+    if issparse(X):
+        numbers, remedy = X.data, "its columns to at most 1, for example by make_pipeline(MaxAbsScaler()"
+    rms = float(np.sqrt(np.vdot(numbers, numbers) / np.prod(X.shape)))
     if rms > MAX_RMS:
         warnings.warn(
-            f"the root mean square of X is {rms:.3g}, with which little is learned; scale its columns to mean 0 and "
-            "standard deviation 1, for example by make_pipeline(StandardScaler(), ...)",
+            f"the root mean square of X is {rms:.3g}, with which little is learned; scale {remedy}, ...)",
             stacklevel=5,  # the caller of fit
         )
 
@@ -1360,4 +1392,5 @@ def refuse_masked_or_sparse(name: str, y: Any) -> None:
 
 def copy_of(network: Network) -> Network:
     """A network with copies of the weights."""
-    return Network.from_weights(network.w.copy(), network.v.copy(), **network.functions._asdict())
+    w = in_fortran_order(network.w) if network.w.flags.fnc else network.w.copy()
+    return Network.from_weights(w, network.v.copy(), **network.functions._asdict())

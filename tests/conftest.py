@@ -112,14 +112,15 @@ def use_engine(name, monkeypatch):
     if method == "lanes":
         by_rule = _engines.make_engine
 
-        def make_engine(w, v, functions, batch_size, method, *, momentum=0, l2=0):
+        def make_engine(w, v, functions, batch_size, method, *, momentum=0, l2=0, adaptive=False):
             if method == "auto":
                 if momentum != 0 or l2 != 0:
                     pytest.skip("samples in lanes have neither momentum nor l2")
                 return _dispatch.kernels(w.dtype).SamplesInLanesEngine(
-                    w.shape[1] - 1, len(w), len(v), batch_size, **functions._asdict()
+                    w.shape[1] - 1, len(w), len(v), batch_size, adaptive=adaptive, **functions._asdict()
                 )
-            return by_rule(w, v, functions, batch_size, method, momentum=momentum, l2=l2)
+            settings = {"momentum": momentum, "l2": l2, "adaptive": adaptive}
+            return by_rule(w, v, functions, batch_size, method, **settings)
 
         monkeypatch.setattr(_engines, "make_engine", make_engine)
     return Engine(cbackprop, *METHODS[method])

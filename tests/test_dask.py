@@ -16,11 +16,13 @@ from cbackprop._training_lock import TrainingLock
 
 pytest.importorskip("distributed")
 pytest.importorskip("pandas")
+import dask
 import dask.array as da
 import dask.dataframe as dd
 import joblib
 import pandas as pd
 from distributed import Client, LocalCluster
+from scipy.sparse import csc_array, csr_array, csr_matrix
 from sklearn.datasets import load_digits
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
@@ -169,6 +171,68 @@ def test_rows_may_be_targets_and_partitions_may_be_empty(client, digits):
     local = network()
     local.fit(x, t, epochs=2, rng=0)
     assert bits(learned) == bits(local)
+
+
+@pytest.mark.parametrize("kind", [csr_array, csr_matrix])
+@pytest.mark.parametrize("batch_size", [None, 1, 8])
+def test_chunks_of_sparse_rows_are_learned_as_dense_ones(client, digits, batch_size, kind):
+    x, t = digits
+    delayed = [da.from_delayed(dask.delayed(kind)(x[n : n + 600]), (min(600, 1797 - n), 64), meta=kind((0, 64)))
+               for n in (0, 600, 1200)]  # fmt: skip
+    shards = da.from_array(x, chunks=(600, -1)), da.from_array(t, chunks=600)
+    options = {"epochs": 3, "batch_size": batch_size, "rng": 0}
+    dense, wanted = learn(client, *shards, **options)
+    for rows in (shards[0].map_blocks(kind), da.concatenate(delayed)):
+        learned = network(order="F")
+        history = cbackprop.dask.fit(client, learned, rows, shards[1], **options)
+        # some thousand updates with sums in another order
+        np.testing.assert_allclose(learned.w, dense.w, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(learned.v, dense.v, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(history.losses, wanted.losses, rtol=1e-12)
+
+
+def test_a_sparse_matrix_is_a_single_shard(client, digits):
+    x, t = csr_array(digits[0].astype(np.float32)), digits[1]
+    learned, local = network(order="F"), network(order="F")
+    history = cbackprop.dask.fit(client, learned, x, t, epochs=2, rng=1)
+    assert history == local.fit(x, t, epochs=2, rng=1)
+    assert bits(learned) == bits(local)
+
+
+def test_workers_keep_the_order_of_weights_in_memory():
+    orders = [w.flags.f_contiguous for w in cbackprop.dask._copies((np.zeros((3, 4), order="F"), np.zeros((3, 4))))]
+    assert orders == [True, False]
+
+
+def test_hostile_sparse_chunks_are_refused(client, digits):
+    x, t = digits
+    bad = csr_array(x[600:1200])
+    bad.indices[-1] = 64
+    learned = network()
+    before = bits(learned)
+    for change, message in (
+        (bad, r"shard 1: x\[599\] has index 64; it must lie in 0\.\.63"),
+        (csc_array(x[600:1200]), r"shard 1: x is a csc_array; .* use x\.tocsr\(\)"),
+    ):
+        chunks = [csr_array(x[:600]), change, csr_array(x[1200:])]
+        rows = da.concatenate([da.from_delayed(dask.delayed(c), c.shape, meta=csr_array((0, 64))) for c in chunks])
+        with pytest.raises(ValueError, match=message):
+            cbackprop.dask.fit(client, learned, rows, da.from_array(t, chunks=600))
+        assert bits(learned) == before
+
+
+@pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
+def test_estimators_take_chunks_of_sparse_rows(client, digits, kind):
+    x, t = digits[0].astype(np.float32), digits[1] / (1 if kind is BackpropClassifier else 10)
+    dense, y = da.from_array(x, chunks=(600, -1)), da.from_array(t, chunks=600)
+    sparse = dense.map_blocks(csr_array)
+    wanted, model = (kind(8, max_iter=2, random_state=0).fit(rows, y) for rows in (dense, sparse))
+    weights = model.estimator_.network_.w
+    assert (weights.dtype, weights.flags.f_contiguous) == (np.float32, True)
+    np.testing.assert_allclose(weights, wanted.estimator_.network_.w, rtol=0, atol=1e-4)  # of 3594 updates
+    assert model.score(sparse, y) == pytest.approx(wanted.score(dense, y), abs=1e-3)
+    assert type(model.predict(sparse).compute()) is np.ndarray
+    assert np.array_equal(model.predict(csr_array(x)), model.predict(sparse).compute())
 
 
 def test_callback_is_called_after_each_round_and_may_stop(client, digits, capsys):

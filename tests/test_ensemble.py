@@ -180,16 +180,17 @@ def test_threads_make_no_difference(forced_threads, R):
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("batch_size", [1, 7])
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_fit_matches_the_reference(dtype, output, batch_size):
+def test_fit_matches_the_reference(dtype, output, batch_size, adaptive):
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype)
+    ensemble = make(output, dtype, adaptive=adaptive)
     w, v, log_weights, scale = ensemble.w.copy(), ensemble.v.copy(), np.full(3, -np.log(3)), np.zeros(2)
     rows = np.eye(K, dtype=dtype)[t] if output == "softmax" else t
-    losses = reference.ensemble_epoch(
-        x, rows, w, v, ensemble.learning_rates, log_weights, scale, output=output, batch_size=batch_size
-    )
+    accumulators = tuple(array.copy() for array in ensemble.accumulators) if adaptive else None
+    settings = {"output": output, "batch_size": batch_size, "accumulators": accumulators}
+    losses = reference.ensemble_epoch(x, rows, w, v, ensemble.learning_rates, log_weights, scale, **settings)
     history = ensemble.fit(x, t, shuffle=False, batch_size=batch_size)
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(history.losses[0], losses.mean(axis=0), rtol=tolerance)

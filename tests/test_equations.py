@@ -577,29 +577,55 @@ def test_hidden_error(kernels, rng, eps, size, classes):
 
 
 def test_update_v_by_hand(kernels):
-    # (17)  v_kj - alpha (y_k - t_k) z_j with alpha = 2, y - t = 1/2 and -1/2, z = 1/4; then the bias
+    # (17)  v_kj - alpha_k (y_k - t_k) z_j with alpha = 2 and 4, y - t = 1/2 and -1/2, z = 1/4; then the bias
     v, y, t = array(kernels, [[1, 2], [3, 4]]), array(kernels, [0.75, 0.25]), array(kernels, [0.25, 0.75])
-    assert kernels.update_v_of(v, y, t, array(kernels, [0.25]), 2).tolist() == [[0.75, 1], [3.25, 5]]
+    alpha = array(kernels, [2, 4])
+    assert kernels.update_v_of(v, y, t, array(kernels, [0.25]), alpha).tolist() == [[0.75, 1], [3.5, 6]]
 
 
 def test_update_w_by_hand(kernels):
-    # (17)  w_ji - alpha e_j x_i with alpha = 0.5; then the bias
+    # (17)  w_ji - alpha_j e_j x_i with alpha = 1/2 and 1; then the bias
     w, e, x = array(kernels, [[1, 2, 3], [4, 5, 6]]), array(kernels, [2, -4]), array(kernels, [3, -1])
-    assert kernels.update_w_of(w, e, x, 0.5).tolist() == [[-2, 3, 2], [10, 3, 8]]
+    assert kernels.update_w_of(w, e, x, array(kernels, [0.5, 1])).tolist() == [[-2, 3, 2], [16, 1, 10]]
+
+
+def test_adaptive_rates_by_hand(kernels):
+    # (9 + 1 + 4 + 1) / 4, of x = 3, -1, 2 and the bias; 1 + 2^2 3.75; 8 / sqrt(16)
+    assert kernels.mean_square_of(array(kernels, [3, -1, 2])) == 3.75
+    assert kernels.sum_of_squares_of(1, 2, 3.75) == 16
+    np.testing.assert_allclose(kernels.adaptive_rate_of(8, 16), 2, rtol=1e-7)
+    np.testing.assert_allclose(kernels.adaptive_rate_of(1, 0), 1e5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_adaptive_rates(kernels, rng, eps, size):
+    x = rng.normal(size=size).astype(kernels.DTYPE)
+    s, e, alpha = (float(number) for number in rng.random(3).astype(kernels.DTYPE))
+    mean = (mpmath.fsum(mpmath.mpf(float(x_i)) ** 2 for x_i in x) + 1) / (size + 1)
+    # a sum of squares, its quotient, three operations more; half of each relative error in the root, and a quotient
+    assert abs(kernels.mean_square_of(x) - mean) <= eps * (size + 3) / 2 * mean
+    square = kernels.sum_of_squares_of(s, e, float(mean))
+    assert abs(square - (s + e**2 * mean)) <= 2 * eps * (s + e**2 * mean)
+    rate = alpha / mpmath.sqrt(mpmath.mpf(s) + mpmath.mpf(float(kernels.DTYPE.type(1e-10))))
+    assert abs(kernels.adaptive_rate_of(alpha, s) - rate) <= 2 * eps * rate
+    derivative = np.outer(np.array([e], kernels.DTYPE), np.append(x, kernels.DTYPE.type(1)))
+    sums = reference.sums_of_squares(np.array([s], kernels.DTYPE), derivative)
+    np.testing.assert_allclose(sums, s + e**2 * float(mean), rtol=eps * (size + 5))
+    np.testing.assert_allclose(reference.adaptive_rates(np.array([s], kernels.DTYPE), alpha), float(rate), rtol=2 * eps)
 
 
 def assert_updated(got, weights, errors, inputs, alpha, eps):
     """Longhand (17), and the reference's. A product of three numbers is rounded twice, their difference once."""
-    alpha = weights.dtype.type(alpha)
     inputs = np.append(inputs, weights.dtype.type(1))
     assert got.shape == weights.shape
     for row, column in np.ndindex(weights.shape):
-        change = mpmath.mpf(float(alpha)) * float(errors[row]) * float(inputs[column])
+        change = mpmath.mpf(float(alpha[row])) * float(errors[row]) * float(inputs[column])
         wanted = mpmath.mpf(float(weights[row, column])) - change
         assert abs(float(got[row, column]) - wanted) <= eps / 2 * (abs(wanted) * (1 + eps) + 3 * abs(change))
     wanted = weights.copy()
-    reference.update(wanted, np.outer(errors, inputs), alpha)
-    bound = eps * (np.abs(wanted) + 3 * np.abs(alpha * np.outer(errors, inputs)))
+    for row in range(len(weights)):
+        reference.update(wanted[row], errors[row] * inputs, alpha[row])
+    bound = eps * (np.abs(wanted) + 3 * np.abs(np.outer(alpha * errors, inputs)))
     assert (np.abs(got - wanted) <= bound).all()
 
 
@@ -607,11 +633,11 @@ def assert_updated(got, weights, errors, inputs, alpha, eps):
 def test_updates(kernels, rng, eps, size):
     weights = rng.normal(size=(3, size + 1)).astype(kernels.DTYPE)
     before = weights.tobytes()
-    y, t = rng.uniform(size=(2, 3)).astype(kernels.DTYPE)
+    y, t, alpha = rng.uniform(size=(3, 3)).astype(kernels.DTYPE)
     z, x = rng.uniform(size=size).astype(kernels.DTYPE), rng.normal(size=size).astype(kernels.DTYPE)
-    assert_updated(kernels.update_v_of(weights, y, t, z, 0.3), weights, y - t, z, 0.3, eps)
-    assert_updated(kernels.update_w_of(weights, y, x, 0.3), weights, y, x, 0.3, eps)
-    for unchanged in (kernels.update_v_of(weights, y, y, z, 0.3), kernels.update_w_of(weights, y, x, 0)):
+    assert_updated(kernels.update_v_of(weights, y, t, z, alpha), weights, y - t, z, alpha, eps)
+    assert_updated(kernels.update_w_of(weights, y, x, alpha), weights, y, x, alpha, eps)
+    for unchanged in (kernels.update_v_of(weights, y, y, z, alpha), kernels.update_w_of(weights, y, x, 0 * alpha)):
         np.testing.assert_array_equal(unchanged, weights)
     assert weights.tobytes() == before
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cbackprop import Network
-from cbackprop._growth import copy_weights, grown
+from cbackprop._growth import GrowingNetwork, copy_weights
 
 D, M, K = 3, 4, 2
 
@@ -43,7 +43,7 @@ def test_additional_weights_have_the_bits_of_a_new_network(dtype, inputs, output
     seed = [2**70, 3]
     old, new = Network(D, M, K, dtype=dtype, rng=0), Network(D + inputs, M, K + outputs, dtype=dtype, rng=seed)
     new.w[:] *= 0.5
-    larger = grown(old, D + inputs, K + outputs, seed, scale=0.5)
+    larger = GrowingNetwork(old, 0.5).grown(D + inputs, K + outputs, seed).network
     assert larger.w.tobytes() == copy_weights(old, new).w.tobytes()
     assert larger.v.tobytes() == new.v.tobytes()
 

@@ -154,7 +154,9 @@ def test_methods_are_the_functions(variant, dtype):
         np.testing.assert_array_equal(ours, wanted)
     ours, theirs = (inspect.signature(f).parameters for f in (Network.fit, cbackprop.fit))
     assert [ours[name] for name in ours if name != "self"] == [
-        theirs[name] for name in theirs if name not in ("w", "v", "output", "hidden", "learning_rate")
+        theirs[name]
+        for name in theirs
+        if name not in ("w", "v", "output", "hidden", "learning_rate", "adaptive", "accumulators")
     ]
 
 
@@ -555,3 +557,9 @@ def test_a_single_softmax_output_is_refused():
         Network(6, 16, 1)
     w, v = cbackprop.init_weights(6, 16, 1)
     assert Network.from_weights(w, v).predict_one(np.zeros(6)) == 0  # a stream may begin with a single class
+
+
+@pytest.mark.parametrize("t", [1.0, "1", None])
+def test_a_class_index_is_an_int(t):
+    with pytest.raises(TypeError, match=r"it must be a class index, an int in 0\.\.2, or a row of 3 that sums to 1"):
+        cbackprop.Network(2, 4, 3).learn_one([1, 2], t)

@@ -12,6 +12,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("onnx")
 import onnx
 from onnx.reference import ReferenceEvaluator
+from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -82,6 +83,18 @@ def test_functions_of_the_network(output, hidden, K, dtype, run):
         shape = (200,) if output == "softmax" else (200, K)
         assert (results["label"].dtype, results["label"].shape) == (np.int64, shape)
         assert np.array_equal(results["label"], network.predict(x).reshape(shape))
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
+def test_sparse_rows(iris, kind, run, dtype):
+    x, y = np.maximum(iris[0] - 3, 0).astype(dtype), iris[1]
+    rows = csr_array(x)
+    model = kind(5, random_state=0).partial_fit(rows, y, **{"classes": [0, 1, 2]} if kind is BackpropClassifier else {})
+    assert model.network_.w.flags.f_contiguous
+    numbers = run(to_onnx(model), x)[-1].reshape(150, -1)
+    wanted = (model.predict_proba if kind is BackpropClassifier else model.predict)(rows).reshape(150, -1)
+    np.testing.assert_allclose(numbers, wanted, rtol=0, atol=5 * TOLERANCE[dtype.name])  # numbers of up to 3
 
 
 LABELS = {

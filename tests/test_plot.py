@@ -1,5 +1,7 @@
 """Plots contain the data they show."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -468,3 +470,37 @@ def test_a_plot_that_fails_leaves_no_figure(name):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
     assert pyplot.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["setosa", "versicolor"], ["international business", "x" * 60, "cargo"], [f"class {k}" for k in range(30)]],
+)
+@pytest.mark.parametrize("layout", ["constrained", None])
+def test_names_beside_a_confusion_matrix_are_legible(names, layout):
+    figure = Figure(figsize=(5, 4), layout=layout)
+    ax = plot.confusion(np.eye(len(names), dtype=int), classes=names, ax=figure.subplots())
+    figure.draw_without_rendering()
+    columns, rows = ax.get_xticklabels(), ax.get_yticklabels()
+    assert [label.get_text()[:20] for label in columns] == [name[:20] for name in names]
+    assert max(len(label.get_text()) for label in rows) <= 24
+    boxes = [label.get_window_extent() for label in rows]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+    if columns[0].get_rotation() == 0:
+        boxes = [label.get_window_extent() for label in columns]
+        assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+    else:
+        assert len(names) > 2
+    assert columns[0].get_fontsize() == rows[0].get_fontsize() >= 4
+
+
+def test_learning_curves_of_two_decades_have_several_numbers(ax):
+    plot.learning_curve([1.5, 0.1, 0.04], ax=ax)
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_ylim()
+    shown = set()
+    for minor in (False, True):
+        labels = ax.get_yticklabels(minor=minor)
+        places = zip(ax.get_yticks(minor=minor), labels, strict=True)
+        shown |= {label.get_text() for place, label in places if low <= place <= high}
+    assert shown == {"1", "0.5", "0.2", "0.1", "0.05"}

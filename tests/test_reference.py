@@ -36,9 +36,9 @@ SIGNATURES = {
     "loss": "x t w v *output *hidden",
     "gradient": "x t w v *output *hidden",
     "numerical_gradient": "x t w v *output *hidden *epsilon *scheme",
-    "step": "x_n t_n w v learning_rate *sample_weight *output *hidden",
+    "step": "x_n t_n w v learning_rate *sample_weight *accumulators *output *hidden",
     "fit": "x t w v *output *hidden *learning_rate *epochs *batch_size *shuffle *rng *method *n_threads *callback "
-    "*sample_weight *l2 *momentum *velocity *checkpoint *checkpoint_every *resume",
+    "*sample_weight *l2 *momentum *velocity *adaptive *accumulators *checkpoint *checkpoint_every *resume",
 }
 
 
@@ -68,6 +68,8 @@ def test_defaults():
         "l2": 0.0,
         "momentum": 0.0,
         "velocity": None,
+        "adaptive": False,
+        "accumulators": None,
         "checkpoint": None,
         "checkpoint_every": 1,
         "resume": False,

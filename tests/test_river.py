@@ -6,6 +6,7 @@ import pickle
 import random
 import tracemalloc
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ pytest.importorskip("pandas")
 import pandas as pd
 from river import checks, compat, compose, datasets, evaluate, linear_model, metrics, preprocessing
 from river.utils import VectorDict
+from sklearn.feature_extraction import FeatureHasher
 from sklearn.neural_network import MLPClassifier
 
-from cbackprop import river
 from cbackprop.river import (
     BackpropClassifier,
     BackpropMultiLabelClassifier,
@@ -36,22 +37,27 @@ OUTPUTS = {
 
 with pytest.MonkeyPatch.context() as patch:
     patch.setattr(datasets, "Music", datasets.Yeast)  # River's data set of labels, and the one that it ships
-    CHECKS = [(model, check) for model in OUTPUTS for check in checks.yield_checks(model())]
+    CHECKS = [
+        (model, check, options)
+        for model in OUTPUTS
+        for options in ({}, {"n_features": 2**10})
+        for check in checks.yield_checks(model(**options))
+    ]
 
 
 @pytest.mark.parametrize(
-    ("model", "check"),
+    ("model", "check", "options"),
     CHECKS,
-    ids=[f"{n}-{model.__name__}-{check.__name__}" for n, (model, check) in enumerate(CHECKS)],
+    ids=[f"{n}-{model.__name__}-{check.__name__}" for n, (model, check, _) in enumerate(CHECKS)],
 )
-def test_checks_of_river(model, check):
+def test_checks_of_river(model, check, options):
     random.seed(0)  # some checks shuffle
-    check(model())
+    check(model(**options))
 
 
 @pytest.mark.parametrize("model", OUTPUTS)
 def test_no_check_of_river_is_skipped(model):
-    assert sum(other is model for other, _ in CHECKS) > 25
+    assert sum(other is model for other, *_ in CHECKS) > 50
     assert model()._unit_test_skips() == set()
 
 
@@ -260,8 +266,9 @@ def test_invalid_weights_leave_the_model_unchanged(model, w, message):
 
 @pytest.mark.parametrize("model", OUTPUTS)
 def test_parameters_are_kept_by_clones(model):
-    model = model(n_hidden=3, learning_rate=0.2, hidden="relu", seed=4)
-    assert model.clone()._get_params() == {"n_hidden": 3, "learning_rate": 0.2, "hidden": "relu", "seed": 4}
+    options = {"n_hidden": 3, "learning_rate": 0.2, "hidden": "relu", "seed": 4, "n_features": 8}
+    model = model(**options)
+    assert model.clone()._get_params() == options
     unknown = model.clone({"hidden": "softplus"})
     with pytest.raises(ValueError, match="hidden is 'softplus'; it must be one of 'sigmoid', 'tanh', 'relu'"):
         unknown.learn_one(*stream_for(type(model), 1)[0])
@@ -369,6 +376,16 @@ def test_learn_many_equals_repeated_learn_one(model, hidden):
     assert probabilities.index.equals(X.index)
     assert probabilities.columns.tolist() == many.classes == one.classes
     np.testing.assert_allclose(probabilities, [list(many.predict_proba_one(x).values()) for x, _ in stream], rtol=1e-12)
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_numbers_of_all_types_are_inputs(names):
+    numbers = [0, True, np.float32(1), np.int8(0), np.True_]
+    model = learned([(dict.fromkeys(names, number), n % 2) for n, number in enumerate(numbers)])
+    assert bits(model) == bits(learned([(dict.fromkeys(names, float(x)), n % 2) for n, x in enumerate(numbers)]))
+    for invalid in ([1.0], "1"):
+        with pytest.raises(ValueError, match=r"feature 'a' is .*; it must be a finite number"):
+            model.predict_one(dict.fromkeys(names, invalid))
 
 
 def test_a_frame_without_rows_changes_nothing():
@@ -640,12 +657,6 @@ def test_whole_numbers_are_labels_as_long_as_they_are_few():
 # ------------------------------------------------------------------------------------ many features, few in each sample
 
 
-@pytest.fixture
-def without_zeros(monkeypatch):
-    """Makes the models leave out all features that are 0, in networks of any size."""
-    monkeypatch.setattr(river, "MIN_WEIGHTS_OF_ZEROS", 1)
-
-
 def sparse_stream(model, n):
     """Samples with a few features of many, new ones among them; every third has all that are known."""
     rng, known = np.random.default_rng(0), 1
@@ -659,17 +670,20 @@ def sparse_stream(model, n):
 
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
 @pytest.mark.parametrize("model", OUTPUTS)
-def test_features_that_are_0_can_be_left_out(model, hidden, without_zeros, monkeypatch):
+def test_features_that_are_0_can_be_left_out(model, hidden):
     stream = list(sparse_stream(model, 60))
     sparse = learned(stream, model, hidden=hidden)
-    monkeypatch.setattr(river, "MIN_WEIGHTS_OF_ZEROS", 1 << 60)
-    dense = learned(stream, model, hidden=hidden)
+    known, dense_stream = {}, []
+    for x, y in stream:
+        known |= dict.fromkeys(x, 0.0)
+        dense_stream.append((known | x, y))
+    dense = learned(dense_stream, model, hidden=hidden)
     assert sparse.features == dense.features
     np.testing.assert_allclose(sparse.network.w, dense.network.w, atol=1e-12)  # sums in another order, over 60 updates
     np.testing.assert_allclose(sparse.network.v, dense.network.v, atol=1e-12)
 
 
-def test_predictions_leave_out_features_that_are_0(without_zeros):
+def test_predictions_leave_out_features_that_are_0():
     stream = list(sparse_stream(BackpropClassifier, 40))
     model = learned(stream)
     predicted = [model.predict_proba_one(x) for x, _ in stream]
@@ -682,7 +696,7 @@ def test_predictions_leave_out_features_that_are_0(without_zeros):
             model.predict_one(x | {"unknown": math.nan})
 
 
-def test_a_sample_without_features_is_learned(without_zeros):
+def test_a_sample_without_features_is_learned():
     model = learned(sparse_stream(BackpropClassifier, 40))
     before = bits(model)
     model.learn_one({}, "class 1")
@@ -690,7 +704,7 @@ def test_a_sample_without_features_is_learned(without_zeros):
     assert bits(model) != before
 
 
-def test_an_error_in_a_part_of_the_network_leaves_the_model_unchanged(without_zeros):
+def test_an_error_in_a_part_of_the_network_leaves_the_model_unchanged():
     stream = list(sparse_stream(BackpropRegressor, 20))
     model, other = learned(stream, BackpropRegressor), learned(stream, BackpropRegressor)
     with pytest.raises(DivergenceError):
@@ -708,7 +722,7 @@ def test_an_error_in_a_part_of_the_network_leaves_the_model_unchanged(without_ze
     assert bits(model) != bits(other)
 
 
-def test_added_features_cost_the_same_however_many_are_known(without_zeros):
+def test_added_features_cost_the_same_however_many_are_known():
     model = learned([({f"feature {i}": 1.0 for i in range(20)}, f"class {k}") for k in range(2)], n_hidden=50)
     allocated = []
     tracemalloc.start()
@@ -722,9 +736,198 @@ def test_added_features_cost_the_same_however_many_are_known(without_zeros):
     assert model.network.w.shape == (50, 321)
 
 
+def test_a_network_that_was_read_stays_as_it_was():
+    model = learned(sparse_stream(BackpropClassifier, 40))
+    for x, y in (({"new": 1.0}, "class 0"), ({"newer": 1.0}, "class 1"), ({"new": 1.0}, "class 2")):
+        network = model.network
+        before = network.w.copy(), network.v.copy()
+        model.learn_one(x, y)
+        assert np.array_equal(network.w, before[0])
+        assert np.array_equal(network.v, before[1])
+        assert model.network is not network
+
+
 @pytest.mark.parametrize(
     ("value", "remedy"), [("red", "OneHotEncoder"), (None, "StatImputer"), (math.nan, "StatImputer")]
 )
 def test_features_that_are_no_numbers_name_the_remedy(value, remedy):
     with pytest.raises(ValueError, match=f"feature 'a' is {value!r}; it must be a finite number: .*{remedy}"):
         BackpropClassifier().learn_one({"a": value, "b": 1.0}, True)
+
+
+# ------------------------------------------------------------------------------------------------------ hashed features
+
+HASHED = [
+    {"a": 0.5, "b": -2.0, "c": 3.25},
+    {"text": "red", "ä€😀": "ß", "": "", "number": 7, "yes": True, "no": False},
+    {"a=b": 2.0, "a": "b", "float32": np.float32(0.1), "numeral": "3", "numpy": np.str_("text"), "zero": 0.0},
+    {f"feature {i}": i / 7 for i in range(100)},
+    {},
+    VectorDict({"a": 1.5}),
+]
+
+
+@pytest.mark.parametrize("n_features", [1, 7, 2**18, 2**31 - 1])
+def test_names_are_hashed_as_by_featurehasher(n_features):
+    model, hasher = BackpropClassifier(n_features=n_features), FeatureHasher(n_features)
+    for x in HASHED:
+        indices, values = model._row_of_known(x)
+        expected = hasher.transform([dict(x)]).tocoo()
+        # FeatureHasher leaves out zeros, and adds up values of the same input
+        sums = {i: values[indices == i].sum() for i in indices.tolist()}
+        ours = [sums.pop(i) for i in expected.coords[-1].tolist()]
+        np.testing.assert_allclose(ours, expected.data, rtol=1e-14, atol=1e-14)
+        assert not any(sums.values())
+
+
+def test_the_smallest_hash_has_the_input_of_featurehasher():
+    """The absolute value of -2**31 is not an int32."""
+    model = BackpropClassifier(n_features=1000)
+    model._hash = lambda name: -(2**31)
+    indices, values = model._row_of_known({"a": 1.0})
+    assert (indices.tolist(), values.tolist()) == ([(2**31 - 1 - 999) % 1000], [-1])
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_hashed_samples_are_learned_like_by_the_network(model, hidden):
+    stream = stream_for(model, 30)
+    model = learned(stream[:10], model, hidden=hidden, n_features=50)
+    w, v = model.network.w.copy("K"), model.network.v.copy()
+    assert w.flags.f_contiguous
+    assert w.shape == (5, 51)
+    assert model.features == []
+    network = Network.from_weights(w, v, learning_rate=0.1, **model.network.functions._asdict())
+    for n, (x, y) in enumerate(stream[10:]):
+        x["text"] = f"{n % 3}"
+        model.learn_one(x, y, 0.5)
+        network.learn_one(FeatureHasher(50).transform([x]).toarray()[0], target(model, y), 0.5)
+    np.testing.assert_allclose(model.network.w, w, atol=1e-13)  # sums in another order
+    np.testing.assert_allclose(model.network.v, v, atol=1e-13)
+
+
+def test_new_outputs_of_hashed_samples_keep_what_was_learned():
+    model = learned(samples(20), n_features=50)
+    before = copy.deepcopy(model.network)
+    assert before.w.flags.f_contiguous
+    model.mutate({"learning_rate": 1e-300})
+    model.learn_one({"new": 1.0}, "class 7")
+    assert np.array_equal(model.network.w, before.w)
+    assert np.array_equal(model.network.v[:3], before.v)
+    assert list(model.predict_proba_one({"new": 1.0})) == ["class 2", "class 1", "class 0", "class 7"]
+
+
+def test_an_output_added_to_hashed_samples_costs_no_copy_of_the_weights():
+    model = learned(samples(20), n_features=2**16)
+    tracemalloc.start()
+    model.learn_one({"new": 1.0}, "class 7")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000  # bytes, of 2.6 MB
+
+
+def test_new_names_take_no_memory_if_they_are_hashed():
+    model = learned(samples(20), n_features=100)
+    tracemalloc.start()
+    for n in range(0, 100_000, 5000):
+        model.learn_one({f"{i}": 1.0 for i in range(n, n + 4000)} | {f"{i}": "text" for i in range(n, n + 1000)}, "new")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000  # bytes, for the names of one sample
+
+
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_hashed_models_survive_pickling(model):
+    stream = [(x | {"text": "red"}, y) for x, y in stream_for(model, 10)]
+    model = learned(stream, model, n_features=50)
+    again = pickle.loads(pickle.dumps(model))
+    assert pickle.dumps(again) == pickle.dumps(model)
+    for each in (model, again):
+        each.learn_one({"other": 1.0, "text": "blue"}, stream[0][1])
+    assert bits(again) == bits(model)
+    assert again.predict_one(stream[0][0]) == model.predict_one(stream[0][0])
+
+
+@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
+def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model):
+    stream = [(x | {"text": f"{x['a']:.0f}", "whole": n}, y) for n, (x, y) in enumerate(stream_for(model, 60))]
+    one = learned(stream, model, n_features=50, learning_rate=0.01)
+    many = one.clone()
+    X, y = pd.DataFrame([x for x, _ in stream]), pd.Series([y for _, y in stream])
+    for start, stop in pairwise([0, 2, 30, 30, 60]):
+        many.learn_many(X[start:stop], y[start:stop])
+    np.testing.assert_allclose(many.network.w, one.network.w, atol=1e-12)
+    np.testing.assert_allclose(many.network.v, one.network.v, atol=1e-12)
+    X.index = X.index + 100
+    predicted = many.predict_many(X)
+    assert predicted.index.equals(X.index)
+    expected = [many.predict_one(x) for x, _ in stream]
+    if model is BackpropRegressor:
+        np.testing.assert_allclose(predicted, expected, rtol=1e-12)
+    else:
+        assert predicted.tolist() == expected
+        expected = [list(many.predict_proba_one(x).values()) for x, _ in stream]
+        np.testing.assert_allclose(many.predict_proba_many(X), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ({"a": math.nan}, "feature 'a' is nan; it must be a finite number: leave out"),
+        ({"a": -math.inf, "b": "text"}, "feature 'a' is -inf; it must be a finite number"),
+        ({"a": 10**400}, "feature 'a' is 1000.*; it must be a finite number"),
+        ({"a": None, "b": 1.0}, "feature 'a' is None; it must be a finite number: leave out"),
+        ({"a": b"bytes"}, "feature 'a' is b'bytes'; it must be"),
+        ({"a": [1.0]}, r"feature 'a' is \[1.0\]; it must be"),
+        ({1: 1.0}, "feature 1 cannot be hashed; its name must be a str"),
+        ({"\udc80": 1.0}, r"feature '\\udc80' cannot be hashed; its name must be a str, without surrogates"),
+        ({"a": "\udc80"}, r"feature 'a=\\udc80' cannot be hashed"),
+        ([1.0], "x is a list; it must be a dict"),
+        (None, "x is a NoneType; it must be a dict"),
+    ],
+    ids=str,
+)
+def test_samples_that_cannot_be_hashed_leave_the_model_unchanged(x, message):
+    model = learned(samples(20), n_features=50)
+    before = pickle.dumps(model)
+    for call in (model.predict_one, model.predict_proba_one, lambda x: model.learn_one(x, "class 8")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call(x)
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("labels", [["class 0", "class 1"], ["new", "class 1"]], ids=str)
+def test_invalid_frames_leave_a_hashed_model_unchanged(labels):
+    model = learned(samples(20), n_features=50)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match="feature 'b' is nan in row 1; it must be a finite number"):
+        model.learn_many(pd.DataFrame({"a": ["x", "y"], "b": [1.0, math.nan]}), pd.Series(labels))
+    assert pickle.dumps(model) == before
+
+
+def test_errors_in_frames_with_new_features_leave_the_model_unchanged(monkeypatch):
+    def busy(*arguments, **options):
+        raise RuntimeError
+
+    model = learned(sparse_stream(BackpropClassifier, 40))
+    before = pickle.dumps(model)
+    monkeypatch.setattr(Network, "fit", busy)
+    with pytest.raises(RuntimeError):
+        model.learn_many(pd.DataFrame({"new": [1.0]}), pd.Series(["class 0"]))
+    assert pickle.dumps(model) == before
+
+
+def test_divergence_leaves_a_hashed_model_unchanged():
+    model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor, n_features=50)
+    before = pickle.dumps(model)
+    with pytest.raises(DivergenceError):
+        model.learn_many(pd.DataFrame({"a": ["x", "y"], "b": [1.0, 2.0]}), pd.Series([1.0, 1e200]))
+    with pytest.raises(DivergenceError):
+        model.learn_one({"a": "x"}, 1e200)
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("n_features", [0, -1, 2.5, "8", True])
+def test_numbers_of_features_are_positive_integers(n_features):
+    with pytest.raises((TypeError, ValueError), match=f"n_features is {n_features!r}; it must be"):
+        BackpropClassifier(n_features=n_features)

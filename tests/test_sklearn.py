@@ -11,22 +11,25 @@ import cbackprop
 pytest.importorskip("sklearn")
 import joblib
 import sklearn
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix, random_array
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine, make_friedman1
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_validate, train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
 EXPECTED_FAILURES = {  # as for SGDClassifier in scikit-learn
-    "check_sample_weight_equivalence_on_dense_data": "sample_weight is not equivalent to removing/repeating samples."
+    f"check_sample_weight_equivalence_on_{kind}_data": "sample_weight is not equivalent to removing/repeating samples."
+    for kind in ("dense", "sparse")
 }
 
 
@@ -826,6 +829,237 @@ def test_masked_and_sparse_y_are_refused(problems, problem, argument):
                 with pytest.raises(TypeError, match=message):
                     model.partial_fit(x[:rows], hidden[:rows])
         assert state(model) == before
+
+
+# ---------------------------------------------------------------------------------------------------------- sparse rows
+
+
+@pytest.fixture(scope="module")
+def sparse_problems(problems):
+    """The problems with a third of the inputs, and their rows without the zeros."""
+    kept = np.random.default_rng(0).random((150, 4)) < 1 / 3
+    return {name: (np.where(kept, x, 0), csr_array(np.where(kept, x, 0)), y) for name, (x, y) in problems.items()}
+
+
+def assert_same_learning(sparse, dense, x_sparse, x):
+    """Check that both have learned the same: 1e-12 is the rounding of some thousand updates."""
+    for mine, theirs in zip([*sparse.coefs_, *sparse.intercepts_], [*dense.coefs_, *dense.intercepts_], strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-12)
+    assert (sparse.n_iter_, sparse.t_) == (dense.n_iter_, dense.t_)
+    for name in ("loss_curve_", "validation_scores_", "validation_loss_curve_"):
+        np.testing.assert_allclose(getattr(sparse, name), getattr(dense, name), rtol=1e-12)
+    for method in ("predict", "predict_proba", "decision_function", "transform"):
+        if hasattr(dense, method):
+            ours, theirs = getattr(sparse, method)(x_sparse), getattr(dense, method)(x)
+            assert (type(ours), ours.dtype) == (np.ndarray, theirs.dtype)
+            np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [csr_array, csr_matrix, csc_array, coo_array])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_sparse_rows_are_learned_as_dense_ones(sparse_problems, problem, kind):
+    x, x_sparse, y = sparse_problems[problem]
+    x_sparse, options = kind(x_sparse), {"max_iter": 8, "tol": 0}
+    sparse, dense = estimator(problem, **options), estimator(problem, **options)
+    with pytest.warns(ConvergenceWarning):
+        assert_same_learning(sparse.fit(x_sparse, y), dense.fit(x, y), x_sparse, x)
+    assert sparse.score(x_sparse, y) == pytest.approx(dense.score(x, y))
+    assert sparse.network_.w.flags.f_contiguous
+    assert not dense.network_.w.flags.f_contiguous
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 20, "alpha": 0.1},
+        {"alpha": 0.01},
+        {"early_stopping": True},
+        {"early_stopping": True, "weighted": True},
+        {"held_out": True},
+        {"warm_start": True, "learning_rate": "adaptive"},
+        {"class_weight": "balanced"},
+    ],
+    ids=str,
+)
+def test_options_apply_to_sparse_rows(sparse_problems, options):
+    x, x_sparse, y = sparse_problems["classes"]
+    options, given = {"max_iter": 12, "random_state": 0, "learning_rate_init": 0.05} | options, {}
+    if options.pop("weighted", False):
+        given["sample_weight"] = np.random.default_rng(0).random(len(x))
+    held_out = {"y_val": y[:40]} if options.pop("held_out", False) else {}
+    sparse, dense = BackpropClassifier(5, **options), BackpropClassifier(5, **options)
+    for _ in range(2):
+        sparse.fit(x_sparse, y, **given, **held_out and {"X_val": x_sparse[:40]}, **held_out)
+        dense.fit(x, y, **given, **held_out and {"X_val": x[:40]}, **held_out)
+    assert_same_learning(sparse, dense, x_sparse, x)
+    assert sparse.network_.w.flags.f_contiguous
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_sparse_rows_are_learned_in_parts(sparse_problems, problem, monkeypatch):
+    x, x_sparse, y = sparse_problems[problem]
+    sparse, dense = estimator(problem), estimator(problem)
+    for part in (slice(50), slice(50, 51), slice(51, 150)):
+        sparse.partial_fit(x_sparse[part], y[part], **classes_of(problem))
+        dense.partial_fit(x[part], y[part], **classes_of(problem))
+    assert_same_learning(sparse, dense, x_sparse, x)
+    monkeypatch.setattr(sparse, "_partial_fit", None)  # which would pass over all of w
+    for n in range(20):
+        sparse.partial_fit(x_sparse[[n]], y[n : n + 1])
+        dense.partial_fit(x[[n]], y[n : n + 1])
+    assert_same_learning(sparse, dense, x_sparse, x)
+
+
+def test_new_classes_keep_the_order_in_memory(sparse_problems):
+    _, x_sparse, y = sparse_problems["classes"]
+    model = BackpropClassifier(5, random_state=0).partial_fit(x_sparse[:90], y[:90], classes=[0, 1])
+    model.partial_fit(x_sparse, y, classes=[0, 1, 2])
+    assert model.network_.w.flags.f_contiguous
+    assert model.score(x_sparse, y) > 0.5
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
+def test_sparse_rows_are_never_dense(kind, monkeypatch):
+    for sparse in (csr_array, csr_matrix):
+        for method in ("toarray", "todense"):
+            monkeypatch.setattr(sparse, method, None)
+    N, D = 400, 2**18
+    x = random_array((N, D), density=5 / D, format="csr", dtype=np.float32, rng=0)
+    y = np.arange(N) % 2
+    model = kind(2, early_stopping=True, max_iter=2, batch_size=8, alpha=1e-4, tol=1, n_iter_no_change=1)
+    tracemalloc.start()
+    try:
+        model.fit(x, y).partial_fit(x, y, sample_weight=y + 1).predict(x)
+        model.score(x, y)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert model.network_.dtype == np.float32
+    assert peak < 4 * model.network_.w.nbytes  # the best weights, and some passes; dense rows take 130 times as much
+
+
+WORDS = {"good": ["fine", "great", "lovely"], "bad": ["poor", "awful", "dull"]}
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        HashingVectorizer(),
+        TfidfVectorizer(dtype=np.float32),
+        FeatureHasher(input_type="string"),
+        OneHotEncoder(handle_unknown="ignore"),
+    ],
+    ids=lambda encoder: type(encoder).__name__,
+)
+def test_encoders_go_in_front(encoder):
+    rng = np.random.default_rng(0)
+    y = rng.choice(list(WORDS), 300)
+    rows = [[rng.choice(WORDS[label]), f"word{rng.integers(20)}"] for label in y]
+    x = [" ".join(row) for row in rows] if hasattr(encoder, "build_analyzer") else rows
+    model = make_pipeline(encoder, BackpropClassifier(2, random_state=0))
+    assert model.fit(x[:200], y[:200]).score(x[200:], y[200:]) == 1
+
+
+def test_frames_of_sparse_columns_are_sparse(sparse_problems):
+    pd = pytest.importorskip("pandas")
+    _, x_sparse, y = sparse_problems["classes"]
+    frame = pd.DataFrame.sparse.from_spmatrix(csr_matrix(x_sparse), columns=list("abcd"))
+    model = estimator("classes").fit(frame, y)
+    assert list(model.feature_names_in_) == list("abcd")
+    assert weights(model) == weights(estimator("classes").fit(x_sparse, y))
+    assert np.array_equal(model.predict(frame), model.network_.predict(x_sparse))
+
+
+def hostile(change, dtype):
+    rows = csr_array(np.eye(4, dtype=dtype)[np.arange(30) % 4])
+    change(rows)
+    return rows
+
+
+HOSTILE = {
+    "index above": lambda rows: rows.indices.__setitem__(7, 4),
+    "index below": lambda rows: rows.indices.__setitem__(7, -1),
+    "indptr too long": lambda rows: rows.indptr.__setitem__(-1, 10**6),
+    "indptr falls": lambda rows: rows.indptr.__setitem__(5, 9),
+    "indptr negative": lambda rows: rows.indptr.__setitem__(5, -9),
+    "NaN": lambda rows: rows.data.__setitem__(7, np.nan),
+    "infinity": lambda rows: rows.data.__setitem__(7, np.inf),
+    "fewer values": lambda rows: setattr(rows, "data", rows.data[:20]),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("problem", ["classes", "numbers"])
+def test_hostile_sparse_rows_are_refused(sparse_problems, problem, change, dtype):
+    _, x_sparse, y = sparse_problems[problem]
+    model = estimator(problem, early_stopping=True, warm_start=True).fit(x_sparse, y)
+    before, bad = state(model), hostile(change, dtype)  # scipy.sparse sorts rows when it converts them
+    message = r"X\[7\] has |X\.indptr has "
+    for call in (
+        lambda: model.fit(bad, y[:30]),
+        lambda: model.partial_fit(bad, y[:30]),
+        lambda: model.fit(x_sparse, y, X_val=bad, y_val=y[:30]),
+        lambda: estimator(problem, early_stopping=True).fit(bad, y[:30]),
+    ):
+        with pytest.raises(ValueError, match=message.replace("X", "X(_val)?")):
+            call()
+        assert state(model) == before
+    for call in (lambda: model.predict(bad), lambda: model.transform(bad)):
+        with pytest.raises(ValueError, match=r"(x|X)(\[7\] has |\.indptr has )"):
+            call()
+    assert state(model) == before
+
+
+def test_single_hostile_rows_are_refused(sparse_problems):
+    _, x_sparse, y = sparse_problems["classes"]
+    model = estimator("classes").fit(x_sparse, y)
+    before = state(model)
+    for name, value, message in (
+        ("indices", 4, r"X\[0\] has index 4; it must lie in 0\.\.3"),
+        ("indptr", 9, r"X\.indptr has 0 and 9 for row 0"),
+        ("data", np.nan, r"X\[0\] has nan at index 0; it must be finite"),
+    ):
+        row = csr_array(np.eye(4)[:1])
+        getattr(row, name)[-1] = value
+        with pytest.raises(ValueError, match=message):
+            model.partial_fit(row, [0])
+        assert state(model) == before
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+def test_momentum_is_refused_with_sparse_rows(sparse_problems, rows):
+    _, x_sparse, y = sparse_problems["classes"]
+    model = estimator("classes").fit(x_sparse, y).set_params(momentum=0.9)
+    before = state(model)
+    message = r"momentum is 0\.9 and X is sparse; it must be 0, the default"
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(x_sparse[:rows], y[:rows])
+    with pytest.raises(ValueError, match=message):
+        model.fit(x_sparse, y)
+    assert state(model) == before
+    with pytest.warns(ConvergenceWarning):
+        model.set_params(momentum=1e-400, max_iter=1).fit(x_sparse, y)
+
+
+def test_unscaled_sparse_rows_are_noticed():
+    x = csr_array(1e4 * np.eye(30))
+    with pytest.warns(match=r"root mean square of X is 1\.83e\+03, .* by make_pipeline\(MaxAbsScaler\(\), \.\.\.\)"):
+        BackpropClassifier(2).fit(x, np.arange(30) % 2)
+
+
+def test_sparse_training_that_diverges_keeps_a_model_for_fit(sparse_problems):
+    _, x_sparse, y = sparse_problems["number"]
+    model = estimator("number", warm_start=True).fit(x_sparse, y)
+    before = state(model)
+    with pytest.raises(ValueError, match="Learning diverged in epoch 1"):
+        model.set_params(learning_rate_init=1e300).fit(x_sparse, y)
+    model.set_params(learning_rate_init=0.05)
+    assert weights(pickle.loads(before)) == weights(model)
+    with pytest.raises(ValueError, match="Learning diverged in epoch 1"):
+        model.set_params(learning_rate_init=1e300).partial_fit(x_sparse, y)
+    assert all(np.isfinite(array).all() for array in (model.network_.w, model.network_.v))
 
 
 # ------------------------------------------------------------------------------------------------- scikit-learn's tools

@@ -1063,7 +1063,9 @@ def test_a_network_that_was_never_initialized_does_not_crash(python):
 def test_a_velocity_is_taken_as_it_is():
     arguments = good("float64")
     u = np.zeros((M, D + 1)), np.ones((K, M + 1))
-    assert all(a is b for a, b in zip(_validation.velocity(u, arguments["w"], arguments["v"], 0.5, ()), u, strict=True))
+    states = _validation.states(u, 0.5, None, False, arguments["w"], arguments["v"], ())
+    assert list(states) == ["velocity"]
+    assert all(a is b for a, b in zip(states["velocity"], u, strict=True))
 
 
 def test_rows_of_half_precision_sum_to_1_in_half_precision(library):

@@ -3,6 +3,7 @@
 Needs the extra `cli`: ``pip install "cbackprop[cli]"``.
 """
 
+import errno
 import io
 import os
 import signal
@@ -37,7 +38,7 @@ def main() -> None:
         sys.stdout = None
         status = 128 + 13  # SIGPIPE, which Windows lacks
     except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-        status = print_error(str(error) or type(error).__name__)
+        status = print_error(explain(error))
     except KeyboardInterrupt as error:
         status = 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
     sys.exit(status)
@@ -50,6 +51,14 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def explain(error: Exception) -> str:
+    """Return the message of an error; that of the operating system without its number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        missing = error.strerror == os.strerror(errno.ENOENT)
+        return f"{error.filename}: {'no such file' if missing else error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def print_error(message: str, status: int = 1) -> int:

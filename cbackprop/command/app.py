@@ -65,6 +65,7 @@ def demo(
         "cbackprop train iris.csv --target species --hidden 8 --epochs 100",
         "cbackprop train iris.parquet --target species --batch-size 4 --output iris.safetensors --plot iris.png",
         "cbackprop train iris.csv --target 'petal width' --categories species --output width.safetensors",
+        "cbackprop train iris.csv --target 'petal width' --hash 10 --output hashed.safetensors",
     )
 )
 @takes(TrainOptions)
@@ -77,10 +78,11 @@ def train(options: TrainOptions) -> None:
     that are not whole among text.
 
     Every other column is an input, of numbers or of true and false, or of categories if --categories names it; --ignore
-    leaves one out. In an NPZ file, a one-dimensional array is a column; an array of more dimensions is one column per
-    cell: x0, x1, ... CSV files may be compressed: .csv.gz, .csv.zst. The table is read in chunks of at most 65,536
-    rows, so it may be larger than memory. Rows are shuffled within a chunk, and the chunks keep their order. A table of
-    a single chunk is read once; standard input is copied to a temporary file.
+    leaves one out. --hash takes text of any number of values, as it comes. SVMlight files have numbered inputs, and
+    their lines begin with the target. In an NPZ file, a one-dimensional array is a column; an array of more dimensions
+    is one column per cell: x0, x1, ... CSV files may be compressed: .csv.gz, .csv.zst. The table is read in chunks of
+    at most 65,536 rows, so it may be larger than memory. Rows are shuffled within a chunk, and the chunks keep their
+    order. A table of a single chunk is read once; standard input is copied to a temporary file.
 
     Ctrl-C stops after a complete sample, saves the model and exits with status 130; SIGTERM does the same with status
     143. If a row cannot be read, or the training diverges, the weights learned before are saved. The checkpoint is

@@ -2,17 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 
-from cbackprop.command.inputs import CategoryColumn, Inputs, codes
+from cbackprop.command.inputs import (
+    CategoryColumn,
+    DenseInputs,
+    HashedInputs,
+    Inputs,
+    SvmlightInputs,
+    codes,
+    label_checksum,
+    name_hasher,
+)
 from cbackprop.command.options import Task
 from cbackprop.command.scaling import ColumnStatistics, apply_scaling
+from cbackprop.command.svmlight import SvmlightTable
 from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table, as_labels, as_numbers
 from cbackprop.command.target import TargetColumn
 
-Split = tuple[np.ndarray, np.ndarray]  # inputs (n, D) and targets (n,): class indices, or scaled numbers
+Split = tuple[Any, np.ndarray]  # inputs (n, D), dense or CSR, and targets (n,): class indices, or scaled numbers
 
 
 @dataclass
@@ -38,17 +49,11 @@ class Dataset:
         """Yield training and held-out rows of each chunk: the same ones at every call."""
         rng = split_rng(self.seed)
         for x, t in [self.only_chunk] if self.only_chunk else map(self.prepare, self.chunks()):
-            held_out = rng.random(len(x)) < self.validation
+            held_out = rng.random(len(t)) < self.validation
             yield (x[~held_out], t[~held_out]), (x[held_out], t[held_out])
 
     def chunks(self) -> Iterator[Chunk]:
-        return self.table.chunks(
-            self.inputs.numbers,
-            self.target,
-            classes=self.classes or None,
-            numeric=self.task is Task.REGRESSION,
-            categories=self.inputs.categories,
-        )
+        return self.inputs.chunks(self.target, classes=self.classes or None, numeric=self.task is Task.REGRESSION)
 
     def prepare(self, chunk: Chunk) -> Split:
         """Return what a network learns from a chunk, whose inputs are overwritten."""
@@ -69,19 +74,29 @@ def scan(
     standardize: bool,
     task: Task | None = None,
     categories: Sequence[str] = (),
+    bits: int | None = None,
 ) -> Dataset:
     """Find classes or numbers in a table, its categories, and the scaling of its training rows, in one pass."""
-    others = {target, *ignore, *categories}
+    texts: list[str] = []
+    hasher = None if bits is None else name_hasher(bits)
+    if hasher is not None:
+        wanted = {*table.text_columns(), *categories} - {target, *ignore}
+        texts = [name for name in table.columns if name in wanted]
+        categories = []
+    others = {target, *ignore, *categories, *texts}
     numbers = [column for column in table.columns if column not in others]
-    if not (numbers or categories):
+    if not (numbers or categories or texts or isinstance(table, SvmlightTable)):
         raise ValueError(f"{table.path}: no column remains besides the target {target!r}; at least one input is needed")
     column = TargetColumn(table.path, target, task)
     category_columns = {name: CategoryColumn(table.path, name) for name in categories}
     statistics = ColumnStatistics(len(numbers))
     rng = split_rng(seed)
     only_chunk = None
-    checksum = 0  # running sums do not depend on the chunk size
-    chunks = table.chunks(numbers, target, numeric=task is Task.REGRESSION, categories=dict.fromkeys(categories))
+    checksum, text_checksums = 0, dict.fromkeys(texts, 0)  # running sums do not depend on the chunk size
+    sparse = SparseRows()
+    chunks = table.chunks(
+        numbers, target, numeric=task is Task.REGRESSION, categories=dict.fromkeys(categories), texts=texts
+    )
     for number, chunk in enumerate(chunks):
         only_chunk = chunk if number == 0 else None
         checksum = crc32(np.ascontiguousarray(chunk.x).data, checksum)
@@ -90,6 +105,10 @@ def scan(
         column.update(chunk.targets, training)
         for name, category_column in category_columns.items():
             category_column.update(chunk.categories[name])
+        for name in texts:
+            text_checksums[name] = label_checksum(chunk.categories[name], text_checksums[name])
+        if chunk.sparse is not None:
+            sparse.update(chunk.sparse)
     if not statistics.n:
         skipped = f"; {table.skipped:,} bad rows skipped; the first: {table.first_error}" if table.skipped else ""
         raise ValueError(f"{table.path}: there are no training rows; at least one is needed{skipped}")
@@ -97,7 +116,6 @@ def scan(
     regression = task is Task.REGRESSION
     classes = [] if regression else column.classes()
     levels = {name: category_column.levels() for name, category_column in category_columns.items()}
-    n_indicators = sum(map(len, levels.values()))
 
     mean, scale = np.zeros(len(numbers)), np.ones(len(numbers))
     target_mean, target_scale = np.zeros(1), np.ones(1)
@@ -105,14 +123,22 @@ def scan(
         mean, scale = statistics.standardization(table, numbers)
         if regression:
             target_mean, target_scale = column.statistics.standardization(table, [target])
-    # indicators stay 0 and 1: that of a rare category would become large
-    mean, scale = np.append(mean, np.zeros(n_indicators)), np.append(scale, np.ones(n_indicators))
+    inputs: Inputs
+    if isinstance(table, SvmlightTable):
+        table.n_inputs, inputs = sparse.n_inputs, SvmlightInputs(table)
+    elif hasher is not None:
+        inputs = HashedInputs(table, numbers, texts, hasher, mean, scale)
+    else:  # indicators stay 0 and 1: that of a rare category would become large
+        n_indicators = sum(map(len, levels.values()))
+        mean, scale = np.append(mean, np.zeros(n_indicators)), np.append(scale, np.ones(n_indicators))
+        inputs = DenseInputs(table, numbers, levels, mean, scale)
     read = [numbers, checksum, column.checksums[task]]
     read += [(name, category_column.checksum) for name, category_column in category_columns.items()]
+    read += [*text_checksums.items(), *sparse.checksums]
     checksum = crc32(repr(tuple(read)).encode())
     dataset = Dataset(
         table=table,
-        inputs=Inputs(table, numbers, levels, mean, scale),
+        inputs=inputs,
         target=target,
         seed=seed,
         validation=validation,
@@ -125,16 +151,29 @@ def scan(
         skipped=table.skipped,
         fingerprint=f"{column.n:,} rows with checksum {checksum:08x}",
     )
-    if only_chunk and len(only_chunk.x) * len(mean) <= CHUNK_VALUES:
+    if only_chunk and len(only_chunk.x) * inputs.row_values <= CHUNK_VALUES:
         convert = as_numbers if regression else as_labels
         dataset.only_chunk = dataset.prepare(only_chunk._replace(targets=convert(only_chunk.targets)))
     return dataset
 
 
-def blocks(x: np.ndarray, K: int) -> Iterator[np.ndarray]:
+class SparseRows:
+    """The number of inputs of CSR arrays that a table yields, and checksums of what they hold."""
+
+    def __init__(self) -> None:
+        self.n_inputs = 1
+        self.checksums: list[int] = []  # of the lengths of rows, of indices and of values
+
+    def update(self, x: Any) -> None:
+        self.n_inputs = max(self.n_inputs, int(x.indices.max(initial=0)) + 1)
+        parts = np.diff(x.indptr).astype(np.int64), x.indices.astype(np.int64), x.data
+        self.checksums = [crc32(part.data, sum_) for part, sum_ in zip(parts, self.checksums or [0] * 3, strict=True)]
+
+
+def blocks(x: Any, K: int) -> Iterator[Any]:
     """Split rows of inputs so that the K outputs for each block are no larger than a chunk."""
     size = max(1, CHUNK_VALUES // K)
-    return (x[start : start + size] for start in range(0, len(x), size))
+    return (x[start : start + size] for start in range(0, x.shape[0], size))
 
 
 def split_rng(seed: int) -> np.random.Generator:

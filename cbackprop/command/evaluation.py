@@ -31,10 +31,10 @@ def evaluate_classes(network: Network, dataset: Dataset) -> Evaluation:
     matrix = np.zeros((K, K), dtype=int) if K <= MAX_CONFUSION else None
     correct, E = 0, 0.0
     for _, (x, t) in dataset.splits():
-        if len(x):
+        if len(t):
             predicted = np.concatenate([network.predict(block) for block in blocks(x, K)])
             correct += int((predicted == t).sum())
-            E += network.loss(x, t) * len(x) / dataset.n_held_out
+            E += network.loss(x, t) * len(t) / dataset.n_held_out
             if matrix is not None:
                 np.add.at(matrix, (t, predicted), 1)
     fields = [("E, held out", f"{E:.4g}"), ("accuracy, held out", f"{correct / dataset.n_held_out:.4f}")]
@@ -82,7 +82,7 @@ def evaluate_numbers(network: Network, dataset: Dataset) -> Evaluation:
     points, rng = [], np.random.default_rng([dataset.seed, 2])
     for parts in dataset.splits():
         for errors, (x, t) in zip((training, held_out), parts, strict=True):
-            if len(x):
+            if len(t):
                 y = network.predict(x)
                 errors.update(t, y)
                 if errors is shown:

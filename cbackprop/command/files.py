@@ -12,49 +12,55 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from cbackprop.command.npz import NpzTable
+from cbackprop.command.options import Format
 from cbackprop.command.outputs import STANDARD, open_output
 from cbackprop.command.streamed import CsvTable, ParquetTable
+from cbackprop.command.svmlight import SvmlightTable
 from cbackprop.command.tables import Table
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = {"": "uncompressed", ".gz": "gzip", ".zst": "zstd"}
 TEXTS = [kind + packed for kind in SEPARATORS for packed in COMPRESSIONS]
+SVMLIGHT = [kind + packed for kind in (".svmlight", ".libsvm", ".svm") for packed in COMPRESSIONS]
 CONTENTS = {b"PAR1": ".parquet", b"PK\3\4": ".npz"}  # first bytes; all others are those of CSV
 
 
 def open_table(
     path: Path,
     *,
+    kind: Format | None = None,
     separator: str | None = None,
     header: bool = True,
     skip_bad_rows: bool = False,
     for_training: bool = False,
 ) -> Table:
-    """Open a table; the extension of its name determines the format, or the content of a pipe.
+    """Open a table; unless it is given, the extension of the name determines the format, or the content of a pipe.
 
     Standard input and pipes are copied to a temporary file, since a table is read more than once.
     """
-    file, name, kind = path, str(path), suffix_of(path)
+    file, name, suffix = path, str(path), suffix_of(path)
     if path == STANDARD:
         if sys.stdin is None:
             raise OSError("standard input is closed")
         name = "standard input"
-        file, kind = copy_stream(sys.stdin.buffer)
+        file, suffix = copy_stream(sys.stdin.buffer)
     elif path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; it must be a file")
-    elif not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
     elif not path.is_file():
         with path.open("rb") as stream:
-            file, kind = copy_stream(stream)
-    if kind in TEXTS:
-        table: Table = CsvTable(name, file, separator or SEPARATORS[kind[:4]], header=header)
-    elif kind not in CONTENTS.values():
-        raise ValueError(f"{path}: the name of a table must end in {', '.join(TEXTS)}, .parquet or .npz")
+            file, suffix = copy_stream(stream)
+    suffix = suffix if kind is None else f".{kind}"
+    if suffix in TEXTS:
+        table: Table = CsvTable(name, file, separator or SEPARATORS[suffix[:4]], header=header)
+    elif suffix not in (*CONTENTS.values(), *SVMLIGHT):
+        known = ", ".join([*TEXTS, ".parquet", ".npz", *SVMLIGHT])
+        raise ValueError(f"{path}: the name of a table must end in {known}; --format tells the format of another")
     elif separator is not None or not header:
         raise ValueError(f"{name} is no CSV file; --separator and --no-header are for those only")
+    elif suffix in SVMLIGHT:
+        table = SvmlightTable(name, file)
     else:
-        table = ParquetTable(name, file) if kind == ".parquet" else NpzTable(name, file)
+        table = ParquetTable(name, file) if suffix == ".parquet" else NpzTable(name, file)
     table.skip_bad_rows, table.for_training = skip_bad_rows, for_training
     return table
 

@@ -51,14 +51,14 @@ def show_model(path: Path) -> None:
             ("v", f"{v.shape}, {v.dtype}"),
             ("learning rate", model.learning_rate),
             *([] if regression else [("classes", abbreviate(model.classes) if model.classes else "unnamed")]),
-            ("inputs", "named" if model.features else "unnamed"),
+            ("inputs", describe_inputs(model)),
             *([("categories", describe_categories(model.categories))] if model.categories else []),
             ("scaling", "(x - mean) / scale" if model.mean is not None else "none"),
             *([("scaling of y", "none" if model.target_mean is None else "y * scale + mean")] if regression else []),
             *([] if model.losses is None else [("trained", f"{len(model.losses):,} epochs; training can be resumed")]),
         ]
     )
-    print_scaling("input", model.features, model.mean, model.scale)
+    print_scaling("input", model.features or (model.hash or {}).get("numbers"), model.mean, model.scale)
     print_scaling("target", model.targets, model.target_mean, model.target_scale)
 
 
@@ -68,6 +68,13 @@ def describe_task(model: Model) -> str:
     if model.functions.output == "linear":
         return f"regression of {abbreviate(model.targets)}" if model.targets else f"regression, {K} unnamed"
     return f"classification, {K} classes" if model.functions.output == "softmax" else f"{K} labels, each by itself"
+
+
+def describe_inputs(model: Model) -> str:
+    if model.hash is None:
+        return "named" if model.features else "unnamed"
+    kinds = {kind: model.hash[kind] for kind in ("numbers", "texts") if model.hash[kind]}
+    return "hashed; " + "; ".join(f"{kind}: {abbreviate(columns)}" for kind, columns in kinds.items())
 
 
 def describe_categories(categories: dict[str, list[str]]) -> str:

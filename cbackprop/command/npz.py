@@ -65,7 +65,7 @@ class NpzTable(Table):
         self.starts = [0]  # of each array among the columns, and their number
         with error_context(path), zipfile.ZipFile(file) as archive:
             if {"data.npy", "format.npy", "shape.npy"} <= set(archive.namelist()):  # by scipy.sparse.save_npz
-                remedy = "the command reads dense arrays only: use Network.fit in Python"
+                remedy = "save it with sklearn.datasets.dump_svmlight_file, or use Network.fit in Python"
                 raise ValueError(f"{path}: it holds a sparse matrix; {remedy}")
             for entry in archive.infolist():
                 array = f"{path}: array {entry.filename!r}"
@@ -125,6 +125,9 @@ class NpzTable(Table):
                         x[rows, to] = block[:, cells]
                 yield Rows(x, pl.DataFrame([read_column(column, start, n, *at) for column, at in columns.items()]))
 
+    def text_columns(self) -> list[str]:
+        return [column for member in self.members if member.dtype.kind == "U" for column in member.columns]
+
     def place(self, column: str) -> tuple[Member, int]:
         """Find the array of a column, and its cell in each row."""
         number = self.numbers[column]
@@ -133,7 +136,8 @@ class NpzTable(Table):
 
     def cells(self, row: int, columns: Sequence[str]) -> Iterator[tuple[str, Any]]:
         start = 0
-        for _, others, _ in self.read([], columns, CHUNK_ROWS):
+        for rows in self.read([], columns, CHUNK_ROWS):
+            others = rows.others
             if row < start + len(others):
                 yield from others.row(row - start, named=True).items()
                 return

@@ -13,7 +13,25 @@ import typer
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 
 # of all that read a table
-Data = Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet or NPZ; - is standard input.")]
+Data = Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet, NPZ or SVMlight; - is standard input.")]
+
+
+class Format(StrEnum):
+    """The format of a table."""
+
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
+    NPZ = "npz"
+    SVMLIGHT = "svmlight"
+
+
+TableFormat = Annotated[
+    Format | None,
+    typer.Option(
+        help="Format of the table. By default, its name tells, or the content of a pipe: Parquet, NPZ or CSV."
+    ),
+]
 
 
 def parse_separator(text: str) -> str:
@@ -73,13 +91,26 @@ class TrainOptions:
     """Arguments and options of `cbackprop train`."""
 
     data: Data
-    target: Annotated[str, typer.Option(help="Column to predict: classes or numbers.")]
+    target: Annotated[
+        str | None,
+        typer.Option(help="Column to predict: classes or numbers. Required but for SVMlight files, which tell it."),
+    ] = None
     ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None
     categories: Annotated[
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
             help="Column of text, or of other categories, each of which becomes an input; may be repeated.",
+        ),
+    ] = None
+    hash: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=24,
+            metavar="BITS",
+            help="Hash the names of all inputs, and text columns as COLUMN=TEXT, to 2^BITS inputs, most of which are 0 "
+            "in each row. 18 is usual.",
         ),
     ] = None
     task: Annotated[
@@ -114,6 +145,7 @@ class TrainOptions:
     on_bad_row: Annotated[
         OnBadRow, typer.Option(help="Action for rows with a missing or non-finite value, or with surplus fields.")
     ] = OnBadRow.STOP
+    format: TableFormat = None
     separator: Separator = None
     no_header: NoHeader = False
     threads: Threads = None
@@ -137,6 +169,7 @@ class PredictOptions:
             "leaves their predictions empty."
         ),
     ] = OnBadRow.STOP
+    format: TableFormat = None
     separator: Separator = None
     no_header: NoHeader = False
     threads: Threads = None

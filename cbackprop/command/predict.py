@@ -13,11 +13,12 @@ from cbackprop import Network
 from cbackprop._model_file import Model, load_model
 from cbackprop.command.dataset import blocks
 from cbackprop.command.files import TEXTS, open_table, write_table
-from cbackprop.command.inputs import Inputs
+from cbackprop.command.inputs import DenseInputs, HashedInputs, Inputs, SvmlightInputs, name_hasher
 from cbackprop.command.options import OnBadRow, PredictOptions
 from cbackprop.command.outputs import check_distinct, check_output, is_standard_output, name_of
 from cbackprop.command.scaling import ColumnStatistics
 from cbackprop.command.signals import signal_handler, terminate
+from cbackprop.command.svmlight import SvmlightTable
 from cbackprop.command.tables import Table
 from cbackprop.command.terminal import print_table, progress_bar
 
@@ -33,7 +34,7 @@ class Classes:
         self.schema |= dict.fromkeys(self.probabilities, pl.Float64)
         self.counts: Counter[str] = Counter()
 
-    def predict(self, network: Network, x: np.ndarray, n_threads: int) -> np.ndarray:
+    def predict(self, network: Network, x: Any, n_threads: int) -> np.ndarray:
         return network.predict_proba(x, n_threads=n_threads).astype(float)
 
     def frame(self, y: np.ndarray) -> pl.DataFrame:
@@ -63,8 +64,8 @@ class Numbers:
         self.scale = np.ones(K) if model.target_scale is None else model.target_scale
         self.statistics = ColumnStatistics(K)
 
-    def predict(self, network: Network, x: np.ndarray, n_threads: int) -> np.ndarray:
-        y = network.predict(x, n_threads=n_threads).reshape(len(x), -1).astype(float)
+    def predict(self, network: Network, x: Any, n_threads: int) -> np.ndarray:
+        y = network.predict(x, n_threads=n_threads).reshape(-1, len(network.v)).astype(float)
         with np.errstate(over="ignore"):
             y = y * self.scale + self.mean
         if not np.isfinite(y).all():
@@ -96,6 +97,7 @@ def run(options: PredictOptions) -> None:
     with signal_handler(terminate, signal.SIGTERM), progress_bar("predicting", quiet=options.quiet) as bar:
         table = open_table(
             options.data,
+            kind=options.format,
             separator=options.separator,
             header=not options.no_header,
             skip_bad_rows=options.on_bad_row is OnBadRow.SKIP,
@@ -104,7 +106,7 @@ def run(options: PredictOptions) -> None:
 
         def frames() -> Iterator[pl.DataFrame]:
             nonlocal n
-            for chunk in table.chunks(inputs.numbers, categories=inputs.categories):
+            for chunk in inputs.chunks():
                 x, start = inputs.prepare(chunk), 0
                 for good in blocks(chunk.good, K):
                     end = start + int(good.sum())
@@ -126,11 +128,24 @@ def run(options: PredictOptions) -> None:
 def inputs_of(model: Model, path: Path, table: Table) -> Inputs:
     """Find the inputs of a model in a table."""
     D, categories = model.w.shape[1] - 1, model.categories or {}
+    if isinstance(table, SvmlightTable):
+        if model.features is not None or model.hash is not None or model.mean is not None:
+            raise ValueError(f"{path} has named or scaled inputs; {table.path} has neither: give a table with columns")
+        table.n_inputs = D
+        return SvmlightInputs(table)
+    if model.hash is not None:
+        numbers, texts = model.hash["numbers"], model.hash["texts"]
+        table.require([*numbers, *texts])
+        hasher = name_hasher(model.hash["bits"])
+        return HashedInputs(table, numbers, texts, hasher, *scaling_of(model, len(numbers)))
     numbers = table.columns if model.features is None else model.features[: D - sum(map(len, categories.values()))]
     table.require([*numbers, *categories])
     if model.features is None and len(numbers) != D:
         found = f"{table.path} has {len(numbers)} columns; {path} has unnamed inputs"
         raise ValueError(f"{found}, so the table must have exactly {D}")
-    mean = np.zeros(D) if model.mean is None else model.mean
-    scale = np.ones(D) if model.scale is None else model.scale
-    return Inputs(table, numbers, categories, mean, scale)
+    return DenseInputs(table, numbers, categories, *scaling_of(model, D))
+
+
+def scaling_of(model: Model, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and scale of n inputs."""
+    return np.zeros(n) if model.mean is None else model.mean, np.ones(n) if model.scale is None else model.scale

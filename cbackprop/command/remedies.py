@@ -38,4 +38,10 @@ def for_text(columns: Sequence[str]) -> str:
     """Tell how to train on a table with columns of text."""
     options = " ".join(f"--categories {shlex.quote(column)}" for column in columns[:MAX_COLUMNS])
     more = " ..." if len(columns) > MAX_COLUMNS else ""
-    return f"{options}{more} learns text as categories; {IGNORE}"
+    return f"{options}{more} learns text as categories, --hash 18 text of any number of values; {IGNORE}"
+
+
+def for_header(columns: Sequence[str]) -> str:
+    """Tell how to read a table without a header: names of columns that are numbers are rather its first row."""
+    data = any(NUMBERS.fullmatch(column.strip().lower()) for column in columns)
+    return "; if its first row is data: --no-header" if data else ""

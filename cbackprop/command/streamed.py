@@ -83,12 +83,15 @@ class ParquetTable(StreamedTable):
 
     def type_remedy(self, features: Sequence[str], column: str) -> str:
         """Tell how to train on a table with such a column."""
-        texts = [name for name in features if self.schema[name] in (pl.String, pl.Categorical, pl.Enum)]
+        texts = [name for name in self.text_columns() if name in features]
         if not self.for_training:
             return ""
         if self.schema[column].is_temporal():
             return f"; {remedies.DATE}"
         return f"; {remedies.for_text(texts) if column in texts else remedies.IGNORE}"
+
+    def text_columns(self) -> list[str]:
+        return [name for name, kind in self.schema.items() if kind in (pl.String, pl.Categorical, pl.Enum)]
 
 
 class CsvTable(StreamedTable):
@@ -112,9 +115,17 @@ class CsvTable(StreamedTable):
         self.rows = self.scan({})
         self.no_multiline = False  # no bad row is known to contain others
         with error_context(path, self.locate_damage):
-            sample = self.rows.head(SAMPLE).collect()
-        found = sample.select(pl.all().str.to_lowercase().is_in(list(BOOLEANS)).any())
+            self.sample = (
+                self.rows.head(SAMPLE).collect().select(self.columns).with_columns(pl.all().str.to_lowercase())
+            )
+        found = self.sample.select(pl.all().is_in(list(BOOLEANS)).any())
         self.booleans = [column for column in self.columns if found[column][0]]
+
+    def text_columns(self) -> list[str]:
+        present = pl.all().filter(~pl.all().is_in(remedies.NOT_FINITE))
+        numbers = present.cast(pl.Float64, strict=False).is_not_null() | present.is_in(list(BOOLEANS))
+        found = self.sample.select(numbers.all() & (numbers.len() > 0))
+        return [column for column in self.columns if not found[column][0]]
 
     def with_numbers(self, features: Sequence[str], others: Sequence[str]) -> pl.LazyFrame:
         types: dict[str, Any] = dict.fromkeys(features, pl.Float64)
@@ -153,12 +164,12 @@ class CsvTable(StreamedTable):
         self.no_multiline = rows.is_empty()
         return None if self.no_multiline else int(rows[0])
 
-    def separator_remedy(self) -> str:
+    def header_remedy(self) -> str:
         if len(self.columns) == 1:
             for separator, option in SEPARATORS.items():
                 if separator in self.columns[0]:
                     return f"; if {option} separates its columns: --separator {option}"
-        return ""
+        return remedies.for_header(self.columns)
 
     def locate_damage(self) -> str:
         row = damaged_row(self.file, self.separator)
@@ -183,7 +194,8 @@ def check_duplicate_columns(path: str, scan_file: Callable[..., pl.LazyFrame], c
         header = scan_file(has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True).collect()
         names = set(header.row(0))
         if duplicates := [originals[column] for column in renamed if column not in names]:
-            raise ValueError(f"{path}: duplicate columns {abbreviate(duplicates)}; names must be unique")
+            found = f"{path}: duplicate columns {abbreviate(duplicates)}; names must be unique"
+            raise ValueError(f"{found}{remedies.for_header(duplicates)}")
 
 
 def damaged_row(path: Path, separator: str) -> int | None:

@@ -25,7 +25,8 @@ class Rows(NamedTuple):
 
     x: np.ndarray  # float64 (n, D); NaN where a value is missing or no number
     others: pl.DataFrame  # columns of any type; null or NaN where a value is missing
-    surplus: np.ndarray | None = None  # mask of the rows that have more fields than there are columns
+    broken: np.ndarray | None = None  # mask of the rows that cannot be read
+    sparse: Any = None  # inputs without a column: a CSR array of float32
 
 
 class Chunk(NamedTuple):
@@ -35,6 +36,7 @@ class Chunk(NamedTuple):
     targets: pl.Series  # labels as text, or numbers
     categories: pl.DataFrame  # text
     good: np.ndarray  # mask of these n rows among those that were read
+    sparse: Any = None  # inputs without a column: a CSR array of float32
 
 
 class Table(ABC):
@@ -43,6 +45,8 @@ class Table(ABC):
     A row is bad if a value is missing or not finite, its label or a category is unknown, its target is not the number
     that is needed, or it has more fields than there are columns. A bad row raises, or is skipped and counted.
     """
+
+    target: str | None = None  # the name of the target if the format tells which number it is
 
     def __init__(self, path: str, columns: Sequence[str]) -> None:
         self.path = path  # as messages name it
@@ -58,11 +62,15 @@ class Table(ABC):
         known = set(self.columns)
         if missing := [column for column in columns if column not in known]:
             found = f"no column {abbreviate(missing)}; it has {abbreviate(self.columns)}"
-            raise ValueError(f"{self.path}: {found}{self.separator_remedy()}")
+            raise ValueError(f"{self.path}: {found}{self.header_remedy()}")
 
-    def separator_remedy(self) -> str:
-        """Tell how to split the only column if it seems to be several."""
+    def header_remedy(self) -> str:
+        """Tell how to read a table whose names do not look like those of columns."""
         return ""
+
+    def text_columns(self) -> list[str]:
+        """Return the columns that hold text, as far as is known before reading all rows."""
+        return []
 
     def chunks(
         self,
@@ -72,29 +80,33 @@ class Table(ABC):
         classes: Sequence[str] | None = None,
         numeric: bool = False,
         categories: Levels | None = None,
+        texts: Sequence[str] = (),
     ) -> Iterator[Chunk]:
         """Yield the good rows of each part of the table; without a target column, the targets are empty.
 
         Targets are labels among `classes` if given, finite float64 numbers if `numeric`, else text or numbers as in the
-        file.
+        file. A missing value is bad among `categories`, and empty text among `texts`.
         """
         categories = categories or {}
         targets = [] if target is None else [target]
         convert = as_numbers if numeric else present if classes is None else as_labels
-        width = len(features) + sum(1 if levels is None else len(levels) for levels in categories.values())
-        size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // width))
+        width = len(features) + len(texts)
+        width += sum(1 if levels is None else len(levels) for levels in categories.values())
+        size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // max(1, width)))
         start = self.skipped = 0
-        for x, others, surplus in self.read(features, [*targets, *categories], size):
+        for x, others, broken, sparse in self.read(features, [*targets, *categories, *texts], size):
             with error_context(self.path):  # Polars cannot convert all types
-                texts = pl.DataFrame([as_labels(others[column]) for column in categories])
+                columns = [as_labels(others[column]) for column in categories]
+                text = pl.DataFrame(columns + [as_labels(others[column]).fill_null("") for column in texts])
                 t = pl.Series([], dtype=pl.String) if target is None else convert(others[target])
             labels: list[tuple[pl.Series, Sequence[str] | None]] = [
-                *((texts[column], levels) for column, levels in categories.items()),
+                *((text[column], levels) for column, levels in categories.items()),
+                *((text[column], None) for column in texts),
                 *([] if target is None else [(t, classes)]),
             ]
             good = np.isfinite(x).all(axis=1)
-            if surplus is not None:
-                good &= ~surplus
+            if broken is not None:
+                good &= ~broken
             for values, levels in labels:
                 self.check_lengths(values, start)
                 good &= are_known(values, levels)
@@ -103,18 +115,19 @@ class Table(ABC):
                     i = int(good.argmin())
                     numbers = [column for column, value in zip(features, x[i], strict=True) if not np.isfinite(value)]
                     unknown = {values.name: levels for values, levels in labels if not are_known(values[[i]], levels)}
-                    has_surplus = surplus is not None and bool(surplus[i])
-                    self.first_error, remedy = self.describe_bad_row(start + i, has_surplus, numbers, unknown)
+                    is_broken = broken is not None and bool(broken[i])
+                    self.first_error, remedy = self.describe_bad_row(start + i, is_broken, numbers, unknown)
                     if not self.skip_bad_rows:
                         raise ValueError(f"{self.first_error}; {remedy}")
                 if not self.skipped and (row := self.find_multiline_row(features, [*targets, *categories])) is not None:
                     raise ValueError(f"{self.path}: row {row + 1} has a cell of several lines; is a quote missing?")
                 self.skipped += int((~good).sum())
-                x, texts = x[good], texts.filter(pl.Series(good)) if categories else texts
+                x, text = x[good], text.filter(pl.Series(good)) if text.width else text
                 t = t if target is None else t.filter(pl.Series(good))
+                sparse = None if sparse is None else sparse[good]
             start += len(good)
             self.on_read(start)
-            yield Chunk(x, t, texts, good)
+            yield Chunk(x, t, text, good, sparse)
 
     def check_lengths(self, values: pl.Series, start: int) -> None:
         """Raise for a text too long to be the name of a class or of a category."""
@@ -126,15 +139,15 @@ class Table(ABC):
             found = f"{self.path}: row {start + row + 1}, column {values.name!r} holds a text of {lengths[row]:,} bytes"
             raise ValueError(f"{found}; {LABELS_NEEDED}")
 
-    def describe_bad_row(self, row: int, has_surplus: bool, numbers: Sequence[str], unknown: Levels) -> tuple[str, str]:
+    def describe_bad_row(self, row: int, is_broken: bool, numbers: Sequence[str], unknown: Levels) -> tuple[str, str]:
         """Tell what is wrong with a row, and what to do about it; messages count rows from 1, below the header.
 
         Bad are the columns `numbers`, which hold inputs, and `unknown`, which hold labels or the target.
         """
         where = f"{self.path}: row {row + 1}"
         skip = remedies.SKIP if self.for_training else remedies.SKIP_PREDICTION
-        if has_surplus:
-            return f"{where} has more fields than there are columns", skip
+        if is_broken:
+            return f"{where} {self.describe_broken_row(row)}", skip
         cells = dict(self.cells(row, [*numbers, *unknown]))
         column, cell = next(iter(cells.items()))
         where = f"{where}, column {column!r}"
@@ -146,6 +159,10 @@ class Table(ABC):
         if numbers and self.for_training:
             skip = remedies.for_cells({column: cells[column] for column in numbers})
         return f"{where} is {short_repr(cell)}; a finite number is needed", skip
+
+    def describe_broken_row(self, row: int) -> str:
+        """Tell why a row cannot be read."""
+        return "has more fields than there are columns"
 
     def find_multiline_row(self, numbers: Sequence[str], others: Sequence[str]) -> int | None:
         """Find a bad row that contains others, which would be skipped without being counted."""

@@ -31,11 +31,13 @@ from cbackprop.command.outputs import (
 )
 from cbackprop.command.progress import TrainingProgress
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
+from cbackprop.command.tables import Table
 from cbackprop.command.terminal import print_fields, progress_bar
 from cbackprop.command.text import abbreviate, escape_control, format_duration
 
 CHECKPOINT_INTERVAL = 10  # seconds
-FIXED = ("learning_rate", "batch_size", "seed", "validation", "standardize")  # options that --resume must not change
+# options that --resume must not change
+FIXED = ("hidden", "learning_rate", "batch_size", "seed", "validation", "standardize")
 
 
 def run(options: TrainOptions) -> None:
@@ -112,47 +114,63 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
     with progress_bar("reading", quiet=options.quiet, transient=True) as bar:
         table = open_table(
             options.data,
+            kind=options.format,
             separator=options.separator,
             header=not options.no_header,
             skip_bad_rows=options.on_bad_row is OnBadRow.SKIP,
             for_training=True,
         )
-        table.require([options.target, *ignore, *categories])
+        target = target_of(table, options)
+        table.require([target, *ignore, *categories])
         table.on_read = lambda n: bar.update(f"{n:,} rows")
         split = options.seed, options.validation
-        dataset = scan(table, options.target, ignore, *split, options.standardize, options.task, categories)
+        dataset = scan(table, target, ignore, *split, options.standardize, options.task, categories, options.hash)
 
     rng = np.random.default_rng([options.seed, 0])
     regression = dataset.task is Task.REGRESSION
+    inputs = dataset.inputs
     network = Network(
-        len(dataset.inputs.names),
+        inputs.D,
         options.hidden,
         1 if regression else len(dataset.classes),
         output="linear" if regression else "softmax",
         hidden=options.activation.value,
         learning_rate=options.learning_rate,
+        dtype=np.float32 if inputs.sparse else np.float64,
+        order="F" if inputs.sparse else "C",
         rng=rng,
     )
-    inputs = dataset.inputs
-    model = Model(network.w, network.v, options.learning_rate, features=inputs.names, functions=network.functions)
-    if categories:
-        model.categories = inputs.categories
+    known = inputs.metadata(options.standardize)
+    model = Model(network.w, network.v, options.learning_rate, functions=network.functions, **known)
     if regression:
         model.targets = [dataset.target]
     else:
         model.classes = dataset.classes
-    if options.standardize:
-        model.mean, model.scale = inputs.mean, inputs.scale
-        if regression:
-            model.target_mean, model.target_scale = dataset.target_mean, dataset.target_scale
+    if options.standardize and regression:
+        model.target_mean, model.target_scale = dataset.target_mean, dataset.target_scale
     encode(model)  # raises before the training if a model file cannot hold the names
-    settings = {"--task": dataset.task.value}
+    settings: dict[str, Any] = {"--task": dataset.task.value}
     settings |= {f"--{name.replace('_', '-')}": getattr(options, name) for name in FIXED}
-    settings |= {"--activation": options.activation.value, "data": dataset.fingerprint}
+    settings |= {"--activation": options.activation.value, "--hash": options.hash or 0, "data": dataset.fingerprint}
     checkpointer = Checkpointer(options.checkpoint, model, progress.losses, rng, settings, held_out=progress.held_out)
     if options.resume and (state := checkpointer.restore(options.epochs)) is not None:
         progress.restore(state, options.checkpoint)
     return network, dataset, checkpointer
+
+
+def target_of(table: Table, options: TrainOptions) -> str:
+    """Return the name of the target, which the options or the format must tell."""
+    if table.target is None:
+        if options.target is None:
+            raise typer.BadParameter(
+                f"it must be one of the columns {abbreviate(table.columns)}", param_hint="'--target'"
+            )
+        return options.target
+    for option in ("target", "ignore", "categories", "hash"):
+        if getattr(options, option):
+            found = f"{table.path} has no named columns, and its lines begin with the target"
+            raise typer.BadParameter(found, param_hint=f"'--{option}'")
+    return table.target
 
 
 def learn(
@@ -177,7 +195,7 @@ def learn(
         for epoch in range(len(progress.losses) + 1, epochs + 1):
             for number, ((x, t), (x_held_out, t_held_out)) in enumerate(dataset.splits(), 1):
                 if number > progress.chunks:
-                    if len(x):
+                    if len(t):
                         try:
                             history = network.fit(
                                 x, t, batch_size=options.batch_size, rng=checkpointer.generator, n_threads=n_threads
@@ -187,12 +205,12 @@ def learn(
                             if not options.standardize:
                                 remedy += ", or --standardize"
                             raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None
-                        progress.E_training += len(x) * history.losses[0]
-                    if len(x_held_out):
-                        progress.E_held_out += len(x_held_out) * network.loss(x_held_out, t_held_out)
+                        progress.E_training += len(t) * history.losses[0]
+                    if len(t_held_out):
+                        progress.E_held_out += len(t_held_out) * network.loss(x_held_out, t_held_out)
                     progress.chunks = number
                     checkpoint()
-                bar.update(advance=len(x) + len(x_held_out))
+                bar.update(advance=len(t) + len(t_held_out))
             progress.finish_epoch(dataset.n_training, dataset.n_held_out)
             checkpoint()
             bar.update(f"epoch {epoch} of {epochs}, E {progress.losses[-1]:.4g}")
@@ -236,7 +254,7 @@ def report(
         ("task", f"regression of {dataset.target!r}" if regression else classes),
         ("rows", f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out"),
         *([("bad rows", f"{skipped:,} skipped; the first: {dataset.table.first_error}")] if skipped else []),
-        ("inputs", f"{len(dataset.inputs.names)}: {abbreviate(dataset.inputs.names)}"),
+        ("inputs", dataset.inputs.description),
         ("network", repr(network)),
         ("epochs", f"{len(progress.losses)} of {options.epochs}" + (", interrupted" if stopped else "")),
     ]

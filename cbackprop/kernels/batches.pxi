@@ -18,7 +18,7 @@ cdef double outputs(BlockedState *net, const SampleSet *samples, Py_ssize_t firs
     cdef real *a
     cdef real *y
     cdef real max_a, weight
-    cdef double total = 0
+    cdef double E_n, total = 0
     for p in range(net.output.panels):
         layer_sums(&net.output, net.z_rows, net.a, p, count)
     for n in range(count):
@@ -27,7 +27,9 @@ cdef double outputs(BlockedState *net, const SampleSet *samples, Py_ssize_t firs
         if targets:
             load_target(samples, first + n, net.t)
             weight = weight_of(samples, first + n)
-            total += weight * sum_of_error_terms(net.functions.output, net.t, a, max_a, K)
+            E_n = sum_of_error_terms(net.functions.output, net.t, a, max_a, K)
+            total += weight * E_n
+            record_loss(samples, first + n, E_n)
             output_errors(y, net.t, factor * weight, K)
     return total + sum_of_logs(net, samples, first, count) if targets else 0
 
@@ -85,6 +87,7 @@ cdef double batch_pass(BlockedState *net, const SampleSet *samples, Py_ssize_t f
 # the sum of E_n.
 cdef double learn_batches(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
                           Py_ssize_t thread) noexcept nogil:
+    cdef real learning_rate = ONE if net.adaptive else rule.learning_rate
     cdef Py_ssize_t first = 0, size
     cdef real total_weight
     cdef double total = 0
@@ -95,9 +98,11 @@ cdef double learn_batches(BlockedState *net, const SampleSet *samples, const Lea
         if total_weight > 0:
             if net.accumulates:
                 decay_layers(net, rule, total_weight, thread)
-            total += batch_pass(net, samples, first, first + size, rule.learning_rate / total_weight, thread)
+            total += batch_pass(net, samples, first, first + size, learning_rate / total_weight, thread)
             if net.accumulates and net.stopping and not net.finish_batches:
                 break
+            if net.adaptive:
+                adapt_layers(net, rule, total_weight, thread)
             if net.accumulates:
                 apply_velocities(net, thread)
             copy_output_rows(net, first_unit(net, thread), first_unit(net, thread + 1))
@@ -107,15 +112,36 @@ cdef double learn_batches(BlockedState *net, const SampleSet *samples, const Lea
     return total
 
 
-# u <- momentum u - decay w of this thread's share of both layers
+# u <- momentum u - decay w of this thread's share of both layers, or u <- 0 if rates adapt
 cdef void decay_layers(const BlockedState *net, const LearningRule *rule, real total_weight,
                        Py_ssize_t thread) noexcept nogil:
-    cdef real decay = rule.learning_rate * rule.l2 / total_weight
+    cdef real decay = 0 if net.adaptive else rule.learning_rate * rule.l2 / total_weight
     cdef Py_ssize_t p
     for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
         decay_share(&net.hidden, p, 0, net.hidden.inputs, rule.momentum, decay)
     for p in range(net.output.panels):
         decay_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1), rule.momentum, decay)
+
+
+# Row-wise AdaGrad with u the mean gradient, negated:  u_ji <- alpha_j u_ji - decay w_ji. A unit of the output layer has
+# weights in the shares of all threads, so one of them takes its squares.
+cdef void adapt_layers(BlockedState *net, const LearningRule *rule, real total_weight,
+                       Py_ssize_t thread) noexcept nogil:
+    cdef real decay = rule.learning_rate * rule.l2 / total_weight
+    cdef vec alpha_w[TILE_VECS]
+    cdef Py_ssize_t p
+    for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
+        adapt_panel(&net.hidden, p, net.s_w + panel_start(&net.hidden, p), alpha_w, rule.learning_rate)
+        adapt_share(&net.hidden, p, 0, net.hidden.inputs, alpha_w, decay)
+    barrier_wait(&net.barrier)
+    if thread == 0:
+        for p in range(net.output.panels):
+            adapt_panel(&net.output, p, net.s_v + panel_start(&net.output, p),
+                        net.alpha_v + panel_start(&net.output, p), rule.learning_rate)
+    barrier_wait(&net.barrier)
+    for p in range(net.output.panels):
+        adapt_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1),
+                    net.alpha_v + panel_start(&net.output, p), decay)
 
 
 # w <- w + u of the same

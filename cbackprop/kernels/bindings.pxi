@@ -165,6 +165,8 @@ cdef class Engine:
     block : int
         Samples that the blocked engine takes together.
     momentum, l2 : float
+    adaptive : bool
+        Whether learning rates adapt, by row-wise AdaGrad.
     hidden, output : str
         Names in HIDDEN_FUNCTIONS and OUTPUTS.
     """
@@ -176,12 +178,13 @@ cdef class Engine:
     cdef readonly bint supports_epochs
     cdef readonly bint supports_threads
     cdef LearningRule rule
+    cdef real[::1] s_w, s_v                  # of row-wise AdaGrad, padded to whole vectors
     cdef Functions functions
     cdef Py_ssize_t block
     cdef bint loaded
 
     def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
-                  real momentum=0, real l2=0, hidden="sigmoid", output="softmax"):
+                  real momentum=0, real l2=0, bint adaptive=False, hidden="sigmoid", output="softmax"):
         if min(D, M, K, batch_size, block) < 1:
             raise ValueError(f"D, M, K, batch_size and block are {D}, {M}, {K}, {batch_size} and {block}; "
                              f"they must be at least 1")
@@ -190,7 +193,12 @@ cdef class Engine:
             raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
         self.D, self.M, self.K, self.block, self.functions = D, M, K, block, functions_of(hidden, output)
         self.rule.batch_size, self.rule.momentum, self.rule.l2 = batch_size, momentum, l2
-        self.states = ("velocity",) if momentum != 0 else ()
+        self.rule.adaptive = adaptive
+        if adaptive and momentum != 0:
+            raise ValueError(f"momentum is {momentum}; with adaptive rates it must be 0")
+        if adaptive:
+            self.s_w, self.s_v = np.zeros(padded(M), DTYPE), np.zeros(padded(K), DTYPE)
+        self.states = ("velocity",) if momentum != 0 else ("accumulators",) if adaptive else ()
 
     # What each engine implements, on memory that has been checked: w and v are weights, or their velocity
 
@@ -241,43 +249,65 @@ cdef class Engine:
         return Samples(x, t, labels, sample_weight)
 
     def load(self, w, const real[:, ::1] v not None, dict states=None):
-        """Copy weights of shapes (M, D+1) and (K, M+1), and the named `states`, pairs of arrays like them.
+        """Copy weights of shapes (M, D+1) and (K, M+1), and the named `states`: pairs of arrays.
 
-        The first of a pair may be in Fortran order.
+        The velocity has the shapes of the weights, accumulators have shapes (M,) and (K,). A matrix like w may be in
+        Fortran order.
         """
         cdef const real[:, ::1] rows = in_c_order(w), u_rows, u_v
         check_shapes(rows, v, self.D, self.M, self.K)
-        if states:
-            u_w, u_v = self.velocity_of(states)
+        if states and self.rule.adaptive:
+            self.set_accumulators(states)
+        elif states:
+            u_w, u_v = self.state_of(states)
             u_rows = in_c_order(u_w)
             check_shapes(u_rows, u_v, self.D, self.M, self.K)
             self.copy_from(&u_rows[0, 0], &u_v[0, 0], True)
         self.copy_from(&rows[0, 0], &v[0, 0], False)
         self.loaded = True
 
+    cdef int set_accumulators(self, dict states) except -1:
+        cdef const real[::1] s_w, s_v
+        s_w, s_v = self.accumulators_of(states)
+        self.s_w[:self.M], self.s_v[:self.K] = s_w, s_v
+        return 0
+
     def store(self, w, real[:, ::1] v not None, dict states=None):
         """Copy them back, all or none: no signal handler runs in between."""
         cdef real[:, ::1] rows = in_c_order(w), u_rows, u_v
+        cdef real[::1] s_w, s_v
         self.require(True, "store")
         check_shapes(rows, v, self.D, self.M, self.K)
-        if states:
-            u_w, u_v = self.velocity_of(states)
+        if states and self.rule.adaptive:
+            s_w, s_v = self.accumulators_of(states)
+        elif states:
+            u_w, u_v = self.state_of(states)
             u_rows = in_c_order(u_w)
             check_shapes(u_rows, u_v, self.D, self.M, self.K)
             self.copy_to(&u_rows[0, 0], &u_v[0, 0], True)
             copy_back(u_w, u_rows)
         self.copy_to(&rows[0, 0], &v[0, 0], False)
         copy_back(w, rows)
+        if states and self.rule.adaptive:
+            s_w[:], s_v[:] = self.s_w[:self.M], self.s_v[:self.K]
 
-    cdef velocity_of(self, dict states):
+    cdef state_of(self, dict states):
         if self.states != tuple(states):
             raise RuntimeError(f"states are {tuple(states)}; this {type(self).__name__} has {self.states}")
-        return states["velocity"]
+        return states[self.states[0]]
+
+    cdef accumulators_of(self, dict states):
+        s_w, s_v = self.state_of(states)
+        if s_w.shape != (self.M,) or s_v.shape != (self.K,):
+            raise ValueError(f"accumulators have shapes {s_w.shape} and {s_v.shape}; they must be {(self.M,)} and "
+                             f"{(self.K,)}")
+        return s_w, s_v
 
     def finite(self):
-        """Whether all weights are finite."""
+        """Whether all weights, and accumulators, are finite."""
         self.require(True, "finite")
-        return self.weights_are_finite()
+        return self.weights_are_finite() and (not self.rule.adaptive or (
+            all_finite(&self.s_w[0], self.M) and all_finite(&self.s_v[0], self.K)))
 
     def stop(self):
         """Ask a running call to return soon, with the weights of a state between two samples or batches."""
@@ -287,10 +317,17 @@ cdef class Engine:
         poll.stop = True
 
     def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
-              Py_ssize_t threads=1):
-        """Learn from the samples in the given order. Returns the sum of E_n, each before its own update."""
+              Py_ssize_t threads=1, double[::1] losses=None):
+        """Learn from the samples in the given order. Returns the sum of E_n, each before its own update.
+
+        Each E_n, without the weight of its sample, goes to `losses`, if given.
+        """
         cdef SampleSet ordered = self.in_order(samples, order)
         cdef double total
+        if losses is not None:
+            if losses.shape[0] != ordered.count:
+                raise ValueError(f"losses has {losses.shape[0]} elements; it must have {ordered.count}")
+            ordered.losses = &losses[0]
         if not 1 <= threads <= MAX_THREADS:
             raise ValueError(f"threads is {threads}; it must lie in 1..{<int> MAX_THREADS}")
         self.require(self.signal_poll() != NULL, "learn")
@@ -448,6 +485,8 @@ cdef class DirectEngine(Engine):
         if not self.online:
             self.u_w, self.u_v = np.zeros((M, D + 1), DTYPE), np.zeros((K, M + 1), DTYPE)
             self.set_velocity(&self.u_w[0, 0], &self.u_v[0, 0])
+        if self.rule.adaptive:
+            self.net.s_w, self.net.s_v = &self.s_w[0], &self.s_v[0]
         set_interval(&self.poll, D, M, K, POLL_OPS_DIRECT)
         self.supports_gradient = self.supports_forward = True
 
@@ -504,7 +543,7 @@ cdef class SamplesInLanesEngine(Engine):
         if self.rule.momentum != 0 or self.rule.l2 != 0:
             raise ValueError(f"momentum and l2 are {self.rule.momentum} and {self.rule.l2}; with samples in lanes they "
                              f"must be 0")
-        if not lanes_init(&self.state, self.D, self.M, self.K, self.functions):
+        if not lanes_init(&self.state, self.D, self.M, self.K, self.functions, &self.rule):
             raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in each lane")
         self.supports_epochs = True
 
@@ -520,6 +559,8 @@ cdef class SamplesInLanesEngine(Engine):
             self.state.weights[c] = vec_broadcast(w[c])
         for c in range(self.state.size - size):
             self.state.weights[size + c] = vec_broadcast(v[c])
+        for c in range(self.state.squares):
+            self.state.weights[self.state.size + c] = vec_broadcast(self.s_w[c] if c < self.M else self.s_v[c - self.M])
 
     cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
         cdef Py_ssize_t size = self.M * (self.D + 1), c
@@ -527,6 +568,11 @@ cdef class SamplesInLanesEngine(Engine):
             w[c] = (<real *> (self.state.weights + c))[0]
         for c in range(self.state.size - size):
             v[c] = (<real *> (self.state.weights + size + c))[0]
+        for c in range(self.state.squares):
+            if c < self.M:
+                self.s_w[c] = (<real *> (self.state.weights + self.state.size + c))[0]
+            else:
+                self.s_v[c - self.M] = (<real *> (self.state.weights + self.state.size + c))[0]
 
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         return learn_in_lanes(&self.state, samples, &self.rule)    # returns before a weight is not finite
@@ -540,6 +586,8 @@ cdef class BlockedEngine(Engine):
     def __cinit__(self, *sizes, **settings):
         if not blocked_init(&self.state, self.D, self.M, self.K, self.block, self.functions, &self.rule):
             raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in blocks of {self.block}")
+        if self.rule.adaptive:
+            self.state.s_w, self.state.s_v = <vec *> &self.s_w[0], <vec *> &self.s_v[0]
         self.supports_gradient = self.state.accumulates and self.rule.momentum == 0    # it uses the velocity
         self.supports_forward = not self.state.online    # online, the outputs of one sample are held, not of a block
         self.supports_threads = not self.state.fused
@@ -597,6 +645,8 @@ cdef class SparseEngine(Engine):
     def __cinit__(self, *sizes, **settings):
         if self.rule.momentum != 0:
             raise ValueError(f"momentum is {self.rule.momentum}; with sparse rows it must be 0")
+        if self.rule.adaptive and self.rule.batch_size > 1:
+            raise ValueError(f"batch_size is {self.rule.batch_size}; with sparse rows and adaptive rates it must be 1")
         if not sparse_init(&self.net, self.D, self.M, self.K, self.rule.batch_size, self.block, self.functions,
                            &self.memory):
             raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")
@@ -619,21 +669,25 @@ cdef class SparseEngine(Engine):
         return 0
 
     def load(self, w, const real[:, ::1] v not None, dict states=None):
-        """Take weights of shapes (M, D+1) and (K, M+1), w in C or Fortran order. They are not copied."""
+        """Take weights of shapes (M, D+1) and (K, M+1), w in C or Fortran order, and accumulators: without a copy."""
         cdef bint fortran = in_fortran_order(w)
         cdef const real[:, ::1] rows = w.T if fortran else Engine.rows_of(self, w)
         self.check_layers(w, rows, v)
+        if states:
+            self.s_w, self.s_v = self.accumulators_of(states)
+        if self.rule.adaptive:
+            self.net.net.s_w, self.net.net.s_v = &self.s_w[0], &self.s_v[0]
         self.fortran, self.rows, self.v = fortran, rows, v
         self.writeable = w.flags.writeable and v.base.flags.writeable
         bind_weights(&self.net, <real *> &rows[0, 0], <real *> &v[0, 0], self.fortran)
         self.loaded = True
 
     def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
-              Py_ssize_t threads=1):
+              Py_ssize_t threads=1, double[::1] losses=None):
         """Learn as other engines do, but in the user's arrays. The sum is NaN, or a weight would not be finite."""
         if self.loaded and not self.writeable:
             raise ValueError("w or v is read-only; they must be writable")
-        return Engine.learn(self, samples, order, learning_rate, threads)
+        return Engine.learn(self, samples, order, learning_rate, threads, losses)
 
     def store(self, w, v, dict states=None):
         """Do nothing: the weights are the user's own."""
@@ -657,28 +711,35 @@ cdef class SparseEngine(Engine):
 
 
 def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not None, real learning_rate, *,
-         hidden="sigmoid", output="softmax"):
-    """One update (17) by the first sample. Returns E_n before it; infinity, and no update, if not all stays finite."""
+         real[::1] s_w=None, real[::1] s_v=None, hidden="sigmoid", output="softmax"):
+    """One update (17) by the first sample. Returns E_n before it; infinity, and no update, if not all stays finite.
+
+    s_w and s_v are accumulators of shapes (M,) and (K,), with which alpha adapts.
+    """
     cdef Py_ssize_t D = w.shape[1] - 1, M = w.shape[0], K = v.shape[0]
     cdef Net net
     cdef void *memory
     cdef double E_n
     cdef unsigned int control
     check_shapes(w, v, samples.all.D, M, K)
+    if (s_w is None) != (s_v is None) or (s_w is not None and (s_w.shape[0] != M or s_v.shape[0] != K)):
+        raise ValueError(f"s_w and s_v must have {M} and {K} elements")
     if not have_targets(&samples.all) or samples.all.K > K or (samples.all.t != NULL and samples.all.K != K):
         raise ValueError(f"samples have {samples.all.K} outputs; v has {K} rows")
     if not net_init(&net, D, M, K, functions_of(hidden, output), &memory):
         raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
     set_rows(net.w, &w[0, 0], M, D + 1)
     set_rows(net.v, &v[0, 0], K, M + 1)
-    net.x = samples.all.x
+    if s_w is not None:
+        net.s_w, net.s_v = &s_w[0], &s_v[0]
+    net.x, net.learning_rate, net.weight = samples.all.x, learning_rate, weight_of(&samples.all, 0)
     if samples.t is not None:
         set_target(net.t, samples.all.t, 0, K)
     else:
         set_target(net.t, NULL, samples.labels[0], K)
     with nogil:
         control = flush_subnormals()
-        E_n = step_if_finite(&net, learning_rate)
+        E_n = step_if_finite(&net)
         restore_subnormals(control)
     free(memory)
     return E_n
@@ -701,8 +762,9 @@ cdef void one_sample_init(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K
     carve(net, <char *> memory + (sizeof(SparseNet) + 63) // 64 * 64)
 
 
-cdef void one_sample_bind(void *memory, void *w, void *v, bint fortran) noexcept nogil:
+cdef void one_sample_bind(void *memory, void *w, void *v, bint fortran, void *s_w, void *s_v) noexcept nogil:
     cdef SparseNet *net = <SparseNet *> memory
+    net.net.s_w, net.net.s_v = <real *> s_w, <real *> s_v
     bind_weights(net, <real *> w, <real *> v, fortran)
     if not fortran:
         set_rows(net.net.w, <real *> w, net.net.M, net.net.D + 1)
@@ -734,19 +796,20 @@ cdef inline bint is_direct(const SparseNet *net, const Inputs *inputs) noexcept 
     return net.input_stride == 1 and inputs.indices32 == NULL and inputs.indices64 == NULL
 
 
-cdef double learn_sample(SparseNet *net, const Inputs *inputs, const real *t, Py_ssize_t label,
-                         real learning_rate) noexcept nogil:
+cdef double learn_sample(SparseNet *net, const Inputs *inputs, const real *t, Py_ssize_t label, real learning_rate,
+                         real weight) noexcept nogil:
     cdef const real *x = <const real *> inputs.x
     if not all_finite(x, inputs.count):
         return NOT_FINITE
+    net.net.learning_rate, net.net.weight = learning_rate, weight
     set_target(net.net.t, t, label, net.net.K)
     if is_direct(net, inputs):
         net.net.x = x
-        return step_if_finite(&net.net, learning_rate)
+        return step_if_finite(&net.net)
     if not one_sample_row(net, inputs):
         return NOT_FINITE
     net.max_x = max_abs(x, inputs.count)
-    return step_row_if_finite(net, &net.rows[0], learning_rate)
+    return step_row_if_finite(net, &net.rows[0])
 
 
 cdef Py_ssize_t predict_sample(SparseNet *sparse, const Inputs *inputs, real *y) noexcept nogil:
@@ -771,9 +834,10 @@ cdef Py_ssize_t predict_sample(SparseNet *sparse, const Inputs *inputs, real *y)
 
 
 cdef double one_sample_learn(void *memory, const Inputs *inputs, const void *t, Py_ssize_t label,
-                             double learning_rate) noexcept nogil:
+                             double learning_rate, double weight) noexcept nogil:
     cdef unsigned int control = flush_subnormals()
-    cdef double E_n = learn_sample(<SparseNet *> memory, inputs, <const real *> t, label, <real> learning_rate)
+    cdef double E_n = learn_sample(<SparseNet *> memory, inputs, <const real *> t, label, <real> learning_rate,
+                                   <real> weight)
     restore_subnormals(control)
     return E_n
 

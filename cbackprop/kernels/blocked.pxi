@@ -41,6 +41,10 @@ cdef struct BlockedState:
     bint online                  # sample by sample: learn_online ...
     bint fused                   # ... or, in blocks of one sample, learn_fused
     bint accumulates             # updates are formed in the velocity: batches longer than a block, momentum, l2
+    bint adaptive                # alpha by row-wise AdaGrad, with sums of squares ...
+    vec *s_w                     # ... [hidden.width]
+    vec *s_v                     # ... [output.width]
+    vec *alpha_v                 # [output.width], for batches
     bint finish_batches          # an interrupted batch is finished, not discarded
     vec *e                       # [block][hidden.stride]: b (online P), then e
     vec *z                       # [block][hidden.stride]; online, of one sample, like a and y
@@ -73,6 +77,7 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
     net.t = <real *> arena_alloc(memory, &used, net.output.width * sizeof(vec))
     net.z_rows = <const real **> arena_alloc(memory, &used, held * sizeof(real *))
     net.y_rows = <const real **> arena_alloc(memory, &used, held * sizeof(real *))
+    net.alpha_v = <vec *> arena_alloc(memory, &used, net.output.width * sizeof(vec) if net.adaptive else 0)
     net.sum_exp_minus_1 = <real *> arena_alloc(memory, &used, padded(block) * sizeof(real))
     net.gram = <real *> arena_alloc(memory, &used, block * block * sizeof(real) if net.online else 0)
     net.shrinkage = <real *> arena_alloc(memory, &used, (block + 1) * sizeof(real))
@@ -88,7 +93,8 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     net.block = (min(block, <Py_ssize_t> MAX_BLOCK) + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
     net.online = rule.batch_size == 1 and rule.momentum == 0
     net.fused = net.online and plain and block == 1 and M <= TILE_VECS * LANES and K <= LANES
-    net.accumulates = not net.online and (rule.batch_size > net.block or not plain)
+    net.adaptive = rule.adaptive
+    net.accumulates = not net.online and (rule.batch_size > net.block or not plain or rule.adaptive)
     net.barrier.threads = 1
     net.functions = functions
     memory = arena_create(carve_blocked(net, D, M, K, NULL), &net.memory)
@@ -163,7 +169,8 @@ cdef inline void gather_rows(const SampleSet *samples, Py_ssize_t first, Py_ssiz
         rows[n] = inputs_of(samples, first + min(n, count - 1))
 
 
-# sum_n log(1 + sum_exp_minus_1), each times the sample's weight: the second term of (1), in vectors of samples
+# sum_n log(1 + sum_exp_minus_1), each times the sample's weight: the second term of (1), in vectors of samples. It is
+# added to the losses of the samples, too.
 cdef double sum_of_logs(BlockedState *net, const SampleSet *samples, Py_ssize_t first,
                         Py_ssize_t count) noexcept nogil:
     cdef real *logs = net.sum_exp_minus_1
@@ -173,6 +180,8 @@ cdef double sum_of_logs(BlockedState *net, const SampleSet *samples, Py_ssize_t 
         (<vec *> logs)[n] = log1p((<vec *> logs)[n])
     for n in range(count):
         total += logs[n] * weight_of(samples, first + n)
+        if samples.losses != NULL:
+            samples.losses[first + n] += logs[n]
     return total
 
 
@@ -256,11 +265,11 @@ cdef inline void output_sums(const BlockedState *net, const vec *z, vec *a, Py_s
         a[k] = net.v_bias[k] + vec_join(parts)
 
 
-# (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j) for all j, given alpha (y_k - t_k) in y; and (17) with (16):
-# v_kj <- v_kj - alpha (y_k - t_k) z_j - alpha l2 v_kj, given alpha l2 in decay. In vectors along j; each v_kj is read
-# before it is written.
-cdef inline void hidden_error_in_order(const BlockedState *net, const real *y, const vec *z, vec *e, real decay,
-                                       Py_ssize_t width) noexcept nogil:
+# (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j) for all j, given y_k - t_k, times alpha or not, in y; and (17) with (16):
+# v_kj <- v_kj - alpha_k (y_k - t_k) z_j - alpha l2 v_kj, given alpha_k (y_k - t_k) in changes and alpha l2 in decay. In
+# vectors along j; each v_kj is read before it is written.
+cdef inline void hidden_error_in_order(const BlockedState *net, const real *y, const real *changes, const vec *z,
+                                       vec *e, real decay, Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t stride = net.hidden.stride, j, k
     cdef vec *v
     cdef vec sum, change
@@ -269,7 +278,7 @@ cdef inline void hidden_error_in_order(const BlockedState *net, const real *y, c
         v = net.v + j
         for k in range(net.output.units):
             sum = sum + v[0] * y[k]
-            change = z[j] * y[k]
+            change = z[j] * changes[k]
             if decay != 0:
                 change = change + v[0] * decay
             v[0] = v[0] - change
@@ -277,24 +286,54 @@ cdef inline void hidden_error_in_order(const BlockedState *net, const real *y, c
         e[j] = sum * h_derivative(net.functions.hidden, z[j])
 
 
+# The mean of z_j^2, j = 0..M, z_M = 1. z of padding is 0.
+cdef inline real mean_square_in_vectors(const vec *z, Py_ssize_t M, Py_ssize_t width) noexcept nogil:
+    cdef vec sum = vec_broadcast(0)
+    cdef Py_ssize_t j
+    for j in range(width):
+        sum += z[j] * z[j]
+    return (vec_reduce_add(sum) + ONE) / (M + 1)
+
+
+# g_j <- alpha_j g_j by row-wise AdaGrad, in vectors along j
+cdef inline void adapt_in_vectors(vec *changes, const vec *g, vec *s, real mean_square, real learning_rate,
+                                  Py_ssize_t width) noexcept nogil:
+    cdef vec mean = vec_broadcast(mean_square), alpha = vec_broadcast(learning_rate)
+    cdef Py_ssize_t j
+    for j in range(width):
+        s[j] = sum_of_squares(s[j], g[j], mean)
+        changes[j] = adaptive_rate(alpha, s[j]) * g[j]
+
+
 # From z to e of sample n of the block that starts at `first`: (13), y, (12), and (17) for v. Returns E_n but for its
-# logarithm, for which sum_exp_minus_1 is kept.
+# logarithm, for which sum_exp_minus_1 is kept. mean_square_x is for row-wise AdaGrad, which leaves alpha_k (y_k - t_k)
+# in a.
 cdef inline double outputs_in_order(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
-                                    Py_ssize_t first, Py_ssize_t n, const vec *z, vec *a, vec *y, vec *e, real decay,
-                                    Py_ssize_t width, Py_ssize_t output_width) noexcept nogil:
+                                    Py_ssize_t first, Py_ssize_t n, real mean_square_x, const vec *z, vec *a, vec *y,
+                                    vec *e, real decay, Py_ssize_t width, Py_ssize_t output_width) noexcept nogil:
     cdef int output = net.functions.output
     cdef real max_a, weight = weight_of(samples, first + n)
-    cdef double total
+    cdef double E_n
     cdef Py_ssize_t k
     load_target(samples, first + n, net.t)
     output_sums(net, z, a, width, output_width)
     net.sum_exp_minus_1[n] = output_function_in_vectors(output, a, y, &max_a, net.output.units, output_width)
-    total = weight * sum_of_error_terms_in_vectors(output, <const vec *> net.t, a, max_a, output_width)
-    output_errors_in_vectors(y, <const vec *> net.t, rule.learning_rate * weight, output_width)
-    for k in range(output_width):
-        net.v_bias[k] = net.v_bias[k] - y[k]
-    hidden_error_in_order(net, <const real *> y, z, e, decay, width)
-    return total
+    E_n = sum_of_error_terms_in_vectors(output, <const vec *> net.t, a, max_a, output_width)
+    record_loss(samples, first + n, E_n)
+    if net.adaptive:
+        output_errors_in_vectors(y, <const vec *> net.t, weight, output_width)
+        adapt_in_vectors(a, y, net.s_v, mean_square_in_vectors(z, net.hidden.units, width), rule.learning_rate,
+                         output_width)
+        for k in range(output_width):
+            net.v_bias[k] = net.v_bias[k] - a[k]
+        hidden_error_in_order(net, <const real *> y, <const real *> a, z, e, decay, width)
+        adapt_in_vectors(e, e, net.s_w, mean_square_x, rule.learning_rate, width)
+    else:
+        output_errors_in_vectors(y, <const vec *> net.t, rule.learning_rate * weight, output_width)
+        for k in range(output_width):
+            net.v_bias[k] = net.v_bias[k] - y[k]
+        hidden_error_in_order(net, <const real *> y, <const real *> y, z, e, decay, width)
+    return weight * E_n
 
 
 # The samples of a block, one after the other, from P to e. Returns the sum of E_n. Meanwhile the inputs of the next
@@ -302,7 +341,7 @@ cdef inline double outputs_in_order(BlockedState *net, const SampleSet *samples,
 cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const LearningRule *rule, Py_ssize_t first,
                              Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t width = net.hidden.width, n
-    cdef real decay = rule.learning_rate * rule.l2
+    cdef real decay = rule.learning_rate * rule.l2, mean_square_x
     cdef vec a, y
     cdef vec *e
     cdef double total = 0
@@ -311,11 +350,12 @@ cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const 
             prefetch_row(inputs_of(samples, first + count + n), net.hidden.inputs)
         hidden_in_order(net, n)
         e = net.e + n * net.hidden.stride
+        mean_square_x = net.gram[n * net.block + n] / (net.hidden.inputs + 1)
         if net.output.width == 1:
-            total += outputs_in_order(net, samples, rule, first, n, net.z, &a, &y, e, decay, width, 1)
+            total += outputs_in_order(net, samples, rule, first, n, mean_square_x, net.z, &a, &y, e, decay, width, 1)
         else:
-            total += outputs_in_order(net, samples, rule, first, n, net.z, net.a, net.y, e, decay, width,
-                                      net.output.width)
+            total += outputs_in_order(net, samples, rule, first, n, mean_square_x, net.z, net.a, net.y, e, decay,
+                                      width, net.output.width)
     return total + sum_of_logs(net, samples, first, count)
 
 

@@ -59,25 +59,66 @@ cdef inline void accumulate_gradients(Net *net) noexcept nogil:
     gradient_w_rows(net.u_w, net.e, net.x, net.D, net.M)
 
 
+# alpha of (17) for all units: the learning rate times the sample's weight
+cdef inline void set_rates(AnyNet *net) noexcept nogil:
+    cdef Py_ssize_t j, k
+    for j in range(net.M):
+        net.alpha_w[j] = net.learning_rate * net.weight
+    for k in range(net.K):
+        net.alpha_v[k] = net.learning_rate * net.weight
+
+
+# The same or, with sums of squares, that of row-wise AdaGrad; the weight is a factor of E_n, and so of its gradient
+cdef inline void adapt_rates(AnyNet *net) noexcept nogil:
+    if net.s_w == NULL:
+        set_rates(net)
+        return
+    net.mean_square_x = mean_square_row(net.x, net.D)
+    adapt_rates_of_units(net)
+
+
+cdef inline void adapt_rates_of_units(AnyNet *net) noexcept nogil:
+    cdef Py_ssize_t j, k
+    net.mean_square_z = mean_square_row(net.z, net.M)
+    for j in range(net.M):
+        net.next_s_w[j] = sum_of_squares(net.s_w[j], net.weight * net.e[j], net.mean_square_x)
+        net.alpha_w[j] = adaptive_rate(net.learning_rate, net.next_s_w[j]) * net.weight
+    for k in range(net.K):
+        net.next_s_v[k] = sum_of_squares(net.s_v[k], net.weight * output_error(net.y[k], net.t[k]), net.mean_square_z)
+        net.alpha_v[k] = adaptive_rate(net.learning_rate, net.next_s_v[k]) * net.weight
+
+
+cdef inline void store_squares(AnyNet *net) noexcept nogil:
+    cdef Py_ssize_t j, k
+    if net.s_w == NULL:
+        return
+    for j in range(net.M):
+        net.s_w[j] = net.next_s_w[j]
+    for k in range(net.K):
+        net.s_v[k] = net.next_s_v[k]
+
+
 # (17) for v and w
 cdef inline void update_weights(AnyNet *net) noexcept nogil:
-    update_v_rows(net.v, net.y, net.t, net.z, net.alpha, net.M, net.K)
-    update_w_rows(net.w, net.e, net.x, net.alpha, net.D, net.M)
+    update_v_rows(net.v, net.y, net.t, net.z, net.alpha_v, net.M, net.K)
+    update_w_rows(net.w, net.e, net.x, net.alpha_w, net.D, net.M)
+    store_squares(net)
 
 
 # (17) for their velocities
 cdef inline void update_velocities(AnyNet *net) noexcept nogil:
-    update_v_rows(net.u_v, net.y, net.t, net.z, net.alpha, net.M, net.K)
-    update_w_rows(net.u_w, net.e, net.x, net.alpha, net.D, net.M)
+    set_rates(net)
+    update_v_rows(net.u_v, net.y, net.t, net.z, net.alpha_v, net.M, net.K)
+    update_w_rows(net.u_w, net.e, net.x, net.alpha_w, net.D, net.M)
 
 
 # Whether (17) changes no weight by NEGLIGIBLE_UPDATE or more, which vanishes in the rounding of any weight that could
-# overflow, and b and a are finite, as they are not with a weight that is not. `largest_e` is the largest |alpha e_j|.
+# overflow, and b and a are finite, as they are not with a weight that is not. No |alpha_j e_j| is above `largest_e`.
 cdef inline bint update_is_negligible(const Net *net, real largest_e, real largest_x) noexcept nogil:
-    cdef real alpha = net.alpha, largest_error = 0
+    cdef real largest_error = 0
     cdef Py_ssize_t k
     for k in range(net.K):
-        largest_error = maximum(largest_error, alpha * maximum(net.y[k] - net.t[k], net.t[k] - net.y[k]))
+        largest_error = maximum(largest_error, net.alpha_v[k] * maximum(net.y[k] - net.t[k], net.t[k] - net.y[k]))
     return (all_finite(net.b, net.M) and all_finite(net.a, net.K)
             and largest_error * maximum(max_abs(net.z, net.M), ONE) < NEGLIGIBLE_UPDATE
             and largest_e * maximum(largest_x, ONE) < NEGLIGIBLE_UPDATE)
@@ -87,7 +128,7 @@ cdef inline bint update_is_negligible(const Net *net, real largest_e, real large
 cdef inline bint update_of_v_is_finite(const Net *net) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(net.K):
-        if not update_row_is_finite(net.v[k], -net.alpha * (net.y[k] - net.t[k]), net.z, net.M):
+        if not update_row_is_finite(net.v[k], -net.alpha_v[k] * (net.y[k] - net.t[k]), net.z, net.M):
             return False
     return True
 
@@ -95,16 +136,20 @@ cdef inline bint update_of_v_is_finite(const Net *net) noexcept nogil:
 # Whether all weights do; they are read only if the update is not negligible
 cdef inline bint update_is_finite(const Net *net) noexcept nogil:
     cdef Py_ssize_t j
-    if not all_finite(net.e, net.M):
+    if not (all_finite(net.e, net.M) and squares_are_finite(net)):
         return False
-    if update_is_negligible(net, net.alpha * max_abs(net.e, net.M), max_abs(net.x, net.D)):
+    if update_is_negligible(net, max_abs(net.alpha_w, net.M) * max_abs(net.e, net.M), max_abs(net.x, net.D)):
         return True
     if not update_of_v_is_finite(net):
         return False
     for j in range(net.M):
-        if not update_row_is_finite(net.w[j], -net.alpha * net.e[j], net.x, net.D):
+        if not update_row_is_finite(net.w[j], -net.alpha_w[j] * net.e[j], net.x, net.D):
             return False
     return True
+
+
+cdef inline bint squares_are_finite(const Net *net) noexcept nogil:
+    return net.s_w == NULL or (all_finite(net.next_s_w, net.M) and all_finite(net.next_s_v, net.K))
 
 
 # Whether a row and its bias stay finite if c times q, and c, are added
@@ -113,11 +158,11 @@ cdef inline bint update_row_is_finite(const real *row, real c, const real *q, Py
 
 
 # One update (17), only if E_n and all weights stay finite. Returns E_n before it, or infinity.
-cdef double step_if_finite(const Net *state, real alpha) noexcept nogil:
+cdef double step_if_finite(const Net *state) noexcept nogil:
     cdef Net local = state[0]
     cdef Net *net = &local
-    net.alpha = alpha
     backpropagate(net)
+    adapt_rates(net)
     if not (isfinite(net.E_n) and update_is_finite(net)):
         return INFINITY
     update_weights(net)
@@ -136,15 +181,16 @@ cdef double learn_online_direct(const Net *state, const SampleSet *samples, cons
     cdef Net local = state[0]
     cdef Net *net = &local
     cdef double total = 0
-    cdef real weight
     cdef Py_ssize_t n
+    net.learning_rate = rule.learning_rate
     for n in range(samples.count):
         load_sample(net, samples, n)
-        weight = weight_of(samples, n)
+        net.weight = weight_of(samples, n)
         backpropagate(net)
-        total += weight * net.E_n
+        total += net.weight * net.E_n
+        record_loss(samples, n, net.E_n)
         if isfinite(net.E_n):
-            net.alpha = rule.learning_rate * weight
+            adapt_rates(net)
             update_weights(net)
         if should_stop(poll, 1):
             break
@@ -160,7 +206,7 @@ cdef double learn_batches_direct(const Net *state, const SampleSet *samples, con
     cdef Net local = state[0]
     cdef Net *net = &local
     cdef double total = 0
-    cdef real total_weight, weight
+    cdef real total_weight
     cdef Py_ssize_t first = 0, size, n
     while first < samples.count:
         size = min(rule.batch_size, samples.count - first)
@@ -168,16 +214,19 @@ cdef double learn_batches_direct(const Net *state, const SampleSet *samples, con
         total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
         if total_weight > 0:
             decay_velocities(net, rule, total_weight)
+            net.learning_rate = (rule.learning_rate if net.s_w == NULL else ONE) / total_weight
             for n in range(first, first + size):
                 load_sample(net, samples, n)
-                weight = weight_of(samples, n)
+                net.weight = weight_of(samples, n)
                 backpropagate(net)
-                total += weight * net.E_n
+                total += net.weight * net.E_n
+                record_loss(samples, n, net.E_n)
                 if isfinite(net.E_n):
-                    net.alpha = rule.learning_rate * weight / total_weight
                     update_velocities(net)
                 if should_stop(poll, 1) and (rule.momentum == 0 or size == samples.count):
                     return total
+            if net.s_w != NULL:
+                adapt_velocities(net, rule, total_weight)
             add_velocities(net)
         if poll.stop:
             break
@@ -185,9 +234,9 @@ cdef double learn_batches_direct(const Net *state, const SampleSet *samples, con
     return total
 
 
-# u <- momentum u - decay w, with which a batch begins; biases have no decay
+# u <- momentum u - decay w, with which a batch begins, or u <- 0 if rates adapt; biases have no decay
 cdef void decay_velocities(Net *net, const LearningRule *rule, real total_weight) noexcept nogil:
-    cdef real decay = rule.learning_rate * rule.l2 / total_weight
+    cdef real decay = rule.learning_rate * rule.l2 / total_weight if net.s_w == NULL else 0
     cdef Py_ssize_t j, k
     for j in range(net.M):
         decay_velocity(net.u_w[j], net.w[j], rule.momentum, decay, net.D)
@@ -195,6 +244,25 @@ cdef void decay_velocities(Net *net, const LearningRule *rule, real total_weight
     for k in range(net.K):
         decay_velocity(net.u_v[k], net.v[k], rule.momentum, decay, net.M)
         net.u_v[k][net.M] *= rule.momentum
+
+
+# With u the mean gradient, negated:  u_ji <- alpha_j u_ji - decay w_ji, and for v
+cdef void adapt_velocities(Net *net, const LearningRule *rule, real total_weight) noexcept nogil:
+    cdef real decay = rule.learning_rate * rule.l2 / total_weight
+    cdef Py_ssize_t j, k
+    for j in range(net.M):
+        adapt_velocity(net.u_w[j], net.w[j], &net.s_w[j], rule.learning_rate, decay, net.D)
+    for k in range(net.K):
+        adapt_velocity(net.u_v[k], net.v[k], &net.s_v[k], rule.learning_rate, decay, net.M)
+
+
+cdef inline void adapt_velocity(real *u, const real *w, real *s, real learning_rate, real decay,
+                                Py_ssize_t n) noexcept nogil:
+    cdef real alpha
+    s[0] = sum_of_squares(s[0], ONE, dot(0, u, u, n + 1) / (n + 1))
+    alpha = adaptive_rate(learning_rate, s[0])
+    decay_velocity(u, w, alpha, decay, n)
+    u[n] *= alpha
 
 
 # w <- w + u, with which it ends

@@ -10,9 +10,12 @@ cdef extern from "vec.h":
     enum: EXP_TERMS
     enum: ATANH_TERMS
     const real ONE    # in the precision of real: a plain 1 beside a float would make it a double
+    const real EPSILON
     const real NEGLIGIBLE_UPDATE, EXP_MIN, EXP_MAX, EXPM1_MIN, LN2_HIGH, LN2_LOW, SHIFT
     const real EXP_COEFFS[EXP_TERMS]
     const real ATANH_COEFFS[ATANH_TERMS]
+    real real_sqrt(real a) noexcept nogil
+    vec vec_sqrt(vec a) noexcept nogil
     real real_exp2i(real shifted) noexcept nogil
     real real_split_exponent(real u, real *shifted) noexcept nogil
     vec vec_split_exponent(vec u, vec *shifted) noexcept nogil
@@ -64,6 +67,13 @@ cdef inline scalar_or_vec select_nonnegative(scalar_or_vec condition, scalar_or_
         return yes if condition >= 0 else no
     else:
         return vec_select_nonnegative(condition, yes, no)
+
+
+cdef inline scalar_or_vec sqrt(scalar_or_vec a) noexcept nogil:
+    if scalar_or_vec is real:
+        return real_sqrt(a)
+    else:
+        return vec_sqrt(a)
 
 
 # 2^k, where shifted = k + SHIFT

@@ -157,18 +157,34 @@ def gradient_w_of(const real[::1] e, const real[::1] x):
     return np.asarray(dw)
 
 
-def update_v_of(const real[:, ::1] v, const real[::1] y, const real[::1] t, const real[::1] z, real alpha):
-    """(17)  v_kj - alpha dE_n/dv_kj."""
+def update_v_of(const real[:, ::1] v, const real[::1] y, const real[::1] t, const real[::1] z, const real[::1] alpha):
+    """(17)  v_kj - alpha_k dE_n/dv_kj."""
     cdef real[:, ::1] updated = np.array(v, DTYPE)
     cdef size_t[::1] rows = rows_of(updated)
-    update_v_rows(<real **> &rows[0], <const real *> &y[0], <const real *> &t[0], <const real *> &z[0], alpha,
-                  z.shape[0], y.shape[0])
+    update_v_rows(<real **> &rows[0], <const real *> &y[0], <const real *> &t[0], <const real *> &z[0],
+                  <const real *> &alpha[0], z.shape[0], y.shape[0])
     return np.asarray(updated)
 
 
-def update_w_of(const real[:, ::1] w, const real[::1] e, const real[::1] x, real alpha):
-    """(17)  w_ji - alpha dE_n/dw_ji."""
+def update_w_of(const real[:, ::1] w, const real[::1] e, const real[::1] x, const real[::1] alpha):
+    """(17)  w_ji - alpha_j dE_n/dw_ji."""
     cdef real[:, ::1] updated = np.array(w, DTYPE)
     cdef size_t[::1] rows = rows_of(updated)
-    update_w_rows(<real **> &rows[0], <const real *> &e[0], <const real *> &x[0], alpha, x.shape[0], e.shape[0])
+    update_w_rows(<real **> &rows[0], <const real *> &e[0], <const real *> &x[0], <const real *> &alpha[0], x.shape[0],
+                  e.shape[0])
     return np.asarray(updated)
+
+
+def mean_square_of(const real[::1] x):
+    """1/(D+1) sum_{i=0..D} x_i^2."""
+    return mean_square_row(<const real *> &x[0], x.shape[0])
+
+
+def sum_of_squares_of(real s_j, real e_j, real mean_square_x):
+    """s_j + e_j^2 mean_square_x."""
+    return sum_of_squares(s_j, e_j, mean_square_x)
+
+
+def adaptive_rate_of(real alpha, real s_j):
+    """alpha_j = alpha / sqrt(s_j + EPSILON)."""
+    return adaptive_rate(alpha, s_j)

@@ -23,6 +23,8 @@
 #   (17)  v_kj <- v_kj - alpha dE_n/dv_kj, and for w                update_v, update_w
 #   (18)  dE_n/dw_ji = (sum_k (y_k - t_k) v_kj) h'(b_j) x_i         hidden_error, gradient_w
 #
+#   alpha of (17) for each unit, by row-wise AdaGrad                sum_of_squares, adaptive_rate
+#
 # The article's network has h = sigmoid and y = softmax, where sum_k t_k = 1. (12) to (18) are the same for the other
 # hidden functions, which enter (18) as h' only, and for the other outputs, since each y comes with an E_n of which
 # (12) is the derivative: y_k = a_k with half the squared error, and y_k = 1 / (1 + e^-a_k) with the cross-entropy of
@@ -193,21 +195,50 @@ cdef inline void mean_gradient(real **dw, Py_ssize_t N, Py_ssize_t D, Py_ssize_t
             dw[j][i] /= N
 
 
-# (17)  v_kj <- v_kj - alpha dE_n/dv_kj
+# (17)  v_kj <- v_kj - alpha dE_n/dv_kj, where alpha may differ from unit to unit
 cdef inline void update_v(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_vec *t, const scalar_or_vec *z,
-                          scalar_or_vec alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                          const scalar_or_vec *alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef Py_ssize_t j, k
     for k in range(K):
         for j in range(M):
-            v[k][j] -= alpha * (y[k] - t[k]) * z[j]
-        v[k][M] -= alpha * (y[k] - t[k])
+            v[k][j] -= alpha[k] * (y[k] - t[k]) * z[j]
+        v[k][M] -= alpha[k] * (y[k] - t[k])
 
 
 # (17)  w_ji <- w_ji - alpha dE_n/dw_ji
-cdef inline void update_w(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x, scalar_or_vec alpha,
-                          Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+cdef inline void update_w(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x,
+                          const scalar_or_vec *alpha, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
     cdef Py_ssize_t i, j
     for j in range(M):
         for i in range(D):
-            w[j][i] -= alpha * e[j] * x[i]
-        w[j][D] -= alpha * e[j]
+            w[j][i] -= alpha[j] * e[j] * x[i]
+        w[j][D] -= alpha[j] * e[j]
+
+
+# Row-wise AdaGrad: alpha of (17) falls as the squares of a unit's gradients add up in s_j, the mean over its weights:
+#
+#     alpha_j = alpha / sqrt(s_j + EPSILON),   s_j <- s_j + 1/(D+1) sum_{i=0..D} (dE_n/dw_ji)^2
+#
+# By (18) the sum is e_j^2 sum_i x_i^2; for v, by (16), (y_k - t_k)^2 sum_j z_j^2. For a batch it is that of the mean
+# gradient (3). AdaGrad: J. Duchi, E. Hazan and Y. Singer, JMLR 12, 2011; one s for a row: D. Mudigere et al., ISCA
+# 2022.
+
+
+# 1/(D+1) sum_{i=0..D} x_i^2,  x_D = 1
+cdef inline scalar_or_vec mean_square(const scalar_or_vec *x, Py_ssize_t D) noexcept nogil:
+    cdef scalar_or_vec sum_of_squares = broadcast(1, x[0])
+    cdef Py_ssize_t i
+    for i in range(D):
+        sum_of_squares += x[i] * x[i]
+    return sum_of_squares / broadcast(<real> (D + 1), x[0])
+
+
+# s_j <- s_j + e_j^2 mean_square
+cdef inline scalar_or_vec sum_of_squares(scalar_or_vec s_j, scalar_or_vec e_j,
+                                         scalar_or_vec mean_square_x) noexcept nogil:
+    return s_j + e_j * e_j * mean_square_x
+
+
+# alpha_j = alpha / sqrt(s_j + EPSILON)
+cdef inline scalar_or_vec adaptive_rate(scalar_or_vec alpha, scalar_or_vec s_j) noexcept nogil:
+    return alpha / sqrt(s_j + EPSILON)

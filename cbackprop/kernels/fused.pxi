@@ -45,6 +45,7 @@ cdef inline double learn_fused_of_width(BlockedState *net, const SampleSet *samp
     cdef vec z[TILE_VECS]
     cdef vec e[TILE_VECS]
     cdef vec a, y
+    cdef real mean_square_x = 0
     cdef double total = 0
     cdef int j
     for j in range(width):
@@ -54,7 +55,9 @@ cdef inline double learn_fused_of_width(BlockedState *net, const SampleSet *samp
         for n in range(size):
             x = inputs_of(samples, first + n)
             fused_pass(net, x_m, x, e, z, width)
-            total += outputs_in_order(net, samples, rule, first, n, z, &a, &y, e, 0, width, 1)
+            if net.adaptive:
+                mean_square_x = mean_square_row(x, D)
+            total += outputs_in_order(net, samples, rule, first, n, mean_square_x, z, &a, &y, e, 0, width, 1)
             x_m = x
         total += sum_of_logs(net, samples, first, size)
         should_stop(&net.poll, size)

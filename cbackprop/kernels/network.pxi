@@ -21,8 +21,15 @@ cdef struct Net:
     real *a                      # [K], padded to whole vectors
     real *y                      # [K], padded
     real *t                      # [K], padded
+    real *alpha_w                # [M], alpha of (17) for this sample
+    real *alpha_v                # [K]
+    real *s_w                    # [M], sums of squares of row-wise AdaGrad; NULL if alpha is the same for all units
+    real *s_v                    # [K]
+    real *next_s_w               # the same with this sample
+    real *next_s_v
     real max_a, sum_exp_minus_1  # of softmax; else 0
-    real E_n, alpha              # alpha of (17) for this sample
+    real E_n, weight, learning_rate
+    real mean_square_x, mean_square_z
 
 # The same with a sample in each lane
 cdef struct VecNet:
@@ -39,8 +46,15 @@ cdef struct VecNet:
     vec *a
     vec *y
     vec *t
+    vec *alpha_w
+    vec *alpha_v
+    vec *s_w
+    vec *s_v
+    vec *next_s_w
+    vec *next_s_v
     vec max_a, sum_exp_minus_1
-    vec E_n, alpha
+    vec E_n, weight, learning_rate
+    vec mean_square_x, mean_square_z
 
 ctypedef fused AnyNet:
     Net
@@ -49,6 +63,7 @@ ctypedef fused AnyNet:
 cdef struct LearningRule:
     Py_ssize_t batch_size
     real learning_rate, momentum, l2
+    bint adaptive                # alpha by row-wise AdaGrad
 
 # Where the activations of all samples go; NULL where they are not wanted
 cdef struct Activations:
@@ -75,7 +90,7 @@ cdef inline char *arena_create(Py_ssize_t size, void **allocation) noexcept nogi
 
 # The symbols of one sample, and the tables of rows. Returns the bytes needed.
 cdef Py_ssize_t carve(AnyNet *net, char *memory) noexcept nogil:
-    cdef Py_ssize_t M = net.M, K = net.K, used = 0, symbols = 3 * M + 3 * padded(K)
+    cdef Py_ssize_t M = net.M, K = net.K, used = 0, symbols = 5 * M + 3 * padded(K) + 2 * K
     if AnyNet is Net:
         net.b = <real *> arena_alloc(memory, &used, symbols * sizeof(real))
         net.w = <real **> arena_alloc(memory, &used, 2 * (M + K) * sizeof(real *))
@@ -87,6 +102,10 @@ cdef Py_ssize_t carve(AnyNet *net, char *memory) noexcept nogil:
     net.a = net.e + M
     net.y = net.a + padded(K)
     net.t = net.y + padded(K)
+    net.alpha_w = net.t + padded(K)
+    net.next_s_w = net.alpha_w + M
+    net.alpha_v = net.next_s_w + M
+    net.next_s_v = net.alpha_v + K
     net.v = net.w + M
     net.u_w = net.v + K
     net.u_v = net.u_w + M
@@ -98,6 +117,7 @@ cdef bint net_init(Net *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Functions
                    void **allocation) noexcept nogil:
     cdef char *memory
     net.D, net.M, net.K, net.functions = D, M, K, functions
+    net.s_w, net.s_v = NULL, NULL
     memory = arena_create(carve(net, NULL), allocation)
     if memory == NULL:
         return False

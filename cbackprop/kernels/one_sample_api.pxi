@@ -14,12 +14,12 @@ cdef struct OneSampleAPI:
     Py_ssize_t (*size)(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil
     # a network in `memory`, zeroed, of so many bytes; aligned to 64
     void (*init)(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, int hidden, int output) noexcept nogil
-    # where its weights are
-    void (*bind)(void *memory, void *w, void *v, bint fortran) noexcept nogil
+    # where its weights are and, unless they are NULL, accumulators
+    void (*bind)(void *memory, void *w, void *v, bint fortran, void *s_w, void *s_v) noexcept nogil
     # E_n before the update; infinity, and no update, if it or a weight would not be finite; NOT_FINITE if x is not, or
     # an index is out of range. Targets are t, or if that is NULL a class index.
     double (*learn_one)(void *memory, const Inputs *inputs, const void *t, Py_ssize_t label,
-                        double learning_rate) noexcept nogil
+                        double learning_rate, double weight) noexcept nogil
     # the index of the largest y_k, and y; NOT_FINITE if x or y is not finite, or an index is out of range
     Py_ssize_t (*predict_one)(void *memory, const Inputs *inputs, void *y) noexcept nogil
 

@@ -115,6 +115,35 @@ cdef void decay_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssi
                        (share_start(layer, p, end + 1) - last) * LANES)
 
 
+# s_j with the mean square of u_ji over the weights of unit j, and alpha_j, of one panel
+cdef void adapt_panel(const Layer *layer, Py_ssize_t p, vec *s, vec *alpha, real learning_rate) noexcept nogil:
+    cdef Py_ssize_t width = panel_start(layer, p + 1) - panel_start(layer, p), i, j
+    cdef const vec *u = layer.velocity + share_start(layer, p, 0)
+    cdef vec sum[TILE_VECS]
+    for j in range(width):
+        sum[j] = vec_broadcast(0)
+    for i in range(layer.inputs + 1):
+        for j in range(width):
+            sum[j] = sum[j] + u[i * width + j] * u[i * width + j]
+    for j in range(width):
+        s[j] = sum_of_squares(s[j], vec_broadcast(1), sum[j] / vec_broadcast(<real> (layer.inputs + 1)))
+        alpha[j] = adaptive_rate(vec_broadcast(learning_rate), s[j])
+
+
+# u <- alpha u - decay w of a share; the bias has no decay
+cdef void adapt_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end, const vec *alpha,
+                      real decay) noexcept nogil:
+    cdef Py_ssize_t width = panel_start(layer, p + 1) - panel_start(layer, p), i, j
+    cdef vec *u = layer.velocity + share_start(layer, p, 0)
+    cdef const vec *w = layer.weights + share_start(layer, p, 0)
+    for i in range(begin, end):
+        for j in range(width):
+            u[i * width + j] = u[i * width + j] * alpha[j] - w[i * width + j] * decay
+    if end == layer.inputs:
+        for j in range(width):
+            u[end * width + j] = u[end * width + j] * alpha[j]
+
+
 # w <- w + u of a share
 cdef void add_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Py_ssize_t c

@@ -75,25 +75,34 @@ cdef inline void gradient_w_rows(real **dw, const real *e, const real *x, Py_ssi
 
 # (17)  v_kj <- v_kj - alpha (y_k - t_k) z_j, row by row
 cdef inline void update_v_rows(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_vec *t,
-                               const scalar_or_vec *z, scalar_or_vec alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                               const scalar_or_vec *z, const scalar_or_vec *alpha, Py_ssize_t M,
+                               Py_ssize_t K) noexcept nogil:
     cdef Py_ssize_t k
     if scalar_or_vec is real:
         if M >= LANES:
             for k in range(K):
-                axpy(v[k], -alpha * (y[k] - t[k]), z, M)
-                v[k][M] -= alpha * (y[k] - t[k])
+                axpy(v[k], -alpha[k] * (y[k] - t[k]), z, M)
+                v[k][M] -= alpha[k] * (y[k] - t[k])
             return
     update_v(v, y, t, z, alpha, M, K)
 
 
 # (17)  w_ji <- w_ji - alpha e_j x_i, row by row
-cdef inline void update_w_rows(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x, scalar_or_vec alpha,
-                               Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+cdef inline void update_w_rows(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x,
+                               const scalar_or_vec *alpha, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
     cdef Py_ssize_t j
     if scalar_or_vec is real:
         if D >= LANES:
             for j in range(M):
-                axpy(w[j], -alpha * e[j], x, D)
-                w[j][D] -= alpha * e[j]
+                axpy(w[j], -alpha[j] * e[j], x, D)
+                w[j][D] -= alpha[j] * e[j]
             return
     update_w(w, e, x, alpha, D, M)
+
+
+# 1/(D+1) sum_{i=0..D} x_i^2 as a dot product
+cdef inline scalar_or_vec mean_square_row(const scalar_or_vec *x, Py_ssize_t D) noexcept nogil:
+    if scalar_or_vec is real:
+        if D >= LANES:
+            return dot(1, x, x, D) / <real> (D + 1)
+    return mean_square(x, D)

@@ -11,6 +11,7 @@ cdef struct SampleSet:
     const Py_ssize_t *labels       # [N]; NULL where targets are rows of t, or where there are none
     const real *sample_weight      # [N]; NULL where all samples have weight 1
     const Py_ssize_t *order        # [count], which rows and in which order; NULL for 0, 1, 2, ...
+    double *losses                 # [count], where each E_n goes; NULL where only their sum is wanted
     Py_ssize_t count, D, K
     Py_ssize_t longest             # non-zeros of the longest row
     real max_x                     # the largest |x_i| of sparse rows
@@ -31,6 +32,11 @@ cdef inline int64_t input_of(const SampleSet *samples, Py_ssize_t c) noexcept no
 
 cdef inline real weight_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
     return 1 if samples.sample_weight == NULL else samples.sample_weight[row_of(samples, n)]
+
+
+cdef inline void record_loss(const SampleSet *samples, Py_ssize_t n, double E_n) noexcept nogil:
+    if samples.losses != NULL:
+        samples.losses[n] = E_n
 
 
 cdef inline bint have_targets(const SampleSet *samples) noexcept nogil:

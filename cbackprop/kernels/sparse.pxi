@@ -34,6 +34,7 @@ cdef struct SparseNet:
     Py_ssize_t input_stride, unit_stride
     Py_ssize_t lines             # cache lines of the weights of an input
     double scale                 # of l2
+    real alpha                   # of (17), for errors e that do not carry it
     real max_x                   # the largest |x_i| of all samples
     SparseRow rows[ROWS]         # of sample n at n % ROWS
     Py_ssize_t gathered          # samples before this one have been gathered
@@ -176,17 +177,40 @@ cdef inline void backpropagate_sparse(SparseNet *net, const SampleSet *samples, 
         net.net.E_n = NAN
 
 
+# alpha of (17), or with row-wise AdaGrad e_j <- alpha_j e_j and alpha = 1
+cdef inline void adapt_rates_sparse(SparseNet *net, const SparseRow *row) noexcept nogil:
+    cdef Net *dense = &net.net
+    cdef Py_ssize_t j
+    if dense.s_w == NULL:
+        set_rates(dense)
+        net.alpha = dense.learning_rate * dense.weight
+        return
+    dense.mean_square_x = dot(1, row.x, row.x, row.nnz) / <real> (dense.D + 1)
+    adapt_rates_of_units(dense)
+    for j in range(dense.M):
+        dense.e[j] = dense.alpha_w[j] * dense.e[j]
+    net.alpha = 1
+
+
 # (17) for w, of one sample
-cdef inline void update_w_sparse(SparseNet *net, const SparseRow *row, const real *e, real alpha) noexcept nogil:
-    gradient_w_sparse(net.w, -alpha, e, row, net.net.D * net.input_stride, net.unit_stride, net.scale, net.net.M)
+cdef inline void update_w_sparse(SparseNet *net, const SparseRow *row, const real *e) noexcept nogil:
+    gradient_w_sparse(net.w, -net.alpha, e, row, net.net.D * net.input_stride, net.unit_stride, net.scale, net.net.M)
+
+
+# (17) for v and w
+cdef inline void update_weights_sparse(SparseNet *net, const SparseRow *row) noexcept nogil:
+    cdef Net *dense = &net.net
+    update_v_rows(dense.v, dense.y, dense.t, dense.z, dense.alpha_v, dense.M, dense.K)
+    update_w_sparse(net, row, dense.e)
+    store_squares(dense)
 
 
 # Whether all weights of a row stay finite if (17) is applied. If the update is not negligible, the sum of the sizes of
 # all changes decides, since an input may come more than once.
 cdef inline bint sparse_update_is_finite(const SparseNet *net, const SparseRow *row) noexcept nogil:
     cdef const Net *dense = &net.net
-    cdef real largest_e = <real> (dense.alpha * max_abs(dense.e, dense.M) / net.scale)
-    if not all_finite(dense.e, dense.M):
+    cdef real largest_e = <real> (net.alpha * max_abs(dense.e, dense.M) / net.scale)
+    if not (all_finite(dense.e, dense.M) and squares_are_finite(dense)):
         return False
     if update_is_negligible(dense, largest_e, net.max_x):
         return True
@@ -218,14 +242,13 @@ cdef inline bint stays_finite(real weight, real most) noexcept nogil:
 
 
 # The same of one sample, whose target is set, only if E_n and all weights stay finite. Returns E_n, or infinity.
-cdef double step_row_if_finite(SparseNet *net, const SparseRow *row, real alpha) noexcept nogil:
-    net.net.alpha = alpha
+cdef double step_row_if_finite(SparseNet *net, const SparseRow *row) noexcept nogil:
     forward_sparse(net, row)
     compute_errors(&net.net)
+    adapt_rates_sparse(net, row)
     if not (isfinite(net.net.E_n) and sparse_update_is_finite(net, row)):
         return INFINITY
-    update_v_rows(net.net.v, net.net.y, net.net.t, net.net.z, alpha, net.net.M, net.net.K)
-    update_w_sparse(net, row, net.net.e, alpha)
+    update_weights_sparse(net, row)
     return net.net.E_n
 
 
@@ -237,23 +260,23 @@ cdef double learn_online_sparse(SparseNet *state, const SampleSet *samples, cons
     cdef SparseNet *net = &local
     cdef Net *dense = &net.net
     cdef const SparseRow *row
-    cdef real decay = rule.learning_rate * rule.l2, weight
+    cdef real decay = rule.learning_rate * rule.l2
     cdef double total = 0
     cdef Py_ssize_t n
-    net.gathered, net.max_x = 0, samples.max_x
+    net.gathered, net.max_x, dense.learning_rate = 0, samples.max_x, rule.learning_rate
     for n in range(samples.count):
         row = next_row(net, samples, n)
-        weight = weight_of(samples, n)
-        dense.alpha = rule.learning_rate * weight
+        dense.weight = weight_of(samples, n)
         backpropagate_sparse(net, samples, n, row)
-        total += weight * dense.E_n
+        adapt_rates_sparse(net, row)
+        total += dense.weight * dense.E_n
+        record_loss(samples, n, dense.E_n)
         if not (isfinite(total) and decay <= 1 and sparse_update_is_finite(net, row)):
             total = NAN
             break
         if decay != 0:
             decay_sparse(net, decay)
-        update_v_rows(dense.v, dense.y, dense.t, dense.z, dense.alpha, dense.M, dense.K)
-        update_w_sparse(net, row, dense.e, dense.alpha)
+        update_weights_sparse(net, row)
         if should_stop(poll, 1):
             break
     apply_scale(net)
@@ -296,21 +319,23 @@ cdef double batch_errors_sparse(SparseNet *net, const SampleSet *samples, Py_ssi
     cdef const SparseRow *row
     cdef double total = 0
     cdef real *e
-    cdef real weight, most = 0
+    cdef real most = 0
     cdef Py_ssize_t M = dense.M, K = dense.K, n, j, k
     memset(net.dv, 0, K * (M + 1) * sizeof(real))
-    net.gathered = first
+    net.gathered, dense.learning_rate = first, factor
     for n in range(first, first + size):
         row = next_row(net, samples, n)
         backpropagate_sparse(net, samples, n, row)
-        weight = weight_of(samples, n)
-        total += weight * dense.E_n
+        dense.weight = weight_of(samples, n)
+        set_rates(dense)
+        total += dense.weight * dense.E_n
+        record_loss(samples, n, dense.E_n)
         e = net.e + (n - first) * M
         for j in range(M):
-            e[j] = factor * weight * dense.e[j]
+            e[j] = dense.alpha_w[j] * dense.e[j]
         if not (isfinite(total) and all_finite(e, M)):
             return NAN
-        update_v_rows(dense.u_v, dense.y, dense.t, dense.z, factor * weight, M, K)
+        update_v_rows(dense.u_v, dense.y, dense.t, dense.z, dense.alpha_v, M, K)
         most += <real> (max_abs(e, M) * maximum(net.max_x, ONE) / net.scale)
         if should_stop(poll, 1):
             return total
@@ -339,17 +364,18 @@ cdef bint batch_stays_finite(SparseNet *net, const SampleSet *samples, Py_ssize_
     return True
 
 
-# (17) for v and w, of a whole batch
+# (17) for v and w, of a whole batch, whose errors carry alpha
 cdef void update_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
                               real decay) noexcept nogil:
     cdef Py_ssize_t n, k
+    net.alpha = 1
     if decay != 0:
         decay_sparse(net, decay)
     for k in range(net.net.K):
         axpy(net.net.v[k], 1, net.net.u_v[k], net.net.M + 1)
     net.gathered = first
     for n in range(first, first + size):
-        update_w_sparse(net, next_row(net, samples, n), net.e + (n - first) * net.net.M, 1)
+        update_w_sparse(net, next_row(net, samples, n), net.e + (n - first) * net.net.M)
 
 
 # The decay of an L2 penalty: v at once, w by its scale; biases have none
@@ -455,6 +481,7 @@ cdef bint sparse_init(SparseNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, 
                       Py_ssize_t longest, Functions functions, void **allocation) noexcept nogil:
     cdef char *memory
     net.net.D, net.net.M, net.net.K, net.net.functions = D, M, K, functions
+    net.net.s_w, net.net.s_v = NULL, NULL
     memory = arena_create(carve_sparse(net, batch_size, longest, NULL), allocation)
     if memory == NULL:
         return False

@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__AVX512F__)
-#include <immintrin.h> /* maximum, minimum and ldexp in one instruction each */
+#if defined(__SSE2__)
+#include <immintrin.h> /* square root and, with AVX-512, maximum, minimum and ldexp in one instruction each */
 #endif
 
 #if defined(__FAST_MATH__)
@@ -21,6 +21,7 @@
 #endif
 
 #define ONE ((REAL)1)
+#define EPSILON ((REAL)1e-10) /* added to sums of squares that are divided by */
 
 /* always inline: the sums of a tile stay in registers only if its width is a constant */
 #if defined(__GNUC__)
@@ -30,6 +31,8 @@
 
 /* k + SHIFT, rounded, holds the integer k in its lowest bits */
 #define SHIFT ((REAL)1.5 * ((BITS)1 << MANTISSA_BITS))
+
+static inline REAL real_sqrt(REAL a) { return sizeof(REAL) == 4 ? (REAL)sqrtf((float)a) : (REAL)sqrt(a); }
 
 /* 2^k, where shifted = k + SHIFT */
 static inline REAL real_exp2i(REAL shifted)
@@ -131,6 +134,21 @@ static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
 static inline vec vec_select_nonnegative(vec condition, vec yes, vec no)
 {
     return vec_select(condition >= 0, yes, no);
+}
+
+static inline vec vec_sqrt(vec a)
+{
+#if defined(__AVX512F__)
+    return sizeof(REAL) == 4 ? (vec)_mm512_sqrt_ps((__m512)a) : (vec)_mm512_sqrt_pd((__m512d)a);
+#elif defined(__AVX2__)
+    return sizeof(REAL) == 4 ? (vec)_mm256_sqrt_ps((__m256)a) : (vec)_mm256_sqrt_pd((__m256d)a);
+#elif defined(__SSE2__)
+    return sizeof(REAL) == 4 ? (vec)_mm_sqrt_ps((__m128)a) : (vec)_mm_sqrt_pd((__m128d)a);
+#else
+    for (int lane = 0; lane < LANES; lane++)
+        a[lane] = real_sqrt(a[lane]);
+    return a;
+#endif
 }
 
 static const BITS LANE_INDICES[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -268,6 +286,7 @@ static inline vec vec_maximum(vec a, vec b) { return a > b ? a : b; }
 static inline vec vec_minimum(vec a, vec b) { return a < b ? a : b; }
 static inline vec vec_select_nonnegative(vec condition, vec yes, vec no) { return condition >= 0 ? yes : no; }
 static inline vec vec_exp2i(vec shifted) { return real_exp2i(shifted); }
+static inline vec vec_sqrt(vec a) { return real_sqrt(a); }
 static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
 {
     return x <= limit ? 0 : a * real_exp2i(shifted);

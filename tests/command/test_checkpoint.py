@@ -53,7 +53,7 @@ def test_options_and_data_must_stay_the_same(iris, succeed, fail):
         ("--seed 1", "--seed", "1", "0"),
         ("--no-standardize", "--standardize", "False", "True"),
         ("--validation 0.3", "--validation", "0.3", "0.2"),
-        ("--hidden 8", "w is float64 (8, 5)", "float64 (32, 5)"),
+        ("--hidden 8", "--hidden is 8; it must stay 32"),
         ("--ignore 'sepal width'", "data", "150 rows with checksum"),
     ):
         message = fail(f"{line} {option}")

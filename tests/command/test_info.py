@@ -33,6 +33,11 @@ def test_file_that_is_no_model(folder, fail, content):
         assert fail(line) == "file is not a model file of this library: it is no safetensors file"
 
 
+@pytest.mark.parametrize("line", ["info no", "predict no file.csv"])
+def test_missing_model(folder, fail, line):
+    assert fail(line) == "no: no such file"
+
+
 def test_header_that_is_too_long(folder, fail):
     Path("file").write_bytes((2**20 + 1).to_bytes(8, "little") + bytes(2**20 + 1))
     assert fail("info file").endswith("its header is 1,048,577 bytes long; the limit is 1,048,576")

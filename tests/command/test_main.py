@@ -7,11 +7,12 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 import cbackprop
-from cbackprop._model_file import load_model
+from cbackprop._model_file import Model, load_model, save_model
 from cbackprop.command import evaluation
 
 CODE = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
@@ -23,7 +24,7 @@ def test_examples_in_help_work(iris, succeed, monkeypatch):
     assert commands == ["demo", "train", "predict", "info"]
     for command in commands:
         examples = re.findall(r"^ +cbackprop (.+)$", succeed(f"{command} --help"), re.MULTILINE)
-        assert len(examples) == (3 if command in ("train", "predict") else 2)
+        assert len(examples) == {"train": 4, "predict": 3}.get(command, 2)
         for line in examples:
             with open("iris.csv") as stream:
                 monkeypatch.setattr(sys, "stdin", stream)
@@ -50,14 +51,26 @@ def test_module_runs_the_command(python):
     ("line", "message"),
     [
         ("learn", "No such command 'learn'."),
-        ("train iris.csv", "Missing option '--target'."),
+        ("train t.csv", "Invalid value for '--target': it must be one of the columns 'a', 'y'"),
+        (
+            "train t.svm --target y",
+            "Invalid value for '--target': t.svm has no named columns, and its lines begin with",
+        ),
+        (
+            "train t.svm --ignore a",
+            "Invalid value for '--ignore': t.svm has no named columns, and its lines begin with",
+        ),
+        ("train t.svm --hash 18", "Invalid value for '--hash': t.svm has no named columns, and its lines begin with"),
+        ("train t.csv --target y --hash 25", "Invalid value for '--hash': Input should be less than or equal to 24"),
         ("train iris.csv --target species --epochs 0", "Invalid value for '--epochs': "),
         ("train iris.csv --target species --depth 3", "No such option: --depth"),
         ("train iris.csv --target species --resume", "Invalid value for '--resume': it requires --checkpoint"),
         ("train iris.csv --target species --on-bad-row ask", "Invalid value for '--on-bad-row': "),
     ],
 )
-def test_usage_errors_have_status_2(fail, line, message):
+def test_usage_errors_have_status_2(folder, fail, line, message):
+    Path("t.csv").write_text("a,y\n1,2\n")
+    Path("t.svm").write_text("1 1:2\n")
     assert message in fail(line, status=2)
 
 
@@ -78,6 +91,27 @@ def test_missing_packages(monkeypatch, fail, package, line, extra):
     message = fail(line)
     assert message.startswith(f"{package} is not installed; ")
     assert message.endswith(f' pip install "cbackprop[{extra}]"')
+
+
+class WithoutScikitLearn:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "sklearn":
+            raise ModuleNotFoundError(name=name)
+
+
+@pytest.mark.parametrize(
+    "line", ["train t.svm", "train t.csv --target y --hash 18", "predict m t.csv", "predict m t.svm"]
+)
+def test_missing_scikit_learn(folder, fail, monkeypatch, line):
+    Path("t.svm").write_text("1 1:2\n")
+    Path("t.csv").write_text("a,y\n1,2\n")
+    hashed = {"bits": 1, "numbers": ["a"], "texts": []}
+    save_model("m", Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, hash=hashed))
+    for module in ("sklearn", "sklearn.datasets", "sklearn.feature_extraction"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [WithoutScikitLearn, *sys.meta_path])
+    assert fail(line) == 'sklearn is not installed; to install it: pip install "cbackprop[sklearn]"'
 
 
 def test_warnings_are_escaped(run, monkeypatch):

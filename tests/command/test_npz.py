@@ -65,14 +65,15 @@ def test_long_texts_are_no_labels(folder, fail):
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_compression(iris, fail, method):
-    with zipfile.ZipFile("t.npz", "w", method) as archive:
-        archive.writestr("x.npy", zipfile.ZipFile("iris.npz").read("x.npy"))
+    with zipfile.ZipFile("t.npz", "w", method) as archive, zipfile.ZipFile("iris.npz") as original:
+        archive.writestr("x.npy", original.read("x.npy"))
     assert fail("train t.npz --target x0").startswith("t.npz: array 'x.npy' is compressed in another way than np.savez")
 
 
 def test_an_array_twice(folder, fail):
     np.savez("t.npz", x=np.arange(4))
-    x = zipfile.ZipFile("t.npz").read("x.npy")
+    with zipfile.ZipFile("t.npz") as archive:
+        x = archive.read("x.npy")
     with zipfile.ZipFile("t.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("x.npy", x)
     assert fail("train t.npz --target x") == "t.npz: array 'x.npy' is in it twice"

@@ -140,6 +140,35 @@ def test_hostile_samples(repetitions):
         assert np.isfinite(network.w).all()
 
 
+@pytest.mark.guarantee("hostile sparse rows", slice=80, full=10_000)
+@pytest.mark.filterwarnings(
+    "ignore:the root mean square", "ignore:Stochastic Optimizer", "ignore:overflow encountered in cast"
+)
+def test_hostile_rows_of_estimators(repetitions):
+    """scikit-learn and SciPy take rows before the kernels do."""
+    estimators = pytest.importorskip("cbackprop.sklearn")
+    refused = 0
+    for seed in range(repetitions):
+        rng = np.random.default_rng(seed)
+        x = good(rng)
+        N, D = x.shape
+        y = np.arange(N) % 2
+        model = estimators.BackpropClassifier(3, random_state=0, max_iter=2, early_stopping=bool(seed % 2))
+        model.partial_fit(np.eye(D, dtype=rng.choice(["f4", "f8"])), np.arange(D) % 2, classes=[0, 1])
+        corrupt(rng, x)
+        network = model.network_
+        before = contents(network.w, network.v, *(getattr(x, part) for part in PARTS))
+        call = rng.choice(["fit", "partial_fit", "predict", "transform"])
+        try:
+            getattr(model, call)(x, *[y] * ("fit" in call))
+        except (TypeError, ValueError, AttributeError, IndexError):
+            assert model.network_ is network
+            assert contents(network.w, network.v, *(getattr(x, part) for part in PARTS)) == before
+            refused += 1
+        assert np.isfinite(model.network_.w).all()
+    assert repetitions / 4 < refused < repetitions
+
+
 @pytest.mark.guarantee("sparse rows that change", slice=5, full=500)
 def test_rows_that_another_thread_changes(repetitions):
     """No weight is NaN, and nothing else is written to."""

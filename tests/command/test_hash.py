@@ -1,0 +1,150 @@
+"""`cbackprop train --hash`: text of any number of values as inputs."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.feature_extraction import FeatureHasher
+
+import cbackprop
+from cbackprop._model_file import Model, load_model, save_model
+from cbackprop.command import tables
+from cbackprop.command.files import open_table
+from cbackprop.command.inputs import HashedInputs, name_hasher
+
+LINE = "train clicks.{} --target click --hash 10 --learning-rate 0.5 --epochs 3"
+
+
+@pytest.fixture
+def clicks(folder):
+    """Clicks that depend on site, device and price, as a data frame and as files."""
+    rng = np.random.default_rng(0)
+    site, device, price = rng.integers(0, 40, 400), rng.choice(["phone", "tv", ""], 400), rng.uniform(5, 9, 400)
+    click = site % 3 + 2 * (device == "tv") + price - 7 > 1
+    frame = pl.DataFrame({"site": [f"s{i}.é" for i in site], "price": price, "device": device, "click": click})
+    frame = frame.with_columns(pl.col("click").replace_strict({True: "yes", False: "no"}))
+    frame.with_columns(pl.col("device").replace("", None)).write_csv("clicks.csv")
+    frame.with_columns(pl.col("site").cast(pl.Categorical)).write_parquet("clicks.parquet")
+    np.savez(
+        "clicks.npz", **{name: frame[name].to_numpy().astype("U") for name in ("site", "device", "click")}, price=price
+    )
+    return frame
+
+
+@pytest.mark.parametrize("chunk_rows", [90, 65_536])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_inputs_are_those_of_feature_hasher(clicks, succeed, monkeypatch, kind, chunk_rows):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    out = " ".join(succeed(LINE.format(kind)).split())
+    assert "1,024, hashed; numbers: 'price'; text: 'site', 'device'" in out
+    assert float(re.search(r"accuracy, held out ([\d.]+)", out)[1]) > 0.8
+    model = load_model("model.safetensors")
+    assert (model.w.shape, model.w.dtype, model.w.flags.fnc) == ((32, 1025), np.float32, True)
+    assert (model.hash["bits"], model.hash["numbers"], set(model.hash["texts"])) == (10, ["price"], {"site", "device"})
+    assert model.mean.shape == model.scale.shape == (1,)
+
+    rows = clicks.drop("click").with_columns((pl.col("price") - model.mean[0]) / model.scale[0]).to_dicts()
+    x = FeatureHasher(2**10, dtype=np.float32).transform(rows)
+    y = cbackprop.Network.load("model.safetensors").predict_proba(x)
+    succeed(f"predict model.safetensors clicks.{kind} --output p.parquet")
+    predicted = pl.read_parquet("p.parquet")
+    np.testing.assert_allclose(predicted.drop("class").to_numpy(), y, rtol=1e-5)
+    out = succeed("info model.safetensors")
+    assert "hashed; numbers: 'price'; texts: 'site', 'device'" in out
+    assert re.search(rf"price +{model.mean[0]:.6g} +{model.scale[0]:.6g}", out)
+
+
+def test_hashed_rows_equal_those_of_feature_hasher(folder):
+    """Names that collide, a number of 0, empty and repeated text; values bit by bit."""
+    Path("t.csv").write_text("a,b,c,d\n1.5,x,0,\n-2,y=z,3,é\n1e-3,x,0,é\n7,,-1,x\n")
+    with open("t.csv", newline="", encoding="utf-8") as file:
+        rows = [row | {"a": float(row["a"]), "c": float(row["c"])} for row in csv.DictReader(file)]
+    for bits in (1, 2, 20):
+        table = open_table(Path("t.csv"))
+        assert table.text_columns() == ["b", "d"]
+        inputs = HashedInputs(table, ["a", "c"], ["b", "d"], name_hasher(bits), np.zeros(2), np.ones(2))
+        (chunk,) = inputs.chunks()
+        wanted = FeatureHasher(2**bits, dtype=np.float32).transform(rows)
+        assert (inputs.prepare(chunk) != wanted).nnz == 0
+
+
+def test_which_columns_are_text(folder):
+    Path("t.csv").write_text("flag,number,gaps,hex,empty,word\ntrue,1,NA,12,,a\nFalse,-1e3,,1f,,\n,nan,4,3,,b\n")
+    assert open_table(Path("t.csv")).text_columns() == ["hex", "empty", "word"]
+
+
+def test_numbers_as_categories(clicks, succeed):
+    succeed(f"{LINE.format('csv')} --categories price --ignore device")
+    model = load_model("model.safetensors")
+    assert model.hash == {"bits": 10, "numbers": [], "texts": ["site", "price"]}
+    assert model.mean is model.scale is None
+    assert "scaling  none" in re.sub(" +", "  ", succeed("info model.safetensors"))
+
+
+def test_bad_rows_of_hashed_columns(clicks, succeed, fail):
+    rows = Path("clicks.csv").read_text().splitlines()
+    Path("bad.csv").write_text("\n".join([*rows[:201], "s1,cheap,tv,yes", *rows[201:], ""]))
+    line = LINE.format("csv").replace("clicks", "bad")
+    assert fail(line).startswith("bad.csv: row 201, column 'price' is 'cheap'; a finite number is needed; --categories")
+    assert "1 skipped" in succeed(f"{line} --on-bad-row skip")
+    succeed("predict model.safetensors bad.csv --on-bad-row skip --output p.parquet")
+    assert pl.read_parquet("p.parquet")["class"].is_null().arg_true().to_list() == [200]
+    Path("bad.csv").write_text("site,price\na,1\n")
+    assert "no column 'device'" in fail("predict model.safetensors bad.csv")
+
+
+def test_resumed_training_is_hashed_alike(clicks, succeed, fail, monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 90)
+    line = LINE.format("csv").replace("3", "{}") + " --checkpoint c --resume"
+    succeed(line.format(1))
+    succeed(line.format(3))
+    succeed(LINE.format("csv") + " --output whole")
+    assert load_model("model.safetensors").w.tobytes() == load_model("whole").w.tobytes()
+    assert "--hash is 9; it must stay 10" in fail(line.format(3).replace("10", "9"))
+    Path("clicks.csv").write_text(Path("clicks.csv").read_text().replace("phone", "Phone"))
+    assert "data is '400 rows with checksum" in fail(line.format(4))
+
+
+def test_hashed_regression(clicks, succeed):
+    succeed("train clicks.parquet --target price --hash 10 --epochs 1")
+    model = load_model("model.safetensors")
+    assert (model.targets, model.hash["texts"]) == (["price"], ["site", "device", "click"])
+    succeed("predict model.safetensors clicks.parquet")
+    assert pl.read_csv("predictions.csv").columns == ["price"]
+
+
+def test_numbers_beyond_float32(folder, fail):
+    Path("t.csv").write_text("a,y\n1,no\n1e300,yes\n2,no\n")
+    message = "t.csv: column 'a' has values too large to standardize; rescale it"
+    assert fail("train t.csv --target y --hash 4 --no-standardize --validation 0") == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bits": 3}, "its hash has 3 bits; the 4 inputs must be 2\\*\\*bits"),
+        ({"bits": True}, "its hash has True bits"),
+        ({"bits": 10**9}, "its hash has 1000000000 bits"),
+        ({"numbers": "a"}, "its hash must have lists of columns"),
+        ({"numbers": ["a"], "texts": ["a"]}, "its hashed columns must be different"),
+        ({"texts": [1]}, "its hashed columns must be 1 strings"),
+        ({"seed": 1}, "its hash must be bits, numbers and texts"),
+    ],
+)
+def test_model_files_describe_the_hash(tmp_path, change, message):
+    model = Model(np.zeros((2, 5)), np.zeros((2, 3)), 0.1, hash={"bits": 2, "numbers": [], "texts": []} | change)
+    with pytest.raises(ValueError, match=message):
+        save_model(tmp_path / "model", model)
+
+
+def test_hashed_inputs_have_no_names(tmp_path):
+    hashed = {"bits": 1, "numbers": ["x"], "texts": []}
+    model = Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, features=["a", "b"], hash=hashed)
+    with pytest.raises(ValueError, match="its inputs are both named and hashed"):
+        save_model(tmp_path / "model", model)
+    model = Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, hash=hashed, mean=np.zeros(2))
+    with pytest.raises(ValueError, match="its mean must be 1 numbers, not 2"):
+        save_model(tmp_path / "model", model)

@@ -1,0 +1,296 @@
+"""Row-wise AdaGrad: compiled against the reference, and both against its definition by the gradients (16) and (18).
+
+Tolerances: rates divide by square roots of sums, so that the first updates double the relative error of a gradient; 20
+updates may multiply it. 4000 rounding errors of the largest weight or sum are allowed.
+"""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import Network, _dispatch, _engines, reference
+from cbackprop.kernels import baseline_float64
+
+ROUNDING = {"float32": 4000 * 2**-24, "float64": 4000 * 2**-53}
+SHAPES = [(7, 13, 5), (2, 2, 3), (3, 1, 1), (33, 18, 4), (64, 40, 19)]
+
+
+def accumulators(w, v):
+    return np.zeros(len(w), w.dtype), np.zeros(len(v), w.dtype)
+
+
+def close(ours, wanted):
+    for one, other in zip(ours, wanted, strict=True):
+        rounding = ROUNDING[one.dtype.name]
+        np.testing.assert_allclose(one, other, rtol=0, atol=rounding * max(1, np.abs(other).max()))
+
+
+def case(shape, dtype, functions, N=20, seed=0):
+    D, M, K = shape
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(N, D)).astype(dtype)
+    t = rng.dirichlet(np.ones(K), N).astype(dtype)
+    w, v = cbackprop.init_weights(D, M, K, hidden=functions["hidden"], dtype=dtype, rng=1)
+    return x, t, w, v
+
+
+def test_the_definition(library, dtype, functions):
+    x, t, w, v = case((5, 4, 3), dtype, functions, N=8)
+    weight = np.linspace(0.5, 2, 8)
+    s = accumulators(w, v)
+    wanted, sums = (w.copy(), v.copy()), accumulators(w, v)
+    for n in range(8):
+        gradient = cbackprop.gradient(x[[n]], t[[n]], *wanted, **functions)
+        for layer, derivative, total in zip(wanted, gradient, sums, strict=True):
+            derivative *= dtype.type(weight[n])
+            total += (derivative**2).mean(axis=1)
+            layer -= dtype.type(0.5) / np.sqrt(total + dtype.type(1e-10))[:, np.newaxis] * derivative
+        library.step(x[n], t[n], w, v, 0.5, sample_weight=weight[n], accumulators=s, **functions)
+    close((w, v, *s), (*wanted, *sums))
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, None])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_engine_agrees_with_the_reference(engine, dtype, all_functions, shape, batch_size):
+    for functions in all_functions:
+        x, t, w, v = case(shape, dtype, functions)
+        wanted = w.copy(), v.copy()
+        s, sums = accumulators(w, v), accumulators(w, v)
+        settings = {"learning_rate": 0.1, "batch_size": batch_size, "rng": 0, "adaptive": True, **functions}
+        ours = engine.fit(x, t, w, v, accumulators=s, **settings)
+        theirs = reference.fit(x, t, *wanted, accumulators=sums, **settings)
+        close((w, v, *s), (*wanted, *sums))
+        assert ours.losses == pytest.approx(theirs.losses, rel=ROUNDING[dtype.name])
+
+
+@pytest.mark.parametrize("l2", [0, 0.1])
+@pytest.mark.parametrize("batch_size", [1, 6])
+def test_weights_and_a_penalty(engine, dtype, batch_size, l2):
+    functions = {"hidden": "tanh", "output": "softmax"}
+    weight = np.random.default_rng(3).random(20)
+    weight[4] = 0
+    for sample_weight in (None, weight):
+        x, t, w, v = case((7, 13, 5), dtype, functions)
+        wanted = w.copy(), v.copy()
+        s, sums = accumulators(w, v), accumulators(w, v)
+        settings = {"learning_rate": 0.3, "batch_size": batch_size, "rng": 0, "l2": l2, "sample_weight": sample_weight}
+        engine.fit(x, t, w, v, adaptive=True, accumulators=s, **settings, **functions)
+        reference.fit(x, t, *wanted, adaptive=True, accumulators=sums, **settings, **functions)
+        close((w, v, *s), (*wanted, *sums))
+
+
+@pytest.mark.parametrize("batch_size", [1, 40, None])
+def test_threads_make_no_difference(variant, dtype, monkeypatch, batch_size):
+    monkeypatch.setattr(_engines, "processors", lambda: 4)
+    monkeypatch.setattr(_engines, "MIN_WORK_PER_THREAD", 1)
+    functions = {"hidden": "sigmoid", "output": "softmax"}
+    results = []
+    for n_threads in (1, 2, 4):
+        x, t, w, v = case((9, 70, 21), dtype, functions, N=90)
+        s = accumulators(w, v)
+        settings = {"batch_size": batch_size, "epochs": 2, "rng": 0, "method": "blocked", "n_threads": n_threads}
+        cbackprop.fit(x, t, w, v, adaptive=True, accumulators=s, **settings, **functions)
+        results.append([array.tobytes() for array in (w, v, *s)])
+    assert results[0] == results[1] == results[2]
+
+
+def test_single_samples_are_steps(variant, dtype, functions):
+    x, t, w, v = case((7, 13, 5), dtype, functions)
+    s = accumulators(w, v)
+    network = Network.from_weights(
+        w.copy(), v.copy(), learning_rate=0.3, accumulators=(s[0].copy(), s[1].copy()), **functions
+    )
+    for n, (x_n, t_n) in enumerate(zip(x, t, strict=True)):
+        weight = 1 + n % 3
+        E_n = cbackprop.step(x_n, t_n, w, v, 0.3, sample_weight=weight, accumulators=s, **functions)
+        assert network.learn_one(x_n, t_n, weight) == E_n
+    for ours, theirs in zip((network.w, network.v, *network.accumulators), (w, v, *s), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_sparse_rows(variant, dtype, functions, order):
+    sparse = pytest.importorskip("scipy.sparse")
+    x, t, w, v = case((30, 13, 5), dtype, functions)
+    x[np.random.default_rng(5).random(x.shape) < 0.8] = 0
+    w = np.asarray(w, order=order)
+    wanted = w.copy(), v.copy()
+    s, sums = accumulators(w, v), accumulators(w, v)
+    settings = {"learning_rate": 0.3, "rng": 0, "adaptive": True, "l2": 0.01, **functions}
+    cbackprop.fit(sparse.csr_array(x), t, w, v, accumulators=s, **settings)
+    reference.fit(x, t, *wanted, accumulators=sums, **settings)
+    close((w, v, *s), (*wanted, *sums))
+    one = Network.from_weights(w.copy("K"), v.copy(), accumulators=(s[0].copy(), s[1].copy()), **functions)
+    indices = np.flatnonzero(x[0])
+    one.learn_one_sparse(indices, x[0][indices], t[0], 2)
+    cbackprop.step(sparse.csr_array(x[:1]), t[0], w, v, 0.1, sample_weight=2, accumulators=s, **functions)
+    close((one.w, one.v, *one.accumulators), (w, v, *s))
+
+
+def test_batches_of_sparse_rows_are_refused(library):
+    sparse = pytest.importorskip("scipy.sparse")
+    x, t, w, v = case((7, 4, 3), np.dtype("float64"), {"hidden": "tanh"})
+    with pytest.raises(ValueError, match="batch_size must be 1"):
+        library.fit(sparse.csr_array(x), t, w, v, adaptive=True, batch_size=4)
+
+
+# --------------------------------------------------------------------------------------------------- the size of inputs
+
+
+def test_the_size_of_an_error_does_not_matter_at_first(library):
+    """The first update of a unit has the size α, whatever its gradient."""
+    changes = []
+    for size in (1e-3, 1, 1e3):
+        w, v = cbackprop.init_weights(3, 4, 2, rng=0)
+        before = v.copy()
+        library.step([0.5, -1, 2], size * np.ones(2), w, v, 0.1, accumulators=accumulators(w, v), output="linear")
+        changes.append(np.sqrt(((v - before) ** 2).mean(axis=1)))
+    np.testing.assert_allclose(changes, 0.1, rtol=1e-3)  # 1e-10 beside a square of 1e-7
+
+
+# ---------------------------------------------------------------------------------------------------- state of training
+
+
+def test_networks_keep_their_accumulators(tmp_path, dtype):
+    x, t, *_ = case((7, 4, 3), dtype, {"hidden": "sigmoid"})
+    network = Network(7, 4, 3, adaptive=True, dtype=dtype, rng=0)
+    assert network.adaptive
+    assert repr(network) == f"Network(7, 4, 3, learning_rate=0.1, adaptive=True, dtype={dtype})"
+    network.fit(x, t, rng=0)
+    network.save(tmp_path / "a")
+    copies = Network.load(tmp_path / "a"), pickle.loads(pickle.dumps(network)), copy.deepcopy(network)
+    for other in (network, *copies):
+        other.learn_one(x[0], t[0])
+        other.fit(x, t, batch_size=4, rng=1)
+    for other in copies:
+        for ours, theirs in zip(
+            (network.w, network.v, *network.accumulators), (other.w, other.v, *other.accumulators), strict=True
+        ):
+            assert ours.tobytes() == theirs.tobytes()
+    assert not Network(7, 4, 3).adaptive
+    assert Network(7, 4, 3).accumulators is None
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_resumed_training_ends_with_the_same_bits(library, tmp_path, dtype, batch_size):
+    x, t, w, v = case((7, 4, 3), dtype, {"hidden": "sigmoid"})
+    s, settings = accumulators(w, v), {"batch_size": batch_size, "rng": 0, "adaptive": True}
+    ours, sums = (w.copy(), v.copy()), accumulators(w, v)
+    library.fit(x, t, w, v, epochs=4, accumulators=s, **settings)
+    library.fit(x, t, *ours, epochs=2, accumulators=sums, checkpoint=tmp_path / "c", **settings)
+    for array in (*ours, *sums):
+        array[:] = 1
+    library.fit(x, t, *ours, epochs=4, accumulators=sums, checkpoint=tmp_path / "c", resume=True, **settings)
+    for one, other in zip((*ours, *sums), (w, v, *s), strict=True):
+        assert one.tobytes() == other.tobytes()
+    with pytest.raises(ValueError, match="adaptive is False; it must stay True"):
+        library.fit(x, t, *ours, checkpoint=tmp_path / "c", resume=True, batch_size=batch_size)
+
+
+# -------------------------------------------------------------------------------------------------------- bad arguments
+
+
+def bad_accumulators():
+    readonly = np.zeros(4)
+    readonly.flags.writeable = False
+    good = np.zeros(4), np.zeros(3)
+    yield 3, TypeError, "accumulators is int; it must be a pair"
+    yield (good[0],), TypeError, "accumulators is tuple; it must be a pair"
+    yield (good[0].tolist(), good[1]), TypeError, r"accumulators\[0\] is a list"
+    yield (good[0], good[0]), ValueError, r"accumulators\[1\] is float64 \(4,\); it must be float64 \(3,\)"
+    yield (good[0].astype("f4"), good[1]), ValueError, r"accumulators\[0\] is float32 \(4,\)"
+    yield (np.zeros(8)[::2], good[1]), ValueError, "strided, misaligned or read-only"
+    yield (readonly, good[1]), ValueError, "strided, misaligned or read-only"
+    yield (np.full(4, np.nan), good[1]), ValueError, "holds nan; sums of squares are needed"
+    yield (good[0], np.full(3, -1.0)), ValueError, "holds -1.0; sums of squares are needed"
+    whole = np.zeros(6)
+    yield (whole[:4], whole[3:]), ValueError, "accumulators overlap in memory"
+
+
+@pytest.mark.parametrize(("value", "error", "message"), list(bad_accumulators()))
+def test_bad_accumulators(library, value, error, message):
+    x, t, w, v = case((7, 4, 3), np.dtype("float64"), {"hidden": "tanh"})
+    before = w.tobytes(), v.tobytes()
+    for call in (
+        lambda: library.fit(x, t, w, v, adaptive=True, accumulators=value),
+        lambda: library.step(x[0], t[0], w, v, 0.1, accumulators=value),
+        lambda: Network.from_weights(w, v, accumulators=value),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+    assert (w.tobytes(), v.tobytes()) == before
+
+
+def test_other_bad_settings(library):
+    x, t, w, v = case((7, 4, 3), np.dtype("float64"), {"hidden": "tanh"})
+    s = accumulators(w, v)
+    with pytest.raises(ValueError, match="accumulators are given and adaptive is False; it must be True"):
+        library.fit(x, t, w, v, accumulators=s)
+    with pytest.raises(ValueError, match=r"momentum is 0.5 and rates are adaptive; momentum must be 0"):
+        library.fit(x, t, w, v, adaptive=True, momentum=0.5)
+    with pytest.raises(TypeError, match="adaptive is 1"):
+        library.fit(x, t, w, v, adaptive=1)
+    with pytest.raises(ValueError, match=r"accumulators\[0\] overlaps x, t or sample_weight"):
+        library.fit(s[0][:, np.newaxis], [0, 1, 2, 0], *cbackprop.init_weights(1, 4, 3), adaptive=True, accumulators=s)
+
+
+def test_accumulators_that_change_shape():
+    network = Network(2, 4, 3, adaptive=True)
+    network.accumulators[0].shape = (2, 2)
+    with pytest.raises(ValueError, match="accumulators now have shapes"):
+        network.learn_one([1.0, 2.0], 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_sum_of_squares_that_overflows_diverges(engine, dtype, batch_size):
+    x, t, w, v = case((7, 4, 3), dtype, {"hidden": "tanh"})
+    x[0] = np.finfo(dtype).max / 100  # times 0, so that E_n is finite; not so the square of the gradient
+    w[:, :-1], w[:, -1] = 0, 1
+    s = accumulators(w, v)
+    before = [array.tobytes() for array in (w, v, *s)]
+    with pytest.raises(cbackprop.DivergenceError):
+        engine.fit(x, t, w, v, hidden="relu", adaptive=True, accumulators=s, batch_size=batch_size, shuffle=False)
+    assert [array.tobytes() for array in (w, v, *s)] == before
+    with pytest.raises(cbackprop.DivergenceError):
+        engine.library.step(x[0], t[0], w, v, 0.1, hidden="relu", accumulators=s)
+    assert [array.tobytes() for array in (w, v, *s)] == before
+
+
+# ------------------------------------------------------------------------------------------------ losses of each sample
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 3, 20])
+def test_losses_of_each_sample(dtype, all_functions, adaptive, batch_size):
+    module = _dispatch.kernels(dtype)
+    classes = (module.DirectEngine, module.BlockedEngine) + ((module.SamplesInLanesEngine,) if batch_size > 1 else ())
+    for functions in all_functions:
+        x, t, w, v = case((7, 13, 5), dtype, functions)
+        weight, order = np.linspace(0, 2, 20).astype(dtype), np.random.default_rng(0).permutation(20)
+        for kind in classes:
+            engine = kind(7, 13, 5, batch_size, adaptive=adaptive, **functions)
+            losses = np.full(20, np.nan)
+            engine.load(w, v)
+            total = engine.learn(engine.samples(x, t, None, weight), order, 0.1, 1, losses)
+            assert total == pytest.approx((weight[order] * losses).sum(), rel=ROUNDING[dtype.name])
+            first = cbackprop.loss(x[order[:1]], t[order[:1]], w, v, **functions)
+            assert losses[0] == pytest.approx(first, rel=ROUNDING[dtype.name])
+        with pytest.raises(ValueError, match="losses has 3 elements; it must have 20"):
+            engine.learn(engine.samples(x, t), order, 0.1, 1, np.empty(3))
+
+
+def test_engines_check_their_arguments():
+    with pytest.raises(ValueError, match="with adaptive rates it must be 0"):
+        baseline_float64.DirectEngine(2, 3, 2, momentum=0.5, adaptive=True)
+    with pytest.raises(ValueError, match="with sparse rows and adaptive rates it must be 1"):
+        baseline_float64.SparseEngine(2, 3, 2, 4, adaptive=True)
+    engine = baseline_float64.DirectEngine(2, 3, 2, adaptive=True)
+    w, v = np.zeros((3, 3)), np.zeros((2, 4))
+    for shape in (2, 3), (3, 3):
+        with pytest.raises(ValueError, match="accumulators have shapes"):
+            engine.load(w, v, {"accumulators": (np.zeros(shape[0]), np.zeros(shape[1]))})
+    with pytest.raises(RuntimeError, match="states are"):
+        engine.load(w, v, {"velocity": (w, v)})
