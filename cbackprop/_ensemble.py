@@ -875,7 +875,7 @@ class SeparateEngines:
         """
         sums = np.full(len(self.engines), np.inf)
         for r in np.flatnonzero(learning_rates):
-            each = None if losses is None else np.empty(len(order))
+            each = None if losses is None else np.full(len(order), -1.0)
             sums[r] = self.engines[r].learn(samples[r], order, learning_rates[r], threads, each)
             if losses is not None:
                 losses[:, r] = each
