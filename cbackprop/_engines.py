@@ -20,9 +20,10 @@ The constants are measured by benchmarks/engines.py.
   passes are direct.
 - Momentum changes all weights at every update, each by its own amount. With one sample per update, only the direct
   engine supports it efficiently. (The penalty shrinks them all by the same factor, which blocks take into account.)
-- An ensemble of tiny networks learns one network in each lane. A sample takes LANES networks as long as
-  WEIGHTS_OF_CHAIN + size operations on vectors, and one by itself as long as the same chain of dependent operations and
-  size / (2·LANES) more, where size is the number of its weights.
+- An ensemble of tiny networks learns one network in each lane. For LANES networks a sample takes as long as
+  WEIGHTS_OF_CHAIN + size operations on vectors, and for a network by itself as long as the same chain of dependent
+  operations and size / (2·LANES) more, where size is the number of its weights. The choice is that for LANES / 2
+  networks, whatever their number, so that what a network learns does not depend on it.
 - Sparse rows have an engine of their own, which works on the user's arrays.
 - Training threads meet at two barriers per block, so each needs at least MIN_WORK_PER_THREAD multiplications per block.
   Prediction threads have no barriers, but must be started, which takes twice as many.
@@ -140,11 +141,9 @@ def in_lanes(w: np.ndarray, v: np.ndarray, batch_size: int) -> bool:
 
 
 def networks_in_lanes(w: np.ndarray, v: np.ndarray) -> bool:
-    """Whether networks with weights w (R, M, D+1) and v (R, K, M+1) learn faster in lanes than one after the other."""
-    R, size = len(w), w[0].size + v[0].size
-    lanes = kernels(w.dtype).LANES_IN_REGISTER
-    together = -(-R // lanes) * (WEIGHTS_OF_CHAIN + size)
-    return together < R * (WEIGHTS_OF_CHAIN + size / (2 * lanes))
+    """Whether some networks with weights like w and v learn faster in lanes than one after the other."""
+    size, lanes = w.size + v.size, kernels(w.dtype).LANES_IN_REGISTER
+    return WEIGHTS_OF_CHAIN + size <= lanes / 2 * (WEIGHTS_OF_CHAIN + size / (2 * lanes))
 
 
 def kernels_for(w: np.ndarray, v: np.ndarray, batch_size: int) -> ModuleType:

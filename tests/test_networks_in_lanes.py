@@ -3,6 +3,8 @@
 Tolerances allow for some 50 updates, in which the order of sums differs: 4000 rounding errors of the largest number.
 """
 
+import types
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,13 @@ def test_networks_learn_as_they_do_alone(kernels, all_functions, weights, batch_
             settings = {"l2": l2, "adaptive": adaptive}
             together = in_lanes(kernels, w, v, batch_size, **settings, **functions)
             alone = SeparateEngines(
-                w, v, Functions(**functions), batch_size, x=np.empty((N, shape[0]), dtype), method="direct", **settings
+                w,
+                v,
+                [Functions(**functions)] * R,
+                batch_size,
+                x=np.empty((N, shape[0]), dtype),
+                method="direct",
+                **settings,
             )
             x = data(shape, dtype, R, weights)
             ours, theirs = (
@@ -104,13 +112,13 @@ def test_networks_without_a_rate(kernels):
     assert (ours[0] != w).any(axis=(1, 2)).tolist() == [True, False, False]
 
 
-def test_the_rule(dtype, monkeypatch):
-    lanes = _engines.kernels(dtype).LANES_IN_REGISTER
-    for shape, R, expected in (
-        ((2, 2, 3), 1, False), ((2, 2, 3), lanes, lanes > 1), ((64, 32, 10), lanes, False),
-    ):  # fmt: skip
-        w, v = networks(R, shape, dtype, {"hidden": "tanh"})
-        assert _engines.networks_in_lanes(w, v) is expected
+@pytest.mark.parametrize(("shape", "lanes", "expected"), [
+    ((2, 2, 3), 16, True), ((10, 16, 2), 16, True), ((10, 16, 2), 8, False), ((64, 32, 10), 16, False),
+    ((2, 2, 3), 2, False), ((2, 2, 3), 1, False),
+])  # fmt: skip
+def test_the_rule(shape, lanes, expected, monkeypatch):
+    monkeypatch.setattr(_engines, "kernels", lambda dtype: types.SimpleNamespace(LANES_IN_REGISTER=lanes))
+    assert _engines.networks_in_lanes(*cbackprop.init_weights(*shape)) is expected
 
 
 def test_bad_calls(kernels):
