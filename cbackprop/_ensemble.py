@@ -860,16 +860,24 @@ def make_engine(
     adaptive: bool,
     x: np.ndarray | SparseRows,
     method: str = "auto",
+    n_threads: int = 1,
 ) -> EnsembleEngine:
-    """Create the engine for an ensemble: tiny networks with the same functions learn in lanes."""
-    if isinstance(x, SparseRows) or method != "auto" or not engines.networks_in_lanes(w[0], v[0]):
+    """Create the engine for an ensemble: networks with the same functions learn in lanes, or side by side.
+
+    The choice does not depend on how many there are, so that what one of them learns does not, either.
+    """
+    dense = not isinstance(x, SparseRows) and method == "auto"
+    in_lanes = dense and engines.networks_in_lanes(w[0], v[0])
+    online = batch_size == 1 and l2 == 0 and n_threads == 1
+    if not (in_lanes or (dense and online and engines.networks_side_by_side(w[0], v[0]))):
         return SeparateEngines(w, v, functions, batch_size, l2=l2, adaptive=adaptive, x=x, method=method)
-    module, (M, D1), K = kernels(w.dtype), w.shape[1:], v.shape[1]
+    module, block = kernels(w.dtype), engines.block_length(w[0], v[0], batch_size)
+    kind = module.NetworksInLanesEngine if in_lanes else module.NetworksSideBySideEngine
     parts: list[tuple[np.ndarray, EnsembleEngine]] = []
     for names in dict.fromkeys(functions):
         members = np.flatnonzero([each == names for each in functions])
-        sizes = len(members), D1 - 1, M, K, batch_size
-        parts.append((members, module.NetworksInLanesEngine(*sizes, l2=l2, adaptive=adaptive, **names._asdict())))
+        sizes = len(members), w.shape[2] - 1, w.shape[1], v.shape[1], batch_size
+        parts.append((members, kind(*sizes, block=block, l2=l2, adaptive=adaptive, **names._asdict())))
     return parts[0][1] if len(parts) == 1 else Parts(parts)
 
 
@@ -1045,7 +1053,7 @@ class _Training:
         self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
         self.functions = [network.functions for network in ensemble]
         self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
-        self.data, self.settings, self.weight = data, settings, data.sample_weight
+        self.data, self.settings, self.weight, self.n_threads = data, settings, data.sample_weight, n_threads
         self.engine = self._make_engine(slice(None), "auto")
         self.samples = self.engine.samples(*data)
         w, v, batch_size = self.w[0], self.v[0], settings.batch_size
@@ -1059,7 +1067,7 @@ class _Training:
         settings = self.settings
         return make_engine(
             self.w[members], self.v[members], self.functions[members], settings.batch_size, l2=settings.l2,
-            adaptive=settings.adaptive, x=self.data.x, method=method,
+            adaptive=settings.adaptive, x=self.data.x, method=method, n_threads=self.n_threads,
         )  # fmt: skip
 
     def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:
