@@ -848,6 +848,11 @@ class Ensemble:
             f"learning_rates={self.learning_rates.tolist()}, {chosen}dtype={self.dtype})"
         )
 
+    def _repr_html_(self) -> str:
+        from ._html import ensemble_html
+
+        return ensemble_html(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         rates, states = self.learning_rates.tolist(), self._states | self._mixture.states
         hidden = [network.hidden for network in self._networks]
