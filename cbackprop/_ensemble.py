@@ -4,7 +4,7 @@ from __future__ import annotations  # annotations that name numpy.random must no
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _engines as engines
 from . import _functions as functions
 from . import _validation as validate
+from ._dispatch import kernels
 from ._engines import States
 from ._mixture import Mixture
 from ._network import ARTICLE, Network, ensure_usable
@@ -879,8 +880,147 @@ def _restore(
     return ensemble
 
 
+class EnsembleEngine(Protocol):
+    """An engine for ensembles learns with its own copy of the weights of all networks, shaped as in `Ensemble`."""
+
+    @property
+    def supports_threads(self) -> bool:
+        """Whether `learn` can use several threads."""
+
+    def samples(
+        self,
+        x: np.ndarray | SparseRows,
+        t: np.ndarray | None,
+        labels: np.ndarray | None,
+        sample_weight: np.ndarray | None,
+    ) -> Any:
+        """Return samples in the form that `learn` takes; sample_weight has shape (N,) or (R, N)."""
+
+    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
+        """Copy the weights and state arrays of all networks into the engine."""
+
+    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
+        """Copy those of some networks back, given whether of each."""
+
+    def learn(
+        self,
+        samples: Any,
+        order: np.ndarray,
+        learning_rates: np.ndarray,
+        losses: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> np.ndarray:
+        """Learn from samples in the given order; return the sum of E_n of each network, and write E_n to `losses`.
+
+        Networks with a learning rate of 0 learn nothing, and their sums and losses are infinite. The losses, of shape
+        (samples, R), are without sample weights; they may be -1 where the weights of a whole batch are 0.
+        """
+
+    def finite(self) -> np.ndarray:
+        """Return whether all weights of each network are finite."""
+
+
+def make_engine(
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: Sequence[validate.Functions],
+    batch_size: int,
+    *,
+    l2: float,
+    adaptive: bool,
+    x: np.ndarray | SparseRows,
+    method: str = "auto",
+    n_threads: int = 1,
+) -> EnsembleEngine:
+    """Create the engine for an ensemble: networks with the same functions learn in lanes, or side by side.
+
+    The choice does not depend on how many there are, so that what one of them learns does not, either.
+    """
+    dense = not isinstance(x, SparseRows) and method == "auto"
+    in_lanes = dense and engines.networks_in_lanes(w[0], v[0])
+    online = batch_size == 1 and l2 == 0 and n_threads == 1
+    if not (in_lanes or (dense and online and engines.networks_side_by_side(w[0], v[0]))):
+        return SeparateEngines(w, v, functions, batch_size, l2=l2, adaptive=adaptive, x=x, method=method)
+    module, block = kernels(w.dtype), engines.block_length(w[0], v[0], batch_size)
+    kind = module.NetworksInLanesEngine if in_lanes else module.NetworksSideBySideEngine
+    parts: list[tuple[np.ndarray, EnsembleEngine]] = []
+    for names in dict.fromkeys(functions):
+        members = np.flatnonzero([each == names for each in functions])
+        sizes = len(members), w.shape[2] - 1, w.shape[1], v.shape[1], batch_size
+        parts.append((members, kind(*sizes, block=block, l2=l2, adaptive=adaptive, **names._asdict())))
+    return parts[0][1] if len(parts) == 1 else Parts(parts)
+
+
+class Parts:
+    """Engines for the parts of an ensemble.
+
+    Parameters
+    ----------
+    parts : list of pairs
+        The indices of the networks of each part, and their engine.
+    """
+
+    supports_threads = False
+
+    def __init__(self, parts: list[tuple[np.ndarray, EnsembleEngine]]) -> None:
+        self.parts = parts
+        self.count = sum(len(members) for members, _engine in parts)
+
+    def samples(
+        self,
+        x: np.ndarray | SparseRows,
+        t: np.ndarray | None,
+        labels: np.ndarray | None,
+        sample_weight: np.ndarray | None,
+    ) -> Any:
+        """Samples of each part."""
+        of_each = sample_weight is not None and sample_weight.ndim == 2
+        return [
+            engine.samples(x, t, labels, sample_weight[members] if of_each else sample_weight)  # type: ignore[index]
+            for members, engine in self.parts
+        ]
+
+    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
+        """Copy all weights."""
+        for members, engine in self.parts:
+            engine.load(w[members], v[members], of_network(members, states))
+
+    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
+        """Copy those of some networks back."""
+        for part, engine in self.parts:
+            ours = w[part], v[part], of_network(part, states)
+            engine.store(*ours, members[part])
+            w[part], v[part] = ours[:2]
+            for name, (first, second) in ours[2].items():
+                states[name][0][part], states[name][1][part] = first, second
+
+    def learn(
+        self,
+        samples: Any,
+        order: np.ndarray,
+        learning_rates: np.ndarray,
+        losses: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> np.ndarray:
+        """Learn one part after the other."""
+        sums = np.empty(self.count)
+        for (members, engine), each in zip(self.parts, samples, strict=True):
+            part = None if losses is None else np.empty((len(order), len(members)))
+            sums[members] = engine.learn(each, order, learning_rates[members], part, threads)
+            if losses is not None:
+                losses[:, members] = part
+        return sums
+
+    def finite(self) -> np.ndarray:
+        """Whether all weights of each network are finite."""
+        finite = np.empty(self.count, bool)
+        for members, engine in self.parts:
+            finite[members] = engine.finite()
+        return finite
+
+
 class SeparateEngines:
-    """R engines that learn one after the other: what an engine for ensembles does.
+    """R engines that learn one after the other.
 
     Parameters
     ----------
@@ -932,18 +1072,18 @@ class SeparateEngines:
         labels: np.ndarray | None,
         sample_weight: np.ndarray | None,
     ) -> Any:
-        """Return samples in the form that `learn` takes; sample_weight has shape (N,) or (R, N)."""
+        """Samples for each network."""
         of_each = sample_weight is not None and sample_weight.ndim == 2
         weights: Any = sample_weight if of_each else [sample_weight] * len(self.engines)
         return [engine.samples(x, t, labels, s) for engine, s in zip(self.engines, weights, strict=True)]
 
     def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
-        """Copy the weights and state arrays of all networks into the engines."""
+        """Copy all weights into the engines."""
         for r, engine in enumerate(self.engines):
             engine.load(w[r], v[r], of_network(r, states))
 
     def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
-        """Copy those of some networks back, given whether of each."""
+        """Copy those of some networks back."""
         for r in np.flatnonzero(members).tolist():
             self.engines[r].store(w[r], v[r], of_network(r, states))
 
@@ -955,14 +1095,12 @@ class SeparateEngines:
         losses: np.ndarray | None = None,
         threads: int = 1,
     ) -> np.ndarray:
-        """Learn from samples in the given order; return the sum of E_n of each network, and write E_n to `losses`.
-
-        Networks with a learning rate of 0 learn nothing, and their losses are infinite. The losses, of shape
-        (samples, R), are without sample weights.
-        """
+        """Learn with one network after the other."""
         sums = np.full(len(self.engines), np.inf)
+        if losses is not None:
+            losses[:] = np.inf
         for r in np.flatnonzero(learning_rates):
-            each = None if losses is None else np.empty(len(order))
+            each = None if losses is None else np.full(len(order), -1.0)
             sums[r] = self.engines[r].learn(samples[r], order, learning_rates[r], threads, each)
             if losses is not None:
                 losses[:, r] = each
@@ -973,8 +1111,8 @@ class SeparateEngines:
         return np.array([self.sparse or engine.finite() for engine in self.engines])
 
 
-def of_network(r: int, states: States) -> States:
-    """The state arrays of network r."""
+def of_network(r: int | np.ndarray, states: States) -> States:
+    """The state arrays of network r, or of several."""
     return {name: (first[r], second[r]) for name, (first, second) in states.items()}
 
 
@@ -985,7 +1123,7 @@ class _Training:
         self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
         self.functions = [network.functions for network in ensemble]
         self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
-        self.data, self.settings, self.weight = data, settings, data.sample_weight
+        self.data, self.settings, self.weight, self.n_threads = data, settings, data.sample_weight, n_threads
         self.engine = self._make_engine(slice(None), "auto")
         self.samples = self.engine.samples(*data)
         w, v, batch_size = self.w[0], self.v[0], settings.batch_size
@@ -995,11 +1133,11 @@ class _Training:
         step = batch_size if batch_size > 1 else engines.block_length(w, v, 1)
         self.chunk = step * max(1, CHUNK // step)
 
-    def _make_engine(self, members: slice, method: str) -> SeparateEngines:
+    def _make_engine(self, members: slice, method: str) -> EnsembleEngine:
         settings = self.settings
-        return SeparateEngines(
+        return make_engine(
             self.w[members], self.v[members], self.functions[members], settings.batch_size, l2=settings.l2,
-            adaptive=settings.adaptive, x=self.data.x, method=method,
+            adaptive=settings.adaptive, x=self.data.x, method=method, n_threads=self.n_threads,
         )  # fmt: skip
 
     def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:
@@ -1011,6 +1149,9 @@ class _Training:
             losses = np.full((len(part), len(self.w)), np.inf) if epoch == 1 else None
             sums += self._learn(epoch, part, losses)
             if losses is not None:
+                skipped = losses < 0  # in batches without weight: as good as the best
+                if skipped.any():
+                    losses = np.where(skipped, np.where(skipped, np.inf, losses).min(axis=1, keepdims=True), losses)
                 self.mixture.update(losses, None if shared is None else shared[part].astype(np.float64))
         total = len(order) if self.weight is None else self.weight.sum(axis=-1, dtype=np.float64)
         return sums / total
@@ -1034,7 +1175,7 @@ class _Training:
 
     def _learn_members(
         self,
-        engine: SeparateEngines,
+        engine: EnsembleEngine,
         which: slice,
         members: np.ndarray,
         samples: Any,
