@@ -89,7 +89,7 @@ def test_networks_side_by_side_learn_as_blocks_do(kernels, all_functions, weight
     for functions in all_functions:
         for R, shape in ((1, (13, 9, 3)), (4, (7, 33, 19))):
             w, v = networks(R, shape, dtype, functions)
-            rates, order = np.linspace(0.01, 0.05, R), np.random.default_rng(1).permutation(N)
+            rates, order = np.linspace(0.001, 0.01, R), np.random.default_rng(1).permutation(N)
             x, t, _labels, weight = data(shape, dtype, R, weights)
             together = side_by_side(kernels, w, v, adaptive=adaptive, **functions)
             ours = run(together, w, v, together.samples(x, t, None, weight), rates, adaptive, order)
