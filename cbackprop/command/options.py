@@ -132,7 +132,7 @@ class TrainOptions:
         Activation | None,
         typer.Option(
             help="Function of the hidden units. By default, tanh, or sigmoid if --learning-rate is a number. relu needs "
-            "a smaller one, such as 0.01."
+            "a small one, such as 0.01."
         ),
     ] = None
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 30
@@ -141,8 +141,7 @@ class TrainOptions:
         typer.Option(
             parser=parse_learning_rate,
             metavar="RATE",
-            help="Factor of the gradient in each update: a number, or auto, which adapts it to each unit (row-wise "
-            "AdaGrad).",
+            help="Factor of the gradient in each update: a number, or auto, which adapts it to each unit.",
         ),
     ] = AUTO
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per update.")] = 1

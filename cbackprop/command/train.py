@@ -225,7 +225,8 @@ def learn(
                                 x, t, batch_size=options.batch_size, rng=checkpointer.generator, n_threads=n_threads
                             )
                         except DivergenceError:
-                            remedy = "try " + ("--learning-rate 0.001" if network.adaptive else "a smaller --learning-rate")
+                            rate = "--learning-rate 0.001" if network.adaptive else "a smaller --learning-rate"
+                            remedy = f"try {rate}"
                             if not options.standardize:
                                 remedy += ", or --standardize"
                             raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None

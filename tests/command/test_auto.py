@@ -9,7 +9,6 @@ from scipy import sparse
 from sklearn.datasets import dump_svmlight_file, load_digits
 from sklearn.feature_extraction import FeatureHasher
 
-import cbackprop
 from cbackprop import Network
 from cbackprop._model_file import load_model
 from cbackprop.command import tables
@@ -60,7 +59,8 @@ def test_classes(iris, succeed):
 
 def test_numbers_in_batches(houses, succeed):
     x, t = (standardized(houses.select(names).to_numpy(order="c")) for names in (["area", "age"], ["price"]))
-    network = Network(2, 32, 1, output="linear", hidden="tanh", adaptive=True, rng=(rng := np.random.default_rng([0, 0])))
+    rng = np.random.default_rng([0, 0])
+    network = Network(2, 32, 1, output="linear", hidden="tanh", adaptive=True, rng=rng)
     network.fit(x, t[:, 0], batch_size=8, rng=rng)
     succeed("train houses.csv --target price --epochs 1 --validation 0 --batch-size 8")
     assert_same("model.safetensors", network)
@@ -82,7 +82,7 @@ def test_sparse_rows(folder, succeed, size):
 @pytest.mark.parametrize("bits", [1, 12])
 def test_hashed_rows(folder, succeed, bits):
     t = np.arange(60) % 2
-    table = pl.DataFrame({"a": np.char.add("a", (np.arange(60) // 2 % 7).astype(str)), "b": np.where(t, "x", "y"), "t": t})
+    table = pl.DataFrame({"a": [f"a{n // 2 % 7}" for n in range(60)], "b": np.where(t, "x", "y"), "t": t})
     table.write_csv("t.csv")
     x = sparse.csr_array(FeatureHasher(2**bits, dtype=np.float32).transform(table.drop("t").to_dicts()))
     succeed(f"train t.csv --target t --hash {bits} --validation 0 --epochs 3")
@@ -132,8 +132,6 @@ def test_resumed_training(iris, run, succeed, fail, failing_fit, monkeypatch):
 def test_bad_rates(iris, fail):
     message = "Invalid value for '--learning-rate': 'fast' must be a number, or auto"
     assert fail(f"{IRIS} --learning-rate fast", 2) == message
-    with pytest.raises(ValueError, match="learning_rate is nan"):
-        cbackprop.Network(1, 1, 2, learning_rate=float("nan"))
     assert "learning_rate is nan" in fail(f"{IRIS} --learning-rate nan")
 
 
