@@ -131,8 +131,8 @@ class TrainOptions:
     activation: Annotated[
         Activation | None,
         typer.Option(
-            help="Function of the hidden units. By default, tanh, or sigmoid if --learning-rate is a number. relu needs "
-            "a small one, such as 0.01."
+            help="Function of the hidden units. By default, tanh, or sigmoid if --learning-rate is a number, "
+            "which must be small for relu, such as 0.01."
         ),
     ] = None
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 30
