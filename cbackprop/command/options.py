@@ -61,17 +61,6 @@ Threads = Annotated[
         min=1, help="Threads, at most. By default, as many as processors read the table, and one learns or predicts."
     ),
 ]
-AUTO = "auto"
-
-
-def parse_learning_rate(text: str) -> float | str:
-    """Convert the value of --learning-rate."""
-    try:
-        return text if text == AUTO else float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} must be a number, or auto") from None
-
-
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
@@ -95,6 +84,17 @@ class Activation(StrEnum):
     SIGMOID = "sigmoid"
     TANH = "tanh"
     RELU = "relu"
+
+
+AUTO = "auto"
+
+
+def parse_learning_rate(text: str) -> float | str:
+    """Convert the value of --learning-rate."""
+    try:
+        return text if text == AUTO else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} must be a number, or auto") from None
 
 
 @dataclass(frozen=True)
