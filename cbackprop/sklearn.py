@@ -31,7 +31,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -58,6 +58,7 @@ from sklearn.base import (  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.metrics import r2_score  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils import check_consistent_length, check_random_state, compute_sample_weight  # noqa: E402
 from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets, unique_labels  # noqa: E402
@@ -88,6 +89,7 @@ class NoCallbacks:
         return False
 
 
+AUTO_RATE = 0.1  # of adaptive rates, for standardized inputs
 MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 MAX_TARGET_STD = 5  # of the numbers to be predicted
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
@@ -145,7 +147,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
@@ -172,6 +174,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     t_: int
     _generator: np.random.Generator
     _velocity: tuple[np.ndarray, np.ndarray] | None
+    _units: Units  # of the last `fit`
 
     @explain_unsupported
     def __init__(  # with the defaults of the regressor
@@ -183,7 +186,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         alpha: float = 0.0,
         batch_size: int | str = 1,
         learning_rate: str = "adaptive",
-        learning_rate_init: float = 0.01,
+        learning_rate_init: float | str = "auto",
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
@@ -306,7 +309,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         self._parameters_are_valid = True
         continued = self.warm_start and self.__sklearn_is_fitted__()
         X, y = self._validated_training_data(X, y, first=not continued)
-        warn_unscaled(X)
+        if not self._adaptive or issparse(X):
+            warn_unscaled(X)
         N = X.shape[0]
         weights = self._sample_weights(sample_weight, X, y)
         random_state, generator = self._random_generators()
@@ -315,6 +319,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             self._check_unchanged("activation", self.activation, ACTIVATION_OF[self.network_.hidden])
             self._check_outputs(y)
             self._set_network(copy_of(self.network_), generator)
+            self._match_rates()
             self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = map(
                 list, (self.loss_curve_, self.validation_loss_curve_, self.validation_scores_)
             )
@@ -323,7 +328,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             network = self._new_network(n_outputs, X.dtype, generator, output, sparse=issparse(X))
             self._reset(network, generator)
         t = self._targets("y", y, N)
-        if self.network_.output == "linear":
+        if self.network_.output == "linear" and not self._adaptive:
             warn_unscaled_targets(t if weights is None else t[weights > 0])
 
         held_out = None
@@ -347,14 +352,20 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"the validation set has {len(held_out[1])} sample; its score needs at least "
                 f"{self._fewest_validation_samples}: set a larger validation_fraction, or pass X_val and y_val"
             )
+        self._units = Units.standard(X, t, weights, self.network_) if self._adaptive else Units()
+        if continued:
+            self._units.convert(self.network_)
         return self._run_epochs(X, y, t, weights, held_out)
 
     def _run_epochs(self, X: Any, y: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
-        """Run epochs until training stops; return False if max_iter stopped it."""
-        network, self.n_iter_ = self.network_, 0
-        rate, unimproved, improved = self.learning_rate_init, 0, False  # at this rate
-        best, best_weights = -np.inf, None
+        """Run epochs in the units of `_units` until training stops; return False if max_iter stopped it."""
+        network, units, self.n_iter_ = self.network_, self._units, 0
+        rate, unimproved, improved = self._rate, 0, False  # at this rate
+        best, best_weights = np.inf, None
         callback_data = {"estimator": self, "X": X, "y": y}
+        X, t = units.inputs(X), units.targets(t)
+        if held_out is not None:
+            held_out = units.inputs(held_out[0]), units.targets(held_out[1]), held_out[2]
         if weights is not None:
             callback_data["metadata"] = {"sample_weight": weights}
         context = self._init_callback_context(max_subtasks=self.max_iter)
@@ -373,11 +384,11 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     **callback_data, reconstruction_attributes=self._current_attributes
                 )
 
-                score = self.validation_scores_[-1] if self.early_stopping else -self.loss_
-                unimproved = unimproved + 1 if score < best + self.tol else 0
+                loss = self.validation_loss_curve_[-1] if self.early_stopping else self.loss_
+                unimproved = unimproved + 1 if loss > best - self.tol else 0
                 improved = improved or unimproved == 0
-                if score > best:
-                    best = score
+                if loss < best:
+                    best = loss
                     if self.early_stopping:
                         best_weights = network.w.copy("K"), network.v.copy()
                 if unimproved > self.n_iter_no_change:
@@ -389,6 +400,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         if best_weights is not None:
             network.w[:], network.v[:] = best_weights
         context.call_on_fit_task_end(**callback_data, reconstruction_attributes=self._current_attributes)
+        units.restore(network)
         return stopped
 
     def set_params(self, **params: Any) -> Self:
@@ -437,10 +449,26 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 self._reset(network, generator)
             else:
                 self._extend_outputs(classes)
+                self._match_rates()
             t = self._targets("y", y, X.shape[0])
             weights = self._sample_weights(sample_weight, X, y, partial=True)
-            self._run_epoch(X, t, weights, self.learning_rate_init, 1)
+            self._learn_in_units(X, t, weights)
         return self
+
+    def _learn_in_units(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
+        """Run an epoch of `partial_fit`, with adaptive rates in the units of `fit`."""
+        network, units = self.network_, self._units
+        if not (self._adaptive and units.known):
+            return self._run_epoch(X, t, weights, self._rate, 1)
+        self.network_ = copy_of(network)
+        try:
+            units.convert(self.network_)
+            self._run_epoch(units.inputs(X), units.targets(t), weights, self._rate, 1)
+            units.restore(self.network_)
+            copy_weights(self.network_, network)
+            network.learning_rate = self.network_.learning_rate
+        finally:
+            self.network_ = network
 
     def _partial_fit_row(self, X: Any, y: Any, classes: Any = None) -> bool:
         """Update the model with one row without scikit-learn's validation, which takes a hundred times as long.
@@ -466,9 +494,11 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             plain = self.alpha == 0 == self.momentum or (
                 validate.rounded(self.alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
             )
+            if network.adaptive != self._adaptive or (self._adaptive and self._units.known):
+                return False
             if plain and self.learning_rate != "invscaling":
-                if rate != self.learning_rate_init:
-                    network.learning_rate = self.learning_rate_init
+                if rate != self._rate:
+                    network.learning_rate = self._rate
                 if isinstance(X, np.ndarray):
                     self.loss_ = network.learn_one(X[0], t)
                 elif X.indptr.tolist() == [0, len(X.indices)]:
@@ -478,7 +508,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 self.n_iter_ = 1
                 self.t_ += 1
             else:
-                self._run_epoch(X, np.array([t]), None, self.learning_rate_init, 1)
+                self._run_epoch(X, np.array([t]), None, self._rate, 1)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
             return False
@@ -487,9 +517,20 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
         """Run one epoch. An error leaves the model unchanged, unless training with sparse X diverges."""
         network, velocity, N = self.network_, None, X.shape[0]
+        batch_size: Any = min(200, N) if self.batch_size == "auto" else self.batch_size
+        if self._adaptive and validate.rounded(self.momentum, network.dtype):
+            raise ValueError(
+                f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, or "
+                "learning_rate_init a number"
+            )
+        if self._adaptive and issparse(X) and batch_size > 1:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, X is sparse and learning_rate_init is 'auto'; batch_size must be 1, "
+                "the default, or learning_rate_init a number"
+            )
         if self.learning_rate == "invscaling":
             try:
-                rate = self.learning_rate_init / (self.t_ + 1) ** float(self.power_t)
+                rate = self._rate / (self.t_ + 1) ** float(self.power_t)
             except OverflowError:
                 raise ValueError(
                     f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
@@ -501,7 +542,6 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     "all weights at every update, not only those of the non-zeros"
                 )
             velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
-        batch_size: Any = min(200, N) if self.batch_size == "auto" else self.batch_size
         try:
             history = learn(
                 X,
@@ -519,6 +559,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 l2=self.alpha,
                 momentum=self.momentum,
                 velocity=velocity,
+                adaptive=self._adaptive,
+                accumulators=network.accumulators,
             )
         except DivergenceError as error:
             raise ValueError(
@@ -533,7 +575,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _score_validation_set(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
         predicted = self.network_.predict(X, n_threads=self.n_threads)
         self.validation_scores_.append(self._validation_score(predicted, t, weights))
-        self.validation_loss_curve_.append(self.network_.loss(X, t))
+        self.validation_loss_curve_.append(mean_error(self.network_, X, t, weights))
         if self.verbose:
             print(f"Validation score: {self.validation_scores_[-1]:f}")
 
@@ -566,12 +608,31 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         sizes = self.n_features_in_, self._hidden_units(), n_outputs
         order = "F" if sparse else "C"
         w, v = init_weights(*sizes, hidden=hidden, dtype=dtype, order=order, rng=generator)
-        return Network.from_weights(w, v, output=output, hidden=hidden)  # of one class, too
+        accumulators = validate.new_accumulators(w, v) if self._adaptive else None
+        return Network.from_weights(w, v, output=output, hidden=hidden, accumulators=accumulators)  # of one class, too
+
+    def _match_rates(self) -> None:
+        """Make the rates of the network adaptive or constant, as the parameters say."""
+        network = self.network_
+        if network.adaptive != self._adaptive:
+            accumulators = validate.new_accumulators(network.w, network.v) if self._adaptive else None
+            functions = network.functions._asdict()
+            self.network_ = Network.from_weights(network.w, network.v, **functions, accumulators=accumulators)
+
+    @property
+    def _adaptive(self) -> bool:
+        """Whether learning rates adapt to each unit."""
+        return isinstance(self.learning_rate_init, str)
+
+    @property
+    def _rate(self) -> Any:
+        """α, by which adaptive rates are multiplied."""
+        return AUTO_RATE if self._adaptive else self.learning_rate_init
 
     def _reset(self, network: Network, generator: np.random.Generator) -> None:
         """Set an untrained network and reset the record of training."""
         self._set_network(network, generator)
-        self.t_, self.n_iter_ = 0, 0
+        self.t_, self.n_iter_, self._units = 0, 0, Units()
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
 
     def _set_network(self, network: Network, generator: np.random.Generator) -> None:
@@ -690,8 +751,10 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return len(self.network_.w)
 
     def _current_attributes(self) -> dict[str, Any]:
-        """Attributes with which a callback can predict with the current weights."""
-        return {"network_": copy_of(self.network_)}
+        """Attributes with which a callback can predict with the current weights, in `fit`."""
+        network = copy_of(self.network_)
+        self._units.restore(network)
+        return {"network_": network}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -826,7 +889,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         alpha: float = 0.0,
         batch_size: int | str = 1,
         learning_rate: str = "constant",
-        learning_rate_init: float = 0.1,
+        learning_rate_init: float | str = "auto",
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
@@ -986,7 +1049,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
             old, kept = self.network_, class_indices("classes", self.classes_, classes)
             sizes = self.n_features_in_, len(old.w), len(classes)
             order = "F" if old.w.flags.fnc else "C"
-            new = Network(*sizes, **old.functions._asdict(), dtype=old.dtype, order=order, rng=self._generator)
+            options = old.functions._asdict() | {"adaptive": old.adaptive, "dtype": old.dtype, "order": order}
+            new = Network(*sizes, **options, rng=self._generator)
             self._set_classes(classes, old.output)
             self._set_network(copy_weights(old, new, kept=kept), self._generator)
 
@@ -1296,6 +1360,72 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         return self._predictions(X)
 
 
+class Units(NamedTuple):
+    """Units in which a network is trained: a mean and a scale of each input, and of each target; None are as given."""
+
+    x: tuple[np.ndarray, np.ndarray] | None = None
+    t: tuple[np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def standard(cls, X: Any, t: np.ndarray, weights: np.ndarray | None, network: Network) -> Units:
+        """Units in which inputs that are not sparse, and numbers to be predicted, have mean 0 and deviation 1."""
+        return cls(
+            None if issparse(X) else standard_scale("X", X, weights),
+            standard_scale("y", t, weights) if network.output == "linear" else None,
+        )
+
+    @property
+    def known(self) -> bool:
+        """Whether a unit is not that of the user."""
+        return not self.x is self.t is None
+
+    def inputs(self, X: Any) -> Any:
+        """X in these units."""
+        return X if self.x is None else (X - self.x[0]) / self.x[1]
+
+    def targets(self, t: np.ndarray) -> np.ndarray:
+        """Targets in these units."""
+        return t if self.t is None else (t - self.t[0]) / self.t[1]
+
+    def convert(self, network: Network) -> None:
+        """Convert weights for the user's units to these."""
+        w, v = network.w, network.v
+        if self.x is not None:
+            mean, scale = self.x
+            w[:, -1] += w[:, :-1] @ mean
+            w[:, :-1] *= scale
+        if self.t is not None:
+            mean, scale = self.t
+            v[:, -1] -= mean
+            v /= scale[:, np.newaxis]
+
+    def restore(self, network: Network) -> None:
+        """Convert weights for these units to the user's."""
+        w, v = network.w, network.v
+        if self.x is not None:
+            mean, scale = self.x
+            w[:, :-1] /= scale
+            w[:, -1] -= w[:, :-1] @ mean
+        if self.t is not None:
+            mean, scale = self.t
+            v *= scale[:, np.newaxis]
+            v[:, -1] += mean
+
+
+def standard_scale(name: str, columns: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of columns; 1 instead of a deviation by which weights could not be divided."""
+    if weights is not None and not weights.any():  # which training refuses
+        weights = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(columns, sample_weight=weights)
+        mean, scale = scaler.mean_.astype(columns.dtype), scaler.scale_.astype(columns.dtype)
+    scale[scale < np.sqrt(np.finfo(scale.dtype).tiny)] = 1
+    finite = np.isfinite(mean) & np.isfinite(scale)
+    if not finite.all():
+        raise ValueError(f"the variance of column {finite.argmin()} of {name} overflows; divide it by a constant")
+    return mean, scale
+
+
 @contextmanager
 def _rollback_on_error(model: _Backprop) -> Iterator[None]:
     """Restore all attributes and the state of the generator if the block raises."""
@@ -1393,4 +1523,19 @@ def refuse_masked_or_sparse(name: str, y: Any) -> None:
 def copy_of(network: Network) -> Network:
     """A network with copies of the weights."""
     w = in_fortran_order(network.w) if network.w.flags.fnc else network.w.copy()
-    return Network.from_weights(w, network.v.copy(), **network.functions._asdict())
+    sums = network.accumulators and (network.accumulators[0].copy(), network.accumulators[1].copy())
+    return Network.from_weights(w, network.v.copy(), **network.functions._asdict(), accumulators=sums)
+
+
+def mean_error(network: Network, X: Any, t: np.ndarray, weights: np.ndarray | None) -> float:
+    """Mean of E_n, weighted."""
+    if weights is None:
+        return network.loss(X, t)
+    a = forward(X, network.w, network.v, **network.functions._asdict()).a
+    if network.output == "softmax":
+        errors = -log_softmax(a, axis=1)[np.arange(len(t)), t]
+    elif network.output == "logistic":
+        errors = -(t * log_expit(a) + (1 - t) * log_expit(-a)).sum(axis=1)
+    else:
+        errors = ((a - t) ** 2).sum(axis=1) / 2
+    return float(np.average(errors, weights=weights))
