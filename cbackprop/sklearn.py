@@ -89,7 +89,9 @@ class NoCallbacks:
         return False
 
 
-AUTO_RATE = 0.1  # of adaptive rates, for standardized inputs
+AUTO_RATE = 0.3  # of adaptive rates, for one input; for D, divided by the square root of their number and 1
+AUTO_EPOCHS = 30
+AUTO_MEMORY = 30  # updates whose squared gradients the next epoch begins with: the first must not be as large as ever
 MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 MAX_TARGET_STD = 5  # of the numbers to be predicted
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
@@ -360,21 +362,27 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _run_epochs(self, X: Any, y: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
         """Run epochs in the units of `_units` until training stops; return False if max_iter stopped it."""
         network, units, self.n_iter_ = self.network_, self._units, 0
+        most = min(self.max_iter, AUTO_EPOCHS) if self._adaptive else self.max_iter
         rate, unimproved, improved = self._rate, 0, False  # at this rate
         best, best_weights = np.inf, None
+        totals = [sums.copy() for sums in network.accumulators or ()]
         callback_data = {"estimator": self, "X": X, "y": y}
         X, t = units.inputs(X), units.targets(t)
         if held_out is not None:
             held_out = units.inputs(held_out[0]), units.targets(held_out[1]), held_out[2]
         if weights is not None:
             callback_data["metadata"] = {"sample_weight": weights}
-        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context = self._init_callback_context(max_subtasks=most)
         context.call_on_fit_task_begin(**callback_data)
         stopped = False
         try:
-            while not stopped and self.n_iter_ < self.max_iter:
+            while not stopped and self.n_iter_ < most:
                 epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**callback_data)
+                self._restart_rates(X.shape[0])
+                start = [sums.copy() for sums in network.accumulators or ()]
                 self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
+                for total, before, after in zip(totals, start, network.accumulators or (), strict=True):
+                    total += after - before
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
@@ -391,7 +399,10 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     best = loss
                     if self.early_stopping:
                         best_weights = network.w.copy("K"), network.v.copy()
-                if unimproved > self.n_iter_no_change:
+                if self._adaptive:
+                    stopped = stopped or loss < self.tol or (self.early_stopping and unimproved > self.n_iter_no_change)
+                    rate = self._rate * (1 - self.n_iter_ / most)
+                elif unimproved > self.n_iter_no_change:
                     stopped = stopped or self.learning_rate != "adaptive" or not improved
                     rate, unimproved, improved = rate / 5, 0, False
         except KeyboardInterrupt:
@@ -401,7 +412,9 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             network.w[:], network.v[:] = best_weights
         context.call_on_fit_task_end(**callback_data, reconstruction_attributes=self._current_attributes)
         units.restore(network)
-        return stopped
+        for sums, total in zip(network.accumulators or (), totals, strict=True):
+            sums[:] = total
+        return stopped or (self._adaptive and self.n_iter_ == AUTO_EPOCHS)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. They are validated by the next call of `fit` or `partial_fit`.
@@ -496,7 +509,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             )
             if network.adaptive != self._adaptive or (self._adaptive and self._units.known):
                 return False
-            if plain and self.learning_rate != "invscaling":
+            if plain and (self._adaptive or self.learning_rate != "invscaling"):
                 if rate != self._rate:
                     network.learning_rate = self._rate
                 if isinstance(X, np.ndarray):
@@ -517,7 +530,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
         """Run one epoch. An error leaves the model unchanged, unless training with sparse X diverges."""
         network, velocity, N = self.network_, None, X.shape[0]
-        batch_size: Any = min(200, N) if self.batch_size == "auto" else self.batch_size
+        batch_size = self._samples_per_update(N)
         if self._adaptive and validate.rounded(self.momentum, network.dtype):
             raise ValueError(
                 f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, or "
@@ -528,7 +541,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"batch_size is {self.batch_size}, X is sparse and learning_rate_init is 'auto'; batch_size must be 1, "
                 "the default, or learning_rate_init a number"
             )
-        if self.learning_rate == "invscaling":
+        if self.learning_rate == "invscaling" and not self._adaptive:
             try:
                 rate = self._rate / (self.t_ + 1) ** float(self.power_t)
             except OverflowError:
@@ -611,6 +624,15 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         accumulators = validate.new_accumulators(w, v) if self._adaptive else None
         return Network.from_weights(w, v, output=output, hidden=hidden, accumulators=accumulators)  # of one class, too
 
+    def _restart_rates(self, N: int) -> None:
+        """Begin an epoch of N samples with what AUTO_MEMORY updates add to the accumulators."""
+        updates = -(-N // self._samples_per_update(N))
+        for sums in self.network_.accumulators or ():
+            sums *= min(1, AUTO_MEMORY / updates)
+
+    def _samples_per_update(self, N: int) -> Any:
+        return min(200, N) if self.batch_size == "auto" else self.batch_size
+
     def _match_rates(self) -> None:
         """Make the rates of the network adaptive or constant, as the parameters say."""
         network = self.network_
@@ -627,7 +649,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     @property
     def _rate(self) -> Any:
         """α, by which adaptive rates are multiplied."""
-        return AUTO_RATE if self._adaptive else self.learning_rate_init
+        return AUTO_RATE / (self.n_features_in_ + 1) ** 0.5 if self._adaptive else self.learning_rate_init
 
     def _reset(self, network: Network, generator: np.random.Generator) -> None:
         """Set an untrained network and reset the record of training."""
@@ -883,7 +905,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "logistic",
+        activation: str = "relu",
         *,
         solver: str = "sgd",
         alpha: float = 0.0,
