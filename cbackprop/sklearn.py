@@ -110,7 +110,7 @@ UNSUPPORTED = {  # parameters of scikit-learn's multilayer perceptrons, and why 
     "nesterovs_momentum": "since momentum is classical",
 }
 UNSUPPORTED_VALUES = {  # values of scikit-learn's that there are not, and what to write
-    ("solver", "adam"): "leave it out, and learning_rate_init, too, whose default is {rate}",
+    ("solver", "adam"): "leave it out, and learning_rate_init, too, whose default is {rate!r}",
     ("solver", "lbfgs"): "leave it out; training is by gradient descent",
     ("activation", "identity"): "write 'tanh', or use a linear model of scikit-learn",
 }
@@ -400,7 +400,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     if self.early_stopping:
                         best_weights = network.w.copy("K"), network.v.copy()
                 if self._adaptive:
-                    stopped = stopped or loss < self.tol or (self.early_stopping and unimproved > self.n_iter_no_change)
+                    stopped = stopped or loss < self.tol
                     rate = self._rate * (1 - self.n_iter_ / most)
                 elif unimproved > self.n_iter_no_change:
                     stopped = stopped or self.learning_rate != "adaptive" or not improved
