@@ -507,9 +507,9 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             plain = self.alpha == 0 == self.momentum or (
                 validate.rounded(self.alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
             )
-            if network.adaptive != self._adaptive or (self._adaptive and self._units.known):
+            if network.adaptive != self._adaptive:
                 return False
-            if plain and (self._adaptive or self.learning_rate != "invscaling"):
+            if plain and not (self._adaptive and self._units.known) and (self._adaptive or self.learning_rate != "invscaling"):
                 if rate != self._rate:
                     network.learning_rate = self._rate
                 if isinstance(X, np.ndarray):
@@ -521,7 +521,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 self.n_iter_ = 1
                 self.t_ += 1
             else:
-                self._run_epoch(X, np.array([t]), None, self._rate, 1)
+                self._learn_in_units(X, np.array([t]), None)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
             return False
@@ -577,8 +577,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             )
         except DivergenceError as error:
             raise ValueError(
-                f"Learning diverged in epoch {epoch}: try a smaller learning_rate_init, or scale {self._to_scale} "
-                "to a standard deviation near 1"
+                f"Learning diverged in epoch {epoch}: {'' if self._adaptive else 'try a smaller learning_rate_init, or '}"
+                f"scale {self._to_scale} to a standard deviation near 1"
             ) from error
         network.learning_rate, self._velocity = rate, velocity
         (self.loss_,) = history.losses
@@ -1402,8 +1402,14 @@ class Units(NamedTuple):
         return not self.x is self.t is None
 
     def inputs(self, X: Any) -> Any:
-        """X in these units."""
-        return X if self.x is None else (X - self.x[0]) / self.x[1]
+        """X in these units; dense, if they are not the user's."""
+        if self.x is None:
+            return X
+        mean, scale = self.x
+        standard = (X.toarray() if issparse(X) else X).astype(mean.dtype)
+        standard -= mean
+        standard /= scale
+        return standard
 
     def targets(self, t: np.ndarray) -> np.ndarray:
         """Targets in these units."""

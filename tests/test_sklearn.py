@@ -14,12 +14,21 @@ import sklearn
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix, random_array
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine, make_friedman1
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_classification,
+    make_friedman1,
+)
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
-from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GridSearchCV, cross_validate, train_test_split
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, cross_validate, train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -718,6 +727,248 @@ def test_labels_and_classes_are_not_exchanged(problems):
         BackpropClassifier.from_network(cbackprop.Network(2, 3, 2, output="linear"), [0, 1])
 
 
+# ------------------------------------------------------------------------------------- rates that take care of themselves
+
+
+@pytest.fixture(scope="module")
+def raw():
+    """Problems whose inputs and numbers nobody scaled; the last input is constant."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(120, 4))
+    numbers = np.tanh(z @ rng.normal(size=(4, 2)))
+    x = np.column_stack([z * [1000, 1, 1e-3, 1] + [5000, 3, 0, -1], np.full(120, 7.0)])
+    return {
+        "classes": (x, (numbers[:, 0] > 0).astype(int) + (numbers[:, 0] > 0.5)),
+        "labels": (x, (numbers > 0).astype(int)),
+        "number": (x, 300 * numbers[:, 0] + 1000),
+        "numbers": (x, numbers * [300, 1e-3] + [1000, 0]),
+    }
+
+
+def auto(problem, **options):
+    return estimator(problem, **{"learning_rate_init": "auto"} | options)
+
+
+def standardized(x):
+    return np.where(x.std(axis=0), (x - x.mean(axis=0)) / (x.std(axis=0) + (x.std(axis=0) == 0)), 0)
+
+
+def recipe(model, x, y, batch_size=1, sample_weight=None):
+    """What `fit` of a new model with "auto" does, in terms of the library; the network is in units of standardized data."""
+    rng = np.random.default_rng(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    w, v = cbackprop.init_weights(x.shape[1], 6, model.n_outputs_, hidden=model.network_.hidden, rng=rng)
+    sums, totals = (np.zeros(6), np.zeros(len(v))), [0, 0]
+    for epoch in range(30):
+        for each in sums:
+            each *= min(1, 30 / -(-len(x) // batch_size))
+        totals = [total - each for total, each in zip(totals, sums, strict=True)]
+        rate = 0.3 / np.sqrt(x.shape[1] + 1) * (1 - epoch / 30)
+        cbackprop.fit(x, y, w, v, **model.network_.functions._asdict(), learning_rate=rate, adaptive=True,
+                      accumulators=sums, batch_size=batch_size, rng=rng, sample_weight=sample_weight)  # fmt: skip
+        totals = [total + each for total, each in zip(totals, sums, strict=True)]
+    return cbackprop.Network.from_weights(w, v, **model.network_.functions._asdict(), accumulators=tuple(totals))
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_auto_is_the_recipe_on_standardized_data(raw, problem, batch_size):
+    x, y = raw[problem]
+    model = auto(problem, tol=0, batch_size=batch_size).fit(x, y)
+    z, number = standardized(x), problem in ("number", "numbers")
+    wanted = recipe(model, z, standardized(y) if number else y, batch_size)
+    a = cbackprop.forward(z, wanted.w, wanted.v, **wanted.functions._asdict()).a
+    ours = (model._forward(x).a - y.mean(axis=0)) / y.std(axis=0) if problem == "numbers" else model._forward(x).a
+    if problem == "number":
+        ours = (ours - y.mean()) / y.std()
+    np.testing.assert_allclose(ours, a, atol=1e-8)  # rounding of thousands of updates
+    assert np.array_equal(model.predict(x), model.network_.predict(x))  # which takes the inputs as they are
+    for mine, theirs in zip(model.network_.accumulators, wanted.accumulators, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-8)
+
+
+def test_samples_of_weight_0_have_no_part_in_the_standardization(raw):
+    x, y = raw["number"]
+    weights_ = np.ones(len(x))
+    weights_[::3] = 0
+    models = []
+    for factor in (1, 1e6):
+        changed = x.copy()
+        changed[::3] *= factor
+        models.append(auto("number").fit(changed, np.where(weights_, y, factor * y), sample_weight=weights_))
+    np.testing.assert_allclose(models[0].predict(x[1::3]), models[1].predict(x[1::3]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tiny_and_huge_columns_stay_finite(iris, dtype):
+    x, y = iris[0].astype(dtype), iris[1]
+    columns = np.array([np.finfo(dtype).tiny * 100, np.finfo(dtype).max ** dtype(0.4), 1, 1], dtype)
+    model = auto("classes").fit(x * columns, y)
+    assert np.isfinite(model.network_.w).all()
+    assert model.score(x * columns, y) > 0.9
+    if dtype == np.float64:
+        with pytest.raises(ValueError, match="the variance of column 2 of X overflows; divide it by a constant"):
+            auto("classes").fit(x * [1, 1, 1e300, 1], y)
+        with pytest.raises(ValueError, match="the variance of column 0 of y overflows"):
+            auto("number").fit(x, x[:, 0] * 1e300)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_partial_fit_goes_on_in_the_units_of_fit(raw, problem):
+    x, y = raw[problem]
+    model = auto(problem).fit(x, y)
+    score, sums = model.score(x, y), [each.copy() for each in model.network_.accumulators]
+    network, rows_ = model.network_, pickle.loads(state(model))
+    for _ in range(5):
+        model.partial_fit(x, y)
+    assert model.network_ is network
+    assert model.score(x, y) > score - 0.1
+    assert all((after > before).any() for before, after in zip(sums, network.accumulators, strict=True))
+    for n in range(len(x)):
+        rows_.partial_fit(x[n : n + 1], y[n : n + 1])
+    assert rows_.score(x, y) > score - 0.1
+    slow, fast = (pickle.loads(state(model)) for _ in range(2))
+    slow._partial_fit(x[:1], y[:1], None), fast.partial_fit(x[:1], y[:1])
+    assert weights(slow) == weights(fast)
+    before = state(model)
+    with pytest.raises(ValueError, match="infinity"):
+        model.partial_fit(np.where(np.arange(5), x[:1], np.inf), y[:1])
+    assert state(model) == before
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_partial_fit_standardizes_nothing_by_itself(problems, problem):
+    x, y = problems[problem]
+    model = auto(problem).partial_fit(x, y, **classes_of(problem))
+    twin = cbackprop.Network(4, 6, model.n_outputs_, **model.network_.functions._asdict(), adaptive=True,
+                             learning_rate=0.3 / np.sqrt(5), rng=(rng := seeded_generator()))  # fmt: skip
+    twin.fit(x, y, rng=rng)
+    assert weights(model) == twin.w.tobytes() + twin.v.tobytes()
+    for mine, theirs in zip(model.network_.accumulators, twin.accumulators, strict=True):
+        assert np.array_equal(mine, theirs)
+    again = pickle.loads(state(model))
+    for n in range(5):
+        model.partial_fit(x[n : n + 1], y[n : n + 1])
+        twin.learn_one(x[n], y[n].tolist())
+    assert weights(model) == twin.w.tobytes() + twin.v.tobytes()
+    again.partial_fit(x[:1], y[:1])  # accumulators are pickled
+    assert again.loss_ > 0 and np.array_equal(again.network_.accumulators[0].shape, (6,))
+
+
+def seeded_generator():
+    return np.random.default_rng(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_warm_start_keeps_accumulators(raw, problem):
+    x, y = raw[problem]
+    model = auto(problem, warm_start=True).fit(x, y)
+    first, score = model.network_, model.score(x, y)
+    model.fit(x + x.std(axis=0), y)  # in units of its own
+    assert model.network_ is not first
+    assert all((new >= old).all() for old, new in zip(first.accumulators, model.network_.accumulators, strict=True))
+    assert model.score(x + x.std(axis=0), y) > score - 0.1
+
+
+def test_rates_may_change_to_a_number_and_back(raw):
+    x, y = raw["classes"]
+    z = standardized(x)
+    model = auto("classes").partial_fit(z, y, classes=[0, 1, 2])
+    w = model.network_.w
+    model.set_params(learning_rate_init=0.05).partial_fit(z, y).partial_fit(z[:1], y[:1])
+    assert not model.network_.adaptive
+    assert model.network_.learning_rate == 0.05
+    model.set_params(learning_rate_init="auto").partial_fit(z[:1], y[:1]).partial_fit(z, y)
+    assert model.network_.adaptive
+    assert model.network_.w is w
+    again = BackpropClassifier.from_network(cbackprop.Network(5, 4, 3, rng=0), [0, 1, 2]).partial_fit(z, y)
+    assert again.network_.adaptive
+
+
+def test_new_classes_keep_accumulators(iris):
+    x, y = iris
+    model = auto("classes").partial_fit(x[:100], y[:100], classes=[0, 1])
+    before = [each.copy() for each in model.network_.accumulators]
+    model.partial_fit(x[:1], [1], classes=[0, 1, 2])
+    (s_w, s_v), (old_w, old_v) = model.network_.accumulators, before
+    assert (s_w >= old_w).all()
+    assert (s_v[:2] >= old_v).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "sparse", "message"),
+    [
+        ({"momentum": 0.5}, False, "momentum is 0.5 and learning_rate_init is 'auto'; momentum must be 0"),
+        ({"batch_size": 8}, True, "batch_size is 8, X is sparse and learning_rate_init is 'auto'; batch_size must be 1"),
+        ({"learning_rate_init": "optimal"}, False, r"must be a str among {'auto'} or a float"),
+    ],
+)
+def test_what_does_not_go_with_auto(iris, options, sparse, message):
+    x, y = csr_array(iris[0]) if sparse else iris[0], iris[1]
+    for train in (BackpropClassifier.fit, lambda *data: BackpropClassifier.partial_fit(*data, classes=range(3))):
+        with pytest.raises(ValueError, match=message):
+            train(BackpropClassifier(4, **options), x, y)
+
+
+def test_sparse_rows_follow_dense_ones(raw):
+    x, y = raw["number"]
+    sparse = csr_array(x)
+    model = auto("number").fit(x, y)
+    again = pickle.loads(state(model))
+    model.partial_fit(x, y), again.partial_fit(sparse, y)
+    assert weights(model) == weights(again)
+    one, other = (auto("number").fit(x, y, X_val=X, y_val=y) for X in (x, sparse))
+    assert one.validation_loss_curve_ == other.validation_loss_curve_
+
+
+def test_imbalanced_classes_with_balanced_weights():
+    x, y = make_classification(4000, 20, weights=[0.98], flip_y=0, random_state=2)
+    x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y, random_state=0)
+    precision = [
+        average_precision_score(y_test, model.fit(x_train, y_train).predict_proba(x_test)[:, 1])
+        for model in (
+            BackpropClassifier(20, class_weight="balanced", random_state=0),
+            LogisticRegression(class_weight="balanced"),
+        )
+    ]
+    assert precision[0] > precision[1] - 0.05
+
+
+def test_early_stopping_learns_small_data():
+    x, y = load_iris(return_X_y=True)
+    model = BackpropClassifier(early_stopping=True, random_state=0)
+    assert np.mean(cross_val_score(model, x, y, cv=StratifiedKFold(5, shuffle=True, random_state=0))) > 0.92
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_validation_losses_are_weighted(problems, problem):
+    x, y = problems[problem]
+    given = np.random.default_rng(0).random(150)
+    model = auto(problem, early_stopping=True)
+    model.fit(x, y, sample_weight=given)
+    stratified = y if problem == "classes" else None
+    learned, held = train_test_split(np.arange(150), test_size=0.1, stratify=stratified, random_state=seeded(0))
+    network = model.network_
+    t = y
+    if problem in ("number", "numbers"):
+        mean = np.average(y[learned], axis=0, weights=given[learned])
+        scale = np.sqrt(np.average((y[learned] - mean) ** 2, axis=0, weights=given[learned]))
+        t = (y - mean) / scale
+        network = cbackprop.Network.from_weights(network.w, network.v.copy(), output="linear", hidden="tanh")
+        network.v[:, -1] -= mean
+        network.v[:] /= np.reshape(scale, (-1, 1))
+    losses = [network.loss(x[n : n + 1], t[n : n + 1]) for n in held]
+    assert min(model.validation_loss_curve_) == pytest.approx(np.average(losses, weights=given[held]), rel=1e-9)
+
+
+@with_callbacks
+def test_callbacks_predict_with_inputs_as_they_are(raw):
+    x, y = raw["classes"]
+    monitor = ScoringMonitor(scoring="accuracy")
+    model = auto("classes").set_callbacks(monitor).fit(x, y)
+    epochs = [entry for entry in monitor.get_logs().data if entry["task_name"] == "epoch"]
+    assert epochs[-1]["accuracy"] == model.score(x, y) > epochs[0]["accuracy"]
+
+
 # --------------------------------------------------------------------------------------------------------- regression
 
 
@@ -1204,7 +1455,7 @@ def test_a_callback_may_stop(iris):
         ({"sample_weight": [-1.0]}, "Negative values in data passed to `sample_weight`"),
         ({"sample_weight": [np.nan]}, "sample_weight contains NaN"),
         ({"sample_weight": [1, 2]}, r"sample_weight.shape == \(2,\), expected \(1,\)"),
-        ({"learning_rate_init": -1}, "'learning_rate_init' parameter of BackpropClassifier must be a float in"),
+        ({"learning_rate_init": -1}, "'learning_rate_init' parameter of BackpropClassifier must be .* float in"),
         ({"alpha": "much"}, "'alpha' parameter of BackpropClassifier must be"),
         (
             {"learning_rate_init": 1e308, "X": np.ones((3, 4)), "y": ["setosa", "virginica", "virginica"]},
@@ -1385,7 +1636,7 @@ def test_many_classes_with_few_rows():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_unscaled_inputs_are_warned_of(iris, dtype):
     x, y = iris[0].astype(dtype), iris[1]
-    model = BackpropClassifier(4, learning_rate_init=0.1, max_iter=5, tol=10, n_iter_no_change=1)
+    model = BackpropClassifier(4, **CONSTANT, max_iter=5, tol=10, n_iter_no_change=1)
     for large in (1000 * x, x + 30):
         with pytest.warns(
             UserWarning, match=r"root mean square of X is \d.*scale its columns.*StandardScaler"
