@@ -9,16 +9,20 @@ Differences from scikit-learn's multilayer perceptrons, besides one hidden layer
   row of v moves as far as the weights of the single output, in opposite directions: in one step, the difference moves
   twice as far, the hidden weights equally far. ``coefs_[1]`` has two columns; ``decision_function`` returns the
   difference.
-- ``batch_size`` is 1, and ``momentum`` and ``alpha`` are 0 by default: the update (17) after each sample. Momentum is
+- ``learning_rate_init="auto"``, the default, takes care of the learning rate and of the scale of the data: rates adapt
+  to each unit, by row-wise AdaGrad (see the notes of `cbackprop.fit`), and ``fit`` trains on standardized inputs and
+  numbers. Afterwards it converts the weights: ``network_`` takes the inputs as they are.
+- ``batch_size`` is 1, and ``momentum`` and ``alpha`` are 0 by default: an update after each sample. Momentum is
   classical, without Nesterov's correction.
 - ``loss_`` is the mean of E_n, without the penalty. For regression, E_n is half the squared error, summed over the
   outputs; MLPRegressor reports its mean over the outputs. The gradients are the same: those of the sum.
 - ``partial_fit`` never restarts training: it accepts single rows, changing learning rates, rows that lack some of the
   classes, and new classes listed in ``classes``.
-- ``learning_rate="adaptive"``, the default for regression, stops when a smaller rate brings no improvement, where
-  scikit-learn divides the rate until it is below 1e-6.
+- ``learning_rate="adaptive"`` stops when a smaller rate brings no improvement, where scikit-learn divides the rate
+  until it is below 1e-6.
 - Sparse X is learned in time proportional to its non-zeros, without a dense copy of X or of a gradient.
-- ``early_stopping`` keeps the best weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
+- ``early_stopping`` goes by the loss of the validation set, where scikit-learn goes by its score, and keeps the best
+  weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
 - The callbacks of scikit-learn 1.9, which are experimental there, can be set by ``set_callbacks``, for example
   ``ProgressBar()`` or ``ScoringMonitor(scoring=...)``. Each epoch is a task, after which a callback may stop training.
 """
@@ -265,13 +269,20 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     # --------------------------------------------------------------------------------------------------------- training
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
-        """Train until the loss, or the validation score, no longer improves.
+        """Train until the loss, or that of the validation set, no longer improves.
+
+        With ``learning_rate_init="auto"``, training takes 30 epochs, or max_iter if that is less, unless the loss falls
+        below tol. The learning rate falls to 0 on a straight line, from 0.3 / sqrt(D + 1), and adapts to each unit by
+        the squared gradients of the present epoch; for the sake of its first updates, those of 30 updates are carried
+        over. The network learns inputs and, for regression, numbers of mean 0 and standard deviation 1; its weights are
+        converted in the end. Sparse inputs are learned as they are: they would lose their zeros.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Inputs, ideally with a standard deviation near 1. float32 data are processed in float32, all others in
-            float64. Sparse formats other than CSR are converted to it.
+            Inputs, sparse ones ideally with a maximum near 1, and others, if learning_rate_init is a number, with a
+            standard deviation near 1. float32 data are processed in float32, all others in float64. Sparse formats
+            other than CSR are converted to it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             What is to be predicted, as described for the class.
         sample_weight : array-like of shape (n_samples,), optional
@@ -279,7 +290,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             weights.
         X_val, y_val : optional
             Validation set, of the kinds of X and y. Its score and loss are recorded for each epoch; `early_stopping`
-            uses the score.
+            uses the loss.
 
         Returns
         -------
@@ -509,7 +520,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             )
             if network.adaptive != self._adaptive:
                 return False
-            if plain and not (self._adaptive and self._units.known) and (self._adaptive or self.learning_rate != "invscaling"):
+            if plain and not (self._units.known if self._adaptive else self.learning_rate == "invscaling"):
                 if rate != self._rate:
                     network.learning_rate = self._rate
                 if isinstance(X, np.ndarray):
@@ -577,8 +588,9 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             )
         except DivergenceError as error:
             raise ValueError(
-                f"Learning diverged in epoch {epoch}: {'' if self._adaptive else 'try a smaller learning_rate_init, or '}"
-                f"scale {self._to_scale} to a standard deviation near 1"
+                f"Learning diverged in epoch {epoch}: "
+                f"{'' if self._adaptive else 'try a smaller learning_rate_init, or '}scale {self._to_scale} "
+                "to a standard deviation near 1"
             ) from error
         network.learning_rate, self._velocity = rate, velocity
         (self.loss_,) = history.losses
@@ -803,7 +815,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     ----------
     hidden_layer_sizes : int or sequence of one int, default=(100,)
         M, the number of hidden units.
-    activation : {"logistic", "tanh", "relu"}, default="logistic"
+    activation : {"logistic", "tanh", "relu"}, default="relu"
         Function of the hidden units; "logistic" is the sigmoid.
     solver : {"sgd"}, default="sgd"
         Stochastic gradient descent. The parameter exists for compatibility with code for MLPClassifier.
@@ -811,34 +823,41 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
         their weights. Biases are not penalized.
     batch_size : int or "auto", default=1
-        Samples per update; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
+        Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample. With sparse X and "auto"
+        rates, 1.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
-        divided by 5 whenever training would otherwise stop, until a smaller rate brings no improvement; only in `fit`.
-    learning_rate_init : float, default=0.1
-        α of (17). A change takes effect in the next call of `fit` or `partial_fit`.
+        How a number as `learning_rate_init` changes. "constant": it does not. "invscaling":
+        ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": divided by 5 whenever training would otherwise stop,
+        until a smaller rate brings no improvement; only in `fit`.
+    learning_rate_init : "auto" or float, default="auto"
+        "auto": `fit` standardizes the inputs, unless they are sparse, and learning rates adapt to each unit; see `fit`.
+        `partial_fit` goes on with adaptive rates, and with the standardization of `fit`; without `fit`, it standardizes
+        nothing. A number: α of (17), for inputs with a standard deviation near 1; 0.1 suits ``activation="logistic"``,
+        0.01 the others. A change takes effect in the next call of `fit` or `partial_fit`.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Maximum number of epochs.
+        Maximum number of epochs; "auto" rates need at most 30.
     shuffle : bool, default=True
         Draw a new order of the samples for each epoch.
     random_state : int, RandomState instance or None, default=None
         Source of random numbers for the initial weights, the order of the samples and the validation set.
     tol : float, default=1e-3
-        Minimum improvement of the loss, or of the validation score with `early_stopping`.
+        Minimum improvement of the loss, or of that of the validation set with `early_stopping`. With "auto" rates,
+        training stops when the loss is below it.
     verbose : bool, default=False
         Print the loss of each epoch.
     warm_start : bool, default=False
         Start `fit` from the current weights.
     momentum : float, default=0.0
-        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X.
+        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X or "auto" rates.
     early_stopping : bool, default=False
-        Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
+        Stop when the loss of a validation set no longer improves, and keep the weights of the best epoch. With "auto"
+        rates, only keep these.
     validation_fraction : float, default=0.1
         Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
     n_iter_no_change : int, default=5
-        Maximum number of consecutive epochs without improvement.
+        Maximum number of consecutive epochs without improvement, if `learning_rate_init` is a number.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, by which `sample_weight` is multiplied.
     n_threads : int, default=1
@@ -860,7 +879,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     loss_curve_ : list of float
         `loss_` of each epoch of `fit`; `partial_fit` does not extend it.
     validation_scores_, validation_loss_curve_ : list of float
-        Accuracy and mean E of the validation set, if any, after each epoch of `fit`.
+        Accuracy and mean E of the validation set, if any, after each epoch of `fit`; weighted, like accuracy, by
+        `sample_weight` and `class_weight`, if it was set aside from X.
     n_iter_ : int
         Number of epochs of the last call.
     t_ : int
@@ -877,12 +897,9 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     Examples
     --------
     >>> from sklearn.datasets import load_wine
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
     >>> from cbackprop.sklearn import BackpropClassifier
     >>> x, y = load_wine(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0))
-    >>> model.fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.95
+    >>> BackpropClassifier(random_state=0).fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.95
     True
 
     Two labels that may hold together: whether a number is above 2, and whether it is above 4.
@@ -1209,36 +1226,43 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
         their weights. Biases are not penalized.
     batch_size : int or "auto", default=1
-        Samples per update; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
+        Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample. With sparse X and "auto"
+        rates, 1.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="adaptive"
-        "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
-        divided by 5 whenever training would otherwise stop, until a smaller rate brings no improvement; only in `fit`.
-    learning_rate_init : float, default=0.01
-        α of (17). A change takes effect in the next call of `fit` or `partial_fit`. Training after each sample diverges
-        if α exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are at 1, and less for "relu", whose
-        z_j have no upper bound.
+        How a number as `learning_rate_init` changes. "constant": it does not. "invscaling":
+        ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": divided by 5 whenever training would otherwise stop,
+        until a smaller rate brings no improvement; only in `fit`.
+    learning_rate_init : "auto" or float, default="auto"
+        "auto": `fit` standardizes y, and the inputs unless they are sparse, and learning rates adapt to each unit; see
+        `fit`. `partial_fit` goes on with adaptive rates, and with the standardization of `fit`; without `fit`, it
+        standardizes nothing. A number: α of (17), such as 0.01, for inputs and y with a standard deviation near 1. A
+        change takes effect in the next call of `fit` or `partial_fit`. With a number, training after each sample
+        diverges if α exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are at 1, and less for
+        "relu", whose z_j have no upper bound.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Maximum number of epochs.
+        Maximum number of epochs; "auto" rates need at most 30.
     shuffle : bool, default=True
         Draw a new order of the samples for each epoch.
     random_state : int, RandomState instance or None, default=None
         Source of random numbers for the initial weights, the order of the samples and the validation set.
     tol : float, default=1e-3
-        Minimum improvement of the loss, or of the validation score with `early_stopping`.
+        Minimum improvement of the loss, or of that of the validation set with `early_stopping`. With "auto" rates,
+        training stops when the loss is below it.
     verbose : bool, default=False
         Print the loss of each epoch.
     warm_start : bool, default=False
         Start `fit` from the current weights.
     momentum : float, default=0.0
-        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X.
+        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X or "auto" rates.
     early_stopping : bool, default=False
-        Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
+        Stop when the loss of a validation set no longer improves, and keep the weights of the best epoch. With "auto"
+        rates, only keep these.
     validation_fraction : float, default=0.1
         Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
     n_iter_no_change : int, default=2
-        Maximum number of consecutive epochs without improvement.
+        Maximum number of consecutive epochs without improvement, if `learning_rate_init` is a number.
     n_threads : int, default=1
         Maximum number of threads. The result is bit-identical for any number.
 
@@ -1251,12 +1275,13 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     intercepts_ : list of two ndarrays, (M,) and (n_outputs,)
         Biases, as views of the arrays of `network_`.
     loss_ : float
-        Mean error E of the last epoch, where E_n is taken before the update that uses the sample. MLPRegressor's
-        `loss_` is E / K, plus the penalty.
+        Mean error E of the last epoch, where E_n is taken before the update that uses the sample; of standardized y, if
+        `fit` standardized it. MLPRegressor's `loss_` is E / K, plus the penalty.
     loss_curve_ : list of float
         `loss_` of each epoch of `fit`; `partial_fit` does not extend it.
     validation_scores_, validation_loss_curve_ : list of float
-        R² and mean E of the validation set, if any, after each epoch of `fit`.
+        R² and mean E of the validation set, if any, after each epoch of `fit`; weighted by `sample_weight`, if it was
+        set aside from X.
     n_iter_ : int
         Number of epochs of the last call.
     t_ : int
@@ -1270,21 +1295,12 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     feature_names_in_ : ndarray of shape (D,)
         Names of the inputs, if they have names.
 
-    See Also
-    --------
-    sklearn.compose.TransformedTargetRegressor : Scales y, which should have a standard deviation near 1.
-
     Examples
     --------
-    >>> from sklearn.compose import TransformedTargetRegressor
     >>> from sklearn.datasets import make_friedman1
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
     >>> from cbackprop.sklearn import BackpropRegressor
     >>> x, y = make_friedman1(800, random_state=0)
-    >>> model = make_pipeline(StandardScaler(), BackpropRegressor(random_state=0))
-    >>> model = TransformedTargetRegressor(model, transformer=StandardScaler())
-    >>> model.fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.9
+    >>> BackpropRegressor(random_state=0).fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.9
     True
     """
 

@@ -13,7 +13,7 @@ import joblib
 import sklearn
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix, random_array
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -276,7 +276,9 @@ def test_parameters_without_counterpart_are_explained(ours, theirs):
 def test_learning_rates(iris):
     x, y = iris
     constant, scaled, adaptive = (
-        BackpropClassifier(4, "logistic", learning_rate=rate, learning_rate_init=0.5, max_iter=40, tol=10, random_state=0)
+        BackpropClassifier(
+            4, "logistic", learning_rate=rate, learning_rate_init=0.5, max_iter=40, tol=10, random_state=0
+        )
         for rate in ("constant", "invscaling", "adaptive")
     )
     constant.fit(x, y)
@@ -727,7 +729,7 @@ def test_labels_and_classes_are_not_exchanged(problems):
         BackpropClassifier.from_network(cbackprop.Network(2, 3, 2, output="linear"), [0, 1])
 
 
-# ------------------------------------------------------------------------------------- rates that take care of themselves
+# ----------------------------------------------------------------------------------- rates that take care of themselves
 
 
 @pytest.fixture(scope="module")
@@ -754,7 +756,7 @@ def standardized(x):
 
 
 def recipe(model, x, y, batch_size=1, sample_weight=None):
-    """What `fit` of a new model with "auto" does, in terms of the library; the network is in units of standardized data."""
+    """What `fit` with "auto" does, in terms of the library: a network for standardized data."""
     rng = np.random.default_rng(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
     w, v = cbackprop.init_weights(x.shape[1], 6, model.n_outputs_, hidden=model.network_.hidden, rng=rng)
     sums, totals = (np.zeros(6), np.zeros(len(v))), [0, 0]
@@ -848,10 +850,11 @@ def test_partial_fit_standardizes_nothing_by_itself(problems, problem):
     again = pickle.loads(state(model))
     for n in range(5):
         model.partial_fit(x[n : n + 1], y[n : n + 1])
+        after_one = after_one if n else model.network_.w.copy()
         twin.learn_one(x[n], y[n].tolist())
     assert weights(model) == twin.w.tobytes() + twin.v.tobytes()
     again.partial_fit(x[:1], y[:1])  # accumulators are pickled
-    assert again.loss_ > 0 and np.array_equal(again.network_.accumulators[0].shape, (6,))
+    assert np.array_equal(again.network_.w, after_one)
 
 
 def seeded_generator():
@@ -898,7 +901,11 @@ def test_new_classes_keep_accumulators(iris):
     ("options", "sparse", "message"),
     [
         ({"momentum": 0.5}, False, "momentum is 0.5 and learning_rate_init is 'auto'; momentum must be 0"),
-        ({"batch_size": 8}, True, "batch_size is 8, X is sparse and learning_rate_init is 'auto'; batch_size must be 1"),
+        (
+            {"batch_size": 8},
+            True,
+            "batch_size is 8, X is sparse and learning_rate_init is 'auto'; batch_size must be 1",
+        ),
         ({"learning_rate_init": "optimal"}, False, r"must be a str among {'auto'} or a float"),
     ],
 )
@@ -927,7 +934,7 @@ def test_imbalanced_classes_with_balanced_weights():
         average_precision_score(y_test, model.fit(x_train, y_train).predict_proba(x_test)[:, 1])
         for model in (
             BackpropClassifier(20, class_weight="balanced", random_state=0),
-            LogisticRegression(class_weight="balanced"),
+            LogisticRegression(class_weight="balanced", solver="newton-cholesky"),
         )
     ]
     assert precision[0] > precision[1] - 0.05
