@@ -899,7 +899,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     >>> from sklearn.datasets import load_wine
     >>> from cbackprop.sklearn import BackpropClassifier
     >>> x, y = load_wine(return_X_y=True)
-    >>> BackpropClassifier(random_state=0).fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.95
+    >>> model = BackpropClassifier(random_state=0).fit(x[::2], y[::2])
+    >>> model.score(x[1::2], y[1::2]) > 0.95
     True
 
     Two labels that may hold together: whether a number is above 2, and whether it is above 4.
@@ -1300,7 +1301,8 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     >>> from sklearn.datasets import make_friedman1
     >>> from cbackprop.sklearn import BackpropRegressor
     >>> x, y = make_friedman1(800, random_state=0)
-    >>> BackpropRegressor(random_state=0).fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.9
+    >>> model = BackpropRegressor(random_state=0).fit(x[::2], y[::2])
+    >>> model.score(x[1::2], y[1::2]) > 0.9
     True
     """
 
