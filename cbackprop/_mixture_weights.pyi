@@ -1,5 +1,6 @@
 from numpy import ndarray
 
+__pyx_capi__: dict[str, object]
 __test__: dict[str, str]
 
 def update(

@@ -29,26 +29,39 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
     sample_weight : ndarray of shape (C,), optional
         Factor of the losses of each sample.
     """
-    cdef Py_ssize_t R = log_weights.shape[0], n, r, members = 0
-    cdef double rate, lowest, mean, largest, total, s_n, E_n
-    cdef bint known = False
-    cdef double[::1] p = log_weights.copy()    # their exponentials; without a share the logarithms, of which one is 0
+    cdef Py_ssize_t R = log_weights.shape[0], N = losses.shape[0]
+    cdef double[::1] p = log_weights.copy()
+    cdef const double *weights = NULL
     if losses.shape[1] != R or scale.shape[0] != 2:
         raise ValueError(f"losses have {losses.shape[1]} columns and scale {scale.shape[0]} numbers; they must have "
                          f"{R} and 2")
-    if sample_weight is not None and sample_weight.shape[0] != losses.shape[0]:
-        raise ValueError(f"sample_weight has {sample_weight.shape[0]} numbers; it must have {losses.shape[0]}")
+    if sample_weight is not None and sample_weight.shape[0] != N:
+        raise ValueError(f"sample_weight has {sample_weight.shape[0]} numbers; it must have {N}")
+    if N == 0:
+        return
+    if sample_weight is not None:
+        weights = &sample_weight[0]
+    update_weights(&log_weights[0], &scale[0], &losses[0, 0], R, N, eta, relative, share, weights, &p[0])
+
+
+cdef void update_weights(double *log_weights, double *scale, const double *losses, Py_ssize_t R, Py_ssize_t N,
+                         double eta, bint relative, double share, const double *sample_weight,
+                         double *p) noexcept nogil:
+    # p, scratch, holds the weights; without a share their logarithms, up to a constant that makes the largest 0
+    cdef Py_ssize_t n, r, members = 0
+    cdef double rate, lowest, mean, largest, total, s_n, E_n
+    cdef bint known = False
     for r in range(R):
         members += log_weights[r] > -INFINITY
-        if share > 0:
-            p[r] = exp(p[r])
-    for n in range(losses.shape[0]):
-        s_n = 1 if sample_weight is None else sample_weight[n]
+        p[r] = exp(log_weights[r]) if share > 0 else log_weights[r]
+    for n in range(N):
+        s_n = 1 if sample_weight == NULL else sample_weight[n]
         lowest = INFINITY
         for r in range(R):
-            if losses[n, r] < lowest and takes_part(p[r], share):    # NaN is not lower
-                lowest = losses[n, r]
+            if losses[r] < lowest and takes_part(p[r], share):    # NaN is not lower
+                lowest = losses[r]
         if s_n == 0 or lowest == INFINITY:
+            losses += R
             continue    # nothing to learn from it
 
         rate = eta * s_n
@@ -59,15 +72,15 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
             if scale[1] > 0 and mean == 0:    # some member was always right
                 mean = INFINITY
                 for r in range(R):
-                    if 0 < losses[n, r] < mean and takes_part(p[r], share):
-                        mean = losses[n, r]
+                    if 0 < losses[r] < mean and takes_part(p[r], share):
+                        mean = losses[r]
             rate = rate / mean if scale[1] > 0 else 0
         rate = fmin(rate, LARGEST)
 
         # losses above the lowest: a common factor of the weights makes no difference
         largest, total, mean = -INFINITY, 0, 0
         for r in range(R):
-            E_n = losses[n, r]
+            E_n = losses[r]
             if share > 0:
                 p[r] = p[r] * exp(-rate * (E_n - lowest)) if E_n < INFINITY else 0
                 total += p[r]
@@ -81,12 +94,13 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
                 p[r] -= largest
                 if relative and p[r] > -INFINITY:
                     total += exp(p[r])
-                    mean += exp(p[r]) * losses[n, r]
+                    mean += exp(p[r]) * losses[r]
             elif log_weights[r] > -INFINITY:
                 p[r] = (1 - share) / total * p[r] + share / members
         if relative:
             scale[1] += 1
             scale[0] += ((mean / total if known else lowest) - scale[0]) / scale[1]
+        losses += R
 
     total = 0
     for r in range(R):
@@ -97,5 +111,5 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
         log_weights[r] = p[r] - total
 
 
-cdef inline bint takes_part(double p, double share) noexcept:
+cdef inline bint takes_part(double p, double share) noexcept nogil:
     return p > 0 if share > 0 else p > -INFINITY
