@@ -115,9 +115,10 @@ def main() -> None:
 
 Written by `python -m benchmarks.tables`.
 {"**A test run: the numbers are meaningless.**" if options.quick else ""}
-Accuracy and processor time of `fit`, means of {FOLDS} folds, of `BackpropClassifier`, which takes the inputs as they are, and of
-scikit-learn's `MLPClassifier` behind `StandardScaler`, both at their defaults. *standard error*: of the accuracy of
-MLPClassifier, from its standard deviation over the folds. *reached*: not worse by more than it, in a tenth of the time.
+Accuracy and processor time of `fit`, means of {FOLDS} folds, of `BackpropClassifier`, which takes the inputs as they
+are, and of scikit-learn's `MLPClassifier` behind `StandardScaler`, both at their defaults. *standard error*: of the
+accuracy of MLPClassifier, from its standard deviation over the folds. *reached*: not worse by more than it, in a tenth
+of the time.
 
 {report.table(header, table_lines(options.quick))}
 {report.machine_table(machine)}"""

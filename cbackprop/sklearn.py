@@ -93,9 +93,9 @@ class NoCallbacks:
         return False
 
 
-AUTO_RATE = 0.3  # of adaptive rates, for one input; for D, divided by the square root of their number and 1
-AUTO_EPOCHS = 30
-AUTO_MEMORY = 30  # updates whose squared gradients the next epoch begins with: the first must not be as large as ever
+# of "auto": the steps of many inputs add up, so the rate is divided by sqrt(D + 1); an epoch begins with the squared
+# gradients of some updates of the one before, without which its first updates would be large, whatever has been learned
+AUTO_RATE, AUTO_EPOCHS, AUTO_MEMORY = 0.3, 30, 30
 MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 MAX_TARGET_STD = 5  # of the numbers to be predicted
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
@@ -376,7 +376,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         most = min(self.max_iter, AUTO_EPOCHS) if self._adaptive else self.max_iter
         rate, unimproved, improved = self._rate, 0, False  # at this rate
         best, best_weights = np.inf, None
-        totals = [sums.copy() for sums in network.accumulators or ()]
+        accumulators = network.accumulators or ()
+        totals = [sums.copy() for sums in accumulators]  # of all epochs, for `partial_fit`
         callback_data = {"estimator": self, "X": X, "y": y}
         X, t = units.inputs(X), units.targets(t)
         if held_out is not None:
@@ -389,11 +390,13 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         try:
             while not stopped and self.n_iter_ < most:
                 epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**callback_data)
-                self._restart_rates(X.shape[0])
-                start = [sums.copy() for sums in network.accumulators or ()]
+                updates = -(-X.shape[0] // self._samples_per_update(X.shape[0]))
+                for sums in accumulators:
+                    sums *= min(1, AUTO_MEMORY / updates)
+                begun = [sums.copy() for sums in accumulators]
                 self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
-                for total, before, after in zip(totals, start, network.accumulators or (), strict=True):
-                    total += after - before
+                for total, before, sums in zip(totals, begun, accumulators, strict=True):
+                    total += sums - before
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
@@ -423,7 +426,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             network.w[:], network.v[:] = best_weights
         context.call_on_fit_task_end(**callback_data, reconstruction_attributes=self._current_attributes)
         units.restore(network)
-        for sums, total in zip(network.accumulators or (), totals, strict=True):
+        for sums, total in zip(accumulators, totals, strict=True):
             sums[:] = total
         return stopped or (self._adaptive and self.n_iter_ == AUTO_EPOCHS)
 
@@ -635,12 +638,6 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         w, v = init_weights(*sizes, hidden=hidden, dtype=dtype, order=order, rng=generator)
         accumulators = validate.new_accumulators(w, v) if self._adaptive else None
         return Network.from_weights(w, v, output=output, hidden=hidden, accumulators=accumulators)  # of one class, too
-
-    def _restart_rates(self, N: int) -> None:
-        """Begin an epoch of N samples with what AUTO_MEMORY updates add to the accumulators."""
-        updates = -(-N // self._samples_per_update(N))
-        for sums in self.network_.accumulators or ():
-            sums *= min(1, AUTO_MEMORY / updates)
 
     def _samples_per_update(self, N: int) -> Any:
         return min(200, N) if self.batch_size == "auto" else self.batch_size
@@ -1417,7 +1414,7 @@ class Units(NamedTuple):
     @property
     def known(self) -> bool:
         """Whether a unit is not that of the user."""
-        return not self.x is self.t is None
+        return self.x is not None or self.t is not None
 
     def inputs(self, X: Any) -> Any:
         """X in these units; dense, if they are not the user's."""

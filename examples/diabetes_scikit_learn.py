@@ -27,7 +27,8 @@ from cbackprop.sklearn import BackpropRegressor
 
 # %%
 # MLPRegressor needs scaled inputs, and a scaled target, too: its standard deviation is
-# 77, and the gradient of the squared error grows with it. BackpropRegressor scales both.
+# 77, and the gradient of the squared error grows with it. BackpropRegressor scales them
+# by itself.
 
 x, y = load_diabetes(return_X_y=True)
 folds = KFold(3, shuffle=True, random_state=0)
