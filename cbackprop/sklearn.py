@@ -95,7 +95,7 @@ class NoCallbacks:
 
 # of "auto": the steps of many inputs add up, so the rate is divided by sqrt(D + 1); an epoch begins with the squared
 # gradients of some updates of the one before, without which its first updates would be large, whatever has been learned
-AUTO_RATE, AUTO_EPOCHS, AUTO_MEMORY = 0.3, 30, 30
+AUTO_RATE, AUTO_MEMORY = 0.3, 30
 MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 MAX_TARGET_STD = 5  # of the numbers to be predicted
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
@@ -231,6 +231,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     _numeric_y: bool  # whether y holds numbers, even if its dtype is object
     _fewest_validation_samples: int
     _to_scale: str  # if training diverges
+    _auto_epochs: int  # that "auto" rates take to fall to 0
 
     def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
         """Define the outputs for the first y; return their number and their function."""
@@ -271,11 +272,12 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
         """Train until the loss, or that of the validation set, no longer improves.
 
-        With ``learning_rate_init="auto"``, training takes 30 epochs, or max_iter if that is less, unless the loss falls
-        below tol. The learning rate falls to 0 on a straight line, from 0.3 / sqrt(D + 1), and adapts to each unit by
-        the squared gradients of the present epoch; for the sake of its first updates, those of 30 updates are carried
-        over. The network learns inputs and, for regression, numbers of mean 0 and standard deviation 1; its weights are
-        converted in the end. Sparse inputs are learned as they are: they would lose their zeros.
+        With ``learning_rate_init="auto"``, training takes 30 epochs, 20 for regression, or max_iter if that is less,
+        unless the loss falls below tol. The learning rate falls to 0 on a straight line, from 0.3 / sqrt(D + 1), and
+        adapts to each unit by the squared gradients of the present epoch; for the sake of its first updates, those of
+        30 updates are carried over. The network learns inputs and, for regression, numbers of mean 0 and standard
+        deviation 1; its weights are converted in the end. Sparse inputs are learned as they are: they would lose their
+        zeros.
 
         Parameters
         ----------
@@ -373,7 +375,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _run_epochs(self, X: Any, y: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
         """Run epochs in the units of `_units` until training stops; return False if max_iter stopped it."""
         network, units, self.n_iter_ = self.network_, self._units, 0
-        most = min(self.max_iter, AUTO_EPOCHS) if self._adaptive else self.max_iter
+        most = min(self.max_iter, self._auto_epochs) if self._adaptive else self.max_iter
         rate, unimproved, improved = self._rate, 0, False  # at this rate
         best, best_weights = np.inf, None
         accumulators = network.accumulators or ()
@@ -428,7 +430,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         units.restore(network)
         for sums, total in zip(accumulators, totals, strict=True):
             sums[:] = total
-        return stopped or (self._adaptive and self.n_iter_ == AUTO_EPOCHS)
+        return stopped or (self._adaptive and self.n_iter_ == self._auto_epochs)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. They are validated by the next call of `fit` or `partial_fit`.
@@ -1048,6 +1050,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     _numeric_y = False
     _fewest_validation_samples = 1
     _to_scale = "the inputs"
+    _auto_epochs = 30
 
     def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[Any, np.ndarray]:
         X, y = super()._validated_training_data(X, y, first=first)
@@ -1240,7 +1243,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Maximum number of epochs; "auto" rates need at most 30.
+        Maximum number of epochs; "auto" rates need at most 20.
     shuffle : bool, default=True
         Draw a new order of the samples for each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -1366,6 +1369,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     _numeric_y = True
     _fewest_validation_samples = 2  # of which R² is defined
     _to_scale = "the inputs and y"
+    _auto_epochs = 20  # more overfit small tables
 
     def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
         return 1 if y.ndim == 1 else y.shape[1], "linear"

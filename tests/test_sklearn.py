@@ -760,11 +760,12 @@ def recipe(model, x, y, batch_size=1, sample_weight=None):
     rng = np.random.default_rng(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
     w, v = cbackprop.init_weights(x.shape[1], 6, model.n_outputs_, hidden=model.network_.hidden, rng=rng)
     sums, totals = (np.zeros(6), np.zeros(len(v))), [0, 0]
-    for epoch in range(30):
+    epochs = 20 if model.network_.output == "linear" else 30
+    for epoch in range(epochs):
         for each in sums:
             each *= min(1, 30 / -(-len(x) // batch_size))
         totals = [total - each for total, each in zip(totals, sums, strict=True)]
-        rate = 0.3 / np.sqrt(x.shape[1] + 1) * (1 - epoch / 30)
+        rate = 0.3 / np.sqrt(x.shape[1] + 1) * (1 - epoch / epochs)
         cbackprop.fit(x, y, w, v, **model.network_.functions._asdict(), learning_rate=rate, adaptive=True,
                       accumulators=sums, batch_size=batch_size, rng=rng, sample_weight=sample_weight)  # fmt: skip
         totals = [total + each for total, each in zip(totals, sums, strict=True)]
