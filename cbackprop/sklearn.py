@@ -552,11 +552,6 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, or "
                 "learning_rate_init a number"
             )
-        if self._adaptive and issparse(X) and batch_size > 1:
-            raise ValueError(
-                f"batch_size is {self.batch_size}, X is sparse and learning_rate_init is 'auto'; batch_size must be 1, "
-                "the default, or learning_rate_init a number"
-            )
         if self.learning_rate == "invscaling" and not self._adaptive:
             try:
                 rate = self._rate / (self.t_ + 1) ** float(self.power_t)
@@ -822,8 +817,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
         their weights. Biases are not penalized.
     batch_size : int or "auto", default=1
-        Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample. With sparse X and "auto"
-        rates, 1.
+        Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         How a number as `learning_rate_init` changes. "constant": it does not. "invscaling":
         ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": divided by 5 whenever training would otherwise stop,
@@ -1227,8 +1221,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
         their weights. Biases are not penalized.
     batch_size : int or "auto", default=1
-        Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample. With sparse X and "auto"
-        rates, 1.
+        Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="adaptive"
         How a number as `learning_rate_init` changes. "constant": it does not. "invscaling":
         ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": divided by 5 whenever training would otherwise stop,

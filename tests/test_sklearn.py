@@ -897,22 +897,23 @@ def test_new_classes_keep_accumulators(iris):
 
 
 @pytest.mark.parametrize(
-    ("options", "sparse", "message"),
+    ("options", "message"),
     [
-        ({"momentum": 0.5}, False, "momentum is 0.5 and learning_rate_init is 'auto'; momentum must be 0"),
-        (
-            {"batch_size": 8},
-            True,
-            "batch_size is 8, X is sparse and learning_rate_init is 'auto'; batch_size must be 1",
-        ),
-        ({"learning_rate_init": "optimal"}, False, r"must be a str among {'auto'} or a float"),
+        ({"momentum": 0.5}, "momentum is 0.5 and learning_rate_init is 'auto'; momentum must be 0"),
+        ({"learning_rate_init": "optimal"}, r"must be a str among {'auto'} or a float"),
     ],
 )
-def test_what_does_not_go_with_auto(iris, options, sparse, message):
-    x, y = csr_array(iris[0]) if sparse else iris[0], iris[1]
+def test_what_does_not_go_with_auto(iris, options, message):
     for train in (BackpropClassifier.fit, lambda *data: BackpropClassifier.partial_fit(*data, classes=range(3))):
         with pytest.raises(ValueError, match=message):
-            train(BackpropClassifier(4, **options), x, y)
+            train(BackpropClassifier(4, **options), *iris)
+
+
+def test_batches_of_sparse_rows_with_auto(iris):
+    x, y = csr_array(iris[0]), iris[1]
+    model = BackpropClassifier(8, batch_size=8, max_iter=60, random_state=0).fit(x, y)
+    assert model.network_.adaptive
+    assert model.score(x, y) > 0.9
 
 
 def test_sparse_rows_follow_dense_ones(raw):

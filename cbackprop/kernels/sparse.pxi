@@ -387,8 +387,8 @@ cdef void update_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize
         update_w_sparse(net, next_row(net, samples, n), net.e + (n - first) * net.net.M)
 
 
-# The same with row-wise AdaGrad, for which the gradients of an input that comes several times are added up first. False,
-# with nothing changed, if not all stays finite.
+# The same with row-wise AdaGrad, for which the gradients of an input that comes several times are added up first.
+# False, with nothing changed, if not all stays finite.
 cdef bint adapt_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
                              real learning_rate, real decay) noexcept nogil:
     cdef Net *dense = &net.net
