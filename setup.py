@@ -99,7 +99,8 @@ MODULES = [
     if variant in ONLY and (X86_64 or variant == "baseline")
 ]
 MODULES += [
-    module(f"cbackprop.{name}", [], include_dirs=[np.get_include()]) for name in ("_training_lock", "_one_sample")
+    module(f"cbackprop.{name}", [], include_dirs=[np.get_include()])
+    for name in ("_training_lock", "_one_sample", "_running")
 ]
 
 # A folder for each kind of build, with the C, and for each compiler, so that objects of one never end up in another.
