@@ -52,7 +52,7 @@ cdef class RunningScaler:
         return self.current.copy()
 
     def learn(self, x):
-        """Update the statistics with a sample, shape (D,), or several, shape (N, D), in order; return them standardized.
+        """Update the statistics with a sample, shape (D,), or several, (N, D), in order; return them standardized.
 
         Each is standardized by the statistics that include it.
         """
@@ -92,8 +92,8 @@ cdef class RunningScaler:
         cdef double *variance = mean + self.size
         cdef double *count = variance + self.size
         cdef double number, deviation, d, k
-        cdef Py_ssize_t i, n
-        for n in range(x.shape[0] if x.ndim == 2 else 1):
+        cdef Py_ssize_t i, _n
+        for _n in range(x.shape[0] if x.ndim == 2 else 1):
             for i in range(self.size):
                 number = row[i]
                 if not isfinite(number):
