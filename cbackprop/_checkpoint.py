@@ -7,6 +7,7 @@ a resumed training ends with the same bits as an uninterrupted one.
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 from typing import Any
@@ -46,6 +47,8 @@ class Checkpointer:
         Values, serializable as JSON, that must be equal when the training is resumed.
     held_out : list of float, optional
         Mean E of held-out samples after each finished epoch.
+    files : pair of callable
+        How a model is loaded and saved.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class Checkpointer:
         settings: dict[str, Any],
         *,
         held_out: list[float] | None = None,
+        files: tuple[Callable[..., Any], Callable[..., None]] = (load_model, save_model),
     ) -> None:
         self.path = path
         # absolute, since a callback may change the working directory
         self._file = "" if path is None else os.path.abspath(path)
         self.model, self.losses, self.held_out = model, losses, held_out
         self.generator, self.settings = generator, settings
+        self._load, self._save = files
         if self.path is not None:
             rng_state(generator)  # raises TypeError if it cannot be saved
         self.snapshot: tuple[Model, int] | None = None  # copies, and the number of finished epochs
@@ -75,7 +80,7 @@ class Checkpointer:
         """
         if self.path is None or not os.path.exists(self._file):
             return None
-        saved = load_model(self._file)
+        saved = self._load(self._file)
         if saved.training is None or saved.losses is None:
             raise ValueError(f"{self.path} is a model without a state of training; it cannot be resumed")
         self._check_settings(saved.training.get("settings"), {"--hidden": len(saved.w)})
@@ -137,7 +142,7 @@ class Checkpointer:
         held_out = None if self.held_out is None else np.array(self.held_out[:epochs])
         model = replace(model, losses=np.array(self.losses[:epochs]), held_out=held_out)
         try:
-            save_model(self._file, model)
+            self._save(self._file, model)
         except OSError as error:
             raise OSError(error.errno, error.strerror, os.fspath(self.path)) from None  # as the caller named it
         self.snapshot = None

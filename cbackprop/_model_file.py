@@ -8,11 +8,11 @@ with the same name, accept the last.
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ STATES = {"velocity": 2, "accumulators": 1}  # state arrays of training, and the
 DIMENSIONS = {"w": 2, "v": 2} | {f"{name}_{layer}": ndim for name, ndim in STATES.items() for layer in "wv"}
 VECTORS = ("mean", "scale", "target_mean", "target_scale", "losses", "held_out")
 DIMENSIONS |= dict.fromkeys(VECTORS, 1)
+Loaded = TypeVar("Loaded")
 DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 
@@ -97,15 +98,25 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     ValueError
         If it is not a model file of this library, or of a newer version of the format.
     """
+    return load_file(path, FORMAT, DIMENSIONS, _model)
+
+
+def load_file(
+    path: str | os.PathLike[str],
+    kind: str,
+    dimensions: dict[str, int],
+    make: Callable[[dict[str, str], dict[str, np.ndarray]], Loaded],
+) -> Loaded:
+    """Read a file of a format, given the numbers of dimensions of its tensors and what to make of its content."""
     path = file_path("path", path)
     with open_regular(path) as file:
         try:
-            return _model(*_contents(file))
+            return make(*_contents(file, kind, dimensions))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ValueError(f"{path} is not a model file of this library: {str(error)[:500]}") from None
 
 
-def _contents(file: BinaryIO) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def _contents(file: BinaryIO, kind: str, dimensions: dict[str, int]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Metadata and tensors. The layout of safetensors is: length of the header, header (JSON), tensors."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
@@ -113,19 +124,19 @@ def _contents(file: BinaryIO) -> tuple[dict[str, str], dict[str, np.ndarray]]:
         raise ValueError("it is no safetensors file")
     if length > MAX_HEADER:
         raise ValueError(f"its header is {length:,} bytes long; the limit is {MAX_HEADER:,}")
-    header = _json(file.read(length).decode())
+    header = parse_json(file.read(length).decode())
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
     metadata = header.pop("__metadata__", {})
     if not (isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())):
         raise ValueError("its metadata are not strings by name")
-    _check_version(metadata)
-    if not {"w", "v"} <= header.keys() <= DIMENSIONS.keys():
+    _check_version(metadata, kind)
+    if not {"w", "v"} <= header.keys() <= dimensions.keys():
         raise ValueError(
-            f"it holds the tensors {sorted(header)}; it must hold v and w, and may hold {sorted(DIMENSIONS)}"
+            f"it holds the tensors {sorted(header)}; it must hold v and w, and may hold {sorted(dimensions)}"
         )
 
-    places = {name: _place(name, entry) for name, entry in header.items()}
+    places = {name: _place(name, entry, dimensions[name]) for name, entry in header.items()}
     spans = sorted(span for _dtype, _shape, span in places.values())
     edges = [(0, 0), *spans, (size - 8 - length,) * 2]
     if any(end != start for (_, end), (start, _) in pairwise(edges)):
@@ -141,7 +152,7 @@ def _contents(file: BinaryIO) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     return metadata, tensors
 
 
-def _json(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Parse JSON without Python's extensions (NaN, infinity) and without duplicate names."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -158,9 +169,9 @@ def _json(text: str) -> Any:
     return json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite)
 
 
-def _check_version(metadata: dict[str, str]) -> None:
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
+def _check_version(metadata: dict[str, str], kind: str) -> None:
+    if metadata.get("format") != kind:
+        raise ValueError(f"its format is {metadata.get('format')!r}, not {kind!r}")
     version = metadata["format_version"]
     if not (version.isascii() and version.isdecimal() and int(version) >= 1):
         raise ValueError(f"its format version is {version!r}")
@@ -168,11 +179,11 @@ def _check_version(metadata: dict[str, str]) -> None:
         raise ValueError(f"its format version is {version}; this release reads up to {VERSION}: upgrade cbackprop")
 
 
-def _place(name: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple[int, int]]:
+def _place(name: str, entry: Any, dimensions: int) -> tuple[np.dtype, tuple[int, ...], tuple[int, int]]:
     """The dtype and shape of a tensor, and the offsets of its first and last bytes."""
     if not (isinstance(entry, dict) and entry.keys() == {"dtype", "shape", "data_offsets"}):
         raise ValueError(f"its {name} is not described by dtype, shape and data_offsets")
-    for key, size in (("shape", DIMENSIONS[name]), ("data_offsets", 2)):
+    for key, size in (("shape", dimensions), ("data_offsets", 2)):
         numbers = entry[key]
         if not (isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers)):
             raise ValueError(f"its {name} has {key} other than a list of non-negative integers")
@@ -229,14 +240,14 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     if described and model.functions.output != "linear":
         raise ValueError(f"it describes targets, which need linear outputs, not {model.functions.output} ones")
     if "training" in metadata:
-        model.training = _json(metadata["training"])
+        model.training = parse_json(metadata["training"])
         if not isinstance(model.training, dict):
             raise ValueError("its training is not a JSON object")
     return model
 
 
 def _names(what: str, text: str, size: int) -> list[str]:
-    names = _json(text)
+    names = parse_json(text)
     if not (isinstance(names, list) and len(names) == size and all(isinstance(name, str) for name in names)):
         raise ValueError(f"its {what} must be {size} strings")
     if len(set(names)) != size:
@@ -246,7 +257,7 @@ def _names(what: str, text: str, size: int) -> list[str]:
 
 
 def _categories(text: str, features: list[str] | None) -> dict[str, list[str]]:
-    categories = _json(text)
+    categories = parse_json(text)
     if not (isinstance(categories, dict) and all(isinstance(levels, list) for levels in categories.values())):
         raise ValueError("its categories must be lists of levels by column")
     names = indicators(categories)
@@ -258,7 +269,7 @@ def _categories(text: str, features: list[str] | None) -> dict[str, list[str]]:
 
 
 def _hash(text: str, D: int) -> dict[str, Any]:
-    hashed = _json(text)
+    hashed = parse_json(text)
     if not (isinstance(hashed, dict) and hashed.keys() == {"bits", "numbers", "texts"}):
         raise ValueError("its hash must be bits, numbers and texts")
     bits, numbers, texts = hashed["bits"], hashed["numbers"], hashed["texts"]

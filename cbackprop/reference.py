@@ -205,6 +205,50 @@ def update_adaptively(
     weights -= adaptive_rates(s, learning_rate)[:, np.newaxis] * derivative + penalties
 
 
+@ignore_warnings
+def mixture_weights(
+    log_weights: np.ndarray,
+    scale: np.ndarray,
+    losses: np.ndarray,
+    eta: float,
+    relative: bool,
+    share: float,
+    sample_weight: np.ndarray | None = None,
+) -> None:
+    """p_r <- p_r e^(-η E_nr) / Σ_q p_q e^(-η E_nq), then p_r <- (1 - share) p_r + share / R, for each sample, in place.
+
+    The arrays hold log p_r, and the mean loss so far with the number of its samples, by which η is divided if it is
+    relative. Members with p_r = 0 count no more. See docs/guides/mixture.md.
+    """
+    R = (log_weights > -np.inf).sum()
+    for n in range(len(losses)):
+        s_n = 1.0 if sample_weight is None else sample_weight[n]
+        E_n = np.where((log_weights > -np.inf) & (losses[n] < np.inf), losses[n], np.inf)  # NaN is not below infinity
+        if s_n == 0 or E_n.min() == np.inf:
+            continue
+        mean, count = scale
+        rate = eta * s_n
+        if relative:
+            mean = max(mean, mean + (E_n.min() - mean) / (count + 1))
+            known = count > 0 and mean > 0
+            if mean == 0:  # some member was always right
+                mean = min(E_n[E_n > 0], default=np.inf)
+            rate = rate / mean if count > 0 else 0.0
+        rate = min(rate, np.finfo(np.float64).max)
+        log_p = np.full(len(E_n), -np.inf)
+        log_p[E_n < np.inf] = (log_weights - rate * (E_n - E_n.min()))[E_n < np.inf]
+        log_p -= log_p.max()
+        log_p -= np.log(np.exp(log_p).sum())
+        if relative:
+            left = log_p > -np.inf
+            E = np.exp(log_p[left]) @ E_n[left] if known else E_n.min()
+            scale[:] = scale[0] + (E - scale[0]) / (count + 1), count + 1
+        if share > 0:
+            alive = log_weights > -np.inf
+            log_p[alive] = np.log((1 - share) * np.exp(log_p[alive]) + share / R)
+        log_weights[:] = log_p
+
+
 # ------------------------------------------------------------------------------------------------- the public functions
 
 
@@ -523,6 +567,44 @@ def fit(
 
     run_training(learn, checkpointer, (w, v), states)
     return History(losses, len(losses), N * len(losses))
+
+
+@ignore_warnings
+def ensemble_epoch(
+    x: np.ndarray,
+    t: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    learning_rates: np.ndarray,
+    log_weights: np.ndarray,
+    scale: np.ndarray,
+    *,
+    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
+    output: str = "softmax",
+    hidden: str = "sigmoid",
+    batch_size: int = 1,
+    share: float = 0.01,
+) -> np.ndarray:
+    """One epoch of `cbackprop.Ensemble.fit` in the given order, in place; return E_n of each sample and network.
+
+    w (R, M, D+1) and v (R, K, M+1) are updated by (17), with accumulators (R, M) and (R, K) adaptively; log_weights and
+    scale by `mixture_weights`. t has rows.
+    """
+    functions, N, K = validate.functions(hidden, output), len(x), v.shape[1]
+    losses = np.empty((N, len(w)))
+    for start in range(0, N, batch_size):
+        n = slice(start, start + batch_size)
+        for r, alpha in enumerate(learning_rates):
+            losses[n, r], dw, dv = _gradients(x[n], t[n], w[r], v[r], functions)
+            if accumulators is None:
+                update(v[r], dv, alpha)
+                update(w[r], dw, alpha)
+            else:
+                update_adaptively(v[r], dv, alpha, accumulators[1][r])
+                update_adaptively(w[r], dw, alpha, accumulators[0][r])
+    eta, relative = {"softmax": (1.0, False), "logistic": (1 / K, False), "linear": (0.25, True)}[output]
+    mixture_weights(log_weights, scale, losses, eta, relative, share)
+    return losses
 
 
 def _take(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:

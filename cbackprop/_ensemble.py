@@ -1,0 +1,1003 @@
+"""The class Ensemble: networks of one shape that learn the same samples, and the mixture of their predictions."""
+
+from __future__ import annotations  # annotations that name numpy.random must not import it
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _engines as engines
+from . import _functions as functions
+from . import _validation as validate
+from ._engines import States
+from ._mixture import Mixture
+from ._network import ARTICLE, Network, ensure_usable
+from ._results import REMEDY, DivergenceError
+from ._sparse import CSR, SparseRows
+from ._training import Data, Settings, run_training
+from ._training_lock import TrainingLock
+
+CHUNK = 1024  # samples, about: how often weights and the mixture are brought up to date
+DEFAULT_SHARE = 0.01
+
+
+class EnsembleHistory(NamedTuple):
+    """The course of the training of an ensemble, as returned by `Ensemble.fit`.
+
+    Attributes
+    ----------
+    losses : ndarray of shape (epochs, R)
+        Mean E of each epoch and network, where E_n of each sample is taken before the update that uses the sample.
+        Infinity from the epoch on in which a network diverged.
+    epochs : int
+        Number of epochs run.
+    samples : int
+        Number of samples seen in all epochs.
+    diverged : dict
+        The epoch, counted from 1, of each network that diverged, by its index. Networks that had diverged before are
+        named with epoch 1.
+    """
+
+    losses: np.ndarray
+    epochs: int
+    samples: int
+    diverged: dict[int, int]
+
+
+class Ensemble:
+    """R networks of one shape that learn the same samples in the same order, and predict together.
+
+    They differ in learning rate and initial weights. Their predictions are averaged with weights that follow from
+    their losses so far: the more a network has erred, the less it counts. With cross-entropies and no share, the total
+    loss of this mixture exceeds that of the best network by at most log R, on any sequence of samples.
+
+    Parameters
+    ----------
+    n_inputs, n_hidden, n_outputs : int
+        D, M and K of each network, as for `Network`.
+    learning_rates : sequence of float
+        α of (17) for each of the R networks.
+    output : {"softmax", "linear", "logistic"}
+        The outputs and their error.
+    hidden : {"sigmoid", "tanh", "relu"}
+        The hidden function.
+    adaptive : bool
+        Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`.
+    share : float
+        Fraction in [0, 1] of the mixture's weights that is spread evenly over the networks after each sample, so that
+        the mixture follows when another network becomes the best.
+    dtype : {float64, float32}
+        Data type of the weights, and so of all arithmetic of the networks.
+    rng : None, int, numpy.random.Generator, or sequence of R of these
+        Source of random initial weights: one from which all networks draw in turn, or one for each, whose weights are
+        then those of ``Network(..., rng=rng[r])``.
+
+    Raises
+    ------
+    TypeError
+        If a size is not an integer, a learning rate or share is not a number, dtype is not float32 or float64, or rng
+        is of another type.
+    ValueError
+        If a size is below 1, there is a single softmax output, a function is unknown, there is no learning rate, one is
+        not positive and finite, share does not lie in 0..1, rng is a sequence of another length, or a seed is negative.
+
+    Notes
+    -----
+    The mixture's weights are p_r ∝ exp(−η ΣE_nr), with each loss E_nr of network r taken before its update. η is 1
+    for softmax outputs and 1/K for logistic ones. For linear outputs it is 1/4 of the mean loss so far, and predictions
+    are clipped to the interval of the targets so far. The guide to mixtures derives this, and the bounds.
+
+    A network that diverges keeps its last finite weights, stops learning and has the weight 0 in the mixture.
+
+    Examples
+    --------
+    >>> import cbackprop, numpy as np
+    >>> ensemble = cbackprop.Ensemble(2, 4, 2, learning_rates=[0.01, 0.1, 1], rng=0)
+    >>> x, t = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]]), np.array([0, 1, 1, 0])
+    >>> for _ in range(500):
+    ...     for x_n, t_n in zip(x, t.tolist()):
+    ...         losses = ensemble.learn_one(x_n, t_n)
+    >>> ensemble.best
+    2
+    >>> ensemble.predict(x)
+    array([0, 1, 1, 0])
+    >>> ensemble[2]
+    Network(2, 4, 2, learning_rate=1.0, dtype=float64)
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_hidden: int,
+        n_outputs: int,
+        *,
+        learning_rates: ArrayLike,
+        output: str = "softmax",
+        hidden: str = "sigmoid",
+        adaptive: bool = False,
+        share: float = DEFAULT_SHARE,
+        dtype: DTypeLike = np.float64,
+        rng: Any = None,
+    ) -> None:
+        rates = check_rates(learning_rates, validate.float_dtype(dtype))
+        share, adaptive = check_share(share), validate.flag("adaptive", adaptive)
+        if isinstance(rng, (list, tuple, np.ndarray)):
+            sources = list(rng)
+            if len(sources) != len(rates):
+                raise ValueError(f"rng has {len(sources)} entries; it must have {len(rates)}, one a learning rate")
+        else:
+            sources = [validate.generator(rng)] * len(rates)
+        networks = [
+            Network(n_inputs, n_hidden, n_outputs, output=output, hidden=hidden, dtype=dtype, rng=source)
+            for source in sources
+        ]
+        w, v = (np.stack([getattr(network, name) for network in networks]) for name in "wv")
+        accumulators = (np.zeros(w.shape[:2], w.dtype), np.zeros(v.shape[:2], v.dtype)) if adaptive else None
+        mixture = Mixture(len(rates), v.shape[1], output, share)
+        self._set(w, v, accumulators, rates, networks[0].functions, mixture)
+
+    def _set(
+        self,
+        w: np.ndarray,
+        v: np.ndarray,
+        accumulators: tuple[np.ndarray, np.ndarray] | None,
+        rates: list[float],
+        names: validate.Functions,
+        mixture: Mixture,
+    ) -> None:
+        self._w, self._v, self._mixture, self.functions = w, v, mixture, names
+        self._states: States = {} if accumulators is None else {"accumulators": accumulators}
+        self._networks = [
+            Network.from_weights(
+                w[r],
+                v[r],
+                learning_rate=rate,
+                accumulators=of_network(r, self._states).get("accumulators"),
+                **names._asdict(),
+            )
+            for r, rate in enumerate(rates)
+        ]
+        self._lock = TrainingLock(w, v)
+
+    @property
+    def w(self) -> np.ndarray:
+        """Hidden weights of all networks, shape (R, M, D+1), updated in place."""
+        return self._w
+
+    @property
+    def v(self) -> np.ndarray:
+        """Output weights of all networks, shape (R, K, M+1), updated in place."""
+        return self._v
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Data type of the weights: float32 or float64."""
+        return self._w.dtype
+
+    @property
+    def output(self) -> str:
+        """The outputs and their error: "softmax", "linear" or "logistic"."""
+        return self.functions.output
+
+    @property
+    def hidden(self) -> str:
+        """The hidden function: "sigmoid", "tanh" or "relu"."""
+        return self.functions.hidden
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether α adapts to each unit, by row-wise AdaGrad."""
+        return bool(self._states)
+
+    @property
+    def accumulators(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Sums of squared gradients of shapes (R, M) and (R, K), updated in place, or None if α does not adapt."""
+        return self._states.get("accumulators")
+
+    @property
+    def share(self) -> float:
+        """Fraction of the mixture's weights that is spread evenly after each sample."""
+        return self._mixture.share
+
+    @property
+    def learning_rates(self) -> np.ndarray:
+        """α of each network, shape (R,). They may be changed at any time: here all, or one by ``ensemble[r]``."""
+        return np.array([network.learning_rate for network in self._networks])
+
+    @learning_rates.setter
+    def learning_rates(self, values: ArrayLike) -> None:
+        rates = check_rates(values, self.dtype)
+        if len(rates) != len(self):
+            raise ValueError(f"learning_rates has {len(rates)} entries; it must have {len(self)}, one a network")
+        for network, rate in zip(self._networks, rates, strict=True):
+            network.learning_rate = rate
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weights p_r of the networks in the mixture, shape (R,), which sum to 1."""
+        return self._mixture.weights
+
+    @property
+    def best(self) -> int:
+        """The index of the network with the largest weight in the mixture; of equal ones the first."""
+        return int(self._mixture.log_weights.argmax())
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """Whether each network has diverged, shape (R,)."""
+        return ~self._mixture.members
+
+    def __len__(self) -> int:
+        """R."""
+        return len(self._networks)
+
+    def __getitem__(self, r: int) -> Network:
+        """Network r, live: it shares its weights with the ensemble."""
+        return self._networks[r]
+
+    def __iter__(self) -> Iterator[Network]:
+        """All networks."""
+        return iter(self._networks)
+
+    def learn_one(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: float = 1.0) -> np.ndarray:
+        """Learn from one sample: one update (17) of the weights of each network, and of the mixture.
+
+        A call that raises leaves everything unchanged, unless weights were not finite before.
+
+        Parameters
+        ----------
+        x : array_like of shape (D,)
+            Inputs of the sample. Or a CSR array or matrix of shape (1, D).
+        t : int, float or array_like of shape (K,)
+            Target of the sample, as for `Network.learn_one`.
+        sample_weight : float
+            A factor of the learning rates, and of the losses in the mixture, at least 0.
+
+        Returns
+        -------
+        ndarray of shape (R,)
+            E_n of each network before its update, without the weight. Infinity for networks that have diverged.
+
+        Raises
+        ------
+        TypeError
+            If x does not hold real numbers, t is neither a class index nor K real numbers, or sample_weight is not a
+            number.
+        ValueError
+            If x does not have shape (D,), x or a weight is not finite, t does not suit the output, sample_weight is
+            negative or not finite, the weights are read-only, or x or t shares memory with them.
+        DivergenceError
+            If E_n or an updated weight of every network would not be finite. If this happens to some networks only,
+            they are left out from then on.
+        RuntimeError
+            If another thread is training these weights or using these networks.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
+        >>> first = ensemble.learn_one([0.5, -1.0], 1)
+        >>> bool((ensemble.learn_one([0.5, -1.0], 1) < first).all())
+        True
+        """
+        w, v = self._w, self._v
+        if not (w.flags.writeable and v.flags.writeable):
+            validate.weights(w[0], v[0], writeable=True)
+        # the first network checks what it is given before it learns; here is what could hinder the others only
+        if type(x) is np.ndarray and x.dtype == w.dtype:
+            if validate.overlap(x, w) or validate.overlap(x, v):
+                validate.check_no_overlap("x", x, w, v, True)
+        elif not validate.is_sparse(x):
+            x = validate.sample("x", x, w[0], v[0], writeable=True)[0]  # type: ignore[index]
+        target: Any = t
+        if self.output == "linear" or not isinstance(t, (int, float)):
+            rows, labels = validate.sample_target("t", t, w[0], v[0], self.output)
+            target = int(labels[0]) if rows is None else validate.check_no_overlap("t", rows, w, v, True)[0]  # type: ignore[index]
+        return self._lock.run(self._learn_one, x, target, sample_weight)
+
+    def _learn_one(self, x: Any, t: Any, sample_weight: float) -> np.ndarray:
+        losses, mixture = np.full(len(self), np.inf), self._mixture
+        weighted = type(sample_weight) is not float or sample_weight != 1
+        arguments, failure = (x, t, sample_weight) if weighted else (x, t), None
+        for r in np.flatnonzero(mixture.dropped == 0).tolist():
+            try:
+                losses[r] = self._networks[r].learn_one(*arguments)
+            except DivergenceError as error:
+                failure = error
+        if failure is not None:
+            if losses.min() == np.inf:  # all of them
+                raise failure
+            mixture.drop(losses == np.inf)
+        if self.output == "linear":
+            mixture.see(t[np.newaxis])
+        mixture.update(losses[np.newaxis], np.array([float(sample_weight)]) if weighted else None)
+        return losses
+
+    def fit(
+        self,
+        x: ArrayLike | CSR,
+        t: ArrayLike,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = 1,
+        shuffle: bool = True,
+        rng: Any = None,
+        sample_weight: ArrayLike | None = None,
+        l2: float = 0.0,
+        n_threads: int = 1,
+        callback: Callable[[int, np.ndarray], object] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        resume: bool = False,
+    ) -> EnsembleHistory:
+        """Learn from all samples for a number of epochs: each network as by `Network.fit`, in the same order.
+
+        The mixture learns in the first epoch of each call only: losses of later ones are those of samples that the
+        networks have learned before, and would favor the one that memorizes best.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs, or a CSR array or matrix of `scipy.sparse`.
+        t : array_like of shape (N,) or (N, K)
+            Targets that suit the output, as for `cbackprop.fit`.
+        epochs, batch_size, shuffle, rng, l2, n_threads
+            As for `cbackprop.fit`.
+        sample_weight : array_like of shape (N,) or (R, N), optional
+            Weights of the samples, as for `cbackprop.fit`, the same for all networks or a row for each: with random
+            numbers of a Poisson distribution, the networks learn different samples (online bagging). Weights of shape
+            (N,) are factors of the losses in the mixture, too; with a row for each network, they all count as 1 there.
+        callback : callable, optional
+            Called as ``callback(epoch, losses)`` after each epoch, counted from 1, with the losses of all networks. If
+            it returns True, training stops.
+        checkpoint, checkpoint_every, resume
+            As for `cbackprop.fit`: a file for the state of training, and whether to continue from it. `Ensemble.load`
+            can read it, too.
+
+        Returns
+        -------
+        EnsembleHistory
+            Mean E of each epoch and network, number of epochs, number of samples seen, networks that diverged.
+
+        Raises
+        ------
+        TypeError
+            If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
+            type. The weights are unchanged.
+        ValueError
+            If the shapes do not fit, an array is not finite, t does not suit the output, a setting is out of range, the
+            weights are read-only, or the checkpoint is of another training. The message names the argument; the weights
+            are unchanged.
+        DivergenceError
+            If E or a weight of every network is no longer finite. The weights are finite, those from before some of the
+            last samples; the last networks are not marked as diverged, and may learn with other learning rates.
+        RuntimeError
+            If another thread is training these weights.
+        OSError
+            If the checkpoint cannot be read or written.
+
+        Notes
+        -----
+        Ctrl-C raises KeyboardInterrupt. Each network's weights are then those after a whole number of samples.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> ensemble = cbackprop.Ensemble(2, 4, 2, learning_rates=[0.1, 1], rng=1)
+        >>> ensemble.fit(np.eye(2), [0, 1], epochs=3).losses.shape
+        (3, 2)
+        """
+        R, w, v = len(self), self._w, self._v
+        validate.weights(w[0], v[0], writeable=True)
+        self._check_finite()
+        x = validate.inputs(x, w[0], v[0], writeable=True)
+        N = len(x)
+        rows, labels = validate.targets(t, N, w[0], v[0], self.output, writeable=True)
+        weight = check_sample_weight(sample_weight, R, N, w, v)
+        data = Data(x, rows, labels, weight)
+        for name, array in zip("xt", (x, rows), strict=True):
+            for part in array.arrays if isinstance(array, SparseRows) else () if array is None else (array,):
+                validate.check_no_overlap(name, part, w, v, True)
+        settings = Settings.validated(
+            w.dtype, N, learning_rate=self._networks[0].learning_rate, batch_size=batch_size, method="auto", momentum=0,
+            l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=self.functions,
+        )  # fmt: skip
+        if isinstance(x, SparseRows):
+            settings.check_sparse()
+        epochs = validate.count("epochs", epochs)
+        generator = validate.generator(rng)
+        should_stop: Callable[[int, Any], bool] = validate.callback(callback)
+        n_threads = validate.count("n_threads", n_threads)
+        every, resume = validate.count("checkpoint_every", checkpoint_every), validate.flag("resume", resume)
+        losses: list[Any] = []  # of all networks, for each epoch
+        checkpointer = self._checkpointer(checkpoint, resume, losses, generator, settings, data)
+        training = _Training(self, data, settings, n_threads)
+
+        def learn() -> None:
+            order = np.arange(N)
+            if checkpointer is not None and resume:
+                checkpointer.restore(epochs)
+            self._mixture.see(rows)
+            while len(losses) < epochs:
+                if settings.shuffles(N):
+                    order = validate.order(generator, N)
+                losses.append(training.epoch(len(losses) + 1, order).tolist())
+                stop = should_stop(len(losses), np.array(losses[-1]))
+                if checkpointer is not None:
+                    checkpointer.update()
+                    if len(losses) % every == 0:
+                        checkpointer.write()
+                if stop:
+                    break
+
+        run_training(learn, checkpointer, (w, v), self._states | self._mixture.states)
+        E = np.array(losses)
+        diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
+        return EnsembleHistory(E, len(losses), N * len(losses), diverged)
+
+    def _checkpointer(
+        self,
+        path: str | os.PathLike[str] | None,
+        resume: bool,
+        losses: list[Any],
+        generator: np.random.Generator,
+        settings: Settings,
+        data: Data,
+    ) -> Any:
+        if path is None:
+            if resume:
+                raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
+            return None
+        from ._checkpoint import Checkpointer, fingerprint
+        from ._ensemble_file import load_ensemble, save_ensemble
+        from ._files import writable_path
+
+        described = settings._asdict() | {
+            "learning_rates": [validate.rounded(rate, self.dtype) for rate in self.learning_rates.tolist()],
+            "share": str(self.share),
+            "data": fingerprint(*data.arrays),
+        }
+        del described["learning_rate"]
+        path = writable_path("checkpoint", path)
+        return Checkpointer(path, self._model(), losses, generator, described, files=(load_ensemble, save_ensemble))
+
+    def _check_finite(self) -> None:
+        for r in np.flatnonzero(self._mixture.members):
+            try:
+                validate.finite_weights(self._w[r], self._v[r])
+            except ValueError as error:
+                raise ValueError(f"in network {r}, {error}") from None
+
+    # --------------------------------------------------------------------------------------------------- predictions
+
+    def _mean_one(self, x: Any) -> np.ndarray:
+        weights = self._mixture.weights
+        used = weights.nonzero()[0].tolist()
+        if self.output == "linear":
+            y = self._mixture.clipped(np.array([np.atleast_1d(self._networks[r].predict_one(x)) for r in used]))
+        else:
+            y = np.array([self._networks[r].predict_proba_one(x) for r in used])
+        return (weights[used] @ y).astype(self.dtype)
+
+    def predict_proba_one(self, x: ArrayLike | CSR) -> np.ndarray:
+        """Probabilities y of one sample by the mixture: the mean of those of the networks, weighted by `weights`.
+
+        Parameters
+        ----------
+        x : array_like of shape (D,)
+            Inputs of the sample.
+
+        Returns
+        -------
+        ndarray of shape (K,)
+            Probabilities in the dtype of the networks, which sum to 1 with softmax outputs.
+
+        Raises
+        ------
+        TypeError
+            If x does not hold real numbers.
+        ValueError
+            If x does not have shape (D,) or is not finite, a weight is not finite, sums overflow, or outputs are
+            linear.
+        RuntimeError
+            If another thread is using one of these networks.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
+        >>> ensemble.predict_proba_one([0.5, -1.0]).shape
+        (2,)
+        """
+        self._networks[0]._require_probabilities()
+        return self._mean_one(x)
+
+    def predict_one(self, x: ArrayLike | CSR) -> Any:
+        """What the mixture predicts for one sample: its class, numbers or labels.
+
+        Parameters
+        ----------
+        x : array_like of shape (D,)
+            Inputs of the sample.
+
+        Returns
+        -------
+        int, float or ndarray of shape (K,)
+            As for `Network.predict_one`, by the mean of the outputs of the networks.
+
+        Raises
+        ------
+        TypeError
+            If x does not hold real numbers.
+        ValueError
+            If x does not have shape (D,) or is not finite, a weight is not finite, or sums overflow.
+        RuntimeError
+            If another thread is using one of these networks.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
+        >>> ensemble.predict_one([0.5, -1.0]) in (0, 1)
+        True
+        """
+        y = self._mean_one(x)
+        if self.output == "softmax":
+            return int(y.argmax())
+        if self.output == "logistic":
+            y = (y >= 0.5).astype(np.intp)
+        return y.item() if len(y) == 1 else y
+
+    def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
+        """Probabilities y of each sample by the mixture: the mean of those of the networks, weighted by `weights`.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs, or a CSR array or matrix of `scipy.sparse`.
+        n_threads : int
+            Maximum number of threads.
+
+        Returns
+        -------
+        ndarray of shape (N, K)
+            Rows that sum to 1 with softmax outputs, or numbers in [0, 1] with logistic ones.
+
+        Raises
+        ------
+        TypeError
+            If x does not hold real numbers, or n_threads is not an integer.
+        ValueError
+            If x does not have shape (N, D), x or a weight is not finite, sums overflow, n_threads is below 1, or
+            outputs are linear.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> ensemble = cbackprop.Ensemble(2, 3, 5, learning_rates=[0.1, 1], rng=0)
+        >>> ensemble.predict_proba(np.eye(2)).shape
+        (2, 5)
+        """
+        self._networks[0]._require_probabilities()
+        return self._mean(x, n_threads)
+
+    def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
+        total: Any = 0.0
+        for r, weight in enumerate(self._mixture.weights):
+            if weight > 0:
+                y, _a = functions.outputs(x, self._w[r], self._v[r], self.functions, n_threads)
+                total = total + weight * self._mixture.clipped(y)
+        return total.astype(self.dtype)
+
+    def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
+        """What the mixture predicts for each sample: its class, numbers or labels.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs, or a CSR array or matrix of `scipy.sparse`.
+        n_threads : int
+            Maximum number of threads.
+
+        Returns
+        -------
+        ndarray of shape (N,) or (N, K)
+            As for `Network.predict`, by the mean of the outputs of the networks.
+
+        Raises
+        ------
+        TypeError
+            If x does not hold real numbers, or n_threads is not an integer.
+        ValueError
+            If x does not have shape (N, D), x or a weight is not finite, sums overflow, or n_threads is below 1.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> ensemble = cbackprop.Ensemble(2, 3, 5, learning_rates=[0.1, 1], rng=0)
+        >>> ensemble.predict(np.eye(2)).shape
+        (2,)
+        """
+        y = self._mean(x, n_threads)
+        if self.output == "softmax":
+            return y.argmax(axis=1)
+        prediction = y if self.output == "linear" else (y >= 0.5).astype(np.intp)
+        return prediction[:, 0] if prediction.shape[1] == 1 else prediction
+
+    def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
+        """Mean error E (2) of the predictions of the mixture.
+
+        Cross-entropies are computed from logits, so that no probability is rounded to 0 before its logarithm is taken.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Inputs, or a CSR array or matrix of `scipy.sparse`.
+        t : array_like of shape (N,) or (N, K)
+            Targets that suit the output, as for `cbackprop.fit`.
+
+        Returns
+        -------
+        float
+            E, in nats if it is a cross-entropy.
+
+        Raises
+        ------
+        TypeError
+            If x does not hold real numbers, or t holds neither class indices nor real numbers.
+        ValueError
+            If the shapes do not fit (the message names the argument), t does not suit the output, x or a weight is not
+            finite, or sums overflow.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
+        >>> ensemble.loss(np.eye(2), [0, 1]) > 0
+        True
+        """
+        given, x = x, validate.inputs(x, self._w[0], self._v[0])
+        rows, labels = validate.targets(t, len(x), self._w[0], self._v[0], self.output)
+        targets = np.eye(self._v.shape[1])[labels] if rows is None else rows.astype(np.float64)
+        if self.output == "linear":
+            return float(((self._mean(given, 1).astype(np.float64) - targets) ** 2).sum(axis=1).mean() / 2)
+        p = self._mixture.log_weights
+        logs = np.full((2, *targets.shape), -np.inf)  # of y and, for logistic outputs, of 1 - y
+        for r in np.flatnonzero(self._mixture.weights):
+            a = functions.outputs(given, self._w[r], self._v[r], self.functions, 1)[1].astype(np.float64)
+            if self.output == "softmax":
+                a -= a.max(axis=1, keepdims=True)
+                logs[0] = np.logaddexp(logs[0], p[r] + a - np.log(np.exp(a).sum(axis=1, keepdims=True)))
+            else:
+                for log, side in zip(logs, (-a, a), strict=True):
+                    np.logaddexp(log, p[r] - np.logaddexp(0, side), out=log)
+        E = -(np.where(targets > 0, targets * logs[0], 0))
+        if self.output == "logistic":
+            E -= np.where(targets < 1, (1 - targets) * logs[1], 0)
+        return float(E.sum(axis=1).mean())
+
+    # --------------------------------------------------------------------------------------------- files and copies
+
+    def _model(self) -> Any:
+        from ._ensemble_file import EnsembleModel
+
+        mixture = self._mixture
+        states = self._states | mixture.states
+        return EnsembleModel(self._w, self._v, self.learning_rates, self.functions, mixture.share, states)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save weights, functions, learning rates and the mixture to a safetensors file.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write, as for `Network.save`.
+
+        Raises
+        ------
+        TypeError
+            If path is not path-like.
+        ValueError
+            If no file can have that name, or a weight is not finite. An existing file is unchanged.
+        OSError
+            If the file cannot be written. An existing file is unchanged.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np, tempfile, pathlib
+        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "ensemble.safetensors"
+        ...     ensemble.save(path)
+        ...     again = cbackprop.Ensemble.load(path)
+        >>> np.array_equal(again.w, ensemble.w)
+        True
+        """
+        from ._ensemble_file import save_ensemble
+
+        save_ensemble(path, self._model())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Ensemble:
+        """Load an ensemble from a file written by `save` or by a checkpoint.
+
+        Parameters
+        ----------
+        path : path-like
+            File to read.
+
+        Returns
+        -------
+        Ensemble
+            An ensemble with the saved weights, functions, learning rates and mixture.
+
+        Raises
+        ------
+        TypeError
+            If path is not path-like.
+        ValueError
+            If the file is not one of an ensemble, or of a newer version of the format.
+        OSError
+            If the file cannot be read.
+
+        Examples
+        --------
+        >>> import cbackprop, tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "ensemble.safetensors"
+        ...     cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1]).save(path)
+        ...     cbackprop.Ensemble.load(path)
+        Ensemble(2, 3, 2, learning_rates=[0.1, 1.0], dtype=float64)
+        """
+        from ._ensemble_file import load_ensemble
+
+        model = load_ensemble(path)
+        return _restore(
+            cls, model.w, model.v, model.learning_rates.tolist(), model.functions, model.share, model.states
+        )
+
+    def __repr__(self) -> str:
+        _R, M, D1 = self._w.shape
+        values = {**self.functions._asdict(), "adaptive": self.adaptive, "share": self.share}
+        default = {**ARTICLE._asdict(), "adaptive": False, "share": DEFAULT_SHARE}
+        chosen = "".join(f"{name}={value!r}, " for name, value in values.items() if value != default[name])
+        return (
+            f"{type(self).__name__}({D1 - 1}, {M}, {self._v.shape[1]}, "
+            f"learning_rates={self.learning_rates.tolist()}, {chosen}dtype={self.dtype})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rates, states = self.learning_rates.tolist(), self._states | self._mixture.states
+        return _restore, (type(self), self._w, self._v, rates, self.functions, self.share, states)
+
+
+def _restore(
+    cls: type[Ensemble],
+    w: np.ndarray,
+    v: np.ndarray,
+    rates: list[float],
+    names: validate.Functions,
+    share: float,
+    states: States,
+) -> Ensemble:
+    ensemble = cls.__new__(cls)
+    mixture = Mixture(len(rates), v.shape[1], names.output, share)
+    states = {name: (first.copy(), second.copy()) for name, (first, second) in states.items()}  # small
+    mixture.log_weights, mixture.dropped = states["mixture"]
+    mixture.limits, mixture.scale = states["targets"]
+    ensemble._set(ensure_usable(w), ensure_usable(v), states.get("accumulators"), rates, names, mixture)
+    return ensemble
+
+
+class SeparateEngines:
+    """R engines that learn one after the other: what an engine for ensembles does.
+
+    Parameters
+    ----------
+    w, v : ndarray of shapes (R, M, D+1) and (R, K, M+1)
+        Arrays of the shapes to be learned.
+    functions : Functions
+        Functions of the networks.
+    batch_size : int
+        Samples per update.
+    l2 : float
+        Strength of the penalty.
+    adaptive : bool
+        Whether learning rates adapt to each unit.
+    x : ndarray or SparseRows
+        The inputs.
+    method : {"auto", "direct"}
+        The order of the arithmetic.
+    """
+
+    def __init__(
+        self,
+        w: np.ndarray,
+        v: np.ndarray,
+        functions: validate.Functions,
+        batch_size: int,
+        *,
+        l2: float,
+        adaptive: bool,
+        x: np.ndarray | SparseRows,
+        method: str = "auto",
+    ) -> None:
+        self.sparse = isinstance(x, SparseRows)
+        self.engines: list[engines.Engine] = [
+            engines.sparse_engine(x, w_r, v_r, functions, batch_size, l2=l2, adaptive=adaptive)
+            if isinstance(x, SparseRows)
+            else engines.make_engine(w_r, v_r, functions, batch_size, method, l2=l2, adaptive=adaptive)
+            for w_r, v_r in zip(w, v, strict=True)
+        ]
+
+    @property
+    def supports_threads(self) -> bool:
+        """Whether `learn` can use several threads."""
+        return self.engines[0].supports_threads
+
+    def samples(
+        self,
+        x: np.ndarray | SparseRows,
+        t: np.ndarray | None,
+        labels: np.ndarray | None,
+        sample_weight: np.ndarray | None,
+    ) -> Any:
+        """Return samples in the form that `learn` takes; sample_weight has shape (N,) or (R, N)."""
+        of_each = sample_weight is not None and sample_weight.ndim == 2
+        weights: Any = sample_weight if of_each else [sample_weight] * len(self.engines)
+        return [engine.samples(x, t, labels, s) for engine, s in zip(self.engines, weights, strict=True)]
+
+    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
+        """Copy the weights and state arrays of all networks into the engines."""
+        for r, engine in enumerate(self.engines):
+            engine.load(w[r], v[r], of_network(r, states))
+
+    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
+        """Copy those of some networks back, given whether of each."""
+        for r in np.flatnonzero(members).tolist():
+            self.engines[r].store(w[r], v[r], of_network(r, states))
+
+    def learn(
+        self,
+        samples: Any,
+        order: np.ndarray,
+        learning_rates: np.ndarray,
+        losses: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> np.ndarray:
+        """Learn from samples in the given order; return the sum of E_n of each network, and write E_n to `losses`.
+
+        Networks with a learning rate of 0 learn nothing, and their losses are infinite. The losses, of shape
+        (samples, R), are without sample weights.
+        """
+        sums = np.full(len(self.engines), np.inf)
+        for r in np.flatnonzero(learning_rates):
+            each = None if losses is None else np.empty(len(order))
+            sums[r] = self.engines[r].learn(samples[r], order, learning_rates[r], threads, each)
+            if losses is not None:
+                losses[:, r] = each
+        return sums
+
+    def finite(self) -> np.ndarray:
+        """Whether all weights of each network are finite; sparse rows leave no others, and a sum of NaN instead."""
+        return np.array([self.sparse or engine.finite() for engine in self.engines])
+
+
+def of_network(r: int, states: States) -> States:
+    """The state arrays of network r."""
+    return {name: (first[r], second[r]) for name, (first, second) in states.items()}
+
+
+class _Training:
+    """A training of an ensemble's arrays, which are up to date after each chunk of samples."""
+
+    def __init__(self, ensemble: Ensemble, data: Data, settings: Settings, n_threads: int) -> None:
+        self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
+        self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
+        self.data, self.settings, self.weight = data, settings, data.sample_weight
+        self.engine = self._make_engine(slice(None), "auto")
+        self.samples = self.engine.samples(*data)
+        w, v, batch_size = self.w[0], self.v[0], settings.batch_size
+        # all that it asks of an engine is whether it supports threads
+        self.threads = engines.threads_to_learn(self.engine, w, v, batch_size, n_threads)  # type: ignore[arg-type]
+        # of whole batches and blocks, so that results do not depend on it
+        step = batch_size if batch_size > 1 else engines.block_length(w, v, 1)
+        self.chunk = step * max(1, CHUNK // step)
+
+    def _make_engine(self, members: slice, method: str) -> SeparateEngines:
+        settings = self.settings
+        return SeparateEngines(
+            self.w[members], self.v[members], settings.functions, settings.batch_size, l2=settings.l2,
+            adaptive=settings.adaptive, x=self.data.x, method=method,
+        )  # fmt: skip
+
+    def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:
+        """Run an epoch, counted from 1; return the mean E of each network, infinity if it has diverged."""
+        sums = np.zeros(len(self.w))
+        shared = self.weight if self.weight is not None and self.weight.ndim == 1 else None
+        for start in range(0, len(order), self.chunk):
+            part = order[start : start + self.chunk]
+            losses = np.full((len(part), len(self.w)), np.inf) if epoch == 1 else None
+            sums += self._learn(epoch, part, losses)
+            if losses is not None:
+                self.mixture.update(losses, None if shared is None else shared[part].astype(np.float64))
+        total = len(order) if self.weight is None else self.weight.sum(axis=-1, dtype=np.float64)
+        return sums / total
+
+    def _learn(self, epoch: int, part: np.ndarray, losses: np.ndarray | None) -> np.ndarray:
+        members = self.mixture.members
+        sums, finite = self._learn_members(self.engine, slice(None), members, self.samples, part, losses)
+        if not isinstance(self.data.x, SparseRows):
+            for r in np.flatnonzero(members & ~finite):  # the Gram matrix of huge inputs may have overflowed
+                one, weight = slice(r, r + 1), self.weight
+                weight = weight[one] if weight is not None and weight.ndim == 2 else weight
+                engine = self._make_engine(one, "direct")
+                samples = engine.samples(*self.data._replace(sample_weight=weight))
+                each = None if losses is None else losses[:, one]
+                sums[one], finite[one] = self._learn_members(engine, one, members[one], samples, part, each)
+        if not finite.any():
+            raise DivergenceError(f"learning of all networks diverged, of the last in epoch {epoch}: {REMEDY}")
+        if (members & ~finite).any():
+            self.mixture.drop(~finite)
+        return np.where(finite, sums, np.inf)
+
+    def _learn_members(
+        self,
+        engine: SeparateEngines,
+        which: slice,
+        members: np.ndarray,
+        samples: Any,
+        part: np.ndarray,
+        losses: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        w, v, rates = self.w[which], self.v[which], np.where(members, self.rates[which], 0)
+        states = {name: (first[which], second[which]) for name, (first, second) in self.states.items()}
+        engine.load(w, v, states)
+        sums = engine.learn(samples, part, rates, losses, self.threads if which == slice(None) else 1)
+        finite = members & np.isfinite(sums) & engine.finite()
+        engine.store(w, v, states, finite)
+        return sums, finite
+
+
+def check_rates(values: Any, dtype: np.dtype) -> list[float]:
+    """Learning rates, at least one, each positive and finite in the dtype."""
+    try:
+        rates = [] if isinstance(values, str) else list(values)
+    except TypeError:
+        raise TypeError(f"learning_rates is {values!r}; it must be a sequence of numbers, one a network") from None
+    if not rates:
+        raise ValueError(f"learning_rates is {values!r}; it must hold at least one number")
+    numbers = []
+    for r, value in enumerate(rates):
+        number = validate.real(f"learning_rates[{r}]", value)
+        rounded = validate.rounded(number, dtype)
+        if not (np.isfinite(rounded) and rounded > 0):
+            raise ValueError(f"learning_rates[{r}] is {value!r}; it must be positive and finite in {dtype}")
+        numbers.append(number)
+    return numbers
+
+
+def check_share(value: Any) -> float:
+    """A fraction in 0..1."""
+    return validate.in_range("share", value, 1, np.dtype(np.float64))
+
+
+def check_sample_weight(value: Any, R: int, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarray | None:
+    """Weights of the samples, shape (N,) or (R, N), or None if all are 1."""
+    if value is None:
+        return None
+    array = validate.as_array("sample_weight", value, f"numbers of shape ({N},) or ({R}, {N})")
+    if array.ndim != 2:
+        return validate.sample_weight(array, N, w, v)
+    if len(array) != R:
+        raise ValueError(f"sample_weight has {len(array)} rows; it must have {R}, one a network")
+    rows = []
+    for r, row in enumerate(array):
+        try:
+            rows.append(validate.sample_weight(row, N, w, v))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"in row {r}, {error}") from None
+    return np.stack(rows)  # type: ignore[arg-type]

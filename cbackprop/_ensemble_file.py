@@ -1,0 +1,123 @@
+"""Files of ensembles: safetensors, as model files, with the arrays of all networks and the mixture."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _validation as validate
+from ._ensemble import check_rates, check_share
+from ._files import atomic_write
+from ._model_file import MAX_HEADER, VERSION, load_file, parse_json
+
+FORMAT = "cbackprop-ensemble"
+STATES = {  # names of the tensors
+    "mixture": ("log_weights", "dropped"),
+    "targets": ("limits", "scale"),
+    "accumulators": ("accumulators_w", "accumulators_v"),
+}
+DIMENSIONS = {"w": 3, "v": 3, "learning_rates": 1, "log_weights": 1, "dropped": 1, "limits": 2, "scale": 1}
+DIMENSIONS |= {"losses": 2, "accumulators_w": 2, "accumulators_v": 2}
+METADATA = {"format", "format_version", "hidden", "output", "share"}
+
+
+@dataclass
+class EnsembleModel:
+    """Content of the file: arrays of all networks, functions, the mixture, and the state of training."""
+
+    w: np.ndarray
+    v: np.ndarray
+    learning_rates: np.ndarray
+    functions: validate.Functions
+    share: float
+    states: dict[str, tuple[np.ndarray, np.ndarray]]
+    losses: np.ndarray | None = None  # mean E of each epoch and network
+    training: dict[str, Any] | None = None  # the rest of the state of training, serializable as JSON
+    held_out: None = None
+
+
+def save_ensemble(path: str | os.PathLike[str], model: EnsembleModel) -> None:
+    """Write a file atomically. Raise ValueError if `load_ensemble` would not accept it."""
+    from safetensors.numpy import save
+
+    metadata = {"format": FORMAT, "format_version": str(VERSION), "share": repr(model.share)}
+    metadata |= model.functions._asdict()
+    if model.training is not None:
+        metadata["training"] = json.dumps(model.training)
+    tensors = {"w": model.w, "v": model.v, "learning_rates": model.learning_rates}
+    for name, pair in model.states.items():
+        tensors |= zip(STATES[name], pair, strict=True)
+    if model.losses is not None:
+        tensors["losses"] = model.losses
+    _model(metadata, dict(tensors))
+    content = save(tensors, metadata)
+    if int.from_bytes(content[:8], "little") > MAX_HEADER:
+        raise ValueError(f"the state of training takes more than {MAX_HEADER:,} bytes")
+    atomic_write(path, content)
+
+
+def load_ensemble(path: str | os.PathLike[str]) -> EnsembleModel:
+    """Read a file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is not the file of an ensemble, or of a newer version of the format.
+    """
+    return load_file(path, FORMAT, DIMENSIONS, _model)
+
+
+def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> EnsembleModel:
+    """Validate the content of a file, both when it is read and before it is written."""
+    if not METADATA <= metadata.keys() <= METADATA | {"training"}:
+        raise ValueError(f"its metadata have the names {sorted(metadata)}; they must have {sorted(METADATA)}")
+    adaptive = tensors.keys() & set(STATES["accumulators"])
+    if missing := DIMENSIONS.keys() - tensors.keys() - {"losses", *(() if adaptive else STATES["accumulators"])}:
+        raise ValueError(f"it lacks {sorted(missing)}")
+    w, v = tensors.pop("w"), tensors.pop("v")
+    R, K = len(w), v.shape[1]
+    if len(v) != R or R == 0:
+        raise ValueError(f"its w and v have shapes {w.shape} and {v.shape}; they must begin with the same number")
+    validate.weights(w[0], v[0], writeable=False)
+    for r in range(R):
+        validate.finite_weights(w[r], v[r])
+    names = validate.functions(metadata["hidden"], metadata["output"])
+    shapes = {"learning_rates": (R,), "log_weights": (R,), "dropped": (R,), "limits": (2, K), "scale": (2,)}
+    shapes |= {"accumulators_w": w.shape[:2], "accumulators_v": v.shape[:2]}
+    for name, array in tensors.items():
+        dtype = w.dtype if name in STATES["accumulators"] else np.dtype(np.float64)
+        if array.dtype != dtype or np.isnan(array).any():
+            raise ValueError(f"its {name} must be {dtype} and not NaN")
+        shape = shapes.get(name, (len(array), R))
+        if array.shape != shape:
+            raise ValueError(f"its {name} has shape {array.shape}; it must be {shape}")
+    rates = tensors["learning_rates"]
+    check_rates(rates, w.dtype)
+    _check_mixture(tensors)
+    training = None
+    if "training" in metadata:
+        training = parse_json(metadata["training"])
+        if not isinstance(training, dict):
+            raise ValueError("its training is not a JSON object")
+    states = {name: (tensors[first], tensors[second]) for name, (first, second) in STATES.items() if first in tensors}
+    for array in states.get("accumulators", ()):
+        if not (np.isfinite(array) & (array >= 0)).all():
+            raise ValueError("its accumulators must be finite and not negative")
+    share = check_share(parse_json(metadata["share"]))
+    return EnsembleModel(w, v, rates, names, share, states, tensors.get("losses"), training)
+
+
+def _check_mixture(tensors: dict[str, np.ndarray]) -> None:
+    log_weights, dropped, scale = (tensors[name] for name in ("log_weights", "dropped", "scale"))
+    if not (np.isin(dropped, (0, 1)).all() and (log_weights[dropped == 1] == -np.inf).all()):
+        raise ValueError("its dropped must be 0 or 1, and log_weights -infinity where it is 1")
+    if not (log_weights <= 1e-9).all() or abs(np.exp(log_weights).sum() - 1) > 1e-9:
+        raise ValueError("its log_weights must be logarithms of numbers that sum to 1")
+    if not (np.isfinite(scale).all() and (scale >= 0).all()):
+        raise ValueError("its scale must be finite and not negative")

@@ -1,0 +1,13 @@
+from numpy import ndarray
+
+__test__: dict[str, str]
+
+def update(
+    log_weights: ndarray,
+    scale: ndarray,
+    losses: ndarray,
+    eta: float,
+    relative: bool,
+    share: float,
+    sample_weight: ndarray | None = None,
+) -> None: ...

@@ -1,0 +1,642 @@
+"""Ensembles: each member is a network that learns as if it were alone, and the mixture predicts."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import cbackprop
+from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble, reference
+from cbackprop._mixture import Mixture
+
+D, M, K, N = 5, 7, 3, 60
+RATES = [0.01, 0.1, 0.5]
+ADAPTIVE = [False, True]
+
+
+def problem(output="softmax", dtype="float64", n=N):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, D)).astype(dtype)
+    if output == "softmax":
+        return x, (x[:, :2] > 0).sum(axis=1)
+    t = np.tanh(x[:, :K])
+    return x, t if output == "linear" else (t > 0).astype(dtype)
+
+
+def make(output="softmax", dtype="float64", rates=RATES, rng=0, **settings):
+    sources = [np.random.default_rng([rng, r]) for r in range(len(rates))]
+    return Ensemble(D, M, K, learning_rates=rates, output=output, dtype=dtype, rng=sources, **settings)
+
+
+def bits(ensemble):
+    states = ensemble._mixture.states | ensemble._states
+    arrays = [ensemble.w, ensemble.v, *(array for pair in states.values() for array in pair)]
+    return [array.tobytes() for array in arrays]
+
+
+def alone(ensemble, r):
+    """Network r of its own."""
+    network = ensemble[r]
+    settings = {"output": network.output, "hidden": network.hidden, "learning_rate": network.learning_rate}
+    if network.adaptive:
+        settings["accumulators"] = tuple(array.copy() for array in network.accumulators)
+    return Network.from_weights(network.w.copy(), network.v.copy(), **settings)
+
+
+# ----------------------------------------------------------------------------------------------------------- networks
+
+
+def test_initial_weights_are_those_of_networks(dtype):
+    seeds = [3, np.random.SeedSequence(5), None]
+    ensemble = Ensemble(D, M, K, learning_rates=RATES, dtype=dtype, hidden="tanh", rng=seeds)
+    for r in range(2):
+        wanted = Network(D, M, K, dtype=dtype, hidden="tanh", rng=seeds[r])
+        np.testing.assert_array_equal(ensemble.w[r], wanted.w)
+        np.testing.assert_array_equal(ensemble.v[r], wanted.v)
+    generator = np.random.default_rng(0)
+    ensemble = Ensemble(D, M, K, learning_rates=RATES, rng=0)
+    for network in ensemble:
+        np.testing.assert_array_equal(network.w, Network(D, M, K, rng=generator).w)
+
+
+def test_networks_are_live():
+    ensemble = make(adaptive=True)
+    ensemble[1].learn_one(np.ones(D), 0)
+    for r, used in enumerate((False, True, False)):
+        assert [bool(array[r].all()) for array in ensemble.accumulators] == [used, used]
+    assert len(ensemble) == len(list(ensemble)) == 3
+    for r, network in enumerate(ensemble):
+        assert network is ensemble[r]
+        assert np.shares_memory(network.w, ensemble.w)
+        assert np.shares_memory(network.v, ensemble.v)
+        assert network.learning_rate == RATES[r]
+    with pytest.raises(IndexError):
+        ensemble[3]
+    assert ensemble[-1] is ensemble[2]
+    ensemble[1].learning_rate = 2
+    assert ensemble.learning_rates.tolist() == [0.01, 2, 0.5]
+    ensemble.learning_rates = [1, 2, 3]
+    assert [network.learning_rate for network in ensemble] == [1, 2, 3]
+    with pytest.raises(ValueError, match="learning_rates has 2 entries; it must have 3"):
+        ensemble.learning_rates = [1, 2]
+    assert ensemble.w.shape == (3, M, D + 1)
+    assert ensemble.v.shape == (3, K, M + 1)
+
+
+def test_repr():
+    assert repr(make()) == "Ensemble(5, 7, 3, learning_rates=[0.01, 0.1, 0.5], dtype=float64)"
+    ensemble = make("linear", "float32", [1.0], hidden="tanh", share=0, adaptive=True)
+    assert repr(ensemble) == (
+        "Ensemble(5, 7, 3, learning_rates=[1.0], hidden='tanh', output='linear', adaptive=True, share=0.0, "
+        "dtype=float32)"
+    )
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_learn_one_is_that_of_each_network(dtype, output, adaptive):
+    ensemble = make(output, dtype, adaptive=adaptive)
+    networks = [alone(ensemble, r) for r in range(3)]
+    mixture = Mixture(3, K, output, 0.01)
+    for n, (x, t) in enumerate(zip(*problem(output, dtype), strict=True)):
+        s_n = [1.0, 0.5, 0.0][n % 3]
+        losses = ensemble.learn_one(x, t, s_n)
+        assert losses.tolist() == [network.learn_one(x, t, s_n) for network in networks]
+        mixture.see(np.atleast_2d(t))
+        mixture.update(losses[np.newaxis], np.array([s_n]))
+    for r in range(3):
+        np.testing.assert_array_equal(ensemble.w[r], networks[r].w)
+        np.testing.assert_array_equal(ensemble.v[r], networks[r].v)
+    np.testing.assert_array_equal(ensemble.weights, mixture.weights)
+    assert ensemble.weights.sum() == pytest.approx(1)
+    assert ensemble.best == ensemble.weights.argmax()
+
+
+BATCHES = [{"batch_size": 7}, {"batch_size": None}, {"batch_size": 8, "l2": 0.01}]
+SETTINGS = [{}, {"l2": 0.01}, {"shuffle": False}, *BATCHES]
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adaptive, monkeypatch):
+    monkeypatch.setattr(_ensemble, "CHUNK", 1)  # many chunks
+    x, t = problem(output, dtype)
+    ensemble = make(output, dtype, adaptive=adaptive)
+    networks = [alone(ensemble, r) for r in range(3)]
+    history = ensemble.fit(x, t, epochs=3, rng=4, **settings)
+    tolerance = 1e-11 if dtype == np.float64 else 1e-4
+    for r, network in enumerate(networks):
+        wanted = network.fit(x, t, epochs=3, rng=4, **settings)
+        np.testing.assert_allclose(history.losses[:, r], wanted.losses, rtol=tolerance)
+        np.testing.assert_allclose(ensemble.w[r], network.w, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(ensemble.v[r], network.v, rtol=0, atol=tolerance)
+        if adaptive:
+            for ours, wanted in zip(ensemble.accumulators, network.accumulators, strict=True):
+                np.testing.assert_allclose(ours[r], wanted, rtol=tolerance)
+    assert history[1:] == (3, 3 * N, {})
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"batch_size": None}], ids=str)
+def test_what_a_network_learns_does_not_depend_on_the_others(dtype, settings, adaptive):
+    x, t = problem(dtype=dtype)
+    rates = [0.1, 0.3, np.finfo(dtype).max, *np.geomspace(0.01, 1, 13)]  # one diverges
+    learned = []
+    for R in (1, 3, 16):
+        ensemble = make(dtype=dtype, rates=rates[:R], adaptive=adaptive)
+        losses = ensemble.fit(x, t, epochs=2, rng=1, **settings).losses
+        for x_n, t_n in zip(x, t.tolist(), strict=True):
+            ensemble.learn_one(x_n, t_n)
+        learned.append((ensemble.w[0].tobytes(), ensemble.v[0].tobytes(), losses[:, 0].tobytes()))
+    assert len(set(learned)) == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"l2": 0.01}, {"batch_size": 4}], ids=str)
+def test_chunks_make_no_difference(dtype, settings, monkeypatch):
+    monkeypatch.setattr(_engines, "fused", lambda w, v: False)  # blocks of one sample may round in another way
+    x, t = problem("linear", dtype)
+    results, weights = [], []
+    for chunk in (1, 17, 1000):
+        monkeypatch.setattr(_ensemble, "CHUNK", chunk)
+        ensemble = make("linear", dtype)
+        ensemble.fit(x, t, epochs=2, rng=0, **settings)
+        results.append(bits(ensemble)[:2])
+        weights.append(ensemble.weights)
+    assert results[0] == results[1] == results[2]
+    np.testing.assert_allclose(weights[1:], weights[:2], rtol=1e-12)  # logarithms are taken for each chunk
+
+
+@pytest.mark.parametrize("R", [1, 4])
+def test_threads_make_no_difference(forced_threads, R):
+    x, t = problem()
+    results = []
+    for n_threads in (1, 2):
+        ensemble = make(rates=[0.1] * R)
+        ensemble.fit(x, t, rng=0, n_threads=n_threads)
+        results.append(bits(ensemble))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_fit_matches_the_reference(dtype, output, batch_size, adaptive):
+    x, t = problem(output, dtype)
+    ensemble = make(output, dtype, adaptive=adaptive)
+    w, v, log_weights, scale = ensemble.w.copy(), ensemble.v.copy(), np.full(3, -np.log(3)), np.zeros(2)
+    rows = np.eye(K, dtype=dtype)[t] if output == "softmax" else t
+    accumulators = tuple(array.copy() for array in ensemble.accumulators) if adaptive else None
+    settings = {"output": output, "batch_size": batch_size, "accumulators": accumulators}
+    losses = reference.ensemble_epoch(x, rows, w, v, ensemble.learning_rates, log_weights, scale, **settings)
+    history = ensemble.fit(x, t, shuffle=False, batch_size=batch_size)
+    tolerance = 1e-11 if dtype == np.float64 else 1e-4
+    np.testing.assert_allclose(history.losses[0], losses.mean(axis=0), rtol=tolerance)
+    np.testing.assert_allclose(ensemble.w, w, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(ensemble.v, v, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(ensemble.weights, np.exp(log_weights), rtol=100 * tolerance)
+
+
+@pytest.mark.parametrize("output", ["softmax", "linear"])
+def test_the_mixture_learns_in_the_first_epoch_of_fit(output):
+    x, t = problem(output)
+    weight = np.arange(N) % 3.0
+    for sample_weight in (None, weight):
+        ensemble, wanted = make(output), make(output)
+        ensemble.fit(x, t, shuffle=False, sample_weight=sample_weight)
+        if output == "linear":
+            wanted._mixture.see(t)  # all targets of a call are known before
+        for n in range(N):
+            wanted.learn_one(x[n], t[n], 1.0 if sample_weight is None else weight[n])
+        np.testing.assert_allclose(ensemble.weights, wanted.weights, rtol=1e-9)
+        before = ensemble.weights
+        more = make(output)
+        more.fit(x, t, shuffle=False, epochs=5, sample_weight=sample_weight)
+        np.testing.assert_array_equal(more.weights, before)
+        more.fit(x, t)
+        assert (more.weights != before).any()
+
+
+def test_the_mixture_learns_from_batches():
+    x, t = problem()
+    ensemble = make()
+    before = [alone(ensemble, r) for r in range(3)]
+    ensemble.fit(x, t, batch_size=None)
+    mixture = Mixture(3, K, "softmax", 0.01)
+    mixture.update(np.array([[network.loss(x[n : n + 1], t[n : n + 1]) for network in before] for n in range(N)]))
+    np.testing.assert_allclose(ensemble.weights, mixture.weights, rtol=1e-9)
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}], ids=str)
+def test_sample_weights_for_each_network(settings):
+    # as in online bagging: each network has its own, and all have one vote in the mixture
+    x, t = problem()
+    weight = np.random.default_rng(0).poisson(1, (3, N))
+    ensemble = make()
+    networks = [alone(ensemble, r) for r in range(3)]
+    history = ensemble.fit(x, t, rng=0, sample_weight=weight, **settings)
+    for r, network in enumerate(networks):
+        wanted = network.fit(x, t, rng=0, sample_weight=weight[r], **settings)
+        assert history.losses[0, r] == pytest.approx(wanted.losses[0])
+        np.testing.assert_allclose(ensemble.w[r], network.w, rtol=0, atol=1e-12)
+    assert ensemble.weights.min() > 0
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+def test_sparse_rows(adaptive):
+    sparse = pytest.importorskip("scipy.sparse")
+    x, t = problem()
+    x[x < 0.5] = 0
+    dense, rows = make(adaptive=adaptive), make(adaptive=adaptive)
+    dense.fit(x, t, epochs=2, rng=0)
+    rows.fit(sparse.csr_array(x), t, epochs=2, rng=0)
+    np.testing.assert_allclose(rows.w, dense.w, atol=1e-12)
+    np.testing.assert_allclose(rows.weights, dense.weights, rtol=1e-9)
+    np.testing.assert_allclose(rows.predict_proba(sparse.csr_array(x)), dense.predict_proba(x), rtol=1e-9)
+    losses = dense.learn_one(x[0], int(t[0]))
+    np.testing.assert_allclose(rows.learn_one(sparse.csr_array(x[:1]), int(t[0])), losses)
+
+
+# -------------------------------------------------------------------------------------------------------- predictions
+
+
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_predictions_are_those_of_the_mixture(dtype, output):
+    x, t = problem(output, dtype)
+    ensemble = make(output, dtype)
+    ensemble.fit(x, t, rng=0)
+    members = np.array([cbackprop.forward(x, e.w, e.v, output=output).y for e in ensemble]).astype(np.float64)
+    if output == "linear":
+        members = np.clip(members, t.min(axis=0), t.max(axis=0))
+    wanted = np.einsum("r,rnk->nk", ensemble.weights, members)
+    tolerance = 1e-13 if dtype == np.float64 else 1e-5
+    if output == "linear":
+        np.testing.assert_allclose(ensemble.predict(x), wanted, atol=tolerance)
+        np.testing.assert_allclose([ensemble.predict_one(x_n) for x_n in x], wanted, atol=tolerance)
+        with pytest.raises(ValueError, match="no probabilities"):
+            ensemble.predict_proba(x)
+        with pytest.raises(ValueError, match="no probabilities"):
+            ensemble.predict_proba_one(x[0])
+    else:
+        for y in (ensemble.predict_proba(x), np.array([ensemble.predict_proba_one(x_n) for x_n in x])):
+            assert y.dtype == dtype
+            np.testing.assert_allclose(y, wanted, atol=tolerance)
+        predicted = wanted.argmax(axis=1) if output == "softmax" else (wanted >= 0.5).astype(int)
+        np.testing.assert_array_equal(ensemble.predict(x), predicted)
+        np.testing.assert_array_equal([ensemble.predict_one(x_n) for x_n in x], predicted)
+    E = {
+        "softmax": lambda: -np.log(wanted[np.arange(N), t]).mean(),
+        "linear": lambda: ((wanted - t) ** 2).sum(axis=1).mean() / 2,
+        "logistic": lambda: -np.log(np.where(t, wanted, 1 - wanted)).sum(axis=1).mean(),
+    }[output]()
+    assert ensemble.loss(x, t) == pytest.approx(E, rel=float(100 * np.finfo(dtype).eps))
+
+
+def test_single_outputs():
+    x = np.linspace(-1, 1, 20)[:, np.newaxis]
+    for output, t in (("linear", x[:, 0]), ("logistic", x[:, 0] > 0)):
+        ensemble = Ensemble(1, 4, 1, learning_rates=RATES, output=output, rng=0)
+        ensemble.fit(x, t, epochs=3, rng=0)
+        assert ensemble.predict(x).shape == (20,)
+        assert type(ensemble.predict_one(x[0])) is (float if output == "linear" else int)
+
+
+def test_loss_of_certain_predictions_is_finite():
+    ensemble = Ensemble(1, 1, 2, learning_rates=[1, 1], rng=0)
+    ensemble.v[:, 0, -1] = 5000  # all but certain of class 0
+    assert ensemble.loss([[0.0]], [1]) == pytest.approx(5000, rel=0.01)
+    assert ensemble.predict_proba([[0.0]]).tolist() == [[1, 0]]
+    labels = Ensemble(1, 1, 1, learning_rates=[1, 1], output="logistic", rng=0)
+    labels.v[:, 0, -1] = 5000
+    assert labels.loss([[0.0]], [0]) == pytest.approx(5000, rel=0.01)
+
+
+def test_progressive_loss_of_the_mixture_is_bounded():
+    x, t = problem(n=300)
+    ensemble = make(rates=[1e-3, 0.1, 1, 30], share=0)
+    total, of_members = 0.0, np.zeros(4)
+    for x_n, t_n in zip(x, t.tolist(), strict=True):
+        total -= np.log(ensemble.predict_proba_one(x_n)[t_n])
+        of_members += ensemble.learn_one(x_n, t_n)
+    assert total <= of_members.min() + np.log(4) + 1e-9
+    assert ensemble.best == of_members.argmin()
+
+
+# --------------------------------------------------------------------------------------------------------- divergence
+
+
+@pytest.mark.parametrize("learn", ["fit", "batches", "one", "sparse"])
+def test_a_network_that_diverges_is_left_out(learn):
+    x, t = problem("linear")
+    rates = [0.01, 1e200, 0.02]
+    ensemble, others = make("linear", rates=rates), make("linear", rates=rates)
+    others._mixture.drop(np.array([False, True, False]))
+    if learn == "one":
+        for x_n, t_n in zip(x, t, strict=True):
+            losses = ensemble.learn_one(x_n, t_n)
+            others.learn_one(x_n, t_n)
+        assert losses[1] == np.inf
+    else:
+        rows = pytest.importorskip("scipy.sparse").csr_array(x) if learn == "sparse" else x
+        settings = {"epochs": 3, "rng": 0, "batch_size": 9 if learn == "batches" else 1}
+        history = ensemble.fit(rows, t, **settings)
+        others.fit(rows, t, **settings)
+        assert history.diverged == {1: 1}
+        assert history.losses[:, 1].tolist() == [np.inf] * 3
+        assert np.isfinite(history.losses[:, [0, 2]]).all()
+    assert ensemble.diverged.tolist() == [False, True, False]
+    assert ensemble.weights[1] == 0
+    assert np.isfinite(ensemble.w).all()
+    assert np.isfinite(ensemble.v).all()
+    for r in (0, 2):
+        np.testing.assert_array_equal(ensemble.w[r], others.w[r])
+    assert ensemble.weights.sum() == pytest.approx(1)
+    assert np.isfinite(ensemble.predict(x)).all()
+    frozen = ensemble.w[1].tobytes()
+    ensemble.fit(x, t)
+    assert ensemble.w[1].tobytes() == frozen
+
+
+def test_all_networks_that_diverge_are_an_error():
+    x, t = problem("linear")
+    ensemble = make("linear", rates=[1e200, 1e300])
+    before = bits(ensemble)[:4]
+    with pytest.raises(DivergenceError, match="of the last in epoch 1: try a smaller learning_rate"):
+        ensemble.fit(x, t)
+    assert bits(ensemble)[:4] == before
+    ensemble = make("linear", rates=[1e300, 1e300])
+    ensemble.v[:] = 1e300
+    before = bits(ensemble)
+    with pytest.raises(DivergenceError):
+        ensemble.learn_one(x[0], t[0])
+    assert bits(ensemble) == before
+    ensemble.learning_rates, ensemble.v[:] = [0.01, 0.02], 0.1
+    assert np.isfinite(ensemble.fit(x, t).losses).all()
+
+
+def test_huge_inputs_whose_products_overflow():
+    # as for a network alone: the direct order of the arithmetic has no Gram matrix
+    x, t = problem()
+    x[3] *= 1e155
+    ensemble = Ensemble(D, 16, K, learning_rates=[0.1, 0.2], rng=0)
+    ensemble.w[:, :, :D] *= 1e-150
+    networks = [alone(ensemble, r) for r in range(2)]
+    assert ensemble.fit(x, t, shuffle=False).diverged == {}
+    for r, network in enumerate(networks):
+        network.fit(x, t, shuffle=False)
+        np.testing.assert_allclose(ensemble.w[r], network.w, rtol=1e-9)
+
+
+# -------------------------------------------------------------------------------------------------- files and copies
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_files(tmp_path, dtype, output, adaptive):
+    x, t = problem(output, dtype)
+    ensemble = make(output, dtype, [0.1, 1e38, 0.3], hidden="tanh", share=0.125, adaptive=adaptive)
+    ensemble.fit(x, t, rng=0)
+    ensemble.save(tmp_path / "e")
+    again = Ensemble.load(tmp_path / "e")
+    assert bits(again) == bits(ensemble)
+    assert repr(again) == repr(ensemble)
+    assert again.learning_rates.tolist() == ensemble.learning_rates.tolist()
+    for each in (ensemble, again):
+        each.fit(x, t, rng=1)
+        each.learn_one(x[0], t[0])
+    assert bits(again) == bits(ensemble)
+    np.testing.assert_array_equal(again.predict(x), ensemble.predict(x))
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+@pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
+def test_copies(make_copy, adaptive):
+    x, t = problem("linear")
+    ensemble = make("linear", share=0.5, adaptive=adaptive)
+    ensemble.fit(x, t, rng=0)
+    other = make_copy(ensemble)
+    assert bits(other) == bits(ensemble)
+    assert repr(other) == repr(ensemble)
+    before = bits(ensemble)
+    other.learn_one(x[0], t[0])
+    assert bits(ensemble) == before
+    ensemble.learn_one(x[0], t[0])
+    assert bits(other) == bits(ensemble)
+    shared = copy.copy(ensemble)
+    assert shared.w is ensemble.w
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_pickles_are_restored_in_any_place(offset, out_of_band):
+    x, t = problem()
+    ensemble = make(adaptive=True)
+    restored = out_of_band(ensemble, offset)
+    for each in (ensemble, restored):
+        each.fit(x, t, rng=0)
+    assert bits(restored) == bits(ensemble)
+
+
+def test_files_of_networks_and_ensembles_are_different(tmp_path):
+    make().save(tmp_path / "e")
+    Network(2, 3, 2).save(tmp_path / "n")
+    with pytest.raises(ValueError, match="its format is 'cbackprop-ensemble', not 'cbackprop'"):
+        Network.load(tmp_path / "e")
+    with pytest.raises(ValueError, match="its format is 'cbackprop', not 'cbackprop-ensemble'"):
+        Ensemble.load(tmp_path / "n")
+
+
+BAD = {
+    "w": lambda a: a[:2],
+    "v": lambda a: a[:, :2],
+    "learning_rates": lambda a: -a,
+    "log_weights": lambda a: a + 1,
+    "dropped": lambda a: a + 1,
+    "limits": lambda a: a * np.nan,
+    "scale": lambda a: a - 1,
+    "accumulators_w": lambda a: a - 1,
+    "accumulators_v": lambda a: a[:, :1],
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_files_with_wrong_content(tmp_path, name):
+    path = tmp_path / "e"
+    make("linear", adaptive=True).save(path)
+    metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01"}
+    metadata |= {"hidden": "sigmoid", "output": "linear"}
+    tensors = load_file(path)
+    save_file(tensors, path, metadata)
+    Ensemble.load(path)
+    save_file(tensors | {name: np.ascontiguousarray(BAD[name](tensors[name]))}, path, metadata)
+    with pytest.raises(ValueError, match="is not a model file of this library: "):
+        Ensemble.load(path)
+    del tensors[name]
+    save_file(tensors, path, metadata)
+    with pytest.raises(ValueError, match=name):
+        Ensemble.load(path)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    ensemble = make()
+    ensemble.w[1, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="nan"):
+        ensemble.save(tmp_path / "e")
+    assert not (tmp_path / "e").exists()
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"sample_weight": np.ones((3, N))}], ids=lambda s: [*s])
+@pytest.mark.parametrize(("rates", "adaptive"), [(RATES, False), (RATES, True), ([0.01, 1e38, 0.1], False)])
+def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rates, adaptive):
+    x, t = problem("linear", dtype)
+    path = tmp_path / "checkpoint"
+    wanted = make("linear", dtype, rates, adaptive=adaptive)
+    history = wanted.fit(x, t, epochs=5, rng=0, **settings)
+
+    def stop(epoch, losses):
+        if epoch == 2:
+            raise StoppedError
+
+    cut = make("linear", dtype, rates, adaptive=adaptive)
+    with pytest.raises(StoppedError):
+        cut.fit(x, t, epochs=5, rng=0, checkpoint=path, callback=stop, **settings)
+    resumed = make("linear", dtype, rates, rng=1, adaptive=adaptive)
+    with pytest.raises(ValueError, match="l2 is"):
+        resumed.fit(x, t, epochs=5, checkpoint=path, resume=True, **(settings | {"l2": 0.1}))
+    again = resumed.fit(x, t, epochs=5, rng=7, checkpoint=path, resume=True, **settings)
+    assert again.losses.tolist() == history.losses.tolist()
+    assert again[1:] == history[1:]
+    assert bits(resumed) == bits(wanted) == bits(Ensemble.load(path))
+    without_rows = {name: value for name, value in settings.items() if name != "sample_weight"}
+    for changed in ([0.1, 0.2, 0.3], [0.1, 0.2]):
+        with pytest.raises(ValueError, match=r"learning_rates is .*; it must stay"):
+            make("linear", dtype, changed, adaptive=adaptive).fit(
+                x, t, epochs=5, checkpoint=path, resume=True, **without_rows
+            )
+
+
+# ------------------------------------------------------------------------------------------------------------ errors
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"learning_rates": []}, ValueError, "learning_rates is .*; it must hold at least one number"),
+        ({"learning_rates": 0.1}, TypeError, "learning_rates is 0.1; it must be a sequence"),
+        ({"learning_rates": "0.1"}, ValueError, "learning_rates is '0.1'"),
+        ({"learning_rates": [0.1, -1]}, ValueError, r"learning_rates\[1\] is -1; it must be positive"),
+        ({"learning_rates": [0.1, "1"]}, TypeError, r"learning_rates\[1\] is '1'; it must be a number"),
+        ({"learning_rates": [1e300], "dtype": "float32"}, ValueError, "finite in float32"),
+        ({"share": 1.5}, ValueError, r"share is 1.5; it must lie in 0\.\.1"),
+        ({"share": None}, TypeError, "share is None"),
+        ({"adaptive": 1}, TypeError, "adaptive is 1"),
+        ({"rng": [1, 2, 3]}, ValueError, "rng has 3 entries; it must have 2, one a learning rate"),
+        ({"rng": "1"}, TypeError, "rng is '1'"),
+        ({"dtype": int}, TypeError, "dtype is int64"),
+        ({"n_outputs": 1}, ValueError, "n_outputs is 1"),
+        ({"output": "none"}, ValueError, "output is 'none'"),
+    ],
+)
+def test_bad_arguments(settings, error, message):
+    sizes = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 2, "learning_rates": [0.1, 1]}
+    with pytest.raises(error, match=message):
+        Ensemble(**(sizes | settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"x": np.ones((N, 4))}, ValueError, "x has 4 columns; it must have 5"),
+        ({"x": np.full((N, D), np.nan)}, ValueError, r"x\[0, 0\] is nan"),
+        ({"t": np.full(N, 3)}, ValueError, r"t\[0\] is 3"),
+        ({"epochs": 0}, ValueError, "epochs is 0"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0"),
+        ({"l2": -1}, ValueError, "l2 is -1"),
+        ({"shuffle": 1}, TypeError, "shuffle is 1"),
+        ({"callback": 1}, TypeError, "callback is 1"),
+        ({"resume": True}, ValueError, "resume is True and checkpoint is None"),
+        ({"sample_weight": np.ones(3)}, ValueError, "sample_weight has 3 entries; it must have 60"),
+        ({"sample_weight": np.ones((2, N))}, ValueError, "sample_weight has 2 rows; it must have 3, one a network"),
+        ({"sample_weight": -np.eye(3, N)}, ValueError, r"in row 0, sample_weight\[0\] is -1"),
+        ({"sample_weight": np.eye(4, N)[1:] * 0}, ValueError, "in row 0, sample_weight is 0 everywhere"),
+    ],
+)
+def test_bad_arguments_of_fit(settings, error, message):
+    ensemble = make()
+    before = bits(ensemble)
+    x, t = problem()
+    with pytest.raises(error, match=message):
+        ensemble.fit(**({"x": x, "t": t} | settings))
+    assert bits(ensemble) == before
+
+
+def test_bad_samples_change_nothing():
+    ensemble = make()
+    x, t = problem()
+    before = bits(ensemble)
+    for bad in ((x[0, :3], 0), (x[0] * np.nan, 0), (x[0], 3), (x[0], [0.5, 0.5]), (x[0], 0, -1.0)):
+        with pytest.raises(ValueError, match=r"must|weights"):
+            ensemble.learn_one(*bad)
+    for r in range(3):
+        inside = ensemble.w[r].reshape(-1)[: M * D].reshape(M, D)
+        with pytest.raises(ValueError, match="overlaps the weights"):
+            ensemble.learn_one(inside[0], 0)
+        with pytest.raises(ValueError, match="overlaps the weights"):
+            ensemble.fit(inside, t[:M])
+    assert bits(ensemble) == before
+    ensemble.w[2, 1, 1] = np.inf
+    before = bits(ensemble)
+    with pytest.raises(ValueError, match=r"in network 2, w\[1, 1\] is inf"):
+        ensemble.fit(x, t)
+    assert bits(ensemble) == before
+    with pytest.raises(ValueError, match=r"w\[1, 1\] is inf"):
+        ensemble.learn_one(x[0], 0)
+    ensemble = make()
+    ensemble.w.flags.writeable = False
+    for call in (lambda: ensemble.learn_one(x[0], 0), lambda: ensemble.fit(x, t)):
+        with pytest.raises(ValueError, match="w is read-only"):
+            call()
+
+
+def test_callbacks():
+    x, t = problem()
+    ensemble = make()
+    seen = []
+
+    def stop(epoch, losses):
+        seen.append((epoch, losses.tolist()))
+        return epoch == 3
+
+    history = ensemble.fit(x, t, epochs=9, callback=stop)
+    assert history.epochs == 3
+    assert seen == [(n + 1, losses) for n, losses in enumerate(history.losses.tolist())]
+
+
+def test_other_threads_cannot_train_meanwhile(other_thread):
+    x, t = problem()
+    ensemble = make()
+
+    def train(epoch, losses):
+        for call in (lambda: ensemble.learn_one(x[0], 0), lambda: ensemble.fit(x, t), lambda: ensemble[1].fit(x, t)):
+            with pytest.raises(RuntimeError, match="another thread is training these weights"):
+                other_thread(call)
+
+    ensemble.fit(x, t, callback=train)
+
+
+def test_interrupts_leave_whole_samples(interrupt):
+    x, t = problem()
+    n = 0
+    while True:
+        n += 40
+        ensemble = make()
+        if not interrupt(n, ["fit", "epoch", "_learn", "_learn_members", "learn"], ensemble.fit, x, t):
+            break
+        assert np.isfinite(ensemble.w).all()
+        assert ensemble.weights.sum() == pytest.approx(1)
+        ensemble.fit(x, t)  # nothing is locked
