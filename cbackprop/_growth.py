@@ -1,14 +1,49 @@
-"""Growth of trained networks: new inputs and outputs, with the trained weights kept."""
+"""Networks that grow with a stream: new inputs and outputs, with the trained weights kept."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
-from ._functions import initial_ranges
+from . import _engines as engines
+from . import _validation as validate
+from ._functions import init_weights, initial_ranges
+from ._mixture import Mixture
 from ._network import Network
-from ._sparse import aligned_zeros
+from ._results import REMEDY, DivergenceError
+from ._running import RunningScaler
+from ._sparse import SparseRows, aligned_zeros
+from ._training_lock import TrainingLock
+
+# The inputs of a sample: all of them, or the indices and values of some, the others being 0
+Row = np.ndarray | tuple[np.ndarray, np.ndarray]
+
+# Scale of the initial hidden weights relative to `init_weights` if the rate is constant: smaller ones make fewer errors
+# on the first samples, which count in the evaluation of a stream.
+HIDDEN_WEIGHT_SCALE = 0.5
+
+# Networks of a mixture: hidden function and learning rate, which adapts to each unit. benchmarks/streams.py compares
+# the mixture to other models; tanh and ReLU together err less than four networks with one of them.
+MEMBERS = (("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3))
+SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
+ETA = 0.5  # of the mixture of linear outputs, whose targets are standardized
+
+
+def _call(network: Network, method: str, row: Row, *arguments: Any) -> Any:
+    """Call a method of the network for one sample, or the one that takes indices and values."""
+    if isinstance(row, tuple):
+        return getattr(network, method + "_sparse")(*row, *arguments)
+    return getattr(network, method)(row, *arguments)
+
+
+def _learn_one(network: Network, row: Row, t: Any, missing: np.ndarray | None, *weight: float) -> float:
+    """Learn from one sample; targets that are missing do not count."""
+    if missing is not None:
+        method = "predict_one" if network.output == "linear" else "predict_proba_one"
+        t = np.where(missing, _call(network, method, row), t)  # which makes (12), y_k - t_k, zero
+    return _call(network, "learn_one", row, t, *weight)
 
 
 def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
@@ -44,6 +79,18 @@ class GrowingNetwork:
         self._room = network.w  # memory that begins with w
         self.lent = False  # to others: its memory must stay as it is
 
+    @classmethod
+    def new(cls, D: int, M: int, K: int, output: str, hidden: str, rate: float | None, seed: Any) -> GrowingNetwork:
+        """Create a network; if it has a rate, that adapts to each unit."""
+        scale = HIDDEN_WEIGHT_SCALE if rate is None else 1.0
+        w, v = init_weights(D, M, K, hidden=hidden, order="F", rng=seed)
+        w *= scale
+        if rate is None:
+            return cls(Network.from_weights(w, v, output=output, hidden=hidden), scale)
+        accumulators = validate.new_accumulators(w, v)
+        options: Any = {"output": output, "hidden": hidden, "learning_rate": rate, "accumulators": accumulators}
+        return cls(Network.from_weights(w, v, **options), scale)
+
     def grown(self, D: int, K: int, seed: Any) -> GrowingNetwork:
         """Create a network of D inputs and K outputs that begins with the weights of this one.
 
@@ -65,7 +112,11 @@ class GrowingNetwork:
         if self.lent or room.shape[1] <= D:
             room = aligned_zeros(M, D + 1 if known_D == D else 2 * (D + 1), old.dtype)
             room[:, :known_D] = old.w[:, :-1]
-        new = GrowingNetwork(Network.from_weights(room[:, : D + 1], v, **old.functions._asdict()), self._scale)
+        accumulators = old.accumulators
+        if accumulators is not None:
+            accumulators = accumulators[0].copy(), np.append(accumulators[1], np.zeros(K - known_K, old.dtype))
+        options: Any = {"learning_rate": old.learning_rate, "accumulators": accumulators, **old.functions._asdict()}
+        new = GrowingNetwork(Network.from_weights(room[:, : D + 1], v, **options), self._scale)
         new._room = room
         room[:, known_D:D], room[:, D] = added, bias
         return new
@@ -74,8 +125,235 @@ class GrowingNetwork:
         """Take the bias back from a network that has grown from this one, but has not learned."""
         self.network.w[:, -1] = larger.network.w[:, -1]
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of inputs and outputs."""
+        return self.network.w.shape[1] - 1, len(self.network.v)
+
+    def learn_one(self, row: Row, t: Any, missing: np.ndarray | None, *weight: float) -> None:
+        """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
+        _learn_one(self.network, row, t, missing, *weight)
+
+    def learn_many(self, x: Any, t: np.ndarray) -> None:
+        """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
+        self.network.fit(x, t, shuffle=False)
+
+    def saved(self, inputs: Any) -> Any:
+        """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
+        return self.network.w[:, inputs].copy(), self.network.v.copy(), deepcopy(self.network.accumulators)
+
+    def restore(self, saved: Any, inputs: Any) -> None:
+        """Take changes back."""
+        self.network.w[:, inputs], self.network.v[...], accumulators = saved
+        for array, before in zip(self.network.accumulators or (), accumulators or (), strict=True):
+            array[...] = before
+
+    def predict_one(self, row: Row) -> Any:
+        """What the network predicts for a sample."""
+        return _call(self.network, "predict_one", row)
+
+    def predict_proba_one(self, row: Row) -> np.ndarray:
+        """The probabilities that it predicts."""
+        return _call(self.network, "predict_proba_one", row)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """What the network predicts for each of several samples."""
+        return self.network.predict(x)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """The probabilities that it predicts."""
+        return self.network.predict_proba(x)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.network, self._scale)
+
+
+class GrowingMixture:
+    """Networks that grow together and predict by their mixture: see MEMBERS.
+
+    Inputs are standardized by those so far, unless most of them are 0; numbers to predict are, too.
+
+    Parameters
+    ----------
+    members : list of GrowingNetwork
+        The networks, of which each learns all samples.
+    mixture : Mixture
+        How much each of them counts.
+    inputs, targets : RunningScaler or None
+        How to standardize both.
+    """
+
+    def __init__(
+        self,
+        members: list[GrowingNetwork],
+        mixture: Mixture,
+        inputs: RunningScaler | None,
+        targets: RunningScaler | None,
+    ) -> None:
+        self.members, self.mixture, self.inputs, self.targets = members, mixture, inputs, targets
+
+    @classmethod
+    def new(cls, D: int, M: int, K: int, output: str, hidden: str | None, seed: Any, sparse: bool) -> GrowingMixture:
+        """Create a mixture, of networks with the same hidden function if one is given."""
+        members = [
+            GrowingNetwork.new(D, M, K, output, name if hidden is None else hidden, rate, [*seed, r])
+            for r, (name, rate) in enumerate(MEMBERS)
+        ]
+        mixture = Mixture(len(members), K, output, SHARE)
+        inputs = None if sparse else RunningScaler(D)
+        return cls(members, mixture, inputs, RunningScaler(K, np.inf) if output == "linear" else None)
+
+    def grown(self, D: int, K: int, seed: Any) -> GrowingMixture:
+        """Create a mixture of D inputs and K outputs that begins with what this one has learned."""
+        members = [member.grown(D, K, [*seed, r]) for r, member in enumerate(self.members)]
+        inputs, targets = self.inputs, self.targets
+        if inputs is not None:
+            inputs = inputs.grown(D, inputs.state[2].max())  # added inputs were 0 in all samples so far
+        if targets is not None:
+            targets = targets.grown(K, 0)
+        return GrowingMixture(members, self.mixture, inputs, targets)
+
+    def restore_bias(self, larger: GrowingMixture) -> None:
+        """Take the biases back from a mixture that has grown from this one, but has not learned."""
+        for member, other in zip(self.members, larger.members, strict=True):
+            member.restore_bias(other)
+
+    @property
+    def lent(self) -> bool:
+        """Whether others have a network."""
+        return self.members[0].lent
+
+    @lent.setter
+    def lent(self, value: bool) -> None:
+        for member in self.members:
+            member.lent = value
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of inputs and outputs."""
+        return self.members[0].sizes
+
+    @property
+    def network(self) -> Network:
+        """The network that counts most."""
+        return self.members[int(self.mixture.log_weights.argmax())].network
+
+    def learn_one(self, row: Any, t: Any, missing: np.ndarray | None, *weight: float) -> None:
+        """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
+        losses, failure, updated = [np.inf] * len(self.members), None, []
+        try:
+            if self.inputs is not None:
+                row = self.inputs.learn(self._dense(row))
+                updated.append(self.inputs)
+            if self.targets is not None:
+                t = self.targets.learn(np.atleast_1d(t))
+                updated.append(self.targets)
+            for r in self._active():
+                try:
+                    losses[r] = _learn_one(self.members[r].network, row, t, missing, *weight)
+                except DivergenceError as error:
+                    failure = error
+            if failure is not None:
+                self._drop(np.array(losses) < np.inf, failure)
+        except BaseException:
+            for scaler in updated:
+                scaler.undo()
+            raise
+        self.mixture.update(np.array([losses]), np.array(weight) if weight else None)
+
+    def learn_many(self, x: Any, t: np.ndarray) -> None:
+        """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
+        if self.inputs is not None:
+            x = self.inputs.learn(x)
+        if self.targets is not None:
+            t = self.targets.learn(t[:, np.newaxis])
+        losses = np.full((len(self.members), x.shape[0]), np.inf)
+        for r in self._active():
+            _learn_all(self.members[r].network, x, t, losses[r])
+        finite: np.ndarray = losses.max(axis=1) < np.inf
+        if finite.sum() < len(self._active()):
+            self._drop(finite, DivergenceError(f"learning diverged: {REMEDY}"))
+        self.mixture.update(np.ascontiguousarray(losses.T))
+
+    def _dense(self, x: Any) -> np.ndarray:
+        """All inputs of a sample, or of several."""
+        if not isinstance(x, tuple):
+            return x
+        row = np.zeros(self.sizes[0])
+        row[x[0]] = x[1]
+        return row
+
+    def _active(self) -> list[int]:
+        """The networks that have not diverged."""
+        return np.flatnonzero(self.mixture.dropped == 0).tolist()
+
+    def _drop(self, finite: np.ndarray, failure: DivergenceError) -> None:
+        """Leave out networks that have diverged, or raise the error if no other is left."""
+        if not finite.any():
+            raise failure
+        self.mixture.drop(~finite)
+
+    def saved(self, inputs: Any) -> Any:
+        """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
+        return deepcopy((self.mixture, self.inputs, self.targets)), [each.saved(inputs) for each in self.members]
+
+    def restore(self, saved: Any, inputs: Any) -> None:
+        """Take changes back."""
+        (self.mixture, self.inputs, self.targets), weights = saved
+        for member, each in zip(self.members, weights, strict=True):
+            member.restore(each, inputs)
+
+    def predict_one(self, row: Row) -> Any:
+        """What the mixture predicts for a sample."""
+        if self.targets is None:
+            return int(self.predict_proba_one(row).argmax())
+        y = self.targets.inverse(self._mixed("predict_one", row))
+        return float(y[0]) if len(y) == 1 else y
+
+    def predict_proba_one(self, row: Row) -> np.ndarray:
+        """The probabilities that it predicts."""
+        return self._mixed("predict_proba_one", row)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """What the mixture predicts for each of several samples."""
+        if self.targets is None:
+            return self.predict_proba(x).argmax(axis=1)
+        return self.targets.inverse(self._mixed("predict", x)[:, np.newaxis])[:, 0]
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """The probabilities that it predicts."""
+        return self._mixed("predict_proba", x)
+
+    def _mixed(self, method: str, x: Any) -> np.ndarray:
+        """The mean of what a method of the networks returns, by their weights."""
+        if self.inputs is not None:
+            x = self.inputs.transform(self._dense(x))
+        active = self._active()
+        y = np.array([_call(self.members[r].network, method, x) for r in active])
+        return (self.mixture.weights[active] @ y.reshape(len(y), -1)).reshape(y.shape[1:])
+
+
+def _learn_all(network: Network, x: Any, t: np.ndarray, losses: np.ndarray) -> None:
+    """Learn from samples in their order and write their losses, or leave the network as it is if it would diverge."""
+    w, v = network.w, network.v
+    rows = validate.inputs(x, w, v, writeable=True)
+    targets = validate.targets(t, len(rows), w, v, network.output)
+    engine = (
+        engines.sparse_engine(rows, w, v, network.functions, adaptive=True)
+        if isinstance(rows, SparseRows)
+        else engines.make_engine(w, v, network.functions, 1, "auto", adaptive=True)
+    )
+    states: engines.States = {"accumulators": network.accumulators}  # type: ignore[dict-item]
+    engine.load(w, v, states)
+
+    def learn() -> None:
+        found = np.empty(len(rows))
+        total = engine.learn(engine.samples(rows, *targets), np.arange(len(rows)), network.learning_rate, 1, found)
+        if np.isfinite(total) and engine.finite():
+            engine.store(w, v, states)
+            losses[:] = found
+
+    TrainingLock(w, v).run(learn)
 
 
 def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:

@@ -16,25 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from cbackprop import Network, init_weights
+from cbackprop import Network
 from cbackprop import _validation as validate
 from cbackprop._extras import require
-from cbackprop._growth import GrowingNetwork
+from cbackprop._growth import GrowingMixture, GrowingNetwork, Row
 
 require("river", "river")
 from river import base, utils  # noqa: E402
 from scipy.sparse import csr_array  # noqa: E402
 
-# Scale of the initial hidden weights relative to `init_weights`: smaller ones make fewer errors on the first samples,
-# which count in the evaluation of a stream.
-HIDDEN_WEIGHT_SCALE = 0.5
-
 NUMBERS = {bool, float, int, np.float64}  # the most frequent types of the values of features
 MAX_NUMERIC_CLASSES = 1000  # more are hardly classes
 
 
-# The inputs of a sample: all of them, or the indices and values of some, the others being 0
-_Row = np.ndarray | tuple[np.ndarray, np.ndarray]
+_Growing = GrowingNetwork | GrowingMixture
 
 
 class _StreamNetwork(base.Estimator):
@@ -44,12 +39,13 @@ class _StreamNetwork(base.Estimator):
     """
 
     _output: str  # of the network
+    _hidden: str  # the default hidden function with a constant rate
 
     def __init__(
         self,
         n_hidden: int = 16,
-        learning_rate: float = 0.1,
-        hidden: str = "sigmoid",
+        learning_rate: float | str = "auto",
+        hidden: str | None = None,
         seed: int | None = None,
         n_features: int | None = None,
     ) -> None:
@@ -66,7 +62,7 @@ class _StreamNetwork(base.Estimator):
             self._entropy: Any = np.random.SeedSequence(seed).entropy
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
-        self._growing: GrowingNetwork | None = None
+        self._growing: _Growing | None = None
         self._outputs: list[Any] = []  # names, in the order of the rows of v
         self._output_indices: dict[Any, int] = {}
         self._feature_indices: dict[Any, int] = {}
@@ -124,10 +120,10 @@ class _StreamNetwork(base.Estimator):
         before = self._growing
         growing = self._sized(before, D, len(self._outputs) + len(outputs))
         try:
-            self._learn(growing.network, row, t, *weight)
+            growing.learn_one(row, t, self._missing(t), *weight)
         except BaseException as error:
             if before is not None and growing is not before:
-                before.restore_bias(growing)
+                before.restore_bias(growing)  # type: ignore[arg-type]
             if isinstance(error, ValueError):
                 self._check_values(x)  # raises an error that names the feature
             raise
@@ -143,8 +139,9 @@ class _StreamNetwork(base.Estimator):
         """The targets for several y, and the names of additional outputs."""
         raise NotImplementedError
 
-    def _learn(self, network: Network, row: _Row, t: Any, *weight: float) -> None:
-        _call(network, "learn_one", row, t, *weight)
+    def _missing(self, t: Any) -> np.ndarray | None:
+        """Which targets are not to be learned, if any."""
+        return None
 
     def _learn_many(self, X: Any, y: Any) -> None:
         x, features = self._rows(X)
@@ -160,17 +157,16 @@ class _StreamNetwork(base.Estimator):
         # number of outputs at each row: a class exists from its first sample on
         known = np.maximum.accumulate(np.maximum(t + 1, K)) if outputs else np.full(N, K)
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
-        growing = self._growing
-        old = None if growing is None else growing.network
+        growing = old = self._growing
         trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
-        before = None if old is None else (old.w[:, trained].copy(), old.v.copy())
+        before = None if old is None else old.saved(trained)
         try:
             for start, stop in pairwise(edges):
                 growing = self._sized(growing, D, known[start])
-                growing.network.fit(x[start:stop], t[start:stop], shuffle=False)
+                growing.learn_many(x[start:stop], t[start:stop])
         except BaseException:
             if old is not None:
-                old.w[:, trained], old.v[...] = before  # type: ignore[misc]
+                old.restore(before, trained)
             raise
         self._growing = growing
         self._extend(features, outputs)
@@ -184,26 +180,35 @@ class _StreamNetwork(base.Estimator):
             self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
             self._outputs += outputs
 
-    def _sized(self, growing: GrowingNetwork | None, n_features: int, n_outputs: int) -> GrowingNetwork:
-        """The network itself if it has the given numbers of features and outputs, else a larger one."""
+    def _sized(self, growing: _Growing | None, n_features: int, n_outputs: int) -> _Growing:
+        """What learns, if it has the given numbers of features and outputs, else something larger."""
         # a network needs an input and an output even if samples have no features, or no outputs with names
         D, K = n_features or 1, n_outputs or 1
+        auto = isinstance(self.learning_rate, str) and self.learning_rate == "auto"
         if growing is None:
-            w, v = init_weights(D, self.n_hidden, K, hidden=self.hidden, order="F", rng=self._seed(D, K))
-            w *= HIDDEN_WEIGHT_SCALE
-            network = Network.from_weights(w, v, output=self._output, hidden=self.hidden)
-            growing = GrowingNetwork(network, HIDDEN_WEIGHT_SCALE)
-        elif growing.network.w.shape[1] - 1 != D or len(growing.network.v) != K:
+            growing = self._new(D, K, auto)
+        elif auto != isinstance(growing, GrowingMixture):
+            raise ValueError(
+                f"learning_rate is {self.learning_rate!r}, and the model has learned with "
+                f"{'a number' if auto else repr('auto')}; a model keeps to either: clone it to begin anew"
+            )
+        elif growing.sizes != (D, K):
             growing = growing.grown(D, K, self._seed(D, K))
-        if growing.network.learning_rate != self.learning_rate:
-            growing.network.learning_rate = self.learning_rate
+        if not auto and growing.network.learning_rate != self.learning_rate:
+            growing.network.learning_rate = self.learning_rate  # type: ignore[assignment]
         return growing
+
+    def _new(self, D: int, K: int, auto: bool) -> _Growing:
+        seed = self._seed(D, K)
+        if auto:
+            return GrowingMixture.new(D, self.n_hidden, K, self._output, self.hidden, seed, sparse=bool(self._hash))
+        return GrowingNetwork.new(D, self.n_hidden, K, self._output, self.hidden or self._hidden, None, seed)
 
     def _seed(self, D: int, K: int) -> list[Any]:
         """Seed of new weights, which are the same after learn_one and learn_many, and after failed calls."""
         return [self._entropy, D, K]
 
-    def _row_of_known(self, x: Mapping[Hashable, Any]) -> _Row | None:
+    def _row_of_known(self, x: Mapping[Hashable, Any]) -> Row | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
         if self._hash:
             return self._hashed(x)
@@ -273,7 +278,7 @@ class _StreamNetwork(base.Estimator):
             if new and not np.isfinite(values[known:]).all():
                 _numbers(x)  # raises an error that names the feature
         try:
-            return _call(self._growing.network, method, row)  # type: ignore[union-attr]
+            return getattr(self._growing, method)(row)
         except ValueError:
             self._check_values(x)  # raises an error that names the feature
             raise
@@ -352,7 +357,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     True
     """
 
-    _output = "softmax"
+    _output, _hidden = "softmax", "sigmoid"
 
     @property
     def classes(self) -> list[Any]:
@@ -465,9 +470,9 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
             If a column does not hold finite numbers.
         """
         frame = utils.dataframe.into_frame(X)
-        if self.network is None:
+        if self._growing is None:
             return utils.dataframe.to_native_frame(np.empty((len(frame), 0)), like=frame, columns=[])
-        probabilities = dict(zip(self._outputs, self.network.predict_proba(self._matrix(X)).T, strict=True))
+        probabilities = dict(zip(self._outputs, self._growing.predict_proba(self._matrix(X)).T, strict=True))
         return utils.dataframe.to_native_frame(probabilities, like=frame)
 
     def predict_many(self, X: Any) -> Any:
@@ -488,10 +493,10 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         ValueError
             If a column does not hold finite numbers.
         """
-        if self.network is None:
+        if self._growing is None:
             labels = [None] * len(X)
         else:
-            labels = [self._outputs[k] for k in self.network.predict(self._matrix(X)).tolist()]
+            labels = [self._outputs[k] for k in self._growing.predict(self._matrix(X)).tolist()]
         return utils.dataframe.to_native_series(labels, name=None, like=utils.dataframe.into_frame(X))
 
 
@@ -540,17 +545,7 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     True
     """
 
-    _output = "linear"
-
-    def __init__(
-        self,
-        n_hidden: int = 16,
-        learning_rate: float = 0.015,
-        hidden: str = "tanh",
-        seed: int | None = None,
-        n_features: int | None = None,
-    ) -> None:
-        super().__init__(n_hidden, learning_rate, hidden, seed, n_features)
+    _output, _hidden = "linear", "tanh"
 
     def _target(self, y: Any) -> tuple[float, list[Any]]:
         if not isfinite(t := _number(y)):
@@ -627,7 +622,7 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
         ValueError
             If a column does not hold finite numbers.
         """
-        numbers = np.zeros(len(X)) if self.network is None else self.network.predict(self._matrix(X))
+        numbers = np.zeros(len(X)) if self._growing is None else self._growing.predict(self._matrix(X))
         return utils.dataframe.to_native_series(numbers, name=None, like=utils.dataframe.into_frame(X))
 
 
@@ -651,12 +646,9 @@ class _MultiOutputs(_StreamNetwork):
         """The method of the network that returns y."""
         return "predict_one" if self._output == "linear" else "predict_proba_one"
 
-    def _learn(self, network: Network, row: _Row, t: np.ndarray, *weight: float) -> None:
+    def _missing(self, t: np.ndarray) -> np.ndarray | None:
         missing = np.isnan(t)
-        if missing.any():
-            y = np.atleast_1d(_call(network, self._method, row))
-            t[missing] = y[missing]  # which makes (12), y_k - t_k, zero
-        super()._learn(network, row, t, *weight)
+        return missing if missing.any() else None
 
     def _predict_one(self, x: Mapping[Hashable, Any]) -> dict[Any, float]:
         if self._growing is None:
@@ -711,17 +703,7 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     {'double': -2.0, 'square': 1.0}
     """
 
-    _output = "linear"
-
-    def __init__(
-        self,
-        n_hidden: int = 16,
-        learning_rate: float = 0.015,
-        hidden: str = "tanh",
-        seed: int | None = None,
-        n_features: int | None = None,
-    ) -> None:
-        super().__init__(n_hidden, learning_rate, hidden, seed, n_features)
+    _output, _hidden = "linear", "tanh"
 
     @property
     def targets(self) -> list[Any]:
@@ -799,7 +781,7 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     {'positive': True, 'zero': False}
     """
 
-    _output = "logistic"
+    _output, _hidden = "logistic", "sigmoid"
 
     @property
     def labels(self) -> list[Any]:
@@ -852,13 +834,6 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
             If the value of a feature is not a finite number.
         """
         return {label: y >= 0.5 for label, y in self._predict_one(x).items()}
-
-
-def _call(network: Network, method: str, row: _Row, *arguments: Any) -> Any:
-    """Call a method of the network for one sample, or the one that takes indices and values."""
-    if isinstance(row, tuple):
-        return getattr(network, method + "_sparse")(*row, *arguments)
-    return getattr(network, method)(row, *arguments)
 
 
 def _number(value: Any) -> float:
