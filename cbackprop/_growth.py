@@ -10,7 +10,7 @@ import numpy as np
 from . import _engines as engines
 from . import _validation as validate
 from ._functions import init_weights, initial_ranges
-from ._mixture import Mixture
+from ._mixture_weights import update
 from ._network import Network
 from ._results import REMEDY, DivergenceError
 from ._running import RunningScaler
@@ -176,9 +176,9 @@ class GrowingMixture:
     Parameters
     ----------
     members : list of GrowingNetwork
-        The networks, of which each learns all samples.
-    mixture : Mixture
-        How much each of them counts.
+        The networks, of which each learns all samples. Those that diverge are left out.
+    log_weights : ndarray
+        The logarithm of the weight of each in the mixture.
     inputs, targets : RunningScaler or None
         How to standardize both.
     """
@@ -186,11 +186,12 @@ class GrowingMixture:
     def __init__(
         self,
         members: list[GrowingNetwork],
-        mixture: Mixture,
+        log_weights: np.ndarray,
         inputs: RunningScaler | None,
         targets: RunningScaler | None,
     ) -> None:
-        self.members, self.mixture, self.inputs, self.targets = members, mixture, inputs, targets
+        self.members, self.log_weights, self.inputs, self.targets = members, log_weights, inputs, targets
+        self.networks = [member.network for member in members]
 
     @classmethod
     def new(cls, D: int, M: int, K: int, output: str, hidden: str | None, seed: Any, sparse: bool) -> GrowingMixture:
@@ -199,9 +200,9 @@ class GrowingMixture:
             GrowingNetwork.new(D, M, K, output, name if hidden is None else hidden, rate, [*seed, r])
             for r, (name, rate) in enumerate(MEMBERS)
         ]
-        mixture = Mixture(len(members), K, output, SHARE)
+        log_weights = np.full(len(members), -np.log(len(members)))
         inputs = None if sparse else RunningScaler(D)
-        return cls(members, mixture, inputs, RunningScaler(K, np.inf) if output == "linear" else None)
+        return cls(members, log_weights, inputs, RunningScaler(K, np.inf) if output == "linear" else None)
 
     def grown(self, D: int, K: int, seed: Any) -> GrowingMixture:
         """Create a mixture of D inputs and K outputs that begins with what this one has learned."""
@@ -211,11 +212,11 @@ class GrowingMixture:
             inputs = inputs.grown(D, inputs.state[2].max())  # added inputs were 0 in all samples so far
         if targets is not None:
             targets = targets.grown(K, 0)
-        return GrowingMixture(members, self.mixture, inputs, targets)
+        return GrowingMixture(members, self.log_weights.copy(), inputs, targets)
 
     def restore_bias(self, larger: GrowingMixture) -> None:
         """Take the biases back from a mixture that has grown from this one, but has not learned."""
-        for member, other in zip(self.members, larger.members, strict=True):
+        for member, other in zip(self.members, larger.members, strict=False):
             member.restore_bias(other)
 
     @property
@@ -236,11 +237,11 @@ class GrowingMixture:
     @property
     def network(self) -> Network:
         """The network that counts most."""
-        return self.members[int(self.mixture.log_weights.argmax())].network
+        return self.networks[int(self.log_weights.argmax())]
 
     def learn_one(self, row: Any, t: Any, missing: np.ndarray | None, *weight: float) -> None:
         """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
-        losses, failure, updated = [np.inf] * len(self.members), None, []
+        losses, updated = [], []
         try:
             if self.inputs is not None:
                 row = self.inputs.learn(self._dense(row))
@@ -248,18 +249,18 @@ class GrowingMixture:
             if self.targets is not None:
                 t = self.targets.learn(np.atleast_1d(t))
                 updated.append(self.targets)
-            for r in self._active():
+            for network in self.networks:
                 try:
-                    losses[r] = _learn_one(self.members[r].network, row, t, missing, *weight)
-                except DivergenceError as error:
-                    failure = error
-            if failure is not None:
-                self._drop(np.array(losses) < np.inf, failure)
+                    losses.append(_learn_one(network, row, t, missing, *weight))
+                except DivergenceError:
+                    losses.append(np.inf)
+            if max(losses) == np.inf:
+                losses = self._drop(losses)
         except BaseException:
             for scaler in updated:
                 scaler.undo()
             raise
-        self.mixture.update(np.array([losses]), np.array(weight) if weight else None)
+        self._update(np.array([losses]), *weight)
 
     def learn_many(self, x: Any, t: np.ndarray) -> None:
         """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
@@ -267,39 +268,31 @@ class GrowingMixture:
             x = self.inputs.learn(x)
         if self.targets is not None:
             t = self.targets.learn(t[:, np.newaxis])
-        losses = np.full((len(self.members), x.shape[0]), np.inf)
-        for r in self._active():
-            _learn_all(self.members[r].network, x, t, losses[r])
-        finite: np.ndarray = losses.max(axis=1) < np.inf
-        if finite.sum() < len(self._active()):
-            self._drop(finite, DivergenceError(f"learning diverged: {REMEDY}"))
-        self.mixture.update(np.ascontiguousarray(losses.T))
+        losses = [_learn_all(network, x, t) for network in self.networks]
+        self._update(np.stack(self._drop(losses), axis=1))
 
-    def _dense(self, x: Any) -> np.ndarray:
-        """All inputs of a sample, or of several."""
-        if not isinstance(x, tuple):
-            return x
-        row = np.zeros(self.sizes[0])
-        row[x[0]] = x[1]
-        return row
+    def _drop(self, losses: list[Any]) -> list[Any]:
+        """Leave out networks that have diverged; return the losses of the others."""
+        finite = [r for r, E in enumerate(losses) if np.max(E) < np.inf]
+        if not finite:
+            raise DivergenceError(f"learning of all networks diverged: {REMEDY}")
+        self.members, self.networks = [self.members[r] for r in finite], [self.networks[r] for r in finite]
+        self.log_weights = self.log_weights[finite]
+        return [losses[r] for r in finite]
 
-    def _active(self) -> list[int]:
-        """The networks that have not diverged."""
-        return np.flatnonzero(self.mixture.dropped == 0).tolist()
-
-    def _drop(self, finite: np.ndarray, failure: DivergenceError) -> None:
-        """Leave out networks that have diverged, or raise the error if no other is left."""
-        if not finite.any():
-            raise failure
-        self.mixture.drop(~finite)
+    def _update(self, losses: np.ndarray, weight: float = 1.0) -> None:
+        """Update the weights of the mixture with losses of shape (samples, networks)."""
+        eta = 1.0 if self.targets is None else ETA
+        update(self.log_weights, np.zeros(2), losses, eta * weight, False, SHARE)
 
     def saved(self, inputs: Any) -> Any:
         """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
-        return deepcopy((self.mixture, self.inputs, self.targets)), [each.saved(inputs) for each in self.members]
+        state = deepcopy((self.log_weights, self.inputs, self.targets)), self.members, self.networks
+        return state, [member.saved(inputs) for member in self.members]
 
     def restore(self, saved: Any, inputs: Any) -> None:
         """Take changes back."""
-        (self.mixture, self.inputs, self.targets), weights = saved
+        ((self.log_weights, self.inputs, self.targets), self.members, self.networks), weights = saved
         for member, each in zip(self.members, weights, strict=True):
             member.restore(each, inputs)
 
@@ -328,13 +321,21 @@ class GrowingMixture:
         """The mean of what a method of the networks returns, by their weights."""
         if self.inputs is not None:
             x = self.inputs.transform(self._dense(x))
-        active = self._active()
-        y = np.array([_call(self.members[r].network, method, x) for r in active])
-        return (self.mixture.weights[active] @ y.reshape(len(y), -1)).reshape(y.shape[1:])
+        y = np.array([_call(network, method, x) for network in self.networks])
+        p = np.exp(self.log_weights)
+        return p @ y if y.ndim < 3 else np.tensordot(p, y, 1)
+
+    def _dense(self, x: Any) -> np.ndarray:
+        """All inputs of a sample, or of several."""
+        if not isinstance(x, tuple):
+            return x
+        row = np.zeros(self.sizes[0])
+        row[x[0]] = x[1]
+        return row
 
 
-def _learn_all(network: Network, x: Any, t: np.ndarray, losses: np.ndarray) -> None:
-    """Learn from samples in their order and write their losses, or leave the network as it is if it would diverge."""
+def _learn_all(network: Network, x: Any, t: np.ndarray) -> np.ndarray:
+    """Learn from samples in their order; return their losses, which are infinite if that would diverge."""
     w, v = network.w, network.v
     rows = validate.inputs(x, w, v, writeable=True)
     targets = validate.targets(t, len(rows), w, v, network.output)
@@ -344,16 +345,17 @@ def _learn_all(network: Network, x: Any, t: np.ndarray, losses: np.ndarray) -> N
         else engines.make_engine(w, v, network.functions, 1, "auto", adaptive=True)
     )
     states: engines.States = {"accumulators": network.accumulators}  # type: ignore[dict-item]
-    engine.load(w, v, states)
 
-    def learn() -> None:
-        found = np.empty(len(rows))
-        total = engine.learn(engine.samples(rows, *targets), np.arange(len(rows)), network.learning_rate, 1, found)
-        if np.isfinite(total) and engine.finite():
-            engine.store(w, v, states)
-            losses[:] = found
+    def learn() -> np.ndarray:
+        losses = np.empty(len(rows))
+        engine.load(w, v, states)
+        total = engine.learn(engine.samples(rows, *targets), np.arange(len(rows)), network.learning_rate, 1, losses)
+        if not (np.isfinite(total) and engine.finite()):
+            return np.full(len(rows), np.inf)
+        engine.store(w, v, states)
+        return losses
 
-    TrainingLock(w, v).run(learn)
+    return TrainingLock(w, v).run(learn)
 
 
 def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:
