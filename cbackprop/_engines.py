@@ -20,6 +20,10 @@ The constants are measured by benchmarks/engines.py.
   passes are direct.
 - Momentum changes all weights at every update, each by its own amount. With one sample per update, only the direct
   engine supports it efficiently. (The penalty shrinks them all by the same factor, which blocks take into account.)
+- An ensemble of tiny networks learns one network in each lane. For LANES networks a sample takes as long as
+  WEIGHTS_OF_CHAIN + size operations on vectors, and for a network by itself as long as the same chain of dependent
+  operations and size / (2·LANES) more, where size is the number of its weights. The choice is that for LANES / 2
+  networks, whatever their number, so that what a network learns does not depend on it.
 - Sparse rows have an engine of their own, which works on the user's arrays.
 - Training threads meet at two barriers per block, so each needs at least MIN_WORK_PER_THREAD multiplications per block.
   Prediction threads have no barriers, but must be started, which takes twice as many.
@@ -43,6 +47,7 @@ MIN_SAMPLES_IN_LANES, INPUTS_PER_SAMPLE_IN_LANES = 4, 4
 MIN_BLOCK, MAX_ONLINE_BLOCK, MAX_BATCH_BLOCK = 8, 64, 128  # samples; online blocks are multiples of MIN_BLOCK
 BLOCK_PER_SQRT_M = 1.5
 CACHE_BUDGET = 1 << 19  # bytes
+WEIGHTS_OF_CHAIN = 40
 MIN_SAMPLES_BLOCKED = 16
 MIN_WORK_PER_THREAD = 1_000_000
 LARGER_THAN_ANY_BLOCK = 1 << 62  # a batch size with which gradients are accumulated
@@ -133,6 +138,12 @@ def in_lanes(w: np.ndarray, v: np.ndarray, batch_size: int) -> bool:
     lanes = kernels(w.dtype).LANES_IN_REGISTER
     few = MIN_SAMPLES_IN_LANES + (w.shape[1] - 1) // INPUTS_PER_SAMPLE_IN_LANES
     return w.size + v.size <= MAX_WEIGHTS_IN_LANES and batch_size >= max(2, min(lanes, few))
+
+
+def networks_in_lanes(w: np.ndarray, v: np.ndarray) -> bool:
+    """Whether some networks with weights like w and v learn faster in lanes than one after the other."""
+    size, lanes = w.size + v.size, kernels(w.dtype).LANES_IN_REGISTER
+    return WEIGHTS_OF_CHAIN + size <= lanes / 2 * (WEIGHTS_OF_CHAIN + size / (2 * lanes))
 
 
 def kernels_for(w: np.ndarray, v: np.ndarray, batch_size: int) -> ModuleType:

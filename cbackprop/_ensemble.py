@@ -3,8 +3,8 @@
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
 import os
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _engines as engines
 from . import _functions as functions
 from . import _validation as validate
+from ._dispatch import kernels
 from ._engines import States
 from ._mixture import Mixture
 from ._network import ARTICLE, Network, ensure_usable
@@ -62,10 +63,12 @@ class Ensemble:
         α of (17) for each of the R networks.
     output : {"softmax", "linear", "logistic"}
         The outputs and their error.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    hidden : {"sigmoid", "tanh", "relu"}, or sequence of R of these
+        The hidden function: one for all networks, or one for each.
     adaptive : bool
         Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`.
+    eta : float, optional
+        The rate η of the mixture, instead of the one in the notes.
     share : float
         Fraction in [0, 1] of the mixture's weights that is spread evenly over the networks after each sample, so that
         the mixture follows when another network becomes the best.
@@ -78,17 +81,19 @@ class Ensemble:
     Raises
     ------
     TypeError
-        If a size is not an integer, a learning rate or share is not a number, dtype is not float32 or float64, or rng
-        is of another type.
+        If a size is not an integer, a learning rate, eta or share is not a number, dtype is not float32 or float64,
+        or rng is of another type.
     ValueError
-        If a size is below 1, there is a single softmax output, a function is unknown, there is no learning rate, one is
-        not positive and finite, share does not lie in 0..1, rng is a sequence of another length, or a seed is negative.
+        If a size is below 1, there is a single softmax output, a function is unknown, there is no learning rate, one of
+        them or eta is not positive and finite, share does not lie in 0..1, hidden or rng is a sequence of another
+        length, or a seed is negative.
 
     Notes
     -----
     The mixture's weights are p_r ∝ exp(−η ΣE_nr), with each loss E_nr of network r taken before its update. η is 1
-    for softmax outputs and 1/K for logistic ones. For linear outputs it is 1/4 of the mean loss so far, and predictions
-    are clipped to the interval of the targets so far. The guide to mixtures derives this, and the bounds.
+    for softmax outputs and 1/K for logistic ones. For linear outputs it is 1/4, divided by the mean loss so far, and
+    predictions are clipped to the interval of the targets so far. The guide to mixtures derives this, and the bounds.
+    With targets of variance 1, ``eta=0.5`` is a choice that does not depend on earlier losses.
 
     A network that diverges keeps its last finite weights, stops learning and has the weight 0 in the mixture.
 
@@ -116,14 +121,16 @@ class Ensemble:
         *,
         learning_rates: ArrayLike,
         output: str = "softmax",
-        hidden: str = "sigmoid",
+        hidden: str | Sequence[str] = "sigmoid",
         adaptive: bool = False,
+        eta: float | None = None,
         share: float = DEFAULT_SHARE,
         dtype: DTypeLike = np.float64,
         rng: Any = None,
     ) -> None:
         rates = check_rates(learning_rates, validate.float_dtype(dtype))
-        share, adaptive = check_share(share), validate.flag("adaptive", adaptive)
+        hidden_functions = check_hidden(hidden, len(rates))
+        share, adaptive, eta = check_share(share), validate.flag("adaptive", adaptive), check_eta(eta)
         if isinstance(rng, (list, tuple, np.ndarray)):
             sources = list(rng)
             if len(sources) != len(rates):
@@ -131,13 +138,12 @@ class Ensemble:
         else:
             sources = [validate.generator(rng)] * len(rates)
         networks = [
-            Network(n_inputs, n_hidden, n_outputs, output=output, hidden=hidden, dtype=dtype, rng=source)
-            for source in sources
+            Network(n_inputs, n_hidden, n_outputs, output=output, hidden=function, dtype=dtype, rng=source)
+            for function, source in zip(hidden_functions, sources, strict=True)
         ]
         w, v = (np.stack([getattr(network, name) for network in networks]) for name in "wv")
         accumulators = (np.zeros(w.shape[:2], w.dtype), np.zeros(v.shape[:2], v.dtype)) if adaptive else None
-        mixture = Mixture(len(rates), v.shape[1], output, share)
-        self._set(w, v, accumulators, rates, networks[0].functions, mixture)
+        self._set(w, v, accumulators, rates, hidden_functions, Mixture(len(rates), v.shape[1], output, share, eta))
 
     def _set(
         self,
@@ -145,10 +151,10 @@ class Ensemble:
         v: np.ndarray,
         accumulators: tuple[np.ndarray, np.ndarray] | None,
         rates: list[float],
-        names: validate.Functions,
+        hidden: Sequence[str],
         mixture: Mixture,
     ) -> None:
-        self._w, self._v, self._mixture, self.functions = w, v, mixture, names
+        self._w, self._v, self._mixture = w, v, mixture
         self._states: States = {} if accumulators is None else {"accumulators": accumulators}
         self._networks = [
             Network.from_weights(
@@ -156,9 +162,10 @@ class Ensemble:
                 v[r],
                 learning_rate=rate,
                 accumulators=of_network(r, self._states).get("accumulators"),
-                **names._asdict(),
+                hidden=function,
+                output=mixture.output,
             )
-            for r, rate in enumerate(rates)
+            for r, (rate, function) in enumerate(zip(rates, hidden, strict=True))
         ]
         self._lock = TrainingLock(w, v)
 
@@ -180,12 +187,13 @@ class Ensemble:
     @property
     def output(self) -> str:
         """The outputs and their error: "softmax", "linear" or "logistic"."""
-        return self.functions.output
+        return self._mixture.output
 
     @property
-    def hidden(self) -> str:
-        """The hidden function: "sigmoid", "tanh" or "relu"."""
-        return self.functions.hidden
+    def hidden(self) -> str | tuple[str, ...]:
+        """The hidden function: "sigmoid", "tanh" or "relu"; a tuple of R names if it is not the same for all."""
+        names = tuple(network.hidden for network in self._networks)
+        return names if len(set(names)) > 1 else names[0]
 
     @property
     def adaptive(self) -> bool:
@@ -196,6 +204,11 @@ class Ensemble:
     def accumulators(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Sums of squared gradients of shapes (R, M) and (R, K), updated in place, or None if α does not adapt."""
         return self._states.get("accumulators")
+
+    @property
+    def eta(self) -> float | None:
+        """The rate η of the mixture as given, or None."""
+        return self._mixture.eta
 
     @property
     def share(self) -> float:
@@ -403,7 +416,7 @@ class Ensemble:
                 validate.check_no_overlap(name, part, w, v, True)
         settings = Settings.validated(
             w.dtype, N, learning_rate=self._networks[0].learning_rate, batch_size=batch_size, method="auto", momentum=0,
-            l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=self.functions,
+            l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=self._networks[0].functions,
         )  # fmt: skip
         if isinstance(x, SparseRows):
             settings.check_sparse()
@@ -455,8 +468,10 @@ class Ensemble:
         from ._ensemble_file import load_ensemble, save_ensemble
         from ._files import writable_path
 
-        described = settings._asdict() | {
-            "learning_rates": [validate.rounded(rate, self.dtype) for rate in self.learning_rates.tolist()],
+        rates = [validate.rounded(rate, self.dtype) for rate in self.learning_rates.tolist()]
+        described = {"learning_rates": rates, **settings._asdict()} | {
+            "hidden": ",".join(network.hidden for network in self._networks),
+            "eta": str(self.eta),
             "share": str(self.share),
             "data": fingerprint(*data.arrays),
         }
@@ -588,7 +603,7 @@ class Ensemble:
         total: Any = 0.0
         for r, weight in enumerate(self._mixture.weights):
             if weight > 0:
-                y, _a = functions.outputs(x, self._w[r], self._v[r], self.functions, n_threads)
+                y, _a = functions.outputs(x, self._w[r], self._v[r], self._networks[r].functions, n_threads)
                 total = total + weight * self._mixture.clipped(y)
         return total.astype(self.dtype)
 
@@ -667,7 +682,7 @@ class Ensemble:
         p = self._mixture.log_weights
         logs = np.full((2, *targets.shape), -np.inf)  # of y and, for logistic outputs, of 1 - y
         for r in np.flatnonzero(self._mixture.weights):
-            a = functions.outputs(given, self._w[r], self._v[r], self.functions, 1)[1].astype(np.float64)
+            a = functions.outputs(given, self._w[r], self._v[r], self._networks[r].functions, 1)[1].astype(np.float64)
             if self.output == "softmax":
                 a -= a.max(axis=1, keepdims=True)
                 logs[0] = np.logaddexp(logs[0], p[r] + a - np.log(np.exp(a).sum(axis=1, keepdims=True)))
@@ -684,9 +699,10 @@ class Ensemble:
     def _model(self) -> Any:
         from ._ensemble_file import EnsembleModel
 
-        mixture = self._mixture
-        states = self._states | mixture.states
-        return EnsembleModel(self._w, self._v, self.learning_rates, self.functions, mixture.share, states)
+        hidden = tuple(network.hidden for network in self._networks)
+        states = self._states | self._mixture.states
+        rates = self.learning_rates
+        return EnsembleModel(self._w, self._v, rates, hidden, self.output, self.eta, self.share, states)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save weights, functions, learning rates and the mixture to a safetensors file.
@@ -755,14 +771,13 @@ class Ensemble:
         from ._ensemble_file import load_ensemble
 
         model = load_ensemble(path)
-        return _restore(
-            cls, model.w, model.v, model.learning_rates.tolist(), model.functions, model.share, model.states
-        )
+        rates = model.learning_rates.tolist()
+        return _restore(cls, model.w, model.v, rates, model.hidden, model.output, model.eta, model.share, model.states)
 
     def __repr__(self) -> str:
         _R, M, D1 = self._w.shape
-        values = {**self.functions._asdict(), "adaptive": self.adaptive, "share": self.share}
-        default = {**ARTICLE._asdict(), "adaptive": False, "share": DEFAULT_SHARE}
+        values = {name: getattr(self, name) for name in ("hidden", "output", "adaptive", "eta", "share")}
+        default = {**ARTICLE._asdict(), "adaptive": False, "eta": None, "share": DEFAULT_SHARE}
         chosen = "".join(f"{name}={value!r}, " for name, value in values.items() if value != default[name])
         return (
             f"{type(self).__name__}({D1 - 1}, {M}, {self._v.shape[1]}, "
@@ -771,7 +786,8 @@ class Ensemble:
 
     def __reduce__(self) -> tuple[Any, ...]:
         rates, states = self.learning_rates.tolist(), self._states | self._mixture.states
-        return _restore, (type(self), self._w, self._v, rates, self.functions, self.share, states)
+        hidden = [network.hidden for network in self._networks]
+        return _restore, (type(self), self._w, self._v, rates, hidden, self.output, self.eta, self.share, states)
 
 
 def _restore(
@@ -779,28 +795,161 @@ def _restore(
     w: np.ndarray,
     v: np.ndarray,
     rates: list[float],
-    names: validate.Functions,
+    hidden: Sequence[str],
+    output: str,
+    eta: float | None,
     share: float,
     states: States,
 ) -> Ensemble:
     ensemble = cls.__new__(cls)
-    mixture = Mixture(len(rates), v.shape[1], names.output, share)
+    mixture = Mixture(len(rates), v.shape[1], output, share, eta)
     states = {name: (first.copy(), second.copy()) for name, (first, second) in states.items()}  # small
     mixture.log_weights, mixture.dropped = states["mixture"]
     mixture.limits, mixture.scale = states["targets"]
-    ensemble._set(ensure_usable(w), ensure_usable(v), states.get("accumulators"), rates, names, mixture)
+    ensemble._set(ensure_usable(w), ensure_usable(v), states.get("accumulators"), rates, hidden, mixture)
     return ensemble
 
 
+class EnsembleEngine(Protocol):
+    """An engine for ensembles learns with its own copy of the weights of all networks, shaped as in `Ensemble`."""
+
+    @property
+    def supports_threads(self) -> bool:
+        """Whether `learn` can use several threads."""
+
+    def samples(
+        self,
+        x: np.ndarray | SparseRows,
+        t: np.ndarray | None,
+        labels: np.ndarray | None,
+        sample_weight: np.ndarray | None,
+    ) -> Any:
+        """Return samples in the form that `learn` takes; sample_weight has shape (N,) or (R, N)."""
+
+    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
+        """Copy the weights and state arrays of all networks into the engine."""
+
+    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
+        """Copy those of some networks back, given whether of each."""
+
+    def learn(
+        self,
+        samples: Any,
+        order: np.ndarray,
+        learning_rates: np.ndarray,
+        losses: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> np.ndarray:
+        """Learn from samples in the given order; return the sum of E_n of each network, and write E_n to `losses`.
+
+        Networks with a learning rate of 0 learn nothing, and their sums and losses are infinite. The losses, of shape
+        (samples, R), are without sample weights; they may be -1 where the weights of a whole batch are 0.
+        """
+
+    def finite(self) -> np.ndarray:
+        """Return whether all weights of each network are finite."""
+
+
+def make_engine(
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: Sequence[validate.Functions],
+    batch_size: int,
+    *,
+    l2: float,
+    adaptive: bool,
+    x: np.ndarray | SparseRows,
+    method: str = "auto",
+) -> EnsembleEngine:
+    """Create the engine for an ensemble: tiny networks with the same functions learn in lanes."""
+    if isinstance(x, SparseRows) or method != "auto" or not engines.networks_in_lanes(w[0], v[0]):
+        return SeparateEngines(w, v, functions, batch_size, l2=l2, adaptive=adaptive, x=x, method=method)
+    module, (M, D1), K = kernels(w.dtype), w.shape[1:], v.shape[1]
+    parts: list[tuple[np.ndarray, EnsembleEngine]] = []
+    for names in dict.fromkeys(functions):
+        members = np.flatnonzero([each == names for each in functions])
+        sizes = len(members), D1 - 1, M, K, batch_size
+        parts.append((members, module.NetworksInLanesEngine(*sizes, l2=l2, adaptive=adaptive, **names._asdict())))
+    return parts[0][1] if len(parts) == 1 else Parts(parts)
+
+
+class Parts:
+    """Engines for the parts of an ensemble.
+
+    Parameters
+    ----------
+    parts : list of pairs
+        The indices of the networks of each part, and their engine.
+    """
+
+    supports_threads = False
+
+    def __init__(self, parts: list[tuple[np.ndarray, EnsembleEngine]]) -> None:
+        self.parts = parts
+        self.count = sum(len(members) for members, _engine in parts)
+
+    def samples(
+        self,
+        x: np.ndarray | SparseRows,
+        t: np.ndarray | None,
+        labels: np.ndarray | None,
+        sample_weight: np.ndarray | None,
+    ) -> Any:
+        """Samples of each part."""
+        of_each = sample_weight is not None and sample_weight.ndim == 2
+        return [
+            engine.samples(x, t, labels, sample_weight[members] if of_each else sample_weight)  # type: ignore[index]
+            for members, engine in self.parts
+        ]
+
+    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
+        """Copy all weights."""
+        for members, engine in self.parts:
+            engine.load(w[members], v[members], of_network(members, states))
+
+    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
+        """Copy those of some networks back."""
+        for part, engine in self.parts:
+            ours = w[part], v[part], of_network(part, states)
+            engine.store(*ours, members[part])
+            w[part], v[part] = ours[:2]
+            for name, (first, second) in ours[2].items():
+                states[name][0][part], states[name][1][part] = first, second
+
+    def learn(
+        self,
+        samples: Any,
+        order: np.ndarray,
+        learning_rates: np.ndarray,
+        losses: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> np.ndarray:
+        """Learn one part after the other."""
+        sums = np.empty(self.count)
+        for (members, engine), each in zip(self.parts, samples, strict=True):
+            part = None if losses is None else np.empty((len(order), len(members)))
+            sums[members] = engine.learn(each, order, learning_rates[members], part, threads)
+            if losses is not None:
+                losses[:, members] = part
+        return sums
+
+    def finite(self) -> np.ndarray:
+        """Whether all weights of each network are finite."""
+        finite = np.empty(self.count, bool)
+        for members, engine in self.parts:
+            finite[members] = engine.finite()
+        return finite
+
+
 class SeparateEngines:
-    """R engines that learn one after the other: what an engine for ensembles does.
+    """R engines that learn one after the other.
 
     Parameters
     ----------
     w, v : ndarray of shapes (R, M, D+1) and (R, K, M+1)
         Arrays of the shapes to be learned.
-    functions : Functions
-        Functions of the networks.
+    functions : sequence of R Functions
+        Functions of each network.
     batch_size : int
         Samples per update.
     l2 : float
@@ -817,7 +966,7 @@ class SeparateEngines:
         self,
         w: np.ndarray,
         v: np.ndarray,
-        functions: validate.Functions,
+        functions: Sequence[validate.Functions],
         batch_size: int,
         *,
         l2: float,
@@ -827,10 +976,10 @@ class SeparateEngines:
     ) -> None:
         self.sparse = isinstance(x, SparseRows)
         self.engines: list[engines.Engine] = [
-            engines.sparse_engine(x, w_r, v_r, functions, batch_size, l2=l2, adaptive=adaptive)
+            engines.sparse_engine(x, w_r, v_r, names, batch_size, l2=l2, adaptive=adaptive)
             if isinstance(x, SparseRows)
-            else engines.make_engine(w_r, v_r, functions, batch_size, method, l2=l2, adaptive=adaptive)
-            for w_r, v_r in zip(w, v, strict=True)
+            else engines.make_engine(w_r, v_r, names, batch_size, method, l2=l2, adaptive=adaptive)
+            for w_r, v_r, names in zip(w, v, functions, strict=True)
         ]
 
     @property
@@ -845,18 +994,18 @@ class SeparateEngines:
         labels: np.ndarray | None,
         sample_weight: np.ndarray | None,
     ) -> Any:
-        """Return samples in the form that `learn` takes; sample_weight has shape (N,) or (R, N)."""
+        """Samples for each network."""
         of_each = sample_weight is not None and sample_weight.ndim == 2
         weights: Any = sample_weight if of_each else [sample_weight] * len(self.engines)
         return [engine.samples(x, t, labels, s) for engine, s in zip(self.engines, weights, strict=True)]
 
     def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
-        """Copy the weights and state arrays of all networks into the engines."""
+        """Copy all weights into the engines."""
         for r, engine in enumerate(self.engines):
             engine.load(w[r], v[r], of_network(r, states))
 
     def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
-        """Copy those of some networks back, given whether of each."""
+        """Copy those of some networks back."""
         for r in np.flatnonzero(members).tolist():
             self.engines[r].store(w[r], v[r], of_network(r, states))
 
@@ -868,14 +1017,12 @@ class SeparateEngines:
         losses: np.ndarray | None = None,
         threads: int = 1,
     ) -> np.ndarray:
-        """Learn from samples in the given order; return the sum of E_n of each network, and write E_n to `losses`.
-
-        Networks with a learning rate of 0 learn nothing, and their losses are infinite. The losses, of shape
-        (samples, R), are without sample weights.
-        """
+        """Learn with one network after the other."""
         sums = np.full(len(self.engines), np.inf)
+        if losses is not None:
+            losses[:] = np.inf
         for r in np.flatnonzero(learning_rates):
-            each = None if losses is None else np.empty(len(order))
+            each = None if losses is None else np.full(len(order), -1.0)
             sums[r] = self.engines[r].learn(samples[r], order, learning_rates[r], threads, each)
             if losses is not None:
                 losses[:, r] = each
@@ -886,8 +1033,8 @@ class SeparateEngines:
         return np.array([self.sparse or engine.finite() for engine in self.engines])
 
 
-def of_network(r: int, states: States) -> States:
-    """The state arrays of network r."""
+def of_network(r: int | np.ndarray, states: States) -> States:
+    """The state arrays of network r, or of several."""
     return {name: (first[r], second[r]) for name, (first, second) in states.items()}
 
 
@@ -896,6 +1043,7 @@ class _Training:
 
     def __init__(self, ensemble: Ensemble, data: Data, settings: Settings, n_threads: int) -> None:
         self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
+        self.functions = [network.functions for network in ensemble]
         self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
         self.data, self.settings, self.weight = data, settings, data.sample_weight
         self.engine = self._make_engine(slice(None), "auto")
@@ -907,10 +1055,10 @@ class _Training:
         step = batch_size if batch_size > 1 else engines.block_length(w, v, 1)
         self.chunk = step * max(1, CHUNK // step)
 
-    def _make_engine(self, members: slice, method: str) -> SeparateEngines:
+    def _make_engine(self, members: slice, method: str) -> EnsembleEngine:
         settings = self.settings
-        return SeparateEngines(
-            self.w[members], self.v[members], settings.functions, settings.batch_size, l2=settings.l2,
+        return make_engine(
+            self.w[members], self.v[members], self.functions[members], settings.batch_size, l2=settings.l2,
             adaptive=settings.adaptive, x=self.data.x, method=method,
         )  # fmt: skip
 
@@ -923,6 +1071,9 @@ class _Training:
             losses = np.full((len(part), len(self.w)), np.inf) if epoch == 1 else None
             sums += self._learn(epoch, part, losses)
             if losses is not None:
+                skipped = losses < 0  # in batches without weight: as good as the best
+                if skipped.any():
+                    losses = np.where(skipped, np.where(skipped, np.inf, losses).min(axis=1, keepdims=True), losses)
                 self.mixture.update(losses, None if shared is None else shared[part].astype(np.float64))
         total = len(order) if self.weight is None else self.weight.sum(axis=-1, dtype=np.float64)
         return sums / total
@@ -946,7 +1097,7 @@ class _Training:
 
     def _learn_members(
         self,
-        engine: SeparateEngines,
+        engine: EnsembleEngine,
         which: slice,
         members: np.ndarray,
         samples: Any,
@@ -978,6 +1129,23 @@ def check_rates(values: Any, dtype: np.dtype) -> list[float]:
             raise ValueError(f"learning_rates[{r}] is {value!r}; it must be positive and finite in {dtype}")
         numbers.append(number)
     return numbers
+
+
+def check_hidden(value: Any, R: int) -> list[str]:
+    """Names of the hidden functions of R networks, from one name or R."""
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        return [validate.choice("hidden", value, validate.HIDDEN_FUNCTIONS)] * R
+    if len(value) != R:
+        raise ValueError(f"hidden has {len(value)} entries; it must have {R}, one a learning rate")
+    return [validate.choice(f"hidden[{r}]", name, validate.HIDDEN_FUNCTIONS) for r, name in enumerate(value)]
+
+
+def check_eta(value: Any) -> float | None:
+    """A rate of the mixture, positive and finite, or None."""
+    number = None if value is None else validate.real("eta", value)
+    if number is not None and not 0 < number < np.inf:
+        raise ValueError(f"eta is {value!r}; it must be positive and finite")
+    return number
 
 
 def check_share(value: Any) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import _validation as validate
-from ._ensemble import check_rates, check_share
+from ._ensemble import check_eta, check_hidden, check_rates, check_share
 from ._files import atomic_write
 from ._model_file import MAX_HEADER, VERSION, load_file, parse_json
 
@@ -32,7 +33,9 @@ class EnsembleModel:
     w: np.ndarray
     v: np.ndarray
     learning_rates: np.ndarray
-    functions: validate.Functions
+    hidden: Sequence[str]  # of each network
+    output: str
+    eta: float | None
     share: float
     states: dict[str, tuple[np.ndarray, np.ndarray]]
     losses: np.ndarray | None = None  # mean E of each epoch and network
@@ -44,8 +47,10 @@ def save_ensemble(path: str | os.PathLike[str], model: EnsembleModel) -> None:
     """Write a file atomically. Raise ValueError if `load_ensemble` would not accept it."""
     from safetensors.numpy import save
 
-    metadata = {"format": FORMAT, "format_version": str(VERSION), "share": repr(model.share)}
-    metadata |= model.functions._asdict()
+    metadata = {"format": FORMAT, "format_version": str(VERSION), "output": model.output, "share": repr(model.share)}
+    metadata["hidden"] = ",".join(model.hidden)
+    if model.eta is not None:
+        metadata["eta"] = repr(model.eta)
     if model.training is not None:
         metadata["training"] = json.dumps(model.training)
     tensors = {"w": model.w, "v": model.v, "learning_rates": model.learning_rates}
@@ -75,7 +80,7 @@ def load_ensemble(path: str | os.PathLike[str]) -> EnsembleModel:
 
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> EnsembleModel:
     """Validate the content of a file, both when it is read and before it is written."""
-    if not METADATA <= metadata.keys() <= METADATA | {"training"}:
+    if not METADATA <= metadata.keys() <= METADATA | {"eta", "training"}:
         raise ValueError(f"its metadata have the names {sorted(metadata)}; they must have {sorted(METADATA)}")
     adaptive = tensors.keys() & set(STATES["accumulators"])
     if missing := DIMENSIONS.keys() - tensors.keys() - {"losses", *(() if adaptive else STATES["accumulators"])}:
@@ -87,7 +92,8 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
     validate.weights(w[0], v[0], writeable=False)
     for r in range(R):
         validate.finite_weights(w[r], v[r])
-    names = validate.functions(metadata["hidden"], metadata["output"])
+    hidden = check_hidden(metadata["hidden"].split(","), R)
+    output = validate.choice("output", metadata["output"], validate.OUTPUTS)
     shapes = {"learning_rates": (R,), "log_weights": (R,), "dropped": (R,), "limits": (2, K), "scale": (2,)}
     shapes |= {"accumulators_w": w.shape[:2], "accumulators_v": v.shape[:2]}
     for name, array in tensors.items():
@@ -109,8 +115,9 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
     for array in states.get("accumulators", ()):
         if not (np.isfinite(array) & (array >= 0)).all():
             raise ValueError("its accumulators must be finite and not negative")
+    eta = check_eta(parse_json(metadata["eta"])) if "eta" in metadata else None
     share = check_share(parse_json(metadata["share"]))
-    return EnsembleModel(w, v, rates, names, share, states, tensors.get("losses"), training)
+    return EnsembleModel(w, v, rates, hidden, output, eta, share, states, tensors.get("losses"), training)
 
 
 def _check_mixture(tensors: dict[str, np.ndarray]) -> None:

@@ -29,6 +29,8 @@ class Mixture:
         Name of the output.
     share : float
         Fraction of the weights that is spread evenly after each sample.
+    eta : float, optional
+        η, instead of the one of the output.
 
     Attributes
     ----------
@@ -42,9 +44,9 @@ class Mixture:
         The mean loss so far, and the number of its samples, with linear outputs.
     """
 
-    def __init__(self, R: int, K: int, output: str, share: float) -> None:
-        self.output, self.share = output, share
-        self.eta, self.relative = rate(output, K)
+    def __init__(self, R: int, K: int, output: str, share: float, eta: float | None = None) -> None:
+        self.output, self.share, self.eta = output, share, eta
+        self.rate, self.relative = rate(output, K) if eta is None else (eta, False)
         self.log_weights, self.dropped = np.full(R, -np.log(R)), np.zeros(R)
         self.limits, self.scale = np.repeat([[np.inf], [-np.inf]], K, axis=1), np.zeros(2)
 
@@ -71,7 +73,7 @@ class Mixture:
 
     def update(self, losses: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         """Update the weights from losses of shape (C, R), in the order of samples."""
-        update(self.log_weights, self.scale, losses, self.eta, self.relative, self.share, sample_weight)
+        update(self.log_weights, self.scale, losses, self.rate, self.relative, self.share, sample_weight)
 
     def drop(self, members: np.ndarray) -> None:
         """Leave out members that have diverged; some other must remain."""

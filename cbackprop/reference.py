@@ -19,7 +19,7 @@ Examples
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -581,8 +581,9 @@ def ensemble_epoch(
     *,
     accumulators: tuple[np.ndarray, np.ndarray] | None = None,
     output: str = "softmax",
-    hidden: str = "sigmoid",
+    hidden: str | Sequence[str] = "sigmoid",
     batch_size: int = 1,
+    eta: float | None = None,
     share: float = 0.01,
 ) -> np.ndarray:
     """One epoch of `cbackprop.Ensemble.fit` in the given order, in place; return E_n of each sample and network.
@@ -590,20 +591,22 @@ def ensemble_epoch(
     w (R, M, D+1) and v (R, K, M+1) are updated by (17), with accumulators (R, M) and (R, K) adaptively; log_weights and
     scale by `mixture_weights`. t has rows.
     """
-    functions, N, K = validate.functions(hidden, output), len(x), v.shape[1]
+    names = [hidden] * len(w) if isinstance(hidden, str) else hidden
+    functions, N, K = [validate.functions(name, output) for name in names], len(x), v.shape[1]
     losses = np.empty((N, len(w)))
     for start in range(0, N, batch_size):
         n = slice(start, start + batch_size)
         for r, alpha in enumerate(learning_rates):
-            losses[n, r], dw, dv = _gradients(x[n], t[n], w[r], v[r], functions)
+            losses[n, r], dw, dv = _gradients(x[n], t[n], w[r], v[r], functions[r])
             if accumulators is None:
                 update(v[r], dv, alpha)
                 update(w[r], dw, alpha)
             else:
                 update_adaptively(v[r], dv, alpha, accumulators[1][r])
                 update_adaptively(w[r], dw, alpha, accumulators[0][r])
-    eta, relative = {"softmax": (1.0, False), "logistic": (1 / K, False), "linear": (0.25, True)}[output]
-    mixture_weights(log_weights, scale, losses, eta, relative, share)
+    default, relative = {"softmax": (1.0, False), "logistic": (1 / K, False), "linear": (0.25, True)}[output]
+    rate, relative = (default, relative) if eta is None else (eta, False)
+    mixture_weights(log_weights, scale, losses, rate, relative, share)
     return losses
 
 

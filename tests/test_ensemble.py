@@ -13,6 +13,7 @@ from cbackprop._mixture import Mixture
 
 D, M, K, N = 5, 7, 3, 60
 RATES = [0.01, 0.1, 0.5]
+MIXED = ["tanh", "relu", "sigmoid"]
 ADAPTIVE = [False, True]
 
 
@@ -61,6 +62,16 @@ def test_initial_weights_are_those_of_networks(dtype):
         np.testing.assert_array_equal(network.w, Network(D, M, K, rng=generator).w)
 
 
+def test_hidden_functions_of_each_network(dtype):
+    ensemble = make(dtype=dtype, hidden=MIXED)
+    assert ensemble.hidden == tuple(MIXED)
+    for r, network in enumerate(ensemble):
+        wanted = Network(D, M, K, hidden=MIXED[r], dtype=dtype, rng=np.random.default_rng([0, r]))
+        assert network.hidden == MIXED[r]
+        np.testing.assert_array_equal(network.w, wanted.w)
+    assert make(hidden="tanh").hidden == make(hidden=["tanh"] * 3).hidden == "tanh"
+
+
 def test_networks_are_live():
     ensemble = make(adaptive=True)
     ensemble[1].learn_one(np.ones(D), 0)
@@ -92,12 +103,16 @@ def test_repr():
         "Ensemble(5, 7, 3, learning_rates=[1.0], hidden='tanh', output='linear', adaptive=True, share=0.0, "
         "dtype=float32)"
     )
+    ensemble = make(hidden=MIXED, eta=2)
+    assert repr(ensemble) == (
+        "Ensemble(5, 7, 3, learning_rates=[0.01, 0.1, 0.5], hidden=('tanh', 'relu', 'sigmoid'), eta=2.0, dtype=float64)"
+    )
 
 
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
 def test_learn_one_is_that_of_each_network(dtype, output, adaptive):
-    ensemble = make(output, dtype, adaptive=adaptive)
+    ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED)
     networks = [alone(ensemble, r) for r in range(3)]
     mixture = Mixture(3, K, output, 0.01)
     for n, (x, t) in enumerate(zip(*problem(output, dtype), strict=True)):
@@ -124,7 +139,7 @@ SETTINGS = [{}, {"l2": 0.01}, {"shuffle": False}, *BATCHES]
 def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adaptive, monkeypatch):
     monkeypatch.setattr(_ensemble, "CHUNK", 1)  # many chunks
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype, adaptive=adaptive)
+    ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED)
     networks = [alone(ensemble, r) for r in range(3)]
     history = ensemble.fit(x, t, epochs=3, rng=4, **settings)
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
@@ -181,15 +196,15 @@ def test_threads_make_no_difference(forced_threads, R):
 
 
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize(("batch_size", "hidden", "eta"), [(1, "sigmoid", None), (7, MIXED, 0.3)])
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_fit_matches_the_reference(dtype, output, batch_size, adaptive):
+def test_fit_matches_the_reference(dtype, output, batch_size, hidden, eta, adaptive):
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype, adaptive=adaptive)
+    ensemble = make(output, dtype, adaptive=adaptive, hidden=hidden, eta=eta)
     w, v, log_weights, scale = ensemble.w.copy(), ensemble.v.copy(), np.full(3, -np.log(3)), np.zeros(2)
     rows = np.eye(K, dtype=dtype)[t] if output == "softmax" else t
     accumulators = tuple(array.copy() for array in ensemble.accumulators) if adaptive else None
-    settings = {"output": output, "batch_size": batch_size, "accumulators": accumulators}
+    settings = {"output": output, "batch_size": batch_size, "accumulators": accumulators, "hidden": hidden, "eta": eta}
     losses = reference.ensemble_epoch(x, rows, w, v, ensemble.learning_rates, log_weights, scale, **settings)
     history = ensemble.fit(x, t, shuffle=False, batch_size=batch_size)
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
@@ -217,6 +232,17 @@ def test_the_mixture_learns_in_the_first_epoch_of_fit(output):
         np.testing.assert_array_equal(more.weights, before)
         more.fit(x, t)
         assert (more.weights != before).any()
+
+
+def test_eta(dtype):
+    # of squared errors, in place of a rate relative to their mean
+    x, t = problem("linear", dtype)
+    ensemble = make("linear", dtype, eta=0.5, share=0)
+    assert ensemble.eta == 0.5
+    assert make().eta is None
+    total = np.sum([ensemble.learn_one(x_n, t_n) for x_n, t_n in zip(x, t, strict=True)], axis=0)
+    wanted = np.exp(-0.5 * (total - total.min()))
+    np.testing.assert_allclose(ensemble.weights, wanted / wanted.sum(), rtol=1e-9)
 
 
 def test_the_mixture_learns_from_batches():
@@ -265,9 +291,10 @@ def test_sparse_rows(adaptive):
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
 def test_predictions_are_those_of_the_mixture(dtype, output):
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype)
+    ensemble = make(output, dtype, hidden=MIXED)
     ensemble.fit(x, t, rng=0)
-    members = np.array([cbackprop.forward(x, e.w, e.v, output=output).y for e in ensemble]).astype(np.float64)
+    members = [cbackprop.forward(x, e.w, e.v, output=output, hidden=e.hidden).y for e in ensemble]
+    members = np.array(members).astype(np.float64)
     if output == "linear":
         members = np.clip(members, t.min(axis=0), t.max(axis=0))
     wanted = np.einsum("r,rnk->nk", ensemble.weights, members)
@@ -396,7 +423,8 @@ def test_huge_inputs_whose_products_overflow():
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
 def test_files(tmp_path, dtype, output, adaptive):
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype, [0.1, 1e38, 0.3], hidden="tanh", share=0.125, adaptive=adaptive)
+    settings = {"hidden": MIXED, "eta": 0.1} if adaptive else {"hidden": "tanh"}
+    ensemble = make(output, dtype, [0.1, 1e38, 0.3], share=0.125, adaptive=adaptive, **settings)
     ensemble.fit(x, t, rng=0)
     ensemble.save(tmp_path / "e")
     again = Ensemble.load(tmp_path / "e")
@@ -414,7 +442,7 @@ def test_files(tmp_path, dtype, output, adaptive):
 @pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
 def test_copies(make_copy, adaptive):
     x, t = problem("linear")
-    ensemble = make("linear", share=0.5, adaptive=adaptive)
+    ensemble = make("linear", share=0.5, adaptive=adaptive, hidden=MIXED, eta=0.2)
     ensemble.fit(x, t, rng=0)
     other = make_copy(ensemble)
     assert bits(other) == bits(ensemble)
@@ -465,7 +493,7 @@ def test_files_with_wrong_content(tmp_path, name):
     path = tmp_path / "e"
     make("linear", adaptive=True).save(path)
     metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01"}
-    metadata |= {"hidden": "sigmoid", "output": "linear"}
+    metadata |= {"hidden": "sigmoid,sigmoid,sigmoid", "output": "linear"}
     tensors = load_file(path)
     save_file(tensors, path, metadata)
     Ensemble.load(path)
@@ -475,6 +503,20 @@ def test_files_with_wrong_content(tmp_path, name):
     del tensors[name]
     save_file(tensors, path, metadata)
     with pytest.raises(ValueError, match=name):
+        Ensemble.load(path)
+
+
+@pytest.mark.parametrize("changed", [{"hidden": "tanh,none"}, {"hidden": "tanh,tanh"}, {"eta": "0"}, {"eta": '"1"'}])
+def test_files_with_wrong_metadata(tmp_path, changed):
+    path = tmp_path / "e"
+    make(hidden=MIXED, eta=0.5).save(path)
+    metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01", "eta": "0.5"}
+    metadata |= {"hidden": "tanh,relu,sigmoid", "output": "softmax"}
+    tensors = load_file(path)
+    save_file(tensors, path, metadata)
+    assert Ensemble.load(path).hidden == tuple(MIXED)
+    save_file(tensors, path, metadata | changed)
+    with pytest.raises(ValueError, match=f"is not a model file of this library: {next(iter(changed))}"):
         Ensemble.load(path)
 
 
@@ -512,6 +554,11 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rat
     assert again.losses.tolist() == history.losses.tolist()
     assert again[1:] == history[1:]
     assert bits(resumed) == bits(wanted) == bits(Ensemble.load(path))
+    for changed, name in (({"hidden": MIXED}, "hidden"), ({"eta": 1.0}, "eta")):
+        with pytest.raises(ValueError, match=rf"{name} is .*; it must stay"):
+            make("linear", dtype, rates, adaptive=adaptive, **changed).fit(
+                x, t, epochs=5, checkpoint=path, resume=True, **settings
+            )
     without_rows = {name: value for name, value in settings.items() if name != "sample_weight"}
     for changed in ([0.1, 0.2, 0.3], [0.1, 0.2]):
         with pytest.raises(ValueError, match=r"learning_rates is .*; it must stay"):
@@ -535,6 +582,13 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rat
         ({"share": 1.5}, ValueError, r"share is 1.5; it must lie in 0\.\.1"),
         ({"share": None}, TypeError, "share is None"),
         ({"adaptive": 1}, TypeError, "adaptive is 1"),
+        ({"hidden": "none"}, ValueError, "hidden is 'none'; it must be one of"),
+        ({"hidden": ["tanh"]}, ValueError, "hidden has 1 entries; it must have 2, one a learning rate"),
+        ({"hidden": ("tanh", 3)}, ValueError, r"hidden\[1\] is 3; it must be one of 'sigmoid'"),
+        ({"eta": 0}, ValueError, "eta is 0; it must be positive and finite"),
+        ({"eta": float("nan")}, ValueError, "eta is nan; it must be positive and finite"),
+        ({"eta": 10**400}, ValueError, "it must be positive and finite"),
+        ({"eta": "1"}, TypeError, "eta is '1'; it must be a number"),
         ({"rng": [1, 2, 3]}, ValueError, "rng has 3 entries; it must have 2, one a learning rate"),
         ({"rng": "1"}, TypeError, "rng is '1'"),
         ({"dtype": int}, TypeError, "dtype is int64"),

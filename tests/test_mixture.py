@@ -111,8 +111,7 @@ def test_total_squared_error_exceeds_that_of_the_best_member_by_at_most_log_R_by
     y, t = rng.uniform(-1, 1, (N, R, K)), rng.uniform(-1, 1, (N, K))  # |y - t|^2 <= 8
     corners = np.where(rng.uniform(size=(N, K)) < 0.5, -1.0, 1.0)
     for targets in (t, corners, np.sign(y[:, 0])):
-        mixture = Mixture(R, K, "linear", 0.0)
-        mixture.eta, mixture.relative = eta, False
+        mixture = Mixture(R, K, "linear", 0.0, eta)
         losses, of_members = run(mixture, y, targets)
         assert losses.sum() <= of_members.sum(axis=0).min() + np.log(R) / eta
 

@@ -81,6 +81,49 @@ class SamplesInLanesEngine(Engine): ...
 class BlockedEngine(Engine): ...
 class SparseEngine(Engine): ...
 
+class NetworksInLanesEngine:
+    def __new__(
+        cls,
+        R: int,
+        D: int,
+        M: int,
+        K: int,
+        batch_size: int = 1,
+        *,
+        l2: float = 0,
+        adaptive: bool = False,
+        hidden: str = "sigmoid",
+        output: str = "softmax",
+    ) -> NetworksInLanesEngine: ...
+    @property
+    def R(self) -> int: ...
+    @property
+    def D(self) -> int: ...
+    @property
+    def M(self) -> int: ...
+    @property
+    def K(self) -> int: ...
+    @property
+    def supports_threads(self) -> bool: ...
+    def samples(
+        self,
+        x: ndarray | SparseRows,
+        t: ndarray | None = None,
+        labels: ndarray | None = None,
+        sample_weight: ndarray | None = None,
+    ) -> Samples: ...
+    def load(self, w: ndarray, v: ndarray, states: dict[str, tuple[ndarray, ndarray]] | None = None) -> None: ...
+    def store(self, w: ndarray, v: ndarray, states: dict[str, tuple[ndarray, ndarray]], members: ndarray) -> None: ...
+    def learn(
+        self,
+        samples: Samples,
+        order: ndarray,
+        learning_rates: ndarray,
+        losses: ndarray | None = None,
+        threads: int = 1,
+    ) -> ndarray: ...
+    def finite(self) -> ndarray: ...
+
 def step(
     samples: Samples,
     w: ndarray,

@@ -72,6 +72,7 @@ cdef class Samples:
     cdef const int64_t[::1] indices64
     cdef const Py_ssize_t[::1] labels
     cdef const real[::1] sample_weight
+    cdef const real[:, ::1] weights          # of each network of an ensemble
     cdef SampleSet all
 
     def __cinit__(self, x, const real[:, ::1] t=None, const Py_ssize_t[::1] labels=None,
@@ -138,7 +139,7 @@ cdef class Samples:
     def __len__(self):
         return self.all.count
 
-    # For a network of these sizes
+    # For an engine
     cdef SampleSet of(self, Engine engine) except *:
         cdef SampleSet samples = self.all
         if (samples.indptr != NULL) != isinstance(engine, SparseEngine):
@@ -146,10 +147,14 @@ cdef class Samples:
                              f"a {type(engine).__name__} does not take them")
         if samples.indptr != NULL and samples.longest > engine.block:
             raise ValueError(f"samples have {samples.longest} non-zeros in a row; the engine takes {engine.block}")
-        if samples.D != engine.D or samples.K > engine.K or (samples.t != NULL and samples.K != engine.K):
-            raise ValueError(f"samples have {samples.D} inputs and {samples.K} outputs; the engine has {engine.D} and "
-                             f"{engine.K}")
-        samples.K = engine.K
+        return self.of_sizes(engine.D, engine.K)
+
+    # For networks of these sizes
+    cdef SampleSet of_sizes(self, Py_ssize_t D, Py_ssize_t K) except *:
+        cdef SampleSet samples = self.all
+        if samples.D != D or samples.K > K or (samples.t != NULL and samples.K != K):
+            raise ValueError(f"samples have {samples.D} inputs and {samples.K} outputs; the engine has {D} and {K}")
+        samples.K = K
         return samples
 
 
@@ -416,15 +421,7 @@ cdef class Engine:
         return targets
 
     cdef SampleSet in_order(self, Samples samples, const Py_ssize_t[::1] order) except *:
-        cdef SampleSet ordered = self.with_targets(samples)
-        cdef Py_ssize_t n
-        if order.shape[0] == 0:
-            raise ValueError("order is empty; it must name a sample")
-        for n in range(order.shape[0]):
-            if not 0 <= order[n] < ordered.count:
-                raise ValueError(f"order[{n}] is {order[n]}; it must lie in 0..{ordered.count - 1}")
-        ordered.order, ordered.count = &order[0], order.shape[0]
-        return ordered
+        return put_in_order(self.with_targets(samples), order)
 
     cdef Activations outputs_to(self, Py_ssize_t N, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a,
                                 real[:, ::1] y) except *:
@@ -440,6 +437,18 @@ cdef class Engine:
         check_rows(y, N, self.K)
         out.a, out.y = &a[0, 0], &y[0, 0]
         return out
+
+
+# Some of the samples in some order; keep `order` alive
+cdef SampleSet put_in_order(SampleSet samples, const Py_ssize_t[::1] order) except *:
+    cdef Py_ssize_t n
+    if order.shape[0] == 0:
+        raise ValueError("order is empty; it must name a sample")
+    for n in range(order.shape[0]):
+        if not 0 <= order[n] < samples.count:
+            raise ValueError(f"order[{n}] is {order[n]}; it must lie in 0..{samples.count - 1}")
+    samples.order, samples.count = &order[0], order.shape[0]
+    return samples
 
 
 # An array in C order: of one in Fortran order a copy, which copy_back() writes to it
@@ -576,6 +585,146 @@ cdef class SamplesInLanesEngine(Engine):
 
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         return learn_in_lanes(&self.state, samples, &self.rule)    # returns before a weight is not finite
+
+
+cdef class NetworksInLanesEngine:
+    """Learns an ensemble of tiny networks, one network in each lane, on a copy of their weights.
+
+    Parameters
+    ----------
+    R, D, M, K : int
+        Number of networks, and their sizes.
+    batch_size : int
+        Samples in an update.
+    l2 : float
+    adaptive : bool
+        Whether learning rates adapt, by row-wise AdaGrad.
+    hidden, output : str
+        Names in HIDDEN_FUNCTIONS and OUTPUTS.
+    """
+
+    cdef readonly Py_ssize_t R, D, M, K
+    cdef readonly bint supports_threads
+    cdef NetworksState state
+    cdef LearningRule rule
+    cdef bint loaded
+
+    def __cinit__(self, Py_ssize_t R, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, real l2=0,
+                  bint adaptive=False, hidden="sigmoid", output="softmax"):
+        if min(R, D, M, K, batch_size) < 1:
+            raise ValueError(f"R, D, M, K and batch_size are {R}, {D}, {M}, {K} and {batch_size}; they must be at "
+                             f"least 1")
+        if 64.0 * sizeof(real) * (R + LANES) * (D + K + 2.0) * (M + 2.0) > PY_SSIZE_T_MAX:
+            raise MemoryError(f"no memory for {R} networks of {D} inputs, {M} hidden units and {K} outputs")
+        self.R, self.D, self.M, self.K = R, D, M, K
+        self.rule.batch_size, self.rule.l2, self.rule.adaptive = batch_size, l2, adaptive
+        if not networks_init(&self.state, R, D, M, K, functions_of(hidden, output), &self.rule):
+            raise MemoryError(f"no memory for {R} networks of {D} inputs, {M} hidden units and {K} outputs")
+
+    def __dealloc__(self):
+        free(self.state.memory)
+
+    def samples(self, x, t=None, labels=None, sample_weight=None):
+        """Samples of the arrays; sample_weight has shape (N,), or (R, N): a row for each network."""
+        cdef Samples samples
+        cdef bint of_each = sample_weight is not None and sample_weight.ndim == 2
+        if isinstance(x, SparseRows):
+            raise ValueError("samples are sparse; a NetworksInLanesEngine does not take them")
+        samples = Samples(x, t, labels, None if of_each else sample_weight)
+        if of_each:
+            samples.weights = sample_weight
+            if samples.weights.shape[0] != self.R or samples.weights.shape[1] != len(samples):
+                raise ValueError(f"sample_weight has shape {sample_weight.shape}; it must be {(self.R, len(samples))}")
+        return samples
+
+    def load(self, const real[:, :, ::1] w not None, const real[:, :, ::1] v not None, dict states=None):
+        """Copy the weights of all networks, shapes (R, M, D+1) and (R, K, M+1), and their accumulators."""
+        cdef const real[:, ::1] s_w, s_v
+        cdef Py_ssize_t M = self.M, K = self.K, size_w = M * (self.D + 1), size_v = K * (M + 1), r
+        s_w, s_v = self.check(w, v, states)
+        for r in range(self.R):
+            load_elements(&self.state, r, 0, &w[r, 0, 0], size_w)
+            load_elements(&self.state, r, size_w, &v[r, 0, 0], size_v)
+            if self.rule.adaptive:
+                load_elements(&self.state, r, size_w + size_v, &s_w[r, 0], M)
+                load_elements(&self.state, r, size_w + size_v + M, &s_v[r, 0], K)
+        self.loaded = True
+
+    def store(self, real[:, :, ::1] w not None, real[:, :, ::1] v not None, dict states, members):
+        """Copy those of some networks back, given whether of each."""
+        cdef real[:, ::1] s_w, s_v
+        cdef const unsigned char[::1] stored = np.asarray(members, bool).view(np.uint8)
+        cdef Py_ssize_t M = self.M, K = self.K, size_w = M * (self.D + 1), size_v = K * (M + 1), r
+        self.require_weights()
+        s_w, s_v = self.check(w, v, states)
+        if stored.shape[0] != self.R:
+            raise ValueError(f"members has {stored.shape[0]} elements; it must have {self.R}")
+        for r in range(self.R):
+            if stored[r]:
+                store_elements(&self.state, r, 0, &w[r, 0, 0], size_w)
+                store_elements(&self.state, r, size_w, &v[r, 0, 0], size_v)
+            if stored[r] and self.rule.adaptive:
+                store_elements(&self.state, r, size_w + size_v, &s_w[r, 0], M)
+                store_elements(&self.state, r, size_w + size_v + M, &s_v[r, 0], K)
+
+    cdef check(self, w, v, states):
+        s_w, s_v = states["accumulators"] if self.rule.adaptive else (None, None)
+        shapes, wanted = [w.shape, v.shape], [(self.R, self.M, self.D + 1), (self.R, self.K, self.M + 1)]
+        if self.rule.adaptive:
+            shapes, wanted = shapes + [s_w.shape, s_v.shape], wanted + [(self.R, self.M), (self.R, self.K)]
+        if [tuple(shape)[:len(fit)] for shape, fit in zip(shapes, wanted)] != wanted:
+            raise ValueError(f"w, v and accumulators have shapes {shapes}; they must be {wanted}")
+        return s_w, s_v
+
+    cdef int require_weights(self) except -1:
+        if not self.loaded:
+            raise RuntimeError("the engine has no weights; load them first")
+        return 0
+
+    def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, learning_rates,
+              double[:, ::1] losses=None, Py_ssize_t threads=1):
+        """Learn from the samples in the given order. Returns the sum of E_n of each network.
+
+        Networks with a learning rate of 0 learn nothing, and their sums and losses are infinite. The losses, of shape
+        (samples, R), are without sample weights.
+        """
+        cdef SampleSet ordered = put_in_order(samples.of_sizes(self.D, self.K), order)
+        cdef const real[::1] rates = np.ascontiguousarray(learning_rates, DTYPE)
+        cdef double[::1] sums = np.zeros(self.R)
+        cdef const real *weights = NULL
+        cdef double *each = NULL
+        cdef Py_ssize_t r
+        self.require_weights()
+        if not have_targets(&ordered) or ordered.indptr != NULL:
+            raise ValueError("samples are sparse, or have no targets; they must be dense, with t or labels")
+        if rates.shape[0] != self.R:
+            raise ValueError(f"learning_rates has {rates.shape[0]} elements; it must have {self.R}")
+        if threads != 1:
+            raise RuntimeError("a NetworksInLanesEngine does not support threads")
+        if losses is not None:
+            if losses.shape[0] != ordered.count or losses.shape[1] != self.R:
+                raise ValueError(f"losses have shape {(losses.shape[0], losses.shape[1])}; they must have "
+                                 f"{(ordered.count, self.R)}")
+            each = &losses[0, 0]
+        if samples.weights is not None:
+            weights = &samples.weights[0, 0]
+        for r in range(self.R):
+            (<real *> self.state.learning_rates)[r] = rates[r]
+        with nogil:
+            enter_kernel(&self.state.poll)
+            learn_networks(&self.state, &ordered, &self.rule, weights, samples.all.count, each, &sums[0])
+            leave_kernel(&self.state.poll)
+        check_error()
+        result, absent = np.asarray(sums), np.asarray(rates) == 0
+        result[absent] = np.inf
+        if losses is not None and absent.any():
+            np.asarray(losses)[:, absent] = np.inf
+        return result
+
+    def finite(self):
+        """Whether all weights, and accumulators, of each network are finite."""
+        self.require_weights()
+        return np.array([network_is_finite(&self.state, r) for r in range(self.R)])
 
 
 cdef class BlockedEngine(Engine):

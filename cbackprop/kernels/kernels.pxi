@@ -10,6 +10,7 @@ include "samples.pxi"               # what is learned from
 include "network.pxi"               # weights and the symbols of one sample
 include "direct.pxi"                # engine: sample after sample, in the article's order
 include "samples_in_lanes.pxi"      # engine: batches of tiny networks, one sample in each lane
+include "networks_in_lanes.pxi"     # engine: ensembles of tiny networks, one network in each lane
 include "sparse.pxi"                # engine: sparse rows, on the user's own arrays
 include "matrix.pxi"                # products of matrices in register tiles
 include "panels.pxi"                # the weights of a layer, units side by side
