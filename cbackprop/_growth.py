@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from . import _engines as engines
 from . import _validation as validate
 from ._functions import init_weights, initial_ranges
-from ._mixture_weights import update
+from ._mixture_weights import mean, update, update_one
 from ._network import Network
 from ._results import REMEDY, DivergenceError
 from ._running import RunningScaler
@@ -31,19 +33,23 @@ SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
 ETA = 0.5  # of the mixture of linear outputs, whose targets are standardized
 
 
-def _call(network: Network, method: str, row: Row, *arguments: Any) -> Any:
-    """Call a method of the network for one sample, or the one that takes indices and values."""
-    if isinstance(row, tuple):
-        return getattr(network, method + "_sparse")(*row, *arguments)
-    return getattr(network, method)(row, *arguments)
+def _caller(method: str, row: Row, *arguments: Any) -> Callable[[Network], Any]:
+    """What calls a method of networks for one sample, or the one that takes indices and values."""
+    if type(row) is tuple:
+        return methodcaller(method + "_sparse", *row, *arguments)
+    return methodcaller(method, row, *arguments)
 
 
-def _learn_one(network: Network, row: Row, t: Any, missing: np.ndarray | None, *weight: float) -> float:
-    """Learn from one sample; targets that are missing do not count."""
-    if missing is not None:
-        method = "predict_one" if network.output == "linear" else "predict_proba_one"
-        t = np.where(missing, _call(network, method, row), t)  # which makes (12), y_k - t_k, zero
-    return _call(network, "learn_one", row, t, *weight)
+def _learner(row: Row, t: Any, missing: np.ndarray | None, *weight: float) -> Callable[[Network], float]:
+    """What lets networks learn from one sample, but not from targets that are missing."""
+    if missing is None:
+        return _caller("learn_one", row, t, *weight)
+
+    def learn(network: Network) -> float:
+        y = _caller("predict_one" if network.output == "linear" else "predict_proba_one", row)(network)
+        return _caller("learn_one", row, np.where(missing, y, t), *weight)(network)  # (12), y_k - t_k, is 0 where y is
+
+    return learn
 
 
 def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
@@ -132,7 +138,7 @@ class GrowingNetwork:
 
     def learn_one(self, row: Row, t: Any, missing: np.ndarray | None, *weight: float) -> None:
         """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
-        _learn_one(self.network, row, t, missing, *weight)
+        _learner(row, t, missing, *weight)(self.network)
 
     def learn_many(self, x: Any, t: np.ndarray) -> None:
         """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
@@ -150,11 +156,11 @@ class GrowingNetwork:
 
     def predict_one(self, row: Row) -> Any:
         """What the network predicts for a sample."""
-        return _call(self.network, "predict_one", row)
+        return _caller("predict_one", row)(self.network)
 
     def predict_proba_one(self, row: Row) -> np.ndarray:
         """The probabilities that it predicts."""
-        return _call(self.network, "predict_proba_one", row)
+        return _caller("predict_proba_one", row)(self.network)
 
     def predict(self, x: Any) -> np.ndarray:
         """What the network predicts for each of several samples."""
@@ -247,20 +253,21 @@ class GrowingMixture:
                 row = self.inputs.learn(self._dense(row))
                 updated.append(self.inputs)
             if self.targets is not None:
-                t = self.targets.learn(np.atleast_1d(t))
+                t = self.targets.learn(np.array(t, ndmin=1))
                 updated.append(self.targets)
+            learn = _learner(row, t, missing, *weight)
             for network in self.networks:
                 try:
-                    losses.append(_learn_one(network, row, t, missing, *weight))
+                    losses.append(learn(network))
                 except DivergenceError:
                     losses.append(np.inf)
-            if max(losses) == np.inf:
+            if np.inf in losses:
                 losses = self._drop(losses)
         except BaseException:
             for scaler in updated:
                 scaler.undo()
             raise
-        self._update(np.array([losses]), *weight)
+        update_one(self.log_weights, losses, self._eta * weight[0] if weight else self._eta, SHARE)
 
     def learn_many(self, x: Any, t: np.ndarray) -> None:
         """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
@@ -268,8 +275,8 @@ class GrowingMixture:
             x = self.inputs.learn(x)
         if self.targets is not None:
             t = self.targets.learn(t[:, np.newaxis])
-        losses = [_learn_all(network, x, t) for network in self.networks]
-        self._update(np.stack(self._drop(losses), axis=1))
+        losses = self._drop([_learn_all(network, x, t) for network in self.networks])
+        update(self.log_weights, np.zeros(2), np.stack(losses, axis=1), self._eta, False, SHARE)
 
     def _drop(self, losses: list[Any]) -> list[Any]:
         """Leave out networks that have diverged; return the losses of the others."""
@@ -280,10 +287,9 @@ class GrowingMixture:
         self.log_weights = self.log_weights[finite]
         return [losses[r] for r in finite]
 
-    def _update(self, losses: np.ndarray, weight: float = 1.0) -> None:
-        """Update the weights of the mixture with losses of shape (samples, networks)."""
-        eta = 1.0 if self.targets is None else ETA
-        update(self.log_weights, np.zeros(2), losses, eta * weight, False, SHARE)
+    @property
+    def _eta(self) -> float:
+        return 1.0 if self.targets is None else ETA
 
     def saved(self, inputs: Any) -> Any:
         """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
@@ -300,8 +306,8 @@ class GrowingMixture:
         """What the mixture predicts for a sample."""
         if self.targets is None:
             return int(self.predict_proba_one(row).argmax())
-        y = self.targets.inverse(self._mixed("predict_one", row))
-        return float(y[0]) if len(y) == 1 else y
+        y = self._mixed("predict_one", row)
+        return float(self.targets.inverse([y])[0]) if type(y) is float else self.targets.inverse(y)
 
     def predict_proba_one(self, row: Row) -> np.ndarray:
         """The probabilities that it predicts."""
@@ -317,13 +323,11 @@ class GrowingMixture:
         """The probabilities that it predicts."""
         return self._mixed("predict_proba", x)
 
-    def _mixed(self, method: str, x: Any) -> np.ndarray:
+    def _mixed(self, method: str, x: Any) -> Any:
         """The mean of what a method of the networks returns, by their weights."""
         if self.inputs is not None:
             x = self.inputs.transform(self._dense(x))
-        y = np.array([_call(network, method, x) for network in self.networks])
-        p = np.exp(self.log_weights)
-        return p @ y if y.ndim < 3 else np.tensordot(p, y, 1)
+        return mean(self.log_weights, list(map(_caller(method, x), self.networks)))
 
     def _dense(self, x: Any) -> np.ndarray:
         """All inputs of a sample, or of several."""

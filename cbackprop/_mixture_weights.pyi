@@ -1,3 +1,5 @@
+from typing import Any
+
 from numpy import ndarray
 
 __test__: dict[str, str]
@@ -11,3 +13,5 @@ def update(
     share: float,
     sample_weight: ndarray | None = None,
 ) -> None: ...
+def update_one(log_weights: ndarray, losses: list[float], eta: float, share: float) -> None: ...
+def mean(log_weights: ndarray, outputs: list[Any]) -> Any: ...

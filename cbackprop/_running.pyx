@@ -69,7 +69,14 @@ cdef class RunningScaler:
 
     def inverse(self, z):
         """Return the numbers, shape (D,) or (N, D), whose standardized ones are z."""
-        return z * np.sqrt(self.current[1]) + self.current[0]
+        cdef cnp.ndarray result = self.checked(z).copy()
+        cdef double *number = <double *> cnp.PyArray_DATA(result)
+        cdef const double *mean = <const double *> cnp.PyArray_DATA(self.current)
+        cdef Py_ssize_t i, n
+        for n in range(0, result.size, max(1, self.size)):
+            for i in range(self.size):
+                number[n + i] = number[n + i] * sqrt(mean[self.size + i]) + mean[i]
+        return result
 
     def grown(self, Py_ssize_t size, double count):
         """Return a scaler for samples of a larger size, whose added numbers were 0 in `count` samples so far."""
@@ -81,10 +88,14 @@ cdef class RunningScaler:
     def __reduce__(self):
         return restored, (self.limit, self.state)
 
-    cdef cnp.ndarray standardized(self, cnp.ndarray x, bint learn):
-        x = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(x, cnp.NPY_DOUBLE))
-        if x.ndim not in (1, 2) or x.shape[x.ndim - 1] != self.size:
+    cdef cnp.ndarray checked(self, x):
+        cdef cnp.ndarray array = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(x, cnp.NPY_DOUBLE))
+        if array.ndim not in (1, 2) or array.shape[array.ndim - 1] != self.size:
             raise ValueError(f"x has shape {np.shape(x)}; it must be ({self.size},) or (N, {self.size})")
+        return array
+
+    cdef cnp.ndarray standardized(self, given, bint learn):
+        cdef cnp.ndarray x = self.checked(given)
         cdef cnp.ndarray result = cnp.PyArray_EMPTY(x.ndim, cnp.PyArray_DIMS(x), cnp.NPY_DOUBLE, 0)
         cdef const double *row = <const double *> cnp.PyArray_DATA(x)
         cdef double *z = <double *> cnp.PyArray_DATA(result)
