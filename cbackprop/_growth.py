@@ -29,6 +29,7 @@ HIDDEN_WEIGHT_SCALE = 0.5
 # Networks of a mixture: hidden function and learning rate, which adapts to each unit. benchmarks/streams.py compares
 # the mixture to other models; tanh and ReLU together err less than four networks with one of them.
 MEMBERS = (("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3))
+SPARSE_START = 0.1  # of the accumulators of hidden units, if the inputs are sparse: see GrowingMixture
 SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
 ETA = 0.5  # of the mixture of linear outputs, whose targets are standardized
 
@@ -177,7 +178,10 @@ class GrowingNetwork:
 class GrowingMixture:
     """Networks that grow together and predict by their mixture: see MEMBERS.
 
-    Inputs are standardized by those so far, unless most of them are 0; numbers to predict are, too.
+    Inputs are standardized by those so far, and so are numbers to predict. Sparse inputs are taken as they come:
+    standardized, all would differ from 0. Row-wise AdaGrad divides the square of a row's gradient by their number, most
+    of which are 0, so that its rates would be too large by far: accumulators of hidden units start at SPARSE_START. The
+    initial weights are as large as those of a network with the inputs of the first sample alone.
 
     Parameters
     ----------
@@ -200,14 +204,23 @@ class GrowingMixture:
         self.networks = [member.network for member in members]
 
     @classmethod
-    def new(cls, D: int, M: int, K: int, output: str, hidden: str | None, seed: Any, sparse: bool) -> GrowingMixture:
-        """Create a mixture, of networks with the same hidden function if one is given."""
+    def new(
+        cls, D: int, M: int, K: int, output: str, hidden: str | None, seed: Any, non_zeros: int | None
+    ) -> GrowingMixture:
+        """Create a mixture, of networks with the same hidden function if one is given.
+
+        If the inputs are sparse, `non_zeros` is their number in the first sample.
+        """
         members = [
             GrowingNetwork.new(D, M, K, output, name if hidden is None else hidden, rate, [*seed, r])
             for r, (name, rate) in enumerate(MEMBERS)
         ]
         log_weights = np.full(len(members), -np.log(len(members)))
-        inputs = None if sparse else RunningScaler(D)
+        inputs = RunningScaler(D) if non_zeros is None else None
+        if non_zeros is not None:
+            for network in (member.network for member in members):
+                network.w[...] *= np.sqrt((D + M) / (non_zeros + M))
+                network.accumulators[0][...] = SPARSE_START  # type: ignore[index]
         return cls(members, log_weights, inputs, RunningScaler(K, np.inf) if output == "linear" else None)
 
     def grown(self, D: int, K: int, seed: Any) -> GrowingMixture:

@@ -118,7 +118,7 @@ class _StreamNetwork(base.Estimator):
         t, outputs = self._target(y)
         weight = () if type(w) is float and w == 1 else (validate.in_range("w", w, float_info.max, validate.FLOATS[1]),)
         before = self._growing
-        growing = self._sized(before, D, len(self._outputs) + len(outputs))
+        growing = self._sized(before, D, len(self._outputs) + len(outputs), len(row[0]) if self._hash else None)
         try:
             growing.learn_one(row, t, self._missing(t), *weight)
         except BaseException as error:
@@ -162,7 +162,7 @@ class _StreamNetwork(base.Estimator):
         before = None if old is None else old.saved(trained)
         try:
             for start, stop in pairwise(edges):
-                growing = self._sized(growing, D, known[start])
+                growing = self._sized(growing, D, known[start], int(x.indptr[1]) if self._hash else None)
                 growing.learn_many(x[start:stop], t[start:stop])
         except BaseException:
             if old is not None:
@@ -180,13 +180,20 @@ class _StreamNetwork(base.Estimator):
             self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
             self._outputs += outputs
 
-    def _sized(self, growing: _Growing | None, n_features: int, n_outputs: int) -> _Growing:
-        """What learns, if it has the given numbers of features and outputs, else something larger."""
+    def _sized(self, growing: _Growing | None, n_features: int, n_outputs: int, non_zeros: int | None) -> _Growing:
+        """What learns, if it has the given numbers of features and outputs, else something larger.
+
+        If names are hashed, `non_zeros` is their number in the first sample.
+        """
         # a network needs an input and an output even if samples have no features, or no outputs with names
         D, K = n_features or 1, n_outputs or 1
         auto = isinstance(self.learning_rate, str) and self.learning_rate == "auto"
         if growing is None:
-            growing = self._new(D, K, auto)
+            M, seed = self.n_hidden, self._seed(D, K)
+            if auto:
+                growing = GrowingMixture.new(D, M, K, self._output, self.hidden, seed, non_zeros)
+            else:
+                growing = GrowingNetwork.new(D, M, K, self._output, self.hidden or self._hidden, None, seed)
         elif auto != isinstance(growing, GrowingMixture):
             raise ValueError(
                 f"learning_rate is {self.learning_rate!r}, and the model has learned with "
@@ -197,12 +204,6 @@ class _StreamNetwork(base.Estimator):
         if not auto and growing.network.learning_rate != self.learning_rate:
             growing.network.learning_rate = self.learning_rate  # type: ignore[assignment]
         return growing
-
-    def _new(self, D: int, K: int, auto: bool) -> _Growing:
-        seed = self._seed(D, K)
-        if auto:
-            return GrowingMixture.new(D, self.n_hidden, K, self._output, self.hidden, seed, sparse=bool(self._hash))
-        return GrowingNetwork.new(D, self.n_hidden, K, self._output, self.hidden or self._hidden, None, seed)
 
     def _seed(self, D: int, K: int) -> list[Any]:
         """Seed of new weights, which are the same after learn_one and learn_many, and after failed calls."""
