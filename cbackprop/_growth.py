@@ -31,7 +31,8 @@ HIDDEN_WEIGHT_SCALE = 0.5
 MEMBERS = (("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3))
 SPARSE_START = 0.1  # of the accumulators of hidden units, if the inputs are sparse: see GrowingMixture
 SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
-ETA = 0.5  # of the mixture of linear outputs, whose targets are standardized
+# Factor of the losses in a mixture; that of squared errors is for errors up to 1.4 standard deviations of the target.
+ETA = {"softmax": 1.0, "logistic": 1.0, "linear": 0.5}
 
 
 def _caller(method: str, row: Row, *arguments: Any) -> Callable[[Network], Any]:
@@ -131,6 +132,16 @@ class GrowingNetwork:
     def restore_bias(self, larger: GrowingNetwork) -> None:
         """Take the bias back from a network that has grown from this one, but has not learned."""
         self.network.w[:, -1] = larger.network.w[:, -1]
+
+    @property
+    def networks(self) -> list[Network]:
+        """The network."""
+        return [self.network]
+
+    @property
+    def log_weights(self) -> np.ndarray:
+        """The logarithm of its weight, as in a mixture of one."""
+        return np.zeros(1)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -280,7 +291,7 @@ class GrowingMixture:
             for scaler in updated:
                 scaler.undo()
             raise
-        update_one(self.log_weights, losses, self._eta * weight[0] if weight else self._eta, SHARE)
+        update_one(self.log_weights, losses, self._eta, SHARE, *weight)
 
     def learn_many(self, x: Any, t: np.ndarray) -> None:
         """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
@@ -302,7 +313,9 @@ class GrowingMixture:
 
     @property
     def _eta(self) -> float:
-        return 1.0 if self.targets is None else ETA
+        """Factor of the losses in the mixture: those of several outputs are sums."""
+        network = self.networks[0]
+        return ETA[network.output] / (1 if network.output == "softmax" else len(network.v))
 
     def saved(self, inputs: Any) -> Any:
         """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""

@@ -46,7 +46,8 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
                     NULL if sample_weight is None else &sample_weight[0])
 
 
-def update_one(double[::1] log_weights not None, list losses not None, double eta, double share):
+def update_one(double[::1] log_weights not None, list losses not None, double eta, double share,
+               double sample_weight=1):
     """Update the logarithms of the weights with the losses of one sample, by an eta that is not relative."""
     cdef Py_ssize_t R = log_weights.shape[0], r
     cdef double *row
@@ -57,7 +58,7 @@ def update_one(double[::1] log_weights not None, list losses not None, double et
         raise MemoryError
     for r in range(R):
         row[r] = losses[r]
-    update_rows(log_weights, NULL, row, 1, eta, False, share, NULL)
+    update_rows(log_weights, NULL, row, 1, eta, False, share, &sample_weight)
     PyMem_Free(row)
 
 

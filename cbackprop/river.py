@@ -70,11 +70,28 @@ class _StreamNetwork(base.Estimator):
 
     @property
     def network(self) -> Network | None:
-        """The current network, which is replaced by a larger one when features or outputs appear."""
+        """The current network, of a mixture the one with the largest weight.
+
+        It is replaced by a larger one when features or outputs appear. Those of a mixture take standardized inputs and
+        predict standardized numbers.
+        """
         if self._growing is None:
             return None
         self._growing.lent = True
         return self._growing.network
+
+    @property
+    def networks(self) -> list[Network]:
+        """All current networks: those of the mixture, or the only one."""
+        if self._growing is None:
+            return []
+        self._growing.lent = True
+        return list(self._growing.networks)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weight of each network in the mixture; their sum is 1."""
+        return np.empty(0) if self._growing is None else np.exp(self._growing.log_weights)
 
     @property
     def features(self) -> list[Any]:

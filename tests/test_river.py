@@ -96,8 +96,20 @@ def stream_for(model, n):
     return [(x, answer(model, x, y)) for x, y in samples(n)]
 
 
+def layers(model):
+    return [array for network in model.networks for array in (network.w, network.v, *(network.accumulators or ()))]
+
+
 def bits(model):
-    return model.network.w.tobytes() + model.network.v.tobytes()
+    return b"".join(array.tobytes() for array in (*layers(model), model.weights))
+
+
+def assert_alike(model, other):
+    """Equal but for sums in another order."""
+    for network, expected in zip(model.networks, other.networks, strict=True):
+        np.testing.assert_allclose(network.w, expected.w, atol=1e-11)
+        np.testing.assert_allclose(network.v, expected.v, atol=1e-11)
+    np.testing.assert_allclose(model.weights, other.weights, rtol=1e-9)
 
 
 def target(model, y):
@@ -121,7 +133,7 @@ def test_samples_with_all_features_are_learned_like_by_the_network(model, hidden
         weight = [1, 1.0, 0.5, 0, 3][n % 5]
         model.learn_one(x, y, weight)
         network.learn_one(list(x.values()), target(model, y), weight)
-        assert bits(model) == network.w.tobytes() + network.v.tobytes()
+        assert bits(model) == network.w.tobytes() + network.v.tobytes() + np.ones(1).tobytes()
         reference.step(list(x.values()), target(model, y), w, v, 0.1, sample_weight=weight, **functions)
     np.testing.assert_allclose(network.w, w, atol=1e-12)  # sums in another order, over 30 updates
     np.testing.assert_allclose(network.v, v, atol=1e-12)
@@ -190,24 +202,26 @@ def test_new_features_and_outputs_keep_what_was_learned(model, hidden):
         assert len(model.network.v) == 1
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", [BackpropMultiTargetRegressor, BackpropMultiLabelClassifier])
-def test_missing_targets_do_not_learn(model):
+def test_missing_targets_do_not_learn(model, rate):
     stream = stream_for(model, 20)
-    model = learned(stream, model)
+    model = learned(stream, model, learning_rate=rate)
     before, (x, y) = copy.deepcopy(model.network), stream[0]
     model.learn_one(x | {"new": 1.0}, {"second": y["second"], "third": True})
     assert np.array_equal(model.network.v[0], before.v[0])
     assert (model.network.v[1] != before.v[1]).all()
     assert (model.network.w[:, 0] != before.w[:, 0]).all()
     assert list(model.predict_one(x)) == ["first", "second", "third"]
-    saved = bits(model)
+    saved = copy.deepcopy(layers(model))
     model.learn_one(x, {})
-    assert bits(model) == saved
+    assert all(map(np.array_equal, layers(model), saved))
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", [BackpropMultiTargetRegressor, BackpropMultiLabelClassifier])
-def test_a_stream_may_begin_without_targets(model):
-    model = learned([({"a": 1.0}, {})], model)
+def test_a_stream_may_begin_without_targets(model, rate):
+    model = learned([({"a": 1.0}, {})], model, learning_rate=rate)
     assert model.predict_one({"a": 1.0}) == {}
     model.learn_one({"a": 1.0}, {"first": True})
     assert list(model.predict_one({"a": 1.0})) == ["first"]
@@ -238,11 +252,12 @@ def test_a_weight_is_a_factor_of_the_learning_rate(model):
 
 def test_weights_of_a_stream_are_used():
     stream = [(*sample, {"w": 0.5}) for sample in samples(20)]
-    model = BackpropClassifier(seed=0)
+    model = BackpropClassifier(learning_rate=0.1, seed=0)
     evaluate.progressive_val_score(stream, model, metrics.Accuracy())
     assert bits(model) == bits(learned([(x, y, 0.5) for x, y, _ in stream], n_hidden=16))
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", OUTPUTS)
 @pytest.mark.parametrize(
     ("w", "message"),
@@ -255,9 +270,9 @@ def test_weights_of_a_stream_are_used():
     ],
     ids=str,
 )
-def test_invalid_weights_leave_the_model_unchanged(model, w, message):
+def test_invalid_weights_leave_the_model_unchanged(model, w, message, rate):
     stream = stream_for(model, 10)
-    model = learned(stream, model)
+    model = learned(stream, model, learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises((TypeError, ValueError), match=message):
         model.learn_one(stream[0][0] | {"new": 1.0}, stream[0][1], w)
@@ -331,8 +346,9 @@ def test_new_weights_are_those_of_a_new_network(seed):
     assert K == 10
 
 
-def test_missing_features_are_0_and_unknown_ones_are_ignored():
-    model, other = learned(samples(50)), learned(samples(50))
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_missing_features_are_0_and_unknown_ones_are_ignored(rate):
+    model, other = (learned(samples(50), learning_rate=rate) for _ in range(2))
     assert model.predict_proba_one({"c": 1.0}) == model.predict_proba_one({"a": 0.0, "b": 0, "c": 1, "unknown": 9.0})
     model.learn_one({"c": 1.0}, "class 1")
     other.learn_one({"b": False, "a": 0, "c": np.float32(1)}, "class 1")
@@ -347,24 +363,25 @@ def test_dicts_of_river_are_learned():
     assert model.predict_proba_one({"a": 1.0}) == other.predict_proba_one(VectorDict({"a": 1.0}))
 
 
-def test_a_stream_may_begin_with_empty_samples():
-    model = learned([({}, "class 0"), ({}, "class 1"), *samples(40)])
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_a_stream_may_begin_with_empty_samples(rate):
+    model = learned([({}, "class 0"), ({}, "class 1"), *samples(40)], learning_rate=rate)
     assert model.network.w.shape == (5, 4)
     assert model.features == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
-def test_learn_many_equals_repeated_learn_one(model, hidden):
+def test_learn_many_equals_repeated_learn_one(model, hidden, rate):
     stream = stream_for(model, 60)
-    one = learned(stream, model, hidden=hidden)
+    one = learned(stream, model, hidden=hidden, learning_rate=rate)
     many = one.clone()
     X, y = pd.DataFrame([x for x, _ in stream]), pd.Series([y for _, y in stream])
     for start in (0, 20, 40):
         many.learn_many(X[start : start + 20], y[start : start + 20])
     assert many.features == one.features
-    np.testing.assert_allclose(many.network.w, one.network.w, atol=1e-12)  # sums in another order, over 60 updates
-    np.testing.assert_allclose(many.network.v, one.network.v, atol=1e-12)
+    assert_alike(many, one)
     X.index = X.index + 100
     predicted = many.predict_many(X[["c", "a", "b"]])
     assert predicted.index.equals(X.index)
@@ -388,8 +405,9 @@ def test_numbers_of_all_types_are_inputs(names):
             model.predict_one(dict.fromkeys(names, invalid))
 
 
-def test_a_frame_without_rows_changes_nothing():
-    model = learned(samples(20))
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_a_frame_without_rows_changes_nothing(rate):
+    model = learned(samples(20), learning_rate=rate)
     before = pickle.dumps(model)
     model.learn_many(pd.DataFrame({"a": [], "new": []}), pd.Series([], dtype=object))
     assert pickle.dumps(model) == before
@@ -475,6 +493,7 @@ def progress(dataset, model, metric=None):
     return evaluate.progressive_val_score(dataset, preprocessing.StandardScaler() | model, metric).get()
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
@@ -495,8 +514,8 @@ def progress(dataset, model, metric=None):
     ],
     ids=str,
 )
-def test_invalid_samples_leave_the_model_unchanged(x, y, message):
-    model = learned(samples(20))
+def test_invalid_samples_leave_the_model_unchanged(x, y, message, rate):
+    model = learned(samples(20), learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises((TypeError, ValueError), match=message):
         model.learn_one(x, y)
@@ -507,6 +526,7 @@ def test_invalid_samples_leave_the_model_unchanged(x, y, message):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize(
     ("model", "y", "message"),
     [
@@ -538,8 +558,8 @@ def test_invalid_samples_leave_the_model_unchanged(x, y, message):
     ],
     ids=str,
 )
-def test_invalid_targets_leave_the_model_unchanged(model, y, message):
-    model = learned(stream_for(model, 20), model)
+def test_invalid_targets_leave_the_model_unchanged(model, y, message, rate):
+    model = learned(stream_for(model, 20), model, learning_rate=rate)
     before, x = pickle.dumps(model), samples(1)[0][0]
     for features in (x, x | {"new": 1.0}):
         with pytest.raises((TypeError, ValueError), match=message):
@@ -547,10 +567,11 @@ def test_invalid_targets_leave_the_model_unchanged(model, y, message):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", OUTPUTS)
-def test_invalid_features_leave_the_model_unchanged(model):
+def test_invalid_features_leave_the_model_unchanged(model, rate):
     stream = stream_for(model, 20)
-    model = learned(stream, model)
+    model = learned(stream, model, learning_rate=rate)
     before, (x, y) = pickle.dumps(model), stream[0]
     with pytest.raises(ValueError, match=r"feature 'new' is \[1.0\]; it must be a finite number"):
         model.learn_one(x | {"new": [1.0]}, y)
@@ -572,6 +593,7 @@ def test_numbers_that_are_too_large_leave_the_model_unchanged(model):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
@@ -587,17 +609,18 @@ def test_numbers_that_are_too_large_leave_the_model_unchanged(model):
     ],
     ids=str,
 )
-def test_invalid_frames_leave_the_model_unchanged(X, y, message):
-    model = learned(samples(20))
+def test_invalid_frames_leave_the_model_unchanged(X, y, message, rate):
+    model = learned(samples(20), learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises((TypeError, ValueError), match=message):
         model.learn_many(pd.DataFrame(X), pd.Series(y, dtype=object))
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("y", [[1.0, np.nan], [np.inf, np.inf], ["text", 1.0], [1.0, None]], ids=str)
-def test_invalid_numbers_for_frames_leave_the_model_unchanged(y):
-    model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor)
+def test_invalid_numbers_for_frames_leave_the_model_unchanged(y, rate):
+    model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor, learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises(ValueError, match=r"y is .* in row \d; it must be a finite number"):
         model.learn_many(pd.DataFrame({"a": [1.0, 2.0], "new": 1.0}), pd.Series(y, dtype=object))
@@ -836,10 +859,11 @@ def test_new_names_take_no_memory_if_they_are_hashed():
     assert peak < 1_000_000  # bytes, for the names of one sample
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", OUTPUTS)
-def test_hashed_models_survive_pickling(model):
+def test_hashed_models_survive_pickling(model, rate):
     stream = [(x | {"text": "red"}, y) for x, y in stream_for(model, 10)]
-    model = learned(stream, model, n_features=50)
+    model = learned(stream, model, n_features=50, learning_rate=rate)
     again = pickle.loads(pickle.dumps(model))
     assert pickle.dumps(again) == pickle.dumps(model)
     for each in (model, again):
@@ -848,16 +872,16 @@ def test_hashed_models_survive_pickling(model):
     assert again.predict_one(stream[0][0]) == model.predict_one(stream[0][0])
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
-def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model):
+def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model, rate):
     stream = [(x | {"text": f"{x['a']:.0f}", "whole": n}, y) for n, (x, y) in enumerate(stream_for(model, 60))]
-    one = learned(stream, model, n_features=50, learning_rate=0.01)
+    one = learned(stream, model, n_features=50, learning_rate=rate)
     many = one.clone()
     X, y = pd.DataFrame([x for x, _ in stream]), pd.Series([y for _, y in stream])
     for start, stop in pairwise([0, 2, 30, 30, 60]):
         many.learn_many(X[start:stop], y[start:stop])
-    np.testing.assert_allclose(many.network.w, one.network.w, atol=1e-12)
-    np.testing.assert_allclose(many.network.v, one.network.v, atol=1e-12)
+    assert_alike(many, one)
     X.index = X.index + 100
     predicted = many.predict_many(X)
     assert predicted.index.equals(X.index)
@@ -870,6 +894,7 @@ def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model):
         np.testing.assert_allclose(many.predict_proba_many(X), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize(
     ("x", "message"),
     [
@@ -887,8 +912,8 @@ def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model):
     ],
     ids=str,
 )
-def test_samples_that_cannot_be_hashed_leave_the_model_unchanged(x, message):
-    model = learned(samples(20), n_features=50)
+def test_samples_that_cannot_be_hashed_leave_the_model_unchanged(x, message, rate):
+    model = learned(samples(20), n_features=50, learning_rate=rate)
     before = pickle.dumps(model)
     for call in (model.predict_one, model.predict_proba_one, lambda x: model.learn_one(x, "class 8")):
         with pytest.raises((TypeError, ValueError), match=message):
@@ -896,9 +921,10 @@ def test_samples_that_cannot_be_hashed_leave_the_model_unchanged(x, message):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("labels", [["class 0", "class 1"], ["new", "class 1"]], ids=str)
-def test_invalid_frames_leave_a_hashed_model_unchanged(labels):
-    model = learned(samples(20), n_features=50)
+def test_invalid_frames_leave_a_hashed_model_unchanged(labels, rate):
+    model = learned(samples(20), n_features=50, learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises(ValueError, match="feature 'b' is nan in row 1; it must be a finite number"):
         model.learn_many(pd.DataFrame({"a": ["x", "y"], "b": [1.0, math.nan]}), pd.Series(labels))
