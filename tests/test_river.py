@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cbackprop import DivergenceError, Network, init_weights, reference
+from cbackprop import DivergenceError, Network, _growth, init_weights, reference
+from cbackprop._running import RunningScaler
 
 pytest.importorskip("river")
 pytest.importorskip("pandas")
@@ -957,3 +958,231 @@ def test_divergence_leaves_a_hashed_model_unchanged():
 def test_numbers_of_features_are_positive_integers(n_features):
     with pytest.raises((TypeError, ValueError), match=f"n_features is {n_features!r}; it must be"):
         BackpropClassifier(n_features=n_features)
+
+
+# ----------------------------------------------------------------------------------------------------------- "auto"
+
+
+def test_auto_is_the_default():
+    for model in OUTPUTS:
+        assert model()._get_params() == {
+            "n_hidden": 16,
+            "learning_rate": "auto",
+            "hidden": None,
+            "seed": None,
+            "n_features": None,
+        }
+        trained = learned(stream_for(model, 3), model, learning_rate="auto")
+        assert [(network.hidden, network.learning_rate) for network in trained.networks] == [
+            ("tanh", 0.1),
+            ("tanh", 0.3),
+            ("relu", 0.1),
+            ("relu", 0.3),
+        ]
+        trained = learned(stream_for(model, 3), model, learning_rate="auto", hidden="sigmoid")
+        assert {network.hidden for network in trained.networks} == {"sigmoid"}
+        assert len({network.w.tobytes() for network in trained.networks}) == 4
+        assert np.isclose(trained.weights.sum(), 1)
+        (network,) = learned(stream_for(model, 3), model, learning_rate=0.1).networks
+        assert not network.adaptive
+    assert BackpropClassifier().networks == []
+    assert BackpropClassifier().weights.tolist() == []
+
+
+def test_a_mixture_learns_as_documented():
+    """Adaptive networks, of which each learns the standardized samples, and weights by the losses."""
+    stream, (D, M) = stream_for(BackpropRegressor, 60), (3, 5)
+    model = learned([], BackpropRegressor, learning_rate="auto")
+    networks = []
+    for r, (hidden, rate) in enumerate([("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)]):
+        w, v = init_weights(D, M, 1, hidden=hidden, rng=[0, D, 1, r])
+        networks.append((w, v, (np.zeros(M), np.zeros(1)), hidden, rate))
+    inputs, targets, log_weights = RunningScaler(D), RunningScaler(1, np.inf), np.full(4, np.log(0.25))
+    for n, (x, y) in enumerate(stream):
+        weight = [1, 0.5, 2, 0][n % 4]
+        model.learn_one(x, y, weight)
+        z, t, losses = inputs.learn(list(x.values())), targets.learn([y]), []
+        for w, v, accumulators, hidden, rate in networks:
+            functions = {"output": "linear", "hidden": hidden}
+            losses.append(
+                reference.step(z, t, w, v, rate, sample_weight=weight, accumulators=accumulators, **functions)
+            )
+        reference.mixture_weights(log_weights, np.zeros(2), np.array([losses]), 0.5, False, 0.01, [weight])
+    for network, (w, v, accumulators, *_) in zip(model.networks, networks, strict=True):
+        np.testing.assert_allclose(network.w, w, atol=1e-9)
+        np.testing.assert_allclose(network.v, v, atol=1e-9)
+        np.testing.assert_allclose(network.accumulators[0], accumulators[0], rtol=1e-9)
+    np.testing.assert_allclose(model.weights, np.exp(log_weights), rtol=1e-9)
+    z = inputs.transform(list(x.values()))
+    y = sum(p * network.predict_one(z) for p, network in zip(model.weights.tolist(), model.networks, strict=True))
+    np.testing.assert_allclose(model.predict_one(x), targets.inverse([y])[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [10, 0.1])
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_units_make_no_difference(model, factor):
+    numbers = OUTPUTS[model] == "linear"
+    one, other = (learned([], model, learning_rate="auto") for _ in range(2))
+    for n, (x, y) in enumerate(stream_for(model, 60)):
+        scaled = {name: factor * value for name, value in x.items()}
+        if n > 2:
+            first, second = one.predict_one(x), other.predict_one(scaled)
+            if not numbers:
+                assert first == second
+            elif model is BackpropRegressor:
+                np.testing.assert_allclose(second, factor * first, rtol=1e-6)
+            else:
+                np.testing.assert_allclose(list(second.values()), factor * np.array(list(first.values())), rtol=1e-6)
+        one.learn_one(x, y)
+        if numbers:
+            y = {name: factor * value for name, value in y.items()} if isinstance(y, dict) else factor * y
+        other.learn_one(scaled, y)
+
+
+def test_predictions_change_no_statistics():
+    model = learned(samples(20), learning_rate="auto")
+    before = pickle.dumps(model)
+    model.predict_one({"a": 1e9, "b": -1e9})
+    model.predict_many(pd.DataFrame({"a": [1e9], "c": [3.0]}))
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"n_features": 50}], ids=str)
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_all_networks_grow(model, options):
+    stream, y = stream_for(model, 30), NEW[model]
+    model = learned(stream, model, learning_rate="auto", **options)
+    before = copy.deepcopy(model.networks)
+    model.learn_one(stream[0][0] | {"z": 0.7, "y": 0.3}, y, 0)  # grows, and learns nothing
+    for network, smaller in zip(model.networks, before, strict=True):
+        kept = slice(None) if options else [0, 1, 2, 5]
+        assert np.array_equal(network.w[:, kept], smaller.w)
+        assert np.array_equal(network.v[: len(smaller.v)], smaller.v)
+        assert np.array_equal(network.accumulators[0], smaller.accumulators[0])
+        assert np.array_equal(network.accumulators[1][: len(smaller.v)], smaller.accumulators[1])
+        assert not network.accumulators[1][len(smaller.v) :].any()
+    again = pickle.loads(pickle.dumps(model))
+    for each in (model, again):
+        each.learn_one(*stream[1])
+    assert bits(again) == bits(model)
+    assert pickle.dumps(again) == pickle.dumps(model)
+
+
+def test_statistics_of_new_features_begin_with_zeros():
+    rows = [x for x, _ in samples(40)]
+    late = learned([], learning_rate="auto")
+    for n, x in enumerate(rows):
+        late.learn_one({name: value for name, value in x.items() if n >= 20 or name != "c"}, n % 2)
+    early = RunningScaler(3)
+    early.learn(np.array([[x["a"], x["b"], x["c"] if n >= 20 else 0] for n, x in enumerate(rows)]))
+    assert late._growing.inputs.state.tobytes() == early.state.tobytes()
+
+
+def test_networks_that_were_read_stay_as_they_were():
+    model = learned(sparse_stream(BackpropClassifier, 20), learning_rate="auto")
+    networks = model.networks
+    before = copy.deepcopy(layers(model))
+    model.learn_one({"new": 1.0}, "class 2")
+    after = [array for network in networks for array in (network.w, network.v, *network.accumulators)]
+    assert all(map(np.array_equal, after, before))
+
+
+@pytest.mark.parametrize(("begun", "later"), [("auto", 0.1), (0.1, "auto")])
+def test_a_model_keeps_to_one_kind_of_rate(begun, later):
+    model = learned(samples(10), learning_rate=begun)
+    model.mutate({"learning_rate": later})
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match=f"learning_rate is {later!r}, and the model has learned with .*: clone it"):
+        model.learn_one(*samples(1)[0])
+    assert pickle.dumps(model) == before
+    model.mutate({"learning_rate": begun})
+    model.learn_one(*samples(1)[0])
+    with pytest.raises(TypeError, match="learning_rate is 'fast'; it must be a number"):
+        learned(samples(1), learning_rate="fast")
+
+
+def diverging(names, monkeypatch):
+    """Let networks with these hidden functions diverge."""
+    learn_one, engine = Network.learn_one, _growth._learn_all
+
+    def diverge(self, *arguments):
+        if self.hidden in names:
+            raise DivergenceError
+        return learn_one(self, *arguments)
+
+    def diverge_in_frames(network, x, t):
+        return np.full(len(t), np.inf) if network.hidden in names else engine(network, x, t)
+
+    monkeypatch.setattr(Network, "learn_one", diverge)
+    monkeypatch.setattr(_growth, "_learn_all", diverge_in_frames)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
+def test_networks_that_diverge_are_left_out(model, many, monkeypatch):
+    stream = stream_for(model, 40)
+    model = learned(stream[:20], model, learning_rate="auto")
+    tanh = copy.deepcopy(model.networks[:2])
+    X, y = pd.DataFrame([x for x, _ in stream[20:]]), pd.Series([y for _, y in stream[20:]])
+    with monkeypatch.context() as patch:
+        diverging(["relu"], patch)
+        if many:
+            model.learn_many(X, y)
+        else:
+            model.learn_one(*stream[20])
+    assert [network.hidden for network in model.networks] == ["tanh", "tanh"]
+    assert np.isclose(model.weights.sum(), 1)
+    assert not np.array_equal(model.networks[0].w, tanh[0].w)  # which learned
+    model.learn_one(stream[21][0] | {"new": 1.0}, stream[21][1])
+    model.predict_one(stream[20][0] | {"new": 1.0})
+
+    before = pickle.dumps(model)
+    diverging(["tanh"], monkeypatch)
+    for call in (
+        lambda: model.learn_one(*stream[20]),
+        lambda: model.learn_one(stream[20][0] | {"newer": 1.0}, stream[20][1]),
+        lambda: model.learn_many(X, y),
+    ):
+        with pytest.raises(DivergenceError):
+            call()
+        assert pickle.dumps(model) == before
+
+
+def test_a_late_error_in_a_frame_undoes_all(monkeypatch):
+    learn_all = _growth._learn_all
+
+    def interrupted(network, x, t):
+        if len(network.v) == 4:  # the part with the new class
+            raise KeyboardInterrupt
+        return learn_all(network, x, t)
+
+    model = learned(samples(20), learning_rate="auto")
+    before = pickle.dumps(model)
+    monkeypatch.setattr(_growth, "_learn_all", interrupted)
+    for frame in ([x for x, _ in samples(10)], [x | {"new": 1.0} for x, _ in samples(10)]):
+        with pytest.raises(KeyboardInterrupt):
+            model.learn_many(pd.DataFrame(frame), pd.Series(5 * ["class 0"] + 5 * ["new"]))
+        assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e-20, 1e20, 1e200])
+@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
+def test_extreme_numbers_are_learned(model, factor):
+    stream = stream_for(model, 30)
+    model = learned([], model, learning_rate="auto")
+    for x, y in stream:
+        model.learn_one({name: factor * value for name, value in x.items()} | {"constant": factor}, y)
+        model.learn_one({"a": -factor}, y if isinstance(y, str) else 1e6 * y)
+    assert all(np.isfinite(array).all() for array in layers(model))
+    y = model.predict_one(stream[0][0])
+    assert isinstance(y, str) or np.isfinite(y)
+
+
+def test_auto_beats_models_of_river():
+    """At its defaults, without a scaler: linear ones on websites, and on the approval of a president."""
+    dataset = list(datasets.Phishing())
+    accuracy = evaluate.progressive_val_score(dataset, BackpropClassifier(seed=0), metrics.Accuracy()).get()
+    assert accuracy > progress(dataset, linear_model.LogisticRegression())
+    dataset, target = list(datasets.TrumpApproval()), preprocessing.TargetStandardScaler
+    error = evaluate.progressive_val_score(dataset, BackpropRegressor(seed=0), metrics.RMSE()).get()
+    assert error < progress(dataset, target(linear_model.LinearRegression()), metrics.RMSE())
