@@ -117,9 +117,10 @@ class Checkpointer:
             raise ValueError(f"{self.path} is the checkpoint of another kind of training")
         for name, value in self.settings.items():
             there = saved[name]
-            if type(there) is not type(value):
+            kinds = {type(there), type(value)}
+            if len(kinds) > 1 and kinds != {float, str}:  # a learning rate, or "auto"
                 raise ValueError(f"{self.path} does not hold {name}")
-            if type(value) is float:  # earlier releases saved the value before rounding
+            if kinds == {float}:  # earlier releases saved the value before rounding
                 value, there = (validate.rounded(number, self.model.w.dtype) for number in (value, there))
             if there != value:
                 raise ValueError(f"{name} is {self.settings[name]!r}; it must stay {saved[name]!r}, as in {self.path}")

@@ -24,6 +24,7 @@ The constants are measured by benchmarks/engines.py.
   WEIGHTS_OF_CHAIN + size operations on vectors, and for a network by itself as long as the same chain of dependent
   operations and size / (2·LANES) more, where size is the number of its weights. The choice is that for LANES / 2
   networks, whatever their number, so that what a network learns does not depend on it.
+- Larger networks of an ensemble, for which blocks of several samples are the best, learn online side by side.
 - Sparse rows have an engine of their own, which works on the user's arrays.
 - Training threads meet at two barriers per block, so each needs at least MIN_WORK_PER_THREAD multiplications per block.
   Prediction threads have no barriers, but must be started, which takes twice as many.
@@ -144,6 +145,12 @@ def networks_in_lanes(w: np.ndarray, v: np.ndarray) -> bool:
     """Whether some networks with weights like w and v learn faster in lanes than one after the other."""
     size, lanes = w.size + v.size, kernels(w.dtype).LANES_IN_REGISTER
     return WEIGHTS_OF_CHAIN + size <= lanes / 2 * (WEIGHTS_OF_CHAIN + size / (2 * lanes))
+
+
+def networks_side_by_side(w: np.ndarray, v: np.ndarray) -> bool:
+    """Whether networks with weights like w and v learn online in blocks of several samples, which they can share."""
+    lanes = kernels(w.dtype).LANES_IN_REGISTER
+    return not fused(w, v) and blocked(w, v, lanes, block_length(w, v, 1), False)
 
 
 def kernels_for(w: np.ndarray, v: np.ndarray, batch_size: int) -> ModuleType:

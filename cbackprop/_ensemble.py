@@ -16,10 +16,10 @@ from ._dispatch import kernels
 from ._engines import States
 from ._mixture import Mixture
 from ._network import ARTICLE, Network, ensure_usable
+from ._one_sample import OneSampleOfAll
 from ._results import REMEDY, DivergenceError
 from ._sparse import CSR, SparseRows
 from ._training import Data, Settings, run_training
-from ._training_lock import TrainingLock
 
 CHUNK = 1024  # samples, about: how often weights and the mixture are brought up to date
 DEFAULT_SHARE = 0.01
@@ -167,7 +167,8 @@ class Ensemble:
             )
             for r, (rate, function) in enumerate(zip(rates, hidden, strict=True))
         ]
-        self._lock = TrainingLock(w, v)
+        module = engines.kernels_for(w[0], v[0], 1)
+        self._one_sample: Any = OneSampleOfAll(w, v, self._networks, module, mixture)
 
     @property
     def w(self) -> np.ndarray:
@@ -296,38 +297,49 @@ class Ensemble:
         >>> bool((ensemble.learn_one([0.5, -1.0], 1) < first).all())
         True
         """
-        w, v = self._w, self._v
-        if not (w.flags.writeable and v.flags.writeable):
-            validate.weights(w[0], v[0], writeable=True)
-        # the first network checks what it is given before it learns; here is what could hinder the others only
-        if type(x) is np.ndarray and x.dtype == w.dtype:
-            if validate.overlap(x, w) or validate.overlap(x, v):
-                validate.check_no_overlap("x", x, w, v, True)
-        elif not validate.is_sparse(x):
-            x = validate.sample("x", x, w[0], v[0], writeable=True)[0]  # type: ignore[index]
-        target: Any = t
-        if self.output == "linear" or not isinstance(t, (int, float)):
-            rows, labels = validate.sample_target("t", t, w[0], v[0], self.output)
-            target = int(labels[0]) if rows is None else validate.check_no_overlap("t", rows, w, v, True)[0]  # type: ignore[index]
-        return self._lock.run(self._learn_one, x, target, sample_weight)
+        return self._one_sample.learn_one(x, t, sample_weight)
 
-    def _learn_one(self, x: Any, t: Any, sample_weight: float) -> np.ndarray:
-        losses, mixture = np.full(len(self), np.inf), self._mixture
-        weighted = type(sample_weight) is not float or sample_weight != 1
-        arguments, failure = (x, t, sample_weight) if weighted else (x, t), None
-        for r in np.flatnonzero(mixture.dropped == 0).tolist():
-            try:
-                losses[r] = self._networks[r].learn_one(*arguments)
-            except DivergenceError as error:
-                failure = error
-        if failure is not None:
-            if losses.min() == np.inf:  # all of them
-                raise failure
-            mixture.drop(losses == np.inf)
-        if self.output == "linear":
-            mixture.see(t[np.newaxis])
-        mixture.update(losses[np.newaxis], np.array([float(sample_weight)]) if weighted else None)
-        return losses
+    def learn_one_sparse(
+        self, indices: ArrayLike, values: ArrayLike, t: ArrayLike, sample_weight: float = 1.0
+    ) -> np.ndarray:
+        """Learn from one sample given by its non-zeros, as `learn_one`, in time proportional to their number.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (L,)
+            The inputs that are not 0, as for `Network.learn_one_sparse`.
+        values : array_like of shape (L,)
+            Their values.
+        t, sample_weight
+            As for `learn_one`.
+
+        Returns
+        -------
+        ndarray of shape (R,)
+            As for `learn_one`.
+
+        Raises
+        ------
+        TypeError
+            If indices does not hold integers, values does not hold real numbers, t is neither a class index nor K real
+            numbers, or sample_weight is not a number.
+        ValueError
+            If indices and values differ in length, an index does not lie in 0..D-1, a value is not finite, t does not
+            suit the output, sample_weight is negative or not finite, the weights are read-only, or an argument shares
+            memory with them.
+        DivergenceError
+            As for `learn_one`.
+        RuntimeError
+            If another thread is training these weights or using these networks.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> ensemble = cbackprop.Ensemble(100, 3, 2, learning_rates=[0.1, 1], rng=0)
+        >>> ensemble.learn_one_sparse([3, 14], [0.5, -1.0], 1).shape
+        (2,)
+        """
+        return self._one_sample.learn_one_sparse(indices, values, t, sample_weight)
 
     def fit(
         self,
@@ -488,15 +500,6 @@ class Ensemble:
 
     # --------------------------------------------------------------------------------------------------- predictions
 
-    def _mean_one(self, x: Any) -> np.ndarray:
-        weights = self._mixture.weights
-        used = weights.nonzero()[0].tolist()
-        if self.output == "linear":
-            y = self._mixture.clipped(np.array([np.atleast_1d(self._networks[r].predict_one(x)) for r in used]))
-        else:
-            y = np.array([self._networks[r].predict_proba_one(x) for r in used])
-        return (weights[used] @ y).astype(self.dtype)
-
     def predict_proba_one(self, x: ArrayLike | CSR) -> np.ndarray:
         """Probabilities y of one sample by the mixture: the mean of those of the networks, weighted by `weights`.
 
@@ -527,8 +530,41 @@ class Ensemble:
         >>> ensemble.predict_proba_one([0.5, -1.0]).shape
         (2,)
         """
-        self._networks[0]._require_probabilities()
-        return self._mean_one(x)
+        return self._one_sample.predict_proba_one(x)
+
+    def predict_proba_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> np.ndarray:
+        """Probabilities y by the mixture for one sample given by its non-zeros, as `predict_proba_one`.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (L,)
+            The inputs that are not 0, as for `Network.learn_one_sparse`.
+        values : array_like of shape (L,)
+            Their values.
+
+        Returns
+        -------
+        ndarray of shape (K,)
+            As for `predict_proba_one`.
+
+        Raises
+        ------
+        TypeError
+            If indices does not hold integers, or values does not hold real numbers.
+        ValueError
+            If indices and values differ in length, an index does not lie in 0..D-1, a value or a weight is not finite,
+            sums overflow, or outputs are linear.
+        RuntimeError
+            If another thread is using one of these networks.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> ensemble = cbackprop.Ensemble(100, 3, 2, learning_rates=[0.1, 1], rng=0)
+        >>> ensemble.predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
+        (2,)
+        """
+        return self._one_sample.predict_proba_one_sparse(indices, values)
 
     def predict_one(self, x: ArrayLike | CSR) -> Any:
         """What the mixture predicts for one sample: its class, numbers or labels.
@@ -559,12 +595,41 @@ class Ensemble:
         >>> ensemble.predict_one([0.5, -1.0]) in (0, 1)
         True
         """
-        y = self._mean_one(x)
-        if self.output == "softmax":
-            return int(y.argmax())
-        if self.output == "logistic":
-            y = (y >= 0.5).astype(np.intp)
-        return y.item() if len(y) == 1 else y
+        return self._one_sample.predict_one(x)
+
+    def predict_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> Any:
+        """What the mixture predicts for one sample given by its non-zeros, as `predict_one`.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (L,)
+            The inputs that are not 0, as for `Network.learn_one_sparse`.
+        values : array_like of shape (L,)
+            Their values.
+
+        Returns
+        -------
+        int, float or ndarray of shape (K,)
+            As for `predict_one`.
+
+        Raises
+        ------
+        TypeError
+            If indices does not hold integers, or values does not hold real numbers.
+        ValueError
+            If indices and values differ in length, an index does not lie in 0..D-1, a value or a weight is not finite,
+            or sums overflow.
+        RuntimeError
+            If another thread is using one of these networks.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> ensemble = cbackprop.Ensemble(100, 3, 2, learning_rates=[0.1, 1], rng=0)
+        >>> ensemble.predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
+        True
+        """
+        return self._one_sample.predict_one_sparse(indices, values)
 
     def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """Probabilities y of each sample by the mixture: the mean of those of the networks, weighted by `weights`.
@@ -784,6 +849,11 @@ class Ensemble:
             f"learning_rates={self.learning_rates.tolist()}, {chosen}dtype={self.dtype})"
         )
 
+    def _repr_html_(self) -> str:
+        from ._html import ensemble_html
+
+        return ensemble_html(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         rates, states = self.learning_rates.tolist(), self._states | self._mixture.states
         hidden = [network.hidden for network in self._networks]
@@ -860,16 +930,24 @@ def make_engine(
     adaptive: bool,
     x: np.ndarray | SparseRows,
     method: str = "auto",
+    n_threads: int = 1,
 ) -> EnsembleEngine:
-    """Create the engine for an ensemble: tiny networks with the same functions learn in lanes."""
-    if isinstance(x, SparseRows) or method != "auto" or not engines.networks_in_lanes(w[0], v[0]):
+    """Create the engine for an ensemble: networks with the same functions learn in lanes, or side by side.
+
+    The choice does not depend on how many there are, so that what one of them learns does not, either.
+    """
+    dense = not isinstance(x, SparseRows) and method == "auto"
+    in_lanes = dense and engines.networks_in_lanes(w[0], v[0])
+    online = batch_size == 1 and l2 == 0 and n_threads == 1
+    if not (in_lanes or (dense and online and engines.networks_side_by_side(w[0], v[0]))):
         return SeparateEngines(w, v, functions, batch_size, l2=l2, adaptive=adaptive, x=x, method=method)
-    module, (M, D1), K = kernels(w.dtype), w.shape[1:], v.shape[1]
+    module, block = kernels(w.dtype), engines.block_length(w[0], v[0], batch_size)
+    kind = module.NetworksInLanesEngine if in_lanes else module.NetworksSideBySideEngine
     parts: list[tuple[np.ndarray, EnsembleEngine]] = []
     for names in dict.fromkeys(functions):
         members = np.flatnonzero([each == names for each in functions])
-        sizes = len(members), D1 - 1, M, K, batch_size
-        parts.append((members, module.NetworksInLanesEngine(*sizes, l2=l2, adaptive=adaptive, **names._asdict())))
+        sizes = len(members), w.shape[2] - 1, w.shape[1], v.shape[1], batch_size
+        parts.append((members, kind(*sizes, block=block, l2=l2, adaptive=adaptive, **names._asdict())))
     return parts[0][1] if len(parts) == 1 else Parts(parts)
 
 
@@ -1045,7 +1123,7 @@ class _Training:
         self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
         self.functions = [network.functions for network in ensemble]
         self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
-        self.data, self.settings, self.weight = data, settings, data.sample_weight
+        self.data, self.settings, self.weight, self.n_threads = data, settings, data.sample_weight, n_threads
         self.engine = self._make_engine(slice(None), "auto")
         self.samples = self.engine.samples(*data)
         w, v, batch_size = self.w[0], self.v[0], settings.batch_size
@@ -1059,7 +1137,7 @@ class _Training:
         settings = self.settings
         return make_engine(
             self.w[members], self.v[members], self.functions[members], settings.batch_size, l2=settings.l2,
-            adaptive=settings.adaptive, x=self.data.x, method=method,
+            adaptive=settings.adaptive, x=self.data.x, method=method, n_threads=self.n_threads,
         )  # fmt: skip
 
     def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:

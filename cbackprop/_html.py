@@ -1,4 +1,4 @@
-"""HTML of a network and of a training for notebooks: a small drawing and a table, without scripts or style sheets."""
+"""HTML of networks and trainings for notebooks: a small drawing and a table, without scripts or style sheets."""
 
 from __future__ import annotations
 
@@ -9,18 +9,51 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from ._ensemble import Ensemble
     from ._network import Network
     from ._results import History
 
 WIDTH, HEIGHT = 300, 124  # of the drawings
 MAX_UNITS = 5  # of a layer that are drawn
+MAX_NETWORKS = 20  # of an ensemble that are listed
 MAX_POINTS = 200  # of a learning curve
 
 
 def network_html(network: Network) -> str:
     """The layers of a network, and its parameters."""
+    rows = {
+        "parameters": f"{network.w.size + network.v.size:,}",
+        "w": network.w.shape,
+        "v": network.v.shape,
+        "dtype": network.dtype,
+        "learning rate": f"{network.learning_rate:g}",
+    }
+    return _page(type(network).__name__, _layers(network, network.hidden), rows)
+
+
+def ensemble_html(ensemble: Ensemble) -> str:
+    """The layers of the networks, and what each of them learns with and counts in the mixture."""
+    names = {network.hidden: None for network in ensemble}  # each once
+    rows = {
+        "networks": f"{len(ensemble):,}",
+        "parameters": f"{ensemble.w.size + ensemble.v.size:,}",
+        "w": ensemble.w.shape,
+        "v": ensemble.v.shape,
+        "dtype": ensemble.dtype,
+    }
+    each = zip(ensemble, ensemble.weights, ensemble.diverged, strict=True)
+    for r, (network, weight, diverged) in enumerate(each):
+        if r == MAX_NETWORKS:
+            rows["…"] = f"{len(ensemble) - MAX_NETWORKS:,} more"
+            break
+        state = "diverged" if diverged else f"weight {weight:.3f}"
+        rows[f"network {r}"] = f"{network.hidden}, learning rate {network.learning_rate:g}, {state}"
+    return _page(type(ensemble).__name__, _layers(ensemble[0], ", ".join(names)), rows)
+
+
+def _layers(network: Network, hidden: str) -> list[str]:
     (M, D1), K = network.w.shape, len(network.v)
-    layers = [(D1 - 1, "inputs"), (M, network.hidden), (K, network.output)]
+    layers = [(D1 - 1, "inputs"), (M, hidden), (K, network.output)]
     units = [_places(size, 40 + 110 * column) for column, (size, _) in enumerate(layers)]
     shapes = [
         f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="currentColor" stroke-opacity="0.25"/>'
@@ -34,14 +67,7 @@ def network_html(network: Network) -> str:
         if size > MAX_UNITS:
             shapes.append(_text(x, 56, "⋮"))
         shapes.append(_text(x, HEIGHT - 6, f"{size:,} {label}"))
-    rows = {
-        "parameters": f"{network.w.size + network.v.size:,}",
-        "w": network.w.shape,
-        "v": network.v.shape,
-        "dtype": network.dtype,
-        "learning rate": f"{network.learning_rate:g}",
-    }
-    return _page(type(network).__name__, shapes, rows)
+    return shapes
 
 
 def history_html(history: History) -> str:

@@ -2,6 +2,7 @@ from typing import Any
 
 from numpy import ndarray
 
+__pyx_capi__: dict[str, object]
 __test__: dict[str, str]
 
 def update(

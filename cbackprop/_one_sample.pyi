@@ -1,9 +1,11 @@
+from collections.abc import Sequence
 from typing import Any
 
 from numpy import ndarray
 from numpy.typing import ArrayLike
 from typing_extensions import disjoint_base
 
+from ._mixture import Mixture
 from ._results import REMEDY as REMEDY
 from ._sparse import SparseRows as SparseRows
 from ._validation import Functions
@@ -44,3 +46,9 @@ class OneSample:
     def predict_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> Any: ...
     def predict_proba_one(self, x: ArrayLike) -> ndarray: ...
     def predict_proba_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> ndarray: ...
+
+@disjoint_base
+class OneSampleOfAll(OneSample):
+    def __init__(
+        self, w: ndarray, v: ndarray, networks: Sequence[OneSample], module: object, mixture: Mixture
+    ) -> None: ...

@@ -3,13 +3,14 @@
 An array that kernels can use as it is bypasses validation; any other is converted or rejected by it.
 """
 cimport numpy as cnp
-from cpython.float cimport PyFloat_CheckExact
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport isfinite
+from libc.math cimport INFINITY, exp, fmax, fmin, isfinite
 from libc.string cimport memcpy
 
+from ._mixture_weights cimport update_weights
 from ._training_lock cimport TrainingLock, held_locks
 
 import os
@@ -23,8 +24,6 @@ from ._sparse import SparseRows
 include "kernels/one_sample_api.pxi"
 
 cnp.import_array()
-
-cdef object ONE = 1.0    # the default of sample_weight, which needs no check
 
 # Incremented by each fork: threads that ran before it do not exist in the child
 cdef long fork_count = 1
@@ -48,6 +47,13 @@ cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISFARRAY_RO(cnp.ndarray)   # the same in Fortran order
     bint PyArray_ISWRITEABLE(cnp.ndarray)
     bint PyArray_CheckExact(object)
+
+
+cdef struct Sample:
+    Inputs inputs
+    const void *t       # a row of targets or, if it is NULL, ...
+    Py_ssize_t label    # ... a class index
+    double weight
 
 
 cdef class OneSample:
@@ -87,6 +93,8 @@ cdef class OneSample:
     cdef bint fortran         # the order of w
     cdef bint softmax, logistic
     cdef int type
+    cdef Py_ssize_t R         # networks whose weights lie side by side in memory, of which these are the first
+    cdef object all_w, all_v  # the weights of all
     cdef long in_use          # fork_count during a call without the GIL, else 0
     cdef TrainingLock lock
 
@@ -94,6 +102,7 @@ cdef class OneSample:
         if self.memory != NULL:
             raise RuntimeError("a network must be initialized only once")
         self.w, self.v, self.functions = w, v, functions
+        self.R, self.all_w, self.all_v = 1, w, v
         self.s_w, self.s_v = (None, None) if accumulators is None else accumulators
         self.softmax, self.logistic = functions.output == "softmax", functions.output == "logistic"
         self.lock = TrainingLock(w, v)
@@ -138,7 +147,7 @@ cdef class OneSample:
         if self.functions.output == "linear":
             raise ValueError("output is 'linear', which has no probabilities: use predict")
 
-    def learn_one(self, x, t, sample_weight=ONE):
+    def learn_one(self, x, t, sample_weight=1.0):
         """Learn from one sample: one update (17) of the weights, in place.
 
         A call that raises leaves the weights unchanged.
@@ -181,7 +190,7 @@ cdef class OneSample:
         """
         return self.learn(x, None, t, sample_weight)
 
-    def learn_one_sparse(self, indices, values, t, sample_weight=ONE):
+    def learn_one_sparse(self, indices, values, t, sample_weight=1.0):
         """Learn from one sample given by its non-zeros: one update (17) of the weights of these inputs, in place.
 
         It takes time in proportion to their number, whatever D, and less with weights in Fortran order:
@@ -229,43 +238,50 @@ cdef class OneSample:
         """
         return self.learn(values, check_indices(indices), t, sample_weight)
 
-    cdef double learn(self, x, indices, t, sample_weight) except? -1:
-        cdef const void *row = NULL
-        cdef Py_ssize_t label = -1
-        cdef int overflow
-        cdef double E_n, alpha = self._learning_rate, weight = 1
-        cdef Inputs inputs
-        self.check(True)
-        if sample_weight is not ONE:
-            weight = validate.weight(sample_weight, self.w.dtype)
-        if self.softmax and PyLong_CheckExact(t):
-            label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 on overflow
-        elif PyFloat_CheckExact(t) and self.set_number(t) or self.set_numbers(t):
-            row = self.t
-        if row == NULL and not 0 <= label < self.K:
-            rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output)
-            if rows is None:
-                label = labels[0]
-            else:
-                # Python code that still runs may change the original
-                memcpy(self.t, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(self.w))
-                row = self.t
-            self.check(True)
-        _kept = self.set_inputs(&inputs, x, indices, True)
-        if (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
+    cdef learn(self, x, indices, t, sample_weight):
+        cdef Sample n
+        cdef double E_n, alpha = self._learning_rate
+        _kept = self.set_sample(&n, x, indices, t, sample_weight)
+        if self.releases_gil(&n.inputs):
             self.lock.begin()
             self.in_use = fork_count
             with nogil:
-                E_n = self.api.learn_one(self.net, &inputs, row, label, alpha, weight)
+                E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, alpha, n.weight)
             self.in_use = 0
             self.lock.end()
         else:
-            E_n = self.api.learn_one(self.net, &inputs, row, label, alpha, weight)
-        if not 0 <= E_n < float("inf"):
+            E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, alpha, n.weight)
+        if not 0 <= E_n < INFINITY:
             self.validated(x, indices, False)
             validate.finite_weights(self.w, self.v)    # which are those from before
-            raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
+            raise_divergence()
         return E_n
+
+    # A sample to learn. Returns what keeps the memory of its inputs.
+    cdef object set_sample(self, Sample *n, x, indices, t, sample_weight):
+        cdef int overflow
+        n.t, n.label, n.weight = NULL, -1, 1
+        self.check(True)
+        if not (PyFloat_CheckExact(sample_weight) and PyFloat_AS_DOUBLE(sample_weight) == 1):
+            n.weight = validate.weight(sample_weight, self.w.dtype)
+        if self.softmax and PyLong_CheckExact(t):
+            n.label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 on overflow
+        elif PyFloat_CheckExact(t) and self.set_number(t) or self.set_numbers(t):
+            n.t = self.t
+        if n.t == NULL and not 0 <= n.label < self.K:
+            rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output)
+            if rows is None:
+                n.label = labels[0]
+            else:
+                validate.check_no_overlap("t", rows, self.all_w, self.all_v, True)
+                # Python code that still runs may change the original
+                memcpy(self.t, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(self.w))
+                n.t = self.t
+            self.check(True)
+        return self.set_inputs(&n.inputs, x, indices, True)
+
+    cdef inline bint releases_gil(self, const Inputs *inputs) noexcept:
+        return self.R * (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL
 
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
@@ -289,8 +305,8 @@ cdef class OneSample:
 
     cdef validated(self, x, indices, bint writeable):
         if indices is None:
-            return validate.sample("x", x, self.w, self.v, writeable=writeable)
-        return validate.sparse_row(indices, x, self.w, self.v, writeable=writeable)
+            return validate.sample("x", x, self.all_w, self.all_v, writeable=writeable)
+        return validate.sparse_row(indices, x, self.all_w, self.all_v, writeable=writeable)
 
     cdef int reserve(self, Py_ssize_t count) except -1:
         cdef void *scratch = PyMem_Realloc(self.scratch, count * sizeof(void *))
@@ -482,7 +498,7 @@ cdef class OneSample:
         cdef Inputs inputs
         self.check(False)
         _kept = self.set_inputs(&inputs, x, indices, False)
-        if (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL:
+        if self.releases_gil(&inputs):
             self.in_use = fork_count
             with nogil:
                 k = self.api.predict_one(self.net, &inputs, y)
@@ -511,8 +527,8 @@ cdef class OneSample:
         """Whether the kernels can use an array as a vector of that size without conversion."""
         return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size
                 and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
-                and disjoint(array, size, self.w, self.M * (self.D + 1))
-                and disjoint(array, size, self.v, self.K * (self.M + 1)))
+                and disjoint(array, size, self.w, self.R * self.M * (self.D + 1))
+                and disjoint(array, size, self.v, self.R * self.K * (self.M + 1)))
 
     cdef inline int check(self, bint writeable) except -1:
         """Raise if another thread uses the network, or if the layout of the weights, the user's arrays, has changed.
@@ -548,6 +564,196 @@ cdef class OneSample:
     cdef inline bint is_accumulator(self, cnp.ndarray array, Py_ssize_t size) noexcept:
         return (cnp.PyArray_TYPE(array) == self.type and cnp.PyArray_NDIM(array) == 1
                 and cnp.PyArray_DIM(array, 0) == size and PyArray_ISCARRAY_RO(array) and PyArray_ISWRITEABLE(array))
+
+
+cdef class OneSampleOfAll(OneSample):
+    """Calls with one sample for all networks of an ensemble, and their mixture.
+
+    The sample is validated once, and the networks learn it or predict it in turn.
+
+    Parameters
+    ----------
+    w, v : ndarray
+        The weights of all networks, C-contiguous.
+    networks : sequence of OneSample
+        The networks; they have the rows of w and v, in order.
+    module : module
+        The kernels for the dtype of the weights.
+    mixture : Mixture
+        The mixture of their predictions, whose arrays are used and updated.
+    """
+
+    cdef cnp.ndarray whole_w, whole_v
+    cdef tuple networks
+    cdef object mixture
+    cdef cnp.ndarray log_weights, dropped, limits, scale    # of the mixture
+    cdef double eta, share
+    cdef bint relative
+    cdef void *arrays      # memory for a number or an address for each network, or a number for each output:
+    cdef void **nets
+    cdef double *rates
+    cdef double *p
+    cdef double *total
+
+    def __init__(self, cnp.ndarray w, cnp.ndarray v, networks, module, mixture):
+        cdef OneSample first = networks[0]
+        OneSample.__init__(self, first.w, first.v, first.functions, first._learning_rate, module)
+        self.R, self.all_w, self.all_v = len(networks), w.reshape(-1, w.shape[2]), v.reshape(-1, v.shape[2])
+        self.whole_w, self.whole_v, self.lock = w, v, TrainingLock(w, v)
+        self.networks, self.mixture = tuple(networks), mixture
+        self.log_weights, self.dropped = mixture.log_weights, mixture.dropped
+        self.limits, self.scale = mixture.limits, mixture.scale
+        self.eta, self.relative, self.share = mixture.rate, mixture.relative, mixture.share
+        self.arrays = PyMem_Calloc(3 * self.R + self.K, sizeof(double))
+        if self.arrays == NULL:
+            raise MemoryError(f"no memory for {self.R} networks")
+        self.rates = <double *> self.arrays
+        self.p, self.total = self.rates + self.R, self.rates + 2 * self.R
+        self.nets = <void **> (self.total + self.K)
+
+    def __dealloc__(self):
+        PyMem_Free(self.arrays)
+
+    # No Python code may run between this, or what checks it was given, and the kernels
+    cdef int set_networks(self, bint writeable) except -1:
+        cdef OneSample network
+        cdef Py_ssize_t r
+        for r in range(self.R):
+            network = self.networks[r]
+            network.check(writeable)
+            self.nets[r], self.rates[r] = network.net, network._learning_rate
+        return 0
+
+    cdef void set_in_use(self, long value) noexcept:
+        cdef OneSample network
+        self.in_use = value
+        for network in self.networks:
+            network.in_use = value
+
+    cdef learn(self, x, indices, t, sample_weight):
+        cdef Sample n
+        cdef cnp.npy_intp R = self.R
+        _kept = self.set_sample(&n, x, indices, t, sample_weight)
+        if not (PyArray_ISWRITEABLE(self.whole_w) and PyArray_ISWRITEABLE(self.whole_v)):
+            validate.weights(self.whole_w[0], self.whole_v[0], writeable=True)
+        self.set_networks(True)
+        cdef cnp.ndarray losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
+        cdef double *E = <double *> cnp.PyArray_DATA(losses)
+        cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
+        if self.releases_gil(&n.inputs):
+            self.lock.begin()
+            self.set_in_use(fork_count)
+            with nogil:
+                self.learn_all(&n, dropped, E)
+            self.set_in_use(0)
+            self.lock.end()
+        else:
+            self.learn_all(&n, dropped, E)
+        self.drop_diverged(x, indices, losses)
+        if not self.softmax and not self.logistic:
+            self.see_target()
+        update_weights(<double *> cnp.PyArray_DATA(self.log_weights), <double *> cnp.PyArray_DATA(self.scale), E, R, 1,
+                       self.eta, self.relative, self.share, &n.weight, self.p)
+        return losses
+
+    cdef void learn_all(self, const Sample *n, const double *dropped, double *E) noexcept nogil:
+        cdef Py_ssize_t r
+        for r in range(self.R):
+            E[r] = INFINITY
+            if dropped[r] == 0:
+                E[r] = self.api.learn_one(self.nets[r], &n.inputs, n.t, n.label, self.rates[r], n.weight)
+
+    cdef int drop_diverged(self, x, indices, cnp.ndarray losses) except -1:
+        cdef double *E = <double *> cnp.PyArray_DATA(losses)
+        cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
+        cdef OneSample network
+        cdef Py_ssize_t r, left = 0
+        cdef bint diverged = False
+        for r in range(self.R):
+            if 0 <= E[r] < INFINITY:
+                left += 1
+            elif dropped[r] == 0:
+                network = self.networks[r]
+                self.validated(x, indices, False)
+                validate.finite_weights(network.w, network.v)    # which are those from before
+                E[r] = INFINITY
+                diverged = True
+        if left == 0:
+            raise_divergence()
+        if diverged:
+            self.mixture.drop(np.isinf(losses))
+        return 0
+
+    cdef inline double number(self, const void *numbers, Py_ssize_t k) noexcept nogil:
+        return (<const float *> numbers)[k] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
+
+    cdef void see_target(self) noexcept:
+        cdef double *lowest = <double *> cnp.PyArray_DATA(self.limits)
+        cdef double *highest = lowest + self.K
+        cdef Py_ssize_t k
+        for k in range(self.K):
+            lowest[k] = fmin(lowest[k], self.number(self.t, k))
+            highest[k] = fmax(highest[k], self.number(self.t, k))
+
+    cdef Py_ssize_t predict_into(self, x, indices, void *y) except -1:
+        cdef Py_ssize_t r
+        cdef Inputs inputs
+        cdef OneSample network
+        cdef const double *log_weights = <const double *> cnp.PyArray_DATA(self.log_weights)
+        cdef const double *limits = NULL
+        self.check(False)
+        _kept = self.set_inputs(&inputs, x, indices, False)
+        self.set_networks(False)
+        if not self.softmax and not self.logistic:
+            limits = <const double *> cnp.PyArray_DATA(self.limits)
+        if self.releases_gil(&inputs):
+            self.set_in_use(fork_count)
+            with nogil:
+                r = self.set_total(&inputs, log_weights, limits, y)
+            self.set_in_use(0)
+        else:
+            r = self.set_total(&inputs, log_weights, limits, y)
+        if r < self.R:
+            self.validated(x, indices, False)
+            network = self.networks[r]
+            validate.refuse_overflow(network.w, network.v)
+        return self.set_mean(y)
+
+    # The sum of the networks' y, each in turn in y, by their weights; the number of the network that fails, or R
+    cdef Py_ssize_t set_total(self, const Inputs *inputs, const double *log_weights, const double *limits,
+                              void *y) noexcept nogil:
+        cdef Py_ssize_t r, k
+        cdef double p, y_k
+        for k in range(self.K):
+            self.total[k] = 0
+        for r in range(self.R):
+            p = exp(log_weights[r])
+            if p == 0:
+                continue
+            if self.api.predict_one(self.nets[r], inputs, y) == NOT_FINITE:
+                return r
+            for k in range(self.K):
+                y_k = self.number(y, k)
+                if limits != NULL and limits[0] <= limits[self.K]:
+                    y_k = fmin(fmax(y_k, limits[k]), limits[self.K + k])
+                self.total[k] += p * y_k
+        return self.R
+
+    # The sum in the dtype of y, and the index of its largest number
+    cdef Py_ssize_t set_mean(self, void *y) noexcept:
+        cdef Py_ssize_t k, largest = 0
+        for k in range(self.K):
+            if self.type == cnp.NPY_FLOAT:
+                (<float *> y)[k] = <float> self.total[k]
+            else:
+                (<double *> y)[k] = self.total[k]
+            if self.number(y, k) > self.number(y, largest):
+                largest = k
+        return largest
+
+
+cdef int raise_divergence() except -1:
+    raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
 
 
 # Whether arrays of known size lie in separate memory: NumPy would compute it from the shape

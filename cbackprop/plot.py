@@ -27,6 +27,7 @@ COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0
 INK = "#333333"
 GRID_POINTS = 300  # along each axis of the decision regions, and of a fitted curve
 FOR_NUMBERS = "for numbers, use predicted_against_true, residuals or fitted_curve"
+MAX_POINTS = 1000  # along a curve over samples
 MAX_NAME = 24  # characters of a class beside a confusion matrix
 MAX_NAMED_CLASSES = 50  # in a confusion matrix: more names and counts would overlap, and take minutes to draw
 
@@ -81,13 +82,9 @@ def learning_curve(
     for values, label, color in curves:
         marker = "o" if len(values) == 1 else None  # a line through a single point would be invisible
         ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, linewidth=2, marker=marker)
-    ax.set(yscale="log", xlabel="epoch", ylabel="mean error E")
+    ax.set(xlabel="epoch", ylabel="mean error E")
+    _set_log_scale(ax)
     ticker = require("matplotlib.ticker", "plot")
-    ax.yaxis.set_major_formatter("{x:g}")
-    low, high = ax.get_ylim()
-    if 10 * low <= high < 1000 * low:  # powers of 10 alone would be one to three numbers
-        ax.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
-    ax.yaxis.set_minor_formatter("{x:g}" if high < 1000 * low else "")
     ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     ax.spines[["top", "right"]].set_visible(False)
     if held_out is not None:
@@ -623,6 +620,96 @@ def fitted_curve(
     return ax
 
 
+def mixture(
+    weights: ArrayLike,
+    losses: ArrayLike,
+    *,
+    labels: Sequence[object] | None = None,
+    window: int | None = None,
+    axes: Sequence[Axes] | None = None,
+) -> tuple[Axes, Axes]:
+    """Plot how much each network of an ensemble counts in the mixture, and its loss, over the samples.
+
+    Parameters
+    ----------
+    weights : array-like of shape (N, R)
+        `Ensemble.weights` before or after each sample.
+    losses : array-like of shape (N, R)
+        What `Ensemble.learn_one` returned for each sample. Curves end where a network diverges.
+    labels : sequence of R objects, optional
+        Names of the networks, such as their learning rates. The default is their indices.
+    window : int, optional
+        Both are means over so many samples up to each one. The default is a fiftieth of them.
+    axes : pair of matplotlib Axes, optional
+        Axes to draw the weights and the losses on; by default, two new ones in the current figure.
+
+    Returns
+    -------
+    pair of matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Matplotlib is not installed.
+    TypeError
+        If an array does not hold real numbers, or window is not an integer.
+    ValueError
+        If the arrays do not have the same shape (N, R) or are empty, there is not a label for each network, or window
+        is below 1.
+
+    Examples
+    --------
+    >>> import cbackprop
+    >>> from matplotlib.figure import Figure
+    >>> from cbackprop import plot
+    >>> rates = [0.01, 0.1, 1]
+    >>> ensemble = cbackprop.Ensemble(2, 4, 2, learning_rates=rates, rng=0)
+    >>> weights, losses = [], []
+    >>> for n in range(100):
+    ...     losses.append(ensemble.learn_one([n % 2, 1], n % 2))
+    ...     weights.append(ensemble.weights)
+    >>> axes = Figure().subplots(2, 1, sharex=True)
+    >>> _, below = plot.mixture(weights, losses, labels=rates, axes=axes)
+    >>> len(below.lines)
+    3
+    """
+    p, E = (
+        validate.numbers(name, values, np.dtype(np.float64), "(N, R)", 2, finite=False)
+        for name, values in (("weights", weights), ("losses", losses))
+    )
+    if p.shape != E.shape:
+        raise ValueError(f"losses has shape {E.shape}; it must be {p.shape}, as that of weights")
+    N, R = p.shape
+    names = [str(label) for label in (range(R) if labels is None else labels)]
+    if len(names) != R:
+        raise ValueError(f"labels has {len(names)} entries; it must have {R}, one for each network")
+    width = max(1, N // 50) if window is None else validate.count("window", window)
+    above, below = require("matplotlib.pyplot", "plot").gcf().subplots(2, 1, sharex=True) if axes is None else axes
+    n = np.unique(np.linspace(1, N, MAX_POINTS).round().astype(int))
+    colors = _palette(R)
+    above.stackplot(n, _running_means(p, width)[n - 1].T, labels=names, colors=colors)
+    for E_r, color, name in zip(_running_means(E, width)[n - 1].T, colors, names, strict=True):
+        below.plot(n, E_r, color=color, linewidth=1.5, label=name)
+    above.set(ylim=(0, 1), ylabel="weight")
+    below.set(xlabel="sample", ylabel="mean loss")
+    _set_log_scale(below)
+    above.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=min(R, 4), frameon=False)
+    for ax in (above, below):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.margins(x=0)
+    return above, below
+
+
+def _running_means(rows: np.ndarray, width: int) -> np.ndarray:
+    """The mean of each row and up to width - 1 before it."""
+    sums = np.concatenate([np.zeros((1, rows.shape[1])), rows.cumsum(axis=0)])
+    last = np.arange(1, len(sums))
+    first = np.maximum(0, last - width)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity, of a network that diverged, is not drawn either
+        return (sums[last] - sums[first]) / (last - first)[:, np.newaxis]
+
+
 def _numbers(name: str, values: Any) -> np.ndarray:
     return validate.numbers(name, values, np.dtype(np.float64), "(N,)", 1, finite=False)
 
@@ -643,6 +730,16 @@ def _pairs(
 def _dots(ax: Axes, x: np.ndarray, y: np.ndarray, label: str | None = None) -> None:
     ax.scatter(x, y, s=20, color=COLORS[0], alpha=0.5, edgecolors="none", label=label)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _set_log_scale(ax: Axes) -> None:
+    """Make the scale of errors, which have been drawn, logarithmic."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
+    low, high = ax.get_ylim()
+    if 10 * low <= high < 1000 * low:  # powers of 10 alone would be one to three numbers
+        ax.yaxis.set_minor_locator(require("matplotlib.ticker", "plot").LogLocator(subs=(2, 5)))
+    ax.yaxis.set_minor_formatter("{x:g}" if high < 1000 * low else "")
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -283,6 +284,67 @@ def test_sparse_rows(adaptive):
     np.testing.assert_allclose(rows.predict_proba(sparse.csr_array(x)), dense.predict_proba(x), rtol=1e-9)
     losses = dense.learn_one(x[0], int(t[0]))
     np.testing.assert_allclose(rows.learn_one(sparse.csr_array(x[:1]), int(t[0])), losses)
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_non_zeros_of_one_sample(dtype, output, adaptive):
+    x, t = problem(output, dtype)
+    ensemble, dense = (make(output, dtype, hidden=MIXED, adaptive=adaptive) for _ in range(2))
+    networks = [alone(ensemble, r) for r in range(3)]
+    x[:, ::2] = 0
+    indices = np.array([1, 3])
+    for x_n, t_n in zip(x, t, strict=True):
+        row = (indices.tolist(), x_n[indices].tolist()) if x_n[1] > 0 else (indices, x_n[indices])
+        losses = ensemble.learn_one_sparse(*row, t_n)
+        assert losses.tolist() == [network.learn_one_sparse(*row, t_n) for network in networks]
+        dense.learn_one(x_n, t_n)
+        predicted = ensemble.predict_one_sparse(*row)
+        np.testing.assert_allclose(predicted, dense.predict_one(x_n), rtol=1e-4, atol=1e-4)
+        if output != "linear":
+            y = ensemble.predict_proba_one_sparse(*row)
+            np.testing.assert_allclose(y, dense.predict_proba_one(x_n), rtol=1e-4)
+    for r, network in enumerate(networks):
+        np.testing.assert_array_equal(ensemble.w[r], network.w)
+    before = bits(ensemble)
+    for bad in (([0, D], [1, 1]), ([0], [1, 1]), ([0], [np.nan])):
+        with pytest.raises(ValueError, match="must"):
+            ensemble.learn_one_sparse(*bad, t[0])
+        with pytest.raises(ValueError, match="must"):
+            ensemble.predict_one_sparse(*bad)
+    with pytest.raises(TypeError, match="indices is None"):
+        ensemble.learn_one_sparse(None, [1], t[0])
+    assert bits(ensemble) == before
+
+
+def test_large_networks_in_two_threads_raise_or_wait():
+    # while one call works without the GIL, those of another thread are refused: no network learns half a sample
+    x = np.random.default_rng(0).normal(size=300)
+
+    def large():
+        return Ensemble(300, 100, 10, learning_rates=[0.01, 0.1, 1], rng=0)
+
+    ensemble, wanted = large(), large()
+    errors, learned = [], []
+
+    def work():
+        for _ in range(40):
+            try:
+                learned.append(ensemble.learn_one(x, 3).tolist())
+                ensemble[1].predict_one(x)
+                ensemble.predict_one(x)
+            except RuntimeError as error:
+                errors.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(errors) <= {"this network is in use by another thread"}
+    losses = [wanted.learn_one(x, 3).tolist() for _ in learned]
+    assert sorted(learned) == sorted(losses)
+    assert bits(ensemble) == bits(wanted)
 
 
 # -------------------------------------------------------------------------------------------------------- predictions
@@ -642,6 +704,9 @@ def test_bad_samples_change_nothing():
             ensemble.learn_one(inside[0], 0)
         with pytest.raises(ValueError, match="overlaps the weights"):
             ensemble.fit(inside, t[:M])
+    linear = make("linear")
+    with pytest.raises(ValueError, match="t overlaps the weights"):
+        linear.learn_one(x[0], linear.v[2, 1, :K])
     assert bits(ensemble) == before
     ensemble.w[2, 1, 1] = np.inf
     before = bits(ensemble)

@@ -85,5 +85,11 @@ def test_water_flow(drawn):
     assert error["network"] < 0.95 * error["the day before"]
 
 
+def test_mixture(drawn):
+    mean_loss = drawn("mixture", "river")["mean_loss"]
+    mixture = mean_loss.pop("mixture")
+    assert mixture < min(mean_loss.values()) + 0.01 < max(mean_loss.values()) - 0.2
+
+
 def test_hidden_units(drawn):
     assert drawn("hidden_units")["right"] > 0.95

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from cbackprop import History, Network
+from cbackprop import Ensemble, History, Network
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -48,6 +48,21 @@ def test_network(sizes):
     assert len(list(page.iter(f"{SVG}line"))) == drawn[0] * drawn[1] + drawn[1] * drawn[2]
     assert shown.count("⋮") == sum(size > 5 for size in sizes)
     assert within_the_frame(page)
+
+
+def test_ensemble():
+    ensemble = Ensemble(2, 5, 3, learning_rates=[0.25, 1e300], hidden=["tanh", "relu"], output="linear", rng=0)
+    ensemble.learn_one([1, 2], [1, 2, 3])
+    ensemble.learn_one([1, 2], [1, 2, 3])
+    page = parsed(ensemble)
+    shown = texts(page)
+    assert {"Ensemble", "5 tanh, relu", "3 linear", "66", str(ensemble.w.shape), str(ensemble.v.shape)} <= set(shown)
+    assert shown[shown.index("network 0") + 1] == "tanh, learning rate 0.25, weight 1.000"
+    assert shown[shown.index("network 1") + 1] == "relu, learning rate 1e+300, diverged"
+    assert within_the_frame(page)
+    shown = texts(parsed(Ensemble(2, 3, 2, learning_rates=[0.1] * 25)))
+    assert shown[-2:] == ["…", "5 more"]
+    assert "network 19" in shown
 
 
 def test_names_are_escaped():

@@ -340,6 +340,63 @@ def test_each_kind_of_output_has_its_plots(ax):
     assert not ax.has_data()
 
 
+@pytest.fixture
+def course():
+    """Weights and losses of three networks, of which the second diverges."""
+    losses = np.random.default_rng(0).exponential(size=(5000, 3)) * [1, 2, 3]
+    losses[3000:, 1] = np.inf
+    weights = np.exp(-np.minimum(losses, 100))
+    return weights / weights.sum(axis=1, keepdims=True), losses
+
+
+def test_mixture(course):
+    weights, losses = course
+    axes = Figure().subplots(2, 1)
+    above, below = plot.mixture(weights, losses, labels=[0.1, 0.3, 1], window=10, axes=axes)
+    assert (above, below) == tuple(axes)
+    assert [text.get_text() for text in above.get_legend().get_texts()] == ["0.1", "0.3", "1"]
+    for r, (line, area) in enumerate(zip(below.lines, above.collections, strict=True)):
+        n, E = line.get_data()
+        assert (n[0], n[-1]) == (1, 5000)
+        wanted = [losses[max(0, last - 10) : last, r].mean() for last in n]
+        finite = np.isfinite(wanted)
+        assert finite.all() == (r != 1)
+        np.testing.assert_allclose(E[finite], np.array(wanted)[finite])
+        assert not np.isfinite(E[~finite]).any()
+        assert line.get_color() == plot.COLORS[r]
+        np.testing.assert_allclose(area.get_facecolor()[0, :3], to_rgb(plot.COLORS[r]))
+    assert max(path.vertices[:, 1].max() for path in above.collections[-1].get_paths()) == pytest.approx(1)
+    assert len(n) <= 1000
+    assert below.get_yscale() == "log"
+    above.figure.canvas.draw()
+
+
+def test_mixture_of_one_sample_and_default_axes():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    figure = pyplot.figure()
+    axes = plot.mixture([[0.5, 0.5]], [[1, 2]])
+    assert figure.axes == list(axes)
+    assert [line.get_label() for line in axes[1].lines] == ["0", "1"]
+    figure.canvas.draw()
+    pyplot.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"losses": np.ones((4, 2))}, ValueError, r"losses has shape \(4, 2\); it must be \(4, 3\)"),
+        ({"weights": np.ones(4)}, ValueError, r"weights has 1 dimensions; it must have 2: \(N, R\)"),
+        ({"weights": [["a"]]}, TypeError, "weights has dtype"),
+        ({"labels": ["a"]}, ValueError, "labels has 1 entries; it must have 3, one for each network"),
+        ({"window": 0}, ValueError, "window is 0"),
+        ({"window": 1.5}, TypeError, "window is 1.5"),
+    ],
+)
+def test_mixture_of_bad_arguments(settings, error, message):
+    with pytest.raises(error, match=message):
+        plot.mixture(**({"weights": np.ones((4, 3)), "losses": np.ones((4, 3))} | settings))
+
+
 def test_default_axes_are_the_current_ones():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")

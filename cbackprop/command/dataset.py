@@ -1,5 +1,6 @@
 """The rows of a table prepared for training: targets, scaling, and the split into training and held-out rows."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +126,7 @@ def scan(
             target_mean, target_scale = column.statistics.standardization(table, [target])
     inputs: Inputs
     if isinstance(table, SvmlightTable):
-        table.n_inputs, inputs = sparse.n_inputs, SvmlightInputs(table)
+        table.n_inputs, inputs = sparse.n_inputs, SvmlightInputs(table, *sparse.means())
     elif hasher is not None:
         inputs = HashedInputs(table, numbers, texts, hasher, mean, scale)
     else:  # indicators stay 0 and 1: that of a rare category would become large
@@ -158,16 +159,22 @@ def scan(
 
 
 class SparseRows:
-    """The number of inputs of CSR arrays that a table yields, and checksums of what they hold."""
+    """Sizes of CSR arrays that a table yields, and checksums of what they hold."""
 
     def __init__(self) -> None:
-        self.n_inputs = 1
+        self.n_inputs, self.n_rows, self.n_values, self.squares = 1, 0, 0, 0.0
         self.checksums: list[int] = []  # of the lengths of rows, of indices and of values
 
     def update(self, x: Any) -> None:
         self.n_inputs = max(self.n_inputs, int(x.indices.max(initial=0)) + 1)
+        self.n_rows, self.n_values = self.n_rows + x.shape[0], self.n_values + x.nnz
+        self.squares += float((x.data.astype(float) ** 2).sum())
         parts = np.diff(x.indptr).astype(np.int64), x.indices.astype(np.int64), x.data
         self.checksums = [crc32(part.data, sum_) for part, sum_ in zip(parts, self.checksums or [0] * 3, strict=True)]
+
+    def means(self) -> tuple[float, float]:
+        """Return the mean number of values in a row, and their root mean square."""
+        return self.n_values / self.n_rows, math.sqrt(self.squares / max(1, self.n_values))
 
 
 def blocks(x: Any, K: int) -> Iterator[Any]:

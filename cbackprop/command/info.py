@@ -49,7 +49,7 @@ def show_model(path: Path) -> None:
             ("functions", f"{model.functions.hidden} hidden units, {model.functions.output} outputs"),
             ("w", f"{w.shape}, {w.dtype}"),
             ("v", f"{v.shape}, {v.dtype}"),
-            ("learning rate", model.learning_rate),
+            ("learning rate", describe_rate(model)),
             *([] if regression else [("classes", abbreviate(model.classes) if model.classes else "unnamed")]),
             ("inputs", describe_inputs(model)),
             *([("categories", describe_categories(model.categories))] if model.categories else []),
@@ -68,6 +68,10 @@ def describe_task(model: Model) -> str:
     if model.functions.output == "linear":
         return f"regression of {abbreviate(model.targets)}" if model.targets else f"regression, {K} unnamed"
     return f"classification, {K} classes" if model.functions.output == "softmax" else f"{K} labels, each by itself"
+
+
+def describe_rate(model: Model) -> str:
+    return f"{model.learning_rate:.6g}{', adapted to each unit' if 'accumulators' in model.states else ''}"
 
 
 def describe_inputs(model: Model) -> str:

@@ -25,6 +25,7 @@ class Inputs(ABC):
     """What a network takes of each row."""
 
     sparse = True  # whether rows are CSR arrays of float32
+    root_mean_square: float = 1  # of the numbers in sparse rows
 
     @property
     @abstractmethod
@@ -34,6 +35,11 @@ class Inputs(ABC):
     @abstractmethod
     def row_values(self) -> int:
         """How many numbers a row holds in memory."""
+
+    @property
+    def non_zeros(self) -> float:
+        """The mean number of inputs of a row that are not 0, if rows are sparse."""
+        return self.row_values
 
     @property
     @abstractmethod
@@ -162,6 +168,8 @@ class SvmlightInputs(Inputs):
     """The numbers of an SVMlight file, as they are."""
 
     table: SvmlightTable
+    non_zeros: float = 0
+    root_mean_square: float = 1
 
     @property
     def D(self) -> int:

@@ -15,20 +15,13 @@ import numpy as np
 import polars as pl
 
 from cbackprop.command import remedies
-from cbackprop.command.tables import (
-    CHUNK_ROWS,
-    CHUNK_VALUES,
-    LABELS_NEEDED,
-    MAX_LABEL,
-    Rows,
-    Table,
-    error_context,
-)
+from cbackprop.command.tables import CHUNK_ROWS, CHUNK_VALUES, MAX_LABEL, Rows, Table, error_context
 from cbackprop.command.text import abbreviate
 
 # An archive of a few bytes can declare arrays of any size: these limits hold before anything is read.
 MAX_COLUMNS = 2**20
 MAX_ROW_BYTES = 8 * CHUNK_VALUES  # of one array
+MAX_TEXT_BYTES = 4 * MAX_LABEL * CHUNK_ROWS  # of a column in a chunk; more than MAX_ROW_BYTES
 
 
 @dataclass
@@ -110,9 +103,8 @@ class NpzTable(Table):
                 inputs.append((member, as_slice(numbers[order[low:high]] - start), as_slice(order[low:high])))
         places = {column: self.place(column) for column in others}
         for member, _ in places.values():
-            if member.dtype.kind == "U" and member.dtype.itemsize > 4 * MAX_LABEL:
-                found = f"array {member.name!r} holds texts of up to {member.dtype.itemsize // 4:,} characters"
-                raise ValueError(f"{self.path}: {found}; {LABELS_NEEDED}")
+            if member.dtype.kind == "U":
+                size = min(size, MAX_TEXT_BYTES // member.dtype.itemsize)
 
         with error_context(self.path), zipfile.ZipFile(self.file) as archive:
             streams = [open_rows(archive, member) for member, *_ in inputs]

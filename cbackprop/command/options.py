@@ -86,6 +86,17 @@ class Activation(StrEnum):
     RELU = "relu"
 
 
+AUTO = "auto"
+
+
+def parse_learning_rate(text: str) -> float | str:
+    """Convert the value of --learning-rate."""
+    try:
+        return text if text == AUTO else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} must be a number, or auto") from None
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """Arguments and options of `cbackprop train`."""
@@ -118,11 +129,21 @@ class TrainOptions:
     ] = None
     hidden: Annotated[int, typer.Option(min=1, help="Number of hidden units.")] = 32
     activation: Annotated[
-        Activation,
-        typer.Option(help="Function of the hidden units. relu needs a smaller --learning-rate, such as 0.01."),
-    ] = Activation.SIGMOID
+        Activation | None,
+        typer.Option(
+            help="Function of the hidden units. By default, tanh, or sigmoid if --learning-rate is a number, "
+            "which must be small for relu, such as 0.01."
+        ),
+    ] = None
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 30
-    learning_rate: Annotated[float, typer.Option(help="Factor of the gradient in each update.")] = 0.1
+    learning_rate: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_learning_rate,
+            metavar="RATE",
+            help="Factor of the gradient in each update: a number, or auto, which adapts it to each unit.",
+        ),
+    ] = AUTO
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per update.")] = 1
     seed: Seed = 0
     validation: Annotated[float, typer.Option(min=0, max=0.9, help="Fraction of the rows held out for validation.")] = (

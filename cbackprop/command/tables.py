@@ -15,7 +15,6 @@ from cbackprop.command.text import abbreviate
 CHUNK_ROWS = 65_536
 CHUNK_VALUES = 2**22  # 32 MiB of float64, however wide the table
 MAX_LABEL = 1000  # bytes: a chunk of longer ones, which compress well in a file, could take any amount of memory
-LABELS_NEEDED = f"labels of classes and categories must have at most {MAX_LABEL:,} bytes"
 
 Levels = Mapping[str, Sequence[str] | None]  # the categories of each column, None where all are accepted
 
@@ -101,7 +100,6 @@ class Table(ABC):
                 t = pl.Series([], dtype=pl.String) if target is None else convert(others[target])
             labels: list[tuple[pl.Series, Sequence[str] | None]] = [
                 *((text[column], levels) for column, levels in categories.items()),
-                *((text[column], None) for column in texts),
                 *([] if target is None else [(t, classes)]),
             ]
             good = np.isfinite(x).all(axis=1)
@@ -137,7 +135,8 @@ class Table(ABC):
         if (long := (lengths > MAX_LABEL).fill_null(False)).any():
             row = int(long.arg_max() or 0)
             found = f"{self.path}: row {start + row + 1}, column {values.name!r} holds a text of {lengths[row]:,} bytes"
-            raise ValueError(f"{found}; {LABELS_NEEDED}")
+            remedy = f"labels of classes and categories must have at most {MAX_LABEL:,} bytes"
+            raise ValueError(f"{found}; {remedy}")
 
     def describe_bad_row(self, row: int, is_broken: bool, numbers: Sequence[str], unknown: Levels) -> tuple[str, str]:
         """Tell what is wrong with a row, and what to do about it; messages count rows from 1, below the header.

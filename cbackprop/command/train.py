@@ -1,5 +1,6 @@
 """`cbackprop train`: train a network on a table, with at most one chunk of it in memory."""
 
+import math
 import signal
 import sys
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from cbackprop._model_file import Model, encode
 from cbackprop.command.dataset import Dataset, scan
 from cbackprop.command.evaluation import Evaluation, evaluate_classes, evaluate_numbers
 from cbackprop.command.files import open_table
-from cbackprop.command.options import OnBadRow, Task, TrainOptions
+from cbackprop.command.inputs import Inputs
+from cbackprop.command.options import AUTO, Activation, OnBadRow, Task, TrainOptions
 from cbackprop.command.outputs import (
     check_distinct,
     check_figure,
@@ -31,11 +33,13 @@ from cbackprop.command.outputs import (
 )
 from cbackprop.command.progress import TrainingProgress
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
+from cbackprop.command.svmlight import SvmlightTable
 from cbackprop.command.tables import Table
 from cbackprop.command.terminal import print_fields, progress_bar
 from cbackprop.command.text import abbreviate, escape_control, format_duration
 
 CHECKPOINT_INTERVAL = 10  # seconds
+DENSE_RATE, SPARSE_RATE = 0.1, 0.3  # of --learning-rate auto
 # options that --resume must not change
 FIXED = ("hidden", "learning_rate", "batch_size", "seed", "validation", "standardize")
 
@@ -107,6 +111,7 @@ class Clock:
 
 def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network, Dataset, Checkpointer]:
     """Scan the table and create the network, or restore it from the checkpoint."""
+    auto = options.learning_rate == AUTO
     ignore, categories = options.ignore or [], list(dict.fromkeys(options.categories or []))
     for column in (options.target, *ignore):
         if column in categories:
@@ -121,6 +126,9 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
             for_training=True,
         )
         target = target_of(table, options)
+        if auto and options.batch_size > 1 and (options.hash or isinstance(table, SvmlightTable)):
+            found = f"it is {options.batch_size}, rows are sparse and --learning-rate is auto"
+            raise typer.BadParameter(f"{found}; it must be 1, or the rate a number", param_hint="'--batch-size'")
         table.require([target, *ignore, *categories])
         table.on_read = lambda n: bar.update(f"{n:,} rows")
         split = options.seed, options.validation
@@ -129,19 +137,23 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
     rng = np.random.default_rng([options.seed, 0])
     regression = dataset.task is Task.REGRESSION
     inputs = dataset.inputs
+    activation = options.activation or (Activation.TANH if auto else Activation.SIGMOID)
     network = Network(
         inputs.D,
         options.hidden,
         1 if regression else len(dataset.classes),
         output="linear" if regression else "softmax",
-        hidden=options.activation.value,
-        learning_rate=options.learning_rate,
+        hidden=activation.value,
+        learning_rate=adaptive_rate(inputs) if auto else options.learning_rate,
+        adaptive=auto,
         dtype=np.float32 if inputs.sparse else np.float64,
         order="F" if inputs.sparse else "C",
         rng=rng,
     )
     known = inputs.metadata(options.standardize)
-    model = Model(network.w, network.v, options.learning_rate, functions=network.functions, **known)
+    model = Model(network.w, network.v, network.learning_rate, functions=network.functions, **known)
+    if network.accumulators is not None:
+        model.states["accumulators"] = network.accumulators
     if regression:
         model.targets = [dataset.target]
     else:
@@ -151,11 +163,23 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
     encode(model)  # raises before the training if a model file cannot hold the names
     settings: dict[str, Any] = {"--task": dataset.task.value}
     settings |= {f"--{name.replace('_', '-')}": getattr(options, name) for name in FIXED}
-    settings |= {"--activation": options.activation.value, "--hash": options.hash or 0, "data": dataset.fingerprint}
+    settings |= {"--activation": network.hidden, "--hash": options.hash or 0, "data": dataset.fingerprint}
     checkpointer = Checkpointer(options.checkpoint, model, progress.losses, rng, settings, held_out=progress.held_out)
     if options.resume and (state := checkpointer.restore(options.epochs)) is not None:
         progress.restore(state, options.checkpoint)
     return network, dataset, checkpointer
+
+
+def adaptive_rate(inputs: Inputs) -> float:
+    """Return the learning rate of row-wise AdaGrad.
+
+    It is divided by the root of the mean square of a unit's gradients over all inputs: where most of them are 0, a rate
+    for dense rows would be too large. Numbers in sparse rows are learned as they are, and may be large.
+    """
+    if not inputs.sparse:
+        return DENSE_RATE
+    filled = (min(inputs.non_zeros, inputs.D) + 1) / (inputs.D + 1)
+    return SPARSE_RATE * math.sqrt(filled) / max(1, inputs.root_mean_square)
 
 
 def target_of(table: Table, options: TrainOptions) -> str:
@@ -201,7 +225,8 @@ def learn(
                                 x, t, batch_size=options.batch_size, rng=checkpointer.generator, n_threads=n_threads
                             )
                         except DivergenceError:
-                            remedy = "try a smaller --learning-rate"
+                            rate = "--learning-rate 0.001" if network.adaptive else "a smaller --learning-rate"
+                            remedy = f"try {rate}"
                             if not options.standardize:
                                 remedy += ", or --standardize"
                             raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None

@@ -181,7 +181,7 @@ cdef double sum_of_logs(BlockedState *net, const SampleSet *samples, Py_ssize_t 
     for n in range(count):
         total += logs[n] * weight_of(samples, first + n)
         if samples.losses != NULL:
-            samples.losses[first + n] += logs[n]
+            samples.losses[(first + n) * samples.losses_stride] += logs[n]
     return total
 
 
@@ -336,26 +336,31 @@ cdef inline double outputs_in_order(BlockedState *net, const SampleSet *samples,
     return weight * E_n
 
 
-# The samples of a block, one after the other, from P to e. Returns the sum of E_n. Meanwhile the inputs of the next
-# block are prefetched. A single vector of outputs stays in registers.
+# Sample n of a block of `count`, after those before it, from P to e. Returns E_n but for its logarithm. Meanwhile the
+# inputs of the next block are prefetched. A single vector of outputs stays in registers.
+cdef inline double sample_in_order(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
+                                   Py_ssize_t first, Py_ssize_t count, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t width = net.hidden.width
+    cdef real decay = rule.learning_rate * rule.l2
+    cdef real mean_square_x = net.gram[n * net.block + n] / (net.hidden.inputs + 1)
+    cdef vec *e = net.e + n * net.hidden.stride
+    cdef vec a = vec_broadcast(0), y
+    if first + count + n < samples.count:
+        prefetch_row(inputs_of(samples, first + count + n), net.hidden.inputs)
+    hidden_in_order(net, n)
+    if net.output.width == 1:
+        return outputs_in_order(net, samples, rule, first, n, mean_square_x, net.z, &a, &y, e, decay, width, 1)
+    return outputs_in_order(net, samples, rule, first, n, mean_square_x, net.z, net.a, net.y, e, decay, width,
+                            net.output.width)
+
+
+# The samples of a block, one after the other. Returns the sum of E_n.
 cdef double block_recurrence(BlockedState *net, const SampleSet *samples, const LearningRule *rule, Py_ssize_t first,
                              Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t width = net.hidden.width, n
-    cdef real decay = rule.learning_rate * rule.l2, mean_square_x
-    cdef vec a, y
-    cdef vec *e
     cdef double total = 0
+    cdef Py_ssize_t n
     for n in range(count):
-        if first + count + n < samples.count:
-            prefetch_row(inputs_of(samples, first + count + n), net.hidden.inputs)
-        hidden_in_order(net, n)
-        e = net.e + n * net.hidden.stride
-        mean_square_x = net.gram[n * net.block + n] / (net.hidden.inputs + 1)
-        if net.output.width == 1:
-            total += outputs_in_order(net, samples, rule, first, n, mean_square_x, net.z, &a, &y, e, decay, width, 1)
-        else:
-            total += outputs_in_order(net, samples, rule, first, n, mean_square_x, net.z, net.a, net.y, e, decay,
-                                      width, net.output.width)
+        total += sample_in_order(net, samples, rule, first, count, n)
     return total + sum_of_logs(net, samples, first, count)
 
 

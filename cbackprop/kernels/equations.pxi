@@ -198,24 +198,20 @@ cdef inline void mean_gradient(real **dw, Py_ssize_t N, Py_ssize_t D, Py_ssize_t
 # (17)  v_kj <- v_kj - alpha dE_n/dv_kj, where alpha may differ from unit to unit
 cdef inline void update_v(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_vec *t, const scalar_or_vec *z,
                           const scalar_or_vec *alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef scalar_or_vec alpha_k, y_k, t_k    # in registers, since v could be the same memory for all a compiler knows
     cdef Py_ssize_t j, k
     for k in range(K):
-        alpha_k, y_k, t_k = alpha[k], y[k], t[k]
         for j in range(M):
-            v[k][j] -= alpha_k * (y_k - t_k) * z[j]
+            v[k][j] -= alpha[k] * (y[k] - t[k]) * z[j]
         v[k][M] -= alpha[k] * (y[k] - t[k])
 
 
 # (17)  w_ji <- w_ji - alpha dE_n/dw_ji
 cdef inline void update_w(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x,
                           const scalar_or_vec *alpha, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
-    cdef scalar_or_vec alpha_j, e_j
     cdef Py_ssize_t i, j
     for j in range(M):
-        alpha_j, e_j = alpha[j], e[j]
         for i in range(D):
-            w[j][i] -= alpha_j * e_j * x[i]
+            w[j][i] -= alpha[j] * e[j] * x[i]
         w[j][D] -= alpha[j] * e[j]
 
 

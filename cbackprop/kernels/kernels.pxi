@@ -16,6 +16,7 @@ include "matrix.pxi"                # products of matrices in register tiles
 include "panels.pxi"                # the weights of a layer, units side by side
 include "blocked.pxi"               # engine: blocks of samples as products of matrices
 include "fused.pxi"                 # the same engine's blocks of one sample, for few units
+include "networks_side_by_side.pxi"  # engine: ensembles, in the same order
 include "batches.pxi"               # the same engine's mini-batches and forward passes
 include "bindings.pxi"              # what Python calls
 include "equation_bindings.pxi"     # the equations one by one

@@ -1,5 +1,6 @@
 # The equations on rows wider than a vector: the same sums, in vectors along j or i, in another order. A row narrower
-# than a vector, and a vector of samples, take the equations as they stand.
+# than a vector, and a vector of samples or networks, take the equations as they stand; only their updates keep the
+# factor of a row in a register.
 
 
 # b_j = sum_i w_ji x_i as a dot product for each j
@@ -78,26 +79,32 @@ cdef inline void update_v_rows(scalar_or_vec **v, const scalar_or_vec *y, const 
                                const scalar_or_vec *z, const scalar_or_vec *alpha, Py_ssize_t M,
                                Py_ssize_t K) noexcept nogil:
     cdef Py_ssize_t k
-    if scalar_or_vec is real:
-        if M >= LANES:
-            for k in range(K):
-                axpy(v[k], -alpha[k] * (y[k] - t[k]), z, M)
-                v[k][M] -= alpha[k] * (y[k] - t[k])
-            return
-    update_v(v, y, t, z, alpha, M, K)
+    if scalar_or_vec is vec:
+        for k in range(K):
+            axpy_in_lanes(v[k], -alpha[k] * (y[k] - t[k]), z, M)
+            v[k][M] -= alpha[k] * (y[k] - t[k])
+    elif M >= LANES:
+        for k in range(K):
+            axpy(v[k], -alpha[k] * (y[k] - t[k]), z, M)
+            v[k][M] -= alpha[k] * (y[k] - t[k])
+    else:
+        update_v(v, y, t, z, alpha, M, K)
 
 
 # (17)  w_ji <- w_ji - alpha e_j x_i, row by row
 cdef inline void update_w_rows(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x,
                                const scalar_or_vec *alpha, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
     cdef Py_ssize_t j
-    if scalar_or_vec is real:
-        if D >= LANES:
-            for j in range(M):
-                axpy(w[j], -alpha[j] * e[j], x, D)
-                w[j][D] -= alpha[j] * e[j]
-            return
-    update_w(w, e, x, alpha, D, M)
+    if scalar_or_vec is vec:
+        for j in range(M):
+            axpy_in_lanes(w[j], -alpha[j] * e[j], x, D)
+            w[j][D] -= alpha[j] * e[j]
+    elif D >= LANES:
+        for j in range(M):
+            axpy(w[j], -alpha[j] * e[j], x, D)
+            w[j][D] -= alpha[j] * e[j]
+    else:
+        update_w(w, e, x, alpha, D, M)
 
 
 # 1/(D+1) sum_{i=0..D} x_i^2 as a dot product

@@ -76,7 +76,7 @@ cdef inline void record_losses(const VecNet *net, const SampleSet *samples, Py_s
     cdef Py_ssize_t n
     if samples.losses != NULL:
         for n in range(first, min(first + LANES, end)):
-            samples.losses[n] = (<const real *> &net.E_n)[n - first]
+            record_loss(samples, n, (<const real *> &net.E_n)[n - first])
 
 
 # Row-wise AdaGrad with the mean gradient of a batch in the velocity: u_ji <- alpha_j u_ji, and for v

@@ -42,6 +42,13 @@ cdef inline void axpy(real *p, real c, const real *q, Py_ssize_t n) noexcept nog
         i += 1
 
 
+# The same with a vector of numbers for each i
+cdef inline void axpy_in_lanes(vec *p, vec c, const vec *q, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        p[i] = p[i] + c * q[i]
+
+
 # Whether all p_i are finite: p - p is 0 for finite p and NaN otherwise
 cdef bint all_finite(const real *p, Py_ssize_t n) noexcept nogil:
     cdef vec sums = vec_broadcast(0)

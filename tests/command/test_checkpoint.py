@@ -48,7 +48,7 @@ def test_options_and_data_must_stay_the_same(iris, succeed, fail):
     succeed(line)
     before = Path("c").read_bytes()
     for option, *values in (
-        ("--learning-rate 0.2", "--learning-rate", "0.2", "0.1"),
+        ("--learning-rate 0.2", "--learning-rate is 0.2; it must stay 'auto'"),
         ("--batch-size 2", "--batch-size", "2", "1"),
         ("--seed 1", "--seed", "1", "0"),
         ("--no-standardize", "--standardize", "False", "True"),

@@ -11,7 +11,7 @@ from sklearn.feature_extraction import FeatureHasher
 
 import cbackprop
 from cbackprop._model_file import Model, load_model, save_model
-from cbackprop.command import tables
+from cbackprop.command import npz, tables
 from cbackprop.command.files import open_table
 from cbackprop.command.inputs import HashedInputs, name_hasher
 
@@ -148,3 +148,17 @@ def test_hashed_inputs_have_no_names(tmp_path):
     model = Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, hash=hashed, mean=np.zeros(2))
     with pytest.raises(ValueError, match="its mean must be 1 numbers, not 2"):
         save_model(tmp_path / "model", model)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_long_texts_are_hashed(folder, succeed, monkeypatch, kind):
+    """Texts of more than 1,000 bytes, which labels must not have; those of NPZ files are read a few rows at a time."""
+    monkeypatch.setattr(npz, "MAX_TEXT_BYTES", 80_000)
+    t = np.arange(30) % 2
+    table = {"note": np.where(t, "幅" * 2000, "short"), "t": t}
+    pl.DataFrame(table).write_csv("t.csv")
+    pl.DataFrame(table).write_parquet("t.parquet")
+    np.savez_compressed("t.npz", **table)
+    succeed(f"train t.{kind} --target t --hash 8 --epochs 1 --validation 0")
+    succeed(f"predict model.safetensors t.{kind} --output p.csv")
+    assert pl.read_csv("p.csv")["class"].to_list() == t.tolist()

@@ -31,7 +31,7 @@ def test_classes_and_probabilities(iris, model, succeed, kind):
     predicted = pl.read_csv("p.csv") if kind == "csv" else pl.read_parquet("p.parquet")
     assert predicted.columns == ["class", "p_setosa", "p_versicolor", "p_virginica"]
     x = (iris.drop("species").to_numpy() - model.mean) / model.scale
-    y = cbackprop.Network.from_weights(model.w, model.v).predict_proba(x)
+    y = cbackprop.Network.load("model.safetensors").predict_proba(x)
     assert np.array_equal(predicted.drop("class").to_numpy(), y)  # CSV keeps all digits
     assert predicted["class"].to_list() == [model.classes[k] for k in y.argmax(axis=1)]
     for name in model.classes:

@@ -55,7 +55,7 @@ def test_training_stops_after_a_complete_sample(iris):
     saved = load_model("model.safetensors").w
     dataset = scan(open_table(Path("iris.csv")), "species", [], seed=0, validation=0.2, standardize=True)
     rng = np.random.default_rng([0, 0])
-    network = cbackprop.Network(4, 32, 3, rng=rng)
+    network = cbackprop.Network(4, 32, 3, hidden="tanh", adaptive=True, rng=rng)
     progress = TrainingProgress()
     checkpointer = Checkpointer(None, Model(network.w, network.v, 0.1), progress.losses, rng, {})
     for epochs in (finished, finished + 1):

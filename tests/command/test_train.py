@@ -152,7 +152,7 @@ def test_weights_before_a_divergence_are_saved(iris, fail, succeed, content, fai
     with failing_fit(2, cbackprop.DivergenceError()):
         message = fail("train iris.csv --target species --epochs 5 --checkpoint c")
     assert message == (
-        "learning diverged in epoch 3: try a smaller --learning-rate; "
+        "learning diverged in epoch 3: try --learning-rate 0.001; "
         "the weights learned before are saved in model.safetensors and c"
     )
     assert content("model.safetensors") == content("c") == content("whole")

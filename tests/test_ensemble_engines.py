@@ -1,4 +1,4 @@
-"""The engine for ensembles of tiny networks, one in each lane: against engines of the networks one by one.
+"""The engines for ensembles, in lanes and side by side: against engines of the networks one by one.
 
 Tolerances allow for some 50 updates, in which the order of sums differs: 4000 rounding errors of the largest number.
 """
@@ -48,6 +48,10 @@ def in_lanes(kernels, w, v, batch_size=1, **settings):
     return kernels.NetworksInLanesEngine(len(w), w.shape[2] - 1, w.shape[1], v.shape[1], batch_size, **settings)
 
 
+def side_by_side(kernels, w, v, block=16, **settings):
+    return kernels.NetworksSideBySideEngine(len(w), w.shape[2] - 1, w.shape[1], v.shape[1], block=block, **settings)
+
+
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize(("batch_size", "l2"), [(1, 0), (1, 0.1), (7, 0), (7, 0.1), (N, 0)])
 @pytest.mark.parametrize("weights", ["none", "shared", "each"])
@@ -78,6 +82,36 @@ def test_networks_learn_as_they_do_alone(kernels, all_functions, weights, batch_
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("weights", ["none", "shared", "each"])
+def test_networks_side_by_side_learn_as_blocks_do(kernels, all_functions, weights, adaptive):
+    """With the same bits: the sums are the same."""
+    dtype = kernels.DTYPE
+    for functions in all_functions:
+        for R, shape in ((1, (13, 9, 3)), (4, (7, 33, 19))):
+            w, v = networks(R, shape, dtype, functions)
+            rates, order = np.linspace(0.001, 0.01, R), np.random.default_rng(1).permutation(N)
+            x, t, _labels, weight = data(shape, dtype, R, weights)
+            together = side_by_side(kernels, w, v, adaptive=adaptive, **functions)
+            ours = run(together, w, v, together.samples(x, t, None, weight), rates, adaptive, order)
+            for r in range(R):
+                alone = kernels.BlockedEngine(*shape, block=16, adaptive=adaptive, **functions)
+                one = w[r].copy(), v[r].copy()
+                states = {"accumulators": (np.zeros_like(w[r, :, 0]), np.zeros_like(v[r, :, 0]))} if adaptive else {}
+                losses = np.empty(N)
+                alone.load(*one, states)
+                samples = alone.samples(x, t, None, weight[r] if weights == "each" else weight)
+                total = alone.learn(samples, order, rates[r], 1, losses)
+                alone.store(*one, states)
+                assert ours[0][r].tobytes() == one[0].tobytes()
+                assert ours[1][r].tobytes() == one[1].tobytes()
+                assert ours[4][:, r].tobytes() == losses.tobytes()
+                assert ours[5][r] == total
+                if adaptive:
+                    assert ours[2][r].tobytes() == states["accumulators"][0].tobytes()
+                    assert ours[3][r].tobytes() == states["accumulators"][1].tobytes()
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_a_network_does_not_depend_on_the_others(kernels, batch_size, adaptive):
     functions, shape = {"hidden": "tanh", "output": "softmax"}, (4, 5, 3)
@@ -98,10 +132,11 @@ def test_a_network_does_not_depend_on_the_others(kernels, batch_size, adaptive):
     assert results[0] == results[1] == results[2] == results[3]
 
 
-def test_networks_without_a_rate(kernels):
+@pytest.mark.parametrize("make", [in_lanes, side_by_side])
+def test_networks_without_a_rate(kernels, make):
     functions, shape = {"hidden": "relu", "output": "linear"}, (2, 2, 3)
     w, v = networks(3, shape, kernels.DTYPE, functions)
-    engine = in_lanes(kernels, w, v, **functions)
+    engine = make(kernels, w, v, **functions)
     engine.load(w, v)
     losses = np.empty((N, 3))
     sums = engine.learn(engine.samples(*data(shape, kernels.DTYPE, 3, "none")), np.arange(N), [0.01, 0, 0.01], losses)
@@ -130,6 +165,9 @@ def test_bad_calls(kernels):
     for sizes in ((1 << 60, 4, 5, 3), (3, 1 << 40, 1 << 20, 3)):
         with pytest.raises(MemoryError, match="no memory for"):
             kernels.NetworksInLanesEngine(*sizes)
+    for settings in ({"batch_size": 2}, {"l2": 0.1}):
+        with pytest.raises(ValueError, match="side by side they must be 1 and 0"):
+            kernels.NetworksSideBySideEngine(3, 4, 5, 3, **settings)
     with pytest.raises(ValueError, match="hidden is 'sine'"):
         kernels.NetworksInLanesEngine(3, 4, 5, 3, hidden="sine")
     engine = in_lanes(kernels, w, v, adaptive=True)
@@ -164,5 +202,9 @@ def test_bad_calls(kernels):
         engine.samples(x, t, None, np.ones((2, N), w.dtype))
     with pytest.raises(ValueError, match="samples are sparse"):
         engine.samples(SparseRows.of_row(x[0]), None, None, None)
+    other = side_by_side(kernels, w, v)
+    other.load(w, v)
+    with pytest.raises(RuntimeError, match="does not support threads"):
+        other.learn(samples, order, rates, None, 2)
     with pytest.raises(ValueError, match="samples have 3 inputs"):
         engine.learn(engine.samples(np.ascontiguousarray(x[:, :3]), t), order, rates)

@@ -1,0 +1,3 @@
+cdef void update_weights(double *log_weights, double *scale, const double *losses, Py_ssize_t R, Py_ssize_t N,
+                         double eta, bint relative, double share, const double *sample_weight,
+                         double *p) noexcept nogil

@@ -1,0 +1,143 @@
+"""`cbackprop train --learning-rate auto`: row-wise AdaGrad, the default."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import sparse
+from sklearn.datasets import dump_svmlight_file, load_digits
+from sklearn.feature_extraction import FeatureHasher
+
+from cbackprop import Network
+from cbackprop._model_file import load_model
+from cbackprop.command import tables
+
+IRIS = "train iris.csv --target species --epochs 3 --validation 0"
+
+
+def assert_same(path, network):
+    """Check that a model file holds the weights, functions and rates of a network."""
+    model = load_model(path)
+    assert np.array_equal(model.w, network.w)
+    assert np.array_equal(model.v, network.v)
+    assert (model.functions, model.learning_rate) == (network.functions, network.learning_rate)
+    assert model.states.keys() == ({"accumulators"} if network.adaptive else set())
+    loaded = Network.load(path)
+    assert loaded.adaptive == network.adaptive
+    if network.adaptive:
+        assert all(map(np.array_equal, loaded.accumulators, network.accumulators))
+
+
+def learn(x, t, n_outputs, **settings):
+    """Train as the command does: three epochs with its random numbers."""
+    rng = np.random.default_rng([0, 0])
+    network = Network(x.shape[1], 32, n_outputs, rng=rng, **settings)
+    for _ in range(3):
+        network.fit(x, t, rng=rng)
+    return network
+
+
+def standardized(x):
+    return (x - x.mean(axis=0)) / x.std(axis=0)
+
+
+def test_classes(iris, succeed):
+    x = standardized(iris.drop("species").to_numpy(order="c"))
+    t = iris["species"].cast(pl.Enum(["setosa", "versicolor", "virginica"])).to_physical().to_numpy()
+    succeed(IRIS)
+    assert_same("model.safetensors", learn(x, t, 3, hidden="tanh", learning_rate=0.1, adaptive=True))
+    assert "learning rate 0.1, adapted to each unit" in " ".join(succeed("info model.safetensors").split())
+    succeed(f"{IRIS} --activation relu --learning-rate auto")
+    assert_same("model.safetensors", learn(x, t, 3, hidden="relu", learning_rate=0.1, adaptive=True))
+
+    # a number is a constant rate, with sigmoid units unless told otherwise
+    succeed(f"{IRIS} --learning-rate 0.2")
+    assert_same("model.safetensors", learn(x, t, 3, hidden="sigmoid", learning_rate=0.2))
+    assert "learning rate 0.2 classes" in " ".join(succeed("info model.safetensors").split())
+
+
+def test_numbers_in_batches(houses, succeed):
+    x, t = (standardized(houses.select(names).to_numpy(order="c")) for names in (["area", "age"], ["price"]))
+    rng = np.random.default_rng([0, 0])
+    network = Network(2, 32, 1, output="linear", hidden="tanh", adaptive=True, rng=rng)
+    network.fit(x, t[:, 0], batch_size=8, rng=rng)
+    succeed("train houses.csv --target price --epochs 1 --validation 0 --batch-size 8")
+    assert_same("model.safetensors", network)
+
+
+@pytest.mark.parametrize("size", [1, 20])
+def test_sparse_rows(folder, succeed, size):
+    """The rate decreases with the share of zeros, and for numbers above 1."""
+    rng = np.random.default_rng(0)
+    x = sparse.csr_array(np.float32(rng.choice([0, -size, size], (80, 40), p=[0.8, 0.1, 0.1])))
+    t = rng.integers(0, 2, 80)
+    dump_svmlight_file(x, t, "t.svm")
+    succeed("train t.svm --validation 0 --epochs 3")
+    rate = 0.3 * np.sqrt((x.nnz / 80 + 1) / 41) / size
+    settings = {"dtype": np.float32, "order": "F", "hidden": "tanh", "learning_rate": rate, "adaptive": True}
+    assert_same("model.safetensors", learn(x, t, 2, **settings))
+
+
+@pytest.mark.parametrize("bits", [1, 12])
+def test_hashed_rows(folder, succeed, bits):
+    t = np.arange(60) % 2
+    table = pl.DataFrame({"a": [f"a{n // 2 % 7}" for n in range(60)], "b": np.where(t, "x", "y"), "t": t})
+    table.write_csv("t.csv")
+    x = sparse.csr_array(FeatureHasher(2**bits, dtype=np.float32).transform(table.drop("t").to_dicts()))
+    succeed(f"train t.csv --target t --hash {bits} --validation 0 --epochs 3")
+    network = Network.load("model.safetensors")
+    assert (network.hidden, network.adaptive) == ("tanh", True)
+    assert network.learning_rate == np.float32(0.3 * np.sqrt(3 / (2**bits + 1)))
+    if bits == 12:
+        assert (network.predict(x) == t).all()
+
+
+def test_batches_of_sparse_rows(folder, succeed, fail):
+    Path("t.svm").write_text("1 3:2\n0 4:1\n")
+    pl.DataFrame({"a": ["x", "y"], "t": [0, 1]}).write_csv("t.csv")
+    for line in ("train t.svm", "train t.csv --target t --hash 4"):
+        line = f"{line} --validation 0 --batch-size 2"
+        assert fail(line, 2) == (
+            "Invalid value for '--batch-size': it is 2, rows are sparse and --learning-rate is auto; "
+            "it must be 1, or the rate a number"
+        )
+        succeed(f"{line} --learning-rate 0.1")
+
+
+def test_unscaled_sparse_rows_learn(folder, succeed):
+    x, t = load_digits(return_X_y=True)  # 0 to 16
+    dump_svmlight_file(x, t, "digits.svm")
+    succeed("train digits.svm --epochs 10 --validation 0")
+    assert (Network.load("model.safetensors").predict(x) == t).mean() > 0.95  # 0.65 with a constant rate of 0.1
+
+
+def test_resumed_training(iris, run, succeed, fail, failing_fit, monkeypatch):
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    line = IRIS.replace("3", "4")
+    succeed(f"{line} --output whole")
+    with failing_fit(6, KeyboardInterrupt()):
+        assert run(f"{line} --checkpoint c --resume")[0] == 130
+    assert Network.load("c").adaptive
+    succeed(f"{line} --checkpoint c --resume")
+    for path in ("model.safetensors", "c"):
+        assert_same(path, Network.load("whole"))
+    message = fail(f"{line} --checkpoint c --resume --learning-rate 0.1")
+    assert message == "--learning-rate is 0.1; it must stay 'auto', as in c"
+    succeed(f"{IRIS} --learning-rate 0.1 --checkpoint constant")
+    message = fail(f"{IRIS} --checkpoint constant --resume")
+    assert message == "--learning-rate is 'auto'; it must stay 0.1, as in constant"
+
+
+def test_bad_rates(iris, fail):
+    message = "Invalid value for '--learning-rate': 'fast' must be a number, or auto"
+    assert fail(f"{IRIS} --learning-rate fast", 2) == message
+    assert "learning_rate is nan" in fail(f"{IRIS} --learning-rate nan")
+
+
+def test_divergence(folder, fail):
+    pl.DataFrame({"x": [1e150, 1, 2], "t": [1e150, 0.5, 3]}).write_csv("t.csv")
+    line = "train t.csv --target t --no-standardize --validation 0 --activation relu"
+    remedy = "learning diverged in epoch 1: try {}, or --standardize"
+    assert fail(line) == remedy.format("--learning-rate 0.001")
+    assert fail(f"{line} --learning-rate 0.1") == remedy.format("a smaller --learning-rate")
