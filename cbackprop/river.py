@@ -210,7 +210,8 @@ class _StreamNetwork(base.Estimator):
             if auto:
                 growing = GrowingMixture.new(D, M, K, self._output, self.hidden, seed, non_zeros)
             else:
-                growing = GrowingNetwork.new(D, M, K, self._output, self.hidden or self._hidden, None, seed)
+                hidden = self._hidden if self.hidden is None else self.hidden
+                growing = GrowingNetwork.new(D, M, K, self._output, hidden, None, seed)
         elif auto != isinstance(growing, GrowingMixture):
             raise ValueError(
                 f"learning_rate is {self.learning_rate!r}, and the model has learned with "
@@ -335,18 +336,20 @@ class _StreamNetwork(base.Estimator):
 class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     """Classifier with one hidden layer and softmax outputs, updated (17) after each sample.
 
-    A feature that is missing from a sample counts as 0. New features and classes get random initial weights; the other
-    weights keep their bits. Predictions use only features and labels seen in training: before training, the predicted
-    label is None, and the predicted probabilities are empty.
+    By default, it takes inputs as they come: it standardizes them, and chooses learning rates by itself. A feature that
+    is missing from a sample counts as 0. New features and classes get random initial weights; the other weights keep
+    their bits. Predictions use only features and labels seen in training: before training, the predicted label is None,
+    and the predicted probabilities are empty.
 
     Parameters
     ----------
     n_hidden : int
         M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    learning_rate : float or "auto"
+        "auto": a mixture of four networks whose rates adapt, on standardized inputs; see the notes. A number: α of (17)
+        of one network, on inputs as they are. That may be changed at any time.
+    hidden : {"sigmoid", "tanh", "relu"}, optional
+        The hidden function. By default, "auto" mixes networks with tanh and with ReLU, and a number takes sigmoid.
     seed : int, optional
         Seed of the initial weights.
     n_features : int, optional
@@ -363,15 +366,29 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     Attributes
     ----------
     network : Network or None
-        The current network, which is replaced by a larger one when new features or classes appear.
+        The current network, which is replaced by a larger one when new features or classes appear. Of a mixture: the
+        one with the largest weight.
+    networks : list of Network
+        All of them. Those of a mixture take standardized inputs.
+    weights : ndarray
+        The weight of each in the mixture.
+
+    Notes
+    -----
+    With "auto", four networks learn every sample: with tanh and with ReLU, at rates of 0.1 and of 0.3, which adapt to
+    each unit (row-wise AdaGrad, see `cbackprop.fit`). Their predictions are averaged, with weights that depend on their
+    losses so far (see `cbackprop.Ensemble`). A network that diverges is left out.
+
+    Inputs are standardized by running means and variances, which follow the last 1,000 samples or so, and limited to 5
+    standard deviations. So a sample takes time for all known features, not only for its own. Hashed inputs are taken as
+    they come.
 
     Examples
     --------
-    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from river import datasets, evaluate, metrics
     >>> from cbackprop.river import BackpropClassifier
-    >>> model = preprocessing.StandardScaler() | BackpropClassifier(seed=0)
     >>> accuracy, stream = metrics.Accuracy(), datasets.Phishing()
-    >>> evaluate.progressive_val_score(stream, model, accuracy).get() > 0.88
+    >>> evaluate.progressive_val_score(stream, BackpropClassifier(seed=0), accuracy).get() > 0.89
     True
     """
 
@@ -521,19 +538,21 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
 class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     """Regressor with one hidden layer and a linear output, updated (17) after each sample.
 
-    The error is half the square of the difference, so the target should be about as large as 1: scale it with River's
-    TargetStandardScaler. A feature that is missing from a sample counts as 0. New features get random initial weights;
-    the other weights keep their bits. Before training, the prediction is 0.
+    The error is half the square of the difference; with a number as the learning rate, the target should be about as
+    large as 1: scale it with River's TargetStandardScaler. A feature that is missing from a sample counts as 0. New
+    features get random initial weights; the other weights keep their bits. Before training, the prediction is 0.
 
     Parameters
     ----------
     n_hidden : int
         M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time. Updates of v can grow without bound if α is above 2 / (1 + sum of
-        z_j**2), which is at least 2 / (1 + M) for sigmoid and tanh units.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    learning_rate : float or "auto"
+        "auto": a mixture of four networks whose rates adapt, on standardized inputs and targets; see the notes. A
+        number: α of (17) of one network, on inputs and targets as they are. That may be changed at any time. Updates of
+        v can grow without bound if α is above 2 / (1 + sum of z_j**2), which is at least 2 / (1 + M) for sigmoid and
+        tanh units.
+    hidden : {"sigmoid", "tanh", "relu"}, optional
+        The hidden function. By default, "auto" mixes networks with tanh and with ReLU, and a number takes tanh.
     seed : int, optional
         Seed of the initial weights.
     n_features : int, optional
@@ -550,16 +569,23 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     Attributes
     ----------
     network : Network or None
-        The current network, which is replaced by a larger one when new features appear.
+        The current network, which is replaced by a larger one when new features appear. Of a mixture: the one with the
+        largest weight.
+    networks : list of Network
+        All of them. Those of a mixture take standardized inputs and predict standardized numbers.
+    weights : ndarray
+        The weight of each in the mixture.
+
+    Notes
+    -----
+    "auto" is explained in the notes of `BackpropClassifier`. Targets are standardized like inputs, but not limited.
 
     Examples
     --------
-    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from river import datasets, evaluate, metrics
     >>> from cbackprop.river import BackpropRegressor
-    >>> regressor = preprocessing.TargetStandardScaler(BackpropRegressor(seed=0))
-    >>> model = preprocessing.StandardScaler() | regressor
     >>> error, stream = metrics.MAE(), datasets.TrumpApproval()
-    >>> evaluate.progressive_val_score(stream, model, error).get() < 1
+    >>> evaluate.progressive_val_score(stream, BackpropRegressor(seed=0), error).get() < 0.4
     True
     """
 
@@ -677,20 +703,23 @@ class _MultiOutputs(_StreamNetwork):
 class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  # type: ignore[misc]
     """Regressor of several targets by name: one network, whose hidden layer all targets share.
 
-    Outputs are linear; the error is half the sum of the squared differences, so scale the targets to about 1. Each
-    sample gives its targets as a dict: new targets become new outputs, and a target that is missing from a sample is
-    not learned from it. A feature that is missing counts as 0. New features and targets get random initial weights; the
-    other weights keep their bits. Predictions hold the targets seen in training; before it, they are empty.
+    Outputs are linear; the error is half the sum of the squared differences, so with a number as the learning rate,
+    scale the targets to about 1. Each sample gives its targets as a dict: new targets become new outputs, and a target
+    that is missing from a sample is not learned from it. A feature that is missing counts as 0. New features and targets
+    get random initial weights; the other weights keep their bits. Predictions hold the targets seen in training; before
+    it, they are empty.
 
     Parameters
     ----------
     n_hidden : int
         M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time. Updates of v can grow without bound if α is above 2 / (1 + sum of
-        z_j**2), which is at least 2 / (1 + M) for sigmoid and tanh units.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    learning_rate : float or "auto"
+        "auto": a mixture of four networks whose rates adapt, on standardized inputs and targets; see the notes. A
+        number: α of (17) of one network, on inputs and targets as they are. That may be changed at any time. Updates of
+        v can grow without bound if α is above 2 / (1 + sum of z_j**2), which is at least 2 / (1 + M) for sigmoid and
+        tanh units.
+    hidden : {"sigmoid", "tanh", "relu"}, optional
+        The hidden function. By default, "auto" mixes networks with tanh and with ReLU, and a number takes tanh.
     seed : int, optional
         Seed of the initial weights.
     n_features : int, optional
@@ -707,12 +736,17 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     Attributes
     ----------
     network : Network or None
-        The current network, which is replaced by a larger one when new features or targets appear.
+        The current network, which is replaced by a larger one when new features or targets appear. Of a mixture: the
+        one with the largest weight.
+    networks : list of Network
+        All of them. Those of a mixture take standardized inputs and predict standardized numbers.
+    weights : ndarray
+        The weight of each in the mixture.
 
     Examples
     --------
     >>> from cbackprop.river import BackpropMultiTargetRegressor
-    >>> model = BackpropMultiTargetRegressor(learning_rate=0.1, seed=0)
+    >>> model = BackpropMultiTargetRegressor(seed=0)
     >>> for _ in range(200):
     ...     for x in (-1.0, 0.0, 1.0):
     ...         model.learn_one({"x": x}, {"double": 2 * x, "square": x * x})
@@ -766,10 +800,11 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     ----------
     n_hidden : int
         M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    learning_rate : float or "auto"
+        "auto": a mixture of four networks whose rates adapt, on standardized inputs; see the notes. A number: α of (17)
+        of one network, on inputs as they are. That may be changed at any time.
+    hidden : {"sigmoid", "tanh", "relu"}, optional
+        The hidden function. By default, "auto" mixes networks with tanh and with ReLU, and a number takes sigmoid.
     seed : int, optional
         Seed of the initial weights.
     n_features : int, optional
@@ -786,7 +821,12 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     Attributes
     ----------
     network : Network or None
-        The current network, which is replaced by a larger one when new features or labels appear.
+        The current network, which is replaced by a larger one when new features or labels appear. Of a mixture: the
+        one with the largest weight.
+    networks : list of Network
+        All of them. Those of a mixture take standardized inputs.
+    weights : ndarray
+        The weight of each in the mixture.
 
     Examples
     --------
