@@ -195,8 +195,8 @@ def main() -> None:
             "",
             f"Written by `python -m benchmarks.streams --seeds {seeds}`: means of {seeds} seeds, the first {samples:,} "
             "samples of each stream (Shuttle: twice as many), each predicted first and learned second. *Ours* are the "
-            "models of `cbackprop.river` at their defaults: on inputs as they come, and multiplied by 10 and 0.1, as are "
-            "numbers to predict. *Best rate* is the best constant rate in hindsight. It and the linear models have "
+            "models of `cbackprop.river` at their defaults: on inputs as they come, and multiplied by 10 and 0.1, as "
+            "are numbers to predict. *Best rate* is the best constant rate in hindsight. It and the linear models have "
             "River's `StandardScaler`.",
             "",
             "## Accuracy",

@@ -705,9 +705,9 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
 
     Outputs are linear; the error is half the sum of the squared differences, so with a number as the learning rate,
     scale the targets to about 1. Each sample gives its targets as a dict: new targets become new outputs, and a target
-    that is missing from a sample is not learned from it. A feature that is missing counts as 0. New features and targets
-    get random initial weights; the other weights keep their bits. Predictions hold the targets seen in training; before
-    it, they are empty.
+    that is missing from a sample is not learned from it. A feature that is missing counts as 0. New features and
+    targets get random initial weights; the other weights keep their bits. Predictions hold the targets seen in
+    training; before it, they are empty.
 
     Parameters
     ----------
