@@ -229,9 +229,9 @@ class GrowingMixture:
         log_weights = np.full(len(members), -np.log(len(members)))
         inputs = RunningScaler(D) if non_zeros is None else None
         if non_zeros is not None:
-            for network in (member.network for member in members):
-                network.w[...] *= np.sqrt((D + M) / (non_zeros + M))
-                network.accumulators[0][...] = SPARSE_START  # type: ignore[index]
+            for member in members:
+                member.network.w[...] *= np.sqrt((D + M) / (non_zeros + M))
+                member.network.accumulators[0][...] = SPARSE_START  # type: ignore[index]
         return cls(members, log_weights, inputs, RunningScaler(K, np.inf) if output == "linear" else None)
 
     def grown(self, D: int, K: int, seed: Any) -> GrowingMixture:
@@ -271,7 +271,8 @@ class GrowingMixture:
 
     def learn_one(self, row: Any, t: Any, missing: np.ndarray | None, *weight: float) -> None:
         """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
-        losses, updated = [], []
+        losses: list[float] = []
+        updated = []
         try:
             if self.inputs is not None:
                 row = self.inputs.learn(self._dense(row))

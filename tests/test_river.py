@@ -1186,3 +1186,27 @@ def test_auto_beats_models_of_river():
     dataset, target = list(datasets.TrumpApproval()), preprocessing.TargetStandardScaler
     error = evaluate.progressive_val_score(dataset, BackpropRegressor(seed=0), metrics.RMSE()).get()
     assert error < progress(dataset, target(linear_model.LinearRegression()), metrics.RMSE())
+
+
+def test_hashed_samples_begin_like_those_of_a_network_with_few_inputs():
+    """One class has no errors, so all is as it began."""
+    model = learned([({"a": "x", "b": "y"}, "class 0")], learning_rate="auto", n_features=2**10)
+    for r, network in enumerate(model.networks):
+        w, v = init_weights(2**10, 5, 1, hidden=network.hidden, rng=[0, 2**10, 1, r])
+        np.testing.assert_allclose(network.w, w * np.sqrt((2**10 + 5) / (2 + 5)), rtol=1e-12)
+        assert np.array_equal(network.v, v)
+        assert network.accumulators[0].tolist() == [0.1] * 5
+        assert network.accumulators[1].tolist() == [0]
+
+
+def test_hashed_samples_are_learned_better_than_at_a_constant_rate():
+    rng = np.random.default_rng(0)
+    names, stream = [f"{letter}{n}" for letter in "ab" for n in range(8)], []
+    for _ in range(2000):
+        a, b = rng.integers(8, size=2).tolist()
+        stream.append(({names[a]: 1.0, names[8 + b]: 1.0}, (a ^ b) & 1))
+    right = {}
+    for rate in (0.1, "auto"):
+        model = BackpropClassifier(learning_rate=rate, n_features=2**16, seed=0)
+        right[rate] = evaluate.progressive_val_score(stream, model, metrics.Accuracy()).get()
+    assert right["auto"] > max(0.8, right[0.1])
