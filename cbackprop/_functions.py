@@ -637,7 +637,7 @@ def fit(
     the squares of the unit's gradients, each the mean over its weights, the present one included. s_j starts from 0, so
     that the first update of a unit does not depend on the size of its gradient. A gradient is that of an update: of a
     sample, with its weight, or the mean gradient (3) of a batch. l2 shrinks the weights with α itself. momentum must be
-    0. With sparse x, batch_size must be 1, and an input that comes twice in a row counts in s_j as two.
+    0. With sparse x, an input that comes twice in a row counts in s_j as two, unless the batch has several rows.
 
     Ctrl-C raises KeyboardInterrupt. The weights are then those after a whole number of samples, in order.
 

@@ -82,11 +82,6 @@ class Settings(NamedTuple):
                 f"momentum is {self.momentum:g} and x is sparse; it must be 0, because momentum changes all weights at "
                 f"every update, not only those of the non-zeros"
             )
-        if self.adaptive and self.batch_size > 1:
-            raise ValueError(
-                f"batch_size is {self.batch_size}, x is sparse and rates are adaptive; batch_size must be 1, because "
-                f"the mean gradient of a batch is not formed for sparse rows"
-            )
         if self.method == "blocked":
             raise ValueError("method is 'blocked' and x is sparse; it must be 'auto' or 'direct', or use x.toarray()")
 

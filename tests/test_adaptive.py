@@ -111,15 +111,16 @@ def test_single_samples_are_steps(variant, dtype, functions):
         assert ours.tobytes() == theirs.tobytes()
 
 
+@pytest.mark.parametrize("batch_size", [1, 6, None])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_sparse_rows(variant, dtype, functions, order):
+def test_sparse_rows(variant, dtype, functions, order, batch_size):
     sparse = pytest.importorskip("scipy.sparse")
     x, t, w, v = case((30, 13, 5), dtype, functions)
     x[np.random.default_rng(5).random(x.shape) < 0.8] = 0
     w = np.asarray(w, order=order)
     wanted = w.copy(), v.copy()
     s, sums = accumulators(w, v), accumulators(w, v)
-    settings = {"learning_rate": 0.3, "rng": 0, "adaptive": True, "l2": 0.01, **functions}
+    settings = {"learning_rate": 0.3, "rng": 0, "adaptive": True, "l2": 0.01, "batch_size": batch_size, **functions}
     cbackprop.fit(sparse.csr_array(x), t, w, v, accumulators=s, **settings)
     reference.fit(x, t, *wanted, accumulators=sums, **settings)
     close((w, v, *s), (*wanted, *sums))
@@ -128,13 +129,6 @@ def test_sparse_rows(variant, dtype, functions, order):
     one.learn_one_sparse(indices, x[0][indices], t[0], 2)
     cbackprop.step(sparse.csr_array(x[:1]), t[0], w, v, 0.1, sample_weight=2, accumulators=s, **functions)
     close((one.w, one.v, *one.accumulators), (w, v, *s))
-
-
-def test_batches_of_sparse_rows_are_refused(library):
-    sparse = pytest.importorskip("scipy.sparse")
-    x, t, w, v = case((7, 4, 3), np.dtype("float64"), {"hidden": "tanh"})
-    with pytest.raises(ValueError, match="batch_size must be 1"):
-        library.fit(sparse.csr_array(x), t, w, v, adaptive=True, batch_size=4)
 
 
 # --------------------------------------------------------------------------------------------------- the size of inputs
@@ -285,8 +279,6 @@ def test_losses_of_each_sample(dtype, all_functions, adaptive, batch_size):
 def test_engines_check_their_arguments():
     with pytest.raises(ValueError, match="with adaptive rates it must be 0"):
         baseline_float64.DirectEngine(2, 3, 2, momentum=0.5, adaptive=True)
-    with pytest.raises(ValueError, match="with sparse rows and adaptive rates it must be 1"):
-        baseline_float64.SparseEngine(2, 3, 2, 4, adaptive=True)
     engine = baseline_float64.DirectEngine(2, 3, 2, adaptive=True)
     w, v = np.zeros((3, 3)), np.zeros((2, 4))
     for shape in (2, 3), (3, 3):

@@ -33,7 +33,6 @@ from cbackprop.command.outputs import (
 )
 from cbackprop.command.progress import TrainingProgress
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
-from cbackprop.command.svmlight import SvmlightTable
 from cbackprop.command.tables import Table
 from cbackprop.command.terminal import print_fields, progress_bar
 from cbackprop.command.text import abbreviate, escape_control, format_duration
@@ -126,9 +125,6 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
             for_training=True,
         )
         target = target_of(table, options)
-        if auto and options.batch_size > 1 and (options.hash or isinstance(table, SvmlightTable)):
-            found = f"it is {options.batch_size}, rows are sparse and --learning-rate is auto"
-            raise typer.BadParameter(f"{found}; it must be 1, or the rate a number", param_hint="'--batch-size'")
         table.require([target, *ignore, *categories])
         table.on_read = lambda n: bar.update(f"{n:,} rows")
         split = options.seed, options.validation

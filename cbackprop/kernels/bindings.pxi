@@ -900,10 +900,8 @@ cdef class SparseEngine(Engine):
     def __cinit__(self, *sizes, **settings):
         if self.rule.momentum != 0:
             raise ValueError(f"momentum is {self.rule.momentum}; with sparse rows it must be 0")
-        if self.rule.adaptive and self.rule.batch_size > 1:
-            raise ValueError(f"batch_size is {self.rule.batch_size}; with sparse rows and adaptive rates it must be 1")
-        if not sparse_init(&self.net, self.D, self.M, self.K, self.rule.batch_size, self.block, self.functions,
-                           &self.memory):
+        if not sparse_init(&self.net, self.D, self.M, self.K, self.rule.batch_size, self.block, self.rule.adaptive,
+                           self.functions, &self.memory):
             raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")
         set_interval(&self.poll, self.block, self.M, self.K, POLL_OPS_DIRECT)
         self.supports_gradient = self.supports_forward = True

@@ -40,6 +40,10 @@ cdef struct SparseNet:
     Py_ssize_t gathered          # samples before this one have been gathered
     real *e                      # [batch_size][M], of a batch
     real *dv                     # [K][M+1], its update of v
+    Py_ssize_t *slots            # [D], for row-wise AdaGrad: 1 + the place of an input in what follows, or 0
+    Py_ssize_t *inputs           # [most_inputs], of a batch
+    real *dw                     # [most_inputs + 1][M], its mean gradient, of the biases last
+    Py_ssize_t most_inputs
 
 
 # ----------------------------------------------------------------------------------------------------- the equations
@@ -290,6 +294,7 @@ cdef double learn_batches_sparse(SparseNet *state, const SampleSet *samples, con
     cdef SparseNet local = state[0]
     cdef SparseNet *net = &local
     cdef double total = 0
+    cdef real learning_rate = rule.learning_rate if net.net.s_w == NULL else ONE
     cdef real total_weight, decay
     cdef Py_ssize_t first = 0, size
     net.max_x = samples.max_x
@@ -298,14 +303,18 @@ cdef double learn_batches_sparse(SparseNet *state, const SampleSet *samples, con
         # one sample by itself has its weight as a factor of the learning rate
         total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
         if total_weight > 0:
-            total += batch_errors_sparse(net, samples, first, size, rule.learning_rate / total_weight, poll)
+            total += batch_errors_sparse(net, samples, first, size, learning_rate / total_weight, poll)
             if poll.stop:
                 break
             decay = rule.learning_rate * rule.l2 / total_weight
             if not (isfinite(total) and decay <= 1):
                 total = NAN
                 break
-            update_batch_sparse(net, samples, first, size, decay)
+            if net.net.s_w == NULL:
+                update_batch_sparse(net, samples, first, size, decay)
+            elif not adapt_batch_sparse(net, samples, first, size, rule.learning_rate, decay):
+                total = NAN
+                break
         first += size
     apply_scale(net)
     return total
@@ -376,6 +385,73 @@ cdef void update_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize
     net.gathered = first
     for n in range(first, first + size):
         update_w_sparse(net, next_row(net, samples, n), net.e + (n - first) * net.net.M)
+
+
+# The same with row-wise AdaGrad, for which the gradients of an input that comes several times are added up first. False,
+# with nothing changed, if not all stays finite.
+cdef bint adapt_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
+                             real learning_rate, real decay) noexcept nogil:
+    cdef Net *dense = &net.net
+    cdef Py_ssize_t M = dense.M, K = dense.K, count = gather_gradients(net, samples, first, size), c, j, k
+    cdef Py_ssize_t bias = dense.D * net.input_stride
+    cdef const real *dw
+    for j in range(M):
+        dense.next_s_w[j] = 0
+    for c in range(count + 1):
+        dw = net.dw + (c if c < count else net.most_inputs) * M
+        for j in range(M):
+            dense.next_s_w[j] += dw[j] * dw[j]
+    for j in range(M):
+        dense.next_s_w[j] = sum_of_squares(dense.s_w[j], ONE, dense.next_s_w[j] / (dense.D + 1))
+        dense.alpha_w[j] = adaptive_rate(learning_rate, dense.next_s_w[j])
+    for k in range(K):
+        dense.next_s_v[k] = sum_of_squares(dense.s_v[k], ONE, dot(0, dense.u_v[k], dense.u_v[k], M + 1) / (M + 1))
+        dense.alpha_v[k] = adaptive_rate(learning_rate, dense.next_s_v[k])
+    if not squares_are_finite(dense):
+        return False
+    if decay != 0:
+        decay_sparse(net, decay)
+    for k in range(K):
+        axpy(dense.v[k], dense.alpha_v[k], dense.u_v[k], M + 1)
+    for c in range(count + 1):
+        dw = net.dw + (c if c < count else net.most_inputs) * M
+        for j in range(M):
+            if c < count:
+                net.w[net.inputs[c] + j * net.unit_stride] -= dense.alpha_w[j] * dw[j] / <real> net.scale
+            else:
+                net.w[bias + j * net.unit_stride] -= dense.alpha_w[j] * dw[j]
+    store_squares(dense)
+    return True
+
+
+# The mean gradient of a batch in dw, given its errors. Returns how many inputs it has.
+cdef Py_ssize_t gather_gradients(SparseNet *net, const SampleSet *samples, Py_ssize_t first,
+                                 Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t M = net.net.M, count = 0, n, c, j, i
+    cdef const SparseRow *row
+    cdef const real *e
+    cdef real *biases = net.dw + net.most_inputs * M
+    cdef real *dw
+    memset(biases, 0, M * sizeof(real))
+    net.gathered = first
+    for n in range(first, first + size):
+        row = next_row(net, samples, n)
+        e = net.e + (n - first) * M
+        for j in range(M):
+            biases[j] += e[j]
+        for c in range(row.nnz):
+            i = row.at[c] // net.input_stride
+            if net.slots[i] == 0:
+                net.inputs[count] = row.at[c]
+                memset(net.dw + count * M, 0, M * sizeof(real))
+                count += 1
+                net.slots[i] = count
+            dw = net.dw + (net.slots[i] - 1) * M
+            for j in range(M):
+                dw[j] += e[j] * row.x[c]
+    for c in range(count):
+        net.slots[net.inputs[c] // net.input_stride] = 0
+    return count
 
 
 # The decay of an L2 penalty: v at once, w by its scale; biases have none
@@ -467,24 +543,30 @@ cdef inline void bind_weights(SparseNet *net, real *w, real *v, bint fortran) no
     set_rows(net.net.v, v, net.net.K, net.net.M + 1)
 
 
-cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t longest, char *memory) noexcept nogil:
-    cdef Py_ssize_t M = net.net.M, K = net.net.K, used = carve(&net.net, memory), n
+cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t longest, bint adaptive,
+                             char *memory) noexcept nogil:
+    cdef Py_ssize_t D = net.net.D, M = net.net.M, K = net.net.K, used = carve(&net.net, memory), n
+    cdef bint gathers = adaptive and batch_size > 1
     for n in range(ROWS):
         net.rows[n].at = <Py_ssize_t *> arena_alloc(memory, &used, longest * sizeof(Py_ssize_t))
     net.e = <real *> arena_alloc(memory, &used, batch_size * M * sizeof(real) if batch_size > 1 else 0)
     net.dv = <real *> arena_alloc(memory, &used, K * (M + 1) * sizeof(real))
+    net.most_inputs = min(D, batch_size * longest) if gathers else 0
+    net.slots = <Py_ssize_t *> arena_alloc(memory, &used, D * sizeof(Py_ssize_t) if gathers else 0)
+    net.inputs = <Py_ssize_t *> arena_alloc(memory, &used, net.most_inputs * sizeof(Py_ssize_t) if gathers else 0)
+    net.dw = <real *> arena_alloc(memory, &used, (net.most_inputs + 1) * M * sizeof(real) if gathers else 0)
     return used
 
 
 # A network for rows of up to `longest` non-zeros; its weights are yet to be bound. False if there is no memory.
 cdef bint sparse_init(SparseNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size,
-                      Py_ssize_t longest, Functions functions, void **allocation) noexcept nogil:
+                      Py_ssize_t longest, bint adaptive, Functions functions, void **allocation) noexcept nogil:
     cdef char *memory
     net.net.D, net.net.M, net.net.K, net.net.functions = D, M, K, functions
     net.net.s_w, net.net.s_v = NULL, NULL
-    memory = arena_create(carve_sparse(net, batch_size, longest, NULL), allocation)
+    memory = arena_create(carve_sparse(net, batch_size, longest, adaptive, NULL), allocation)
     if memory == NULL:
         return False
-    carve_sparse(net, batch_size, longest, memory)
+    carve_sparse(net, batch_size, longest, adaptive, memory)
     set_rows(net.net.u_v, net.dv, K, M + 1)
     return True
