@@ -84,6 +84,7 @@ class GrowingNetwork:
 
     def __init__(self, network: Network, scale: float) -> None:
         self.network, self._scale = network, scale
+        self.sizes = network.w.shape[1] - 1, len(network.v)
         self._room = network.w  # memory that begins with w
         self.lent = False  # to others: its memory must stay as it is
 
@@ -143,14 +144,12 @@ class GrowingNetwork:
         """The logarithm of its weight, as in a mixture of one."""
         return np.zeros(1)
 
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Numbers of inputs and outputs."""
-        return self.network.w.shape[1] - 1, len(self.network.v)
-
     def learn_one(self, row: Row, t: Any, missing: np.ndarray | None, *weight: float) -> None:
         """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
-        _learner(row, t, missing, *weight)(self.network)
+        if missing is None and type(row) is np.ndarray:  # a shortcut
+            self.network.learn_one(row, t, *weight)
+        else:
+            _learner(row, t, missing, *weight)(self.network)
 
     def learn_many(self, x: Any, t: np.ndarray) -> None:
         """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
@@ -168,7 +167,7 @@ class GrowingNetwork:
 
     def predict_one(self, row: Row) -> Any:
         """What the network predicts for a sample."""
-        return _caller("predict_one", row)(self.network)
+        return self.network.predict_one_sparse(*row) if type(row) is tuple else self.network.predict_one(row)
 
     def predict_proba_one(self, row: Row) -> np.ndarray:
         """The probabilities that it predicts."""
@@ -212,7 +211,7 @@ class GrowingMixture:
         targets: RunningScaler | None,
     ) -> None:
         self.members, self.log_weights, self.inputs, self.targets = members, log_weights, inputs, targets
-        self.networks = [member.network for member in members]
+        self.networks, self.sizes = [member.network for member in members], members[0].sizes
 
     @classmethod
     def new(
@@ -258,11 +257,6 @@ class GrowingMixture:
     def lent(self, value: bool) -> None:
         for member in self.members:
             member.lent = value
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Numbers of inputs and outputs."""
-        return self.members[0].sizes
 
     @property
     def network(self) -> Network:

@@ -463,7 +463,7 @@ def test_streams_of_river(stream):
                 classes=labels,
             ),
         )
-    assert np.mean([progress(dataset, BackpropClassifier(seed=seed)) for seed in range(3)]) > theirs
+    assert np.mean([progress(dataset, BackpropClassifier(16, 0.1, seed=seed)) for seed in range(3)]) > theirs
 
 
 def test_a_stream_of_river_with_numbers():
