@@ -48,11 +48,56 @@ cdef void hidden_errors(const BlockedState *net, Py_ssize_t p, Py_ssize_t count)
             net.e[n * stride + j] = net.e[n * stride + j] * h_derivative(net.functions.hidden, net.z[n * stride + j])
 
 
+# Row-wise AdaGrad with the mean gradient of a small batch, which need not be formed: the sum of its squares is
+#
+#     sum_i (sum_n e_nj x_ni)^2 = sum_n e_nj (2 sum_{m<n} e_mj G_nm + e_nj G_nn)
+#
+# changes_nj <- alpha_j e_nj of one panel of units; changes may be e.
+cdef void adapt_errors(const Layer *layer, Py_ssize_t p, vec *changes, const vec *e, const real *gram, Py_ssize_t block,
+                       vec *s, real learning_rate, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t start = panel_start(layer, p), stride = layer.stride, n, m, j
+    cdef Py_ssize_t width = panel_start(layer, p + 1) - start
+    cdef vec squares[TILE_VECS]
+    cdef vec alpha[TILE_VECS]
+    cdef vec before[TILE_VECS]
+    cdef vec e_n
+    for j in range(width):
+        squares[j] = vec_broadcast(0)
+    for n in range(count):
+        for j in range(width):
+            before[j] = vec_broadcast(0)
+        for m in range(n):
+            for j in range(width):
+                before[j] = before[j] + e[m * stride + start + j] * gram[n * block + m]
+        for j in range(width):
+            e_n = e[n * stride + start + j]
+            squares[j] = squares[j] + e_n * (before[j] + before[j] + e_n * gram[n * block + n])
+    for j in range(width):
+        s[start + j] = sum_of_squares(s[start + j], vec_broadcast(1),
+                                      squares[j] / vec_broadcast(<real> (layer.inputs + 1)))
+        alpha[j] = adaptive_rate(vec_broadcast(learning_rate), s[start + j])
+    for n in range(count):
+        for j in range(width):
+            changes[n * stride + start + j] = alpha[j] * e[n * stride + start + j]
+
+
+# The same for all outputs, whose errors stay in y for (18)
+cdef void adapt_outputs(BlockedState *net, const LearningRule *rule, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t n, m, p
+    for n in range(0, count, 4):
+        for m in range(0, n + 1, 4):
+            gram_tile(net.z_rows + n, net.z_rows + m, net.gram_z + n * net.block + m, net.block, net.hidden.units)
+    for p in range(net.output.panels):
+        adapt_errors(&net.output, p, net.changes, net.y, net.gram_z, net.block, net.s_v, rule.learning_rate, count)
+
+
 # (3) of the samples from `first` to `end`, times a factor for alpha / N, subtracted from the weights, or from the
 # velocity if updates are accumulated. Returns the sum of E_n. Interrupted, it returns after a block, unless batches are
 # to be finished.
-cdef double batch_pass(BlockedState *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t end, real factor,
-                       Py_ssize_t thread) noexcept nogil:
+cdef double batch_pass(BlockedState *net, const SampleSet *samples, const LearningRule *rule, Py_ssize_t first,
+                       Py_ssize_t end, real factor, Py_ssize_t thread) noexcept nogil:
+    cdef bint by_gram = net.adaptive and not net.accumulates
+    cdef vec *changes = net.changes if by_gram else net.y
     cdef const real *rows[MAX_BLOCK]
     cdef vec *w = net.hidden.velocity if net.accumulates else net.hidden.weights
     cdef vec *v = net.output.velocity if net.accumulates else net.output.weights
@@ -64,17 +109,25 @@ cdef double batch_pass(BlockedState *net, const SampleSet *samples, Py_ssize_t f
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             layer_sums(&net.hidden, rows, net.e, p, size)
             hidden_outputs(net, p, size)
+        if by_gram:
+            gram(net, rows, size, thread)
         barrier_wait(&net.barrier)
         if thread == 0:
             total += outputs(net, samples, first, size, factor)
+            if by_gram:
+                adapt_outputs(net, rule, size)
             poll_signals(net, size)
         barrier_wait(&net.barrier)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             hidden_errors(net, p, size)
+            if by_gram:
+                adapt_errors(&net.hidden, p, net.e, net.e, net.gram, net.block, net.s_w, rule.learning_rate, size)
             layer_updates(&net.hidden, w, rows, net.e, p, 0, net.hidden.inputs, size)
         for p in range(net.output.panels):
-            layer_updates(&net.output, v, net.z_rows, net.y, p, first_unit(net, thread), first_unit(net, thread + 1),
+            layer_updates(&net.output, v, net.z_rows, changes, p, first_unit(net, thread), first_unit(net, thread + 1),
                           size)
+        if by_gram:    # the next batch has another Gram matrix
+            barrier_wait(&net.barrier)
         if net.stopping and not net.finish_batches:
             break
         first += size
@@ -98,10 +151,10 @@ cdef double learn_batches(BlockedState *net, const SampleSet *samples, const Lea
         if total_weight > 0:
             if net.accumulates:
                 decay_layers(net, rule, total_weight, thread)
-            total += batch_pass(net, samples, first, first + size, learning_rate / total_weight, thread)
+            total += batch_pass(net, samples, rule, first, first + size, learning_rate / total_weight, thread)
             if net.accumulates and net.stopping and not net.finish_batches:
                 break
-            if net.adaptive:
+            if net.accumulates and net.adaptive:
                 adapt_layers(net, rule, total_weight, thread)
             if net.accumulates:
                 apply_velocities(net, thread)
@@ -221,7 +274,7 @@ cdef double gradient_blocked(BlockedState *net, const SampleSet *samples, real *
     memset(&no_momentum, 0, sizeof(no_momentum))
     net.finish_batches = False
     decay_layers(net, &no_momentum, 1, 0)
-    total = batch_pass(net, samples, 0, samples.count, <real> -1 / samples.count, 0)
+    total = batch_pass(net, samples, &no_momentum, 0, samples.count, <real> -1 / samples.count, 0)
     store_layer(&net.hidden, net.hidden.velocity, dw)
     store_layer(&net.output, net.output.velocity, dv)
     return mean_error(total, samples.count)

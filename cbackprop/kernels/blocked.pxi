@@ -28,6 +28,7 @@ cdef extern from "threads.h":
 cdef enum:
     MAX_BLOCK = 128    # a multiple of every TILE_SAMPLES
     MAX_WIDTH_TOGETHER = 16    # vectors of hidden units
+    MAX_BATCH_GRAM = 32        # samples; of more, the mean gradient takes less time than their products
     POLL_OPS_BLOCKED = 30_000_000 * VEC_BYTES    # operations from one poll to the next; wide vectors do more at once
 
 # Weights and scratch for an epoch, allocated once
@@ -45,6 +46,8 @@ cdef struct BlockedState:
     vec *s_w                     # ... [hidden.width]
     vec *s_v                     # ... [output.width]
     vec *alpha_v                 # [output.width], for batches
+    vec *changes                 # [block][output.stride], for small batches: alpha times the errors in y
+    real *gram_z                 # [block][block], for small batches: the Gram matrix of z
     bint finish_batches          # an interrupted batch is finished, not discarded
     vec *e                       # [block][hidden.stride]: b (online P), then e
     vec *z                       # [block][hidden.stride]; online, of one sample, like a and y
@@ -66,6 +69,7 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
                               char *memory) noexcept nogil:
     cdef Py_ssize_t used = 0, block = net.block
     cdef Py_ssize_t held = 1 if net.online else block    # samples whose outputs are held at once
+    cdef bint by_gram = net.adaptive and not net.online and not net.accumulates
     carve_layer(&net.hidden, D, M, net.accumulates, memory, &used)
     carve_layer(&net.output, M, K, net.accumulates, memory, &used)
     net.e = <vec *> arena_alloc(memory, &used, block * net.hidden.stride * sizeof(vec))
@@ -79,7 +83,9 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
     net.y_rows = <const real **> arena_alloc(memory, &used, held * sizeof(real *))
     net.alpha_v = <vec *> arena_alloc(memory, &used, net.output.width * sizeof(vec) if net.adaptive else 0)
     net.sum_exp_minus_1 = <real *> arena_alloc(memory, &used, padded(block) * sizeof(real))
-    net.gram = <real *> arena_alloc(memory, &used, block * block * sizeof(real) if net.online else 0)
+    net.gram = <real *> arena_alloc(memory, &used, block * block * sizeof(real) if net.online or by_gram else 0)
+    net.gram_z = <real *> arena_alloc(memory, &used, block * block * sizeof(real) if by_gram else 0)
+    net.changes = <vec *> arena_alloc(memory, &used, block * net.output.stride * sizeof(vec) if by_gram else 0)
     net.shrinkage = <real *> arena_alloc(memory, &used, (block + 1) * sizeof(real))
     return used
 
@@ -94,7 +100,8 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     net.online = rule.batch_size == 1 and rule.momentum == 0
     net.fused = net.online and plain and block == 1 and M <= TILE_VECS * LANES and K <= LANES
     net.adaptive = rule.adaptive
-    net.accumulates = not net.online and (rule.batch_size > net.block or not plain or rule.adaptive)
+    net.accumulates = not net.online and (rule.batch_size > net.block or not plain
+                                          or (rule.adaptive and rule.batch_size > MAX_BATCH_GRAM))
     net.barrier.threads = 1
     net.functions = functions
     memory = arena_create(carve_blocked(net, D, M, K, NULL), &net.memory)
@@ -198,7 +205,7 @@ cdef void poll_signals(BlockedState *net, Py_ssize_t samples) noexcept nogil:
 # ---------------------------------------------------------------------------------------------------- online learning
 
 
-# G_nm for all m < n of a block: this thread's rows of tiles
+# G_nm for all m <= n of a block: this thread's rows of tiles
 cdef void gram(const BlockedState *net, const real *const *x, Py_ssize_t count, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t n = 4 * thread, m
     while n < count:
