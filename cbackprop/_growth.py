@@ -403,5 +403,8 @@ def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:
     """
     D, K = old.w.shape[1] - 1, len(old.v)
     new.w[:, :D], new.w[:, -1] = old.w[:, :-1], old.w[:, -1]
-    new.v[np.arange(K) if kept is None else kept] = old.v
+    kept = np.arange(K) if kept is None else kept
+    new.v[kept] = old.v
+    if old.accumulators is not None and new.accumulators is not None:
+        new.accumulators[0][:], new.accumulators[1][kept] = old.accumulators
     return new

@@ -249,7 +249,8 @@ class _Backprop(BaseEstimator):
         should_stop = validate.callback(callback)
         x, chunks = _aligned_chunks(X, y)
         random_state = check_random_state(self.random_state)
-        local = self._local(self.hidden_layer_sizes, self.activation, random_state=random_state)
+        constant = {"learning_rate_init": 1.0}  # of any value: rates are not adaptive here
+        local = self._local(self.hidden_layer_sizes, self.activation, **constant, random_state=random_state)
         local._validate_params()
         t, n_outputs, meaning = self._targets(y, chunks)
         _validate_columns(local, X, reset=True)

@@ -9,16 +9,20 @@ Differences from scikit-learn's multilayer perceptrons, besides one hidden layer
   row of v moves as far as the weights of the single output, in opposite directions: in one step, the difference moves
   twice as far, the hidden weights equally far. ``coefs_[1]`` has two columns; ``decision_function`` returns the
   difference.
-- ``batch_size`` is 1, and ``momentum`` and ``alpha`` are 0 by default: the update (17) after each sample. Momentum is
+- ``learning_rate_init="auto"``, the default, takes care of the learning rate and of the scale of the data: rates adapt
+  to each unit, by row-wise AdaGrad (see the notes of `cbackprop.fit`), and ``fit`` trains on standardized inputs and
+  numbers. Afterwards it converts the weights: ``network_`` takes the inputs as they are.
+- ``batch_size`` is 1, and ``momentum`` and ``alpha`` are 0 by default: an update after each sample. Momentum is
   classical, without Nesterov's correction.
 - ``loss_`` is the mean of E_n, without the penalty. For regression, E_n is half the squared error, summed over the
   outputs; MLPRegressor reports its mean over the outputs. The gradients are the same: those of the sum.
 - ``partial_fit`` never restarts training: it accepts single rows, changing learning rates, rows that lack some of the
   classes, and new classes listed in ``classes``.
-- ``learning_rate="adaptive"``, the default for regression, stops when a smaller rate brings no improvement, where
-  scikit-learn divides the rate until it is below 1e-6.
+- ``learning_rate="adaptive"`` stops when a smaller rate brings no improvement, where scikit-learn divides the rate
+  until it is below 1e-6.
 - Sparse X is learned in time proportional to its non-zeros, without a dense copy of X or of a gradient.
-- ``early_stopping`` keeps the best weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
+- ``early_stopping`` goes by the loss of the validation set, where scikit-learn goes by its score, and keeps the best
+  weights. Its criterion is reset by each call of ``fit``, even with ``warm_start``.
 - The callbacks of scikit-learn 1.9, which are experimental there, can be set by ``set_callbacks``, for example
   ``ProgressBar()`` or ``ScoringMonitor(scoring=...)``. Each epoch is a task, after which a callback may stop training.
 """
@@ -31,7 +35,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -58,6 +62,7 @@ from sklearn.base import (  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.metrics import r2_score  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils import check_consistent_length, check_random_state, compute_sample_weight  # noqa: E402
 from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets, unique_labels  # noqa: E402
@@ -88,6 +93,9 @@ class NoCallbacks:
         return False
 
 
+# of "auto": the steps of many inputs add up, so the rate is divided by sqrt(D + 1); an epoch begins with the squared
+# gradients of some updates of the one before, without which its first updates would be large, whatever has been learned
+AUTO_RATE, AUTO_MEMORY = 0.3, 30
 MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 MAX_TARGET_STD = 5  # of the numbers to be predicted
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
@@ -106,7 +114,7 @@ UNSUPPORTED = {  # parameters of scikit-learn's multilayer perceptrons, and why 
     "nesterovs_momentum": "since momentum is classical",
 }
 UNSUPPORTED_VALUES = {  # values of scikit-learn's that there are not, and what to write
-    ("solver", "adam"): "leave it out, and learning_rate_init, too, whose default is {rate}",
+    ("solver", "adam"): "leave it out, and learning_rate_init, too, whose default is {rate!r}",
     ("solver", "lbfgs"): "leave it out; training is by gradient descent",
     ("activation", "identity"): "write 'tanh', or use a linear model of scikit-learn",
 }
@@ -145,7 +153,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
@@ -172,6 +180,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     t_: int
     _generator: np.random.Generator
     _velocity: tuple[np.ndarray, np.ndarray] | None
+    _units: Units  # of the last `fit`
 
     @explain_unsupported
     def __init__(  # with the defaults of the regressor
@@ -183,7 +192,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         alpha: float = 0.0,
         batch_size: int | str = 1,
         learning_rate: str = "adaptive",
-        learning_rate_init: float = 0.01,
+        learning_rate_init: float | str = "auto",
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
@@ -222,6 +231,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     _numeric_y: bool  # whether y holds numbers, even if its dtype is object
     _fewest_validation_samples: int
     _to_scale: str  # if training diverges
+    _auto_epochs: int  # that "auto" rates take to fall to 0
 
     def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
         """Define the outputs for the first y; return their number and their function."""
@@ -260,13 +270,21 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     # --------------------------------------------------------------------------------------------------------- training
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
-        """Train until the loss, or the validation score, no longer improves.
+        """Train until the loss, or that of the validation set, no longer improves.
+
+        With ``learning_rate_init="auto"``, training takes 30 epochs, 20 for regression, or max_iter if that is less,
+        unless the loss falls below tol. The learning rate falls to 0 on a straight line, from 0.3 / sqrt(D + 1), and
+        adapts to each unit by the squared gradients of the present epoch; for the sake of its first updates, those of
+        30 updates are carried over. The network learns inputs and, for regression, numbers of mean 0 and standard
+        deviation 1; its weights are converted in the end. Sparse inputs are learned as they are: they would lose their
+        zeros.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Inputs, ideally with a standard deviation near 1. float32 data are processed in float32, all others in
-            float64. Sparse formats other than CSR are converted to it.
+            Inputs, sparse ones ideally with a maximum near 1, and others, if learning_rate_init is a number, with a
+            standard deviation near 1. float32 data are processed in float32, all others in float64. Sparse formats
+            other than CSR are converted to it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             What is to be predicted, as described for the class.
         sample_weight : array-like of shape (n_samples,), optional
@@ -274,7 +292,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             weights.
         X_val, y_val : optional
             Validation set, of the kinds of X and y. Its score and loss are recorded for each epoch; `early_stopping`
-            uses the score.
+            uses the loss.
 
         Returns
         -------
@@ -306,7 +324,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         self._parameters_are_valid = True
         continued = self.warm_start and self.__sklearn_is_fitted__()
         X, y = self._validated_training_data(X, y, first=not continued)
-        warn_unscaled(X)
+        if not self._adaptive or issparse(X):
+            warn_unscaled(X)
         N = X.shape[0]
         weights = self._sample_weights(sample_weight, X, y)
         random_state, generator = self._random_generators()
@@ -315,6 +334,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             self._check_unchanged("activation", self.activation, ACTIVATION_OF[self.network_.hidden])
             self._check_outputs(y)
             self._set_network(copy_of(self.network_), generator)
+            self._match_rates()
             self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = map(
                 list, (self.loss_curve_, self.validation_loss_curve_, self.validation_scores_)
             )
@@ -323,7 +343,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             network = self._new_network(n_outputs, X.dtype, generator, output, sparse=issparse(X))
             self._reset(network, generator)
         t = self._targets("y", y, N)
-        if self.network_.output == "linear":
+        if self.network_.output == "linear" and not self._adaptive:
             warn_unscaled_targets(t if weights is None else t[weights > 0])
 
         held_out = None
@@ -347,23 +367,38 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"the validation set has {len(held_out[1])} sample; its score needs at least "
                 f"{self._fewest_validation_samples}: set a larger validation_fraction, or pass X_val and y_val"
             )
+        self._units = Units.standard(X, t, weights, self.network_) if self._adaptive else Units()
+        if continued:
+            self._units.convert(self.network_)
         return self._run_epochs(X, y, t, weights, held_out)
 
     def _run_epochs(self, X: Any, y: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
-        """Run epochs until training stops; return False if max_iter stopped it."""
-        network, self.n_iter_ = self.network_, 0
-        rate, unimproved, improved = self.learning_rate_init, 0, False  # at this rate
-        best, best_weights = -np.inf, None
+        """Run epochs in the units of `_units` until training stops; return False if max_iter stopped it."""
+        network, units, self.n_iter_ = self.network_, self._units, 0
+        most = min(self.max_iter, self._auto_epochs) if self._adaptive else self.max_iter
+        rate, unimproved, improved = self._rate, 0, False  # at this rate
+        best, best_weights = np.inf, None
+        accumulators = network.accumulators or ()
+        totals = [sums.copy() for sums in accumulators]  # of all epochs, for `partial_fit`
         callback_data = {"estimator": self, "X": X, "y": y}
+        X, t = units.inputs(X), units.targets(t)
+        if held_out is not None:
+            held_out = units.inputs(held_out[0]), units.targets(held_out[1]), held_out[2]
         if weights is not None:
             callback_data["metadata"] = {"sample_weight": weights}
-        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context = self._init_callback_context(max_subtasks=most)
         context.call_on_fit_task_begin(**callback_data)
         stopped = False
         try:
-            while not stopped and self.n_iter_ < self.max_iter:
+            while not stopped and self.n_iter_ < most:
                 epoch = context.subcontext(task_name="epoch").call_on_fit_task_begin(**callback_data)
+                updates = -(-X.shape[0] // self._samples_per_update(X.shape[0]))
+                for sums in accumulators:
+                    sums *= min(1, AUTO_MEMORY / updates)
+                begun = [sums.copy() for sums in accumulators]
                 self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
+                for total, before, sums in zip(totals, begun, accumulators, strict=True):
+                    total += sums - before
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
@@ -373,14 +408,17 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     **callback_data, reconstruction_attributes=self._current_attributes
                 )
 
-                score = self.validation_scores_[-1] if self.early_stopping else -self.loss_
-                unimproved = unimproved + 1 if score < best + self.tol else 0
+                loss = self.validation_loss_curve_[-1] if self.early_stopping else self.loss_
+                unimproved = unimproved + 1 if loss > best - self.tol else 0
                 improved = improved or unimproved == 0
-                if score > best:
-                    best = score
+                if loss < best:
+                    best = loss
                     if self.early_stopping:
                         best_weights = network.w.copy("K"), network.v.copy()
-                if unimproved > self.n_iter_no_change:
+                if self._adaptive:
+                    stopped = stopped or loss < self.tol
+                    rate = self._rate * (1 - self.n_iter_ / most)
+                elif unimproved > self.n_iter_no_change:
                     stopped = stopped or self.learning_rate != "adaptive" or not improved
                     rate, unimproved, improved = rate / 5, 0, False
         except KeyboardInterrupt:
@@ -389,7 +427,10 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         if best_weights is not None:
             network.w[:], network.v[:] = best_weights
         context.call_on_fit_task_end(**callback_data, reconstruction_attributes=self._current_attributes)
-        return stopped
+        units.restore(network)
+        for sums, total in zip(accumulators, totals, strict=True):
+            sums[:] = total
+        return stopped or (self._adaptive and self.n_iter_ == self._auto_epochs)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. They are validated by the next call of `fit` or `partial_fit`.
@@ -437,10 +478,26 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 self._reset(network, generator)
             else:
                 self._extend_outputs(classes)
+                self._match_rates()
             t = self._targets("y", y, X.shape[0])
             weights = self._sample_weights(sample_weight, X, y, partial=True)
-            self._run_epoch(X, t, weights, self.learning_rate_init, 1)
+            self._learn_in_units(X, t, weights)
         return self
+
+    def _learn_in_units(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
+        """Run an epoch of `partial_fit`, with adaptive rates in the units of `fit`."""
+        network, units = self.network_, self._units
+        if not (self._adaptive and units.known):
+            return self._run_epoch(X, t, weights, self._rate, 1)
+        self.network_ = copy_of(network)
+        try:
+            units.convert(self.network_)
+            self._run_epoch(units.inputs(X), units.targets(t), weights, self._rate, 1)
+            units.restore(self.network_)
+            copy_weights(self.network_, network)
+            network.learning_rate = self.network_.learning_rate
+        finally:
+            self.network_ = network
 
     def _partial_fit_row(self, X: Any, y: Any, classes: Any = None) -> bool:
         """Update the model with one row without scikit-learn's validation, which takes a hundred times as long.
@@ -466,9 +523,11 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             plain = self.alpha == 0 == self.momentum or (
                 validate.rounded(self.alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
             )
-            if plain and self.learning_rate != "invscaling":
-                if rate != self.learning_rate_init:
-                    network.learning_rate = self.learning_rate_init
+            if network.adaptive != self._adaptive:
+                return False
+            if plain and not (self._units.known if self._adaptive else self.learning_rate == "invscaling"):
+                if rate != self._rate:
+                    network.learning_rate = self._rate
                 if isinstance(X, np.ndarray):
                     self.loss_ = network.learn_one(X[0], t)
                 elif X.indptr.tolist() == [0, len(X.indices)]:
@@ -478,7 +537,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 self.n_iter_ = 1
                 self.t_ += 1
             else:
-                self._run_epoch(X, np.array([t]), None, self.learning_rate_init, 1)
+                self._learn_in_units(X, np.array([t]), None)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
             return False
@@ -487,9 +546,20 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
         """Run one epoch. An error leaves the model unchanged, unless training with sparse X diverges."""
         network, velocity, N = self.network_, None, X.shape[0]
-        if self.learning_rate == "invscaling":
+        batch_size = self._samples_per_update(N)
+        if self._adaptive and validate.rounded(self.momentum, network.dtype):
+            raise ValueError(
+                f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, or "
+                "learning_rate_init a number"
+            )
+        if self._adaptive and issparse(X) and batch_size > 1:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, X is sparse and learning_rate_init is 'auto'; batch_size must be 1, "
+                "the default, or learning_rate_init a number"
+            )
+        if self.learning_rate == "invscaling" and not self._adaptive:
             try:
-                rate = self.learning_rate_init / (self.t_ + 1) ** float(self.power_t)
+                rate = self._rate / (self.t_ + 1) ** float(self.power_t)
             except OverflowError:
                 raise ValueError(
                     f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
@@ -501,7 +571,6 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     "all weights at every update, not only those of the non-zeros"
                 )
             velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
-        batch_size: Any = min(200, N) if self.batch_size == "auto" else self.batch_size
         try:
             history = learn(
                 X,
@@ -519,10 +588,13 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 l2=self.alpha,
                 momentum=self.momentum,
                 velocity=velocity,
+                adaptive=self._adaptive,
+                accumulators=network.accumulators,
             )
         except DivergenceError as error:
             raise ValueError(
-                f"Learning diverged in epoch {epoch}: try a smaller learning_rate_init, or scale {self._to_scale} "
+                f"Learning diverged in epoch {epoch}: "
+                f"{'' if self._adaptive else 'try a smaller learning_rate_init, or '}scale {self._to_scale} "
                 "to a standard deviation near 1"
             ) from error
         network.learning_rate, self._velocity = rate, velocity
@@ -533,7 +605,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _score_validation_set(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
         predicted = self.network_.predict(X, n_threads=self.n_threads)
         self.validation_scores_.append(self._validation_score(predicted, t, weights))
-        self.validation_loss_curve_.append(self.network_.loss(X, t))
+        self.validation_loss_curve_.append(mean_error(self.network_, X, t, weights))
         if self.verbose:
             print(f"Validation score: {self.validation_scores_[-1]:f}")
 
@@ -566,12 +638,34 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         sizes = self.n_features_in_, self._hidden_units(), n_outputs
         order = "F" if sparse else "C"
         w, v = init_weights(*sizes, hidden=hidden, dtype=dtype, order=order, rng=generator)
-        return Network.from_weights(w, v, output=output, hidden=hidden)  # of one class, too
+        accumulators = validate.new_accumulators(w, v) if self._adaptive else None
+        return Network.from_weights(w, v, output=output, hidden=hidden, accumulators=accumulators)  # of one class, too
+
+    def _samples_per_update(self, N: int) -> Any:
+        return min(200, N) if self.batch_size == "auto" else self.batch_size
+
+    def _match_rates(self) -> None:
+        """Make the rates of the network adaptive or constant, as the parameters say."""
+        network = self.network_
+        if network.adaptive != self._adaptive:
+            accumulators = validate.new_accumulators(network.w, network.v) if self._adaptive else None
+            functions = network.functions._asdict()
+            self.network_ = Network.from_weights(network.w, network.v, **functions, accumulators=accumulators)
+
+    @property
+    def _adaptive(self) -> bool:
+        """Whether learning rates adapt to each unit."""
+        return isinstance(self.learning_rate_init, str)
+
+    @property
+    def _rate(self) -> Any:
+        """α, by which adaptive rates are multiplied."""
+        return AUTO_RATE / (self.n_features_in_ + 1) ** 0.5 if self._adaptive else self.learning_rate_init
 
     def _reset(self, network: Network, generator: np.random.Generator) -> None:
         """Set an untrained network and reset the record of training."""
         self._set_network(network, generator)
-        self.t_, self.n_iter_ = 0, 0
+        self.t_, self.n_iter_, self._units = 0, 0, Units()
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
 
     def _set_network(self, network: Network, generator: np.random.Generator) -> None:
@@ -690,8 +784,10 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         return len(self.network_.w)
 
     def _current_attributes(self) -> dict[str, Any]:
-        """Attributes with which a callback can predict with the current weights."""
-        return {"network_": copy_of(self.network_)}
+        """Attributes with which a callback can predict with the current weights, in `fit`."""
+        network = copy_of(self.network_)
+        self._units.restore(network)
+        return {"network_": network}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -718,7 +814,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     ----------
     hidden_layer_sizes : int or sequence of one int, default=(100,)
         M, the number of hidden units.
-    activation : {"logistic", "tanh", "relu"}, default="logistic"
+    activation : {"logistic", "tanh", "relu"}, default="relu"
         Function of the hidden units; "logistic" is the sigmoid.
     solver : {"sgd"}, default="sgd"
         Stochastic gradient descent. The parameter exists for compatibility with code for MLPClassifier.
@@ -726,34 +822,41 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
         their weights. Biases are not penalized.
     batch_size : int or "auto", default=1
-        Samples per update; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
+        Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample. With sparse X and "auto"
+        rates, 1.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
-        divided by 5 whenever training would otherwise stop, until a smaller rate brings no improvement; only in `fit`.
-    learning_rate_init : float, default=0.1
-        α of (17). A change takes effect in the next call of `fit` or `partial_fit`.
+        How a number as `learning_rate_init` changes. "constant": it does not. "invscaling":
+        ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": divided by 5 whenever training would otherwise stop,
+        until a smaller rate brings no improvement; only in `fit`.
+    learning_rate_init : "auto" or float, default="auto"
+        "auto": `fit` standardizes the inputs, unless they are sparse, and learning rates adapt to each unit; see `fit`.
+        `partial_fit` goes on with adaptive rates, and with the standardization of `fit`; without `fit`, it standardizes
+        nothing. A number: α of (17), for inputs with a standard deviation near 1; 0.1 suits ``activation="logistic"``,
+        0.01 the others. A change takes effect in the next call of `fit` or `partial_fit`.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Maximum number of epochs.
+        Maximum number of epochs; "auto" rates need at most 30.
     shuffle : bool, default=True
         Draw a new order of the samples for each epoch.
     random_state : int, RandomState instance or None, default=None
         Source of random numbers for the initial weights, the order of the samples and the validation set.
     tol : float, default=1e-3
-        Minimum improvement of the loss, or of the validation score with `early_stopping`.
+        Minimum improvement of the loss, or of that of the validation set with `early_stopping`. With "auto" rates,
+        training stops when the loss is below it.
     verbose : bool, default=False
         Print the loss of each epoch.
     warm_start : bool, default=False
         Start `fit` from the current weights.
     momentum : float, default=0.0
-        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X.
+        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X or "auto" rates.
     early_stopping : bool, default=False
-        Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
+        Stop when the loss of a validation set no longer improves, and keep the weights of the best epoch. With "auto"
+        rates, only keep these.
     validation_fraction : float, default=0.1
         Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
     n_iter_no_change : int, default=5
-        Maximum number of consecutive epochs without improvement.
+        Maximum number of consecutive epochs without improvement, if `learning_rate_init` is a number.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, by which `sample_weight` is multiplied.
     n_threads : int, default=1
@@ -775,7 +878,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     loss_curve_ : list of float
         `loss_` of each epoch of `fit`; `partial_fit` does not extend it.
     validation_scores_, validation_loss_curve_ : list of float
-        Accuracy and mean E of the validation set, if any, after each epoch of `fit`.
+        Accuracy and mean E of the validation set, if any, after each epoch of `fit`; weighted, like accuracy, by
+        `sample_weight` and `class_weight`, if it was set aside from X.
     n_iter_ : int
         Number of epochs of the last call.
     t_ : int
@@ -792,12 +896,10 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     Examples
     --------
     >>> from sklearn.datasets import load_wine
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
     >>> from cbackprop.sklearn import BackpropClassifier
     >>> x, y = load_wine(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0))
-    >>> model.fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.95
+    >>> model = BackpropClassifier(random_state=0).fit(x[::2], y[::2])
+    >>> model.score(x[1::2], y[1::2]) > 0.95
     True
 
     Two labels that may hold together: whether a number is above 2, and whether it is above 4.
@@ -820,13 +922,13 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "logistic",
+        activation: str = "relu",
         *,
         solver: str = "sgd",
         alpha: float = 0.0,
         batch_size: int | str = 1,
         learning_rate: str = "constant",
-        learning_rate_init: float = 0.1,
+        learning_rate_init: float | str = "auto",
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
@@ -948,6 +1050,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     _numeric_y = False
     _fewest_validation_samples = 1
     _to_scale = "the inputs"
+    _auto_epochs = 30
 
     def _validated_training_data(self, X: Any, y: Any, *, first: bool) -> tuple[Any, np.ndarray]:
         X, y = super()._validated_training_data(X, y, first=first)
@@ -986,7 +1089,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
             old, kept = self.network_, class_indices("classes", self.classes_, classes)
             sizes = self.n_features_in_, len(old.w), len(classes)
             order = "F" if old.w.flags.fnc else "C"
-            new = Network(*sizes, **old.functions._asdict(), dtype=old.dtype, order=order, rng=self._generator)
+            options = old.functions._asdict() | {"adaptive": old.adaptive, "dtype": old.dtype, "order": order}
+            new = Network(*sizes, **options, rng=self._generator)
             self._set_classes(classes, old.output)
             self._set_network(copy_weights(old, new, kept=kept), self._generator)
 
@@ -1123,36 +1227,43 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
         their weights. Biases are not penalized.
     batch_size : int or "auto", default=1
-        Samples per update; "auto" is min(200, n_samples). 1 is the update (17) after each sample.
+        Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample. With sparse X and "auto"
+        rates, 1.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="adaptive"
-        "constant": `learning_rate_init`. "invscaling": ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive":
-        divided by 5 whenever training would otherwise stop, until a smaller rate brings no improvement; only in `fit`.
-    learning_rate_init : float, default=0.01
-        α of (17). A change takes effect in the next call of `fit` or `partial_fit`. Training after each sample diverges
-        if α exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are at 1, and less for "relu", whose
-        z_j have no upper bound.
+        How a number as `learning_rate_init` changes. "constant": it does not. "invscaling":
+        ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": divided by 5 whenever training would otherwise stop,
+        until a smaller rate brings no improvement; only in `fit`.
+    learning_rate_init : "auto" or float, default="auto"
+        "auto": `fit` standardizes y, and the inputs unless they are sparse, and learning rates adapt to each unit; see
+        `fit`. `partial_fit` goes on with adaptive rates, and with the standardization of `fit`; without `fit`, it
+        standardizes nothing. A number: α of (17), such as 0.01, for inputs and y with a standard deviation near 1. A
+        change takes effect in the next call of `fit` or `partial_fit`. With a number, training after each sample
+        diverges if α exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are at 1, and less for
+        "relu", whose z_j have no upper bound.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Maximum number of epochs.
+        Maximum number of epochs; "auto" rates need at most 20.
     shuffle : bool, default=True
         Draw a new order of the samples for each epoch.
     random_state : int, RandomState instance or None, default=None
         Source of random numbers for the initial weights, the order of the samples and the validation set.
     tol : float, default=1e-3
-        Minimum improvement of the loss, or of the validation score with `early_stopping`.
+        Minimum improvement of the loss, or of that of the validation set with `early_stopping`. With "auto" rates,
+        training stops when the loss is below it.
     verbose : bool, default=False
         Print the loss of each epoch.
     warm_start : bool, default=False
         Start `fit` from the current weights.
     momentum : float, default=0.0
-        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X.
+        Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X or "auto" rates.
     early_stopping : bool, default=False
-        Stop when the score of a validation set no longer improves, and keep the weights of the best epoch.
+        Stop when the loss of a validation set no longer improves, and keep the weights of the best epoch. With "auto"
+        rates, only keep these.
     validation_fraction : float, default=0.1
         Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
     n_iter_no_change : int, default=2
-        Maximum number of consecutive epochs without improvement.
+        Maximum number of consecutive epochs without improvement, if `learning_rate_init` is a number.
     n_threads : int, default=1
         Maximum number of threads. The result is bit-identical for any number.
 
@@ -1165,12 +1276,13 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     intercepts_ : list of two ndarrays, (M,) and (n_outputs,)
         Biases, as views of the arrays of `network_`.
     loss_ : float
-        Mean error E of the last epoch, where E_n is taken before the update that uses the sample. MLPRegressor's
-        `loss_` is E / K, plus the penalty.
+        Mean error E of the last epoch, where E_n is taken before the update that uses the sample; of standardized y, if
+        `fit` standardized it. MLPRegressor's `loss_` is E / K, plus the penalty.
     loss_curve_ : list of float
         `loss_` of each epoch of `fit`; `partial_fit` does not extend it.
     validation_scores_, validation_loss_curve_ : list of float
-        R² and mean E of the validation set, if any, after each epoch of `fit`.
+        R² and mean E of the validation set, if any, after each epoch of `fit`; weighted by `sample_weight`, if it was
+        set aside from X.
     n_iter_ : int
         Number of epochs of the last call.
     t_ : int
@@ -1184,21 +1296,13 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     feature_names_in_ : ndarray of shape (D,)
         Names of the inputs, if they have names.
 
-    See Also
-    --------
-    sklearn.compose.TransformedTargetRegressor : Scales y, which should have a standard deviation near 1.
-
     Examples
     --------
-    >>> from sklearn.compose import TransformedTargetRegressor
     >>> from sklearn.datasets import make_friedman1
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
     >>> from cbackprop.sklearn import BackpropRegressor
     >>> x, y = make_friedman1(800, random_state=0)
-    >>> model = make_pipeline(StandardScaler(), BackpropRegressor(random_state=0))
-    >>> model = TransformedTargetRegressor(model, transformer=StandardScaler())
-    >>> model.fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.9
+    >>> model = BackpropRegressor(random_state=0).fit(x[::2], y[::2])
+    >>> model.score(x[1::2], y[1::2]) > 0.9
     True
     """
 
@@ -1265,6 +1369,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
     _numeric_y = True
     _fewest_validation_samples = 2  # of which R² is defined
     _to_scale = "the inputs and y"
+    _auto_epochs = 20  # more overfit small tables
 
     def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
         return 1 if y.ndim == 1 else y.shape[1], "linear"
@@ -1294,6 +1399,78 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         ndarray of shape (n_samples,), or (n_samples, n_outputs) for several outputs
         """
         return self._predictions(X)
+
+
+class Units(NamedTuple):
+    """Units in which a network is trained: a mean and a scale of each input, and of each target; None are as given."""
+
+    x: tuple[np.ndarray, np.ndarray] | None = None
+    t: tuple[np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def standard(cls, X: Any, t: np.ndarray, weights: np.ndarray | None, network: Network) -> Units:
+        """Units in which inputs that are not sparse, and numbers to be predicted, have mean 0 and deviation 1."""
+        return cls(
+            None if issparse(X) else standard_scale("X", X, weights),
+            standard_scale("y", t, weights) if network.output == "linear" else None,
+        )
+
+    @property
+    def known(self) -> bool:
+        """Whether a unit is not that of the user."""
+        return self.x is not None or self.t is not None
+
+    def inputs(self, X: Any) -> Any:
+        """X in these units; dense, if they are not the user's."""
+        if self.x is None:
+            return X
+        mean, scale = self.x
+        standard = (X.toarray() if issparse(X) else X).astype(mean.dtype)
+        standard -= mean
+        standard /= scale
+        return standard
+
+    def targets(self, t: np.ndarray) -> np.ndarray:
+        """Targets in these units."""
+        return t if self.t is None else (t - self.t[0]) / self.t[1]
+
+    def convert(self, network: Network) -> None:
+        """Convert weights for the user's units to these."""
+        w, v = network.w, network.v
+        if self.x is not None:
+            mean, scale = self.x
+            w[:, -1] += w[:, :-1] @ mean
+            w[:, :-1] *= scale
+        if self.t is not None:
+            mean, scale = self.t
+            v[:, -1] -= mean
+            v /= scale[:, np.newaxis]
+
+    def restore(self, network: Network) -> None:
+        """Convert weights for these units to the user's."""
+        w, v = network.w, network.v
+        if self.x is not None:
+            mean, scale = self.x
+            w[:, :-1] /= scale
+            w[:, -1] -= w[:, :-1] @ mean
+        if self.t is not None:
+            mean, scale = self.t
+            v *= scale[:, np.newaxis]
+            v[:, -1] += mean
+
+
+def standard_scale(name: str, columns: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of columns; 1 instead of a deviation by which weights could not be divided."""
+    if weights is not None and not weights.any():  # which training refuses
+        weights = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(columns, sample_weight=weights)
+        mean, scale = scaler.mean_.astype(columns.dtype), scaler.scale_.astype(columns.dtype)
+    scale[scale < np.sqrt(np.finfo(scale.dtype).tiny)] = 1
+    finite = np.isfinite(mean) & np.isfinite(scale)
+    if not finite.all():
+        raise ValueError(f"the variance of column {finite.argmin()} of {name} overflows; divide it by a constant")
+    return mean, scale
 
 
 @contextmanager
@@ -1393,4 +1570,19 @@ def refuse_masked_or_sparse(name: str, y: Any) -> None:
 def copy_of(network: Network) -> Network:
     """A network with copies of the weights."""
     w = in_fortran_order(network.w) if network.w.flags.fnc else network.w.copy()
-    return Network.from_weights(w, network.v.copy(), **network.functions._asdict())
+    sums = network.accumulators and (network.accumulators[0].copy(), network.accumulators[1].copy())
+    return Network.from_weights(w, network.v.copy(), **network.functions._asdict(), accumulators=sums)
+
+
+def mean_error(network: Network, X: Any, t: np.ndarray, weights: np.ndarray | None) -> float:
+    """Mean of E_n, weighted."""
+    if weights is None:
+        return network.loss(X, t)
+    a = forward(X, network.w, network.v, **network.functions._asdict()).a
+    if network.output == "softmax":
+        errors = -log_softmax(a, axis=1)[np.arange(len(t)), t]
+    elif network.output == "logistic":
+        errors = -(t * log_expit(a) + (1 - t) * log_expit(-a)).sum(axis=1)
+    else:
+        errors = ((a - t) ** 2).sum(axis=1) / 2
+    return float(np.average(errors, weights=weights))

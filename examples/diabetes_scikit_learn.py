@@ -26,17 +26,20 @@ from cbackprop import plot
 from cbackprop.sklearn import BackpropRegressor
 
 # %%
-# Both get the same pipeline. The target is scaled, too: its standard deviation is 77,
-# and the gradient of the squared error grows with it.
+# MLPRegressor needs scaled inputs, and a scaled target, too: its standard deviation is
+# 77, and the gradient of the squared error grows with it. BackpropRegressor scales them
+# by itself.
 
 x, y = load_diabetes(return_X_y=True)
 folds = KFold(3, shuffle=True, random_state=0)
 predicted, r2 = {}, {}
 warnings.simplefilter("ignore", ConvergenceWarning)  # of MLPRegressor
-for regressor_class in (MLPRegressor, BackpropRegressor):
-    name = regressor_class.__name__
-    model = make_pipeline(StandardScaler(), regressor_class(random_state=0))
-    model = TransformedTargetRegressor(model, transformer=StandardScaler())
+mlp = make_pipeline(StandardScaler(), MLPRegressor(random_state=0))
+models = {
+    "MLPRegressor": TransformedTargetRegressor(mlp, transformer=StandardScaler()),
+    "BackpropRegressor": BackpropRegressor(random_state=0),
+}
+for name, model in models.items():
     predicted[name] = cross_val_predict(model, x, y, cv=folds)
     r2[name] = r2_score(y, predicted[name])
     print(f"{name:17} R²: {r2[name]:.2f}")

@@ -35,11 +35,11 @@ for classifier_class in (MLPClassifier, BackpropClassifier):
     print(f"{name:18} trained on {len(x_train)}, held out: {accuracy[name]:.4f}")
 
 # %%
-# A grid search over the numbers of hidden units and the learning rates.
+# A grid search over the numbers of hidden units and their activations.
 
 grid = {
     "backpropclassifier__hidden_layer_sizes": [(32,), (100,)],
-    "backpropclassifier__learning_rate_init": [0.05, 0.2],
+    "backpropclassifier__activation": ["relu", "tanh"],
 }
 search = GridSearchCV(model, grid, cv=3).fit(x_train, y_train)
 best = accuracy["best of a search"] = search.score(x_test, y_test)
