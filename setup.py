@@ -100,7 +100,7 @@ MODULES = [
 ]
 MODULES += [
     module(f"cbackprop.{name}", [], include_dirs=[np.get_include()])
-    for name in ("_training_lock", "_one_sample", "_mixture_weights")
+    for name in ("_training_lock", "_one_sample", "_mixture_weights", "_running")
 ]
 
 # A folder for each kind of build, with the C, and for each compiler, so that objects of one never end up in another.

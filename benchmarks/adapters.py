@@ -100,7 +100,7 @@ def streams(repeats: int, full: bool) -> tuple[list[dict], list[dict]]:
             return compat.SKL2RiverClassifier(SGDClassifier(random_state=seed), classes)
 
         models = {
-            "cbackprop": lambda seed: BackpropClassifier(16, 0.1, seed),
+            "cbackprop": lambda seed: BackpropClassifier(16, 0.1, seed=seed),
             "scikit-learn": mlp,
             "LogisticRegression": regression,
             "SoftmaxRegression": lambda seed: linear_model.SoftmaxRegression(),

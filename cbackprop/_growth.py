@@ -1,14 +1,57 @@
-"""Growth of trained networks: new inputs and outputs, with the trained weights kept."""
+"""Networks that grow with a stream: new inputs and outputs, with the trained weights kept."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
 
-from ._functions import initial_ranges
+from . import _engines as engines
+from . import _validation as validate
+from ._functions import init_weights, initial_ranges
+from ._mixture_weights import mean, update, update_one
 from ._network import Network
-from ._sparse import aligned_zeros
+from ._results import REMEDY, DivergenceError
+from ._running import RunningScaler
+from ._sparse import SparseRows, aligned_zeros
+from ._training_lock import TrainingLock
+
+# The inputs of a sample: all of them, or the indices and values of some, the others being 0
+Row = np.ndarray | tuple[np.ndarray, np.ndarray]
+
+# Scale of the initial hidden weights relative to `init_weights` if the rate is constant: smaller ones make fewer errors
+# on the first samples, which count in the evaluation of a stream.
+HIDDEN_WEIGHT_SCALE = 0.5
+
+# Networks of a mixture: hidden function and learning rate, which adapts to each unit. benchmarks/streams.py compares
+# the mixture to other models; tanh and ReLU together err less than four networks with one of them.
+MEMBERS = (("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3))
+SPARSE_START = 0.1  # of the accumulators of hidden units, if the inputs are sparse: see GrowingMixture
+SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
+# Factor of the losses in a mixture; that of squared errors is for errors up to 1.4 standard deviations of the target.
+ETA = {"softmax": 1.0, "logistic": 1.0, "linear": 0.5}
+
+
+def _caller(method: str, row: Row, *arguments: Any) -> Callable[[Network], Any]:
+    """What calls a method of networks for one sample, or the one that takes indices and values."""
+    if type(row) is tuple:
+        return methodcaller(method + "_sparse", *row, *arguments)
+    return methodcaller(method, row, *arguments)
+
+
+def _learner(row: Row, t: Any, missing: np.ndarray | None, *weight: float) -> Callable[[Network], float]:
+    """What lets networks learn from one sample, but not from targets that are missing."""
+    if missing is None:
+        return _caller("learn_one", row, t, *weight)
+
+    def learn(network: Network) -> float:
+        y = _caller("predict_one" if network.output == "linear" else "predict_proba_one", row)(network)
+        return _caller("learn_one", row, np.where(missing, y, t), *weight)(network)  # (12), y_k - t_k, is 0 where y is
+
+    return learn
 
 
 def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
@@ -41,8 +84,21 @@ class GrowingNetwork:
 
     def __init__(self, network: Network, scale: float) -> None:
         self.network, self._scale = network, scale
+        self.sizes = network.w.shape[1] - 1, len(network.v)
         self._room = network.w  # memory that begins with w
         self.lent = False  # to others: its memory must stay as it is
+
+    @classmethod
+    def new(cls, D: int, M: int, K: int, output: str, hidden: str, rate: float | None, seed: Any) -> GrowingNetwork:
+        """Create a network; if it has a rate, that adapts to each unit."""
+        scale = HIDDEN_WEIGHT_SCALE if rate is None else 1.0
+        w, v = init_weights(D, M, K, hidden=hidden, order="F", rng=seed)
+        w *= scale
+        if rate is None:
+            return cls(Network.from_weights(w, v, output=output, hidden=hidden), scale)
+        accumulators = validate.new_accumulators(w, v)
+        options: Any = {"output": output, "hidden": hidden, "learning_rate": rate, "accumulators": accumulators}
+        return cls(Network.from_weights(w, v, **options), scale)
 
     def grown(self, D: int, K: int, seed: Any) -> GrowingNetwork:
         """Create a network of D inputs and K outputs that begins with the weights of this one.
@@ -65,7 +121,11 @@ class GrowingNetwork:
         if self.lent or room.shape[1] <= D:
             room = aligned_zeros(M, D + 1 if known_D == D else 2 * (D + 1), old.dtype)
             room[:, :known_D] = old.w[:, :-1]
-        new = GrowingNetwork(Network.from_weights(room[:, : D + 1], v, **old.functions._asdict()), self._scale)
+        accumulators = old.accumulators
+        if accumulators is not None:
+            accumulators = accumulators[0].copy(), np.append(accumulators[1], np.zeros(K - known_K, old.dtype))
+        options: Any = {"learning_rate": old.learning_rate, "accumulators": accumulators, **old.functions._asdict()}
+        new = GrowingNetwork(Network.from_weights(room[:, : D + 1], v, **options), self._scale)
         new._room = room
         room[:, known_D:D], room[:, D] = added, bias
         return new
@@ -74,8 +134,253 @@ class GrowingNetwork:
         """Take the bias back from a network that has grown from this one, but has not learned."""
         self.network.w[:, -1] = larger.network.w[:, -1]
 
+    @property
+    def networks(self) -> list[Network]:
+        """The network."""
+        return [self.network]
+
+    @property
+    def log_weights(self) -> np.ndarray:
+        """The logarithm of its weight, as in a mixture of one."""
+        return np.zeros(1)
+
+    def learn_one(self, row: Row, t: Any, missing: np.ndarray | None, *weight: float) -> None:
+        """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
+        if missing is None and type(row) is np.ndarray:  # a shortcut
+            self.network.learn_one(row, t, *weight)
+        else:
+            _learner(row, t, missing, *weight)(self.network)
+
+    def learn_many(self, x: Any, t: np.ndarray) -> None:
+        """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
+        self.network.fit(x, t, shuffle=False)
+
+    def saved(self, inputs: Any) -> Any:
+        """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
+        return self.network.w[:, inputs].copy(), self.network.v.copy(), deepcopy(self.network.accumulators)
+
+    def restore(self, saved: Any, inputs: Any) -> None:
+        """Take changes back."""
+        self.network.w[:, inputs], self.network.v[...], accumulators = saved
+        for array, before in zip(self.network.accumulators or (), accumulators or (), strict=True):
+            array[...] = before
+
+    def predict_one(self, row: Row) -> Any:
+        """What the network predicts for a sample."""
+        return self.network.predict_one_sparse(*row) if type(row) is tuple else self.network.predict_one(row)
+
+    def predict_proba_one(self, row: Row) -> np.ndarray:
+        """The probabilities that it predicts."""
+        return _caller("predict_proba_one", row)(self.network)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """What the network predicts for each of several samples."""
+        return self.network.predict(x)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """The probabilities that it predicts."""
+        return self.network.predict_proba(x)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.network, self._scale)
+
+
+class GrowingMixture:
+    """Networks that grow together and predict by their mixture: see MEMBERS.
+
+    Inputs are standardized by those so far, and so are numbers to predict. Sparse inputs are taken as they come:
+    standardized, all would differ from 0. Row-wise AdaGrad divides the square of a row's gradient by their number, most
+    of which are 0, so that its rates would be too large by far: accumulators of hidden units start at SPARSE_START. The
+    initial weights are as large as those of a network with the inputs of the first sample alone.
+
+    Parameters
+    ----------
+    members : list of GrowingNetwork
+        The networks, of which each learns all samples. Those that diverge are left out.
+    log_weights : ndarray
+        The logarithm of the weight of each in the mixture.
+    inputs, targets : RunningScaler or None
+        How to standardize both.
+    """
+
+    def __init__(
+        self,
+        members: list[GrowingNetwork],
+        log_weights: np.ndarray,
+        inputs: RunningScaler | None,
+        targets: RunningScaler | None,
+    ) -> None:
+        self.members, self.log_weights, self.inputs, self.targets = members, log_weights, inputs, targets
+        self.networks, self.sizes = [member.network for member in members], members[0].sizes
+
+    @classmethod
+    def new(
+        cls, D: int, M: int, K: int, output: str, hidden: str | None, seed: Any, non_zeros: int | None
+    ) -> GrowingMixture:
+        """Create a mixture, of networks with the same hidden function if one is given.
+
+        If the inputs are sparse, `non_zeros` is their number in the first sample.
+        """
+        members = [
+            GrowingNetwork.new(D, M, K, output, name if hidden is None else hidden, rate, [*seed, r])
+            for r, (name, rate) in enumerate(MEMBERS)
+        ]
+        log_weights = np.full(len(members), -np.log(len(members)))
+        inputs = RunningScaler(D) if non_zeros is None else None
+        if non_zeros is not None:
+            for member in members:
+                member.network.w[...] *= np.sqrt((D + M) / (non_zeros + M))
+                member.network.accumulators[0][...] = SPARSE_START  # type: ignore[index]
+        return cls(members, log_weights, inputs, RunningScaler(K, np.inf) if output == "linear" else None)
+
+    def grown(self, D: int, K: int, seed: Any) -> GrowingMixture:
+        """Create a mixture of D inputs and K outputs that begins with what this one has learned."""
+        members = [member.grown(D, K, [*seed, r]) for r, member in enumerate(self.members)]
+        inputs, targets = self.inputs, self.targets
+        if inputs is not None:
+            inputs = inputs.grown(D, inputs.state[2].max())  # added inputs were 0 in all samples so far
+        if targets is not None:
+            targets = targets.grown(K, 0)
+        return GrowingMixture(members, self.log_weights.copy(), inputs, targets)
+
+    def restore_bias(self, larger: GrowingMixture) -> None:
+        """Take the biases back from a mixture that has grown from this one, but has not learned."""
+        for member, other in zip(self.members, larger.members, strict=False):
+            member.restore_bias(other)
+
+    @property
+    def lent(self) -> bool:
+        """Whether others have a network."""
+        return self.members[0].lent
+
+    @lent.setter
+    def lent(self, value: bool) -> None:
+        for member in self.members:
+            member.lent = value
+
+    @property
+    def network(self) -> Network:
+        """The network that counts most."""
+        return self.networks[int(self.log_weights.argmax())]
+
+    def learn_one(self, row: Any, t: Any, missing: np.ndarray | None, *weight: float) -> None:
+        """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
+        losses: list[float] = []
+        updated = []
+        try:
+            if self.inputs is not None:
+                row = self.inputs.learn(self._dense(row))
+                updated.append(self.inputs)
+            if self.targets is not None:
+                t = self.targets.learn(np.array(t, ndmin=1))
+                updated.append(self.targets)
+            learn = _learner(row, t, missing, *weight)
+            for network in self.networks:
+                try:
+                    losses.append(learn(network))
+                except DivergenceError:
+                    losses.append(np.inf)
+            if np.inf in losses:
+                losses = self._drop(losses)
+        except BaseException:
+            for scaler in updated:
+                scaler.undo()
+            raise
+        update_one(self.log_weights, losses, self._eta, SHARE, *weight)
+
+    def learn_many(self, x: Any, t: np.ndarray) -> None:
+        """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
+        if self.inputs is not None:
+            x = self.inputs.learn(x)
+        if self.targets is not None:
+            t = self.targets.learn(t[:, np.newaxis])
+        losses = self._drop([_learn_all(network, x, t) for network in self.networks])
+        update(self.log_weights, np.zeros(2), np.stack(losses, axis=1), self._eta, False, SHARE)
+
+    def _drop(self, losses: list[Any]) -> list[Any]:
+        """Leave out networks that have diverged; return the losses of the others."""
+        finite = [r for r, E in enumerate(losses) if np.max(E) < np.inf]
+        if not finite:
+            raise DivergenceError(f"learning of all networks diverged: {REMEDY}")
+        self.members, self.networks = [self.members[r] for r in finite], [self.networks[r] for r in finite]
+        self.log_weights = self.log_weights[finite]
+        return [losses[r] for r in finite]
+
+    @property
+    def _eta(self) -> float:
+        """Factor of the losses in the mixture: those of several outputs are sums."""
+        network = self.networks[0]
+        return ETA[network.output] / (1 if network.output == "softmax" else len(network.v))
+
+    def saved(self, inputs: Any) -> Any:
+        """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
+        state = deepcopy((self.log_weights, self.inputs, self.targets)), self.members, self.networks
+        return state, [member.saved(inputs) for member in self.members]
+
+    def restore(self, saved: Any, inputs: Any) -> None:
+        """Take changes back."""
+        ((self.log_weights, self.inputs, self.targets), self.members, self.networks), weights = saved
+        for member, each in zip(self.members, weights, strict=True):
+            member.restore(each, inputs)
+
+    def predict_one(self, row: Row) -> Any:
+        """What the mixture predicts for a sample."""
+        if self.targets is None:
+            return int(self.predict_proba_one(row).argmax())
+        y = self._mixed("predict_one", row)
+        return float(self.targets.inverse([y])[0]) if type(y) is float else self.targets.inverse(y)
+
+    def predict_proba_one(self, row: Row) -> np.ndarray:
+        """The probabilities that it predicts."""
+        return self._mixed("predict_proba_one", row)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """What the mixture predicts for each of several samples."""
+        if self.targets is None:
+            return self.predict_proba(x).argmax(axis=1)
+        return self.targets.inverse(self._mixed("predict", x)[:, np.newaxis])[:, 0]
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """The probabilities that it predicts."""
+        return self._mixed("predict_proba", x)
+
+    def _mixed(self, method: str, x: Any) -> Any:
+        """The mean of what a method of the networks returns, by their weights."""
+        if self.inputs is not None:
+            x = self.inputs.transform(self._dense(x))
+        return mean(self.log_weights, list(map(_caller(method, x), self.networks)))
+
+    def _dense(self, x: Any) -> np.ndarray:
+        """All inputs of a sample, or of several."""
+        if not isinstance(x, tuple):
+            return x
+        row = np.zeros(self.sizes[0])
+        row[x[0]] = x[1]
+        return row
+
+
+def _learn_all(network: Network, x: Any, t: np.ndarray) -> np.ndarray:
+    """Learn from samples in their order; return their losses, which are infinite if that would diverge."""
+    w, v = network.w, network.v
+    rows = validate.inputs(x, w, v, writeable=True)
+    targets = validate.targets(t, len(rows), w, v, network.output)
+    engine = (
+        engines.sparse_engine(rows, w, v, network.functions, adaptive=True)
+        if isinstance(rows, SparseRows)
+        else engines.make_engine(w, v, network.functions, 1, "auto", adaptive=True)
+    )
+    states: engines.States = {"accumulators": network.accumulators}  # type: ignore[dict-item]
+
+    def learn() -> np.ndarray:
+        losses = np.empty(len(rows))
+        engine.load(w, v, states)
+        total = engine.learn(engine.samples(rows, *targets), np.arange(len(rows)), network.learning_rate, 1, losses)
+        if not (np.isfinite(total) and engine.finite()):
+            return np.full(len(rows), np.inf)
+        engine.store(w, v, states)
+        return losses
+
+    return TrainingLock(w, v).run(learn)
 
 
 def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:

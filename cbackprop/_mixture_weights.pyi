@@ -1,3 +1,5 @@
+from typing import Any
+
 from numpy import ndarray
 
 __pyx_capi__: dict[str, object]
@@ -12,3 +14,7 @@ def update(
     share: float,
     sample_weight: ndarray | None = None,
 ) -> None: ...
+def update_one(
+    log_weights: ndarray, losses: list[float], eta: float, share: float, sample_weight: float = 1
+) -> None: ...
+def mean(log_weights: ndarray, outputs: list[Any]) -> Any: ...

@@ -3,7 +3,12 @@
 `cbackprop.reference.mixture_weights` does the same in NumPy. Weights are kept as logarithms, so that those of members
 far behind do not underflow, and no loss is too large.
 """
+cimport numpy as cnp
 from libc.math cimport INFINITY, exp, fmax, fmin, log
+
+import numpy as np
+
+cnp.import_array()
 
 cdef double LARGEST = 1.7976931348623157e308
 
@@ -42,6 +47,40 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
     if sample_weight is not None:
         weights = &sample_weight[0]
     update_weights(&log_weights[0], &scale[0], &losses[0, 0], R, N, eta, relative, share, weights, &p[0])
+
+
+def update_one(double[::1] log_weights not None, list losses not None, double eta, double share,
+               double sample_weight=1):
+    """Update the logarithms of the weights with the losses of one sample, by an eta that is not relative."""
+    cdef Py_ssize_t R = log_weights.shape[0], r
+    cdef double[64] numbers
+    if len(losses) != R or 2 * R > 64:
+        raise ValueError(f"there are {len(losses)} losses; there must be {R}, and at most 32")
+    for r in range(R):
+        numbers[r] = losses[r]
+    update_weights(&log_weights[0], NULL, numbers, R, 1, eta, False, share, &sample_weight, numbers + R)
+
+
+def mean(const double[::1] log_weights not None, list outputs not None):
+    """Return the mean of the members' outputs by their weights: of floats, or of arrays of float64 of one shape."""
+    cdef Py_ssize_t R = log_weights.shape[0], r, i
+    cdef double p, number = 0
+    cdef cnp.ndarray y, result
+    if len(outputs) != R:
+        raise ValueError(f"there are {len(outputs)} outputs; there must be {R}")
+    if isinstance(outputs[0], float):
+        for r in range(R):
+            number += exp(log_weights[r]) * <double> outputs[r]
+        return number
+    y = outputs[0]
+    result = cnp.PyArray_ZEROS(cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y), cnp.NPY_DOUBLE, 0)
+    for r in range(R):
+        y, p = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(outputs[r], cnp.NPY_DOUBLE)), exp(log_weights[r])
+        if cnp.PyArray_SIZE(y) != cnp.PyArray_SIZE(result):
+            raise ValueError(f"output {r} has shape {np.shape(y)}; it must be {np.shape(result)}")
+        for i in range(cnp.PyArray_SIZE(result)):
+            (<double *> cnp.PyArray_DATA(result))[i] += p * (<const double *> cnp.PyArray_DATA(y))[i]
+    return result
 
 
 cdef void update_weights(double *log_weights, double *scale, const double *losses, Py_ssize_t R, Py_ssize_t N,

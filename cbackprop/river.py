@@ -16,25 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from cbackprop import Network, init_weights
+from cbackprop import Network
 from cbackprop import _validation as validate
 from cbackprop._extras import require
-from cbackprop._growth import GrowingNetwork
+from cbackprop._growth import GrowingMixture, GrowingNetwork, Row
 
 require("river", "river")
 from river import base, utils  # noqa: E402
 from scipy.sparse import csr_array  # noqa: E402
 
-# Scale of the initial hidden weights relative to `init_weights`: smaller ones make fewer errors on the first samples,
-# which count in the evaluation of a stream.
-HIDDEN_WEIGHT_SCALE = 0.5
-
 NUMBERS = {bool, float, int, np.float64}  # the most frequent types of the values of features
 MAX_NUMERIC_CLASSES = 1000  # more are hardly classes
 
 
-# The inputs of a sample: all of them, or the indices and values of some, the others being 0
-_Row = np.ndarray | tuple[np.ndarray, np.ndarray]
+_Growing = GrowingNetwork | GrowingMixture
 
 
 class _StreamNetwork(base.Estimator):
@@ -44,12 +39,13 @@ class _StreamNetwork(base.Estimator):
     """
 
     _output: str  # of the network
+    _hidden: str  # the default hidden function with a constant rate
 
     def __init__(
         self,
         n_hidden: int = 16,
-        learning_rate: float = 0.1,
-        hidden: str = "sigmoid",
+        learning_rate: float | str = "auto",
+        hidden: str | None = None,
         seed: int | None = None,
         n_features: int | None = None,
     ) -> None:
@@ -66,7 +62,7 @@ class _StreamNetwork(base.Estimator):
             self._entropy: Any = np.random.SeedSequence(seed).entropy
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
-        self._growing: GrowingNetwork | None = None
+        self._growing: _Growing | None = None
         self._outputs: list[Any] = []  # names, in the order of the rows of v
         self._output_indices: dict[Any, int] = {}
         self._feature_indices: dict[Any, int] = {}
@@ -74,11 +70,28 @@ class _StreamNetwork(base.Estimator):
 
     @property
     def network(self) -> Network | None:
-        """The current network, which is replaced by a larger one when features or outputs appear."""
+        """The current network, of a mixture the one with the largest weight.
+
+        It is replaced by a larger one when features or outputs appear. Those of a mixture take standardized inputs and
+        predict standardized numbers.
+        """
         if self._growing is None:
             return None
         self._growing.lent = True
         return self._growing.network
+
+    @property
+    def networks(self) -> list[Network]:
+        """All current networks: those of the mixture, or the only one."""
+        if self._growing is None:
+            return []
+        self._growing.lent = True
+        return list(self._growing.networks)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weight of each network in the mixture; their sum is 1."""
+        return np.empty(0) if self._growing is None else np.exp(self._growing.log_weights)
 
     @property
     def features(self) -> list[Any]:
@@ -122,12 +135,12 @@ class _StreamNetwork(base.Estimator):
         t, outputs = self._target(y)
         weight = () if type(w) is float and w == 1 else (validate.in_range("w", w, float_info.max, validate.FLOATS[1]),)
         before = self._growing
-        growing = self._sized(before, D, len(self._outputs) + len(outputs))
+        growing = self._sized(before, D, len(self._outputs) + len(outputs), len(row[0]) if self._hash else None)
         try:
-            self._learn(growing.network, row, t, *weight)
+            growing.learn_one(row, t, self._missing(t), *weight)
         except BaseException as error:
             if before is not None and growing is not before:
-                before.restore_bias(growing)
+                before.restore_bias(growing)  # type: ignore[arg-type]
             if isinstance(error, ValueError):
                 self._check_values(x)  # raises an error that names the feature
             raise
@@ -143,8 +156,9 @@ class _StreamNetwork(base.Estimator):
         """The targets for several y, and the names of additional outputs."""
         raise NotImplementedError
 
-    def _learn(self, network: Network, row: _Row, t: Any, *weight: float) -> None:
-        _call(network, "learn_one", row, t, *weight)
+    def _missing(self, t: Any) -> np.ndarray | None:
+        """Which targets are not to be learned, if any."""
+        return None
 
     def _learn_many(self, X: Any, y: Any) -> None:
         x, features = self._rows(X)
@@ -160,17 +174,16 @@ class _StreamNetwork(base.Estimator):
         # number of outputs at each row: a class exists from its first sample on
         known = np.maximum.accumulate(np.maximum(t + 1, K)) if outputs else np.full(N, K)
         edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
-        growing = self._growing
-        old = None if growing is None else growing.network
+        growing = old = self._growing
         trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
-        before = None if old is None else (old.w[:, trained].copy(), old.v.copy())
+        before = None if old is None else old.saved(trained)
         try:
             for start, stop in pairwise(edges):
-                growing = self._sized(growing, D, known[start])
-                growing.network.fit(x[start:stop], t[start:stop], shuffle=False)
+                growing = self._sized(growing, D, known[start], int(x.indptr[1]) if self._hash else None)
+                growing.learn_many(x[start:stop], t[start:stop])
         except BaseException:
             if old is not None:
-                old.w[:, trained], old.v[...] = before  # type: ignore[misc]
+                old.restore(before, trained)
             raise
         self._growing = growing
         self._extend(features, outputs)
@@ -184,26 +197,37 @@ class _StreamNetwork(base.Estimator):
             self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
             self._outputs += outputs
 
-    def _sized(self, growing: GrowingNetwork | None, n_features: int, n_outputs: int) -> GrowingNetwork:
-        """The network itself if it has the given numbers of features and outputs, else a larger one."""
+    def _sized(self, growing: _Growing | None, n_features: int, n_outputs: int, non_zeros: int | None) -> _Growing:
+        """What learns, if it has the given numbers of features and outputs, else something larger.
+
+        If names are hashed, `non_zeros` is their number in the first sample.
+        """
         # a network needs an input and an output even if samples have no features, or no outputs with names
         D, K = n_features or 1, n_outputs or 1
+        auto = isinstance(self.learning_rate, str) and self.learning_rate == "auto"
         if growing is None:
-            w, v = init_weights(D, self.n_hidden, K, hidden=self.hidden, order="F", rng=self._seed(D, K))
-            w *= HIDDEN_WEIGHT_SCALE
-            network = Network.from_weights(w, v, output=self._output, hidden=self.hidden)
-            growing = GrowingNetwork(network, HIDDEN_WEIGHT_SCALE)
-        elif growing.network.w.shape[1] - 1 != D or len(growing.network.v) != K:
+            M, seed = self.n_hidden, self._seed(D, K)
+            if auto:
+                growing = GrowingMixture.new(D, M, K, self._output, self.hidden, seed, non_zeros)
+            else:
+                hidden = self._hidden if self.hidden is None else self.hidden
+                growing = GrowingNetwork.new(D, M, K, self._output, hidden, None, seed)
+        elif auto != isinstance(growing, GrowingMixture):
+            raise ValueError(
+                f"learning_rate is {self.learning_rate!r}, and the model has learned with "
+                f"{'a number' if auto else repr('auto')}; a model keeps to either: clone it to begin anew"
+            )
+        elif growing.sizes != (D, K):
             growing = growing.grown(D, K, self._seed(D, K))
-        if growing.network.learning_rate != self.learning_rate:
-            growing.network.learning_rate = self.learning_rate
+        if not auto and growing.network.learning_rate != self.learning_rate:
+            growing.network.learning_rate = self.learning_rate  # type: ignore[assignment]
         return growing
 
     def _seed(self, D: int, K: int) -> list[Any]:
         """Seed of new weights, which are the same after learn_one and learn_many, and after failed calls."""
         return [self._entropy, D, K]
 
-    def _row_of_known(self, x: Mapping[Hashable, Any]) -> _Row | None:
+    def _row_of_known(self, x: Mapping[Hashable, Any]) -> Row | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
         if self._hash:
             return self._hashed(x)
@@ -273,7 +297,7 @@ class _StreamNetwork(base.Estimator):
             if new and not np.isfinite(values[known:]).all():
                 _numbers(x)  # raises an error that names the feature
         try:
-            return _call(self._growing.network, method, row)  # type: ignore[union-attr]
+            return getattr(self._growing, method)(row)
         except ValueError:
             self._check_values(x)  # raises an error that names the feature
             raise
@@ -312,18 +336,20 @@ class _StreamNetwork(base.Estimator):
 class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     """Classifier with one hidden layer and softmax outputs, updated (17) after each sample.
 
-    A feature that is missing from a sample counts as 0. New features and classes get random initial weights; the other
-    weights keep their bits. Predictions use only features and labels seen in training: before training, the predicted
-    label is None, and the predicted probabilities are empty.
+    By default, it takes inputs as they come: it standardizes them, and chooses learning rates by itself. A feature that
+    is missing from a sample counts as 0. New features and classes get random initial weights; the other weights keep
+    their bits. Predictions use only features and labels seen in training: before training, the predicted label is None,
+    and the predicted probabilities are empty.
 
     Parameters
     ----------
     n_hidden : int
         M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    learning_rate : float or "auto"
+        "auto": a mixture of four networks whose rates adapt, on standardized inputs; see the notes. A number: α of (17)
+        of one network, on inputs as they are. That may be changed at any time.
+    hidden : {"sigmoid", "tanh", "relu"}, optional
+        The hidden function. By default, "auto" mixes networks with tanh and with ReLU, and a number takes sigmoid.
     seed : int, optional
         Seed of the initial weights.
     n_features : int, optional
@@ -340,19 +366,33 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     Attributes
     ----------
     network : Network or None
-        The current network, which is replaced by a larger one when new features or classes appear.
+        The current network, which is replaced by a larger one when new features or classes appear. Of a mixture: the
+        one with the largest weight.
+    networks : list of Network
+        All of them. Those of a mixture take standardized inputs.
+    weights : ndarray
+        The weight of each in the mixture.
+
+    Notes
+    -----
+    With "auto", four networks learn every sample: with tanh and with ReLU, at rates of 0.1 and of 0.3, which adapt to
+    each unit (row-wise AdaGrad, see `cbackprop.fit`). Their predictions are averaged, with weights that depend on their
+    losses so far (see `cbackprop.Ensemble`). A network that diverges is left out.
+
+    Inputs are standardized by running means and variances, which follow the last 1,000 samples or so, and limited to 5
+    standard deviations. So a sample takes time for all known features, not only for its own. Hashed inputs are taken as
+    they come.
 
     Examples
     --------
-    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from river import datasets, evaluate, metrics
     >>> from cbackprop.river import BackpropClassifier
-    >>> model = preprocessing.StandardScaler() | BackpropClassifier(seed=0)
     >>> accuracy, stream = metrics.Accuracy(), datasets.Phishing()
-    >>> evaluate.progressive_val_score(stream, model, accuracy).get() > 0.88
+    >>> evaluate.progressive_val_score(stream, BackpropClassifier(seed=0), accuracy).get() > 0.89
     True
     """
 
-    _output = "softmax"
+    _output, _hidden = "softmax", "sigmoid"
 
     @property
     def classes(self) -> list[Any]:
@@ -465,9 +505,9 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
             If a column does not hold finite numbers.
         """
         frame = utils.dataframe.into_frame(X)
-        if self.network is None:
+        if self._growing is None:
             return utils.dataframe.to_native_frame(np.empty((len(frame), 0)), like=frame, columns=[])
-        probabilities = dict(zip(self._outputs, self.network.predict_proba(self._matrix(X)).T, strict=True))
+        probabilities = dict(zip(self._outputs, self._growing.predict_proba(self._matrix(X)).T, strict=True))
         return utils.dataframe.to_native_frame(probabilities, like=frame)
 
     def predict_many(self, X: Any) -> Any:
@@ -488,29 +528,31 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         ValueError
             If a column does not hold finite numbers.
         """
-        if self.network is None:
+        if self._growing is None:
             labels = [None] * len(X)
         else:
-            labels = [self._outputs[k] for k in self.network.predict(self._matrix(X)).tolist()]
+            labels = [self._outputs[k] for k in self._growing.predict(self._matrix(X)).tolist()]
         return utils.dataframe.to_native_series(labels, name=None, like=utils.dataframe.into_frame(X))
 
 
 class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     """Regressor with one hidden layer and a linear output, updated (17) after each sample.
 
-    The error is half the square of the difference, so the target should be about as large as 1: scale it with River's
-    TargetStandardScaler. A feature that is missing from a sample counts as 0. New features get random initial weights;
-    the other weights keep their bits. Before training, the prediction is 0.
+    The error is half the square of the difference; with a number as the learning rate, the target should be about as
+    large as 1: scale it with River's TargetStandardScaler. A feature that is missing from a sample counts as 0. New
+    features get random initial weights; the other weights keep their bits. Before training, the prediction is 0.
 
     Parameters
     ----------
     n_hidden : int
         M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time. Updates of v can grow without bound if α is above 2 / (1 + sum of
-        z_j**2), which is at least 2 / (1 + M) for sigmoid and tanh units.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    learning_rate : float or "auto"
+        "auto": a mixture of four networks whose rates adapt, on standardized inputs and targets; see the notes. A
+        number: α of (17) of one network, on inputs and targets as they are. That may be changed at any time. Updates of
+        v can grow without bound if α is above 2 / (1 + sum of z_j**2), which is at least 2 / (1 + M) for sigmoid and
+        tanh units.
+    hidden : {"sigmoid", "tanh", "relu"}, optional
+        The hidden function. By default, "auto" mixes networks with tanh and with ReLU, and a number takes tanh.
     seed : int, optional
         Seed of the initial weights.
     n_features : int, optional
@@ -527,30 +569,27 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     Attributes
     ----------
     network : Network or None
-        The current network, which is replaced by a larger one when new features appear.
+        The current network, which is replaced by a larger one when new features appear. Of a mixture: the one with the
+        largest weight.
+    networks : list of Network
+        All of them. Those of a mixture take standardized inputs and predict standardized numbers.
+    weights : ndarray
+        The weight of each in the mixture.
+
+    Notes
+    -----
+    "auto" is explained in the notes of `BackpropClassifier`. Targets are standardized like inputs, but not limited.
 
     Examples
     --------
-    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from river import datasets, evaluate, metrics
     >>> from cbackprop.river import BackpropRegressor
-    >>> regressor = preprocessing.TargetStandardScaler(BackpropRegressor(seed=0))
-    >>> model = preprocessing.StandardScaler() | regressor
     >>> error, stream = metrics.MAE(), datasets.TrumpApproval()
-    >>> evaluate.progressive_val_score(stream, model, error).get() < 1
+    >>> evaluate.progressive_val_score(stream, BackpropRegressor(seed=0), error).get() < 0.4
     True
     """
 
-    _output = "linear"
-
-    def __init__(
-        self,
-        n_hidden: int = 16,
-        learning_rate: float = 0.015,
-        hidden: str = "tanh",
-        seed: int | None = None,
-        n_features: int | None = None,
-    ) -> None:
-        super().__init__(n_hidden, learning_rate, hidden, seed, n_features)
+    _output, _hidden = "linear", "tanh"
 
     def _target(self, y: Any) -> tuple[float, list[Any]]:
         if not isfinite(t := _number(y)):
@@ -627,7 +666,7 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
         ValueError
             If a column does not hold finite numbers.
         """
-        numbers = np.zeros(len(X)) if self.network is None else self.network.predict(self._matrix(X))
+        numbers = np.zeros(len(X)) if self._growing is None else self._growing.predict(self._matrix(X))
         return utils.dataframe.to_native_series(numbers, name=None, like=utils.dataframe.into_frame(X))
 
 
@@ -651,12 +690,9 @@ class _MultiOutputs(_StreamNetwork):
         """The method of the network that returns y."""
         return "predict_one" if self._output == "linear" else "predict_proba_one"
 
-    def _learn(self, network: Network, row: _Row, t: np.ndarray, *weight: float) -> None:
+    def _missing(self, t: np.ndarray) -> np.ndarray | None:
         missing = np.isnan(t)
-        if missing.any():
-            y = np.atleast_1d(_call(network, self._method, row))
-            t[missing] = y[missing]  # which makes (12), y_k - t_k, zero
-        super()._learn(network, row, t, *weight)
+        return missing if missing.any() else None
 
     def _predict_one(self, x: Mapping[Hashable, Any]) -> dict[Any, float]:
         if self._growing is None:
@@ -667,20 +703,23 @@ class _MultiOutputs(_StreamNetwork):
 class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  # type: ignore[misc]
     """Regressor of several targets by name: one network, whose hidden layer all targets share.
 
-    Outputs are linear; the error is half the sum of the squared differences, so scale the targets to about 1. Each
-    sample gives its targets as a dict: new targets become new outputs, and a target that is missing from a sample is
-    not learned from it. A feature that is missing counts as 0. New features and targets get random initial weights; the
-    other weights keep their bits. Predictions hold the targets seen in training; before it, they are empty.
+    Outputs are linear; the error is half the sum of the squared differences, so with a number as the learning rate,
+    scale the targets to about 1. Each sample gives its targets as a dict: new targets become new outputs, and a target
+    that is missing from a sample is not learned from it. A feature that is missing counts as 0. New features and
+    targets get random initial weights; the other weights keep their bits. Predictions hold the targets seen in
+    training; before it, they are empty.
 
     Parameters
     ----------
     n_hidden : int
         M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time. Updates of v can grow without bound if α is above 2 / (1 + sum of
-        z_j**2), which is at least 2 / (1 + M) for sigmoid and tanh units.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    learning_rate : float or "auto"
+        "auto": a mixture of four networks whose rates adapt, on standardized inputs and targets; see the notes. A
+        number: α of (17) of one network, on inputs and targets as they are. That may be changed at any time. Updates of
+        v can grow without bound if α is above 2 / (1 + sum of z_j**2), which is at least 2 / (1 + M) for sigmoid and
+        tanh units.
+    hidden : {"sigmoid", "tanh", "relu"}, optional
+        The hidden function. By default, "auto" mixes networks with tanh and with ReLU, and a number takes tanh.
     seed : int, optional
         Seed of the initial weights.
     n_features : int, optional
@@ -697,12 +736,17 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     Attributes
     ----------
     network : Network or None
-        The current network, which is replaced by a larger one when new features or targets appear.
+        The current network, which is replaced by a larger one when new features or targets appear. Of a mixture: the
+        one with the largest weight.
+    networks : list of Network
+        All of them. Those of a mixture take standardized inputs and predict standardized numbers.
+    weights : ndarray
+        The weight of each in the mixture.
 
     Examples
     --------
     >>> from cbackprop.river import BackpropMultiTargetRegressor
-    >>> model = BackpropMultiTargetRegressor(learning_rate=0.1, seed=0)
+    >>> model = BackpropMultiTargetRegressor(seed=0)
     >>> for _ in range(200):
     ...     for x in (-1.0, 0.0, 1.0):
     ...         model.learn_one({"x": x}, {"double": 2 * x, "square": x * x})
@@ -711,17 +755,7 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     {'double': -2.0, 'square': 1.0}
     """
 
-    _output = "linear"
-
-    def __init__(
-        self,
-        n_hidden: int = 16,
-        learning_rate: float = 0.015,
-        hidden: str = "tanh",
-        seed: int | None = None,
-        n_features: int | None = None,
-    ) -> None:
-        super().__init__(n_hidden, learning_rate, hidden, seed, n_features)
+    _output, _hidden = "linear", "tanh"
 
     @property
     def targets(self) -> list[Any]:
@@ -766,10 +800,11 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     ----------
     n_hidden : int
         M, the number of hidden units.
-    learning_rate : float
-        α of (17). It may be changed at any time.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function.
+    learning_rate : float or "auto"
+        "auto": a mixture of four networks whose rates adapt, on standardized inputs; see the notes. A number: α of (17)
+        of one network, on inputs as they are. That may be changed at any time.
+    hidden : {"sigmoid", "tanh", "relu"}, optional
+        The hidden function. By default, "auto" mixes networks with tanh and with ReLU, and a number takes sigmoid.
     seed : int, optional
         Seed of the initial weights.
     n_features : int, optional
@@ -786,7 +821,12 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     Attributes
     ----------
     network : Network or None
-        The current network, which is replaced by a larger one when new features or labels appear.
+        The current network, which is replaced by a larger one when new features or labels appear. Of a mixture: the
+        one with the largest weight.
+    networks : list of Network
+        All of them. Those of a mixture take standardized inputs.
+    weights : ndarray
+        The weight of each in the mixture.
 
     Examples
     --------
@@ -799,7 +839,7 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     {'positive': True, 'zero': False}
     """
 
-    _output = "logistic"
+    _output, _hidden = "logistic", "sigmoid"
 
     @property
     def labels(self) -> list[Any]:
@@ -852,13 +892,6 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
             If the value of a feature is not a finite number.
         """
         return {label: y >= 0.5 for label, y in self._predict_one(x).items()}
-
-
-def _call(network: Network, method: str, row: _Row, *arguments: Any) -> Any:
-    """Call a method of the network for one sample, or the one that takes indices and values."""
-    if isinstance(row, tuple):
-        return getattr(network, method + "_sparse")(*row, *arguments)
-    return getattr(network, method)(row, *arguments)
 
 
 def _number(value: Any) -> float:

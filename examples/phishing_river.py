@@ -15,31 +15,36 @@ from river import datasets, evaluate, linear_model, metrics, preprocessing, tree
 from cbackprop.river import BackpropClassifier
 
 # %%
-# Three models see the same stream. The accuracy is that of the predictions so far.
+# Three models see the same stream, at their defaults; the linear one behind a scaler.
+# The accuracy is that of the predictions so far.
 
-models = (
-    BackpropClassifier(seed=0),
-    linear_model.LogisticRegression(),
-    tree.HoeffdingTreeClassifier(),
-)
+network = BackpropClassifier(seed=0)
+models = {
+    "BackpropClassifier": network,
+    "LogisticRegression": preprocessing.StandardScaler()
+    | linear_model.LogisticRegression(),
+    "HoeffdingTreeClassifier": tree.HoeffdingTreeClassifier(),
+}
 accuracy, curves = {}, {}
-for model in models:
-    name = type(model).__name__
+for name, model in models.items():
     curves[name] = [
         (state["Step"], state["Accuracy"].get())
         for state in evaluate.iter_progressive_val_score(
-            datasets.Phishing(),
-            preprocessing.StandardScaler() | model,
-            metrics.Accuracy(),
-            step=25,
+            datasets.Phishing(), model, metrics.Accuracy(), step=25
         )
     ]
     accuracy[name] = curves[name][-1][1]
     print(f"{name:24} accuracy {accuracy[name]:.4f}")
 
 # %%
-# The network passes the tree after about a thousand websites, and approaches the
-# logistic regression.
+# BackpropClassifier is a mixture of four networks, two with tanh and two with ReLU. In
+# the end, their weights are:
+
+for member, weight in zip(network.networks, network.weights, strict=True):
+    print(f"{member.hidden}, learning rate {member.learning_rate}: {weight:.2f}")
+
+# %%
+# The accuracy of all three rises as they learn; the network passes both others.
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, curve in curves.items():

@@ -1,5 +1,7 @@
 """Growth: a larger network computes what the smaller one did, until it learns more."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,26 @@ def test_the_old_network_stays_as_it_was():
     new.learn_one(np.ones(D + 2), 2)
     np.testing.assert_array_equal(old.w, before[0])
     np.testing.assert_array_equal(old.v, before[1])
+
+
+def test_accumulators_grow_with_the_outputs(dtype):
+    old = Network(D, M, K, adaptive=True, learning_rate=0.3, dtype=dtype, rng=0)
+    old.learn_one(np.ones(D, dtype), 1)
+    before = [array.copy() for array in old.accumulators]
+    growing = GrowingNetwork(old, 1.0)
+    larger = growing.grown(D + 2, K + 1, 0).network
+    assert (larger.learning_rate, larger.accumulators[1].dtype) == (0.3, np.dtype(dtype))
+    assert np.array_equal(larger.accumulators[0], before[0])
+    assert np.array_equal(larger.accumulators[1], [*before[1], 0])
+    larger.learn_one(np.ones(D + 2, dtype), 2)
+    assert all(map(np.array_equal, old.accumulators, before))
+
+
+def test_changes_can_be_taken_back():
+    growing = GrowingNetwork(Network(D, M, K, adaptive=True, rng=0), 1.0)
+    before = pickle.dumps(growing)
+    saved = growing.saved([0, D])
+    growing.learn_many(np.eye(1, D), np.array([1]))
+    assert pickle.dumps(growing) != before
+    growing.restore(saved, [0, D])
+    assert pickle.dumps(growing) == before

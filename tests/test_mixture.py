@@ -242,3 +242,26 @@ def test_wrong_shapes_are_errors():
         _mixture_weights.update(*start(2), np.ones((1, 3)), 1, False, 0)
     with pytest.raises(ValueError, match="sample_weight has 2 numbers"):
         _mixture_weights.update(*start(2), np.ones((1, 2)), 1, False, 0, np.ones(2))
+    with pytest.raises(ValueError, match="there are 3 losses; there must be 2"):
+        _mixture_weights.update_one(start(2)[0], [1.0, 2.0, 3.0], 1, 0)
+    with pytest.raises(ValueError, match="there are 3 outputs; there must be 2"):
+        _mixture_weights.mean(start(2)[0], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"output 1 has shape \(3,\); it must be \(2,\)"):
+        _mixture_weights.mean(start(2)[0], [np.ones(2), np.ones(3)])
+
+
+@pytest.mark.parametrize("share", [0, 0.01])
+def test_one_sample_has_the_bits_of_several(share):
+    one, (many, scale) = start(3)[0], start(3)
+    for losses, weight in (([1.0, 0.5, 2.0], 1.0), ([0.0, np.inf, 1e300], 0.5), ([1.0, 2.0, 3.0], 0.0)):
+        _mixture_weights.update_one(one, losses, 0.5, share, weight)
+        _mixture_weights.update(many, scale, np.array([losses]), 0.5, False, share, np.array([weight]))
+        assert one.tobytes() == many.tobytes()
+
+
+def test_outputs_are_averaged_by_their_weights():
+    p, rng = np.array([0.2, 0.5, 0.3]), np.random.default_rng(0)
+    assert np.isclose(_mixture_weights.mean(np.log(p), [1.0, -2.0, 4.0]), 0.4)
+    for shape in ((2,), (5, 2)):
+        y = rng.normal(size=(3, *shape))
+        np.testing.assert_allclose(_mixture_weights.mean(np.log(p), list(y)), np.tensordot(p, y, 1))

@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cbackprop import DivergenceError, Network, init_weights, reference
+from cbackprop import DivergenceError, Network, _growth, init_weights, reference
+from cbackprop._running import RunningScaler
 
 pytest.importorskip("river")
 pytest.importorskip("pandas")
@@ -96,8 +97,20 @@ def stream_for(model, n):
     return [(x, answer(model, x, y)) for x, y in samples(n)]
 
 
+def layers(model):
+    return [array for network in model.networks for array in (network.w, network.v, *(network.accumulators or ()))]
+
+
 def bits(model):
-    return model.network.w.tobytes() + model.network.v.tobytes()
+    return b"".join(array.tobytes() for array in (*layers(model), model.weights))
+
+
+def assert_alike(model, other):
+    """Equal but for sums in another order."""
+    for network, expected in zip(model.networks, other.networks, strict=True):
+        np.testing.assert_allclose(network.w, expected.w, atol=1e-11)
+        np.testing.assert_allclose(network.v, expected.v, atol=1e-11)
+    np.testing.assert_allclose(model.weights, other.weights, rtol=1e-9)
 
 
 def target(model, y):
@@ -121,7 +134,7 @@ def test_samples_with_all_features_are_learned_like_by_the_network(model, hidden
         weight = [1, 1.0, 0.5, 0, 3][n % 5]
         model.learn_one(x, y, weight)
         network.learn_one(list(x.values()), target(model, y), weight)
-        assert bits(model) == network.w.tobytes() + network.v.tobytes()
+        assert bits(model) == network.w.tobytes() + network.v.tobytes() + np.ones(1).tobytes()
         reference.step(list(x.values()), target(model, y), w, v, 0.1, sample_weight=weight, **functions)
     np.testing.assert_allclose(network.w, w, atol=1e-12)  # sums in another order, over 30 updates
     np.testing.assert_allclose(network.v, v, atol=1e-12)
@@ -190,24 +203,26 @@ def test_new_features_and_outputs_keep_what_was_learned(model, hidden):
         assert len(model.network.v) == 1
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", [BackpropMultiTargetRegressor, BackpropMultiLabelClassifier])
-def test_missing_targets_do_not_learn(model):
+def test_missing_targets_do_not_learn(model, rate):
     stream = stream_for(model, 20)
-    model = learned(stream, model)
+    model = learned(stream, model, learning_rate=rate)
     before, (x, y) = copy.deepcopy(model.network), stream[0]
     model.learn_one(x | {"new": 1.0}, {"second": y["second"], "third": True})
     assert np.array_equal(model.network.v[0], before.v[0])
     assert (model.network.v[1] != before.v[1]).all()
     assert (model.network.w[:, 0] != before.w[:, 0]).all()
     assert list(model.predict_one(x)) == ["first", "second", "third"]
-    saved = bits(model)
+    saved = copy.deepcopy(layers(model))
     model.learn_one(x, {})
-    assert bits(model) == saved
+    assert all(map(np.array_equal, layers(model), saved))
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", [BackpropMultiTargetRegressor, BackpropMultiLabelClassifier])
-def test_a_stream_may_begin_without_targets(model):
-    model = learned([({"a": 1.0}, {})], model)
+def test_a_stream_may_begin_without_targets(model, rate):
+    model = learned([({"a": 1.0}, {})], model, learning_rate=rate)
     assert model.predict_one({"a": 1.0}) == {}
     model.learn_one({"a": 1.0}, {"first": True})
     assert list(model.predict_one({"a": 1.0})) == ["first"]
@@ -238,11 +253,12 @@ def test_a_weight_is_a_factor_of_the_learning_rate(model):
 
 def test_weights_of_a_stream_are_used():
     stream = [(*sample, {"w": 0.5}) for sample in samples(20)]
-    model = BackpropClassifier(seed=0)
+    model = BackpropClassifier(learning_rate=0.1, seed=0)
     evaluate.progressive_val_score(stream, model, metrics.Accuracy())
     assert bits(model) == bits(learned([(x, y, 0.5) for x, y, _ in stream], n_hidden=16))
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", OUTPUTS)
 @pytest.mark.parametrize(
     ("w", "message"),
@@ -255,9 +271,9 @@ def test_weights_of_a_stream_are_used():
     ],
     ids=str,
 )
-def test_invalid_weights_leave_the_model_unchanged(model, w, message):
+def test_invalid_weights_leave_the_model_unchanged(model, w, message, rate):
     stream = stream_for(model, 10)
-    model = learned(stream, model)
+    model = learned(stream, model, learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises((TypeError, ValueError), match=message):
         model.learn_one(stream[0][0] | {"new": 1.0}, stream[0][1], w)
@@ -331,8 +347,9 @@ def test_new_weights_are_those_of_a_new_network(seed):
     assert K == 10
 
 
-def test_missing_features_are_0_and_unknown_ones_are_ignored():
-    model, other = learned(samples(50)), learned(samples(50))
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_missing_features_are_0_and_unknown_ones_are_ignored(rate):
+    model, other = (learned(samples(50), learning_rate=rate) for _ in range(2))
     assert model.predict_proba_one({"c": 1.0}) == model.predict_proba_one({"a": 0.0, "b": 0, "c": 1, "unknown": 9.0})
     model.learn_one({"c": 1.0}, "class 1")
     other.learn_one({"b": False, "a": 0, "c": np.float32(1)}, "class 1")
@@ -347,24 +364,25 @@ def test_dicts_of_river_are_learned():
     assert model.predict_proba_one({"a": 1.0}) == other.predict_proba_one(VectorDict({"a": 1.0}))
 
 
-def test_a_stream_may_begin_with_empty_samples():
-    model = learned([({}, "class 0"), ({}, "class 1"), *samples(40)])
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_a_stream_may_begin_with_empty_samples(rate):
+    model = learned([({}, "class 0"), ({}, "class 1"), *samples(40)], learning_rate=rate)
     assert model.network.w.shape == (5, 4)
     assert model.features == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
-def test_learn_many_equals_repeated_learn_one(model, hidden):
+def test_learn_many_equals_repeated_learn_one(model, hidden, rate):
     stream = stream_for(model, 60)
-    one = learned(stream, model, hidden=hidden)
+    one = learned(stream, model, hidden=hidden, learning_rate=rate)
     many = one.clone()
     X, y = pd.DataFrame([x for x, _ in stream]), pd.Series([y for _, y in stream])
     for start in (0, 20, 40):
         many.learn_many(X[start : start + 20], y[start : start + 20])
     assert many.features == one.features
-    np.testing.assert_allclose(many.network.w, one.network.w, atol=1e-12)  # sums in another order, over 60 updates
-    np.testing.assert_allclose(many.network.v, one.network.v, atol=1e-12)
+    assert_alike(many, one)
     X.index = X.index + 100
     predicted = many.predict_many(X[["c", "a", "b"]])
     assert predicted.index.equals(X.index)
@@ -388,8 +406,9 @@ def test_numbers_of_all_types_are_inputs(names):
             model.predict_one(dict.fromkeys(names, invalid))
 
 
-def test_a_frame_without_rows_changes_nothing():
-    model = learned(samples(20))
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_a_frame_without_rows_changes_nothing(rate):
+    model = learned(samples(20), learning_rate=rate)
     before = pickle.dumps(model)
     model.learn_many(pd.DataFrame({"a": [], "new": []}), pd.Series([], dtype=object))
     assert pickle.dumps(model) == before
@@ -444,7 +463,7 @@ def test_streams_of_river(stream):
                 classes=labels,
             ),
         )
-    assert np.mean([progress(dataset, BackpropClassifier(seed=seed)) for seed in range(3)]) > theirs
+    assert np.mean([progress(dataset, BackpropClassifier(16, 0.1, seed=seed)) for seed in range(3)]) > theirs
 
 
 def test_a_stream_of_river_with_numbers():
@@ -475,6 +494,7 @@ def progress(dataset, model, metric=None):
     return evaluate.progressive_val_score(dataset, preprocessing.StandardScaler() | model, metric).get()
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
@@ -495,8 +515,8 @@ def progress(dataset, model, metric=None):
     ],
     ids=str,
 )
-def test_invalid_samples_leave_the_model_unchanged(x, y, message):
-    model = learned(samples(20))
+def test_invalid_samples_leave_the_model_unchanged(x, y, message, rate):
+    model = learned(samples(20), learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises((TypeError, ValueError), match=message):
         model.learn_one(x, y)
@@ -507,6 +527,7 @@ def test_invalid_samples_leave_the_model_unchanged(x, y, message):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize(
     ("model", "y", "message"),
     [
@@ -538,8 +559,8 @@ def test_invalid_samples_leave_the_model_unchanged(x, y, message):
     ],
     ids=str,
 )
-def test_invalid_targets_leave_the_model_unchanged(model, y, message):
-    model = learned(stream_for(model, 20), model)
+def test_invalid_targets_leave_the_model_unchanged(model, y, message, rate):
+    model = learned(stream_for(model, 20), model, learning_rate=rate)
     before, x = pickle.dumps(model), samples(1)[0][0]
     for features in (x, x | {"new": 1.0}):
         with pytest.raises((TypeError, ValueError), match=message):
@@ -547,10 +568,11 @@ def test_invalid_targets_leave_the_model_unchanged(model, y, message):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", OUTPUTS)
-def test_invalid_features_leave_the_model_unchanged(model):
+def test_invalid_features_leave_the_model_unchanged(model, rate):
     stream = stream_for(model, 20)
-    model = learned(stream, model)
+    model = learned(stream, model, learning_rate=rate)
     before, (x, y) = pickle.dumps(model), stream[0]
     with pytest.raises(ValueError, match=r"feature 'new' is \[1.0\]; it must be a finite number"):
         model.learn_one(x | {"new": [1.0]}, y)
@@ -572,6 +594,7 @@ def test_numbers_that_are_too_large_leave_the_model_unchanged(model):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
@@ -587,17 +610,18 @@ def test_numbers_that_are_too_large_leave_the_model_unchanged(model):
     ],
     ids=str,
 )
-def test_invalid_frames_leave_the_model_unchanged(X, y, message):
-    model = learned(samples(20))
+def test_invalid_frames_leave_the_model_unchanged(X, y, message, rate):
+    model = learned(samples(20), learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises((TypeError, ValueError), match=message):
         model.learn_many(pd.DataFrame(X), pd.Series(y, dtype=object))
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("y", [[1.0, np.nan], [np.inf, np.inf], ["text", 1.0], [1.0, None]], ids=str)
-def test_invalid_numbers_for_frames_leave_the_model_unchanged(y):
-    model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor)
+def test_invalid_numbers_for_frames_leave_the_model_unchanged(y, rate):
+    model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor, learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises(ValueError, match=r"y is .* in row \d; it must be a finite number"):
         model.learn_many(pd.DataFrame({"a": [1.0, 2.0], "new": 1.0}), pd.Series(y, dtype=object))
@@ -836,10 +860,11 @@ def test_new_names_take_no_memory_if_they_are_hashed():
     assert peak < 1_000_000  # bytes, for the names of one sample
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", OUTPUTS)
-def test_hashed_models_survive_pickling(model):
+def test_hashed_models_survive_pickling(model, rate):
     stream = [(x | {"text": "red"}, y) for x, y in stream_for(model, 10)]
-    model = learned(stream, model, n_features=50)
+    model = learned(stream, model, n_features=50, learning_rate=rate)
     again = pickle.loads(pickle.dumps(model))
     assert pickle.dumps(again) == pickle.dumps(model)
     for each in (model, again):
@@ -848,16 +873,16 @@ def test_hashed_models_survive_pickling(model):
     assert again.predict_one(stream[0][0]) == model.predict_one(stream[0][0])
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
-def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model):
+def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model, rate):
     stream = [(x | {"text": f"{x['a']:.0f}", "whole": n}, y) for n, (x, y) in enumerate(stream_for(model, 60))]
-    one = learned(stream, model, n_features=50, learning_rate=0.01)
+    one = learned(stream, model, n_features=50, learning_rate=rate)
     many = one.clone()
     X, y = pd.DataFrame([x for x, _ in stream]), pd.Series([y for _, y in stream])
     for start, stop in pairwise([0, 2, 30, 30, 60]):
         many.learn_many(X[start:stop], y[start:stop])
-    np.testing.assert_allclose(many.network.w, one.network.w, atol=1e-12)
-    np.testing.assert_allclose(many.network.v, one.network.v, atol=1e-12)
+    assert_alike(many, one)
     X.index = X.index + 100
     predicted = many.predict_many(X)
     assert predicted.index.equals(X.index)
@@ -870,6 +895,7 @@ def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model):
         np.testing.assert_allclose(many.predict_proba_many(X), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize(
     ("x", "message"),
     [
@@ -887,8 +913,8 @@ def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model):
     ],
     ids=str,
 )
-def test_samples_that_cannot_be_hashed_leave_the_model_unchanged(x, message):
-    model = learned(samples(20), n_features=50)
+def test_samples_that_cannot_be_hashed_leave_the_model_unchanged(x, message, rate):
+    model = learned(samples(20), n_features=50, learning_rate=rate)
     before = pickle.dumps(model)
     for call in (model.predict_one, model.predict_proba_one, lambda x: model.learn_one(x, "class 8")):
         with pytest.raises((TypeError, ValueError), match=message):
@@ -896,9 +922,10 @@ def test_samples_that_cannot_be_hashed_leave_the_model_unchanged(x, message):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("rate", [0.1, "auto"])
 @pytest.mark.parametrize("labels", [["class 0", "class 1"], ["new", "class 1"]], ids=str)
-def test_invalid_frames_leave_a_hashed_model_unchanged(labels):
-    model = learned(samples(20), n_features=50)
+def test_invalid_frames_leave_a_hashed_model_unchanged(labels, rate):
+    model = learned(samples(20), n_features=50, learning_rate=rate)
     before = pickle.dumps(model)
     with pytest.raises(ValueError, match="feature 'b' is nan in row 1; it must be a finite number"):
         model.learn_many(pd.DataFrame({"a": ["x", "y"], "b": [1.0, math.nan]}), pd.Series(labels))
@@ -931,3 +958,255 @@ def test_divergence_leaves_a_hashed_model_unchanged():
 def test_numbers_of_features_are_positive_integers(n_features):
     with pytest.raises((TypeError, ValueError), match=f"n_features is {n_features!r}; it must be"):
         BackpropClassifier(n_features=n_features)
+
+
+# ----------------------------------------------------------------------------------------------------------- "auto"
+
+
+def test_auto_is_the_default():
+    for model in OUTPUTS:
+        assert model()._get_params() == {
+            "n_hidden": 16,
+            "learning_rate": "auto",
+            "hidden": None,
+            "seed": None,
+            "n_features": None,
+        }
+        trained = learned(stream_for(model, 3), model, learning_rate="auto")
+        assert [(network.hidden, network.learning_rate) for network in trained.networks] == [
+            ("tanh", 0.1),
+            ("tanh", 0.3),
+            ("relu", 0.1),
+            ("relu", 0.3),
+        ]
+        trained = learned(stream_for(model, 3), model, learning_rate="auto", hidden="sigmoid")
+        assert {network.hidden for network in trained.networks} == {"sigmoid"}
+        assert len({network.w.tobytes() for network in trained.networks}) == 4
+        assert np.isclose(trained.weights.sum(), 1)
+        (network,) = learned(stream_for(model, 3), model, learning_rate=0.1).networks
+        assert not network.adaptive
+    assert BackpropClassifier().networks == []
+    assert BackpropClassifier().weights.tolist() == []
+
+
+def test_a_mixture_learns_as_documented():
+    """Adaptive networks, of which each learns the standardized samples, and weights by the losses."""
+    stream, (D, M) = stream_for(BackpropRegressor, 60), (3, 5)
+    model = learned([], BackpropRegressor, learning_rate="auto")
+    networks = []
+    for r, (hidden, rate) in enumerate([("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)]):
+        w, v = init_weights(D, M, 1, hidden=hidden, rng=[0, D, 1, r])
+        networks.append((w, v, (np.zeros(M), np.zeros(1)), hidden, rate))
+    inputs, targets, log_weights = RunningScaler(D), RunningScaler(1, np.inf), np.full(4, np.log(0.25))
+    for n, (x, y) in enumerate(stream):
+        weight = [1, 0.5, 2, 0][n % 4]
+        model.learn_one(x, y, weight)
+        z, t, losses = inputs.learn(list(x.values())), targets.learn([y]), []
+        for w, v, accumulators, hidden, rate in networks:
+            functions = {"output": "linear", "hidden": hidden}
+            losses.append(
+                reference.step(z, t, w, v, rate, sample_weight=weight, accumulators=accumulators, **functions)
+            )
+        reference.mixture_weights(log_weights, np.zeros(2), np.array([losses]), 0.5, False, 0.01, [weight])
+    for network, (w, v, accumulators, *_) in zip(model.networks, networks, strict=True):
+        np.testing.assert_allclose(network.w, w, atol=1e-9)
+        np.testing.assert_allclose(network.v, v, atol=1e-9)
+        np.testing.assert_allclose(network.accumulators[0], accumulators[0], rtol=1e-9)
+    np.testing.assert_allclose(model.weights, np.exp(log_weights), rtol=1e-9)
+    z = inputs.transform(list(x.values()))
+    y = sum(p * network.predict_one(z) for p, network in zip(model.weights.tolist(), model.networks, strict=True))
+    np.testing.assert_allclose(model.predict_one(x), targets.inverse([y])[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [10, 0.1])
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_units_make_no_difference(model, factor):
+    numbers = OUTPUTS[model] == "linear"
+    one, other = (learned([], model, learning_rate="auto") for _ in range(2))
+    for n, (x, y) in enumerate(stream_for(model, 60)):
+        scaled = {name: factor * value for name, value in x.items()}
+        if n > 2:
+            first, second = one.predict_one(x), other.predict_one(scaled)
+            if not numbers:
+                assert first == second
+            elif model is BackpropRegressor:
+                np.testing.assert_allclose(second, factor * first, rtol=1e-6)
+            else:
+                np.testing.assert_allclose(list(second.values()), factor * np.array(list(first.values())), rtol=1e-6)
+        one.learn_one(x, y)
+        if numbers:
+            y = {name: factor * value for name, value in y.items()} if isinstance(y, dict) else factor * y
+        other.learn_one(scaled, y)
+
+
+def test_predictions_change_no_statistics():
+    model = learned(samples(20), learning_rate="auto")
+    before = pickle.dumps(model)
+    model.predict_one({"a": 1e9, "b": -1e9})
+    model.predict_many(pd.DataFrame({"a": [1e9], "c": [3.0]}))
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"n_features": 50}], ids=str)
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_all_networks_grow(model, options):
+    stream, y = stream_for(model, 30), NEW[model]
+    model = learned(stream, model, learning_rate="auto", **options)
+    before = copy.deepcopy(model.networks)
+    model.learn_one(stream[0][0] | {"z": 0.7, "y": 0.3}, y, 0)  # grows, and learns nothing
+    for network, smaller in zip(model.networks, before, strict=True):
+        kept = slice(None) if options else [0, 1, 2, 5]
+        assert np.array_equal(network.w[:, kept], smaller.w)
+        assert np.array_equal(network.v[: len(smaller.v)], smaller.v)
+        assert np.array_equal(network.accumulators[0], smaller.accumulators[0])
+        assert np.array_equal(network.accumulators[1][: len(smaller.v)], smaller.accumulators[1])
+        assert not network.accumulators[1][len(smaller.v) :].any()
+    again = pickle.loads(pickle.dumps(model))
+    for each in (model, again):
+        each.learn_one(*stream[1])
+    assert bits(again) == bits(model)
+    assert pickle.dumps(again) == pickle.dumps(model)
+
+
+def test_statistics_of_new_features_begin_with_zeros():
+    rows = [x for x, _ in samples(40)]
+    late = learned([], learning_rate="auto")
+    for n, x in enumerate(rows):
+        late.learn_one({name: value for name, value in x.items() if n >= 20 or name != "c"}, n % 2)
+    early = RunningScaler(3)
+    early.learn(np.array([[x["a"], x["b"], x["c"] if n >= 20 else 0] for n, x in enumerate(rows)]))
+    assert late._growing.inputs.state.tobytes() == early.state.tobytes()
+
+
+def test_networks_that_were_read_stay_as_they_were():
+    model = learned(sparse_stream(BackpropClassifier, 20), learning_rate="auto")
+    networks = model.networks
+    before = copy.deepcopy(layers(model))
+    model.learn_one({"new": 1.0}, "class 2")
+    after = [array for network in networks for array in (network.w, network.v, *network.accumulators)]
+    assert all(map(np.array_equal, after, before))
+
+
+@pytest.mark.parametrize(("begun", "later"), [("auto", 0.1), (0.1, "auto")])
+def test_a_model_keeps_to_one_kind_of_rate(begun, later):
+    model = learned(samples(10), learning_rate=begun)
+    model.mutate({"learning_rate": later})
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match=f"learning_rate is {later!r}, and the model has learned with .*: clone it"):
+        model.learn_one(*samples(1)[0])
+    assert pickle.dumps(model) == before
+    model.mutate({"learning_rate": begun})
+    model.learn_one(*samples(1)[0])
+    with pytest.raises(TypeError, match="learning_rate is 'fast'; it must be a number"):
+        learned(samples(1), learning_rate="fast")
+
+
+def diverging(names, monkeypatch):
+    """Let networks with these hidden functions diverge."""
+    learn_one, engine = Network.learn_one, _growth._learn_all
+
+    def diverge(self, *arguments):
+        if self.hidden in names:
+            raise DivergenceError
+        return learn_one(self, *arguments)
+
+    def diverge_in_frames(network, x, t):
+        return np.full(len(t), np.inf) if network.hidden in names else engine(network, x, t)
+
+    monkeypatch.setattr(Network, "learn_one", diverge)
+    monkeypatch.setattr(_growth, "_learn_all", diverge_in_frames)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
+def test_networks_that_diverge_are_left_out(model, many, monkeypatch):
+    stream = stream_for(model, 40)
+    model = learned(stream[:20], model, learning_rate="auto")
+    tanh = copy.deepcopy(model.networks[:2])
+    X, y = pd.DataFrame([x for x, _ in stream[20:]]), pd.Series([y for _, y in stream[20:]])
+    with monkeypatch.context() as patch:
+        diverging(["relu"], patch)
+        if many:
+            model.learn_many(X, y)
+        else:
+            model.learn_one(*stream[20])
+    assert [network.hidden for network in model.networks] == ["tanh", "tanh"]
+    assert np.isclose(model.weights.sum(), 1)
+    assert not np.array_equal(model.networks[0].w, tanh[0].w)  # which learned
+    model.learn_one(stream[21][0] | {"new": 1.0}, stream[21][1])
+    model.predict_one(stream[20][0] | {"new": 1.0})
+
+    before = pickle.dumps(model)
+    diverging(["tanh"], monkeypatch)
+    for call in (
+        lambda: model.learn_one(*stream[20]),
+        lambda: model.learn_one(stream[20][0] | {"newer": 1.0}, stream[20][1]),
+        lambda: model.learn_many(X, y),
+    ):
+        with pytest.raises(DivergenceError):
+            call()
+        assert pickle.dumps(model) == before
+
+
+def test_a_late_error_in_a_frame_undoes_all(monkeypatch):
+    learn_all = _growth._learn_all
+
+    def interrupted(network, x, t):
+        if len(network.v) == 4:  # the part with the new class
+            raise KeyboardInterrupt
+        return learn_all(network, x, t)
+
+    model = learned(samples(20), learning_rate="auto")
+    before = pickle.dumps(model)
+    monkeypatch.setattr(_growth, "_learn_all", interrupted)
+    for frame in ([x for x, _ in samples(10)], [x | {"new": 1.0} for x, _ in samples(10)]):
+        with pytest.raises(KeyboardInterrupt):
+            model.learn_many(pd.DataFrame(frame), pd.Series(5 * ["class 0"] + 5 * ["new"]))
+        assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e-20, 1e20, 1e200])
+@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
+def test_extreme_numbers_are_learned(model, factor):
+    stream = stream_for(model, 30)
+    model = learned([], model, learning_rate="auto")
+    for x, y in stream:
+        model.learn_one({name: factor * value for name, value in x.items()} | {"constant": factor}, y)
+        model.learn_one({"a": -factor}, y if isinstance(y, str) else 1e6 * y)
+    assert all(np.isfinite(array).all() for array in layers(model))
+    y = model.predict_one(stream[0][0])
+    assert isinstance(y, str) or np.isfinite(y)
+
+
+def test_auto_beats_models_of_river():
+    """At its defaults, without a scaler: linear ones on websites, and on the approval of a president."""
+    dataset = list(datasets.Phishing())
+    accuracy = evaluate.progressive_val_score(dataset, BackpropClassifier(seed=0), metrics.Accuracy()).get()
+    assert accuracy > progress(dataset, linear_model.LogisticRegression())
+    dataset, target = list(datasets.TrumpApproval()), preprocessing.TargetStandardScaler
+    error = evaluate.progressive_val_score(dataset, BackpropRegressor(seed=0), metrics.RMSE()).get()
+    assert error < progress(dataset, target(linear_model.LinearRegression()), metrics.RMSE())
+
+
+def test_hashed_samples_begin_like_those_of_a_network_with_few_inputs():
+    """One class has no errors, so all is as it began."""
+    model = learned([({"a": "x", "b": "y"}, "class 0")], learning_rate="auto", n_features=2**10)
+    for r, network in enumerate(model.networks):
+        w, v = init_weights(2**10, 5, 1, hidden=network.hidden, rng=[0, 2**10, 1, r])
+        np.testing.assert_allclose(network.w, w * np.sqrt((2**10 + 5) / (2 + 5)), rtol=1e-12)
+        assert np.array_equal(network.v, v)
+        assert network.accumulators[0].tolist() == [0.1] * 5
+        assert network.accumulators[1].tolist() == [0]
+
+
+def test_hashed_samples_are_learned_better_than_at_a_constant_rate():
+    rng = np.random.default_rng(0)
+    names, stream = [f"{letter}{n}" for letter in "ab" for n in range(8)], []
+    for _ in range(2000):
+        a, b = rng.integers(8, size=2).tolist()
+        stream.append(({names[a]: 1.0, names[8 + b]: 1.0}, (a ^ b) & 1))
+    right = {}
+    for rate in (0.1, "auto"):
+        model = BackpropClassifier(learning_rate=rate, n_features=2**16, seed=0)
+        right[rate] = evaluate.progressive_val_score(stream, model, metrics.Accuracy()).get()
+    assert right["auto"] > max(0.8, right[0.1])

@@ -1,0 +1,155 @@
+"""Running standardization: equal to its NumPy twin, unspoiled by gross errors, and never NaN for finite numbers."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from cbackprop._running import RunningScaler
+
+LARGEST = 1e150
+
+
+def reference(x, state, limit):
+    """The sample standardized, and the next state, by the formula."""
+    mean, variance, count = state
+    finite = np.isfinite(x)
+    x = np.clip(np.where(finite, x, 0), -LARGEST, LARGEST)
+    s, d = np.sqrt(variance), x - mean
+    most = np.where(s > 1e-12 * np.abs(mean), np.minimum(limit, LARGEST) * s, np.inf)
+    d = np.clip(d, -most, most)
+    n = count + 1
+    k = np.minimum(n, 1000)
+    after = np.stack([mean + d / k, variance + (d * d * (1 - 1 / k) - variance) / k, n])
+    after = np.where(finite, after, state)
+    mean, s = after[0], np.sqrt(after[1])
+    varies = s > 1e-12 * np.abs(mean)
+    z = np.where(varies, np.clip((x - mean) / np.where(varies, s, 1), -limit, limit), 0)
+    return np.where(finite, z, np.nan), after
+
+
+def stream(N=1500, D=4):
+    """Numbers of several scales, with gross errors, a constant, and one that is missing at times."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(N, D)) * [1, 1e6, 1e-6, 1] + [0, 1e9, 0, 5]
+    x[::50, 0] *= 1e6
+    x[:, 3] = 5
+    x[::3, 2] = np.nan
+    x[7, 1] = np.inf
+    return x
+
+
+@pytest.mark.parametrize("limit", [5, 2.5, np.inf])
+def test_numbers_are_standardized_by_the_formula(limit):
+    x, scaler, state = stream(), RunningScaler(4, limit), np.zeros((3, 4))
+    for n, row in enumerate(x):
+        z, state = reference(row, state, limit)
+        np.testing.assert_allclose(scaler.learn(row), z, rtol=1e-9, atol=1e-12, err_msg=str(n))
+    np.testing.assert_allclose(scaler.state, state, rtol=1e-9)
+    assert (scaler.size, scaler.limit) == (4, limit)
+
+
+def test_several_samples_have_the_bits_of_one_after_the_other():
+    x, one, many = stream(), RunningScaler(4), RunningScaler(4)
+    z = np.vstack([many.learn(x[:700]), many.learn(x[700:700]), many.learn(np.asfortranarray(x[700:]))])
+    assert z.tobytes() == np.stack([one.learn(row) for row in x]).tobytes()
+    assert many.state.tobytes() == one.state.tobytes()
+    assert many.transform(x).tobytes() == np.stack([one.transform(row) for row in x]).tobytes()
+    assert many.state.tobytes() == one.state.tobytes()
+
+
+def test_statistics_are_mean_and_variance_until_samples_fade():
+    x, scaler = np.random.default_rng(0).normal(3, 2, size=(500, 2)), RunningScaler(2, np.inf)
+    z = scaler.learn(x)
+    np.testing.assert_allclose(scaler.state[:2], [x.mean(axis=0), x.var(axis=0)])
+    np.testing.assert_allclose(z[-1], (x[-1] - x.mean(axis=0)) / x.std(axis=0))
+    np.testing.assert_allclose(scaler.inverse(scaler.transform(x)), x)
+    scaler.learn(np.random.default_rng(1).normal(-30, 0.1, size=(20_000, 2)))
+    np.testing.assert_allclose(scaler.state[0], -30, rtol=1e-3)
+    np.testing.assert_allclose(scaler.state[1], 0.01, rtol=0.3)
+
+
+@pytest.mark.parametrize("factor", [10, 0.1, 1e-30, -1e40])
+def test_units_make_no_difference(factor):
+    x = stream()
+    np.testing.assert_allclose(
+        RunningScaler(4).learn(factor * x), np.sign(factor) * RunningScaler(4).learn(x), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_a_gross_error_spoils_nothing():
+    x = np.random.default_rng(0).normal(size=(1000, 1))
+    x[500] = 1e12
+    scaler = RunningScaler(1)
+    assert scaler.learn(x)[500] == 5
+    assert abs(scaler.state[0, 0]) < 0.1
+    assert scaler.state[1, 0] < 1.2
+
+
+@pytest.mark.parametrize("limit", [5, np.inf])
+def test_finite_numbers_never_become_nan(limit):
+    numbers = [0.0, 5e-324, -5e-324, 1e-300, 1e-160, 1e-150, 1.0, 1 + 1e-15, 1e150, 1e300, -1.7e308, 1.7e308]
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 3, 12):
+        for _ in range(50):
+            scaler = RunningScaler(1, limit)
+            chosen = rng.choice(numbers, size=count)
+            z = scaler.learn(rng.choice(chosen, size=(40, 1)))
+            assert np.isfinite(z).all()
+            assert np.isfinite(scaler.state).all()
+            assert not np.isnan(scaler.transform(np.array(numbers)[:, np.newaxis])).any()
+            assert np.isfinite(scaler.inverse(z)).all()
+    assert RunningScaler(1).learn(np.full((10, 1), 0.1)).tolist() == [[0]] * 10
+
+
+def test_numbers_that_are_not_finite_change_nothing():
+    scaler = RunningScaler(3)
+    scaler.learn(np.random.default_rng(0).normal(size=(10, 3)))
+    before = scaler.state
+    z = scaler.learn(np.array([np.nan, np.inf, -np.inf]))
+    assert np.isnan(z).all()
+    assert np.isnan(scaler.transform(np.array([np.nan, np.inf, -np.inf]))).all()
+    assert scaler.state.tobytes() == before.tobytes()
+
+
+def test_added_numbers_were_0_so_far():
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    x[:20, 2] = 0
+    whole, part = RunningScaler(3), RunningScaler(2)
+    whole.learn(x)
+    part.learn(x[:20, :2])
+    before = part.state
+    larger = part.grown(3, 20)
+    larger.learn(x[20:])
+    assert larger.state.tobytes() == whole.state.tobytes()
+    assert part.state.tobytes() == before.tobytes()
+
+
+def test_learning_can_be_undone():
+    scaler, x = RunningScaler(4), stream()
+    scaler.learn(x[:10])
+    before = scaler.state
+    for sample in (x[10], x[10:20]):
+        scaler.learn(sample)
+        scaler.undo()
+        assert scaler.state.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda scaler: pickle.loads(pickle.dumps(scaler))])
+def test_copies_have_the_same_bits_and_learn_by_themselves(copied):
+    scaler, x = RunningScaler(4, 3), stream()
+    scaler.learn(x[:10])
+    before, again = scaler.state, copied(scaler)
+    assert (again.state.tobytes(), again.limit) == (before.tobytes(), 3)
+    again.learn(x[10])
+    assert scaler.state.tobytes() == before.tobytes()
+    assert again.state.tobytes() != before.tobytes()
+
+
+@pytest.mark.parametrize("x", [np.zeros(3), np.zeros((2, 3)), np.zeros((1, 1, 4)), np.zeros(())], ids=np.shape)
+def test_samples_of_another_size_are_refused(x):
+    scaler = RunningScaler(4)
+    for call in (scaler.learn, scaler.transform):
+        with pytest.raises(ValueError, match=r"x has shape .*; it must be \(4,\) or \(N, 4\)"):
+            call(x)
