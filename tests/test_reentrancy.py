@@ -3,13 +3,14 @@
 No memory outside arrays is touched, and weights are those after a whole number of updates.
 """
 
+import functools
 import itertools
 
 import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, Network, _engines, reference
+from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble, reference
 from cbackprop._dispatch import kernels as kernels_of
 from cbackprop._validation import Functions
 
@@ -288,3 +289,50 @@ def test_an_interrupt_within_a_batch_leaves_weights_and_velocity_of_the_same_upd
         cbackprop.fit(x, t, w, v, velocity=velocities[1], **settings)
     for got, same in zip((w, v, *velocities[1]), (*wanted, *velocities[0]), strict=True):
         np.testing.assert_allclose(got, same, rtol=0, atol=1e-14)
+
+
+# ---------------------------------------------------------------------------------------------------------- ensembles
+
+
+def arrays_of(ensemble):
+    """All that networks learn, network by network."""
+    arrays = ensemble.w, ensemble.v, *(ensemble.accumulators or ())
+    return [tuple(array[r].tobytes() for array in arrays) for r in range(len(ensemble))]
+
+
+@pytest.mark.parametrize("hidden", ["tanh", ["tanh", "relu"]], ids=["one part", "parts"])
+@pytest.mark.parametrize(
+    ("shape", "batch_size"),
+    [((2, 2, 3), 4), ((30, 40, 5), 1), ((30, 40, 5), 4)],
+    ids=["in lanes", "side by side", "separate"],
+)
+def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(
+    interrupt, monkeypatch, shape, hidden, batch_size
+):
+    monkeypatch.setattr(_ensemble, "CHUNK", 1)  # block or batch
+    D, M, K = shape
+    x, t, w, v = problem(D=D, M=M, K=K)
+    size = 4 if batch_size == 4 else _engines.block_length(w, v, 1)
+    x, t = x[: 2 * size], t[: 2 * size]
+
+    def ensemble():
+        return Ensemble(D, M, K, learning_rates=[0.01, 0.1], hidden=hidden, adaptive=True, rng=0)
+
+    learner = ensemble()
+    states = [arrays_of(learner)]
+    for part in (slice(size), slice(size, 2 * size)):
+        learner.fit(x[part], t[part], batch_size=batch_size, shuffle=False)
+        states.append(arrays_of(learner))
+    reached = set()
+    fit = functools.partial(Ensemble.fit, x=x, t=t, batch_size=batch_size, shuffle=False)
+    for n in itertools.count(1, 5):
+        learner = ensemble()
+        interrupted = interrupt(n, ("epoch", "_learn", "_learn_members", "learn", "store"), fit, learner)
+        for now, *of_network in zip(arrays_of(learner), *states, strict=True):
+            assert now in of_network, n
+            reached.add(of_network.index(now))
+        assert learner.weights.sum() == pytest.approx(1)
+        if not interrupted:
+            break
+    assert reached == set(range(len(states)))
+    learner.learn_one(x[0], 0)  # nothing is locked
