@@ -1171,6 +1171,7 @@ class _Training:
                 samples = engine.samples(*self.data._replace(sample_weight=weight))
                 each = None if losses is None else losses[:, one]
                 sums[one], finite[one] = self._learn_members(engine, one, members[one], samples, part, each)
+        finite &= self.mixture.members  # a signal handler may have dropped some meanwhile
         if not finite.any():
             raise DivergenceError(f"learning of all networks diverged, of the last in epoch {epoch}: {REMEDY}")
         if (members & ~finite).any():

@@ -5,6 +5,7 @@ No memory outside arrays is touched, and weights are those after a whole number 
 
 import functools
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -336,3 +337,67 @@ def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(
             break
     assert reached == set(range(len(states)))
     learner.learn_one(x[0], 0)  # nothing is locked
+
+
+class Handled:
+    """An engine during whose work a signal handler runs."""
+
+    def __init__(self, engine, handler):
+        self.engine, self.handler = engine, handler
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+    def learn(self, *arguments):
+        sums = self.engine.learn(*arguments)
+        self.handler()
+        return sums
+
+
+def test_a_signal_handler_in_which_a_network_diverges(monkeypatch):
+    # while the other one does in the call that is interrupted: then none is left
+    x, t, *_ = problem()
+    ensemble = Ensemble(6, 8, 4, learning_rates=[1e-3, 1e200], output="linear", rng=0)
+    before = arrays_of(ensemble)
+
+    def handler():
+        ensemble.learning_rates = 1e308, 1e-3
+        ensemble.learn_one(x[0], np.full(4, 1e3))
+        assert ensemble.diverged.tolist() == [True, False]
+        ensemble.w[1], ensemble.v[1] = start
+
+    start = ensemble.w[1].copy(), ensemble.v[1].copy()
+    make_engine = _ensemble.make_engine
+    monkeypatch.setattr(_ensemble, "make_engine", lambda *given, **more: Handled(make_engine(*given, **more), handler))
+    with pytest.raises(DivergenceError, match="all networks"):
+        ensemble.fit(x, np.eye(4)[t])
+    assert ensemble.weights.tolist() == [0, 1]
+    assert arrays_of(ensemble) == before
+
+
+SHAPES_OF_ENGINES = {"in lanes": (2, 2, 3), "side by side or separate": (30, 40, 5)}
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+@pytest.mark.parametrize("shape", SHAPES_OF_ENGINES.values(), ids=SHAPES_OF_ENGINES)
+def test_what_a_callback_does_to_the_arrays_of_an_ensemble(variant, shape, batch_size):
+    D, M, K = shape
+    x, t, *_ = problem(D=D, M=M, K=K)
+
+    def learn(t, callback=None):
+        ensemble = Ensemble(D, M, K, learning_rates=[0.01, 0.1], adaptive=True, rng=0)
+        ensemble.fit(x, t, epochs=3, batch_size=batch_size, rng=0, callback=callback and callback(ensemble))
+        return arrays_of(ensemble)
+
+    labels = t.copy()
+    assert learn(t, lambda ensemble: lambda epoch, losses: t.fill(2**40)) == learn(labels)  # labels are copied
+    for name in ("w", "v"):
+        with pytest.raises(ValueError, match="dimensions"):
+            learn(labels, lambda ensemble, name=name: lambda epoch, losses: reshape(getattr(ensemble, name)))
+    with pytest.raises(ValueError, match="accumulators have shapes"):
+        learn(labels, lambda ensemble: lambda epoch, losses: reshape(ensemble.accumulators[0]))
+
+
+def reshape(array):
+    with warnings.catch_warnings(action="ignore"):  # by NumPy 2.5
+        array.shape = array.size if array.ndim == 3 else (1, array.size)
