@@ -991,7 +991,7 @@ class Parts:
 
     def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
         """Copy those of some networks back."""
-        arrays = [w, v, *(array for pair in states.values() for array in pair)]
+        arrays: list[Any] = [w, v, *(array for pair in states.values() for array in pair)]
         for part, engine in self.parts:
             ours = w[part], v[part], of_network(part, states)
             engine.store(*ours, members[part])
