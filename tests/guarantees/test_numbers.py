@@ -222,6 +222,38 @@ def test_same_bits(repetitions, use_variant, network, all_functions, displaced, 
         assert place(work) == learned(arrays, functions, *setting, 1)
 
 
+SHAPES = ((4, 8, 2), (13, 37, 5), (100, 12, 4), (200, 5, 3))  # in lanes, side by side, and with narrower kernels
+
+
+def learned_together(x, t, count, shape, settings, batch_size, l2, n_threads=1):
+    """SHA-256 of what the first two networks of an ensemble have learned, and of the weights of the mixture."""
+    rates = [0.001, 0.003, 0.01][:count]
+    ensemble = cbackprop.Ensemble(*shape, learning_rates=rates, rng=[0, 1, 2][:count], dtype=x.dtype, **settings)
+    history = ensemble.fit(x, t, epochs=2, batch_size=batch_size, l2=l2, rng=4, n_threads=n_threads)
+    learned = ensemble.w, ensemble.v, *(ensemble.accumulators or ()), history.losses.T
+    parts = b"".join(array[:2].tobytes() for array in learned), ensemble.weights.tobytes()
+    return " ".join(hashlib.sha256(part).hexdigest() for part in parts)
+
+
+@pytest.mark.guarantee("same bits", slice=64, full=640)
+def test_same_bits_of_ensembles(repetitions, use_variant, forced_threads, network, all_functions, displaced, in_a_fork):
+    # nor do the other networks; half of the trainings have the kernels of a variant, half those that the sizes suggest
+    cases = itertools.cycle(itertools.product(SHAPES, DTYPES, (False, True)))
+    places = (lambda work: work(), in_a_thread, in_a_fork)
+    rng = np.random.default_rng(6)
+    for number, (shape, dtype, adaptive) in enumerate(itertools.islice(cases, repetitions)):
+        if number == repetitions // 2:
+            use_variant(VARIANTS[rng.integers(len(VARIANTS))])
+        functions = all_functions[number % len(all_functions)]
+        x, t, *_ = network(np.random.default_rng(3), shape, 70, dtype, functions["output"])
+        given = shape, functions | {"adaptive": adaptive}, rng.choice([1, 1, 7, 70]), rng.choice([0, 0, 0.01])
+        wanted = learned_together(x, t, 3, *given)
+        assert learned_together(x, t, 2, *given).split()[0] == wanted.split()[0]
+        elsewhere = [displaced(array, int(rng.integers(64))) for array in (x, t)]
+        work = functools.partial(learned_together, *elsewhere, 3, *given, n_threads=int(rng.choice([2, 3, 5])))
+        assert places[rng.integers(3)](work) == wanted
+
+
 # ----------------------------------------------------------------------------------------------------- variants agree
 
 EPOCH = """
