@@ -447,7 +447,6 @@ class Ensemble:
             order = np.arange(N)
             if checkpointer is not None and resume:
                 checkpointer.restore(epochs)
-            self._mixture.see(rows)
             while len(losses) < epochs:
                 if settings.shuffles(N):
                     order = validate.order(generator, N)
@@ -1153,6 +1152,7 @@ class _Training:
             losses = np.full((len(part), len(self.w)), np.inf) if epoch == 1 else None
             sums += self._learn(epoch, part, losses)
             if losses is not None:
+                self.mixture.see(None if self.data.rows is None else self.data.rows[part])
                 skipped = losses < 0  # in batches without weight: as good as the best
                 if skipped.any():
                     losses = np.where(skipped, np.where(skipped, np.inf, losses).min(axis=1, keepdims=True), losses)

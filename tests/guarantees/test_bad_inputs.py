@@ -20,6 +20,7 @@ from cbackprop import DivergenceError, Network
 from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
 
 LEARNING = "epochs batch_size rng method n_threads callback sample_weight l2 momentum velocity checkpoint_every"
+OF_ENSEMBLES = "epochs batch_size rng n_threads callback sample_weight l2 checkpoint_every"
 ENTRIES = {  # positional arguments, and keyword arguments
     "init_weights": ("n_inputs n_hidden n_outputs", "hidden dtype rng"),
     "forward": ("x w v", "output hidden n_threads"),
@@ -27,7 +28,7 @@ ENTRIES = {  # positional arguments, and keyword arguments
     "gradient": ("x t w v", "output hidden"),
     "numerical_gradient": ("x t w v", "output hidden epsilon scheme"),
     "step": ("x_n t_n w v learning_rate", "sample_weight output hidden"),
-    "fit": ("x t w v", f"output hidden learning_rate {LEARNING}"),
+    "fit": ("x t w v", f"output hidden learning_rate adaptive accumulators {LEARNING}"),
     "Network": ("n_inputs n_hidden n_outputs", "output hidden learning_rate dtype rng"),
     "Network.from_weights": ("w v", "output hidden learning_rate"),
     "network.learn_one": ("x_n t_n", "sample_weight"),
@@ -38,6 +39,12 @@ ENTRIES = {  # positional arguments, and keyword arguments
     "network.predict_proba": ("x", "n_threads"),
     "network.loss": ("x t", ""),
     "network.gradient": ("x t", ""),
+    "Ensemble": ("n_inputs n_hidden n_outputs", "output hidden learning_rates adaptive eta share dtype rng"),
+    "ensemble.fit": ("x t", OF_ENSEMBLES),
+    "ensemble.learn_one": ("x_n t_n", "sample_weight"),
+    "ensemble.predict_one": ("x_n", ""),
+    "ensemble.predict": ("x", "n_threads"),
+    "ensemble.loss": ("x t", ""),
 }
 
 
@@ -46,9 +53,11 @@ def call(entry, arguments):
     positional, keywords = ({name: arguments[name] for name in names.split()} for names in ENTRIES[entry])
     where, _, method = entry.partition(".")
     if where == "network":
-        settings = {name: arguments[name] for name in ("output", "hidden", "learning_rate")}
+        settings = {name: arguments[name] for name in ("output", "hidden", "learning_rate", "accumulators")}
         network = Network.from_weights(arguments["w"], arguments["v"], **settings)
         function = getattr(network, method)
+    elif where == "ensemble":
+        function = getattr(arguments["ensemble"], method)
     else:
         function = operator.attrgetter(entry)(cbackprop)
     return function(*positional.values(), **keywords)
@@ -129,6 +138,13 @@ def good(draw, entry):
     usual = draw(st.booleans())
     momentum = draw(st.sampled_from((0.0, 0.5)) if usual else edges(dtype, 0.5))
     with_momentum = momentum >= float(np.finfo(dtype).smallest_subnormal)  # does not round to 0
+    hidden = draw(st.sampled_from(HIDDEN_FUNCTIONS))
+    adaptive = not with_momentum and draw(st.booleans())
+    ensemble = None
+    if entry.startswith("ensemble"):
+        rates = [0.1 if usual else max(draw(edges(dtype, 0.1)), 1e-30), 0.01]
+        sizes = D, M, max(2, K)
+        ensemble = Ensemble(D, M, K, learning_rates=rates)
     weights = [None, np.arange(N) + 1, np.full(N, draw(edges(dtype)))]
     if entry in ("step", "network.learn_one"):
         weights = [1.0, 2, draw(edges(dtype))]
@@ -345,7 +361,7 @@ def test_bad_inputs(repetitions, record_property):
         entry = data.draw(st.sampled_from(list(ENTRIES)))
         names = " ".join(ENTRIES[entry]).split()
         if entry.startswith("network"):
-            names += ["w", "v", "output", "hidden", "learning_rate"]
+            names += ["w", "v", "output", "hidden", "learning_rate", "accumulators"]
         arguments = data.draw(good(entry))
         for _ in range(data.draw(st.integers(0, 3))):
             corrupt(data.draw, data.draw(st.sampled_from(names)), arguments)
