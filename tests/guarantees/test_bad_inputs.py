@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import cbackprop
-from cbackprop import DivergenceError, Network
+from cbackprop import DivergenceError, Ensemble, Network
 from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
 
 LEARNING = "epochs batch_size rng method n_threads callback sample_weight l2 momentum velocity checkpoint_every"
@@ -27,7 +27,7 @@ ENTRIES = {  # positional arguments, and keyword arguments
     "loss": ("x t w v", "output hidden"),
     "gradient": ("x t w v", "output hidden"),
     "numerical_gradient": ("x t w v", "output hidden epsilon scheme"),
-    "step": ("x_n t_n w v learning_rate", "sample_weight output hidden"),
+    "step": ("x_n t_n w v learning_rate", "sample_weight output hidden accumulators"),
     "fit": ("x t w v", f"output hidden learning_rate adaptive accumulators {LEARNING}"),
     "Network": ("n_inputs n_hidden n_outputs", "output hidden learning_rate dtype rng"),
     "Network.from_weights": ("w v", "output hidden learning_rate"),
@@ -133,6 +133,8 @@ def good(draw, entry):
     dtype = np.dtype(draw(st.sampled_from(("float32", "float64"))))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     output = draw(st.sampled_from(OUTPUTS))
+    if output == "softmax" and entry.lower().startswith("ensemble"):
+        K = max(2, K)
     t = good_targets(draw, output, N, K, dtype, rng)
     w, v = rng.normal(size=(M, D + 1)).astype(dtype), rng.normal(size=(K, M + 1)).astype(dtype)
     usual = draw(st.booleans())
@@ -140,17 +142,26 @@ def good(draw, entry):
     with_momentum = momentum >= float(np.finfo(dtype).smallest_subnormal)  # does not round to 0
     hidden = draw(st.sampled_from(HIDDEN_FUNCTIONS))
     adaptive = not with_momentum and draw(st.booleans())
+    smallest, largest = float(np.finfo(dtype).smallest_subnormal), float(np.finfo(dtype).max)
+    held = edges(dtype, 0.1).filter(lambda rate: smallest <= rate <= largest)
+    rates = [0.01, 0.1 if usual else draw(held)]
+    functions = {"output": output, "hidden": hidden, "adaptive": adaptive, "dtype": dtype}
     ensemble = None
     if entry.startswith("ensemble"):
-        rates = [0.1 if usual else max(draw(edges(dtype, 0.1)), 1e-30), 0.01]
-        sizes = D, M, max(2, K)
-        ensemble = Ensemble(D, M, K, learning_rates=rates)
+        ensemble = Ensemble(D, M, K, learning_rates=rates, rng=rng, **functions)
+        w, v = ensemble.w[1], ensemble.v[1]
     weights = [None, np.arange(N) + 1, np.full(N, draw(edges(dtype)))]
-    if entry in ("step", "network.learn_one"):
+    if entry in ("step", "network.learn_one", "ensemble.learn_one"):
         weights = [1.0, 2, draw(edges(dtype))]
     return {
         "output": output,
-        "hidden": draw(st.sampled_from(HIDDEN_FUNCTIONS)),
+        "hidden": hidden,
+        "adaptive": adaptive,
+        "accumulators": [np.zeros(M, dtype), np.zeros(K, dtype)] if adaptive else None,
+        "ensemble": ensemble,
+        "learning_rates": rates,
+        "eta": draw(st.sampled_from((None, 0.5))),
+        "share": draw(st.sampled_from((0.0, 0.01, 1.0))),
         "x": rng.normal(size=(N, D)).astype(dtype),
         "t": t,
         "x_n": rng.normal(size=D).astype(dtype),
@@ -308,7 +319,7 @@ def corrupt(draw, name, arguments):
     value = arguments[name]
     if name in ("x", "t", "x_n", "t_n", "w", "v", "sample_weight"):
         value = corrupted(draw, value, arguments)
-    elif name == "velocity" and isinstance(value, list) and len(value) == 2:
+    elif name in ("velocity", "accumulators") and isinstance(value, list) and len(value) == 2:
         value = [corrupted(draw, value[0], arguments), value[1]][:: draw(st.sampled_from((1, -1)))]
     elif name == "rng":
         value = draw(NO_NUMBERS | INTEGERS | GENERATORS)
@@ -333,6 +344,9 @@ def hides(argument):
 
 def contents(argument):
     """Every byte of an array, or of the arrays in a list, and of the arrays they are views of."""
+    if isinstance(argument, Ensemble):
+        states = argument._states | argument._mixture.states
+        argument = [argument.w, argument.v, *(array for pair in states.values() for array in pair)]
     if isinstance(argument, list):
         return [contents(each) for each in argument]
     if not isinstance(argument, np.ndarray) or argument.dtype.hasobject:
@@ -365,21 +379,26 @@ def test_bad_inputs(repetitions, record_property):
         arguments = data.draw(good(entry))
         for _ in range(data.draw(st.integers(0, 3))):
             corrupt(data.draw, data.draw(st.sampled_from(names)), arguments)
+        if entry.startswith("ensemble"):
+            names.append("ensemble")
         before = {name: contents(arguments[name]) for name in names}
         failure = None
         try:
             result = call(entry, arguments)
         except (TypeError, ValueError, DivergenceError) as error:
             failure = error
-        if failure is None and entry.removeprefix("network.") in ("step", "fit", "learn_one"):
-            for array in (arguments["w"], arguments["v"], *(arguments["velocity"] or [])):
+        if failure is None and entry.rpartition(".")[2] in ("step", "fit", "learn_one"):
+            for array in (arguments["w"], arguments["v"], *(arguments["velocity"] or arguments["accumulators"] or [])):
                 assert np.isfinite(array).all()
+            if entry.startswith("ensemble"):
+                assert np.isfinite(arguments["ensemble"].w).all()
+                assert arguments["ensemble"].weights.sum() == pytest.approx(1)
         if failure is None:
             assert not any(hides(arguments[name]) for name in names)
             results = result if isinstance(result, tuple) else [result]
             if entry.endswith("gradient"):
                 assert all(np.isfinite(array).all() for array in results)
-            elif not entry.startswith("Network"):
+            elif not entry.startswith(("Network", "Ensemble", "ensemble.fit")):
                 assert not any(np.isnan(array).any() for array in results)
         assume(failure is not None)
         assert str(failure)
