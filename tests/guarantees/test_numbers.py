@@ -191,10 +191,13 @@ def test_loss(use_variant, targets, dtype, output, record_property):
 # --------------------------------------------------------------------------------------------------------- same bits
 
 
-def learned(arrays, functions, batch_size, method, momentum, n_threads):
+RULES = ({}, {"momentum": 0.5}, {"adaptive": True})
+
+
+def learned(arrays, functions, batch_size, method, rule, n_threads):
     """SHA-256 of the weights and losses after some epochs."""
     x, t, w, v = arrays
-    settings = {"batch_size": batch_size, "method": method, "momentum": momentum, "n_threads": n_threads} | functions
+    settings = {"batch_size": batch_size, "method": method, "n_threads": n_threads} | rule | functions
     history = cbackprop.fit(x, t, w, v, learning_rate=0.005, epochs=3, rng=4, **settings)
     return hashlib.sha256(w.tobytes() + v.tobytes() + np.array(history.losses).tobytes()).hexdigest()
 
@@ -209,7 +212,7 @@ def in_a_thread(work):
 
 @pytest.mark.guarantee("same bits", slice=45, full=999)
 def test_same_bits(repetitions, use_variant, network, all_functions, displaced, in_a_fork):
-    settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto"), (0, 0.5)))
+    settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto"), RULES))
     places = (lambda work: work(), in_a_thread, in_a_fork)
     rng = np.random.default_rng(5)
     for functions in itertools.islice(itertools.cycle(all_functions), repetitions):
@@ -304,7 +307,7 @@ def test_divergence(use_variant, network, functions, batch_size, method):
                 kept.append((w.tobytes(), v.tobytes()))
 
             settings = {"learning_rate": rate, "epochs": 3, "batch_size": batch_size, "method": method, "rng": 1}
-            settings |= functions
+            settings |= functions | {"adaptive": rate == 1e3}
             for weights, callback in (((w, v), keep), ((w_alone, v_alone), None)):
                 epochs = 3
                 try:
@@ -429,15 +432,22 @@ for dtype in ("float32", "float64"):
         cbackprop.Network(200, 150, 5, dtype=dtype, learning_rate=1e-4, **functions).learn_one(x[0], t[0])
         cbackprop.gradient(x[:20], t[:20], w, v, **functions)
         cbackprop.forward(x[:20], w, v, **functions)
+        for shape in ((2, 2, 5), (200, 150, 5)):
+            ensemble = cbackprop.Ensemble(*shape, learning_rates=[1e-4, 1e-5], adaptive=True, dtype=dtype, **functions)
+            ensemble.fit(x[:50, :shape[0]], t[:50], callback=look)
+            ensemble.learn_one(x[0, :shape[0]], t[0])
+            ensemble.predict_one(x[0, :shape[0]])
 look_everywhere()
 if hasattr(signal, "setitimer"):  # handlers that run within a kernel
     signal.signal(signal.SIGALRM, look)
     x, t = np.tile(x, (20, 1)), np.tile(t, (20, 1))
-    for method in ("direct", "blocked"):
+    ensemble = cbackprop.Ensemble(200, 150, 5, learning_rates=[1e-4, 1e-5])
+    fits = [functools.partial(cbackprop.fit, w=w, v=v, method=method, n_threads=2) for method in ("direct", "blocked")]
+    for fit in (*fits, ensemble.fit):
         before = len(states)
         while len(states) == before:
             signal.setitimer(signal.ITIMER_REAL, 0.002)
-            cbackprop.fit(x, t, w, v, method=method, n_threads=2)
+            fit(x, t)
 print(json.dumps(states))
 """
 
