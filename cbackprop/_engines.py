@@ -149,7 +149,7 @@ def networks_in_lanes(w: np.ndarray, v: np.ndarray) -> bool:
 
 def networks_side_by_side(w: np.ndarray, v: np.ndarray) -> bool:
     """Whether networks with weights like w and v learn online in blocks of several samples, which they can share."""
-    lanes = kernels(w.dtype).LANES_IN_REGISTER
+    lanes = kernels_for(w, v, 1).LANES_IN_REGISTER
     return not fused(w, v) and blocked(w, v, lanes, block_length(w, v, 1), False)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
+import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -445,7 +447,6 @@ class Ensemble:
             order = np.arange(N)
             if checkpointer is not None and resume:
                 checkpointer.restore(epochs)
-            self._mixture.see(rows)
             while len(losses) < epochs:
                 if settings.shuffles(N):
                     order = validate.order(generator, N)
@@ -941,7 +942,9 @@ def make_engine(
     online = batch_size == 1 and l2 == 0 and n_threads == 1
     if not (in_lanes or (dense and online and engines.networks_side_by_side(w[0], v[0]))):
         return SeparateEngines(w, v, functions, batch_size, l2=l2, adaptive=adaptive, x=x, method=method)
-    module, block = kernels(w.dtype), engines.block_length(w[0], v[0], batch_size)
+    # side by side, those of a network by itself, which threads use, too
+    module = kernels(w.dtype) if in_lanes else engines.kernels_for(w[0], v[0], 1)
+    block = engines.block_length(w[0], v[0], batch_size)
     kind = module.NetworksInLanesEngine if in_lanes else module.NetworksSideBySideEngine
     parts: list[tuple[np.ndarray, EnsembleEngine]] = []
     for names in dict.fromkeys(functions):
@@ -987,12 +990,12 @@ class Parts:
 
     def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
         """Copy those of some networks back."""
+        arrays: list[Any] = [w, v, *(array for pair in states.values() for array in pair)]
         for part, engine in self.parts:
             ours = w[part], v[part], of_network(part, states)
             engine.store(*ours, members[part])
-            w[part], v[part] = ours[:2]
-            for name, (first, second) in ours[2].items():
-                states[name][0][part], states[name][1][part] = first, second
+            copies = [*ours[:2], *(array for pair in ours[2].values() for array in pair)]
+            list(map(operator.setitem, arrays, repeat(part), copies))  # at once: signal handlers run between bytecodes
 
     def learn(
         self,
@@ -1149,6 +1152,7 @@ class _Training:
             losses = np.full((len(part), len(self.w)), np.inf) if epoch == 1 else None
             sums += self._learn(epoch, part, losses)
             if losses is not None:
+                self.mixture.see(None if self.data.rows is None else self.data.rows[part])
                 skipped = losses < 0  # in batches without weight: as good as the best
                 if skipped.any():
                     losses = np.where(skipped, np.where(skipped, np.inf, losses).min(axis=1, keepdims=True), losses)
@@ -1167,6 +1171,7 @@ class _Training:
                 samples = engine.samples(*self.data._replace(sample_weight=weight))
                 each = None if losses is None else losses[:, one]
                 sums[one], finite[one] = self._learn_members(engine, one, members[one], samples, part, each)
+        finite &= self.mixture.members  # a signal handler may have dropped some meanwhile
         if not finite.any():
             raise DivergenceError(f"learning of all networks diverged, of the last in epoch {epoch}: {REMEDY}")
         if (members & ~finite).any():

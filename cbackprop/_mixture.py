@@ -66,7 +66,7 @@ class Mixture:
         return self.dropped == 0
 
     def see(self, targets: np.ndarray | None) -> None:
-        """Take note of the targets of samples, shape (N, K), before they are learned."""
+        """Take note of the targets of samples, shape (N, K)."""
         if self.output == "linear" and targets is not None:
             np.minimum(self.limits[0], targets.min(axis=0), out=self.limits[0])
             np.maximum(self.limits[1], targets.max(axis=0), out=self.limits[1])

@@ -3,13 +3,15 @@
 No memory outside arrays is touched, and weights are those after a whole number of updates.
 """
 
+import functools
 import itertools
+import warnings
 
 import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, Network, _engines, reference
+from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble, reference
 from cbackprop._dispatch import kernels as kernels_of
 from cbackprop._validation import Functions
 
@@ -288,3 +290,113 @@ def test_an_interrupt_within_a_batch_leaves_weights_and_velocity_of_the_same_upd
         cbackprop.fit(x, t, w, v, velocity=velocities[1], **settings)
     for got, same in zip((w, v, *velocities[1]), (*wanted, *velocities[0]), strict=True):
         np.testing.assert_allclose(got, same, rtol=0, atol=1e-14)
+
+
+# ---------------------------------------------------------------------------------------------------------- ensembles
+
+
+def arrays_of(ensemble):
+    """All that networks learn, network by network."""
+    arrays = ensemble.w, ensemble.v, *(ensemble.accumulators or ())
+    return [tuple(array[r].tobytes() for array in arrays) for r in range(len(ensemble))]
+
+
+@pytest.mark.parametrize("hidden", ["tanh", ["tanh", "relu"]], ids=["one part", "parts"])
+@pytest.mark.parametrize(
+    ("shape", "batch_size"),
+    [((2, 2, 3), 4), ((30, 40, 5), 1), ((30, 40, 5), 4)],
+    ids=["in lanes", "side by side", "separate"],
+)
+def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(
+    interrupt, monkeypatch, shape, hidden, batch_size
+):
+    monkeypatch.setattr(_ensemble, "CHUNK", 1)  # block or batch
+    D, M, K = shape
+    x, t, w, v = problem(D=D, M=M, K=K)
+    size = 4 if batch_size == 4 else _engines.block_length(w, v, 1)
+    x, t = x[: 2 * size], t[: 2 * size]
+
+    def ensemble():
+        return Ensemble(D, M, K, learning_rates=[0.01, 0.1], hidden=hidden, adaptive=True, rng=0)
+
+    learner = ensemble()
+    states = [arrays_of(learner)]
+    for part in (slice(size), slice(size, 2 * size)):
+        learner.fit(x[part], t[part], batch_size=batch_size, shuffle=False)
+        states.append(arrays_of(learner))
+    reached = set()
+    fit = functools.partial(Ensemble.fit, x=x, t=t, batch_size=batch_size, shuffle=False)
+    for n in itertools.count(1, 5):
+        learner = ensemble()
+        interrupted = interrupt(n, ("epoch", "_learn", "_learn_members", "learn", "store"), fit, learner)
+        for now, *of_network in zip(arrays_of(learner), *states, strict=True):
+            assert now in of_network, n
+            reached.add(of_network.index(now))
+        assert learner.weights.sum() == pytest.approx(1)
+        if not interrupted:
+            break
+    assert reached == set(range(len(states)))
+    learner.learn_one(x[0], 0)  # nothing is locked
+
+
+class Handled:
+    """An engine during whose work a signal handler runs."""
+
+    def __init__(self, engine, handler):
+        self.engine, self.handler = engine, handler
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+    def learn(self, *arguments):
+        sums = self.engine.learn(*arguments)
+        self.handler()
+        return sums
+
+
+def test_a_signal_handler_in_which_a_network_diverges(monkeypatch):
+    # while the other one does in the call that is interrupted: then none is left
+    x, t, *_ = problem()
+    ensemble = Ensemble(6, 8, 4, learning_rates=[1e-3, 1e200], output="linear", rng=0)
+
+    def handler():
+        ensemble.learning_rates = 1e308, 1e-3
+        ensemble.learn_one(x[0], np.full(4, 1e3))
+        assert ensemble.diverged.tolist() == [True, False]
+        ensemble.w[1], ensemble.v[1] = start
+
+    start = ensemble.w[1].copy(), ensemble.v[1].copy()
+    make_engine = _ensemble.make_engine
+    monkeypatch.setattr(_ensemble, "make_engine", lambda *given, **more: Handled(make_engine(*given, **more), handler))
+    with pytest.raises(DivergenceError, match="all networks"):
+        ensemble.fit(x, np.eye(4)[t])
+    assert ensemble.weights.tolist() == [0, 1]
+    assert np.isfinite(ensemble.w).all()
+
+
+SHAPES_OF_ENGINES = {"in lanes": (2, 2, 3), "side by side or separate": (30, 40, 5)}
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+@pytest.mark.parametrize("shape", SHAPES_OF_ENGINES.values(), ids=SHAPES_OF_ENGINES)
+def test_what_a_callback_does_to_the_arrays_of_an_ensemble(variant, shape, batch_size):
+    D, M, K = shape
+    x, t, *_ = problem(D=D, M=M, K=K)
+
+    def learn(t, callback=None):
+        ensemble = Ensemble(D, M, K, learning_rates=[0.01, 0.1], adaptive=True, rng=0)
+        ensemble.fit(x, t, epochs=3, batch_size=batch_size, rng=0, callback=callback and callback(ensemble))
+        return arrays_of(ensemble)
+
+    labels = t.copy()
+    assert learn(t, lambda ensemble: lambda epoch, losses: t.fill(2**40)) == learn(labels)  # labels are copied
+    for name in ("w", "v"):
+        with pytest.raises(ValueError, match="dimensions"):
+            learn(labels, lambda ensemble, name=name: lambda epoch, losses: reshape(getattr(ensemble, name)))
+    with pytest.raises(ValueError, match="accumulators have shapes"):
+        learn(labels, lambda ensemble: lambda epoch, losses: reshape(ensemble.accumulators[0]))
+
+
+def reshape(array):
+    with warnings.catch_warnings(action="ignore"):  # by NumPy 2.5
+        array.shape = array.size if array.ndim == 3 else (1, array.size)

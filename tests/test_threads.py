@@ -40,6 +40,19 @@ def test_bits_do_not_depend_on_the_number_of_threads(variant, forced_threads, M)
         assert results(n_threads, M) == wanted
 
 
+@pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("shape", [(2, 2, 3), (30, 40, 5), (100, 12, 4)])  # of the last, in narrower vectors
+def test_bits_of_an_ensemble_do_not_depend_on_the_number_of_threads(forced_threads, dtype, shape, adaptive):
+    x, t, *_ = problem(D=shape[0], K=shape[2], samples=40)
+    learned = set()
+    for n_threads in (1, 2, 3):
+        ensemble = cbackprop.Ensemble(*shape, learning_rates=[0.01, 0.1], adaptive=adaptive, dtype=dtype, rng=0)
+        losses = ensemble.fit(x, t, rng=0, n_threads=n_threads).losses
+        arrays = ensemble.w, ensemble.v, losses, ensemble.weights, *(ensemble.accumulators or ())
+        learned.add(tuple(array.tobytes() for array in arrays))
+    assert len(learned) == 1
+
+
 def test_more_threads_than_samples(variant, forced_threads):
     assert results(5, samples=3) == results(1, samples=3)
 

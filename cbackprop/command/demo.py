@@ -11,13 +11,15 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import cbackprop
-from cbackprop import Network, plot, reference
+from cbackprop import Ensemble, Network, plot, reference
 from cbackprop.command import article
 from cbackprop.command.outputs import check_figure, save_figure
 from cbackprop.command.terminal import print_fields, print_table, progress_bar
 from cbackprop.command.text import format_duration
 
 DIGITS_LEARNING_RATE = 0.3
+RATES = (0.03, 0.1, 0.3, 1)  # of the networks in the mixture
+SMOOTHED = 100  # samples
 MAX_PIXEL = 16
 REGIONS_HIDDEN, REGIONS_EPOCHS = 8, 200
 
@@ -31,6 +33,7 @@ class Digits:
     images: np.ndarray  # (N, 8, 8)
     true: np.ndarray
     predicted: np.ndarray
+    mixture: tuple[np.ndarray, np.ndarray]  # weights and losses of networks with other rates, (samples, networks)
 
 
 def run(*, seed: int, epochs: int, output: Path) -> None:
@@ -76,6 +79,8 @@ def learn_digits(seed: int, epochs: int) -> Digits:
         history = network.fit(x, t, epochs=epochs, rng=seed, callback=evaluate)
         seconds = perf_counter() - started - evaluation_seconds
 
+    weights, losses = mix_rates(x, t, seed)
+    mean = weights.mean(axis=0)
     predicted = network.predict(x_test)
     correct = int((predicted == t_test).sum())
     best = 1 + int(np.argmin(held_out_losses))
@@ -86,6 +91,7 @@ def learn_digits(seed: int, epochs: int) -> Digits:
             ("training time", f"{format_duration(seconds)}, {1e6 * seconds / history.samples:.2f} µs per sample"),
             ("accuracy, held out", f"{correct / len(t_test):.4f} ({correct} of {len(t_test)})"),
             ("error, held out", f"{held_out_losses[-1]:.4f}; lowest {min(held_out_losses):.4f}, epoch {best}"),
+            ("mixture of 4 rates", f"in one pass {RATES[mean.argmax()]:g} has the mean weight {mean.max():.2f}"),
         ]
     )
     matrix = np.zeros((10, 10), dtype=int)
@@ -95,7 +101,17 @@ def learn_digits(seed: int, epochs: int) -> Digits:
         [[str(k), *(str(n) if n else "·" for n in matrix[k])] for k in range(10)],
         title="Held-out digits",
     )
-    return Digits(history, held_out_losses, x_test.reshape(-1, 8, 8), t_test, predicted)
+    return Digits(history, held_out_losses, x_test.reshape(-1, 8, 8), t_test, predicted, (weights, losses))
+
+
+def mix_rates(x: np.ndarray, t: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Learn each sample once with several rates; return weights in their mixture and losses by sample."""
+    ensemble = Ensemble(64, 32, 10, learning_rates=RATES, rng=[seed] * len(RATES))
+    weights, losses = (np.empty((len(x), len(RATES))) for _ in range(2))
+    for n, (x_n, t_n) in enumerate(zip(x, t.tolist(), strict=True)):
+        weights[n] = ensemble.weights
+        losses[n] = ensemble.learn_one(x_n, t_n)
+    return weights, losses
 
 
 def reproduce_experiments(x: np.ndarray, t: np.ndarray, x_test: np.ndarray, t_test: np.ndarray) -> None:
@@ -146,11 +162,15 @@ def format_distinct(values: np.ndarray) -> str:
 def draw(
     path: Path, digits: Digits, network: Network, x: np.ndarray, t: np.ndarray, mean: np.ndarray, scale: np.ndarray
 ) -> None:
-    """Write a figure of the learning curve, decision regions and misclassified digits."""
+    """Write a figure of the learning curve, the mixture of rates, decision regions and misclassified digits."""
     # a phone shows the figure 400 pixels wide: narrow, with large text
     with rc_context({"axes.titlelocation": "left", "axes.titlesize": 11, "axes.titlepad": 10, "font.size": 11}):
-        figure = Figure(figsize=(6.5, 6.8), layout="constrained")
-        panels = figure.subplot_mosaic([["curve", "errors"], ["regions", "regions"]], width_ratios=(1.2, 1))
+        figure = Figure(figsize=(6.5, 8.6), layout="constrained")
+        panels = figure.subplot_mosaic(
+            [["curve", "errors"], ["weights", "losses"], ["regions", "regions"]],
+            width_ratios=(1.2, 1),
+            height_ratios=(1, 0.6, 0.9),
+        )
         curve, regions, errors = panels["curve"], panels["regions"], panels["errors"]
         plot.learning_curve(digits.history, held_out=digits.held_out_losses, ax=curve)
         # from there on the held-out error and the accuracy hardly change, while the training error still falls
@@ -164,6 +184,14 @@ def draw(
         plot.misclassified(digits.images, digits.true, digits.predicted, ax=errors)
         wrong = int((digits.true != digits.predicted).sum())
         errors.set_title(f"{wrong} of {len(digits.true)} misclassified")
+        weights, losses = panels["weights"], panels["losses"]
+        plot.mixture(*digits.mixture, labels=RATES, window=SMOOTHED, axes=(weights, losses))
+        weights.set(title="Digits: mixture of rates", xlabel="sample")
+        legend = weights.legend(
+            loc="lower right", bbox_to_anchor=(1, 1), bbox_transform=losses.transAxes, ncols=4, frameon=False,
+            handlelength=1, columnspacing=0.8,
+        )  # fmt: skip
+        legend.set_in_layout(False)  # it spans two panels; the title makes room for it
         plot.decision_regions(
             network, x, t, mean=mean, scale=scale, classes=["class 0", "class 1", "class 2"], ax=regions
         )

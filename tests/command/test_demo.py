@@ -17,6 +17,7 @@ def test_demo_reproduces_the_article(folder, succeed):
     assert float(re.search(r"accuracy, held out\s+([\d.]+)", out)[1]) >= 0.97
     assert len(re.findall(r" same *$", out, re.MULTILINE)) == 10  # w, three rows of v and E, of both experiments
     assert "DIFFERENT" not in out
+    assert re.search(r"mixture of 4 rates\s+in one pass 0\.3 has the mean weight 0\.8", out)
     for row in ("compiled kernels", "NumPy reference", r"article, as printed\s+5.2 s\s+39.8 s\s+7.7"):
         assert re.search(row, out)
     assert Path("demo.png").read_bytes().startswith(b"\x89PNG")
@@ -29,6 +30,10 @@ def test_accuracy_for_any_seed(seed):
     assert len(digits.true) == 360
     assert (digits.predicted == digits.true).mean() >= 0.97
     assert digits.history.samples == 30 * 1437
+    weights, losses = digits.mixture
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    assert weights[:, 2].mean() > 0.5
+    assert losses[-300:].mean(axis=0).argmin() == 2
 
 
 def test_deviation_from_the_article_is_reported(folder, monkeypatch, succeed):

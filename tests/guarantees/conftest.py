@@ -223,7 +223,8 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
     ),
     "Ctrl-C": (
         "interrupts",
-        "Training ends within 0.1 s, with the weights after a complete sample or batch.",
+        "Training ends within 0.1 s, with the weights after a complete sample or batch; those of an ensemble after the "
+        "same samples.",
         "0.1 s while NumPy shuffles millions of samples in one call; while more than 10^7 weights are copied or learn "
         "a block of samples (a few seconds for 10^8); while a batch with momentum ends; while a checkpoint is "
         "written.",
@@ -268,7 +269,7 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
     ),
     "same bits": (
         "trainings",
-        "Threads, processes and memory addresses do not change a bit of the result.",
+        "Threads, processes, memory addresses and the other networks of an ensemble do not change a bit of the result.",
         "The same bits for other kernels (AVX2, AVX-512), compilers, releases, engines (`method`) or batch sizes.",
     ),
     "variants agree": (
@@ -280,7 +281,7 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
         "",
         "An epoch ends with finite weights and a finite loss, or with an error and the weights from before it.",
         "That training converges, or that a loss that stays finite is a good one. With sparse rows, the weights are "
-        "those before the update that diverged.",
+        "those before the update that diverged; of an ensemble, those before some of the last samples.",
     ),
     "more than 2^31 numbers": (
         "cases",

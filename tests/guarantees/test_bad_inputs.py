@@ -16,18 +16,19 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import cbackprop
-from cbackprop import DivergenceError, Network
+from cbackprop import DivergenceError, Ensemble, Network
 from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
 
 LEARNING = "epochs batch_size rng method n_threads callback sample_weight l2 momentum velocity checkpoint_every"
+OF_ENSEMBLES = "epochs batch_size rng n_threads callback sample_weight l2 checkpoint_every"
 ENTRIES = {  # positional arguments, and keyword arguments
     "init_weights": ("n_inputs n_hidden n_outputs", "hidden dtype rng"),
     "forward": ("x w v", "output hidden n_threads"),
     "loss": ("x t w v", "output hidden"),
     "gradient": ("x t w v", "output hidden"),
     "numerical_gradient": ("x t w v", "output hidden epsilon scheme"),
-    "step": ("x_n t_n w v learning_rate", "sample_weight output hidden"),
-    "fit": ("x t w v", f"output hidden learning_rate {LEARNING}"),
+    "step": ("x_n t_n w v learning_rate", "sample_weight output hidden accumulators"),
+    "fit": ("x t w v", f"output hidden learning_rate adaptive accumulators {LEARNING}"),
     "Network": ("n_inputs n_hidden n_outputs", "output hidden learning_rate dtype rng"),
     "Network.from_weights": ("w v", "output hidden learning_rate"),
     "network.learn_one": ("x_n t_n", "sample_weight"),
@@ -38,6 +39,12 @@ ENTRIES = {  # positional arguments, and keyword arguments
     "network.predict_proba": ("x", "n_threads"),
     "network.loss": ("x t", ""),
     "network.gradient": ("x t", ""),
+    "Ensemble": ("n_inputs n_hidden n_outputs", "output hidden learning_rates adaptive eta share dtype rng"),
+    "ensemble.fit": ("x t", OF_ENSEMBLES),
+    "ensemble.learn_one": ("x_n t_n", "sample_weight"),
+    "ensemble.predict_one": ("x_n", ""),
+    "ensemble.predict": ("x", "n_threads"),
+    "ensemble.loss": ("x t", ""),
 }
 
 
@@ -46,9 +53,11 @@ def call(entry, arguments):
     positional, keywords = ({name: arguments[name] for name in names.split()} for names in ENTRIES[entry])
     where, _, method = entry.partition(".")
     if where == "network":
-        settings = {name: arguments[name] for name in ("output", "hidden", "learning_rate")}
+        settings = {name: arguments[name] for name in ("output", "hidden", "learning_rate", "accumulators")}
         network = Network.from_weights(arguments["w"], arguments["v"], **settings)
         function = getattr(network, method)
+    elif where == "ensemble":
+        function = getattr(arguments["ensemble"], method)
     else:
         function = operator.attrgetter(entry)(cbackprop)
     return function(*positional.values(), **keywords)
@@ -124,17 +133,35 @@ def good(draw, entry):
     dtype = np.dtype(draw(st.sampled_from(("float32", "float64"))))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     output = draw(st.sampled_from(OUTPUTS))
+    if output == "softmax" and entry.lower().startswith("ensemble"):
+        K = max(2, K)
     t = good_targets(draw, output, N, K, dtype, rng)
     w, v = rng.normal(size=(M, D + 1)).astype(dtype), rng.normal(size=(K, M + 1)).astype(dtype)
     usual = draw(st.booleans())
     momentum = draw(st.sampled_from((0.0, 0.5)) if usual else edges(dtype, 0.5))
     with_momentum = momentum >= float(np.finfo(dtype).smallest_subnormal)  # does not round to 0
+    hidden = draw(st.sampled_from(HIDDEN_FUNCTIONS))
+    adaptive = not with_momentum and draw(st.booleans())
+    smallest, largest = float(np.finfo(dtype).smallest_subnormal), float(np.finfo(dtype).max)
+    held = edges(dtype, 0.1).filter(lambda rate: smallest <= rate <= largest)
+    rates = [0.01, 0.1 if usual else draw(held)]
+    functions = {"output": output, "hidden": hidden, "adaptive": adaptive, "dtype": dtype}
+    ensemble = None
+    if entry.startswith("ensemble"):
+        ensemble = Ensemble(D, M, K, learning_rates=rates, rng=rng, **functions)
+        w, v = ensemble.w[1], ensemble.v[1]
     weights = [None, np.arange(N) + 1, np.full(N, draw(edges(dtype)))]
-    if entry in ("step", "network.learn_one"):
+    if entry in ("step", "network.learn_one", "ensemble.learn_one"):
         weights = [1.0, 2, draw(edges(dtype))]
     return {
         "output": output,
-        "hidden": draw(st.sampled_from(HIDDEN_FUNCTIONS)),
+        "hidden": hidden,
+        "adaptive": adaptive,
+        "accumulators": [np.zeros(M, dtype), np.zeros(K, dtype)] if adaptive else None,
+        "ensemble": ensemble,
+        "learning_rates": rates,
+        "eta": draw(st.sampled_from((None, 0.5))),
+        "share": draw(st.sampled_from((0.0, 0.01, 1.0))),
         "x": rng.normal(size=(N, D)).astype(dtype),
         "t": t,
         "x_n": rng.normal(size=D).astype(dtype),
@@ -292,7 +319,7 @@ def corrupt(draw, name, arguments):
     value = arguments[name]
     if name in ("x", "t", "x_n", "t_n", "w", "v", "sample_weight"):
         value = corrupted(draw, value, arguments)
-    elif name == "velocity" and isinstance(value, list) and len(value) == 2:
+    elif name in ("velocity", "accumulators") and isinstance(value, list) and len(value) == 2:
         value = [corrupted(draw, value[0], arguments), value[1]][:: draw(st.sampled_from((1, -1)))]
     elif name == "rng":
         value = draw(NO_NUMBERS | INTEGERS | GENERATORS)
@@ -317,6 +344,9 @@ def hides(argument):
 
 def contents(argument):
     """Every byte of an array, or of the arrays in a list, and of the arrays they are views of."""
+    if isinstance(argument, Ensemble):
+        states = argument._states | argument._mixture.states
+        argument = [argument.w, argument.v, *(array for pair in states.values() for array in pair)]
     if isinstance(argument, list):
         return [contents(each) for each in argument]
     if not isinstance(argument, np.ndarray) or argument.dtype.hasobject:
@@ -345,25 +375,30 @@ def test_bad_inputs(repetitions, record_property):
         entry = data.draw(st.sampled_from(list(ENTRIES)))
         names = " ".join(ENTRIES[entry]).split()
         if entry.startswith("network"):
-            names += ["w", "v", "output", "hidden", "learning_rate"]
+            names += ["w", "v", "output", "hidden", "learning_rate", "accumulators"]
         arguments = data.draw(good(entry))
         for _ in range(data.draw(st.integers(0, 3))):
             corrupt(data.draw, data.draw(st.sampled_from(names)), arguments)
+        if entry.startswith("ensemble"):
+            names.append("ensemble")
         before = {name: contents(arguments[name]) for name in names}
         failure = None
         try:
             result = call(entry, arguments)
         except (TypeError, ValueError, DivergenceError) as error:
             failure = error
-        if failure is None and entry.removeprefix("network.") in ("step", "fit", "learn_one"):
-            for array in (arguments["w"], arguments["v"], *(arguments["velocity"] or [])):
+        if failure is None and entry.rpartition(".")[2] in ("step", "fit", "learn_one"):
+            for array in (arguments["w"], arguments["v"], *(arguments["velocity"] or arguments["accumulators"] or [])):
                 assert np.isfinite(array).all()
+            if entry.startswith("ensemble"):
+                assert np.isfinite(arguments["ensemble"].w).all()
+                assert arguments["ensemble"].weights.sum() == pytest.approx(1)
         if failure is None:
             assert not any(hides(arguments[name]) for name in names)
             results = result if isinstance(result, tuple) else [result]
             if entry.endswith("gradient"):
                 assert all(np.isfinite(array).all() for array in results)
-            elif not entry.startswith("Network"):
+            elif not entry.startswith(("Network", "Ensemble", "ensemble.fit")):
                 assert not any(np.isnan(array).any() for array in results)
         assume(failure is not None)
         assert str(failure)

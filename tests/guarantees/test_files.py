@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import cbackprop
-from cbackprop import Network
+from cbackprop import Ensemble, Network
 from cbackprop._model_file import Model, save_model
 from cbackprop._validation import Functions
 
@@ -81,6 +82,37 @@ def kill(repetitions, folder, functions, rng):
     for part in parts:
         part.unlink()
     return written
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.guarantee("checkpoints: SIGKILL", slice=20, full=400)
+@pytest.mark.parametrize("shape", [(3, 7, 3), (3, 40, 3)], ids=["in lanes", "side by side"])
+def test_kills_of_ensembles(repetitions, tmp_path, shape):
+    # however often it was killed, an ensemble ends with the bits of one that was not
+    path, rng = tmp_path / "checkpoint", np.random.default_rng(0)
+    x, t, *_ = problem()
+
+    def learn(**settings):
+        ensemble = Ensemble(*shape, learning_rates=[0.01, 0.1], adaptive=True, rng=0)
+        history = ensemble.fit(x, t, rng=1, **settings)
+        return ensemble, history.losses
+
+    learn(checkpoint=path)
+    for _ in range(repetitions):
+        if (child := os.fork()) == 0:
+            try:
+                learn(checkpoint=path, resume=True, epochs=10**9)
+            finally:
+                os._exit(1)
+        time.sleep(rng.uniform(0, 0.03))
+        os.kill(child, signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        Ensemble.load(path)
+    epochs = len(load_file(path)["losses"]) + 2
+    (resumed, losses), (whole, wanted) = learn(checkpoint=path, resume=True, epochs=epochs), learn(epochs=epochs)
+    np.testing.assert_array_equal(losses, wanted)
+    np.testing.assert_array_equal(resumed.weights, whole.weights)
+    assert digest(resumed.w, resumed.v, *resumed.accumulators) == digest(whole.w, whole.v, *whole.accumulators)
 
 
 @pytest.mark.guarantee("checkpoints: truncation at every byte")
@@ -166,7 +198,7 @@ WRITER = """
 import ctypes, errno, json
 from pathlib import Path
 import numpy as np, cbackprop
-from cbackprop import Network
+from cbackprop import Ensemble, Network
 failing = ctypes.CDLL(None)
 path = Path("checkpoint")
 rng = np.random.default_rng(0)
@@ -253,6 +285,7 @@ def test_resume(repetitions, tmp_path, targets, all_functions):
             "momentum": [0, 0.5][draw.integers(2)],
             "l2": [0, 1e-3][draw.integers(2)],
         } | functions
+        settings["adaptive"] = settings["momentum"] == 0 and bool(draw.integers(2))
         keeping = {"checkpoint": path, "checkpoint_every": int(draw.integers(1, 4))}
         cut, way = draw.integers(1, epochs), draw.choice(["stop", "raise", "end"])
 

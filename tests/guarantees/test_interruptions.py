@@ -1,5 +1,6 @@
 """Ctrl-C, other threads and forks: weights are those after complete samples, and nothing hangs."""
 
+import copy
 import functools
 import hashlib
 import itertools
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Network, _dispatch
+from cbackprop import Ensemble, Network, _dispatch, _engines, _ensemble
 
 VARIANTS = _dispatch.available_variants()
 
@@ -54,16 +55,12 @@ ENGINES = [  # shape, method, batch_size, n_threads
 RATES = {"softmax": 0.01, "linear": 1e-8, "logistic": 0.01}
 
 
-def interrupted(x, t, *changing, wait, callback=True, output="softmax", **settings):
-    """Press Ctrl-C after `wait` seconds; return the states before each epoch, and the seconds until fit returned.
+def press_ctrl_c(call, wait):
+    """Press Ctrl-C `wait` seconds after the start of a call; return the seconds until it returned.
 
-    The seconds are the smaller of elapsed and processor time, since other processes may keep the machine busy.
+    They are the smaller of elapsed and processor time, since other processes may keep the machine busy.
     """
-    w, v, *velocity = changing
-    before, sent = [[array.copy() for array in changing]], []
-
-    def keep(epoch, loss):
-        before.append([array.copy() for array in changing])
+    sent = []
 
     def press():
         time.sleep(wait)
@@ -71,23 +68,37 @@ def interrupted(x, t, *changing, wait, callback=True, output="softmax", **settin
         os.kill(os.getpid(), signal.SIGINT)
 
     presser = threading.Thread(target=press)
-    settings |= {"callback": keep if callback else None, "velocity": velocity or None, "output": output}
     presser.start()
     with pytest.raises(KeyboardInterrupt):
-        cbackprop.fit(x, t, w, v, learning_rate=RATES[output], epochs=10**9, rng=2, **settings)
+        call()
     caught = time.perf_counter(), time.process_time()
     presser.join()
-    return before, min(after - at for after, at in zip(caught, sent[0], strict=True))
+    return min(after - at for after, at in zip(caught, sent[0], strict=True))
 
 
-def walk(x, t, w, v, functions, order, batch_size, target):
+def interrupted(x, t, *changing, wait, callback=True, output="softmax", states="velocity", **settings):
+    """Press Ctrl-C after `wait` seconds; return the states before each epoch, and the seconds until fit returned."""
+    w, v, *state = changing
+    before = [[array.copy() for array in changing]]
+
+    def keep(epoch, loss):
+        before.append([array.copy() for array in changing])
+
+    settings |= {"callback": keep if callback else None, states: state or None, "output": output}
+    settings |= {"learning_rate": RATES[output], "epochs": 10**9, "rng": 2}
+    return before, press_ctrl_c(functools.partial(cbackprop.fit, x, t, w, v, **settings), wait)
+
+
+def walk(x, t, w, v, *accumulators, functions, order, batch_size, target):
     """Learn in that order until the bias that only falls reaches `target`; return the number of batches."""
+    changing = w, v, *accumulators
     settings = {"learning_rate": RATES[functions["output"]], "shuffle": False, "batch_size": batch_size} | functions
+    settings |= {"adaptive": bool(accumulators), "accumulators": accumulators or None}
     learn = functools.partial(cbackprop.fit, method="direct", **settings)
     done = 0
     for stride in (256, 16, 1) if len(x) < 100_000 else (1,):
         while True:
-            kept = w.copy(), v.copy()
+            kept = [array.copy() for array in changing]
             if batch_size is None:  # each epoch is a batch
                 learn(x, t, w, v, epochs=stride)
                 learned = stride
@@ -97,7 +108,8 @@ def walk(x, t, w, v, functions, order, batch_size, target):
                 if learned:
                     learn(x[n], t[n], w, v)
             if not learned or v[-1, -1] < target - 1e-10:
-                w[:], v[:] = kept
+                for array, old in zip(changing, kept, strict=True):
+                    array[:] = old
                 break
             done += learned
     return done
@@ -114,17 +126,22 @@ def test_ctrl_c(repetitions, use_variant, all_functions, ctrl_c, record_property
         functions = all_functions[number % len(all_functions)]
         x, t, w, v = problem(D, M, K, N, **functions)
         settings = {"method": method, "batch_size": batch_size, "n_threads": n_threads} | functions
-        before, delay = interrupted(x, t, w, v, wait=rng.uniform(0.01, 0.3), callback=batch_size, **settings)
+        changing, epoch_is_a_batch = [w, v], batch_size is None
+        if number % 2 and not epoch_is_a_batch:
+            changing += [np.zeros(len(w)), np.zeros(len(v))]
+            settings |= {"adaptive": True, "states": "accumulators"}
+        wait = rng.uniform(0.01, 0.3)
+        before, delay = interrupted(x, t, *changing, wait=wait, callback=not epoch_is_a_batch, **settings)
         delays.append(delay)
-        w_now, v_now = before[-1]
         order = np.random.default_rng(2)
-        orders = [order.permutation(N) if batch_size else order for _ in before]
-        done = walk(x, t, w_now, v_now, functions, orders[-1], batch_size, v[-1, -1])
+        orders = [order if epoch_is_a_batch else order.permutation(N) for _ in before]
+        walked = {"functions": functions, "order": orders[-1], "batch_size": batch_size, "target": v[-1, -1]}
+        done = walk(x, t, *before[-1], **walked)
         amid += batch_size is not None and 0 < done < N // batch_size
         # the same sums in another order, with some thousand roundings; a sample moves the bias by more than 1e-6
         tolerance = 0 if method == "direct" else 1e-10
-        np.testing.assert_allclose(w_now, w, rtol=0, atol=tolerance)
-        np.testing.assert_allclose(v_now, v, rtol=0, atol=tolerance)
+        for then, now in zip(before[-1], changing, strict=True):
+            np.testing.assert_allclose(then, now, rtol=0, atol=tolerance)
     record_property("to KeyboardInterrupt, largest", f"{1000 * max(delays):.0f} ms")
     record_property("median", f"{1000 * float(np.median(delays)):.0f} ms")
     record_property("amid an epoch", f"{amid} of {repetitions}")
@@ -183,16 +200,79 @@ def test_ctrl_c_with_momentum(repetitions, use_variant, all_functions, ctrl_c, r
     assert amid > repetitions / 4
 
 
+ENSEMBLES = [  # shape, N, batch_size, n_threads
+    ((2, 2, 3), 30_000, 1, 1),  # in lanes
+    ((4, 8, 2), 30_000, 100, 1),
+    ((4, 8, 2), 300_000, None, 1),
+    ((64, 32, 10), 12_000, 1, 1),  # side by side
+    ((64, 32, 10), 12_000, 50, 1),  # separate
+    ((300, 200, 5), 3000, 1, 2),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
+@pytest.mark.guarantee("Ctrl-C", slice=12, full=240)
+def test_ctrl_c_in_an_ensemble(repetitions, use_variant, all_functions, ctrl_c, tmp_path, record_property):
+    # all networks have learned the same chunks of samples; the checkpoint holds the last epoch
+    rng, delays, amid, path = np.random.default_rng(1), [], 0, tmp_path / "checkpoint"
+    for number in range(repetitions):
+        (D, M, K), N, batch_size, n_threads = ENSEMBLES[number % len(ENSEMBLES)]
+        use_variant(VARIANTS[number // len(ENSEMBLES) % len(VARIANTS)])
+        functions = all_functions[number % len(all_functions)]
+        x, t, w, v = problem(D, M, K, N, **functions)
+        adaptive = number // len(ENSEMBLES) % 2 == 1
+        rates = RATES[functions["output"]] * np.array([1, 0.5, 0.1, 0.3])
+        ensemble = Ensemble(D, M, K, learning_rates=rates, adaptive=adaptive, rng=0, **functions)
+        before = [copy.deepcopy(ensemble)]
+        path.unlink(missing_ok=True)
+        files = {"checkpoint": path, "checkpoint_every": 10**9}
+        settings = {"epochs": 10**9, "batch_size": batch_size, "n_threads": n_threads, "rng": 2} | files
+
+        def keep(epoch, losses, before=before, ensemble=ensemble):
+            before.append(copy.deepcopy(ensemble))
+
+        fit = functools.partial(ensemble.fit, x, t, callback=keep, **settings)
+        delays.append(press_ctrl_c(fit, rng.uniform(0.05, 0.3)))
+        assert ensemble.weights.sum() == pytest.approx(1)
+        if path.exists():
+            assert digest(Ensemble.load(path)) in map(digest, before[-2:])
+        order, size = np.random.default_rng(2), batch_size or N
+        orders = [order.permutation(N) if batch_size else np.arange(N) for _ in before]
+        step = size if size > 1 else _engines.block_length(w, v, 1)
+        chunk, learner, wanted = step * max(1, _ensemble.CHUNK // step), before[-1], digest(ensemble)
+        for start in range(0, N, chunk):
+            if digest(learner) == wanted:
+                amid += start > 0
+                break
+            n = orders[-1][start : start + chunk]
+            learner.fit(x[n], t[n], batch_size=min(size, len(n)), shuffle=False, n_threads=n_threads)
+        assert digest(learner) == wanted
+        ensemble.fit(x[:10], t[:10])  # nothing is locked
+    record_property("in an ensemble, largest", f"{1000 * max(delays):.0f} ms")
+    assert max(delays) < 0.1
+    assert amid > repetitions / 4
+
+
+def digest(ensemble):
+    arrays = ensemble.w, ensemble.v, *(ensemble.accumulators or ())
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
 # ----------------------------------------------------------------------------------------------------------- threads
 
 
 @pytest.mark.guarantee("two threads, the same weights", slice=200, full=10_000)
-def test_two_threads_train_the_same_weights(repetitions, record_property):
+@pytest.mark.parametrize("kind", ["network", "ensemble"])
+def test_two_threads_train_the_same_weights(repetitions, kind, record_property):
     # meanwhile every function that learns raises in the other thread, and changes nothing
     x, t, w, v = problem(30, 20, 3, 2000)
-    w_alone, v_alone = w.copy(), v.copy()
-    started, enough = threading.Event(), threading.Event()
+    ensemble = Ensemble(30, 20, 3, learning_rates=[0.01, 0.1], adaptive=True, rng=0)
     network = Network.from_weights(w, v)
+    if kind == "ensemble":
+        network, w, v = ensemble[1], ensemble.w[1], ensemble.v[1]
+    learner = ensemble if kind == "ensemble" else network
+    alone = copy.deepcopy(learner)
+    started, enough = threading.Event(), threading.Event()
     shared = w.reshape(-1)[:4].reshape(1, 4), np.ones((3, 2))  # other weights, in the same memory
     attempts = [
         lambda: cbackprop.fit(x, t, w, v),
@@ -200,6 +280,8 @@ def test_two_threads_train_the_same_weights(repetitions, record_property):
         lambda: cbackprop.step(x[0], 1, w, v, 0.1),
         lambda: network.fit(x, t, batch_size=None),
         lambda: network.learn_one(x[0], 1),
+        lambda: learner.fit(x, t),
+        lambda: learner.learn_one(x[0], 1),
     ]
 
     def train():
@@ -207,7 +289,7 @@ def test_two_threads_train_the_same_weights(repetitions, record_property):
             started.set()
             return enough.is_set()
 
-        results.append(cbackprop.fit(x, t, w, v, epochs=10**9, rng=3, callback=callback))
+        results.append(learner.fit(x, t, epochs=10**9, rng=3, callback=callback))
 
     results = []
     trainer = threading.Thread(target=train)
@@ -220,12 +302,12 @@ def test_two_threads_train_the_same_weights(repetitions, record_property):
     finally:
         enough.set()
         trainer.join()
-    cbackprop.fit(x, t, w_alone, v_alone, epochs=results[0].epochs, rng=3)
-    np.testing.assert_array_equal(w, w_alone)
-    np.testing.assert_array_equal(v, v_alone)
+    alone.fit(x, t, epochs=results[0].epochs, rng=3)
+    np.testing.assert_array_equal(learner.w, alone.w)
+    np.testing.assert_array_equal(learner.v, alone.v)
     for attempt in attempts:  # afterwards they succeed
         attempt()
-    record_property("during", f"{results[0].epochs:,} epochs")
+    record_property(f"{kind}, during", f"{results[0].epochs:,} epochs")
 
 
 @pytest.mark.guarantee("two threads, different weights", slice=1, full=20)

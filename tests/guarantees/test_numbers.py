@@ -191,10 +191,13 @@ def test_loss(use_variant, targets, dtype, output, record_property):
 # --------------------------------------------------------------------------------------------------------- same bits
 
 
-def learned(arrays, functions, batch_size, method, momentum, n_threads):
+RULES = ({}, {"momentum": 0.5}, {"adaptive": True})
+
+
+def learned(arrays, functions, batch_size, method, rule, n_threads):
     """SHA-256 of the weights and losses after some epochs."""
     x, t, w, v = arrays
-    settings = {"batch_size": batch_size, "method": method, "momentum": momentum, "n_threads": n_threads} | functions
+    settings = {"batch_size": batch_size, "method": method, "n_threads": n_threads} | rule | functions
     history = cbackprop.fit(x, t, w, v, learning_rate=0.005, epochs=3, rng=4, **settings)
     return hashlib.sha256(w.tobytes() + v.tobytes() + np.array(history.losses).tobytes()).hexdigest()
 
@@ -209,7 +212,7 @@ def in_a_thread(work):
 
 @pytest.mark.guarantee("same bits", slice=45, full=999)
 def test_same_bits(repetitions, use_variant, network, all_functions, displaced, in_a_fork):
-    settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto"), (0, 0.5)))
+    settings = list(itertools.product(VARIANTS, DTYPES, (1, 7, None), ("direct", "blocked", "auto"), RULES))
     places = (lambda work: work(), in_a_thread, in_a_fork)
     rng = np.random.default_rng(5)
     for functions in itertools.islice(itertools.cycle(all_functions), repetitions):
@@ -220,6 +223,38 @@ def test_same_bits(repetitions, use_variant, network, all_functions, displaced, 
         n_threads, place = rng.choice([1, 2, 3, 4, 8]), places[rng.integers(3)]
         work = functools.partial(learned, elsewhere, functions, *setting, n_threads)
         assert place(work) == learned(arrays, functions, *setting, 1)
+
+
+SHAPES = ((4, 8, 2), (13, 37, 5), (100, 12, 4), (200, 5, 3))  # in lanes, side by side, and with narrower kernels
+
+
+def learned_together(x, t, count, shape, settings, batch_size, l2, n_threads=1):
+    """SHA-256 of what the first two networks of an ensemble have learned, and of the weights of the mixture."""
+    rates = [0.001, 0.003, 0.01][:count]
+    ensemble = cbackprop.Ensemble(*shape, learning_rates=rates, rng=[0, 1, 2][:count], dtype=x.dtype, **settings)
+    history = ensemble.fit(x, t, epochs=2, batch_size=batch_size, l2=l2, rng=4, n_threads=n_threads)
+    learned = ensemble.w, ensemble.v, *(ensemble.accumulators or ()), history.losses.T
+    parts = b"".join(array[:2].tobytes() for array in learned), ensemble.weights.tobytes()
+    return " ".join(hashlib.sha256(part).hexdigest() for part in parts)
+
+
+@pytest.mark.guarantee("same bits", slice=64, full=640)
+def test_same_bits_of_ensembles(repetitions, use_variant, forced_threads, network, all_functions, displaced, in_a_fork):
+    # nor do the other networks; half of the trainings have the kernels of a variant, half those that the sizes suggest
+    cases = itertools.cycle(itertools.product(SHAPES, DTYPES, (False, True)))
+    places = (lambda work: work(), in_a_thread, in_a_fork)
+    rng = np.random.default_rng(6)
+    for number, (shape, dtype, adaptive) in enumerate(itertools.islice(cases, repetitions)):
+        if number == repetitions // 2:
+            use_variant(VARIANTS[rng.integers(len(VARIANTS))])
+        functions = all_functions[number % len(all_functions)]
+        x, t, *_ = network(np.random.default_rng(3), shape, 70, dtype, functions["output"])
+        given = shape, functions | {"adaptive": adaptive}, rng.choice([1, 1, 7, 70]), rng.choice([0, 0, 0.01])
+        wanted = learned_together(x, t, 3, *given)
+        assert learned_together(x, t, 2, *given).split()[0] == wanted.split()[0]
+        elsewhere = [displaced(array, int(rng.integers(64))) for array in (x, t)]
+        work = functools.partial(learned_together, *elsewhere, 3, *given, n_threads=int(rng.choice([2, 3, 5])))
+        assert places[rng.integers(3)](work) == wanted
 
 
 # ----------------------------------------------------------------------------------------------------- variants agree
@@ -272,7 +307,7 @@ def test_divergence(use_variant, network, functions, batch_size, method):
                 kept.append((w.tobytes(), v.tobytes()))
 
             settings = {"learning_rate": rate, "epochs": 3, "batch_size": batch_size, "method": method, "rng": 1}
-            settings |= functions
+            settings |= functions | {"adaptive": rate == 1e3}
             for weights, callback in (((w, v), keep), ((w_alone, v_alone), None)):
                 epochs = 3
                 try:
@@ -397,15 +432,22 @@ for dtype in ("float32", "float64"):
         cbackprop.Network(200, 150, 5, dtype=dtype, learning_rate=1e-4, **functions).learn_one(x[0], t[0])
         cbackprop.gradient(x[:20], t[:20], w, v, **functions)
         cbackprop.forward(x[:20], w, v, **functions)
+        for shape in ((2, 2, 5), (200, 150, 5)):
+            ensemble = cbackprop.Ensemble(*shape, learning_rates=[1e-4, 1e-5], adaptive=True, dtype=dtype, **functions)
+            ensemble.fit(x[:50, :shape[0]], t[:50], callback=look)
+            ensemble.learn_one(x[0, :shape[0]], t[0])
+            ensemble.predict_one(x[0, :shape[0]])
 look_everywhere()
 if hasattr(signal, "setitimer"):  # handlers that run within a kernel
     signal.signal(signal.SIGALRM, look)
     x, t = np.tile(x, (20, 1)), np.tile(t, (20, 1))
-    for method in ("direct", "blocked"):
+    ensemble = cbackprop.Ensemble(200, 150, 5, learning_rates=[1e-4, 1e-5])
+    fits = [functools.partial(cbackprop.fit, w=w, v=v, method=method, n_threads=2) for method in ("direct", "blocked")]
+    for fit in (*fits, ensemble.fit):
         before = len(states)
         while len(states) == before:
             signal.setitimer(signal.ITIMER_REAL, 0.002)
-            cbackprop.fit(x, t, w, v, method=method, n_threads=2)
+            fit(x, t)
 print(json.dumps(states))
 """
 

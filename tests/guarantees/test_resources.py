@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, Network
+from cbackprop import DivergenceError, Ensemble, Network
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads memory from /proc")
 
@@ -35,6 +35,8 @@ W, V = NETWORK.w, NETWORK.v
 LARGE = np.full((K, M + 1), 1e308)
 LINEAR = Network(D, M, 1, output="linear", hidden="relu", learning_rate=1e-3, rng=0)
 LOGISTIC = Network(D, M, K, output="logistic", hidden="tanh", rng=0)
+ENSEMBLE = Ensemble(D, M, K, learning_rates=[1e-3, 1e-4], adaptive=True, rng=0)
+DIVERGING = Ensemble(D, M, K, learning_rates=[1e300, 1e300], output="linear", rng=0)
 
 ENTRIES = {  # with good arguments, convertible ones and bad ones
     "init_weights": lambda: cbackprop.init_weights(D, M, K),
@@ -81,6 +83,17 @@ ENTRIES = {  # with good arguments, convertible ones and bad ones
     "linear, learn_one": lambda: LINEAR.learn_one(X[0], 0.5, 0.5),
     "linear, learn_one, bad": lambda: LINEAR.learn_one(X[0], float("nan")),
     "linear, predict_one": lambda: LINEAR.predict_one(X[0]),
+    "fit, adaptive": lambda: cbackprop.fit(X, T, W, V, learning_rate=1e-3, adaptive=True),
+    "Ensemble": lambda: Ensemble(D, M, K, learning_rates=[0.1, 0.2]),
+    "Ensemble, bad": lambda: Ensemble(D, M, K, learning_rates=[0.1, -1]),
+    "Ensemble.fit": lambda: ENSEMBLE.fit(X, T),
+    "Ensemble.fit, bad": lambda: ENSEMBLE.fit(X, T + 1),
+    "Ensemble.fit, diverging": lambda: DIVERGING.fit(X, T_SOFT),
+    "Ensemble.learn_one": lambda: ENSEMBLE.learn_one(X[0], 1),
+    "Ensemble.learn_one, bad": lambda: ENSEMBLE.learn_one(X[0], K),
+    "Ensemble.learn_one_sparse": lambda: ENSEMBLE.learn_one_sparse(INDICES, X[0, :2], 1),
+    "Ensemble.predict": lambda: ENSEMBLE.predict(X),
+    "Ensemble.predict_one": lambda: ENSEMBLE.predict_one(X[0]),
     "linear, predict_proba_one, bad": lambda: LINEAR.predict_proba_one(X[0]),
 }
 
