@@ -86,7 +86,7 @@ cdef class Samples:
         if ((t is not None and (t.shape[0] != N or t.shape[1] == 0)) or (labels is not None and labels.shape[0] != N)
                 or (sample_weight is not None and sample_weight.shape[0] != N)):
             raise ValueError(f"t, labels and sample_weight must have {N} rows, as many as x")
-        self.t, self.labels, self.sample_weight = t, labels, sample_weight
+        self.t, self.labels, self.sample_weight, self.weights = t, labels, sample_weight, None
         if t is not None:
             self.all.t, self.all.K = &t[0, 0], t.shape[1]
         elif labels is not None:

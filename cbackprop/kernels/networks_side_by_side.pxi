@@ -28,6 +28,7 @@ cdef bint side_by_side_init(SideBySideState *state, Py_ssize_t R, Py_ssize_t D, 
         if not blocked_init(&state.nets[r], D, M, K, block, functions, rule):
             return False
         state.nets[r].gram = state.nets[0].gram
+    set_interval(&state.nets.poll, D, M, K, POLL_OPS_BLOCKED // R)    # a sample takes as long as R
     return True
 
 
