@@ -134,9 +134,9 @@ class Ensemble:
         hidden_functions = check_hidden(hidden, len(rates))
         share, adaptive, eta = check_share(share), validate.flag("adaptive", adaptive), check_eta(eta)
         if isinstance(rng, (list, tuple, np.ndarray)):
-            sources = list(rng)
+            sources = [validate.generator(source, f"rng[{r}]") for r, source in enumerate(rng)]
             if len(sources) != len(rates):
-                raise ValueError(f"rng has {len(sources)} entries; it must have {len(rates)}, one a learning rate")
+                raise ValueError(f"rng has {len(sources)} entries; it must have {len(rates)}, one per learning rate")
         else:
             sources = [validate.generator(rng)] * len(rates)
         networks = [
@@ -220,14 +220,14 @@ class Ensemble:
 
     @property
     def learning_rates(self) -> np.ndarray:
-        """α of each network, shape (R,). They may be changed at any time: here all, or one by ``ensemble[r]``."""
+        """α of each network, shape (R,): a copy. Assign all of them, or one as ``ensemble[r].learning_rate``."""
         return np.array([network.learning_rate for network in self._networks])
 
     @learning_rates.setter
     def learning_rates(self, values: ArrayLike) -> None:
         rates = check_rates(values, self.dtype)
         if len(rates) != len(self):
-            raise ValueError(f"learning_rates has {len(rates)} entries; it must have {len(self)}, one a network")
+            raise ValueError(f"learning_rates has {len(rates)} entries; it must have {len(self)}, one per network")
         for network, rate in zip(self._networks, rates, strict=True):
             network.learning_rate = rate
 
@@ -1198,10 +1198,9 @@ class _Training:
 
 def check_rates(values: Any, dtype: np.dtype) -> list[float]:
     """Learning rates, at least one, each positive and finite in the dtype."""
-    try:
-        rates = [] if isinstance(values, str) else list(values)
-    except TypeError:
-        raise TypeError(f"learning_rates is {values!r}; it must be a sequence of numbers, one a network") from None
+    if isinstance(values, str) or not np.iterable(values):
+        raise TypeError(f"learning_rates is {values!r}; it must be a sequence of numbers, one per network")
+    rates = list(values)
     if not rates:
         raise ValueError(f"learning_rates is {values!r}; it must hold at least one number")
     numbers = []
@@ -1219,7 +1218,7 @@ def check_hidden(value: Any, R: int) -> list[str]:
     if not isinstance(value, (list, tuple, np.ndarray)):
         return [validate.choice("hidden", value, validate.HIDDEN_FUNCTIONS)] * R
     if len(value) != R:
-        raise ValueError(f"hidden has {len(value)} entries; it must have {R}, one a learning rate")
+        raise ValueError(f"hidden has {len(value)} entries; it must have {R}, one per learning rate")
     return [validate.choice(f"hidden[{r}]", name, validate.HIDDEN_FUNCTIONS) for r, name in enumerate(value)]
 
 
@@ -1244,7 +1243,7 @@ def check_sample_weight(value: Any, R: int, N: int, w: np.ndarray, v: np.ndarray
     if array.ndim != 2:
         return validate.sample_weight(array, N, w, v)
     if len(array) != R:
-        raise ValueError(f"sample_weight has {len(array)} rows; it must have {R}, one a network")
+        raise ValueError(f"sample_weight has {len(array)} rows; it must have {R}, one per network")
     rows = []
     for r, row in enumerate(array):
         try:

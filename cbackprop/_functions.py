@@ -646,7 +646,8 @@ def fit(
     Updates are those with ``x.toarray()``, up to rounding; an input that comes twice in a row counts with the sum of
     its values. l2 shrinks all weights of w by one factor, which is applied after each epoch; ``learning_rate * l2``
     above 1 diverges. momentum must be 0, because it would change all weights at every update. A batch takes
-    batch_size · M numbers of memory, and n_threads makes no difference.
+    batch_size · M numbers of memory and, with adaptive rates, as many again for each non-zero of the longest row, up to
+    (D + 1) · M. n_threads makes no difference.
 
     Different weights may be trained in several threads at the same time. Other threads may read weights in training;
     they see those after some epoch or, while these are being stored, a mixture of two successive epochs.

@@ -26,7 +26,7 @@ def network_html(network: Network) -> str:
         "w": network.w.shape,
         "v": network.v.shape,
         "dtype": network.dtype,
-        "learning rate": f"{network.learning_rate:g}",
+        "learning rate": _rate(network),
     }
     return _page(type(network).__name__, _layers(network, network.hidden), rows)
 
@@ -47,8 +47,12 @@ def ensemble_html(ensemble: Ensemble) -> str:
             rows["…"] = f"{len(ensemble) - MAX_NETWORKS:,} more"
             break
         state = "diverged" if diverged else f"weight {weight:.3f}"
-        rows[f"network {r}"] = f"{network.hidden}, learning rate {network.learning_rate:g}, {state}"
+        rows[f"network {r}"] = f"{network.hidden}, learning rate {_rate(network)}, {state}"
     return _page(type(ensemble).__name__, _layers(ensemble[0], ", ".join(names)), rows)
+
+
+def _rate(network: Network) -> str:
+    return f"{network.learning_rate:g}{', adapted to each unit' if network.adaptive else ''}"
 
 
 def _layers(network: Network, hidden: str) -> list[str]:

@@ -21,6 +21,7 @@ from ._files import atomic_write, file_path, open_regular
 from ._sparse import in_fortran_order
 
 FORMAT, VERSION = "cbackprop", 1
+LOADERS = {FORMAT: "Network.load", "cbackprop-ensemble": "Ensemble.load"}
 MAX_HEADER = 1 << 20  # bytes; the parsed JSON may take thirty times as much memory
 STATES = {"velocity": 2, "accumulators": 1}  # state arrays of training, and their dimensions: tensors NAME_w, NAME_v
 DIMENSIONS = {"w": 2, "v": 2} | {f"{name}_{layer}": ndim for name, ndim in STATES.items() for layer in "wv"}
@@ -170,8 +171,9 @@ def parse_json(text: str) -> Any:
 
 
 def _check_version(metadata: dict[str, str], kind: str) -> None:
-    if metadata.get("format") != kind:
-        raise ValueError(f"its format is {metadata.get('format')!r}, not {kind!r}")
+    if (found := metadata.get("format")) != kind:
+        remedy = f": use {LOADERS[found]}" if found in LOADERS else ""
+        raise ValueError(f"its format is {found!r}, not {kind!r}{remedy}")
     version = metadata["format_version"]
     if not (version.isascii() and version.isdecimal() and int(version) >= 1):
         raise ValueError(f"its format version is {version!r}")

@@ -574,15 +574,15 @@ def batch_size(value: Any, N: int) -> int:
 def choice(name: str, value: Any, among: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in among:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, among))}")
-    return value
+    return str(value)  # not a string of NumPy
 
 
-def generator(rng: Any) -> np.random.Generator:
+def generator(rng: Any, name: str = "rng") -> np.random.Generator:
     """The generator of `numpy.random.default_rng` for None, a seed or a Generator."""
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"rng is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
+        raise type(error)(f"{name} is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
 
 
 def order(rng: np.random.Generator, N: int) -> np.ndarray:

@@ -73,7 +73,7 @@ def fit(
     client : distributed.Client
         Client connected to the workers.
     network : Network
-        Network whose weights are updated at the end of every round.
+        Network whose weights are updated at the end of every round. Its learning rate must be constant.
     x : dask array or dataframe of shape (N, D), ndarray or CSR matrix
         Inputs. Each chunk of rows, or partition, is a shard; anything else is a single shard. Chunks may be CSR arrays
         or matrices of `scipy.sparse`; a network with ``order="F"`` is fastest then.
@@ -107,8 +107,9 @@ def fit(
         If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
         type. The weights are unchanged.
     ValueError
-        If the shapes or the chunks of x and t do not fit, x is not finite or has no rows, t does not suit the output,
-        or a setting is out of range. The message names the argument and the shard; the weights are unchanged.
+        If the network is adaptive, the shapes or the chunks of x and t do not fit, x is not finite or has no rows, t
+        does not suit the output, or a setting is out of range. The message names the argument and the shard; the
+        weights are unchanged.
     DivergenceError
         If E or a weight is no longer finite. The weights are those at the start of the round.
     RuntimeError
@@ -132,6 +133,8 @@ def fit(
     """
     validate.weights(network.w, network.v, writeable=True)
     validate.finite_weights(network.w, network.v)
+    if network.adaptive:
+        raise ValueError("network is adaptive; shards learn with a constant rate: use Network(..., adaptive=False)")
     epochs, local_epochs = validate.count("epochs", epochs), validate.count("local_epochs", local_epochs)
     if batch_size is not None:
         validate.count("batch_size", batch_size)

@@ -209,6 +209,8 @@ class _StreamNetwork(base.Estimator):
             M, seed = self.n_hidden, self._seed(D, K)
             if auto:
                 growing = GrowingMixture.new(D, M, K, self._output, self.hidden, seed, non_zeros)
+            elif not isinstance(self.learning_rate, Real):
+                raise TypeError(f"learning_rate is {self.learning_rate!r}; it must be a number, or 'auto'")
             else:
                 hidden = self._hidden if self.hidden is None else self.hidden
                 growing = GrowingNetwork.new(D, M, K, self._output, hidden, None, seed)

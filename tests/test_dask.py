@@ -543,6 +543,14 @@ def test_a_failed_fit_leaves_the_classifier_unchanged(client, digits):
     assert pickle.dumps(model) == before
 
 
+def test_adaptive_networks_are_refused(client, digits):
+    learned = Network(64, 8, 10, adaptive=True, rng=0)
+    before = bits(learned)
+    with pytest.raises(ValueError, match=r"network is adaptive; .*: use Network\(\.\.\., adaptive=False\)"):
+        cbackprop.dask.fit(client, learned, *sharded(*digits, 600))
+    assert bits(learned) == before
+
+
 def test_networks_travel_to_workers(processes):
     # where received buffers may be misaligned and read-only
     def size_learned(network):  # sent by value: the workers cannot import the tests

@@ -97,6 +97,11 @@ def test_networks_are_live():
     assert ensemble.v.shape == (3, K, M + 1)
 
 
+def test_strings_of_numpy_are_names():
+    ensemble = Ensemble(2, 3, 2, learning_rates=[0.1, 1], hidden=np.array(["tanh", "relu"]))
+    assert "hidden=('tanh', 'relu')" in repr(ensemble)
+
+
 def test_repr():
     assert repr(make()) == "Ensemble(5, 7, 3, learning_rates=[0.01, 0.1, 0.5], dtype=float64)"
     ensemble = make("linear", "float32", [1.0], hidden="tanh", share=0, adaptive=True)
@@ -531,9 +536,9 @@ def test_pickles_are_restored_in_any_place(offset, out_of_band):
 def test_files_of_networks_and_ensembles_are_different(tmp_path):
     make().save(tmp_path / "e")
     Network(2, 3, 2).save(tmp_path / "n")
-    with pytest.raises(ValueError, match="its format is 'cbackprop-ensemble', not 'cbackprop'"):
+    with pytest.raises(ValueError, match=r"its format is 'cbackprop-ensemble', not 'cbackprop': use Ensemble\.load"):
         Network.load(tmp_path / "e")
-    with pytest.raises(ValueError, match="its format is 'cbackprop', not 'cbackprop-ensemble'"):
+    with pytest.raises(ValueError, match=r"its format is 'cbackprop', not 'cbackprop-ensemble': use Network\.load"):
         Ensemble.load(tmp_path / "n")
 
 
@@ -637,7 +642,7 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rat
     [
         ({"learning_rates": []}, ValueError, "learning_rates is .*; it must hold at least one number"),
         ({"learning_rates": 0.1}, TypeError, "learning_rates is 0.1; it must be a sequence"),
-        ({"learning_rates": "0.1"}, ValueError, "learning_rates is '0.1'"),
+        ({"learning_rates": "auto"}, TypeError, "learning_rates is 'auto'; it must be a sequence"),
         ({"learning_rates": [0.1, -1]}, ValueError, r"learning_rates\[1\] is -1; it must be positive"),
         ({"learning_rates": [0.1, "1"]}, TypeError, r"learning_rates\[1\] is '1'; it must be a number"),
         ({"learning_rates": [1e300], "dtype": "float32"}, ValueError, "finite in float32"),
@@ -645,14 +650,15 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rat
         ({"share": None}, TypeError, "share is None"),
         ({"adaptive": 1}, TypeError, "adaptive is 1"),
         ({"hidden": "none"}, ValueError, "hidden is 'none'; it must be one of"),
-        ({"hidden": ["tanh"]}, ValueError, "hidden has 1 entries; it must have 2, one a learning rate"),
+        ({"hidden": ["tanh"]}, ValueError, "hidden has 1 entries; it must have 2, one per learning rate"),
         ({"hidden": ("tanh", 3)}, ValueError, r"hidden\[1\] is 3; it must be one of 'sigmoid'"),
         ({"eta": 0}, ValueError, "eta is 0; it must be positive and finite"),
         ({"eta": float("nan")}, ValueError, "eta is nan; it must be positive and finite"),
         ({"eta": 10**400}, ValueError, "it must be positive and finite"),
         ({"eta": "1"}, TypeError, "eta is '1'; it must be a number"),
-        ({"rng": [1, 2, 3]}, ValueError, "rng has 3 entries; it must have 2, one a learning rate"),
+        ({"rng": [1, 2, 3]}, ValueError, "rng has 3 entries; it must have 2, one per learning rate"),
         ({"rng": "1"}, TypeError, "rng is '1'"),
+        ({"rng": [0, -1]}, ValueError, r"rng\[1\] is -1; it must be"),
         ({"dtype": int}, TypeError, "dtype is int64"),
         ({"n_outputs": 1}, ValueError, "n_outputs is 1"),
         ({"output": "none"}, ValueError, "output is 'none'"),
@@ -677,7 +683,7 @@ def test_bad_arguments(settings, error, message):
         ({"callback": 1}, TypeError, "callback is 1"),
         ({"resume": True}, ValueError, "resume is True and checkpoint is None"),
         ({"sample_weight": np.ones(3)}, ValueError, "sample_weight has 3 entries; it must have 60"),
-        ({"sample_weight": np.ones((2, N))}, ValueError, "sample_weight has 2 rows; it must have 3, one a network"),
+        ({"sample_weight": np.ones((2, N))}, ValueError, "sample_weight has 2 rows; it must have 3, one per network"),
         ({"sample_weight": -np.eye(3, N)}, ValueError, r"in row 0, sample_weight\[0\] is -1"),
         ({"sample_weight": np.eye(4, N)[1:] * 0}, ValueError, "in row 0, sample_weight is 0 everywhere"),
     ],

@@ -65,6 +65,12 @@ def test_ensemble():
     assert "network 19" in shown
 
 
+def test_rates_that_adapt():
+    assert "0.25, adapted to each unit" in texts(parsed(Network(2, 3, 2, learning_rate=0.25, adaptive=True)))
+    shown = texts(parsed(Ensemble(2, 3, 2, learning_rates=[0.25], adaptive=True)))
+    assert "sigmoid, learning rate 0.25, adapted to each unit, weight 1.000" in shown
+
+
 def test_names_are_escaped():
     network = type("<script>&", (Network,), {})(2, 3, 2)
     assert "<script>" not in network._repr_html_()

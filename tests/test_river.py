@@ -1097,7 +1097,7 @@ def test_a_model_keeps_to_one_kind_of_rate(begun, later):
     assert pickle.dumps(model) == before
     model.mutate({"learning_rate": begun})
     model.learn_one(*samples(1)[0])
-    with pytest.raises(TypeError, match="learning_rate is 'fast'; it must be a number"):
+    with pytest.raises(TypeError, match="learning_rate is 'fast'; it must be a number, or 'auto'"):
         learned(samples(1), learning_rate="fast")
 
 

@@ -128,7 +128,8 @@ def scan(
     if isinstance(table, SvmlightTable):
         table.n_inputs, inputs = sparse.n_inputs, SvmlightInputs(table, *sparse.means())
     elif hasher is not None:
-        inputs = HashedInputs(table, numbers, texts, hasher, mean, scale)
+        size = 1 if standardize else statistics.root_mean_square(len(texts))
+        inputs = HashedInputs(table, numbers, texts, hasher, mean, scale, size)
     else:  # indicators stay 0 and 1: that of a rare category would become large
         n_indicators = sum(map(len, levels.values()))
         mean, scale = np.append(mean, np.zeros(n_indicators)), np.append(scale, np.ones(n_indicators))

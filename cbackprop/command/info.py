@@ -77,8 +77,8 @@ def describe_rate(model: Model) -> str:
 def describe_inputs(model: Model) -> str:
     if model.hash is None:
         return "named" if model.features else "unnamed"
-    kinds = {kind: model.hash[kind] for kind in ("numbers", "texts") if model.hash[kind]}
-    return "hashed; " + "; ".join(f"{kind}: {abbreviate(columns)}" for kind, columns in kinds.items())
+    kinds = {"numbers": model.hash["numbers"], "text": model.hash["texts"]}
+    return "hashed; " + "; ".join(f"{kind}: {abbreviate(columns)}" for kind, columns in kinds.items() if columns)
 
 
 def describe_categories(categories: dict[str, list[str]]) -> str:

@@ -109,6 +109,7 @@ class HashedInputs(Inputs):
     hasher: Any  # of `name_hasher`
     mean: np.ndarray  # of the numbers
     scale: np.ndarray
+    root_mean_square: float = 1
 
     @property
     def D(self) -> int:

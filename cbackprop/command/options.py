@@ -1,7 +1,9 @@
 """Options of `cbackprop train`, declared once: as parameters of the command line and as fields of a dataclass."""
 
 import inspect
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
@@ -91,10 +93,10 @@ AUTO = "auto"
 
 def parse_learning_rate(text: str) -> float | str:
     """Convert the value of --learning-rate."""
-    try:
-        return text if text == AUTO else float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} must be a number, or auto") from None
+    with suppress(ValueError):
+        if text == AUTO or 0 < float(text) < math.inf:
+            return text if text == AUTO else float(text)
+    raise typer.BadParameter(f"{text!r} must be a positive number, or auto")
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,14 @@ class TrainOptions:
     data: Data
     target: Annotated[
         str | None,
-        typer.Option(help="Column to predict: classes or numbers. Required but for SVMlight files, which tell it."),
+        typer.Option(
+            metavar="COLUMN",
+            help="Column to predict: classes or numbers. Required but for SVMlight files, which tell it.",
+        ),
     ] = None
-    ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")
+    ] = None
     categories: Annotated[
         list[str] | None,
         typer.Option(
@@ -164,7 +171,7 @@ class TrainOptions:
     checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint file, from which --resume continues.")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint if it exists.")] = False
     on_bad_row: Annotated[
-        OnBadRow, typer.Option(help="Action for rows with a missing or non-finite value, or with surplus fields.")
+        OnBadRow, typer.Option(help="Action for rows with a missing or non-finite value, or that cannot be read.")
     ] = OnBadRow.STOP
     format: TableFormat = None
     separator: Separator = None

@@ -121,7 +121,8 @@ def run(options: PredictOptions) -> None:
     if not options.quiet:
         note = f"{n:,} rows → {name_of(options.output)}"
         if table.skipped:
-            note += f"; {table.skipped:,} bad rows have no prediction; the first: {table.first_error}"
+            rows = "row" if table.skipped == 1 else "rows"
+            note += f"; {table.skipped:,} bad {rows} without a prediction; the first: {table.first_error}"
         print_table(*predictions.summary(), note=note, stderr=is_standard_output(options.output))
 
 

@@ -32,6 +32,12 @@ class ColumnStatistics:
         scale[(self.minimum == self.maximum) | (scale == 0)] = 1
         return scale
 
+    def root_mean_square(self, n_ones: int) -> float:
+        """Return that of all columns, and of others of 1 and -1."""
+        with np.errstate(over="ignore"):
+            squares = self.mean**2 + self.squares / self.n
+        return float(np.sqrt((squares.sum() + n_ones) / (len(squares) + n_ones)))
+
     def standardization(self, table: Table, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and scale of each column; raise if one overflowed."""
         scale = self.scale()

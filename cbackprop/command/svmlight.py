@@ -95,7 +95,7 @@ class SvmlightTable(Table):
         except (OverflowError, ValueError) as error:
             half = len(lines) // 2
             if not half:
-                yield start, str(error)
+                yield start, str(error).rstrip(".")
                 return
             yield from self.find_errors(lines[:half], start)
             yield from self.find_errors(lines[half:], start + half)

@@ -93,6 +93,15 @@ def test_hashed_rows(folder, succeed, bits):
         assert (network.predict(x) == t).all()
 
 
+def test_large_hashed_numbers(folder, succeed):
+    """Numbers that are not standardized reduce the rate, as those of an SVMlight file do."""
+    x = np.random.default_rng(0).normal(30, 10, 60)
+    pl.DataFrame({"x": x, "text": ["a", "b"] * 30, "t": [0, 1] * 30}).write_csv("t.csv")
+    for options, size in (("", 1), ("--no-standardize", np.sqrt((np.mean(x**2) + 1) / 2))):
+        succeed(f"train t.csv --target t --hash 6 --validation 0 --epochs 1 {options}")
+        np.testing.assert_allclose(Network.load("model.safetensors").learning_rate, 0.3 * np.sqrt(3 / 65) / size, 1e-6)
+
+
 def test_batches_of_sparse_rows(folder, succeed):
     Path("t.svm").write_text("1 3:2\n0 4:1\n")
     pl.DataFrame({"a": ["x", "y"], "t": [0, 1]}).write_csv("t.csv")
@@ -125,10 +134,10 @@ def test_resumed_training(iris, run, succeed, fail, failing_fit, monkeypatch):
     assert message == "--learning-rate is 'auto'; it must stay 0.1, as in constant"
 
 
-def test_bad_rates(iris, fail):
-    message = "Invalid value for '--learning-rate': 'fast' must be a number, or auto"
-    assert fail(f"{IRIS} --learning-rate fast", 2) == message
-    assert "learning_rate is nan" in fail(f"{IRIS} --learning-rate nan")
+@pytest.mark.parametrize("rate", ["fast", "Auto", "nan", "inf", "0", "-1"])
+def test_bad_rates(iris, fail, rate):
+    message = f"Invalid value for '--learning-rate': {rate!r} must be a positive number, or auto"
+    assert fail(f"{IRIS} --learning-rate {rate}", 2) == message
 
 
 def test_divergence(folder, fail):

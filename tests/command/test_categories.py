@@ -71,7 +71,7 @@ def test_unknown_and_missing_categories(shops, succeed, fail, kind):
     skip = "--on-bad-row skip leaves the predictions of such rows empty"
     assert fail(f"predict model.safetensors t.{kind}") == f"{problem}; {skip}"
     out = succeed(f"predict model.safetensors t.{kind} --on-bad-row skip")
-    assert f"1 bad rows have no prediction; the first: {problem}" in " ".join(out.split())
+    assert f"1 bad row without a prediction; the first: {problem}" in " ".join(out.split())
     assert len(known) == 300
     assert pl.read_csv("predictions.csv")["sales"].is_nan().to_list() == [False, True, False]
     if kind != "npz":

@@ -53,7 +53,7 @@ def test_inputs_are_those_of_feature_hasher(clicks, succeed, monkeypatch, kind, 
     predicted = pl.read_parquet("p.parquet")
     np.testing.assert_allclose(predicted.drop("class").to_numpy(), y, rtol=1e-5)
     out = succeed("info model.safetensors")
-    assert "hashed; numbers: 'price'; texts: 'site', 'device'" in out
+    assert "hashed; numbers: 'price'; text: 'site', 'device'" in out
     assert re.search(rf"price +{model.mean[0]:.6g} +{model.scale[0]:.6g}", out)
 
 

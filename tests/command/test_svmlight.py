@@ -84,8 +84,8 @@ def test_numbers_as_targets(rows, succeed):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("1 3:4 2:1", "cannot be read: Feature indices in SVMlight/LibSVM data file should be sorted and unique."),
-        ("1 -1:3", "cannot be read: Invalid index -1 in SVMlight/LibSVM data file."),
+        ("1 3:4 2:1", "cannot be read: Feature indices in SVMlight/LibSVM data file should be sorted and unique"),
+        ("1 -1:3", "cannot be read: Invalid index -1 in SVMlight/LibSVM data file"),
         ("1 99999999999:1", "cannot be read: value too large to convert to int"),
         ("1 16777216:1", "has the index 16,777,216; indices must lie in 0..16,777,215"),
         ("1 3:nan", "has the value nan at index 3; a finite number is needed"),

@@ -138,7 +138,7 @@ def test_confusion_matrix_of_many_classes_is_omitted(folder, succeed):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--learning-rate -1", "learning_rate is -1.0; "),
+        ("--learning-rate 1e-320 --hash 4", "learning_rate is 1e-320; it must be positive and finite in float32"),
         ("--learning-rate 1e308 --no-standardize", "diverged in epoch 1: try a smaller --learning-rate"),
     ],
 )
