@@ -231,6 +231,23 @@ def test_other_bad_settings(library):
         library.fit(s[0][:, np.newaxis], [0, 1, 2, 0], *cbackprop.init_weights(1, 4, 3), adaptive=True, accumulators=s)
 
 
+@pytest.mark.parametrize("bad", [-1e3, np.nan, np.inf])
+@pytest.mark.parametrize("layer", [0, 1])
+def test_bad_accumulators_of_a_network(variant, dtype, layer, bad):
+    network = Network(3, 4, 2, adaptive=True, dtype=dtype, rng=0)
+    network.accumulators[layer][:] = bad
+    before = network.w.tobytes(), network.v.tobytes()
+    for learn in (
+        lambda: network.learn_one(np.ones(3, dtype), 1),
+        lambda: network.learn_one_sparse([0, 2], [1, 2], 1),
+        lambda: cbackprop.step([1, 2, 3], 1, network.w, network.v, 0.1, accumulators=network.accumulators),
+        lambda: network.fit(np.ones((4, 3), dtype), [0, 1, 0, 1]),
+    ):
+        with pytest.raises((cbackprop.DivergenceError, ValueError)):
+            learn()
+        assert (network.w.tobytes(), network.v.tobytes()) == before
+
+
 def test_accumulators_that_change_shape():
     network = Network(2, 4, 3, adaptive=True)
     network.accumulators[0].shape = (2, 2)

@@ -28,7 +28,8 @@ cdef extern from "threads.h":
 cdef enum:
     MAX_BLOCK = 128    # a multiple of every TILE_SAMPLES
     MAX_WIDTH_TOGETHER = 16    # vectors of hidden units
-    MAX_BATCH_GRAM = 32        # samples; of more, the mean gradient takes less time than their products
+    REDUCTION = 30             # products of vectors that take as long as the sum over the lanes of one
+    PASSES = 20                # products of all samples that take as long as the passes over a gradient
     POLL_OPS_BLOCKED = 30_000_000 * VEC_BYTES    # operations from one poll to the next; wide vectors do more at once
 
 # Weights and scratch for an epoch, allocated once
@@ -90,6 +91,12 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
     return used
 
 
+# Whether the sums of squares of a batch's mean gradient take less time from the products of its B samples with each
+# other, of x and of z, than from the gradient, which is written, read twice and added to the weights
+cdef bint gram_is_faster(Py_ssize_t B, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    return <double> B * B * (D + M + REDUCTION * LANES) <= PASSES * <double> M * D
+
+
 # Allocates the state for batches of one size, or for gradients and forward passes. False if there is no memory.
 cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t block,
                        Functions functions, const LearningRule *rule) noexcept nogil:
@@ -101,7 +108,7 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     net.fused = net.online and plain and block == 1 and M <= TILE_VECS * LANES and K <= LANES
     net.adaptive = rule.adaptive
     net.accumulates = not net.online and (rule.batch_size > net.block or not plain
-                                          or (rule.adaptive and rule.batch_size > MAX_BATCH_GRAM))
+                                          or (rule.adaptive and not gram_is_faster(rule.batch_size, D, M)))
     net.barrier.threads = 1
     net.functions = functions
     memory = arena_create(carve_blocked(net, D, M, K, NULL), &net.memory)

@@ -148,8 +148,10 @@ cdef inline bint update_is_finite(const Net *net) noexcept nogil:
     return True
 
 
+# So are the rates, but for sums of squares that somebody made negative
 cdef inline bint squares_are_finite(const Net *net) noexcept nogil:
-    return net.s_w == NULL or (all_finite(net.next_s_w, net.M) and all_finite(net.next_s_v, net.K))
+    return net.s_w == NULL or (all_finite(net.next_s_w, net.M) and all_finite(net.next_s_v, net.K)
+                               and all_finite(net.alpha_w, net.M) and all_finite(net.alpha_v, net.K))
 
 
 # Whether a row and its bias stay finite if c times q, and c, are added
