@@ -390,7 +390,8 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     >>> from river import datasets, evaluate, metrics
     >>> from cbackprop.river import BackpropClassifier
     >>> accuracy, stream = metrics.Accuracy(), datasets.Phishing()
-    >>> evaluate.progressive_val_score(stream, BackpropClassifier(seed=0), accuracy).get() > 0.89
+    >>> model = BackpropClassifier(seed=0)
+    >>> evaluate.progressive_val_score(stream, model, accuracy).get() > 0.89
     True
     """
 
@@ -587,7 +588,8 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
     >>> from river import datasets, evaluate, metrics
     >>> from cbackprop.river import BackpropRegressor
     >>> error, stream = metrics.MAE(), datasets.TrumpApproval()
-    >>> evaluate.progressive_val_score(stream, BackpropRegressor(seed=0), error).get() < 0.4
+    >>> model = BackpropRegressor(seed=0)
+    >>> evaluate.progressive_val_score(stream, model, error).get() < 0.4
     True
     """
 
