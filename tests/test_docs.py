@@ -39,7 +39,17 @@ def expected_output(example):
     return lines
 
 
-@pytest.mark.parametrize("page", [page for page, examples in EXAMPLES.items() if examples])
+SLOW = {"guides/mlpclassifier.md"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page in SLOW else [])
+        for page, examples in EXAMPLES.items()
+        if examples
+    ],
+)
 def test_examples_of_a_page_run_in_order_and_print_what_it_says(page, tmp_path, monkeypatch, capsys):
     for module in re.findall(r"^\s*(?:import|from) ([\w.]+)", "".join(EXAMPLES[page]), re.MULTILINE):
         pytest.importorskip(module, exc_type=ImportError)

@@ -161,9 +161,10 @@ def test_hostile_rows_of_estimators(repetitions):
         call = rng.choice(["fit", "partial_fit", "predict", "transform"])
         try:
             getattr(model, call)(x, *[y] * ("fit" in call))
-        except (TypeError, ValueError, AttributeError, IndexError):
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
             assert model.network_ is network
-            assert contents(network.w, network.v, *(getattr(x, part) for part in PARTS)) == before
+            if not (call == "partial_fit" and "diverged" in str(error)):  # rows before that one have been learned
+                assert contents(network.w, network.v, *(getattr(x, part) for part in PARTS)) == before
             refused += 1
         assert np.isfinite(model.network_.w).all()
     assert repetitions / 4 < refused < repetitions
