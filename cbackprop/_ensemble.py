@@ -744,7 +744,8 @@ class Ensemble:
         rows, labels = validate.targets(t, len(x), self._w[0], self._v[0], self.output)
         targets = np.eye(self._v.shape[1])[labels] if rows is None else rows.astype(np.float64)
         if self.output == "linear":
-            return float(((self._mean(given, 1).astype(np.float64) - targets) ** 2).sum(axis=1).mean() / 2)
+            with np.errstate(over="ignore"):  # E may be infinite, as that of a network
+                return float(((self._mean(given, 1).astype(np.float64) - targets) ** 2).sum(axis=1).mean() / 2)
         p = self._mixture.log_weights
         logs = np.full((2, *targets.shape), -np.inf)  # of y and, for logistic outputs, of 1 - y
         for r in np.flatnonzero(self._mixture.weights):
