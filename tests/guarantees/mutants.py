@@ -32,6 +32,8 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
             "network",
             "engines",
             "sparse",
+            "adaptive",
+            "ensemble_engines",
             "reentrancy",
             "reference",
             "elementary",
