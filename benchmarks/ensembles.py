@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cbackprop import _engines
-from cbackprop._ensemble import SeparateEngines, make_engine
+from cbackprop._ensemble_engines import SeparateEngines, make_engine
 from cbackprop._validation import Functions
 
 from . import restart_pinned

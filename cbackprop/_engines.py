@@ -1,6 +1,6 @@
 """Choice of the engine, its block length and the number of threads: a cost model.
 
-The constants are measured by benchmarks/engines.py.
+The constants are measured by benchmarks/engines.py, those of ensembles by benchmarks/ensembles.py.
 
 - The blocked engine puts hidden units into the lanes of vectors. With fewer than MIN_UNITS_BLOCKED, most lanes are
   empty: the direct engine is faster or, for batches, the samples-in-lanes engine. Empty lanes take memory, too: a

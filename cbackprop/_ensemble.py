@@ -2,11 +2,9 @@
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
-import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -14,16 +12,15 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _engines as engines
 from . import _functions as functions
 from . import _validation as validate
-from ._dispatch import kernels
 from ._engines import States
+from ._ensemble_engines import of_network
+from ._ensemble_training import EnsembleTraining
 from ._mixture import Mixture
 from ._network import ARTICLE, Network, ensure_usable
 from ._one_sample import OneSampleOfAll
-from ._results import REMEDY, DivergenceError
 from ._sparse import CSR, SparseRows
 from ._training import Data, Settings, run_training
 
-CHUNK = 1024  # samples, about: how often weights and the mixture are brought up to date
 DEFAULT_SHARE = 0.01
 
 
@@ -441,7 +438,7 @@ class Ensemble:
         every, resume = validate.count("checkpoint_every", checkpoint_every), validate.flag("resume", resume)
         losses: list[Any] = []  # of all networks, for each epoch
         checkpointer = self._checkpointer(checkpoint, resume, losses, generator, settings, data)
-        training = _Training(self, data, settings, n_threads)
+        training = EnsembleTraining(self, data, settings, n_threads)
 
         def learn() -> None:
             order = np.arange(N)
@@ -880,321 +877,6 @@ def _restore(
     mixture.limits, mixture.scale = states["targets"]
     ensemble._set(ensure_usable(w), ensure_usable(v), states.get("accumulators"), rates, hidden, mixture)
     return ensemble
-
-
-class EnsembleEngine(Protocol):
-    """An engine for ensembles learns with its own copy of the weights of all networks, shaped as in `Ensemble`."""
-
-    @property
-    def supports_threads(self) -> bool:
-        """Whether `learn` can use several threads."""
-
-    def samples(
-        self,
-        x: np.ndarray | SparseRows,
-        t: np.ndarray | None,
-        labels: np.ndarray | None,
-        sample_weight: np.ndarray | None,
-    ) -> Any:
-        """Return samples in the form that `learn` takes; sample_weight has shape (N,) or (R, N)."""
-
-    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
-        """Copy the weights and state arrays of all networks into the engine."""
-
-    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
-        """Copy those of some networks back, given whether of each."""
-
-    def learn(
-        self,
-        samples: Any,
-        order: np.ndarray,
-        learning_rates: np.ndarray,
-        losses: np.ndarray | None = None,
-        threads: int = 1,
-    ) -> np.ndarray:
-        """Learn from samples in the given order; return the sum of E_n of each network, and write E_n to `losses`.
-
-        Networks with a learning rate of 0 learn nothing, and their sums and losses are infinite. The losses, of shape
-        (samples, R), are without sample weights; they may be -1 where the weights of a whole batch are 0.
-        """
-
-    def finite(self) -> np.ndarray:
-        """Return whether all weights of each network are finite."""
-
-
-def make_engine(
-    w: np.ndarray,
-    v: np.ndarray,
-    functions: Sequence[validate.Functions],
-    batch_size: int,
-    *,
-    l2: float,
-    adaptive: bool,
-    x: np.ndarray | SparseRows,
-    method: str = "auto",
-    n_threads: int = 1,
-) -> EnsembleEngine:
-    """Create the engine for an ensemble: networks with the same functions learn in lanes, or side by side.
-
-    The choice does not depend on how many there are, so that what one of them learns does not, either.
-    """
-    dense = not isinstance(x, SparseRows) and method == "auto"
-    in_lanes = dense and engines.networks_in_lanes(w[0], v[0])
-    online = batch_size == 1 and l2 == 0 and n_threads == 1
-    if not (in_lanes or (dense and online and engines.networks_side_by_side(w[0], v[0]))):
-        return SeparateEngines(w, v, functions, batch_size, l2=l2, adaptive=adaptive, x=x, method=method)
-    # side by side, those of a network by itself, which threads use, too
-    module = kernels(w.dtype) if in_lanes else engines.kernels_for(w[0], v[0], 1)
-    block = engines.block_length(w[0], v[0], batch_size)
-    kind = module.NetworksInLanesEngine if in_lanes else module.NetworksSideBySideEngine
-    parts: list[tuple[np.ndarray, EnsembleEngine]] = []
-    for names in dict.fromkeys(functions):
-        members = np.flatnonzero([each == names for each in functions])
-        sizes = len(members), w.shape[2] - 1, w.shape[1], v.shape[1], batch_size
-        parts.append((members, kind(*sizes, block=block, l2=l2, adaptive=adaptive, **names._asdict())))
-    return parts[0][1] if len(parts) == 1 else Parts(parts)
-
-
-class Parts:
-    """Engines for the parts of an ensemble.
-
-    Parameters
-    ----------
-    parts : list of pairs
-        The indices of the networks of each part, and their engine.
-    """
-
-    supports_threads = False
-
-    def __init__(self, parts: list[tuple[np.ndarray, EnsembleEngine]]) -> None:
-        self.parts = parts
-        self.count = sum(len(members) for members, _engine in parts)
-
-    def samples(
-        self,
-        x: np.ndarray | SparseRows,
-        t: np.ndarray | None,
-        labels: np.ndarray | None,
-        sample_weight: np.ndarray | None,
-    ) -> Any:
-        """Samples of each part."""
-        of_each = sample_weight is not None and sample_weight.ndim == 2
-        return [
-            engine.samples(x, t, labels, sample_weight[members] if of_each else sample_weight)  # type: ignore[index]
-            for members, engine in self.parts
-        ]
-
-    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
-        """Copy all weights."""
-        for members, engine in self.parts:
-            engine.load(w[members], v[members], of_network(members, states))
-
-    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
-        """Copy those of some networks back."""
-        arrays: list[Any] = [w, v, *(array for pair in states.values() for array in pair)]
-        for part, engine in self.parts:
-            ours = w[part], v[part], of_network(part, states)
-            engine.store(*ours, members[part])
-            copies = [*ours[:2], *(array for pair in ours[2].values() for array in pair)]
-            list(map(operator.setitem, arrays, repeat(part), copies))  # at once: signal handlers run between bytecodes
-
-    def learn(
-        self,
-        samples: Any,
-        order: np.ndarray,
-        learning_rates: np.ndarray,
-        losses: np.ndarray | None = None,
-        threads: int = 1,
-    ) -> np.ndarray:
-        """Learn one part after the other."""
-        sums = np.empty(self.count)
-        for (members, engine), each in zip(self.parts, samples, strict=True):
-            part = None if losses is None else np.empty((len(order), len(members)))
-            sums[members] = engine.learn(each, order, learning_rates[members], part, threads)
-            if losses is not None:
-                losses[:, members] = part
-        return sums
-
-    def finite(self) -> np.ndarray:
-        """Whether all weights of each network are finite."""
-        finite = np.empty(self.count, bool)
-        for members, engine in self.parts:
-            finite[members] = engine.finite()
-        return finite
-
-
-class SeparateEngines:
-    """R engines that learn one after the other.
-
-    Parameters
-    ----------
-    w, v : ndarray of shapes (R, M, D+1) and (R, K, M+1)
-        Arrays of the shapes to be learned.
-    functions : sequence of R Functions
-        Functions of each network.
-    batch_size : int
-        Samples per update.
-    l2 : float
-        Strength of the penalty.
-    adaptive : bool
-        Whether learning rates adapt to each unit.
-    x : ndarray or SparseRows
-        The inputs.
-    method : {"auto", "direct"}
-        The order of the arithmetic.
-    """
-
-    def __init__(
-        self,
-        w: np.ndarray,
-        v: np.ndarray,
-        functions: Sequence[validate.Functions],
-        batch_size: int,
-        *,
-        l2: float,
-        adaptive: bool,
-        x: np.ndarray | SparseRows,
-        method: str = "auto",
-    ) -> None:
-        self.sparse = isinstance(x, SparseRows)
-        self.engines: list[engines.Engine] = [
-            engines.sparse_engine(x, w_r, v_r, names, batch_size, l2=l2, adaptive=adaptive)
-            if isinstance(x, SparseRows)
-            else engines.make_engine(w_r, v_r, names, batch_size, method, l2=l2, adaptive=adaptive)
-            for w_r, v_r, names in zip(w, v, functions, strict=True)
-        ]
-
-    @property
-    def supports_threads(self) -> bool:
-        """Whether `learn` can use several threads."""
-        return self.engines[0].supports_threads
-
-    def samples(
-        self,
-        x: np.ndarray | SparseRows,
-        t: np.ndarray | None,
-        labels: np.ndarray | None,
-        sample_weight: np.ndarray | None,
-    ) -> Any:
-        """Samples for each network."""
-        of_each = sample_weight is not None and sample_weight.ndim == 2
-        weights: Any = sample_weight if of_each else [sample_weight] * len(self.engines)
-        return [engine.samples(x, t, labels, s) for engine, s in zip(self.engines, weights, strict=True)]
-
-    def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
-        """Copy all weights into the engines."""
-        for r, engine in enumerate(self.engines):
-            engine.load(w[r], v[r], of_network(r, states))
-
-    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
-        """Copy those of some networks back."""
-        for r in np.flatnonzero(members).tolist():
-            self.engines[r].store(w[r], v[r], of_network(r, states))
-
-    def learn(
-        self,
-        samples: Any,
-        order: np.ndarray,
-        learning_rates: np.ndarray,
-        losses: np.ndarray | None = None,
-        threads: int = 1,
-    ) -> np.ndarray:
-        """Learn with one network after the other."""
-        sums = np.full(len(self.engines), np.inf)
-        if losses is not None:
-            losses[:] = np.inf
-        for r in np.flatnonzero(learning_rates):
-            each = None if losses is None else np.full(len(order), -1.0)
-            sums[r] = self.engines[r].learn(samples[r], order, learning_rates[r], threads, each)
-            if losses is not None:
-                losses[:, r] = each
-        return sums
-
-    def finite(self) -> np.ndarray:
-        """Whether all weights of each network are finite; sparse rows leave no others, and a sum of NaN instead."""
-        return np.array([self.sparse or engine.finite() for engine in self.engines])
-
-
-def of_network(r: int | np.ndarray, states: States) -> States:
-    """The state arrays of network r, or of several."""
-    return {name: (first[r], second[r]) for name, (first, second) in states.items()}
-
-
-class _Training:
-    """A training of an ensemble's arrays, which are up to date after each chunk of samples."""
-
-    def __init__(self, ensemble: Ensemble, data: Data, settings: Settings, n_threads: int) -> None:
-        self.w, self.v, self.states, self.mixture = ensemble.w, ensemble.v, ensemble._states, ensemble._mixture
-        self.functions = [network.functions for network in ensemble]
-        self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
-        self.data, self.settings, self.weight, self.n_threads = data, settings, data.sample_weight, n_threads
-        self.engine = self._make_engine(slice(None), "auto")
-        self.samples = self.engine.samples(*data)
-        w, v, batch_size = self.w[0], self.v[0], settings.batch_size
-        # all that it asks of an engine is whether it supports threads
-        self.threads = engines.threads_to_learn(self.engine, w, v, batch_size, n_threads)  # type: ignore[arg-type]
-        # of whole batches and blocks, so that results do not depend on it
-        step = batch_size if batch_size > 1 else engines.block_length(w, v, 1)
-        self.chunk = step * max(1, CHUNK // step)
-
-    def _make_engine(self, members: slice, method: str) -> EnsembleEngine:
-        settings = self.settings
-        return make_engine(
-            self.w[members], self.v[members], self.functions[members], settings.batch_size, l2=settings.l2,
-            adaptive=settings.adaptive, x=self.data.x, method=method, n_threads=self.n_threads,
-        )  # fmt: skip
-
-    def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:
-        """Run an epoch, counted from 1; return the mean E of each network, infinity if it has diverged."""
-        sums = np.zeros(len(self.w))
-        shared = self.weight if self.weight is not None and self.weight.ndim == 1 else None
-        for start in range(0, len(order), self.chunk):
-            part = order[start : start + self.chunk]
-            losses = np.full((len(part), len(self.w)), np.inf) if epoch == 1 else None
-            sums += self._learn(epoch, part, losses)
-            if losses is not None:
-                self.mixture.see(None if self.data.rows is None else self.data.rows[part])
-                skipped = losses < 0  # in batches without weight: as good as the best
-                if skipped.any():
-                    losses = np.where(skipped, np.where(skipped, np.inf, losses).min(axis=1, keepdims=True), losses)
-                self.mixture.update(losses, None if shared is None else shared[part].astype(np.float64))
-        total = len(order) if self.weight is None else self.weight.sum(axis=-1, dtype=np.float64)
-        return sums / total
-
-    def _learn(self, epoch: int, part: np.ndarray, losses: np.ndarray | None) -> np.ndarray:
-        members = self.mixture.members
-        sums, finite = self._learn_members(self.engine, slice(None), members, self.samples, part, losses)
-        if not isinstance(self.data.x, SparseRows):
-            for r in np.flatnonzero(members & ~finite):  # the Gram matrix of huge inputs may have overflowed
-                one, weight = slice(r, r + 1), self.weight
-                weight = weight[one] if weight is not None and weight.ndim == 2 else weight
-                engine = self._make_engine(one, "direct")
-                samples = engine.samples(*self.data._replace(sample_weight=weight))
-                each = None if losses is None else losses[:, one]
-                sums[one], finite[one] = self._learn_members(engine, one, members[one], samples, part, each)
-        finite &= self.mixture.members  # a signal handler may have dropped some meanwhile
-        if not finite.any():
-            raise DivergenceError(f"learning of all networks diverged, of the last in epoch {epoch}: {REMEDY}")
-        if (members & ~finite).any():
-            self.mixture.drop(~finite)
-        return np.where(finite, sums, np.inf)
-
-    def _learn_members(
-        self,
-        engine: EnsembleEngine,
-        which: slice,
-        members: np.ndarray,
-        samples: Any,
-        part: np.ndarray,
-        losses: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        w, v, rates = self.w[which], self.v[which], np.where(members, self.rates[which], 0)
-        states = {name: (first[which], second[which]) for name, (first, second) in self.states.items()}
-        engine.load(w, v, states)
-        sums = engine.learn(samples, part, rates, losses, self.threads if which == slice(None) else 1)
-        finite = members & np.isfinite(sums) & engine.finite()
-        engine.store(w, v, states, finite)
-        return sums, finite
 
 
 def check_rates(values: Any, dtype: np.dtype) -> list[float]:

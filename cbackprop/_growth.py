@@ -27,7 +27,7 @@ Row = np.ndarray | tuple[np.ndarray, np.ndarray]
 HIDDEN_WEIGHT_SCALE = 0.5
 
 # Networks of a mixture: hidden function and learning rate, which adapts to each unit. benchmarks/streams.py compares
-# the mixture to other models; tanh and ReLU together err less than four networks with one of them.
+# the mixture to other models.
 MEMBERS = (("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3))
 SPARSE_START = 0.1  # of the accumulators of hidden units, if the inputs are sparse: see GrowingMixture
 SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample

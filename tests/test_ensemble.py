@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import cbackprop
-from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble, reference
+from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble_training, reference
 from cbackprop._mixture import Mixture
 
 D, M, K, N = 5, 7, 3, 60
@@ -143,7 +143,7 @@ SETTINGS = [{}, {"l2": 0.01}, {"shuffle": False}, *BATCHES]
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
 def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adaptive, monkeypatch):
-    monkeypatch.setattr(_ensemble, "CHUNK", 1)  # many chunks
+    monkeypatch.setattr(_ensemble_training, "CHUNK", 1)  # many chunks
     x, t = problem(output, dtype)
     ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED)
     networks = [alone(ensemble, r) for r in range(3)]
@@ -181,7 +181,7 @@ def test_chunks_make_no_difference(dtype, settings, monkeypatch):
     x, t = problem("linear", dtype)
     results, weights = [], []
     for chunk in (1, 17, 1000):
-        monkeypatch.setattr(_ensemble, "CHUNK", chunk)
+        monkeypatch.setattr(_ensemble_training, "CHUNK", chunk)
         ensemble = make("linear", dtype)
         ensemble.fit(x, t, epochs=2, rng=0, **settings)
         results.append(bits(ensemble)[:2])

@@ -10,7 +10,7 @@ import pytest
 
 import cbackprop
 from cbackprop import _engines
-from cbackprop._ensemble import SeparateEngines
+from cbackprop._ensemble_engines import SeparateEngines
 from cbackprop._sparse import SparseRows
 from cbackprop._validation import Functions
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble, reference
+from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble_training, reference
 from cbackprop._dispatch import kernels as kernels_of
 from cbackprop._validation import Functions
 
@@ -310,7 +310,7 @@ def arrays_of(ensemble):
 def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(
     interrupt, monkeypatch, shape, hidden, batch_size
 ):
-    monkeypatch.setattr(_ensemble, "CHUNK", 1)  # block or batch
+    monkeypatch.setattr(_ensemble_training, "CHUNK", 1)  # block or batch
     D, M, K = shape
     x, t, w, v = problem(D=D, M=M, K=K)
     size = 4 if batch_size == 4 else _engines.block_length(w, v, 1)
@@ -366,8 +366,10 @@ def test_a_signal_handler_in_which_a_network_diverges(monkeypatch):
         ensemble.w[1], ensemble.v[1] = start
 
     start = ensemble.w[1].copy(), ensemble.v[1].copy()
-    make_engine = _ensemble.make_engine
-    monkeypatch.setattr(_ensemble, "make_engine", lambda *given, **more: Handled(make_engine(*given, **more), handler))
+    make_engine = _ensemble_training.make_engine
+    monkeypatch.setattr(
+        _ensemble_training, "make_engine", lambda *given, **more: Handled(make_engine(*given, **more), handler)
+    )
     with pytest.raises(DivergenceError, match="all networks"):
         ensemble.fit(x, np.eye(4)[t])
     assert ensemble.weights.tolist() == [0, 1]

@@ -73,8 +73,7 @@ cdef void adapt_errors(const Layer *layer, Py_ssize_t p, vec *changes, const vec
             e_n = e[n * stride + start + j]
             squares[j] = squares[j] + e_n * (before[j] + before[j] + e_n * gram[n * block + n])
     for j in range(width):
-        s[start + j] = sum_of_squares(s[start + j], vec_broadcast(1),
-                                      squares[j] / vec_broadcast(<real> (layer.inputs + 1)))
+        s[start + j] = sum_of_squares(s[start + j], vec_broadcast(1), squares[j] / vec_broadcast(layer.inputs + 1))
         alpha[j] = adaptive_rate(vec_broadcast(learning_rate), s[start + j])
     for n in range(count):
         for j in range(width):

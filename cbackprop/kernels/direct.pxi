@@ -261,7 +261,7 @@ cdef void adapt_velocities(Net *net, const LearningRule *rule, real total_weight
 cdef inline void adapt_velocity(real *u, const real *w, real *s, real learning_rate, real decay,
                                 Py_ssize_t n) noexcept nogil:
     cdef real alpha
-    s[0] = sum_of_squares(s[0], ONE, dot(0, u, u, n + 1) / (n + 1))
+    s[0] = sum_of_squares(s[0], ONE, mean_square_of_gradient(u, n))
     alpha = adaptive_rate(learning_rate, s[0])
     decay_velocity(u, w, alpha, decay, n)
     u[n] *= alpha

@@ -230,7 +230,7 @@ cdef inline scalar_or_vec mean_square(const scalar_or_vec *x, Py_ssize_t D) noex
     cdef Py_ssize_t i
     for i in range(D):
         sum_of_squares += x[i] * x[i]
-    return sum_of_squares / broadcast(<real> (D + 1), x[0])
+    return sum_of_squares / broadcast(D + 1, x[0])
 
 
 # s_j <- s_j + e_j^2 mean_square

@@ -197,13 +197,11 @@ cdef void update_group(NetworksState *state, const LearningRule *rule, Py_ssize_
 
 cdef inline void update_row_in_lanes(vec *w, vec *u, vec *s, vec alpha, vec share, vec decay,
                                      Py_ssize_t n) noexcept nogil:
-    cdef vec squares = vec_broadcast(0)
     cdef Py_ssize_t i
     for i in range(n + 1):
         u[i] = u[i] * share
-        squares += u[i] * u[i]
     if s != NULL:
-        s[0] += squares / vec_broadcast(<real> (n + 1))
+        s[0] += mean_square_of_gradient(u, n)
         alpha = adaptive_rate(alpha, s[0])
     for i in range(n):
         w[i] += alpha * u[i] - decay * w[i]

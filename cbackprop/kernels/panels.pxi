@@ -126,7 +126,7 @@ cdef void adapt_panel(const Layer *layer, Py_ssize_t p, vec *s, vec *alpha, real
         for j in range(width):
             sum[j] = sum[j] + u[i * width + j] * u[i * width + j]
     for j in range(width):
-        s[j] = sum_of_squares(s[j], vec_broadcast(1), sum[j] / vec_broadcast(<real> (layer.inputs + 1)))
+        s[j] = sum_of_squares(s[j], vec_broadcast(1), sum[j] / vec_broadcast(layer.inputs + 1))
         alpha[j] = adaptive_rate(vec_broadcast(learning_rate), s[j])
 
 

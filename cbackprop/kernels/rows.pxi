@@ -111,5 +111,17 @@ cdef inline void update_w_rows(scalar_or_vec **w, const scalar_or_vec *e, const 
 cdef inline scalar_or_vec mean_square_row(const scalar_or_vec *x, Py_ssize_t D) noexcept nogil:
     if scalar_or_vec is real:
         if D >= LANES:
-            return dot(1, x, x, D) / <real> (D + 1)
+            return dot(1, x, x, D) / (D + 1)
     return mean_square(x, D)
+
+
+# 1/(n+1) sum_i u_i^2, i = 0..n: of a row of a gradient, which has its own last element
+cdef inline scalar_or_vec mean_square_of_gradient(const scalar_or_vec *u, Py_ssize_t n) noexcept nogil:
+    cdef scalar_or_vec squares = broadcast(0, u[0])
+    cdef Py_ssize_t i
+    if scalar_or_vec is real:
+        squares = dot(0, u, u, n + 1)
+    else:
+        for i in range(n + 1):
+            squares += u[i] * u[i]
+    return squares / broadcast(n + 1, u[0])

@@ -93,11 +93,8 @@ cdef void adapt_lanes(LanesState *state, real learning_rate) noexcept nogil:
 
 
 cdef inline void adapt_row_in_lanes(vec *u, vec s, vec *change, vec alpha, Py_ssize_t n) noexcept nogil:
-    cdef vec squares = vec_broadcast(0)
     cdef Py_ssize_t i
-    for i in range(n + 1):
-        squares += u[i] * u[i]
-    change[0] = squares / vec_broadcast(<real> (n + 1))
+    change[0] = mean_square_of_gradient(u, n)
     alpha = adaptive_rate(alpha, s + change[0])
     for i in range(n + 1):
         u[i] = u[i] * alpha

@@ -189,7 +189,7 @@ cdef inline void adapt_rates_sparse(SparseNet *net, const SparseRow *row) noexce
         set_rates(dense)
         net.alpha = dense.learning_rate * dense.weight
         return
-    dense.mean_square_x = dot(1, row.x, row.x, row.nnz) / <real> (dense.D + 1)
+    dense.mean_square_x = dot(1, row.x, row.x, row.nnz) / (dense.D + 1)
     adapt_rates_of_units(dense)
     for j in range(dense.M):
         dense.e[j] = dense.alpha_w[j] * dense.e[j]
@@ -405,7 +405,7 @@ cdef bint adapt_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_
         dense.next_s_w[j] = sum_of_squares(dense.s_w[j], ONE, dense.next_s_w[j] / (dense.D + 1))
         dense.alpha_w[j] = adaptive_rate(learning_rate, dense.next_s_w[j])
     for k in range(K):
-        dense.next_s_v[k] = sum_of_squares(dense.s_v[k], ONE, dot(0, dense.u_v[k], dense.u_v[k], M + 1) / (M + 1))
+        dense.next_s_v[k] = sum_of_squares(dense.s_v[k], ONE, mean_square_of_gradient(dense.u_v[k], M))
         dense.alpha_v[k] = adaptive_rate(learning_rate, dense.next_s_v[k])
     if not squares_are_finite(dense):
         return False

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Ensemble, Network, _dispatch, _engines, _ensemble
+from cbackprop import Ensemble, Network, _dispatch, _engines, _ensemble_training
 
 VARIANTS = _dispatch.available_variants()
 
@@ -239,7 +239,7 @@ def test_ctrl_c_in_an_ensemble(repetitions, use_variant, all_functions, ctrl_c, 
         order, size = np.random.default_rng(2), batch_size or N
         orders = [order.permutation(N) if batch_size else np.arange(N) for _ in before]
         step = size if size > 1 else _engines.block_length(w, v, 1)
-        chunk, learner, wanted = step * max(1, _ensemble.CHUNK // step), before[-1], digest(ensemble)
+        chunk, learner, wanted = step * max(1, _ensemble_training.CHUNK // step), before[-1], digest(ensemble)
         for start in range(0, N, chunk):
             if digest(learner) == wanted:
                 amid += start > 0
