@@ -31,7 +31,7 @@ PEERS = {  # column: module in peers/
     "ONNX Runtime": "onnx_runtime",
 }
 
-# columns of the rows of adapters.py
+# columns of the rows of adapters.py and sparse_peers.py
 OTHERS = ("LogisticRegression", "SoftmaxRegression", "HoeffdingTree", "SGDClassifier", "Vowpal Wabbit")
 
 # Largest deviation from the float64 reference: of weights, relative to the largest change of a weight; absolute, of
@@ -253,10 +253,18 @@ def accuracy_rows(modules: dict, sizes: Sizes, wanted: Wanted) -> list[dict]:
 
 def adapter_rows(sizes: Sizes, wanted: Wanted) -> tuple[list[dict], list[dict]]:
     """Rows, and metrics of cbackprop."""
-    from . import adapters
+    from . import adapters, sparse_peers
 
     rows, metrics = [], []
-    for measure in (adapters.defaults, adapters.streams, adapters.one_pass, adapters.averaging):
+    for measure in (
+        adapters.defaults,
+        adapters.streams,
+        adapters.one_pass,
+        adapters.averaging,
+        sparse_peers.sparse_speed,
+        sparse_peers.sparse_accuracy,
+        sparse_peers.sparse_files,
+    ):
         if wanted(measure.__name__):
             repeats = sizes.repeats if sizes.full else 1
             more_rows, more_metrics = skipped_if_missing(measure.__name__, measure, repeats, sizes.full) or ([], [])

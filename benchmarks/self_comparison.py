@@ -16,7 +16,8 @@ from .work import Job, Work, article_work, interleaved, random_work
 
 
 def metric(what: str, value: float, at_least: float | None = None, at_most: float | None = None) -> dict:
-    reached = None if at_least is at_most is None else (value >= (at_least or 0)) and (value <= (at_most or np.inf))
+    limits = -np.inf if at_least is None else at_least, np.inf if at_most is None else at_most
+    reached = None if at_least is at_most is None else limits[0] <= value <= limits[1]
     return {"what": what, "value": value, "at_least": at_least, "at_most": at_most, "reached": reached}
 
 

@@ -15,7 +15,7 @@ from ._functions import init_weights, initial_ranges
 from ._mixture_weights import mean, update, update_one
 from ._network import Network
 from ._results import REMEDY, DivergenceError
-from ._running import RunningScaler
+from ._running import RunningScaler, RunningSparseScaler
 from ._sparse import SparseRows, aligned_zeros
 from ._training_lock import TrainingLock
 
@@ -29,7 +29,10 @@ HIDDEN_WEIGHT_SCALE = 0.5
 # Networks of a mixture: hidden function and learning rate, which adapts to each unit. benchmarks/streams.py compares
 # the mixture to other models.
 MEMBERS = (("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3))
-SPARSE_START = 0.1  # of the accumulators of hidden units, if the inputs are sparse: see GrowingMixture
+# The same for sparse inputs: see GrowingMixture. benchmarks/sparse_peers.py compares the mixture to other models.
+SPARSE_MEMBERS = (("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1))
+SPARSE_START = 0.1  # of the accumulators of hidden units
+SPARSE_WEIGHT_SCALE = 0.1  # of hidden weights: those of inputs that appear late are noise until then
 SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
 # Factor of the losses in a mixture; that of squared errors is for errors up to 1.4 standard deviations of the target.
 ETA = {"softmax": 1.0, "logistic": 1.0, "linear": 0.5}
@@ -188,10 +191,11 @@ class GrowingNetwork:
 class GrowingMixture:
     """Networks that grow together and predict by their mixture: see MEMBERS.
 
-    Inputs are standardized by those so far, and so are numbers to predict. Sparse inputs are taken as they come:
-    standardized, all would differ from 0. Row-wise AdaGrad divides the square of a row's gradient by their number, most
-    of which are 0, so that its rates would be too large by far: accumulators of hidden units start at SPARSE_START. The
-    initial weights are as large as those of a network with the inputs of the first sample alone.
+    Inputs are standardized by those so far, and so are numbers to predict. Sparse inputs are scaled only, rare ones to
+    larger numbers: standardized, all would differ from 0. Row-wise AdaGrad divides the square of a row's gradient by
+    their number, most of which are 0, so that its rates would be too large by far: accumulators of hidden units start
+    at SPARSE_START. The initial weights are SPARSE_WEIGHT_SCALE times those of a network with the inputs of the first
+    sample alone.
 
     Parameters
     ----------
@@ -199,19 +203,22 @@ class GrowingMixture:
         The networks, of which each learns all samples. Those that diverge are left out.
     log_weights : ndarray
         The logarithm of the weight of each in the mixture.
-    inputs, targets : RunningScaler or None
-        How to standardize both.
+    inputs : RunningScaler or RunningSparseScaler
+        How to standardize inputs.
+    targets : RunningScaler or None
+        How to standardize targets, if these are numbers.
     """
 
     def __init__(
         self,
         members: list[GrowingNetwork],
         log_weights: np.ndarray,
-        inputs: RunningScaler | None,
+        inputs: RunningScaler | RunningSparseScaler,
         targets: RunningScaler | None,
     ) -> None:
         self.members, self.log_weights, self.inputs, self.targets = members, log_weights, inputs, targets
         self.networks, self.sizes = [member.network for member in members], members[0].sizes
+        self._sparse = isinstance(inputs, RunningSparseScaler)
 
     @classmethod
     def new(
@@ -223,13 +230,13 @@ class GrowingMixture:
         """
         members = [
             GrowingNetwork.new(D, M, K, output, name if hidden is None else hidden, rate, [*seed, r])
-            for r, (name, rate) in enumerate(MEMBERS)
+            for r, (name, rate) in enumerate(MEMBERS if non_zeros is None else SPARSE_MEMBERS)
         ]
         log_weights = np.full(len(members), -np.log(len(members)))
-        inputs = RunningScaler(D) if non_zeros is None else None
+        inputs = RunningScaler(D) if non_zeros is None else RunningSparseScaler(D)
         if non_zeros is not None:
             for member in members:
-                member.network.w[...] *= np.sqrt((D + M) / (non_zeros + M))
+                member.network.w[...] *= SPARSE_WEIGHT_SCALE * np.sqrt((D + M) / (non_zeros + M))
                 member.network.accumulators[0][...] = SPARSE_START  # type: ignore[index]
         return cls(members, log_weights, inputs, RunningScaler(K, np.inf) if output == "linear" else None)
 
@@ -237,7 +244,7 @@ class GrowingMixture:
         """Create a mixture of D inputs and K outputs that begins with what this one has learned."""
         members = [member.grown(D, K, [*seed, r]) for r, member in enumerate(self.members)]
         inputs, targets = self.inputs, self.targets
-        if inputs is not None:
+        if isinstance(inputs, RunningScaler):
             inputs = inputs.grown(D, inputs.state[2].max())  # added inputs were 0 in all samples so far
         if targets is not None:
             targets = targets.grown(K, 0)
@@ -266,11 +273,10 @@ class GrowingMixture:
     def learn_one(self, row: Any, t: Any, missing: np.ndarray | None, *weight: float) -> None:
         """Learn from a sample, but not from targets that are missing. A call that raises changes nothing."""
         losses: list[float] = []
-        updated = []
+        updated: list[Any] = []
         try:
-            if self.inputs is not None:
-                row = self.inputs.learn(self._dense(row))
-                updated.append(self.inputs)
+            row = self.inputs.learn(row if self._sparse else self._dense(row))
+            updated.append(self.inputs)
             if self.targets is not None:
                 t = self.targets.learn(np.array(t, ndmin=1))
                 updated.append(self.targets)
@@ -290,8 +296,7 @@ class GrowingMixture:
 
     def learn_many(self, x: Any, t: np.ndarray) -> None:
         """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
-        if self.inputs is not None:
-            x = self.inputs.learn(x)
+        x = self.inputs.learn(x)
         if self.targets is not None:
             t = self.targets.learn(t[:, np.newaxis])
         losses = self._drop([_learn_all(network, x, t) for network in self.networks])
@@ -314,12 +319,14 @@ class GrowingMixture:
 
     def saved(self, inputs: Any) -> Any:
         """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
-        state = deepcopy((self.log_weights, self.inputs, self.targets)), self.members, self.networks
-        return state, [member.saved(inputs) for member in self.members]
+        state = deepcopy((self.log_weights, self.targets)), self.members, self.networks
+        statistics = self.inputs.saved(inputs[:-1] if self._sparse else inputs)  # there are none of the bias
+        return state, statistics, [member.saved(inputs) for member in self.members]
 
     def restore(self, saved: Any, inputs: Any) -> None:
         """Take changes back."""
-        ((self.log_weights, self.inputs, self.targets), self.members, self.networks), weights = saved
+        ((self.log_weights, self.targets), self.members, self.networks), statistics, weights = saved
+        self.inputs.restore(statistics)
         for member, each in zip(self.members, weights, strict=True):
             member.restore(each, inputs)
 
@@ -346,8 +353,7 @@ class GrowingMixture:
 
     def _mixed(self, method: str, x: Any) -> Any:
         """The mean of what a method of the networks returns, by their weights."""
-        if self.inputs is not None:
-            x = self.inputs.transform(self._dense(x))
+        x = self.inputs.transform(x if self._sparse else self._dense(x))
         return mean(self.log_weights, list(map(_caller(method, x), self.networks)))
 
     def _dense(self, x: Any) -> np.ndarray:

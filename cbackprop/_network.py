@@ -17,6 +17,11 @@ from ._sparse import CSR
 ARTICLE = validate.Functions()  # earlier releases pickled no other
 
 
+def auto_rate(D: int) -> float:
+    """The adaptive learning rate of "auto" for D inputs: the steps of many add up."""
+    return min(0.3, float(D + 1) ** -0.5)
+
+
 class Network(OneSample):
     """Two-layer network with D inputs, M hidden units and K outputs, by default that of the article.
 
@@ -30,11 +35,11 @@ class Network(OneSample):
         of their cross-entropies. A single logistic output is the probability of the second of two classes.
     hidden : {"sigmoid", "tanh", "relu"}
         The hidden function h.
-    learning_rate : float
-        α of (17). It may be changed at any time.
+    learning_rate : float or "auto"
+        α of (17). It may be changed at any time. "auto" makes it adaptive and the smaller one of 0.3 and 1 / √(D+1),
+        which suits most streams whose inputs have a variance of about 1: the steps of many inputs add up.
     adaptive : bool
-        Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`. A learning rate
-        of 0.3 suits most data then.
+        Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`.
     dtype : {float64, float32}
         Data type of the weights, and so of all arithmetic.
     order : {"C", "F"}
@@ -45,8 +50,8 @@ class Network(OneSample):
     Raises
     ------
     TypeError
-        If a size is not an integer, learning_rate is not a number, dtype is not float32 or float64, or rng is of
-        another type.
+        If a size is not an integer, learning_rate is neither a number nor "auto", dtype is not float32 or float64, or
+        rng is of another type.
     ValueError
         If a size is below 1, there is a single softmax output, the weights are too many to be addressed, a function or
         order is unknown, a seed is negative, or learning_rate is not positive and finite.
@@ -98,7 +103,7 @@ class Network(OneSample):
         *,
         output: str = "softmax",
         hidden: str = "sigmoid",
-        learning_rate: float = 0.1,
+        learning_rate: float | str = 0.1,
         adaptive: bool = False,
         dtype: DTypeLike = np.float64,
         order: str = "C",
@@ -111,8 +116,12 @@ class Network(OneSample):
                 "n_outputs is 1, and a single softmax output is always 1; for two classes, write output='logistic', or "
                 "n_outputs=2; for numbers, output='linear'"
             )
-        accumulators = validate.new_accumulators(w, v) if validate.flag("adaptive", adaptive) else None
-        super().__init__(w, v, names, learning_rate, kernels_for(w, v, 1), accumulators)
+        rate: Any = learning_rate
+        adaptive = validate.flag("adaptive", adaptive)
+        if isinstance(rate, str) and rate == "auto":
+            rate, adaptive = auto_rate(w.shape[1] - 1), True
+        accumulators = validate.new_accumulators(w, v) if adaptive else None
+        super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators)
 
     @classmethod
     def from_weights(

@@ -1,6 +1,6 @@
-"""Running mean and variance of the inputs of a stream, or of its targets, and numbers standardized by them."""
+"""Running statistics of the inputs of a stream, or of its targets, and numbers standardized by them."""
 cimport numpy as cnp
-from libc.math cimport NAN, fabs, fmax, fmin, isfinite, sqrt
+from libc.math cimport NAN, copysign, fabs, fmax, fmin, isfinite, sqrt
 from libc.string cimport memcpy
 
 import numpy as np
@@ -10,6 +10,8 @@ cnp.import_array()
 cdef double MEMORY = 1000        # samples: earlier ones fade, so that statistics follow a stream that changes
 cdef double CONSTANT = 1e-12     # standard deviation relative to the mean below which numbers differ by rounding only
 cdef double LARGEST = 1e150      # larger numbers count as this one: squares stay finite
+cdef double SMALLEST = 1e-150    # likewise, so that squares are not 0
+cdef double LIMIT = 5            # standard deviations, by default
 
 
 cdef class RunningScaler:
@@ -37,7 +39,7 @@ cdef class RunningScaler:
     cdef readonly Py_ssize_t size
     cdef cnp.ndarray current, previous    # rows: mean, variance, count
 
-    def __init__(self, Py_ssize_t size, double limit=5):
+    def __init__(self, Py_ssize_t size, double limit=LIMIT):
         self.limit = limit
         self.set_state(np.zeros((3, size)))
 
@@ -62,6 +64,14 @@ cdef class RunningScaler:
     def undo(self):
         """Take the last `learn` back."""
         self.current, self.previous = self.previous, self.current
+
+    def saved(self, inputs):
+        """A copy of the statistics, for `restore`."""
+        return self.state
+
+    def restore(self, saved):
+        """Take back all that was learned since `saved`."""
+        self.set_state(saved.copy())
 
     def transform(self, x):
         """Standardize a sample, shape (D,), or several, shape (N, D), by the statistics as they are."""
@@ -128,8 +138,117 @@ cdef class RunningScaler:
         return result
 
 
+cdef class RunningSparseScaler:
+    """Scales sparse rows by how large the numbers of an input are, and by how rare.
+
+    In n samples, those of input i that are not 0 number c_i, and q_i is the mean of their squares ::
+
+        x_i <- x_i / sqrt(q_i) * (n / c_i)**(1/4)
+
+    The step of a weight goes as the square of its input, here sqrt(n / c_i), like with a rate of AdaGrad for each
+    input, whose sum of squares goes as c_i. The first factor lies in -limit..limit; q_i follows the last MEMORY
+    numbers. Zeros, a NaN and an infinity stay as they are and change nothing.
+
+    Parameters
+    ----------
+    size : int
+        D, the number of inputs.
+    limit : float
+        How many root mean squares a number counts at most.
+    """
+
+    cdef readonly double limit
+    cdef readonly Py_ssize_t size
+    cdef cnp.ndarray statistics    # rows: mean square, count
+    cdef double n
+    cdef object previous
+
+    def __init__(self, Py_ssize_t size, double limit=LIMIT):
+        self.limit, self.size, self.n = limit, size, 0
+        self.statistics = np.zeros((2, size))
+        self.previous = None
+
+    @property
+    def state(self):
+        """Mean squares and counts of the inputs, shape (2, D): a copy; and the number of samples."""
+        return self.statistics.copy(), self.n
+
+    def learn(self, x):
+        """Update the statistics with the indices and values of a sample, or with a CSR matrix; return them scaled.
+
+        Each is scaled by the statistics that include it.
+        """
+        self.previous = self.saved(x[0] if isinstance(x, tuple) else x.indices)
+        return self.scaled(x, True)
+
+    def undo(self):
+        """Take the last `learn` back."""
+        self.restore(self.previous)
+
+    def transform(self, x):
+        """Scale a sample, or a CSR matrix, each row as if it were the next to be learned."""
+        return self.scaled(x, False)
+
+    def saved(self, inputs):
+        """A copy of the statistics of some inputs, for `restore`."""
+        return self.n, inputs, self.statistics[:, inputs]
+
+    def restore(self, saved):
+        """Take back what was learned from these inputs since `saved`."""
+        self.n, inputs, statistics = saved
+        self.statistics[:, inputs] = statistics
+
+    def __reduce__(self):
+        return restored_sparse, (self.limit, *self.state)
+
+    cdef scaled(self, x, bint learn):
+        if isinstance(x, tuple):
+            indices, values = x
+            result = np.empty((2, len(values)))
+            self.scale(np.asarray(indices, np.int64), np.asarray(values, np.float64), result, learn)
+            return indices, result[0]
+        result = np.empty((2, x.nnz))
+        bounds, indices, values = x.indptr.tolist(), x.indices.astype(np.int64), x.data.astype(np.float64)
+        for start, stop in zip(bounds, bounds[1:]):
+            self.scale(indices[start:stop], values[start:stop], result[:, start:stop], learn)
+        return type(x)((result[0], x.indices, x.indptr), x.shape)
+
+    cdef int scale(self, const cnp.int64_t[::1] indices, const double[::1] x, double[:, :] result,
+                   bint learn) except -1:
+        """Scale a row into `result[0]`; two numbers of the same input do not count each other."""
+        cdef double[:, ::1] statistics = self.statistics
+        cdef double size, q, c
+        cdef Py_ssize_t entry, i
+        for entry in range(x.shape[0]):
+            i = indices[entry]
+            result[0, entry], result[1, entry] = x[entry], 0
+            if x[entry] == 0 or not isfinite(x[entry]):
+                continue
+            size, q, c = fmin(fmax(fabs(x[entry]), SMALLEST), LARGEST), statistics[0, i], statistics[1, i] + 1
+            if c > 1:
+                size = fmin(size, self.limit * sqrt(q))
+            q += (size * size - q) / fmin(c, MEMORY)
+            result[0, entry] = copysign(size / sqrt(q) * sqrt(sqrt((self.n + 1) / c)), x[entry])
+            result[1, entry] = size
+        if learn:
+            self.n += 1
+            for entry in range(x.shape[0]):
+                i, size = indices[entry], result[1, entry]
+                if size > 0:
+                    statistics[1, i] += 1
+                    statistics[0, i] += (size * size - statistics[0, i]) / fmin(statistics[1, i], MEMORY)
+        return 0
+
+
 cdef inline double clip(double number, double limit) noexcept:
     return fmax(-limit, fmin(limit, number))
+
+
+def restored_sparse(double limit, state, double n):
+    """A scaler of sparse rows with the given state."""
+    cdef RunningSparseScaler scaler = RunningSparseScaler(0, limit)
+    scaler.size, scaler.statistics, scaler.n = state.shape[1], state, n
+    return scaler
 
 
 def restored(double limit, cnp.ndarray state):

@@ -382,8 +382,11 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     losses so far (see `cbackprop.Ensemble`). A network that diverges is left out.
 
     Inputs are standardized by running means and variances, which follow the last 1,000 samples or so, and limited to 5
-    standard deviations. So a sample takes time for all known features, not only for its own. Hashed inputs are taken as
-    they come.
+    standard deviations. So a sample takes time for all known features, not only for its own.
+
+    Hashed inputs are scaled only: a value x_i becomes x_i / √q_i · (n / c_i)^(1/4) if c_i of the n samples so far have
+    feature i, whose mean square is q_i. A rare feature takes larger steps, like with the AdaGrad of each feature. The
+    rates are 0.03 and 0.1 then.
 
     Examples
     --------

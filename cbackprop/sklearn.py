@@ -515,20 +515,20 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             and (classes is None or np.array_equal(classes, self.classes_))
         ):
             return False
-        network = self.network_
-        rate = network.learning_rate
+        network, wanted = self.network_, self.learning_rate_init
+        rate, adaptive = network.learning_rate, isinstance(wanted, str)
+        if adaptive:
+            wanted = self._rate
         try:
-            if (t := self._target_of_row(y)) is None:
+            if (network.accumulators is None) == adaptive or (t := self._target_of_row(y)) is None:
                 return False
             plain = self.alpha == 0 == self.momentum or (
                 validate.rounded(self.alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
             )
-            if network.adaptive != self._adaptive:
-                return False
-            if plain and not (self._units.known if self._adaptive else self.learning_rate == "invscaling"):
-                if rate != self._rate:
-                    network.learning_rate = self._rate
-                if isinstance(X, np.ndarray):
+            if plain and not (self._units.known if adaptive else self.learning_rate == "invscaling"):
+                if rate != wanted:
+                    network.learning_rate = wanted
+                if type(X) is np.ndarray:
                     self.loss_ = network.learn_one(X[0], t)
                 elif X.indptr.tolist() == [0, len(X.indices)]:
                     self.loss_ = network.learn_one_sparse(X.indices, X.data, t)

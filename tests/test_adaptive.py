@@ -249,6 +249,19 @@ def test_bad_accumulators_of_a_network(variant, dtype, layer, bad):
         assert (network.w.tobytes(), network.v.tobytes()) == before
 
 
+@pytest.mark.parametrize(("D", "rate"), [(1, 0.3), (10, 0.3), (24, 0.2), (99, 0.1)])
+def test_automatic_rates(D, rate):
+    x = np.random.default_rng(0).normal(size=(20, D))
+    network = Network(D, 4, 3, learning_rate="auto", rng=0)
+    assert network.learning_rate == pytest.approx(rate)
+    twin = Network(D, 4, 3, learning_rate=network.learning_rate, adaptive=True, rng=0)
+    for row in x:
+        assert network.learn_one(row, 1) == twin.learn_one(row, 1)
+    assert network.w.tobytes() == twin.w.tobytes()
+    with pytest.raises(TypeError, match="learning_rate is 'fast'"):
+        Network(D, 4, 3, learning_rate="fast")
+
+
 def test_accumulators_that_change_shape():
     network = Network(2, 4, 3, adaptive=True)
     with warnings.catch_warnings(action="ignore"):  # by NumPy 2.5

