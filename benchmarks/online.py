@@ -21,6 +21,36 @@ class Online(ShortBenchmark):
         fit(self.work, method=method)
 
 
+SMALL = {"4-8-2": 20_000, "8-8-3": 20_000, "13-9-3": 20_000, "63-32-10": 4_000}
+
+
+class SmallNetworks(ShortBenchmark):
+    """An online epoch of networks that streams are made of, and of one off every multiple."""
+
+    params = (list(SMALL), DTYPES)
+    param_names = ("shape", "dtype")
+
+    def setup(self, shape, dtype):
+        self.work = random_work(shape, dtype, SMALL[shape])
+
+    def time_epoch(self, shape, dtype):
+        fit(self.work)
+
+
+class Unscaled(ShortBenchmark):
+    """An online epoch with inputs from 0 to 16, as the pixels of scikit-learn's digits: many hidden units saturate."""
+
+    params = (DTYPES,)
+    param_names = ("dtype",)
+
+    def setup(self, dtype):
+        work = random_work("64-32-10", dtype, SAMPLES["64-32-10"])
+        self.work = work._replace(x=16 * work.x)
+
+    def time_epoch(self, dtype):
+        fit(self.work)
+
+
 class Penalty(ShortBenchmark):
     """An online epoch without and with an L2 penalty."""
 

@@ -25,6 +25,11 @@ RUNS = 3  # per round; only the first run has cold caches
 
 JOBS = {  # name: function of peers/library.py, D-M-K, dtype, samples (about a millisecond), batch size
     "online 2-2-3 float64": ("fit", "2-2-3", "float64", 10_000, 1),
+    "online 4-8-2 float64": ("fit", "4-8-2", "float64", 8_000, 1),
+    "online 8-8-3 float32": ("fit", "8-8-3", "float32", 8_000, 1),
+    "online 13-9-3 float64": ("fit", "13-9-3", "float64", 6_000, 1),
+    "online 63-32-10 float64": ("fit", "63-32-10", "float64", 3_000, 1),
+    "online 64-32-10 float32, inputs to 16": ("fit_unscaled", "64-32-10", "float32", 5_000, 1),
     "online 64-32-10 float32": ("fit", "64-32-10", "float32", 5_000, 1),
     "online 784-16-10 float32": ("fit", "784-16-10", "float32", 2_000, 1),
     "online 784-100-10 float64": ("fit", "784-100-10", "float64", 300, 1),

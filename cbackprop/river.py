@@ -251,19 +251,22 @@ class _StreamNetwork(base.Estimator):
         """Indices and values of a sample, as by scikit-learn's FeatureHasher but for their order."""
         names: Collection[Any] = x
         try:
-            numbers: Collection[Any] = x.values()
-            if not NUMBERS.issuperset(map(type, numbers)):
+            numbers: Iterable[Any] = x.values()
+            types = set(map(type, numbers))
+            if types == {str}:  # a shortcut
+                names, numbers = list(map("%s=%s".__mod__, x.items())), repeat(1.0)
+            elif not types <= NUMBERS:
                 names, numbers = [], []
                 for name, value in x.items():
                     text = isinstance(value, str)
                     names.append(f"{name}={value}" if text else name)
                     numbers.append(1.0 if text else _number(value))
-            values = np.fromiter(numbers, np.float64, len(numbers))
+            values = np.fromiter(numbers, np.float64, len(x))
         except (AttributeError, OverflowError):
             self._check_values(x)  # raises an error: x is not a dict, or a number is too large
             raise
         try:
-            hashes = np.fromiter(map(self._hash, map(str.encode, names)), np.int64, len(numbers))
+            hashes = np.fromiter(map(self._hash, map(str.encode, names)), np.int64, len(x))
         except (TypeError, UnicodeEncodeError):
             name = next(n for n in names if not isinstance(n, str) or n.encode(errors="ignore").decode() != n)
             raise TypeError(f"feature {name!r} cannot be hashed; its name must be a str, without surrogates") from None

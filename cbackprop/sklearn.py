@@ -515,7 +515,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             and (classes is None or np.array_equal(classes, self.classes_))
         ):
             return False
-        network, wanted = self.network_, self.learning_rate_init
+        network = self.network_
+        wanted: Any = self.learning_rate_init
         rate, adaptive = network.learning_rate, isinstance(wanted, str)
         if adaptive:
             wanted = self._rate
