@@ -7,17 +7,19 @@ thread, minima. The dearest rows come first.
 
 import importlib.util
 import sys
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cbackprop import _engines
-from cbackprop._ensemble_engines import SeparateEngines, make_engine
-from cbackprop._validation import Functions
-
 from . import restart_pinned
 from .report import argument_parser, factor, machine, machine_table, readable, result_path, table
 from .work import Job, Work, interleaved, random_work, samples, targets
+
+with suppress(ImportError):  # asv imports this file, too, at commits without ensembles
+    from cbackprop import _engines
+    from cbackprop._ensemble_engines import SeparateEngines, make_engine
+    from cbackprop._validation import Functions
 
 ROWS = [  # networks, shape, the most that they should take of one
     (16, "2-2-3", 2),

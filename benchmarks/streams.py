@@ -8,15 +8,17 @@ where a model needs one. Streams that River bundles have one order of samples: s
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from river import datasets, linear_model, multiclass, preprocessing, tree
-from river.datasets import synth
-
-from cbackprop.river import BackpropClassifier, BackpropRegressor
-
 from .report import argument_parser, table
+
+with suppress(ImportError):  # asv imports this file, too, without River
+    from river import datasets, linear_model, multiclass, preprocessing, tree
+    from river.datasets import synth
+
+    from cbackprop.river import BackpropClassifier, BackpropRegressor
 
 CLASSIFICATION: dict[str, Callable[[int], Iterable]] = {
     "Phishing": lambda seed: datasets.Phishing(),
