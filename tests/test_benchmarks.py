@@ -9,8 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 IMPORT_ALL = """
 import importlib, pkgutil, sys
-for name in ("dask", "distributed", "jax", "matplotlib", "mlxtend", "numba", "onnxruntime", "pandas", "plotnine", "river",
-             "sklearn", "torch", "vowpalwabbit"):
+for name in ("dask", "jax", "matplotlib", "mlxtend", "numba", "onnxruntime", "pandas", "river", "sklearn", "torch"):
     sys.modules[name] = None
 sys.path.append(sys.argv[1])
 import benchmarks
