@@ -34,8 +34,8 @@ def test_reasons_are_for_mutants_of_the_source():
 @pytest.mark.parametrize(
     "subject",
     [
-        pytest.param("kernels", marks=pytest.mark.guarantee("mutation testing: kernels", slice=3, full=370)),
-        pytest.param("validation", marks=pytest.mark.guarantee("mutation testing: validation", slice=20, full=130)),
+        pytest.param("kernels", marks=pytest.mark.guarantee("mutation testing: kernels", slice=2, full=370)),
+        pytest.param("validation", marks=pytest.mark.guarantee("mutation testing: validation", slice=12, full=130)),
     ],
 )
 def test_mutants(repetitions, subject, record_property):
