@@ -43,7 +43,7 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
     ),
     "validation": (
         [TREE / "cbackprop/_validation.py"],
-        ("validation", "sparse", "model_file", "reference", "checkpoint"),
+        ("validation", "sparse", "adaptive", "model_file", "reference", "checkpoint"),
     ),
 }
 OPERATORS = {
