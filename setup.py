@@ -58,6 +58,7 @@ FLAGS = [
     "-fno-math-errno",  # the kernels don't read errno ...
     "-fno-trapping-math",  # ... nor the floating-point exception flags, so both sides of a choice may be computed
     "-fno-tree-vectorize",  # they name their own lanes; vectorizing what is left beside them only adds code
+    "-fno-peel-loops",  # so does a copy of the tail of each loop for every length it can have
     "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
 ]
 if MSVC:

@@ -1,5 +1,5 @@
 # The equations one by one, as functions on arrays: for tests, and for anyone who wants to try them. Arrays are
-# C-contiguous; engines work the same way: whole vectors first, then a scalar tail.
+# C-contiguous.
 
 
 cdef real[::1] empty_vector(Py_ssize_t size):

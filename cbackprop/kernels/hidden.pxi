@@ -36,7 +36,8 @@ cdef inline void hidden_output(int hidden, const scalar_or_vec *b, scalar_or_vec
             while j + LANES <= M:
                 (<vec *> (z + j))[0] = h(hidden, (<const vec *> (b + j))[0])
                 j += LANES
-            (<vec *> (z + M - LANES))[0] = h(hidden, (<const vec *> (b + M - LANES))[0])
+            if j < M:
+                (<vec *> (z + M - LANES))[0] = h(hidden, (<const vec *> (b + M - LANES))[0])
             return
     while j < M:
         z[j] = h(hidden, b[j])

@@ -6,11 +6,9 @@
 # b_j = sum_i w_ji x_i as a dot product for each j
 cdef inline void hidden_sum_rows(scalar_or_vec **w, const scalar_or_vec *x, scalar_or_vec *b,
                                  Py_ssize_t D, Py_ssize_t M) noexcept nogil:
-    cdef Py_ssize_t j
     if scalar_or_vec is real:
         if D >= LANES:
-            for j in range(M):
-                b[j] = dot(w[j][D], w[j], x, D)
+            dot_rows(w, x, b, D, M)
             return
     hidden_sum(w, x, b, D, M)
 
@@ -18,35 +16,27 @@ cdef inline void hidden_sum_rows(scalar_or_vec **w, const scalar_or_vec *x, scal
 # (13)  a_k = sum_j v_kj z_j as a dot product for each k
 cdef inline void output_sum_rows(scalar_or_vec **v, const scalar_or_vec *z, scalar_or_vec *a,
                                  Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef Py_ssize_t k
     if scalar_or_vec is real:
         if M >= LANES:
-            for k in range(K):
-                a[k] = dot(v[k][M], v[k], z, M)
+            dot_rows(v, z, a, M, K)
             return
     output_sum(v, z, a, M, K)
 
 
-# (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j) of a vector of units at a time, and of the rest one by one
+# (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j) of a vector of units at a time; the last one ends at M, too
 cdef inline void hidden_error_rows(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or_vec *t, scalar_or_vec **v,
                                    const scalar_or_vec *z, int hidden, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef vec e_j
-    cdef real rest
     cdef Py_ssize_t j = 0, k
     if scalar_or_vec is real:
         if M >= LANES:
-            while j + LANES <= M:
+            while j < M:
+                j = min(j, M - LANES)
                 e_j = vec_broadcast(0)
                 for k in range(K):
                     e_j += (<const vec *> (v[k] + j))[0] * (y[k] - t[k])
                 (<vec *> (e + j))[0] = e_j * h_derivative(hidden, (<const vec *> (z + j))[0])
                 j += LANES
-            while j < M:
-                rest = 0
-                for k in range(K):
-                    rest += (y[k] - t[k]) * v[k][j]
-                e[j] = rest * h_derivative(hidden, z[j])
-                j += 1
             return
     hidden_error(e, y, t, v, z, hidden, M, K)
 

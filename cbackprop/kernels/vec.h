@@ -181,7 +181,7 @@ static inline vec vec_split_exponent(vec u, vec *shifted)
 static inline vec vec_broadcast(REAL a) { return a - (vec){0}; }
 
 /* Reductions of all lanes: halves are combined, always in the same order, until one number is left */
-typedef REAL sixteen_bytes __attribute__((vector_size(16)));
+typedef REAL sixteen_bytes __attribute__((vector_size(16), aligned(sizeof(REAL)), may_alias));
 #if VEC_BYTES == 64
 typedef REAL thirty_two_bytes __attribute__((vector_size(32)));
 #define FOLD(a, pair)                                                                  \
