@@ -59,7 +59,7 @@ SUMS = {"hidden_sum_of": reference.hidden_sums, "output_sum_of": reference.outpu
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", SUMS)
 def test_sums(kernels, rng, eps, name, size):
-    rows = rng.normal(size=(3, size + 1)).astype(kernels.DTYPE)
+    rows = rng.normal(size=(7, size + 1)).astype(kernels.DTYPE)  # some of them are summed together
     inputs = rng.normal(size=size).astype(kernels.DTYPE)
     got, of_reference = getattr(kernels, name)(rows, inputs), SUMS[name](inputs[np.newaxis], rows)[0]
     for row, ours, other in zip(rows, got, of_reference, strict=True):
@@ -78,6 +78,14 @@ def test_every_product_is_in_the_sum_once(kernels, name):
     for size in SIZES:
         rows, inputs = 4 * np.eye(size + 1, dtype=kernels.DTYPE), (2 ** (np.arange(size) % 7)).astype(kernels.DTYPE)
         assert getattr(kernels, name)(rows, inputs).tolist() == [*(4 * inputs), 4]
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_infinite_weights_stay_infinite(kernels, name):
+    for size in SIZES:
+        rows = np.ones((size + 1, size + 1), kernels.DTYPE)
+        np.fill_diagonal(rows, np.inf)
+        assert (getattr(kernels, name)(rows, np.ones(size, kernels.DTYPE)) == np.inf).all()
 
 
 def test_sigmoid_by_hand(kernels, eps):
