@@ -75,7 +75,7 @@ CLASSIFICATION = [
         for batch_size in (8, 32, 128, 1024)
     ),
     Row("learn_one 2-2-3", "learn_one", "2-2-3", 20_000, {"scikit-learn": 600, "PyTorch": 900}, dtypes=("float64",)),
-    Row("learn_one 64-32-10", "learn_one", "64-32-10", 10_000, {}),
+    Row("learn_one 64-32-10", "learn_one", "64-32-10", 2_000, {}),
     Row(
         "partial_fit of one row 64-32-10",
         "partial_fit_one",
@@ -84,7 +84,7 @@ CLASSIFICATION = [
         {"scikit-learn": 10},
         dtypes=("float64",),
     ),
-    Row("predict_proba_one 64-32-10", "predict_proba_one", "64-32-10", 10_000, {"NumPy": 10, "scikit-learn": 100}),
+    Row("predict_proba_one 64-32-10", "predict_proba_one", "64-32-10", 2_000, {"NumPy": 10, "scikit-learn": 100}),
     Row("predict 784-100-10", "predict_proba", "784-100-10", 4_096, {"best": 1.2}),
     Row("predict 64-32-10", "predict_proba", "64-32-10", 16_384, {}),
 ]

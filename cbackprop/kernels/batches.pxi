@@ -2,10 +2,14 @@
 # corrections, and v takes products and updates of the same tiles: (13), the sums over k in (18), and (16).
 
 
-# z of `count` samples and one panel of hidden units
-cdef void hidden_outputs(const BlockedState *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+# z of the samples of a block that starts at `first`, and one panel of hidden units. Meanwhile the inputs of the next
+# block are prefetched, of long rows only the beginning: then the processor expects the rest.
+cdef void hidden_outputs(const BlockedState *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t p,
+                         Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t stride = net.hidden.stride, n, j
     for n in range(count):
+        if p == 0 and first + count + n < samples.count:
+            prefetch_row(inputs_of(samples, first + count + n), min(net.hidden.inputs, MAX_INPUTS_PREFETCHED))
         for j in range(panel_start(&net.hidden, p), panel_start(&net.hidden, p + 1)):
             net.z[n * stride + j] = vec_mask(h(net.functions.hidden, net.e[n * stride + j]), net.hidden.mask[j])
 
@@ -107,7 +111,7 @@ cdef double batch_pass(BlockedState *net, const SampleSet *samples, const Learni
         gather_rows(samples, first, size, rows)
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             layer_sums(&net.hidden, rows, net.e, p, size)
-            hidden_outputs(net, p, size)
+            hidden_outputs(net, samples, first, p, size)
         if by_gram:
             gram(net, rows, size, thread)
         barrier_wait(&net.barrier)
@@ -250,7 +254,7 @@ cdef double forward_blocked(BlockedState *net, const SampleSet *samples, const A
         gather_rows(samples, first, size, rows)
         for p in range(net.hidden.panels):
             layer_sums(&net.hidden, rows, net.e, p, size)
-            hidden_outputs(net, p, size)
+            hidden_outputs(net, samples, first, p, size)
         finite[0] = finite[0] and all_finite(<const real *> net.e, size * net.hidden.stride * LANES)
         if should_stop(&net.poll, size):
             break

@@ -28,6 +28,7 @@ cdef extern from "threads.h":
 cdef enum:
     MAX_BLOCK = 128    # a multiple of every TILE_SAMPLES
     MAX_WIDTH_TOGETHER = 16    # vectors of hidden units
+    MAX_INPUTS_PREFETCHED = 64
     REDUCTION = 30             # products of vectors that take as long as the sum over the lanes of one
     PASSES = 20                # products of all samples that take as long as the passes over a gradient
     POLL_OPS_BLOCKED = 30_000_000 * VEC_BYTES    # operations from one poll to the next; wide vectors do more at once
