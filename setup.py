@@ -58,7 +58,8 @@ FLAGS = [
     "-fno-math-errno",  # the kernels don't read errno ...
     "-fno-trapping-math",  # ... nor the floating-point exception flags, so both sides of a choice may be computed
     "-fno-tree-vectorize",  # they name their own lanes; vectorizing what is left beside them only adds code
-    "-fno-peel-loops",  # so does a copy of the tail of each loop for every length it can have
+    "-fno-peel-loops",  # so does a copy of a loop's tail for each length it can have
+    "-fno-tree-loop-distribute-patterns",  # a few vectors are not worth a call of memset(), for which others are saved
     "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
 ]
 if MSVC:

@@ -89,7 +89,9 @@ def learning_cells(work: Work, shape: str, repeats: int) -> list[str]:
 
     times, online = learning_times(work, shape, repeats), work.batch_size == 1
     engine = type(rule.make_engine(work.w, work.v, Functions(), work.batch_size, "auto"))
-    block = 1 if online and rule.fused(work.w, work.v) else rule.block_length(work.w, work.v, work.batch_size)
+    block = max(BLOCKS[0], rule.block_length(work.w, work.v, work.batch_size))  # no batch is too short for it
+    if online and rule.fused(work.w, work.v):
+        block = 1
     narrow = rule.kernels_for(work.w, work.v, work.batch_size) is not kernels_for(work)
     chosen = ENGINES.get(engine.__name__, f"narrow {block}" if narrow else str(block))
     columns = ["direct", *(SMALL if online else ["samples in lanes"]), *map(str, BLOCKS)]

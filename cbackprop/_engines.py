@@ -2,12 +2,15 @@
 
 The constants are measured by benchmarks/engines.py, those of ensembles by benchmarks/ensembles.py.
 
-- The blocked engine puts hidden units into the lanes of vectors. With fewer than MIN_UNITS_BLOCKED, most lanes are
-  empty: the direct engine is faster or, for batches, the samples-in-lanes engine. Empty lanes take memory, too: a
-  large network is trained by the direct engine if they would take more than MAX_COPIES of its weights.
+- The blocked engine puts hidden units into the lanes of vectors. Online, or in forward passes, with fewer than
+  MIN_UNITS_BLOCKED most lanes are empty, and the direct engine is faster. Empty lanes take memory, too: a large network
+  is trained by the direct engine if they would take more than MAX_COPIES of its weights.
 - The samples-in-lanes engine holds a copy of the weights, and of their update, in each lane. Up to
-  MAX_WEIGHTS_IN_LANES they fit into the first-level cache. It gathers the inputs of LANES samples at the cost of D
-  moves for each, so a batch that does not fill the lanes must be the larger, the more inputs there are.
+  MAX_WEIGHTS_IN_LANES they fit into the first-level cache.
+- For batches, `batch_times` estimates what each engine takes: a chain of dependent operations, for which the direct
+  engine waits at every sample and which the others take for several samples at once; then the passes over w, in
+  vectors, or a move for each input that is gathered and the operations on each weight, for all lanes; and what a batch
+  costs by itself, above all to bring the lanes together and to copy the weights into all of them again.
 - Sample by sample, a small network waits for one operation after the other, and wide vectors take longer for each:
   where the layers fit in MAX_VECTORS_FUSED and one vector of the narrower kernels, those are used. Where they fit in as
   many vectors of the kernels used, z, a, y and e stay in registers, and blocks of one sample are the best while a pass
@@ -41,10 +44,9 @@ from ._sparse import SparseRows
 from ._validation import Functions
 
 MIN_UNITS_BLOCKED = 4
-MAX_VECTORS_FUSED, MAX_PASS_FUSED = 3, 64
+MAX_VECTORS_FUSED, MAX_PASS_FUSED = 3, 96
 MAX_COPIES, ALLOWANCE = 4, 1 << 20  # memory for training: copies of the weights, and bytes
-MAX_WEIGHTS_IN_LANES = 192
-MIN_SAMPLES_IN_LANES, INPUTS_PER_SAMPLE_IN_LANES = 4, 4
+MAX_WEIGHTS_IN_LANES = 288
 MIN_BLOCK, MAX_ONLINE_BLOCK, MAX_BATCH_BLOCK = 8, 64, 128  # samples; online blocks are multiples of MIN_BLOCK
 BLOCK_PER_SQRT_M = 1.5
 CACHE_BUDGET = 1 << 19  # bytes
@@ -128,17 +130,25 @@ class Engine(Protocol):
 
 
 def blocked(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool) -> bool:
-    """Whether the blocked engine is faster than the others, in the memory that training may take."""
+    """Whether the blocked engine is faster than the direct one, in the memory that training may take."""
+    return (w.shape[0] >= MIN_UNITS_BLOCKED or block == 1) and fits(w, v, lanes, block, accumulates)
+
+
+def fits(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool) -> bool:
+    """Whether the blocked engine needs no more memory than training may take."""
     panels = lanes * (-(-w.shape[0] // lanes) * w.shape[1] + -(-v.shape[0] // lanes) * v.shape[1])
     needed = (panels * (1 + accumulates) + block * scratch(w, v)) * w.itemsize
-    return (w.shape[0] >= MIN_UNITS_BLOCKED or block == 1) and needed <= MAX_COPIES * (w.nbytes + v.nbytes) + ALLOWANCE
+    return needed <= MAX_COPIES * (w.nbytes + v.nbytes) + ALLOWANCE
 
 
-def in_lanes(w: np.ndarray, v: np.ndarray, batch_size: int) -> bool:
-    """Whether the samples-in-lanes engine is faster than the direct one."""
-    lanes = kernels(w.dtype).LANES_IN_REGISTER
-    few = MIN_SAMPLES_IN_LANES + (w.shape[1] - 1) // INPUTS_PER_SAMPLE_IN_LANES
-    return w.size + v.size <= MAX_WEIGHTS_IN_LANES and batch_size >= max(2, min(lanes, few))
+def batch_times(w: np.ndarray, v: np.ndarray, lanes: int, batch_size: int) -> dict[str, float]:
+    """Time of each engine for a sample of a batch; only their ratios count."""
+    (M, D), size, vectors = w.shape, w.size + v.size, -(-w.shape[0] // lanes)
+    return {
+        "direct": 85 + 2.5 * M * D / lanes + 60 / batch_size,
+        "blocked": 55 + 0.7 * D * vectors + (60 + 1.5 * D * vectors) / batch_size,
+        "in lanes": D / 5 + (110 + 2.3 * size) / min(batch_size, lanes) + 5.5 * size / batch_size,
+    }
 
 
 def networks_in_lanes(w: np.ndarray, v: np.ndarray) -> bool:
@@ -199,12 +209,20 @@ def make_engine(
     lanes = module.LANES_IN_REGISTER
     plain = momentum == l2 == 0
     block = 1 if batch_size == 1 and plain and fused(w, v) else block_length(w, v, batch_size)
-    efficient = momentum == 0 or batch_size > 1
     accumulates = batch_size > 1 and (batch_size > block or not plain or adaptive)
     settings = functions._asdict() | {"adaptive": adaptive}
-    if method == "blocked" or (method == "auto" and efficient and blocked(w, v, lanes, block, accumulates)):
+    if method == "auto" and batch_size > 1:
+        times = batch_times(w, v, lanes, batch_size)
+        if not (plain and w.size + v.size <= MAX_WEIGHTS_IN_LANES):
+            del times["in lanes"]
+        if not fits(w, v, lanes, block, accumulates):
+            del times["blocked"]
+        method = min(times, key=times.__getitem__)
+    elif method == "auto" and momentum == 0 and blocked(w, v, lanes, block, accumulates):
+        method = "blocked"
+    if method == "blocked":
         return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2, **settings)
-    if method == "auto" and plain and in_lanes(w, v, batch_size):
+    if method == "in lanes":
         return module.SamplesInLanesEngine(D, M, K, batch_size, **settings)
     return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2, **settings)
 

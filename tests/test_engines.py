@@ -613,8 +613,8 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
         (3, 1, "auto", {"l2": 0.5}, "DirectEngine"),
         (3, 4, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {}, "SamplesInLanesEngine"),
-        (3, 64, "auto", {"momentum": 0.5}, "DirectEngine"),
-        (3, 64, "auto", {"l2": 0.5}, "DirectEngine"),
+        (3, 64, "auto", {"momentum": 0.5}, "BlockedEngine"),
+        (3, 64, "auto", {"l2": 0.5}, "BlockedEngine"),
         (3, 64, "direct", {}, "DirectEngine"),
         (3, 64, "blocked", {}, "BlockedEngine"),
         (4, 1, "auto", {}, "BlockedEngine"),
@@ -648,7 +648,7 @@ def test_small_networks_learn_with_narrow_vectors(dtype, monkeypatch):
         (16, 9, 1, wide, True),
         (16, 8, 2, wide, True),
     ):
-        w, v = np.zeros((M, 30), dtype), np.zeros((K, M + 1), dtype)
+        w, v = np.zeros((M, 33), dtype), np.zeros((K, M + 1), dtype)
         assert _engines.kernels_for(w, v, batch_size) is wanted
         assert _engines.fused(w, v) is fused
 
@@ -659,10 +659,18 @@ def test_the_narrower_variant(dtype):
     assert _dispatch.narrow_kernels(dtype).__name__ == f"cbackprop.kernels.{expected}_{dtype}"
 
 
-@pytest.mark.parametrize(("D", "M", "K"), [(100_000, 1, 2), (100_000, 3, 2), (60, 3, 3), (2, 3, 60)])
+@pytest.mark.parametrize(("D", "M", "K"), [(100_000, 1, 2), (100_000, 3, 2), (100, 3, 3), (2, 3, 80)])
 def test_weights_that_would_not_fit_into_the_cache_are_not_copied_to_each_lane(variant, dtype, D, M, K):
     w, v = np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
-    assert type(_engines.make_engine(w, v, Functions(), 1000, "auto")).__name__ == "DirectEngine"
+    engine = _engines.make_engine(w, v, Functions(), 1000, "auto")
+    assert type(engine).__name__ in ("DirectEngine", "BlockedEngine")
+
+
+def test_a_large_network_of_one_unit_learns_batches_directly(variant, dtype):
+    w, v = np.zeros((1, 100_001), dtype), np.zeros((2, 2), dtype)
+    lanes = _dispatch.kernels(w.dtype).LANES_IN_REGISTER
+    engine = _engines.make_engine(w, v, Functions(), 1000, "auto")
+    assert type(engine).__name__ == ("DirectEngine" if lanes >= 4 else "BlockedEngine")
 
 
 def test_bulk_engines_offer_what_they_are_for(variant, dtype):

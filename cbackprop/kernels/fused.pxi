@@ -44,6 +44,7 @@ cdef inline double learn_fused_of_width(BlockedState *net, const SampleSet *samp
     cdef const real *x_m = inputs_of(samples, 0)
     cdef vec z[TILE_VECS]
     cdef vec e[TILE_VECS]
+    cdef vec last_e[TILE_VECS]    # whose address is passed on; e stays in registers
     cdef vec a, y
     cdef real mean_square_x = 0
     cdef double total = 0
@@ -62,7 +63,9 @@ cdef inline double learn_fused_of_width(BlockedState *net, const SampleSet *samp
         total += sum_of_logs(net, samples, first, size)
         should_stop(&net.poll, size)
         first += size
-    layer_updates(&net.hidden, net.hidden.weights, &x_m, e, 0, 0, D, 1)
+    for j in range(width):
+        last_e[j] = e[j]
+    layer_updates(&net.hidden, net.hidden.weights, &x_m, last_e, 0, 0, D, 1)
     return total
 
 

@@ -94,25 +94,41 @@ typedef REAL vec __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), m
 typedef BITS vec_bits __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
 typedef UNSIGNED_BITS vec_unsigned __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
 
+#if defined(__AVX512F__)
+#define SIMD(name) _mm512_##name
+typedef __m512 floats;
+typedef __m512d doubles;
+#elif defined(__AVX2__)
+#define SIMD(name) _mm256_##name
+typedef __m256 floats;
+typedef __m256d doubles;
+#elif defined(__SSE2__)
+#define SIMD(name) _mm_##name
+typedef __m128 floats;
+typedef __m128d doubles;
+#endif
+
+/* lane by lane; a condition has all bits of a lane set, or none */
 static inline vec vec_select(vec_bits condition, vec yes, vec no)
 {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    return sizeof(REAL) == 4 ? (vec)_mm256_blendv_ps((floats)no, (floats)yes, (floats)condition)
+                             : (vec)_mm256_blendv_pd((doubles)no, (doubles)yes, (doubles)condition);
+#else
     return (vec)(((vec_bits)yes & condition) | ((vec_bits)no & ~condition));
+#endif
 }
 
-/* lane by lane; b where one of the two is NaN */
-#if defined(__AVX512F__)
-#define BOTH(a, b, of_floats, of_doubles) (sizeof(REAL) == 4 ? (vec)of_floats((__m512)(a), (__m512)(b)) \
-                                                             : (vec)of_doubles((__m512d)(a), (__m512d)(b)))
-static inline vec vec_maximum(vec a, vec b) { return BOTH(a, b, _mm512_max_ps, _mm512_max_pd); }
-static inline vec vec_minimum(vec a, vec b) { return BOTH(a, b, _mm512_min_ps, _mm512_min_pd); }
-
-/* a 2^k, where shifted = k + SHIFT; 0, and nothing computed, where x <= limit */
-static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
+/* lane by lane; b where one of the two is NaN. One instruction each, where GCC makes several of a selection. */
+#if defined(__SSE2__)
+static inline vec vec_maximum(vec a, vec b)
 {
-    const vec k = shifted - SHIFT;
-    if (sizeof(REAL) == 4)
-        return (vec)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)limit, _CMP_NLE_UQ), (__m512)a, (__m512)k);
-    return (vec)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask((__m512d)x, (__m512d)limit, _CMP_NLE_UQ), (__m512d)a, (__m512d)k);
+    return sizeof(REAL) == 4 ? (vec)SIMD(max_ps)((floats)a, (floats)b) : (vec)SIMD(max_pd)((doubles)a, (doubles)b);
+}
+
+static inline vec vec_minimum(vec a, vec b)
+{
+    return sizeof(REAL) == 4 ? (vec)SIMD(min_ps)((floats)a, (floats)b) : (vec)SIMD(min_pd)((doubles)a, (doubles)b);
 }
 #else
 static inline vec vec_maximum(vec a, vec b) { return vec_select(a > b, a, b); }
@@ -124,26 +140,36 @@ static inline vec vec_exp2i(vec shifted)
     return (vec)(((vec_bits)shifted + EXPONENT_BIAS) << MANTISSA_BITS);
 }
 
-#if !defined(__AVX512F__)
+/* a 2^k, where shifted = k + SHIFT; 0, and nothing computed, where x <= limit */
 static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
 {
+#if defined(__AVX512F__)
+    const vec k = shifted - SHIFT;
+    if (sizeof(REAL) == 4)
+        return (vec)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((floats)x, (floats)limit, _CMP_NLE_UQ), (floats)a, (floats)k);
+    return (vec)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask((doubles)x, (doubles)limit, _CMP_NLE_UQ), (doubles)a, (doubles)k);
+#else
     return (vec)((vec_bits)(a * vec_exp2i(shifted)) & ~(x <= limit));
-}
 #endif
+}
 
 static inline vec vec_select_nonnegative(vec condition, vec yes, vec no)
 {
+#if defined(__AVX512F__)
+    if (sizeof(REAL) == 4)
+        return (vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((floats)condition, _mm512_setzero_ps(), _CMP_GE_OQ),
+                                         (floats)no, (floats)yes);
+    return (vec)_mm512_mask_blend_pd(_mm512_cmp_pd_mask((doubles)condition, _mm512_setzero_pd(), _CMP_GE_OQ),
+                                     (doubles)no, (doubles)yes);
+#else
     return vec_select(condition >= 0, yes, no);
+#endif
 }
 
 static inline vec vec_sqrt(vec a)
 {
-#if defined(__AVX512F__)
-    return sizeof(REAL) == 4 ? (vec)_mm512_sqrt_ps((__m512)a) : (vec)_mm512_sqrt_pd((__m512d)a);
-#elif defined(__AVX2__)
-    return sizeof(REAL) == 4 ? (vec)_mm256_sqrt_ps((__m256)a) : (vec)_mm256_sqrt_pd((__m256d)a);
-#elif defined(__SSE2__)
-    return sizeof(REAL) == 4 ? (vec)_mm_sqrt_ps((__m128)a) : (vec)_mm_sqrt_pd((__m128d)a);
+#if defined(__SSE2__)
+    return sizeof(REAL) == 4 ? (vec)SIMD(sqrt_ps)((floats)a) : (vec)SIMD(sqrt_pd)((doubles)a);
 #else
     for (int lane = 0; lane < LANES; lane++)
         a[lane] = real_sqrt(a[lane]);
@@ -223,13 +249,25 @@ static inline sixteen_bytes vec_reduce_add_each(const vec *a)
 #endif
 }
 
-/* the vector of these parts */
+/* the vector of these parts; not through memory, where a load would wait for the stores of all */
 static inline vec vec_join(const sixteen_bytes *parts)
 {
-    union { vec whole; sixteen_bytes part[VEC_BYTES / 16]; } joined;
-    for (int part = 0; part < VEC_BYTES / 16; part++)
-        joined.part[part] = parts[part];
-    return joined.whole;
+#if PARTS == 1
+    return (vec)parts[0];
+#else
+#if REAL_BYTES == 8
+#define JOIN(p, q) __builtin_shufflevector(p, q, 0, 1, 2, 3)
+#define JOIN_TWICE(p, q) __builtin_shufflevector(p, q, 0, 1, 2, 3, 4, 5, 6, 7)
+#else
+#define JOIN(p, q) __builtin_shufflevector(p, q, 0, 1, 2, 3, 4, 5, 6, 7)
+#define JOIN_TWICE(p, q) __builtin_shufflevector(p, q, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#endif
+#if PARTS == 2
+    return (vec)JOIN(parts[0], parts[1]);
+#else
+    return (vec)JOIN_TWICE(JOIN(parts[0], parts[1]), JOIN(parts[2], parts[3]));
+#endif
+#endif
 }
 
 /* every lane with the one whose index differs from its own in the bits of n */
