@@ -7,6 +7,7 @@ separated by commas) compiles the kernels of these variants only.
 
 import multiprocessing
 import os
+import subprocess
 import sysconfig
 from pathlib import Path
 
@@ -58,12 +59,14 @@ FLAGS = [
     "-fno-math-errno",  # the kernels don't read errno ...
     "-fno-trapping-math",  # ... nor the floating-point exception flags, so both sides of a choice may be computed
     "-fno-tree-vectorize",  # they name their own lanes; vectorizing what is left beside them only adds code
-    "-fno-peel-loops",  # so does a copy of a loop's tail for each length it can have
-    "-fno-tree-loop-distribute-patterns",  # a few vectors are not worth a call of memset(), for which others are saved
     "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
 ]
 if MSVC:
     FLAGS = ["/O2"]
+
+# Not for Clang, which doesn't know them. GCC would copy the loop of a short tail for each length that it can have, and
+# to clear a few vectors call memset(), for which it saves all others.
+GCC_FLAGS = ["-fno-peel-loops", "-fno-tree-loop-distribute-patterns"]
 
 if DEBUG:
     DIRECTIVES |= {"boundscheck": True, "initializedcheck": True}
@@ -127,6 +130,17 @@ class BuildExt(build_ext):
         super().finalize_options()
         if self.inplace:
             self.build_lib = f"{BUILD}/in_place"
+
+    def build_extensions(self):
+        """Compile with the flags of this compiler."""
+        if not MSVC:
+            version = subprocess.run(
+                [*self.compiler.compiler_so, "--version"], capture_output=True, text=True, check=True
+            )
+            if "clang" not in version.stdout:
+                for extension in self.extensions:
+                    extension.extra_compile_args = GCC_FLAGS + extension.extra_compile_args
+        super().build_extensions()
 
 
 setup(
