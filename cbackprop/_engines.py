@@ -145,7 +145,7 @@ def batch_times(w: np.ndarray, v: np.ndarray, lanes: int, batch_size: int) -> di
     """Time of each engine for a sample of a batch; only their ratios count."""
     (M, D), size, vectors = w.shape, w.size + v.size, -(-w.shape[0] // lanes)
     return {
-        "direct": 85 + 2.5 * M * D / lanes + 60 / batch_size,
+        "direct": 85 + 2.8 * M * D / lanes + 60 / batch_size,
         "blocked": 55 + 0.7 * D * vectors + (60 + 1.5 * D * vectors) / batch_size,
         "in lanes": D / 5 + (110 + 2.3 * size) / min(batch_size, lanes) + 5.5 * size / batch_size,
     }
