@@ -666,6 +666,17 @@ def test_weights_that_would_not_fit_into_the_cache_are_not_copied_to_each_lane(v
     assert type(engine).__name__ in ("DirectEngine", "BlockedEngine")
 
 
+@pytest.mark.parametrize(
+    ("D", "M", "batch_size", "name"),
+    [(8, 3, 4, "blocked"), (12, 8, 8, "blocked"), (12, 8, 1024, "in lanes"), (512, 3, 2, "direct")],
+)
+def test_larger_batches_of_small_networks_fill_the_lanes(dtype, D, M, batch_size, name):
+    w, v = np.zeros((M, D + 1), dtype), np.zeros((3, M + 1), dtype)
+    for lanes in (8, 16):
+        times = _engines.batch_times(w, v, lanes, batch_size)
+        assert min(times, key=times.__getitem__) == name
+
+
 def test_a_large_network_of_one_unit_learns_batches_directly(variant, dtype):
     w, v = np.zeros((1, 100_001), dtype), np.zeros((2, 2), dtype)
     lanes = _dispatch.kernels(w.dtype).LANES_IN_REGISTER
