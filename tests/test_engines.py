@@ -628,8 +628,8 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
 )
 def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords, name):
     w, v = np.zeros((M, 3), dtype), np.zeros((1, M + 1), dtype)
-    if name == "SamplesInLanesEngine" and _dispatch.kernels(dtype).LANES_IN_REGISTER == 1:
-        pytest.skip("this build has no lanes to fill")
+    if name == "SamplesInLanesEngine" and _dispatch.kernels(dtype).LANES_IN_REGISTER < 4:
+        pytest.skip("this build has few lanes to fill")
     assert type(_engines.make_engine(w, v, Functions(), batch_size, method, **keywords)).__name__ == name
 
 
