@@ -14,9 +14,12 @@ typedef struct {
     unsigned int control;          /* whether Python code computes with subnormal numbers */
 } SignalPoll;
 
+/* samples of the smallest network take some 10 ms: a chain of operations each, whatever its size */
+#define MAX_INTERVAL 100000
+
 static inline void poll_init(SignalPoll *poll, ptrdiff_t samples)
 {
-    poll->interval = poll->remaining = samples > 0 ? samples : 1;
+    poll->interval = poll->remaining = samples > MAX_INTERVAL ? MAX_INTERVAL : samples > 0 ? samples : 1;
     poll->stop = 0;
 }
 
