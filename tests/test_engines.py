@@ -629,7 +629,7 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
 def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords, name):
     w, v = np.zeros((M, 3), dtype), np.zeros((1, M + 1), dtype)
     if name == "SamplesInLanesEngine" and _dispatch.kernels(dtype).LANES_IN_REGISTER < 4:
-        pytest.skip("this build has few lanes to fill")
+        name = "BlockedEngine"  # there are too few lanes to fill
     assert type(_engines.make_engine(w, v, Functions(), batch_size, method, **keywords)).__name__ == name
 
 
@@ -664,8 +664,10 @@ def test_the_narrower_variant(dtype):
 @pytest.mark.parametrize(("D", "M", "K"), [(100_000, 1, 2), (100_000, 3, 2), (100, 3, 3), (2, 3, 80)])
 def test_weights_that_would_not_fit_into_the_cache_are_not_copied_to_each_lane(variant, dtype, D, M, K):
     w, v = np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
-    engine = _engines.make_engine(w, v, Functions(), 1000, "auto")
-    assert type(engine).__name__ in ("DirectEngine", "BlockedEngine")
+    lanes = _dispatch.kernels(w.dtype).LANES_IN_REGISTER
+    engine = type(_engines.make_engine(w, v, Functions(), 1000, "auto")).__name__
+    # with many inputs, vectors that are mostly padding take more time or memory than single units
+    assert engine == ("DirectEngine" if D == 100_000 and lanes > 2 * M else "BlockedEngine")
 
 
 @pytest.mark.parametrize(
@@ -677,13 +679,6 @@ def test_larger_batches_of_small_networks_fill_the_lanes(dtype, D, M, batch_size
     for lanes in (8, 16):
         times = _engines.batch_times(w, v, lanes, batch_size)
         assert min(times, key=times.__getitem__) == name
-
-
-def test_a_large_network_of_one_unit_learns_batches_directly(variant, dtype):
-    w, v = np.zeros((1, 100_001), dtype), np.zeros((2, 2), dtype)
-    lanes = _dispatch.kernels(w.dtype).LANES_IN_REGISTER
-    engine = _engines.make_engine(w, v, Functions(), 1000, "auto")
-    assert type(engine).__name__ == ("DirectEngine" if lanes >= 4 else "BlockedEngine")
 
 
 def test_bulk_engines_offer_what_they_are_for(variant, dtype):
