@@ -86,6 +86,7 @@ CLASSIFICATION = [
     ),
     Row("predict_proba_one 64-32-10", "predict_proba_one", "64-32-10", 2_000, {"NumPy": 10, "scikit-learn": 100}),
     Row("predict 784-100-10", "predict_proba", "784-100-10", 4_096, {"best": 1.2}),
+    Row("predict 784-1024-10", "predict_proba", "784-1024-10", 1_024, {}),
     Row("predict 64-32-10", "predict_proba", "64-32-10", 16_384, {}),
 ]
 
