@@ -8,13 +8,10 @@ The constants are measured by benchmarks/engines.py, those of ensembles by bench
 - The samples-in-lanes engine holds a copy of the weights, and of their update, in each lane. Up to
   MAX_WEIGHTS_IN_LANES they fit into the first-level cache.
 - For batches, `batch_times` estimates what each engine takes: a chain of dependent operations, for which the direct
-  engine waits at every sample and which the others take for several samples at once; then the passes over w, in
-  vectors, or a move for each input that is gathered and the operations on each weight, for all lanes; and what a batch
-  costs by itself, above all to bring the lanes together and to copy the weights into all of them again.
-- Sample by sample, a small network waits for one operation after the other, and wide vectors take longer for each:
-  where the layers fit in MAX_VECTORS_FUSED and one vector of the narrower kernels, those are used. Where they fit in as
-  many vectors of the kernels used, z, a, y and e stay in registers, and blocks of one sample are the best while a pass
-  over w takes no longer than the rest of a sample: up to MAX_PASS_FUSED vectors.
+  engine waits at every sample and which the others take for several samples at once, and the more vectors, the narrower
+  they are; then the passes over w and v, in vectors, or a move for each input that is gathered and the operations on
+  each weight, for all lanes; and what a batch costs by itself, above all to bring the lanes together and to copy the
+  weights into all of them again.
 - In a block of B samples, each costs about B·D multiplications for its products with the others (the Gram matrix),
   while w is read and written only once per block (3·M·D numbers). The optimum is near B = BLOCK_PER_SQRT_M·√M.
   Mini-batches need no Gram matrix: the longer their blocks the better, until scratch exceeds the weights plus
@@ -46,7 +43,7 @@ from ._validation import Functions
 MIN_UNITS_BLOCKED = 4
 MAX_VECTORS_FUSED, MAX_PASS_FUSED = 3, 96
 MAX_COPIES, ALLOWANCE = 4, 1 << 20  # memory for training: copies of the weights, and bytes
-MAX_WEIGHTS_IN_LANES = 288
+MAX_WEIGHTS_IN_LANES = 256
 MIN_BLOCK, MAX_ONLINE_BLOCK, MAX_BATCH_BLOCK = 8, 64, 128  # samples; online blocks are multiples of MIN_BLOCK
 BLOCK_PER_SQRT_M = 1.5
 CACHE_BUDGET = 1 << 19  # bytes
@@ -143,10 +140,10 @@ def fits(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool
 
 def batch_times(w: np.ndarray, v: np.ndarray, lanes: int, batch_size: int) -> dict[str, float]:
     """Time of each engine for a sample of a batch; only their ratios count."""
-    (M, D), size, vectors = w.shape, w.size + v.size, -(-w.shape[0] // lanes)
+    (M, D), K, size, vectors = w.shape, len(v), w.size + v.size, -(-w.shape[0] // lanes)
     return {
-        "direct": 85 + 2.8 * M * D / lanes + 60 / batch_size,
-        "blocked": 55 + 0.7 * D * vectors + (60 + 1.5 * D * vectors) / batch_size,
+        "direct": 80 + 100 / lanes + 2.8 * M * (D + K) / lanes + 60 / batch_size,
+        "blocked": 40 + 120 / lanes + 0.7 * (D + K) * vectors + (60 + 1.5 * D * vectors) / batch_size,
         "in lanes": D / 5 + (110 + 2.3 * size) / min(batch_size, lanes) + 5.5 * size / batch_size,
     }
 

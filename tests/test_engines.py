@@ -628,8 +628,6 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
 )
 def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords, name):
     w, v = np.zeros((M, 3), dtype), np.zeros((1, M + 1), dtype)
-    if name == "SamplesInLanesEngine" and _dispatch.kernels(dtype).LANES_IN_REGISTER < 4:
-        name = "BlockedEngine"  # there are too few lanes to fill
     assert type(_engines.make_engine(w, v, Functions(), batch_size, method, **keywords)).__name__ == name
 
 
@@ -679,6 +677,13 @@ def test_larger_batches_of_small_networks_fill_the_lanes(dtype, D, M, batch_size
     for lanes in (8, 16):
         times = _engines.batch_times(w, v, lanes, batch_size)
         assert min(times, key=times.__getitem__) == name
+
+
+def test_batches_of_the_smallest_networks_fill_the_lanes_of_any_vector(dtype):
+    w, v = np.zeros((2, 3), dtype), np.zeros((3, 3), dtype)
+    for lanes in (1, 2, 4, 8, 16):
+        times = _engines.batch_times(w, v, lanes, 64)
+        assert min(times, key=times.__getitem__) == "in lanes"
 
 
 def test_bulk_engines_offer_what_they_are_for(variant, dtype):
