@@ -16,7 +16,7 @@ from ._engines import States
 from ._ensemble_engines import of_network
 from ._ensemble_training import EnsembleTraining
 from ._mixture import Mixture
-from ._network import ARTICLE, Network, ensure_usable
+from ._network import ARTICLE, Network, owned
 from ._one_sample import OneSampleOfAll
 from ._sparse import CSR, SparseRows
 from ._training import Data, Settings, run_training
@@ -167,7 +167,7 @@ class Ensemble:
             for r, (rate, function) in enumerate(zip(rates, hidden, strict=True))
         ]
         module = engines.kernels_for(w[0], v[0], 1)
-        self._one_sample: Any = OneSampleOfAll(w, v, self._networks, module, mixture)
+        self._one_sample: Any = OneSampleOfAll(self._networks, module, mixture, w, v)
 
     @property
     def w(self) -> np.ndarray:
@@ -853,6 +853,11 @@ class Ensemble:
 
         return ensemble_html(self)
 
+    def __copy__(self) -> Ensemble:
+        copy = type(self).__new__(type(self))
+        vars(copy).update(vars(self))
+        return copy
+
     def __reduce__(self) -> tuple[Any, ...]:
         rates, states = self.learning_rates.tolist(), self._states | self._mixture.states
         hidden = [network.hidden for network in self._networks]
@@ -872,10 +877,10 @@ def _restore(
 ) -> Ensemble:
     ensemble = cls.__new__(cls)
     mixture = Mixture(len(rates), v.shape[1], output, share, eta)
-    states = {name: (first.copy(), second.copy()) for name, (first, second) in states.items()}  # small
+    states = {name: (owned(first), owned(second)) for name, (first, second) in states.items()}
     mixture.log_weights, mixture.dropped = states["mixture"]
     mixture.limits, mixture.scale = states["targets"]
-    ensemble._set(ensure_usable(w), ensure_usable(v), states.get("accumulators"), rates, hidden, mixture)
+    ensemble._set(owned(w), owned(v), states.get("accumulators"), rates, hidden, mixture)
     return ensemble
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations  # annotations that name numpy.random must no
 
 import numpy as np
 
-from ._mixture_weights import update
+from ._mixture_weights import drop, update
 
 
 def rate(output: str, K: int) -> tuple[float, bool]:
@@ -56,6 +56,11 @@ class Mixture:
         return {"mixture": (self.log_weights, self.dropped), "targets": (self.limits, self.scale)}
 
     @property
+    def arrays(self) -> list[np.ndarray]:
+        """All arrays, one by one."""
+        return [array for pair in self.states.values() for array in pair]
+
+    @property
     def weights(self) -> np.ndarray:
         """p_r."""
         return np.exp(self.log_weights)
@@ -78,11 +83,7 @@ class Mixture:
     def drop(self, members: np.ndarray) -> None:
         """Leave out members that have diverged; some other must remain."""
         self.dropped[members] = 1
-        self.log_weights[members] = -np.inf
-        largest = self.log_weights.max()
-        if largest == -np.inf:  # those left had all lost their weight to the dropped ones
-            self.log_weights[self.members] = largest = 0
-        self.log_weights -= largest + np.log(np.exp(self.log_weights - largest).sum())
+        drop(self.log_weights, self.dropped)
 
     def clipped(self, y: np.ndarray) -> np.ndarray:
         """Outputs as they enter the mixture: linear ones are clipped to the interval of all targets so far.

@@ -150,5 +150,31 @@ cdef void update_weights(double *log_weights, double *scale, const double *losse
         log_weights[r] = p[r] - total
 
 
+def drop(double[::1] log_weights not None, const double[::1] dropped not None):
+    """Give the weight 0 to members that have been dropped, those where `dropped` is not 0; some other must remain."""
+    if len(log_weights) != len(dropped):
+        raise ValueError(f"dropped has {len(dropped)} numbers; it must have {len(log_weights)}")
+    if len(dropped):
+        drop_members(&log_weights[0], &dropped[0], len(dropped))
+
+
+cdef void drop_members(double *log_weights, const double *dropped, Py_ssize_t R) noexcept nogil:
+    cdef Py_ssize_t r
+    cdef double largest = -INFINITY, total = 0
+    for r in range(R):
+        if dropped[r] != 0:
+            log_weights[r] = -INFINITY
+        largest = fmax(largest, log_weights[r])
+    if largest == -INFINITY:    # those left had all lost their weight to the dropped ones
+        largest = 0
+        for r in range(R):
+            if dropped[r] == 0:
+                log_weights[r] = 0
+    for r in range(R):
+        total += exp(log_weights[r] - largest)
+    for r in range(R):
+        log_weights[r] -= largest + log(total)
+
+
 cdef inline bint takes_part(double p, double share) noexcept nogil:
     return p > 0 if share > 0 else p > -INFINITY

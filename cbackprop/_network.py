@@ -12,7 +12,7 @@ from . import _validation as validate
 from ._engines import kernels_for
 from ._one_sample import OneSample
 from ._results import History
-from ._sparse import CSR
+from ._sparse import CSR, aligned_zeros
 
 ARTICLE = validate.Functions()  # earlier releases pickled no other
 
@@ -517,6 +517,17 @@ class Network(OneSample):
 
         return network_html(self)
 
+    def __copy__(self) -> "Network":
+        copy = self.from_weights(
+            self.w,
+            self.v,
+            learning_rate=self.learning_rate,
+            accumulators=self.accumulators,
+            **self.functions._asdict(),
+        )
+        vars(copy).update(vars(self))
+        return copy
+
     def __reduce__(self) -> tuple[Any, ...]:
         state = getattr(self, "__dict__", None) or None
         return _restore, (type(self), self.w, self.v, self.learning_rate, self.functions, self.accumulators), state
@@ -530,22 +541,19 @@ def _restore(
     names: validate.Functions = ARTICLE,
     accumulators: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Network:
-    if accumulators is not None:  # small
-        accumulators = accumulators[0].copy(), accumulators[1].copy()
+    if accumulators is not None:
+        accumulators = owned(accumulators[0]), owned(accumulators[1])
     return cls.from_weights(
-        ensure_usable(w),
-        ensure_usable(v),
-        learning_rate=learning_rate,
-        accumulators=accumulators,
-        **names._asdict(),
+        owned(w), owned(v), learning_rate=learning_rate, accumulators=accumulators, **names._asdict()
     )
 
 
-def ensure_usable(array: np.ndarray) -> np.ndarray:
-    """Return an unpickled array, or a copy of it if kernels cannot use its memory.
+def owned(array: np.ndarray) -> np.ndarray:
+    """Return a copy of an unpickled array.
 
-    Out-of-band buffers, such as those of Dask, may be read-only or misaligned. Memory-mapped arrays, such as those of
-    joblib, are not copied unless they are misaligned: they can be read.
+    Its memory may be anyone's: out-of-band buffers and memory-mapped files are shared, read-only or misaligned.
     """
-    usable = array.flags.aligned and (array.flags.writeable or isinstance(array, np.memmap))
-    return array if usable else array.copy("K")
+    dtype = np.dtype(array.dtype.type)
+    copy = aligned_zeros(*array.shape, dtype) if array.flags.fnc else np.empty(array.shape, dtype)
+    copy[...] = array
+    return copy

@@ -50,5 +50,13 @@ class OneSample:
 @disjoint_base
 class OneSampleOfAll(OneSample):
     def __init__(
-        self, w: ndarray, v: ndarray, networks: Sequence[OneSample], module: object, mixture: Mixture
+        self,
+        networks: Sequence[OneSample],
+        module: object,
+        mixture: Mixture,
+        w: ndarray | None = None,
+        v: ndarray | None = None,
     ) -> None: ...
+    def learn_present(
+        self, x: ndarray, indices: ndarray | None, t: Any, missing: ndarray | None, sample_weight: float
+    ) -> ndarray: ...

@@ -10,7 +10,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY, exp, fmax, fmin, isfinite
 from libc.string cimport memcpy
 
-from ._mixture_weights cimport update_weights
+from ._mixture_weights cimport drop_members, update_weights
 from ._training_lock cimport TrainingLock, held_locks
 
 import os
@@ -54,6 +54,7 @@ cdef struct Sample:
     const void *t       # a row of targets or, if it is NULL, ...
     Py_ssize_t label    # ... a class index
     double weight
+    const cnp.npy_bool *missing    # which targets are not to be learned; NULL if there are none
 
 
 cdef class OneSample:
@@ -260,7 +261,7 @@ cdef class OneSample:
     # A sample to learn. Returns what keeps the memory of its inputs.
     cdef object set_sample(self, Sample *n, x, indices, t, sample_weight):
         cdef int overflow
-        n.t, n.label, n.weight = NULL, -1, 1
+        n.t, n.label, n.weight, n.missing = NULL, -1, 1, NULL
         self.check(True)
         if not (PyFloat_CheckExact(sample_weight) and PyFloat_AS_DOUBLE(sample_weight) == 1):
             n.weight = validate.weight(sample_weight, self.w.dtype)
@@ -280,8 +281,19 @@ cdef class OneSample:
             self.check(True)
         return self.set_inputs(&n.inputs, x, indices, True)
 
-    cdef inline bint releases_gil(self, const Inputs *inputs) noexcept:
-        return self.R * (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL
+    cdef bint releases_gil(self, const Inputs *inputs) noexcept:
+        return (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL
+
+    cdef bint has_finite_weights(self) noexcept:
+        return self.are_finite(self.w) and self.are_finite(self.v)
+
+    cdef bint are_finite(self, cnp.ndarray array) noexcept:
+        cdef const void *numbers = cnp.PyArray_DATA(array)
+        cdef Py_ssize_t i
+        for i in range(cnp.PyArray_SIZE(array)):
+            if not isfinite((<const float *> numbers)[i] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[i]):
+                return False
+        return True
 
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
@@ -567,25 +579,25 @@ cdef class OneSample:
 
 
 cdef class OneSampleOfAll(OneSample):
-    """Calls with one sample for all networks of an ensemble, and their mixture.
+    """Calls with one sample for several networks, and the mixture of their predictions.
 
-    The sample is validated once, and the networks learn it or predict it in turn.
+    The sample is validated once, and the networks learn it or predict it in turn. A call that raises has changed
+    nothing; no signal handler runs between the update of the first network and that of the mixture's weights.
 
     Parameters
     ----------
-    w, v : ndarray
-        The weights of all networks, C-contiguous.
     networks : sequence of OneSample
-        The networks; they have the rows of w and v, in order.
+        The networks, of one shape, output and dtype.
     module : module
         The kernels for the dtype of the weights.
     mixture : Mixture
         The mixture of their predictions, whose arrays are used and updated.
+    w, v : ndarray, optional
+        The weights of all networks, of shapes (R, M, D+1) and (R, K, M+1), if they lie side by side in memory.
     """
 
     cdef cnp.ndarray whole_w, whole_v
     cdef tuple networks
-    cdef object mixture
     cdef cnp.ndarray log_weights, dropped, limits, scale    # of the mixture
     cdef double eta, share
     cdef bint relative
@@ -595,33 +607,98 @@ cdef class OneSampleOfAll(OneSample):
     cdef double *p
     cdef double *total
 
-    def __init__(self, cnp.ndarray w, cnp.ndarray v, networks, module, mixture):
-        cdef OneSample first = networks[0]
+    def __init__(self, networks, module, mixture, cnp.ndarray w=None, cnp.ndarray v=None):
+        cdef OneSample network, first = networks[0]
+        cdef Py_ssize_t R = len(networks)
         OneSample.__init__(self, first.w, first.v, first.functions, first._learning_rate, module)
-        self.R, self.all_w, self.all_v = len(networks), w.reshape(-1, w.shape[2]), v.reshape(-1, v.shape[2])
-        self.whole_w, self.whole_v, self.lock = w, v, TrainingLock(w, v)
-        self.networks, self.mixture = tuple(networks), mixture
-        self.log_weights, self.dropped = mixture.log_weights, mixture.dropped
-        self.limits, self.scale = mixture.limits, mixture.scale
+        for network in networks:
+            if (network.api != self.api or (network.D, network.M, network.K) != (self.D, self.M, self.K)
+                    or network.functions.output != first.functions.output):
+                raise ValueError("networks must have the same shape, output and kernels")
+        if w is not None:
+            self.R, self.all_w, self.all_v = R, w.reshape(R * self.M, -1), v.reshape(R * self.K, -1)
+        self.whole_w, self.whole_v = w, v
+        self.networks = tuple(networks)
+        self.log_weights, self.dropped = state(mixture.log_weights, (R,)), state(mixture.dropped, (R,))
+        self.limits, self.scale = state(mixture.limits, (2, self.K)), state(mixture.scale, (2,))
         self.eta, self.relative, self.share = mixture.rate, mixture.relative, mixture.share
-        self.arrays = PyMem_Calloc(3 * self.R + self.K, sizeof(double))
+        self.arrays = PyMem_Calloc(3 * R + self.K, sizeof(double))
         if self.arrays == NULL:
-            raise MemoryError(f"no memory for {self.R} networks")
+            raise MemoryError(f"no memory for {R} networks")
         self.rates = <double *> self.arrays
-        self.p, self.total = self.rates + self.R, self.rates + 2 * self.R
+        self.p, self.total = self.rates + R, self.rates + 2 * R
         self.nets = <void **> (self.total + self.K)
 
     def __dealloc__(self):
         PyMem_Free(self.arrays)
 
+    def learn_present(self, x, indices, t, missing, double sample_weight):
+        """Learn from one sample as `learn_one`, but not from targets that are missing.
+
+        Parameters
+        ----------
+        x : ndarray of shape (D,), or the values of non-zeros
+        indices : ndarray or None
+            The inputs that are not 0, if x holds their values.
+        t : int, float or ndarray of shape (K,)
+            Those that are missing may be any valid targets.
+        missing : ndarray of bool, shape (K,), or None
+            Which are missing; not for softmax outputs.
+        sample_weight : float
+            Already validated.
+        """
+        cdef Sample n
+        cdef cnp.ndarray mask
+        _kept = self.set_sample(&n, x, indices, t, 1.0)
+        n.weight = sample_weight
+        if missing is not None:
+            mask = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(missing, cnp.NPY_BOOL))
+            if n.t == NULL or cnp.PyArray_NDIM(mask) != 1 or cnp.PyArray_DIM(mask, 0) != self.K:
+                raise ValueError(f"missing has shape {np.shape(missing)}; it must be {(self.K,)}, one per target")
+            n.missing = <const cnp.npy_bool *> cnp.PyArray_DATA(mask)
+        return self.learn_sample(&n, x, indices)
+
+    cdef learn(self, x, indices, t, sample_weight):
+        cdef Sample n
+        _kept = self.set_sample(&n, x, indices, t, sample_weight)
+        return self.learn_sample(&n, x, indices)
+
+    cdef cnp.ndarray learn_sample(self, const Sample *n, x, indices):
+        cdef cnp.npy_intp R = len(self.networks)
+        if self.whole_w is not None and not (PyArray_ISWRITEABLE(self.whole_w) and PyArray_ISWRITEABLE(self.whole_v)):
+            validate.weights(self.whole_w[0], self.whole_v[0], writeable=True)
+        self.set_networks(True)
+        cdef cnp.ndarray losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
+        cdef double *E = <double *> cnp.PyArray_DATA(losses)
+        cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
+        cdef OneSample network
+        if self.releases_gil(&n.inputs):
+            for network in self.networks:
+                network.lock.begin()
+            self.set_in_use(fork_count)
+            with nogil:
+                self.learn_all(n, dropped, E)
+            self.set_in_use(0)
+            for network in self.networks:
+                network.lock.end()
+        else:
+            self.learn_all(n, dropped, E)
+        if not self.update_mixture(n, E):
+            self.validated(x, indices, False)
+            for network, out in zip(self.networks, self.dropped.tolist()):
+                if not out:
+                    validate.finite_weights(network.w, network.v)    # which are those from before
+            raise_divergence()
+        return losses
+
     # No Python code may run between this, or what checks it was given, and the kernels
     cdef int set_networks(self, bint writeable) except -1:
         cdef OneSample network
-        cdef Py_ssize_t r
-        for r in range(self.R):
-            network = self.networks[r]
+        cdef Py_ssize_t r = 0
+        for network in self.networks:
             network.check(writeable)
             self.nets[r], self.rates[r] = network.net, network._learning_rate
+            r += 1
         return 0
 
     cdef void set_in_use(self, long value) noexcept:
@@ -630,59 +707,63 @@ cdef class OneSampleOfAll(OneSample):
         for network in self.networks:
             network.in_use = value
 
-    cdef learn(self, x, indices, t, sample_weight):
-        cdef Sample n
-        cdef cnp.npy_intp R = self.R
-        _kept = self.set_sample(&n, x, indices, t, sample_weight)
-        if not (PyArray_ISWRITEABLE(self.whole_w) and PyArray_ISWRITEABLE(self.whole_v)):
-            validate.weights(self.whole_w[0], self.whole_v[0], writeable=True)
-        self.set_networks(True)
-        cdef cnp.ndarray losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
-        cdef double *E = <double *> cnp.PyArray_DATA(losses)
-        cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
-        if self.releases_gil(&n.inputs):
-            self.lock.begin()
-            self.set_in_use(fork_count)
-            with nogil:
-                self.learn_all(&n, dropped, E)
-            self.set_in_use(0)
-            self.lock.end()
-        else:
-            self.learn_all(&n, dropped, E)
-        self.drop_diverged(x, indices, losses)
-        if not self.softmax and not self.logistic:
-            self.see_target()
-        update_weights(<double *> cnp.PyArray_DATA(self.log_weights), <double *> cnp.PyArray_DATA(self.scale), E, R, 1,
-                       self.eta, self.relative, self.share, &n.weight, self.p)
-        return losses
+    cdef inline bint releases_gil(self, const Inputs *inputs) noexcept:
+        return len(self.networks) * (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL
 
     cdef void learn_all(self, const Sample *n, const double *dropped, double *E) noexcept nogil:
         cdef Py_ssize_t r
-        for r in range(self.R):
+        cdef const void *t = n.t
+        for r in range(cnp.PyArray_DIM(self.dropped, 0)):
             E[r] = INFINITY
-            if dropped[r] == 0:
-                E[r] = self.api.learn_one(self.nets[r], &n.inputs, n.t, n.label, self.rates[r], n.weight)
+            if dropped[r] != 0:
+                continue
+            if n.missing != NULL:
+                t = self.total
+                if not self.fill_missing(n, self.nets[r]):
+                    continue
+            E[r] = self.api.learn_one(self.nets[r], &n.inputs, t, n.label, self.rates[r], n.weight)
 
-    cdef int drop_diverged(self, x, indices, cnp.ndarray losses) except -1:
-        cdef double *E = <double *> cnp.PyArray_DATA(losses)
-        cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
+    # The targets, with y in place of those that are missing, so that (12), y_k - t_k, is 0 there
+    cdef bint fill_missing(self, const Sample *n, void *net) noexcept nogil:
+        cdef size_t itemsize = sizeof(float) if self.type == cnp.NPY_FLOAT else sizeof(double)
+        cdef Py_ssize_t k
+        if self.api.predict_one(net, &n.inputs, self.y) == NOT_FINITE:
+            return False
+        memcpy(self.total, n.t, self.K * itemsize)
+        for k in range(self.K):
+            if n.missing[k]:
+                memcpy(<char *> self.total + k * itemsize, <char *> self.y + k * itemsize, itemsize)
+        return True
+
+    # Update the mixture with the losses, and leave out networks that diverged. False if all failed, so that nothing has
+    # changed, or if weights were not finite before.
+    cdef bint update_mixture(self, const Sample *n, double *E) noexcept:
+        cdef double *dropped = <double *> cnp.PyArray_DATA(self.dropped)
+        cdef double *log_weights = <double *> cnp.PyArray_DATA(self.log_weights)
         cdef OneSample network
-        cdef Py_ssize_t r, left = 0
-        cdef bint diverged = False
-        for r in range(self.R):
-            if 0 <= E[r] < INFINITY:
-                left += 1
-            elif dropped[r] == 0:
+        cdef Py_ssize_t r, learned = 0, R = len(self.networks)
+        cdef bint diverged = False, finite = True
+        for r in range(R):
+            learned += 0 <= E[r] < INFINITY
+        if learned == 0:
+            return False
+        if learned < R:
+            for r in range(R):
+                if 0 <= E[r] < INFINITY or dropped[r] != 0:
+                    continue
                 network = self.networks[r]
-                self.validated(x, indices, False)
-                validate.finite_weights(network.w, network.v)    # which are those from before
                 E[r] = INFINITY
-                diverged = True
-        if left == 0:
-            raise_divergence()
-        if diverged:
-            self.mixture.drop(np.isinf(losses))
-        return 0
+                if network.has_finite_weights():
+                    dropped[r] = diverged = True
+                else:
+                    finite = False
+            if diverged:
+                drop_members(log_weights, dropped, R)
+        if not self.softmax and not self.logistic:
+            self.see_target()
+        update_weights(log_weights, <double *> cnp.PyArray_DATA(self.scale), E, R, 1, self.eta, self.relative,
+                       self.share, &n.weight, self.p)
+        return finite
 
     cdef inline double number(self, const void *numbers, Py_ssize_t k) noexcept nogil:
         return (<const float *> numbers)[k] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
@@ -696,9 +777,9 @@ cdef class OneSampleOfAll(OneSample):
             highest[k] = fmax(highest[k], self.number(self.t, k))
 
     cdef Py_ssize_t predict_into(self, x, indices, void *y) except -1:
-        cdef Py_ssize_t r
         cdef Inputs inputs
         cdef OneSample network
+        cdef Py_ssize_t failed
         cdef const double *log_weights = <const double *> cnp.PyArray_DATA(self.log_weights)
         cdef const double *limits = NULL
         self.check(False)
@@ -709,35 +790,42 @@ cdef class OneSampleOfAll(OneSample):
         if self.releases_gil(&inputs):
             self.set_in_use(fork_count)
             with nogil:
-                r = self.set_total(&inputs, log_weights, limits, y)
+                failed = self.set_total(&inputs, log_weights, limits, y)
             self.set_in_use(0)
         else:
-            r = self.set_total(&inputs, log_weights, limits, y)
-        if r < self.R:
+            failed = self.set_total(&inputs, log_weights, limits, y)
+        if failed >= 0:
             self.validated(x, indices, False)
-            network = self.networks[r]
+            network = self.networks[failed]
             validate.refuse_overflow(network.w, network.v)
         return self.set_mean(y)
 
-    # The sum of the networks' y, each in turn in y, by their weights; the number of the network that fails, or R
+    # The sum of the networks' y, each in turn in y, by their weights. Networks that fail are left out, as those that
+    # have diverged; if all do, returns the number of one, else -1.
     cdef Py_ssize_t set_total(self, const Inputs *inputs, const double *log_weights, const double *limits,
                               void *y) noexcept nogil:
-        cdef Py_ssize_t r, k
-        cdef double p, y_k
+        cdef Py_ssize_t r, k, failed = -1
+        cdef double p, y_k, sum_p = 0
         for k in range(self.K):
             self.total[k] = 0
-        for r in range(self.R):
+        for r in range(cnp.PyArray_DIM(self.log_weights, 0)):
             p = exp(log_weights[r])
             if p == 0:
                 continue
             if self.api.predict_one(self.nets[r], inputs, y) == NOT_FINITE:
-                return r
+                failed = r
+                continue
+            sum_p += p
             for k in range(self.K):
                 y_k = self.number(y, k)
                 if limits != NULL and limits[0] <= limits[self.K]:
                     y_k = fmin(fmax(y_k, limits[k]), limits[self.K + k])
                 self.total[k] += p * y_k
-        return self.R
+        if failed < 0 or sum_p == 0:
+            return failed
+        for k in range(self.K):
+            self.total[k] /= sum_p
+        return -1
 
     # The sum in the dtype of y, and the index of its largest number
     cdef Py_ssize_t set_mean(self, void *y) noexcept:
@@ -750,6 +838,15 @@ cdef class OneSampleOfAll(OneSample):
             if self.number(y, k) > self.number(y, largest):
                 largest = k
         return largest
+
+
+# An array of a mixture, which is used as it is
+cdef cnp.ndarray state(array, tuple shape):
+    if not (PyArray_CheckExact(array) and cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE and PyArray_ISCARRAY_RO(array)
+            and PyArray_ISWRITEABLE(array) and array.shape == shape):
+        raise ValueError(f"an array of the mixture has shape {np.shape(array)}; it must be a writable array of float64 "
+                         f"of shape {shape}")
+    return array
 
 
 cdef int raise_divergence() except -1:

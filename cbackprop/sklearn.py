@@ -44,7 +44,7 @@ from cbackprop import _validation as validate
 from cbackprop import fit as learn
 from cbackprop._extras import require
 from cbackprop._growth import copy_weights
-from cbackprop._network import ensure_usable
+from cbackprop._network import owned
 from cbackprop._sparse import in_fortran_order
 
 require("sklearn", "sklearn")
@@ -788,7 +788,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if velocity := vars(self).get("_velocity"):
-            self._velocity = ensure_usable(velocity[0]), ensure_usable(velocity[1])
+            self._velocity = owned(velocity[0]), owned(velocity[1])
 
     def __sklearn_is_fitted__(self) -> bool:  # part of scikit-learn's protocol
         return "network_" in vars(self)

@@ -1351,8 +1351,7 @@ def test_pickle_clone_and_joblib(iris, tmp_path):
     mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
     for copy in (pickle.loads(pickle.dumps(model)), mapped):
         assert np.array_equal(copy.predict_proba(x), model.predict_proba(x))
-    with pytest.raises(ValueError, match="read-only"):
-        mapped.partial_fit(x[:1], y[:1])
+    assert weights(mapped.partial_fit(x[:1], y[:1])) == weights(model.partial_fit(x[:1], y[:1]))
     fresh = sklearn.base.clone(model)
     assert fresh.get_params() == model.get_params()
     with pytest.raises(NotFittedError):
