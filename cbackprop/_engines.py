@@ -122,6 +122,9 @@ class Engine(Protocol):
     def finite(self) -> bool:
         """Return whether all weights are finite."""
 
+    def defer_signals(self) -> None:
+        """Run no signal handler within calls."""
+
     def stop(self) -> None:
         """Ask a call that runs in another thread to return soon."""
 

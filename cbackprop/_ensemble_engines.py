@@ -35,8 +35,8 @@ class EnsembleEngine(Protocol):
     def load(self, w: np.ndarray, v: np.ndarray, states: States) -> None:
         """Copy the weights and state arrays of all networks into the engine."""
 
-    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
-        """Copy those of some networks back, given whether of each."""
+    def stores(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> list[tuple[Any, ...]]:
+        """Return calls, for `call_all`, that copy those of some networks back, given whether of each."""
 
     def learn(
         self,
@@ -123,14 +123,16 @@ class Parts:
         for members, engine in self.parts:
             engine.load(w[members], v[members], of_network(members, states))
 
-    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
-        """Copy those of some networks back."""
+    def stores(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> list[tuple[Any, ...]]:
+        """Return calls that copy those of some networks back."""
         arrays: list[Any] = [w, v, *(array for pair in states.values() for array in pair)]
+        calls: list[tuple[Any, ...]] = []
         for part, engine in self.parts:
             ours = w[part], v[part], of_network(part, states)
             engine.store(*ours, members[part])
             copies = [*ours[:2], *(array for pair in ours[2].values() for array in pair)]
-            list(map(operator.setitem, arrays, repeat(part), copies))  # at once: signal handlers run between bytecodes
+            calls += zip(repeat(operator.setitem), arrays, repeat(part), copies)
+        return calls
 
     def learn(
         self,
@@ -220,10 +222,10 @@ class SeparateEngines:
         for r, engine in enumerate(self.engines):
             engine.load(w[r], v[r], of_network(r, states))
 
-    def store(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> None:
-        """Copy those of some networks back."""
-        for r in np.flatnonzero(members).tolist():
-            self.engines[r].store(w[r], v[r], of_network(r, states))
+    def stores(self, w: np.ndarray, v: np.ndarray, states: States, members: np.ndarray) -> list[tuple[Any, ...]]:
+        """Return calls that copy those of some networks back."""
+        chosen = np.flatnonzero(members).tolist()
+        return [(self.engines[r].store, w[r], v[r], of_network(r, states)) for r in chosen]
 
     def learn(
         self,

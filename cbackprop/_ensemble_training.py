@@ -2,6 +2,9 @@
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
+import copy
+import operator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +15,13 @@ from ._ensemble_engines import EnsembleEngine, make_engine
 from ._results import REMEDY, DivergenceError
 from ._sparse import SparseRows
 from ._training import Data, Settings
+from ._training_lock import call_all, run_finally
 
 if TYPE_CHECKING:
     from ._ensemble import Ensemble
 
 CHUNK = 1024  # samples, about: how often weights and the mixture are brought up to date
+MAX_OPERATIONS = 1e7  # of a chunk of sparse rows, during which signals wait: some 10 ms
 
 
 class EnsembleTraining:
@@ -34,7 +39,14 @@ class EnsembleTraining:
         self.threads = engines.threads_to_learn(self.engine, w, v, batch_size, n_threads)  # type: ignore[arg-type]
         # of whole batches and blocks, so that results do not depend on it
         step = batch_size if batch_size > 1 else engines.block_length(w, v, 1)
-        self.chunk = step * max(1, CHUNK // step)
+        size = CHUNK
+        self.sparse = isinstance(data.x, SparseRows)
+        if isinstance(data.x, SparseRows):
+            for engine in self.engine.engines:  # type: ignore[attr-defined]
+                engine.defer_signals()
+            operations = len(self.w) * len(w) * len(data.x.data) / len(data.x)  # for each sample
+            size = min(CHUNK, int(MAX_OPERATIONS / max(1, operations)))
+        self.chunk = step * max(1, size // step)
 
     def _make_engine(self, members: slice, method: str) -> EnsembleEngine:
         settings = self.settings
@@ -46,37 +58,44 @@ class EnsembleTraining:
     def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:
         """Run an epoch, counted from 1; return the mean E of each network, infinity if it has diverged."""
         sums = np.zeros(len(self.w))
-        shared = self.weight if self.weight is not None and self.weight.ndim == 1 else None
         for start in range(0, len(order), self.chunk):
-            part = order[start : start + self.chunk]
-            losses = np.full((len(part), len(self.w)), np.inf) if epoch == 1 else None
-            sums += self._learn(epoch, part, losses)
-            if losses is not None:
-                self.mixture.see(None if self.data.rows is None else self.data.rows[part])
-                skipped = losses < 0  # in batches without weight: as good as the best
-                if skipped.any():
-                    losses = np.where(skipped, np.where(skipped, np.inf, losses).min(axis=1, keepdims=True), losses)
-                self.mixture.update(losses, None if shared is None else shared[part].astype(np.float64))
+            sums += self._learn(epoch, order[start : start + self.chunk])
         total = len(order) if self.weight is None else self.weight.sum(axis=-1, dtype=np.float64)
         return sums / total
 
-    def _learn(self, epoch: int, part: np.ndarray, losses: np.ndarray | None) -> np.ndarray:
-        members = self.mixture.members
-        sums, finite = self._learn_members(self.engine, slice(None), members, self.samples, part, losses)
-        if not isinstance(self.data.x, SparseRows):
-            for r in np.flatnonzero(members & ~finite):  # the Gram matrix of huge inputs may have overflowed
-                one, weight = slice(r, r + 1), self.weight
-                weight = weight[one] if weight is not None and weight.ndim == 2 else weight
-                engine = self._make_engine(one, "direct")
-                samples = engine.samples(*self.data._replace(sample_weight=weight))
-                each = None if losses is None else losses[:, one]
-                sums[one], finite[one] = self._learn_members(engine, one, members[one], samples, part, each)
-        finite &= self.mixture.members  # a signal handler may have dropped some meanwhile
-        if not finite.any():
-            raise DivergenceError(f"learning of all networks diverged, of the last in epoch {epoch}: {REMEDY}")
-        if (members & ~finite).any():
-            self.mixture.drop(~finite)
-        return np.where(finite, sums, np.inf)
+    def _learn(self, epoch: int, part: np.ndarray) -> np.ndarray:
+        """Learn from a chunk of samples: networks and their mixture together, or none of them."""
+        members, R = self.mixture.members, len(self.w)
+        sums, losses = np.full(R, np.inf), np.full((len(part), R), np.inf) if epoch == 1 else None
+        if self.sparse:  # in place: as soon as the networks have learned, an interrupt must wait for the mixture
+            self.engine.load(self.w, self.v, self.states)
+            each = {r: np.full(len(part), -1.0) for r in np.flatnonzero(members).tolist()}
+            calls = [
+                (self.engine.engines[r].learn, self.samples[r], part, self.rates[r], 1, E_r)  # type: ignore[attr-defined]
+                for r, E_r in each.items()
+            ]
+            totals: list[float] = []
+
+            def finish(error: BaseException | None) -> None:
+                if error is None:
+                    sums[list(each)] = totals
+                    if losses is not None:
+                        losses[:, list(each)] = np.stack(list(each.values()), axis=1)
+                    self._commit(epoch, part, sums, losses, [])
+
+            run_finally(partial(call_all, calls, totals), finish)
+            return np.where(np.isfinite(sums), sums, np.inf)
+        sums, stores = self._learn_members(self.engine, slice(None), members, self.samples, part, losses)
+        for r in np.flatnonzero(members & np.isinf(sums)):  # the Gram matrix of huge inputs may have overflowed
+            one, weight = slice(r, r + 1), self.weight
+            weight = weight[one] if weight is not None and weight.ndim == 2 else weight
+            engine = self._make_engine(one, "direct")
+            samples = engine.samples(*self.data._replace(sample_weight=weight))
+            of_one = None if losses is None else losses[:, one]
+            sums[one], more = self._learn_members(engine, one, members[one], samples, part, of_one)
+            stores += more
+        self._commit(epoch, part, sums, losses, stores)
+        return sums
 
     def _learn_members(
         self,
@@ -86,11 +105,31 @@ class EnsembleTraining:
         samples: Any,
         part: np.ndarray,
         losses: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
+        """Sums of E_n, infinite for networks that diverge, and calls that store what the others have learned."""
         w, v, rates = self.w[which], self.v[which], np.where(members, self.rates[which], 0)
         states = {name: (first[which], second[which]) for name, (first, second) in self.states.items()}
         engine.load(w, v, states)
         sums = engine.learn(samples, part, rates, losses, self.threads if which == slice(None) else 1)
         finite = members & np.isfinite(sums) & engine.finite()
-        engine.store(w, v, states, finite)
-        return sums, finite
+        return np.where(finite, sums, np.inf), engine.stores(w, v, states, finite)
+
+    def _commit(
+        self, epoch: int, part: np.ndarray, sums: np.ndarray, losses: np.ndarray | None, stores: list[tuple[Any, ...]]
+    ) -> None:
+        """Store what networks have learned, and what follows for their mixture, at once."""
+        after = copy.deepcopy(self.mixture)
+        finite = np.isfinite(sums) & after.members
+        if not finite.any():
+            raise DivergenceError(f"learning of all networks diverged, of the last in epoch {epoch}: {REMEDY}")
+        if (after.members & ~finite).any():
+            after.drop(~finite)
+        if losses is not None:
+            after.see(None if self.data.rows is None else self.data.rows[part])
+            skipped = losses < 0  # in batches without weight: as good as the best
+            if skipped.any():
+                losses = np.where(skipped, np.where(skipped, np.inf, losses).min(axis=1, keepdims=True), losses)
+            shared = self.weight is not None and self.weight.ndim == 1
+            after.update(losses, self.weight[part].astype(np.float64) if shared else None)  # type: ignore[index]
+        pairs = zip(self.mixture.arrays, after.arrays, strict=True)
+        call_all([*stores, *((operator.setitem, array, ..., new) for array, new in pairs)], [])

@@ -89,6 +89,20 @@ def run_finally(function, cleanup):
     return result
 
 
+def call_all(list calls, list results):
+    """Call compiled functions one after the other and append their results; no signal handler runs in between.
+
+    Parameters
+    ----------
+    calls : list of tuple
+        Functions, each with its arguments.
+    results : list
+        Where the results go.
+    """
+    for function, *arguments in calls:
+        results.append(function(*arguments))
+
+
 cdef int run_cleanup(cleanup, error) except -1:
     try:
         cleanup(error)

@@ -12,6 +12,7 @@ import cbackprop
 from cbackprop import _engines
 from cbackprop._ensemble_engines import SeparateEngines
 from cbackprop._sparse import SparseRows
+from cbackprop._training_lock import call_all
 from cbackprop._validation import Functions
 
 ROUNDING = {"float32": 4000 * 2**-24, "float64": 4000 * 2**-53}
@@ -40,7 +41,7 @@ def run(engine, w, v, samples, rates, adaptive, order):
     engine.load(w, v, states)
     sums = engine.learn(samples, order, rates, losses)
     assert engine.finite().all()
-    engine.store(w, v, states, np.ones(len(w), bool))
+    call_all(engine.stores(w, v, states, np.ones(len(w), bool)), [])
     return w, v, *s, losses, sums
 
 
@@ -127,7 +128,7 @@ def test_a_network_does_not_depend_on_the_others(kernels, batch_size, adaptive):
         engine.load(*ours, states)
         engine.learn(engine.samples(*x), order, rates[chosen])
         np.testing.assert_array_equal(engine.finite(), np.array(chosen) != 3)
-        engine.store(*ours, states, np.ones(len(chosen), bool))
+        call_all(engine.stores(*ours, states, np.ones(len(chosen), bool)), [])
         results.append([array[chosen.index(0)].tobytes() for array in (*ours, *states["accumulators"])])
     assert results[0] == results[1] == results[2] == results[3]
 
@@ -143,7 +144,7 @@ def test_networks_without_a_rate(kernels, make):
     assert np.isinf(sums).tolist() == [False, True, False]
     assert np.isinf(losses).all(axis=0).tolist() == [False, True, False]
     ours = w.copy(), v.copy()
-    engine.store(*ours, {}, np.array([True, True, False]))
+    call_all(engine.stores(*ours, {}, np.array([True, True, False])), [])
     assert (ours[0] != w).any(axis=(1, 2)).tolist() == [True, False, False]
 
 
@@ -174,8 +175,10 @@ def test_bad_calls(kernels):
     samples, order, rates = engine.samples(x, t), np.arange(N), np.full(3, 0.1)
     states = {"accumulators": (np.zeros((3, 5), w.dtype), np.zeros((3, 3), w.dtype))}
     for call in (
-        engine.finite, lambda: engine.learn(samples, order, rates), lambda: engine.store(w, v, states, np.ones(3, bool))
-    ):  # fmt: skip
+        engine.finite,
+        lambda: engine.learn(samples, order, rates),
+        lambda: engine.store(w, v, states, np.ones(3, bool)),
+    ):
         with pytest.raises(RuntimeError, match="load them first"):
             call()
     for wrong in (
@@ -197,7 +200,7 @@ def test_bad_calls(kernels):
     with pytest.raises(ValueError, match="they must be dense, with t or labels"):
         engine.learn(engine.samples(x), order, rates)
     with pytest.raises(ValueError, match="members has 2 elements"):
-        engine.store(w, v, states, np.ones(2, bool))
+        call_all(engine.stores(w, v, states, np.ones(2, bool)), [])
     with pytest.raises(ValueError, match=r"sample_weight has shape \(2, 50\)"):
         engine.samples(x, t, None, np.ones((2, N), w.dtype))
     with pytest.raises(ValueError, match="samples are sparse"):

@@ -314,6 +314,12 @@ cdef class Engine:
         return self.weights_are_finite() and (not self.rule.adaptive or (
             all_finite(&self.s_w[0], self.M) and all_finite(&self.s_v[0], self.K)))
 
+    def defer_signals(self):
+        """Run no signal handler within calls."""
+        cdef SignalPoll *poll = self.signal_poll()
+        if poll != NULL:
+            poll_never(poll)
+
     def stop(self):
         """Ask a running call to return soon, with the weights of a state between two samples or batches."""
         cdef SignalPoll *poll = self.signal_poll()
@@ -736,6 +742,10 @@ cdef class EnsembleEngine:
             if stored[r]:
                 self.copy_to(r, &w[r, 0, 0], &v[r, 0, 0], &s_w[r, 0] if self.rule.adaptive else NULL,
                              &s_v[r, 0] if self.rule.adaptive else NULL)
+
+    def stores(self, w, v, states, members):
+        """The calls that do so, for `call_all`."""
+        return [(self.store, w, v, states, members)]
 
     cdef check(self, w, v, states):
         s_w, s_v = states["accumulators"] if self.rule.adaptive else (None, None)

@@ -11,6 +11,7 @@ cdef extern from "signals.h":
     ctypedef struct SignalPoll:
         bint stop
     void poll_init(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
+    void poll_never(SignalPoll *poll) noexcept nogil
     bint should_stop(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
     void enter_kernel(SignalPoll *poll) noexcept nogil
     void leave_kernel(const SignalPoll *poll) noexcept nogil

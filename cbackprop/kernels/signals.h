@@ -23,6 +23,9 @@ static inline void poll_init(SignalPoll *poll, ptrdiff_t samples)
     poll->stop = 0;
 }
 
+/* for calls within which no signal handler may run */
+static inline void poll_never(SignalPoll *poll) { poll->interval = poll->remaining = PTRDIFF_MAX; }
+
 /* around the work of a kernel that polls */
 static inline void enter_kernel(SignalPoll *poll) { poll->control = flush_subnormals(); }
 static inline void leave_kernel(const SignalPoll *poll) { restore_subnormals(poll->control); }
