@@ -105,7 +105,7 @@ MODULES = [
 ]
 MODULES += [
     module(f"cbackprop.{name}", [], include_dirs=[np.get_include()])
-    for name in ("_training_lock", "_one_sample", "_mixture_weights", "_running")
+    for name in ("_training_lock", "_one_sample", "_mixture_weights", "_running", "_stream")
 ]
 
 # A folder for each kind of build, with the C, and for each compiler, so that objects of one never end up in another.

@@ -39,14 +39,9 @@ cdef class RunningScaler:
     cdef readonly Py_ssize_t size
     cdef cnp.ndarray current, previous    # rows: mean, variance, count
 
-    def __init__(self, Py_ssize_t size, double limit=LIMIT):
-        self.limit = limit
-        self.set_state(np.zeros((3, size)))
-
-    cdef int set_state(self, cnp.ndarray state) except -1:
-        self.size = state.shape[1]
-        self.current, self.previous = state, state.copy()
-        return 0
+    def __cinit__(self, Py_ssize_t size, double limit=LIMIT):
+        self.limit, self.size = limit, size
+        self.current, self.previous = np.zeros((3, size)), np.zeros((3, size))
 
     @property
     def state(self):
@@ -71,7 +66,7 @@ cdef class RunningScaler:
 
     def restore(self, saved):
         """Take back all that was learned since `saved`."""
-        self.set_state(saved.copy())
+        self.current[...] = saved
 
     def transform(self, x):
         """Standardize a sample, shape (D,), or several, shape (N, D), by the statistics as they are."""
@@ -163,7 +158,7 @@ cdef class RunningSparseScaler:
     cdef double n
     cdef object previous
 
-    def __init__(self, Py_ssize_t size, double limit=LIMIT):
+    def __cinit__(self, Py_ssize_t size, double limit=LIMIT):
         self.limit, self.size, self.n = limit, size, 0
         self.statistics = np.zeros((2, size))
         self.previous = None
@@ -219,8 +214,12 @@ cdef class RunningSparseScaler:
         cdef double[:, ::1] statistics = self.statistics
         cdef double size, q, c
         cdef Py_ssize_t entry, i
+        if indices.shape[0] != x.shape[0]:
+            raise ValueError(f"a row has {indices.shape[0]} indices and {x.shape[0]} values; it must have as many")
         for entry in range(x.shape[0]):
             i = indices[entry]
+            if not 0 <= i < self.size:
+                raise IndexError(f"an index is {i}; it must lie in 0..{self.size - 1}")
             result[0, entry], result[1, entry] = x[entry], 0
             if x[entry] == 0 or not isfinite(x[entry]):
                 continue
@@ -245,14 +244,21 @@ cdef inline double clip(double number, double limit) noexcept:
 
 
 def restored_sparse(double limit, state, double n):
-    """A scaler of sparse rows with the given state."""
-    cdef RunningSparseScaler scaler = RunningSparseScaler(0, limit)
-    scaler.size, scaler.statistics, scaler.n = state.shape[1], state, n
+    """A scaler of sparse rows with the given state, which is copied."""
+    cdef RunningSparseScaler scaler = RunningSparseScaler(checked_width(state, 2), limit)
+    scaler.statistics[...], scaler.n = state, n
     return scaler
 
 
-def restored(double limit, cnp.ndarray state):
-    """A scaler with the given state."""
-    cdef RunningScaler scaler = RunningScaler(0, limit)
-    scaler.set_state(state)
+def restored(double limit, state):
+    """A scaler with the given state, which is copied."""
+    cdef RunningScaler scaler = RunningScaler(checked_width(state, 3), limit)
+    scaler.current[...] = state
     return scaler
+
+
+def checked_width(state, rows):
+    """D of statistics of shape (rows, D), of which all but means are at least 0."""
+    if np.ndim(state) != 2 or len(state) != rows or not (np.isfinite(state).all() and (state[rows - 2:] >= 0).all()):
+        raise ValueError(f"statistics must be finite numbers of shape ({rows}, D), not negative but for means")
+    return np.shape(state)[1]

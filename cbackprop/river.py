@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from itertools import pairwise, repeat
+from itertools import islice, pairwise, repeat
 from math import isfinite
 from numbers import Real
 from operator import itemgetter
@@ -19,7 +19,8 @@ import numpy as np
 from cbackprop import Network
 from cbackprop import _validation as validate
 from cbackprop._extras import require
-from cbackprop._growth import GrowingMixture, GrowingNetwork, Row
+from cbackprop._growth import Growing, Row
+from cbackprop._stream import Stream
 
 require("river", "river")
 from river import base, utils  # noqa: E402
@@ -27,9 +28,7 @@ from scipy.sparse import csr_array  # noqa: E402
 
 NUMBERS = {bool, float, int, np.float64}  # the most frequent types of the values of features
 MAX_NUMERIC_CLASSES = 1000  # more are hardly classes
-
-
-_Growing = GrowingNetwork | GrowingMixture
+FIXED = ("n_hidden", "hidden", "seed", "n_features")  # parameters of a model that has learned
 
 
 class _StreamNetwork(base.Estimator):
@@ -49,24 +48,42 @@ class _StreamNetwork(base.Estimator):
         seed: int | None = None,
         n_features: int | None = None,
     ) -> None:
+        self._stream = Stream()
         self.n_hidden = n_hidden
         self.learning_rate = learning_rate
         self.hidden = hidden
         self.seed = seed
         self.n_features = n_features
-        self._hash: Any = None  # of a name, if names are hashed
-        if n_features is not None:
-            validate.count("n_features", n_features)
-            self._hash = require("sklearn.utils", "sklearn").murmurhash3_32
-        try:
-            self._entropy: Any = np.random.SeedSequence(seed).entropy
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
-        self._growing: _Growing | None = None
-        self._outputs: list[Any] = []  # names, in the order of the rows of v
-        self._output_indices: dict[Any, int] = {}
+        # Names with their indices. Those beyond the number that has been learned do not count: see _drop_unlearned.
         self._feature_indices: dict[Any, int] = {}
+        self._output_indices: dict[Any, int] = {}
+        self._outputs: list[Any] = []
         self._values: Any = None  # a function that returns the values of all features
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a parameter, with what follows from it, unless the model has learned with another value."""
+        changed = {name: value}
+        if name in FIXED:
+            if self._growing is not None and value != getattr(self, name):
+                raise ValueError(
+                    f"{name} is {value!r}, and the model has learned with {getattr(self, name)!r}, which cannot "
+                    f"change: set {name} before it learns, or clone it to begin anew"
+                )
+            if name == "n_features":
+                changed["_hash"] = _hash_function(value)
+            elif name == "seed":
+                changed["_entropy"] = _entropy(value)
+        self.__dict__.update(changed)
+
+    @property
+    def _growing(self) -> Growing | None:
+        """What has learned; None before the first sample."""
+        return self._stream.growing
+
+    @property
+    def _learned_names(self) -> tuple[int, int]:
+        """How many features and outputs have been learned."""
+        return (0, 0) if self._stream.growing is None else self._stream.growing.names
 
     @property
     def network(self) -> Network | None:
@@ -86,17 +103,17 @@ class _StreamNetwork(base.Estimator):
         if self._growing is None:
             return []
         self._growing.lent = True
-        return list(self._growing.networks)
+        return self._growing.networks
 
     @property
     def weights(self) -> np.ndarray:
         """The weight of each network in the mixture; their sum is 1."""
-        return np.empty(0) if self._growing is None else np.exp(self._growing.log_weights)
+        return np.empty(0) if self._growing is None else self._growing.weights
 
     @property
     def features(self) -> list[Any]:
         """Names of the inputs, in the order of the columns of w; empty if names are hashed."""
-        return list(self._feature_indices)
+        return list(self._feature_indices)[: self._learned_names[0]]
 
     @property
     def _mutable_attributes(self) -> set[str]:
@@ -126,27 +143,25 @@ class _StreamNetwork(base.Estimator):
         DivergenceError
             If the error or an updated weight would not be finite.
         """
-        row, D = self._row_of_known(x), self.n_features or len(self._feature_indices)
-        features: list[Any] = []
+        version = self._stream.version
+        self._drop_unlearned()
+        weight = 1.0
+        if not (type(w) is float and w == 1):
+            weight = validate.in_range("w", w, float_info.max, validate.FLOATS[1])
+        row, features = self._row_of_known(x), []
         if row is None:  # new or missing names
             inputs, values, features = self._inputs(x)
             row = inputs, values
-            D += len(features)
         t, outputs = self._target(y)
-        weight = () if type(w) is float and w == 1 else (validate.in_range("w", w, float_info.max, validate.FLOATS[1]),)
-        before = self._growing
-        growing = self._sized(before, D, len(self._outputs) + len(outputs), len(row[0]) if self._hash else None)
+        growing = self._sized(self._growing, len(features), len(outputs), len(row[0]) if self._hash else None)
+        self._extend(features, outputs)
         try:
-            growing.learn_one(row, t, self._missing(t), *weight)
-        except BaseException as error:
-            if before is not None and growing is not before:
-                before.restore_bias(growing)  # type: ignore[arg-type]
-            if isinstance(error, ValueError):
-                self._check_values(x)  # raises an error that names the feature
+            learned = self._stream.learn_one(version, growing, growing.row(row), t, self._missing(t), weight)
+        except ValueError:
+            self._check_values(x)  # raises an error that names the feature
             raise
-        self._growing = growing
-        if features or outputs:
-            self._extend(features, outputs)
+        if not learned:  # a signal handler or another thread has let the model learn meanwhile
+            self.learn_one(x, y, w)
 
     def _target(self, y: Any) -> tuple[Any, list[Any]]:
         """The target of the network for y, and the names of the outputs that it needs in addition."""
@@ -161,6 +176,8 @@ class _StreamNetwork(base.Estimator):
         return None
 
     def _learn_many(self, X: Any, y: Any) -> None:
+        version = self._stream.version
+        self._drop_unlearned()
         x, features = self._rows(X)
         N, D = x.shape
         values = utils.dataframe.into_series(y).to_list()
@@ -168,59 +185,81 @@ class _StreamNetwork(base.Estimator):
             raise ValueError(f"X has {N} rows and y {len(values)}; they must have the same number")
         if N == 0:
             return
-        K = len(self._outputs)
+        known = len(self._outputs)
         t, outputs = self._targets(values)
-
-        # number of outputs at each row: a class exists from its first sample on
-        known = np.maximum.accumulate(np.maximum(t + 1, K)) if outputs else np.full(N, K)
-        edges = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist(), N]
-        growing = old = self._growing
-        trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
-        before = None if old is None else old.saved(trained)
-        try:
-            for start, stop in pairwise(edges):
-                growing = self._sized(growing, D, known[start], int(x.indptr[1]) if self._hash else None)
-                growing.learn_many(x[start:stop], t[start:stop])
-        except BaseException:
-            if old is not None:
-                old.restore(before, trained)
-            raise
-        self._growing = growing
+        # number of additional outputs at each row: a class exists from its first sample on
+        added = np.maximum.accumulate(np.maximum(t + 1 - known, 0)) if outputs else np.zeros(N, int)
+        edges = [0, *(np.flatnonzero(np.diff(added)) + 1).tolist(), N]
         self._extend(features, outputs)
+        before = self._growing
+        trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
+        arrays, scalers = ([], []) if before is None else before.saved(trained)
+
+        def learn() -> Growing:
+            growing = before
+            for start, stop in pairwise(edges):
+                growing = self._sized(
+                    growing, len(features), int(added[start]), int(x.indptr[1]) if self._hash else None
+                )
+                growing.activate()
+                growing.learn_many(x[start:stop], t[start:stop])
+            return growing
+
+        if not self._stream.learn_many(version, learn, arrays, scalers):
+            self._learn_many(X, y)
 
     def _extend(self, features: list[Any], outputs: list[Any]) -> None:
-        """Add features and outputs, at a cost that does not depend on how many are known."""
+        """Add names that are to be learned, at a cost that does not depend on how many are known."""
         if features:
-            self._feature_indices.update({name: i for i, name in enumerate(features, len(self._feature_indices))})
             self._values = None
+            self._feature_indices.update({name: i for i, name in enumerate(features, len(self._feature_indices))})
         if outputs:
             self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
             self._outputs += outputs
 
-    def _sized(self, growing: _Growing | None, n_features: int, n_outputs: int, non_zeros: int | None) -> _Growing:
-        """What learns, if it has the given numbers of features and outputs, else something larger.
+    def _drop_unlearned(self) -> None:
+        """Drop the names of a call that raised, before they are taken for known ones."""
+        n_features, n_outputs = self._learned_names
+        while len(self._feature_indices) > n_features:
+            self._feature_indices.popitem()
+        while len(self._output_indices) > n_outputs:
+            self._output_indices.popitem()
+        del self._outputs[n_outputs:]
+
+    def __getstate__(self) -> dict[str, Any]:
+        n_features, n_outputs = self._learned_names
+        return self.__dict__ | {
+            "_feature_indices": dict(islice(self._feature_indices.items(), n_features)),
+            "_output_indices": dict(islice(self._output_indices.items(), n_outputs)),
+            "_outputs": self._outputs[:n_outputs],
+            "_values": None,
+        }
+
+    def _sized(self, growing: Growing | None, new_features: int, new_outputs: int, non_zeros: int | None) -> Growing:
+        """What learns, if there are no new names, else something larger.
 
         If names are hashed, `non_zeros` is their number in the first sample.
         """
+        learned = self._learned_names
+        names = learned[0] + new_features, learned[1] + new_outputs
         # a network needs an input and an output even if samples have no features, or no outputs with names
-        D, K = n_features or 1, n_outputs or 1
+        D, K = self.n_features or names[0] or 1, names[1] or 1
         auto = isinstance(self.learning_rate, str) and self.learning_rate == "auto"
         if growing is None:
             M, seed = self.n_hidden, self._seed(D, K)
             if auto:
-                growing = GrowingMixture.new(D, M, K, self._output, self.hidden, seed, non_zeros)
-            elif not isinstance(self.learning_rate, Real):
+                return Growing.new_mixture(names, D, M, K, self._output, self.hidden, seed, non_zeros)
+            if not isinstance(self.learning_rate, Real):
                 raise TypeError(f"learning_rate is {self.learning_rate!r}; it must be a number, or 'auto'")
-            else:
-                hidden = self._hidden if self.hidden is None else self.hidden
-                growing = GrowingNetwork.new(D, M, K, self._output, hidden, None, seed)
-        elif auto != isinstance(growing, GrowingMixture):
+            hidden = self._hidden if self.hidden is None else self.hidden
+            return Growing.new(names, D, M, K, self._output, hidden, self.learning_rate, seed)
+        if auto != (growing.inputs is not None):
             raise ValueError(
                 f"learning_rate is {self.learning_rate!r}, and the model has learned with "
                 f"{'a number' if auto else repr('auto')}; a model keeps to either: clone it to begin anew"
             )
-        elif growing.sizes != (D, K):
-            growing = growing.grown(D, K, self._seed(D, K))
+        if growing.names != names:
+            growing = growing.grown(names, D, K, self._seed(D, K))
         if not auto and growing.network.learning_rate != self.learning_rate:
             growing.network.learning_rate = self.learning_rate  # type: ignore[assignment]
         return growing
@@ -233,13 +272,14 @@ class _StreamNetwork(base.Estimator):
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
         if self._hash:
             return self._hashed(x)
+        n_features, _ = self._learned_names
         try:
-            if len(x) != len(self._feature_indices):
+            if len(x) != n_features:
                 return None
             if self._values is None:
-                self._values = itemgetter(*self._feature_indices)
+                self._values = itemgetter(*islice(self._feature_indices, n_features))
             row = np.array(self._values(x))
-        except (KeyError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError):
             return None
         if len(x) == 1:  # whose value does not come in a tuple
             row = row[np.newaxis]
@@ -281,13 +321,14 @@ class _StreamNetwork(base.Estimator):
         if values.ndim != 1 or values.dtype.kind not in "biuf":
             x = _numbers(x)
             values = np.array(list(x.values()))
-        inputs = np.fromiter(map(self._feature_indices.get, x, repeat(-1)), np.intp, len(values))
-        unknown = (inputs < 0).nonzero()[0]
+        n_features, _ = self._learned_names
+        inputs = np.fromiter(map(self._feature_indices.get, x, repeat(n_features)), np.intp, len(values))
+        unknown = (inputs >= n_features).nonzero()[0]
         new = []
         if len(unknown):
             names = list(x)
             new = _sorted(names[n] for n in unknown)
-            places = {name: i for i, name in enumerate(new, len(self._feature_indices))}
+            places = {name: i for i, name in enumerate(new, n_features)}
             inputs[unknown] = [places[names[n]] for n in unknown]
         order = inputs.argsort()
         return inputs[order], values[order].astype(np.float64, copy=False), new
@@ -406,7 +447,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     @property
     def classes(self) -> list[Any]:
         """Labels, in the order of the rows of v."""
-        return self._outputs
+        return self._outputs[: self._learned_names[1]]
 
     @property
     def _multiclass(self) -> bool:
@@ -470,7 +511,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         """
         if self._growing is None:
             return {}
-        return dict(zip(self._outputs, self._predicted("predict_proba_one", x).tolist(), strict=True))
+        return dict(zip(self.classes, self._predicted("predict_proba_one", x).tolist(), strict=True))
 
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
@@ -516,7 +557,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         frame = utils.dataframe.into_frame(X)
         if self._growing is None:
             return utils.dataframe.to_native_frame(np.empty((len(frame), 0)), like=frame, columns=[])
-        probabilities = dict(zip(self._outputs, self._growing.predict_proba(self._matrix(X)).T, strict=True))
+        probabilities = dict(zip(self.classes, self._growing.predict_proba(self._matrix(X)).T, strict=True))
         return utils.dataframe.to_native_frame(probabilities, like=frame)
 
     def predict_many(self, X: Any) -> Any:
@@ -601,10 +642,10 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
 
     _output, _hidden = "linear", "tanh"
 
-    def _target(self, y: Any) -> tuple[float, list[Any]]:
+    def _target(self, y: Any) -> tuple[np.ndarray, list[Any]]:
         if not isfinite(t := _number(y)):
             raise ValueError(f"y is {y!r}; it must be a finite number")
-        return t, []
+        return np.array([t]), []
 
     def _targets(self, y: list[Any]) -> tuple[np.ndarray, list[Any]]:
         t = np.array([_number(value) for value in y])
@@ -770,7 +811,7 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     @property
     def targets(self) -> list[Any]:
         """Names of the targets, in the order of the rows of v."""
-        return self._outputs
+        return self._outputs[: self._learned_names[1]]
 
     def _numbers_by_name(self, y: Any) -> dict[Hashable, float]:
         return _numbers(y, "y", "target")
@@ -854,7 +895,7 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     @property
     def labels(self) -> list[Any]:
         """Names of the labels, in the order of the rows of v."""
-        return self._outputs
+        return self._outputs[: self._learned_names[1]]
 
     def _numbers_by_name(self, y: Any) -> dict[Hashable, float]:
         return _numbers(y, "y", "label", _truth, "True or False")
@@ -902,6 +943,22 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
             If the value of a feature is not a finite number.
         """
         return {label: y >= 0.5 for label, y in self._predict_one(x).items()}
+
+
+def _hash_function(n_features: Any) -> Any:
+    """The function that hashes names to indices, or None if they are not to be hashed."""
+    if n_features is None:
+        return None
+    validate.count("n_features", n_features)
+    return require("sklearn.utils", "sklearn").murmurhash3_32
+
+
+def _entropy(seed: Any) -> Any:
+    """The seed as an integer, drawn if it is None."""
+    try:
+        return np.random.SeedSequence(seed).entropy
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"seed is {seed!r}; it must be None or an integer of at least 0") from None
 
 
 def _number(value: Any) -> float:

@@ -5,10 +5,20 @@ import pickle
 import numpy as np
 import pytest
 
-from cbackprop import Network
-from cbackprop._growth import GrowingNetwork, copy_weights
+from cbackprop import Network, _growth
+from cbackprop._growth import Growing, copy_weights
 
 D, M, K = 3, 4, 2
+
+
+def growing(network, scale=1.0):
+    return Growing([network], scale, _growth._mixture(1, K, "softmax"), None, None, (D, K))
+
+
+def grown(network, inputs, outputs, seed, scale=1.0):
+    larger = growing(network, scale).grown((D + inputs, K + outputs), D + inputs, K + outputs, seed)
+    larger.activate()
+    return larger.network
 
 
 def networks(inputs, outputs, dtype):
@@ -45,7 +55,7 @@ def test_additional_weights_have_the_bits_of_a_new_network(dtype, inputs, output
     seed = [2**70, 3]
     old, new = Network(D, M, K, dtype=dtype, rng=0), Network(D + inputs, M, K + outputs, dtype=dtype, rng=seed)
     new.w[:] *= 0.5
-    larger = GrowingNetwork(old, 0.5).grown(D + inputs, K + outputs, seed).network
+    larger = grown(old, inputs, outputs, seed, 0.5)
     assert larger.w.tobytes() == copy_weights(old, new).w.tobytes()
     assert larger.v.tobytes() == new.v.tobytes()
 
@@ -63,8 +73,7 @@ def test_accumulators_grow_with_the_outputs(dtype):
     old = Network(D, M, K, adaptive=True, learning_rate=0.3, dtype=dtype, rng=0)
     old.learn_one(np.ones(D, dtype), 1)
     before = [array.copy() for array in old.accumulators]
-    growing = GrowingNetwork(old, 1.0)
-    larger = growing.grown(D + 2, K + 1, 0).network
+    larger = grown(old, 2, 1, 0)
     assert (larger.learning_rate, larger.accumulators[1].dtype) == (0.3, np.dtype(dtype))
     assert np.array_equal(larger.accumulators[0], before[0])
     assert np.array_equal(larger.accumulators[1], [*before[1], 0])
@@ -72,11 +81,25 @@ def test_accumulators_grow_with_the_outputs(dtype):
     assert all(map(np.array_equal, old.accumulators, before))
 
 
+def test_growth_is_invisible_until_it_is_activated():
+    model = growing(Network(D, M, K, rng=0))
+    model = model.grown((D + 1, K), D + 1, K, 1)  # makes room for more inputs
+    model.activate()
+    before = model.network.w.copy()
+    larger = model.grown((D + 2, K), D + 2, K, 2)
+    assert np.array_equal(model.network.w, before)
+    larger.activate()
+    assert np.shares_memory(larger.network.w, model.network.w)
+    assert np.array_equal(larger.network.w[:, [*range(D + 1), -1]], before)
+
+
 def test_changes_can_be_taken_back():
-    growing = GrowingNetwork(Network(D, M, K, adaptive=True, rng=0), 1.0)
-    before = pickle.dumps(growing)
-    saved = growing.saved([0, D])
-    growing.learn_many(np.eye(1, D), np.array([1]))
-    assert pickle.dumps(growing) != before
-    growing.restore(saved, [0, D])
-    assert pickle.dumps(growing) == before
+    model = growing(Network(D, M, K, adaptive=True, rng=0))
+    before = pickle.dumps(model)
+    arrays, scalers = model.saved([0, D])
+    model.learn_many(np.eye(1, D), np.array([1]))
+    assert pickle.dumps(model) != before
+    for array, where, held in arrays:
+        array[where] = held
+    assert pickle.dumps(model) == before
+    assert scalers == []

@@ -1,9 +1,11 @@
 """The River models: River's own checks, new features and outputs, weights, data frames, and invalid samples."""
 
 import copy
+import itertools
 import math
 import pickle
 import random
+import sys
 import tracemalloc
 import warnings
 from itertools import pairwise
@@ -16,6 +18,7 @@ from cbackprop._running import RunningScaler, RunningSparseScaler
 
 pytest.importorskip("river")
 pytest.importorskip("pandas")
+import joblib
 import pandas as pd
 from river import checks, compat, compose, datasets, evaluate, linear_model, metrics, preprocessing
 from river.utils import VectorDict
@@ -635,16 +638,15 @@ def test_seeds_are_integers(seed):
 
 
 def test_divergence_leaves_the_model_unchanged(monkeypatch):
-    fit = Network.fit
+    learn_all = _growth._learn_all
 
-    def diverging(self, x, t, **options):
-        fit(self, x, t, **options)
-        if len(self.v) == 4:  # the part with the new class
-            raise DivergenceError
+    def diverging(network, x, t):
+        losses = learn_all(network, x, t)
+        return losses if len(network.v) == 3 else np.full(len(t), np.inf)  # 4 in the part with the new class
 
     model = learned(samples(20))
     before = pickle.dumps(model)
-    monkeypatch.setattr(Network, "fit", diverging)
+    monkeypatch.setattr(_growth, "_learn_all", diverging)
     with pytest.raises(DivergenceError):
         model.learn_many(pd.DataFrame([x for x, _ in samples(10)]), pd.Series(5 * ["class 0"] + 5 * ["new"]))
     assert pickle.dumps(model) == before
@@ -756,7 +758,7 @@ def test_added_features_cost_the_same_however_many_are_known():
         model.learn_one({f"new {number}": 1.0, "feature 0": 1.0}, "class 0")
         allocated.append(tracemalloc.get_traced_memory()[1] - before)
     tracemalloc.stop()
-    assert sorted(allocated)[-10] < 10_000  # bytes; the weights take 128 kB in the end
+    assert sorted(allocated)[-10] < 20_000  # bytes; the weights take 128 kB in the end
     assert model.network.w.shape == (50, 321)
 
 
@@ -938,7 +940,7 @@ def test_errors_in_frames_with_new_features_leave_the_model_unchanged(monkeypatc
 
     model = learned(sparse_stream(BackpropClassifier, 40))
     before = pickle.dumps(model)
-    monkeypatch.setattr(Network, "fit", busy)
+    monkeypatch.setattr(_growth, "_learn_all", busy)
     with pytest.raises(RuntimeError):
         model.learn_many(pd.DataFrame({"new": [1.0]}), pd.Series(["class 0"]))
     assert pickle.dumps(model) == before
@@ -997,7 +999,7 @@ def test_a_mixture_learns_as_documented():
     for r, (hidden, rate) in enumerate([("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)]):
         w, v = init_weights(D, M, 1, hidden=hidden, rng=[0, D, 1, r])
         networks.append((w, v, (np.zeros(M), np.zeros(1)), hidden, rate))
-    inputs, targets, log_weights = RunningScaler(D), RunningScaler(1, np.inf), np.full(4, np.log(0.25))
+    inputs, targets, log_weights = RunningScaler(D), RunningScaler(1), np.full(4, np.log(0.25))
     for n, (x, y) in enumerate(stream):
         weight = [1, 0.5, 2, 0][n % 4]
         model.learn_one(x, y, weight)
@@ -1101,43 +1103,35 @@ def test_a_model_keeps_to_one_kind_of_rate(begun, later):
         learned(samples(1), learning_rate="fast")
 
 
-def diverging(names, monkeypatch):
-    """Let networks with these hidden functions diverge."""
-    learn_one, engine = Network.learn_one, _growth._learn_all
-
-    def diverge(self, *arguments):
-        if self.hidden in names:
-            raise DivergenceError
-        return learn_one(self, *arguments)
-
-    def diverge_in_frames(network, x, t):
-        return np.full(len(t), np.inf) if network.hidden in names else engine(network, x, t)
-
-    monkeypatch.setattr(Network, "learn_one", diverge)
-    monkeypatch.setattr(_growth, "_learn_all", diverge_in_frames)
+def overflowing(model, hidden):
+    """Give networks with this hidden function weights that are finite, but whose sums are not."""
+    for network in model.networks:
+        if network.hidden == hidden:
+            network.v[...] = np.finfo(np.float64).max
 
 
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
-def test_networks_that_diverge_are_left_out(model, many, monkeypatch):
+def test_networks_that_diverge_are_left_out(model, many):
     stream = stream_for(model, 40)
     model = learned(stream[:20], model, learning_rate="auto")
-    tanh = copy.deepcopy(model.networks[:2])
     X, y = pd.DataFrame([x for x, _ in stream[20:]]), pd.Series([y for _, y in stream[20:]])
-    with monkeypatch.context() as patch:
-        diverging(["relu"], patch)
-        if many:
-            model.learn_many(X, y)
-        else:
-            model.learn_one(*stream[20])
+    overflowing(model, "relu")
+    tanh = copy.deepcopy(model.networks[:2])
+    if many:
+        model.learn_many(X, y)
+    else:
+        model.learn_one(*stream[20])
     assert [network.hidden for network in model.networks] == ["tanh", "tanh"]
+    assert len(model.weights) == 2
     assert np.isclose(model.weights.sum(), 1)
     assert not np.array_equal(model.networks[0].w, tanh[0].w)  # which learned
     model.learn_one(stream[21][0] | {"new": 1.0}, stream[21][1])
     model.predict_one(stream[20][0] | {"new": 1.0})
+    assert len(model.networks) == 2
 
+    overflowing(model, "tanh")
     before = pickle.dumps(model)
-    diverging(["tanh"], monkeypatch)
     for call in (
         lambda: model.learn_one(*stream[20]),
         lambda: model.learn_one(stream[20][0] | {"newer": 1.0}, stream[20][1]),
@@ -1251,3 +1245,183 @@ def test_hashed_samples_are_learned_better_than_at_a_constant_rate():
         model = BackpropClassifier(learning_rate=rate, n_features=2**16, seed=0)
         right[rate] = evaluate.progressive_val_score(stream, model, metrics.Accuracy()).get()
     assert right["auto"] > max(0.8, right[0.1])
+
+
+# ------------------------------------------------------------------------------------- all of a call, or nothing of it
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at the n-th instruction of the package."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def __call__(self, frame, event, argument):
+        if not frame.f_globals.get("__name__", "").startswith("cbackprop."):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+    def call(self, function):
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            function()
+        finally:
+            sys.settrace(before)
+
+
+@pytest.mark.parametrize("options", [{}, {"n_features": 50}], ids=str)
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+@pytest.mark.parametrize("model", OUTPUTS)
+def test_an_interrupt_at_any_instruction_leaves_all_or_nothing(model, rate, options):
+    stream, y = stream_for(model, 20), NEW[model]
+    model = learned(stream, model, learning_rate=rate, **options)
+    x = stream[0][0] | {"new": 1.0}
+    before = pickle.dumps(model)
+    after = pickle.loads(before)
+    after.learn_one(x, y)
+    after = pickle.dumps(after)
+    for n in itertools.count(1, 5 if rate == 0.1 else 23):  # a sample of them: all take minutes
+        interrupted, counter = pickle.loads(before), Interrupt(n)
+        try:
+            counter.call(lambda interrupted=interrupted: interrupted.learn_one(x, y))
+        except KeyboardInterrupt:
+            found = pickle.dumps(interrupted)
+            assert found in (before, after), n
+            if found == before:
+                interrupted.learn_one(x, y)
+                assert pickle.dumps(interrupted) == after, n
+        else:
+            break
+    assert n > 100  # instructions
+    assert counter.left > 0
+
+
+def test_a_call_in_a_signal_handler_is_not_lost():
+    """A handler that learns while a new feature is prepared: both samples are learned, one after the other."""
+    model = learned(samples(10), learning_rate="auto")
+    other = copy.deepcopy(model)
+    grown = type(model._growing).grown
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def interrupted(*arguments):
+            patch.undo()
+            model.learn_one({"a": 1.0, "handler": 2.0}, "class 3")
+            return grown(*arguments)
+
+        patch.setattr(type(model._growing), "grown", interrupted)
+        model.learn_one({"a": 1.0, "new": 1.0}, "class 0")
+    other.learn_one({"a": 1.0, "handler": 2.0}, "class 3")
+    other.learn_one({"a": 1.0, "new": 1.0}, "class 0")
+    assert bits(model) == bits(other)
+    assert model.features == other.features == ["a", "b", "c", "handler", "new"]
+
+
+@pytest.mark.parametrize("model", OUTPUTS)
+@pytest.mark.parametrize("options", [{}, {"n_features": 50}], ids=str)
+def test_a_refused_rate_leaves_the_model_unchanged(model, options):
+    stream, y = stream_for(model, 20), NEW[model]
+    model = learned(stream, model, learning_rate=0.1, **options)
+    model.predict_one(stream[0][0])
+    before = bits(model)
+    for rate in (-1.0, math.nan, 0, True):
+        model.learning_rate = rate
+        with pytest.raises((TypeError, ValueError), match="learning_rate is"):
+            model.learn_one(stream[0][0] | {"new": 1.0}, y)
+        assert bits(model) == before
+
+
+@pytest.mark.parametrize("way", ["r", "c", bytes, bytearray])
+@pytest.mark.parametrize("options", [{}, {"n_features": 2**12}], ids=str)
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_a_restored_model_owns_its_memory(options, way, rate, tmp_path):
+    stream = stream_for(BackpropRegressor, 20)
+    model = learned(stream, BackpropRegressor, learning_rate=rate, **options)
+    if isinstance(way, str):
+        joblib.dump(model, tmp_path / "model")
+        memory = [(tmp_path / "model").read_bytes()]
+        again = [joblib.load(tmp_path / "model", mmap_mode=way) for _ in range(2)]
+    else:
+        buffers = []
+        data = pickle.dumps(model, 5, buffer_callback=buffers.append)
+        memory = [way(buffer.raw()) for buffer in buffers]
+        again = [pickle.loads(data, buffers=memory) for _ in range(2)]
+    held = list(map(bytes, memory))
+    again[0].learn_one(*stream[3])
+    assert bits(again[1]) == bits(model)
+    model.learn_one(*stream[3])
+    assert bits(again[0]) == bits(model)
+    assert held == ([(tmp_path / "model").read_bytes()] if isinstance(way, str) else list(map(bytes, memory)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n_hidden", 7), ("hidden", "relu"), ("seed", 3), ("n_features", 2**12), ("n_features", None)],
+)
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_parameters_of_a_model_that_has_learned_are_fixed(name, value, rate):
+    stream = samples(20)
+    model = learned(stream, learning_rate=rate, n_features=64)
+    before = pickle.dumps(model)
+    with pytest.raises(
+        ValueError, match=f"{name} is {value!r}, and the model has learned with .*clone it to begin anew"
+    ):
+        setattr(model, name, value)
+    setattr(model, name, getattr(model, name))  # no change
+    assert pickle.dumps(model) == before
+
+    model = learned([], learning_rate=rate, n_features=64)
+    setattr(model, name, value)  # which takes effect as a whole
+    direct = learned([], **{"learning_rate": rate, "n_features": 64, name: value})
+    for each in (model, direct):
+        for x, y in stream:
+            each.learn_one(x, y)
+    assert bits(model) == bits(direct)
+
+
+@pytest.mark.parametrize("options", [{}, {"n_features": 64}, {"learning_rate": 0.1}], ids=str)
+@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
+def test_frames_without_rows_are_predicted(model, options):
+    model = learned(stream_for(model, 20), model, **options)
+    for frame in (pd.DataFrame({"a": [], "b": []}, dtype=float), pd.DataFrame(), pd.DataFrame([{"a": 1.0}])[:0]):
+        assert len(model.predict_many(frame)) == 0
+        if isinstance(model, BackpropClassifier):
+            assert model.predict_proba_many(frame).shape == (0, 3)
+
+
+@pytest.mark.parametrize("x", [np.zeros(3), np.zeros((3, 3)), [1.0, 2.0, 3.0], "abc", None, 3], ids=str)
+@pytest.mark.parametrize("options", [{}, {"n_features": 64}], ids=str)
+def test_samples_are_dicts(x, options):
+    model = learned(samples(20), **options)
+    for call in (
+        lambda: model.learn_one(x, "class 0"),
+        lambda: model.predict_one(x),
+        lambda: model.predict_proba_one(x),
+    ):
+        with pytest.raises(TypeError, match=f"x is a {type(x).__name__}; it must be a dict"):
+            call()
+
+
+@pytest.mark.parametrize("gross", ["input", "target"])
+@pytest.mark.parametrize("options", [{}, {"n_features": 64}], ids=str)
+def test_a_gross_error_is_forgotten(gross, options):
+    """After 2,000 samples the error is at most twice what it is without one; 500 samples make that ratio 1 ± .1."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 3))
+    y = np.sin(x[:, 0]) + 0.5 * x[:, 1]
+    rows, errors = [dict(zip("abc", row, strict=True)) for row in x.tolist()], {}
+    for spoiled in (False, True):
+        model = BackpropRegressor(seed=0, **options)
+        for n, (row, y_n) in enumerate(zip(rows, y.tolist(), strict=True)):
+            if n >= 2500:
+                errors.setdefault(spoiled, []).append(abs(model.predict_one(row) - y_n))
+            if spoiled and n == 500:
+                row, y_n = (row | {"a": 1e10}, y_n) if gross == "input" else (row, 1e10)
+            model.learn_one(row, y_n)
+    assert np.median(errors[True]) < 2 * np.median(errors[False])

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+from cbackprop import _running
 from cbackprop._running import RunningScaler, RunningSparseScaler
 
 LARGEST = 1e150
@@ -286,3 +287,39 @@ def test_copies_of_sparse_scalers_learn_by_themselves(copied):
     again.learn(rows[10])
     assert pickle.dumps(scaler) == before
     assert pickle.dumps(again) != before
+
+
+@pytest.mark.parametrize(
+    "state",
+    [np.zeros((2, 4)), np.zeros(3), np.zeros((3, 1, 2)), np.full((3, 2), np.nan), -np.ones((3, 2)), np.zeros(())],
+    ids=str,
+)
+def test_states_that_are_none_are_not_restored(state):
+    with pytest.raises(ValueError, match="statistics must be finite numbers of shape"):
+        _running.restored(5.0, state)
+    with pytest.raises(ValueError, match="statistics must be finite numbers of shape"):
+        _running.restored_sparse(5.0, state[:1] if state.ndim == 2 else state, 3.0)
+
+
+def test_restored_scalers_own_their_statistics():
+    state = np.ones((3, 2), "f4")
+    state.flags.writeable = False
+    for scaler, x in (
+        (_running.restored(5.0, state), [1.0, 2.0]),
+        (_running.restored_sparse(5.0, state[:2], 1.0), ([1], [2.0])),
+    ):
+        scaler.learn(x)
+        assert (state == 1).all()
+
+
+@pytest.mark.parametrize("i", [-1, 4, 2**40])
+def test_indices_beyond_the_inputs_are_refused(i):
+    scaler = RunningSparseScaler(4)
+    scaler.learn(([0, 3], [1.0, 2.0]))
+    before = pickle.dumps(scaler)
+    for method in (scaler.learn, scaler.transform):
+        with pytest.raises(IndexError, match=f"index (is )?{i}"):
+            method(([0, i], [1.0, 2.0]))
+        with pytest.raises(ValueError, match="a row has 1 indices and 2 values"):
+            method(([0], [1.0, 2.0]))
+    assert pickle.dumps(scaler) == before
