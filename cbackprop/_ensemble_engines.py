@@ -81,7 +81,7 @@ def make_engine(
     module = kernels(w.dtype) if in_lanes else engines.kernels_for(w[0], v[0], 1)
     block = engines.block_length(w[0], v[0], batch_size)
     kind = module.NetworksInLanesEngine if in_lanes else module.NetworksSideBySideEngine
-    parts: list[tuple[np.ndarray, EnsembleEngine]] = []
+    parts: list[tuple[np.ndarray, Any]] = []
     for names in dict.fromkeys(functions):
         members = np.flatnonzero([each == names for each in functions])
         sizes = len(members), w.shape[2] - 1, w.shape[1], v.shape[1], batch_size
@@ -100,7 +100,7 @@ class Parts:
 
     supports_threads = False
 
-    def __init__(self, parts: list[tuple[np.ndarray, EnsembleEngine]]) -> None:
+    def __init__(self, parts: list[tuple[np.ndarray, Any]]) -> None:
         self.parts = parts
         self.count = sum(len(members) for members, _engine in parts)
 

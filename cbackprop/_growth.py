@@ -104,7 +104,8 @@ class Growing:
             inputs,
             targets,
         )
-        self.names, self.lent, self.added = names, False, []
+        self.names, self.lent = names, False
+        self.added: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._rooms = [network.w for network in networks]  # memory that begins with w
         w, v = networks[0].w, networks[0].v
         self.one_sample: Any = OneSampleOfAll(networks, engines.kernels_for(w, v, 1), mixture)
@@ -243,7 +244,9 @@ class Growing:
 
     def saved(self, inputs: Any) -> tuple[list[Any], list[Any]]:
         """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
-        changed = [(array, ...) for network in self._networks for array in (network.v, *(network.accumulators or ()))]
+        changed: list[tuple[np.ndarray, Any]] = [
+            (array, ...) for network in self._networks for array in (network.v, *(network.accumulators or ()))
+        ]
         changed += [(array, ...) for array in self._mixture.arrays] + [
             (network.w, (slice(None), inputs)) for network in self._networks
         ]

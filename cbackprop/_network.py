@@ -554,6 +554,6 @@ def owned(array: np.ndarray) -> np.ndarray:
     Its memory may be anyone's: out-of-band buffers and memory-mapped files are shared, read-only or misaligned.
     """
     dtype = np.dtype(array.dtype.type)
-    copy = aligned_zeros(*array.shape, dtype) if array.flags.fnc else np.empty(array.shape, dtype)
+    copy = aligned_zeros(array.shape[0], array.shape[1], dtype) if array.flags.fnc else np.empty(array.shape, dtype)
     copy[...] = array
     return copy

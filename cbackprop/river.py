@@ -39,6 +39,8 @@ class _StreamNetwork(base.Estimator):
 
     _output: str  # of the network
     _hidden: str  # the default hidden function with a constant rate
+    _hash: Any  # of a name, if names are hashed, else None
+    _entropy: Any  # the seed as an integer
 
     def __init__(
         self,
@@ -148,7 +150,8 @@ class _StreamNetwork(base.Estimator):
         weight = 1.0
         if not (type(w) is float and w == 1):
             weight = validate.in_range("w", w, float_info.max, validate.FLOATS[1])
-        row, features = self._row_of_known(x), []
+        features: list[Any] = []
+        row = self._row_of_known(x)
         if row is None:  # new or missing names
             inputs, values, features = self._inputs(x)
             row = inputs, values
@@ -195,7 +198,7 @@ class _StreamNetwork(base.Estimator):
         trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
         arrays, scalers = ([], []) if before is None else before.saved(trained)
 
-        def learn() -> Growing:
+        def learn() -> Growing | None:
             growing = before
             for start, stop in pairwise(edges):
                 growing = self._sized(
@@ -628,7 +631,7 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
 
     Notes
     -----
-    "auto" is explained in the notes of `BackpropClassifier`. Targets are standardized like inputs, but not limited.
+    "auto" is explained in the notes of `BackpropClassifier`. Targets are standardized like inputs.
 
     Examples
     --------
