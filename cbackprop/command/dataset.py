@@ -95,10 +95,9 @@ def scan(
     only_chunk = None
     checksum, text_checksums = 0, dict.fromkeys(texts, 0)  # running sums do not depend on the chunk size
     sparse = SparseRows()
-    chunks = table.chunks(
-        numbers, target, numeric=task is Task.REGRESSION, categories=dict.fromkeys(categories), texts=texts
-    )
-    for number, chunk in enumerate(chunks):
+    options: dict[str, Any] = {"numeric": task is Task.REGRESSION, "categories": dict.fromkeys(categories)}
+    # no name for the chunks: the traceback of an error would keep them, and with them the file, open
+    for number, chunk in enumerate(table.chunks(numbers, target, texts=texts, **options)):
         only_chunk = chunk if number == 0 else None
         checksum = crc32(np.ascontiguousarray(chunk.x).data, checksum)
         training = rng.random(len(chunk.x)) >= validation

@@ -5,6 +5,7 @@ import zipfile
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -106,9 +107,10 @@ class NpzTable(Table):
             if member.dtype.kind == "U":
                 size = min(size, MAX_TEXT_BYTES // member.dtype.itemsize)
 
-        with error_context(self.path), zipfile.ZipFile(self.file) as archive:
-            streams = [open_rows(archive, member) for member, *_ in inputs]
-            columns = {column: (place, open_rows(archive, place[0])) for column, place in places.items()}
+        # the file stays open until all its arrays are closed, too
+        with error_context(self.path), zipfile.ZipFile(self.file) as archive, ExitStack() as arrays:
+            streams = [open_rows(archive, member, arrays) for member, *_ in inputs]
+            columns = {column: (place, open_rows(archive, place[0], arrays)) for column, place in places.items()}
             for start in range(0, self.length, size):
                 n = min(size, self.length - start)
                 x = np.empty((n, len(features)))
@@ -153,9 +155,9 @@ def read_header(array: str, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtyp
     return shape, dtype
 
 
-def open_rows(archive: zipfile.ZipFile, member: Member) -> IO[bytes]:
-    """Open an array at its first row."""
-    stream = archive.open(member.file)
+def open_rows(archive: zipfile.ZipFile, member: Member, arrays: ExitStack) -> IO[bytes]:
+    """Open an array at its first row, until `arrays` is closed."""
+    stream = arrays.enter_context(archive.open(member.file))
     if read_header(f"array {member.file!r}", stream) != (member.shape, member.dtype):
         raise ValueError(f"array {member.file!r} has changed since the file was opened")
     return stream

@@ -1,13 +1,15 @@
 """NPZ files as tables: arrays of any shape, damaged and malicious archives."""
 
+import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cbackprop import command
 from cbackprop._model_file import load_model
-from cbackprop.command import npz
+from cbackprop.command import npz, target
 from cbackprop.command.files import open_table
 
 
@@ -123,3 +125,24 @@ def test_invalid_unicode(folder, fail, code, order):
     labels = np.array([[65, 66], [66, 65], [65, code], [66, 0]], f"{order}u4").view(f"{order}U2")[:, 0]
     np.savez("t.npz", x=np.arange(4.0), y=labels)
     assert fail("train t.npz --target y --validation 0") == "t.npz: row 3, column 'y' is not valid Unicode"
+
+
+@pytest.mark.parametrize("label", [np.array(0x110000, "u4").view("U1"), "c"])  # no Unicode, a third class
+def test_refused_files_are_closed_when_the_error_is_reported(folder, fail, monkeypatch, label):
+    np.savez("t.npz", x=np.arange(3), y=np.array(["a", "b", label]))
+    monkeypatch.setattr(target, "MAX_CLASSES", 2)
+    opened, closed = [], []
+
+    def open_file(*arguments, do=io.open, **keywords):
+        opened.append(do(*arguments, **keywords))
+        return opened[-1]
+
+    def explain(error, do=command.explain):
+        closed.extend(file.closed for file in opened)
+        return do(error)
+
+    monkeypatch.setattr(io, "open", open_file)  # as zipfile calls it
+    monkeypatch.setattr(command, "explain", explain)
+    fail("train t.npz --target y --validation 0 --task classification")
+    assert closed
+    assert all(closed)
