@@ -1,8 +1,5 @@
 """CSV and Parquet files as tables, streamed by Polars."""
 
-import codecs
-import csv
-import gzip
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +29,7 @@ class StreamedTable(Table):
     rows: pl.LazyFrame  # as in the file
 
     def read(self, features: Sequence[str], others: Sequence[str], size: int) -> Iterator[Rows]:
-        with error_context(self.path, self.locate_damage):
+        with error_context(self.path):
             rows = self.with_numbers(features, others)
             batches = iter(rows.collect_batches(chunk_size=max(1, size // BATCHES), engine="streaming"))
             while parts := list(islice(batches, BATCHES)):
@@ -53,12 +50,8 @@ class StreamedTable(Table):
         """Return the mask of rows that have more fields than there are columns."""
         return None
 
-    def locate_damage(self) -> str:
-        """Locate the damage in a file, which errors of Polars do not."""
-        return ""
-
     def cells(self, row: int, columns: Sequence[str]) -> Iterator[tuple[str, Any]]:
-        with error_context(self.path, self.locate_damage):
+        with error_context(self.path):
             found = self.rows.select(columns).slice(row, 1).collect()
             yield from zip(columns, next(found.iter_rows(), [None] * len(columns)), strict=True)
 
@@ -98,10 +91,9 @@ class CsvTable(StreamedTable):
     """A CSV file, which may be compressed by gzip or Zstandard."""
 
     def __init__(self, path: str, file: Path, separator: str = ",", *, header: bool = True) -> None:
-        self.file, self.separator = file, separator
         self.scan_file = partial(pl.scan_csv, os.path.abspath(file), separator=separator, has_header=header, glob=False)
         with error_context(path):
-            check_text(path, file)
+            check_line_ends(path, file)
             columns = list(self.scan_file(infer_schema=False).collect_schema())
             if "\ufffd" in "".join(columns):  # in place of invalid bytes
                 raise ValueError("its header is not encoded in UTF-8")
@@ -113,8 +105,7 @@ class CsvTable(StreamedTable):
         # collects the surplus fields of a row; the name is longer than any other and so differs from them
         self.surplus = "".join(columns) + "+"
         self.rows = self.scan({})
-        self.no_multiline = False  # no bad row is known to contain others
-        with error_context(path, self.locate_damage):
+        with error_context(path):
             self.sample = (
                 self.rows.head(SAMPLE).collect().select(self.columns).with_columns(pl.all().str.to_lowercase())
             )
@@ -150,20 +141,6 @@ class CsvTable(StreamedTable):
     def find_surplus(self, frame: pl.DataFrame) -> np.ndarray | None:
         return frame[self.surplus].is_not_null().to_numpy()
 
-    def find_multiline_row(self, numbers: Sequence[str], others: Sequence[str]) -> int | None:
-        """Find a sign of a stray quote: several lines in a number, or in a row with missing values."""
-        if self.no_multiline:
-            return None
-        multiline = pl.all().str.contains("\n", literal=True)
-        multiline_number = pl.col(*numbers, self.surplus).str.contains("\n", literal=True)
-        has_gap = pl.any_horizontal(pl.col([*numbers, *others]).is_null())
-        broken = pl.any_horizontal(multiline_number) | (has_gap & pl.any_horizontal(multiline))
-        with error_context(self.path, self.locate_damage):
-            found = self.rows.select(broken=broken).with_row_index("row").filter("broken").head(1)
-            rows = found.collect(engine="streaming")["row"]
-        self.no_multiline = rows.is_empty()
-        return None if self.no_multiline else int(rows[0])
-
     def header_remedy(self) -> str:
         if len(self.columns) == 1:
             for separator, option in SEPARATORS.items():
@@ -171,17 +148,11 @@ class CsvTable(StreamedTable):
                     return f"; if {option} separates its columns: --separator {option}"
         return remedies.for_header(self.columns)
 
-    def locate_damage(self) -> str:
-        row = damaged_row(self.file, self.separator)
-        return "" if row is None else f"row {row}: "
 
-
-def check_text(path: str, file: Path) -> None:
-    """Raise for text that Polars reads as something else."""
+def check_line_ends(path: str, file: Path) -> None:
+    """Raise for lines that end in CR, which Polars takes for a header."""
     with file.open("rb") as stream:
         start = stream.read(SAMPLE_BYTES)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError(f"{path}: it is encoded in UTF-16; UTF-8 is needed")
     if b"\r" in start and b"\n" not in start and not start.startswith((GZIP, ZSTANDARD)):
         raise ValueError(f"{path}: its lines end in CR; LF or CRLF is needed")
 
@@ -196,23 +167,3 @@ def check_duplicate_columns(path: str, scan_file: Callable[..., pl.LazyFrame], c
         if duplicates := [originals[column] for column in renamed if column not in names]:
             found = f"{path}: duplicate columns {abbreviate(duplicates)}; names must be unique"
             raise ValueError(f"{found}{remedies.for_header(duplicates)}")
-
-
-def damaged_row(path: Path, separator: str) -> int | None:
-    """Find the first row of a CSV file that is not UTF-8 or has unbalanced quotes."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start == ZSTANDARD:  # which Python reads from 3.14 on
-        return None
-    row = -1
-    opened = gzip.open if start.startswith(GZIP) else open
-    with opened(path, "rt", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = csv.reader(file, strict=True, delimiter=separator)
-        try:
-            for row, cells in enumerate(rows):  # noqa: B007
-                "".join(cells).encode()
-        except UnicodeEncodeError:
-            return row
-        except csv.Error:
-            return row + 1
-    return None

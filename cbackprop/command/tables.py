@@ -117,8 +117,6 @@ class Table(ABC):
                     self.first_error, remedy = self.describe_bad_row(start + i, is_broken, numbers, unknown)
                     if not self.skip_bad_rows:
                         raise ValueError(f"{self.first_error}; {remedy}")
-                if not self.skipped and (row := self.find_multiline_row(features, [*targets, *categories])) is not None:
-                    raise ValueError(f"{self.path}: row {row + 1} has a cell of several lines; is a quote missing?")
                 self.skipped += int((~good).sum())
                 x, text = x[good], text.filter(pl.Series(good)) if text.width else text
                 t = t if target is None else t.filter(pl.Series(good))
@@ -163,10 +161,6 @@ class Table(ABC):
         """Tell why a row cannot be read."""
         return "has more fields than there are columns"
 
-    def find_multiline_row(self, numbers: Sequence[str], others: Sequence[str]) -> int | None:
-        """Find a bad row that contains others, which would be skipped without being counted."""
-        return None
-
     @abstractmethod
     def read(self, features: Sequence[str], others: Sequence[str], size: int) -> Iterator[Rows]:
         """Yield `size` rows at a time: `features` as numbers, `others` as in the file."""
@@ -204,11 +198,11 @@ def as_numbers(values: pl.Series) -> pl.Series:
 
 
 @contextmanager
-def error_context(path: str, location: Callable[[], str] = str) -> Iterator[None]:
-    """Prefix errors with the file, and with the location in it."""
+def error_context(path: str) -> Iterator[None]:
+    """Prefix errors with the file."""
     try:
         yield
     # a damaged file makes Polars, zipfile and their dependencies raise almost anything
     except (Exception, pl.exceptions.PanicException) as error:
         reason = (str(error).splitlines() or ["it cannot be read"])[0]
-        raise ValueError(reason if reason.startswith(f"{path}: ") else f"{path}: {location()}{reason}") from error
+        raise ValueError(reason if reason.startswith(f"{path}: ") else f"{path}: {reason}") from error

@@ -158,17 +158,25 @@ def test_compressed_predictions(model, succeed, kind):
     assert pl.read_csv(f"p.{kind}", separator="\t" if "tsv" in kind else ",").equals(pl.read_csv("plain.csv"))
 
 
-@pytest.mark.parametrize("kind", ["csv.gz", "csv.zst"])
-def test_damaged_compression(iris, fail, kind):
-    compression = {"csv.gz": "gzip", "csv.zst": "zstd"}[kind]
-    iris.lazy().sink_csv(f"t.{kind}", compression=compression)
-    Path(f"t.{kind}").write_bytes(Path(f"t.{kind}").read_bytes()[:-60])
-    assert fail(f"train t.{kind} {TRAIN}").startswith(f"t.{kind}: ")
-
-
-def test_the_damaged_row_of_a_compressed_table(iris, fail):
-    Path("t.csv.gz").write_bytes(gzip.compress(b"a\tspecies\n1\tx\n1\t\xe9\n"))
-    assert fail(f"train t.csv.gz {TRAIN} --separator tab").startswith("t.csv.gz: row 2: invalid utf-8 sequence")
+@pytest.mark.parametrize("kind", ["csv.gz", "csv.zst", "svm.gz"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-60],
+        lambda content: content[:-1],
+        lambda content: content[: len(content) // 2] + bytes(8) + content[len(content) // 2 + 8 :],
+        lambda content: content[:-8] + bytes(4) + content[-4:],  # a wrong checksum
+        lambda content: content + b"garbage",
+    ],
+)
+def test_damaged_compression(iris, fail, kind, damage):
+    name, compression = f"t.{kind}", {"csv.gz": "gzip", "csv.zst": "zstd", "svm.gz": "gzip"}[kind]
+    rows = pl.concat([iris] * 20)  # more than is read at once
+    if kind == "svm.gz":
+        rows = rows.select(pl.format("1 1:{} 2:{}", "sepal length", "petal width"))
+    rows.lazy().sink_csv(name, compression=compression, include_header=kind != "svm.gz", check_extension=False)
+    Path(name).write_bytes(damage(Path(name).read_bytes()))
+    assert fail(f"train {name}" + (kind != "svm.gz") * f" {TRAIN}").startswith(f"{name}: ")
 
 
 def test_figures_and_standard_output(iris, fail):
