@@ -1,16 +1,19 @@
 """Table files by their extension: opened, and written as a stream of frames."""
 
 import atexit
+import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from cbackprop.command.lines import GZIP, MAX_LINE, ZSTANDARD, has_long_line, read_parts
 from cbackprop.command.npz import NpzTable
 from cbackprop.command.options import Format
 from cbackprop.command.outputs import STANDARD, open_output
@@ -31,6 +34,7 @@ def open_table(
     kind: Format | None = None,
     separator: str | None = None,
     header: bool = True,
+    max_line: int = MAX_LINE,
     skip_bad_rows: bool = False,
     for_training: bool = False,
 ) -> Table:
@@ -43,22 +47,23 @@ def open_table(
         if sys.stdin is None:
             raise OSError("standard input is closed")
         name = "standard input"
-        file, suffix = copy_stream(sys.stdin.buffer)
+        file, suffix = copy_stream(name, sys.stdin.buffer, kind, max_line)
     elif path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; it must be a file")
     elif not path.is_file():
         with path.open("rb") as stream:
-            file, suffix = copy_stream(stream)
-    suffix = suffix if kind is None else f".{kind}"
+            file, suffix = copy_stream(name, stream, kind, max_line)
+    elif kind is not None:
+        suffix = f".{kind}"
     if suffix in TEXTS:
-        table: Table = CsvTable(name, file, separator or SEPARATORS[suffix[:4]], header=header)
+        table: Table = CsvTable(name, file, separator or SEPARATORS[suffix[:4]], header=header, max_line=max_line)
     elif suffix not in (*CONTENTS.values(), *SVMLIGHT):
         known = ", ".join([*TEXTS, ".parquet", ".npz", *SVMLIGHT])
         raise ValueError(f"{path}: the name of a table must end in {known}; --format tells the format of another")
     elif separator is not None or not header:
         raise ValueError(f"{name} is no CSV file; --separator and --no-header are for those only")
     elif suffix in SVMLIGHT:
-        table = SvmlightTable(name, file)
+        table = SvmlightTable(name, file, max_line)
     else:
         table = ParquetTable(name, file) if suffix == ".parquet" else NpzTable(name, file)
     table.skip_bad_rows, table.for_training = skip_bad_rows, for_training
@@ -71,15 +76,32 @@ def suffix_of(path: Path) -> str:
     return Path(path.stem).suffix.lower() + suffix if suffix in COMPRESSIONS else suffix
 
 
-def copy_stream(stream: BinaryIO) -> tuple[Path, str]:
-    """Copy a stream to a temporary file; return its path and the extension that suits its content."""
+def copy_stream(name: str, stream: BinaryIO, kind: Format | None, max_line: int) -> tuple[Path, str]:
+    """Copy a stream to a temporary file, a text up to a line that is too long; return path and extension.
+
+    Unless `kind` tells the extension, the content does.
+    """
     folder = tempfile.mkdtemp(prefix="cbackprop-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder, "table")
-    with path.open("w+b") as file:
-        shutil.copyfileobj(stream, file)
-        file.seek(0)
-        return path, CONTENTS.get(file.read(4), ".csv")
+    start = stream.read(4)
+    suffix = CONTENTS.get(start, ".csv") if kind is None else f".{kind}"
+    has_lines = suffix not in CONTENTS.values() and not start.startswith((GZIP, ZSTANDARD))
+    parts = chain([start], read_parts(stream, max_line))
+    try:
+        with path.open("wb") as file:
+            has_long_line(copy_parts(parts, file), max_line if has_lines else math.inf)
+    except OSError as error:
+        remedy = "the environment variable TMPDIR names another folder"
+        raise OSError(f"{name} cannot be copied to {path}: {error.strerror or error}; {remedy}") from None
+    return path, suffix
+
+
+def copy_parts(parts: Iterable[bytes], file: BinaryIO) -> Iterator[bytes]:
+    """Write the parts of a stream to a file as they are taken."""
+    for part in parts:
+        file.write(part)
+        yield part
 
 
 def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cbackprop.command.lines import MAX_LINE
+
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 
 # of all that read a table
@@ -56,6 +58,12 @@ Separator = Annotated[
 NoHeader = Annotated[
     bool,
     typer.Option("--no-header", help="The first row of a CSV file is data; the columns are column1, column2, ..."),
+]
+MaxLine = Annotated[
+    int,
+    typer.Option(
+        min=1024, metavar="BYTES", help="Length of a line of a CSV or SVMlight file, at most; it is held in memory."
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -176,6 +184,7 @@ class TrainOptions:
     format: TableFormat = None
     separator: Separator = None
     no_header: NoHeader = False
+    max_line: MaxLine = MAX_LINE
     threads: Threads = None
     quiet: Quiet = False
 
@@ -200,6 +209,7 @@ class PredictOptions:
     format: TableFormat = None
     separator: Separator = None
     no_header: NoHeader = False
+    max_line: MaxLine = MAX_LINE
     threads: Threads = None
     quiet: Quiet = False
 

@@ -100,6 +100,7 @@ def run(options: PredictOptions) -> None:
             kind=options.format,
             separator=options.separator,
             header=not options.no_header,
+            max_line=options.max_line,
             skip_bad_rows=options.on_bad_row is OnBadRow.SKIP,
         )
         inputs = inputs_of(model, options.model, table)

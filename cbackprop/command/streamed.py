@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from cbackprop.command import remedies
+from cbackprop.command.lines import GZIP, MAX_LINE, ZSTANDARD, check_lines
 from cbackprop.command.tables import Rows, Table, error_context
 from cbackprop.command.text import abbreviate
 
@@ -20,7 +21,6 @@ SAMPLE_BYTES = 1 << 16
 SAMPLE = 100  # rows that tell which columns of a CSV file may hold booleans
 SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}  # as values of the option
 BOOLEANS = {"false": 0.0, "true": 1.0}  # in any case
-GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # first bytes of files
 
 
 class StreamedTable(Table):
@@ -90,10 +90,13 @@ class ParquetTable(StreamedTable):
 class CsvTable(StreamedTable):
     """A CSV file, which may be compressed by gzip or Zstandard."""
 
-    def __init__(self, path: str, file: Path, separator: str = ",", *, header: bool = True) -> None:
+    def __init__(
+        self, path: str, file: Path, separator: str = ",", *, header: bool = True, max_line: int = MAX_LINE
+    ) -> None:
         self.scan_file = partial(pl.scan_csv, os.path.abspath(file), separator=separator, has_header=header, glob=False)
         with error_context(path):
             check_line_ends(path, file)
+            check_lines(file, max_line, partial(count_rows, header=header))
             columns = list(self.scan_file(infer_schema=False).collect_schema())
             if "\ufffd" in "".join(columns):  # in place of invalid bytes
                 raise ValueError("its header is not encoded in UTF-8")
@@ -155,6 +158,16 @@ def check_line_ends(path: str, file: Path) -> None:
         start = stream.read(SAMPLE_BYTES)
     if b"\r" in start and b"\n" not in start and not start.startswith((GZIP, ZSTANDARD)):
         raise ValueError(f"{path}: its lines end in CR; LF or CRLF is needed")
+
+
+def count_rows(lines: Iterable[bytes], *, header: bool) -> int:
+    """Count the complete rows in lines of a CSV file; -1 if even its header is not complete."""
+    rows, quoted = 0, False
+    for line in lines:
+        quoted ^= line.count(b'"') % 2 == 1
+        is_row = not header or rows or line.strip()  # Polars skips empty lines before the header
+        rows += bool(is_row and not quoted)
+    return rows - header
 
 
 def check_duplicate_columns(path: str, scan_file: Callable[..., pl.LazyFrame], columns: list[str]) -> None:

@@ -1,7 +1,8 @@
 """Files in the format of SVMlight and LIBSVM as tables: lines of a target and the inputs that are not 0."""
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from cbackprop._extras import require
+from cbackprop.command.lines import MAX_LINE, check_lines
 from cbackprop.command.tables import Rows, Table, error_context
 
 BATCHES = 64  # per chunk
@@ -27,7 +29,9 @@ class SvmlightTable(Table):
 
     target = "target"
 
-    def __init__(self, path: str, file: Path) -> None:
+    def __init__(self, path: str, file: Path, max_line: int = MAX_LINE) -> None:
+        with error_context(path):
+            check_lines(file, max_line, count_rows)
         self.load = require("sklearn.datasets", "sklearn").load_svmlight_file
         # absolute: Polars interprets a leading ~ and file:
         lines = pl.scan_lines(os.path.abspath(file), glob=False)
@@ -107,6 +111,11 @@ class SvmlightTable(Table):
         with error_context(self.path):
             line = self.lines.slice(row, 1).collect()["line"][0]
         return ((column, line.split()[0]) for column in columns)
+
+
+def count_rows(lines: Iterable[bytes]) -> int:
+    """Count the rows in lines of an SVMlight file."""
+    return sum(not re.match(BLANK.encode(), line) for line in lines)
 
 
 def as_text(numbers: np.ndarray) -> pl.DataFrame:

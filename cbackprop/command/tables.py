@@ -14,6 +14,7 @@ from cbackprop.command.text import abbreviate
 
 CHUNK_ROWS = 65_536
 CHUNK_VALUES = 2**22  # 32 MiB of float64, however wide the table
+MAX_REASON = 500  # characters: that of Polars may quote the rest of a line
 MAX_LABEL = 1000  # bytes: a chunk of longer ones, which compress well in a file, could take any amount of memory
 
 Levels = Mapping[str, Sequence[str] | None]  # the categories of each column, None where all are accepted
@@ -205,4 +206,5 @@ def error_context(path: str) -> Iterator[None]:
     # a damaged file makes Polars, zipfile and their dependencies raise almost anything
     except (Exception, pl.exceptions.PanicException) as error:
         reason = (str(error).splitlines() or ["it cannot be read"])[0]
-        raise ValueError(reason if reason.startswith(f"{path}: ") else f"{path}: {reason}") from error
+        own = reason.startswith(f"{path}: ")
+        raise ValueError(reason if own else f"{path}: {reason[:MAX_REASON]}") from error

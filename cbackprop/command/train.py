@@ -121,6 +121,7 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
             kind=options.format,
             separator=options.separator,
             header=not options.no_header,
+            max_line=options.max_line,
             skip_bad_rows=options.on_bad_row is OnBadRow.SKIP,
             for_training=True,
         )

@@ -1,0 +1,134 @@
+"""Lines of any length in tables of text: refused before they take memory."""
+
+import gzip
+import io
+import sys
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cbackprop.command.lines import check_lines, has_long_line, read_parts
+
+LIMIT = 2000  # bytes of a line, in these tests
+LONG = "7" * LIMIT  # a separator makes it too long
+CSV = ["a,y", "1,2", "", '"1', '2",0', "3,0", f"{LONG},", "4,0"]  # row 3 has two lines
+SVMLIGHT = ["# rows", "1 1:2", "", "0 2:1", f"1 {LONG}", "0 1:1"]
+OPTIONS = f"--max-line {LIMIT} --validation 0 --epochs 1"
+
+
+def write(name, lines):
+    """Write lines to a file, compressed as its name tells."""
+    if name.endswith("zst"):
+        frame = pl.LazyFrame({"line": lines})
+        frame.sink_csv(name, include_header=False, quote_style="never", compression="zstd", check_extension=False)
+    else:
+        content = "\n".join([*lines, ""]).encode()
+        Path(name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "options", "place"),
+    [
+        ("t.csv", CSV, "--target y", "row 5"),
+        ("t.csv.gz", CSV, "--target y", "row 5"),
+        ("t.tsv.zst", CSV, "--target y --separator ,", "row 5"),
+        ("t.csv", CSV, "--target y --no-header", "row 6"),
+        ("t.csv", ["", "", f"a,{LONG}", "1,2"], "--target y", "its header"),
+        ("t.csv", ["", '"a', f'b",{LONG}', "1,2"], "--target y", "its header"),
+        ("t.csv", ["", f"a,{LONG}", "1,2"], "--target y --no-header", "row 2"),
+        ("t.csv", ["", "a,y", '"1', f'{LONG}",2'], "--target y", "row 1"),
+        ("t.svm", SVMLIGHT, "", "row 3"),
+        ("t.svm.gz", SVMLIGHT, "", "row 3"),
+        ("t.svm.zst", SVMLIGHT, "", "row 3"),
+    ],
+)
+def test_long_lines_are_refused(folder, fail, monkeypatch, name, lines, options, place):
+    message = f"{place} has a line of more than 2,000 bytes; --max-line raises the limit"
+    write(name, lines)
+    assert fail(f"train {name} {options} {OPTIONS}") == f"{name}: {message}"
+    kind = "--format svmlight" if "svm" in name else "--format csv"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(name).read_bytes())))
+    assert fail(f"train - {options} {OPTIONS} {kind}") == f"standard input: {message}"
+
+
+def test_predictions_for_long_lines(iris, succeed, fail):
+    succeed("train iris.csv --target species --epochs 1")
+    write("t.csv", [",".join(iris.columns), f"1,2,3,4,{LONG}"])
+    message = "t.csv: row 1 has a line of more than 2,000 bytes; --max-line raises the limit"
+    assert fail(f"predict model.safetensors t.csv --max-line {LIMIT}") == message
+    succeed("predict model.safetensors t.csv")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.csv.zst"])
+def test_lines_as_long_as_the_limit(folder, succeed, name):
+    write(name, ["a,note,y", f"1,{LONG[:-4]},0", f"2,{LONG[:-4]},1"])
+    succeed(f"train {name} --target y --ignore note {OPTIONS}")
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_lines_across_parts(size):
+    for seed in range(100):
+        content = np.random.default_rng(seed).choice(list(b"ab\n"), 30, p=[0.4, 0.4, 0.2]).astype("u1").tobytes()
+        longest = max(map(len, content.split(b"\n")))
+        for limit in range(size, 15):
+            parts = [content[i : i + size] for i in range(0, 30, size)]
+            assert has_long_line(parts, limit) == (longest > limit)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such name")
+def test_endless_lines(folder, fail):
+    message = "/dev/zero: its header has a line of more than 2,000 bytes; --max-line raises the limit"
+    assert fail(f"train /dev/zero --target y {OPTIONS}") == message
+
+
+def test_long_lines_take_no_memory(folder):
+    limit = 2**20
+    Path("t.csv.gz").write_bytes(gzip.compress(b"a,y\n" + bytes(2**27)))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="row 1 has a line of more than 1,048,576 bytes"):
+        check_lines(Path("t.csv.gz"), limit, lambda lines: len(list(lines)) - 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * limit  # one line of at most the limit, and its copies in buffers
+
+
+@pytest.mark.parametrize("kind", ["parquet", "npz"])
+def test_other_formats_have_no_lines(folder, succeed, monkeypatch, kind):
+    x, y = np.zeros(1000), np.arange(1000) % 2
+    np.savez("t.npz", x=x, y=y)
+    pl.DataFrame({"x": x, "y": y}).write_parquet("t.parquet", compression="uncompressed", use_pyarrow=False)
+    content = Path(f"t.{kind}").read_bytes()
+    assert has_long_line(read_parts(io.BytesIO(content), 1024), 1024)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    succeed("train - --target y --max-line 1024 --epochs 1")
+
+
+def test_zlib_is_refused(folder, fail):
+    for level in (1, 6, 9):
+        Path("t.csv").write_bytes(zlib.compress(b"a,y\n1,2\n3,4\n", level))
+        message = "t.csv: it is compressed by zlib; gzip or Zstandard is needed"
+        assert fail("train t.csv --target y") == message
+
+
+def test_quoted_cells_in_messages_are_short(folder, fail):
+    Path("t.csv").write_text('a,y\n"' + "7" * 10_000)
+    message = fail("train t.csv --target y")
+    assert message.startswith("t.csv: could not parse")
+    assert len(message) < 600
+
+
+def test_streams_that_cannot_be_copied(folder, fail, monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a,y\n" + b"1,2\n" * 10_000)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+    try:
+        message = fail("train - --target y")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert message.startswith("standard input cannot be copied to ")
+    assert message.endswith(": File too large; the environment variable TMPDIR names another folder")
