@@ -115,9 +115,5 @@ def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema
             else:
                 compression: Any = COMPRESSIONS[kind[4:]]
                 rows.sink_csv(file, compression=compression, separator=SEPARATORS.get(kind[:4], ","))
-    except OSError as error:
-        if path == STANDARD and "os error 32" in str(error):  # of Polars, without its number
-            raise BrokenPipeError from None
-        raise
     except pl.exceptions.PolarsError as error:  # from writing; reading raises ValueError
         raise OSError(f"{path}: {error}; nothing was written, and an existing file is unchanged") from None

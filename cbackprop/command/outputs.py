@@ -27,11 +27,23 @@ def name_of(path: Path) -> str:
 def open_output(path: Path) -> Iterator[BinaryIO]:
     """Open a file for atomic writing, or standard output."""
     if path == STANDARD:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with standard_output():
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
     else:
         with atomic_open(path) as file:
             yield file
+
+
+@contextmanager
+def standard_output() -> Iterator[None]:
+    """Name standard output in errors of writing to it; raise BrokenPipeError if its reader has closed it."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or "os error 32" in str(error):  # of Polars, without its number
+            raise BrokenPipeError from None
+        raise OSError(f"standard output: {error.strerror or error}") from None
 
 
 def check_distinct(files: dict[str, Path | None]) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import monotonic
 from typing import Any
 
@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cbackprop.command.outputs import standard_output
 from cbackprop.command.text import escape_control
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Open standard output or error without markup, so that names from files appear as they are."""
-    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+def show(content: Any, *, stderr: bool = False, **options: Any) -> None:
+    """Print on standard output or error without markup, so that names from files appear as they are."""
+    with nullcontext() if stderr else standard_output():
+        Console(markup=False, emoji=False, highlight=False, stderr=stderr).print(content, **options)
 
 
 LINE_INTERVAL = 10  # seconds between the lines that replace a bar
@@ -76,9 +78,9 @@ def print_table(
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
         table.add_row(*(escape_control(str(cell)) for cell in row))
-    console(stderr=stderr).print(table)
+    show(table, stderr=stderr)
     if note:
-        console(stderr=stderr).print(escape_control(note), soft_wrap=True)
+        show(escape_control(note), stderr=stderr, soft_wrap=True)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]], *, stderr: bool = False) -> None:
@@ -88,4 +90,4 @@ def print_fields(fields: Iterable[tuple[str, Any]], *, stderr: bool = False) -> 
     table.add_column(overflow="fold")
     for name, value in fields:
         table.add_row(name, escape_control(str(value)))
-    console(stderr=stderr).print(table)
+    show(table, stderr=stderr)

@@ -111,3 +111,21 @@ def test_full_disk_leaves_the_old_file(iris, fail, succeed, line, name):
     assert name in message
     assert Path(name).read_text() == "old"
     assert not list(Path().glob("*.partial"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["info"],
+        ["predict", "model.safetensors", "iris.csv", "--output", "-"],
+        ["train", "iris.csv", "--target", "species", "--epochs", "1", "--output", "-"],
+    ],
+)
+def test_full_standard_output_is_named(iris, succeed, python, line):
+    succeed("train iris.csv --target species --epochs 1")
+    code = f"import sys; from cbackprop.command import main; sys.argv[1:] = {line}; main()"
+    done = python(code, under=("sh", "-c", 'exec "$@" > /dev/full', "sh"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("cbackprop: error: standard output: No space left on device")
+    assert done.stderr.count("\n") == 1
