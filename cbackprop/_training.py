@@ -154,7 +154,7 @@ class Training:
     @property
     def supports_epochs(self) -> bool:
         """Whether `epochs` is supported: if each epoch is one batch."""
-        return self.engine.supports_epochs and self.settings.batch_size == len(self.samples)
+        return self.engine.supports_epochs and self.settings.batch_size >= len(self.samples)
 
     def epochs(self, order: np.ndarray, count: int) -> np.ndarray:
         """Run epochs and return their sums of E_n. If one diverges, its sum is NaN, and its update is undone."""

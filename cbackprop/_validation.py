@@ -567,8 +567,9 @@ def layer_sizes(n_inputs: Any, n_hidden: Any, n_outputs: Any) -> tuple[int, int,
 
 
 def batch_size(value: Any, N: int) -> int:
-    """Samples per batch: at most N, and N for None."""
-    return N if value is None else min(N, count("batch_size", value))
+    """Samples per batch: at most N, or 2 if N is 1, and N for None."""
+    most = max(N, 2)  # 1 is online learning, in which a sample weight is a factor of the step
+    return most if value is None else min(most, count("batch_size", value))
 
 
 def choice(name: str, value: Any, among: tuple[str, ...]) -> str:

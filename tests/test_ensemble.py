@@ -276,6 +276,19 @@ def test_sample_weights_for_each_network(settings):
     assert ensemble.weights.min() > 0
 
 
+@pytest.mark.parametrize("of_each", [False, True])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_batch_of_a_single_sample_has_its_mean_gradient(sparse, of_each):
+    x, t = problem(n=1)
+    x = pytest.importorskip("scipy.sparse").csr_array(x) if sparse else x
+    weighted, plain = make(), make()
+    weighted.fit(x, t, batch_size=None, sample_weight=np.full((3, 1), 5.05) if of_each else [5.05])
+    plain.fit(x, t, batch_size=None)
+    # the weight is multiplied and divided again
+    np.testing.assert_allclose(weighted.w, plain.w, rtol=1e-14)
+    np.testing.assert_allclose(weighted.v, plain.v, rtol=1e-14)
+
+
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 def test_sparse_rows(adaptive):
     sparse = pytest.importorskip("scipy.sparse")

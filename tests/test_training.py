@@ -250,6 +250,18 @@ def test_weights_count_like_repeated_samples(engine, dtype):
     assert_close((w, v), repeated)
 
 
+@pytest.mark.parametrize("batch_size", [None, 5])
+@pytest.mark.parametrize("settings", [{}, {"l2": 0.1}, {"momentum": 0.5}, {"adaptive": True}], ids=str)
+def test_a_batch_of_a_single_sample_counts_like_one_given_twice(engine, dtype, settings, batch_size):
+    x, t, w, v = problem((5, 9, 3), 1, dtype)
+    twice = w.copy(), v.copy()
+    settings = {"epochs": 3, "batch_size": batch_size, **settings}
+    engine.fit(x.repeat(2, axis=0), t.repeat(2), *twice, sample_weight=[2.5, 2.55], **settings)
+    losses = engine.fit(x, t, w, v, sample_weight=[5.05], **settings).losses
+    assert_close((w, v), twice)
+    assert losses[2] < losses[0] / 1.01
+
+
 def test_online_weights_are_factors_of_the_learning_rate(engine, dtype):
     x, t, w, v = problem((5, 9, 3), 20, dtype)
     weighted = w.copy(), v.copy()
