@@ -34,7 +34,7 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
     sample_weight : ndarray of shape (C,), optional
         Factor of the losses of each sample.
     """
-    cdef Py_ssize_t R = log_weights.shape[0], N = losses.shape[0]
+    cdef Py_ssize_t R = count(log_weights), N = losses.shape[0]
     cdef double[::1] p = log_weights.copy()
     cdef const double *weights = NULL
     if losses.shape[1] != R or scale.shape[0] != 2:
@@ -52,35 +52,43 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
 def update_one(double[::1] log_weights not None, list losses not None, double eta, double share,
                double sample_weight=1):
     """Update the logarithms of the weights with the losses of one sample, by an eta that is not relative."""
-    cdef Py_ssize_t R = log_weights.shape[0], r
+    cdef Py_ssize_t R = count(log_weights), r
     cdef double[64] numbers
-    if len(losses) != R or 2 * R > 64:
-        raise ValueError(f"there are {len(losses)} losses; there must be {R}, and at most 32")
+    cdef tuple fixed = tuple(losses)    # a conversion may change the list
+    if len(fixed) != R or 2 * R > 64:
+        raise ValueError(f"there are {len(fixed)} losses; there must be {R}, and at most 32")
     for r in range(R):
-        numbers[r] = losses[r]
+        numbers[r] = fixed[r]
     update_weights(&log_weights[0], NULL, numbers, R, 1, eta, False, share, &sample_weight, numbers + R)
 
 
 def mean(const double[::1] log_weights not None, list outputs not None):
     """Return the mean of the members' outputs by their weights: of floats, or of arrays of float64 of one shape."""
-    cdef Py_ssize_t R = log_weights.shape[0], r, i
+    cdef Py_ssize_t R = count(log_weights), r, i
     cdef double p, number = 0
     cdef cnp.ndarray y, result
-    if len(outputs) != R:
-        raise ValueError(f"there are {len(outputs)} outputs; there must be {R}")
-    if isinstance(outputs[0], float):
+    cdef tuple fixed = tuple(outputs)    # a conversion may change the list
+    if len(fixed) != R:
+        raise ValueError(f"there are {len(fixed)} outputs; there must be {R}")
+    if isinstance(fixed[0], float):
         for r in range(R):
-            number += exp(log_weights[r]) * <double> outputs[r]
+            number += exp(log_weights[r]) * <double> fixed[r]
         return number
-    y = outputs[0]
+    y = fixed[0]
     result = cnp.PyArray_ZEROS(cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y), cnp.NPY_DOUBLE, 0)
     for r in range(R):
-        y, p = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(outputs[r], cnp.NPY_DOUBLE)), exp(log_weights[r])
-        if cnp.PyArray_SIZE(y) != cnp.PyArray_SIZE(result):
+        y, p = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(fixed[r], cnp.NPY_DOUBLE)), exp(log_weights[r])
+        if not cnp.PyArray_SAMESHAPE(y, result):
             raise ValueError(f"output {r} has shape {np.shape(y)}; it must be {np.shape(result)}")
         for i in range(cnp.PyArray_SIZE(result)):
             (<double *> cnp.PyArray_DATA(result))[i] += p * (<const double *> cnp.PyArray_DATA(y))[i]
     return result
+
+
+cdef Py_ssize_t count(const double[::1] log_weights) except -1:
+    if log_weights.shape[0] == 0:
+        raise ValueError("log_weights is empty; it must have a number for each member")
+    return log_weights.shape[0]
 
 
 cdef void update_weights(double *log_weights, double *scale, const double *losses, Py_ssize_t R, Py_ssize_t N,
@@ -119,7 +127,7 @@ cdef void update_weights(double *log_weights, double *scale, const double *losse
         # losses above the lowest: a common factor of the weights makes no difference
         largest, total, mean = -INFINITY, 0, 0
         for r in range(R):
-            E_n = losses[r]
+            E_n = losses[r] if takes_part(p[r], share) else INFINITY    # others may have erred less
             if share > 0:
                 p[r] = p[r] * exp(-rate * (E_n - lowest)) if E_n < INFINITY else 0
                 total += p[r]
@@ -135,7 +143,7 @@ cdef void update_weights(double *log_weights, double *scale, const double *losse
                     total += exp(p[r])
                     mean += exp(p[r]) * losses[r]
             elif log_weights[r] > -INFINITY:
-                p[r] = (1 - share) / total * p[r] + share / members
+                p[r] = (1 - share) * (p[r] / total) + share / members    # the total may be subnormal
         if relative:
             scale[1] += 1
             scale[0] += ((mean / total if known else lowest) - scale[0]) / scale[1]

@@ -35,7 +35,8 @@ from ._validation import Functions
 # -------------------------------------------------------------------------------------------------------- the equations
 
 
-ignore_warnings = np.errstate(over="ignore", invalid="ignore", under="ignore")  # functions check their results instead
+# functions check their results instead
+ignore_warnings = np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore")
 
 
 def with_one(rows: np.ndarray) -> np.ndarray:

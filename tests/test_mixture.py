@@ -250,6 +250,50 @@ def test_wrong_shapes_are_errors():
         _mixture_weights.mean(start(2)[0], [np.ones(2), np.ones(3)])
 
 
+def test_bad_calls_of_compiled_functions():
+    empty = np.zeros(0)
+    for call in (
+        lambda: _mixture_weights.update(empty, np.zeros(2), np.ones((1, 0)), 1, False, 0),
+        lambda: _mixture_weights.update_one(empty, [], 1, 0),
+        lambda: _mixture_weights.mean(empty, []),
+    ):
+        with pytest.raises(ValueError, match="log_weights is empty; it must have a number for each member"):
+            call()
+    with pytest.raises(ValueError, match=r"output 1 has shape \(3, 2\); it must be \(2, 3\)"):
+        _mixture_weights.mean(start(2)[0], [np.ones((2, 3)), np.ones((3, 2))])
+
+
+class Emptying:
+    """A number whose conversion empties a list."""
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def __float__(self):
+        self.numbers.clear()
+        return 1.0
+
+
+def test_a_list_that_changes_while_it_is_read():
+    losses, outputs, one, two = [], [0.5], start(3)[0], start(3)[0]
+    losses += [Emptying(losses), 1.0, 2.0]
+    _mixture_weights.update_one(one, losses, 1, 0)
+    _mixture_weights.update_one(two, [1.0, 1.0, 2.0], 1, 0)
+    assert one.tolist() == two.tolist()
+    outputs += [Emptying(outputs), 2.0]
+    assert _mixture_weights.mean(start(3)[0], outputs) == pytest.approx(3.5 / 3)
+
+
+@pytest.mark.parametrize("update", [_mixture_weights.update, reference.mixture_weights])
+@pytest.mark.parametrize("share", [5e-324, 1e-310, 1e-308, 1e-300])
+def test_a_tiny_share(update, share):
+    log_weights, scale = start(3)
+    losses = np.array([[0.0, 1e4, 1e4], [1e4, 0.0, 1e4], [1e4, 0.0, 0.0], [0.0, np.inf, np.inf]])
+    for E in losses:
+        update(log_weights, scale, E[np.newaxis], 1.0, False, share)
+        assert np.exp(log_weights).sum() == pytest.approx(1)
+
+
 @pytest.mark.parametrize("share", [0, 0.01])
 def test_one_sample_has_the_bits_of_several(share):
     one, (many, scale) = start(3)[0], start(3)
