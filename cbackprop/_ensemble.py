@@ -478,8 +478,7 @@ class Ensemble:
         from ._ensemble_file import load_ensemble, save_ensemble
         from ._files import writable_path
 
-        rates = [validate.rounded(rate, self.dtype) for rate in self.learning_rates.tolist()]
-        described = {"learning_rates": rates, **settings._asdict()} | {
+        described = {"learning_rates": self.learning_rates.astype(self.dtype).tolist(), **settings._asdict()} | {
             "hidden": ",".join(network.hidden for network in self._networks),
             "eta": str(self.eta),
             "share": str(self.share),

@@ -21,8 +21,9 @@ STATES = {  # names of the tensors
     "targets": ("limits", "scale"),
     "accumulators": ("accumulators_w", "accumulators_v"),
 }
-DIMENSIONS = {"w": 3, "v": 3, "learning_rates": 1, "log_weights": 1, "dropped": 1, "limits": 2, "scale": 1}
+DIMENSIONS = {"w": 3, "v": 3, "hidden": 1, "learning_rates": 1, "log_weights": 1, "dropped": 1, "limits": 2, "scale": 1}
 DIMENSIONS |= {"losses": 2, "accumulators_w": 2, "accumulators_v": 2}
+IN_TENSORS = ("learning_rates", "hidden")  # settings of a training that tensors hold
 METADATA = {"format", "format_version", "hidden", "output", "share"}
 
 
@@ -48,20 +49,25 @@ def save_ensemble(path: str | os.PathLike[str], model: EnsembleModel) -> None:
     from safetensors.numpy import save
 
     metadata = {"format": FORMAT, "format_version": str(VERSION), "output": model.output, "share": repr(model.share)}
-    metadata["hidden"] = ",".join(model.hidden)
+    names = list(dict.fromkeys(model.hidden))
+    metadata["hidden"] = ",".join(names)
     if model.eta is not None:
         metadata["eta"] = repr(model.eta)
     if model.training is not None:
-        metadata["training"] = json.dumps(model.training)
-    tensors = {"w": model.w, "v": model.v, "learning_rates": model.learning_rates}
+        settings = {name: value for name, value in model.training["settings"].items() if name not in IN_TENSORS}
+        metadata["training"] = json.dumps(model.training | {"settings": settings})
+    places = np.array([names.index(name) for name in model.hidden], np.float64)
+    tensors = {"w": model.w, "v": model.v, "hidden": places, "learning_rates": model.learning_rates}
     for name, pair in model.states.items():
         tensors |= zip(STATES[name], pair, strict=True)
     if model.losses is not None:
         tensors["losses"] = model.losses
     _model(metadata, dict(tensors))
     content = save(tensors, metadata)
-    if int.from_bytes(content[:8], "little") > MAX_HEADER:
-        raise ValueError(f"the state of training takes more than {MAX_HEADER:,} bytes")
+    if (length := int.from_bytes(content[:8], "little")) > MAX_HEADER:
+        raise ValueError(
+            f"the settings and the state of rng take {length:,} bytes; they must take {MAX_HEADER:,} at most"
+        )
     atomic_write(path, content)
 
 
@@ -83,19 +89,18 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
     if not METADATA <= metadata.keys() <= METADATA | {"eta", "training"}:
         raise ValueError(f"its metadata have the names {sorted(metadata)}; they must have {sorted(METADATA)}")
     adaptive = tensors.keys() & set(STATES["accumulators"])
-    if missing := DIMENSIONS.keys() - tensors.keys() - {"losses", *(() if adaptive else STATES["accumulators"])}:
+    optional = {"hidden", "losses", *(() if adaptive else STATES["accumulators"])}
+    if missing := DIMENSIONS.keys() - tensors.keys() - optional:
         raise ValueError(f"it lacks {sorted(missing)}")
     w, v = tensors.pop("w"), tensors.pop("v")
     R, K = len(w), v.shape[1]
     if len(v) != R or R == 0:
         raise ValueError(f"its w and v have shapes {w.shape} and {v.shape}; they must begin with the same number")
     validate.weights(w[0], v[0], writeable=False)
-    for r in range(R):
-        validate.finite_weights(w[r], v[r])
-    hidden = check_hidden(metadata["hidden"].split(","), R)
+    validate.finite_weights(w, v)
     output = validate.choice("output", metadata["output"], validate.OUTPUTS)
-    shapes = {"learning_rates": (R,), "log_weights": (R,), "dropped": (R,), "limits": (2, K), "scale": (2,)}
-    shapes |= {"accumulators_w": w.shape[:2], "accumulators_v": v.shape[:2]}
+    shapes: dict[str, tuple[int, ...]] = {"hidden": (R,), "learning_rates": (R,), "log_weights": (R,), "dropped": (R,)}
+    shapes |= {"limits": (2, K), "scale": (2,), "accumulators_w": w.shape[:2], "accumulators_v": v.shape[:2]}
     for name, array in tensors.items():
         dtype = w.dtype if name in STATES["accumulators"] else np.dtype(np.float64)
         if array.dtype != dtype or np.isnan(array).any():
@@ -103,14 +108,19 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
         shape = shapes.get(name, (len(array), R))
         if array.shape != shape:
             raise ValueError(f"its {name} has shape {array.shape}; it must be {shape}")
-    rates = tensors["learning_rates"]
-    check_rates(rates, w.dtype)
+    hidden, rates = _hidden(metadata["hidden"].split(","), tensors.get("hidden"), R), tensors["learning_rates"]
+    with np.errstate(over="ignore"):
+        rounded = rates.astype(w.dtype)
+    if not (np.isfinite(rounded) & (rounded > 0)).all():
+        check_rates(rates, w.dtype)  # raises
     _check_mixture(tensors)
     training = None
     if "training" in metadata:
         training = parse_json(metadata["training"])
         if not isinstance(training, dict):
             raise ValueError("its training is not a JSON object")
+        if isinstance(settings := training.get("settings"), dict):
+            training["settings"] = {"learning_rates": rounded.tolist(), "hidden": ",".join(hidden)} | settings
     states = {name: (tensors[first], tensors[second]) for name, (first, second) in STATES.items() if first in tensors}
     for array in states.get("accumulators", ()):
         if not (np.isfinite(array) & (array >= 0)).all():
@@ -120,8 +130,20 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
     return EnsembleModel(w, v, rates, hidden, output, eta, share, states, tensors.get("losses"), training)
 
 
+def _hidden(names: list[str], places: np.ndarray | None, R: int) -> list[str]:
+    """The hidden function of each network: its place among the names. Earlier releases wrote R names instead."""
+    if places is None:
+        return check_hidden(names, R)
+    check_hidden(names, len(names))
+    if not np.isin(places, np.arange(len(names))).all():
+        raise ValueError(f"its hidden must hold places of names, in 0..{len(names) - 1}")
+    return [names[int(place)] for place in places]
+
+
 def _check_mixture(tensors: dict[str, np.ndarray]) -> None:
-    log_weights, dropped, scale = (tensors[name] for name in ("log_weights", "dropped", "scale"))
+    log_weights, dropped, scale, limits = (tensors[name] for name in ("log_weights", "dropped", "scale", "limits"))
+    if not ((limits == [[np.inf], [-np.inf]]).all() or (np.isfinite(limits).all() and (limits[0] <= limits[1]).all())):
+        raise ValueError("its limits must be finite, none of the first above the second, or +infinity and -infinity")
     if not (np.isin(dropped, (0, 1)).all() and (log_weights[dropped == 1] == -np.inf).all()):
         raise ValueError("its dropped must be 0 or 1, and log_weights -infinity where it is 1")
     if not (log_weights <= 1e-9).all() or abs(np.exp(log_weights).sum() - 1) > 1e-9:

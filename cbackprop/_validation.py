@@ -146,8 +146,9 @@ def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
     """Raise ValueError if a weight is NaN or infinite."""
     for name, array in (("w", w), ("v", v)):
         if (place := first_nonfinite(array)) is not None:
-            row, column = np.unravel_index(place, array.shape, "F" if array.flags.fnc else "C")
-            raise ValueError(f"{name}[{row}, {column}] is {array[row, column]}; weights must be finite")
+            index = np.unravel_index(place, array.shape, "F" if array.flags.fnc else "C")
+            where = ", ".join(str(i) for i in index)
+            raise ValueError(f"{name}[{where}] is {array[index]}; weights must be finite")
 
 
 def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:

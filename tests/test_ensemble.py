@@ -1,15 +1,27 @@
 """Ensembles: each member is a network that learns as if it were alone, and the mixture predicts."""
 
 import copy
+import json
 import pickle
 import threading
+import tracemalloc
 
+import mpmath
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 import cbackprop
-from cbackprop import DivergenceError, Ensemble, Network, _engines, _ensemble_training, reference
+from cbackprop import (
+    DivergenceError,
+    Ensemble,
+    Network,
+    _engines,
+    _ensemble,
+    _ensemble_file,
+    _ensemble_training,
+    reference,
+)
 from cbackprop._mixture import Mixture
 
 D, M, K, N = 5, 7, 3, 60
@@ -518,6 +530,44 @@ def test_files(tmp_path, dtype, output, adaptive):
     np.testing.assert_array_equal(again.predict(x), ensemble.predict(x))
 
 
+@pytest.mark.parametrize("names", [["tanh"], MIXED], ids=str)
+def test_files_of_many_networks(tmp_path, names):
+    R, path = 200_000, tmp_path / "e"
+    mixture = Mixture(R, 1, "logistic", 0.01)
+    rates, hidden = np.linspace(0.1, 1, R), names * R
+    settings = {"learning_rates": rates.tolist(), "hidden": ",".join(hidden[:R]), "l2": 0.5}
+    model = _ensemble_file.EnsembleModel(
+        np.ones((R, 1, 2)), np.ones((R, 1, 2)), rates, hidden[:R], "logistic", None, 0.01, mixture.states,
+        np.ones((2, R)), {"settings": settings, "rng": {}},
+    )  # fmt: skip
+    _ensemble_file.save_ensemble(path, model)
+    again = _ensemble_file.load_ensemble(path)
+    assert list(again.hidden) == hidden[:R]
+    assert again.learning_rates.tolist() == rates.tolist()
+    assert again.training == model.training
+    model.training["rng"]["state"] = [0] * 500_000
+    with pytest.raises(ValueError, match=r"the settings and the state of rng take 1,5\d\d,\d{3} bytes; they must take"):
+        _ensemble_file.save_ensemble(path, model)
+
+
+def test_checkpoints_of_earlier_releases(tmp_path, monkeypatch):
+    """They hold all settings of the training, and the name of the hidden function of each network."""
+    x, t = problem()
+    path = tmp_path / "e"
+    wanted = make(hidden=MIXED)
+    wanted.fit(x, t, epochs=3, rng=0)
+    cut = make(hidden=MIXED)
+    cut.fit(x, t, epochs=2, rng=0, checkpoint=path)
+    model = _ensemble_file.load_ensemble(path)
+    tensors = load_file(path)
+    del tensors["hidden"]
+    metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01", "output": "softmax"}
+    save_file(tensors, path, metadata | {"hidden": ",".join(MIXED), "training": json.dumps(model.training)})
+    resumed = make(hidden=MIXED, rng=1)
+    resumed.fit(x, t, epochs=3, checkpoint=path, resume=True)
+    assert bits(resumed) == bits(wanted)
+
+
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
 def test_copies(make_copy, adaptive):
@@ -558,6 +608,7 @@ def test_files_of_networks_and_ensembles_are_different(tmp_path):
 BAD = {
     "w": lambda a: a[:2],
     "v": lambda a: a[:, :2],
+    "hidden": lambda a: a + 1,
     "learning_rates": lambda a: -a,
     "log_weights": lambda a: a + 1,
     "dropped": lambda a: a + 1,
@@ -573,7 +624,7 @@ def test_files_with_wrong_content(tmp_path, name):
     path = tmp_path / "e"
     make("linear", adaptive=True).save(path)
     metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01"}
-    metadata |= {"hidden": "sigmoid,sigmoid,sigmoid", "output": "linear"}
+    metadata |= {"hidden": "sigmoid", "output": "linear"}
     tensors = load_file(path)
     save_file(tensors, path, metadata)
     Ensemble.load(path)
@@ -586,6 +637,21 @@ def test_files_with_wrong_content(tmp_path, name):
         Ensemble.load(path)
 
 
+@pytest.mark.parametrize("limits", [{0: np.inf}, {1: -np.inf}, {0: np.inf, 1: -np.inf}, {0: 2}, {1: np.inf}], ids=str)
+def test_files_with_wrong_limits(tmp_path, limits):
+    path = tmp_path / "e"
+    ensemble = make("linear")
+    ensemble.fit(*problem("linear"))
+    ensemble.save(path)
+    tensors = load_file(path)
+    for row, value in limits.items():
+        tensors["limits"][row, 1] = value
+    metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01"}
+    save_file(tensors, path, metadata | {"hidden": "sigmoid", "output": "linear"})
+    with pytest.raises(ValueError, match="its limits must be finite"):
+        Ensemble.load(path)
+
+
 @pytest.mark.parametrize("changed", [{"hidden": "tanh,none"}, {"hidden": "tanh,tanh"}, {"eta": "0"}, {"eta": '"1"'}])
 def test_files_with_wrong_metadata(tmp_path, changed):
     path = tmp_path / "e"
@@ -593,6 +659,7 @@ def test_files_with_wrong_metadata(tmp_path, changed):
     metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01", "eta": "0.5"}
     metadata |= {"hidden": "tanh,relu,sigmoid", "output": "softmax"}
     tensors = load_file(path)
+    del tensors["hidden"]  # which earlier releases did not write
     save_file(tensors, path, metadata)
     assert Ensemble.load(path).hidden == tuple(MIXED)
     save_file(tensors, path, metadata | changed)
