@@ -15,13 +15,14 @@ from . import _validation as validate
 from ._engines import States
 from ._ensemble_engines import of_network
 from ._ensemble_training import EnsembleTraining
-from ._mixture import Mixture
+from ._mixture import MixedLoss, Mixture, class_losses
 from ._network import ARTICLE, Network, owned
 from ._one_sample import OneSampleOfAll
 from ._sparse import CSR, SparseRows
 from ._training import Data, Settings, run_training
 
 DEFAULT_SHARE = 0.01
+CHUNK = 1 << 18  # numbers of a prediction whose loss is computed at a time, which keeps temporary arrays small
 
 
 class EnsembleHistory(NamedTuple):
@@ -94,7 +95,8 @@ class Ensemble:
     predictions are clipped to the interval of the targets so far. The guide to mixtures derives this, and the bounds.
     With targets of variance 1, ``eta=0.5`` is a choice that does not depend on earlier losses.
 
-    A network that diverges keeps its last finite weights, stops learning and has the weight 0 in the mixture.
+    A network that diverges keeps its last finite weights, stops learning and has the weight 0 in the mixture. One whose
+    sums overflow for a sample is left out of the prediction for it: the weights of the others are divided by their sum.
 
     Examples
     --------
@@ -648,8 +650,8 @@ class Ensemble:
         TypeError
             If x does not hold real numbers, or n_threads is not an integer.
         ValueError
-            If x does not have shape (N, D), x or a weight is not finite, sums overflow, n_threads is below 1, or
-            outputs are linear.
+            If x does not have shape (N, D), x or a weight is not finite, sums of all networks overflow, n_threads is
+            below 1, or outputs are linear.
 
         Examples
         --------
@@ -661,12 +663,34 @@ class Ensemble:
         self._networks[0]._require_probabilities()
         return self._mean(x, n_threads)
 
+    def _outputs(
+        self, x: np.ndarray | SparseRows, n_threads: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """For each network that counts: whether its y is finite, its weight, y and a, of all samples.
+
+        Where its sums overflow, weight and y are 0, as if it had diverged. Some network must be left for each sample.
+        """
+        left: Any = False
+        weights = self._mixture.weights
+        for r in np.flatnonzero(weights):
+            w, v = self._w[r], self._v[r]
+            y, a, finite = functions.outputs_where_finite(x, w, v, self._networks[r].functions, n_threads)
+            if not finite.all():
+                validate.finite_weights(w, v)
+                y[~finite] = 0
+            left = left | finite
+            yield finite, np.where(finite, weights[r], 0)[:, np.newaxis], y, a
+        if not left.all():
+            validate.refuse_overflow(w, v)
+
     def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
+        x = validate.inputs(x, self._w[0], self._v[0])
         total: Any = 0.0
-        for r, weight in enumerate(self._mixture.weights):
-            if weight > 0:
-                y, _a = functions.outputs(x, self._w[r], self._v[r], self._networks[r].functions, n_threads)
-                total = total + weight * self._mixture.clipped(y)
+        weight: Any = 0.0
+        whole: Any = True
+        for finite, p, y, _a in self._outputs(x, validate.count("n_threads", n_threads)):
+            total, weight, whole = total + p * self._mixture.clipped(y), weight + p, whole & finite
+        total[~whole] /= weight[~whole]
         return total.astype(self.dtype)
 
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
@@ -689,7 +713,8 @@ class Ensemble:
         TypeError
             If x does not hold real numbers, or n_threads is not an integer.
         ValueError
-            If x does not have shape (N, D), x or a weight is not finite, sums overflow, or n_threads is below 1.
+            If x does not have shape (N, D), x or a weight is not finite, sums of all networks overflow, or n_threads is
+            below 1.
 
         Examples
         --------
@@ -727,7 +752,7 @@ class Ensemble:
             If x does not hold real numbers, or t holds neither class indices nor real numbers.
         ValueError
             If the shapes do not fit (the message names the argument), t does not suit the output, x or a weight is not
-            finite, or sums overflow.
+            finite, or sums of all networks overflow.
 
         Examples
         --------
@@ -737,25 +762,37 @@ class Ensemble:
         True
         """
         given, x = x, validate.inputs(x, self._w[0], self._v[0])
-        rows, labels = validate.targets(t, len(x), self._w[0], self._v[0], self.output)
-        targets = np.eye(self._v.shape[1])[labels] if rows is None else rows.astype(np.float64)
-        if self.output == "linear":
-            with np.errstate(over="ignore"):  # E may be infinite, as that of a network
-                return float(((self._mean(given, 1).astype(np.float64) - targets) ** 2).sum(axis=1).mean() / 2)
-        p = self._mixture.log_weights
-        logs = np.full((2, *targets.shape), -np.inf)  # of y and, for logistic outputs, of 1 - y
-        for r in np.flatnonzero(self._mixture.weights):
-            a = functions.outputs(given, self._w[r], self._v[r], self._networks[r].functions, 1)[1].astype(np.float64)
-            if self.output == "softmax":
-                a -= a.max(axis=1, keepdims=True)
-                logs[0] = np.logaddexp(logs[0], p[r] + a - np.log(np.exp(a).sum(axis=1, keepdims=True)))
-            else:
-                for log, side in zip(logs, (-a, a), strict=True):
-                    np.logaddexp(log, p[r] - np.logaddexp(0, side), out=log)
-        E = -(np.where(targets > 0, targets * logs[0], 0))
+        targets: tuple[Any, Any] = validate.targets(t, len(x), self._w[0], self._v[0], self.output)
+        with np.errstate(over="ignore"):  # E may be infinite, as that of a network
+            if self.output == "linear":
+                return float(((self._mean(given, 1).astype(np.float64) - targets[0]) ** 2).sum(axis=1).mean() / 2)
+            E, step = np.empty(len(x)), max(1, CHUNK // self._v.shape[1])
+            for start in range(0, len(x), step):
+                part = slice(start, start + step)
+                E[part] = self._cross_entropies(x[part], *(None if each is None else each[part] for each in targets))
+            return float(E.mean())
+
+    @np.errstate(all="ignore")  # of numbers that are not chosen
+    def _cross_entropies(
+        self, x: np.ndarray | SparseRows, rows: np.ndarray | None, labels: np.ndarray | None
+    ) -> np.ndarray:
+        """E_n of the mixture."""
+        shares: list[Any] = [np.ones(1) if rows is None else rows.astype(np.float64)]  # of y and ...
         if self.output == "logistic":
-            E -= np.where(targets < 1, (1 - targets) * logs[1], 0)
-        return float(E.sum(axis=1).mean())
+            shares.append(1 - shares[0])  # ... of 1 - y
+        mixed = [MixedLoss() for _share in shares]
+        for finite, p, _y, a in self._outputs(x, 1):
+            logits = np.where(finite[:, np.newaxis], a, 0).astype(np.float64)
+            if self.output == "logistic":
+                losses = [np.logaddexp(0, -logits), np.logaddexp(0, logits)]
+            else:
+                d = class_losses(logits)
+                losses = [d if labels is None else np.take_along_axis(d, labels[:, np.newaxis], axis=1)]
+            for loss, d in zip(mixed, losses, strict=True):
+                d[~finite] = np.inf
+                loss.add(p, d)
+        terms = (np.where(share > 0, share * loss.value, 0) for share, loss in zip(shares, mixed, strict=True))
+        return np.add.reduce(list(terms)).sum(axis=1)
 
     # --------------------------------------------------------------------------------------------- files and copies
 

@@ -163,6 +163,15 @@ def outputs(
     return y, a
 
 
+def outputs_where_finite(
+    x: np.ndarray | SparseRows, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same for validated inputs, and for which samples y is finite, as it is not where sums overflow."""
+    validate.weights(w, v, writeable=False)
+    (y, a, _z, _b), _finite = _forward(x, w, v, functions, n_threads, of_hidden_units=False)
+    return y, a, np.isfinite(y).all(axis=1)
+
+
 def _activations(
     x: ArrayLike | CSR,
     w: np.ndarray,
@@ -172,19 +181,36 @@ def _activations(
     *,
     of_hidden_units: bool,
 ) -> Activations:
-    M, K = validate.weights(w, v, writeable=False)
+    validate.weights(w, v, writeable=False)
     given, x = x, validate.inputs(x, w, v, finite=False)  # a non-finite x surfaces as a non-finite b
     n_threads = validate.count("n_threads", n_threads)
-    a, y = np.empty((len(x), K), w.dtype), np.empty((len(x), K), w.dtype)
-    b: Any = np.empty((len(x), M), w.dtype) if of_hidden_units else None
-    z: Any = np.empty((len(x), M), w.dtype) if of_hidden_units else None
-    if not forward_parallel(x, w, v, functions, (b, z, a, y), n_threads):
+    activations, finite = _forward(x, w, v, functions, n_threads, of_hidden_units=of_hidden_units)
+    if not finite:
         validate.inputs(given, w, v)
+    y = activations.y
     with np.errstate(over="ignore", invalid="ignore"):
         suspect = not np.isfinite(y.sum())  # the sum may overflow by itself
     if suspect and validate.first_nonfinite(y) is not None:
         validate.refuse_overflow(w, v)
-    return Activations(y, a, z, b)
+    return activations
+
+
+def _forward(
+    x: np.ndarray | SparseRows,
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: validate.Functions,
+    n_threads: int,
+    *,
+    of_hidden_units: bool,
+) -> tuple[Activations, bool]:
+    """The activations of validated inputs, and whether all b are finite."""
+    N, M, K = len(x), len(w), len(v)
+    a, y = np.empty((N, K), w.dtype), np.empty((N, K), w.dtype)
+    b: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
+    z: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
+    finite = forward_parallel(x, w, v, functions, (b, z, a, y), n_threads)
+    return Activations(y, a, z, b), finite
 
 
 def loss(
@@ -637,7 +663,7 @@ def fit(
     the squares of the unit's gradients, each the mean over its weights, the present one included. s_j starts from 0, so
     that the first update of a unit does not depend on the size of its gradient. A gradient is that of an update: of a
     sample, with its weight, or the mean gradient (3) of a batch. l2 shrinks the weights with α itself. momentum must be
-    0. With sparse x, an input that comes twice in a row counts in s_j as two, unless the batch has several rows.
+    0.
 
     Ctrl-C raises KeyboardInterrupt. The weights are then those after a whole number of samples, in order.
 

@@ -2,9 +2,57 @@
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
+from typing import Any
+
 import numpy as np
 
 from ._mixture_weights import drop, update
+
+
+class MixedLoss:
+    """-log Σ_r p_r e^(-d_r) / Σ_r p_r, given p_r and d_r ≥ 0 of one member after the other.
+
+    It is accurate however small or large, since all terms have one sign: the lowest d_r so far is left out of all
+    exponents, and added to -log(1 - lost / total), where lost = Σ p_r (1 - e^(lowest - d_r)). Where 1 - lost / total is
+    small, it is kept / total, with kept = Σ p_r e^(lowest - d_r).
+    """
+
+    def __init__(self) -> None:
+        self.lowest: Any = np.inf
+        self.total: Any = 0.0
+        self.lost: Any = 0.0
+        self.kept: Any = 0.0
+
+    def add(self, p: np.ndarray, d: np.ndarray) -> None:
+        """Take account of a member; one with p_r = 0 has an infinite d_r."""
+        lowest = np.minimum(self.lowest, d)
+        before, now = (np.where(each > lowest, each - lowest, 0) for each in (self.lowest, d))  # both may be infinite
+        self.lost = self.lost * np.exp(-before) - self.total * np.expm1(-before) - p * np.expm1(-now)
+        self.kept = self.kept * np.exp(-before) + p * np.exp(-now)
+        self.total, self.lowest = self.total + p, lowest
+
+    @property
+    def value(self) -> np.ndarray:
+        """The loss."""
+        lost = self.lost / self.total
+        return self.lowest + np.where(lost < 0.5, -np.log1p(-lost), -np.log(self.kept / self.total))
+
+
+def class_losses(a: np.ndarray) -> np.ndarray:
+    """-log y_k of softmax outputs from logits of shape (N, K).
+
+    It is log Σ_l e^a_l - a_k = (max a - a_k) + log1p(Σ e^(a_l - max a)), where the sum leaves out the largest logit, so
+    that nothing cancels. The exponents have the rounding errors of the differences added (Knuth, 1969).
+    """
+    places = a.argmax(axis=1)[:, np.newaxis]
+    largest = np.take_along_axis(a, places, axis=1)
+    difference = a - largest
+    rest = difference - a
+    error = (a - (difference - rest)) - (largest + rest)
+    e = np.exp(difference)
+    e += np.where(e > 0, e * error, 0)  # the error may be infinite elsewhere
+    np.put_along_axis(e, places, 0, axis=1)
+    return np.log1p(e.sum(axis=1, keepdims=True)) - difference
 
 
 def rate(output: str, K: int) -> tuple[float, bool]:

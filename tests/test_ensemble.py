@@ -432,6 +432,128 @@ def test_loss_of_certain_predictions_is_finite():
     assert labels.loss([[0.0]], [0]) == pytest.approx(5000, rel=0.01)
 
 
+def of_logits(logits, weights, output="softmax", dtype="float64"):
+    """An ensemble whose networks have these logits, shape (R, K), for any input."""
+    ensemble = Ensemble(1, 1, logits.shape[1], learning_rates=[1] * len(logits), output=output, dtype=dtype)
+    ensemble.v[:] = 0
+    ensemble.v[:, :, -1] = logits
+    ensemble._mixture.log_weights[:] = np.log(weights)
+    return ensemble
+
+
+def exact_loss(ensemble, t):
+    """E_n of the mixture of networks with constant logits, for a row of targets."""
+    with mpmath.workdps(1000):
+        number, exp, log = (np.vectorize(f, otypes=[object]) for f in (mpmath.mpf, mpmath.exp, mpmath.log))
+        a, p, t = number(ensemble.v[:, :, -1]), number(ensemble.weights), number(t)
+        p /= p.sum()
+        if ensemble.output == "softmax":
+            return float(-(t * log(p @ (exp(a) / exp(a).sum(axis=1, keepdims=True)))).sum())
+        return float(-(t * log(p @ (1 / (1 + exp(-a)))) + (1 - t) * log(p @ (1 / (1 + exp(a))))).sum())
+
+
+def logits_of_all_sizes(R, K):
+    rng = np.random.default_rng(0)
+    for size in 10.0 ** np.linspace(-3, 2.5, 12):
+        yield size * rng.normal(size=(R, K))
+        yield size * rng.normal(size=K) * (1 + 1e-5 * rng.normal(size=(R, 1)))  # almost alike
+    yield np.array([[50.0, 0, 0]] * R)
+    yield np.array([[30.0, 0, 0], [30.0, 1, -1]] * R)[:R]
+
+
+@pytest.mark.parametrize("weights", [[0.5, 0.3, 0.2], [1e-9, 1 - 2e-9, 1e-9]], ids=str)
+@pytest.mark.parametrize("output", ["softmax", "logistic"])
+def test_loss_of_the_mixture_is_accurate(output, weights):
+    # about ten roundings and functions, each within 1 ULP, of which few are at their worst together
+    for logits in logits_of_all_sizes(3, 3):
+        ensemble = of_logits(logits, weights, output)
+        rows = np.eye(3)
+        if output == "softmax":
+            for k in range(3):
+                wanted = exact_loss(ensemble, rows[k])
+                assert abs(ensemble.loss([[0.0]], [k]) - wanted) <= 4 * np.spacing(wanted)
+        for row in (*rows, [0.25, 0.5, 0.25]):
+            wanted = exact_loss(ensemble, row)
+            assert abs(ensemble.loss([[0.0]], [row]) - wanted) <= 4 * np.spacing(wanted)
+
+
+@pytest.mark.parametrize("output", ["softmax", "logistic"])
+def test_loss_of_one_network_is_that_of_the_network(dtype, output):
+    x, t = problem(output, dtype)
+    ensemble = make(output, dtype, rates=[0.5])
+    ensemble.fit(x, t, epochs=20)
+    # that of the network is computed in its dtype, with logits that are summed in another order
+    assert ensemble.loss(x, t) == pytest.approx(ensemble[0].loss(x, t), rel=20 * float(np.finfo(dtype).eps))
+
+
+def test_loss_may_be_infinite():
+    ensemble = of_logits(np.array([[1.5e308, -1.5e308]] * 2), [0.5, 0.5])
+    assert ensemble.loss([[0.0]], [1]) == ensemble[0].loss([[0.0]], [1]) == np.inf
+    assert ensemble.loss([[0.0]], [0]) == 0
+
+
+def test_loss_takes_memory_of_samples_and_classes(monkeypatch):
+    n_classes, n = 20_000, 50
+    ensemble = Ensemble(1, 1, n_classes, learning_rates=[0.1, 1], rng=0)
+    x, t = np.linspace(-1, 1, n)[:, np.newaxis], np.arange(n)
+    monkeypatch.setattr(_ensemble, "CHUNK", 5 * n_classes)
+    tracemalloc.start()
+    E = ensemble.loss(x, t)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 20 * 5 * n_classes * 8  # some arrays of a chunk, where a matrix of all classes would take 400
+    rows = np.zeros((n, n_classes))
+    rows[np.arange(n), t] = 1
+    assert ensemble.loss(x, rows) == pytest.approx(E, rel=1e-14)
+    monkeypatch.undo()
+    assert ensemble.loss(x, t) == pytest.approx(E, rel=1e-14)
+
+
+# ----------------------------------------------------------------------------------------------------------- overflow
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+def test_a_network_that_overflows_is_left_out(dtype, output, sparse):
+    x, t = problem(output, dtype)
+    x[:, 0] = np.where(np.arange(N) < 20, 4, -1)
+    ensemble, others, all_three = (make(output, dtype, hidden="relu") for _ in range(3))
+    for each in (ensemble, others, all_three):
+        each._mixture.log_weights[:] = np.log([0.7, 0.1, 0.2])
+    others._mixture.drop(np.array([False, True, False]))
+    for each in (ensemble, all_three):
+        each.w[1], each.v[1] = 0, 0
+    ensemble.w[1, :, 0] = np.finfo(dtype).max / 2  # overflows for the first 20 samples, and for others is 0
+    before = bits(ensemble)
+    rows = pytest.importorskip("scipy.sparse").csr_array(x) if sparse else x
+    with pytest.raises(ValueError, match="w and v are too large for x"):
+        ensemble[1].predict(rows)
+    for name in ("predict", "predict_proba")[: 1 if output == "linear" else 2]:
+        first, last = (getattr(each, name)(rows) for each in (others, all_three))
+        # sums of numbers up to 4, which are divided by the sum of the weights before or after they are formed
+        wanted = np.concatenate([first[:20], last[20:]])
+        np.testing.assert_allclose(getattr(ensemble, name)(rows), wanted, rtol=0, atol=8 * float(np.finfo(dtype).eps))
+    wanted = (20 * others.loss(rows[:20], t[:20]) + 40 * all_three.loss(rows[20:], t[20:])) / N
+    assert ensemble.loss(rows, t) == pytest.approx(wanted, rel=20 * float(np.finfo(dtype).eps))
+    assert bits(ensemble) == before
+
+
+def test_networks_that_all_overflow_are_an_error():
+    ensemble = make("linear", rates=[0.1, 1, 1], hidden="relu")
+    ensemble.w[:2], ensemble.w[:2, :, 0], ensemble.v[:2] = 0, 1e308, 1
+    x, t = problem("linear")
+    x[:, 0] = -1
+    x[7, 0] = 4
+    ensemble.predict(x)
+    ensemble._mixture.log_weights[:] = [np.log(0.5), np.log(0.5), -np.inf]  # the third has no weight
+    for call in (lambda: ensemble.predict(x), lambda: ensemble.loss(x, t)):
+        with pytest.raises(ValueError, match="w and v are too large for x: sums overflow float64"):
+            call()
+    ensemble.w[1, 2, 3] = np.nan
+    with pytest.raises(ValueError, match=r"w\[2, 3\] is nan; weights must be finite"):
+        ensemble.predict(x)
+
+
 def test_progressive_loss_of_the_mixture_is_bounded():
     x, t = problem(n=300)
     ensemble = make(rates=[1e-3, 0.1, 1, 30], share=0)
@@ -550,7 +672,7 @@ def test_files_of_many_networks(tmp_path, names):
         _ensemble_file.save_ensemble(path, model)
 
 
-def test_checkpoints_of_earlier_releases(tmp_path, monkeypatch):
+def test_checkpoints_of_earlier_releases(tmp_path):
     """They hold all settings of the training, and the name of the hidden function of each network."""
     x, t = problem()
     path = tmp_path / "e"
