@@ -321,7 +321,7 @@ cdef class OneSample:
         return validate.sparse_row(indices, x, self.all_w, self.all_v, writeable=writeable)
 
     cdef int reserve(self, Py_ssize_t count) except -1:
-        cdef void *scratch = PyMem_Realloc(self.scratch, count * sizeof(void *))
+        cdef void *scratch = PyMem_Realloc(self.scratch, (1 + SCRATCH) * count * sizeof(void *))
         if scratch == NULL:
             raise MemoryError(f"no memory for a row of {count} non-zeros")
         self.scratch, self.capacity = scratch, count

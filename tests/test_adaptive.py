@@ -132,6 +132,32 @@ def test_sparse_rows(variant, dtype, functions, order, batch_size):
     close((one.w, one.v, *one.accumulators), (w, v, *s))
 
 
+@pytest.mark.parametrize("inputs", [3, 40, 1000])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_inputs_that_come_twice_count_with_their_sum(variant, dtype, order, inputs):
+    sparse = pytest.importorskip("scipy.sparse")
+    functions = {"output": "softmax", "hidden": "tanh"}
+    N, nnz, rng = 12, 50, np.random.default_rng(0)
+    _x, t, w, v = case((inputs, 13, 5), dtype, functions, N)
+    indices = rng.integers(inputs, size=(N, nnz))
+    values = (rng.integers(-3, 4, size=(N, nnz)) / 16).astype(dtype)  # exact sums, of which some are 0
+    rows = sparse.csr_array((values.ravel(), indices.ravel(), np.arange(0, N * nnz + 1, nnz)), shape=(N, inputs))
+    x = rows.toarray()
+    for batch_size in (1, 5, None):
+        ours, wanted = [(np.array(w, order=order), v.copy()) for _ in range(2)]
+        s, sums = accumulators(w, v), accumulators(w, v)
+        settings = {"learning_rate": 0.3, "rng": 0, "adaptive": True, "batch_size": batch_size, **functions}
+        cbackprop.fit(rows, t, *ours, accumulators=s, **settings)
+        reference.fit(x, t, *wanted, accumulators=sums, **settings)
+        close((*ours, *s), (*wanted, *sums))
+    s, sums = accumulators(w, v), accumulators(w, v)
+    one = Network.from_weights(np.array(w, order=order), v.copy(), accumulators=s, **functions)
+    for n in range(N):
+        one.learn_one_sparse(indices[n], values[n], t[n])
+        reference.step(x[n], t[n], w, v, 0.1, accumulators=sums, **functions)
+    close((one.w, one.v, *s), (w, v, *sums))
+
+
 # --------------------------------------------------------------------------------------------------- the size of inputs
 
 

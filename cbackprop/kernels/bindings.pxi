@@ -1039,6 +1039,7 @@ cdef bint one_sample_row(SparseNet *net, const Inputs *inputs) noexcept nogil:
     cdef SparseRow *row = &net.rows[0]
     cdef Py_ssize_t i
     row.at = <Py_ssize_t *> inputs.scratch
+    net.scratch = row.at + inputs.count
     cdef Py_ssize_t[2] indptr
     cdef SampleSet samples
     if inputs.indices32 == NULL and inputs.indices64 == NULL:

@@ -8,7 +8,7 @@ cdef struct Inputs:
     const int32_t *indices32
     const int64_t *indices64
     Py_ssize_t count
-    void *scratch                # of `count` addresses, for indices or weights in Fortran order
+    void *scratch                # of 1 + SCRATCH addresses for each input, for indices or weights in Fortran order
 
 cdef struct OneSampleAPI:
     Py_ssize_t (*size)(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil
@@ -25,3 +25,4 @@ cdef struct OneSampleAPI:
 
 cdef enum:
     NOT_FINITE = -1
+    SCRATCH = 9    # addresses, or numbers of their size, for each input of a row in which one may come twice

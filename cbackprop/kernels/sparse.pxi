@@ -5,17 +5,21 @@
 #   order="C"   the inputs of a unit do: each non-zero takes a cache line for each unit
 #
 # Updates are those of the direct engine without the terms that are 0: i runs over the non-zeros of a row. An input that
-# comes twice counts with both of its values. Since w has no copy that could be restored, an update is made only if all
-# stays finite.
+# comes twice counts with the sum of its values. Since w has no copy that could be restored, an update is made only if
+# all stays finite.
 #
 # An L2 penalty shrinks all weights of w at every update. They are stored divided by a common factor instead, `scale`,
 # and only the factor shrinks: w_ji is scale times what is stored at (j, i), biases apart.
 
+from libc.stdint cimport uint32_t, uint64_t
+
 cdef extern from *:
     """
     #define MIN_SCALE 1e-6 /* stored weights are multiplied by a smaller factor, lest they overflow */
+    #define HASH_FACTOR 0x9e3779b97f4a7c15u /* 2^64 divided by the golden ratio, odd (Knuth, 1998, section 6.4) */
     """
     const double MIN_SCALE
+    const uint64_t HASH_FACTOR
 
 cdef enum:
     ROWS_AHEAD = 2         # samples whose weights are prefetched
@@ -37,6 +41,7 @@ cdef struct SparseNet:
     real alpha                   # of (17), for errors e that do not carry it
     real max_x                   # the largest |x_i| of all samples
     SparseRow rows[ROWS]         # of sample n at n % ROWS
+    void *scratch                # of SCRATCH addresses for each non-zero, for row-wise AdaGrad
     Py_ssize_t gathered          # samples before this one have been gathered
     real *e                      # [batch_size][M], of a batch
     real *dv                     # [K][M+1], its update of v
@@ -124,6 +129,46 @@ cdef inline void prefetch_input(const SparseNet *net, Py_ssize_t at) noexcept no
         prefetch_row(net.w + at + c * step, 1)
 
 
+# 1/(D+1) sum_i x_i^2, x_D = 1, for row-wise AdaGrad, where an input that comes several times has the sum of its values.
+# In a row in order none does.
+cdef inline void set_mean_square(SparseNet *net, const SparseRow *row) noexcept nogil:
+    cdef Py_ssize_t c = 1
+    if net.net.s_w == NULL:
+        return
+    while c < row.nnz and row.at[c - 1] < row.at[c]:
+        c += 1
+    net.net.mean_square_x = (dot(1, row.x, row.x, row.nnz) if c >= row.nnz
+                             else sum_of_distinct_squares(row, net.scratch)) / (net.net.D + 1)
+
+
+# 1 + sum_i x_i^2 of inputs in any order. The first non-zero of an input, which a table finds by a hash of where its
+# weights are, takes up the others.
+cdef real sum_of_distinct_squares(const SparseRow *row, void *scratch) noexcept nogil:
+    cdef Py_ssize_t nnz = row.nnz, size = 1, slot, c
+    cdef uint32_t *table = <uint32_t *> scratch    # 1 + the number of a non-zero, or 0
+    cdef real *sums
+    cdef const real *x = row.x
+    cdef int shift = 64
+    while size < 8 * nnz:
+        size *= 2
+        shift -= 1
+    sums = <real *> (table + size)
+    memset(table, 0, size * sizeof(uint32_t))
+    for c in range(nnz):
+        slot = <Py_ssize_t> (<uint64_t> row.at[c] * HASH_FACTOR >> shift)
+        while table[slot] != 0 and row.at[table[slot] - 1] != row.at[c]:
+            slot = (slot + 1) & (size - 1)
+        if table[slot] == 0:
+            table[slot] = <uint32_t> (c + 1)
+            continue
+        if x != sums:
+            memcpy(sums, x, nnz * sizeof(real))
+            x = sums
+        sums[table[slot] - 1] += sums[c]
+        sums[c] = 0
+    return dot(1, x, x, nnz)
+
+
 # Where the weights of sample n are. Inputs are checked here, too, since another thread may change them meanwhile.
 cdef inline void gather_row(const SparseNet *net, const SampleSet *samples, Py_ssize_t n,
                             SparseRow *row) noexcept nogil:
@@ -181,15 +226,14 @@ cdef inline void backpropagate_sparse(SparseNet *net, const SampleSet *samples, 
         net.net.E_n = NAN
 
 
-# alpha of (17), or with row-wise AdaGrad e_j <- alpha_j e_j and alpha = 1
-cdef inline void adapt_rates_sparse(SparseNet *net, const SparseRow *row) noexcept nogil:
+# alpha of (17), or with row-wise AdaGrad, whose mean square is set, e_j <- alpha_j e_j and alpha = 1
+cdef inline void adapt_rates_sparse(SparseNet *net) noexcept nogil:
     cdef Net *dense = &net.net
     cdef Py_ssize_t j
     if dense.s_w == NULL:
         set_rates(dense)
         net.alpha = dense.learning_rate * dense.weight
         return
-    dense.mean_square_x = dot(1, row.x, row.x, row.nnz) / (dense.D + 1)
     adapt_rates_of_units(dense)
     for j in range(dense.M):
         dense.e[j] = dense.alpha_w[j] * dense.e[j]
@@ -247,9 +291,10 @@ cdef inline bint stays_finite(real weight, real most) noexcept nogil:
 
 # The same of one sample, whose target is set, only if E_n and all weights stay finite. Returns E_n, or infinity.
 cdef double step_row_if_finite(SparseNet *net, const SparseRow *row) noexcept nogil:
+    set_mean_square(net, row)
     forward_sparse(net, row)
     compute_errors(&net.net)
-    adapt_rates_sparse(net, row)
+    adapt_rates_sparse(net)
     if not (isfinite(net.net.E_n) and sparse_update_is_finite(net, row)):
         return INFINITY
     update_weights_sparse(net, row)
@@ -271,8 +316,9 @@ cdef double learn_online_sparse(SparseNet *state, const SampleSet *samples, cons
     for n in range(samples.count):
         row = next_row(net, samples, n)
         dense.weight = weight_of(samples, n)
+        set_mean_square(net, row)
         backpropagate_sparse(net, samples, n, row)
-        adapt_rates_sparse(net, row)
+        adapt_rates_sparse(net)
         total += dense.weight * dense.E_n
         record_loss(samples, n, dense.E_n)
         if not (isfinite(total) and decay <= 1 and sparse_update_is_finite(net, row)):
@@ -549,6 +595,7 @@ cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t l
     cdef bint gathers = adaptive and batch_size > 1
     for n in range(ROWS):
         net.rows[n].at = <Py_ssize_t *> arena_alloc(memory, &used, longest * sizeof(Py_ssize_t))
+    net.scratch = arena_alloc(memory, &used, SCRATCH * longest * sizeof(Py_ssize_t) if adaptive else 0)
     net.e = <real *> arena_alloc(memory, &used, batch_size * M * sizeof(real) if batch_size > 1 else 0)
     net.dv = <real *> arena_alloc(memory, &used, K * (M + 1) * sizeof(real))
     net.most_inputs = min(D, batch_size * longest) if gathers else 0
