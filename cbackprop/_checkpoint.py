@@ -123,7 +123,8 @@ class Checkpointer:
             if kinds == {float}:  # earlier releases saved the value before rounding
                 value, there = (validate.rounded(number, self.model.w.dtype) for number in (value, there))
             if there != value:
-                raise ValueError(f"{name} is {self.settings[name]!r}; it must stay {saved[name]!r}, as in {self.path}")
+                here, there = self.settings[name], saved[name]  # for each network of an ensemble, maybe
+                raise ValueError(f"{name} is {here!r:.500}; it must stay {there!r:.500}, as in {self.path}")
 
     def update(self, **extra: Any) -> None:
         """Take a snapshot, with extra state that JSON can represent."""
