@@ -334,6 +334,15 @@ def test_losses_of_each_sample(dtype, all_functions, adaptive, batch_size):
             engine.learn(engine.samples(x, t), order, 0.1, 1, np.empty(3))
 
 
+@pytest.mark.parametrize("settings", [{"momentum": 0.5}, {"adaptive": True}], ids=str)
+def test_states_that_are_none(kernels, settings):
+    engine = kernels.DirectEngine(2, 3, 2, **settings)
+    w, v = np.ones((3, 3), kernels.DTYPE), np.ones((2, 4), kernels.DTYPE)
+    for pair in ((w, None), (None, v)):
+        with pytest.raises(TypeError, match="holds None; it must hold arrays"):
+            engine.load(w, v, {engine.states[0]: pair})
+
+
 def test_engines_check_their_arguments():
     with pytest.raises(ValueError, match="with adaptive rates it must be 0"):
         baseline_float64.DirectEngine(2, 3, 2, momentum=0.5, adaptive=True)

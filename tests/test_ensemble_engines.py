@@ -171,6 +171,11 @@ def test_bad_calls(kernels):
             kernels.NetworksSideBySideEngine(3, 4, 5, 3, **settings)
     with pytest.raises(ValueError, match="hidden is 'sine'"):
         kernels.NetworksInLanesEngine(3, 4, 5, 3, hidden="sine")
+    few = kernels.NetworksInLanesEngine(2, *shape).samples(x, t, None, np.ones((2, N), w.dtype))
+    engine = in_lanes(kernels, w, v)
+    engine.load(w, v)
+    with pytest.raises(ValueError, match="samples have weights for 2 networks; there are 3"):
+        engine.learn(few, np.arange(N), np.full(3, 0.1))
     engine = in_lanes(kernels, w, v, adaptive=True)
     samples, order, rates = engine.samples(x, t), np.arange(N), np.full(3, 0.1)
     states = {"accumulators": (np.zeros((3, 5), w.dtype), np.zeros((3, 3), w.dtype))}

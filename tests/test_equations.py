@@ -656,3 +656,43 @@ def test_arguments_are_not_changed(kernels, rng, name):
     before = x.tobytes()
     getattr(kernels, name)(x)
     assert x.tobytes() == before
+
+
+# ---------------------------------------------------------------------------------------------------------- bad shapes
+
+
+D, M, K = 4, 3, 2
+SHAPES = {
+    "hidden_sum_of": ((M, D + 1), D),
+    "output_sum_of": ((K, M + 1), M),
+    "output_of": (K,),
+    "sample_error_of": (K, K),
+    "output_error_of": (K, K),
+    "gradient_v_of": (K, K, M),
+    "hidden_error_of": (K, K, (K, M + 1), M),
+    "gradient_w_of": (M, D),
+    "update_v_of": ((K, M + 1), K, K, M, K),
+    "update_w_of": ((M, D + 1), M, D, M),
+    "mean_square_of": (D,),
+}
+ANY_SIZE = {
+    "hidden_sum_of": [0],
+    "output_sum_of": [0],
+    "gradient_v_of": [2],
+    "gradient_w_of": [0, 1],
+    "output_of": [0],
+    "mean_square_of": [0],
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_wrong_shapes_are_errors(kernels, name):
+    function = getattr(kernels, name)
+    good = [np.ones(shape, kernels.DTYPE) for shape in SHAPES[name]]
+    function(*good)
+    for place, array in enumerate(good):
+        wrong = [array[:0], array[..., :0].copy(), None]
+        wrong += [] if place in ANY_SIZE.get(name, ()) else [array[1:], np.concatenate([array, array])]
+        for each in wrong:
+            with pytest.raises((ValueError, TypeError), match=r"do not fit each other|must not be None"):
+                function(*good[:place], each, *good[place + 1 :])

@@ -649,6 +649,19 @@ def test_bindings_check_row_pointers(kernels):
             kernels.Samples(sparse_rows(kernels, **parts), labels=np.array([0, 1]))
 
 
+def test_bindings_check_for_none(kernels):
+    for part in ("data", "indptr"):
+        with pytest.raises(TypeError, match="x holds None; it must hold arrays"):
+            kernels.Samples(sparse_rows(kernels, **{part: None}), labels=np.array([0, 1]))
+
+
+def test_a_dense_step_takes_no_sparse_rows(kernels):
+    w, v = np.ones((3, 6), kernels.DTYPE), np.ones((2, 4), kernels.DTYPE)
+    with pytest.raises(ValueError, match="samples are sparse; they must be dense"):
+        kernels.step(kernels.Samples(sparse_rows(kernels), labels=np.array([0, 1])), w, v, 0.1)
+    assert (w == 1).all()
+
+
 def test_engines_take_their_own_kind_of_rows(kernels):
     w, v = np.ones((3, 6), kernels.DTYPE), np.ones((2, 4), kernels.DTYPE)
     dense, rows = (

@@ -112,6 +112,8 @@ cdef class Samples:
         cdef bint short = x.indices.dtype == np.int32
         N, D = x.shape
         self.values, self.indptr = x.data, x.indptr
+        if self.values is None or self.indptr is None:
+            raise TypeError("x holds None; it must hold arrays")
         if short:
             self.indices32 = x.indices
             nnz = self.indices32.shape[0]
@@ -299,7 +301,10 @@ cdef class Engine:
     cdef state_of(self, dict states):
         if self.states != tuple(states):
             raise RuntimeError(f"states are {tuple(states)}; this {type(self).__name__} has {self.states}")
-        return states[self.states[0]]
+        first, second = states[self.states[0]]
+        if first is None or second is None:
+            raise TypeError(f"{self.states[0]} holds None; it must hold arrays")
+        return first, second
 
     cdef accumulators_of(self, dict states):
         s_w, s_v = self.state_of(states)
@@ -786,6 +791,8 @@ cdef class EnsembleEngine:
                                  f"{(ordered.count, self.R)}")
             each = &losses[0, 0]
         if samples.weights is not None:
+            if samples.weights.shape[0] != self.R:
+                raise ValueError(f"samples have weights for {samples.weights.shape[0]} networks; there are {self.R}")
             weights = &samples.weights[0, 0]
         with nogil:
             enter_kernel(self.signal_poll())
@@ -989,6 +996,8 @@ def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not N
         raise ValueError(f"s_w and s_v must have {M} and {K} elements")
     if not have_targets(&samples.all) or samples.all.K > K or (samples.all.t != NULL and samples.all.K != K):
         raise ValueError(f"samples have {samples.all.K} outputs; v has {K} rows")
+    if samples.all.indptr != NULL:
+        raise ValueError("samples are sparse; they must be dense")
     if not net_init(&net, D, M, K, functions_of(hidden, output), &memory):
         raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
     set_rows(net.w, &w[0, 0], M, D + 1)

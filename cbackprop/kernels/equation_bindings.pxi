@@ -6,7 +6,13 @@ cdef real[::1] empty_vector(Py_ssize_t size):
     return np.empty(size, DTYPE)
 
 
-def exp_of(const real[::1] x):
+cdef int require(bint fits) except -1:
+    if not fits:
+        raise ValueError("the arrays are empty, or their shapes do not fit each other")
+    return 0
+
+
+def exp_of(const real[::1] x not None):
     """e^x."""
     cdef real[::1] result = empty_vector(x.shape[0])
     cdef Py_ssize_t i = 0
@@ -19,7 +25,7 @@ def exp_of(const real[::1] x):
     return np.asarray(result)
 
 
-def expm1_of(const real[::1] x):
+def expm1_of(const real[::1] x not None):
     """e^x - 1, x <= 0."""
     cdef real[::1] result = empty_vector(x.shape[0])
     cdef Py_ssize_t i = 0
@@ -32,7 +38,7 @@ def expm1_of(const real[::1] x):
     return np.asarray(result)
 
 
-def log1p_of(const real[::1] x):
+def log1p_of(const real[::1] x not None):
     """log(1 + x), x >= 0."""
     cdef real[::1] result = empty_vector(x.shape[0])
     cdef Py_ssize_t i = 0
@@ -52,15 +58,16 @@ cdef size_t[::1] rows_of(const real[:, ::1] matrix):
     return rows
 
 
-def hidden_sum_of(const real[:, ::1] w, const real[::1] x):
+def hidden_sum_of(const real[:, ::1] w not None, const real[::1] x not None):
     """b_j = sum_{i=0..D} w_ji x_i."""
+    require(w.shape[0] > 0 and x.shape[0] > 0 and w.shape[1] == x.shape[0] + 1)
     cdef real[::1] b = empty_vector(w.shape[0])
     cdef size_t[::1] rows = rows_of(w)
     hidden_sum_rows(<real **> &rows[0], &x[0], &b[0], x.shape[0], w.shape[0])
     return np.asarray(b)
 
 
-def hidden_output_of(const real[::1] b, hidden="sigmoid"):
+def hidden_output_of(const real[::1] b not None, hidden="sigmoid"):
     """z_j = h(b_j)."""
     cdef real[::1] z = empty_vector(b.shape[0])
     cdef int kind = HIDDEN_FUNCTIONS[hidden]
@@ -68,7 +75,7 @@ def hidden_output_of(const real[::1] b, hidden="sigmoid"):
     return np.asarray(z)
 
 
-def hidden_derivative_of(const real[::1] z, hidden="sigmoid"):
+def hidden_derivative_of(const real[::1] z not None, hidden="sigmoid"):
     """h'(b_j)."""
     cdef real[::1] derivative = empty_vector(z.shape[0])
     cdef int kind = HIDDEN_FUNCTIONS[hidden]
@@ -78,26 +85,28 @@ def hidden_derivative_of(const real[::1] z, hidden="sigmoid"):
     return np.asarray(derivative)
 
 
-def output_sum_of(const real[:, ::1] v, const real[::1] z):
+def output_sum_of(const real[:, ::1] v not None, const real[::1] z not None):
     """(13)  a_k = sum_{j=0..M} v_kj z_j."""
+    require(v.shape[0] > 0 and z.shape[0] > 0 and v.shape[1] == z.shape[0] + 1)
     cdef real[::1] a = empty_vector(v.shape[0])
     cdef size_t[::1] rows = rows_of(v)
     output_sum_rows(<real **> &rows[0], &z[0], &a[0], z.shape[0], v.shape[0])
     return np.asarray(a)
 
 
-def output_of(const real[::1] a, output="softmax"):
+def output_of(const real[::1] a not None, output="softmax"):
     """y_k."""
     cdef Py_ssize_t K = a.shape[0]
     cdef real[::1] padded_a = empty_vector(padded(K)), y = empty_vector(padded(K))
     cdef real max_a
     cdef int kind = OUTPUTS[output]
+    require(K > 0)
     padded_a[:K] = a
     output_function(kind, &padded_a[0], &y[0], &max_a, K)
     return np.asarray(y)[:K].copy()
 
 
-def softmax_derivative_of(const real[::1] y):
+def softmax_derivative_of(const real[::1] y not None):
     """(7) (8)  dy_l/da_k."""
     cdef real[:, ::1] derivative = np.empty((y.shape[0], y.shape[0]), DTYPE)
     cdef Py_ssize_t k, l
@@ -107,39 +116,44 @@ def softmax_derivative_of(const real[::1] y):
     return np.asarray(derivative)
 
 
-def sample_error_of(const real[::1] t, const real[::1] a, output="softmax"):
+def sample_error_of(const real[::1] t not None, const real[::1] a not None, output="softmax"):
     """(1)  E_n, from a."""
     cdef Py_ssize_t K = a.shape[0]
     cdef real[::1] padded_a = empty_vector(padded(K)), y = empty_vector(padded(K)), padded_t = empty_vector(padded(K))
     cdef real max_a, sum_exp_minus_1
     cdef int kind = OUTPUTS[output]
+    require(K > 0 and t.shape[0] == K)
     padded_a[:K], padded_t[:] = a, 0
     padded_t[:K] = t
     sum_exp_minus_1 = output_function(kind, &padded_a[0], &y[0], &max_a, K)
     return sample_error(kind, <const real *> &padded_t[0], <const real *> &padded_a[0], max_a, sum_exp_minus_1, K)
 
 
-def output_error_of(const real[::1] y, const real[::1] t):
+def output_error_of(const real[::1] y not None, const real[::1] t not None):
     """(5) ... (12)  dE_n/da_k = y_k - t_k."""
     cdef real[::1] error = empty_vector(y.shape[0])
     cdef Py_ssize_t k
+    require(t.shape[0] == y.shape[0])
     for k in range(y.shape[0]):
         error[k] = output_error(y[k], t[k])
     return np.asarray(error)
 
 
-def gradient_v_of(const real[::1] y, const real[::1] t, const real[::1] z):
+def gradient_v_of(const real[::1] y not None, const real[::1] t not None, const real[::1] z not None):
     """(4) (14) (15) (16)  dE_n/dv_kj."""
     cdef Py_ssize_t M = z.shape[0], K = y.shape[0]
+    require(M > 0 and K > 0 and t.shape[0] == K)
     cdef real[:, ::1] dv = np.zeros((K, M + 1), DTYPE)
     cdef size_t[::1] rows = rows_of(dv)
     gradient_v_rows(<real **> &rows[0], &y[0], &t[0], &z[0], M, K)
     return np.asarray(dv)
 
 
-def hidden_error_of(const real[::1] y, const real[::1] t, const real[:, ::1] v, const real[::1] z, hidden="sigmoid"):
+def hidden_error_of(const real[::1] y not None, const real[::1] t not None, const real[:, ::1] v not None,
+                    const real[::1] z not None, hidden="sigmoid"):
     """(18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j)."""
     cdef Py_ssize_t M = z.shape[0], K = y.shape[0]
+    require(M > 0 and K > 0 and t.shape[0] == K and v.shape[0] == K and v.shape[1] == M + 1)
     cdef real[::1] e = empty_vector(M)
     cdef size_t[::1] rows = rows_of(v)
     cdef int kind = HIDDEN_FUNCTIONS[hidden]
@@ -148,17 +162,21 @@ def hidden_error_of(const real[::1] y, const real[::1] t, const real[:, ::1] v, 
     return np.asarray(e)
 
 
-def gradient_w_of(const real[::1] e, const real[::1] x):
+def gradient_w_of(const real[::1] e not None, const real[::1] x not None):
     """(18)  dE_n/dw_ji = e_j x_i."""
     cdef Py_ssize_t D = x.shape[0], M = e.shape[0]
+    require(D > 0 and M > 0)
     cdef real[:, ::1] dw = np.zeros((M, D + 1), DTYPE)
     cdef size_t[::1] rows = rows_of(dw)
     gradient_w_rows(<real **> &rows[0], &e[0], &x[0], D, M)
     return np.asarray(dw)
 
 
-def update_v_of(const real[:, ::1] v, const real[::1] y, const real[::1] t, const real[::1] z, const real[::1] alpha):
+def update_v_of(const real[:, ::1] v not None, const real[::1] y not None, const real[::1] t not None,
+                const real[::1] z not None, const real[::1] alpha not None):
     """(17)  v_kj - alpha_k dE_n/dv_kj."""
+    require(v.shape[0] > 0 and z.shape[0] > 0 and v.shape[1] == z.shape[0] + 1
+            and y.shape[0] == v.shape[0] and t.shape[0] == v.shape[0] and alpha.shape[0] == v.shape[0])
     cdef real[:, ::1] updated = np.array(v, DTYPE)
     cdef size_t[::1] rows = rows_of(updated)
     update_v_rows(<real **> &rows[0], <const real *> &y[0], <const real *> &t[0], <const real *> &z[0],
@@ -166,8 +184,11 @@ def update_v_of(const real[:, ::1] v, const real[::1] y, const real[::1] t, cons
     return np.asarray(updated)
 
 
-def update_w_of(const real[:, ::1] w, const real[::1] e, const real[::1] x, const real[::1] alpha):
+def update_w_of(const real[:, ::1] w not None, const real[::1] e not None, const real[::1] x not None,
+                const real[::1] alpha not None):
     """(17)  w_ji - alpha_j dE_n/dw_ji."""
+    require(w.shape[0] > 0 and x.shape[0] > 0 and w.shape[1] == x.shape[0] + 1
+            and e.shape[0] == w.shape[0] and alpha.shape[0] == w.shape[0])
     cdef real[:, ::1] updated = np.array(w, DTYPE)
     cdef size_t[::1] rows = rows_of(updated)
     update_w_rows(<real **> &rows[0], <const real *> &e[0], <const real *> &x[0], <const real *> &alpha[0], x.shape[0],
@@ -175,8 +196,9 @@ def update_w_of(const real[:, ::1] w, const real[::1] e, const real[::1] x, cons
     return np.asarray(updated)
 
 
-def mean_square_of(const real[::1] x):
+def mean_square_of(const real[::1] x not None):
     """1/(D+1) sum_{i=0..D} x_i^2."""
+    require(x.shape[0] > 0)
     return mean_square_row(<const real *> &x[0], x.shape[0])
 
 
