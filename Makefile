@@ -65,7 +65,7 @@ debug-test:  ## run the tests on a build with bounds checks, assertions and trap
 COMPILED_TESTS = $(call tests,adaptive checkpoint elementary engines ensemble ensemble_engines equations gradients mixture \
 	network reentrancy reference sparse subnormal threads training training_lock validation variants)
 
-FUZZERS = $(patsubst %,tests/guarantees/test_%.py,bad_inputs stateful sparse)
+FUZZERS = $(patsubst %,tests/guarantees/test_%.py,bad_inputs estimators stateful sparse)
 
 address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
 	CBACKPROP_DEBUG=address CBACKPROP_VARIANTS=avx512,baseline $(INSTALL) --target build/address/site . # widest, narrowest

@@ -189,6 +189,13 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
         "Agreement where rounding alone changes more than half of the digits, or where sums may overflow, which "
         "depends on their order.",
     ),
+    "any sequence of calls: estimators": (
+        "steps for each of nine",
+        "The estimators of River, scikit-learn and Dask, and ensembles: a call that is refused changes nothing, a "
+        "parameter takes effect as a whole or is refused, and a model restored in any way learns on as the original, "
+        "with memory of its own.",
+        "Parameters that are assigned to an attribute and never used, and objects that define how they are pickled.",
+    ),
     "checkpoints: SIGKILL": (
         "kills",
         "A training killed at any moment leaves a complete checkpoint and can be resumed from it.",
@@ -228,6 +235,13 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
         "0.1 s while NumPy shuffles millions of samples in one call; while more than 10^7 weights are copied or learn "
         "a block of samples (a few seconds for 10^8); while a batch with momentum ends; while a checkpoint is "
         "written.",
+    ),
+    "Ctrl-C: estimators": (
+        "steps for each of nine",
+        "An estimator or an ensemble is as before the interrupted call or as after it, or has learned its first "
+        "samples, in all of its attributes; what follows is not affected.",
+        "A second interrupt while the first is handled. `fit` of scikit-learn's estimators ends with a warning, as "
+        "theirs do.",
     ),
     "two threads, the same weights": (
         "attempts",
