@@ -114,6 +114,13 @@ cdef int run_cleanup(cleanup, error) except -1:
     return 0
 
 
+def learn_and_record(dict attributes, learn, *sample):
+    """Call ``learn(*sample)``, and set the attributes of scikit-learn's estimators to those after this one sample."""
+    attributes["loss_"] = learn(*sample)
+    attributes["n_iter_"] = 1
+    attributes["t_"] += 1
+
+
 def forget_other_threads():
     """Release the locks of other threads in the child of a fork, where only the forking thread exists."""
     cdef TrainingLock each

@@ -537,11 +537,11 @@ def in_range(name: str, value: Any, most: float, dtype: np.dtype) -> float:
     return rounded(number, dtype)
 
 
-def learning_rate(value: Any, dtype: np.dtype) -> float:
+def learning_rate(value: Any, dtype: np.dtype, name: str = "learning_rate") -> float:
     """A learning rate that is positive and finite in the dtype of the weights."""
-    number = rounded(real("learning_rate", value), dtype)
+    number = rounded(real(name, value), dtype)
     if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"learning_rate is {value!r}; it must be positive and finite in {dtype}")
+        raise ValueError(f"{name} is {value!r}; it must be positive and finite in {dtype}")
     return number
 
 

@@ -46,6 +46,7 @@ from cbackprop._extras import require
 from cbackprop._growth import copy_weights
 from cbackprop._network import owned
 from cbackprop._sparse import in_fortran_order
+from cbackprop._training_lock import learn_and_record
 
 require("sklearn", "sklearn")
 from scipy.sparse import issparse  # noqa: E402
@@ -330,8 +331,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         weights = self._sample_weights(sample_weight, X, y)
         random_state, generator = self._random_generators()
         if continued:  # train copies, so that an error leaves the model unchanged
-            self._check_unchanged("hidden_layer_sizes", self._hidden_units(), len(self.network_.w))
-            self._check_unchanged("activation", self.activation, ACTIVATION_OF[self.network_.hidden])
+            self._check_sizes()
             self._check_outputs(y)
             self._set_network(copy_of(self.network_), generator)
             self._match_rates()
@@ -374,7 +374,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     def _run_epochs(self, X: Any, y: np.ndarray, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
         """Run epochs in the units of `_units` until training stops; return False if max_iter stopped it."""
-        network, units, self.n_iter_ = self.network_, self._units, 0
+        network, units, self.n_iter_, earlier = self.network_, self._units, 0, len(self.loss_curve_)
         most = min(self.max_iter, self._auto_epochs) if self._adaptive else self.max_iter
         rate, unimproved, improved = self._rate, 0, False  # at this rate
         best, best_weights = np.inf, None
@@ -424,6 +424,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             stopped = True
+            if len(self.loss_curve_) < earlier + self.n_iter_:
+                self.loss_curve_.append(self.loss_)
         if best_weights is not None:
             network.w[:], network.v[:] = best_weights
         context.call_on_fit_task_end(**callback_data, reconstruction_attributes=self._current_attributes)
@@ -467,7 +469,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         self._validate_params()
-        with _rollback_on_error(self):
+        with _rollback_on_error(self) as changed:
             self._parameters_are_valid = True
             first = not self.__sklearn_is_fitted__()
             X, y = self._validated_training_data(X, y, first=first)
@@ -477,10 +479,13 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 network = self._new_network(n_outputs, X.dtype, generator, output, sparse=issparse(X))
                 self._reset(network, generator)
             else:
+                self._check_sizes()
                 self._extend_outputs(classes)
                 self._match_rates()
             t = self._targets("y", y, X.shape[0])
             weights = self._sample_weights(sample_weight, X, y, partial=True)
+            if not first:
+                changed += self._saved_weights(X)
             self._learn_in_units(X, t, weights)
         return self
 
@@ -504,7 +509,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
         Return False, with the model unchanged, if the row or the parameters need that validation.
         """
-        attributes = vars(self)
+        attributes = self.__dict__
         if not (
             (type(X) is np.ndarray or is_csr(X))
             and "network_" in attributes
@@ -530,22 +535,32 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 if rate != wanted:
                     network.learning_rate = wanted
                 if type(X) is np.ndarray:
-                    self.loss_ = network.learn_one(X[0], t)
+                    learn_and_record(attributes, network.learn_one, X[0], t)
                 elif X.indptr.tolist() == [0, len(X.indices)]:
-                    self.loss_ = network.learn_one_sparse(X.indices, X.data, t)
+                    learn_and_record(attributes, network.learn_one_sparse, X.indices, X.data, t)
                 else:
                     return False
-                self.n_iter_ = 1
-                self.t_ += 1
             else:
-                self._learn_in_units(X, np.array([t]), None)
+                with _rollback_on_error(self) as changed:
+                    changed += self._saved_weights(X)
+                    self._learn_in_units(X, np.array([t]), None)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
             return False
         return True
 
+    def _saved_weights(self, X: Any) -> list[tuple[np.ndarray, Any, np.ndarray]]:
+        """Arrays that `partial_fit` with X changes, what it changes of them, and copies of that."""
+        network = self.network_
+        columns: Any = slice(None)
+        if issparse(X) and self.alpha == 0 and not self._units.known:
+            columns = np.append(np.unique(X.indices), self.n_features_in_)  # the last are biases
+        others = network.v, *(network.accumulators or ()), *(self._velocity or ())
+        changed = [(network.w, (slice(None), columns)), *((array, ...) for array in others)]
+        return [(array, part, array[part].copy()) for array, part in changed]
+
     def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
-        """Run one epoch. An error leaves the model unchanged, unless training with sparse X diverges."""
+        """Run one epoch. An error may have changed the weights: see `_saved_weights`."""
         network, velocity, N = self.network_, None, X.shape[0]
         batch_size = self._samples_per_update(N)
         if self._adaptive and validate.rounded(self.momentum, network.dtype):
@@ -553,6 +568,9 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, or "
                 "learning_rate_init a number"
             )
+        l2 = validate.in_range("alpha", self.alpha, float(np.finfo(network.dtype).max), network.dtype)
+        if not self._adaptive:
+            validate.learning_rate(self._rate, network.dtype, "learning_rate_init")
         if self.learning_rate == "invscaling" and not self._adaptive:
             try:
                 rate = self._rate / (self.t_ + 1) ** float(self.power_t)
@@ -581,7 +599,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 method="direct" if N == 1 else "auto",  # as learn_one does
                 n_threads=self.n_threads,
                 sample_weight=weights,
-                l2=self.alpha,
+                l2=l2,
                 momentum=self.momentum,
                 velocity=velocity,
                 adaptive=self._adaptive,
@@ -593,10 +611,11 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 f"{'' if self._adaptive else 'try a smaller learning_rate_init, or '}scale {self._to_scale} "
                 "to a standard deviation near 1"
             ) from error
-        network.learning_rate, self._velocity = rate, velocity
-        (self.loss_,) = history.losses
-        self.n_iter_ = epoch
-        self.t_ += N
+        network.learning_rate = rate
+        (loss,) = history.losses
+        self.__dict__.update(
+            _velocity=velocity, loss_=loss, n_iter_=epoch, t_=self.t_ + N
+        )  # at once: see `_run_epochs`
 
     def _score_validation_set(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
         predicted = self.network_.predict(X, n_threads=self.n_threads)
@@ -623,9 +642,18 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; it must be an integer in 1..{most}")
         return int(M)
 
-    def _check_unchanged(self, name: str, wanted: Any, trained: Any) -> None:
-        if wanted != trained:
-            raise ValueError(f"{name} is {getattr(self, name)!r}; with warm_start it must stay {trained!r}")
+    def _check_sizes(self) -> None:
+        """Raise ValueError if the trained network does not have the hidden units that the parameters ask for."""
+        network = self.network_
+        for name, wanted, trained in (
+            ("hidden_layer_sizes", self._hidden_units(), len(network.w)),
+            ("activation", self.activation, ACTIVATION_OF[network.hidden]),
+        ):
+            if wanted != trained:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; the model has learned with {trained!r} and keeps it: to begin "
+                    "anew, use fit without warm_start, or sklearn.base.clone"
+                )
 
     def _new_network(
         self, n_outputs: int, dtype: np.dtype, generator: np.random.Generator, output: str, *, sparse: bool
@@ -1031,8 +1059,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         ValueError
             If a parameter is invalid, the shapes of the arrays do not fit, X is not finite, y contains unknown classes,
             `classes` is missing in the first call or lacks a known class, or training diverges. A fitted model is
-            unchanged, except that training with several rows of sparse X keeps the updates before the one that
-            diverges.
+            unchanged, as it is if Ctrl-C interrupts.
         """
         if sample_weight is None and self._partial_fit_row(X, y, classes):
             return self
@@ -1351,8 +1378,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
             If an array is of a type that scikit-learn does not accept, or y is sparse or does not hold numbers.
         ValueError
             If a parameter is invalid, the shapes of the arrays do not fit, X or y is not finite, or training diverges.
-            A fitted model is unchanged, except that training with several rows of sparse X keeps the updates before the
-            one that diverges.
+            A fitted model is unchanged, as it is if Ctrl-C interrupts.
         """
         if sample_weight is None and self._partial_fit_row(X, y):
             return self
@@ -1468,14 +1494,24 @@ def standard_scale(name: str, columns: np.ndarray, weights: np.ndarray | None) -
 
 
 @contextmanager
-def _rollback_on_error(model: _Backprop) -> Iterator[None]:
-    """Restore all attributes and the state of the generator if the block raises."""
+def _rollback_on_error(model: _Backprop) -> Iterator[list[tuple[np.ndarray, Any, np.ndarray]]]:
+    """Restore all attributes, the learning rate and the state of the generator if the block raises.
+
+    Yield a list of arrays to restore as well, each with the part of it and a copy of that.
+    """
     before = model.__dict__.copy()
     generator = before.get("_generator")
     random_state = generator and generator.bit_generator.state
+    network = before.get("network_")
+    rate = network and network.learning_rate
+    saved: list[tuple[np.ndarray, Any, np.ndarray]] = []
     try:
-        yield
+        yield saved
     except BaseException:
+        for array, part, values in saved:
+            array[part] = values
+        if network:
+            network.learning_rate = rate
         model.__dict__ = before
         if generator:
             generator.bit_generator.state = random_state

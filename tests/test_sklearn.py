@@ -344,7 +344,9 @@ def test_warm_start_continues(iris):
     assert (halves.n_iter_, halves.t_) == (3, 6 * len(x))
     with pytest.raises(ValueError, match="is the same as in the previous call to fit"):
         halves.fit(x, y + 1)
-    with pytest.raises(ValueError, match=r"hidden_layer_sizes is \(7,\); with warm_start it must stay 6"):
+    with pytest.raises(
+        ValueError, match=r"hidden_layer_sizes is \(7,\); the model has learned with 6 .* use fit without warm_start"
+    ):
         halves.set_params(hidden_layer_sizes=(7,)).fit(x, y)
 
 
@@ -368,11 +370,52 @@ def test_an_interrupted_fit_keeps_its_weights(iris, monkeypatch):
     assert model.score(*iris) > 0.5
 
 
+@pytest.mark.filterwarnings("ignore:Training interrupted:UserWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_interrupt_at_any_instruction_of_fit_leaves_attributes_of_the_same_epoch(iris, interrupt):
+    x, y, n, epochs = iris[0][::50], iris[1][::50], 0, set()
+    interrupted = True
+    while interrupted:
+        n += 1
+        model = BackpropClassifier(4, max_iter=2, random_state=0)
+        interrupted = interrupt(n, ("_run_epochs", "_run_epoch"), model.fit, x, y) or model.n_iter_ < 2
+        if "network_" in vars(model):
+            assert len(model.loss_curve_) == model.n_iter_ == model.t_ / len(x)
+            assert not model.n_iter_ or model.loss_curve_[-1] == model.loss_
+            epochs.add(model.n_iter_)
+    assert epochs == {0, 1, 2}
+
+
 # ---------------------------------------------------------------------------------------------------------- partial_fit
 
 
 def rows(x, y):
     return [(x[n : n + 1], y[n : n + 1]) for n in range(len(x))]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("parameters", "as_rows", "N"),
+    [
+        (CONSTANT, np.asarray, 1),
+        (CONSTANT, csr_array, 1),
+        (CONSTANT, csr_array, 3),
+        (CONSTANT | {"momentum": 0.5}, np.asarray, 3),
+        ({}, np.asarray, 1),
+    ],
+)
+def test_an_interrupt_at_any_instruction_of_partial_fit_changes_all_or_nothing(iris, interrupt, parameters, as_rows, N):
+    names = "partial_fit", "_partial_fit", "_partial_fit_row", "_learn_in_units", "_run_epoch", "restore", "learn"
+    before = state(BackpropClassifier(3, **parameters, max_iter=2, random_state=0).fit(*iris))
+    rows = as_rows(iris[0][:N]), iris[1][:N]
+    after = state(pickle.loads(before).partial_fit(*rows))
+    n, ends = 1, []
+    while interrupt(n, names, (model := pickle.loads(before)).partial_fit, *rows):
+        ends.append(state(model))
+        assert ends[-1] in (before, after)
+        n += 1
+    assert set(ends) == {before, after}
+    assert state(model) == after
 
 
 def test_one_row_at_a_time_is_learn_one(iris, dtype):
@@ -1061,11 +1104,29 @@ def test_divergence_names_what_to_scale(problems):
         BackpropRegressor(learning_rate_init=1.0, random_state=0).fit(x, 1e100 * y)
 
 
+@pytest.mark.parametrize("changed", [{"hidden_layer_sizes": 7}, {"activation": "tanh"}])
+def test_partial_fit_refuses_other_hidden_units(iris, changed):
+    model = BackpropClassifier(4, random_state=0).partial_fit(*iris, classes=[0, 1, 2]).set_params(**changed)
+    before = state(model)
+    with pytest.raises(
+        ValueError, match=f"{next(iter(changed))} is .*; the model has learned with .* sklearn.base.clone"
+    ):
+        model.partial_fit(*iris)
+    assert state(model) == before
+
+
+@pytest.mark.parametrize("name", ["alpha", "learning_rate_init"])
+def test_what_overflows_in_float32_is_named(iris, name):
+    model = BackpropClassifier(4, **CONSTANT).set_params(**{name: 1e300})
+    with pytest.raises(ValueError, match=f"{name} is 1e\\+300; it must"):
+        model.fit(iris[0].astype(np.float32), iris[1])
+
+
 @pytest.mark.parametrize("activation", ["logistic", "relu"])
 def test_a_changed_activation_needs_new_weights(problems, activation):
     x, y = problems["number"]
     model = estimator("number", activation="tanh", warm_start=True).fit(x, y).set_params(activation=activation)
-    with pytest.raises(ValueError, match=f"activation is '{activation}'; with warm_start it must stay 'tanh'"):
+    with pytest.raises(ValueError, match=f"activation is '{activation}'; the model has learned with 'tanh'"):
         model.fit(x, y)
     assert model.set_params(warm_start=False).fit(x, y).network_.hidden == {"logistic": "sigmoid"}.get(
         activation, activation
@@ -1311,17 +1372,14 @@ def test_unscaled_sparse_rows_are_noticed():
         BackpropClassifier(2).fit(x, np.arange(30) % 2)
 
 
-def test_sparse_training_that_diverges_keeps_a_model_for_fit(sparse_problems):
+def test_sparse_training_that_diverges_leaves_the_model_unchanged(sparse_problems):
     _, x_sparse, y = sparse_problems["number"]
     model = estimator("number", warm_start=True).fit(x_sparse, y)
-    before = state(model)
-    with pytest.raises(ValueError, match="Learning diverged in epoch 1"):
-        model.set_params(learning_rate_init=1e300).fit(x_sparse, y)
-    model.set_params(learning_rate_init=0.05)
-    assert weights(pickle.loads(before)) == weights(model)
-    with pytest.raises(ValueError, match="Learning diverged in epoch 1"):
-        model.set_params(learning_rate_init=1e300).partial_fit(x_sparse, y)
-    assert all(np.isfinite(array).all() for array in (model.network_.w, model.network_.v))
+    for learn in (model.fit, model.partial_fit):
+        before = state(model.set_params(learning_rate_init=1e300))
+        with pytest.raises(ValueError, match="Learning diverged in epoch 1"):
+            learn(x_sparse, y)
+        assert state(model) == before
 
 
 # ------------------------------------------------------------------------------------------------- scikit-learn's tools
