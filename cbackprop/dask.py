@@ -251,14 +251,16 @@ class _Backprop(BaseEstimator):
         """
         should_stop = validate.callback(callback)
         x, chunks = _aligned_chunks(X, y)
-        random_state = check_random_state(self.random_state)
-        constant = {"learning_rate_init": 1.0}  # of any value: rates are not adaptive here
-        local = self._local(self.hidden_layer_sizes, self.activation, **constant, random_state=random_state)
+        parameters = self.get_params() | {"learning_rate_init": 1.0}  # of any value: rates are not adaptive here
+        del parameters["batch_size"], parameters["local_epochs"]  # `fit` checks them
+        local = self._local(**parameters)
         local._validate_params()
+        local.random_state = random_state = check_random_state(self.random_state)
         t, n_outputs, meaning = self._targets(y, chunks)
         _validate_columns(local, X, reset=True)
         sparse, generator = issparse(getattr(X, "_meta", None)), local._random_generators()[1]
         network = local._new_network(n_outputs, _float_dtype(X), generator, self._output, sparse=sparse)
+        validate.learning_rate(self.learning_rate_init, network.dtype, "learning_rate_init")
         network.learning_rate = self.learning_rate_init
         best, unimproved = np.inf, 0
 
@@ -281,10 +283,13 @@ class _Backprop(BaseEstimator):
             n_threads=self.n_threads,
             callback=watch,
         )
-        self.estimator_ = self._local.from_network(network, **meaning, learning_rate_init=self.learning_rate_init)
-        self.loss_curve_ = history.losses
-        for model in (self, self.estimator_):
+        learning = {"learning_rate_init": self.learning_rate_init, "random_state": self.random_state}
+        fitted: Any = copy.copy(self)
+        fitted.estimator_ = self._local.from_network(network, **meaning, **learning)
+        fitted.loss_curve_ = history.losses
+        for model in (fitted, fitted.estimator_):
             _validate_columns(model, X, reset=True)
+        self.__dict__ = fitted.__dict__  # all at once, lest Ctrl-C should leave attributes of two models
         return self
 
     def _map_chunks(self, method: str, X: Any, dtype: np.dtype, columns: int | None) -> Any:

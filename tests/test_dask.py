@@ -381,7 +381,10 @@ def test_regressor(client, kind, outputs):
     [
         ({"activation": "identity"}, "activation is 'identity'; there is only 'logistic' or 'relu' or 'tanh' here"),
         ({"hidden_layer_sizes": (5, 5)}, "there is exactly one hidden layer"),
-        ({"learning_rate_init": -1.0}, "learning_rate is -1.0; it must be positive and finite"),
+        ({"learning_rate_init": -1.0}, "learning_rate_init is -1.0; it must be positive and finite"),
+        ({"max_iter": 0}, "'max_iter' parameter of BackpropRegressor must be an int"),
+        ({"random_state": -1}, "'random_state' parameter of BackpropRegressor must be"),
+        ({"tol": "x"}, "'tol' parameter of BackpropRegressor must be"),
         ({"y": np.nan}, r"shard .: t\[0, 0\] is nan; it must be finite"),
     ],
     ids=str,
@@ -579,6 +582,32 @@ def test_an_interrupt_at_any_instruction_leaves_the_weights_free(monkeypatch, in
         other_thread(TrainingLock(learned.w, learned.v).run, int)
         n += 1
     assert n > 100
+
+
+def test_an_interrupt_at_any_instruction_of_an_estimator_leaves_one_model(monkeypatch, interrupt):
+    results = iter(range(1, 10**6))
+
+    def learned(client, network, x, t, **options):
+        network.w[:] = number = next(results)
+        return cbackprop.History([number], 1, 1)
+
+    monkeypatch.setattr(cbackprop.dask, "fit", learned)
+    monkeypatch.setattr(cbackprop.dask, "get_client", MagicMock())
+    x, y = da.ones((4, 3)), da.ones(4)
+    model = BackpropRegressor(5, random_state=0).fit(x, y)
+    n = 1
+    while interrupt(n, ("fit", "_validate_columns", "from_network", "_from_network"), model.fit, x[:, : 1 + n % 2], y):
+        assert model.loss_curve_ == [model.estimator_.network_.w[0, 0]]
+        assert model.n_features_in_ == model.estimator_.n_features_in_ == model.estimator_.network_.w.shape[1] - 1
+        n += 1
+    assert n > 100
+
+
+def test_the_local_estimator_learns_on_reproducibly(client):
+    x, y = samples_for("linear")
+    models = [BackpropRegressor(5, max_iter=1, random_state=3).fit(da.from_array(x), da.from_array(y)) for _ in "ab"]
+    one, other = (model.estimator_.partial_fit(x, y) for model in models)
+    assert bits(one.network_) == bits(other.network_)
 
 
 @pytest.mark.parametrize("y", [np.arange(200) + 0.5, np.arange(200)])
