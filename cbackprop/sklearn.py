@@ -32,8 +32,7 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -46,7 +45,7 @@ from cbackprop._extras import require
 from cbackprop._growth import copy_weights
 from cbackprop._network import owned
 from cbackprop._sparse import in_fortran_order
-from cbackprop._training_lock import learn_and_record
+from cbackprop._training_lock import learn_and_record, run_finally
 
 require("sklearn", "sklearn")
 from scipy.sparse import issparse  # noqa: E402
@@ -308,8 +307,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             If a parameter is invalid, the shapes of the arrays do not fit, X is not finite, y or y_val is not of the
             kind that the estimator predicts, or training diverges. A fitted model is unchanged.
         """
-        with _rollback_on_error(self):
-            converged = self._fit(X, y, sample_weight, X_val, y_val)
+        fit = functools.partial(self._fit, X, y, sample_weight, X_val, y_val)
+        converged = run_finally(fit, Rollback(self))
         if not converged:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
@@ -469,25 +468,28 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         self._validate_params()
-        with _rollback_on_error(self) as changed:
-            self._parameters_are_valid = True
-            first = not self.__sklearn_is_fitted__()
-            X, y = self._validated_training_data(X, y, first=first)
-            if first:
-                generator = self._random_generators()[1]
-                n_outputs, output = self._define_outputs(y, classes)
-                network = self._new_network(n_outputs, X.dtype, generator, output, sparse=issparse(X))
-                self._reset(network, generator)
-            else:
-                self._check_sizes()
-                self._extend_outputs(classes)
-                self._match_rates()
-            t = self._targets("y", y, X.shape[0])
-            weights = self._sample_weights(sample_weight, X, y, partial=True)
-            if not first:
-                changed += self._saved_weights(X)
-            self._learn_in_units(X, t, weights)
+        rollback = Rollback(self)
+        run_finally(functools.partial(self._update, rollback, X, y, sample_weight, classes), rollback)
         return self
+
+    def _update(self, rollback: Rollback, X: Any, y: Any, sample_weight: Any, classes: Any) -> None:
+        self._parameters_are_valid = True
+        first = not self.__sklearn_is_fitted__()
+        X, y = self._validated_training_data(X, y, first=first)
+        if first:
+            generator = self._random_generators()[1]
+            n_outputs, output = self._define_outputs(y, classes)
+            network = self._new_network(n_outputs, X.dtype, generator, output, sparse=issparse(X))
+            self._reset(network, generator)
+        else:
+            self._check_sizes()
+            self._extend_outputs(classes)
+            self._match_rates()
+        t = self._targets("y", y, X.shape[0])
+        weights = self._sample_weights(sample_weight, X, y, partial=True)
+        if not first:
+            rollback.save_weights(X)
+        self._learn_in_units(X, t, weights)
 
     def _learn_in_units(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
         """Run an epoch of `partial_fit`, with adaptive rates in the units of `fit`."""
@@ -541,26 +543,16 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 else:
                     return False
             else:
-                with _rollback_on_error(self) as changed:
-                    changed += self._saved_weights(X)
-                    self._learn_in_units(X, np.array([t]), None)
+                rollback = Rollback(self)
+                rollback.save_weights(X)
+                run_finally(functools.partial(self._learn_in_units, X, np.array([t]), None), rollback)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
             return False
         return True
 
-    def _saved_weights(self, X: Any) -> list[tuple[np.ndarray, Any, np.ndarray]]:
-        """Arrays that `partial_fit` with X changes, what it changes of them, and copies of that."""
-        network = self.network_
-        columns: Any = slice(None)
-        if issparse(X) and self.alpha == 0 and not self._units.known:
-            columns = np.append(np.unique(X.indices), self.n_features_in_)  # the last are biases
-        others = network.v, *(network.accumulators or ()), *(self._velocity or ())
-        changed = [(network.w, (slice(None), columns)), *((array, ...) for array in others)]
-        return [(array, part, array[part].copy()) for array, part in changed]
-
     def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
-        """Run one epoch. An error may have changed the weights: see `_saved_weights`."""
+        """Run one epoch. An error may have changed the weights: see `Rollback`."""
         network, velocity, N = self.network_, None, X.shape[0]
         batch_size = self._samples_per_update(N)
         if self._adaptive and validate.rounded(self.momentum, network.dtype):
@@ -1493,29 +1485,36 @@ def standard_scale(name: str, columns: np.ndarray, weights: np.ndarray | None) -
     return mean, scale
 
 
-@contextmanager
-def _rollback_on_error(model: _Backprop) -> Iterator[list[tuple[np.ndarray, Any, np.ndarray]]]:
-    """Restore all attributes, the learning rate and the state of the generator if the block raises.
+class Rollback:
+    """Restores an estimator as it was, if called with an error: its attributes, learning rate and generator."""
 
-    Yield a list of arrays to restore as well, each with the part of it and a copy of that.
-    """
-    before = model.__dict__.copy()
-    generator = before.get("_generator")
-    random_state = generator and generator.bit_generator.state
-    network = before.get("network_")
-    rate = network and network.learning_rate
-    saved: list[tuple[np.ndarray, Any, np.ndarray]] = []
-    try:
-        yield saved
-    except BaseException:
-        for array, part, values in saved:
+    def __init__(self, model: _Backprop) -> None:
+        self.model, self.attributes = model, model.__dict__.copy()
+        self.network, self.generator = self.attributes.get("network_"), self.attributes.get("_generator")
+        self.rate = self.network and self.network.learning_rate
+        self.random_state = self.generator and self.generator.bit_generator.state
+        self.saved: list[tuple[np.ndarray, Any, np.ndarray]] = []  # arrays, parts of them, and copies of these
+
+    def save_weights(self, X: Any) -> None:
+        """Restore also what learning from X in place may change."""
+        model, network = self.model, self.model.network_
+        columns: Any = slice(None)
+        if issparse(X) and model.alpha == 0 and not model._units.known:
+            columns = np.append(np.unique(X.indices), model.n_features_in_)  # the last are biases
+        others = network.v, *(network.accumulators or ()), *(model._velocity or ())
+        for array, part in ((network.w, (slice(None), columns)), *((array, ...) for array in others)):
+            self.saved.append((array, part, array[part].copy()))
+
+    def __call__(self, error: BaseException | None) -> None:
+        """Restore all of it, if there was an error."""
+        if error is None:
+            return
+        for array, part, values in self.saved:
             array[part] = values
-        if network:
-            network.learning_rate = rate
-        model.__dict__ = before
-        if generator:
-            generator.bit_generator.state = random_state
-        raise
+        if self.network and self.generator:
+            self.network.learning_rate = self.rate
+            self.generator.bit_generator.state = self.random_state
+        self.model.__dict__ = self.attributes
 
 
 def refuse_quantities(labels: np.ndarray, N: int) -> None:

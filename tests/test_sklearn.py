@@ -418,6 +418,21 @@ def test_an_interrupt_at_any_instruction_of_partial_fit_changes_all_or_nothing(i
     assert state(model) == after
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_interrupt_at_any_instruction_of_a_call_that_is_refused_changes_nothing(iris, interrupt):
+    model = BackpropClassifier(3, max_iter=2, random_state=0).fit(*iris).set_params(momentum=0.5)
+    before, n, rows = state(model), 1, [array[:2] for array in iris]
+
+    def call():
+        with pytest.raises(ValueError, match="momentum must be 0"):
+            model.partial_fit(*rows, classes=range(4))
+
+    while interrupt(n, ("_partial_fit", "_update", "_extend_outputs", "_learn_in_units", "__call__"), call):
+        assert state(model) == before
+        n += 1
+    assert n > 100
+
+
 def test_one_row_at_a_time_is_learn_one(iris, dtype):
     x, y = iris[0].astype(dtype), iris[1]
     model = BackpropClassifier(5, learning_rate_init=0.3, random_state=0)
