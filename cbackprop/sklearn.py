@@ -545,7 +545,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             else:
                 rollback = Rollback(self)
                 rollback.save_weights(X)
-                run_finally(functools.partial(self._learn_in_units, X, np.array([t]), None), rollback)
+                run_finally(functools.partial(self._learn_in_units, X, self._targets("y", y, 1), None), rollback)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
             return False

@@ -433,6 +433,16 @@ def test_an_interrupt_at_any_instruction_of_a_call_that_is_refused_changes_nothi
     assert n > 100
 
 
+def test_a_row_has_the_target_of_validated_rows_in_the_units_of_fit(iris, dtype):
+    x, y = iris[0].astype(dtype), iris[0][:, 0] / 3
+    model = BackpropRegressor(3, random_state=0).fit(x, y)
+    validated = pickle.loads(state(model))
+    for row in rows(x, y):
+        model.partial_fit(*row)
+        validated.set_params(tol=0.01).partial_fit(*row)
+    assert weights(model) == weights(validated)
+
+
 def test_one_row_at_a_time_is_learn_one(iris, dtype):
     x, y = iris[0].astype(dtype), iris[1]
     model = BackpropClassifier(5, learning_rate_init=0.3, random_state=0)
