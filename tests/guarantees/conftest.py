@@ -194,7 +194,7 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
         "The estimators of River, scikit-learn and Dask, and ensembles: a call that is refused changes nothing, a "
         "parameter takes effect as a whole or is refused, and a model restored in any way learns on as the original, "
         "with memory of its own.",
-        "Parameters that are assigned to an attribute and never used, and objects that define how they are pickled.",
+        "Parameters of scikit-learn's and Dask's estimators that are assigned as attributes, without `set_params`.",
     ),
     "checkpoints: SIGKILL": (
         "kills",

@@ -612,15 +612,16 @@ def no_cluster(monkeypatch):
         yield
 
 
-@pytest.mark.guarantee("any sequence of calls: estimators", slice=150, full=10_000)
+@pytest.mark.guarantee("any sequence of calls: estimators", slice=100, full=10_000)
 def test_any_sequence_of_calls(repetitions, kind, tmp_path):
     for number in range(repetitions // STEPS):
         sequence = Sequence(kind, number, tmp_path)
         sequence.run()
-    sequence.learn_elsewhere()
+    if not isinstance(sequence.kind, Dask):  # which needs a client there
+        sequence.learn_elsewhere()
 
 
-@pytest.mark.guarantee("Ctrl-C: estimators", slice=50, full=10_000)
+@pytest.mark.guarantee("Ctrl-C: estimators", slice=25, full=10_000)
 def test_ctrl_c(repetitions, kind, tmp_path):
     for number in range(repetitions // STEPS):
         Sequence(kind, number, tmp_path).run(("interrupt", "interrupt", "interrupt", "call"))
