@@ -406,7 +406,8 @@ def rows(x, y):
 )
 def test_an_interrupt_at_any_instruction_of_partial_fit_changes_all_or_nothing(iris, interrupt, parameters, as_rows, N):
     names = "partial_fit", "_partial_fit", "_partial_fit_row", "_learn_in_units", "_run_epoch", "restore", "learn"
-    before = state(BackpropClassifier(3, **parameters, max_iter=2, random_state=0).fit(*iris))
+    fitted = state(BackpropClassifier(3, **parameters, max_iter=2, random_state=0).fit(*iris))
+    before = state(pickle.loads(fitted))  # whose arrays are restored ones, as those of the models below
     rows = as_rows(iris[0][:N]), iris[1][:N]
     after = state(pickle.loads(before).partial_fit(*rows))
     n, ends = 1, []
