@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
-from . import _functions as functions
 from . import _validation as validate
 from ._engines import States
 from ._ensemble_engines import of_network
@@ -663,35 +662,9 @@ class Ensemble:
         self._networks[0]._require_probabilities()
         return self._mean(x, n_threads)
 
-    def _outputs(
-        self, x: np.ndarray | SparseRows, n_threads: int
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """For each network that counts: whether its y is finite, its weight, y and a, of all samples.
-
-        Where its sums overflow, weight and y are 0, as if it had diverged. Some network must be left for each sample.
-        """
-        left: Any = False
-        weights = self._mixture.weights
-        for r in np.flatnonzero(weights):
-            w, v = self._w[r], self._v[r]
-            y, a, finite = functions.outputs_where_finite(x, w, v, self._networks[r].functions, n_threads)
-            if not finite.all():
-                validate.finite_weights(w, v)
-                y[~finite] = 0
-            left = left | finite
-            yield finite, np.where(finite, weights[r], 0)[:, np.newaxis], y, a
-        if not left.all():
-            validate.refuse_overflow(w, v)
-
     def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
         x = validate.inputs(x, self._w[0], self._v[0])
-        total: Any = 0.0
-        weight: Any = 0.0
-        whole: Any = True
-        for finite, p, y, _a in self._outputs(x, validate.count("n_threads", n_threads)):
-            total, weight, whole = total + p * self._mixture.clipped(y), weight + p, whole & finite
-        total[~whole] /= weight[~whole]
-        return total.astype(self.dtype)
+        return self._mixture.mean(self._networks, x, validate.count("n_threads", n_threads))
 
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """What the mixture predicts for each sample: its class, numbers or labels.
@@ -781,7 +754,7 @@ class Ensemble:
         if self.output == "logistic":
             shares.append(1 - shares[0])  # ... of 1 - y
         mixed = [MixedLoss() for _share in shares]
-        for finite, p, _y, a in self._outputs(x, 1):
+        for finite, p, _y, a in self._mixture.outputs(self._networks, x, 1):
             logits = np.where(finite[:, np.newaxis], a, 0).astype(np.float64)
             if self.output == "logistic":
                 losses = [np.logaddexp(0, -logits), np.logaddexp(0, logits)]
@@ -914,8 +887,7 @@ def _restore(
     ensemble = cls.__new__(cls)
     mixture = Mixture(len(rates), v.shape[1], output, share, eta)
     states = {name: (owned(first), owned(second)) for name, (first, second) in states.items()}
-    mixture.log_weights, mixture.dropped = states["mixture"]
-    mixture.limits, mixture.scale = states["targets"]
+    mixture.restore({name: states[name] for name in mixture.states})
     ensemble._set(owned(w), owned(v), states.get("accumulators"), rates, hidden, mixture)
     return ensemble
 

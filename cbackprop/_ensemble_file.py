@@ -13,6 +13,7 @@ import numpy as np
 from . import _validation as validate
 from ._ensemble import check_eta, check_hidden, check_rates, check_share
 from ._files import atomic_write
+from ._mixture import check_mixture
 from ._model_file import MAX_HEADER, VERSION, load_file, parse_json
 
 FORMAT = "cbackprop-ensemble"
@@ -113,7 +114,7 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
         rounded = rates.astype(w.dtype)
     if not (np.isfinite(rounded) & (rounded > 0)).all():
         check_rates(rates, w.dtype)  # raises
-    _check_mixture(tensors)
+    check_mixture(*(tensors[name] for name in ("log_weights", "dropped", "limits", "scale")))
     training = None
     if "training" in metadata:
         training = parse_json(metadata["training"])
@@ -138,15 +139,3 @@ def _hidden(names: list[str], places: np.ndarray | None, R: int) -> list[str]:
     if not np.isin(places, np.arange(len(names))).all():
         raise ValueError(f"its hidden must hold places of names, in 0..{len(names) - 1}")
     return [names[int(place)] for place in places]
-
-
-def _check_mixture(tensors: dict[str, np.ndarray]) -> None:
-    log_weights, dropped, scale, limits = (tensors[name] for name in ("log_weights", "dropped", "scale", "limits"))
-    if not ((limits == [[np.inf], [-np.inf]]).all() or (np.isfinite(limits).all() and (limits[0] <= limits[1]).all())):
-        raise ValueError("its limits must be finite, none of the first above the second, or +infinity and -infinity")
-    if not (np.isin(dropped, (0, 1)).all() and (log_weights[dropped == 1] == -np.inf).all()):
-        raise ValueError("its dropped must be 0 or 1, and log_weights -infinity where it is 1")
-    if not (log_weights <= 1e-9).all() or abs(np.exp(log_weights).sum() - 1) > 1e-9:
-        raise ValueError("its log_weights must be logarithms of numbers that sum to 1")
-    if not (np.isfinite(scale).all() and (scale >= 0).all()):
-        raise ValueError("its scale must be finite and not negative")

@@ -75,13 +75,14 @@ class EnsembleTraining:
                 for r, E_r in each.items()
             ]
             totals: list[float] = []
+            stored: list[Any] = []
 
             def finish(error: BaseException | None) -> None:
-                if error is None:
+                if error is None and not stored:  # called once more if it is interrupted
                     sums[list(each)] = totals
                     if losses is not None:
                         losses[:, list(each)] = np.stack(list(each.values()), axis=1)
-                    self._commit(epoch, part, sums, losses, [])
+                    self._commit(epoch, part, sums, losses, [], stored)
 
             run_finally(partial(call_all, calls, totals), finish)
             return np.where(np.isfinite(sums), sums, np.inf)
@@ -94,7 +95,7 @@ class EnsembleTraining:
             of_one = None if losses is None else losses[:, one]
             sums[one], more = self._learn_members(engine, one, members[one], samples, part, of_one)
             stores += more
-        self._commit(epoch, part, sums, losses, stores)
+        self._commit(epoch, part, sums, losses, stores, [])
         return sums
 
     def _learn_members(
@@ -115,9 +116,15 @@ class EnsembleTraining:
         return np.where(finite, sums, np.inf), engine.stores(w, v, states, finite)
 
     def _commit(
-        self, epoch: int, part: np.ndarray, sums: np.ndarray, losses: np.ndarray | None, stores: list[tuple[Any, ...]]
+        self,
+        epoch: int,
+        part: np.ndarray,
+        sums: np.ndarray,
+        losses: np.ndarray | None,
+        stores: list[tuple[Any, ...]],
+        stored: list[Any],
     ) -> None:
-        """Store what networks have learned, and what follows for their mixture, at once."""
+        """Store what networks have learned, and what follows for their mixture, at once; then `stored` is not empty."""
         after = copy.deepcopy(self.mixture)
         finite = np.isfinite(sums) & after.members
         if not finite.any():
@@ -132,4 +139,4 @@ class EnsembleTraining:
             shared = self.weight is not None and self.weight.ndim == 1
             after.update(losses, self.weight[part].astype(np.float64) if shared else None)  # type: ignore[index]
         pairs = zip(self.mixture.arrays, after.arrays, strict=True)
-        call_all([*stores, *((operator.setitem, array, ..., new) for array, new in pairs)], [])
+        call_all([*stores, *((operator.setitem, array, ..., new) for array, new in pairs)], stored)

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _engines as engines
 from . import _validation as validate
-from ._functions import init_weights, initial_ranges, outputs
+from ._functions import init_weights, initial_ranges
 from ._mixture import Mixture
 from ._network import Network
 from ._one_sample import OneSampleOfAll
@@ -97,13 +97,8 @@ class Growing:
         targets: RunningScaler | None,
         names: tuple[int, int],
     ) -> None:
-        self._networks, self._scale, self._mixture, self.inputs, self.targets = (
-            networks,
-            scale,
-            mixture,
-            inputs,
-            targets,
-        )
+        self._networks, self._scale, self._mixture = networks, scale, mixture
+        self.inputs, self.targets = inputs, targets
         self.names, self.lent = names, False
         self.added: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._rooms = [network.w for network in networks]  # memory that begins with w
@@ -290,27 +285,22 @@ class Growing:
             return np.empty((0, self.sizes[1]))
         if self.inputs is not None:
             x = self.inputs.transform(x)
-        total: Any = 0.0
-        for network, p in zip(self._networks, self._mixture.weights.tolist(), strict=True):
-            if p > 0:
-                total = total + p * outputs(x, network.w, network.v, network.functions, 1)[0]
-        return total
+        return self._mixture.mean(self._networks, validate.inputs(x, self._networks[0].w, self._networks[0].v), 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        mixture = self._mixture.log_weights, self._mixture.dropped
-        return _restored, (self._networks, self._scale, mixture, self.inputs, self.targets, self.names)
+        return _restored, (self._networks, self._scale, self._mixture.states, self.inputs, self.targets, self.names)
 
 
 def _restored(
     networks: list[Network],
     scale: float,
-    mixture: tuple[np.ndarray, np.ndarray],
+    mixture: dict[str, tuple[np.ndarray, np.ndarray]],
     inputs: RunningScaler | RunningSparseScaler | None,
     targets: RunningScaler | None,
     names: tuple[int, int],
 ) -> Growing:
     restored = _mixture(len(networks), len(networks[0].v), networks[0].output)
-    restored.log_weights[...], restored.dropped[...] = mixture
+    restored.restore(mixture)
     return Growing(networks, scale, restored, inputs, targets, names)
 
 

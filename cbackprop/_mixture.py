@@ -2,11 +2,18 @@
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _validation as validate
+from ._functions import outputs_where_finite
 from ._mixture_weights import drop, update
+
+if TYPE_CHECKING:
+    from ._network import Network
+    from ._sparse import SparseRows
 
 
 class MixedLoss:
@@ -103,6 +110,16 @@ class Mixture:
         """All arrays, as pairs."""
         return {"mixture": (self.log_weights, self.dropped), "targets": (self.limits, self.scale)}
 
+    def restore(self, states: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Take the contents of such arrays over. Raise ValueError if they are not those of a mixture."""
+        for name, (first, second) in states.items():
+            if any(new.shape != old.shape for new, old in zip((first, second), self.states[name], strict=True)):
+                raise ValueError(f"arrays of {name} have shapes {first.shape} and {second.shape}")
+        (log_weights, dropped), (limits, scale) = states["mixture"], states["targets"]
+        check_mixture(log_weights, dropped, limits, scale)
+        for array, new in zip(self.arrays, (log_weights, dropped, limits, scale), strict=True):
+            array[...] = new
+
     @property
     def arrays(self) -> list[np.ndarray]:
         """All arrays, one by one."""
@@ -139,3 +156,46 @@ class Mixture:
         No output beyond is nearer to a target in that interval.
         """
         return np.clip(y, *self.limits) if self.output == "linear" and self.limits[0, 0] <= self.limits[1, 0] else y
+
+    def outputs(
+        self, networks: Sequence[Network], x: np.ndarray | SparseRows, n_threads: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """For each network that counts: whether its y is finite, its weight, y and a, of all samples.
+
+        Where its sums overflow, weight and y are 0, as if it had diverged. Some network must be left for each sample.
+        """
+        left: Any = False
+        weights = self.weights
+        for r in np.flatnonzero(weights).tolist():
+            w, v = networks[r].w, networks[r].v
+            y, a, finite = outputs_where_finite(x, w, v, networks[r].functions, n_threads)
+            if not finite.all():
+                validate.finite_weights(w, v)
+                y[~finite] = 0
+            left = left | finite
+            yield finite, np.where(finite, weights[r], 0)[:, np.newaxis], y, a
+        if not left.all():
+            validate.refuse_overflow(w, v)
+
+    def mean(self, networks: Sequence[Network], x: np.ndarray | SparseRows, n_threads: int) -> np.ndarray:
+        """Their mean y by the weights, in the dtype of the networks."""
+        total: Any = 0.0
+        weight: Any = 0.0
+        whole: Any = True
+        for finite, p, y, _a in self.outputs(networks, x, n_threads):
+            total, weight, whole = total + p * self.clipped(y), weight + p, whole & finite
+        total[~whole] /= weight[~whole]
+        return total.astype(networks[0].dtype)
+
+
+def check_mixture(log_weights: np.ndarray, dropped: np.ndarray, limits: np.ndarray, scale: np.ndarray) -> None:
+    """Raise ValueError if these are not the numbers of a mixture."""
+    none = (limits == [[np.inf], [-np.inf]]).all() or (limits == [[-np.inf], [np.inf]]).all()  # yet, or ever
+    if not (none or (np.isfinite(limits).all() and (limits[0] <= limits[1]).all())):
+        raise ValueError("limits must be finite, none of the first above the second, or all be infinite")
+    if not (np.isin(dropped, (0, 1)).all() and (log_weights[dropped == 1] == -np.inf).all()):
+        raise ValueError("dropped must be 0 or 1, and log_weights -infinity where it is 1")
+    if not (log_weights <= 1e-9).all() or abs(np.exp(log_weights).sum() - 1) > 1e-9:
+        raise ValueError("log_weights must be logarithms of numbers that sum to 1")
+    if not (np.isfinite(scale).all() and (scale >= 0).all()):
+        raise ValueError("scale must be finite and not negative")

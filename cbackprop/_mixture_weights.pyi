@@ -1,5 +1,3 @@
-from typing import Any
-
 from numpy import ndarray
 
 __pyx_capi__: dict[str, object]
@@ -15,7 +13,3 @@ def update(
     sample_weight: ndarray | None = None,
 ) -> None: ...
 def drop(log_weights: ndarray, dropped: ndarray) -> None: ...
-def update_one(
-    log_weights: ndarray, losses: list[float], eta: float, share: float, sample_weight: float = 1.0
-) -> None: ...
-def mean(log_weights: ndarray, outputs: list[Any]) -> Any: ...

@@ -3,12 +3,7 @@
 `cbackprop.reference.mixture_weights` does the same in NumPy. Weights are kept as logarithms, so that those of members
 far behind do not underflow, and no loss is too large.
 """
-cimport numpy as cnp
 from libc.math cimport INFINITY, exp, fmax, fmin, log
-
-import numpy as np
-
-cnp.import_array()
 
 cdef double LARGEST = 1.7976931348623157e308
 
@@ -47,48 +42,6 @@ def update(double[::1] log_weights not None, double[::1] scale not None, const d
     if sample_weight is not None:
         weights = &sample_weight[0]
     update_weights(&log_weights[0], &scale[0], &losses[0, 0], R, N, eta, relative, share, weights, &p[0])
-
-
-def update_one(double[::1] log_weights not None, list losses not None, double eta, double share,
-               double sample_weight=1):
-    """Update the logarithms of the weights with the losses of one sample, by an eta that is not relative."""
-    cdef Py_ssize_t R = count(log_weights), r
-    cdef double[64] numbers
-    cdef tuple fixed = tuple(losses)    # a conversion may change the list
-    if len(fixed) != R or 2 * R > 64:
-        raise ValueError(f"there are {len(fixed)} losses; there must be {R}, and at most 32")
-    for r in range(R):
-        numbers[r] = fixed[r]
-    update_weights(&log_weights[0], NULL, numbers, R, 1, eta, False, share, &sample_weight, numbers + R)
-
-
-def mean(const double[::1] log_weights not None, list outputs not None):
-    """Return the mean of the members' outputs by their weights: of floats, or of arrays of float64 of one shape."""
-    cdef Py_ssize_t R = count(log_weights), r, i
-    cdef double p, number = 0
-    cdef cnp.ndarray y, result
-    cdef tuple fixed = tuple(outputs)    # a conversion may change the list
-    if len(fixed) != R:
-        raise ValueError(f"there are {len(fixed)} outputs; there must be {R}")
-    if isinstance(fixed[0], float):
-        for r in range(R):
-            number += exp(log_weights[r]) * <double> fixed[r]
-        return number
-    y = fixed[0]
-    result = cnp.PyArray_ZEROS(cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y), cnp.NPY_DOUBLE, 0)
-    for r in range(R):
-        y, p = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(fixed[r], cnp.NPY_DOUBLE)), exp(log_weights[r])
-        if not cnp.PyArray_SAMESHAPE(y, result):
-            raise ValueError(f"output {r} has shape {np.shape(y)}; it must be {np.shape(result)}")
-        for i in range(cnp.PyArray_SIZE(result)):
-            (<double *> cnp.PyArray_DATA(result))[i] += p * (<const double *> cnp.PyArray_DATA(y))[i]
-    return result
-
-
-cdef Py_ssize_t count(const double[::1] log_weights) except -1:
-    if log_weights.shape[0] == 0:
-        raise ValueError("log_weights is empty; it must have a number for each member")
-    return log_weights.shape[0]
 
 
 cdef void update_weights(double *log_weights, double *scale, const double *losses, Py_ssize_t R, Py_ssize_t N,
@@ -158,12 +111,18 @@ cdef void update_weights(double *log_weights, double *scale, const double *losse
         log_weights[r] = p[r] - total
 
 
+cdef Py_ssize_t count(const double[::1] log_weights) except -1:
+    if log_weights.shape[0] == 0:
+        raise ValueError("log_weights is empty; it must have a number for each member")
+    return log_weights.shape[0]
+
+
 def drop(double[::1] log_weights not None, const double[::1] dropped not None):
     """Give the weight 0 to members that have been dropped, those where `dropped` is not 0; some other must remain."""
-    if len(log_weights) != len(dropped):
-        raise ValueError(f"dropped has {len(dropped)} numbers; it must have {len(log_weights)}")
-    if len(dropped):
-        drop_members(&log_weights[0], &dropped[0], len(dropped))
+    cdef Py_ssize_t R = count(log_weights)
+    if dropped.shape[0] != R:
+        raise ValueError(f"dropped has {dropped.shape[0]} numbers; it must have {R}")
+    drop_members(&log_weights[0], &dropped[0], R)
 
 
 cdef void drop_members(double *log_weights, const double *dropped, Py_ssize_t R) noexcept nogil:

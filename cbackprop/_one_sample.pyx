@@ -288,12 +288,14 @@ cdef class OneSample:
         return self.are_finite(self.w) and self.are_finite(self.v)
 
     cdef bint are_finite(self, cnp.ndarray array) noexcept:
-        cdef const void *numbers = cnp.PyArray_DATA(array)
         cdef Py_ssize_t i
         for i in range(cnp.PyArray_SIZE(array)):
-            if not isfinite((<const float *> numbers)[i] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[i]):
+            if not isfinite(self.number(cnp.PyArray_DATA(array), i)):
                 return False
         return True
+
+    cdef inline double number(self, const void *numbers, Py_ssize_t k) noexcept nogil:
+        return (<const float *> numbers)[k] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
 
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
@@ -764,9 +766,6 @@ cdef class OneSampleOfAll(OneSample):
         update_weights(log_weights, <double *> cnp.PyArray_DATA(self.scale), E, R, 1, self.eta, self.relative,
                        self.share, &n.weight, self.p)
         return finite
-
-    cdef inline double number(self, const void *numbers, Py_ssize_t k) noexcept nogil:
-        return (<const float *> numbers)[k] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
 
     cdef void see_target(self) noexcept:
         cdef double *lowest = <double *> cnp.PyArray_DATA(self.limits)

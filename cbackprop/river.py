@@ -144,6 +144,8 @@ class _StreamNetwork(base.Estimator):
             finite.
         DivergenceError
             If the error or an updated weight would not be finite.
+        RuntimeError
+            If the model is learning in another thread.
         """
         version = self._stream.version
         self._drop_unlearned()

@@ -224,8 +224,8 @@ def python(tmp_path):
 def interrupt():
     """A function that calls another one, with KeyboardInterrupt at the n-th opcode of cbackprop's functions `names`.
 
-    Returns whether there was an n-th. Python handles signals at some opcodes, which differ by version; a tracer can
-    raise at each of them.
+    Without names, those of all its functions count. Returns whether there was an n-th. Python handles signals at some
+    opcodes, which differ by version; a tracer can raise at each of them.
     """
 
     def run(n, names, call, *arguments):
@@ -233,7 +233,8 @@ def interrupt():
 
         def trace(frame, event, argument):
             nonlocal seen
-            if frame.f_code.co_name not in names or not frame.f_globals["__name__"].startswith("cbackprop."):
+            ours = frame.f_globals.get("__name__", "").startswith("cbackprop.")
+            if not ours or (names and frame.f_code.co_name not in names):
                 return None
             frame.f_trace_opcodes = True
             if event == "opcode":

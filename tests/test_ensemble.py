@@ -1,6 +1,7 @@
 """Ensembles: each member is a network that learns as if it were alone, and the mixture predicts."""
 
 import copy
+import functools
 import json
 import pickle
 import threading
@@ -533,6 +534,8 @@ def test_a_network_that_overflows_is_left_out(dtype, output, sparse):
         # sums of numbers up to 4, which are divided by the sum of the weights before or after they are formed
         wanted = np.concatenate([first[:20], last[20:]])
         np.testing.assert_allclose(getattr(ensemble, name)(rows), wanted, rtol=0, atol=8 * float(np.finfo(dtype).eps))
+    single = [ensemble.predict_one(rows[[n]] if sparse else x[n]) for n in (0, 19, 20, N - 1)]
+    np.testing.assert_allclose(single, ensemble.predict(rows)[[0, 19, 20, N - 1]], rtol=8 * float(np.finfo(dtype).eps))
     wanted = (20 * others.loss(rows[:20], t[:20]) + 40 * all_three.loss(rows[20:], t[20:])) / N
     assert ensemble.loss(rows, t) == pytest.approx(wanted, rel=20 * float(np.finfo(dtype).eps))
     assert bits(ensemble) == before
@@ -546,7 +549,7 @@ def test_networks_that_all_overflow_are_an_error():
     x[7, 0] = 4
     ensemble.predict(x)
     ensemble._mixture.log_weights[:] = [np.log(0.5), np.log(0.5), -np.inf]  # the third has no weight
-    for call in (lambda: ensemble.predict(x), lambda: ensemble.loss(x, t)):
+    for call in (lambda: ensemble.predict(x), lambda: ensemble.predict_one(x[7]), lambda: ensemble.loss(x, t)):
         with pytest.raises(ValueError, match="w and v are too large for x: sums overflow float64"):
             call()
     ensemble.w[1, 2, 3] = np.nan
@@ -598,6 +601,28 @@ def test_a_network_that_diverges_is_left_out(learn):
     frozen = ensemble.w[1].tobytes()
     ensemble.fit(x, t)
     assert ensemble.w[1].tobytes() == frozen
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("hidden", ["tanh", ["tanh", "relu", "tanh"]], ids=str)
+def test_an_interrupt_at_any_instruction_of_fit_leaves_a_number_of_samples(interrupt, hidden, sparse):
+    """The networks and their mixture are as after one and the same number of epochs, though one diverges."""
+    x, t = problem("linear")
+    x, t = x[:5], t[:5]
+    rows = pytest.importorskip("scipy.sparse").csr_array(x) if sparse else x
+    ensemble = make("linear", rates=[0.01, 1e200, 0.02], hidden=hidden)
+    states, reached, n = [bits(ensemble)], set(), 1
+    for epochs in (1, 2):
+        after = copy.deepcopy(ensemble)
+        after.fit(rows, t, epochs=epochs, shuffle=False)
+        states.append(bits(after))
+    while interrupt(
+        n, None, functools.partial((each := copy.deepcopy(ensemble)).fit, epochs=2, shuffle=False), rows, t
+    ):
+        assert bits(each) in states
+        reached.add(states.index(bits(each)))
+        n += 3
+    assert reached == {0, 1, 2}
 
 
 def test_all_networks_that_diverge_are_an_error():
@@ -770,7 +795,7 @@ def test_files_with_wrong_limits(tmp_path, limits):
         tensors["limits"][row, 1] = value
     metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01"}
     save_file(tensors, path, metadata | {"hidden": "sigmoid", "output": "linear"})
-    with pytest.raises(ValueError, match="its limits must be finite"):
+    with pytest.raises(ValueError, match="limits must be finite"):
         Ensemble.load(path)
 
 

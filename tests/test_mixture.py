@@ -242,46 +242,34 @@ def test_wrong_shapes_are_errors():
         _mixture_weights.update(*start(2), np.ones((1, 3)), 1, False, 0)
     with pytest.raises(ValueError, match="sample_weight has 2 numbers"):
         _mixture_weights.update(*start(2), np.ones((1, 2)), 1, False, 0, np.ones(2))
-    with pytest.raises(ValueError, match="there are 3 losses; there must be 2"):
-        _mixture_weights.update_one(start(2)[0], [1.0, 2.0, 3.0], 1, 0)
-    with pytest.raises(ValueError, match="there are 3 outputs; there must be 2"):
-        _mixture_weights.mean(start(2)[0], [1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match=r"output 1 has shape \(3,\); it must be \(2,\)"):
-        _mixture_weights.mean(start(2)[0], [np.ones(2), np.ones(3)])
-
-
-def test_bad_calls_of_compiled_functions():
+    with pytest.raises(ValueError, match="dropped has 3 numbers; it must have 2"):
+        _mixture_weights.drop(start(2)[0], np.zeros(3))
     empty = np.zeros(0)
     for call in (
         lambda: _mixture_weights.update(empty, np.zeros(2), np.ones((1, 0)), 1, False, 0),
-        lambda: _mixture_weights.update_one(empty, [], 1, 0),
-        lambda: _mixture_weights.mean(empty, []),
+        lambda: _mixture_weights.drop(empty, empty),
     ):
         with pytest.raises(ValueError, match="log_weights is empty; it must have a number for each member"):
             call()
-    with pytest.raises(ValueError, match=r"output 1 has shape \(3, 2\); it must be \(2, 3\)"):
-        _mixture_weights.mean(start(2)[0], [np.ones((2, 3)), np.ones((3, 2))])
 
 
-class Emptying:
-    """A number whose conversion empties a list."""
-
-    def __init__(self, numbers):
-        self.numbers = numbers
-
-    def __float__(self):
-        self.numbers.clear()
-        return 1.0
-
-
-def test_a_list_that_changes_while_it_is_read():
-    losses, outputs, one, two = [], [0.5], start(3)[0], start(3)[0]
-    losses += [Emptying(losses), 1.0, 2.0]
-    _mixture_weights.update_one(one, losses, 1, 0)
-    _mixture_weights.update_one(two, [1.0, 1.0, 2.0], 1, 0)
-    assert one.tolist() == two.tolist()
-    outputs += [Emptying(outputs), 2.0]
-    assert _mixture_weights.mean(start(3)[0], outputs) == pytest.approx(3.5 / 3)
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [
+        ("mixture", (np.log([0.5, 0.6]), np.zeros(2))),
+        ("mixture", (np.log([0.5, 0.5]), np.ones(2))),
+        ("mixture", (np.log([0.5, 0.5]), np.zeros(3))),
+        ("mixture", (np.zeros(()), np.zeros(2))),
+        ("targets", (np.array([[np.inf], [1.0]]), np.zeros(2))),
+        ("targets", (np.array([[0.0], [1.0]]), np.array([1.0, -1.0]))),
+    ],
+)
+def test_states_that_are_none_are_not_restored(name, pair):
+    mixture = Mixture(2, 1, "linear", 0.0)
+    before = [array.copy() for array in mixture.arrays]
+    with pytest.raises(ValueError, match=f"{name} have shapes|must be"):
+        mixture.restore(mixture.states | {name: pair})
+    assert all(map(np.array_equal, mixture.arrays, before))
 
 
 @pytest.mark.parametrize("update", [_mixture_weights.update, reference.mixture_weights])
@@ -292,20 +280,3 @@ def test_a_tiny_share(update, share):
     for E in losses:
         update(log_weights, scale, E[np.newaxis], 1.0, False, share)
         assert np.exp(log_weights).sum() == pytest.approx(1)
-
-
-@pytest.mark.parametrize("share", [0, 0.01])
-def test_one_sample_has_the_bits_of_several(share):
-    one, (many, scale) = start(3)[0], start(3)
-    for losses, weight in (([1.0, 0.5, 2.0], 1.0), ([0.0, np.inf, 1e300], 0.5), ([1.0, 2.0, 3.0], 0.0)):
-        _mixture_weights.update_one(one, losses, 0.5, share, weight)
-        _mixture_weights.update(many, scale, np.array([losses]), 0.5, False, share, np.array([weight]))
-        assert one.tobytes() == many.tobytes()
-
-
-def test_outputs_are_averaged_by_their_weights():
-    p, rng = np.array([0.2, 0.5, 0.3]), np.random.default_rng(0)
-    assert np.isclose(_mixture_weights.mean(np.log(p), [1.0, -2.0, 4.0]), 0.4)
-    for shape in ((2,), (5, 2)):
-        y = rng.normal(size=(3, *shape))
-        np.testing.assert_allclose(_mixture_weights.mean(np.log(p), list(y)), np.tensordot(p, y, 1))
