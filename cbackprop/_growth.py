@@ -84,6 +84,8 @@ class Growing:
     added : list of (ndarray, ndarray, ndarray)
         Where the weights of added inputs, and the bias behind them, belong; these numbers; and an array for those that
         are there until then: see `Stream.learn_one`.
+    rate : object
+        The learning rate that the user has asked for.
     lent : bool
         Whether others have the networks: their memory must stay as it is.
     """
@@ -100,6 +102,7 @@ class Growing:
         self._networks, self._scale, self._mixture = networks, scale, mixture
         self.inputs, self.targets = inputs, targets
         self.names, self.lent = names, False
+        self.rate: Any = None
         self.added: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._rooms = [network.w for network in networks]  # memory that begins with w
         w, v = networks[0].w, networks[0].v
@@ -262,12 +265,14 @@ class Growing:
         return self._predict_one("predict_proba_one", row)
 
     def _predict_one(self, method: str, row: Row) -> Any:
-        row = self.row(row)
-        if self.inputs is not None:
-            row = self.inputs.transform(row)
+        model: Any = self.one_sample
+        if self.inputs is None:
+            model = self._networks[0]  # without the mixture, whose only network it is
+        else:
+            row = self.inputs.transform(self.row(row))
         if type(row) is tuple:
-            return getattr(self.one_sample, method + "_sparse")(*row)
-        return getattr(self.one_sample, method)(row)
+            return getattr(model, method + "_sparse")(*row)
+        return getattr(model, method)(row)
 
     def predict(self, x: Any) -> np.ndarray:
         """What the mixture predicts for each of several samples."""

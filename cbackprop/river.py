@@ -94,18 +94,20 @@ class _StreamNetwork(base.Estimator):
         It is replaced by a larger one when features or outputs appear. Those of a mixture take standardized inputs and
         predict standardized numbers.
         """
-        if self._growing is None:
+        growing = self._growing
+        if growing is None:
             return None
-        self._growing.lent = True
-        return self._growing.network
+        growing.lent = True
+        return growing.network
 
     @property
     def networks(self) -> list[Network]:
         """All current networks: those of the mixture, or the only one."""
-        if self._growing is None:
+        growing = self._growing
+        if growing is None:
             return []
-        self._growing.lent = True
-        return self._growing.networks
+        growing.lent = True
+        return growing.networks
 
     @property
     def weights(self) -> np.ndarray:
@@ -147,21 +149,24 @@ class _StreamNetwork(base.Estimator):
         RuntimeError
             If the model is learning in another thread.
         """
-        version = self._stream.version
-        self._drop_unlearned()
+        version, growing = self._stream.version, self._stream.growing
+        self._drop_unlearned(growing)
         weight = 1.0
         if not (type(w) is float and w == 1):
             weight = validate.in_range("w", w, float_info.max, validate.FLOATS[1])
         features: list[Any] = []
-        row = self._row_of_known(x)
+        row = self._row_of_known(x, growing)
         if row is None:  # new or missing names
-            inputs, values, features = self._inputs(x)
+            inputs, values, features = self._inputs(x, growing)
             row = inputs, values
         t, outputs = self._target(y)
-        growing = self._sized(self._growing, len(features), len(outputs), len(row[0]) if self._hash else None)
-        self._extend(features, outputs)
+        if growing is None or features or outputs or growing.rate is not self.learning_rate:
+            growing = self._sized(growing, len(features), len(outputs), len(row[0]) if self._hash else None)
+            self._extend(features, outputs)
+        if type(row) is tuple:
+            row = growing.row(row)
         try:
-            learned = self._stream.learn_one(version, growing, growing.row(row), t, self._missing(t), weight)
+            learned = self._stream.learn_one(version, growing, row, t, self._missing(t), weight)
         except ValueError:
             self._check_values(x)  # raises an error that names the feature
             raise
@@ -181,8 +186,8 @@ class _StreamNetwork(base.Estimator):
         return None
 
     def _learn_many(self, X: Any, y: Any) -> None:
-        version = self._stream.version
-        self._drop_unlearned()
+        version, before = self._stream.version, self._stream.growing
+        self._drop_unlearned(before)
         x, features = self._rows(X)
         N, D = x.shape
         values = utils.dataframe.into_series(y).to_list()
@@ -196,7 +201,6 @@ class _StreamNetwork(base.Estimator):
         added = np.maximum.accumulate(np.maximum(t + 1 - known, 0)) if outputs else np.zeros(N, int)
         edges = [0, *(np.flatnonzero(np.diff(added)) + 1).tolist(), N]
         self._extend(features, outputs)
-        before = self._growing
         trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
         arrays, scalers = ([], []) if before is None else before.saved(trained)
 
@@ -222,14 +226,15 @@ class _StreamNetwork(base.Estimator):
             self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
             self._outputs += outputs
 
-    def _drop_unlearned(self) -> None:
+    def _drop_unlearned(self, growing: Growing | None) -> None:
         """Drop the names of a call that raised, before they are taken for known ones."""
-        n_features, n_outputs = self._learned_names
+        n_features, n_outputs = (0, 0) if growing is None else growing.names
         while len(self._feature_indices) > n_features:
             self._feature_indices.popitem()
         while len(self._output_indices) > n_outputs:
             self._output_indices.popitem()
-        del self._outputs[n_outputs:]
+        if len(self._outputs) > n_outputs:
+            del self._outputs[n_outputs:]
 
     def __getstate__(self) -> dict[str, Any]:
         n_features, n_outputs = self._learned_names
@@ -267,17 +272,20 @@ class _StreamNetwork(base.Estimator):
             growing = growing.grown(names, D, K, self._seed(D, K))
         if not auto and growing.network.learning_rate != self.learning_rate:
             growing.network.learning_rate = self.learning_rate  # type: ignore[assignment]
+        growing.rate = self.learning_rate
         return growing
 
     def _seed(self, D: int, K: int) -> list[Any]:
         """Seed of new weights, which are the same after learn_one and learn_many, and after failed calls."""
         return [self._entropy, D, K]
 
-    def _row_of_known(self, x: Mapping[Hashable, Any]) -> Row | None:
+    def _row_of_known(self, x: Mapping[Hashable, Any], growing: Growing | None) -> Row | None:
         """Inputs of a sample that has exactly the known features, all of them numbers; otherwise None."""
         if self._hash:
             return self._hashed(x)
-        n_features, _ = self._learned_names
+        if growing is None:
+            return None
+        n_features, _ = growing.names
         try:
             if len(x) != n_features:
                 return None
@@ -317,7 +325,7 @@ class _StreamNetwork(base.Estimator):
             raise TypeError(f"feature {name!r} cannot be hashed; its name must be a str, without surrogates") from None
         return np.abs(hashes) % self.n_features, values * np.copysign(1.0, hashes)
 
-    def _inputs(self, x: Mapping[Hashable, Any]) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+    def _inputs(self, x: Mapping[Hashable, Any], growing: Growing | None) -> tuple[np.ndarray, np.ndarray, list[Any]]:
         """Indices of the features of a sample, sorted; their numbers; and the names of new ones, which come last."""
         try:
             values = np.array(list(x.values()) if isinstance(x, dict) else None)
@@ -326,7 +334,7 @@ class _StreamNetwork(base.Estimator):
         if values.ndim != 1 or values.dtype.kind not in "biuf":
             x = _numbers(x)
             values = np.array(list(x.values()))
-        n_features, _ = self._learned_names
+        n_features = 0 if growing is None else growing.names[0]
         inputs = np.fromiter(map(self._feature_indices.get, x, repeat(n_features)), np.intp, len(values))
         unknown = (inputs >= n_features).nonzero()[0]
         new = []
@@ -340,15 +348,16 @@ class _StreamNetwork(base.Estimator):
 
     def _predicted(self, method: str, x: Mapping[Hashable, Any]) -> Any:
         """What a method of the network predicts for a sample."""
-        row = self._row_of_known(x)
+        growing = self._stream.growing
+        row = self._row_of_known(x, growing)
         if row is None:
-            inputs, values, new = self._inputs(x)
+            inputs, values, new = self._inputs(x, growing)
             known = len(inputs) - len(new)
             row = inputs[:known], values[:known]
             if new and not np.isfinite(values[known:]).all():
                 _numbers(x)  # raises an error that names the feature
         try:
-            return getattr(self._growing, method)(row)
+            return getattr(growing, method)(row)
         except ValueError:
             self._check_values(x)  # raises an error that names the feature
             raise
@@ -490,7 +499,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         ValueError
             If the value of a feature is not a finite number.
         """
-        if self._growing is None:
+        if self._stream.growing is None:
             return None
         return self._outputs[self._predicted("predict_one", x)]
 
@@ -514,7 +523,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         ValueError
             If the value of a feature is not a finite number.
         """
-        if self._growing is None:
+        if self._stream.growing is None:
             return {}
         return dict(zip(self.classes, self._predicted("predict_proba_one", x).tolist(), strict=True))
 
@@ -560,9 +569,10 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
             If a column does not hold finite numbers.
         """
         frame = utils.dataframe.into_frame(X)
-        if self._growing is None:
+        growing = self._growing
+        if growing is None:
             return utils.dataframe.to_native_frame(np.empty((len(frame), 0)), like=frame, columns=[])
-        probabilities = dict(zip(self.classes, self._growing.predict_proba(self._matrix(X)).T, strict=True))
+        probabilities = dict(zip(self.classes, growing.predict_proba(self._matrix(X)).T, strict=True))
         return utils.dataframe.to_native_frame(probabilities, like=frame)
 
     def predict_many(self, X: Any) -> Any:
@@ -583,10 +593,11 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         ValueError
             If a column does not hold finite numbers.
         """
-        if self._growing is None:
+        growing = self._growing
+        if growing is None:
             labels = [None] * len(X)
         else:
-            labels = [self._outputs[k] for k in self._growing.predict(self._matrix(X)).tolist()]
+            labels = [self._outputs[k] for k in growing.predict(self._matrix(X)).tolist()]
         return utils.dataframe.to_native_series(labels, name=None, like=utils.dataframe.into_frame(X))
 
 
@@ -679,7 +690,7 @@ class BackpropRegressor(_StreamNetwork, base.MiniBatchRegressor):
         ValueError
             If the value of a feature is not a finite number.
         """
-        if self._growing is None:
+        if self._stream.growing is None:
             return 0.0
         return self._predicted("predict_one", x)
 
@@ -751,7 +762,7 @@ class _MultiOutputs(_StreamNetwork):
         return missing if missing.any() else None
 
     def _predict_one(self, x: Mapping[Hashable, Any]) -> dict[Any, float]:
-        if self._growing is None:
+        if self._stream.growing is None:
             return {}
         return dict(zip(self._outputs, np.atleast_1d(self._predicted(self._method, x)).tolist(), strict=False))
 
