@@ -24,6 +24,7 @@ from cbackprop import (
     reference,
 )
 from cbackprop._mixture import Mixture
+from cbackprop._one_sample import OneSampleOfAll
 
 D, M, K, N = 5, 7, 3, 60
 RATES = [0.01, 0.1, 0.5]
@@ -992,3 +993,18 @@ def test_interrupts_leave_whole_samples(interrupt):
         assert np.isfinite(ensemble.w).all()
         assert ensemble.weights.sum() == pytest.approx(1)
         ensemble.fit(x, t)  # nothing is locked
+
+
+@pytest.mark.parametrize("name", ["log_weights", "dropped", "limits", "scale"])
+def test_calls_with_one_sample_check_the_arrays_of_the_mixture(name):
+    ensemble, mixture = make("linear"), Mixture(3, K, "linear", 0.01)
+    module = _engines.kernels_for(ensemble.w[0], ensemble.v[0], 1)
+    good = getattr(mixture, name)
+    for wrong in (good[:1], good.astype(np.float32), good[..., np.newaxis], np.repeat(good, 2, -1)[..., ::2], None):
+        setattr(mixture, name, wrong)
+        with pytest.raises(ValueError, match="an array of the mixture has shape"):
+            OneSampleOfAll(list(ensemble), module, mixture)
+    setattr(mixture, name, good)
+    OneSampleOfAll(list(ensemble), module, mixture)
+    with pytest.raises(ValueError, match="networks must have the same shape, output and kernels"):
+        OneSampleOfAll([ensemble[0], make("linear", dtype="float32")[0]], module, mixture)
