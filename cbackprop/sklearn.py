@@ -554,7 +554,8 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
         """Run one epoch. An error may have changed the weights: see `Rollback`."""
         network, velocity, N = self.network_, None, X.shape[0]
-        batch_size = self._samples_per_update(N)
+        batch_size = validate.batch_size(self._samples_per_update(N), N)
+        single = N == 1 and weights is None  # which learn_one learns if the parameters are known to be valid
         if self._adaptive and validate.rounded(self.momentum, network.dtype):
             raise ValueError(
                 f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, or "
@@ -585,10 +586,10 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                 network.v,
                 **network.functions._asdict(),
                 learning_rate=rate,
-                batch_size=batch_size,
+                batch_size=1 if single else batch_size,
                 shuffle=self.shuffle,
                 rng=self._generator,
-                method="direct" if N == 1 else "auto",  # as learn_one does
+                method="direct" if N == 1 else "auto",
                 n_threads=self.n_threads,
                 sample_weight=weights,
                 l2=l2,

@@ -444,6 +444,17 @@ def test_a_row_has_the_target_of_validated_rows_in_the_units_of_fit(iris, dtype)
     assert weights(model) == weights(validated)
 
 
+@pytest.mark.parametrize("batch_size", [1, 5, "auto"])
+def test_a_validated_row_has_the_bits_of_others(iris, dtype, batch_size):
+    x, y = iris[0].astype(dtype), iris[1]
+    model = BackpropClassifier(3, batch_size=batch_size, random_state=0).partial_fit(x, y, classes=[0, 1, 2])
+    validated = pickle.loads(state(model))
+    for row in rows(x, y):
+        model.partial_fit(*row)
+        validated.set_params(tol=0.01).partial_fit(*row)
+    assert weights(model) == weights(validated)
+
+
 def test_one_row_at_a_time_is_learn_one(iris, dtype):
     x, y = iris[0].astype(dtype), iris[1]
     model = BackpropClassifier(5, learning_rate_init=0.3, random_state=0)
