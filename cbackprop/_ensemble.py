@@ -259,7 +259,7 @@ class Ensemble:
     def learn_one(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: float = 1.0) -> np.ndarray:
         """Learn from one sample: one update (17) of the weights of each network, and of the mixture.
 
-        A call that raises leaves everything unchanged, unless weights were not finite before.
+        A call that raises leaves everything unchanged. A network whose weights are not finite is left out from then on.
 
         Parameters
         ----------

@@ -284,19 +284,6 @@ cdef class OneSample:
     cdef bint releases_gil(self, const Inputs *inputs) noexcept:
         return (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL
 
-    cdef bint has_finite_weights(self) noexcept:
-        return self.are_finite(self.w) and self.are_finite(self.v)
-
-    cdef bint are_finite(self, cnp.ndarray array) noexcept:
-        cdef Py_ssize_t i
-        for i in range(cnp.PyArray_SIZE(array)):
-            if not isfinite(self.number(cnp.PyArray_DATA(array), i)):
-                return False
-        return True
-
-    cdef inline double number(self, const void *numbers, Py_ssize_t k) noexcept nogil:
-        return (<const float *> numbers)[k] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
-
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
         kept = x
@@ -610,10 +597,13 @@ cdef class OneSampleOfAll(OneSample):
     cdef double *total
 
     def __init__(self, networks, module, mixture, cnp.ndarray w=None, cnp.ndarray v=None):
-        cdef OneSample network, first = networks[0]
         cdef Py_ssize_t R = len(networks)
+        if R == 0:
+            raise ValueError("there are no networks; there must be at least one")
+        cdef OneSample network, first = <OneSample?> networks[0]
         OneSample.__init__(self, first.w, first.v, first.functions, first._learning_rate, module)
-        for network in networks:
+        for each in networks:
+            network = <OneSample?> each
             if (network.api != self.api or (network.D, network.M, network.K) != (self.D, self.M, self.K)
                     or network.functions.output != first.functions.output):
                 raise ValueError("networks must have the same shape, output and kernels")
@@ -737,35 +727,29 @@ cdef class OneSampleOfAll(OneSample):
                 memcpy(<char *> self.total + k * itemsize, <char *> self.y + k * itemsize, itemsize)
         return True
 
-    # Update the mixture with the losses, and leave out networks that diverged. False if all failed, so that nothing has
-    # changed, or if weights were not finite before.
+    # Update the mixture with the losses, and leave out networks that failed: they diverged, or their weights were not
+    # finite before. False if all failed, so that nothing has changed.
     cdef bint update_mixture(self, const Sample *n, double *E) noexcept:
         cdef double *dropped = <double *> cnp.PyArray_DATA(self.dropped)
         cdef double *log_weights = <double *> cnp.PyArray_DATA(self.log_weights)
-        cdef OneSample network
         cdef Py_ssize_t r, learned = 0, R = len(self.networks)
-        cdef bint diverged = False, finite = True
         for r in range(R):
             learned += 0 <= E[r] < INFINITY
         if learned == 0:
             return False
         if learned < R:
             for r in range(R):
-                if 0 <= E[r] < INFINITY or dropped[r] != 0:
-                    continue
-                network = self.networks[r]
-                E[r] = INFINITY
-                if network.has_finite_weights():
-                    dropped[r] = diverged = True
-                else:
-                    finite = False
-            if diverged:
-                drop_members(log_weights, dropped, R)
+                if not 0 <= E[r] < INFINITY:
+                    E[r], dropped[r] = INFINITY, 1
+            drop_members(log_weights, dropped, R)
         if not self.softmax and not self.logistic:
             self.see_target()
         update_weights(log_weights, <double *> cnp.PyArray_DATA(self.scale), E, R, 1, self.eta, self.relative,
                        self.share, &n.weight, self.p)
-        return finite
+        return True
+
+    cdef inline double number(self, const void *numbers, Py_ssize_t k) noexcept nogil:
+        return (<const float *> numbers)[k] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
 
     cdef void see_target(self) noexcept:
         cdef double *lowest = <double *> cnp.PyArray_DATA(self.limits)

@@ -1,19 +1,38 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from numpy import ndarray
 from typing_extensions import disjoint_base
 
 __test__: dict[str, str]
 
+def count_fork() -> None: ...
+
 @disjoint_base
 class Stream:
-    def __init__(self, growing: Any = None) -> None: ...
+    def __init__(self, growing: Any = None, features: Sequence[Any] = (), outputs: Sequence[Any] = ()) -> None: ...
     @property
     def growing(self) -> Any: ...
     @property
+    def features(self) -> dict[Any, int]: ...
+    @property
+    def outputs(self) -> dict[Any, int]: ...
+    @property
+    def labels(self) -> list[Any]: ...
+    @property
     def version(self) -> int: ...
     def learn_one(
-        self, version: int, growing: Any, row: Any, t: Any, missing: ndarray | None, sample_weight: float
+        self,
+        version: int,
+        growing: Any,
+        names: tuple[Sequence[Any], Sequence[Any]],
+        sample: tuple[Any, Any, Any],
+        sample_weight: float,
     ) -> bool: ...
-    def learn_many(self, version: int, learn: Callable[[], Any], arrays: list[Any], scalers: list[Any]) -> bool: ...
+    def learn_many(
+        self,
+        version: int,
+        names: tuple[Sequence[Any], Sequence[Any]],
+        learn: Callable[[], Any],
+        arrays: list[Any],
+        scalers: list[Any],
+    ) -> bool: ...

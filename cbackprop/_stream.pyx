@@ -3,45 +3,73 @@
 Python runs signal handlers between its own instructions. The functions here are compiled, and call Python code only
 before anything has changed or while they take changes back, so that no handler sees, or leaves, a part of a step.
 """
+import os
+
+# Incremented by each fork: a call that another thread had begun never ends in the child
+cdef long fork_count = 1
+
+
+def count_fork():
+    """Count a fork; called in the child."""
+    global fork_count
+    fork_count += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=count_fork)
 
 
 cdef class Stream:
     """What a model has learned from a stream: replaced as a whole, after all that can fail.
 
+    Parameters
+    ----------
+    growing : Growing, optional
+        What has learned so far.
+    features, outputs : sequence
+        Names of the inputs and the outputs.
+
     Attributes
     ----------
     growing : Growing or None
-        Networks, their mixture and scalers; None before the first sample.
+        Networks, their mixture and scalers, and how many names they have learned; None before the first sample.
+    features, outputs : dict
+        Indices of the names. During a call that learns, they hold more names than it has learned.
+    labels : list
+        The names of the outputs by index.
     version : int
         How many calls have learned.
     """
 
     cdef readonly object growing
+    cdef readonly dict features, outputs
+    cdef readonly list labels
     cdef readonly Py_ssize_t version
-    cdef bint learning
+    cdef long learning    # fork_count during a call that learns
 
-    def __init__(self, growing=None):
-        self.growing = growing
+    def __init__(self, growing=None, features=(), outputs=()):
+        self.growing, self.features, self.outputs, self.labels = growing, {}, {}, []
+        self.add(features, outputs)
 
     def __reduce__(self):
-        return type(self), (self.growing,)
+        n_features, n_outputs = (0, 0) if self.growing is None else self.growing.names
+        return type(self), (self.growing, list(self.features)[:n_features], self.labels[:n_outputs])
 
-    def learn_one(self, Py_ssize_t version, growing, row, t, missing, double sample_weight):
+    def learn_one(self, Py_ssize_t version, growing, names, sample, double sample_weight):
         """Let `growing` learn from one sample and take the place of what has learned so far.
 
         Parameters
         ----------
         version : int
-            The version for which `growing` and the row were made. If another call has learned since, in a signal
+            The version for which `growing` and the sample were made. If another call has learned since, in a signal
             handler or another thread, this one does nothing.
         growing : Growing
             What has learned so far, or what has grown from it.
-        row : ndarray of shape (D,), or pair of ndarray
-            The inputs, or the indices and the values of those that are not 0.
-        t : int, float or ndarray of shape (K,)
-            The targets. Those that are missing are NaN.
-        missing : ndarray of bool, shape (K,), or None
-            Which are missing.
+        names : pair of sequence
+            Names of features and outputs that have been added.
+        sample : tuple
+            The inputs: an array, or the indices and the values of those that are not 0; the targets, as for
+            `OneSampleOfAll.learn_present`, NaN where they are missing; which are missing, or None.
         sample_weight : float
             A factor of the learning rate.
 
@@ -51,11 +79,12 @@ cdef class Stream:
             Whether it has learned.
         """
         cdef bint grown = growing is not self.growing
-        if version != self.version:
+        row, t, missing = sample
+        if not self.begin(version):
             return False
-        self.begin()
         try:
             if grown:
+                self.add(names[0], names[1])
                 exchange(growing.added)
             try:
                 learn(growing, row, t, missing, sample_weight)
@@ -63,20 +92,17 @@ cdef class Stream:
                 if grown:
                     exchange(growing.added)
                 raise
-            if grown:
-                growing.added = []
-                self.growing = growing
-            self.version += 1
+            self.end(growing)
         finally:
-            self.learning = False
+            self.release()
         return True
 
-    def learn_many(self, Py_ssize_t version, learn, list arrays, list scalers):
+    def learn_many(self, Py_ssize_t version, names, learn, list arrays, list scalers):
         """Call ``learn()``, whose result takes the place of what has learned so far.
 
         Parameters
         ----------
-        version : int
+        version, names
             As for `learn_one`.
         learn : callable
             It may be interrupted: whatever it changes in `arrays` and `scalers` is taken back then.
@@ -90,10 +116,10 @@ cdef class Stream:
         bool
             Whether it has learned.
         """
-        if version != self.version:
+        if not self.begin(version):
             return False
-        self.begin()
         try:
+            self.add(names[0], names[1])
             try:
                 growing = learn()
             except BaseException:
@@ -102,16 +128,44 @@ cdef class Stream:
                 for scaler, saved in scalers:
                     scaler.restore(saved)
                 raise
-            self.growing = growing
-            self.version += 1
+            self.end(growing)
         finally:
-            self.learning = False
+            self.release()
         return True
 
-    cdef int begin(self) except -1:
-        if self.learning:
+    cdef bint begin(self, Py_ssize_t version) except -1:
+        if self.learning == fork_count:
             raise RuntimeError("this model is learning, in another thread or below this signal handler")
-        self.learning = True
+        if version != self.version:
+            return False
+        self.learning = fork_count
+        return True
+
+    cdef void end(self, growing) noexcept:
+        growing.added = []
+        self.growing = growing
+        self.version += 1
+
+    # Names whose methods run Python code may raise here
+    cdef int add(self, features, outputs) except -1:
+        for name in features:
+            self.features[name] = len(self.features)
+        for name in outputs:
+            self.outputs[name] = len(self.outputs)
+            self.labels.append(name)
+        return 0
+
+    # Forget names that have not been learned
+    cdef int release(self) except -1:
+        cdef Py_ssize_t n_features = 0, n_outputs = 0
+        if self.growing is not None:
+            n_features, n_outputs = self.growing.names
+        while len(self.features) > n_features:
+            self.features.popitem()
+        while len(self.outputs) > n_outputs:
+            self.outputs.popitem()
+        del self.labels[n_outputs:]
+        self.learning = 0
         return 0
 
 

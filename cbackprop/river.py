@@ -5,7 +5,6 @@ Requires the extra `river`: ``pip install "cbackprop[river]"``.
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from itertools import islice, pairwise, repeat
 from math import isfinite
@@ -28,6 +27,8 @@ from scipy.sparse import csr_array  # noqa: E402
 
 NUMBERS = {bool, float, int, np.float64}  # the most frequent types of the values of features
 MAX_NUMERIC_CLASSES = 1000  # more are hardly classes
+ATTEMPTS = 100  # to learn or predict between other calls that learn, in signal handlers or other threads
+BUSY = "other threads let this model learn all the time: let one of them call it at a time"
 FIXED = ("n_hidden", "hidden", "seed", "n_features")  # parameters of a model that has learned
 
 
@@ -56,26 +57,24 @@ class _StreamNetwork(base.Estimator):
         self.hidden = hidden
         self.seed = seed
         self.n_features = n_features
-        # Names with their indices. Those beyond the number that has been learned do not count: see _drop_unlearned.
-        self._feature_indices: dict[Any, int] = {}
-        self._output_indices: dict[Any, int] = {}
-        self._outputs: list[Any] = []
-        self._values: Any = None  # a function that returns the values of all features
+        self._values: Any = (0, None)  # how many features there are, and a function that returns their values
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a parameter, with what follows from it, unless the model has learned with another value."""
+        if name not in FIXED:
+            super().__setattr__(name, value)
+            return
+        if self._growing is not None and value != getattr(self, name):
+            raise ValueError(
+                f"{name} is {value!r}, and the model has learned with {getattr(self, name)!r}, which cannot "
+                f"change: set {name} before it learns, or clone it to begin anew"
+            )
         changed = {name: value}
-        if name in FIXED:
-            if self._growing is not None and value != getattr(self, name):
-                raise ValueError(
-                    f"{name} is {value!r}, and the model has learned with {getattr(self, name)!r}, which cannot "
-                    f"change: set {name} before it learns, or clone it to begin anew"
-                )
-            if name == "n_features":
-                changed["_hash"] = _hash_function(value)
-            elif name == "seed":
-                changed["_entropy"] = _entropy(value)
-        self.__dict__.update(changed)
+        if name == "n_features":
+            changed["_hash"] = _hash_function(value)
+        elif name == "seed":
+            changed["_entropy"] = _entropy(value)
+        self.__dict__.update(changed)  # at once
 
     @property
     def _growing(self) -> Growing | None:
@@ -86,6 +85,18 @@ class _StreamNetwork(base.Estimator):
     def _learned_names(self) -> tuple[int, int]:
         """How many features and outputs have been learned."""
         return (0, 0) if self._stream.growing is None else self._stream.growing.names
+
+    @property
+    def _known_features(self) -> dict[Any, int]:
+        """Indices of the features that have been learned."""
+        n_features, features = self._learned_names[0], self._stream.features
+        return features if len(features) == n_features else dict(islice(features.items(), n_features))
+
+    @property
+    def _known_outputs(self) -> dict[Any, int]:
+        """Indices of the outputs that have been learned."""
+        n_outputs, outputs = self._learned_names[1], self._stream.outputs
+        return outputs if len(outputs) == n_outputs else dict(islice(outputs.items(), n_outputs))
 
     @property
     def network(self) -> Network | None:
@@ -117,7 +128,7 @@ class _StreamNetwork(base.Estimator):
     @property
     def features(self) -> list[Any]:
         """Names of the inputs, in the order of the columns of w; empty if names are hashed."""
-        return list(self._feature_indices)[: self._learned_names[0]]
+        return list(self._stream.features)[: self._learned_names[0]]
 
     @property
     def _mutable_attributes(self) -> set[str]:
@@ -149,11 +160,17 @@ class _StreamNetwork(base.Estimator):
         RuntimeError
             If the model is learning in another thread.
         """
-        version, growing = self._stream.version, self._stream.growing
-        self._drop_unlearned(growing)
         weight = 1.0
         if not (type(w) is float and w == 1):
             weight = validate.in_range("w", w, float_info.max, validate.FLOATS[1])
+        for _ in range(ATTEMPTS):
+            if self._learn_one(x, y, weight):
+                return
+        raise RuntimeError(BUSY)
+
+    def _learn_one(self, x: Mapping[Hashable, Any], y: Any, weight: float) -> bool:
+        """Learn from one sample, unless the model learns meanwhile, in a signal handler or another thread."""
+        version, growing = self._stream.version, self._stream.growing
         features: list[Any] = []
         row = self._row_of_known(x, growing)
         if row is None:  # new or missing names
@@ -162,16 +179,13 @@ class _StreamNetwork(base.Estimator):
         t, outputs = self._target(y)
         if growing is None or features or outputs or growing.rate is not self.learning_rate:
             growing = self._sized(growing, len(features), len(outputs), len(row[0]) if self._hash else None)
-            self._extend(features, outputs)
         if type(row) is tuple:
             row = growing.row(row)
         try:
-            learned = self._stream.learn_one(version, growing, row, t, self._missing(t), weight)
+            return self._stream.learn_one(version, growing, (features, outputs), (row, t, self._missing(t)), weight)
         except ValueError:
             self._check_values(x)  # raises an error that names the feature
             raise
-        if not learned:  # a signal handler or another thread has let the model learn meanwhile
-            self.learn_one(x, y, w)
 
     def _target(self, y: Any) -> tuple[Any, list[Any]]:
         """The target of the network for y, and the names of the outputs that it needs in addition."""
@@ -186,23 +200,30 @@ class _StreamNetwork(base.Estimator):
         return None
 
     def _learn_many(self, X: Any, y: Any) -> None:
+        for _ in range(ATTEMPTS):
+            if self._learn_rows(X, y):
+                return
+        raise RuntimeError(BUSY)
+
+    def _learn_rows(self, X: Any, y: Any) -> bool:
+        """Learn from the rows of a data frame, unless the model learns meanwhile."""
         version, before = self._stream.version, self._stream.growing
-        self._drop_unlearned(before)
         x, features = self._rows(X)
         N, D = x.shape
         values = utils.dataframe.into_series(y).to_list()
         if len(values) != N:
             raise ValueError(f"X has {N} rows and y {len(values)}; they must have the same number")
         if N == 0:
-            return
-        known = len(self._outputs)
+            return True
+        known = 0 if before is None else before.names[1]
         t, outputs = self._targets(values)
         # number of additional outputs at each row: a class exists from its first sample on
         added = np.maximum.accumulate(np.maximum(t + 1 - known, 0)) if outputs else np.zeros(N, int)
         edges = [0, *(np.flatnonzero(np.diff(added)) + 1).tolist(), N]
-        self._extend(features, outputs)
         trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
         arrays, scalers = ([], []) if before is None else before.saved(trained)
+        if before is not None and (features or outputs):
+            before.lent = True  # it may predict until all rows have been learned
 
         def learn() -> Growing | None:
             growing = before
@@ -214,36 +235,7 @@ class _StreamNetwork(base.Estimator):
                 growing.learn_many(x[start:stop], t[start:stop])
             return growing
 
-        if not self._stream.learn_many(version, learn, arrays, scalers):
-            self._learn_many(X, y)
-
-    def _extend(self, features: list[Any], outputs: list[Any]) -> None:
-        """Add names that are to be learned, at a cost that does not depend on how many are known."""
-        if features:
-            self._values = None
-            self._feature_indices.update({name: i for i, name in enumerate(features, len(self._feature_indices))})
-        if outputs:
-            self._output_indices.update({name: k for k, name in enumerate(outputs, len(self._outputs))})
-            self._outputs += outputs
-
-    def _drop_unlearned(self, growing: Growing | None) -> None:
-        """Drop the names of a call that raised, before they are taken for known ones."""
-        n_features, n_outputs = (0, 0) if growing is None else growing.names
-        while len(self._feature_indices) > n_features:
-            self._feature_indices.popitem()
-        while len(self._output_indices) > n_outputs:
-            self._output_indices.popitem()
-        if len(self._outputs) > n_outputs:
-            del self._outputs[n_outputs:]
-
-    def __getstate__(self) -> dict[str, Any]:
-        n_features, n_outputs = self._learned_names
-        return self.__dict__ | {
-            "_feature_indices": dict(islice(self._feature_indices.items(), n_features)),
-            "_output_indices": dict(islice(self._output_indices.items(), n_outputs)),
-            "_outputs": self._outputs[:n_outputs],
-            "_values": None,
-        }
+        return self._stream.learn_many(version, (features, outputs), learn, arrays, scalers)
 
     def _sized(self, growing: Growing | None, new_features: int, new_outputs: int, non_zeros: int | None) -> Growing:
         """What learns, if there are no new names, else something larger.
@@ -289,9 +281,11 @@ class _StreamNetwork(base.Estimator):
         try:
             if len(x) != n_features:
                 return None
-            if self._values is None:
-                self._values = itemgetter(*islice(self._feature_indices, n_features))
-            row = np.array(self._values(x))
+            known, values = self._values
+            if known != n_features:
+                values = itemgetter(*islice(self._stream.features, n_features))
+                self._values = n_features, values
+            row = np.array(values(x))
         except (LookupError, TypeError, ValueError):
             return None
         if len(x) == 1:  # whose value does not come in a tuple
@@ -335,7 +329,7 @@ class _StreamNetwork(base.Estimator):
             x = _numbers(x)
             values = np.array(list(x.values()))
         n_features = 0 if growing is None else growing.names[0]
-        inputs = np.fromiter(map(self._feature_indices.get, x, repeat(n_features)), np.intp, len(values))
+        inputs = np.fromiter(map(self._stream.features.get, x, repeat(n_features)), np.intp, len(values))
         unknown = (inputs >= n_features).nonzero()[0]
         new = []
         if len(unknown):
@@ -348,19 +342,23 @@ class _StreamNetwork(base.Estimator):
 
     def _predicted(self, method: str, x: Mapping[Hashable, Any]) -> Any:
         """What a method of the network predicts for a sample."""
-        growing = self._stream.growing
-        row = self._row_of_known(x, growing)
-        if row is None:
-            inputs, values, new = self._inputs(x, growing)
-            known = len(inputs) - len(new)
-            row = inputs[:known], values[:known]
-            if new and not np.isfinite(values[known:]).all():
-                _numbers(x)  # raises an error that names the feature
-        try:
-            return getattr(growing, method)(row)
-        except ValueError:
-            self._check_values(x)  # raises an error that names the feature
-            raise
+        for _ in range(ATTEMPTS):
+            growing = self._stream.growing
+            row = self._row_of_known(x, growing)
+            if row is None:
+                inputs, values, new = self._inputs(x, growing)
+                known = len(inputs) - len(new)
+                row = inputs[:known], values[:known]
+                if new and not np.isfinite(values[known:]).all():
+                    _numbers(x)  # raises an error that names the feature
+            try:
+                y = getattr(growing, method)(row)
+            except ValueError:
+                self._check_values(x)  # raises an error that names the feature
+                raise
+            if growing is self._stream.growing:  # else its memory may be that of what has grown from it
+                return y
+        raise RuntimeError(BUSY)
 
     def _check_values(self, x: Any, place: str = "") -> None:
         """Raise an error that names the first feature whose value is no number or, if names are hashed, string."""
@@ -372,7 +370,7 @@ class _StreamNetwork(base.Estimator):
         """The inputs of the rows of a data frame, and the names of new ones, which come last."""
         if not self._hash:
             columns, N = _columns(X)
-            new = _new(columns, self._feature_indices)
+            new = _new(columns, self._known_features)
             return _matrix(columns, [*self.features, *new], N), new
         frame = utils.dataframe.into_frame(X)
         rows = []
@@ -461,22 +459,24 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
     @property
     def classes(self) -> list[Any]:
         """Labels, in the order of the rows of v."""
-        return self._outputs[: self._learned_names[1]]
+        return self._stream.labels[: self._learned_names[1]]
 
     @property
     def _multiclass(self) -> bool:
         return True
 
     def _target(self, y: Hashable) -> tuple[int, list[Any]]:
+        _, n_outputs = self._learned_names
         try:
-            k = self._output_indices.get(y)
+            k = self._stream.outputs.get(y, n_outputs)
         except TypeError:  # not hashable: _new_labels raises
-            k = None
-        return (len(self._outputs), _new_labels([y], self._output_indices)) if k is None else (k, [])
+            k = n_outputs
+        return (k, []) if k < n_outputs else (n_outputs, _new_labels([y], self._known_outputs))
 
     def _targets(self, y: list[Any]) -> tuple[np.ndarray, list[Any]]:
-        new = _new_labels(y, self._output_indices)
-        indices = ChainMap(self._output_indices, {label: k for k, label in enumerate(new, len(self._outputs))})
+        known = self._known_outputs
+        new = _new_labels(y, known)
+        indices = known | {label: k for k, label in enumerate(new, len(known))}
         return np.array([indices[label] for label in y]), new
 
     def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> Any:
@@ -501,7 +501,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         """
         if self._stream.growing is None:
             return None
-        return self._outputs[self._predicted("predict_one", x)]
+        return self._stream.labels[self._predicted("predict_one", x)]
 
     def predict_proba_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Any, float]:
         """Probability of each known label.
@@ -525,7 +525,8 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         """
         if self._stream.growing is None:
             return {}
-        return dict(zip(self.classes, self._predicted("predict_proba_one", x).tolist(), strict=True))
+        y = self._predicted("predict_proba_one", x).tolist()
+        return dict(zip(self._stream.labels, y, strict=False))  # labels that are being added have no probability yet
 
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
@@ -597,7 +598,7 @@ class BackpropClassifier(_StreamNetwork, base.MiniBatchClassifier):
         if growing is None:
             labels = [None] * len(X)
         else:
-            labels = [self._outputs[k] for k in growing.predict(self._matrix(X)).tolist()]
+            labels = [self._stream.labels[k] for k in growing.predict(self._matrix(X)).tolist()]
         return utils.dataframe.to_native_series(labels, name=None, like=utils.dataframe.into_frame(X))
 
 
@@ -745,9 +746,10 @@ class _MultiOutputs(_StreamNetwork):
 
     def _target(self, y: Any) -> tuple[np.ndarray, list[Any]]:
         numbers = self._numbers_by_name(y)
-        new = _new(numbers, self._output_indices)
-        indices = ChainMap(self._output_indices, {name: k for k, name in enumerate(new, len(self._outputs))})
-        t = np.full(max(1, len(self._outputs) + len(new)), np.nan)
+        known = self._known_outputs
+        new = _new(numbers, known)
+        indices = known | {name: k for k, name in enumerate(new, len(known))}
+        t = np.full(max(1, len(indices)), np.nan)
         for name, number in numbers.items():
             t[indices[name]] = number
         return t, new
@@ -764,7 +766,8 @@ class _MultiOutputs(_StreamNetwork):
     def _predict_one(self, x: Mapping[Hashable, Any]) -> dict[Any, float]:
         if self._stream.growing is None:
             return {}
-        return dict(zip(self._outputs, np.atleast_1d(self._predicted(self._method, x)).tolist(), strict=False))
+        y = np.atleast_1d(self._predicted(self._method, x)).tolist()
+        return dict(zip(self._stream.labels, y, strict=False))
 
 
 class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  # type: ignore[misc]
@@ -827,7 +830,7 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     @property
     def targets(self) -> list[Any]:
         """Names of the targets, in the order of the rows of v."""
-        return self._outputs[: self._learned_names[1]]
+        return self._stream.labels[: self._learned_names[1]]
 
     def _numbers_by_name(self, y: Any) -> dict[Hashable, float]:
         return _numbers(y, "y", "target")
@@ -911,7 +914,7 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     @property
     def labels(self) -> list[Any]:
         """Names of the labels, in the order of the rows of v."""
-        return self._outputs[: self._learned_names[1]]
+        return self._stream.labels[: self._learned_names[1]]
 
     def _numbers_by_name(self, y: Any) -> dict[Hashable, float]:
         return _numbers(y, "y", "label", _truth, "True or False")

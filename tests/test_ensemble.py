@@ -947,8 +947,13 @@ def test_bad_samples_change_nothing():
     with pytest.raises(ValueError, match=r"in network 2, w\[1, 1\] is inf"):
         ensemble.fit(x, t)
     assert bits(ensemble) == before
+    assert ensemble.learn_one(x[0], 0)[2] == np.inf
+    assert ensemble.diverged.tolist() == [False, False, True]
+    ensemble.w[:2, 1, 1] = np.inf
+    before = bits(ensemble)
     with pytest.raises(ValueError, match=r"w\[1, 1\] is inf"):
         ensemble.learn_one(x[0], 0)
+    assert bits(ensemble) == before
     ensemble = make()
     ensemble.w.flags.writeable = False
     for call in (lambda: ensemble.learn_one(x[0], 0), lambda: ensemble.fit(x, t)):

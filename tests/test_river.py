@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import pickle
 import random
 import tracemalloc
@@ -1269,25 +1270,115 @@ def test_an_interrupt_at_any_instruction_leaves_all_or_nothing(model, rate, opti
     assert before in ends
 
 
-def test_a_call_in_a_signal_handler_is_not_lost():
-    """A handler that learns while a new feature is prepared: both samples are learned, one after the other."""
-    model = learned(samples(10), learning_rate="auto")
-    other = copy.deepcopy(model)
-    grown = type(model._growing).grown
+HANDLERS = {  # what signal handlers, or other threads, may call
+    "new names": lambda model: model.learn_one({"a": 1.0, "handler": 2.0}, "class 3"),
+    "the same names": lambda model: model.learn_one({"a": 2.0, "new": 2.0}, "class 4"),
+    "known names": lambda model: model.learn_one({"a": 1.0, "b": 2.0, "c": 3.0}, "class 0"),
+    "a frame": lambda model: model.learn_many(pd.DataFrame({"a": [1.0], "d": [2.0]}), pd.Series(["class 5"])),
+    "a prediction": lambda model: model.predict_proba_one({"a": 1.0, "b": 2.0, "c": 3.0}),
+    "a refused sample": lambda model: refused(model, {"new": math.nan}, "class 4"),
+}
 
-    with pytest.MonkeyPatch.context() as patch:
 
-        def interrupted(*arguments):
-            patch.undo()
-            model.learn_one({"a": 1.0, "handler": 2.0}, "class 3")
-            return grown(*arguments)
+def refused(model, x, y):
+    with pytest.raises(ValueError, match="must be a finite number"):
+        model.learn_one(x, y)
 
-        patch.setattr(type(model._growing), "grown", interrupted)
-        model.learn_one({"a": 1.0, "new": 1.0}, "class 0")
-    other.learn_one({"a": 1.0, "handler": 2.0}, "class 3")
-    other.learn_one({"a": 1.0, "new": 1.0}, "class 0")
+
+@pytest.mark.parametrize("handler", HANDLERS.values(), ids=HANDLERS)
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_calls_in_a_signal_handler_come_before_the_one_that_they_interrupt(rate, handler, monkeypatch):
+    model = learned(samples(10), learning_rate=rate)
+    other, grown = copy.deepcopy(model), _growth.Growing.grown
+
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        handler(model)
+        return grown(*arguments)
+
+    monkeypatch.setattr(_growth.Growing, "grown", interrupted)
+    model.learn_one({"a": 1.0, "new": 1.0}, "class 4")
+    handler(other)
+    other.learn_one({"a": 1.0, "new": 1.0}, "class 4")
+    for each in (model, other):
+        each.learn_one(dict.fromkeys(each.features, 1.0), "class 1")
     assert bits(model) == bits(other)
-    assert model.features == other.features == ["a", "b", "c", "handler", "new"]
+    assert (model.features, model.classes) == (other.features, other.classes)
+
+
+@pytest.mark.parametrize("rate", [0.1, "auto"])
+def test_a_model_that_grows_during_a_prediction_predicts_by_what_it_has_become(rate, monkeypatch):
+    model = learned(stream_for(BackpropRegressor, 10), BackpropRegressor, learning_rate=rate)
+    model.learn_one({"new": 1.0}, 1.0)  # makes room for more inputs
+    x, predict_one = stream_for(BackpropRegressor, 1)[0][0], _growth.Growing.predict_one
+
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        model.learn_one({"newer": 1.0}, 5.0)
+        return predict_one(*arguments)
+
+    monkeypatch.setattr(_growth.Growing, "predict_one", interrupted)
+    assert model.predict_one(x) == model.predict_one(x)
+
+
+def test_names_whose_methods_raise_or_learn_are_refused():
+    model = learned(samples(10))
+    before = pickle.dumps(model)
+
+    class Name(str):
+        calls, last = 0, 0
+
+        def __hash__(self):
+            Name.calls += 1
+            if Name.calls == Name.last:
+                model.learn_one({"other": 1.0}, "class 9")
+            return 1
+
+    sample = {"a": 1.0, Name("new"): 1.0}
+    Name.calls = 0
+    copy.deepcopy(model).learn_one(sample, "class 0")
+    Name.calls, Name.last = 0, Name.calls  # the last time is as it is added
+    with pytest.raises(RuntimeError, match="this model is learning"):
+        model.learn_one(sample, "class 0")
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_the_child_of_a_fork_amid_a_call_learns(monkeypatch):
+    model, learn_all = learned(samples(10)), _growth._learn_all
+
+    def forking(*arguments):
+        monkeypatch.undo()
+        if (child := os.fork()) == 0:
+            model.learn_one(*samples(1)[0])
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        with pytest.raises(RuntimeError, match="this model is learning"):
+            model.learn_one(*samples(1)[0])
+        return learn_all(*arguments)
+
+    monkeypatch.setattr(_growth, "_learn_all", forking)
+    model.learn_many(pd.DataFrame([x for x, _ in samples(5)]), pd.Series([y for _, y in samples(5)]))
+
+
+def test_a_shallow_copy_is_the_same_model():
+    model = learned(samples(10))
+    other = copy.copy(model)
+    model.learn_one({"new": 1.0}, "class 0")
+    other.learn_one({"newer": 1.0}, "class 0")
+    assert model.features == other.features
+    assert bits(model) == bits(other)
+
+
+def test_a_network_whose_weights_were_spoiled_is_left_out():
+    model, other = (learned(samples(10), learning_rate="auto") for _ in range(2))
+    model.networks[1].w[0, 0] = np.nan
+    for each in (model, other):
+        each.learn_one(*samples(12)[11])
+    assert len(model.networks) == len(model.weights) == 3
+    assert model.weights.sum() == pytest.approx(1)
+    assert np.array_equal(model.networks[1].w, other.networks[2].w)
 
 
 @pytest.mark.parametrize("model", OUTPUTS)

@@ -13,7 +13,7 @@ from cbackprop._extras import require
 MAX_LINE = 2**26  # bytes
 PART = 2**16  # bytes
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # first bytes of files
-ZLIB = b"x\x01", b"x\x9c", b"x\xda"  # those that Polars recognizes
+ZLIB = b"x\x01", b"x\x5e", b"x\x9c", b"x\xda"  # those that Polars recognizes
 
 
 def check_lines(file: Path, limit: int, count_rows: Callable[[Iterable[bytes]], int]) -> None:

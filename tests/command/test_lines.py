@@ -108,7 +108,7 @@ def test_other_formats_have_no_lines(folder, succeed, monkeypatch, kind):
 
 
 def test_zlib_is_refused(folder, fail):
-    for level in (1, 6, 9):
+    for level in range(1, 10):
         Path("t.csv").write_bytes(zlib.compress(b"a,y\n1,2\n3,4\n", level))
         message = "t.csv: it is compressed by zlib; gzip or Zstandard is needed"
         assert fail("train t.csv --target y") == message

@@ -42,7 +42,7 @@ from cbackprop._stream import Stream
 STEPS = 25  # in a sequence
 ERRORS = (TypeError, ValueError, DivergenceError, MemoryError)
 # caches, views, and room to grow
-UNOBSERVED = {"_one_sample", "_parameters_are_valid", "_rooms", "lent", "one_sample", "rate"}
+UNOBSERVED = {"_one_sample", "_parameters_are_valid", "_rooms", "lent", "one_sample", "rate", "_values"}
 
 
 def bits(thing):
@@ -62,9 +62,7 @@ def bits(thing):
     if hasattr(thing, "state"):  # of a scaler
         return bits(thing.state)
     if isinstance(thing, Stream):
-        return bits(thing.growing)
-    if isinstance(thing, cbackprop.river._StreamNetwork):
-        return bits(thing.__getstate__())
+        return bits((thing.growing, thing.__reduce__()[1][1:]))
     return bits(vars(thing)) if type(thing).__module__.startswith("cbackprop.") else repr(thing)
 
 
