@@ -222,8 +222,8 @@ class _StreamNetwork(base.Estimator):
         edges = [0, *(np.flatnonzero(np.diff(added)) + 1).tolist(), N]
         trained = np.append(np.unique(x.indices), D) if self._hash else slice(None)  # columns of w
         arrays, scalers = ([], []) if before is None else before.saved(trained)
-        if before is not None and (features or outputs):
-            before.lent = True  # it may predict until all rows have been learned
+        if before is not None and features:
+            before.lent = True  # it may predict until all rows have been learned: leave its bias where it is
 
         def learn() -> Growing | None:
             growing = before
