@@ -12,8 +12,6 @@ from ._validation import Functions
 
 __test__: dict[str, str]  # examples of docstrings, for doctest
 
-def count_fork() -> None: ...
-
 @disjoint_base
 class OneSample:
     def __init__(

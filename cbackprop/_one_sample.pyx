@@ -11,9 +11,7 @@ from libc.math cimport INFINITY, exp, fmax, fmin, isfinite
 from libc.string cimport memcpy
 
 from ._mixture_weights cimport drop_members, update_weights
-from ._training_lock cimport TrainingLock, held_locks
-
-import os
+from ._training_lock cimport TrainingLock, fork_count, held_locks
 
 import numpy as np
 
@@ -24,19 +22,6 @@ from ._sparse import SparseRows
 include "kernels/one_sample_api.pxi"
 
 cnp.import_array()
-
-# Incremented by each fork: threads that ran before it do not exist in the child
-cdef long fork_count = 1
-
-
-def count_fork():
-    """Count a fork; called in the child."""
-    global fork_count
-    fork_count += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=count_fork)
 
 # Multiplications per call from which the GIL is released; for fewer, that costs more than it gains
 cdef enum:

@@ -5,8 +5,6 @@ from typing_extensions import disjoint_base
 
 __test__: dict[str, str]
 
-def count_fork() -> None: ...
-
 @disjoint_base
 class Stream:
     def __init__(self, growing: Any = None, features: Sequence[Any] = (), outputs: Sequence[Any] = ()) -> None: ...

@@ -3,20 +3,7 @@
 Python runs signal handlers between its own instructions. The functions here are compiled, and call Python code only
 before anything has changed or while they take changes back, so that no handler sees, or leaves, a part of a step.
 """
-import os
-
-# Incremented by each fork: a call that another thread had begun never ends in the child
-cdef long fork_count = 1
-
-
-def count_fork():
-    """Count a fork; called in the child."""
-    global fork_count
-    fork_count += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=count_fork)
+from ._training_lock cimport fork_count
 
 
 cdef class Stream:

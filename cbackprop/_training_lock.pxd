@@ -1,6 +1,7 @@
 cimport numpy as cnp
 
 cdef list held_locks  # instances of TrainingLock; usually empty
+cdef long fork_count
 
 
 cdef class TrainingLock:

@@ -20,6 +20,8 @@ if not getattr(sys, "_is_gil_enabled", lambda: True)():
     raise ImportError("cbackprop needs the GIL, on which its locks rely: run Python without PYTHON_GIL=0 and -X gil=0")
 
 held_locks = []
+# Incremented by each fork: threads that ran before it do not exist in the child
+fork_count = 1
 
 
 cdef class TrainingLock:
@@ -123,9 +125,11 @@ def learn_and_record(dict attributes, learn, *sample):
 
 def forget_other_threads():
     """Release the locks of other threads in the child of a fork, where only the forking thread exists."""
+    global fork_count
     cdef TrainingLock each
     cdef unsigned long thread = PyThread_get_thread_ident()
     held_locks[:] = [each for each in held_locks if each.thread == thread]
+    fork_count += 1
 
 
 if hasattr(os, "register_at_fork"):
