@@ -2,7 +2,9 @@
 #   python3 -m venv .venv && . .venv/bin/activate && pip install -e ".[dev,bench]"
 
 PYTHON ?= python
-COMPILED = $(subst /,.,$(basename $(wildcard cbackprop/*.pyx cbackprop/kernels/*.pyx)))
+# Modules that can be imported here: kernels of other processors may end the process
+RUNS = $(shell $(PYTHON) -P -c "from cbackprop._dispatch import available_variants; print(*available_variants())")
+COMPILED = $(subst /,.,$(basename $(wildcard cbackprop/*.pyx $(RUNS:%=cbackprop/kernels/%_*.pyx))))
 INSTALL = $(PYTHON) -m pip install --quiet --no-build-isolation --no-deps --upgrade
 # -P keeps the source folder, which has other compiled modules or none, off the path
 PYTEST_IN = PYTHONPATH=$(CURDIR)/$(1) $(PYTHON) -P -m pytest

@@ -331,7 +331,8 @@ x[-1], t[-1] = np.random.default_rng(0).normal(size=D), 1
 for M in (1, 5):
     w, v = cbackprop.init_weights(D, M, 2, dtype=np.float32, rng=0)
     for of_all, last in zip(cbackprop.forward(x, w, v), cbackprop.forward(x[-1:], w, v)):
-        np.testing.assert_allclose(of_all[-1], last[0], rtol=1e-4)
+        # sums of 32,776 terms that largely cancel, in another order and in as many lanes as the kernels have
+        np.testing.assert_allclose(of_all[-1], last[0], rtol=1e-3)
     dw, dv = cbackprop.gradient(x, t, w, v)
     last, _ = cbackprop.gradient(x[-1:], [1], w, v)  # all others are zeros
     np.testing.assert_allclose(dw[:, :-1], last[:, :-1] / N, rtol=1e-3, atol=1e-12)

@@ -233,7 +233,8 @@ class Sequence(RuleBasedStateMachine):
         self.done["not compared"] += 1
         assert kind in (None, ValueError, DivergenceError)
         weights, theirs = before[:2] or self.weights, runs[0][0]
-        assert self.sensitive(runs) or self.may_overflow(x, weights, rate, updates, l2), f"not {theirs} but {kind}"
+        excused = self.sensitive(runs) or self.may_vanish(x) or self.may_overflow(x, weights, rate, updates, l2)
+        assert excused, f"not {theirs} but {kind}"
 
     def close(self, arrays, runs, x, rate, updates):
         kind, results, copies = runs[0]
@@ -260,6 +261,10 @@ class Sequence(RuleBasedStateMachine):
             )
             for other, more, changed in runs[1:]
         )
+
+    def may_vanish(self, x):
+        """Whether the sign of a sum, on which ReLU's derivative depends, may be lost: kernels take subnormals for 0."""
+        return self.hidden == "relu" and largest(x) < 2.0**20 * float(self.finfo.tiny)
 
     def may_overflow(self, x, weights, rate=0.0, updates=0, l2=0.0):
         """Whether a bound on the sums exceeds what the dtype can hold."""
