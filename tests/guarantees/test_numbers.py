@@ -331,8 +331,9 @@ x[-1], t[-1] = np.random.default_rng(0).normal(size=D), 1
 for M in (1, 5):
     w, v = cbackprop.init_weights(D, M, 2, dtype=np.float32, rng=0)
     for of_all, last in zip(cbackprop.forward(x, w, v), cbackprop.forward(x[-1:], w, v)):
-        # sums of 32,776 terms that largely cancel, in another order and in as many lanes as the kernels have
-        np.testing.assert_allclose(of_all[-1], last[0], rtol=1e-3)
+        # of the largest, since sums of 32,776 terms may cancel; their order differs, and depends on the kernels
+        atol = 1e-4 * np.abs(last[0]).max()
+        np.testing.assert_allclose(of_all[-1], last[0], rtol=1e-4, atol=atol)
     dw, dv = cbackprop.gradient(x, t, w, v)
     last, _ = cbackprop.gradient(x[-1:], [1], w, v)  # all others are zeros
     np.testing.assert_allclose(dw[:, :-1], last[:, :-1] / N, rtol=1e-3, atol=1e-12)
