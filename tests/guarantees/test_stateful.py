@@ -243,7 +243,8 @@ class Sequence(RuleBasedStateMachine):
         roundings = [max(pair) for pair in zip(*(apart(exact, each) for each in noisy), strict=True)]
         roundings = roundings or [0.0] * len(exact)
         eps = updates**0.5 * float(self.finfo.eps)  # roundings of each update have random signs
-        small = updates * float(self.finfo.smallest_subnormal) * (1 + rate) * (1 + largest(x)) * (1 + largest(*arrays))
+        # kernels take what is below the smallest normal number for 0
+        small = updates * float(self.finfo.tiny) * (1 + rate) * (1 + largest(x)) * (1 + largest(*arrays))
         return all(
             difference <= FACTOR * (measured + eps * largest(array) + small)
             for difference, measured, array in zip(apart(exact, arrays), roundings, exact, strict=True)
