@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
 from . import _validation as validate
-from ._complex_step import complex_step_gradient
+from ._catalog import HIDDEN_FUNCTIONS
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._sparse import CSR, SparseRows, aligned_zeros
 from ._threads import forward_parallel
 from ._training import Data, Settings, Training, make_checkpointer, run_training
 from ._training_lock import TrainingLock
+from .reference import complex_step_gradient
 
 EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
 
@@ -85,7 +86,7 @@ def init_weights(
     ((32, 65), (10, 33))
     """
     D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
-    validate.choice("hidden", hidden, validate.HIDDEN_FUNCTIONS)
+    validate.choice("hidden", hidden, HIDDEN_FUNCTIONS)
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
     in_c_order = validate.choice("order", order, validate.ORDERS) == "C"
@@ -99,8 +100,8 @@ def init_weights(
 
 def initial_ranges(D: int, M: int, K: int, hidden: str) -> tuple[float, float]:
     """r of the hidden and of the output weights."""
-    glorot, he = np.sqrt(6 / (D + M)), np.sqrt(6 / D)
-    return {"sigmoid": 4 * glorot, "tanh": glorot, "relu": he}[hidden], np.sqrt(6 / (M + K))
+    h = HIDDEN_FUNCTIONS[hidden]
+    return h.gain * np.sqrt(6 / (D if h.half_zero else D + M)), np.sqrt(6 / (M + K))
 
 
 def forward(
@@ -412,7 +413,7 @@ def numerical_gradient(
     validate.choice("scheme", scheme, ("central", "forward", "complex"))
     step_size = validate.epsilon(epsilon)
     if scheme == "complex":
-        t = np.asarray(rows if labels is None else labels)
+        t = np.eye(len(v))[labels] if rows is None else rows
         x = x.toarray() if isinstance(x, SparseRows) else x
         return validate.finite_derivatives(
             complex_step_gradient(x, t, w, v, functions, step_size or 1e-20), epsilon, w, v

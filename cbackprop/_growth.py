@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _engines as engines
 from . import _validation as validate
+from ._catalog import OUTPUTS
 from ._functions import init_weights, initial_ranges
 from ._mixture import Mixture
 from ._network import Network
@@ -32,8 +33,6 @@ SPARSE_MEMBERS = (("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1))
 SPARSE_START = 0.1  # of the accumulators of hidden units
 SPARSE_WEIGHT_SCALE = 0.1  # of hidden weights: those of inputs that appear late are noise until then
 SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
-# Factor of the losses in a mixture; that of squared errors is for errors up to 1.4 standard deviations of the target.
-ETA = {"softmax": 1.0, "logistic": 1.0, "linear": 0.5}
 
 
 def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
@@ -144,7 +143,7 @@ class Growing:
                 accumulators[0][...] = SPARSE_START
             networks.append(Network.from_weights(w, v, learning_rate=rate, accumulators=accumulators, **functions))
         inputs = RunningScaler(D) if non_zeros is None else RunningSparseScaler(D)
-        targets = RunningScaler(K) if output == "linear" else None
+        targets = None if OUTPUTS[output].probabilities else RunningScaler(K)
         return cls(networks, 1.0, _mixture(len(networks), K, output), inputs, targets, names)
 
     def grown(self, names: tuple[int, int], D: int, K: int, seed: list[Any]) -> Growing:
@@ -276,8 +275,9 @@ class Growing:
 
     def predict(self, x: Any) -> np.ndarray:
         """What the mixture predicts for each of several samples."""
-        if self.network.output == "softmax":
-            return self.predict_proba(x).argmax(axis=1)
+        output = OUTPUTS[self.network.output]
+        if output.exclusive:
+            return output.prediction(self.predict_proba(x))
         y = self._mean(x)[:, 0]
         return y if self.targets is None else self.targets.inverse(y[:, np.newaxis])[:, 0]
 
@@ -311,7 +311,8 @@ def _restored(
 
 def _mixture(R: int, K: int, output: str) -> Mixture:
     """The mixture of R networks, whose predictions it takes as they are. The losses of several outputs are sums."""
-    mixture = Mixture(R, K, output, SHARE if R > 1 else 0.0, ETA[output] / (1 if output == "softmax" else K))
+    eta = OUTPUTS[output].standardized_eta / (1 if OUTPUTS[output].exclusive else K)
+    mixture = Mixture(R, K, output, SHARE if R > 1 else 0.0, eta)
     mixture.limits[...] = [[-np.inf], [np.inf]]
     return mixture
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _validation as validate
+from ._catalog import OUTPUTS, Output
 from ._functions import outputs_where_finite
 from ._mixture_weights import drop, update
 
@@ -62,13 +63,13 @@ def class_losses(a: np.ndarray) -> np.ndarray:
     return np.log1p(e.sum(axis=1, keepdims=True)) - difference
 
 
-def rate(output: str, K: int) -> tuple[float, bool]:
+def rate(output: Output, K: int) -> tuple[float, bool]:
     """The rate η of the mixture, and whether it is relative to the mean loss.
 
     The bound of the mixture needs e^(-ηE) to be a concave function of y. The cross-entropies of K labels add up, so
     their geometric mean is concave. For the squared error, η is 1/(4 mean loss): see docs/guides/mixture.md.
     """
-    return {"softmax": (1.0, False), "logistic": (1 / K, False), "linear": (0.25, True)}[output]
+    return output.eta / (K if output.cross_entropy and not output.exclusive else 1), not output.cross_entropy
 
 
 class Mixture:
@@ -94,14 +95,15 @@ class Mixture:
     dropped : ndarray of shape (R,)
         1 for members that have diverged, else 0.
     limits : ndarray of shape (2, K)
-        The lowest and the highest target so far, of linear outputs.
+        The lowest and the highest target so far, of outputs that are numbers.
     scale : ndarray of shape (2,)
-        The mean loss so far, and the number of its samples, with linear outputs.
+        The mean loss so far, and the number of its samples, if η is relative to it.
     """
 
     def __init__(self, R: int, K: int, output: str, share: float, eta: float | None = None) -> None:
         self.output, self.share, self.eta = output, share, eta
-        self.rate, self.relative = rate(output, K) if eta is None else (eta, False)
+        self.rate, self.relative = rate(OUTPUTS[output], K) if eta is None else (eta, False)
+        self.clips = not OUTPUTS[output].probabilities
         self.log_weights, self.dropped = np.full(R, -np.log(R)), np.zeros(R)
         self.limits, self.scale = np.repeat([[np.inf], [-np.inf]], K, axis=1), np.zeros(2)
 
@@ -137,7 +139,7 @@ class Mixture:
 
     def see(self, targets: np.ndarray | None) -> None:
         """Take note of the targets of samples, shape (N, K)."""
-        if self.output == "linear" and targets is not None:
+        if self.clips and targets is not None:
             np.minimum(self.limits[0], targets.min(axis=0), out=self.limits[0])
             np.maximum(self.limits[1], targets.max(axis=0), out=self.limits[1])
 
@@ -151,11 +153,11 @@ class Mixture:
         drop(self.log_weights, self.dropped)
 
     def clipped(self, y: np.ndarray) -> np.ndarray:
-        """Outputs as they enter the mixture: linear ones are clipped to the interval of all targets so far.
+        """Outputs as they enter the mixture: numbers are clipped to the interval of all targets so far.
 
         No output beyond is nearer to a target in that interval.
         """
-        return np.clip(y, *self.limits) if self.output == "linear" and self.limits[0, 0] <= self.limits[1, 0] else y
+        return np.clip(y, *self.limits) if self.clips and self.limits[0, 0] <= self.limits[1, 0] else y
 
     def outputs(
         self, networks: Sequence[Network], x: np.ndarray | SparseRows, n_threads: int

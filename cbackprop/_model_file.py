@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from . import _validation as validate
+from ._catalog import OUTPUTS
 from ._files import atomic_write, file_path, open_regular
 from ._sparse import in_fortran_order
 
@@ -239,7 +240,7 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
             raise ValueError(f"its {name} holds a 0")
         setattr(model, name, values)
     described = any(part is not None for part in (model.targets, model.target_mean, model.target_scale))
-    if described and model.functions.output != "linear":
+    if described and OUTPUTS[model.functions.output].probabilities:
         raise ValueError(f"it describes targets, which need linear outputs, not {model.functions.output} ones")
     if "training" in metadata:
         model.training = parse_json(metadata["training"])

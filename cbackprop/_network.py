@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _functions as functions
 from . import _validation as validate
+from ._catalog import OUTPUTS
 from ._engines import kernels_for
 from ._one_sample import OneSample
 from ._results import History
@@ -111,10 +112,10 @@ class Network(OneSample):
     ) -> None:
         names = validate.functions(hidden, output)
         w, v = functions.init_weights(n_inputs, n_hidden, n_outputs, hidden=hidden, dtype=dtype, order=order, rng=rng)
-        if names.output == "softmax" and len(v) == 1:
+        if OUTPUTS[names.output].exclusive and len(v) == 1:
             raise ValueError(
-                "n_outputs is 1, and a single softmax output is always 1; for two classes, write output='logistic', or "
-                "n_outputs=2; for numbers, output='linear'"
+                f"n_outputs is 1, and a single {names.output} output is always 1; for two classes, write "
+                f"output='logistic', or n_outputs=2; for numbers, output='linear'"
             )
         rate: Any = learning_rate
         adaptive = validate.flag("adaptive", adaptive)
@@ -355,10 +356,9 @@ class Network(OneSample):
         (2,)
         """
         y, a = functions.outputs(x, self.w, self.v, self.functions, n_threads)
-        if self.output == "softmax":
-            return a.argmax(axis=1)
-        prediction = y if self.output == "linear" else (y >= 0.5).astype(np.intp)
-        return prediction[:, 0] if prediction.shape[1] == 1 else prediction
+        output = OUTPUTS[self.output]
+        prediction = output.prediction(a if output.exclusive else y)  # y may have rounded to equal numbers
+        return prediction[:, 0] if prediction.shape[1:] == (1,) else prediction
 
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
         """Mean error E (2); see `cbackprop.loss`.

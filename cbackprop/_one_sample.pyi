@@ -5,6 +5,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from typing_extensions import disjoint_base
 
+from ._catalog import OUTPUTS as OUTPUTS
 from ._mixture import Mixture
 from ._results import REMEDY as REMEDY
 from ._sparse import SparseRows as SparseRows

@@ -16,6 +16,7 @@ from ._training_lock cimport TrainingLock, fork_count, held_locks
 import numpy as np
 
 from . import _validation as validate
+from ._catalog import OUTPUTS
 from ._results import REMEDY, DivergenceError
 from ._sparse import SparseRows
 
@@ -77,7 +78,9 @@ cdef class OneSample:
     cdef void *scratch        # for the addresses of ...
     cdef Py_ssize_t capacity  # ... so many weights
     cdef bint fortran         # the order of w
-    cdef bint softmax, logistic
+    cdef bint exclusive, probabilities    # of the output, as in _catalog.py
+    cdef double lowest, highest           # the limits of its targets
+    cdef object prediction
     cdef int type
     cdef Py_ssize_t R         # networks whose weights lie side by side in memory, of which these are the first
     cdef object all_w, all_v  # the weights of all
@@ -90,7 +93,10 @@ cdef class OneSample:
         self.w, self.v, self.functions = w, v, functions
         self.R, self.all_w, self.all_v = 1, w, v
         self.s_w, self.s_v = (None, None) if accumulators is None else accumulators
-        self.softmax, self.logistic = functions.output == "softmax", functions.output == "logistic"
+        output = OUTPUTS[functions.output]
+        self.exclusive, self.probabilities = output.exclusive, output.probabilities
+        self.lowest, self.highest = output.limits or (-np.inf, np.inf)
+        self.prediction = output.prediction
         self.lock = TrainingLock(w, v)
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
@@ -130,8 +136,8 @@ cdef class OneSample:
 
     def _require_probabilities(self):
         """Raise ValueError if the outputs are not probabilities."""
-        if self.functions.output == "linear":
-            raise ValueError("output is 'linear', which has no probabilities: use predict")
+        if not self.probabilities:
+            raise ValueError(f"output is {self.functions.output!r}, which has no probabilities: use predict")
 
     def learn_one(self, x, t, sample_weight=1.0):
         """Learn from one sample: one update (17) of the weights, in place.
@@ -250,7 +256,7 @@ cdef class OneSample:
         self.check(True)
         if not (PyFloat_CheckExact(sample_weight) and PyFloat_AS_DOUBLE(sample_weight) == 1):
             n.weight = validate.weight(sample_weight, self.w.dtype)
-        if self.softmax and PyLong_CheckExact(t):
+        if self.exclusive and PyLong_CheckExact(t):
             n.label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 on overflow
         elif PyFloat_CheckExact(t) and self.set_number(t) or self.set_numbers(t):
             n.t = self.t
@@ -301,9 +307,12 @@ cdef class OneSample:
         self.scratch, self.capacity = scratch, count
         return 0
 
+    cdef inline bint is_target(self, double t_k) noexcept:
+        return self.lowest <= t_k <= self.highest and isfinite(t_k)
+
     # The target of a single output; False if it takes validation
     cdef inline bint set_number(self, double t) noexcept:
-        if self.softmax or self.K > 1 or not (0 <= t <= 1 if self.logistic else isfinite(t)):
+        if self.exclusive or self.K > 1 or not self.is_target(t):
             return False
         if self.type == cnp.NPY_FLOAT:
             (<float *> self.t)[0] = <float> t
@@ -315,7 +324,7 @@ cdef class OneSample:
     cdef inline bint set_numbers(self, t) noexcept:
         cdef cnp.ndarray array
         cdef double t_k
-        if self.softmax or not PyArray_CheckExact(t):
+        if self.exclusive or not PyArray_CheckExact(t):
             return False
         array = t
         if not self.is_vector(array, self.K):
@@ -323,7 +332,7 @@ cdef class OneSample:
         memcpy(self.t, cnp.PyArray_DATA(array), self.K * cnp.PyArray_ITEMSIZE(array))
         for k in range(self.K):
             t_k = (<float *> self.t)[k] if self.type == cnp.NPY_FLOAT else (<double *> self.t)[k]
-            if not (0 <= t_k <= 1 if self.logistic else isfinite(t_k)):
+            if not self.is_target(t_k):
                 return False
         return True
 
@@ -394,11 +403,9 @@ cdef class OneSample:
 
     cdef predict(self, x, indices):
         cdef cnp.ndarray y
-        if self.softmax:
+        if self.exclusive:
             return self.predict_into(x, indices, self.y)
-        y = self.outputs(x, indices)
-        if self.logistic:
-            y = (y >= 0.5).astype(np.intp)
+        y = self.prediction(self.outputs(x, indices))
         return y.item() if self.K == 1 else y
 
     def predict_proba_one(self, x):
@@ -430,7 +437,7 @@ cdef class OneSample:
         >>> cbackprop.Network(2, 3, 2, rng=0).predict_proba_one([0.5, -1.0]).shape
         (2,)
         """
-        if not self.softmax:
+        if not self.probabilities:
             self._require_probabilities()
         return self.outputs(x, None)
 
@@ -466,7 +473,7 @@ cdef class OneSample:
         >>> network.predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
         (2,)
         """
-        if not self.softmax:
+        if not self.probabilities:
             self._require_probabilities()
         return self.outputs(values, check_indices(indices))
 
@@ -727,7 +734,7 @@ cdef class OneSampleOfAll(OneSample):
                 if not 0 <= E[r] < INFINITY:
                     E[r], dropped[r] = INFINITY, 1
             drop_members(log_weights, dropped, R)
-        if not self.softmax and not self.logistic:
+        if not self.probabilities:
             self.see_target()
         update_weights(log_weights, <double *> cnp.PyArray_DATA(self.scale), E, R, 1, self.eta, self.relative,
                        self.share, &n.weight, self.p)
@@ -753,7 +760,7 @@ cdef class OneSampleOfAll(OneSample):
         self.check(False)
         _kept = self.set_inputs(&inputs, x, indices, False)
         self.set_networks(False)
-        if not self.softmax and not self.logistic:
+        if not self.probabilities:
             limits = <const double *> cnp.PyArray_DATA(self.limits)
         if self.releases_gil(&inputs):
             self.set_in_use(fork_count)

@@ -8,20 +8,20 @@ from __future__ import annotations  # annotations that name numpy.random must no
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from numbers import Integral, Real
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from ._catalog import HIDDEN_FUNCTIONS as HIDDEN_FUNCTIONS
+from ._catalog import OUTPUTS as OUTPUTS
 from ._sparse import SparseRows
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INDICES = (np.dtype(np.int32), np.dtype(np.int64))
 METHODS = ("auto", "direct", "blocked")
 ORDERS = ("C", "F")
-HIDDEN_FUNCTIONS = ("sigmoid", "tanh", "relu")
-OUTPUTS = ("softmax", "linear", "logistic")
 SLICE = 1 << 16  # elements checked at a time, which keeps temporary arrays small
 PART = 1 << 22  # elements converted at a time: some milliseconds
 
@@ -284,15 +284,13 @@ def sample_target(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Target of one sample as a pair (row, class index) of shapes (1, K) and (1,), one of which is None."""
     K = v.shape[0]
-    single, row = "a class index", f"a row of {K} that sums to 1"
-    if output != "softmax":
-        single, row = "a number, if v has 1 row", f"a row of {K} numbers"
+    needed = OUTPUTS[output].targets
+    single, row = needed.one, needed.row.format(K=K)
     array = as_array(name, t_n, f"{single} or {row}")
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 ({single}) or 1 ({row})")
-    if output == "softmax" and array.ndim == 0 and array.dtype.kind not in "biu":
-        needed = f"a class index, an int in 0..{K - 1}, or {row}"
-        raise TypeError(f"{name} has dtype {array.dtype}; it must be {needed}")
+    if OUTPUTS[output].exclusive and array.ndim == 0 and array.dtype.kind not in "biu":
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be {single}, an int in 0..{K - 1}, or {row}")
     return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name)
 
 
@@ -420,16 +418,15 @@ def targets(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Targets as a pair (rows, class indices) of shapes (N, K) and (N,), one of which is None."""
     K = v.shape[0]
-    single, row = "class indices", f"rows of {K} that sum to 1"
-    if output != "softmax":
-        single, row = "numbers, if v has 1 row", f"rows of {K} numbers"
-    array = as_array(name, t, f"(N,) {single} or (N, {K}) {row}")
+    needed = OUTPUTS[output]
+    single, rows_of_K = needed.targets.many, needed.targets.rows.format(K=K)
+    array = as_array(name, t, f"(N,) {single} or (N, {K}) {rows_of_K}")
     if array.ndim not in (1, 2):
-        raise ValueError(f"{name} has {array.ndim} dimensions; it must have 1 ({single}) or 2 ({row})")
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have 1 ({single}) or 2 ({rows_of_K})")
     if array.shape[0] != N:
         raise ValueError(f"{name} has {array.shape[0]} rows; it must have {N}, as many as x")
     if array.ndim == 1:
-        if output == "softmax":
+        if needed.exclusive:
             return None, check_no_overlap(name, labels(name, array, K), w, v, writeable)
         if K > 1:
             raise ValueError(f"{name} has 1 dimension; it must have 2, (N, {K}), since v has {K} rows")
@@ -437,29 +434,29 @@ def targets(
     if array.shape[1] != K:
         raise ValueError(f"{name} has {array.shape[1]} columns; it must have {K}, since v has {K} rows")
     rows = numbers(name, array, w.dtype, f"(N, {K})", 2)
-    if output == "softmax":
+    if needed.exclusive:
         check_probabilities(name, rows, array.dtype)
-    elif output == "logistic":
-        check_logistic(name, rows)
+    elif needed.limits is not None:
+        check_limits(name, rows, output, *needed.limits)
     return check_no_overlap(name, rows, w, v, writeable), None
 
 
-def check_logistic(name: str, rows: np.ndarray) -> None:
-    """Raise ValueError unless all targets of logistic outputs lie in 0..1."""
+def check_limits(name: str, rows: np.ndarray, output: str, lowest: float, highest: float) -> None:
+    """Raise ValueError unless all targets lie within the limits of the output."""
     N, K = rows.shape
     for start in range(0, N, max(1, SLICE // K)):
         part = rows[start : start + max(1, SLICE // K)]
-        bad = (part < 0) | (part > 1)
+        bad = (part < lowest) | (part > highest)
         if bad.any():
             n, k = divmod(int(bad.argmax()), K)
             raise ValueError(
-                f"{name}[{start + n}, {k}] is {part[n, k]}; a target of logistic outputs must lie in 0..1, because the "
-                f"error whose derivative is (12), y_k - t_k, has a minimum only then"
+                f"{name}[{start + n}, {k}] is {part[n, k]}; a target of {output} outputs must lie in "
+                f"{lowest}..{highest}, because the error whose derivative is (12), y_k - t_k, has a minimum only then"
             )
 
 
 def check_probabilities(name: str, rows: np.ndarray, given: np.dtype) -> None:
-    """Raise ValueError unless each row of targets of softmax outputs, of dtype `given`, is a distribution."""
+    """Raise ValueError unless each row of targets, of dtype `given`, is a distribution."""
     N, K = rows.shape
     given = given if given.kind == "f" else rows.dtype
     tolerance = np.sqrt(max(np.finfo(given).eps, np.finfo(rows.dtype).eps))
@@ -573,7 +570,7 @@ def batch_size(value: Any, N: int) -> int:
     return most if value is None else min(most, count("batch_size", value))
 
 
-def choice(name: str, value: Any, among: tuple[str, ...]) -> str:
+def choice(name: str, value: Any, among: Collection[str]) -> str:
     if not isinstance(value, str) or value not in among:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, among))}")
     return str(value)  # not a string of NumPy

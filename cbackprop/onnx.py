@@ -14,6 +14,7 @@ import numpy as np
 
 import cbackprop
 from cbackprop import Network
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS, Output
 from cbackprop._extras import require
 from cbackprop._validation import FLOATS
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 OPSET = 13  # the first with the current definitions of these operators, for compatibility with older runtimes
 MAX_BYTES = 2**31 - 2**20  # of weights: protobuf's limit, less what else a model holds
-HIDDEN_OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 
 
 def to_onnx(model: Network | BackpropClassifier | BackpropRegressor) -> ModelProto:
@@ -80,17 +80,16 @@ def to_onnx(model: Network | BackpropClassifier | BackpropRegressor) -> ModelPro
 
     _add_operators(network, labels, add_constant, add_node)
     (D, K), element = (network.w.shape[1] - 1, len(network.v)), onnx.helper.np_dtype_to_tensor_dtype(network.dtype)
-    outputs: dict[str, list[tuple[str, int, list[str | int]]]] = {
-        "softmax": [("label", constants[-1].data_type, ["N"]), ("probabilities", element, ["N", K])],
-        "logistic": [("label", onnx.TensorProto.INT64, ["N", K]), ("probabilities", element, ["N", K])],
-        "linear": [("variable", element, ["N", K])],
-    }
+    output = OUTPUTS[network.output]
+    label = (constants[-1].data_type, ["N"]) if output.exclusive else (onnx.TensorProto.INT64, ["N", K])
+    outputs = [("label", *label)] if output.probabilities else []
+    outputs.append((_name_of_y(output), element, ["N", K]))
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         nodes,
         "cbackprop",
         inputs=[value("X", element, ["N", D])],
-        outputs=[value(*output) for output in outputs[network.output]],
+        outputs=[value(*each) for each in outputs],
         initializer=constants,
     )
     opset = onnx.helper.make_opsetid("", OPSET)
@@ -136,11 +135,12 @@ def register_converter() -> None:
 
     def calculate_shapes(operator: Any) -> None:
         network = operator.raw_operator.network_
-        if network.output == "linear":
-            shapes.calculate_linear_regressor_output_shapes(operator)
-        else:
+        output = OUTPUTS[network.output]
+        if output.probabilities:
             shapes.calculate_linear_classifier_output_shapes(operator)
-        if network.output != "softmax":
+        else:
+            shapes.calculate_linear_regressor_output_shapes(operator)
+        if not output.exclusive:
             operator.outputs[0].type.shape = [operator.inputs[0].get_first_dimension(), len(network.v)]
 
     options = {"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]}
@@ -195,7 +195,8 @@ def from_sklearn(model: Any) -> BackpropClassifier | BackpropRegressor:
     if not isinstance(model, (MLPClassifier, MLPRegressor)):
         raise TypeError(f"model is a {type(model).__name__}; it must be an MLPClassifier or an MLPRegressor")
     check_is_fitted(model)
-    if model.n_layers_ != 3 or model.activation not in ACTIVATIONS or model.out_activation_ == "exp":
+    outputs = {output.activation: name for name, output in OUTPUTS.items()}
+    if model.n_layers_ != 3 or model.activation not in ACTIVATIONS or model.out_activation_ not in outputs:
         raise ValueError(
             f"model has {model.n_layers_ - 2} hidden layers, activation {model.activation!r} and output activation "
             f"{model.out_activation_!r}; it must have one hidden layer, an activation among "
@@ -205,14 +206,14 @@ def from_sklearn(model: Any) -> BackpropClassifier | BackpropRegressor:
         np.column_stack([coefficients.T, intercepts])
         for coefficients, intercepts in zip(model.coefs_, model.intercepts_, strict=True)
     )
-    output = "linear" if isinstance(model, MLPRegressor) else model.out_activation_
-    if output == "logistic" and model.n_outputs_ == 1:
+    output = outputs[model.out_activation_]
+    if OUTPUTS[output].probabilities and model.n_outputs_ == 1:
         output, v = "softmax", np.concatenate([-v / 2, v / 2])
     network = Network.from_weights(
         np.ascontiguousarray(w), np.ascontiguousarray(v), output=output, hidden=ACTIVATIONS[model.activation]
     )
     result: BackpropClassifier | BackpropRegressor
-    if output == "linear":
+    if isinstance(model, MLPRegressor):
         result = BackpropRegressor.from_network(network)
     else:
         result = BackpropClassifier.from_network(network, model.classes_)
@@ -345,19 +346,25 @@ def _add_operators(
         add_constant(f"{layer}_weights", weights[:, :-1])
         add_constant(f"{layer}_biases", weights[:, -1])
     add_node("Gemm", ["X", "hidden_weights", "hidden_biases"], "b", transB=1)
-    add_node(HIDDEN_OPERATORS[network.hidden], ["b"], "z")
-    a = "variable" if network.output == "linear" else "a"
+    add_node(HIDDEN_FUNCTIONS[network.hidden].onnx, ["b"], "z")
+    output = OUTPUTS[network.output]
+    y = _name_of_y(output)
+    a = y if output.onnx is None else "a"
     add_node("Gemm", ["z", "output_weights", "output_biases"], a, transB=1)
-    if network.output == "softmax":
+    if output.onnx is not None:
+        add_node(output.onnx, [a], y)
+    if output.exclusive:
         add_constant("classes", labels)
-        add_node("Softmax", ["a"], "probabilities", axis=1)
-        add_node("ArgMax", ["a"], "k", axis=1, keepdims=0)
+        add_node("ArgMax", [a], "k", axis=1, keepdims=0)
         add_node("Gather", ["classes", "k"], "label")
-    elif network.output == "logistic":
-        add_constant("zero", np.zeros((), network.dtype))
-        add_node("Sigmoid", ["a"], "probabilities")
-        add_node("GreaterOrEqual", ["a", "zero"], "holds")
+    elif output.probabilities:
+        add_constant("half", np.full((), 0.5, network.dtype))
+        add_node("GreaterOrEqual", [y, "half"], "holds")
         add_node("Cast", ["holds"], "label", to=onnx.TensorProto.INT64)
+
+
+def _name_of_y(output: Output) -> str:
+    return "probabilities" if output.probabilities else "variable"
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
@@ -368,7 +375,8 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     real = np.dtype(np.float64 if wide else np.float32)
     _check_size(network, real)
     element = onnx.helper.np_dtype_to_tensor_dtype
-    outputs = ["variable"] if network.output == "linear" else ["label", "probabilities"]
+    output = OUTPUTS[network.output]
+    outputs = ["label", _name_of_y(output)] if output.probabilities else [_name_of_y(output)]
     names = {name: variable.full_name for name, variable in zip(outputs, operator.outputs, strict=True)}
 
     def name_of(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbackprop import _validation as validate
+from cbackprop._catalog import OUTPUTS
 from cbackprop._extras import require
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def decision_regions(
     elif not hasattr(model, "output"):
         found = f"network is a {type(model).__name__} without classes"
         raise TypeError(f"{found}; a fitted classifier is needed; {FOR_NUMBERS}")
-    elif model.output == "softmax" or (model.output == "logistic" and len(model.v) == 1):
+    elif OUTPUTS[model.output].exclusive or (OUTPUTS[model.output].probabilities and len(model.v) == 1):
         D, labels = model.w.shape[1] - 1, np.arange(max(2, len(model.v)))
     else:
         found = f"network has output={model.output!r} and K = {len(model.v)}"
@@ -604,7 +605,7 @@ def fitted_curve(
     model: Any = network
     if hasattr(model, "classes_"):
         raise TypeError(f"network is a {type(model).__name__}, which predicts classes; use decision_regions")
-    if getattr(model, "output", "linear") != "linear":
+    if hasattr(model, "output") and OUTPUTS[model.output].probabilities:
         raise ValueError(f"network has {model.output} outputs, not linear ones; for classes, use decision_regions")
     x = np.asarray(x)
     x, t = _pairs(x[:, 0] if x.ndim == 2 and x.shape[1] == 1 else x, t, ("x", "t"))

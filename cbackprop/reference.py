@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from . import _catalog as catalog
 from . import _validation as validate
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._sparse import CSR, SparseRows
@@ -110,16 +111,19 @@ def softmax_derivative(y: np.ndarray) -> np.ndarray:
 
 
 @ignore_warnings
-def sample_cross_entropies(t: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """(1)  E_n = -sum_k t_k log y_k = sum_k t_k (log sum_l e^a_l - a_k), where a class with t_k = 0 contributes 0.
-
-    log sum_l e^a_l = max_a + log(1 + sum_exp_minus_1), by log1p, which keeps all digits of a small sum.
-    """
+def log_softmax(a: np.ndarray) -> np.ndarray:
+    """log y_k = a_k - log sum_l e^a_l = a_k - max_a - log(1 + sum_exp_minus_1), by log1p, which keeps all digits."""
     max_a = max_logit(a)
     e = np.exp(a - max_a)
     np.put_along_axis(e, a.real.argmax(axis=1)[:, np.newaxis], 0, axis=1)  # leaves out e^0 = 1 of the largest
     sum_exp_minus_1 = e.sum(axis=1, keepdims=True)
-    return np.where(t > 0, t * ((max_a - a) + np.log1p(sum_exp_minus_1)), 0).sum(axis=1)
+    return (a - max_a) - np.log1p(sum_exp_minus_1)
+
+
+@ignore_warnings
+def sample_cross_entropies(t: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """(1)  E_n = -sum_k t_k log y_k, where a class with t_k = 0 contributes 0."""
+    return np.where(t > 0, t * -log_softmax(a), 0).sum(axis=1)
 
 
 def linear(a: np.ndarray) -> np.ndarray:
@@ -138,6 +142,12 @@ def logistic(a: np.ndarray) -> np.ndarray:
 
 
 @ignore_warnings
+def log_logistic(a: np.ndarray) -> np.ndarray:
+    """log y_k = -log(1 + e^-a_k), by an exponential that does not overflow."""
+    return np.minimum(a, 0) - np.log1p(np.exp(-np.abs(a)))
+
+
+@ignore_warnings
 def logistic_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
     """E_n = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)] of logistic outputs.
 
@@ -153,6 +163,7 @@ OUTPUTS = {  # y, and E_n
     "linear": (linear, squared_errors),
     "logistic": (logistic, logistic_errors),
 }
+LOG_PROBABILITIES = {"softmax": log_softmax, "logistic": log_logistic}  # log y, where y are probabilities
 
 
 def output_errors(y: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -309,13 +320,12 @@ def init_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Random initial weights (Glorot, for ReLU He); see `cbackprop.init_weights`."""
     D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
-    validate.choice("hidden", hidden, validate.HIDDEN_FUNCTIONS)
+    h = catalog.HIDDEN_FUNCTIONS[validate.choice("hidden", hidden, HIDDEN_FUNCTIONS)]
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
     w = np.zeros((M, D + 1), real, order=validate.choice("order", order, validate.ORDERS))  # type: ignore[call-overload]
     v = np.zeros((K, M + 1), real)
-    glorot, he = np.sqrt(6 / (D + M)), np.sqrt(6 / D)
-    r_w, r_v = {"sigmoid": 4 * glorot, "tanh": glorot, "relu": he}[hidden], np.sqrt(6 / (M + K))
+    r_w, r_v = h.gain * np.sqrt(6 / (D if h.half_zero else D + M)), np.sqrt(6 / (M + K))
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
     v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
     return w, v
@@ -605,8 +615,9 @@ def ensemble_epoch(
             else:
                 update_adaptively(v[r], dv, alpha, accumulators[1][r])
                 update_adaptively(w[r], dw, alpha, accumulators[0][r])
-    default, relative = {"softmax": (1.0, False), "logistic": (1 / K, False), "linear": (0.25, True)}[output]
-    rate, relative = (default, relative) if eta is None else (eta, False)
+    y = catalog.OUTPUTS[output]
+    default = y.eta / (K if y.cross_entropy and not y.exclusive else 1)
+    rate, relative = (default, not y.cross_entropy) if eta is None else (eta, False)
     mixture_weights(log_weights, scale, losses, rate, relative, share)
     return losses
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from cbackprop import Network
 from cbackprop import _validation as validate
+from cbackprop._catalog import OUTPUTS
 from cbackprop._extras import require
 from cbackprop._growth import Growing, Row
 from cbackprop._stream import Stream
@@ -757,7 +758,7 @@ class _MultiOutputs(_StreamNetwork):
     @property
     def _method(self) -> str:
         """The method of the network that returns y."""
-        return "predict_one" if self._output == "linear" else "predict_proba_one"
+        return "predict_proba_one" if OUTPUTS[self._output].probabilities else "predict_one"
 
     def _missing(self, t: np.ndarray) -> np.ndarray | None:
         missing = np.isnan(t)

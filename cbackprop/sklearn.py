@@ -38,9 +38,10 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from cbackprop import Activations, DivergenceError, Network, forward, init_weights
+from cbackprop import Activations, DivergenceError, Network, forward, init_weights, reference
 from cbackprop import _validation as validate
 from cbackprop import fit as learn
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._extras import require
 from cbackprop._growth import copy_weights
 from cbackprop._network import owned
@@ -49,7 +50,6 @@ from cbackprop._training_lock import learn_and_record, run_finally
 
 require("sklearn", "sklearn")
 from scipy.sparse import issparse  # noqa: E402
-from scipy.special import log_expit, log_softmax  # noqa: E402
 from sklearn.base import (  # noqa: E402
     BaseEstimator,
     ClassifierMixin,
@@ -100,10 +100,7 @@ MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 MAX_TARGET_STD = 5  # of the numbers to be predicted
 FEW_CLASSES = 100  # numbers that may be classes even if most have a single row
 
-# hidden and output functions by scikit-learn's names, and the reverse
-ACTIVATIONS = {"logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
-ACTIVATION_OF = {hidden: activation for activation, hidden in ACTIVATIONS.items()}
-OUT_ACTIVATION_OF = {"softmax": "softmax", "linear": "identity", "logistic": "logistic"}
+ACTIVATIONS = {function.activation: name for name, function in HIDDEN_FUNCTIONS.items()}  # scikit-learn's names of h
 
 UNSUPPORTED = {  # parameters of scikit-learn's multilayer perceptrons, and why there is none of that name
     "beta_1": "which belongs to solver='adam'",
@@ -256,13 +253,15 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         raise NotImplementedError
 
     @classmethod
-    def _from_network(cls, network: Network, outputs: tuple[str, ...], parameters: dict[str, Any]) -> Self:
-        """Create an estimator around a network with one of the given outputs."""
+    def _from_network(cls, network: Network, parameters: dict[str, Any]) -> Self:
+        """Create an estimator around a network whose outputs suit it."""
         if not isinstance(network, Network):
             raise TypeError(f"network is a {type(network).__name__}; it must be a Network")
+        outputs = [name for name, output in OUTPUTS.items() if output.probabilities != cls._numeric_y]
         if network.output not in outputs:
             raise ValueError(f"network has output {network.output!r}; it must have {' or '.join(map(repr, outputs))}")
-        model = cls(hidden_layer_sizes=len(network.w), activation=ACTIVATION_OF[network.hidden], **parameters)
+        activation = HIDDEN_FUNCTIONS[network.hidden].activation
+        model = cls(hidden_layer_sizes=len(network.w), activation=activation, **parameters)
         model.n_features_in_ = network.w.shape[1] - 1
         model._reset(network, model._random_generators()[1])
         return model
@@ -342,7 +341,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
             network = self._new_network(n_outputs, X.dtype, generator, output, sparse=issparse(X))
             self._reset(network, generator)
         t = self._targets("y", y, N)
-        if self.network_.output == "linear" and not self._adaptive:
+        if self._numeric_y and not self._adaptive:
             warn_unscaled_targets(t if weights is None else t[weights > 0])
 
         held_out = None
@@ -640,7 +639,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
         network = self.network_
         for name, wanted, trained in (
             ("hidden_layer_sizes", self._hidden_units(), len(network.w)),
-            ("activation", self.activation, ACTIVATION_OF[network.hidden]),
+            ("activation", self.activation, HIDDEN_FUNCTIONS[network.hidden].activation),
         ):
             if wanted != trained:
                 raise ValueError(
@@ -794,7 +793,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     @property
     def out_activation_(self) -> str:
         """The function of the outputs, by the name that it has in scikit-learn."""
-        return OUT_ACTIVATION_OF[self.network_.output]
+        return OUTPUTS[self.network_.output].activation
 
     @property
     def _n_features_out(self) -> int:
@@ -1008,7 +1007,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
             If the outputs of the network are linear, or `classes` is not a sorted sequence of distinct labels, one per
             output.
         """
-        model = cls._from_network(network, ("softmax", "logistic"), parameters)
+        model = cls._from_network(network, parameters)
         classes = np.asarray(classes)
         try:
             valid = classes.shape == (len(network.v),) and np.array_equal(classes, np.unique(classes))
@@ -1084,7 +1083,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
 
     def _check_outputs(self, y: np.ndarray) -> None:
         labels = labels_of(y)
-        if not np.array_equal(labels, self.classes_) or (y.ndim == 2) != (self.network_.output == "logistic"):
+        if not np.array_equal(labels, self.classes_) or (y.ndim == 1) != self._exclusive:
             raise ValueError(
                 "warm_start can only be used where `self.classes_` is the same as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {labels}"
@@ -1109,8 +1108,13 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
             self._set_classes(classes, old.output)
             self._set_network(copy_weights(old, new, kept=kept), self._generator)
 
+    @property
+    def _exclusive(self) -> bool:
+        """Whether each sample has one of the classes, and not any number of labels."""
+        return OUTPUTS[self.network_.output].exclusive
+
     def _set_classes(self, classes: np.ndarray, output: str) -> None:
-        if output == "logistic" and not np.array_equal(classes, np.arange(max(2, len(classes)))):
+        if not OUTPUTS[output].exclusive and not np.array_equal(classes, np.arange(max(2, len(classes)))):
             raise ValueError(
                 f"classes are {classes}; they must be the numbers of the columns of y, of which there are at least two"
             )
@@ -1118,7 +1122,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         self._class_indices = {label: k for k, label in enumerate(classes.tolist())}
 
     def _targets(self, name: str, y: Any, N: int) -> np.ndarray:
-        if self.network_.output == "softmax":
+        if self._exclusive:
             return class_indices(name, y, self.classes_)
         if np.asarray(y).dtype.kind not in "biuf":
             raise ValueError(f"{name} is a matrix of {np.asarray(y).dtype}; {LABEL_MATRIX}")
@@ -1134,7 +1138,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         (label,) = y.tolist() if isinstance(y, np.ndarray) else y
         if not isinstance(label, list):
             return self._class_indices[label]
-        return label if self.network_.output == "logistic" and all(number in (0, 1) for number in label) else None
+        return label if not self._exclusive and all(number in (0, 1) for number in label) else None
 
     def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
         correct = predicted == t
@@ -1171,7 +1175,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         ndarray of shape (n_samples,), or (n_samples, n_classes) if y was a matrix
         """
         predicted = self._predictions(X)
-        return predicted if self.network_.output == "logistic" else self.classes_[predicted]
+        return self.classes_[predicted] if self._exclusive else predicted
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities y (7) of each sample, or the probability of each label by itself.
@@ -1202,7 +1206,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         ndarray of shape (n_samples, n_classes)
         """
         a = self._forward(X).a
-        return log_expit(a) if self.network_.output == "logistic" else log_softmax(a, axis=1)
+        return reference.LOG_PROBABILITIES[self.network_.output](a)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits a (13); for two classes, the logit of the second minus that of the first.
@@ -1217,7 +1221,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
         """
         a = self._forward(X).a
-        return a[:, 1] - a[:, 0] if self.network_.output == "softmax" and len(self.classes_) == 2 else a
+        return a[:, 1] - a[:, 0] if self._exclusive and len(self.classes_) == 2 else a
 
     def __sklearn_tags__(self) -> Any:  # noqa: D105
         tags = super().__sklearn_tags__()
@@ -1343,7 +1347,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, _Backprop):
         ValueError
             If the outputs of the network are not linear.
         """
-        return cls._from_network(network, ("linear",), parameters)
+        return cls._from_network(network, parameters)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Update the model with one epoch over the given samples; the first call creates the network.
@@ -1425,7 +1429,7 @@ class Units(NamedTuple):
         """Units in which inputs that are not sparse, and numbers to be predicted, have mean 0 and deviation 1."""
         return cls(
             None if issparse(X) else standard_scale("X", X, weights),
-            standard_scale("y", t, weights) if network.output == "linear" else None,
+            None if OUTPUTS[network.output].probabilities else standard_scale("y", t, weights),
         )
 
     @property
@@ -1609,10 +1613,6 @@ def mean_error(network: Network, X: Any, t: np.ndarray, weights: np.ndarray | No
     if weights is None:
         return network.loss(X, t)
     a = forward(X, network.w, network.v, **network.functions._asdict()).a
-    if network.output == "softmax":
-        errors = -log_softmax(a, axis=1)[np.arange(len(t)), t]
-    elif network.output == "logistic":
-        errors = -(t * log_expit(a) + (1 - t) * log_expit(-a)).sum(axis=1)
-    else:
-        errors = ((a - t) ** 2).sum(axis=1) / 2
-    return float(np.average(errors, weights=weights))
+    rows = np.eye(len(network.v))[t] if t.ndim == 1 else t
+    _y, errors = reference.OUTPUTS[network.output]
+    return float(np.average(errors(rows, a), weights=weights))

@@ -16,7 +16,7 @@ import pytest
 
 import cbackprop
 from cbackprop import _dispatch, _engines, reference
-from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 
 VARIANTS = _dispatch.available_variants()
 DTYPES = ("float32", "float64")
@@ -158,9 +158,9 @@ def targets():
     """A function that draws targets for N samples and K outputs of a kind."""
 
     def draw(output, N, K, dtype, rng):
-        if output == "softmax":
+        if OUTPUTS[output].exclusive:
             return (rng.multinomial(16, np.full(K, 1 / K), N) / 16).astype(dtype)  # sum to 1 in both precisions
-        if output == "linear":
+        if OUTPUTS[output].limits is None:
             return rng.normal(size=(N, K)).astype(dtype)
         return np.where(rng.uniform(size=(N, K)) < 0.5, rng.integers(2, size=(N, K)), rng.uniform(size=(N, K))).astype(
             dtype

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from cbackprop import _dispatch, reference
+from cbackprop._catalog import OUTPUTS
 
 SIZES = [1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 33, 64, 67, 101, 131]
 
@@ -312,7 +313,7 @@ def test_other_outputs(kernels, rng, eps, output, size):
     np.testing.assert_allclose(y, reference.OUTPUTS[output][0](a[np.newaxis])[0], rtol=4.2 * eps)
 
 
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_nan_reaches_the_error(kernels, rng, output):
     for size in (1, 2, 4, 5, 9, 33):
         for place in range(size):
@@ -321,7 +322,7 @@ def test_nan_reaches_the_error(kernels, rng, output):
             assert np.isnan(kernels.sample_error_of(np.full(size, 1 / size, kernels.DTYPE), a, output))
 
 
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_padding_adds_nothing(kernels, rng, targets, output):
     for size in (5, 7, 9, 33):
         a, t = rng.normal(size=size).astype(kernels.DTYPE), targets(output, 1, size, kernels.DTYPE, rng)[0]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cbackprop import _mixture_weights, reference
+from cbackprop._catalog import OUTPUTS
 from cbackprop._mixture import Mixture
 
 EXTREMES = [0.0, 1e-300, 1e300, np.inf, np.nan]
@@ -196,7 +197,7 @@ def test_chunks_make_no_difference_but_rounding():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 1.0])
-@pytest.mark.parametrize("output", ["softmax", "logistic", "linear"])
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("extreme", EXTREMES)
 def test_extreme_losses_of_a_member(extreme, output, share):
     mixture = Mixture(3, 2, output, share)

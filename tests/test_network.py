@@ -11,6 +11,7 @@ import pytest
 
 import cbackprop
 from cbackprop import DivergenceError, Network, _dispatch
+from cbackprop._catalog import HIDDEN_FUNCTIONS
 
 SHAPES = [(1, 1, 1), (1, 1, 2), (2, 2, 3), (3, 1, 2), (7, 13, 5), (16, 17, 18), (150, 140, 10)]  # the last without GIL
 
@@ -512,7 +513,7 @@ def test_functions_are_fixed_copied_and_shown(functions):
 CONTEXT = {"Network": Network, "float64": np.float64}
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
 def test_initial_weights_suit_the_hidden_function(hidden):
     w, v = cbackprop.init_weights(600, 400, 3, hidden=hidden, rng=0)
     limit = {"sigmoid": 4 * np.sqrt(6 / 1000), "tanh": np.sqrt(6 / 1000), "relu": np.sqrt(6 / 600)}[hidden]
@@ -525,7 +526,7 @@ def test_initial_weights_suit_the_hidden_function(hidden):
 
 def test_regression_learns(variant):
     x = np.random.default_rng(0).uniform(-2, 2, (400, 1))
-    for hidden in ("sigmoid", "tanh", "relu"):
+    for hidden in HIDDEN_FUNCTIONS:
         network = Network(1, 16, 1, output="linear", hidden=hidden, learning_rate=0.05, rng=1)
         network.fit(x, np.sin(2 * x), epochs=200, rng=2)
         assert np.abs(network.predict(x) - np.sin(2 * x[:, 0])).mean() < 0.1

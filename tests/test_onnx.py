@@ -19,6 +19,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop.onnx import from_sklearn, from_torch, register_converter, to_onnx
 from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
@@ -64,8 +65,8 @@ def test_network(dtype, K, run):
 
 @pytest.mark.parametrize("run", RUNNERS)
 @pytest.mark.parametrize("K", [1, 3])
-@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_functions_of_the_network(output, hidden, K, dtype, run):
     w, v = init_weights(20, 30, K, hidden=hidden, dtype=dtype, rng=0)
     network = Network.from_weights(w, v, output=output, hidden=hidden)
@@ -317,8 +318,8 @@ def test_from_torch(dtype):
     assert all(np.array_equal(state[name], before[name]) for name in state)
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_from_torch_uses_the_named_functions(output, hidden):
     network = Network(4, 5, 3, output=output, hidden=hidden, rng=0)
     again = from_torch(state_of(network), output=output, hidden=hidden)
@@ -336,7 +337,7 @@ def test_from_torch_names_an_unknown_function():
 
 
 @pytest.mark.parametrize(("hidden", "activation"), [("sigmoid", "Sigmoid"), ("tanh", "Tanh"), ("relu", "ReLU")])
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_from_a_torch_model(output, hidden, activation):
     torch = pytest.importorskip("torch")
     last = {"softmax": [torch.nn.Softmax(dim=1)], "linear": [], "logistic": [torch.nn.Sigmoid()]}[output]

@@ -87,7 +87,8 @@ def test_imports_are_numpy_and_modules_without_mathematics():
             names = {alias.name for alias in node.names}
             imported |= {name: set() for name in names} if node.module is None else {node.module: names}
     standard = {"collections.abc", "os", "typing", "numpy", "numpy.typing"}
-    assert imported.keys() <= standard | {"_validation", "_training", "_training_lock", "_results", "_sparse"}
+    shared = {"_catalog", "_validation", "_training", "_training_lock", "_results", "_sparse"}
+    assert imported.keys() <= standard | shared
     # of training, settings and checkpoints, not the engines
     assert imported["_training"] == {"Data", "Settings", "make_checkpointer", "run_training"}
     for value in vars(reference).values():

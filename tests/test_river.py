@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cbackprop import DivergenceError, Network, _growth, init_weights, reference
+from cbackprop._catalog import HIDDEN_FUNCTIONS
 from cbackprop._running import RunningScaler, RunningSparseScaler
 
 pytest.importorskip("river")
@@ -122,7 +123,7 @@ def target(model, y):
     return [float(number) for number in y.values()] if isinstance(y, dict) else y
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
 @pytest.mark.parametrize("model", OUTPUTS)
 def test_samples_with_all_features_are_learned_like_by_the_network(model, hidden):
     stream = stream_for(model, 50)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import cbackprop
+from cbackprop._catalog import OUTPUTS
 from cbackprop._model_file import Model, load_model
 from cbackprop.command.terminal import print_fields, print_table
 from cbackprop.command.text import abbreviate
@@ -41,7 +42,7 @@ def show_model(path: Path) -> None:
     model = load_model(path)
     w, v = model.w, model.v
     M, D, K = len(w), w.shape[1] - 1, len(v)
-    regression = model.functions.output == "linear"
+    regression = not OUTPUTS[model.functions.output].probabilities
     print_fields(
         [
             ("task", describe_task(model)),
@@ -65,9 +66,10 @@ def show_model(path: Path) -> None:
 def describe_task(model: Model) -> str:
     """Tell what the model predicts."""
     K = len(model.v)
-    if model.functions.output == "linear":
+    output = OUTPUTS[model.functions.output]
+    if not output.probabilities:
         return f"regression of {abbreviate(model.targets)}" if model.targets else f"regression, {K} unnamed"
-    return f"classification, {K} classes" if model.functions.output == "softmax" else f"{K} labels, each by itself"
+    return f"classification, {K} classes" if output.exclusive else f"{K} labels, each by itself"
 
 
 def describe_rate(model: Model) -> str:

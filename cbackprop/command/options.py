@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cbackprop._catalog import HIDDEN_FUNCTIONS
 from cbackprop.command.lines import MAX_LINE
 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
@@ -88,13 +89,7 @@ class Task(StrEnum):
     REGRESSION = "regression"
 
 
-class Activation(StrEnum):
-    """The hidden function."""
-
-    SIGMOID = "sigmoid"
-    TANH = "tanh"
-    RELU = "relu"
-
+Activation = StrEnum("Activation", {name.upper(): name for name in HIDDEN_FUNCTIONS})  # type: ignore[misc]
 
 AUTO = "auto"
 

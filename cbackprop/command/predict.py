@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from cbackprop import Network
+from cbackprop._catalog import OUTPUTS
 from cbackprop._model_file import Model, load_model
 from cbackprop.command.dataset import blocks
 from cbackprop.command.files import TEXTS, open_table, write_table
@@ -28,9 +29,9 @@ class Classes:
 
     def __init__(self, model: Model) -> None:
         self.names = model.classes or [str(k) for k in range(len(model.v))]
-        self.exclusive = model.functions.output == "softmax"
+        self.output = OUTPUTS[model.functions.output]
         self.probabilities = [f"p_{name}" for name in self.names]
-        self.schema: dict[str, Any] = {"class": pl.String} if self.exclusive else {}
+        self.schema: dict[str, Any] = {"class": pl.String} if self.output.exclusive else {}
         self.schema |= dict.fromkeys(self.probabilities, pl.Float64)
         self.counts: Counter[str] = Counter()
 
@@ -40,17 +41,18 @@ class Classes:
     def frame(self, y: np.ndarray) -> pl.DataFrame:
         """Return the rows to write, which are empty where y is NaN."""
         frame = pl.DataFrame(y, schema=self.probabilities)
-        if not self.exclusive:
-            self.counts.update(dict(zip(self.names, (y >= 0.5).sum(axis=0).tolist(), strict=True)))
+        predicted = self.output.prediction(y)
+        if not self.output.exclusive:
+            self.counts.update(dict(zip(self.names, predicted.sum(axis=0).tolist(), strict=True)))
             return frame
-        classes = pl.Series("class", self.names).gather(y.argmax(axis=1)).set(frame[:, 0].is_nan(), None)
+        classes = pl.Series("class", self.names).gather(predicted).set(frame[:, 0].is_nan(), None)
         self.counts.update(dict(classes.drop_nulls().value_counts().iter_rows()))
         return frame.insert_column(0, classes)
 
     def summary(self) -> tuple[list[str], Sequence[Sequence[str]]]:
         """Tell how many rows belong to each class."""
         rows = [(name, f"{self.counts[name]:,}") for name in self.names]
-        return ["class" if self.exclusive else "label", "rows"], rows
+        return ["class" if self.output.exclusive else "label", "rows"], rows
 
 
 class Numbers:
@@ -91,7 +93,7 @@ def run(options: PredictOptions) -> None:
     model = load_model(options.model)
     network = Network.from_weights(model.w, model.v, **model.functions._asdict())
     K, n_threads = len(model.v), options.threads or 1
-    predictions = Numbers(model) if network.output == "linear" else Classes(model)
+    predictions = Classes(model) if OUTPUTS[network.output].probabilities else Numbers(model)
     n = 0
 
     with signal_handler(terminate, signal.SIGTERM), progress_bar("predicting", quiet=options.quiet) as bar:

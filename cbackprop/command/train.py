@@ -134,7 +134,7 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
     rng = np.random.default_rng([options.seed, 0])
     regression = dataset.task is Task.REGRESSION
     inputs = dataset.inputs
-    activation = options.activation or (Activation.TANH if auto else Activation.SIGMOID)
+    activation = options.activation or Activation("tanh" if auto else "sigmoid")
     network = Network(
         inputs.D,
         options.hidden,

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import r2_score, root_mean_squared_error
 
 import cbackprop
+from cbackprop._catalog import HIDDEN_FUNCTIONS
 from cbackprop._model_file import Model, load_model, save_model
 from cbackprop.command import evaluation, tables
 
@@ -78,7 +79,7 @@ def test_target_without_standardization(houses, succeed, fail):
     assert message == "learning diverged in epoch 1: try a smaller --learning-rate"
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("activation", HIDDEN_FUNCTIONS)
 def test_activation(houses, iris, succeed, activation):
     option = f"--activation {activation} --learning-rate {0.1 if activation == 'sigmoid' else 0.01}"
     out = succeed(f"train houses.csv --target price {option}")

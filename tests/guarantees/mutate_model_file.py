@@ -28,7 +28,7 @@ with atheris.instrument_imports(["cbackprop"]) if atheris else contextlib.nullco
 
 import numpy as np
 
-from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 
 SPARE = 50 << 20  # bytes
 COUNTS = [0, 1, -1, 2, 3, 2**31, 2**32, 2**53, 2**62, 2**63, 2**64, 10**30, 1.5, "3", None, [], {}, True]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import cbackprop
 from cbackprop import DivergenceError, Ensemble, Network
-from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 
 LEARNING = "epochs batch_size rng method n_threads callback sample_weight l2 momentum velocity checkpoint_every"
 OF_ENSEMBLES = "epochs batch_size rng n_threads callback sample_weight l2 checkpoint_every"
@@ -132,7 +132,7 @@ def good(draw, entry):
     N = draw(st.sampled_from((1, 2, 7, 20, 40)))
     dtype = np.dtype(draw(st.sampled_from(("float32", "float64"))))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    output = draw(st.sampled_from(OUTPUTS))
+    output = draw(st.sampled_from([*OUTPUTS]))
     if output == "softmax" and entry.lower().startswith("ensemble"):
         K = max(2, K)
     t = good_targets(draw, output, N, K, dtype, rng)
@@ -140,7 +140,7 @@ def good(draw, entry):
     usual = draw(st.booleans())
     momentum = draw(st.sampled_from((0.0, 0.5)) if usual else edges(dtype, 0.5))
     with_momentum = momentum >= float(np.finfo(dtype).smallest_subnormal)  # does not round to 0
-    hidden = draw(st.sampled_from(HIDDEN_FUNCTIONS))
+    hidden = draw(st.sampled_from([*HIDDEN_FUNCTIONS]))
     adaptive = not with_momentum and draw(st.booleans())
     smallest, largest = float(np.finfo(dtype).smallest_subnormal), float(np.finfo(dtype).max)
     held = edges(dtype, 0.1).filter(lambda rate: smallest <= rate <= largest)

@@ -18,7 +18,7 @@ import pytest
 
 import cbackprop
 from cbackprop import DivergenceError, _dispatch
-from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 
 VARIANTS = _dispatch.available_variants()
 DTYPES = tuple(map(np.dtype, ("float32", "float64")))
@@ -40,7 +40,7 @@ def network(targets):
 # for code that runs in an interpreter of its own; t holds rows of 0 and 1, which suit every output
 CYCLE = """
 import itertools
-from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 networks = itertools.cycle({"output": output, "hidden": hidden} for output in OUTPUTS for hidden in HIDDEN_FUNCTIONS)
 """
 

@@ -255,7 +255,7 @@ PEAK = """
 import itertools, json, re, sys
 from pathlib import Path
 import numpy as np, cbackprop
-from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 
 networks = itertools.cycle({"output": output, "hidden": hidden} for output in OUTPUTS for hidden in HIDDEN_FUNCTIONS)
 

@@ -39,10 +39,10 @@ from hypothesis.stateful import (
 
 import cbackprop
 from cbackprop import DivergenceError, Network, _dispatch, init_weights, reference
-from cbackprop._validation import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 
 pytest.importorskip("sklearn")
-from cbackprop.sklearn import ACTIVATION_OF, BackpropClassifier, BackpropRegressor
+from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
 STEPS = 25  # calls in a sequence
 FACTOR = 100  # between the rounding errors of the library and those measured
@@ -98,7 +98,7 @@ def apart(arrays, others):
 
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65)
 SEEDS = st.integers(0, 99)
-FUNCTIONS = {"output": st.sampled_from(OUTPUTS), "hidden": st.sampled_from(HIDDEN_FUNCTIONS)}
+FUNCTIONS = {"output": st.sampled_from([*OUTPUTS]), "hidden": st.sampled_from([*HIDDEN_FUNCTIONS])}
 ONE_IN_FOUR = st.sampled_from((True, False, False, False))
 EDGES = {  # of a dtype
     "smallest": lambda finfo: finfo.smallest_subnormal,
@@ -371,8 +371,8 @@ class Sequence(RuleBasedStateMachine):
         classes, targets = np.unique(t, return_inverse=True) if self.output == "softmax" else (None, t)
         (D, M, K), rate = self.sizes, self.value(rate)
         kind = BackpropRegressor if self.output == "linear" else BackpropClassifier
-        settings = {"activation": ACTIVATION_OF[self.hidden], "learning_rate_init": rate, "random_state": seed}
-        model = kind(M, max_iter=2, tol=0, **settings)
+        settings = {"learning_rate_init": rate, "random_state": seed}
+        model = kind(M, HIDDEN_FUNCTIONS[self.hidden].activation, max_iter=2, tol=0, **settings)
 
         def ours():
             with warnings.catch_warnings():
