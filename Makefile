@@ -2,6 +2,8 @@
 #   python3 -m venv .venv && . .venv/bin/activate && pip install -e ".[dev,bench]"
 
 PYTHON ?= python
+# All instruction sets, from the widest vectors to the narrowest
+VARIANTS = $(shell $(PYTHON) -c "import runpy; print(*runpy.run_path('cbackprop/_variants.py')['VARIANTS'])")
 # Modules that can be imported here: kernels of other processors may end the process
 RUNS = $(shell $(PYTHON) -P -c "from cbackprop._dispatch import available_variants; print(*available_variants())")
 COMPILED = $(subst /,.,$(basename $(wildcard cbackprop/*.pyx $(RUNS:%=cbackprop/kernels/%_*.pyx))))
@@ -27,9 +29,10 @@ build:  ## compile changed files in place
 
 # The variant that runs here; empty before the first build, which then compiles all of them
 ACTIVE = $(shell $(PYTHON) -c "from cbackprop._dispatch import ACTIVE; print(ACTIVE)" 2> /dev/null)
-KERNEL_SOURCES = setup.py $(wildcard cbackprop/*.pyx cbackprop/*.pxd cbackprop/kernels/*.p?[xi] cbackprop/kernels/*.h)
+KERNEL_SOURCES = setup.py cbackprop/_variants.py \
+	$(wildcard cbackprop/*.pyx cbackprop/*.pxd cbackprop/kernels/*.p?[xi] cbackprop/kernels/*.h)
 tests = $(patsubst %,tests/test_%.py,$(1))
-OTHERS = $(foreach variant,$(filter-out $(ACTIVE),avx512 avx2 baseline),and not $(variant))
+OTHERS = $(foreach variant,$(filter-out $(ACTIVE),$(VARIANTS)),and not $(variant))
 QUICK = $(PYTHON) -m pytest -q -p no:cacheprovider
 QUICK_KERNELS = $(call tests,elementary equations engines gradients network reference training_lock article)
 QUICK_PYTHON = $(call tests,validation files network reference growth extras)
@@ -70,7 +73,8 @@ COMPILED_TESTS = $(call tests,adaptive checkpoint elementary engines ensemble en
 FUZZERS = $(patsubst %,tests/guarantees/test_%.py,bad_inputs estimators stateful sparse)
 
 address-test:  ## the same, with every memory access checked by GCC's AddressSanitizer
-	CBACKPROP_DEBUG=address CBACKPROP_VARIANTS=avx512,baseline $(INSTALL) --target build/address/site . # widest, narrowest
+	CBACKPROP_DEBUG=address CBACKPROP_VARIANTS="$(firstword $(VARIANTS)) $(lastword $(VARIANTS))" \
+		$(INSTALL) --target build/address/site .
 	$(PYTEST_IN_ADDRESS) $(COMPILED_TESTS) -k "not float64" # float32 has more lanes, and so longer tails
 	$(PYTEST_IN_ADDRESS) $(FUZZERS)
 

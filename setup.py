@@ -7,6 +7,7 @@ separated by commas) compiles the kernels of these variants only.
 
 import multiprocessing
 import os
+import runpy
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -24,18 +25,9 @@ PLATFORM = sysconfig.get_platform()  # the one built for: "linux-x86_64", "macos
 MSVC = PLATFORM.startswith("win")
 X86_64 = PLATFORM.endswith(("x86_64", "amd64")) and "arm64" not in os.environ.get("ARCHFLAGS", "")
 
-# GCC would take some sums of products without FMA, where it expects that to be faster, and they would round otherwise.
-FMA = ["-mfma", "--param=avoid-fma-max-bits=0"]
-
-# variant: flags of GCC and Clang, flags of MSVC. The instruction sets are those that cbackprop/_dispatch.py asks for.
-VARIANTS = {
-    "baseline": ([], []),
-    "avx2": (["-mavx2", *FMA], ["/arch:AVX2"]),
-    "avx512": (
-        ["-mavx512f", "-mavx512cd", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", *FMA],
-        ["/arch:AVX512"],
-    ),
-}
+VARIANTS = runpy.run_path("cbackprop/_variants.py")["VARIANTS"]
+OPTIONAL = tuple(f"cbackprop.kernels.{name}_" for name, variant in VARIANTS.items() if variant.features)
+RELEASE = "CIBUILDWHEEL" in os.environ  # holds them all
 
 ONLY = os.environ.get("CBACKPROP_VARIANTS", "").replace(",", " ").split() or list(VARIANTS)
 if unknown := set(ONLY) - VARIANTS.keys():
@@ -98,10 +90,10 @@ def module(name, flags, **options):
 
 
 MODULES = [
-    module(f"cbackprop.kernels.{variant}_{dtype}", flags[MSVC])
-    for variant, flags in VARIANTS.items()
+    module(f"cbackprop.kernels.{name}_{dtype}", list(variant.msvc if MSVC else variant.gcc))
+    for name, variant in VARIANTS.items()
     for dtype in ("float32", "float64")
-    if variant in ONLY and (X86_64 or variant == "baseline")
+    if name in ONLY and (X86_64 or not variant.features)
 ]
 MODULES += [
     module(f"cbackprop.{name}", [], include_dirs=[np.get_include()])
@@ -118,7 +110,7 @@ JOBS = os.cpu_count() if multiprocessing.get_start_method() == "fork" else 0  # 
 DependencyTree.extract_timestamp = lambda tree, file: (0 if Path(file).is_absolute() else tree.timestamp(file), file)
 MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=KIND, nthreads=JOBS)
 for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest; cythonize() drops "optional"
-    compiled.optional = "avx" in compiled.name and "CIBUILDWHEEL" not in os.environ  # releases hold them all
+    compiled.optional = compiled.name.startswith(OPTIONAL) and not RELEASE
     compiled.depends = [file for file in compiled.depends if not Path(file).is_absolute()]
 
 

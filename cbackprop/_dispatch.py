@@ -1,7 +1,7 @@
 """Dispatch to the kernels compiled for the best instruction set of the processor, chosen at import.
 
-Each instruction set has two modules, for float32 and float64, with the same functions. The instruction sets are listed
-here only. The environment variable `CBACKPROP_KERNEL` forces one.
+Each instruction set has two modules, for float32 and float64, with the same functions. The environment variable
+`CBACKPROP_KERNEL` forces one.
 """
 
 import functools
@@ -13,17 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ._variants import VARIANTS
+
 try:  # features that both CPU and operating system support; NumPy has no public name for this table
     from numpy._core._multiarray_umath import __cpu_features__ as _CPU
 except ImportError:
     _CPU = {}
-
-# CPU features that each variant is compiled for (see setup.py), best first
-VARIANTS = {
-    "avx512": ("AVX512F", "AVX512CD", "AVX512BW", "AVX512DQ", "AVX512VL", "AVX2", "FMA3"),
-    "avx2": ("AVX2", "FMA3"),
-    "baseline": (),
-}
 
 
 def _built(variant: str) -> bool:
@@ -31,7 +26,7 @@ def _built(variant: str) -> bool:
 
 
 def _offered(variant: str) -> bool:
-    return all(_CPU.get(feature, False) for feature in VARIANTS[variant])
+    return all(_CPU.get(feature, False) for feature in VARIANTS[variant].features)
 
 
 def available_variants() -> list[str]:
@@ -53,7 +48,7 @@ def _choose() -> str:
         raise ImportError(f"CBACKPROP_KERNEL is {forced!r}; it must be one of {', '.join(sorted(VARIANTS))}")
     if not _built(forced):
         raise ImportError(f"CBACKPROP_KERNEL is {forced!r}, which this build of cbackprop does not contain")
-    if missing := [feature for feature in VARIANTS[forced] if not _CPU.get(feature, False)]:
+    if missing := [feature for feature in VARIANTS[forced].features if not _CPU.get(feature, False)]:
         raise ImportError(f"CBACKPROP_KERNEL is {forced!r}, which needs {', '.join(missing)}: not supported here")
     return forced
 
@@ -73,8 +68,9 @@ def kernels(dtype: np.dtype) -> ModuleType:
 @functools.cache
 def narrow_kernels(dtype: np.dtype) -> ModuleType:
     """The same with vectors half as wide, unless there are none or `CBACKPROP_KERNEL` forces a variant."""
-    if ACTIVE == "avx512" and not FORCED and "avx2" in available_variants():
-        return importlib.import_module(f"cbackprop.kernels.avx2_{dtype}")
+    narrow = VARIANTS[ACTIVE].narrow
+    if narrow in available_variants() and not FORCED:
+        return importlib.import_module(f"cbackprop.kernels.{narrow}_{dtype}")
     return _MODULES[dtype]
 
 
@@ -100,7 +96,7 @@ def kernel_info() -> dict[str, Any]:
     >>> cbackprop.kernel_info()["variant"] in ("baseline", "avx2", "avx512")
     True
     """
-    features = sorted({feature for needed in VARIANTS.values() for feature in needed})
+    features = sorted({feature for variant in VARIANTS.values() for feature in variant.features})
     return {
         "variant": ACTIVE,
         "available": available_variants(),

@@ -8,6 +8,7 @@ import pytest
 
 import cbackprop
 from cbackprop import Network, _dispatch, reference
+from cbackprop._variants import VARIANTS
 
 AVAILABLE = _dispatch.available_variants()
 
@@ -28,11 +29,18 @@ def test_kernel_info():
     assert info["available"] == AVAILABLE
     assert info["variant"] in AVAILABLE
     assert AVAILABLE[-1] == "baseline"  # runs everywhere
-    assert set(info["cpu"]) >= set(_dispatch.VARIANTS[info["variant"]])
+    assert set(info["cpu"]) >= set(VARIANTS[info["variant"]].features)
     assert info["compiler"].split()[0] in ("GCC", "Clang", "MSVC")
     assert info["lanes"]["float32"] in (info["lanes"]["float64"], 2 * info["lanes"]["float64"])
     assert info["threads"] >= 1
     assert json.loads(json.dumps(info)) == info  # plain numbers and text
+
+
+def test_vectors_are_as_wide_as_the_table_says(kernels):
+    variant = VARIANTS[kernels.__name__.rpartition(".")[2].partition("_")[0]]
+    lanes = variant.bytes // kernels.DTYPE.itemsize
+    assert kernels.LANES_IN_REGISTER in (lanes, 1)  # 1 if the compiler has no vectors
+    assert VARIANTS.get(variant.narrow, variant).bytes == variant.bytes // (2 if variant.narrow else 1)
 
 
 def test_the_best_variant_is_chosen(python):
@@ -61,13 +69,13 @@ def test_unknown_variant(python, name):
     result = python("import cbackprop", CBACKPROP_KERNEL=name)
     assert result.returncode != 0
     assert "ImportError: CBACKPROP_KERNEL is " + repr(name) in result.stderr
-    assert all(variant in result.stderr for variant in _dispatch.VARIANTS)
+    assert all(variant in result.stderr for variant in VARIANTS)
 
 
-@pytest.mark.parametrize("variant", ["avx2", "avx512"])
+@pytest.mark.parametrize("variant", [name for name, variant in VARIANTS.items() if variant.features])
 def test_variant_that_the_processor_lacks(monkeypatch, variant):
-    every = {feature: True for features in _dispatch.VARIANTS.values() for feature in features}
-    for feature in _dispatch.VARIANTS[variant]:
+    every = {feature: True for each in VARIANTS.values() for feature in each.features}
+    for feature in VARIANTS[variant].features:
         with monkeypatch.context() as patch:
             patch.setattr(_dispatch, "_CPU", every | {feature: False})
             patch.setattr(_dispatch, "_built", lambda name: True)
