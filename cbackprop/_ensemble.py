@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _engines as engines
 from . import _validation as validate
 from ._engines import States
-from ._ensemble_engines import of_network
 from ._ensemble_training import EnsembleTraining
 from ._mixture import MixedLoss, Mixture, class_losses
 from ._network import ARTICLE, Network, owned
@@ -161,7 +160,7 @@ class Ensemble:
                 w[r],
                 v[r],
                 learning_rate=rate,
-                accumulators=of_network(r, self._states).get("accumulators"),
+                accumulators=None if accumulators is None else (accumulators[0][r], accumulators[1][r]),
                 hidden=function,
                 output=mixture.output,
             )

@@ -573,7 +573,7 @@ def test_progressive_loss_of_the_mixture_is_bounded():
 # --------------------------------------------------------------------------------------------------------- divergence
 
 
-@pytest.mark.parametrize("learn", ["fit", "batches", "one", "sparse"])
+@pytest.mark.parametrize("learn", ["fit", "batches", "batches without weight", "one", "sparse"])
 def test_a_network_that_diverges_is_left_out(learn):
     x, t = problem("linear")
     rates = [0.01, 1e200, 0.02]
@@ -586,13 +586,16 @@ def test_a_network_that_diverges_is_left_out(learn):
         assert losses[1] == np.inf
     else:
         rows = pytest.importorskip("scipy.sparse").csr_array(x) if learn == "sparse" else x
-        settings = {"epochs": 3, "rng": 0, "batch_size": 9 if learn == "batches" else 1}
+        settings = {"epochs": 3, "rng": 0, "batch_size": 9 if learn.startswith("batches") else 1}
+        if learn == "batches without weight":
+            settings |= {"sample_weight": np.vstack([np.arange(N) % 30 > 20, np.ones((2, N))]), "shuffle": False}
         history = ensemble.fit(rows, t, **settings)
         others.fit(rows, t, **settings)
         assert history.diverged == {1: 1}
         assert history.losses[:, 1].tolist() == [np.inf] * 3
         assert np.isfinite(history.losses[:, [0, 2]]).all()
     assert ensemble.diverged.tolist() == [False, True, False]
+    np.testing.assert_array_equal(ensemble.weights, others.weights)
     assert ensemble.weights[1] == 0
     assert np.isfinite(ensemble.w).all()
     assert np.isfinite(ensemble.v).all()
@@ -994,7 +997,7 @@ def test_interrupts_leave_whole_samples(interrupt):
     while True:
         n += 40
         ensemble = make()
-        if not interrupt(n, ["fit", "epoch", "_learn", "_learn_members", "learn"], ensemble.fit, x, t):
+        if not interrupt(n, ["fit", "epoch", "_learn", "learn", "learn_copy", "finish", "_commit"], ensemble.fit, x, t):
             break
         assert np.isfinite(ensemble.w).all()
         assert ensemble.weights.sum() == pytest.approx(1)
