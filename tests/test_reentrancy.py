@@ -301,7 +301,7 @@ def arrays_of(ensemble):
     return [tuple(array[r].tobytes() for array in arrays) for r in range(len(ensemble))]
 
 
-@pytest.mark.parametrize("n_hidden", [40], ids=str)
+@pytest.mark.parametrize("n_hidden", [40, [40, 3]], ids=str)
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(interrupt, monkeypatch, n_hidden, batch_size):
     monkeypatch.setattr(_ensemble_training, "CHUNK", 1)  # block or batch
