@@ -67,7 +67,7 @@ debug-test:  ## run the tests on a build with bounds checks, assertions and trap
 	$(call PYTEST_IN,build/debug/site)
 
 # tests of compiled code; the others call it, too, but no other lines of it
-COMPILED_TESTS = $(call tests,adaptive checkpoint elementary engines ensemble ensemble_engines equations gradients mixture \
+COMPILED_TESTS = $(call tests,adaptive checkpoint elementary engines ensemble equations gradients mixture \
 	network reentrancy reference sparse subnormal threads training training_lock validation variants)
 
 FUZZERS = $(patsubst %,tests/guarantees/test_%.py,bad_inputs estimators stateful sparse)

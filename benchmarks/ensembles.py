@@ -8,7 +8,7 @@ thread, minima. The dearest rows come first.
 import importlib.util
 import sys
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from .report import argument_parser, factor, machine, machine_table, readable, r
 from .work import Job, Work, interleaved, random_work, samples, targets
 
 with suppress(ImportError):  # asv imports this file, too, at commits without ensembles
-    from cbackprop import _engines
-    from cbackprop._ensemble_engines import SeparateEngines, make_engine
+    from cbackprop import Network, _engines
+    from cbackprop._ensemble_engines import Engines
+    from cbackprop._training import Data, Settings
+    from cbackprop._training_lock import call_all
     from cbackprop._validation import Functions
 
 ROWS = [  # networks, shape, the most that they should take of one
@@ -36,7 +38,6 @@ class Result(NamedTuple):
     work: str
     dtype: str
     one: float  # seconds of a sample
-    separate: float
     all: float
     reach: float
     peers: dict[str, float]
@@ -60,14 +61,22 @@ def one_network(work: Work) -> Job:
     return Job(lambda: engine.learn(given, order, work.learning_rate), lambda: (), restore)
 
 
-def ensemble(work: Work, R: int, make: Any) -> Job:
-    w, v = networks(work, R)
-    engine = make(w, v, [Functions()] * R, 1, l2=0, adaptive=False, x=work.x)
-    given, order = engine.samples(work.x, None, work.t, None), np.arange(len(work.x))
-    rates = np.full(R, work.learning_rate)
-    restore = lambda: engine.load(w, v, {})  # noqa: E731
-    restore()
-    return Job(lambda: engine.learn(given, order, rates), lambda: (), restore)
+def ensemble(work: Work, R: int) -> Job:
+    start = networks(work, R)
+    w, v = (layer.copy() for layer in start)
+    settings = Settings(work.learning_rate, 1, "auto", 0, 0, False, False, *Functions())
+    members = [Network.from_weights(w[r], v[r]) for r in range(R)]
+    engines = Engines(members, Data(work.x, None, work.t, None), settings)
+    which, order, rates = np.ones(R, bool), np.arange(len(work.x)), np.full(R, work.learning_rate)
+
+    def run():
+        _sums, stores, calls = engines.learn(which, order, rates)
+        call_all([*calls, *stores], [])
+
+    def restore():
+        w[:], v[:] = start
+
+    return Job(run, lambda: (), restore)
 
 
 def jax_vmap(work: Work, R: int) -> Job:
@@ -130,20 +139,19 @@ def measure(R: int, shape: str, reach: float, dtype: str, repeats: int, millisec
     work = random_work(shape, dtype, N, 1)
     jobs = {
         "one": one_network(work),
-        "separate": ensemble(work, R, SeparateEngines),
-        "all": ensemble(work, R, make_engine),
+        "all": ensemble(work, R),
     }
     if shape == WITH_PEERS:
         jobs |= {name: make(work, R) for name, make in PEERS.items() if importlib.util.find_spec(name)}
     times = {name: min(found) / N for name, found in interleaved(jobs, repeats).items()}
     peers = {name: seconds / times["all"] for name, seconds in times.items() if name in PEERS}
-    return Result(f"{R} × {shape}", dtype, times["one"], times["separate"], times["all"], reach, peers)
+    return Result(f"{R} × {shape}", dtype, times["one"], times["all"], reach, peers)
 
 
 def line(row: Result) -> list[str]:
     times = [readable(seconds, "s") for seconds in (row.one, row.all)]
     peers = ", ".join(f"{name} {factor(ratio)}" for name, ratio in row.peers.items())
-    return [row.work, row.dtype, *times, factor(row.ratio), factor(row.separate / row.one), str(row.reach), peers]
+    return [row.work, row.dtype, *times, factor(row.ratio), str(row.reach), peers]
 
 
 def main() -> None:
@@ -155,15 +163,14 @@ def main() -> None:
         for dtype in ("float32", "float64"):
             rows.append(measure(R, shape, reach, dtype, repeats, milliseconds))
             print(" ".join(line(rows[-1])), file=sys.stderr)
-    header = ["ensemble", "dtype", "one network", "all", "ratio", "one after the other", "goal", "others ÷ ours"]
+    header = ["ensemble", "dtype", "one network", "all", "ratio", "goal", "others ÷ ours"]
     parts = [
         "# What an ensemble costs",
         "",
         f"Written by `python -m benchmarks.ensembles`: the time of a sample, the minimum of {repeats} interleaved",
-        "repeats on one thread. *ratio*: the time for all networks divided by that for one of them alone; *one after",
-        "the other*: the same if each learns by itself; *others ÷ ours*: the time of other libraries for the same",
-        "networks (`vmap` of a compiled scan of JAX, `vmap` of PyTorch, loops compiled by Numba for one network after",
-        "the other), divided by ours.",
+        "repeats on one thread. *ratio*: the time for all networks divided by that for one of them alone; *others ÷",
+        "ours*: the time of other libraries for the same networks (`vmap` of a compiled scan of JAX, `vmap` of",
+        "PyTorch, loops compiled by Numba for one network after the other), divided by ours.",
         "",
         table(header, [line(row) for row in sorted(rows, key=lambda row: row.reach / row.ratio)]),
         machine_table(description),

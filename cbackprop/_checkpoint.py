@@ -84,15 +84,13 @@ class Checkpointer:
         if saved.training is None or saved.losses is None:
             raise ValueError(f"{self.path} is a model without a state of training; it cannot be resumed")
         self._check_settings(saved.training.get("settings"), {"--hidden": len(saved.w)})
-        ours, theirs = ({"weights": (m.w, m.v)} | m.states for m in (self.model, saved))
-        for name, layers in ours.items():
+        ours, theirs = (named_arrays({"w": m.w, "v": m.v} | m.states) for m in (self.model, saved))
+        for name, here in ours.items():
             if name not in theirs:
                 raise ValueError(f"{self.path} does not hold {name}; it cannot be resumed with momentum")
-            for layer, here, there in zip("wv", layers, theirs[name], strict=True):
-                if (here.shape, here.dtype) != (there.shape, there.dtype):
-                    what = layer if name == "weights" else f"{name}[{'wv'.index(layer)}]"
-                    stored = f"{self.path} has {there.dtype} {there.shape}"
-                    raise ValueError(f"{what} is {here.dtype} {here.shape}; {stored}")
+            there = theirs[name]
+            if (here.shape, here.dtype) != (there.shape, there.dtype):
+                raise ValueError(f"{name} is {here.dtype} {here.shape}; {self.path} has {there.dtype} {there.shape}")
         if len(saved.losses) > epochs:
             raise ValueError(f"epochs is {epochs}; {self.path} has finished {len(saved.losses)} already")
         if self.held_out is not None and (
@@ -100,9 +98,8 @@ class Checkpointer:
         ):
             raise ValueError(f"{self.path} does not hold the losses of held-out samples, one for each epoch")
         set_rng_state(self.path, self.generator, saved.training.get("rng"))
-        for name, layers in ours.items():
-            for here, there in zip(layers, theirs[name], strict=True):
-                here[:] = there
+        for name, here in ours.items():
+            here[:] = theirs[name]
         self.losses[:] = saved.losses.tolist()
         if self.held_out is not None and saved.held_out is not None:
             self.held_out[:] = saved.held_out.tolist()
@@ -121,7 +118,7 @@ class Checkpointer:
             if len(kinds) > 1 and kinds != {float, str}:  # a learning rate, or "auto"
                 raise ValueError(f"{self.path} does not hold {name}")
             if kinds == {float}:  # earlier releases saved the value before rounding
-                value, there = (validate.rounded(number, self.model.w.dtype) for number in (value, there))
+                value, there = (validate.rounded(number, self.model.w[0].dtype) for number in (value, there))
             if there != value:
                 here, there = self.settings[name], saved[name]  # for each network of an ensemble, maybe
                 raise ValueError(f"{name} is {here!r:.500}; it must stay {there!r:.500}, as in {self.path}")
@@ -130,10 +127,8 @@ class Checkpointer:
         """Take a snapshot, with extra state that JSON can represent."""
         if self.path is not None:
             training = {"settings": self.settings, "rng": rng_state(self.generator)} | extra
-            copies = {name: (w.copy(), v.copy()) for name, (w, v) in self.model.states.items()}
-            model = replace(
-                self.model, w=self.model.w.copy("K"), v=self.model.v.copy(), states=copies, training=training
-            )
+            w, v, states = (copies(getattr(self.model, name)) for name in ("w", "v", "states"))
+            model = replace(self.model, w=w, v=v, states=states, training=training)
             self.snapshot = model, len(self.losses)
 
     def write(self) -> None:
@@ -158,6 +153,24 @@ class Checkpointer:
             if error is None:
                 raise
             error.add_note(f"The checkpoint was not written: {failure}")
+
+
+def copies(arrays: Any) -> Any:
+    """Copies of an array, or of those in tuples and by name."""
+    if isinstance(arrays, dict):
+        return {name: copies(each) for name, each in arrays.items()}
+    return tuple(map(copies, arrays)) if isinstance(arrays, tuple) else arrays.copy("K")
+
+
+def named_arrays(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays by name, with those in tuples one by one."""
+    found: dict[str, np.ndarray] = {}
+    for name, each in arrays.items():
+        if isinstance(each, tuple):
+            found |= named_arrays({f"{name}[{number}]": array for number, array in enumerate(each)})
+        else:
+            found[name] = each
+    return found
 
 
 def fingerprint(*data: np.ndarray | None) -> str:

@@ -1,6 +1,6 @@
 """Choice of the engine, its block length and the number of threads: a cost model.
 
-The constants are measured by benchmarks/engines.py, those of ensembles by benchmarks/ensembles.py.
+The constants are measured by benchmarks/engines.py.
 
 - The blocked engine puts hidden units into the lanes of vectors. Online, or in forward passes, with fewer than
   MIN_UNITS_BLOCKED most lanes are empty, and the direct engine is faster. Empty lanes take memory, too: a large network
@@ -20,11 +20,6 @@ The constants are measured by benchmarks/engines.py, those of ensembles by bench
   passes are direct.
 - Momentum changes all weights at every update, each by its own amount. With one sample per update, only the direct
   engine supports it efficiently. (The penalty shrinks them all by the same factor, which blocks take into account.)
-- An ensemble of tiny networks learns one network in each lane. For LANES networks a sample takes as long as
-  WEIGHTS_OF_CHAIN + size operations on vectors, and for a network by itself as long as the same chain of dependent
-  operations and size / (2·LANES) more, where size is the number of its weights. The choice is that for LANES / 2
-  networks, whatever their number, so that what a network learns does not depend on it.
-- Larger networks of an ensemble, for which blocks of several samples are the best, learn online side by side.
 - Sparse rows have an engine of their own, which works on the user's arrays.
 - Training threads meet at two barriers per block, so each needs at least MIN_WORK_PER_THREAD multiplications per block.
   Prediction threads have no barriers, but must be started, which takes twice as many.
@@ -47,7 +42,6 @@ MAX_WEIGHTS_IN_LANES = 256
 MIN_BLOCK, MAX_ONLINE_BLOCK, MAX_BATCH_BLOCK = 8, 64, 128  # samples; online blocks are multiples of MIN_BLOCK
 BLOCK_PER_SQRT_M = 1.5
 CACHE_BUDGET = 1 << 19  # bytes
-WEIGHTS_OF_CHAIN = 40
 MIN_SAMPLES_BLOCKED = 16
 MIN_WORK_PER_THREAD = 1_000_000
 LARGER_THAN_ANY_BLOCK = 1 << 62  # a batch size with which gradients are accumulated
@@ -57,7 +51,10 @@ States = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Engine(Protocol):
-    """An engine learns and predicts with its own copy of the weights. Unsupported calls raise RuntimeError."""
+    """An engine learns and predicts with its own copy of the weights, or in place.
+
+    Unsupported calls raise RuntimeError.
+    """
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -66,6 +63,10 @@ class Engine(Protocol):
     @property
     def supports_threads(self) -> bool:
         """Whether `learn` can use several threads."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it learns in the arrays that are loaded; a network that diverges stays finite."""
 
     @property
     def supports_epochs(self) -> bool:
@@ -149,18 +150,6 @@ def batch_times(w: np.ndarray, v: np.ndarray, lanes: int, batch_size: int) -> di
         "blocked": 40 + 120 / lanes + 0.7 * (D + K) * vectors + (60 + 1.5 * D * vectors) / batch_size,
         "in lanes": D / 5 + (110 + 2.3 * size) / min(batch_size, lanes) + 5.5 * size / batch_size,
     }
-
-
-def networks_in_lanes(w: np.ndarray, v: np.ndarray) -> bool:
-    """Whether some networks with weights like w and v learn faster in lanes than one after the other."""
-    size, lanes = w.size + v.size, kernels(w.dtype).LANES_IN_REGISTER
-    return WEIGHTS_OF_CHAIN + size <= lanes / 2 * (WEIGHTS_OF_CHAIN + size / (2 * lanes))
-
-
-def networks_side_by_side(w: np.ndarray, v: np.ndarray) -> bool:
-    """Whether networks with weights like w and v learn online in blocks of several samples, which they can share."""
-    lanes = kernels_for(w, v, 1).LANES_IN_REGISTER
-    return not fused(w, v) and blocked(w, v, lanes, block_length(w, v, 1), False)
 
 
 def kernels_for(w: np.ndarray, v: np.ndarray, batch_size: int) -> ModuleType:

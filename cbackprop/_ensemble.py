@@ -1,9 +1,9 @@
-"""The class Ensemble: networks of one shape that learn the same samples, and the mixture of their predictions."""
+"""The class Ensemble: networks that learn the same samples, and the mixture of their predictions."""
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +11,10 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
 from . import _validation as validate
-from ._engines import States
-from ._ensemble_engines import of_network
+from ._ensemble_arrays import Arrays, States, copied, memory, new_weights, of_network
 from ._ensemble_training import EnsembleTraining
 from ._mixture import MixedLoss, Mixture, class_losses
-from ._network import ARTICLE, Network, owned
+from ._network import ARTICLE, Network
 from ._one_sample import OneSampleOfAll
 from ._sparse import CSR, SparseRows
 from ._training import Data, Settings, run_training
@@ -48,16 +47,19 @@ class EnsembleHistory(NamedTuple):
 
 
 class Ensemble:
-    """R networks of one shape that learn the same samples in the same order, and predict together.
+    """R networks that learn the same samples in the same order, and predict together.
 
-    They differ in learning rate and initial weights. Their predictions are averaged with weights that follow from
-    their losses so far: the more a network has erred, the less it counts. With cross-entropies and no share, the total
-    loss of this mixture exceeds that of the best network by at most log R, on any sequence of samples.
+    They differ in learning rate and initial weights, and may differ in their hidden units. Their predictions are
+    averaged with weights that follow from their losses so far: the more a network has erred, the less it counts. With
+    cross-entropies and no share, the total loss of this mixture exceeds that of the best network by at most log R, on
+    any sequence of samples.
 
     Parameters
     ----------
-    n_inputs, n_hidden, n_outputs : int
-        D, M and K of each network, as for `Network`.
+    n_inputs, n_outputs : int
+        D and K of each network, as for `Network`.
+    n_hidden : int, or sequence of R of these
+        M: the same for all networks, or one for each.
     learning_rates : sequence of float
         α of (17) for each of the R networks.
     output : {"softmax", "linear", "logistic"}
@@ -84,8 +86,8 @@ class Ensemble:
         or rng is of another type.
     ValueError
         If a size is below 1, there is a single softmax output, a function is unknown, there is no learning rate, one of
-        them or eta is not positive and finite, share does not lie in 0..1, hidden or rng is a sequence of another
-        length, or a seed is negative.
+        them or eta is not positive and finite, share does not lie in 0..1, n_hidden, hidden or rng is a sequence of
+        another length, or a seed is negative.
 
     Notes
     -----
@@ -111,12 +113,20 @@ class Ensemble:
     array([0, 1, 1, 0])
     >>> ensemble[2]
     Network(2, 4, 2, learning_rate=1.0, dtype=float64)
+
+    Networks of different widths:
+
+    >>> ensemble = cbackprop.Ensemble(2, [4, 64], 2, learning_rates=[0.1, 0.1])
+    >>> ensemble.n_hidden
+    (4, 64)
+    >>> [w_r.shape for w_r in ensemble.w]
+    [(4, 3), (64, 3)]
     """
 
     def __init__(
         self,
         n_inputs: int,
-        n_hidden: int,
+        n_hidden: int | Sequence[int],
         n_outputs: int,
         *,
         learning_rates: ArrayLike,
@@ -129,37 +139,34 @@ class Ensemble:
         rng: Any = None,
     ) -> None:
         rates = check_rates(learning_rates, validate.float_dtype(dtype))
-        hidden_functions = check_hidden(hidden, len(rates))
+        R = len(rates)
+        widths, hidden_functions = for_each("n_hidden", n_hidden, R, validate.count), check_hidden(hidden, R)
+        sources = for_each("rng", rng, R, lambda name, source: validate.generator(source, name))
         share, adaptive, eta = check_share(share), validate.flag("adaptive", adaptive), check_eta(eta)
-        if isinstance(rng, (list, tuple, np.ndarray)):
-            sources = [validate.generator(source, f"rng[{r}]") for r, source in enumerate(rng)]
-            if len(sources) != len(rates):
-                raise ValueError(f"rng has {len(sources)} entries; it must have {len(rates)}, one per learning rate")
-        else:
-            sources = [validate.generator(rng)] * len(rates)
         networks = [
-            Network(n_inputs, n_hidden, n_outputs, output=output, hidden=function, dtype=dtype, rng=source)
-            for function, source in zip(hidden_functions, sources, strict=True)
+            Network(n_inputs, M, n_outputs, output=output, hidden=function, adaptive=adaptive, dtype=dtype, rng=source)
+            for M, function, source in zip(widths, hidden_functions, sources, strict=True)
         ]
-        w, v = (np.stack([getattr(network, name) for network in networks]) for name in "wv")
-        accumulators = (np.zeros(w.shape[:2], w.dtype), np.zeros(v.shape[:2], v.dtype)) if adaptive else None
-        self._set(w, v, accumulators, rates, hidden_functions, Mixture(len(rates), v.shape[1], output, share, eta))
+        w, v = ([getattr(network, name) for network in networks] for name in "wv")
+        states = {"accumulators": zip(*(network.accumulators for network in networks), strict=True)} if adaptive else {}
+        self._set(w, v, states, rates, hidden_functions, Mixture(R, len(v[0]), output, share, eta))
 
     def _set(
         self,
-        w: np.ndarray,
-        v: np.ndarray,
-        accumulators: tuple[np.ndarray, np.ndarray] | None,
+        w: Arrays | list[np.ndarray],
+        v: Arrays | list[np.ndarray],
+        states: dict[str, Any],
         rates: list[float],
         hidden: Sequence[str],
         mixture: Mixture,
     ) -> None:
-        self._w, self._v, self._mixture = w, v, mixture
-        self._states: States = {} if accumulators is None else {"accumulators": accumulators}
+        self._w, self._v = new_weights(w, v)
+        self._states: States = {name: (copied(first), copied(second)) for name, (first, second) in states.items()}
+        self._mixture = mixture
         self._networks = [
             Network.from_weights(
-                w[r],
-                v[r],
+                self._w[r],
+                self._v[r],
                 learning_rate=rate,
                 accumulators=of_network(r, self._states).get("accumulators"),
                 hidden=function,
@@ -167,23 +174,33 @@ class Ensemble:
             )
             for r, (rate, function) in enumerate(zip(rates, hidden, strict=True))
         ]
-        module = engines.kernels_for(w[0], v[0], 1)
-        self._one_sample: Any = OneSampleOfAll(self._networks, module, mixture, w, v)
+        whole = (self._w, self._v) if isinstance(self._w, np.ndarray) else ()
+        module = engines.kernels_for(self._w[0], self._v[0], 1)
+        self._one_sample: Any = OneSampleOfAll(self._networks, module, mixture, self._memory, whole)
 
     @property
-    def w(self) -> np.ndarray:
-        """Hidden weights of all networks, shape (R, M, D+1), updated in place."""
+    def _memory(self) -> tuple[np.ndarray, np.ndarray]:
+        return memory(self._w), memory(self._v)
+
+    @property
+    def w(self) -> Arrays:
+        """Hidden weights of all networks, shape (R, M, D+1), updated in place; a tuple of R arrays if M differs."""
         return self._w
 
     @property
-    def v(self) -> np.ndarray:
-        """Output weights of all networks, shape (R, K, M+1), updated in place."""
+    def v(self) -> Arrays:
+        """Output weights of all networks, shape (R, K, M+1), updated in place; a tuple of R arrays if M differs."""
         return self._v
 
     @property
     def dtype(self) -> np.dtype:
         """Data type of the weights: float32 or float64."""
-        return self._w.dtype
+        return self._w[0].dtype
+
+    @property
+    def n_hidden(self) -> int | tuple[int, ...]:
+        """The number of hidden units M; a tuple of R numbers if it is not the same for all."""
+        return common(len(network.w) for network in self._networks)
 
     @property
     def output(self) -> str:
@@ -193,8 +210,7 @@ class Ensemble:
     @property
     def hidden(self) -> str | tuple[str, ...]:
         """The hidden function: "sigmoid", "tanh" or "relu"; a tuple of R names if it is not the same for all."""
-        names = tuple(network.hidden for network in self._networks)
-        return names if len(set(names)) > 1 else names[0]
+        return common(network.hidden for network in self._networks)
 
     @property
     def adaptive(self) -> bool:
@@ -202,8 +218,11 @@ class Ensemble:
         return bool(self._states)
 
     @property
-    def accumulators(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Sums of squared gradients of shapes (R, M) and (R, K), updated in place, or None if α does not adapt."""
+    def accumulators(self) -> tuple[Arrays, Arrays] | None:
+        """Sums of squared gradients of shapes (R, M) and (R, K), updated in place, or None if α does not adapt.
+
+        The first is a tuple of R arrays if M differs.
+        """
         return self._states.get("accumulators")
 
     @property
@@ -415,17 +434,17 @@ class Ensemble:
         >>> ensemble.fit(np.eye(2), [0, 1], epochs=3).losses.shape
         (3, 2)
         """
-        R, w, v = len(self), self._w, self._v
-        validate.weights(w[0], v[0], writeable=True)
-        self._check_finite()
-        x = validate.inputs(x, w[0], v[0], writeable=True)
+        R, w, v = len(self), self._w[0], self._v[0]
+        self._check_weights()
+        weights = self._memory
+        x = validate.inputs(x, w, v, writeable=True)
         N = len(x)
-        rows, labels = validate.targets(t, N, w[0], v[0], self.output, writeable=True)
-        weight = check_sample_weight(sample_weight, R, N, w, v)
+        rows, labels = validate.targets(t, N, w, v, self.output, writeable=True)
+        weight = check_sample_weight(sample_weight, R, N, *weights)
         data = Data(x, rows, labels, weight)
         for name, array in zip("xt", (x, rows), strict=True):
             for part in array.arrays if isinstance(array, SparseRows) else () if array is None else (array,):
-                validate.check_no_overlap(name, part, w, v, True)
+                validate.check_no_overlap(name, part, *weights, True)
         settings = Settings.validated(
             w.dtype, N, learning_rate=self._networks[0].learning_rate, batch_size=batch_size, method="auto", momentum=0,
             l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=self._networks[0].functions,
@@ -457,7 +476,8 @@ class Ensemble:
                 if stop:
                     break
 
-        run_training(learn, checkpointer, (w, v), self._states | self._mixture.states)
+        states = {name: (memory(first), memory(second)) for name, (first, second) in self._states.items()}
+        run_training(learn, checkpointer, weights, states | self._mixture.states)
         E = np.array(losses)
         diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
         return EnsembleHistory(E, len(losses), N * len(losses), diverged)
@@ -486,12 +506,15 @@ class Ensemble:
             "data": fingerprint(*data.arrays),
         }
         del described["learning_rate"]
+        if isinstance(self.n_hidden, tuple):
+            described["n_hidden"] = ",".join(map(str, self.n_hidden))
         path = writable_path("checkpoint", path)
         return Checkpointer(path, self._model(), losses, generator, described, files=(load_ensemble, save_ensemble))
 
-    def _check_finite(self) -> None:
+    def _check_weights(self) -> None:
         for r in np.flatnonzero(self._mixture.members):
             try:
+                validate.weights(self._w[r], self._v[r], writeable=True)
                 validate.finite_weights(self._w[r], self._v[r])
             except ValueError as error:
                 raise ValueError(f"in network {r}, {error}") from None
@@ -739,7 +762,7 @@ class Ensemble:
         with np.errstate(over="ignore"):  # E may be infinite, as that of a network
             if self.output == "linear":
                 return float(((self._mean(given, 1).astype(np.float64) - targets[0]) ** 2).sum(axis=1).mean() / 2)
-            E, step = np.empty(len(x)), max(1, CHUNK // self._v.shape[1])
+            E, step = np.empty(len(x)), max(1, CHUNK // len(self._v[0]))
             for start in range(0, len(x), step):
                 part = slice(start, start + step)
                 E[part] = self._cross_entropies(x[part], *(None if each is None else each[part] for each in targets))
@@ -848,12 +871,11 @@ class Ensemble:
         return _restore(cls, model.w, model.v, rates, model.hidden, model.output, model.eta, model.share, model.states)
 
     def __repr__(self) -> str:
-        _R, M, D1 = self._w.shape
         values = {name: getattr(self, name) for name in ("hidden", "output", "adaptive", "eta", "share")}
         default = {**ARTICLE._asdict(), "adaptive": False, "eta": None, "share": DEFAULT_SHARE}
         chosen = "".join(f"{name}={value!r}, " for name, value in values.items() if value != default[name])
         return (
-            f"{type(self).__name__}({D1 - 1}, {M}, {self._v.shape[1]}, "
+            f"{type(self).__name__}({self._w[0].shape[1] - 1}, {self.n_hidden}, {len(self._v[0])}, "
             f"learning_rates={self.learning_rates.tolist()}, {chosen}dtype={self.dtype})"
         )
 
@@ -875,20 +897,20 @@ class Ensemble:
 
 def _restore(
     cls: type[Ensemble],
-    w: np.ndarray,
-    v: np.ndarray,
+    w: Arrays,
+    v: Arrays,
     rates: list[float],
     hidden: Sequence[str],
     output: str,
     eta: float | None,
     share: float,
-    states: States,
+    states: dict[str, Any],
 ) -> Ensemble:
     ensemble = cls.__new__(cls)
-    mixture = Mixture(len(rates), v.shape[1], output, share, eta)
-    states = {name: (owned(first), owned(second)) for name, (first, second) in states.items()}
+    mixture = Mixture(len(rates), len(v[0]), output, share, eta)
     mixture.restore({name: states[name] for name in mixture.states})
-    ensemble._set(owned(w), owned(v), states.get("accumulators"), rates, hidden, mixture)
+    states = {name: pair for name, pair in states.items() if name not in mixture.states}
+    ensemble._set(w, v, states, rates, hidden, mixture)
     return ensemble
 
 
@@ -909,13 +931,24 @@ def check_rates(values: Any, dtype: np.dtype) -> list[float]:
     return numbers
 
 
+def for_each(name: str, value: Any, R: int, check: Callable[[str, Any], Any]) -> list[Any]:
+    """What ``check(name, value)`` returns for each of R networks, from one value or R."""
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        return [check(name, value)] * R
+    if len(value) != R:
+        raise ValueError(f"{name} has {len(value)} entries; it must have {R}, one per learning rate")
+    return [check(f"{name}[{r}]", each) for r, each in enumerate(value)]
+
+
+def common(values: Iterable[Any]) -> Any:
+    """The value of all networks, or a tuple if they differ."""
+    each = tuple(values)
+    return each if len(set(each)) > 1 else each[0]
+
+
 def check_hidden(value: Any, R: int) -> list[str]:
     """Names of the hidden functions of R networks, from one name or R."""
-    if not isinstance(value, (list, tuple, np.ndarray)):
-        return [validate.choice("hidden", value, validate.HIDDEN_FUNCTIONS)] * R
-    if len(value) != R:
-        raise ValueError(f"hidden has {len(value)} entries; it must have {R}, one per learning rate")
-    return [validate.choice(f"hidden[{r}]", name, validate.HIDDEN_FUNCTIONS) for r, name in enumerate(value)]
+    return for_each("hidden", value, R, lambda name, each: validate.choice(name, each, validate.HIDDEN_FUNCTIONS))
 
 
 def check_eta(value: Any) -> float | None:

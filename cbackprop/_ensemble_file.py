@@ -12,6 +12,7 @@ import numpy as np
 
 from . import _validation as validate
 from ._ensemble import check_eta, check_hidden, check_rates, check_share
+from ._ensemble_arrays import Arrays, States
 from ._files import atomic_write
 from ._mixture import check_mixture
 from ._model_file import MAX_HEADER, VERSION, load_file, parse_json
@@ -23,8 +24,9 @@ STATES = {  # names of the tensors
     "accumulators": ("accumulators_w", "accumulators_v"),
 }
 DIMENSIONS = {"w": 3, "v": 3, "hidden": 1, "learning_rates": 1, "log_weights": 1, "dropped": 1, "limits": 2, "scale": 1}
-DIMENSIONS |= {"losses": 2, "accumulators_w": 2, "accumulators_v": 2}
-IN_TENSORS = ("learning_rates", "hidden")  # settings of a training that tensors hold
+DIMENSIONS |= {"losses": 2, "accumulators_w": 2, "accumulators_v": 2, "widths": 1}
+IN_TENSORS = ("learning_rates", "hidden", "n_hidden")  # settings of a training that tensors hold
+UNITS = {"w": 0, "v": 1, "accumulators_w": 0}  # the axis of hidden units, along which networks of different widths lie
 METADATA = {"format", "format_version", "hidden", "output", "share"}
 
 
@@ -32,14 +34,14 @@ METADATA = {"format", "format_version", "hidden", "output", "share"}
 class EnsembleModel:
     """Content of the file: arrays of all networks, functions, the mixture, and the state of training."""
 
-    w: np.ndarray
-    v: np.ndarray
+    w: Arrays
+    v: Arrays
     learning_rates: np.ndarray
     hidden: Sequence[str]  # of each network
     output: str
     eta: float | None
     share: float
-    states: dict[str, tuple[np.ndarray, np.ndarray]]
+    states: States
     losses: np.ndarray | None = None  # mean E of each epoch and network
     training: dict[str, Any] | None = None  # the rest of the state of training, serializable as JSON
     held_out: None = None
@@ -58,9 +60,15 @@ def save_ensemble(path: str | os.PathLike[str], model: EnsembleModel) -> None:
         settings = {name: value for name, value in model.training["settings"].items() if name not in IN_TENSORS}
         metadata["training"] = json.dumps(model.training | {"settings": settings})
     places = np.array([names.index(name) for name in model.hidden], np.float64)
-    tensors = {"w": model.w, "v": model.v, "hidden": places, "learning_rates": model.learning_rates}
+    tensors: dict[str, Any] = {
+        "w": model.w, "v": model.v, "hidden": places, "learning_rates": model.learning_rates,
+    }  # fmt: skip
     for name, pair in model.states.items():
         tensors |= zip(STATES[name], pair, strict=True)
+    if isinstance(model.w, tuple):  # as one network, whose hidden units are those of all
+        tensors["widths"] = np.array([len(w_r) for w_r in model.w], np.float64)
+        for name in UNITS.keys() & tensors.keys():
+            tensors[name] = np.concatenate(tensors[name], UNITS[name])[np.newaxis]
     if model.losses is not None:
         tensors["losses"] = model.losses
     _model(metadata, dict(tensors))
@@ -90,18 +98,21 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
     if not METADATA <= metadata.keys() <= METADATA | {"eta", "training"}:
         raise ValueError(f"its metadata have the names {sorted(metadata)}; they must have {sorted(METADATA)}")
     adaptive = tensors.keys() & set(STATES["accumulators"])
-    optional = {"hidden", "losses", *(() if adaptive else STATES["accumulators"])}
+    optional = {"hidden", "losses", "widths", *(() if adaptive else STATES["accumulators"])}
     if missing := DIMENSIONS.keys() - tensors.keys() - optional:
         raise ValueError(f"it lacks {sorted(missing)}")
     w, v = tensors.pop("w"), tensors.pop("v")
-    R, K = len(w), v.shape[1]
-    if len(v) != R or R == 0:
+    if len(w) != len(v) or len(w) == 0:
         raise ValueError(f"its w and v have shapes {w.shape} and {v.shape}; they must begin with the same number")
-    validate.weights(w[0], v[0], writeable=False)
     validate.finite_weights(w, v)
+    layers: tuple[Arrays, Arrays] = w, v
+    if (widths := tensors.get("widths")) is not None:
+        layers = _separate("w", w, widths), _separate("v", v, widths + 1)
+    R, K = len(layers[0]), v.shape[1]
+    validate.weights(layers[0][0], layers[1][0], writeable=False)
     output = validate.choice("output", metadata["output"], validate.OUTPUTS)
     shapes: dict[str, tuple[int, ...]] = {"hidden": (R,), "learning_rates": (R,), "log_weights": (R,), "dropped": (R,)}
-    shapes |= {"limits": (2, K), "scale": (2,), "accumulators_w": w.shape[:2], "accumulators_v": v.shape[:2]}
+    shapes |= {"limits": (2, K), "scale": (2,), "accumulators_w": w.shape[:2], "accumulators_v": (R, K), "widths": (R,)}
     for name, array in tensors.items():
         dtype = w.dtype if name in STATES["accumulators"] else np.dtype(np.float64)
         if array.dtype != dtype or np.isnan(array).any():
@@ -121,14 +132,31 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
         if not isinstance(training, dict):
             raise ValueError("its training is not a JSON object")
         if isinstance(settings := training.get("settings"), dict):
-            training["settings"] = {"learning_rates": rounded.tolist(), "hidden": ",".join(hidden)} | settings
-    states = {name: (tensors[first], tensors[second]) for name, (first, second) in STATES.items() if first in tensors}
-    for array in states.get("accumulators", ()):
-        if not (np.isfinite(array) & (array >= 0)).all():
+            implied = {"learning_rates": rounded.tolist(), "hidden": ",".join(hidden)}
+            if widths is not None:
+                implied["n_hidden"] = ",".join(str(int(M)) for M in widths)
+            training["settings"] = implied | settings
+    for name in adaptive:
+        if not (np.isfinite(tensors[name]) & (tensors[name] >= 0)).all():
             raise ValueError("its accumulators must be finite and not negative")
+    states: States = {
+        name: (tensors[first], tensors[second]) for name, (first, second) in STATES.items() if first in tensors
+    }
+    if adaptive and widths is not None:
+        s_w, s_v = (tensors[name] for name in STATES["accumulators"])
+        states["accumulators"] = _separate("accumulators_w", s_w, widths), s_v
     eta = check_eta(parse_json(metadata["eta"])) if "eta" in metadata else None
     share = check_share(parse_json(metadata["share"]))
-    return EnsembleModel(w, v, rates, hidden, output, eta, share, states, tensors.get("losses"), training)
+    return EnsembleModel(*layers, rates, hidden, output, eta, share, states, tensors.get("losses"), training)
+
+
+def _separate(name: str, array: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The arrays of networks of different widths, given their sizes along the axis of hidden units."""
+    axis = UNITS[name]
+    if len(array) != 1 or array.shape[1 + axis] != sizes.sum() or not ((sizes >= 1) & (sizes % 1 == 0)).all():
+        raise ValueError(f"its {name} has shape {array.shape}; its widths must be whole numbers that add up to it")
+    ends = sizes.cumsum()[:-1].astype(np.intp)
+    return tuple(np.ascontiguousarray(part) for part in np.split(array[0], ends, axis))
 
 
 def _hidden(names: list[str], places: np.ndarray | None, R: int) -> list[str]:

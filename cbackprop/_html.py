@@ -28,27 +28,31 @@ def network_html(network: Network) -> str:
         "dtype": network.dtype,
         "learning rate": _rate(network),
     }
-    return _page(type(network).__name__, _layers(network, network.hidden), rows)
+    return _page(type(network).__name__, _layers(network, f"{len(network.w):,} {network.hidden}"), rows)
 
 
 def ensemble_html(ensemble: Ensemble) -> str:
     """The layers of the networks, and what each of them learns with and counts in the mixture."""
-    names = {network.hidden: None for network in ensemble}  # each once
-    rows = {
+    names = ", ".join(dict.fromkeys(network.hidden for network in ensemble))  # each once
+    widths = sorted({len(network.w) for network in ensemble})
+    rows: dict[str, Any] = {
         "networks": f"{len(ensemble):,}",
-        "parameters": f"{ensemble.w.size + ensemble.v.size:,}",
-        "w": ensemble.w.shape,
-        "v": ensemble.v.shape,
-        "dtype": ensemble.dtype,
+        "parameters": f"{sum(network.w.size + network.v.size for network in ensemble):,}",
     }
+    if isinstance(ensemble.w, np.ndarray) and isinstance(ensemble.v, np.ndarray):
+        rows |= {"w": ensemble.w.shape, "v": ensemble.v.shape}
+    rows["dtype"] = ensemble.dtype
     each = zip(ensemble, ensemble.weights, ensemble.diverged, strict=True)
     for r, (network, weight, diverged) in enumerate(each):
         if r == MAX_NETWORKS:
             rows["…"] = f"{len(ensemble) - MAX_NETWORKS:,} more"
             break
+        units = network.hidden if len(widths) == 1 else f"{len(network.w):,} {network.hidden}"
         state = "diverged" if diverged else f"weight {weight:.3f}"
-        rows[f"network {r}"] = f"{network.hidden}, learning rate {_rate(network)}, {state}"
-    return _page(type(ensemble).__name__, _layers(ensemble[0], ", ".join(names)), rows)
+        rows[f"network {r}"] = f"{units}, learning rate {_rate(network)}, {state}"
+    widest = max(ensemble, key=lambda network: len(network.w))
+    hidden = f"{' to '.join(f'{M:,}' for M in widths[:: len(widths) - 1 or 1])} {names}"
+    return _page(type(ensemble).__name__, _layers(widest, hidden), rows)
 
 
 def _rate(network: Network) -> str:
@@ -57,7 +61,7 @@ def _rate(network: Network) -> str:
 
 def _layers(network: Network, hidden: str) -> list[str]:
     (M, D1), K = network.w.shape, len(network.v)
-    layers = [(D1 - 1, "inputs"), (M, hidden), (K, network.output)]
+    layers = [(D1 - 1, f"{D1 - 1:,} inputs"), (M, hidden), (K, f"{K:,} {network.output}")]
     units = [_places(size, 40 + 110 * column) for column, (size, _) in enumerate(layers)]
     shapes = [
         f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="currentColor" stroke-opacity="0.25"/>'
@@ -70,7 +74,7 @@ def _layers(network: Network, hidden: str) -> list[str]:
         x = column[0][0]
         if size > MAX_UNITS:
             shapes.append(_text(x, 56, "⋮"))
-        shapes.append(_text(x, HEIGHT - 6, f"{size:,} {label}"))
+        shapes.append(_text(x, HEIGHT - 6, label))
     return shapes
 
 

@@ -53,8 +53,8 @@ class OneSampleOfAll(OneSample):
         networks: Sequence[OneSample],
         module: object,
         mixture: Mixture,
-        w: ndarray | None = None,
-        v: ndarray | None = None,
+        memory: tuple[ndarray, ndarray] | None = None,
+        whole: tuple[Any, ...] = (),
     ) -> None: ...
     def learn_present(
         self, x: ndarray, indices: ndarray | None, t: Any, missing: ndarray | None, sample_weight: float

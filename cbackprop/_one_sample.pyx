@@ -82,8 +82,7 @@ cdef class OneSample:
     cdef double lowest, highest           # the limits of its targets
     cdef object prediction
     cdef int type
-    cdef Py_ssize_t R         # networks whose weights lie side by side in memory, of which these are the first
-    cdef object all_w, all_v  # the weights of all
+    cdef cnp.ndarray all_w, all_v    # these weights, or those of all networks
     cdef long in_use          # fork_count during a call without the GIL, else 0
     cdef TrainingLock lock
 
@@ -91,7 +90,7 @@ cdef class OneSample:
         if self.memory != NULL:
             raise RuntimeError("a network must be initialized only once")
         self.w, self.v, self.functions = w, v, functions
-        self.R, self.all_w, self.all_v = 1, w, v
+        self.all_w, self.all_v = w, v
         self.s_w, self.s_v = (None, None) if accumulators is None else accumulators
         output = OUTPUTS[functions.output]
         self.exclusive, self.probabilities = output.exclusive, output.probabilities
@@ -297,8 +296,8 @@ cdef class OneSample:
 
     cdef validated(self, x, indices, bint writeable):
         if indices is None:
-            return validate.sample("x", x, self.all_w, self.all_v, writeable=writeable)
-        return validate.sparse_row(indices, x, self.all_w, self.all_v, writeable=writeable)
+            return validate.sample("x", x, self.w, self.v, writeable=writeable)
+        return validate.sparse_row(indices, x, self.w, self.v, writeable=writeable)
 
     cdef int reserve(self, Py_ssize_t count) except -1:
         cdef void *scratch = PyMem_Realloc(self.scratch, (1 + SCRATCH) * count * sizeof(void *))
@@ -520,8 +519,8 @@ cdef class OneSample:
         """Whether the kernels can use an array as a vector of that size without conversion."""
         return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size
                 and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
-                and disjoint(array, size, self.w, self.R * self.M * (self.D + 1))
-                and disjoint(array, size, self.v, self.R * self.K * (self.M + 1)))
+                and disjoint(array, size, self.all_w, cnp.PyArray_SIZE(self.all_w))
+                and disjoint(array, size, self.all_v, cnp.PyArray_SIZE(self.all_v)))
 
     cdef inline int check(self, bint writeable) except -1:
         """Raise if another thread uses the network, or if the layout of the weights, the user's arrays, has changed.
@@ -568,27 +567,30 @@ cdef class OneSampleOfAll(OneSample):
     Parameters
     ----------
     networks : sequence of OneSample
-        The networks, of one shape, output and dtype.
+        The networks, with the same inputs, outputs and dtype.
     module : module
         The kernels for the dtype of the weights.
     mixture : Mixture
         The mixture of their predictions, whose arrays are used and updated.
-    w, v : ndarray, optional
-        The weights of all networks, of shapes (R, M, D+1) and (R, K, M+1), if they lie side by side in memory.
+    memory : pair of ndarray of 1 dimension, optional
+        The memory of w and of v of all networks, if it is one.
+    whole : pair of ndarray of shapes (R, M, D+1) and (R, K, M+1), optional
+        Those of all networks, if they are in two arrays, which must not be read-only to be learned.
     """
 
-    cdef cnp.ndarray whole_w, whole_v
-    cdef tuple networks
+    cdef tuple networks, whole
+    cdef Py_ssize_t units   # hidden ones, of all networks
     cdef cnp.ndarray log_weights, dropped, limits, scale    # of the mixture
     cdef double eta, share
     cdef bint relative
-    cdef void *arrays      # memory for a number or an address for each network, or a number for each output:
+    cdef void *arrays      # memory for a number or two addresses for each network, or a number for each output:
     cdef void **nets
+    cdef OneSampleAPI **apis    # their kernels
     cdef double *rates
     cdef double *p
     cdef double *total
 
-    def __init__(self, networks, module, mixture, cnp.ndarray w=None, cnp.ndarray v=None):
+    def __init__(self, networks, module, mixture, memory=None, tuple whole=()):
         cdef Py_ssize_t R = len(networks)
         if R == 0:
             raise ValueError("there are no networks; there must be at least one")
@@ -596,22 +598,24 @@ cdef class OneSampleOfAll(OneSample):
         OneSample.__init__(self, first.w, first.v, first.functions, first._learning_rate, module)
         for each in networks:
             network = <OneSample?> each
-            if (network.api != self.api or (network.D, network.M, network.K) != (self.D, self.M, self.K)
+            if ((network.D, network.K, network.type) != (self.D, self.K, self.type)
                     or network.functions.output != first.functions.output):
-                raise ValueError("networks must have the same shape, output and kernels")
-        if w is not None:
-            self.R, self.all_w, self.all_v = R, w.reshape(R * self.M, -1), v.reshape(R * self.K, -1)
-        self.whole_w, self.whole_v = w, v
-        self.networks = tuple(networks)
+                raise ValueError("networks must have the same inputs, outputs and dtype")
+            self.units += network.M
+            self.fortran |= network.fortran    # so that there is scratch memory
+        if memory is not None:
+            self.all_w, self.all_v = memory
+        self.networks, self.whole = tuple(networks), whole
         self.log_weights, self.dropped = state(mixture.log_weights, (R,)), state(mixture.dropped, (R,))
         self.limits, self.scale = state(mixture.limits, (2, self.K)), state(mixture.scale, (2,))
         self.eta, self.relative, self.share = mixture.rate, mixture.relative, mixture.share
-        self.arrays = PyMem_Calloc(3 * R + self.K, sizeof(double))
+        self.arrays = PyMem_Calloc(4 * R + self.K, sizeof(double))
         if self.arrays == NULL:
             raise MemoryError(f"no memory for {R} networks")
         self.rates = <double *> self.arrays
         self.p, self.total = self.rates + R, self.rates + 2 * R
         self.nets = <void **> (self.total + self.K)
+        self.apis = <OneSampleAPI **> (self.nets + R)
 
     def __dealloc__(self):
         PyMem_Free(self.arrays)
@@ -649,8 +653,10 @@ cdef class OneSampleOfAll(OneSample):
 
     cdef cnp.ndarray learn_sample(self, const Sample *n, x, indices):
         cdef cnp.npy_intp R = len(self.networks)
-        if self.whole_w is not None and not (PyArray_ISWRITEABLE(self.whole_w) and PyArray_ISWRITEABLE(self.whole_v)):
-            validate.weights(self.whole_w[0], self.whole_v[0], writeable=True)
+        cdef cnp.ndarray array
+        for array in self.whole:
+            if not PyArray_ISWRITEABLE(array):
+                validate.weights(self.whole[0][0], self.whole[1][0], writeable=True)
         self.set_networks(True)
         cdef cnp.ndarray losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
         cdef double *E = <double *> cnp.PyArray_DATA(losses)
@@ -675,13 +681,19 @@ cdef class OneSampleOfAll(OneSample):
             raise_divergence()
         return losses
 
+    cdef validated(self, x, indices, bint writeable):
+        kept = OneSample.validated(self, x, indices, writeable)
+        for array in kept.arrays if isinstance(kept, SparseRows) else (kept,):
+            validate.check_no_overlap("the sample", array, self.all_w, self.all_v, writeable)
+        return kept
+
     # No Python code may run between this, or what checks it was given, and the kernels
     cdef int set_networks(self, bint writeable) except -1:
         cdef OneSample network
         cdef Py_ssize_t r = 0
         for network in self.networks:
             network.check(writeable)
-            self.nets[r], self.rates[r] = network.net, network._learning_rate
+            self.nets[r], self.apis[r], self.rates[r] = network.net, network.api, network._learning_rate
             r += 1
         return 0
 
@@ -692,7 +704,7 @@ cdef class OneSampleOfAll(OneSample):
             network.in_use = value
 
     cdef inline bint releases_gil(self, const Inputs *inputs) noexcept:
-        return len(self.networks) * (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL
+        return (inputs.count + self.K) * self.units >= MIN_OPS_WITHOUT_GIL
 
     cdef void learn_all(self, const Sample *n, const double *dropped, double *E) noexcept nogil:
         cdef Py_ssize_t r
@@ -703,15 +715,15 @@ cdef class OneSampleOfAll(OneSample):
                 continue
             if n.missing != NULL:
                 t = self.total
-                if not self.fill_missing(n, self.nets[r]):
+                if not self.fill_missing(n, r):
                     continue
-            E[r] = self.api.learn_one(self.nets[r], &n.inputs, t, n.label, self.rates[r], n.weight)
+            E[r] = self.apis[r].learn_one(self.nets[r], &n.inputs, t, n.label, self.rates[r], n.weight)
 
     # The targets, with y in place of those that are missing, so that (12), y_k - t_k, is 0 there
-    cdef bint fill_missing(self, const Sample *n, void *net) noexcept nogil:
+    cdef bint fill_missing(self, const Sample *n, Py_ssize_t r) noexcept nogil:
         cdef size_t itemsize = sizeof(float) if self.type == cnp.NPY_FLOAT else sizeof(double)
         cdef Py_ssize_t k
-        if self.api.predict_one(net, &n.inputs, self.y) == NOT_FINITE:
+        if self.apis[r].predict_one(self.nets[r], &n.inputs, self.y) == NOT_FINITE:
             return False
         memcpy(self.total, n.t, self.K * itemsize)
         for k in range(self.K):
@@ -787,7 +799,7 @@ cdef class OneSampleOfAll(OneSample):
             p = exp(log_weights[r])
             if p == 0:
                 continue
-            if self.api.predict_one(self.nets[r], inputs, y) == NOT_FINITE:
+            if self.apis[r].predict_one(self.nets[r], inputs, y) == NOT_FINITE:
                 failed = r
                 continue
             sum_p += p

@@ -584,13 +584,13 @@ def fit(
 def ensemble_epoch(
     x: np.ndarray,
     t: np.ndarray,
-    w: np.ndarray,
-    v: np.ndarray,
+    w: np.ndarray | Sequence[np.ndarray],
+    v: np.ndarray | Sequence[np.ndarray],
     learning_rates: np.ndarray,
     log_weights: np.ndarray,
     scale: np.ndarray,
     *,
-    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
+    accumulators: tuple[Any, Any] | None = None,
     output: str = "softmax",
     hidden: str | Sequence[str] = "sigmoid",
     batch_size: int = 1,
@@ -600,10 +600,10 @@ def ensemble_epoch(
     """One epoch of `cbackprop.Ensemble.fit` in the given order, in place; return E_n of each sample and network.
 
     w (R, M, D+1) and v (R, K, M+1) are updated by (17), with accumulators (R, M) and (R, K) adaptively; log_weights and
-    scale by `mixture_weights`. t has rows.
+    scale by `mixture_weights`. t has rows. Arrays of networks of different widths are sequences.
     """
     names = [hidden] * len(w) if isinstance(hidden, str) else hidden
-    functions, N, K = [validate.functions(name, output) for name in names], len(x), v.shape[1]
+    functions, N, K = [validate.functions(name, output) for name in names], len(x), len(v[0])
     losses = np.empty((N, len(w)))
     for start in range(0, N, batch_size):
         n = slice(start, start + batch_size)

@@ -30,6 +30,8 @@ D, M, K, N = 5, 7, 3, 60
 RATES = [0.01, 0.1, 0.5]
 MIXED = ["tanh", "relu", "sigmoid"]
 ADAPTIVE = [False, True]
+WIDTHS = [40, M, 1]  # with engines of different kinds, and kernels of different vectors
+of_any_width = pytest.mark.parametrize("n_hidden", [M, WIDTHS], ids=str)
 
 
 def problem(output="softmax", dtype="float64", n=N):
@@ -41,15 +43,15 @@ def problem(output="softmax", dtype="float64", n=N):
     return x, t if output == "linear" else (t > 0).astype(dtype)
 
 
-def make(output="softmax", dtype="float64", rates=RATES, rng=0, **settings):
+def make(output="softmax", dtype="float64", rates=RATES, rng=0, n_hidden=M, **settings):
     sources = [np.random.default_rng([rng, r]) for r in range(len(rates))]
-    return Ensemble(D, M, K, learning_rates=rates, output=output, dtype=dtype, rng=sources, **settings)
+    return Ensemble(D, n_hidden, K, learning_rates=rates, output=output, dtype=dtype, rng=sources, **settings)
 
 
 def bits(ensemble):
     states = ensemble._mixture.states | ensemble._states
     arrays = [ensemble.w, ensemble.v, *(array for pair in states.values() for array in pair)]
-    return [array.tobytes() for array in arrays]
+    return [b"".join(part.tobytes() for part in array) for array in arrays]
 
 
 def alone(ensemble, r):
@@ -111,6 +113,45 @@ def test_networks_are_live():
     assert ensemble.v.shape == (3, K, M + 1)
 
 
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+def test_networks_of_different_widths(dtype, adaptive):
+    ensemble = make(dtype=dtype, n_hidden=np.array(WIDTHS), adaptive=adaptive)
+    assert ensemble.n_hidden == tuple(WIDTHS)
+    assert ensemble.dtype == dtype
+    assert repr(ensemble).startswith("Ensemble(5, (40, 7, 1), 3, learning_rates=[0.01, 0.1, 0.5], ")
+    for r, network in enumerate(ensemble):
+        wanted = Network(D, WIDTHS[r], K, dtype=dtype, rng=np.random.default_rng([0, r]))
+        for layer in "wv":
+            ours = getattr(ensemble, layer)[r]
+            np.testing.assert_array_equal(ours, getattr(wanted, layer))
+            assert np.shares_memory(ours, getattr(network, layer))
+        if adaptive:
+            assert [array[r].shape for array in ensemble.accumulators] == [(WIDTHS[r],), (K,)]
+            assert np.shares_memory(network.accumulators[0], ensemble.accumulators[0][r])
+    ensemble = make(n_hidden=[M, M, M])
+    assert ensemble.n_hidden == make().n_hidden == M
+    assert ensemble.w.shape == (3, M, D + 1)
+    assert bits(ensemble) == bits(make())
+
+
+@pytest.mark.parametrize("adaptive", ADAPTIVE)
+@pytest.mark.parametrize("settings", [{}, {"l2": 0.01}, {"batch_size": 7}, {"batch_size": None}], ids=str)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_networks_of_different_widths_learn_the_bits_that_they_do_alone(dtype, sparse, settings, adaptive):
+    x, t = problem(dtype=dtype)
+    rows = pytest.importorskip("scipy.sparse").csr_array(x) if sparse else x
+    ensemble = make(dtype=dtype, n_hidden=WIDTHS, adaptive=adaptive, hidden=MIXED)
+    networks = [alone(ensemble, r) for r in range(3)]
+    history = ensemble.fit(rows, t, epochs=3, rng=4, **settings)
+    for r, network in enumerate(networks):
+        wanted = network.fit(rows, t, epochs=3, rng=4, **settings)
+        assert history.losses[:, r].tolist() == wanted.losses
+        assert ensemble.w[r].tobytes() == network.w.tobytes()
+        assert ensemble.v[r].tobytes() == network.v.tobytes()
+        for ours, theirs in zip(ensemble.accumulators or (), network.accumulators or (), strict=True):
+            assert ours[r].tobytes() == theirs.tobytes()
+
+
 def test_strings_of_numpy_are_names():
     ensemble = Ensemble(2, 3, 2, learning_rates=[0.1, 1], hidden=np.array(["tanh", "relu"]))
     assert "hidden=('tanh', 'relu')" in repr(ensemble)
@@ -129,10 +170,11 @@ def test_repr():
     )
 
 
+@of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_learn_one_is_that_of_each_network(dtype, output, adaptive):
-    ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED)
+def test_learn_one_is_that_of_each_network(dtype, output, adaptive, n_hidden):
+    ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED, n_hidden=n_hidden)
     networks = [alone(ensemble, r) for r in range(3)]
     mixture = Mixture(3, K, output, 0.01)
     for n, (x, t) in enumerate(zip(*problem(output, dtype), strict=True)):
@@ -153,13 +195,14 @@ BATCHES = [{"batch_size": 7}, {"batch_size": None}, {"batch_size": 8, "l2": 0.01
 SETTINGS = [{}, {"l2": 0.01}, {"shuffle": False}, *BATCHES]
 
 
+@of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adaptive, monkeypatch):
+def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adaptive, monkeypatch, n_hidden):
     monkeypatch.setattr(_ensemble_training, "CHUNK", 1)  # many chunks
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED)
+    ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED, n_hidden=n_hidden)
     networks = [alone(ensemble, r) for r in range(3)]
     history = ensemble.fit(x, t, epochs=3, rng=4, **settings)
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
@@ -189,14 +232,15 @@ def test_what_a_network_learns_does_not_depend_on_the_others(dtype, settings, ad
     assert len(set(learned)) == 1
 
 
+@of_any_width
 @pytest.mark.parametrize("settings", [{}, {"l2": 0.01}, {"batch_size": 4}], ids=str)
-def test_chunks_make_no_difference(dtype, settings, monkeypatch):
+def test_chunks_make_no_difference(dtype, settings, monkeypatch, n_hidden):
     monkeypatch.setattr(_engines, "fused", lambda w, v: False)  # blocks of one sample may round in another way
     x, t = problem("linear", dtype)
     results, weights = [], []
     for chunk in (1, 17, 1000):
         monkeypatch.setattr(_ensemble_training, "CHUNK", chunk)
-        ensemble = make("linear", dtype)
+        ensemble = make("linear", dtype, n_hidden=n_hidden)
         ensemble.fit(x, t, epochs=2, rng=0, **settings)
         results.append(bits(ensemble)[:2])
         weights.append(ensemble.weights)
@@ -204,33 +248,36 @@ def test_chunks_make_no_difference(dtype, settings, monkeypatch):
     np.testing.assert_allclose(weights[1:], weights[:2], rtol=1e-12)  # logarithms are taken for each chunk
 
 
-@pytest.mark.parametrize("R", [1, 4])
-def test_threads_make_no_difference(forced_threads, R):
+@pytest.mark.parametrize("n_hidden", [[M], [M] * 4, [1, M, 40, 30]], ids=str)
+def test_threads_make_no_difference(forced_threads, n_hidden):
     x, t = problem()
     results = []
     for n_threads in (1, 2):
-        ensemble = make(rates=[0.1] * R)
+        ensemble = make(rates=[0.1] * len(n_hidden), n_hidden=n_hidden)
         ensemble.fit(x, t, rng=0, n_threads=n_threads)
         results.append(bits(ensemble))
     assert results[0] == results[1]
 
 
+@of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize(("batch_size", "hidden", "eta"), [(1, "sigmoid", None), (7, MIXED, 0.3)])
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_fit_matches_the_reference(dtype, output, batch_size, hidden, eta, adaptive):
+def test_fit_matches_the_reference(dtype, output, batch_size, hidden, eta, adaptive, n_hidden):
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype, adaptive=adaptive, hidden=hidden, eta=eta)
-    w, v, log_weights, scale = ensemble.w.copy(), ensemble.v.copy(), np.full(3, -np.log(3)), np.zeros(2)
+    ensemble = make(output, dtype, adaptive=adaptive, hidden=hidden, eta=eta, n_hidden=n_hidden)
+    w, v = ([array.copy() for array in layer] for layer in (ensemble.w, ensemble.v))
+    log_weights, scale = np.full(3, -np.log(3)), np.zeros(2)
     rows = np.eye(K, dtype=dtype)[t] if output == "softmax" else t
-    accumulators = tuple(array.copy() for array in ensemble.accumulators) if adaptive else None
+    accumulators = copy.deepcopy(ensemble.accumulators)
     settings = {"output": output, "batch_size": batch_size, "accumulators": accumulators, "hidden": hidden, "eta": eta}
     losses = reference.ensemble_epoch(x, rows, w, v, ensemble.learning_rates, log_weights, scale, **settings)
     history = ensemble.fit(x, t, shuffle=False, batch_size=batch_size)
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(history.losses[0], losses.mean(axis=0), rtol=tolerance)
-    np.testing.assert_allclose(ensemble.w, w, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(ensemble.v, v, rtol=0, atol=tolerance)
+    for r, network in enumerate(ensemble):
+        np.testing.assert_allclose(network.w, w[r], rtol=0, atol=tolerance)
+        np.testing.assert_allclose(network.v, v[r], rtol=0, atol=tolerance)
     np.testing.assert_allclose(ensemble.weights, np.exp(log_weights), rtol=100 * tolerance)
 
 
@@ -275,12 +322,13 @@ def test_the_mixture_learns_from_batches():
     np.testing.assert_allclose(ensemble.weights, mixture.weights, rtol=1e-9)
 
 
+@of_any_width
 @pytest.mark.parametrize("settings", [{}, {"batch_size": 7}], ids=str)
-def test_sample_weights_for_each_network(settings):
+def test_sample_weights_for_each_network(settings, n_hidden):
     # as in online bagging: each network has its own, and all have one vote in the mixture
     x, t = problem()
     weight = np.random.default_rng(0).poisson(1, (3, N))
-    ensemble = make()
+    ensemble = make(n_hidden=n_hidden)
     networks = [alone(ensemble, r) for r in range(3)]
     history = ensemble.fit(x, t, rng=0, sample_weight=weight, **settings)
     for r, network in enumerate(networks):
@@ -303,26 +351,29 @@ def test_a_batch_of_a_single_sample_has_its_mean_gradient(sparse, of_each):
     np.testing.assert_allclose(weighted.v, plain.v, rtol=1e-14)
 
 
+@of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
-def test_sparse_rows(adaptive):
+def test_sparse_rows(adaptive, n_hidden):
     sparse = pytest.importorskip("scipy.sparse")
     x, t = problem()
     x[x < 0.5] = 0
-    dense, rows = make(adaptive=adaptive), make(adaptive=adaptive)
+    dense, rows = make(adaptive=adaptive, n_hidden=n_hidden), make(adaptive=adaptive, n_hidden=n_hidden)
     dense.fit(x, t, epochs=2, rng=0)
     rows.fit(sparse.csr_array(x), t, epochs=2, rng=0)
-    np.testing.assert_allclose(rows.w, dense.w, atol=1e-12)
+    for ours, theirs in zip(rows.w, dense.w, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
     np.testing.assert_allclose(rows.weights, dense.weights, rtol=1e-9)
     np.testing.assert_allclose(rows.predict_proba(sparse.csr_array(x)), dense.predict_proba(x), rtol=1e-9)
     losses = dense.learn_one(x[0], int(t[0]))
     np.testing.assert_allclose(rows.learn_one(sparse.csr_array(x[:1]), int(t[0])), losses)
 
 
+@of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_non_zeros_of_one_sample(dtype, output, adaptive):
+def test_non_zeros_of_one_sample(dtype, output, adaptive, n_hidden):
     x, t = problem(output, dtype)
-    ensemble, dense = (make(output, dtype, hidden=MIXED, adaptive=adaptive) for _ in range(2))
+    ensemble, dense = (make(output, dtype, hidden=MIXED, adaptive=adaptive, n_hidden=n_hidden) for _ in range(2))
     networks = [alone(ensemble, r) for r in range(3)]
     x[:, ::2] = 0
     indices = np.array([1, 3])
@@ -382,10 +433,11 @@ def test_large_networks_in_two_threads_raise_or_wait():
 # -------------------------------------------------------------------------------------------------------- predictions
 
 
+@of_any_width
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_predictions_are_those_of_the_mixture(dtype, output):
+def test_predictions_are_those_of_the_mixture(dtype, output, n_hidden):
     x, t = problem(output, dtype)
-    ensemble = make(output, dtype, hidden=MIXED)
+    ensemble = make(output, dtype, hidden=MIXED, n_hidden=n_hidden)
     ensemble.fit(x, t, rng=0)
     members = [cbackprop.forward(x, e.w, e.v, output=output, hidden=e.hidden).y for e in ensemble]
     members = np.array(members).astype(np.float64)
@@ -573,11 +625,12 @@ def test_progressive_loss_of_the_mixture_is_bounded():
 # --------------------------------------------------------------------------------------------------------- divergence
 
 
-@pytest.mark.parametrize("learn", ["fit", "batches", "one", "sparse"])
-def test_a_network_that_diverges_is_left_out(learn):
+@of_any_width
+@pytest.mark.parametrize("learn", ["fit", "batches", "batches without weight", "one", "sparse"])
+def test_a_network_that_diverges_is_left_out(learn, n_hidden):
     x, t = problem("linear")
     rates = [0.01, 1e200, 0.02]
-    ensemble, others = make("linear", rates=rates), make("linear", rates=rates)
+    ensemble, others = make("linear", rates=rates, n_hidden=n_hidden), make("linear", rates=rates, n_hidden=n_hidden)
     others._mixture.drop(np.array([False, True, False]))
     if learn == "one":
         for x_n, t_n in zip(x, t, strict=True):
@@ -586,16 +639,18 @@ def test_a_network_that_diverges_is_left_out(learn):
         assert losses[1] == np.inf
     else:
         rows = pytest.importorskip("scipy.sparse").csr_array(x) if learn == "sparse" else x
-        settings = {"epochs": 3, "rng": 0, "batch_size": 9 if learn == "batches" else 1}
+        settings = {"epochs": 3, "rng": 0, "batch_size": 9 if learn.startswith("batches") else 1}
+        if learn == "batches without weight":
+            settings |= {"sample_weight": np.vstack([np.arange(N) % 30 > 20, np.ones((2, N))]), "shuffle": False}
         history = ensemble.fit(rows, t, **settings)
         others.fit(rows, t, **settings)
         assert history.diverged == {1: 1}
         assert history.losses[:, 1].tolist() == [np.inf] * 3
         assert np.isfinite(history.losses[:, [0, 2]]).all()
     assert ensemble.diverged.tolist() == [False, True, False]
+    np.testing.assert_array_equal(ensemble.weights, others.weights)
     assert ensemble.weights[1] == 0
-    assert np.isfinite(ensemble.w).all()
-    assert np.isfinite(ensemble.v).all()
+    assert all(np.isfinite(layer).all() for network in ensemble for layer in (network.w, network.v))
     for r in (0, 2):
         np.testing.assert_array_equal(ensemble.w[r], others.w[r])
     assert ensemble.weights.sum() == pytest.approx(1)
@@ -660,12 +715,13 @@ def test_huge_inputs_whose_products_overflow():
 # -------------------------------------------------------------------------------------------------- files and copies
 
 
+@of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
-def test_files(tmp_path, dtype, output, adaptive):
+def test_files(tmp_path, dtype, output, adaptive, n_hidden):
     x, t = problem(output, dtype)
     settings = {"hidden": MIXED, "eta": 0.1} if adaptive else {"hidden": "tanh"}
-    ensemble = make(output, dtype, [0.1, 1e38, 0.3], share=0.125, adaptive=adaptive, **settings)
+    ensemble = make(output, dtype, [0.1, 1e38, 0.3], share=0.125, adaptive=adaptive, **settings, n_hidden=n_hidden)
     ensemble.fit(x, t, rng=0)
     ensemble.save(tmp_path / "e")
     again = Ensemble.load(tmp_path / "e")
@@ -717,11 +773,12 @@ def test_checkpoints_of_earlier_releases(tmp_path):
     assert bits(resumed) == bits(wanted)
 
 
+@of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
-def test_copies(make_copy, adaptive):
+def test_copies(make_copy, adaptive, n_hidden):
     x, t = problem("linear")
-    ensemble = make("linear", share=0.5, adaptive=adaptive, hidden=MIXED, eta=0.2)
+    ensemble = make("linear", share=0.5, adaptive=adaptive, hidden=MIXED, eta=0.2, n_hidden=n_hidden)
     ensemble.fit(x, t, rng=0)
     other = make_copy(ensemble)
     assert bits(other) == bits(ensemble)
@@ -735,10 +792,11 @@ def test_copies(make_copy, adaptive):
     assert shared.w is ensemble.w
 
 
+@of_any_width
 @pytest.mark.parametrize("offset", [0, 1])
-def test_pickles_are_restored_in_any_place(offset, out_of_band):
+def test_pickles_are_restored_in_any_place(offset, out_of_band, n_hidden):
     x, t = problem()
-    ensemble = make(adaptive=True)
+    ensemble = make(adaptive=True, n_hidden=n_hidden)
     restored = out_of_band(ensemble, offset)
     for each in (ensemble, restored):
         each.fit(x, t, rng=0)
@@ -786,6 +844,47 @@ def test_files_with_wrong_content(tmp_path, name):
         Ensemble.load(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("w", lambda a: np.concatenate([a, a], axis=1)),
+        ("v", lambda a: a[..., 1:]),
+        ("w", lambda a: np.concatenate([a, a])),
+        ("accumulators_w", lambda a: a[:, 1:]),
+        ("widths", lambda a: a[1:]),
+        ("widths", lambda a: a + np.array([0.5, -0.5, 0])),
+        ("widths", lambda a: a + np.array([1, 0, -1])),
+        ("widths", lambda a: a * np.nan),
+        ("widths", lambda a: a.astype(np.float32)),
+    ],
+)
+def test_files_with_wrong_widths(tmp_path, name, change):
+    path = tmp_path / "e"
+    ensemble = make(n_hidden=WIDTHS, adaptive=True)
+    ensemble.save(path)
+    metadata = {"format": "cbackprop-ensemble", "format_version": "1", "share": "0.01"}
+    metadata |= {"hidden": "sigmoid", "output": "softmax"}
+    tensors = load_file(path)
+    assert [(key, tensors[key].shape) for key in ("w", "v", "widths")] == [
+        ("w", (1, sum(WIDTHS), D + 1)), ("v", (1, K, sum(WIDTHS) + 3)), ("widths", (3,)),
+    ]  # fmt: skip
+    save_file(tensors, path, metadata)
+    assert bits(Ensemble.load(path)) == bits(ensemble)
+    save_file(tensors | {name: np.ascontiguousarray(change(tensors[name]))}, path, metadata)
+    with pytest.raises(ValueError, match=r"is not a model file of this library: its (w|v|accumulators_w|widths) "):
+        Ensemble.load(path)
+
+
+def test_trainings_of_other_widths_are_not_resumed(tmp_path):
+    x, t = problem()
+    path = tmp_path / "e"
+    make(n_hidden=WIDTHS).fit(x, t, checkpoint=path)
+    with pytest.raises(ValueError, match=r"n_hidden is '7,1,40'; it must stay '40,7,1', as in "):
+        make(n_hidden=[M, 1, 40]).fit(x, t, epochs=2, checkpoint=path, resume=True)
+    with pytest.raises(ValueError, match="is the checkpoint of another kind of training"):
+        make().fit(x, t, epochs=2, checkpoint=path, resume=True)
+
+
 @pytest.mark.parametrize("limits", [{0: np.inf}, {1: -np.inf}, {0: np.inf, 1: -np.inf}, {0: 2}, {1: np.inf}], ids=str)
 def test_files_with_wrong_limits(tmp_path, limits):
     path = tmp_path / "e"
@@ -828,22 +927,23 @@ class StoppedError(Exception):
     pass
 
 
+@of_any_width
 @pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"sample_weight": np.ones((3, N))}], ids=lambda s: [*s])
 @pytest.mark.parametrize(("rates", "adaptive"), [(RATES, False), (RATES, True), ([0.01, 1e38, 0.1], False)])
-def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rates, adaptive):
+def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rates, adaptive, n_hidden):
     x, t = problem("linear", dtype)
     path = tmp_path / "checkpoint"
-    wanted = make("linear", dtype, rates, adaptive=adaptive)
+    wanted = make("linear", dtype, rates, adaptive=adaptive, n_hidden=n_hidden)
     history = wanted.fit(x, t, epochs=5, rng=0, **settings)
 
     def stop(epoch, losses):
         if epoch == 2:
             raise StoppedError
 
-    cut = make("linear", dtype, rates, adaptive=adaptive)
+    cut = make("linear", dtype, rates, adaptive=adaptive, n_hidden=n_hidden)
     with pytest.raises(StoppedError):
         cut.fit(x, t, epochs=5, rng=0, checkpoint=path, callback=stop, **settings)
-    resumed = make("linear", dtype, rates, rng=1, adaptive=adaptive)
+    resumed = make("linear", dtype, rates, rng=1, adaptive=adaptive, n_hidden=n_hidden)
     with pytest.raises(ValueError, match="l2 is"):
         resumed.fit(x, t, epochs=5, checkpoint=path, resume=True, **(settings | {"l2": 0.1}))
     again = resumed.fit(x, t, epochs=5, rng=7, checkpoint=path, resume=True, **settings)
@@ -852,15 +952,15 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rat
     assert bits(resumed) == bits(wanted) == bits(Ensemble.load(path))
     for changed, name in (({"hidden": MIXED}, "hidden"), ({"eta": 1.0}, "eta")):
         with pytest.raises(ValueError, match=rf"{name} is .*; it must stay"):
-            make("linear", dtype, rates, adaptive=adaptive, **changed).fit(
+            make("linear", dtype, rates, adaptive=adaptive, **changed, n_hidden=n_hidden).fit(
                 x, t, epochs=5, checkpoint=path, resume=True, **settings
             )
     without_rows = {name: value for name, value in settings.items() if name != "sample_weight"}
     for changed in ([0.1, 0.2, 0.3], [0.1, 0.2]):
         with pytest.raises(ValueError, match=r"learning_rates is .*; it must stay"):
-            make("linear", dtype, changed, adaptive=adaptive).fit(
-                x, t, epochs=5, checkpoint=path, resume=True, **without_rows
-            )
+            make(
+                "linear", dtype, changed, adaptive=adaptive, n_hidden=M if n_hidden == M else WIDTHS[: len(changed)]
+            ).fit(x, t, epochs=5, checkpoint=path, resume=True, **without_rows)
 
 
 # ------------------------------------------------------------------------------------------------------------ errors
@@ -878,6 +978,11 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rat
         ({"share": 1.5}, ValueError, r"share is 1.5; it must lie in 0\.\.1"),
         ({"share": None}, TypeError, "share is None"),
         ({"adaptive": 1}, TypeError, "adaptive is 1"),
+        ({"n_hidden": 0}, ValueError, "n_hidden is 0; it must be at least 1"),
+        ({"n_hidden": "3"}, TypeError, "n_hidden is '3'; it must be an integer"),
+        ({"n_hidden": [3]}, ValueError, "n_hidden has 1 entries; it must have 2, one per learning rate"),
+        ({"n_hidden": [3, 0]}, ValueError, r"n_hidden\[1\] is 0; it must be at least 1"),
+        ({"n_hidden": (3, 2.0)}, TypeError, r"n_hidden\[1\] is 2.0; it must be an integer"),
         ({"hidden": "none"}, ValueError, "hidden is 'none'; it must be one of"),
         ({"hidden": ["tanh"]}, ValueError, "hidden has 1 entries; it must have 2, one per learning rate"),
         ({"hidden": ("tanh", 3)}, ValueError, r"hidden\[1\] is 3; it must be one of 'sigmoid'"),
@@ -962,6 +1067,28 @@ def test_bad_samples_change_nothing():
             call()
 
 
+def test_samples_in_the_memory_of_networks_of_different_widths():
+    x, t = problem("linear")
+    ensemble = make("linear", n_hidden=WIDTHS)
+    before = bits(ensemble)
+    for network in ensemble:
+        x_n, t_n = network.w.reshape(-1)[:D], network.v.reshape(-1)[:K]
+        for learn, given in (
+            (ensemble.learn_one, (x_n, t[0])),
+            (ensemble.learn_one, (x[0], t_n)),
+            (ensemble.learn_one_sparse, (np.arange(D), x_n, t[0])),
+            (ensemble.fit, (x_n[np.newaxis], t[:1])),
+            (ensemble.fit, (x[:1], t_n[np.newaxis])),
+        ):
+            with pytest.raises(ValueError, match="overlaps the weights"):
+                learn(*given)
+    ensemble.v[2].flags.writeable = False
+    for learn, given in ((ensemble.learn_one, (x[0], t[0])), (ensemble.fit, (x, t))):
+        with pytest.raises(ValueError, match="v is read-only"):
+            learn(*given)
+    assert bits(ensemble) == before
+
+
 def test_callbacks():
     x, t = problem()
     ensemble = make()
@@ -976,12 +1103,21 @@ def test_callbacks():
     assert seen == [(n + 1, losses) for n, losses in enumerate(history.losses.tolist())]
 
 
-def test_other_threads_cannot_train_meanwhile(other_thread):
+@of_any_width
+def test_other_threads_cannot_train_meanwhile(other_thread, n_hidden):
     x, t = problem()
-    ensemble = make()
+    ensemble = make(n_hidden=n_hidden, adaptive=True)
+    others = [
+        Network.from_weights(np.ones((4, D + 1)), np.ones((K, 5)), accumulators=(np.ones(4), s_v))
+        for s_v in ensemble.accumulators[1]
+    ]
 
     def train(epoch, losses):
-        for call in (lambda: ensemble.learn_one(x[0], 0), lambda: ensemble.fit(x, t), lambda: ensemble[1].fit(x, t)):
+        for call in (
+            lambda: ensemble.learn_one(x[0], 0),
+            lambda: ensemble.fit(x, t),
+            *(functools.partial(network.fit, x, t) for network in [*ensemble, *others]),
+        ):
             with pytest.raises(RuntimeError, match="another thread is training these weights"):
                 other_thread(call)
 
@@ -994,7 +1130,7 @@ def test_interrupts_leave_whole_samples(interrupt):
     while True:
         n += 40
         ensemble = make()
-        if not interrupt(n, ["fit", "epoch", "_learn", "_learn_members", "learn"], ensemble.fit, x, t):
+        if not interrupt(n, ["fit", "epoch", "_learn", "learn", "learn_copy", "finish", "_commit"], ensemble.fit, x, t):
             break
         assert np.isfinite(ensemble.w).all()
         assert ensemble.weights.sum() == pytest.approx(1)
@@ -1012,5 +1148,16 @@ def test_calls_with_one_sample_check_the_arrays_of_the_mixture(name):
             OneSampleOfAll(list(ensemble), module, mixture)
     setattr(mixture, name, good)
     OneSampleOfAll(list(ensemble), module, mixture)
-    with pytest.raises(ValueError, match="networks must have the same shape, output and kernels"):
+    with pytest.raises(ValueError, match="networks must have the same inputs, outputs and dtype"):
         OneSampleOfAll([ensemble[0], make("linear", dtype="float32")[0]], module, mixture)
+
+
+def test_calls_with_one_sample_for_a_single_unit_in_fortran_order():
+    """Weights of one unit are in both orders; those of the others need scratch memory."""
+    x, t = problem()
+    networks = [Network(D, M, K, order="F", rng=M) for M in (1, 3)]
+    alone = [copy.deepcopy(network) for network in networks]
+    module = _engines.kernels_for(networks[0].w, networks[0].v, 1)
+    together = OneSampleOfAll(networks, module, Mixture(2, K, "softmax", 0.01))
+    for x_n, t_n in zip(x, t.tolist(), strict=True):
+        assert together.learn_one(x_n, t_n).tolist() == [network.learn_one(x_n, t_n) for network in alone]

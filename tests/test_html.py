@@ -60,6 +60,11 @@ def test_ensemble():
     assert shown[shown.index("network 0") + 1] == "tanh, learning rate 0.25, weight 1.000"
     assert shown[shown.index("network 1") + 1] == "relu, learning rate 1e+300, diverged"
     assert within_the_frame(page)
+    page = parsed(Ensemble(2, [8, 32, 1200], 3, learning_rates=[0.1] * 3))
+    shown = texts(page)
+    assert {"8 to 1,200 sigmoid", "7,449"} <= set(shown)
+    assert shown[shown.index("network 1") + 1] == "32 sigmoid, learning rate 0.1, weight 0.333"
+    assert within_the_frame(page)
     shown = texts(parsed(Ensemble(2, 3, 2, learning_rates=[0.1] * 25)))
     assert shown[-2:] == ["…", "5 more"]
     assert "network 19" in shown

@@ -1,6 +1,4 @@
 # What every module variant_precision offers. All arrays are C-contiguous and of the module's DTYPE, indices are intp.
-from typing import Any
-
 import numpy as np
 from numpy import ndarray
 
@@ -54,6 +52,8 @@ class Engine:
     def supports_epochs(self) -> bool: ...
     @property
     def supports_threads(self) -> bool: ...
+    @property
+    def in_place(self) -> bool: ...
     def samples(
         self,
         x: ndarray | SparseRows,
@@ -83,56 +83,6 @@ class DirectEngine(Engine): ...
 class SamplesInLanesEngine(Engine): ...
 class BlockedEngine(Engine): ...
 class SparseEngine(Engine): ...
-
-class EnsembleEngine:
-    def __new__(
-        cls,
-        R: int,
-        D: int,
-        M: int,
-        K: int,
-        batch_size: int = 1,
-        *,
-        block: int = 8,
-        l2: float = 0,
-        adaptive: bool = False,
-        hidden: str = "sigmoid",
-        output: str = "softmax",
-    ) -> EnsembleEngine: ...
-    @property
-    def R(self) -> int: ...
-    @property
-    def D(self) -> int: ...
-    @property
-    def M(self) -> int: ...
-    @property
-    def K(self) -> int: ...
-    @property
-    def supports_threads(self) -> bool: ...
-    def samples(
-        self,
-        x: ndarray | SparseRows,
-        t: ndarray | None = None,
-        labels: ndarray | None = None,
-        sample_weight: ndarray | None = None,
-    ) -> Samples: ...
-    def load(self, w: ndarray, v: ndarray, states: dict[str, tuple[ndarray, ndarray]] | None = None) -> None: ...
-    def store(self, w: ndarray, v: ndarray, states: dict[str, tuple[ndarray, ndarray]], members: ndarray) -> None: ...
-    def stores(
-        self, w: ndarray, v: ndarray, states: dict[str, tuple[ndarray, ndarray]], members: ndarray
-    ) -> list[tuple[Any, ...]]: ...
-    def learn(
-        self,
-        samples: Samples,
-        order: ndarray,
-        learning_rates: ndarray,
-        losses: ndarray | None = None,
-        threads: int = 1,
-    ) -> ndarray: ...
-    def finite(self) -> ndarray: ...
-
-class NetworksInLanesEngine(EnsembleEngine): ...
-class NetworksSideBySideEngine(EnsembleEngine): ...
 
 def step(
     samples: Samples,

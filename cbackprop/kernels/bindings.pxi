@@ -72,7 +72,6 @@ cdef class Samples:
     cdef const int64_t[::1] indices64
     cdef const Py_ssize_t[::1] labels
     cdef const real[::1] sample_weight
-    cdef const real[:, ::1] weights          # of each network of an ensemble
     cdef SampleSet all
 
     def __cinit__(self, x, const real[:, ::1] t=None, const Py_ssize_t[::1] labels=None,
@@ -86,7 +85,7 @@ cdef class Samples:
         if ((t is not None and (t.shape[0] != N or t.shape[1] == 0)) or (labels is not None and labels.shape[0] != N)
                 or (sample_weight is not None and sample_weight.shape[0] != N)):
             raise ValueError(f"t, labels and sample_weight must have {N} rows, as many as x")
-        self.t, self.labels, self.sample_weight, self.weights = t, labels, sample_weight, None
+        self.t, self.labels, self.sample_weight = t, labels, sample_weight
         if t is not None:
             self.all.t, self.all.K = &t[0, 0], t.shape[1]
         elif labels is not None:
@@ -149,14 +148,10 @@ cdef class Samples:
                              f"a {type(engine).__name__} does not take them")
         if samples.indptr != NULL and samples.longest > engine.block:
             raise ValueError(f"samples have {samples.longest} non-zeros in a row; the engine takes {engine.block}")
-        return self.of_sizes(engine.D, engine.K)
-
-    # For networks of these sizes
-    cdef SampleSet of_sizes(self, Py_ssize_t D, Py_ssize_t K) except *:
-        cdef SampleSet samples = self.all
-        if samples.D != D or samples.K > K or (samples.t != NULL and samples.K != K):
-            raise ValueError(f"samples have {samples.D} inputs and {samples.K} outputs; the engine has {D} and {K}")
-        samples.K = K
+        if samples.D != engine.D or samples.K > engine.K or (samples.t != NULL and samples.K != engine.K):
+            raise ValueError(f"samples have {samples.D} inputs and {samples.K} outputs; the engine has {engine.D} and "
+                             f"{engine.K}")
+        samples.K = engine.K
         return samples
 
 
@@ -184,6 +179,7 @@ cdef class Engine:
     cdef readonly bint supports_forward      # so is `loss`
     cdef readonly bint supports_epochs
     cdef readonly bint supports_threads
+    cdef readonly bint in_place              # learns in the arrays that are loaded, with nothing to store
     cdef LearningRule rule
     cdef real[::1] s_w, s_v                  # of row-wise AdaGrad, padded to whole vectors
     cdef Functions functions
@@ -343,7 +339,7 @@ cdef class Engine:
         if losses is not None:
             if losses.shape[0] != ordered.count:
                 raise ValueError(f"losses has {losses.shape[0]} elements; it must have {ordered.count}")
-            ordered.losses, ordered.losses_stride = &losses[0], 1
+            ordered.losses = &losses[0]
         if not 1 <= threads <= MAX_THREADS:
             raise ValueError(f"threads is {threads}; it must lie in 1..{<int> MAX_THREADS}")
         self.require(self.signal_poll() != NULL, "learn")
@@ -431,8 +427,17 @@ cdef class Engine:
         targets.sample_weight = NULL
         return targets
 
+    # Some of the samples in some order; keep `order` alive
     cdef SampleSet in_order(self, Samples samples, const Py_ssize_t[::1] order) except *:
-        return put_in_order(self.with_targets(samples), order)
+        cdef SampleSet ordered = self.with_targets(samples)
+        cdef Py_ssize_t n
+        if order.shape[0] == 0:
+            raise ValueError("order is empty; it must name a sample")
+        for n in range(order.shape[0]):
+            if not 0 <= order[n] < ordered.count:
+                raise ValueError(f"order[{n}] is {order[n]}; it must lie in 0..{ordered.count - 1}")
+        ordered.order, ordered.count = &order[0], order.shape[0]
+        return ordered
 
     cdef Activations outputs_to(self, Py_ssize_t N, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a,
                                 real[:, ::1] y) except *:
@@ -448,18 +453,6 @@ cdef class Engine:
         check_rows(y, N, self.K)
         out.a, out.y = &a[0, 0], &y[0, 0]
         return out
-
-
-# Some of the samples in some order; keep `order` alive
-cdef SampleSet put_in_order(SampleSet samples, const Py_ssize_t[::1] order) except *:
-    cdef Py_ssize_t n
-    if order.shape[0] == 0:
-        raise ValueError("order is empty; it must name a sample")
-    for n in range(order.shape[0]):
-        if not 0 <= order[n] < samples.count:
-            raise ValueError(f"order[{n}] is {order[n]}; it must lie in 0..{samples.count - 1}")
-    samples.order, samples.count = &order[0], order.shape[0]
-    return samples
 
 
 # An array in C order: of one in Fortran order a copy, which copy_back() writes to it
@@ -653,258 +646,6 @@ cdef class BlockedEngine(Engine):
         return finite
 
 
-cdef class EnsembleEngine:
-    """Learns an ensemble: networks of one shape and the same samples, on a copy of their weights.
-
-    Parameters
-    ----------
-    R, D, M, K : int
-        Number of networks, and their sizes.
-    batch_size : int
-        Samples in an update.
-    block : int
-        Samples that the side-by-side engine takes together.
-    l2 : float
-    adaptive : bool
-        Whether learning rates adapt, by row-wise AdaGrad.
-    hidden, output : str
-        Names in HIDDEN_FUNCTIONS and OUTPUTS.
-    """
-
-    cdef readonly Py_ssize_t R, D, M, K
-    cdef readonly bint supports_threads
-    cdef LearningRule rule
-    cdef Functions functions
-    cdef Py_ssize_t block
-    cdef bint loaded
-
-    def __cinit__(self, Py_ssize_t R, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *,
-                  Py_ssize_t block=8, real l2=0, bint adaptive=False, hidden="sigmoid", output="softmax"):
-        if min(R, D, M, K, batch_size, block) < 1:
-            raise ValueError(f"R, D, M, K, batch_size and block are {R}, {D}, {M}, {K}, {batch_size} and {block}; they "
-                             f"must be at least 1")
-        # more bytes than an address can count
-        if 64.0 * sizeof(real) * (R + LANES) * (D + K + 2.0 * MAX_BLOCK) * (M + 1.0 * MAX_BLOCK) > PY_SSIZE_T_MAX:
-            raise MemoryError(f"no memory for {R} networks of {D} inputs, {M} hidden units and {K} outputs")
-        self.R, self.D, self.M, self.K, self.block = R, D, M, K, block
-        self.rule.batch_size, self.rule.l2, self.rule.adaptive = batch_size, l2, adaptive
-        self.functions = functions_of(hidden, output)
-
-    # What each engine implements, on memory that has been checked
-
-    cdef void copy_from(self, Py_ssize_t r, const real *w, const real *v, const real *s_w,
-                        const real *s_v) noexcept:
-        pass
-
-    cdef void copy_to(self, Py_ssize_t r, real *w, real *v, real *s_w, real *s_v) noexcept:
-        pass
-
-    cdef bint is_finite(self, Py_ssize_t r) noexcept:
-        return True
-
-    cdef void learn_set(self, const SampleSet *samples, const real *weights, Py_ssize_t N, const real *rates,
-                        double *losses, double *sums) noexcept nogil:
-        pass
-
-    cdef SignalPoll *signal_poll(self) noexcept nogil:
-        return NULL
-
-    # What Python calls
-
-    def samples(self, x, t=None, labels=None, sample_weight=None):
-        """Samples of the arrays; sample_weight has shape (N,), or (R, N): a row for each network."""
-        cdef Samples samples
-        cdef bint of_each = sample_weight is not None and sample_weight.ndim == 2
-        if isinstance(x, SparseRows):
-            raise ValueError("samples are sparse; an engine for ensembles does not take them")
-        samples = Samples(x, t, labels, None if of_each else sample_weight)
-        if of_each:
-            samples.weights = sample_weight
-            if samples.weights.shape[0] != self.R or samples.weights.shape[1] != len(samples):
-                raise ValueError(f"sample_weight has shape {sample_weight.shape}; it must be {(self.R, len(samples))}")
-        return samples
-
-    def load(self, const real[:, :, ::1] w not None, const real[:, :, ::1] v not None, dict states=None):
-        """Copy the weights of all networks, shapes (R, M, D+1) and (R, K, M+1), and their accumulators."""
-        cdef const real[:, ::1] s_w, s_v
-        cdef Py_ssize_t r
-        s_w, s_v = self.check(w, v, states)
-        for r in range(self.R):
-            self.copy_from(r, &w[r, 0, 0], &v[r, 0, 0], &s_w[r, 0] if self.rule.adaptive else NULL,
-                           &s_v[r, 0] if self.rule.adaptive else NULL)
-        self.loaded = True
-
-    def store(self, real[:, :, ::1] w not None, real[:, :, ::1] v not None, dict states, members):
-        """Copy those of some networks back, given whether of each."""
-        cdef real[:, ::1] s_w, s_v
-        cdef const unsigned char[::1] stored = np.asarray(members, bool).view(np.uint8)
-        cdef Py_ssize_t r
-        self.require_weights()
-        s_w, s_v = self.check(w, v, states)
-        if stored.shape[0] != self.R:
-            raise ValueError(f"members has {stored.shape[0]} elements; it must have {self.R}")
-        for r in range(self.R):
-            if stored[r]:
-                self.copy_to(r, &w[r, 0, 0], &v[r, 0, 0], &s_w[r, 0] if self.rule.adaptive else NULL,
-                             &s_v[r, 0] if self.rule.adaptive else NULL)
-
-    def stores(self, w, v, states, members):
-        """The calls that do so, for `call_all`."""
-        return [(self.store, w, v, states, members)]
-
-    cdef check(self, w, v, states):
-        s_w, s_v = states["accumulators"] if self.rule.adaptive else (None, None)
-        shapes, wanted = [w.shape, v.shape], [(self.R, self.M, self.D + 1), (self.R, self.K, self.M + 1)]
-        if self.rule.adaptive:
-            shapes, wanted = shapes + [s_w.shape, s_v.shape], wanted + [(self.R, self.M), (self.R, self.K)]
-        if [tuple(shape)[:len(fit)] for shape, fit in zip(shapes, wanted)] != wanted:
-            raise ValueError(f"w, v and accumulators have shapes {shapes}; they must be {wanted}")
-        return s_w, s_v
-
-    cdef int require_weights(self) except -1:
-        if not self.loaded:
-            raise RuntimeError("the engine has no weights; load them first")
-        return 0
-
-    def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, learning_rates,
-              double[:, ::1] losses=None, Py_ssize_t threads=1):
-        """Learn from the samples in the given order. Returns the sum of E_n of each network.
-
-        Networks with a learning rate of 0 learn nothing, and their sums and losses are infinite. The losses, of shape
-        (samples, R), are without sample weights.
-        """
-        cdef SampleSet ordered = put_in_order(samples.of_sizes(self.D, self.K), order)
-        cdef const real[::1] rates = np.ascontiguousarray(learning_rates, DTYPE)
-        cdef double[::1] sums = np.zeros(self.R)
-        cdef const real *weights = NULL
-        cdef double *each = NULL
-        self.require_weights()
-        if not have_targets(&ordered) or ordered.indptr != NULL:
-            raise ValueError("samples are sparse, or have no targets; they must be dense, with t or labels")
-        if rates.shape[0] != self.R:
-            raise ValueError(f"learning_rates has {rates.shape[0]} elements; it must have {self.R}")
-        if threads != 1:
-            raise RuntimeError(f"this {type(self).__name__} does not support threads")
-        if losses is not None:
-            if losses.shape[0] != ordered.count or losses.shape[1] != self.R:
-                raise ValueError(f"losses have shape {(losses.shape[0], losses.shape[1])}; they must have "
-                                 f"{(ordered.count, self.R)}")
-            each = &losses[0, 0]
-        if samples.weights is not None:
-            if samples.weights.shape[0] != self.R:
-                raise ValueError(f"samples have weights for {samples.weights.shape[0]} networks; there are {self.R}")
-            weights = &samples.weights[0, 0]
-        with nogil:
-            enter_kernel(self.signal_poll())
-            self.learn_set(&ordered, weights, samples.all.count, &rates[0], each, &sums[0])
-            leave_kernel(self.signal_poll())
-        check_error()
-        result, absent = np.asarray(sums), np.asarray(rates) == 0
-        result[absent] = np.inf
-        if losses is not None and absent.any():
-            np.asarray(losses)[:, absent] = np.inf
-        return result
-
-    def finite(self):
-        """Whether all weights, and accumulators, of each network are finite."""
-        self.require_weights()
-        return np.array([self.is_finite(r) for r in range(self.R)])
-
-
-cdef class NetworksInLanesEngine(EnsembleEngine):
-    """Learns tiny networks, one in each lane."""
-
-    cdef NetworksState state
-
-    def __cinit__(self, *sizes, **settings):
-        if not networks_init(&self.state, self.R, self.D, self.M, self.K, self.functions, &self.rule):
-            raise MemoryError(f"no memory for {self.R} networks of {self.D} inputs and {self.M} hidden units in lanes")
-
-    def __dealloc__(self):
-        free(self.state.memory)
-
-    cdef SignalPoll *signal_poll(self) noexcept nogil:
-        return &self.state.poll
-
-    cdef void copy_from(self, Py_ssize_t r, const real *w, const real *v, const real *s_w,
-                        const real *s_v) noexcept:
-        cdef Py_ssize_t size_w = self.M * (self.D + 1), size = self.state.size
-        load_elements(&self.state, r, 0, w, size_w)
-        load_elements(&self.state, r, size_w, v, size - size_w)
-        if self.rule.adaptive:
-            load_elements(&self.state, r, size, s_w, self.M)
-            load_elements(&self.state, r, size + self.M, s_v, self.K)
-
-    cdef void copy_to(self, Py_ssize_t r, real *w, real *v, real *s_w, real *s_v) noexcept:
-        cdef Py_ssize_t size_w = self.M * (self.D + 1), size = self.state.size
-        store_elements(&self.state, r, 0, w, size_w)
-        store_elements(&self.state, r, size_w, v, size - size_w)
-        if self.rule.adaptive:
-            store_elements(&self.state, r, size, s_w, self.M)
-            store_elements(&self.state, r, size + self.M, s_v, self.K)
-
-    cdef bint is_finite(self, Py_ssize_t r) noexcept:
-        return network_is_finite(&self.state, r)
-
-    cdef void learn_set(self, const SampleSet *samples, const real *weights, Py_ssize_t N, const real *rates,
-                        double *losses, double *sums) noexcept nogil:
-        memcpy(self.state.learning_rates, rates, self.R * sizeof(real))
-        learn_networks(&self.state, samples, &self.rule, weights, N, losses, sums)
-
-
-cdef class NetworksSideBySideEngine(EnsembleEngine):
-    """Learns online, block by block; all networks share the products of the inputs with each other."""
-
-    cdef SideBySideState state
-    cdef real[:, ::1] s_w, s_v               # of row-wise AdaGrad, padded to whole vectors
-
-    def __cinit__(self, *sizes, **settings):
-        cdef Py_ssize_t r
-        if self.rule.batch_size != 1 or self.rule.l2 != 0:
-            raise ValueError(f"batch_size and l2 are {self.rule.batch_size} and {self.rule.l2}; side by side they must "
-                             f"be 1 and 0")
-        if not side_by_side_init(&self.state, self.R, self.D, self.M, self.K, self.block, self.functions, &self.rule):
-            raise MemoryError(f"no memory for {self.R} networks of {self.D} inputs and {self.M} hidden units")
-        if self.rule.adaptive:
-            self.s_w, self.s_v = np.zeros((self.R, padded(self.M)), DTYPE), np.zeros((self.R, padded(self.K)), DTYPE)
-            for r in range(self.R):
-                self.state.nets[r].s_w, self.state.nets[r].s_v = <vec *> &self.s_w[r, 0], <vec *> &self.s_v[r, 0]
-
-    def __dealloc__(self):
-        side_by_side_free(&self.state)
-
-    cdef SignalPoll *signal_poll(self) noexcept nogil:
-        return &self.state.nets.poll
-
-    cdef void copy_from(self, Py_ssize_t r, const real *w, const real *v, const real *s_w,
-                        const real *s_v) noexcept:
-        load_panels(&self.state.nets[r], w, v)
-        if self.rule.adaptive:
-            memcpy(&self.s_w[r, 0], s_w, self.M * sizeof(real))
-            memcpy(&self.s_v[r, 0], s_v, self.K * sizeof(real))
-
-    cdef void copy_to(self, Py_ssize_t r, real *w, real *v, real *s_w, real *s_v) noexcept:
-        store_panels(&self.state.nets[r], w, v)
-        if self.rule.adaptive:
-            memcpy(s_w, &self.s_w[r, 0], self.M * sizeof(real))
-            memcpy(s_v, &self.s_v[r, 0], self.K * sizeof(real))
-
-    cdef bint is_finite(self, Py_ssize_t r) noexcept:
-        return panels_are_finite(&self.state.nets[r]) and (not self.rule.adaptive or (
-            all_finite(&self.s_w[r, 0], self.M) and all_finite(&self.s_v[r, 0], self.K)))
-
-    cdef void learn_set(self, const SampleSet *samples, const real *weights, Py_ssize_t N, const real *rates,
-                        double *losses, double *sums) noexcept nogil:
-        cdef Py_ssize_t r
-        for r in range(self.R):
-            self.state.rules[r].learning_rate, self.state.samples[r] = rates[r], samples[0]
-            if losses != NULL:
-                self.state.samples[r].losses, self.state.samples[r].losses_stride = losses + r, self.R
-            if weights != NULL:
-                self.state.samples[r].sample_weight = weights + r * N
-        learn_side_by_side(&self.state, sums)
-
-
 cdef class SparseEngine(Engine):
     """Learns from sparse rows of up to `block` non-zeros, on the user's own arrays, in either order of w."""
 
@@ -921,7 +662,7 @@ cdef class SparseEngine(Engine):
                            self.functions, &self.memory):
             raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")
         set_interval(&self.poll, self.block, self.M, self.K, POLL_OPS_DIRECT)
-        self.supports_gradient = self.supports_forward = True
+        self.supports_gradient = self.supports_forward = self.in_place = True
 
     def __dealloc__(self):
         free(self.memory)

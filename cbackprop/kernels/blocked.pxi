@@ -196,7 +196,7 @@ cdef double sum_of_logs(BlockedState *net, const SampleSet *samples, Py_ssize_t 
     for n in range(count):
         total += logs[n] * weight_of(samples, first + n)
         if samples.losses != NULL:
-            samples.losses[(first + n) * samples.losses_stride] += logs[n]
+            samples.losses[first + n] += logs[n]
     return total
 
 

@@ -10,13 +10,11 @@ include "samples.pxi"               # what is learned from
 include "network.pxi"               # weights and the symbols of one sample
 include "direct.pxi"                # engine: sample after sample, in the article's order
 include "samples_in_lanes.pxi"      # engine: batches of tiny networks, one sample in each lane
-include "networks_in_lanes.pxi"     # engine: ensembles of tiny networks, one network in each lane
 include "sparse.pxi"                # engine: sparse rows, on the user's own arrays
 include "matrix.pxi"                # products of matrices in register tiles
 include "panels.pxi"                # the weights of a layer, units side by side
 include "blocked.pxi"               # engine: blocks of samples as products of matrices
 include "fused.pxi"                 # the same engine's blocks of one sample, for few units
-include "networks_side_by_side.pxi"  # engine: ensembles, in the same order
 include "batches.pxi"               # the same engine's mini-batches and forward passes
 include "bindings.pxi"              # what Python calls
 include "equation_bindings.pxi"     # the equations one by one

@@ -12,7 +12,6 @@ cdef struct SampleSet:
     const real *sample_weight      # [N]; NULL where all samples have weight 1
     const Py_ssize_t *order        # [count], which rows and in which order; NULL for 0, 1, 2, ...
     double *losses                 # where each E_n goes; NULL where only their sum is wanted
-    Py_ssize_t losses_stride       # from one to the next
     Py_ssize_t count, D, K
     Py_ssize_t longest             # non-zeros of the longest row
     real max_x                     # the largest |x_i| of sparse rows
@@ -37,7 +36,7 @@ cdef inline real weight_of(const SampleSet *samples, Py_ssize_t n) noexcept nogi
 
 cdef inline void record_loss(const SampleSet *samples, Py_ssize_t n, double E_n) noexcept nogil:
     if samples.losses != NULL:
-        samples.losses[n * samples.losses_stride] = E_n
+        samples.losses[n] = E_n
 
 
 cdef inline bint have_targets(const SampleSet *samples) noexcept nogil:

@@ -33,7 +33,6 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
             "engines",
             "sparse",
             "adaptive",
-            "ensemble_engines",
             "reentrancy",
             "reference",
             "elementary",

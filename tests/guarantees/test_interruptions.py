@@ -202,11 +202,11 @@ def test_ctrl_c_with_momentum(repetitions, use_variant, all_functions, ctrl_c, r
 
 
 ENSEMBLES = [  # shape, N, batch_size, n_threads
-    ((2, 2, 3), 30_000, 1, 1),  # in lanes
+    ((2, 2, 3), 30_000, 1, 1),
     ((4, 8, 2), 30_000, 100, 1),
     ((4, 8, 2), 300_000, None, 1),
-    ((64, 32, 10), 12_000, 1, 1),  # side by side
-    ((64, 32, 10), 12_000, 50, 1),  # separate
+    ((64, 32, 10), 12_000, 1, 1),
+    ((64, 32, 10), 12_000, 50, 1),
     ((300, 200, 5), 3000, 1, 2),
 ]
 

@@ -225,7 +225,7 @@ def test_same_bits(repetitions, use_variant, network, all_functions, displaced, 
         assert place(work) == learned(arrays, functions, *setting, 1)
 
 
-SHAPES = ((4, 8, 2), (13, 37, 5), (100, 12, 4), (200, 5, 3))  # in lanes, side by side, and with narrower kernels
+SHAPES = ((4, 8, 2), (13, 37, 5), (100, 12, 4), (200, 5, 3))  # with vectors of both widths
 
 
 def learned_together(x, t, count, shape, settings, batch_size, l2, n_threads=1):
