@@ -138,7 +138,7 @@ class Ensemble:
         else:
             sources = [validate.generator(rng)] * len(rates)
         networks = [
-            Network(n_inputs, n_hidden, n_outputs, output=output, hidden=function, dtype=dtype, rng=source)
+            Network(n_inputs, n_hidden, n_outputs, output=output, hidden=function, dtype=dtype, order="C", rng=source)
             for function, source in zip(hidden_functions, sources, strict=True)
         ]
         w, v = (np.stack([getattr(network, name) for network in networks]) for name in "wv")

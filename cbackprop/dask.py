@@ -29,6 +29,7 @@ import numpy as np
 
 import cbackprop
 from cbackprop import DivergenceError, History, Network
+from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop._extras import require
 from cbackprop._functions import error_and_gradient
@@ -631,9 +632,9 @@ def learn_shards(
     return results
 
 
-def _copies(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
+def _copies(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Copies of received weights, which a repeated task needs unchanged and which may be misaligned."""
-    return tuple(array.copy("K") for array in weights)
+    return layout.copies(*weights)
 
 
 # ---------------------------------------------------------------------------------------------- functions of the client

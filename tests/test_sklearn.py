@@ -1223,8 +1223,8 @@ def test_sparse_rows_are_learned_as_dense_ones(sparse_problems, problem, kind):
     with pytest.warns(ConvergenceWarning):
         assert_same_learning(sparse.fit(x_sparse, y), dense.fit(x, y), x_sparse, x)
     assert sparse.score(x_sparse, y) == pytest.approx(dense.score(x, y))
-    assert sparse.network_.w.flags.f_contiguous
-    assert not dense.network_.w.flags.f_contiguous
+    assert not sparse.network_.w.flags.c_contiguous
+    assert dense.network_.w.flags.c_contiguous
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -1252,7 +1252,7 @@ def test_options_apply_to_sparse_rows(sparse_problems, options):
         sparse.fit(x_sparse, y, **given, **held_out and {"X_val": x_sparse[:40]}, **held_out)
         dense.fit(x, y, **given, **held_out and {"X_val": x[:40]}, **held_out)
     assert_same_learning(sparse, dense, x_sparse, x)
-    assert sparse.network_.w.flags.f_contiguous
+    assert not sparse.network_.w.flags.c_contiguous
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -1274,7 +1274,7 @@ def test_new_classes_keep_the_order_in_memory(sparse_problems):
     _, x_sparse, y = sparse_problems["classes"]
     model = BackpropClassifier(5, random_state=0).partial_fit(x_sparse[:90], y[:90], classes=[0, 1])
     model.partial_fit(x_sparse, y, classes=[0, 1, 2])
-    assert model.network_.w.flags.f_contiguous
+    assert not model.network_.w.flags.c_contiguous
     assert model.score(x_sparse, y) > 0.5
 
 
