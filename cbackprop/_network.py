@@ -43,7 +43,7 @@ class Network(OneSample):
         Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`.
     dtype : {float64, float32}
         Data type of the weights, and so of all arithmetic.
-    order : {"C", "F"}
+    order : {"F", "C"}
         Order of the weights in memory: lines of the cache that hold the hidden units of an input, which is several
         times as fast with sparse inputs, or plain C-contiguous arrays. See `init_weights`.
     rng : None, int or numpy.random.Generator
@@ -108,7 +108,7 @@ class Network(OneSample):
         learning_rate: float | str = 0.1,
         adaptive: bool = False,
         dtype: DTypeLike = np.float64,
-        order: str = "C",
+        order: str = "F",
         rng: Any = None,
     ) -> None:
         names = validate.functions(hidden, output)

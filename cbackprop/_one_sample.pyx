@@ -188,8 +188,8 @@ cdef class OneSample:
     def learn_one_sparse(self, indices, values, t, sample_weight=1.0):
         """Learn from one sample given by its non-zeros: one update (17) of the weights of these inputs, in place.
 
-        It takes time in proportion to their number, whatever D, and less with weights in Fortran order:
-        ``Network(..., order="F")``. A call that raises leaves the weights unchanged.
+        It takes time in proportion to their number, whatever D, and less with weights in Fortran order, the default. A
+        call that raises leaves the weights unchanged.
 
         Parameters
         ----------
@@ -225,7 +225,7 @@ cdef class OneSample:
         Examples
         --------
         >>> import cbackprop
-        >>> network = cbackprop.Network(2**18, 16, 2, order="F", dtype="float32", rng=0)
+        >>> network = cbackprop.Network(2**18, 16, 2, dtype="float32", rng=0)
         >>> indices, values = [3, 141592], [1.0, 0.5]
         >>> losses = [network.learn_one_sparse(indices, values, 1) for _ in range(10)]
         >>> losses[9] < losses[0]

@@ -77,7 +77,7 @@ def fit(
         Network whose weights are updated at the end of every round. Its learning rate must be constant.
     x : dask array or dataframe of shape (N, D), ndarray or CSR matrix
         Inputs. Each chunk of rows, or partition, is a shard; anything else is a single shard. Chunks may be CSR arrays
-        or matrices of `scipy.sparse`; a network with ``order="F"`` is fastest then.
+        or matrices of `scipy.sparse`; a network with ``order="F"``, the default, is fastest then.
     t : dask array or series of shape (N,), dask array or dataframe of shape (N, K), or ndarray
         Targets that suit the output of the network, as for `cbackprop.fit`, in the same chunks of rows.
     epochs : int

@@ -64,6 +64,17 @@ def test_padding_that_would_take_much_memory():
     assert v.strides[0] == _layout.LINE
 
 
+def test_networks_have_it_by_default(dtype):
+    network = Network(9, 3, 2, dtype=dtype, rng=0)
+    wanted = cbackprop.init_weights(9, 3, 2, dtype=dtype, order="F", rng=0)
+    for array, like in zip((network.w, network.v), wanted, strict=True):
+        assert array.strides == like.strides
+        assert equal((array, like))
+    plain = Network(9, 3, 2, dtype=dtype, order="C", rng=0)
+    assert plain.w.flags.c_contiguous
+    assert plain.v.flags.c_contiguous
+
+
 # ------------------------------------------------------------------------------------------------------ all functions
 
 

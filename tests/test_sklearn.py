@@ -923,7 +923,7 @@ def test_partial_fit_standardizes_nothing_by_itself(problems, problem):
     x, y = problems[problem]
     model = auto(problem).partial_fit(x, y, **classes_of(problem))
     twin = cbackprop.Network(4, 6, model.n_outputs_, **model.network_.functions._asdict(), adaptive=True,
-                             learning_rate=0.3 / np.sqrt(5), rng=(rng := seeded_generator()))  # fmt: skip
+                             learning_rate=0.3 / np.sqrt(5), order="C", rng=(rng := seeded_generator()))  # fmt: skip
     twin.fit(x, y, rng=rng)
     assert weights(model) == twin.w.tobytes() + twin.v.tobytes()
     for mine, theirs in zip(model.network_.accumulators, twin.accumulators, strict=True):
