@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
+from . import _layout as layout
 from . import _validation as validate
 from ._catalog import HIDDEN_FUNCTIONS
 from ._results import REMEDY, Activations, DivergenceError, History
-from ._sparse import CSR, SparseRows, aligned_zeros
+from ._sparse import CSR, SparseRows
 from ._threads import forward_parallel
 from ._training import Data, Settings, Training, make_checkpointer, run_training
 from ._training_lock import TrainingLock
@@ -52,7 +53,8 @@ def init_weights(
         Data type of the weights, and so of all arithmetic with them.
     order : {"C", "F"}
         Order of w in memory: the inputs of a hidden unit side by side, or the hidden units of an input ("F"), which is
-        several times as fast with sparse rows. The numbers are the same.
+        several times as fast with sparse rows. With "F", each input of w and each row of v begins a line of the cache,
+        if that takes little memory: the arrays are views, and the rest of a line is 0. The numbers are the same.
     rng : None, int or numpy.random.Generator
         Source of random numbers, as for `numpy.random.default_rng`.
 
@@ -89,8 +91,7 @@ def init_weights(
     validate.choice("hidden", hidden, HIDDEN_FUNCTIONS)
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
-    in_c_order = validate.choice("order", order, validate.ORDERS) == "C"
-    w, v = np.zeros((M, D + 1), real) if in_c_order else aligned_zeros(M, D + 1, real), np.zeros((K, M + 1), real)
+    w, v = layout.zeros((M, D + 1), (K, M + 1), real, validate.choice("order", order, validate.ORDERS))
     r_w, r_v = initial_ranges(D, M, K, hidden)
     for w_j in w:
         w_j[:D] = generator.uniform(-r_w, r_w, D)
@@ -120,7 +121,8 @@ def forward(
     x : array_like of shape (N, D)
         Inputs: finite real numbers, without a mask. Or a CSR array or matrix of `scipy.sparse`.
     w : ndarray of shape (M, D+1)
-        Hidden weights, bias last: float32 or float64, C-contiguous or, faster with sparse x, Fortran-contiguous.
+        Hidden weights, bias last: float32 or float64, C-contiguous or, faster with sparse x, Fortran-contiguous, as
+        made by `init_weights`.
     v : ndarray of shape (K, M+1)
         Output weights, bias last, of the same dtype.
     output : {"softmax", "linear", "logistic"}
@@ -338,7 +340,7 @@ def error_and_gradient(
     validate.weights(w, v, writeable=False)
     x = validate.inputs(x, w, v)
     rows, labels = validate.targets(t, len(x), w, v, functions.output)
-    dw, dv = np.empty_like(w, order="K" if isinstance(x, SparseRows) else "C"), np.empty_like(v)
+    dw, dv = np.empty_like(w), np.empty_like(v)  # without padding
     engine = engines.bulk_engine(w, v, functions, x, gradient=True)
     E = engine.gradient(engine.samples(x, rows, labels), dw, dv)
     return E, dw, dv
@@ -520,7 +522,7 @@ def step(
     weight = validate.weight(sample_weight, w.dtype)
     weights = None if weight == 1 else np.array([weight], w.dtype)
     adaptive = accumulators is not None
-    if w.flags.fnc and not isinstance(x, SparseRows):
+    if layout.order_of(w) == "F" and not isinstance(x, SparseRows):
         x = SparseRows.of_row(x)
     data = Data(x, rows, labels, weights)
     states = validate.states(None, 0, accumulators, adaptive, w, v, data.arrays)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _engines as engines
+from . import _layout as layout
 from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._functions import init_weights, initial_ranges
@@ -15,7 +16,7 @@ from ._network import Network
 from ._one_sample import OneSampleOfAll
 from ._results import REMEDY, DivergenceError
 from ._running import RunningScaler, RunningSparseScaler
-from ._sparse import SparseRows, aligned_zeros
+from ._sparse import SparseRows
 from ._training_lock import TrainingLock
 
 # The inputs of a sample: all of them, or the indices and values of some, the others being 0
@@ -175,11 +176,11 @@ class Growing:
         weights = _additional_inputs(known_D, D, M, K, old.hidden, generator) * self._scale
         _skip(generator, known_K * M)
         _, r_v = initial_ranges(D, M, K, old.hidden)
-        v = np.zeros((K, M + 1), old.dtype)
+        v = layout.zeros_by_row(K, M + 1, old.dtype)
         v[:known_K] = old.v
         v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
         if self.lent or room.shape[1] <= D:
-            room = aligned_zeros(M, D + 1 if known_D == D else 2 * (D + 1), old.dtype)
+            room = layout.zeros_by_column(M, D + 1 if known_D == D else 2 * (D + 1), old.dtype)
             room[:, :known_D] = old.w[:, :-1]
         accumulators = old.accumulators
         if accumulators is not None:

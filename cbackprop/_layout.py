@@ -15,9 +15,35 @@ MANY_LINES = 8  # from which on their number is odd: strides that are multiples 
 ALLOWANCE = 1 << 16  # bytes of padding, however few the weights
 
 
+def zeros(
+    w_shape: tuple[int, int], v_shape: tuple[int, int], dtype: np.dtype, order: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Zeros of the shapes of w and v: in this layout, or plain rows if the order is "C"."""
+    if order == "C":
+        return np.zeros(w_shape, dtype), np.zeros(v_shape, dtype)
+    return zeros_by_column(*w_shape, dtype), zeros_by_row(*v_shape, dtype)
+
+
+def zeros_like(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Zeros of the shapes of w and v, in the order of w."""
+    return zeros(w.shape, v.shape, np.dtype(w.dtype.type), order_of(w))
+
+
+def copies(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of weights, in the order of w."""
+    copy_w, copy_v = zeros_like(w, v)
+    copy_w[...], copy_v[...] = w, v
+    return copy_w, copy_v
+
+
+def order_of(w: np.ndarray) -> str:
+    """The order of accepted weights w: "F" by columns, "C" by rows. A single row has the same memory in both."""
+    return "C" if w.flags.c_contiguous else "F"
+
+
 def zeros_by_column(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
-    """Zeros of shape (rows, columns), of which a column is contiguous, padded and aligned."""
-    return zeros_by_row(columns, rows, dtype).T
+    """Zeros of shape (rows, columns), of which a column is contiguous, padded and aligned; one row has no padding."""
+    return np.zeros((1, columns), dtype) if rows == 1 else zeros_by_row(columns, rows, dtype).T
 
 
 def zeros_by_row(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
@@ -51,27 +77,25 @@ def padding(array: np.ndarray) -> np.ndarray | None:
     """
     rows, columns = array.shape
     stride, rest = divmod(array.strides[0], array.itemsize)
-    if (columns > 1 and array.strides[1] != array.itemsize) or rest or (rows > 1 and stride < columns):
+    if array.strides[1] != array.itemsize or rest or (rows > 1 and stride < columns):
         return None
-    if rows == 1:
-        stride = max(stride, columns)
-    memory = array
-    while isinstance(memory.base, np.ndarray):
-        memory = memory.base
-    end = array.ctypes.data + rows * stride * array.itemsize
-    inside = memory.flags.forc and memory.ctypes.data <= array.ctypes.data and end <= memory.ctypes.data + memory.nbytes
-    if not inside:
-        if rows > 1 and stride > columns:
-            return None
+    if rows == 1 and stride != padded(1, columns, array.dtype):  # a single row may have any stride
         stride = columns
-    whole = np.lib.stride_tricks.as_strided(array, (rows, stride), (stride * array.itemsize, array.itemsize))
-    return whole[:, columns:]
+    if stride > columns:
+        memory = array
+        while isinstance(memory.base, np.ndarray):
+            memory = memory.base
+        start, size = array.ctypes.data - memory.ctypes.data, rows * stride * array.itemsize
+        if memory.flags.forc and 0 <= start <= memory.nbytes - size:
+            buffer = memory if memory.flags.c_contiguous else memory.T
+            return np.ndarray((rows, stride), array.dtype, buffer, start)[:, columns:]
+        if rows > 1:
+            return None
+    return array[:, columns:]
 
 
-def copy_of(array: np.ndarray) -> np.ndarray:
-    """A copy of weights of any layout: by columns if a column is contiguous and a row is not, else by rows."""
-    by_column = array.strides[0] == array.itemsize and not array.flags.c_contiguous
-    make = zeros_by_column if by_column else zeros_by_row
-    copy = make(*array.shape, np.dtype(array.dtype.type))
-    copy[...] = array
-    return copy
+def row_stride(array: np.ndarray) -> int:
+    """Numbers from one row of accepted weights to the next; of a single row those that it has to itself."""
+    free = padding(array)
+    assert free is not None
+    return array.shape[1] + (0 if free.any() else free.shape[1])

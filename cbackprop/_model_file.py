@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from . import _layout as layout
 from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._files import atomic_write, file_path, open_regular
-from ._sparse import in_fortran_order
 
 FORMAT, VERSION = "cbackprop", 1
 LOADERS = {FORMAT: "Network.load", "cbackprop-ensemble": "Ensemble.load"}
@@ -69,16 +69,16 @@ def encode(model: Model) -> bytes:
         "format_version": str(VERSION),
         "learning_rate": repr(model.learning_rate),
     }
-    if model.w.flags.fnc:
+    if layout.order_of(model.w) == "F":
         metadata["order"] = "F"  # in memory: the file has the rows of w all the same
     if model.functions != validate.Functions():  # earlier releases refuse other functions, as names they don't know
         metadata |= model.functions._asdict()
     for name in ("classes", "features", "categories", "hash", "targets", "training"):
         if (value := getattr(model, name)) is not None:
             metadata[name] = json.dumps(value)
-    tensors = {"w": np.ascontiguousarray(model.w), "v": model.v}
+    tensors = {"w": np.ascontiguousarray(model.w), "v": np.ascontiguousarray(model.v)}
     for name, layers in model.states.items():
-        tensors[f"{name}_w"], tensors[f"{name}_v"] = layers
+        tensors[f"{name}_w"], tensors[f"{name}_v"] = map(np.ascontiguousarray, layers)
     for name in VECTORS:
         if (values := getattr(model, name)) is not None:
             tensors[name] = np.asarray(values, np.float64)
@@ -143,15 +143,28 @@ def _contents(file: BinaryIO, kind: str, dimensions: dict[str, int]) -> tuple[di
     edges = [(0, 0), *spans, (size - 8 - length,) * 2]
     if any(end != start for (_, end), (start, _) in pairwise(edges)):
         raise ValueError("its tensors do not fill it one after the other")
+    padded = {"w": layout.zeros_by_column, "v": layout.zeros_by_row} if metadata.get("order") == "F" else {}
     tensors = {}
     for name, (dtype, shape, (start, _end)) in places.items():
-        array = np.empty(shape, dtype)
         file.seek(8 + length + start)
-        if file.readinto(array.view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
-            raise ValueError("it became shorter while being read")
-        array = array.astype(dtype.newbyteorder("="), copy=False)
-        tensors[name] = in_fortran_order(array) if name == "w" and metadata.get("order") == "F" else array
+        if name not in padded or 0 in shape:
+            tensors[name] = _read(file, dtype, shape)
+            continue
+        rows, columns = shape
+        tensors[name] = padded[name](rows, columns, dtype.newbyteorder("="))
+        count = max(1, validate.SLICE // columns)  # at a time, so that memory holds the weights once
+        for first in range(0, rows, count):
+            part = tensors[name][first : first + count]
+            part[...] = _read(file, dtype, part.shape)
     return metadata, tensors
+
+
+def _read(file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """The numbers that come next, in native byte order."""
+    array = np.empty(shape, dtype)
+    if file.readinto(array.view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
+        raise ValueError("it became shorter while being read")
+    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def parse_json(text: str) -> Any:

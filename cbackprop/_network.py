@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _functions as functions
+from . import _layout as layout
 from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._engines import kernels_for
 from ._one_sample import OneSample
 from ._results import History
-from ._sparse import CSR, aligned_zeros
+from ._sparse import CSR
 
 ARTICLE = validate.Functions()  # earlier releases pickled no other
 
@@ -43,8 +44,9 @@ class Network(OneSample):
         Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`.
     dtype : {float64, float32}
         Data type of the weights, and so of all arithmetic.
-    order : {"C", "F"}
-        Order of w in memory; "F" is several times as fast with sparse inputs. See `init_weights`.
+    order : {"F", "C"}
+        Order of the weights in memory: lines of the cache that hold the hidden units of an input, which is several
+        times as fast with sparse inputs, or plain C-contiguous arrays. See `init_weights`.
     rng : None, int or numpy.random.Generator
         Source of random initial weights; see `init_weights`.
 
@@ -107,7 +109,7 @@ class Network(OneSample):
         learning_rate: float | str = 0.1,
         adaptive: bool = False,
         dtype: DTypeLike = np.float64,
-        order: str = "C",
+        order: str = "F",
         rng: Any = None,
     ) -> None:
         names = validate.functions(hidden, output)
@@ -141,7 +143,8 @@ class Network(OneSample):
         ----------
         w : ndarray of shape (M, D+1)
             Hidden weights, bias last: float32 or float64, C- or Fortran-contiguous. With read-only arrays, the network
-            can predict but not learn.
+            can predict but not learn. Between columns, as between the rows of v, there may be zeros of the array's own
+            memory, which stay 0: see the order of `init_weights`.
         v : ndarray of shape (K, M+1)
             Output weights, bias last, of the same dtype.
         output : {"softmax", "linear", "logistic"}
@@ -530,7 +533,8 @@ class Network(OneSample):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = getattr(self, "__dict__", None) or None
-        return _restore, (type(self), self.w, self.v, self.learning_rate, self.functions, self.accumulators), state
+        w = self.w if layout.order_of(self.w) == "C" else np.asfortranarray(self.w)  # NumPy would pickle rows
+        return _restore, (type(self), w, self.v, self.learning_rate, self.functions, self.accumulators), state
 
 
 def _restore(
@@ -544,7 +548,7 @@ def _restore(
     if accumulators is not None:
         accumulators = owned(accumulators[0]), owned(accumulators[1])
     return cls.from_weights(
-        owned(w), owned(v), learning_rate=learning_rate, accumulators=accumulators, **names._asdict()
+        *layout.copies(w, v), learning_rate=learning_rate, accumulators=accumulators, **names._asdict()
     )
 
 
@@ -553,7 +557,6 @@ def owned(array: np.ndarray) -> np.ndarray:
 
     Its memory may be anyone's: out-of-band buffers and memory-mapped files are shared, read-only or misaligned.
     """
-    dtype = np.dtype(array.dtype.type)
-    copy = aligned_zeros(array.shape[0], array.shape[1], dtype) if array.flags.fnc else np.empty(array.shape, dtype)
+    copy = np.empty(array.shape, array.dtype.type)
     copy[...] = array
     return copy

@@ -15,6 +15,7 @@ from ._training_lock cimport TrainingLock, fork_count, held_locks
 
 import numpy as np
 
+from . import _layout as layout
 from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._results import REMEDY, DivergenceError
@@ -30,7 +31,7 @@ cdef enum:
 
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISCARRAY_RO(cnp.ndarray)   # C-contiguous, aligned, native byte order
-    bint PyArray_ISFARRAY_RO(cnp.ndarray)   # the same in Fortran order
+    bint PyArray_ISBEHAVED_RO(cnp.ndarray)  # the same with any strides
     bint PyArray_ISWRITEABLE(cnp.ndarray)
     bint PyArray_CheckExact(object)
 
@@ -69,20 +70,19 @@ cdef class OneSample:
     cdef Py_ssize_t D, M, K
     cdef void *memory         # allocated
     cdef void *net            # aligned address in it: the network as kernels see it, bound to ...
-    cdef void *bound_w        # ... weights at these addresses
-    cdef void *bound_v
-    cdef void *bound_s_w
-    cdef void *bound_s_v
+    cdef Weights bound        # ... these weights
     cdef void *y
     cdef void *t              # a row of targets
     cdef void *scratch        # for the addresses of ...
     cdef Py_ssize_t capacity  # ... so many weights
-    cdef bint fortran         # the order of w
+    cdef bint by_column       # the order of w
+    cdef cnp.npy_intp[2] w_strides, v_strides    # in bytes
     cdef bint exclusive, probabilities    # of the output, as in _catalog.py
     cdef double lowest, highest           # the limits of its targets
     cdef object prediction
     cdef int type
-    cdef cnp.ndarray all_w, all_v    # these weights, or those of all networks
+    cdef cnp.ndarray all_w, all_v     # these weights, or the memory of those of all networks
+    cdef Py_ssize_t w_span, v_span    # their bytes
     cdef long in_use          # fork_count during a call without the GIL, else 0
     cdef TrainingLock lock
 
@@ -90,7 +90,7 @@ cdef class OneSample:
         if self.memory != NULL:
             raise RuntimeError("a network must be initialized only once")
         self.w, self.v, self.functions = w, v, functions
-        self.all_w, self.all_v = w, v
+        self.set_all(w, v)
         self.s_w, self.s_v = (None, None) if accumulators is None else accumulators
         output = OUTPUTS[functions.output]
         self.exclusive, self.probabilities = output.exclusive, output.probabilities
@@ -100,7 +100,12 @@ cdef class OneSample:
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
         self.type = cnp.PyArray_TYPE(w)
-        self.fortran = not PyArray_ISCARRAY_RO(w)
+        self.by_column = layout.order_of(w) == "F"
+        for axis in range(2):
+            self.w_strides[axis], self.v_strides[axis] = cnp.PyArray_STRIDE(w, axis), cnp.PyArray_STRIDE(v, axis)
+        self.bound.unit_stride = 1 if self.by_column else self.D + 1
+        self.bound.input_stride = self.w_strides[1] // cnp.PyArray_ITEMSIZE(w)
+        self.bound.output_stride = layout.row_stride(v)
         api = module.ONE_SAMPLE
         cdef OneSampleAPI *kernels = <OneSampleAPI *> PyCapsule_GetPointer(api, "cbackprop.one_sample")
         cdef Py_ssize_t size = kernels.size(self.D, self.M, self.K)
@@ -113,6 +118,11 @@ cdef class OneSample:
         kernels.init(self.net, self.D, self.M, self.K, module.HIDDEN_FUNCTIONS[functions.hidden],
                      module.OUTPUTS[functions.output])
         self.api = kernels
+
+    cdef int set_all(self, w, v) except -1:
+        self.all_w, self.all_v = w, v
+        self.w_span, self.v_span = validate.span(w), validate.span(v)
+        return 0
 
     def __dealloc__(self):
         PyMem_Free(self.memory)
@@ -184,8 +194,8 @@ cdef class OneSample:
     def learn_one_sparse(self, indices, values, t, sample_weight=1.0):
         """Learn from one sample given by its non-zeros: one update (17) of the weights of these inputs, in place.
 
-        It takes time in proportion to their number, whatever D, and less with weights in Fortran order:
-        ``Network(..., order="F")``. A call that raises leaves the weights unchanged.
+        It takes time in proportion to their number, whatever D, and less with weights in Fortran order, the default. A
+        call that raises leaves the weights unchanged.
 
         Parameters
         ----------
@@ -221,7 +231,7 @@ cdef class OneSample:
         Examples
         --------
         >>> import cbackprop
-        >>> network = cbackprop.Network(2**18, 16, 2, order="F", dtype="float32", rng=0)
+        >>> network = cbackprop.Network(2**18, 16, 2, dtype="float32", rng=0)
         >>> indices, values = [3, 141592], [1.0, 0.5]
         >>> losses = [network.learn_one_sparse(indices, values, 1) for _ in range(10)]
         >>> losses[9] < losses[0]
@@ -289,15 +299,21 @@ cdef class OneSample:
                 inputs.indices32 = <const int32_t *> cnp.PyArray_DATA(indices)
             else:
                 inputs.indices64 = <const int64_t *> cnp.PyArray_DATA(indices)
-        if (self.fortran or indices is not None) and inputs.count > self.capacity:
+        if (self.by_column or indices is not None) and inputs.count > self.capacity:
             self.reserve(inputs.count)
         inputs.scratch = self.scratch
         return kept
 
     cdef validated(self, x, indices, bint writeable):
         if indices is None:
-            return validate.sample("x", x, self.w, self.v, writeable=writeable)
-        return validate.sparse_row(indices, x, self.w, self.v, writeable=writeable)
+            row = validate.sample("x", x, self.w, self.v)
+            arrays = [("x", array) for array in (row.arrays if isinstance(row, SparseRows) else (row,))]
+        else:
+            row = validate.sparse_row(indices, x, self.w, self.v)
+            arrays = [("values", row.data), ("indices", row.indices)]
+        for name, array in arrays:
+            validate.check_no_overlap(name, array, self.all_w, self.all_v, writeable)
+        return row
 
     cdef int reserve(self, Py_ssize_t count) except -1:
         cdef void *scratch = PyMem_Realloc(self.scratch, (1 + SCRATCH) * count * sizeof(void *))
@@ -519,8 +535,7 @@ cdef class OneSample:
         """Whether the kernels can use an array as a vector of that size without conversion."""
         return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size
                 and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
-                and disjoint(array, size, self.all_w, cnp.PyArray_SIZE(self.all_w))
-                and disjoint(array, size, self.all_v, cnp.PyArray_SIZE(self.all_v)))
+                and disjoint(array, size, self.all_w, self.w_span) and disjoint(array, size, self.all_v, self.v_span))
 
     cdef inline int check(self, bint writeable) except -1:
         """Raise if another thread uses the network, or if the layout of the weights, the user's arrays, has changed.
@@ -533,12 +548,13 @@ cdef class OneSample:
             raise RuntimeError("this network is in use by another thread")
         if writeable and held_locks:
             self.lock.check()
-        if not (layout_unchanged(self.w, self.type, self.M, self.D + 1, writeable, self.fortran)
-                and layout_unchanged(self.v, self.type, self.K, self.M + 1, writeable, False)):
+        if not (layout_unchanged(self.w, self.type, self.M, self.D + 1, self.w_strides, writeable)
+                and layout_unchanged(self.v, self.type, self.K, self.M + 1, self.v_strides, writeable)):
             validate.weights(self.w, self.v, writeable=writeable)
             raise ValueError(f"w and v now have shapes {np.shape(self.w)} and {np.shape(self.v)} of {self.w.dtype} and "
-                             f"{self.v.dtype}; they must stay {(self.M, self.D + 1)} and {(self.K, self.M + 1)} of "
-                             f"{cnp.PyArray_DescrFromType(self.type)}")
+                             f"{self.v.dtype}, or other strides; they must stay {(self.M, self.D + 1)} and "
+                             f"{(self.K, self.M + 1)} of {cnp.PyArray_DescrFromType(self.type)}")
+        cdef Weights *bound = &self.bound
         cdef void *w = cnp.PyArray_DATA(self.w)
         cdef void *v = cnp.PyArray_DATA(self.v)
         cdef void *s_w = NULL
@@ -548,9 +564,9 @@ cdef class OneSample:
                 raise ValueError(f"accumulators now have shapes {np.shape(self.s_w)} and {np.shape(self.s_v)}; they "
                                  f"must stay writable arrays of shapes {(self.M,)} and {(self.K,)}")
             s_w, s_v = cnp.PyArray_DATA(self.s_w), cnp.PyArray_DATA(self.s_v)
-        if w != self.bound_w or v != self.bound_v or s_w != self.bound_s_w or s_v != self.bound_s_v:
-            self.api.bind(self.net, w, v, self.fortran, s_w, s_v)
-            self.bound_w, self.bound_v, self.bound_s_w, self.bound_s_v = w, v, s_w, s_v
+        if w != bound.w or v != bound.v or s_w != bound.s_w or s_v != bound.s_v:
+            bound.w, bound.v, bound.s_w, bound.s_v = w, v, s_w, s_v
+            self.api.bind(self.net, bound)
         return 0
 
     cdef inline bint is_accumulator(self, cnp.ndarray array, Py_ssize_t size) noexcept:
@@ -602,9 +618,9 @@ cdef class OneSampleOfAll(OneSample):
                     or network.functions.output != first.functions.output):
                 raise ValueError("networks must have the same inputs, outputs and dtype")
             self.units += network.M
-            self.fortran |= network.fortran    # so that there is scratch memory
+            self.by_column |= network.by_column    # so that there is scratch memory
         if memory is not None:
-            self.all_w, self.all_v = memory
+            self.set_all(memory[0], memory[1])
         self.networks, self.whole = tuple(networks), whole
         self.log_weights, self.dropped = state(mixture.log_weights, (R,)), state(mixture.dropped, (R,))
         self.limits, self.scale = state(mixture.limits, (2, self.K)), state(mixture.scale, (2,))
@@ -680,12 +696,6 @@ cdef class OneSampleOfAll(OneSample):
                     validate.finite_weights(network.w, network.v)    # which are those from before
             raise_divergence()
         return losses
-
-    cdef validated(self, x, indices, bint writeable):
-        kept = OneSample.validated(self, x, indices, writeable)
-        for array in kept.arrays if isinstance(kept, SparseRows) else (kept,):
-            validate.check_no_overlap("the sample", array, self.all_w, self.all_v, writeable)
-        return kept
 
     # No Python code may run between this, or what checks it was given, and the kernels
     cdef int set_networks(self, bint writeable) except -1:
@@ -840,12 +850,11 @@ cdef int raise_divergence() except -1:
     raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
 
 
-# Whether arrays of known size lie in separate memory: NumPy would compute it from the shape
-cdef inline bint disjoint(cnp.ndarray a, Py_ssize_t a_size, cnp.ndarray b, Py_ssize_t b_size) noexcept:
-    cdef const char *first_a = <const char *> cnp.PyArray_DATA(a)
-    cdef const char *first_b = <const char *> cnp.PyArray_DATA(b)
-    cdef Py_ssize_t itemsize = cnp.PyArray_ITEMSIZE(a)
-    return first_a + a_size * itemsize <= first_b or first_b + b_size * itemsize <= first_a
+# Whether a vector lies in separate memory from an array of `span` bytes: NumPy would compute them from the shape
+cdef inline bint disjoint(cnp.ndarray vector, Py_ssize_t size, cnp.ndarray array, Py_ssize_t span) noexcept:
+    cdef const char *first = <const char *> cnp.PyArray_DATA(vector)
+    cdef const char *start = <const char *> cnp.PyArray_DATA(array)
+    return first + size * cnp.PyArray_ITEMSIZE(vector) <= start or start + span <= first
 
 
 # None would be no indices, of a dense sample
@@ -856,8 +865,8 @@ cdef inline check_indices(indices):
 
 
 cdef inline bint layout_unchanged(cnp.ndarray array, int type, Py_ssize_t rows, Py_ssize_t columns,
-                                  bint writeable, bint fortran) noexcept:
+                                  const cnp.npy_intp *strides, bint writeable) noexcept:
     return (cnp.PyArray_TYPE(array) == type and cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 0) == rows
-            and cnp.PyArray_DIM(array, 1) == columns
-            and (PyArray_ISFARRAY_RO(array) if fortran else PyArray_ISCARRAY_RO(array))
+            and cnp.PyArray_DIM(array, 1) == columns and PyArray_ISBEHAVED_RO(array)
+            and cnp.PyArray_STRIDE(array, 0) == strides[0] and cnp.PyArray_STRIDE(array, 1) == strides[1]
             and (not writeable or PyArray_ISWRITEABLE(array)))

@@ -5,8 +5,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-CACHE_LINE = 64
-
 
 class CSR(Protocol):
     """A CSR array or matrix of `scipy.sparse`."""
@@ -26,21 +24,6 @@ class CSR(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """(N, D)."""
-
-
-def aligned_zeros(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
-    """Zeros in Fortran order from a cache line on, so that columns of a whole number of lines share none."""
-    memory = np.zeros(rows * columns + CACHE_LINE // dtype.itemsize, dtype)
-    start = -memory.ctypes.data % CACHE_LINE // dtype.itemsize
-    return memory[start : start + rows * columns].reshape((rows, columns), order="F")
-
-
-def in_fortran_order(w: np.ndarray) -> np.ndarray:
-    """A copy in Fortran order, from a cache line on."""
-    M, inputs = w.shape
-    copy = aligned_zeros(M, inputs, w.dtype)
-    copy[...] = w
-    return copy
 
 
 @dataclass(frozen=True, eq=False)

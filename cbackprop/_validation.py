@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from . import _layout as layout
 from ._catalog import HIDDEN_FUNCTIONS as HIDDEN_FUNCTIONS
 from ._catalog import OUTPUTS as OUTPUTS
 from ._sparse import SparseRows
@@ -63,8 +64,7 @@ def states(
         raise ValueError("accumulators are given and adaptive is False; it must be True")
     found = {}
     if momentum:
-        zeros = np.zeros_like(w), np.zeros_like(v)
-        found["velocity"] = zeros if velocity is None else like_weights("velocity", velocity, w, v)
+        found["velocity"] = layout.zeros_like(w, v) if velocity is None else like_weights("velocity", velocity, w, v)
     if adaptive:
         found["accumulators"] = new_accumulators(w, v) if accumulators is None else like_units(accumulators, w, v)
     for state, pair in found.items():
@@ -110,7 +110,7 @@ def like_weights(name: str, pair: Any, w: np.ndarray, v: np.ndarray) -> tuple[np
         if (array.shape, array.dtype) != (like.shape, like.dtype):
             raise ValueError(f"{name}[{number}] is {array.dtype} {array.shape}; it must be {like.dtype} {like.shape}")
         if (place := first_nonfinite(array)) is not None:
-            raise ValueError(f"{name}[{number}] holds {array.reshape(-1, order='A')[place]}; it must be finite")
+            raise ValueError(f"{name}[{number}] holds {array[place]}; it must be finite")
     return pair[0], pair[1]
 
 
@@ -125,8 +125,8 @@ def layers(first: tuple[str, Any], second: tuple[str, Any], writeable: bool) -> 
             raise ValueError(f"{name} has {array.ndim} dimensions; it must have 2: {shape}")
         if array.size == 0 or array.shape[1] < 2:
             raise ValueError(f"{name} has shape {array.shape}; it must be {shape} with D, M, K of at least 1")
-        if not array.flags.c_contiguous and (array is second[1] or not array.flags.f_contiguous):
-            raise ValueError(f"{name} has strides {array.strides}; it must be C-contiguous: use np.ascontiguousarray")
+        if not array.flags.c_contiguous:
+            check_padding(name, array, by_column=array is first[1])
         if not array.flags.aligned:
             raise ValueError(f"{name} is misaligned in memory; it must be aligned: use np.array(…, copy=True)")
         if writeable and not array.flags.writeable:
@@ -142,13 +142,30 @@ def layers(first: tuple[str, Any], second: tuple[str, Any], writeable: bool) -> 
         raise ValueError(f"{w_name} and {v_name} overlap in memory; they must be separate arrays")
 
 
+def check_padding(name: str, array: np.ndarray, *, by_column: bool) -> None:
+    """Validate contiguous columns, or rows, and what lies between them, which kernels may read and overwrite."""
+    lines, remedy = "rows", "use np.ascontiguousarray"
+    if by_column:
+        lines, remedy = "columns", f"{remedy} or np.asfortranarray"
+    between = layout.padding(array.T if by_column else array)
+    if between is None:
+        raise ValueError(
+            f"{name} has strides {array.strides}; it must be C-contiguous, or have contiguous {lines} with nothing but "
+            f"zeros of its own memory between them: {remedy}"
+        )
+    if between.any():
+        raise ValueError(
+            f"{name} has {between[between != 0][0]} between its {lines}, as a part of a larger array; there must be "
+            f"zeros: {remedy}"
+        )
+
+
 def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
     """Raise ValueError if a weight is NaN or infinite."""
     for name, array in (("w", w), ("v", v)):
         if (place := first_nonfinite(array)) is not None:
-            index = np.unravel_index(place, array.shape, "F" if array.flags.fnc else "C")
-            where = ", ".join(str(i) for i in index)
-            raise ValueError(f"{name}[{where}] is {array[index]}; weights must be finite")
+            where = ", ".join(str(i) for i in place)
+            raise ValueError(f"{name}[{where}] is {array[place]}; weights must be finite")
 
 
 def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:
@@ -157,23 +174,37 @@ def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:
     raise ValueError(f"w and v are too large for x: sums overflow {w.dtype}; they, or x, must be smaller")
 
 
-def first_nonfinite(array: np.ndarray) -> int | None:
-    """Index of the first NaN or infinity in the array, flattened as it lies in memory, or None."""
-    flat = array.reshape(-1, order="A")
-    for start in range(0, flat.size, SLICE):
-        finite = np.isfinite(flat[start : start + SLICE])
+def first_nonfinite(array: np.ndarray) -> tuple[Any, ...] | None:
+    """Index of the first NaN or infinity in the array, as it lies in memory, or None."""
+    if array.flags.c_contiguous:
+        lines, size = array.reshape(-1), 1
+    elif array.strides[0] < array.strides[-1]:
+        place = first_nonfinite(array.T)
+        return None if place is None else place[::-1]
+    else:
+        lines, size = array, array[0].size
+    count = max(1, SLICE // size)
+    for start in range(0, len(lines), count):
+        finite = np.isfinite(lines[start : start + count])
         if not finite.all():
-            return start + int(finite.argmin())
+            return np.unravel_index(start * size + finite.argmin(), array.shape)
     return None
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether the arrays lie in the same memory, or in the same part of a file that is mapped twice."""
-    if np.may_share_memory(a, b):
+    first_a, first_b = a.ctypes.data, b.ctypes.data
+    if first_a < first_b + span(b) and first_b < first_a + span(a):
         return True
     if a.base is None or b.base is None or (here := file_range(a)) is None or (there := file_range(b)) is None:
         return False
     return here[0] == there[0] and here[1] < there[2] and there[1] < here[2]
+
+
+def span(array: np.ndarray) -> int:
+    """Bytes from the beginning of the array to its end, padding included."""
+    lengths = (count * stride for count, stride in zip(array.shape, array.strides, strict=True) if count > 1)
+    return max(lengths, default=array.nbytes)
 
 
 def file_range(array: np.ndarray) -> tuple[Any, int, int] | None:
@@ -189,7 +220,7 @@ def file_range(array: np.ndarray) -> tuple[Any, int, int] | None:
     except OSError:  # deleted since then
         file = os.fspath(mapped.filename)
     first = mapped.offset + array.ctypes.data - mapped.ctypes.data
-    return file, first, first + array.nbytes
+    return file, first, first + span(array)
 
 
 def as_array(name: str, values: Any, needed: str) -> np.ndarray:
@@ -235,9 +266,8 @@ def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, f
         raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
     usable = converted(array, dtype)
     if finite and (place := first_nonfinite(usable)) is not None:
-        index = np.unravel_index(place, usable.shape)
-        where = ", ".join(str(i) for i in index)
-        raise ValueError(f"{name}[{where}] is {array[index]}; it must be finite in {dtype}")
+        where = ", ".join(str(i) for i in place)
+        raise ValueError(f"{name}[{where}] is {array[place]}; it must be finite in {dtype}")
     return usable
 
 
@@ -385,8 +415,8 @@ def usable_indices(array: np.ndarray) -> np.ndarray:
 
 def wrong_entry(values: np.ndarray, indices: np.ndarray, D: int) -> tuple[int | None, str]:
     """The place of the first non-zero whose value or index is wrong, and what is wrong `where`."""
-    place = first_nonfinite(values)
-    if place is not None:
+    if (found := first_nonfinite(values)) is not None:
+        place = int(found[0])
         return place, f"{{where}} has {values[place]} at index {indices[place]}; it must be finite in {values.dtype}"
     if len(indices) and not (indices.min() >= 0 and indices.max() < D):
         place = int(((indices < 0) | (indices >= D)).argmax())

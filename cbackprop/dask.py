@@ -29,6 +29,7 @@ import numpy as np
 
 import cbackprop
 from cbackprop import DivergenceError, History, Network
+from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop._extras import require
 from cbackprop._functions import error_and_gradient
@@ -76,7 +77,7 @@ def fit(
         Network whose weights are updated at the end of every round. Its learning rate must be constant.
     x : dask array or dataframe of shape (N, D), ndarray or CSR matrix
         Inputs. Each chunk of rows, or partition, is a shard; anything else is a single shard. Chunks may be CSR arrays
-        or matrices of `scipy.sparse`; a network with ``order="F"`` is fastest then.
+        or matrices of `scipy.sparse`; a network with ``order="F"``, the default, is fastest then.
     t : dask array or series of shape (N,), dask array or dataframe of shape (N, K), or ndarray
         Targets that suit the output of the network, as for `cbackprop.fit`, in the same chunks of rows.
     epochs : int
@@ -631,9 +632,9 @@ def learn_shards(
     return results
 
 
-def _copies(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
+def _copies(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Copies of received weights, which a repeated task needs unchanged and which may be misaligned."""
-    return tuple(array.copy("K") for array in weights)
+    return layout.copies(*weights)
 
 
 # ---------------------------------------------------------------------------------------------- functions of the client

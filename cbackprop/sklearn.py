@@ -39,13 +39,12 @@ from typing import Any, NamedTuple, Self, TypeVar
 import numpy as np
 
 from cbackprop import Activations, DivergenceError, Network, forward, init_weights, reference
+from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop import fit as learn
 from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._extras import require
 from cbackprop._growth import copy_weights
-from cbackprop._network import owned
-from cbackprop._sparse import in_fortran_order
 from cbackprop._training_lock import learn_and_record, run_finally
 
 require("sklearn", "sklearn")
@@ -576,7 +575,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
                     f"momentum is {self.momentum} and X is sparse; it must be 0, the default, because momentum changes "
                     "all weights at every update, not only those of the non-zeros"
                 )
-            velocity = self._velocity or (np.zeros_like(network.w), np.zeros_like(network.v))
+            velocity = self._velocity or layout.zeros_like(network.w, network.v)
         try:
             history = learn(
                 X,
@@ -808,7 +807,7 @@ class _Backprop(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transform
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if velocity := vars(self).get("_velocity"):
-            self._velocity = owned(velocity[0]), owned(velocity[1])
+            self._velocity = layout.copies(*velocity)
 
     def __sklearn_is_fitted__(self) -> bool:  # part of scikit-learn's protocol
         return "network_" in vars(self)
@@ -1102,8 +1101,8 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         if len(classes) > len(self.classes_):
             old, kept = self.network_, class_indices("classes", self.classes_, classes)
             sizes = self.n_features_in_, len(old.w), len(classes)
-            order = "F" if old.w.flags.fnc else "C"
-            options = old.functions._asdict() | {"adaptive": old.adaptive, "dtype": old.dtype, "order": order}
+            options = old.functions._asdict() | {"adaptive": old.adaptive, "dtype": old.dtype}
+            options["order"] = layout.order_of(old.w)
             new = Network(*sizes, **options, rng=self._generator)
             self._set_classes(classes, old.output)
             self._set_network(copy_weights(old, new, kept=kept), self._generator)
@@ -1603,9 +1602,9 @@ def refuse_masked_or_sparse(name: str, y: Any) -> None:
 
 def copy_of(network: Network) -> Network:
     """A network with copies of the weights."""
-    w = in_fortran_order(network.w) if network.w.flags.fnc else network.w.copy()
+    w, v = layout.copies(network.w, network.v)
     sums = network.accumulators and (network.accumulators[0].copy(), network.accumulators[1].copy())
-    return Network.from_weights(w, network.v.copy(), **network.functions._asdict(), accumulators=sums)
+    return Network.from_weights(w, v, **network.functions._asdict(), accumulators=sums)
 
 
 def mean_error(network: Network, X: Any, t: np.ndarray, weights: np.ndarray | None) -> float:

@@ -92,7 +92,7 @@ def test_sparse_rows(iris, kind, run, dtype):
     x, y = np.maximum(iris[0] - 3, 0).astype(dtype), iris[1]
     rows = csr_array(x)
     model = kind(5, random_state=0).partial_fit(rows, y, **{"classes": [0, 1, 2]} if kind is BackpropClassifier else {})
-    assert model.network_.w.flags.f_contiguous
+    assert not model.network_.w.flags.c_contiguous
     numbers = run(to_onnx(model), x)[-1].reshape(150, -1)
     wanted = (model.predict_proba if kind is BackpropClassifier else model.predict)(rows).reshape(150, -1)
     np.testing.assert_allclose(numbers, wanted, rtol=0, atol=5 * TOLERANCE[dtype.name])  # numbers of up to 3

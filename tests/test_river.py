@@ -835,7 +835,7 @@ def test_hashed_samples_are_learned_like_by_the_network(model, hidden):
 def test_new_outputs_of_hashed_samples_keep_what_was_learned():
     model = learned(samples(20), n_features=50)
     before = copy.deepcopy(model.network)
-    assert before.w.flags.f_contiguous
+    assert not before.w.flags.c_contiguous
     model.mutate({"learning_rate": 1e-300})
     model.learn_one({"new": 1.0}, "class 7")
     assert np.array_equal(model.network.w, before.w)

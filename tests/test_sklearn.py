@@ -923,7 +923,7 @@ def test_partial_fit_standardizes_nothing_by_itself(problems, problem):
     x, y = problems[problem]
     model = auto(problem).partial_fit(x, y, **classes_of(problem))
     twin = cbackprop.Network(4, 6, model.n_outputs_, **model.network_.functions._asdict(), adaptive=True,
-                             learning_rate=0.3 / np.sqrt(5), rng=(rng := seeded_generator()))  # fmt: skip
+                             learning_rate=0.3 / np.sqrt(5), order="C", rng=(rng := seeded_generator()))  # fmt: skip
     twin.fit(x, y, rng=rng)
     assert weights(model) == twin.w.tobytes() + twin.v.tobytes()
     for mine, theirs in zip(model.network_.accumulators, twin.accumulators, strict=True):
@@ -1223,8 +1223,8 @@ def test_sparse_rows_are_learned_as_dense_ones(sparse_problems, problem, kind):
     with pytest.warns(ConvergenceWarning):
         assert_same_learning(sparse.fit(x_sparse, y), dense.fit(x, y), x_sparse, x)
     assert sparse.score(x_sparse, y) == pytest.approx(dense.score(x, y))
-    assert sparse.network_.w.flags.f_contiguous
-    assert not dense.network_.w.flags.f_contiguous
+    assert not sparse.network_.w.flags.c_contiguous
+    assert dense.network_.w.flags.c_contiguous
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -1252,7 +1252,7 @@ def test_options_apply_to_sparse_rows(sparse_problems, options):
         sparse.fit(x_sparse, y, **given, **held_out and {"X_val": x_sparse[:40]}, **held_out)
         dense.fit(x, y, **given, **held_out and {"X_val": x[:40]}, **held_out)
     assert_same_learning(sparse, dense, x_sparse, x)
-    assert sparse.network_.w.flags.f_contiguous
+    assert not sparse.network_.w.flags.c_contiguous
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -1274,7 +1274,7 @@ def test_new_classes_keep_the_order_in_memory(sparse_problems):
     _, x_sparse, y = sparse_problems["classes"]
     model = BackpropClassifier(5, random_state=0).partial_fit(x_sparse[:90], y[:90], classes=[0, 1])
     model.partial_fit(x_sparse, y, classes=[0, 1, 2])
-    assert model.network_.w.flags.f_contiguous
+    assert not model.network_.w.flags.c_contiguous
     assert model.score(x_sparse, y) > 0.5
 
 

@@ -80,12 +80,13 @@ def test_kernels_compute_with_no_subnormal_numbers(kernels, name, batch_size, se
 @linux_x86
 def test_calls_with_one_sample_compute_with_no_subnormal_numbers(variant, dtype):
     network, x = Network(21, 18, 5, dtype=dtype, rng=0), np.full(21, np.finfo(dtype).smallest_subnormal)
+    w, v = cbackprop.init_weights(21, 18, 5, dtype=dtype, rng=0)
     samples = cbackprop._dispatch.kernels(dtype).Samples(x[np.newaxis], labels=np.array([1]))
     step = cbackprop._dispatch.kernels(dtype).step
     for work in (
         lambda: network.learn_one(x, 1),
         lambda: network.predict_one(x),
-        lambda: step(samples, network.w, network.v, 0.1),
+        lambda: step(samples, w, v, 0.1),
     ):
         assert not flags_of(work) & SUBNORMAL_OPERAND
 

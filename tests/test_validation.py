@@ -1028,7 +1028,7 @@ def test_a_network_with_read_only_weights_predicts_but_does_not_learn(dtype, lay
 
 @pytest.mark.parametrize("layer", ["w", "v"])
 def test_weights_whose_shape_was_changed(layer):
-    network = Network(D, M, K, rng=0)
+    network = Network(D, M, K, order="C", rng=0)
     weights = getattr(network, layer)
     rows, columns = weights.shape
     weights.resize((rows - 1, columns), refcheck=False)

@@ -6,8 +6,6 @@ import numpy as np
 
 from cbackprop._sparse import SparseRows
 
-include "one_sample_api.pxi"
-
 cdef extern from *:
     """
     #if defined(_MSC_VER)
@@ -33,7 +31,7 @@ COMPILER = compiler_name.decode()
 LANES_IN_REGISTER = LANES
 
 
-cdef int check_shapes(const real[:, ::1] w, const real[:, ::1] v, Py_ssize_t D, Py_ssize_t M,
+cdef int check_shapes(const real[:, :] w, const real[:, :] v, Py_ssize_t D, Py_ssize_t M,
                       Py_ssize_t K) except -1:
     if w.shape[0] != M or w.shape[1] != D + 1 or v.shape[0] != K or v.shape[1] != M + 1:
         raise ValueError(f"w and v have shapes {(w.shape[0], w.shape[1])} and {(v.shape[0], v.shape[1])}; "
@@ -229,11 +227,9 @@ cdef class Engine:
     cdef SignalPoll *signal_poll(self) noexcept nogil:
         return NULL
 
-    # A matrix like w with its rows as they lie in memory
+    # A matrix like w with its rows as they lie in memory, or a copy
     cdef rows_of(self, w):
-        if w is None:
-            raise TypeError("w is None; it must be an array")
-        return w
+        return in_c_order(w)
 
     cdef int check_layers(self, w, const real[:, ::1] rows, const real[:, ::1] v) except -1:
         return check_shapes(rows, v, self.D, self.M, self.K)
@@ -251,22 +247,22 @@ cdef class Engine:
         """Samples of the arrays, for the engines of this module."""
         return Samples(x, t, labels, sample_weight)
 
-    def load(self, w, const real[:, ::1] v not None, dict states=None):
+    def load(self, w, v, dict states=None):
         """Copy weights of shapes (M, D+1) and (K, M+1), and the named `states`: pairs of arrays.
 
-        The velocity has the shapes of the weights, accumulators have shapes (M,) and (K,). A matrix like w may be in
-        Fortran order.
+        The velocity has the shapes of the weights, accumulators have shapes (M,) and (K,). Weights and velocity may
+        have any strides.
         """
-        cdef const real[:, ::1] rows = in_c_order(w), u_rows, u_v
-        check_shapes(rows, v, self.D, self.M, self.K)
+        cdef const real[:, ::1] w_rows = in_c_order(w), v_rows = in_c_order(v), u_w, u_v
+        check_shapes(w_rows, v_rows, self.D, self.M, self.K)
         if states and self.rule.adaptive:
             self.set_accumulators(states)
         elif states:
-            u_w, u_v = self.state_of(states)
-            u_rows = in_c_order(u_w)
-            check_shapes(u_rows, u_v, self.D, self.M, self.K)
-            self.copy_from(&u_rows[0, 0], &u_v[0, 0], True)
-        self.copy_from(&rows[0, 0], &v[0, 0], False)
+            first, second = self.state_of(states)
+            u_w, u_v = in_c_order(first), in_c_order(second)
+            check_shapes(u_w, u_v, self.D, self.M, self.K)
+            self.copy_from(&u_w[0, 0], &u_v[0, 0], True)
+        self.copy_from(&w_rows[0, 0], &v_rows[0, 0], False)
         self.loaded = True
 
     cdef int set_accumulators(self, dict states) except -1:
@@ -275,22 +271,24 @@ cdef class Engine:
         self.s_w[:self.M], self.s_v[:self.K] = s_w, s_v
         return 0
 
-    def store(self, w, real[:, ::1] v not None, dict states=None):
+    def store(self, w, v, dict states=None):
         """Copy them back, all or none: no signal handler runs in between."""
-        cdef real[:, ::1] rows = in_c_order(w), u_rows, u_v
+        cdef real[:, ::1] w_rows = in_c_order(w), v_rows = in_c_order(v), u_w_rows, u_v_rows
         cdef real[::1] s_w, s_v
         self.require(True, "store")
-        check_shapes(rows, v, self.D, self.M, self.K)
+        check_shapes(w_rows, v_rows, self.D, self.M, self.K)
         if states and self.rule.adaptive:
             s_w, s_v = self.accumulators_of(states)
         elif states:
             u_w, u_v = self.state_of(states)
-            u_rows = in_c_order(u_w)
-            check_shapes(u_rows, u_v, self.D, self.M, self.K)
-            self.copy_to(&u_rows[0, 0], &u_v[0, 0], True)
-            copy_back(u_w, u_rows)
-        self.copy_to(&rows[0, 0], &v[0, 0], False)
-        copy_back(w, rows)
+            u_w_rows, u_v_rows = in_c_order(u_w), in_c_order(u_v)
+            check_shapes(u_w_rows, u_v_rows, self.D, self.M, self.K)
+            self.copy_to(&u_w_rows[0, 0], &u_v_rows[0, 0], True)
+            copy_back(u_w, u_w_rows)
+            copy_back(u_v, u_v_rows)
+        self.copy_to(&w_rows[0, 0], &v_rows[0, 0], False)
+        copy_back(w, w_rows)
+        copy_back(v, v_rows)
         if states and self.rule.adaptive:
             s_w[:], s_v[:] = self.s_w[:self.M], self.s_v[:self.K]
 
@@ -397,6 +395,7 @@ cdef class Engine:
             leave_kernel(self.signal_poll())
             if not (all_finite(&rows[0, 0], self.M * (self.D + 1)) and all_finite(&dv[0, 0], self.K * (self.M + 1))):
                 E = INFINITY
+        copy_back(dw, rows)
         check_error()
         return E
 
@@ -455,21 +454,30 @@ cdef class Engine:
         return out
 
 
-# An array in C order: of one in Fortran order a copy, which copy_back() writes to it
-cdef in_c_order(w):
-    if w is None:
-        raise TypeError("w is None; it must be an array")
-    return np.ascontiguousarray(w) if in_fortran_order(w) else w
+# Weights in C order: of others a copy, which copy_back() writes to them
+cdef in_c_order(weights):
+    if weights is None:
+        raise TypeError("weights are None; they must be an array")
+    return np.ascontiguousarray(weights) if isinstance(weights, np.ndarray) else weights
 
 
-cdef bint in_fortran_order(w) except -1:
-    return isinstance(w, np.ndarray) and w.flags.fnc
-
-
-cdef int copy_back(w, real[:, ::1] rows) except -1:
-    if in_fortran_order(w):
-        w[...] = rows
+cdef int copy_back(weights, real[:, ::1] rows) except -1:
+    if isinstance(weights, np.ndarray) and weights.ctypes.data != <size_t> &rows[0, 0]:
+        weights[...] = rows
     return 0
+
+
+# Where arrays are whose columns, or rows, are contiguous
+cdef Weights weights_at(const real[:, :] w, const real[:, :] v) except *:
+    cdef Weights weights
+    cdef Py_ssize_t itemsize = sizeof(real)
+    if (w.strides[0] != itemsize and w.strides[1] != itemsize) or v.strides[1] != itemsize:
+        raise ValueError(f"w and v have strides {(w.strides[0], w.strides[1])} and {(v.strides[0], v.strides[1])}; "
+                         f"the columns or rows of w and the rows of v must be contiguous")
+    weights.w, weights.v, weights.s_w, weights.s_v = <void *> &w[0, 0], <void *> &v[0, 0], NULL, NULL
+    weights.unit_stride, weights.input_stride = w.strides[0] // itemsize, w.strides[1] // itemsize
+    weights.output_stride = v.strides[0] // itemsize
+    return weights
 
 
 cdef int check_rows(const real[:, ::1] array, Py_ssize_t N, Py_ssize_t columns) except -1:
@@ -647,11 +655,11 @@ cdef class BlockedEngine(Engine):
 
 
 cdef class SparseEngine(Engine):
-    """Learns from sparse rows of up to `block` non-zeros, on the user's own arrays, in either order of w."""
+    """Learns from sparse rows of up to `block` non-zeros, on the user's own arrays, by columns or rows."""
 
     cdef SparseNet net
-    cdef const real[:, ::1] rows, v      # w, or of w in Fortran order the transpose; and v: they keep the memory
-    cdef bint fortran, writeable
+    cdef const real[:, :] w, v      # they keep the memory
+    cdef bint writeable
     cdef void *memory
     cdef SignalPoll poll
 
@@ -671,7 +679,7 @@ cdef class SparseEngine(Engine):
         return &self.poll
 
     cdef rows_of(self, w):
-        return w.T if self.fortran else Engine.rows_of(self, w)
+        return w.T if w is not None and self.net.input_stride != 1 else Engine.rows_of(self, w)
 
     cdef int check_layers(self, w, const real[:, ::1] rows, const real[:, ::1] v) except -1:
         if w.shape != (self.M, self.D + 1) or v.shape[0] != self.K or v.shape[1] != self.M + 1:
@@ -679,18 +687,19 @@ cdef class SparseEngine(Engine):
                              f"{(self.M, self.D + 1)} and {(self.K, self.M + 1)}")
         return 0
 
-    def load(self, w, const real[:, ::1] v not None, dict states=None):
-        """Take weights of shapes (M, D+1) and (K, M+1), w in C or Fortran order, and accumulators: without a copy."""
-        cdef bint fortran = in_fortran_order(w)
-        cdef const real[:, ::1] rows = w.T if fortran else Engine.rows_of(self, w)
-        self.check_layers(w, rows, v)
+    def load(self, w, v, dict states=None):
+        """Take weights of shapes (M, D+1) and (K, M+1), w by columns or rows, and accumulators: without a copy."""
+        if w is None or v is None:
+            raise TypeError("w or v is None; they must be arrays")
+        check_shapes(w, v, self.D, self.M, self.K)
+        cdef Weights weights = weights_at(w, v)
         if states:
             self.s_w, self.s_v = self.accumulators_of(states)
         if self.rule.adaptive:
             self.net.net.s_w, self.net.net.s_v = &self.s_w[0], &self.s_v[0]
-        self.fortran, self.rows, self.v = fortran, rows, v
-        self.writeable = w.flags.writeable and v.base.flags.writeable
-        bind_weights(&self.net, <real *> &rows[0, 0], <real *> &v[0, 0], self.fortran)
+        self.w, self.v = w, v
+        self.writeable = w.flags.writeable and v.flags.writeable
+        bind_weights(&self.net, &weights)
         self.loaded = True
 
     def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
@@ -721,7 +730,7 @@ cdef class SparseEngine(Engine):
         return forward_samples_sparse(&self.net, samples, out, &self.poll)
 
 
-def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not None, real learning_rate, *,
+def step(Samples samples not None, real[:, ::1] w not None, real[:, :] v not None, real learning_rate, *,
          real[::1] s_w=None, real[::1] s_v=None, hidden="sigmoid", output="softmax"):
     """One update (17) by the first sample. Returns E_n before it; infinity, and no update, if not all stays finite.
 
@@ -733,6 +742,7 @@ def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not N
     cdef double E_n
     cdef unsigned int control
     check_shapes(w, v, samples.all.D, M, K)
+    cdef Weights weights = weights_at(w, v)
     if (s_w is None) != (s_v is None) or (s_w is not None and (s_w.shape[0] != M or s_v.shape[0] != K)):
         raise ValueError(f"s_w and s_v must have {M} and {K} elements")
     if not have_targets(&samples.all) or samples.all.K > K or (samples.all.t != NULL and samples.all.K != K):
@@ -742,7 +752,7 @@ def step(Samples samples not None, real[:, ::1] w not None, real[:, ::1] v not N
     if not net_init(&net, D, M, K, functions_of(hidden, output), &memory):
         raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
     set_rows(net.w, &w[0, 0], M, D + 1)
-    set_rows(net.v, &v[0, 0], K, M + 1)
+    set_rows(net.v, &v[0, 0], K, weights.output_stride)
     if s_w is not None:
         net.s_w, net.s_v = &s_w[0], &s_v[0]
     net.x, net.learning_rate, net.weight = samples.all.x, learning_rate, weight_of(&samples.all, 0)
@@ -775,12 +785,12 @@ cdef void one_sample_init(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K
     carve(net, <char *> memory + (sizeof(SparseNet) + 63) // 64 * 64)
 
 
-cdef void one_sample_bind(void *memory, void *w, void *v, bint fortran, void *s_w, void *s_v) noexcept nogil:
+cdef void one_sample_bind(void *memory, const Weights *weights) noexcept nogil:
     cdef SparseNet *net = <SparseNet *> memory
-    net.net.s_w, net.net.s_v = <real *> s_w, <real *> s_v
-    bind_weights(net, <real *> w, <real *> v, fortran)
-    if not fortran:
-        set_rows(net.net.w, <real *> w, net.net.M, net.net.D + 1)
+    net.net.s_w, net.net.s_v = <real *> weights.s_w, <real *> weights.s_v
+    bind_weights(net, weights)
+    if net.input_stride == 1:
+        set_rows(net.net.w, <real *> weights.w, net.net.M, net.unit_stride)
 
 
 # The row of a sample that the direct engine does not take; with indices, where the weights of each are. False if one is
@@ -805,7 +815,7 @@ cdef bint one_sample_row(SparseNet *net, const Inputs *inputs) noexcept nogil:
     return row.valid
 
 
-# Whether the direct engine takes a sample: dense, with w in C order
+# Whether the direct engine takes a sample: dense, with w by rows
 cdef inline bint is_direct(const SparseNet *net, const Inputs *inputs) noexcept nogil:
     return net.input_stride == 1 and inputs.indices32 == NULL and inputs.indices64 == NULL
 

@@ -1,5 +1,6 @@
 # The compiled half of cbackprop, in reading order. float32.pxi and float64.pxi define `real` and include this; each is
 # compiled once for each instruction set, as variant_precision.
+include "one_sample_api.pxi"        # what cbackprop._one_sample calls
 include "elementary.pxi"            # the vector type, exp and log1p
 include "vector.pxi"                # dot, axpy and reductions
 include "equations.pxi"             # (1) to (18)

@@ -8,14 +8,22 @@ cdef struct Inputs:
     const int32_t *indices32
     const int64_t *indices64
     Py_ssize_t count
-    void *scratch                # of 1 + SCRATCH addresses for each input, for indices or weights in Fortran order
+    void *scratch                # of 1 + SCRATCH addresses for each input, for indices or weights by columns
+
+# Where weights are, and accumulators
+cdef struct Weights:
+    void *w
+    void *v
+    Py_ssize_t unit_stride, input_stride    # w_ji is at w[j * unit_stride + i * input_stride]
+    Py_ssize_t output_stride                # v_kj is at v[k * output_stride + j]
+    void *s_w                               # accumulators, or NULL
+    void *s_v
 
 cdef struct OneSampleAPI:
     Py_ssize_t (*size)(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil
     # a network in `memory`, zeroed, of so many bytes; aligned to 64
     void (*init)(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, int hidden, int output) noexcept nogil
-    # where its weights are and, unless they are NULL, accumulators
-    void (*bind)(void *memory, void *w, void *v, bint fortran, void *s_w, void *s_v) noexcept nogil
+    void (*bind)(void *memory, const Weights *weights) noexcept nogil
     # E_n before the update; infinity, and no update, if it or a weight would not be finite; NOT_FINITE if x is not, or
     # an index is out of range. Targets are t, or if that is NULL a class index.
     double (*learn_one)(void *memory, const Inputs *inputs, const void *t, Py_ssize_t label,

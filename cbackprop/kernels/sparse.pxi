@@ -1,8 +1,8 @@
 # The sparse engine: rows of which few inputs are not 0. It works on the user's own w, of which a sample touches only
 # the weights of its non-zeros, with either order in memory:
 #
-#   order="F"   the units of an input lie side by side, so that each non-zero takes few cache lines
-#   order="C"   the inputs of a unit do: each non-zero takes a cache line for each unit
+#   by columns   the units of an input lie side by side, so that each non-zero takes few cache lines
+#   by rows      the inputs of a unit do: each non-zero takes a cache line for each unit
 #
 # Updates are those of the direct engine without the terms that are 0: i runs over the non-zeros of a row. An input that
 # comes twice counts with the sum of its values. Since w has no copy that could be restored, an update is made only if
@@ -517,7 +517,7 @@ cdef void apply_scale(SparseNet *net) noexcept nogil:
     if net.scale == 1:
         return
     if net.unit_stride == 1:
-        decay_velocity(net.w, net.w, scale, 0, D * M)
+        decay_velocity(net.w, net.w, scale, 0, D * net.input_stride)
     else:
         for j in range(M):
             decay_velocity(net.w + j * net.unit_stride, net.w + j * net.unit_stride, scale, 0, D)
@@ -545,11 +545,13 @@ cdef bint forward_samples_sparse(SparseNet *net, const SampleSet *samples, const
     return finite
 
 
-# (2)  E, and (3) dE/dw and dE/dv where they are wanted, which are 0 before
+# (2)  E, and (3) dE/dw and dE/dv where they are wanted, which are 0 before; dw is in the order of w, without padding
 cdef double gradient_sparse(SparseNet *net, const SampleSet *samples, real *dw, real *dv,
                             SignalPoll *poll) noexcept nogil:
     cdef Net *dense = &net.net
     cdef Py_ssize_t D = dense.D, M = dense.M, K = dense.K, n, c
+    cdef bint by_column = net.input_stride != 1
+    cdef Py_ssize_t input_stride = M if by_column else 1, unit_stride = 1 if by_column else D + 1
     cdef const SparseRow *row
     cdef double total = 0
     net.gathered = 0
@@ -561,7 +563,9 @@ cdef double gradient_sparse(SparseNet *net, const SampleSet *samples, real *dw, 
         total += dense.E_n
         if dw != NULL and isfinite(dense.E_n):
             gradient_v_rows(dense.u_v, dense.y, dense.t, dense.z, M, K)
-            gradient_w_sparse(dw, 1, dense.e, row, D * net.input_stride, net.unit_stride, 1, M)
+            for c in range(row.nnz):
+                row.at[c] = row.at[c] // net.input_stride * input_stride
+            gradient_w_sparse(dw, 1, dense.e, row, D * input_stride, unit_stride, 1, M)
         if should_stop(poll, 1):
             break
     if dw != NULL:
@@ -576,17 +580,17 @@ cdef double gradient_sparse(SparseNet *net, const SampleSet *samples, real *dw, 
 # -------------------------------------------------------------------------------------------------------------- memory
 
 
-# Where the weights are, which are not copied: w by unit, or in Fortran order by input
-cdef inline void bind_weights(SparseNet *net, real *w, real *v, bint fortran) noexcept nogil:
-    net.w, net.scale = w, 1
-    net.input_stride = net.net.M if fortran else 1
-    net.unit_stride = 1 if fortran else net.net.D + 1
+# Where the weights are, which are not copied
+cdef inline void bind_weights(SparseNet *net, const Weights *weights) noexcept nogil:
+    cdef Py_ssize_t column = net.net.M * sizeof(real), stride = weights.input_stride * sizeof(real)
+    net.w, net.scale = <real *> weights.w, 1
+    net.input_stride, net.unit_stride = weights.input_stride, weights.unit_stride
     net.lines = net.net.M
-    if fortran:    # one more where an input does not begin with a line
-        net.lines = net.net.M * sizeof(real) // 64
-        if net.net.M * sizeof(real) % 64 != 0 or <uintptr_t> w % 64 != 0:
+    if net.input_stride != 1:    # one more where an input does not begin with a line
+        net.lines = column // 64
+        if column % 64 != 0 or stride % 64 != 0 or <uintptr_t> net.w % 64 != 0:
             net.lines += 1
-    set_rows(net.net.v, v, net.net.K, net.net.M + 1)
+    set_rows(net.net.v, <real *> weights.v, net.net.K, weights.output_stride)
 
 
 cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t longest, bint adaptive,
