@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
 from . import _validation as validate
+from ._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from ._ensemble_arrays import Arrays, States, copied, memory, new_weights, of_network
 from ._ensemble_training import EnsembleTraining
 from ._mixture import MixedLoss, Mixture, class_losses
@@ -719,11 +720,8 @@ class Ensemble:
         >>> ensemble.predict(np.eye(2)).shape
         (2,)
         """
-        y = self._mean(x, n_threads)
-        if self.output == "softmax":
-            return y.argmax(axis=1)
-        prediction = y if self.output == "linear" else (y >= 0.5).astype(np.intp)
-        return prediction[:, 0] if prediction.shape[1] == 1 else prediction
+        prediction = OUTPUTS[self.output].prediction(self._mean(x, n_threads))
+        return prediction[:, 0] if prediction.shape[1:] == (1,) else prediction
 
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
         """Mean error E (2) of the predictions of the mixture.
@@ -760,7 +758,7 @@ class Ensemble:
         given, x = x, validate.inputs(x, self._w[0], self._v[0])
         targets: tuple[Any, Any] = validate.targets(t, len(x), self._w[0], self._v[0], self.output)
         with np.errstate(over="ignore"):  # E may be infinite, as that of a network
-            if self.output == "linear":
+            if not OUTPUTS[self.output].cross_entropy:
                 return float(((self._mean(given, 1).astype(np.float64) - targets[0]) ** 2).sum(axis=1).mean() / 2)
             E, step = np.empty(len(x)), max(1, CHUNK // len(self._v[0]))
             for start in range(0, len(x), step):
@@ -773,17 +771,18 @@ class Ensemble:
         self, x: np.ndarray | SparseRows, rows: np.ndarray | None, labels: np.ndarray | None
     ) -> np.ndarray:
         """E_n of the mixture."""
+        exclusive = OUTPUTS[self.output].exclusive
         shares: list[Any] = [np.ones(1) if rows is None else rows.astype(np.float64)]  # of y and ...
-        if self.output == "logistic":
+        if not exclusive:
             shares.append(1 - shares[0])  # ... of 1 - y
         mixed = [MixedLoss() for _share in shares]
         for finite, p, _y, a in self._mixture.outputs(self._networks, x, 1):
             logits = np.where(finite[:, np.newaxis], a, 0).astype(np.float64)
-            if self.output == "logistic":
-                losses = [np.logaddexp(0, -logits), np.logaddexp(0, logits)]
-            else:
+            if exclusive:
                 d = class_losses(logits)
                 losses = [d if labels is None else np.take_along_axis(d, labels[:, np.newaxis], axis=1)]
+            else:
+                losses = [np.logaddexp(0, -logits), np.logaddexp(0, logits)]
             for loss, d in zip(mixed, losses, strict=True):
                 d[~finite] = np.inf
                 loss.add(p, d)
@@ -948,7 +947,7 @@ def common(values: Iterable[Any]) -> Any:
 
 def check_hidden(value: Any, R: int) -> list[str]:
     """Names of the hidden functions of R networks, from one name or R."""
-    return for_each("hidden", value, R, lambda name, each: validate.choice(name, each, validate.HIDDEN_FUNCTIONS))
+    return for_each("hidden", value, R, lambda name, each: validate.choice(name, each, HIDDEN_FUNCTIONS))
 
 
 def check_eta(value: Any) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _validation as validate
+from ._catalog import OUTPUTS
 from ._ensemble import check_eta, check_hidden, check_rates, check_share
 from ._ensemble_arrays import Arrays, States
 from ._files import atomic_write
@@ -110,7 +111,7 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Ensemble
         layers = _separate("w", w, widths), _separate("v", v, widths + 1)
     R, K = len(layers[0]), v.shape[1]
     validate.weights(layers[0][0], layers[1][0], writeable=False)
-    output = validate.choice("output", metadata["output"], validate.OUTPUTS)
+    output = validate.choice("output", metadata["output"], OUTPUTS)
     shapes: dict[str, tuple[int, ...]] = {"hidden": (R,), "learning_rates": (R,), "log_weights": (R,), "dropped": (R,)}
     shapes |= {"limits": (2, K), "scale": (2,), "accumulators_w": w.shape[:2], "accumulators_v": (R, K), "widths": (R,)}
     for name, array in tensors.items():

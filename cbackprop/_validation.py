@@ -15,8 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from . import _layout as layout
-from ._catalog import HIDDEN_FUNCTIONS as HIDDEN_FUNCTIONS
-from ._catalog import OUTPUTS as OUTPUTS
+from ._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from ._sparse import SparseRows
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))

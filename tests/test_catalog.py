@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Network, _dispatch, reference
+from cbackprop import Ensemble, Network, _dispatch, reference
 from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._growth import Growing
 from cbackprop._model_file import load_model
@@ -123,9 +123,25 @@ def results(output, hidden, folder):
         growing.one_sample.learn_one(x_n, t_n)
     yield growing.predict(X)
     yield growing.weights
+    yield from results_of_ensemble(network, t, folder)
     yield from results_of_adapters(network, t)
     yield from results_of_commands(network, folder)
     yield from results_of_plots(output, hidden)
+
+
+def results_of_ensemble(network, t, folder):
+    functions = network.functions._asdict()
+    ensemble = Ensemble(D, [M, 2], K, learning_rates=[0.1, 0.5], rng=0, **functions)
+    yield ensemble.fit(X, t, rng=0).losses
+    yield [ensemble.learn_one(x_n, t_n) for x_n, t_n in zip(X, t, strict=True)]
+    yield ensemble.weights
+    ensemble.save(folder / "ensemble")
+    ensemble = Ensemble.load(folder / "ensemble")
+    yield ensemble.predict(X)
+    yield [ensemble.predict_one(x_n) for x_n in X]
+    yield ensemble.loss(X, t)
+    yield message(lambda: ensemble.predict_proba(X))
+    yield message(lambda: Ensemble(D, M, 1, learning_rates=[0.1], **functions))
 
 
 def results_of_adapters(network, t):
