@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _engines as engines
 from . import _validation as validate
 from ._catalog import HIDDEN_FUNCTIONS, OUTPUTS
-from ._ensemble_arrays import Arrays, States, copied, memory, new_weights, of_network
+from ._ensemble_arrays import Arrays, States, memory, new_vectors, new_weights, of_network
 from ._ensemble_training import EnsembleTraining
 from ._mixture import MixedLoss, Mixture, class_losses
 from ._network import ARTICLE, Network
@@ -148,21 +148,21 @@ class Ensemble:
             Network(n_inputs, M, n_outputs, output=output, hidden=function, adaptive=adaptive, dtype=dtype, rng=source)
             for M, function, source in zip(widths, hidden_functions, sources, strict=True)
         ]
-        w, v = ([getattr(network, name) for network in networks] for name in "wv")
+        w, v = (tuple(getattr(network, name) for network in networks) for name in "wv")
         states = {"accumulators": zip(*(network.accumulators for network in networks), strict=True)} if adaptive else {}
         self._set(w, v, states, rates, hidden_functions, Mixture(R, len(v[0]), output, share, eta))
 
     def _set(
         self,
-        w: Arrays | list[np.ndarray],
-        v: Arrays | list[np.ndarray],
+        w: Arrays,
+        v: Arrays,
         states: dict[str, Any],
         rates: list[float],
         hidden: Sequence[str],
         mixture: Mixture,
     ) -> None:
         self._w, self._v = new_weights(w, v)
-        self._states: States = {name: (copied(first), copied(second)) for name, (first, second) in states.items()}
+        self._states: States = {name: (new_vectors(s_w), new_vectors(s_v)) for name, (s_w, s_v) in states.items()}
         self._mixture = mixture
         self._networks = [
             Network.from_weights(

@@ -72,6 +72,7 @@ def save_ensemble(path: str | os.PathLike[str], model: EnsembleModel) -> None:
             tensors[name] = np.concatenate(tensors[name], UNITS[name])[np.newaxis]
     if model.losses is not None:
         tensors["losses"] = model.losses
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     _model(metadata, dict(tensors))
     content = save(tensors, metadata)
     if (length := int.from_bytes(content[:8], "little")) > MAX_HEADER:

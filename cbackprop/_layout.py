@@ -48,16 +48,26 @@ def zeros_by_column(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
 
 def zeros_by_row(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
     """Zeros of shape (rows, columns), of which a row is contiguous, padded and aligned."""
-    return zeros_of_networks(1, rows, columns, dtype)[0]
+    return zeros_of_networks([(rows, columns)], dtype)[0]
 
 
-def zeros_of_networks(networks: int, rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
-    """Zeros of shape (networks, rows, columns), network after network."""
-    stride = padded(rows, columns, dtype)
-    memory = np.zeros(networks * rows * stride + LINE // dtype.itemsize, dtype)
+def zeros_of_networks(shapes: list[tuple[int, int]], dtype: np.dtype) -> np.ndarray | tuple[np.ndarray, ...]:
+    """The same for several networks, in one memory: an array of 3 dimensions if they have one shape, else a tuple."""
+    strides = [padded(*shape, dtype) for shape in shapes]
+    line = LINE // dtype.itemsize
+    sizes = [-(-rows * stride // line) * line for (rows, _), stride in zip(shapes, strides, strict=True)]
+    memory = np.zeros(sum(sizes) + line, dtype)
     start = -memory.ctypes.data % LINE // dtype.itemsize
-    whole = memory[start : start + networks * rows * stride]
-    return whole.reshape((networks, rows, stride))[..., :columns]
+    lines = memory[start : start + sum(sizes)]
+    if len(set(shapes)) == 1:
+        return _rows(lines.reshape(len(shapes), -1), *shapes[0], strides[0])
+    parts = np.split(lines[np.newaxis], np.cumsum(sizes[:-1]), axis=1)
+    return tuple(_rows(part, *shape, stride)[0] for part, shape, stride in zip(parts, shapes, strides, strict=True))
+
+
+def _rows(lines: np.ndarray, rows: int, columns: int, stride: int) -> np.ndarray:
+    """The arrays of networks in the lines of each."""
+    return lines[:, : rows * stride].reshape(len(lines), rows, stride)[..., :columns]
 
 
 def padded(rows: int, columns: int, dtype: np.dtype) -> int:

@@ -56,11 +56,13 @@ def bits(ensemble):
 
 def alone(ensemble, r):
     """Network r of its own."""
-    network = ensemble[r]
-    settings = {"output": network.output, "hidden": network.hidden, "learning_rate": network.learning_rate}
-    if network.adaptive:
-        settings["accumulators"] = tuple(array.copy() for array in network.accumulators)
-    return Network.from_weights(network.w.copy(), network.v.copy(), **settings)
+    return copy.deepcopy(ensemble[r])
+
+
+def from_first(array, size):
+    """Numbers in the memory of an array, from its first on."""
+    start = (array.ctypes.data - array.base.ctypes.data) // array.itemsize
+    return array.base[start : start + size]
 
 
 # ----------------------------------------------------------------------------------------------------------- networks
@@ -1039,7 +1041,7 @@ def test_bad_samples_change_nothing():
         with pytest.raises(ValueError, match=r"must|weights"):
             ensemble.learn_one(*bad)
     for r in range(3):
-        inside = ensemble.w[r].reshape(-1)[: M * D].reshape(M, D)
+        inside = from_first(ensemble.w[r], M * D).reshape(M, D)
         with pytest.raises(ValueError, match="overlaps the weights"):
             ensemble.learn_one(inside[0], 0)
         with pytest.raises(ValueError, match="overlaps the weights"):
@@ -1071,8 +1073,8 @@ def test_samples_in_the_memory_of_networks_of_different_widths():
     x, t = problem("linear")
     ensemble = make("linear", n_hidden=WIDTHS)
     before = bits(ensemble)
-    for network in ensemble:
-        x_n, t_n = network.w.reshape(-1)[:D], network.v.reshape(-1)[:K]
+    inside = [(from_first(network.w, D), from_first(network.v, K)) for network in ensemble]
+    for x_n, t_n in [*inside, (ensemble.w[0].base[-D:], ensemble.v[0].base[-K:])]:  # the last are no weights
         for learn, given in (
             (ensemble.learn_one, (x_n, t[0])),
             (ensemble.learn_one, (x[0], t_n)),

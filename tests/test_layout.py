@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from scipy import sparse
 
 import cbackprop
-from cbackprop import Network, _layout, _validation
+from cbackprop import Ensemble, Network, _layout, _validation
 
 SHAPES = [(9, 3, 2), (20, 17, 5), (3, 70, 1), (4, 1, 3)]  # D, M, K: none of M and M + 1 fills lines
 N = 20
@@ -285,7 +285,7 @@ def ways(path):
         **{
             f"protocol {p}": lambda n, p=p: pickle.loads(pickle.dumps(n, p)) for p in range(pickle.HIGHEST_PROTOCOL + 1)
         },
-        "file": lambda network: (network.save(path), Network.load(path))[1],
+        "file": lambda network: (network.save(path), type(network).load(path))[1],
     }
 
 
@@ -306,6 +306,29 @@ def test_copies_keep_the_layout(tmp_path, dtype, shape, way, order):
     if way != "shallow copy":
         assert again.learn_one(x, t) == network.learn_one(x, t)
         assert equal((again.w, network.w), (again.v, network.v))
+
+
+@pytest.mark.parametrize("n_hidden", [1, 3, [40, 7, 1]], ids=str)
+@pytest.mark.parametrize("way", ["itself", *ways(None)])
+def test_networks_of_ensembles_have_it(tmp_path, dtype, way, n_hidden):
+    ensemble = Ensemble(9, n_hidden, 2, output="linear", learning_rates=[0.01] * 3, adaptive=True, dtype=dtype, rng=0)
+    again = (ways(tmp_path / "ensemble") | {"itself": lambda it: it})[way](ensemble)
+    x, t = np.linspace(-1, 1, 9, dtype=dtype), np.ones(2, dtype)
+    again.learn_one(x, t)
+    again.fit(x[np.newaxis], t[np.newaxis])
+    for r, network in enumerate(again):
+        wanted = cbackprop.init_weights(9, len(network.w), 2, order="F", dtype=dtype)
+        for array, like, all_of_them in zip((network.w, network.v), wanted, (again.w, again.v), strict=True):
+            assert np.shares_memory(array, all_of_them[r])
+            assert array.strides == like.strides or len(array) == 1  # a single row may have any stride
+            assert array.ctypes.data % _layout.LINE == 0
+        assert not any(padding.any() for padding in paddings(network.w, network.v))
+
+
+def test_networks_of_ensembles_begin_lines_without_padding():
+    ensemble = Ensemble(100_000, 3, 2, learning_rates=[0.1, 1], dtype="float32")
+    assert [network.w.flags.fnc for network in ensemble] == [True, True]
+    assert [network.w.ctypes.data % _layout.LINE for network in ensemble] == [0, 0]
 
 
 def test_files_do_not_depend_on_padding(tmp_path):
