@@ -185,7 +185,10 @@ class Ensemble:
 
     @property
     def w(self) -> Arrays:
-        """Hidden weights of all networks, shape (R, M, D+1), updated in place; a tuple of R arrays if M differs."""
+        """Hidden weights of all networks, shape (R, M, D+1), updated in place; a tuple of R arrays if M differs.
+
+        Those of each network have order "F" of `cbackprop.init_weights`, whose padding is not part of the array.
+        """
         return self._w
 
     @property
