@@ -389,4 +389,4 @@ def test_what_a_callback_does_to_the_arrays_of_an_ensemble(variant, shape, batch
 
 def reshape(array):
     with warnings.catch_warnings(action="ignore"):  # by NumPy 2.5
-        array.shape = array.size if array.ndim == 2 else (1, array.size)
+        array.shape = (1, *array.shape)  # padded arrays have no shape of fewer dimensions
