@@ -274,7 +274,7 @@ def test_two_threads_train_the_same_weights(repetitions, kind, record_property):
     learner = ensemble if kind == "ensemble" else network
     alone = copy.deepcopy(learner)
     started, enough = threading.Event(), threading.Event()
-    shared = w.reshape(-1)[:4].reshape(1, 4), np.ones((3, 2))  # other weights, in the same memory
+    shared = (w if w.flags.c_contiguous else w.T)[:1, :4], np.ones((3, 2))  # other weights, in the same memory
     attempts = [
         lambda: cbackprop.fit(x, t, w, v),
         lambda: cbackprop.fit(x[:, :3], t, *shared),
