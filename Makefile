@@ -27,27 +27,29 @@ help:  ## list these shortcuts
 build:  ## compile changed files in place
 	$(PYTHON) setup.py --quiet build_ext --inplace
 
-# The variant that runs here; empty before the first build, which then compiles all of them
+# The variant that is used here
 ACTIVE = $(shell $(PYTHON) -c "from cbackprop._dispatch import ACTIVE; print(ACTIVE)" 2> /dev/null)
 KERNEL_SOURCES = setup.py cbackprop/_variants.py \
 	$(wildcard cbackprop/*.pyx cbackprop/*.pxd cbackprop/kernels/*.p?[xi] cbackprop/kernels/*.h)
 tests = $(patsubst %,tests/test_%.py,$(1))
 OTHERS = $(foreach variant,$(filter-out $(ACTIVE),$(VARIANTS)),and not $(variant))
 QUICK = $(PYTHON) -m pytest -q -p no:cacheprovider
-QUICK_KERNELS = $(call tests,elementary equations engines gradients network reference training_lock article)
+# of all variants that run here, in two processes
+QUICK_KERNELS = $(call tests,engines lanes)
+QUICK_EQUATIONS = $(call tests,elementary equations gradients)
 QUICK_PYTHON = $(call tests,validation files network reference growth extras)
 CHANGED = $(subst /_,/,$(shell find cbackprop -name "*.py" -newer build/quick 2> /dev/null)) # since quick last passed
 MIRROR = $(wildcard $(patsubst cbackprop/%.py,tests/test_%.py,$(CHANGED)) \
 	$(patsubst cbackprop/command/%.py,tests/command/test_%.py,$(CHANGED)))
 
-quick:  ## rebuild the active variant if its sources changed and test kernels; else test changed Python files
+quick:  ## rebuild the variants that run here if their sources changed and test kernels; else test changed Python files
 	@if $(MAKE) --question build/quick > /dev/null 2>&1; \
 		then $(QUICK) $(sort $(QUICK_PYTHON) $(MIRROR)) -k "not float32 $(OTHERS)" && touch build/quick; \
 		else $(MAKE) --no-print-directory build/quick; fi
 
 build/quick: $(KERNEL_SOURCES)
-	CBACKPROP_VARIANTS=$(ACTIVE) $(PYTHON) setup.py --quiet build_ext --inplace
-	$(QUICK) $(QUICK_KERNELS) -k "not [reference and not -reference $(OTHERS)"
+	CBACKPROP_VARIANTS="$(RUNS)" $(PYTHON) setup.py --quiet build_ext --inplace
+	$(QUICK) $(QUICK_EQUATIONS) & equations=$$!; $(QUICK) $(QUICK_KERNELS) && wait $$equations
 	@mkdir -p build && touch $@
 
 test: build  ## run the tests, and the examples in docstrings, on what was built in place

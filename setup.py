@@ -50,7 +50,6 @@ FLAGS = [
     "-O3",
     "-fno-math-errno",  # the kernels don't read errno ...
     "-fno-trapping-math",  # ... nor the floating-point exception flags, so both sides of a choice may be computed
-    "-fno-tree-vectorize",  # they name their own lanes; vectorizing what is left beside them only adds code
     "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
 ]
 if MSVC:
@@ -97,8 +96,12 @@ MODULES = [
 ]
 MODULES += [
     module(f"cbackprop.{name}", [], include_dirs=[np.get_include()])
-    for name in ("_training_lock", "_one_sample", "_mixture_weights", "_running", "_stream")
+    for name in ("_memory", "_training_lock", "_one_sample", "_mixture_weights", "_running", "_stream")
 ]
+
+# What Cython's memoryviews need, which all modules would contain
+SHARED = "cbackprop._cyutility"
+MODULES.append(Extension(SHARED, ["cbackprop/_cyutility.c"], extra_compile_args=FLAGS, extra_link_args=LINK))
 
 # A folder for each kind of build, with the C, and for each compiler, so that objects of one never end up in another.
 KIND = "build/" + ("address" if ADDRESS else "debug" if DEBUG else "coverage" if COVERAGE else "release")
@@ -108,7 +111,13 @@ JOBS = os.cpu_count() if multiprocessing.get_start_method() == "fork" else 0  # 
 # `pip install -e` builds with a Cython and a NumPy of its own. The times of other installations' declarations and
 # headers would make `make build` compile everything again; C made by another version of Cython is made again anyway.
 DependencyTree.extract_timestamp = lambda tree, file: (0 if Path(file).is_absolute() else tree.timestamp(file), file)
-MODULES = cythonize(MODULES, compiler_directives=DIRECTIVES, build_dir=KIND, nthreads=JOBS)
+MODULES = cythonize(
+    MODULES,
+    compiler_directives=DIRECTIVES,
+    build_dir=KIND,
+    nthreads=JOBS,
+    shared_utility_qualified_name=SHARED,
+)
 for compiled in MODULES:  # a compiler that doesn't know their flags still builds the rest; cythonize() drops "optional"
     compiled.optional = compiled.name.startswith(OPTIONAL) and not RELEASE
     compiled.depends = [file for file in compiled.depends if not Path(file).is_absolute()]

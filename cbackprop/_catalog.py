@@ -1,6 +1,6 @@
 """The hidden functions and the outputs by name, and all that tells one from another but the equations.
 
-The equations are in the kernels (`equations.pxi`, chosen by number in `hidden.pxi` and `output.pxi`) and, by name, in
+The equations are in the kernels (`equations.pxi`, chosen by number in `functions.pxi`) and, by name, in
 `reference.py`. All else reads these tables, so that another function is a record here and its equations there.
 """
 

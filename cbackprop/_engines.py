@@ -2,9 +2,11 @@
 
 The constants are measured by benchmarks/engines.py.
 
-- The blocked engine puts hidden units into the lanes of vectors. Online, or in forward passes, with fewer than
-  MIN_UNITS_BLOCKED most lanes are empty, and the direct engine is faster. Empty lanes take memory, too: a large network
-  is trained by the direct engine if they would take more than MAX_COPIES of its weights.
+- Online, small networks learn in lanes: one pass over w for each sample, in the user's arrays if w is by columns. With
+  more than MAX_PASS vectors of w, times the vectors of outputs, blocks of samples are faster.
+- The blocked engine, too, puts hidden units into the lanes of vectors. In forward passes, with fewer than
+  MIN_UNITS_BLOCKED most lanes are empty, and the direct engine is faster. Empty lanes take memory: a large network is
+  trained by the direct engine if they would take more than MAX_COPIES of its weights.
 - The samples-in-lanes engine holds a copy of the weights, and of their update, in each lane. Up to
   MAX_WEIGHTS_IN_LANES they fit into the first-level cache.
 - For batches, `batch_times` estimates what each engine takes: a chain of dependent operations, for which the direct
@@ -36,12 +38,13 @@ from ._sparse import SparseRows
 from ._validation import Functions
 
 MIN_UNITS_BLOCKED = 4
-MAX_VECTORS_FUSED, MAX_PASS_FUSED = 3, 96
+MAX_VECTORS, MAX_OUTPUT_VECTORS, MAX_PASS = 8, 4, 400  # of networks in lanes
 MAX_COPIES, ALLOWANCE = 4, 1 << 20  # memory for training: copies of the weights, and bytes
 MAX_WEIGHTS_IN_LANES = 256
 MIN_BLOCK, MAX_ONLINE_BLOCK, MAX_BATCH_BLOCK = 8, 64, 128  # samples; online blocks are multiples of MIN_BLOCK
 BLOCK_PER_SQRT_M = 1.5
 CACHE_BUDGET = 1 << 19  # bytes
+LANES_BLOCK = 64  # samples after which the lanes engine has updated all weights
 MIN_SAMPLES_BLOCKED = 16
 MIN_WORK_PER_THREAD = 1_000_000
 LARGER_THAN_ANY_BLOCK = 1 << 62  # a batch size with which gradients are accumulated
@@ -132,7 +135,7 @@ class Engine(Protocol):
 
 def blocked(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool) -> bool:
     """Whether the blocked engine is faster than the direct one, in the memory that training may take."""
-    return (w.shape[0] >= MIN_UNITS_BLOCKED or block == 1) and fits(w, v, lanes, block, accumulates)
+    return w.shape[0] >= MIN_UNITS_BLOCKED and fits(w, v, lanes, block, accumulates)
 
 
 def fits(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool) -> bool:
@@ -148,23 +151,21 @@ def batch_times(w: np.ndarray, v: np.ndarray, lanes: int, batch_size: int) -> di
     return {
         "direct": 80 + 100 / lanes + 2.8 * M * (D + K) / lanes + 60 / batch_size,
         "blocked": 40 + 120 / lanes + 0.7 * (D + K) * vectors + (60 + 1.5 * D * vectors) / batch_size,
-        "in lanes": D / 5 + (110 + 2.3 * size) / min(batch_size, lanes) + 5.5 * size / batch_size,
+        "samples in lanes": D / 5 + (110 + 2.3 * size) / min(batch_size, lanes) + 5.5 * size / batch_size,
     }
 
 
 def kernels_for(w: np.ndarray, v: np.ndarray, batch_size: int) -> ModuleType:
     """The kernels whose vectors suit the layers and the number of samples per update."""
     narrow = narrow_kernels(w.dtype)
-    lanes = narrow.LANES_IN_REGISTER
-    small = batch_size == 1 and w.shape[0] <= MAX_VECTORS_FUSED * lanes and v.shape[0] <= lanes
-    return narrow if small else kernels(w.dtype)
+    return narrow if batch_size == 1 and in_lanes(w, v, narrow.LANES_IN_REGISTER) else kernels(w.dtype)
 
 
-def fused(w: np.ndarray, v: np.ndarray) -> bool:
-    """Whether blocks of one sample are faster than longer ones."""
-    lanes = kernels_for(w, v, 1).LANES_IN_REGISTER
-    width = -(-w.shape[0] // lanes)
-    return width <= MAX_VECTORS_FUSED and v.shape[0] <= lanes and width * w.shape[1] <= MAX_PASS_FUSED
+def in_lanes(w: np.ndarray, v: np.ndarray, lanes: int) -> bool:
+    """Whether a network learns sample by sample faster in lanes than in blocks."""
+    width, output_width = -(-len(w) // lanes), -(-len(v) // lanes)
+    few = width <= MAX_VECTORS and output_width <= MAX_OUTPUT_VECTORS
+    return few and width * output_width * w.shape[1] <= MAX_PASS
 
 
 def block_length(w: np.ndarray, v: np.ndarray, batch_size: int) -> int:
@@ -196,22 +197,23 @@ def make_engine(
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     module = kernels_for(w, v, batch_size)
     lanes = module.LANES_IN_REGISTER
-    plain = momentum == l2 == 0
-    block = 1 if batch_size == 1 and plain and fused(w, v) else block_length(w, v, batch_size)
+    plain, block = momentum == l2 == 0, block_length(w, v, batch_size)
     accumulates = batch_size > 1 and (batch_size > block or not plain or adaptive)
     settings = functions._asdict() | {"adaptive": adaptive}
     if method == "auto" and batch_size > 1:
         times = batch_times(w, v, lanes, batch_size)
         if not (plain and w.size + v.size <= MAX_WEIGHTS_IN_LANES):
-            del times["in lanes"]
+            del times["samples in lanes"]
         if not fits(w, v, lanes, block, accumulates):
             del times["blocked"]
         method = min(times, key=times.__getitem__)
+    elif method == "auto" and momentum == 0 and in_lanes(w, v, lanes):
+        return module.LanesEngine(D, M, K, l2=l2, **settings)
     elif method == "auto" and momentum == 0 and blocked(w, v, lanes, block, accumulates):
         method = "blocked"
     if method == "blocked":
         return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2, **settings)
-    if method == "in lanes":
+    if method == "samples in lanes":
         return module.SamplesInLanesEngine(D, M, K, batch_size, **settings)
     return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2, **settings)
 

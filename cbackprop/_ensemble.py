@@ -516,10 +516,12 @@ class Ensemble:
         return Checkpointer(path, self._model(), losses, generator, described, files=(load_ensemble, save_ensemble))
 
     def _check_weights(self) -> None:
+        finite = all(np.isfinite(memory(arrays)).all() for arrays in (self._w, self._v))
         for r in np.flatnonzero(self._mixture.members):
             try:
                 validate.weights(self._w[r], self._v[r], writeable=True)
-                validate.finite_weights(self._w[r], self._v[r])
+                if not finite:
+                    validate.finite_weights(self._w[r], self._v[r])
             except ValueError as error:
                 raise ValueError(f"in network {r}, {error}") from None
 

@@ -18,7 +18,7 @@ Calls = list[tuple[Any, ...]]  # functions with their arguments, for `call_all`
 
 
 class Engines:
-    """Engines that learn the same samples, one after the other.
+    """Engines that learn the same samples: in lanes several at once, the others one after the other.
 
     Parameters
     ----------
@@ -39,40 +39,70 @@ class Engines:
     def __init__(self, networks: Sequence[Network], data: Data, settings: Settings, n_threads: int = 1) -> None:
         self.networks, self.data, self.settings = networks, data, settings
         self.engines = [self._make_engine(network, "auto") for network in networks]
-        self.samples = [self._samples(r, engine) for r, engine in enumerate(self.engines)]
+        if data.sample_weight is None or data.sample_weight.ndim == 1:  # the same for all engines of a kind of kernels
+            kinds = {type(engine).__module__: engine for engine in self.engines}
+            shared = {module: engine.samples(*data) for module, engine in kinds.items()}
+            self.samples = [shared[type(engine).__module__] for engine in self.engines]
+        else:
+            self.samples = [self._samples(r, engine) for r, engine in enumerate(self.engines)]
         self.threads = [
             engines.threads_to_learn(engine, network.w, network.v, settings.batch_size, n_threads)
             for engine, network in zip(self.engines, networks, strict=True)
         ]
+        for engine, network in zip(self.engines, networks, strict=True):
+            engine.load(*arrays_of(network))
         self.in_place = np.array([engine.in_place for engine in self.engines])
         for r in np.flatnonzero(self.in_place).tolist():
             self.engines[r].defer_signals()
 
     def learn(
         self, members: np.ndarray, order: np.ndarray, rates: np.ndarray, losses: np.ndarray | None = None
-    ) -> tuple[np.ndarray, Calls, Calls]:
+    ) -> tuple[np.ndarray, Calls, Calls, list[int]]:
         """Learn from samples in the given order, with those networks that are members.
 
         Each E_n, without sample weights, is written to `losses` of shape (R, samples), if given. Return the sum of E_n
-        of each network, infinity if it diverges; calls that store what they have learned; and calls in which those
-        engines learn that do so in place, which return their sums.
+        of each network, infinity if it diverges; calls that store what they have learned; calls in which those engines
+        learn that do so in place; and the networks whose sums the first of these return. The others write theirs.
         """
-        sums, stores, calls = np.full(len(self.engines), np.inf), [], []
-        for r in np.flatnonzero(members).tolist():
+        sums = np.full(len(self.engines), np.inf)
+        stores: Calls = []
+        for r in np.flatnonzero(members & ~self.in_place).tolist():
             engine, network, E = self.engines[r], self.networks[r], None if losses is None else losses[r]
-            states = {} if network.accumulators is None else {"accumulators": network.accumulators}
-            arrays = network.w, network.v, states
-            if self.in_place[r]:
-                engine.load(*arrays)
-                calls.append((engine.learn, self.samples[r], order, rates[r], 1, E))
-                continue
+            arrays = arrays_of(network)
             sums[r] = learn_copy(engine, arrays, self.samples[r], order, rates[r], self.threads[r], E)
             if sums[r] == np.inf:  # the Gram matrix of huge inputs may have overflowed
                 engine = self._make_engine(network, "direct")
                 sums[r] = learn_copy(engine, arrays, self._samples(r, engine), order, rates[r], 1, E)
             if sums[r] < np.inf:
                 stores.append((engine.store, *arrays))
-        return sums, stores, calls
+        calls, alone = self._calls(np.flatnonzero(members & self.in_place).tolist(), order, rates, sums, losses)
+        return sums, stores, calls, alone
+
+    def _calls(
+        self, places: list[int], order: np.ndarray, rates: np.ndarray, sums: np.ndarray, losses: np.ndarray | None
+    ) -> tuple[Calls, list[int]]:
+        """The calls in which engines learn in place, alone and then together, and which networks are alone.
+
+        Those in lanes are together, of each kind of kernels.
+        """
+        calls: Calls = []
+        alone: list[int] = []
+        together: dict[Any, list[int]] = {}
+        for r in places:
+            self.engines[r].load(*arrays_of(self.networks[r]))
+            learn_together = getattr(self.engines[r], "learn_together", None)
+            if learn_together is None:
+                E = None if losses is None else losses[r]
+                calls.append((self.engines[r].learn, self.samples[r], order, rates[r], 1, E))
+                alone.append(r)
+            else:
+                together.setdefault(learn_together, []).append(r)
+        for learn_together, group in together.items():
+            group.sort(key=lambda r: len(self.networks[r].w))  # of the same width, one after the other
+            each = [None if losses is None else losses[r] for r in group]
+            chosen = [self.engines[r] for r in group], [self.samples[r] for r in group]
+            calls.append((learn_together, *chosen, order, rates[group], [sums[r : r + 1] for r in group], each))
+        return calls, alone
 
     def _make_engine(self, network: Network, method: str) -> engines.Engine:
         x, settings = self.data.x, self.settings
@@ -91,3 +121,8 @@ def learn_copy(engine: engines.Engine, arrays: tuple[Any, ...], *given: Any) -> 
     engine.load(*arrays)
     total = engine.learn(*given)
     return total if np.isfinite(total) and engine.finite() else np.inf
+
+
+def arrays_of(network: Network) -> tuple[np.ndarray, np.ndarray, engines.States]:
+    """The weights of a network, and its state arrays."""
+    return network.w, network.v, {} if network.accumulators is None else {"accumulators": network.accumulators}

@@ -39,7 +39,8 @@ class EnsembleTraining:
             values = len(data.x.data) if isinstance(data.x, SparseRows) else data.x.size
             size = min(CHUNK, int(MAX_OPERATIONS / max(1, units * values / len(data.x))))
         if step == 1:
-            step = math.lcm(*(engines.block_length(each.w, each.v, 1) for each in compress(ensemble, ~in_place)))
+            lengths = (engines.block_length(each.w, each.v, 1) for each in compress(ensemble, ~in_place))
+            step = math.lcm(1 if isinstance(data.x, SparseRows) else engines.LANES_BLOCK, *lengths)
         # of whole batches and blocks, so that results do not depend on it
         self.chunk = step * max(1, size // step)
 
@@ -55,18 +56,18 @@ class EnsembleTraining:
         """Learn from a chunk of samples: networks and their mixture together, or none of them."""
         members = self.mixture.members
         losses = np.full((len(members), len(part)), -1.0) if epoch == 1 else None
-        sums, stores, calls = self.engines.learn(members, part, self.rates, losses)
-        totals: list[float] = []
+        sums, stores, calls, alone = self.engines.learn(members, part, self.rates, losses)
+        learned: list[Any] = []
         stored: list[Any] = []
 
         # as soon as those in place have learned, an interrupt must wait for the others and the mixture
         def finish(error: BaseException | None) -> None:
             if error is None and not stored:  # called once more if it is interrupted
-                sums[members & self.engines.in_place] = totals
+                sums[alone] = learned[: len(alone)]
                 sums[~np.isfinite(sums)] = np.inf
                 self._commit(epoch, part, sums, losses, stores, stored)
 
-        run_finally(partial(call_all, calls, totals), finish)
+        run_finally(partial(call_all, calls, learned), finish)
         return sums
 
     def _commit(

@@ -6,7 +6,6 @@ b and z (N, M), a and y (N, K).
 
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,11 @@ from . import _engines as engines
 from . import _layout as layout
 from . import _validation as validate
 from ._catalog import HIDDEN_FUNCTIONS
+from ._one_sample import OneSample
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._sparse import CSR, SparseRows
 from ._threads import forward_parallel
 from ._training import Data, Settings, Training, make_checkpointer, run_training
-from ._training_lock import TrainingLock
 from .reference import complex_step_gradient
 
 EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
@@ -519,31 +518,13 @@ def step(
     x = validate.sample("x_n", x_n, w, v, writeable=True)
     rows, labels = validate.sample_target("t_n", t_n, w, v, output)
     alpha = validate.learning_rate(learning_rate, w.dtype)
-    weight = validate.weight(sample_weight, w.dtype)
-    weights = None if weight == 1 else np.array([weight], w.dtype)
-    adaptive = accumulators is not None
-    if layout.order_of(w) == "F" and not isinstance(x, SparseRows):
-        x = SparseRows.of_row(x)
-    data = Data(x, rows, labels, weights)
-    states = validate.states(None, 0, accumulators, adaptive, w, v, data.arrays)
+    inputs = x.arrays if isinstance(x, SparseRows) else (x,)
+    states = validate.states(None, 0, accumulators, accumulators is not None, w, v, (*inputs, rows))
+    one = OneSample(w, v, functions, alpha, engines.kernels_for(w, v, 1), states.get("accumulators"))
+    t: Any = int(labels[0]) if rows is None else rows[0]  # type: ignore[index]
     if isinstance(x, SparseRows):
-        engine = engines.sparse_engine(x, w, v, functions, adaptive=adaptive)
-        engine.load(w, v, states)
-        losses = np.empty(1)
-        learn = partial(engine.learn, engine.samples(*data), np.zeros(1, np.intp), alpha, 1, losses)
-        total = TrainingLock(w, v).run(learn)
-        E_n = float(losses[0]) if np.isfinite(total) else np.inf
-    else:
-        module = engines.kernels_for(w, v, 1)
-        s_w, s_v = states.get("accumulators", (None, None))
-        samples = module.Samples(*data)
-        learn = partial(module.step, samples, w, v, alpha, s_w=s_w, s_v=s_v, **functions._asdict())
-        E_n = TrainingLock(w, v).run(learn)
-    if not np.isfinite(E_n):
-        validate.sample("x_n", x_n, w, v)  # another thread may have changed it
-        validate.finite_weights(w, v)  # which are those from before
-        raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
-    return E_n
+        return one.learn_one_sparse(x.indices, x.data, t, sample_weight)
+    return one.learn_one(x[0], t, sample_weight)
 
 
 def fit(

@@ -10,6 +10,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY, exp, fmax, fmin, isfinite
 from libc.string cimport memcpy
 
+from ._memory cimport span
 from ._mixture_weights cimport drop_members, update_weights
 from ._training_lock cimport TrainingLock, fork_count, held_locks
 
@@ -121,7 +122,7 @@ cdef class OneSample:
 
     cdef int set_all(self, w, v) except -1:
         self.all_w, self.all_v = w, v
-        self.w_span, self.v_span = validate.span(w), validate.span(v)
+        self.w_span, self.v_span = span(w), span(v)
         return 0
 
     def __dealloc__(self):

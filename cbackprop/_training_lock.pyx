@@ -7,6 +7,8 @@ Python runs signal handlers between its instructions, and one that raises may sk
 cimport numpy as cnp
 from cpython.pythread cimport PyThread_get_thread_ident
 
+from ._memory cimport share
+
 import os
 import sys
 
@@ -66,21 +68,9 @@ cdef class TrainingLock:
         return 0
 
 
-# Like validation's `span`
-cdef Py_ssize_t span(cnp.ndarray array) noexcept:
-    cdef Py_ssize_t longest = cnp.PyArray_ITEMSIZE(array)
-    cdef int axis
-    for axis in range(cnp.PyArray_NDIM(array)):
-        if cnp.PyArray_DIM(array, axis) > 1:
-            longest = max(longest, cnp.PyArray_DIM(array, axis) * cnp.PyArray_STRIDE(array, axis))
-    return longest
-
-
 # Like validation's `overlap`, for arrays of known files: no Python code may run here
 cdef bint overlap(cnp.ndarray a, tuple a_file, cnp.ndarray b, tuple b_file) except -1:
-    cdef const char *first_a = <const char *> cnp.PyArray_DATA(a)
-    cdef const char *first_b = <const char *> cnp.PyArray_DATA(b)
-    if first_a < first_b + span(b) and first_b < first_a + span(a):
+    if share(a, b):
         return True
     if a_file is None or b_file is None:
         return False

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import _layout as layout
 from ._catalog import HIDDEN_FUNCTIONS, OUTPUTS
+from ._memory import NOT_CONTIGUOUS, NOT_ZERO, lines, share, span
 from ._sparse import SparseRows
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -143,18 +144,19 @@ def layers(first: tuple[str, Any], second: tuple[str, Any], writeable: bool) -> 
 
 def check_padding(name: str, array: np.ndarray, *, by_column: bool) -> None:
     """Validate contiguous columns, or rows, and what lies between them, which kernels may read and overwrite."""
-    lines, remedy = "rows", "use np.ascontiguousarray"
+    kind, remedy = "rows", "use np.ascontiguousarray"
     if by_column:
-        lines, remedy = "columns", f"{remedy} or np.asfortranarray"
-    between = layout.padding(array.T if by_column else array)
-    if between is None:
+        kind, remedy = "columns", f"{remedy} or np.asfortranarray"
+    state = lines(array, 0 if by_column else 1)
+    if state == NOT_CONTIGUOUS:
         raise ValueError(
-            f"{name} has strides {array.strides}; it must be C-contiguous, or have contiguous {lines} with nothing but "
+            f"{name} has strides {array.strides}; it must be C-contiguous, or have contiguous {kind} with nothing but "
             f"zeros of its own memory between them: {remedy}"
         )
-    if between.any():
+    if state == NOT_ZERO:
+        between = layout.padding(array.T if by_column else array)
         raise ValueError(
-            f"{name} has {between[between != 0][0]} between its {lines}, as a part of a larger array; there must be "
+            f"{name} has {between[between != 0][0]} between its {kind}, as a part of a larger array; there must be "  # type: ignore[index]
             f"zeros: {remedy}"
         )
 
@@ -192,18 +194,11 @@ def first_nonfinite(array: np.ndarray) -> tuple[Any, ...] | None:
 
 def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether the arrays lie in the same memory, or in the same part of a file that is mapped twice."""
-    first_a, first_b = a.ctypes.data, b.ctypes.data
-    if first_a < first_b + span(b) and first_b < first_a + span(a):
+    if share(a, b):
         return True
     if a.base is None or b.base is None or (here := file_range(a)) is None or (there := file_range(b)) is None:
         return False
     return here[0] == there[0] and here[1] < there[2] and there[1] < here[2]
-
-
-def span(array: np.ndarray) -> int:
-    """Bytes from the beginning of the array to its end, padding included."""
-    lengths = (count * stride for count, stride in zip(array.shape, array.strides, strict=True) if count > 1)
-    return max(lengths, default=array.nbytes)
 
 
 def file_range(array: np.ndarray) -> tuple[Any, int, int] | None:

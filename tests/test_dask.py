@@ -160,7 +160,8 @@ def test_rows_may_be_targets_and_partitions_may_be_empty(client, digits):
     hot, _ = learn(
         client, da.from_array(x, chunks=(600, 64)), da.from_array(np.eye(10)[t], chunks=(600, 5)), epochs=2, rng=0
     )
-    assert bits(hot) == bits(wanted)
+    np.testing.assert_allclose(hot.w, wanted.w, rtol=0, atol=1e-12)  # errors of class indices have other roundings
+    np.testing.assert_allclose(hot.v, wanted.v, rtol=0, atol=1e-12)
     frame = dd.from_pandas(pd.DataFrame(x), npartitions=3)
     empty = frame[frame[0] > 1]
     with pytest.raises(ValueError, match="x has no rows"):

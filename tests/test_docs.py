@@ -103,8 +103,9 @@ def test_animation_shows_what_the_library_computes():
     shown = np.frombuffer(base64.b64decode(data["weights"]), "<i2").reshape(len(t) + 1, -1) / data["scale"]
     np.testing.assert_allclose(shown, weights, rtol=0, atol=0.5 / data["scale"] + 1e-12)
     # the page computes the numbers that it shows from these
-    w, v = np.split(weights[10], [3 * data["hidden"]])
-    w, v = w.reshape(-1, 3).copy(), v.reshape(3, -1).copy()
+    w, v = cbackprop.init_weights(2, data["hidden"], 3, order="F")  # as the network has them, for the same bits
+    hidden, output = np.split(weights[10], [w.size])
+    w[:], v[:] = hidden.reshape(w.shape), output.reshape(v.shape)
     cbackprop.step(x[10], int(t[10]), w, v, learning_rate=data["alpha"])
     np.testing.assert_array_equal(np.concatenate([w, v], axis=None), weights[11])
 

@@ -12,14 +12,16 @@ import pytest
 from cbackprop import _dispatch, _engines, reference
 from cbackprop._validation import Functions
 
-D, M, K, N = 50, 40, 10, 33
+D, M, K, N = 50, 15, 7, 33
 HUGE = 2**62
 ENGINES = {  # class, and its arguments after D, M and K
     "direct": ("DirectEngine", (1,), {}),
     "direct-batches": ("DirectEngine", (16,), {}),
     "direct-momentum": ("DirectEngine", (1,), {"momentum": 0.5}),
     "direct-l2": ("DirectEngine", (16,), {"l2": 0.1}),
-    "lanes": ("SamplesInLanesEngine", (16,), {}),
+    "lanes": ("LanesEngine", (), {}),
+    "lanes-l2": ("LanesEngine", (), {"l2": 0.1}),
+    "samples-in-lanes": ("SamplesInLanesEngine", (16,), {}),
     "blocked": ("BlockedEngine", (1,), {"block": 16}),
     "blocked-batches": ("BlockedEngine", (16,), {"block": 16}),
     "blocked-accumulates": ("BlockedEngine", (128,), {"block": 16}),
@@ -30,9 +32,11 @@ ENGINES = {  # class, and its arguments after D, M and K
 OFFERS = {  # what each supports
     "direct": "gradient forward",
     "direct-batches": "gradient forward",
-    "direct-momentum": "gradient forward velocity",
+    "direct-momentum": "forward velocity",
     "direct-l2": "gradient forward",
-    "lanes": "epochs",
+    "lanes": "",
+    "lanes-l2": "",
+    "samples-in-lanes": "epochs",
     "blocked": "threads",
     "blocked-batches": "forward threads",
     "blocked-accumulates": "gradient forward threads",
@@ -106,7 +110,10 @@ def calls(engine, kernels, kind):
 # -------------------------------------------------------------------------------------------------- the life of engines
 
 
-@pytest.mark.parametrize("name", ["DirectEngine", "SamplesInLanesEngine", "BlockedEngine", "Samples", "Engine"])
+CLASSES = ["DirectEngine", "LanesEngine", "SamplesInLanesEngine", "BlockedEngine", "SparseEngine", "Samples", "Engine"]
+
+
+@pytest.mark.parametrize("name", CLASSES)
 def test_new_without_arguments_is_refused(kernels, name):
     kernel_class = getattr(kernels, name)
     with pytest.raises(TypeError, match="argument"):
@@ -125,15 +132,21 @@ def test_the_base_class_offers_nothing(kernels):
     class Subclass(kernels.Engine):
         pass
 
+    samples, order, arrays = labelled(kernels), np.arange(N), weights(kernels.DTYPE)
     for engine in (kernels.Engine(D, M, K), Subclass(D, M, K)):
-        engine.load(*weights(kernels.DTYPE))
-        with pytest.raises(RuntimeError, match="does not support stop"):
-            engine.stop()
+        with pytest.raises(NotImplementedError):
+            engine.load(*arrays)
         for call in (
-            lambda engine=engine: engine.learn(labelled(kernels), np.arange(N), 0.1),
-            lambda engine=engine: engine.learn_epochs(labelled(kernels), np.arange(N), 0.1, np.zeros(2)),
-            lambda engine=engine: engine.gradient(labelled(kernels), *weights(kernels.DTYPE)),
-            lambda engine=engine: engine.forward(labelled(kernels), *activations(kernels.DTYPE)),
+            lambda engine=engine: engine.learn(samples, order, 0.1),
+            lambda engine=engine: engine.learn_epochs(samples, order, 0.1, np.zeros(2)),
+            lambda engine=engine: engine.store(*arrays),
+        ):
+            with pytest.raises(RuntimeError, match="the engine has no weights"):
+                call()
+        for call in (
+            lambda engine=engine: engine.loss(samples),
+            lambda engine=engine: engine.gradient(samples, *arrays),
+            lambda engine=engine: engine.forward(samples, *activations(kernels.DTYPE)),
         ):
             with pytest.raises(RuntimeError, match="does not support"):
                 call()
@@ -275,15 +288,6 @@ def test_load_and_store_copy_all_or_nothing(kernels, kind):
     assert all((array == value).all() for array, value in zip(good, (1, 1, 2, 2), strict=True))
 
 
-def test_a_gradient_leaves_the_velocity(kernels):
-    engine = make(kernels, "direct-momentum")
-    velocity = weights(kernels.DTYPE, 2)
-    engine.load(*weights(kernels.DTYPE), {"velocity": velocity})
-    engine.gradient(labelled(kernels), *weights(kernels.DTYPE))
-    engine.store(*weights(kernels.DTYPE), {"velocity": velocity})
-    assert all((layer == 2).all() for layer in velocity)
-
-
 def test_read_only_arrays_are_loaded_and_never_stored_to(kernels, kind):
     engine, arrays = make(kernels, kind), weights(kernels.DTYPE)
     for array in arrays:
@@ -355,7 +359,6 @@ def test_another_precision_is_refused(kernels, kind):
         lambda: engine.load(*weights(other)),
         lambda: engine.store(*weights(other)),
         lambda: engine.learn(labelled(foreign), np.arange(N), 0.1),  # samples of the other module
-        lambda: kernels.step(labelled(kernels), *weights(other), 0.1),
     ):
         with pytest.raises((ValueError, TypeError), match=r"dtype|incorrect type"):
             use()
@@ -387,10 +390,10 @@ def test_samples_of_other_sizes_are_refused(kernels, kind):
     ]
     for samples in wrong:
         for call in every_call(engine, kernels, kind, samples):
-            with pytest.raises(ValueError, match="the engine has 50 and 10"):
+            with pytest.raises(ValueError, match="the engine has 50 and 7"):
                 call()
     if engine.supports_forward:
-        with pytest.raises(ValueError, match="the engine has 50 and 10"):
+        with pytest.raises(ValueError, match="the engine has 50 and 7"):
             engine.forward(wrong[0], *activations(dtype))
 
 
@@ -401,6 +404,16 @@ def test_samples_without_targets_are_refused(kernels, kind):
             call()
     if engine.supports_forward:  # needs none
         assert engine.forward(kernels.Samples(x), *activations(kernels.DTYPE))
+
+
+@pytest.mark.parametrize("output", ["linear", "logistic"])
+def test_labels_of_other_outputs_are_refused(kernels, kind, output):
+    name, arguments, keywords = ENGINES[kind]
+    engine = getattr(kernels, name)(D, M, K, *arguments, **keywords, output=output)
+    engine.load(*weights(kernels.DTYPE))
+    for call in every_call(engine, kernels, kind, labelled(kernels)):
+        with pytest.raises(ValueError, match="samples have labels; these are classes of softmax outputs"):
+            call()
 
 
 ORDERS = {
@@ -442,7 +455,7 @@ def test_an_order_may_repeat_and_omit_samples(kernels, kind):
 
 
 def test_no_epochs_learn_nothing(kernels):
-    engine = loaded(kernels, "lanes")
+    engine = loaded(kernels, "samples-in-lanes")
     assert engine.learn_epochs(labelled(kernels), np.arange(N), 0.1, np.zeros(0)) == 0
     ours = weights(kernels.DTYPE, 0)
     engine.store(*ours)
@@ -453,7 +466,7 @@ def test_no_epochs_learn_nothing(kernels):
 
 
 def test_epochs_in_one_call_equal_one_by_one(kernels):
-    engine, other, order = loaded(kernels, "lanes"), loaded(kernels, "lanes"), np.arange(N)
+    engine, other, order = loaded(kernels, "samples-in-lanes"), loaded(kernels, "samples-in-lanes"), np.arange(N)
     totals = np.zeros(5)
     assert engine.learn_epochs(labelled(kernels), order, 0.1, totals) == 5
     assert totals.tolist() == [other.learn(labelled(kernels), order, 0.1) for _ in range(5)]
@@ -496,28 +509,6 @@ def test_threads_out_of_range_are_refused(kernels, threads):
     assert engine.learn(labelled(kernels), np.arange(N), 0.1) > 0
 
 
-def test_step_checks_the_shapes(kernels):
-    dtype = kernels.DTYPE
-    x, labels = data(dtype, 1)
-    good = kernels.Samples(x, labels=labels)
-    w, v = weights(dtype)
-    for samples in (
-        kernels.Samples(x),
-        kernels.Samples(x[:, 1:].copy(), labels=labels),
-        kernels.Samples(x, labels=np.array([K])),
-        kernels.Samples(x, np.ones((1, 1), dtype)),
-        kernels.Samples(x, np.ones((1, K - 1), dtype)),
-        kernels.Samples(x, np.ones((1, K + 1), dtype)),
-    ):
-        with pytest.raises(ValueError, match=r"must be|outputs"):
-            kernels.step(samples, w, v, 0.1)
-    for arrays in ((w[1:], v), (w[:, 1:].copy(), v), (w, v[:, 1:].copy()), (w, v[:0])):
-        with pytest.raises(ValueError, match=r"must be|outputs"):
-            kernels.step(good, *arrays, 0.1)
-    for got, wanted in zip((w, v), weights(dtype), strict=True):
-        np.testing.assert_array_equal(got, wanted)
-
-
 # ----------------------------------------------------------------------------------------------- equations (2) and (3)
 
 
@@ -552,7 +543,7 @@ def test_mean_error_and_mean_gradient(kernels, kind):
     np.testing.assert_array_equal(again[0], dw)
 
 
-@pytest.mark.parametrize("kind", ["blocked", "blocked-batches", "blocked-accumulates", "blocked-momentum", "lanes"])
+@pytest.mark.parametrize("kind", [kind for kind in ENGINES if "direct" not in kind])
 def test_padding_changes_no_sum(kernels, kind):
     # K and M off every multiple of the vector length. Were the weights of padding units, or their z of 1/2, part of any
     # sum, the network would drift away from that of the direct engine
@@ -609,19 +600,20 @@ def test_padding_neither_overflows_nor_hides_overflow(kernels, kind):
 @pytest.mark.parametrize(
     ("M", "batch_size", "method", "keywords", "name"),
     [
-        (3, 1, "auto", {}, "BlockedEngine"),
-        (3, 1, "auto", {"l2": 0.5}, "DirectEngine"),
+        (3, 1, "auto", {}, "LanesEngine"),
+        (3, 1, "auto", {"l2": 0.5}, "LanesEngine"),
         (3, 4, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {}, "SamplesInLanesEngine"),
         (3, 64, "auto", {"momentum": 0.5}, "BlockedEngine"),
         (3, 64, "auto", {"l2": 0.5}, "BlockedEngine"),
         (3, 64, "direct", {}, "DirectEngine"),
         (3, 64, "blocked", {}, "BlockedEngine"),
-        (4, 1, "auto", {}, "BlockedEngine"),
+        (4, 1, "auto", {}, "LanesEngine"),
+        (300, 1, "auto", {}, "BlockedEngine"),
         (4, 64, "auto", {"momentum": 0.5}, "BlockedEngine"),
         (4, 1, "auto", {"momentum": 0.5}, "DirectEngine"),
         (4, 1, "auto", {"momentum": 0.5, "l2": 0.5}, "DirectEngine"),
-        (4, 1, "auto", {"l2": 0.5}, "BlockedEngine"),
+        (4, 1, "auto", {"l2": 0.5}, "LanesEngine"),
         (4, 1, "blocked", {"l2": 0.5}, "BlockedEngine"),
         (4, 1, "direct", {}, "DirectEngine"),
     ],
@@ -631,26 +623,21 @@ def test_the_cost_rule_chooses_the_engine(dtype, M, batch_size, method, keywords
     assert type(_engines.make_engine(w, v, Functions(), batch_size, method, **keywords)).__name__ == name
 
 
-def test_blocks_of_one_sample_have_one_thread(kernels):
-    for M, threads in ((kernels.LANES_IN_REGISTER, False), (4 * kernels.LANES_IN_REGISTER, True)):
-        assert kernels.BlockedEngine(D, M, 1, block=1).supports_threads is threads
-
-
 def test_small_networks_learn_with_narrow_vectors(dtype, monkeypatch):
     wide, narrow = (types.SimpleNamespace(LANES_IN_REGISTER=lanes) for lanes in (16, 8))
     monkeypatch.setattr(_engines, "kernels", lambda dtype: wide)
     monkeypatch.setattr(_engines, "narrow_kernels", lambda dtype: narrow)
-    for M, K, batch_size, wanted, fused in (
-        (1, 1, 1, narrow, True),
-        (24, 8, 1, narrow, False),
-        (16, 8, 1, narrow, True),
-        (25, 8, 1, wide, True),
-        (16, 9, 1, wide, True),
-        (16, 8, 2, wide, True),
+    for M, K, batch_size, wanted in (
+        (1, 1, 1, narrow),
+        (64, 8, 1, narrow),
+        (16, 32, 1, narrow),
+        (65, 8, 1, wide),  # more than 8 vectors of hidden units,
+        (1, 33, 1, wide),  # 4 of outputs,
+        (64, 16, 1, wide),  # or 400 of w times those of outputs
+        (16, 8, 2, wide),
     ):
         w, v = np.zeros((M, 33), dtype), np.zeros((K, M + 1), dtype)
         assert _engines.kernels_for(w, v, batch_size) is wanted
-        assert _engines.fused(w, v) is fused
 
 
 def test_the_narrower_variant(dtype):
@@ -670,7 +657,7 @@ def test_weights_that_would_not_fit_into_the_cache_are_not_copied_to_each_lane(v
 
 @pytest.mark.parametrize(
     ("D", "M", "batch_size", "name"),
-    [(8, 3, 4, "blocked"), (12, 8, 8, "blocked"), (12, 8, 1024, "in lanes"), (512, 3, 2, "direct")],
+    [(8, 3, 4, "blocked"), (12, 8, 8, "blocked"), (12, 8, 1024, "samples in lanes"), (512, 3, 2, "direct")],
 )
 def test_larger_batches_of_small_networks_fill_the_lanes(dtype, D, M, batch_size, name):
     w, v = np.zeros((M, D + 1), dtype), np.zeros((3, M + 1), dtype)
@@ -683,7 +670,7 @@ def test_batches_of_the_smallest_networks_fill_the_lanes_of_any_vector(dtype):
     w, v = np.zeros((2, 3), dtype), np.zeros((3, 3), dtype)
     for lanes in (1, 2, 4, 8, 16):
         times = _engines.batch_times(w, v, lanes, 64)
-        assert min(times, key=times.__getitem__) == "in lanes"
+        assert min(times, key=times.__getitem__) == "samples in lanes"
 
 
 def test_bulk_engines_offer_what_they_are_for(variant, dtype):

@@ -237,7 +237,6 @@ def test_what_a_network_learns_does_not_depend_on_the_others(dtype, settings, ad
 @of_any_width
 @pytest.mark.parametrize("settings", [{}, {"l2": 0.01}, {"batch_size": 4}], ids=str)
 def test_chunks_make_no_difference(dtype, settings, monkeypatch, n_hidden):
-    monkeypatch.setattr(_engines, "fused", lambda w, v: False)  # blocks of one sample may round in another way
     x, t = problem("linear", dtype)
     results, weights = [], []
     for chunk in (1, 17, 1000):

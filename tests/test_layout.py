@@ -114,8 +114,9 @@ def test_single_samples_and_sparse_rows(variant, dtype, shape, adaptive):
             history = network.fit(rows, t, batch_size=batch_size, l2=0.01, rng=0)
             results += [history.losses, network.predict(rows), network.loss(rows, t), *network.gradient(rows, t)]
         learned.append([*results, *weights, *(sums or ())])
-    for one, other in zip(*learned, strict=True):
-        assert np.array_equal(one, other)
+    for one, other in zip(*learned, strict=True):  # without padding, single samples have sums of another order
+        bound = 100 * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(one, other, rtol=bound, atol=bound * np.abs(other).max())
     assert not any(padding.any() for padding in paddings(*padded))
 
 

@@ -48,7 +48,8 @@ def installed() -> importlib.metadata.Distribution:
 
 def test_import_loads_numpy_and_nothing_heavier(python):
     loaded = loaded_by("import cbackprop", python) - loaded_by("import numpy", python)
-    assert {name for name in loaded if "cython" not in name} == {"cbackprop"}  # Cython's two hold no code
+    # Cython's two hold no code, and the module that it shares among ours has a second name
+    assert {name for name in loaded if "cython" not in name} == {"cbackprop", "_cyutility"}
 
 
 def test_import_leaves_the_floating_point_state_alone(python):

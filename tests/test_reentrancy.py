@@ -305,9 +305,8 @@ def arrays_of(ensemble):
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(interrupt, monkeypatch, n_hidden, batch_size):
     monkeypatch.setattr(_ensemble_training, "CHUNK", 1)  # block or batch
-    x, t, w, v = problem(D=30, M=40, K=5)
-    size = 4 if batch_size == 4 else _engines.block_length(w, v, 1)
-    x, t = x[: 2 * size], t[: 2 * size]
+    size = 4 if batch_size == 4 else _engines.LANES_BLOCK
+    x, t, *_ = problem(D=30, M=40, K=5, samples=2 * size)
 
     def ensemble():
         return Ensemble(30, n_hidden, 5, learning_rates=[0.01, 0.1], hidden=["tanh", "relu"], adaptive=True, rng=0)
@@ -362,7 +361,7 @@ def test_a_signal_handler_in_which_a_network_diverges(monkeypatch):
     make_engine = _engines.make_engine
     monkeypatch.setattr(_engines, "make_engine", lambda *given, **more: Handled(make_engine(*given, **more), handler))
     with pytest.raises(DivergenceError, match="all networks"):
-        ensemble.fit(x, np.eye(4)[t])
+        ensemble.fit(x, np.eye(4)[t], batch_size=2)  # engines in place run no handlers
     assert ensemble.weights.tolist() == [0, 1]
     assert np.isfinite(ensemble.w).all()
 
@@ -381,9 +380,9 @@ def test_what_a_callback_does_to_the_arrays_of_an_ensemble(variant, shape, batch
     labels = t.copy()
     assert learn(t, lambda ensemble: lambda epoch, losses: t.fill(2**40)) == learn(labels)  # labels are copied
     for name in ("w", "v"):
-        with pytest.raises(ValueError, match="dimensions"):
+        with pytest.raises(ValueError, match="the arrays have shapes"):
             learn(labels, lambda ensemble, name=name: lambda epoch, losses: reshape(getattr(ensemble[1], name)))
-    with pytest.raises(ValueError, match="accumulators have"):
+    with pytest.raises(ValueError, match="the arrays have shapes"):
         learn(labels, lambda ensemble: lambda epoch, losses: reshape(ensemble[1].accumulators[0]))
 
 

@@ -8,7 +8,6 @@ import pytest
 
 import cbackprop
 from cbackprop import DivergenceError, Network, _sparse, reference
-from cbackprop._dispatch import kernels as kernels_of
 
 sparse = pytest.importorskip("scipy.sparse")
 
@@ -91,24 +90,6 @@ def test_fit_with_all_shapes(variant, dtype, order, shape, batch_size, targets):
     cbackprop.fit(x, t, w, v, epochs=2, rng=0, batch_size=batch_size)
     reference.fit(x, t, *wanted, epochs=2, rng=0, batch_size=batch_size)
     close((w, v), wanted, dtype, 20)
-
-
-def test_the_bits_are_those_of_the_direct_engine(variant, dtype, order, functions, targets):
-    """Of rows narrower than a vector, the direct engine adds one input after the other."""
-    D = max(1, kernels_of(dtype).LANES_IN_REGISTER - 1)
-    x, t, w, v = problem((D, 18, 6, 30), dtype, targets, **functions, order=order)
-    x = sparse.csr_array(x.toarray())
-    wanted = copies(w, v)
-    settings = {"epochs": 3, "learning_rate": 0.01, "rng": 0, **functions}
-    history = cbackprop.fit(x, t, w, v, **settings)
-    expected = cbackprop.fit(x.toarray(), t, *wanted, method="direct", **settings)
-    assert history == expected
-    assert np.array_equal(w, wanted[0])
-    assert np.array_equal(v, wanted[1])
-    for one, other in zip(
-        cbackprop.forward(x, w, v, **functions), cbackprop.forward(x.toarray()[:15], w, v, **functions), strict=True
-    ):
-        assert np.array_equal(one[:15], other)
 
 
 @pytest.mark.parametrize("make", [sparse.csr_array, sparse.csr_matrix])
@@ -652,11 +633,16 @@ def test_bindings_check_for_none(kernels):
             kernels.Samples(sparse_rows(kernels, **{part: None}), labels=np.array([0, 1]))
 
 
-def test_a_dense_step_takes_no_sparse_rows(kernels):
-    w, v = np.ones((3, 6), kernels.DTYPE), np.ones((2, 4), kernels.DTYPE)
-    with pytest.raises(ValueError, match="samples are sparse; they must be dense"):
-        kernels.step(kernels.Samples(sparse_rows(kernels), labels=np.array([0, 1])), w, v, 0.1)
-    assert (w == 1).all()
+def test_gradients_of_weights_in_another_layout(kernels):
+    samples, results = kernels.Samples(sparse_rows(kernels), labels=np.array([0, 1])), []
+    engine = kernels.SparseEngine(5, 3, 2, block=5)
+    for order in "CF":
+        w, v = cbackprop.init_weights(5, 3, 2, dtype=kernels.DTYPE, order=order, rng=0)
+        engine.load(w, v)
+        results.append((np.zeros_like(w), np.zeros_like(v)))
+        engine.gradient(samples, *results[-1])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=10 * np.finfo(kernels.DTYPE).eps)  # sums in another order
 
 
 def test_engines_take_their_own_kind_of_rows(kernels):

@@ -19,23 +19,21 @@ cdef double outputs(BlockedState *net, const SampleSet *samples, Py_ssize_t firs
                     real factor) noexcept nogil:
     cdef Py_ssize_t K = net.output.units, stride = net.output.stride, p, n
     cdef bint targets = have_targets(samples)
+    cdef real *t = <real *> net.one.t
     cdef real *a
     cdef real *y
     cdef real max_a, weight
-    cdef double E_n, total = 0
     for p in range(net.output.panels):
         layer_sums(&net.output, net.z_rows, net.a, p, count)
     for n in range(count):
         a, y = <real *> (net.a + n * stride), <real *> (net.y + n * stride)
         net.sum_exp_minus_1[n] = output_function(net.functions.output, a, y, &max_a, K)
         if targets:
-            load_target(samples, first + n, net.t)
+            load_target(samples, first + n, t)
             weight = weight_of(samples, first + n)
-            E_n = sum_of_error_terms(net.functions.output, net.t, a, max_a, K)
-            total += weight * E_n
-            record_loss(samples, first + n, E_n)
-            output_errors(y, net.t, factor * weight, K)
-    return total + sum_of_logs(net, samples, first, count) if targets else 0
+            net.E[n] = sum_of_error_terms(net.functions.output, t, a, max_a, K)
+            output_errors(y, t, factor * weight, K)
+    return sum_of_errors(net.E, net.sum_exp_minus_1, samples, first, count) if targets else 0
 
 
 # (18)  e_nj = (sum_k (y_k - t_k) v_kj) h'(b_nj) of one panel of hidden units
@@ -149,8 +147,7 @@ cdef double learn_batches(BlockedState *net, const SampleSet *samples, const Lea
     cdef double total = 0
     while first < samples.count:
         size = min(rule.batch_size, samples.count - first)
-        # one sample by itself has its weight as a factor of the learning rate
-        total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
+        total_weight = weight_of_batch(samples, first, size, rule.batch_size)
         if total_weight > 0:
             if net.accumulates:
                 decay_layers(net, rule, total_weight, thread)
@@ -171,42 +168,52 @@ cdef double learn_batches(BlockedState *net, const SampleSet *samples, const Lea
 # u <- momentum u - decay w of this thread's share of both layers, or u <- 0 if rates adapt
 cdef void decay_layers(const BlockedState *net, const LearningRule *rule, real total_weight,
                        Py_ssize_t thread) noexcept nogil:
-    cdef real decay = 0 if net.adaptive else rule.learning_rate * rule.l2 / total_weight
+    cdef real decay = 0 if net.adaptive else decay_of(rule, total_weight)
+    cdef Columns c
     cdef Py_ssize_t p
     for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-        decay_share(&net.hidden, p, 0, net.hidden.inputs, rule.momentum, decay)
+        c = columns_of(&net.hidden, p)
+        begin_columns(&c, rule.momentum, decay, 0, c.inputs)
     for p in range(net.output.panels):
-        decay_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1), rule.momentum, decay)
+        c = columns_of(&net.output, p)
+        begin_columns(&c, rule.momentum, decay, first_unit(net, thread),
+                      share_end(&net.output, first_unit(net, thread + 1)))
 
 
-# Row-wise AdaGrad with u the mean gradient, negated:  u_ji <- alpha_j u_ji - decay w_ji. A unit of the output layer has
-# weights in the shares of all threads, so one of them takes its squares.
+# Row-wise AdaGrad with u the mean gradient, negated:  u <- alpha u - decay w. A unit of the output layer has weights in
+# the shares of all threads, so one of them takes its squares.
 cdef void adapt_layers(BlockedState *net, const LearningRule *rule, real total_weight,
                        Py_ssize_t thread) noexcept nogil:
-    cdef real decay = rule.learning_rate * rule.l2 / total_weight
+    cdef real decay = decay_of(rule, total_weight)
     cdef vec alpha_w[TILE_VECS]
-    cdef Py_ssize_t p
+    cdef Columns c
+    cdef Py_ssize_t p, start
     for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-        adapt_panel(&net.hidden, p, net.s_w + panel_start(&net.hidden, p), alpha_w, rule.learning_rate)
-        adapt_share(&net.hidden, p, 0, net.hidden.inputs, alpha_w, decay)
+        c = columns_of(&net.hidden, p)
+        adapt_columns(&c, net.s_w + panel_start(&net.hidden, p), alpha_w, rule.learning_rate)
+        scale_columns(&c, alpha_w, decay, 0, c.inputs)
     barrier_wait(&net.barrier)
     if thread == 0:
         for p in range(net.output.panels):
-            adapt_panel(&net.output, p, net.s_v + panel_start(&net.output, p),
-                        net.alpha_v + panel_start(&net.output, p), rule.learning_rate)
+            c, start = columns_of(&net.output, p), panel_start(&net.output, p)
+            adapt_columns(&c, net.s_v + start, net.alpha_v + start, rule.learning_rate)
     barrier_wait(&net.barrier)
     for p in range(net.output.panels):
-        adapt_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1),
-                    net.alpha_v + panel_start(&net.output, p), decay)
+        c = columns_of(&net.output, p)
+        scale_columns(&c, net.alpha_v + panel_start(&net.output, p), decay, first_unit(net, thread),
+                      share_end(&net.output, first_unit(net, thread + 1)))
 
 
 # w <- w + u of the same
 cdef void apply_velocities(const BlockedState *net, Py_ssize_t thread) noexcept nogil:
+    cdef Columns c
     cdef Py_ssize_t p
     for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-        add_share(&net.hidden, p, 0, net.hidden.inputs)
+        c = columns_of(&net.hidden, p)
+        end_columns(&c, 0, c.inputs)
     for p in range(net.output.panels):
-        add_share(&net.output, p, first_unit(net, thread), first_unit(net, thread + 1))
+        c = columns_of(&net.output, p)
+        end_columns(&c, first_unit(net, thread), share_end(&net.output, first_unit(net, thread + 1)))
 
 
 # One call of `learn`: what its threads have in common
@@ -220,9 +227,7 @@ cdef struct Task:
 cdef void run_task(void *data, Py_ssize_t thread) noexcept nogil:
     cdef Task *task = <Task *> data
     cdef double total
-    if task.net.fused:
-        total = learn_fused(task.net, task.samples, task.rule)
-    elif task.net.online:
+    if task.net.online:
         total = learn_online(task.net, task.samples, task.rule, thread)
     else:
         total = learn_batches(task.net, task.samples, task.rule, thread)
@@ -256,7 +261,7 @@ cdef double forward_blocked(BlockedState *net, const SampleSet *samples, const A
             layer_sums(&net.hidden, rows, net.e, p, size)
             hidden_outputs(net, samples, first, p, size)
         finite[0] = finite[0] and all_finite(<const real *> net.e, size * net.hidden.stride * LANES)
-        if should_stop(&net.poll, size):
+        if should_stop(net.poll, size):
             break
         total += outputs(net, samples, first, size, 0)
         for n in range(size):
@@ -270,14 +275,89 @@ cdef double forward_blocked(BlockedState *net, const SampleSet *samples, const A
     return total
 
 
-# (3), written to dw and dv: what an update (17) of the velocity 0 with alpha = -1 yields. Returns E (2).
-cdef double gradient_blocked(BlockedState *net, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
+# (3), in the velocity: what an update (17) of the velocity 0 with alpha = -1 yields. Returns E (2).
+cdef double gradient_blocked(BlockedState *net, const SampleSet *samples) noexcept nogil:
     cdef LearningRule no_momentum
     cdef double total
     memset(&no_momentum, 0, sizeof(no_momentum))
     net.finish_batches = False
     decay_layers(net, &no_momentum, 1, 0)
     total = batch_pass(net, samples, &no_momentum, 0, samples.count, <real> -1 / samples.count, 0)
-    store_layer(&net.hidden, net.hidden.velocity, dw)
-    store_layer(&net.output, net.output.velocity, dv)
     return mean_error(total, samples.count)
+
+
+# -------------------------------------------------------------------------------------------------------------- class
+
+
+cdef class BlockedEngine(Engine):
+    """Learns block by block, on a copy of the weights in panels of hidden units side by side."""
+
+    cdef BlockedState state
+    cdef Rows dw, dv
+
+    def __cinit__(self, *sizes, **settings):
+        if not blocked_init(&self.state, self.D, self.M, self.K, self.block, self.functions, &self.rule,
+                            &self.poll):
+            raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in blocks of {self.block}")
+        self.supports_gradient = self.state.accumulates and self.rule.momentum == 0    # it uses the velocity
+        self.supports_forward = not self.state.online    # online, the outputs of one sample are held, not of a block
+        self.supports_threads = True
+
+    def __dealloc__(self):
+        free(self.state.memory)
+
+    def load(self, w, v, dict states=None):
+        """Copy weights and states."""
+        cdef Rows[4] rows
+        self.copy(self.checked(w, v, states, rows), rows, True)
+        self.loaded = self.writeable = True
+
+    cdef int store_to(self, list arrays, const Rows *rows) except -1:
+        return self.copy(arrays, rows, False)
+
+    cdef int copy(self, list arrays, const Rows *rows, bint load) except -1:
+        cdef BlockedState *net = &self.state
+        if load:
+            load_panels(net, rows)
+        else:
+            store_panels(net, rows)
+        if len(arrays) == 2:
+            return 0
+        if self.rule.adaptive and load:
+            memcpy(net.s_w, rows[2].first, self.M * sizeof(real))
+            memcpy(net.s_v, rows[3].first, self.K * sizeof(real))
+        elif self.rule.adaptive:
+            memcpy(rows[2].first, net.s_w, self.M * sizeof(real))
+            memcpy(rows[3].first, net.s_v, self.K * sizeof(real))
+        else:
+            copy_layer(&net.hidden, <real *> net.hidden.velocity, &rows[2], load)
+            copy_layer(&net.output, <real *> net.output.velocity, &rows[3], load)
+        return 0
+
+    cdef bint weights_are_finite(self) noexcept nogil:
+        return panels_are_finite(&self.state)
+
+    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        return learn_blocked(&self.state, samples, &self.rule, threads)
+
+    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
+        cdef Activations none
+        cdef bint finite = True
+        memset(&none, 0, sizeof(none))
+        return mean_error(forward_blocked(&self.state, samples, &none, &finite), samples.count)
+
+    cdef tuple gradients(self):
+        self.g = np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
+        self.dw, self.dv = rows_of(self.g[0]), rows_of(self.g[1])
+        return self.g
+
+    cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
+        cdef double E = gradient_blocked(&self.state, samples)
+        store_layer(&self.state.hidden, self.state.hidden.velocity, &self.dw)
+        store_layer(&self.state.output, self.state.output.velocity, &self.dv)
+        return E
+
+    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
+        cdef bint finite = True
+        forward_blocked(&self.state, samples, out, &finite)
+        return finite

@@ -1,10 +1,7 @@
-# The functions and classes that Python calls. Arrays have been validated; memoryviews hold their shapes and memory from
-# then on. Engines release the GIL, and check their own state: a call that an engine does not support raises.
-from cpython.pycapsule cimport PyCapsule_New
-
+# What Python calls: samples, and the base class of engines. Arrays have been validated; memoryviews hold their shapes
+# and memory from then on. Engines release the GIL, and check their own state: a call that an engine does not support
+# raises.
 import numpy as np
-
-from cbackprop._sparse import SparseRows
 
 cdef extern from *:
     """
@@ -23,20 +20,32 @@ cdef extern from *:
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
 
+cdef extern from "signals.h":
+    ctypedef struct SignalPoll:
+        bint stop
+    void poll_init(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
+    void poll_never(SignalPoll *poll) noexcept nogil
+    bint should_stop(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
+    void enter_kernel(SignalPoll *poll) noexcept nogil
+    void leave_kernel(const SignalPoll *poll) noexcept nogil
+    unsigned int flush_subnormals() noexcept nogil
+    void restore_subnormals(unsigned int control) noexcept nogil
+    int check_error() except -1
+
 cdef enum:
     MAX_THREADS = 1 << 20    # times panels, still a number
+    MAX_BLOCK = 128          # samples, a multiple of every TILE_SAMPLES
+    POLL_OPS = 100_000_000   # operations from one poll to the next
 
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 COMPILER = compiler_name.decode()
 LANES_IN_REGISTER = LANES
 
 
-cdef int check_shapes(const real[:, :] w, const real[:, :] v, Py_ssize_t D, Py_ssize_t M,
-                      Py_ssize_t K) except -1:
-    if w.shape[0] != M or w.shape[1] != D + 1 or v.shape[0] != K or v.shape[1] != M + 1:
-        raise ValueError(f"w and v have shapes {(w.shape[0], w.shape[1])} and {(v.shape[0], v.shape[1])}; "
-                         f"they must be {(M, D + 1)} and {(K, M + 1)}")
-    return 0
+# Polls for signals every 1-20 ms; h of a unit and the output of a k, with its error, take as long as some 8 products
+cdef inline void set_interval(SignalPoll *poll, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K,
+                              Py_ssize_t operations) noexcept nogil:
+    poll_init(poll, operations // (6 * (M * (D + 9) + K * (M + 9))))
 
 
 # From names
@@ -75,7 +84,7 @@ cdef class Samples:
     def __cinit__(self, x, const real[:, ::1] t=None, const Py_ssize_t[::1] labels=None,
                   const real[::1] sample_weight=None):
         cdef Py_ssize_t N, n
-        if isinstance(x, SparseRows):
+        if hasattr(x, "indptr"):
             self.set_sparse(x)
         else:
             self.set_dense(x)
@@ -141,7 +150,7 @@ cdef class Samples:
     # For an engine
     cdef SampleSet of(self, Engine engine) except *:
         cdef SampleSet samples = self.all
-        if (samples.indptr != NULL) != isinstance(engine, SparseEngine):
+        if (samples.indptr != NULL) != engine.takes_sparse:
             raise ValueError(f"samples are {'sparse' if samples.indptr != NULL else 'dense'}; "
                              f"a {type(engine).__name__} does not take them")
         if samples.indptr != NULL and samples.longest > engine.block:
@@ -151,6 +160,54 @@ cdef class Samples:
                              f"{engine.K}")
         samples.K = engine.K
         return samples
+
+
+# Rows of numbers side by side: those of a matrix, or its columns where these are contiguous, or a vector
+cdef struct Rows:
+    real *first
+    Py_ssize_t count, length, stride
+    bint columns
+
+
+# How many numbers after a single row are its padding: all that its stride has room for, if they are 0, or none
+cdef Py_ssize_t zeros_after(array, const real *end, Py_ssize_t count) except -1:
+    cdef Py_ssize_t i
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    if count <= 0 or not array.flags.forc or <size_t> (end + count) > <size_t> (array.ctypes.data + array.nbytes):
+        return 0
+    for i in range(count):
+        if end[i] != 0:
+            return 0
+    return count
+
+
+cdef Rows rows_of(array) except *:
+    if array.ndim == 1:
+        array = array[np.newaxis]
+    cdef const real[:, :] matrix = array
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Rows rows
+    rows.columns = matrix.strides[0] == size and (matrix.strides[1] != size or matrix.shape[1] == 1 < matrix.shape[0])
+    if not rows.columns and matrix.shape[1] > 1 and matrix.strides[1] != size:
+        raise ValueError(f"an array has strides {array.strides}; its rows or columns must be contiguous")
+    rows.first = <real *> &matrix[0, 0]
+    rows.count, rows.length = matrix.shape[rows.columns], matrix.shape[1 - rows.columns]
+    rows.stride = array.strides[rows.columns] // size
+    if rows.count == 1:
+        rows.stride = rows.length + zeros_after(array, rows.first + rows.length, rows.stride - rows.length)
+    return rows
+
+
+# Where weights and accumulators are, of which a unit or an input has a row
+cdef Weights weights_in(const Rows *rows) noexcept nogil:
+    cdef Weights weights
+    cdef const Rows *w = &rows[0]
+    weights.w, weights.v = w.first, rows[1].first
+    weights.unit_stride, weights.input_stride = 1 if w.columns else w.stride, w.stride if w.columns else 1
+    weights.output_stride = rows[1].stride
+    weights.s_w, weights.s_v = rows[2].first, rows[3].first
+    return weights
 
 
 cdef class Engine:
@@ -163,7 +220,7 @@ cdef class Engine:
     batch_size : int
         Samples in an update.
     block : int
-        Samples that the blocked engine takes together.
+        Samples that the blocked engine takes together; non-zeros of a row that the sparse engine takes.
     momentum, l2 : float
     adaptive : bool
         Whether learning rates adapt, by row-wise AdaGrad.
@@ -173,16 +230,23 @@ cdef class Engine:
 
     cdef readonly Py_ssize_t D, M, K
     cdef readonly tuple states               # names of what is learned besides the weights
-    cdef readonly bint supports_gradient     # updates are accumulated
+    cdef readonly bint in_place              # it works on the user's arrays, if these suit it, else on copies
+    cdef readonly bint takes_sparse
+    cdef readonly bint supports_gradient
     cdef readonly bint supports_forward      # so is `loss`
-    cdef readonly bint supports_epochs
     cdef readonly bint supports_threads
-    cdef readonly bint in_place              # learns in the arrays that are loaded, with nothing to store
+    cdef readonly bint supports_epochs
     cdef LearningRule rule
-    cdef real[::1] s_w, s_v                  # of row-wise AdaGrad, padded to whole vectors
     cdef Functions functions
     cdef Py_ssize_t block
-    cdef bint loaded
+    cdef list arrays                         # what it works on: w, v, and the velocity or accumulators
+    cdef list own                            # memory for copies of them
+    cdef Rows[4] rows                        # where they are
+    cdef tuple g                             # where a gradient goes
+    cdef bint loaded, writeable
+    cdef real *backup                        # of the user's arrays, which a call that fails restores
+    cdef Py_ssize_t backup_size
+    cdef SignalPoll poll
 
     def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
                   real momentum=0, real l2=0, bint adaptive=False, hidden="sigmoid", output="softmax"):
@@ -197,20 +261,25 @@ cdef class Engine:
         self.rule.adaptive = adaptive
         if adaptive and momentum != 0:
             raise ValueError(f"momentum is {momentum}; with adaptive rates it must be 0")
-        if adaptive:
-            self.s_w, self.s_v = np.zeros(padded(M), DTYPE), np.zeros(padded(K), DTYPE)
         self.states = ("velocity",) if momentum != 0 else ("accumulators",) if adaptive else ()
+        set_interval(&self.poll, D, M, K, POLL_OPS)
 
-    # What each engine implements, on memory that has been checked: w and v are weights, or their velocity
+    def __dealloc__(self):
+        free(self.backup)
 
-    cdef void copy_from(self, const real *w, const real *v, bint velocity) noexcept:
-        pass
+    # What each engine implements
 
-    cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
-        pass
+    # Whether it can work on such arrays
+    cdef bint suits(self, const Rows *rows) noexcept:
+        return False
 
-    cdef bint weights_are_finite(self) noexcept nogil:
-        return True
+    # Arrays on which it can: w and v, or what has their shapes
+    cdef tuple make(self):
+        raise NotImplementedError
+
+    # Points its kernels at the arrays
+    cdef int bind(self) except -1:
+        return 0
 
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         return NAN
@@ -218,23 +287,28 @@ cdef class Engine:
     cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
         return NAN
 
-    cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
+    cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
         return NAN
+
+    # Arrays like w and v, where gradient_of_set leaves it
+    cdef tuple gradients(self):
+        raise NotImplementedError
 
     cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
         return False
 
-    cdef SignalPoll *signal_poll(self) noexcept nogil:
-        return NULL
-
-    # A matrix like w with its rows as they lie in memory, or a copy
-    cdef rows_of(self, w):
-        return in_c_order(w)
-
-    cdef int check_layers(self, w, const real[:, ::1] rows, const real[:, ::1] v) except -1:
-        return check_shapes(rows, v, self.D, self.M, self.K)
+    cdef bint weights_are_finite(self) noexcept nogil:
+        cdef Py_ssize_t a
+        for a in range(4):
+            if self.rows[a].first != NULL and not rows_are_finite(&self.rows[a]):
+                return False
+        return True
 
     # What Python calls
+
+    def samples(self, x, t=None, labels=None, sample_weight=None):
+        """Samples of the arrays, for the engines of this module."""
+        return Samples(x, t, labels, sample_weight)
 
     cdef int require(self, bint supported, what) except -1:
         if not supported:
@@ -243,94 +317,132 @@ cdef class Engine:
             raise RuntimeError("the engine has no weights; load them first")
         return 0
 
-    def samples(self, x, t=None, labels=None, sample_weight=None):
-        """Samples of the arrays, for the engines of this module."""
-        return Samples(x, t, labels, sample_weight)
+    cdef list checked(self, w, v, dict states, Rows *rows):
+        """The arrays in a list, and their rows, if they fit."""
+        cdef list arrays = [w, v]
+        cdef Py_ssize_t a
+        shapes = [(self.M, self.D + 1), (self.K, self.M + 1)]
+        if states:
+            if self.states != tuple(states):
+                raise RuntimeError(f"states are {tuple(states)}; this {type(self).__name__} has {self.states}")
+            arrays += states[self.states[0]]
+            shapes += [(self.M,), (self.K,)] if self.rule.adaptive else shapes
+        for array in arrays:
+            if array is None:
+                raise TypeError("an array is None; w, v and their states must be arrays")
+        if [array.shape for array in arrays] != shapes:
+            raise ValueError(f"the arrays have shapes {[array.shape for array in arrays]}; they must be {shapes}")
+        memset(rows, 0, 4 * sizeof(Rows))
+        for a in range(len(arrays)):
+            rows[a] = rows_of(arrays[a])
+        return arrays
 
     def load(self, w, v, dict states=None):
-        """Copy weights of shapes (M, D+1) and (K, M+1), and the named `states`: pairs of arrays.
+        """Take weights of shapes (M, D+1) and (K, M+1), and the named `states`: pairs of arrays.
 
-        The velocity has the shapes of the weights, accumulators have shapes (M,) and (K,). Weights and velocity may
-        have any strides.
+        The velocity has the shapes of the weights, accumulators have shapes (M,) and (K,). Without states they are 0.
         """
-        cdef const real[:, ::1] w_rows = in_c_order(w), v_rows = in_c_order(v), u_w, u_v
-        check_shapes(w_rows, v_rows, self.D, self.M, self.K)
-        if states and self.rule.adaptive:
-            self.set_accumulators(states)
-        elif states:
-            first, second = self.state_of(states)
-            u_w, u_v = in_c_order(first), in_c_order(second)
-            check_shapes(u_w, u_v, self.D, self.M, self.K)
-            self.copy_from(&u_w[0, 0], &u_v[0, 0], True)
-        self.copy_from(&w_rows[0, 0], &v_rows[0, 0], False)
-        self.loaded = True
+        cdef Rows[4] rows
+        cdef list arrays = self.checked(w, v, states, rows)
+        cdef Py_ssize_t a
+        self.in_place = (len(arrays) == 2 + 2 * len(self.states)) and self.suits(rows)
+        if not self.in_place:
+            if self.own is None:
+                self.own = [*self.make(), *self.make_states()]
+            for copy, array in zip(self.own, arrays):
+                copy[...] = array
+            for copy in self.own[len(arrays):]:
+                copy[...] = 0
+            arrays = self.own
+            memset(rows, 0, sizeof(rows))
+            for a in range(len(arrays)):
+                rows[a] = rows_of(arrays[a])
+        memcpy(self.rows, rows, sizeof(rows))
+        self.arrays, self.loaded = arrays, True
+        self.writeable = all(array.flags.writeable for array in arrays)
+        self.bind()
 
-    cdef int set_accumulators(self, dict states) except -1:
-        cdef const real[::1] s_w, s_v
-        s_w, s_v = self.accumulators_of(states)
-        self.s_w[:self.M], self.s_v[:self.K] = s_w, s_v
-        return 0
+    cdef tuple make_states(self):
+        if self.rule.adaptive:
+            return np.zeros(padded(self.M), DTYPE)[:self.M], np.zeros(padded(self.K), DTYPE)[:self.K]
+        return self.make() if self.rule.momentum != 0 else ()
 
     def store(self, w, v, dict states=None):
-        """Copy them back, all or none: no signal handler runs in between."""
-        cdef real[:, ::1] w_rows = in_c_order(w), v_rows = in_c_order(v), u_w_rows, u_v_rows
-        cdef real[::1] s_w, s_v
+        """Copy them to such arrays, unless the engine works on these; all or none: no handler runs in between."""
+        cdef Rows[4] rows
+        cdef list arrays = self.checked(w, v, states, rows)
         self.require(True, "store")
-        check_shapes(w_rows, v_rows, self.D, self.M, self.K)
-        if states and self.rule.adaptive:
-            s_w, s_v = self.accumulators_of(states)
-        elif states:
-            u_w, u_v = self.state_of(states)
-            u_w_rows, u_v_rows = in_c_order(u_w), in_c_order(u_v)
-            check_shapes(u_w_rows, u_v_rows, self.D, self.M, self.K)
-            self.copy_to(&u_w_rows[0, 0], &u_v_rows[0, 0], True)
-            copy_back(u_w, u_w_rows)
-            copy_back(u_v, u_v_rows)
-        self.copy_to(&w_rows[0, 0], &v_rows[0, 0], False)
-        copy_back(w, w_rows)
-        copy_back(v, v_rows)
-        if states and self.rule.adaptive:
-            s_w[:], s_v[:] = self.s_w[:self.M], self.s_v[:self.K]
+        if not all(array.flags.writeable for array in arrays):
+            raise ValueError("an array is read-only; w, v and their states must be writable")
+        self.store_to(arrays, rows)
 
-    cdef state_of(self, dict states):
-        if self.states != tuple(states):
-            raise RuntimeError(f"states are {tuple(states)}; this {type(self).__name__} has {self.states}")
-        first, second = states[self.states[0]]
-        if first is None or second is None:
-            raise TypeError(f"{self.states[0]} holds None; it must hold arrays")
-        return first, second
-
-    cdef accumulators_of(self, dict states):
-        s_w, s_v = self.state_of(states)
-        if s_w.shape != (self.M,) or s_v.shape != (self.K,):
-            raise ValueError(f"accumulators have shapes {s_w.shape} and {s_v.shape}; they must be {(self.M,)} and "
-                             f"{(self.K,)}")
-        return s_w, s_v
+    cdef int store_to(self, list arrays, const Rows *rows) except -1:
+        for array, copy in zip(arrays, self.arrays):
+            if array is not copy:
+                array[...] = copy
+        return 0
 
     def finite(self):
         """Whether all weights, and accumulators, are finite."""
         self.require(True, "finite")
-        return self.weights_are_finite() and (not self.rule.adaptive or (
-            all_finite(&self.s_w[0], self.M) and all_finite(&self.s_v[0], self.K)))
+        return self.weights_are_finite()
 
     def defer_signals(self):
         """Run no signal handler within calls."""
-        cdef SignalPoll *poll = self.signal_poll()
-        if poll != NULL:
-            poll_never(poll)
+        poll_never(&self.poll)
 
     def stop(self):
         """Ask a running call to return soon, with the weights of a state between two samples or batches."""
-        cdef SignalPoll *poll = self.signal_poll()
-        if poll == NULL:
-            raise RuntimeError(f"this {type(self).__name__} does not support stop")
-        poll.stop = True
+        self.poll.stop = True
+
+    # The weights before a call that learns, which works on the user's own
+    cdef int save(self) except -1:
+        cdef Py_ssize_t a, size = 0
+        if not self.in_place:
+            return 0
+        for a in range(4):
+            size += self.rows[a].count * self.rows[a].length
+        if size > self.backup_size:
+            free(self.backup)
+            self.backup, self.backup_size = <real *> malloc(size * sizeof(real)), 0
+            if self.backup == NULL:
+                raise MemoryError(f"no memory for a copy of {size} weights")
+            self.backup_size = size
+        self.copy_rows(self.backup, True)
+        return 0
+
+    cdef void copy_rows(self, real *backup, bint save) noexcept nogil:
+        cdef Py_ssize_t a, row
+        cdef const Rows *rows
+        for a in range(4):
+            rows = &self.rows[a]
+            for row in range(rows.count):
+                if save:
+                    memcpy(backup, rows.first + row * rows.stride, rows.length * sizeof(real))
+                else:
+                    memcpy(rows.first + row * rows.stride, backup, rows.length * sizeof(real))
+                backup += rows.length
+
+    # The sum of E_n; if it or a weight is not finite, NaN, with the user's arrays as they were before. So they are
+    # after an interrupted batch which is the whole epoch: its velocity is incomplete.
+    cdef double learn_or_restore(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        cdef double total = self.learn_set(samples, threads)
+        cdef bint incomplete = self.poll.stop and self.rule.momentum != 0 and self.rule.batch_size >= samples.count
+        return self.kept_or_restored(NAN if incomplete else total)
+
+    cdef double kept_or_restored(self, double total) noexcept nogil:
+        if isfinite(total) and (not self.in_place or self.weights_are_finite()):
+            return total
+        if self.in_place:
+            self.copy_rows(self.backup, False)
+        return NAN
 
     def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
               Py_ssize_t threads=1, double[::1] losses=None):
         """Learn from the samples in the given order. Returns the sum of E_n, each before its own update.
 
-        Each E_n, without the weight of its sample, goes to `losses`, if given.
+        Each E_n, without the weight of its sample, goes to `losses`, if given. The sum is NaN if it or a weight would
+        not be finite: then arrays on which the engine works are as they were before.
         """
         cdef SampleSet ordered = self.in_order(samples, order)
         cdef double total
@@ -340,13 +452,13 @@ cdef class Engine:
             ordered.losses = &losses[0]
         if not 1 <= threads <= MAX_THREADS:
             raise ValueError(f"threads is {threads}; it must lie in 1..{<int> MAX_THREADS}")
-        self.require(self.signal_poll() != NULL, "learn")
         self.require(threads == 1 or self.supports_threads, "threads")
         self.rule.learning_rate = learning_rate
+        self.save()
         with nogil:
-            enter_kernel(self.signal_poll())
-            total = self.learn_set(&ordered, threads)
-            leave_kernel(self.signal_poll())
+            enter_kernel(&self.poll)
+            total = self.learn_or_restore(&ordered, threads)
+            leave_kernel(&self.poll)
         check_error()
         return total
 
@@ -357,13 +469,14 @@ cdef class Engine:
         cdef Py_ssize_t epoch = -1
         self.require(self.supports_epochs, "learn_epochs")
         self.rule.learning_rate = learning_rate
+        self.save()
         with nogil:
-            enter_kernel(self.signal_poll())
+            enter_kernel(&self.poll)
             for epoch in range(totals.shape[0]):
-                totals[epoch] = self.learn_set(&ordered, 1)
-                if isnan(totals[epoch]) or self.signal_poll().stop:
+                totals[epoch] = self.learn_or_restore(&ordered, 1)
+                if isnan(totals[epoch]) or self.poll.stop:
                     break
-            leave_kernel(self.signal_poll())
+            leave_kernel(&self.poll)
         check_error()
         return epoch + 1
 
@@ -373,44 +486,53 @@ cdef class Engine:
         cdef double E
         self.require(self.supports_forward, "loss")
         with nogil:
-            enter_kernel(self.signal_poll())
+            enter_kernel(&self.poll)
             E = self.loss_of_set(&targets)
-            leave_kernel(self.signal_poll())
+            leave_kernel(&self.poll)
         check_error()
         return E
 
-    def gradient(self, Samples samples not None, dw, real[:, ::1] dv not None):
+    def gradient(self, Samples samples not None, dw, dv):
         """Write the mean gradient (3) to dw and dv. Returns E (2), or infinity if a derivative is not finite.
 
         Both are without sample weights.
         """
         cdef SampleSet targets = self.unweighted(samples)
+        cdef Rows[4] rows
         cdef double E
         self.require(self.supports_gradient, "gradient")
-        cdef real[:, ::1] rows = self.rows_of(dw)
-        self.check_layers(dw, rows, dv)
+        self.checked(dw, dv, None, rows)
+        gradients = self.gradients()
         with nogil:
-            enter_kernel(self.signal_poll())
-            E = self.gradient_of_set(&targets, &rows[0, 0], &dv[0, 0])
-            leave_kernel(self.signal_poll())
-            if not (all_finite(&rows[0, 0], self.M * (self.D + 1)) and all_finite(&dv[0, 0], self.K * (self.M + 1))):
-                E = INFINITY
-        copy_back(dw, rows)
+            enter_kernel(&self.poll)
+            E = self.gradient_of_set(&targets)
+            leave_kernel(&self.poll)
         check_error()
+        for array, result in zip((dw, dv), gradients):
+            array[...] = result
+            rows[0] = rows_of(result)
+            if not rows_are_finite(rows):
+                E = INFINITY
         return E
 
     def forward(self, Samples samples not None, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a not None,
                 real[:, ::1] y not None):
         """Write the activations of all samples; b and z may be None. Returns whether all b are finite."""
         cdef SampleSet inputs = samples.of(self)
-        cdef Activations out = self.outputs_to(inputs.count, b, z, a, y)
+        cdef Activations out
         cdef bint finite
         self.require(self.supports_forward, "forward")
+        if (b is None) != (z is None):
+            raise ValueError("b and z must be given together")
+        out.b = out.z = NULL
+        if b is not None:
+            out.b, out.z = checked_rows(b, inputs.count, self.M), checked_rows(z, inputs.count, self.M)
+        out.a, out.y = checked_rows(a, inputs.count, self.K), checked_rows(y, inputs.count, self.K)
         inputs.t, inputs.labels = NULL, NULL
         with nogil:
-            enter_kernel(self.signal_poll())
+            enter_kernel(&self.poll)
             finite = self.forward_set(&inputs, &out)
-            leave_kernel(self.signal_poll())
+            leave_kernel(&self.poll)
         check_error()
         return finite
 
@@ -418,6 +540,8 @@ cdef class Engine:
         cdef SampleSet targets = samples.of(self)
         if not have_targets(&targets):
             raise ValueError("samples have no targets; they must have t or labels")
+        if targets.labels != NULL and self.functions.output != SOFTMAX:
+            raise ValueError("samples have labels; these are classes of softmax outputs, others must have t")
         return targets
 
     # For (2) and (3), in which all samples have the same weight
@@ -426,10 +550,13 @@ cdef class Engine:
         targets.sample_weight = NULL
         return targets
 
-    # Some of the samples in some order; keep `order` alive
+    # Some of the samples in some order, to learn; keep `order` alive
     cdef SampleSet in_order(self, Samples samples, const Py_ssize_t[::1] order) except *:
         cdef SampleSet ordered = self.with_targets(samples)
         cdef Py_ssize_t n
+        self.require(True, "learn")
+        if not self.writeable:
+            raise ValueError("w or v is read-only; they must be writable")
         if order.shape[0] == 0:
             raise ValueError("order is empty; it must name a sample")
         for n in range(order.shape[0]):
@@ -438,445 +565,16 @@ cdef class Engine:
         ordered.order, ordered.count = &order[0], order.shape[0]
         return ordered
 
-    cdef Activations outputs_to(self, Py_ssize_t N, real[:, ::1] b, real[:, ::1] z, real[:, ::1] a,
-                                real[:, ::1] y) except *:
-        cdef Activations out
-        memset(&out, 0, sizeof(out))
-        if (b is None) != (z is None):
-            raise ValueError("b and z must be given together")
-        if b is not None:
-            check_rows(b, N, self.M)
-            check_rows(z, N, self.M)
-            out.b, out.z = &b[0, 0], &z[0, 0]
-        check_rows(a, N, self.K)
-        check_rows(y, N, self.K)
-        out.a, out.y = &a[0, 0], &y[0, 0]
-        return out
+
+cdef bint rows_are_finite(const Rows *rows) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(rows.count):
+        if not all_finite(rows.first + row * rows.stride, rows.length):
+            return False
+    return True
 
 
-# Weights in C order: of others a copy, which copy_back() writes to them
-cdef in_c_order(weights):
-    if weights is None:
-        raise TypeError("weights are None; they must be an array")
-    return np.ascontiguousarray(weights) if isinstance(weights, np.ndarray) else weights
-
-
-cdef int copy_back(weights, real[:, ::1] rows) except -1:
-    if isinstance(weights, np.ndarray) and weights.ctypes.data != <size_t> &rows[0, 0]:
-        weights[...] = rows
-    return 0
-
-
-# Where arrays are whose columns, or rows, are contiguous
-cdef Weights weights_at(const real[:, :] w, const real[:, :] v) except *:
-    cdef Weights weights
-    cdef Py_ssize_t itemsize = sizeof(real)
-    if (w.strides[0] != itemsize and w.strides[1] != itemsize) or v.strides[1] != itemsize:
-        raise ValueError(f"w and v have strides {(w.strides[0], w.strides[1])} and {(v.strides[0], v.strides[1])}; "
-                         f"the columns or rows of w and the rows of v must be contiguous")
-    weights.w, weights.v, weights.s_w, weights.s_v = <void *> &w[0, 0], <void *> &v[0, 0], NULL, NULL
-    weights.unit_stride, weights.input_stride = w.strides[0] // itemsize, w.strides[1] // itemsize
-    weights.output_stride = v.strides[0] // itemsize
-    return weights
-
-
-cdef int check_rows(const real[:, ::1] array, Py_ssize_t N, Py_ssize_t columns) except -1:
+cdef real *checked_rows(real[:, ::1] array, Py_ssize_t N, Py_ssize_t columns) except NULL:
     if array.shape[0] != N or array.shape[1] != columns:
         raise ValueError(f"activations have shape {(array.shape[0], array.shape[1])}; they must have {(N, columns)}")
-    return 0
-
-
-cdef class DirectEngine(Engine):
-    """Learns sample by sample, or batch by batch, on a copy of the weights in the article's own order."""
-
-    cdef Net net
-    cdef real[:, ::1] w, v, u_w, u_v    # u only where updates are accumulated
-    cdef void *memory
-    cdef SignalPoll poll
-    cdef bint online
-
-    def __cinit__(self, *sizes, **settings):
-        cdef Py_ssize_t D = self.D, M = self.M, K = self.K
-        self.online = self.rule.batch_size == 1 and self.rule.momentum == 0 and self.rule.l2 == 0
-        if not net_init(&self.net, D, M, K, self.functions, &self.memory):
-            raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
-        self.w, self.v = np.empty((M, D + 1), DTYPE), np.empty((K, M + 1), DTYPE)
-        set_rows(self.net.w, &self.w[0, 0], M, D + 1)
-        set_rows(self.net.v, &self.v[0, 0], K, M + 1)
-        if not self.online:
-            self.u_w, self.u_v = np.zeros((M, D + 1), DTYPE), np.zeros((K, M + 1), DTYPE)
-            self.set_velocity(&self.u_w[0, 0], &self.u_v[0, 0])
-        if self.rule.adaptive:
-            self.net.s_w, self.net.s_v = &self.s_w[0], &self.s_v[0]
-        set_interval(&self.poll, D, M, K, POLL_OPS_DIRECT)
-        self.supports_gradient = self.supports_forward = True
-
-    def __dealloc__(self):
-        free(self.memory)
-
-    cdef SignalPoll *signal_poll(self) noexcept nogil:
-        return &self.poll
-
-    cdef void set_velocity(self, real *u_w, real *u_v) noexcept nogil:
-        set_rows(self.net.u_w, u_w, self.M, self.D + 1)
-        set_rows(self.net.u_v, u_v, self.K, self.M + 1)
-
-    cdef void copy_from(self, const real *w, const real *v, bint velocity) noexcept:
-        memcpy(self.net.u_w[0] if velocity else self.net.w[0], w, self.M * (self.D + 1) * sizeof(real))
-        memcpy(self.net.u_v[0] if velocity else self.net.v[0], v, self.K * (self.M + 1) * sizeof(real))
-
-    cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
-        memcpy(w, self.net.u_w[0] if velocity else self.net.w[0], self.M * (self.D + 1) * sizeof(real))
-        memcpy(v, self.net.u_v[0] if velocity else self.net.v[0], self.K * (self.M + 1) * sizeof(real))
-
-    cdef bint weights_are_finite(self) noexcept nogil:
-        return (all_finite(&self.w[0, 0], self.M * (self.D + 1))
-                and all_finite(&self.v[0, 0], self.K * (self.M + 1)))
-
-    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
-        if self.online:
-            return learn_online_direct(&self.net, samples, &self.rule, &self.poll)
-        return learn_batches_direct(&self.net, samples, &self.rule, &self.poll)
-
-    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
-        return loss_direct(&self.net, samples, &self.poll)
-
-    cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
-        cdef double E
-        memset(dw, 0, self.M * (self.D + 1) * sizeof(real))
-        memset(dv, 0, self.K * (self.M + 1) * sizeof(real))
-        self.set_velocity(dw, dv)
-        E = gradient_direct(&self.net, samples, &self.poll)
-        if not self.online:
-            self.set_velocity(&self.u_w[0, 0], &self.u_v[0, 0])
-        return E
-
-    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
-        return forward_direct(&self.net, samples, out, &self.poll)
-
-
-cdef class SamplesInLanesEngine(Engine):
-    """Learns batches of a tiny network, one sample in each lane, on a copy of the weights in every lane."""
-
-    cdef LanesState state
-
-    def __cinit__(self, *sizes, **settings):
-        if self.rule.momentum != 0 or self.rule.l2 != 0:
-            raise ValueError(f"momentum and l2 are {self.rule.momentum} and {self.rule.l2}; with samples in lanes they "
-                             f"must be 0")
-        if not lanes_init(&self.state, self.D, self.M, self.K, self.functions, &self.rule):
-            raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in each lane")
-        self.supports_epochs = True
-
-    def __dealloc__(self):
-        free(self.state.memory)
-
-    cdef SignalPoll *signal_poll(self) noexcept nogil:
-        return &self.state.poll
-
-    cdef void copy_from(self, const real *w, const real *v, bint velocity) noexcept:
-        cdef Py_ssize_t size = self.M * (self.D + 1), c
-        for c in range(size):
-            self.state.weights[c] = vec_broadcast(w[c])
-        for c in range(self.state.size - size):
-            self.state.weights[size + c] = vec_broadcast(v[c])
-        for c in range(self.state.squares):
-            self.state.weights[self.state.size + c] = vec_broadcast(self.s_w[c] if c < self.M else self.s_v[c - self.M])
-
-    cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
-        cdef Py_ssize_t size = self.M * (self.D + 1), c
-        for c in range(size):
-            w[c] = (<real *> (self.state.weights + c))[0]
-        for c in range(self.state.size - size):
-            v[c] = (<real *> (self.state.weights + size + c))[0]
-        for c in range(self.state.squares):
-            if c < self.M:
-                self.s_w[c] = (<real *> (self.state.weights + self.state.size + c))[0]
-            else:
-                self.s_v[c - self.M] = (<real *> (self.state.weights + self.state.size + c))[0]
-
-    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
-        return learn_in_lanes(&self.state, samples, &self.rule)    # returns before a weight is not finite
-
-
-cdef class BlockedEngine(Engine):
-    """Learns block by block, on a copy of the weights in panels of hidden units side by side."""
-
-    cdef BlockedState state
-
-    def __cinit__(self, *sizes, **settings):
-        if not blocked_init(&self.state, self.D, self.M, self.K, self.block, self.functions, &self.rule):
-            raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in blocks of {self.block}")
-        if self.rule.adaptive:
-            self.state.s_w, self.state.s_v = <vec *> &self.s_w[0], <vec *> &self.s_v[0]
-        self.supports_gradient = self.state.accumulates and self.rule.momentum == 0    # it uses the velocity
-        self.supports_forward = not self.state.online    # online, the outputs of one sample are held, not of a block
-        self.supports_threads = not self.state.fused
-
-    def __dealloc__(self):
-        free(self.state.memory)
-
-    cdef SignalPoll *signal_poll(self) noexcept nogil:
-        return &self.state.poll
-
-    cdef void copy_from(self, const real *w, const real *v, bint velocity) noexcept:
-        if velocity:
-            load_layer(&self.state.hidden, self.state.hidden.velocity, w)
-            load_layer(&self.state.output, self.state.output.velocity, v)
-        else:
-            load_panels(&self.state, w, v)
-
-    cdef void copy_to(self, real *w, real *v, bint velocity) noexcept:
-        if velocity:
-            store_layer(&self.state.hidden, self.state.hidden.velocity, w)
-            store_layer(&self.state.output, self.state.output.velocity, v)
-        else:
-            store_panels(&self.state, w, v)
-
-    cdef bint weights_are_finite(self) noexcept nogil:
-        return panels_are_finite(&self.state)
-
-    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
-        return learn_blocked(&self.state, samples, &self.rule, threads)
-
-    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
-        cdef Activations none
-        cdef bint finite = True
-        memset(&none, 0, sizeof(none))
-        return mean_error(forward_blocked(&self.state, samples, &none, &finite), samples.count)
-
-    cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
-        return gradient_blocked(&self.state, samples, dw, dv)
-
-    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
-        cdef bint finite = True
-        forward_blocked(&self.state, samples, out, &finite)
-        return finite
-
-
-cdef class SparseEngine(Engine):
-    """Learns from sparse rows of up to `block` non-zeros, on the user's own arrays, by columns or rows."""
-
-    cdef SparseNet net
-    cdef const real[:, :] w, v      # they keep the memory
-    cdef bint writeable
-    cdef void *memory
-    cdef SignalPoll poll
-
-    def __cinit__(self, *sizes, **settings):
-        if self.rule.momentum != 0:
-            raise ValueError(f"momentum is {self.rule.momentum}; with sparse rows it must be 0")
-        if not sparse_init(&self.net, self.D, self.M, self.K, self.rule.batch_size, self.block, self.rule.adaptive,
-                           self.functions, &self.memory):
-            raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")
-        set_interval(&self.poll, self.block, self.M, self.K, POLL_OPS_DIRECT)
-        self.supports_gradient = self.supports_forward = self.in_place = True
-
-    def __dealloc__(self):
-        free(self.memory)
-
-    cdef SignalPoll *signal_poll(self) noexcept nogil:
-        return &self.poll
-
-    cdef rows_of(self, w):
-        return w.T if w is not None and self.net.input_stride != 1 else Engine.rows_of(self, w)
-
-    cdef int check_layers(self, w, const real[:, ::1] rows, const real[:, ::1] v) except -1:
-        if w.shape != (self.M, self.D + 1) or v.shape[0] != self.K or v.shape[1] != self.M + 1:
-            raise ValueError(f"w and v have shapes {w.shape} and {(v.shape[0], v.shape[1])}; they must be "
-                             f"{(self.M, self.D + 1)} and {(self.K, self.M + 1)}")
-        return 0
-
-    def load(self, w, v, dict states=None):
-        """Take weights of shapes (M, D+1) and (K, M+1), w by columns or rows, and accumulators: without a copy."""
-        if w is None or v is None:
-            raise TypeError("w or v is None; they must be arrays")
-        check_shapes(w, v, self.D, self.M, self.K)
-        cdef Weights weights = weights_at(w, v)
-        if states:
-            self.s_w, self.s_v = self.accumulators_of(states)
-        if self.rule.adaptive:
-            self.net.net.s_w, self.net.net.s_v = &self.s_w[0], &self.s_v[0]
-        self.w, self.v = w, v
-        self.writeable = w.flags.writeable and v.flags.writeable
-        bind_weights(&self.net, &weights)
-        self.loaded = True
-
-    def learn(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
-              Py_ssize_t threads=1, double[::1] losses=None):
-        """Learn as other engines do, but in the user's arrays. The sum is NaN, or a weight would not be finite."""
-        if self.loaded and not self.writeable:
-            raise ValueError("w or v is read-only; they must be writable")
-        return Engine.learn(self, samples, order, learning_rate, threads, losses)
-
-    def store(self, w, v, dict states=None):
-        """Do nothing: the weights are the user's own."""
-        self.require(True, "store")
-
-    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
-        if self.rule.batch_size == 1:
-            return learn_online_sparse(&self.net, samples, &self.rule, &self.poll)
-        return learn_batches_sparse(&self.net, samples, &self.rule, &self.poll)
-
-    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
-        return gradient_sparse(&self.net, samples, NULL, NULL, &self.poll)
-
-    cdef double gradient_of_set(self, const SampleSet *samples, real *dw, real *dv) noexcept nogil:
-        memset(dw, 0, self.M * (self.D + 1) * sizeof(real))
-        memset(dv, 0, self.K * (self.M + 1) * sizeof(real))
-        return gradient_sparse(&self.net, samples, dw, dv, &self.poll)
-
-    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
-        return forward_samples_sparse(&self.net, samples, out, &self.poll)
-
-
-def step(Samples samples not None, real[:, ::1] w not None, real[:, :] v not None, real learning_rate, *,
-         real[::1] s_w=None, real[::1] s_v=None, hidden="sigmoid", output="softmax"):
-    """One update (17) by the first sample. Returns E_n before it; infinity, and no update, if not all stays finite.
-
-    s_w and s_v are accumulators of shapes (M,) and (K,), with which alpha adapts.
-    """
-    cdef Py_ssize_t D = w.shape[1] - 1, M = w.shape[0], K = v.shape[0]
-    cdef Net net
-    cdef void *memory
-    cdef double E_n
-    cdef unsigned int control
-    check_shapes(w, v, samples.all.D, M, K)
-    cdef Weights weights = weights_at(w, v)
-    if (s_w is None) != (s_v is None) or (s_w is not None and (s_w.shape[0] != M or s_v.shape[0] != K)):
-        raise ValueError(f"s_w and s_v must have {M} and {K} elements")
-    if not have_targets(&samples.all) or samples.all.K > K or (samples.all.t != NULL and samples.all.K != K):
-        raise ValueError(f"samples have {samples.all.K} outputs; v has {K} rows")
-    if samples.all.indptr != NULL:
-        raise ValueError("samples are sparse; they must be dense")
-    if not net_init(&net, D, M, K, functions_of(hidden, output), &memory):
-        raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
-    set_rows(net.w, &w[0, 0], M, D + 1)
-    set_rows(net.v, &v[0, 0], K, weights.output_stride)
-    if s_w is not None:
-        net.s_w, net.s_v = &s_w[0], &s_v[0]
-    net.x, net.learning_rate, net.weight = samples.all.x, learning_rate, weight_of(&samples.all, 0)
-    if samples.t is not None:
-        set_target(net.t, samples.all.t, 0, K)
-    else:
-        set_target(net.t, NULL, samples.labels[0], K)
-    with nogil:
-        control = flush_subnormals()
-        E_n = step_if_finite(&net)
-        restore_subnormals(control)
-    free(memory)
-    return E_n
-
-
-# ---------------------------------------------------------------------- one sample at a time, for cbackprop._one_sample
-
-
-cdef Py_ssize_t one_sample_size(Py_ssize_t D, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef SparseNet net
-    net.net.D, net.net.M, net.net.K = D, M, K
-    return (sizeof(SparseNet) + 63) // 64 * 64 + carve(&net.net, NULL)
-
-
-cdef void one_sample_init(void *memory, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, int hidden,
-                          int output) noexcept nogil:
-    cdef Net *net = &(<SparseNet *> memory).net
-    net.D, net.M, net.K = D, M, K
-    net.functions.hidden, net.functions.output = hidden, output
-    carve(net, <char *> memory + (sizeof(SparseNet) + 63) // 64 * 64)
-
-
-cdef void one_sample_bind(void *memory, const Weights *weights) noexcept nogil:
-    cdef SparseNet *net = <SparseNet *> memory
-    net.net.s_w, net.net.s_v = <real *> weights.s_w, <real *> weights.s_v
-    bind_weights(net, weights)
-    if net.input_stride == 1:
-        set_rows(net.net.w, <real *> weights.w, net.net.M, net.unit_stride)
-
-
-# The row of a sample that the direct engine does not take; with indices, where the weights of each are. False if one is
-# out of range.
-cdef bint one_sample_row(SparseNet *net, const Inputs *inputs) noexcept nogil:
-    cdef SparseRow *row = &net.rows[0]
-    cdef Py_ssize_t i
-    row.at = <Py_ssize_t *> inputs.scratch
-    net.scratch = row.at + inputs.count
-    cdef Py_ssize_t[2] indptr
-    cdef SampleSet samples
-    if inputs.indices32 == NULL and inputs.indices64 == NULL:
-        row.x, row.nnz, row.valid = <const real *> inputs.x, inputs.count, True
-        for i in range(row.nnz):
-            row.at[i] = i * net.input_stride
-    else:
-        memset(&samples, 0, sizeof(samples))
-        indptr[0], indptr[1] = 0, inputs.count
-        samples.x, samples.indptr = <const real *> inputs.x, indptr
-        samples.indices32, samples.indices64 = inputs.indices32, inputs.indices64
-        gather_row(net, &samples, 0, row)
-    return row.valid
-
-
-# Whether the direct engine takes a sample: dense, with w by rows
-cdef inline bint is_direct(const SparseNet *net, const Inputs *inputs) noexcept nogil:
-    return net.input_stride == 1 and inputs.indices32 == NULL and inputs.indices64 == NULL
-
-
-cdef double learn_sample(SparseNet *net, const Inputs *inputs, const real *t, Py_ssize_t label, real learning_rate,
-                         real weight) noexcept nogil:
-    cdef const real *x = <const real *> inputs.x
-    if not all_finite(x, inputs.count):
-        return NOT_FINITE
-    net.net.learning_rate, net.net.weight = learning_rate, weight
-    set_target(net.net.t, t, label, net.net.K)
-    if is_direct(net, inputs):
-        net.net.x = x
-        return step_if_finite(&net.net)
-    if not one_sample_row(net, inputs):
-        return NOT_FINITE
-    net.max_x = max_abs(x, inputs.count)
-    return step_row_if_finite(net, &net.rows[0])
-
-
-cdef Py_ssize_t predict_sample(SparseNet *sparse, const Inputs *inputs, real *y) noexcept nogil:
-    cdef Net *net = &sparse.net
-    cdef Py_ssize_t k
-    if not all_finite(<const real *> inputs.x, inputs.count):
-        return NOT_FINITE
-    if is_direct(sparse, inputs):
-        net.x = <const real *> inputs.x
-        forward(net)
-    elif one_sample_row(sparse, inputs):
-        forward_sparse(sparse, &sparse.rows[0])
-    else:
-        return NOT_FINITE
-    if isnan(net.sum_exp_minus_1):
-        return NOT_FINITE
-    memcpy(y, net.y, net.K * sizeof(real))
-    for k in range(net.K):
-        if net.a[k] == net.max_a:
-            return k
-    return 0
-
-
-cdef double one_sample_learn(void *memory, const Inputs *inputs, const void *t, Py_ssize_t label,
-                             double learning_rate, double weight) noexcept nogil:
-    cdef unsigned int control = flush_subnormals()
-    cdef double E_n = learn_sample(<SparseNet *> memory, inputs, <const real *> t, label, <real> learning_rate,
-                                   <real> weight)
-    restore_subnormals(control)
-    return E_n
-
-
-cdef Py_ssize_t one_sample_predict(void *memory, const Inputs *inputs, void *y) noexcept nogil:
-    cdef unsigned int control = flush_subnormals()
-    cdef Py_ssize_t k = predict_sample(<SparseNet *> memory, inputs, <real *> y)
-    restore_subnormals(control)
-    return k
-
-
-cdef OneSampleAPI one_sample_api
-one_sample_api.size = one_sample_size
-one_sample_api.init = one_sample_init
-one_sample_api.bind = one_sample_bind
-one_sample_api.learn_one = one_sample_learn
-one_sample_api.predict_one = one_sample_predict
-ONE_SAMPLE = PyCapsule_New(&one_sample_api, "cbackprop.one_sample", NULL)
+    return &array[0, 0]

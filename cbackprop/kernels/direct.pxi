@@ -1,67 +1,45 @@
-# The direct engine: one sample after the other, in the article's order and on the article's own arrays.
+# The direct engine: one sample after the other, in the article's order and on the user's own arrays, by the
+# functions of equations.pxi as they stand there.
 #
 #   Forward from x, w, v;  the new v from z, y, t;  the new w from x, z, v, y, t;  both are stored.
 #
-# (18) needs the old v, so every e_j is formed before (17) touches v. A sample takes three passes over w (read, read,
-# write): the best order for a handful of hidden units; blocked.pxi has the order for the others. On a VecNet the same
-# functions work on as many samples as a vector has lanes. Passes copy the network, so that the compiler can keep its
-# pointers in registers.
-
-cdef extern from "signals.h":
-    ctypedef struct SignalPoll:
-        bint stop
-    void poll_init(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
-    void poll_never(SignalPoll *poll) noexcept nogil
-    bint should_stop(SignalPoll *poll, Py_ssize_t samples) noexcept nogil
-    void enter_kernel(SignalPoll *poll) noexcept nogil
-    void leave_kernel(const SignalPoll *poll) noexcept nogil
-    unsigned int flush_subnormals() noexcept nogil
-    void restore_subnormals(unsigned int control) noexcept nogil
-    int check_error() except -1
-
-cdef enum:
-    POLL_OPS_DIRECT = 100_000_000    # operations from one poll to the next
-
-
-# Polls for signals every 1-20 ms; h of a unit and the output of a k, with its error, take as long as some 8 products
-cdef inline void set_interval(SignalPoll *poll, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K,
-                              Py_ssize_t operations) noexcept nogil:
-    poll_init(poll, operations // (6 * (M * (D + 9) + K * (M + 9))))
+# (18) needs the old v, so every e_j is formed before (17) touches v. Passes copy the network, so that the compiler can
+# keep its pointers in registers.
 
 
 # b, z, a and y of one sample
-cdef inline void forward(AnyNet *net) noexcept nogil:
-    hidden_sum_rows(net.w, net.x, net.b, net.D, net.M)
+cdef inline void forward(Net *net) noexcept nogil:
+    hidden_sum(net.w, net.x, net.b, net.D, net.M)
     forward_from_sums(net)
 
 
 # z, a and y, given b
-cdef inline void forward_from_sums(AnyNet *net) noexcept nogil:
+cdef inline void forward_from_sums(Net *net) noexcept nogil:
     hidden_output(net.functions.hidden, net.b, net.z, net.M)
-    output_sum_rows(net.v, net.z, net.a, net.M, net.K)
+    output_sum(net.v, net.z, net.a, net.M, net.K)
     net.sum_exp_minus_1 = output_function(net.functions.output, net.a, net.y, &net.max_a, net.K)
 
 
 # E_n of one sample, and e
-cdef inline void backpropagate(AnyNet *net) noexcept nogil:
+cdef inline void backpropagate(Net *net) noexcept nogil:
     forward(net)
     compute_errors(net)
 
 
 # E_n and e, given y
-cdef inline void compute_errors(AnyNet *net) noexcept nogil:
+cdef inline void compute_errors(Net *net) noexcept nogil:
     net.E_n = sample_error(net.functions.output, net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
-    hidden_error_rows(net.e, net.y, net.t, net.v, net.z, net.functions.hidden, net.M, net.K)
+    hidden_error(net.e, net.y, net.t, net.v, net.z, net.functions.hidden, net.M, net.K)
 
 
 # The gradient (16) and (18) of one sample, added to u
 cdef inline void accumulate_gradients(Net *net) noexcept nogil:
-    gradient_v_rows(net.u_v, net.y, net.t, net.z, net.M, net.K)
-    gradient_w_rows(net.u_w, net.e, net.x, net.D, net.M)
+    gradient_v(net.u_v, net.y, net.t, net.z, net.M, net.K)
+    gradient_w(net.u_w, net.e, net.x, net.D, net.M)
 
 
 # alpha of (17) for all units: the learning rate times the sample's weight
-cdef inline void set_rates(AnyNet *net) noexcept nogil:
+cdef inline void set_rates(Net *net) noexcept nogil:
     cdef Py_ssize_t j, k
     for j in range(net.M):
         net.alpha_w[j] = net.learning_rate * net.weight
@@ -70,17 +48,17 @@ cdef inline void set_rates(AnyNet *net) noexcept nogil:
 
 
 # The same or, with sums of squares, that of row-wise AdaGrad; the weight is a factor of E_n, and so of its gradient
-cdef inline void adapt_rates(AnyNet *net) noexcept nogil:
+cdef void adapt_rates(Net *net) noexcept nogil:
     if net.s_w == NULL:
         set_rates(net)
         return
-    net.mean_square_x = mean_square_row(net.x, net.D)
+    net.mean_square_x = mean_square(net.x, net.D)
     adapt_rates_of_units(net)
 
 
-cdef inline void adapt_rates_of_units(AnyNet *net) noexcept nogil:
+cdef void adapt_rates_of_units(Net *net) noexcept nogil:
     cdef Py_ssize_t j, k
-    net.mean_square_z = mean_square_row(net.z, net.M)
+    net.mean_square_z = mean_square(net.z, net.M)
     for j in range(net.M):
         net.next_s_w[j] = sum_of_squares(net.s_w[j], net.weight * net.e[j], net.mean_square_x)
         net.alpha_w[j] = adaptive_rate(net.learning_rate, net.next_s_w[j]) * net.weight
@@ -89,7 +67,7 @@ cdef inline void adapt_rates_of_units(AnyNet *net) noexcept nogil:
         net.alpha_v[k] = adaptive_rate(net.learning_rate, net.next_s_v[k]) * net.weight
 
 
-cdef inline void store_squares(AnyNet *net) noexcept nogil:
+cdef inline void store_squares(Net *net) noexcept nogil:
     cdef Py_ssize_t j, k
     if net.s_w == NULL:
         return
@@ -100,22 +78,22 @@ cdef inline void store_squares(AnyNet *net) noexcept nogil:
 
 
 # (17) for v and w
-cdef inline void update_weights(AnyNet *net) noexcept nogil:
-    update_v_rows(net.v, net.y, net.t, net.z, net.alpha_v, net.M, net.K)
-    update_w_rows(net.w, net.e, net.x, net.alpha_w, net.D, net.M)
+cdef inline void update_weights(Net *net) noexcept nogil:
+    update_v(net.v, net.y, net.t, net.z, net.alpha_v, net.M, net.K)
+    update_w(net.w, net.e, net.x, net.alpha_w, net.D, net.M)
     store_squares(net)
 
 
 # (17) for their velocities
-cdef inline void update_velocities(AnyNet *net) noexcept nogil:
+cdef inline void update_velocities(Net *net) noexcept nogil:
     set_rates(net)
-    update_v_rows(net.u_v, net.y, net.t, net.z, net.alpha_v, net.M, net.K)
-    update_w_rows(net.u_w, net.e, net.x, net.alpha_w, net.D, net.M)
+    update_v(net.u_v, net.y, net.t, net.z, net.alpha_v, net.M, net.K)
+    update_w(net.u_w, net.e, net.x, net.alpha_w, net.D, net.M)
 
 
 # Whether (17) changes no weight by NEGLIGIBLE_UPDATE or more, which vanishes in the rounding of any weight that could
 # overflow, and b and a are finite, as they are not with a weight that is not. No |alpha_j e_j| is above `largest_e`.
-cdef inline bint update_is_negligible(const Net *net, real largest_e, real largest_x) noexcept nogil:
+cdef bint update_is_negligible(const Net *net, real largest_e, real largest_x) noexcept nogil:
     cdef real largest_error = 0
     cdef Py_ssize_t k
     for k in range(net.K):
@@ -126,7 +104,7 @@ cdef inline bint update_is_negligible(const Net *net, real largest_e, real large
 
 
 # Whether all v_kj stay finite if (17) is applied
-cdef inline bint update_of_v_is_finite(const Net *net) noexcept nogil:
+cdef bint update_of_v_is_finite(const Net *net) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(net.K):
         if not update_row_is_finite(net.v[k], -net.alpha_v[k] * (net.y[k] - net.t[k]), net.z, net.M):
@@ -135,7 +113,7 @@ cdef inline bint update_of_v_is_finite(const Net *net) noexcept nogil:
 
 
 # Whether all weights do; they are read only if the update is not negligible
-cdef inline bint update_is_finite(const Net *net) noexcept nogil:
+cdef bint update_is_finite(const Net *net) noexcept nogil:
     cdef Py_ssize_t j
     if not (all_finite(net.e, net.M) and squares_are_finite(net)):
         return False
@@ -150,13 +128,13 @@ cdef inline bint update_is_finite(const Net *net) noexcept nogil:
 
 
 # So are the rates, but for sums of squares that somebody made negative
-cdef inline bint squares_are_finite(const Net *net) noexcept nogil:
+cdef bint squares_are_finite(const Net *net) noexcept nogil:
     return net.s_w == NULL or (all_finite(net.next_s_w, net.M) and all_finite(net.next_s_v, net.K)
                                and all_finite(net.alpha_w, net.M) and all_finite(net.alpha_v, net.K))
 
 
 # Whether a row and its bias stay finite if c times q, and c, are added
-cdef inline bint update_row_is_finite(const real *row, real c, const real *q, Py_ssize_t n) noexcept nogil:
+cdef bint update_row_is_finite(const real *row, real c, const real *q, Py_ssize_t n) noexcept nogil:
     return sum_is_finite(row, c, q, n) and isfinite(row[n] + c)
 
 
@@ -200,10 +178,9 @@ cdef double learn_online_direct(const Net *state, const SampleSet *samples, cons
     return total
 
 
-# (17) with the mean gradient (3) of each batch. All samples of a batch see the same w and v; the update is formed in
-# the velocity u, and then w <- w + u. The penalty l2/2 sum of w_ji^2 is added to the sum of E_n; biases have none. An
-# interrupted batch is discarded; with momentum, where u continues from batch to batch, it is finished instead, unless
-# it is the whole epoch, which the caller discards.
+# (17) with the mean gradient (3) of each batch (rules.pxi). All samples of a batch see the same w and v. The penalty
+# l2/2 sum of w_ji^2 is added to the sum of E_n. An interrupted batch is discarded; with momentum, where u continues
+# from batch to batch, it is finished instead, unless it is the whole epoch, which the caller discards.
 cdef double learn_batches_direct(const Net *state, const SampleSet *samples, const LearningRule *rule,
                                  SignalPoll *poll) noexcept nogil:
     cdef Net local = state[0]
@@ -213,11 +190,9 @@ cdef double learn_batches_direct(const Net *state, const SampleSet *samples, con
     cdef Py_ssize_t first = 0, size, n
     while first < samples.count:
         size = min(rule.batch_size, samples.count - first)
-        # one sample by itself has its weight as a factor of the learning rate
-        total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
+        total_weight = weight_of_batch(samples, first, size, rule.batch_size)
         if total_weight > 0:
-            decay_velocities(net, rule, total_weight)
-            net.learning_rate = (rule.learning_rate if net.s_w == NULL else ONE) / total_weight
+            begin_batch(net, rule, total_weight)
             for n in range(first, first + size):
                 load_sample(net, samples, n)
                 net.weight = weight_of(samples, n)
@@ -228,53 +203,36 @@ cdef double learn_batches_direct(const Net *state, const SampleSet *samples, con
                     update_velocities(net)
                 if should_stop(poll, 1) and (rule.momentum == 0 or size == samples.count):
                     return total
-            if net.s_w != NULL:
-                adapt_velocities(net, rule, total_weight)
-            add_velocities(net)
+            end_batch(net, rule, total_weight)
         if poll.stop:
             break
         first += size
     return total
 
 
-# u <- momentum u - decay w, with which a batch begins, or u <- 0 if rates adapt; biases have no decay
-cdef void decay_velocities(Net *net, const LearningRule *rule, real total_weight) noexcept nogil:
-    cdef real decay = rule.learning_rate * rule.l2 / total_weight if net.s_w == NULL else 0
+# u <- momentum u - decay w, or u <- 0 if rates adapt
+cdef void begin_batch(Net *net, const LearningRule *rule, real total_weight) noexcept nogil:
+    cdef real decay = 0 if rule.adaptive else decay_of(rule, total_weight)
     cdef Py_ssize_t j, k
     for j in range(net.M):
-        decay_velocity(net.u_w[j], net.w[j], rule.momentum, decay, net.D)
-        net.u_w[j][net.D] *= rule.momentum
+        begin_update(net.u_w[j], net.w[j], rule.momentum, decay, net.D)
     for k in range(net.K):
-        decay_velocity(net.u_v[k], net.v[k], rule.momentum, decay, net.M)
-        net.u_v[k][net.M] *= rule.momentum
+        begin_update(net.u_v[k], net.v[k], rule.momentum, decay, net.M)
+    net.learning_rate = (ONE if rule.adaptive else rule.learning_rate) / total_weight
 
 
-# With u the mean gradient, negated:  u_ji <- alpha_j u_ji - decay w_ji, and for v
-cdef void adapt_velocities(Net *net, const LearningRule *rule, real total_weight) noexcept nogil:
-    cdef real decay = rule.learning_rate * rule.l2 / total_weight
+# w <- w + u
+cdef void end_batch(Net *net, const LearningRule *rule, real total_weight) noexcept nogil:
+    cdef real decay = decay_of(rule, total_weight)
     cdef Py_ssize_t j, k
     for j in range(net.M):
-        adapt_velocity(net.u_w[j], net.w[j], &net.s_w[j], rule.learning_rate, decay, net.D)
+        if rule.adaptive:
+            adapt_update(net.u_w[j], net.w[j], &net.s_w[j], rule.learning_rate, decay, net.D)
+        end_update(net.w[j], net.u_w[j], net.D + 1)
     for k in range(net.K):
-        adapt_velocity(net.u_v[k], net.v[k], &net.s_v[k], rule.learning_rate, decay, net.M)
-
-
-cdef inline void adapt_velocity(real *u, const real *w, real *s, real learning_rate, real decay,
-                                Py_ssize_t n) noexcept nogil:
-    cdef real alpha
-    s[0] = sum_of_squares(s[0], ONE, mean_square_of_gradient(u, n))
-    alpha = adaptive_rate(learning_rate, s[0])
-    decay_velocity(u, w, alpha, decay, n)
-    u[n] *= alpha
-
-
-# w <- w + u, with which it ends
-cdef void add_velocities(Net *net) noexcept nogil:
-    cdef Py_ssize_t j, k
-    for j in range(net.M):
-        axpy(net.w[j], 1, net.u_w[j], net.D + 1)
-    for k in range(net.K):
-        axpy(net.v[k], 1, net.u_v[k], net.M + 1)
+        if rule.adaptive:
+            adapt_update(net.u_v[k], net.v[k], &net.s_v[k], rule.learning_rate, decay, net.M)
+        end_update(net.v[k], net.u_v[k], net.M + 1)
 
 
 # b, z, a and y of all samples. Returns whether all b are finite, as they are not where x is not.
@@ -308,10 +266,12 @@ cdef double loss_direct(Net *net, const SampleSet *samples, SignalPoll *poll) no
     return mean_error(total, samples.count)
 
 
-# (3)  dE/dw and dE/dv in u, which is 0 before. Returns E (2).
+# (3)  dE/dw and dE/dv in u. Returns E (2).
 cdef double gradient_direct(Net *net, const SampleSet *samples, SignalPoll *poll) noexcept nogil:
     cdef double total = 0
     cdef Py_ssize_t n
+    memset(net.u_w[0], 0, net.M * (net.D + 1) * sizeof(real))
+    memset(net.u_v[0], 0, net.K * (net.M + 1) * sizeof(real))
     for n in range(samples.count):
         load_sample(net, samples, n)
         backpropagate(net)
@@ -323,3 +283,61 @@ cdef double gradient_direct(Net *net, const SampleSet *samples, SignalPoll *poll
     mean_gradient(net.u_w, samples.count, net.D, net.M)
     mean_gradient(net.u_v, samples.count, net.M, net.K)
     return mean_error(total, samples.count)
+
+
+# -------------------------------------------------------------------------------------------------------------- class
+
+
+cdef class DirectEngine(Engine):
+    """Learns sample by sample, or batch by batch, on arrays whose rows are contiguous."""
+
+    cdef Net net
+    cdef void *memory
+
+    def __cinit__(self, *sizes, **settings):
+        cdef Rows u_w, u_v
+        if not net_init(&self.net, self.D, self.M, self.K, self.functions, &self.memory):
+            raise MemoryError(f"no memory for a network of {self.D} inputs, {self.M} hidden units and {self.K} outputs")
+        if self.rule.momentum == 0:
+            self.g = self.make()
+            u_w, u_v = rows_of(self.g[0]), rows_of(self.g[1])
+            set_rows(self.net.u_w, u_w.first, self.M, u_w.stride)
+            set_rows(self.net.u_v, u_v.first, self.K, u_v.stride)
+        self.supports_gradient, self.supports_forward = self.rule.momentum == 0, True
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef bint suits(self, const Rows *rows) noexcept:
+        return not (rows[0].columns or rows[1].columns or rows[2].columns or rows[3].columns)
+
+    cdef tuple make(self):
+        return np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
+
+    cdef int bind(self) except -1:
+        cdef Net *net = &self.net
+        set_rows(net.w, self.rows[0].first, self.M, self.rows[0].stride)
+        set_rows(net.v, self.rows[1].first, self.K, self.rows[1].stride)
+        if self.rule.adaptive:
+            net.s_w, net.s_v = self.rows[2].first, self.rows[3].first
+        if self.rule.momentum != 0:
+            set_rows(net.u_w, self.rows[2].first, self.M, self.rows[2].stride)
+            set_rows(net.u_v, self.rows[3].first, self.K, self.rows[3].stride)
+        return 0
+
+    cdef tuple gradients(self):
+        return self.g
+
+    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        if self.rule.batch_size == 1 and self.rule.momentum == 0 and self.rule.l2 == 0:
+            return learn_online_direct(&self.net, samples, &self.rule, &self.poll)
+        return learn_batches_direct(&self.net, samples, &self.rule, &self.poll)
+
+    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
+        return loss_direct(&self.net, samples, &self.poll)
+
+    cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
+        return gradient_direct(&self.net, samples, &self.poll)
+
+    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
+        return forward_direct(&self.net, samples, out, &self.poll)

@@ -51,8 +51,8 @@ def log1p_of(const real[::1] x not None):
     return np.asarray(result)
 
 
-# The rows of a matrix; keep `matrix` alive
-cdef size_t[::1] rows_of(const real[:, ::1] matrix):
+# Where the rows of a matrix begin; keep `matrix` alive
+cdef size_t[::1] starts_of(const real[:, ::1] matrix):
     cdef size_t[::1] rows = np.empty(matrix.shape[0], np.uintp)
     set_rows(<real **> &rows[0], <real *> &matrix[0, 0], matrix.shape[0], matrix.shape[1])
     return rows
@@ -62,8 +62,8 @@ def hidden_sum_of(const real[:, ::1] w not None, const real[::1] x not None):
     """b_j = sum_{i=0..D} w_ji x_i."""
     require(w.shape[0] > 0 and x.shape[0] > 0 and w.shape[1] == x.shape[0] + 1)
     cdef real[::1] b = empty_vector(w.shape[0])
-    cdef size_t[::1] rows = rows_of(w)
-    hidden_sum_rows(<real **> &rows[0], &x[0], &b[0], x.shape[0], w.shape[0])
+    cdef size_t[::1] rows = starts_of(w)
+    hidden_sum(<real **> &rows[0], &x[0], &b[0], x.shape[0], w.shape[0])
     return np.asarray(b)
 
 
@@ -89,8 +89,8 @@ def output_sum_of(const real[:, ::1] v not None, const real[::1] z not None):
     """(13)  a_k = sum_{j=0..M} v_kj z_j."""
     require(v.shape[0] > 0 and z.shape[0] > 0 and v.shape[1] == z.shape[0] + 1)
     cdef real[::1] a = empty_vector(v.shape[0])
-    cdef size_t[::1] rows = rows_of(v)
-    output_sum_rows(<real **> &rows[0], &z[0], &a[0], z.shape[0], v.shape[0])
+    cdef size_t[::1] rows = starts_of(v)
+    output_sum(<real **> &rows[0], &z[0], &a[0], z.shape[0], v.shape[0])
     return np.asarray(a)
 
 
@@ -144,8 +144,8 @@ def gradient_v_of(const real[::1] y not None, const real[::1] t not None, const 
     cdef Py_ssize_t M = z.shape[0], K = y.shape[0]
     require(M > 0 and K > 0 and t.shape[0] == K)
     cdef real[:, ::1] dv = np.zeros((K, M + 1), DTYPE)
-    cdef size_t[::1] rows = rows_of(dv)
-    gradient_v_rows(<real **> &rows[0], &y[0], &t[0], &z[0], M, K)
+    cdef size_t[::1] rows = starts_of(dv)
+    gradient_v(<real **> &rows[0], &y[0], &t[0], &z[0], M, K)
     return np.asarray(dv)
 
 
@@ -155,10 +155,10 @@ def hidden_error_of(const real[::1] y not None, const real[::1] t not None, cons
     cdef Py_ssize_t M = z.shape[0], K = y.shape[0]
     require(M > 0 and K > 0 and t.shape[0] == K and v.shape[0] == K and v.shape[1] == M + 1)
     cdef real[::1] e = empty_vector(M)
-    cdef size_t[::1] rows = rows_of(v)
+    cdef size_t[::1] rows = starts_of(v)
     cdef int kind = HIDDEN_FUNCTIONS[hidden]
-    hidden_error_rows(&e[0], <const real *> &y[0], <const real *> &t[0], <real **> &rows[0], <const real *> &z[0],
-                      kind, M, K)
+    hidden_error(&e[0], <const real *> &y[0], <const real *> &t[0], <real **> &rows[0], <const real *> &z[0],
+                 kind, M, K)
     return np.asarray(e)
 
 
@@ -167,8 +167,8 @@ def gradient_w_of(const real[::1] e not None, const real[::1] x not None):
     cdef Py_ssize_t D = x.shape[0], M = e.shape[0]
     require(D > 0 and M > 0)
     cdef real[:, ::1] dw = np.zeros((M, D + 1), DTYPE)
-    cdef size_t[::1] rows = rows_of(dw)
-    gradient_w_rows(<real **> &rows[0], &e[0], &x[0], D, M)
+    cdef size_t[::1] rows = starts_of(dw)
+    gradient_w(<real **> &rows[0], &e[0], &x[0], D, M)
     return np.asarray(dw)
 
 
@@ -178,9 +178,9 @@ def update_v_of(const real[:, ::1] v not None, const real[::1] y not None, const
     require(v.shape[0] > 0 and z.shape[0] > 0 and v.shape[1] == z.shape[0] + 1
             and y.shape[0] == v.shape[0] and t.shape[0] == v.shape[0] and alpha.shape[0] == v.shape[0])
     cdef real[:, ::1] updated = np.array(v, DTYPE)
-    cdef size_t[::1] rows = rows_of(updated)
-    update_v_rows(<real **> &rows[0], <const real *> &y[0], <const real *> &t[0], <const real *> &z[0],
-                  <const real *> &alpha[0], z.shape[0], y.shape[0])
+    cdef size_t[::1] rows = starts_of(updated)
+    update_v(<real **> &rows[0], <const real *> &y[0], <const real *> &t[0], <const real *> &z[0],
+             <const real *> &alpha[0], z.shape[0], y.shape[0])
     return np.asarray(updated)
 
 
@@ -190,16 +190,16 @@ def update_w_of(const real[:, ::1] w not None, const real[::1] e not None, const
     require(w.shape[0] > 0 and x.shape[0] > 0 and w.shape[1] == x.shape[0] + 1
             and e.shape[0] == w.shape[0] and alpha.shape[0] == w.shape[0])
     cdef real[:, ::1] updated = np.array(w, DTYPE)
-    cdef size_t[::1] rows = rows_of(updated)
-    update_w_rows(<real **> &rows[0], <const real *> &e[0], <const real *> &x[0], <const real *> &alpha[0], x.shape[0],
-                  e.shape[0])
+    cdef size_t[::1] rows = starts_of(updated)
+    update_w(<real **> &rows[0], <const real *> &e[0], <const real *> &x[0], <const real *> &alpha[0], x.shape[0],
+             e.shape[0])
     return np.asarray(updated)
 
 
 def mean_square_of(const real[::1] x not None):
     """1/(D+1) sum_{i=0..D} x_i^2."""
     require(x.shape[0] > 0)
-    return mean_square_row(<const real *> &x[0], x.shape[0])
+    return mean_square(<const real *> &x[0], x.shape[0])
 
 
 def sum_of_squares_of(real s_j, real e_j, real mean_square_x):

@@ -23,27 +23,24 @@
 #   (17)  v_kj <- v_kj - alpha dE_n/dv_kj, and for w                update_v, update_w
 #   (18)  dE_n/dw_ji = (sum_k (y_k - t_k) v_kj) h'(b_j) x_i         hidden_error, gradient_w
 #
-#   alpha of (17) for each unit, by row-wise AdaGrad                sum_of_squares, adaptive_rate
+#   alpha of (17) for each unit, by row-wise AdaGrad                rules.pxi
 #
 # The article's network has h = sigmoid and y = softmax, where sum_k t_k = 1. (12) to (18) are the same for the other
 # hidden functions, which enter (18) as h' only, and for the other outputs, since each y comes with an E_n of which
 # (12) is the derivative: y_k = a_k with half the squared error, and y_k = 1 / (1 + e^-a_k) with the cross-entropy of
 # each output by itself.
 #
-# scalar_or_vec is one number, or a vector of them: of several samples, each with the same weights. Rows wider than a
-# vector have the same equations in rows.pxi, in another order of the sums.
+# The direct engine runs these functions as they stand, on the user's own arrays. The compiler takes the loops over i, j
+# and k in vectors; a sum over a row is one that it may not reorder, so `dot` does (vector.pxi). scalar_or_vec is one
+# number, or a vector of them. Other engines reorder the sums: each says at its top how, and why they are the same.
 
 
 # b_j = sum_{i=0..D} w_ji x_i,  x_D = 1
-cdef inline void hidden_sum(scalar_or_vec **w, const scalar_or_vec *x, scalar_or_vec *b,
+cdef void hidden_sum(scalar_or_vec **w, const scalar_or_vec *x, scalar_or_vec *b,
                             Py_ssize_t D, Py_ssize_t M) noexcept nogil:
-    cdef scalar_or_vec b_j
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t j
     for j in range(M):
-        b_j = w[j][D]
-        for i in range(D):
-            b_j += w[j][i] * x[i]
-        b[j] = b_j
+        b[j] = dot(<const scalar_or_vec *> w[j], x, D) + w[j][D]
 
 
 # z_j = h(b_j) = 1 / (1 + e^-b_j), and 0 where e^-b_j would overflow
@@ -81,36 +78,28 @@ cdef inline scalar_or_vec relu_derivative(scalar_or_vec z_j) noexcept nogil:
 
 
 # (13)  a_k = sum_{j=0..M} v_kj z_j,  z_M = 1
-cdef inline void output_sum(scalar_or_vec **v, const scalar_or_vec *z, scalar_or_vec *a,
+cdef void output_sum(scalar_or_vec **v, const scalar_or_vec *z, scalar_or_vec *a,
                             Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef scalar_or_vec a_k
-    cdef Py_ssize_t j, k
+    cdef Py_ssize_t k
     for k in range(K):
-        a_k = v[k][M]
-        for j in range(M):
-            a_k += v[k][j] * z[j]
-        a[k] = a_k
+        a[k] = dot(<const scalar_or_vec *> v[k], z, M) + v[k][M]
 
 
 # y_k = e^a_k / sum_l e^a_l = e^(a_k - max_a) / sum_l e^(a_l - max_a), so that nothing overflows. Returns
 # sum_l e^(a_l - max_a) - 1, all terms but the largest: (1) takes its logarithm, in which a 1 would swallow tiny terms.
-cdef inline scalar_or_vec softmax(const scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
+cdef scalar_or_vec softmax(const scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
                                   Py_ssize_t K) noexcept nogil:
-    cdef scalar_or_vec sum_exp, sum_exp_minus_1, max_exp
+    cdef scalar_or_vec sum_exp_minus_1
     cdef Py_ssize_t k
     max_a[0] = a[0]
     for k in range(1, K):
         max_a[0] = maximum(a[k], max_a[0])
-    y[0] = exp_diff(a[0], max_a[0])
-    sum_exp, sum_exp_minus_1, max_exp = y[0], broadcast(0, a[0]), y[0]
-    for k in range(1, K):
+    for k in range(K):
         y[k] = exp_diff(a[k], max_a[0])
-        sum_exp_minus_1 += minimum(y[k], max_exp)    # of two terms the smaller: in the end all but one that is 1
-        max_exp = maximum(y[k], max_exp)
-        sum_exp += y[k]
+    sum_exp_minus_1 = sum_minus_1(<const scalar_or_vec *> y, K)
     for k in range(K):
         y[k] = y[k] / (ONE + sum_exp_minus_1)
-    return sum_exp_minus_1 + (sum_exp - sum_exp)    # propagates NaN, which minimum and maximum may drop
+    return sum_exp_minus_1
 
 
 # (7) (8)  dy_l/da_k = y_k (1 - y_k) for l = k, and -y_l y_k otherwise
@@ -119,7 +108,7 @@ cdef inline scalar_or_vec softmax_derivative(scalar_or_vec y_l, scalar_or_vec y_
 
 
 # (1)  E_n = -sum_k t_k log y_k = log(1 + sum_exp_minus_1) + sum_k t_k (max_a - a_k), since sum_k t_k = 1
-cdef inline scalar_or_vec cross_entropy(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
+cdef scalar_or_vec cross_entropy(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
                                         scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec E_n = log1p(sum_exp_minus_1)
     cdef Py_ssize_t k
@@ -157,38 +146,44 @@ cdef inline scalar_or_vec output_error(scalar_or_vec y_k, scalar_or_vec t_k) noe
 
 
 # (4) (14) (15) (16)  dE_n/dv_kj = (y_k - t_k) z_j,  j = 0..M, z_M = 1: added to dv
-cdef inline void gradient_v(real **dv, const real *y, const real *t, const real *z,
+cdef void gradient_v(real **dv, const real *y, const real *t, const real *z,
                             Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef real error_k
     cdef Py_ssize_t j, k
     for k in range(K):
+        error_k = y[k] - t[k]
         for j in range(M):
-            dv[k][j] += (y[k] - t[k]) * z[j]
-        dv[k][M] += y[k] - t[k]
+            dv[k][j] += error_k * z[j]
+        dv[k][M] += error_k
 
 
 # (18)  e_j = dE_n/db_j = (sum_k (y_k - t_k) v_kj) h'(b_j)
-cdef inline void hidden_error(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or_vec *t, scalar_or_vec **v,
+cdef void hidden_error(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or_vec *t, scalar_or_vec **v,
                               const scalar_or_vec *z, int hidden, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
-    cdef scalar_or_vec e_j
     cdef Py_ssize_t j, k
+    cdef scalar_or_vec error_k
     for j in range(M):
-        e_j = broadcast(0, z[j])
-        for k in range(K):
-            e_j += (y[k] - t[k]) * v[k][j]
-        e[j] = e_j * h_derivative(hidden, z[j])
+        e[j] = broadcast(0, z[j])
+    for k in range(K):
+        error_k = y[k] - t[k]
+        for j in range(M):
+            e[j] += error_k * v[k][j]
+    times_derivative(hidden, e, z, M)
 
 
 # (18)  dE_n/dw_ji = e_j x_i,  i = 0..D, x_D = 1: added to dw
-cdef inline void gradient_w(real **dw, const real *e, const real *x, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+cdef void gradient_w(real **dw, const real *e, const real *x, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef real e_j
     cdef Py_ssize_t i, j
     for j in range(M):
+        e_j = e[j]
         for i in range(D):
-            dw[j][i] += e[j] * x[i]
-        dw[j][D] += e[j]
+            dw[j][i] += e_j * x[i]
+        dw[j][D] += e_j
 
 
 # (3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, given the sums; and for v
-cdef inline void mean_gradient(real **dw, Py_ssize_t N, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+cdef void mean_gradient(real **dw, Py_ssize_t N, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
     cdef Py_ssize_t i, j
     for j in range(M):
         for i in range(D + 1):
@@ -196,49 +191,24 @@ cdef inline void mean_gradient(real **dw, Py_ssize_t N, Py_ssize_t D, Py_ssize_t
 
 
 # (17)  v_kj <- v_kj - alpha dE_n/dv_kj, where alpha may differ from unit to unit
-cdef inline void update_v(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_vec *t, const scalar_or_vec *z,
+cdef void update_v(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_vec *t, const scalar_or_vec *z,
                           const scalar_or_vec *alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec change_k
     cdef Py_ssize_t j, k
     for k in range(K):
+        change_k = alpha[k] * (y[k] - t[k])
         for j in range(M):
-            v[k][j] -= alpha[k] * (y[k] - t[k]) * z[j]
-        v[k][M] -= alpha[k] * (y[k] - t[k])
+            v[k][j] -= change_k * z[j]
+        v[k][M] -= change_k
 
 
 # (17)  w_ji <- w_ji - alpha dE_n/dw_ji
-cdef inline void update_w(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x,
+cdef void update_w(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x,
                           const scalar_or_vec *alpha, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+    cdef scalar_or_vec change_j
     cdef Py_ssize_t i, j
     for j in range(M):
+        change_j = alpha[j] * e[j]
         for i in range(D):
-            w[j][i] -= alpha[j] * e[j] * x[i]
-        w[j][D] -= alpha[j] * e[j]
-
-
-# Row-wise AdaGrad: alpha of (17) falls as the squares of a unit's gradients add up in s_j, the mean over its weights:
-#
-#     alpha_j = alpha / sqrt(s_j + EPSILON),   s_j <- s_j + 1/(D+1) sum_{i=0..D} (dE_n/dw_ji)^2
-#
-# By (18) the sum is e_j^2 sum_i x_i^2; for v, by (16), (y_k - t_k)^2 sum_j z_j^2. For a batch it is that of the mean
-# gradient (3). AdaGrad: J. Duchi, E. Hazan and Y. Singer, JMLR 12, 2011; one s for a row: D. Mudigere et al., ISCA
-# 2022.
-
-
-# 1/(D+1) sum_{i=0..D} x_i^2,  x_D = 1
-cdef inline scalar_or_vec mean_square(const scalar_or_vec *x, Py_ssize_t D) noexcept nogil:
-    cdef scalar_or_vec sum_of_squares = broadcast(1, x[0])
-    cdef Py_ssize_t i
-    for i in range(D):
-        sum_of_squares += x[i] * x[i]
-    return sum_of_squares / broadcast(D + 1, x[0])
-
-
-# s_j <- s_j + e_j^2 mean_square
-cdef inline scalar_or_vec sum_of_squares(scalar_or_vec s_j, scalar_or_vec e_j,
-                                         scalar_or_vec mean_square_x) noexcept nogil:
-    return s_j + e_j * e_j * mean_square_x
-
-
-# alpha_j = alpha / sqrt(s_j + EPSILON)
-cdef inline scalar_or_vec adaptive_rate(scalar_or_vec alpha, scalar_or_vec s_j) noexcept nogil:
-    return alpha / sqrt(s_j + EPSILON)
+            w[j][i] -= change_j * x[i]
+        w[j][D] -= change_j

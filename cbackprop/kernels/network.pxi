@@ -1,11 +1,7 @@
 # A network as kernels see it: the rows of its weights, the symbols of one sample, and how to learn. Each engine has one
 # function that cuts its pointers from an arena; this file has the arena, and the pointers that engines share.
 from libc.stdint cimport uintptr_t
-from libc.stdlib cimport calloc, free
-
-# h, and y with its E_n
-cdef struct Functions:
-    int hidden, output
+from libc.stdlib cimport calloc, free, malloc
 
 cdef struct Net:
     Py_ssize_t D, M, K
@@ -31,40 +27,6 @@ cdef struct Net:
     real E_n, weight, learning_rate
     real mean_square_x, mean_square_z
 
-# The same with a sample in each lane
-cdef struct VecNet:
-    Py_ssize_t D, M, K
-    Functions functions
-    vec **w
-    vec **v
-    vec **u_w
-    vec **u_v
-    const vec *x
-    vec *b
-    vec *z
-    vec *e
-    vec *a
-    vec *y
-    vec *t
-    vec *alpha_w
-    vec *alpha_v
-    vec *s_w
-    vec *s_v
-    vec *next_s_w
-    vec *next_s_v
-    vec max_a, sum_exp_minus_1
-    vec E_n, weight, learning_rate
-    vec mean_square_x, mean_square_z
-
-ctypedef fused AnyNet:
-    Net
-    VecNet
-
-cdef struct LearningRule:
-    Py_ssize_t batch_size
-    real learning_rate, momentum, l2
-    bint adaptive                # alpha by row-wise AdaGrad
-
 # Where the activations of all samples go; NULL where they are not wanted
 cdef struct Activations:
     real *b                      # [N][M]
@@ -80,6 +42,10 @@ cdef inline void *arena_alloc(char *memory, Py_ssize_t *used, Py_ssize_t size) n
     return start
 
 
+cdef inline vec *carve_vecs(char *memory, Py_ssize_t *used, Py_ssize_t count) noexcept nogil:
+    return <vec *> arena_alloc(memory, used, count * sizeof(vec))
+
+
 # Zeroed memory for an arena of `size` bytes; `allocation` is the address to free
 cdef inline char *arena_create(Py_ssize_t size, void **allocation) noexcept nogil:
     allocation[0] = calloc(size + 64, 1)
@@ -89,14 +55,10 @@ cdef inline char *arena_create(Py_ssize_t size, void **allocation) noexcept nogi
 
 
 # The symbols of one sample, and the tables of rows. Returns the bytes needed.
-cdef Py_ssize_t carve(AnyNet *net, char *memory) noexcept nogil:
+cdef Py_ssize_t carve(Net *net, char *memory) noexcept nogil:
     cdef Py_ssize_t M = net.M, K = net.K, used = 0, symbols = 5 * M + 3 * padded(K) + 2 * K
-    if AnyNet is Net:
-        net.b = <real *> arena_alloc(memory, &used, symbols * sizeof(real))
-        net.w = <real **> arena_alloc(memory, &used, 2 * (M + K) * sizeof(real *))
-    else:
-        net.b = <vec *> arena_alloc(memory, &used, symbols * sizeof(vec))
-        net.w = <vec **> arena_alloc(memory, &used, 2 * (M + K) * sizeof(vec *))
+    net.b = <real *> arena_alloc(memory, &used, symbols * sizeof(real))
+    net.w = <real **> arena_alloc(memory, &used, 2 * (M + K) * sizeof(real *))
     net.z = net.b + M
     net.e = net.z + M
     net.a = net.e + M
@@ -125,9 +87,9 @@ cdef bint net_init(Net *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Functions
     return True
 
 
-# Where each row of a C-contiguous matrix begins
+# Where each row of a matrix begins
 cdef inline void set_rows(scalar_or_vec **rows, scalar_or_vec *matrix, Py_ssize_t count,
-                          Py_ssize_t columns) noexcept nogil:
+                          Py_ssize_t stride) noexcept nogil:
     cdef Py_ssize_t row
     for row in range(count):
-        rows[row] = matrix + row * columns
+        rows[row] = matrix + row * stride

@@ -8,15 +8,15 @@ cdef struct Inputs:
     const int32_t *indices32
     const int64_t *indices64
     Py_ssize_t count
-    void *scratch                # of 1 + SCRATCH addresses for each input, for indices or weights by columns
+    void *scratch                # of 1 + SCRATCH addresses for each input, for indices or weights in Fortran order
 
-# Where weights are, and accumulators
+# Where the weights are and, unless they are NULL, accumulators
 cdef struct Weights:
     void *w
     void *v
     Py_ssize_t unit_stride, input_stride    # w_ji is at w[j * unit_stride + i * input_stride]
     Py_ssize_t output_stride                # v_kj is at v[k * output_stride + j]
-    void *s_w                               # accumulators, or NULL
+    void *s_w
     void *s_v
 
 cdef struct OneSampleAPI:

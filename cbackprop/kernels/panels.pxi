@@ -64,37 +64,36 @@ cdef void layer_updates(const Layer *layer, vec *weights, const real *const *x, 
                 panel[end * width + j] = panel[end * width + j] - errors[n * layer.stride + start + j]
 
 
-# From the article's rows to panels: some inputs of all units, then the next, since one side is read along its rows and
-# the other across. Padding stays 0.
-cdef void load_layer(const Layer *layer, vec *panels, const real *rows) noexcept nogil:
+# From the user's weights to panels, and back, by tiles of some inputs, since one side is read along and the other
+# across. Padding stays 0.
+cdef void copy_layer(const Layer *layer, real *panels, const Rows *rows, bint to_panels) noexcept nogil:
     cdef Py_ssize_t inputs = layer.inputs, p, i, j, start, width, begin
+    cdef Py_ssize_t unit = 1 if rows.columns else rows.stride
+    cdef Py_ssize_t input = rows.stride if rows.columns else 1
     cdef real *panel
+    cdef real *w_ji
     for p in range(layer.panels):
         start = panel_start(layer, p) * LANES
         width = panel_start(layer, p + 1) * LANES - start
-        panel = <real *> panels + start * (inputs + 1)
+        panel = panels + start * (inputs + 1)
         begin = 0
         while begin <= inputs:
             for j in range(min(width, layer.units - start)):
                 for i in range(begin, min(begin + TRANSPOSE_TILE, inputs + 1)):
-                    panel[i * width + j] = rows[(start + j) * (inputs + 1) + i]
+                    w_ji = rows.first + (start + j) * unit + i * input
+                    if to_panels:
+                        panel[i * width + j] = w_ji[0]
+                    else:
+                        w_ji[0] = panel[i * width + j]
             begin += TRANSPOSE_TILE
 
 
-# And back
-cdef void store_layer(const Layer *layer, const vec *panels, real *rows) noexcept nogil:
-    cdef Py_ssize_t inputs = layer.inputs, p, i, j, start, width, begin
-    cdef const real *panel
-    for p in range(layer.panels):
-        start = panel_start(layer, p) * LANES
-        width = panel_start(layer, p + 1) * LANES - start
-        panel = <const real *> panels + start * (inputs + 1)
-        begin = 0
-        while begin <= inputs:
-            for j in range(min(width, layer.units - start)):
-                for i in range(begin, min(begin + TRANSPOSE_TILE, inputs + 1)):
-                    rows[(start + j) * (inputs + 1) + i] = panel[i * width + j]
-            begin += TRANSPOSE_TILE
+cdef void load_layer(const Layer *layer, vec *panels, const Rows *rows) noexcept nogil:
+    copy_layer(layer, <real *> panels, rows, True)
+
+
+cdef void store_layer(const Layer *layer, const vec *panels, const Rows *rows) noexcept nogil:
+    copy_layer(layer, <real *> panels, rows, False)
 
 
 # Where input `begin` starts in panel p, in vectors. A thread's share of a panel are the inputs from `begin` to `end`,
@@ -104,48 +103,15 @@ cdef inline Py_ssize_t share_start(const Layer *layer, Py_ssize_t p, Py_ssize_t 
     return start * (layer.inputs + 1) + begin * (panel_start(layer, p + 1) - start)
 
 
-# u <- momentum u - decay w of a share; the bias has no decay
-cdef void decay_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end, real momentum,
-                      real decay) noexcept nogil:
-    cdef Py_ssize_t first = share_start(layer, p, begin), last = share_start(layer, p, end)
-    decay_velocity(<real *> (layer.velocity + first), <const real *> (layer.weights + first), momentum, decay,
-                   (last - first) * LANES)
-    if end == layer.inputs:
-        decay_velocity(<real *> (layer.velocity + last), <const real *> (layer.weights + last), momentum, 0,
-                       (share_start(layer, p, end + 1) - last) * LANES)
+# The weights of a panel, and their velocity, for an update rule
+cdef inline Columns columns_of(const Layer *layer, Py_ssize_t p) noexcept nogil:
+    cdef Columns c
+    c.width, c.inputs = panel_start(layer, p + 1) - panel_start(layer, p), layer.inputs + 1
+    c.stride = c.width * LANES
+    c.w, c.u = <real *> (layer.weights + share_start(layer, p, 0)), <real *> (layer.velocity + share_start(layer, p, 0))
+    return c
 
 
-# s_j with the mean square of u_ji over the weights of unit j, and alpha_j, of one panel
-cdef void adapt_panel(const Layer *layer, Py_ssize_t p, vec *s, vec *alpha, real learning_rate) noexcept nogil:
-    cdef Py_ssize_t width = panel_start(layer, p + 1) - panel_start(layer, p), i, j
-    cdef const vec *u = layer.velocity + share_start(layer, p, 0)
-    cdef vec sum[TILE_VECS]
-    for j in range(width):
-        sum[j] = vec_broadcast(0)
-    for i in range(layer.inputs + 1):
-        for j in range(width):
-            sum[j] = sum[j] + u[i * width + j] * u[i * width + j]
-    for j in range(width):
-        s[j] = sum_of_squares(s[j], vec_broadcast(1), sum[j] / vec_broadcast(layer.inputs + 1))
-        alpha[j] = adaptive_rate(vec_broadcast(learning_rate), s[j])
-
-
-# u <- alpha u - decay w of a share; the bias has no decay
-cdef void adapt_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end, const vec *alpha,
-                      real decay) noexcept nogil:
-    cdef Py_ssize_t width = panel_start(layer, p + 1) - panel_start(layer, p), i, j
-    cdef vec *u = layer.velocity + share_start(layer, p, 0)
-    cdef const vec *w = layer.weights + share_start(layer, p, 0)
-    for i in range(begin, end):
-        for j in range(width):
-            u[i * width + j] = u[i * width + j] * alpha[j] - w[i * width + j] * decay
-    if end == layer.inputs:
-        for j in range(width):
-            u[end * width + j] = u[end * width + j] * alpha[j]
-
-
-# w <- w + u of a share
-cdef void add_share(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t c
-    for c in range(share_start(layer, p, begin), share_start(layer, p, end + (end == layer.inputs))):
-        layer.weights[c] = layer.weights[c] + layer.velocity[c]
+# One past the last input of a share
+cdef inline Py_ssize_t share_end(const Layer *layer, Py_ssize_t end) noexcept nogil:
+    return end + (end == layer.inputs)

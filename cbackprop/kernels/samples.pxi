@@ -55,20 +55,48 @@ cdef inline void set_target(real *t, const real *row, Py_ssize_t label, Py_ssize
             t[k] = row[k]
 
 
-cdef inline void load_target(const SampleSet *samples, Py_ssize_t n, real *t) noexcept nogil:
-    cdef Py_ssize_t row = row_of(samples, n)
+# The row of targets of sample n, or NULL, and its class index
+cdef inline const real *target_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
     if samples.t == NULL:
-        set_target(t, NULL, samples.labels[row], samples.K)
-    else:
-        set_target(t, samples.t + row * samples.K, 0, samples.K)
+        return NULL
+    return samples.t + row_of(samples, n) * samples.K
 
 
-# The sum of the weights of a batch, by which its gradient is divided
-cdef double weight_of_batch(const SampleSet *samples, Py_ssize_t first, Py_ssize_t size) noexcept nogil:
+cdef inline Py_ssize_t label_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+    return 0 if samples.labels == NULL else samples.labels[row_of(samples, n)]
+
+
+cdef inline void load_target(const SampleSet *samples, Py_ssize_t n, real *t) noexcept nogil:
+    set_target(t, target_of(samples, n), label_of(samples, n), samples.K)
+
+
+# The sum of the weights of a batch, by which its gradient is divided. One sample by itself has its weight as a factor
+# of the learning rate.
+cdef double weight_of_batch(const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
+                            Py_ssize_t batch_size) noexcept nogil:
     cdef double total = 0
     cdef Py_ssize_t n
+    if batch_size == 1:
+        return 1
     if samples.sample_weight == NULL:
         return size
     for n in range(first, first + size):
         total += weight_of(samples, n)
+    return total
+
+
+# sum_n E_n, each times the sample's weight, of which (1) without its logarithm is in E and the argument of that, less
+# 1, in logs: logarithms are taken in vectors of samples, so that their memory is padded
+cdef double sum_of_errors(const double *E, real *logs, const SampleSet *samples, Py_ssize_t first,
+                          Py_ssize_t count) noexcept nogil:
+    cdef double total = 0, E_n
+    cdef Py_ssize_t n
+    for n in range(count, padded(count)):
+        logs[n] = 0
+    for n in range(padded(count) // LANES):
+        (<vec *> logs)[n] = log1p((<vec *> logs)[n])
+    for n in range(count):
+        E_n = E[n] + logs[n]
+        total += E_n * weight_of(samples, first + n)
+        record_loss(samples, first + n, E_n)
     return total

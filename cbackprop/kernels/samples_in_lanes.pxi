@@ -1,158 +1,211 @@
 # The samples-in-lanes engine: batches of a tiny network, one sample in each lane.
 #
-# With a handful of hidden units the blocked engine would leave most lanes empty. Here every symbol of the equations is
-# a vector of samples instead: the direct engine's functions on a VecNet. Each lane holds the same w and v; the velocity
-# is summed over its lanes at the end of a batch, so the same sums are taken in another order. Lanes without a sample
-# have a learning rate of 0.
+# With a handful of hidden units other engines would leave most lanes empty. Here every symbol of the equations is a
+# vector of samples instead. Each lane holds the same w and v; their update u is summed over its lanes at the end of a
+# batch, so the same sums are taken in another order. Lanes without a sample have a learning rate of 0.
 
 cdef struct LanesState:
-    VecNet net
-    vec *x                       # [D]
+    Py_ssize_t D, M, K
+    Functions functions
     vec *weights                 # w, then v, in each lane; then the sums of squares of row-wise AdaGrad
-    vec *velocity                # what a batch adds to them
+    vec *update                  # what a batch adds to them
     Py_ssize_t size              # elements of w and v
     Py_ssize_t squares           # of sums of squares: 0 if alpha is the same for all units
-    SignalPoll poll
+    vec **w                      # the rows of weights ...
+    vec **v
+    vec **u_w                    # ... and of their update
+    vec **u_v
+    vec *x                       # [D]
+    vec *b                       # [M]
+    vec *z
+    vec *e
+    vec *a                       # [K]
+    vec *y
+    vec *t
+    vec *alpha                   # [max(M, K)]
     void *memory
 
 
-cdef Py_ssize_t carve_lanes(LanesState *state, char *memory) noexcept nogil:
-    cdef VecNet *net = &state.net
-    cdef Py_ssize_t used = carve(net, memory)
-    state.size = net.M * (net.D + 1) + net.K * (net.M + 1)
-    state.x = <vec *> arena_alloc(memory, &used, net.D * sizeof(vec))
-    state.weights = <vec *> arena_alloc(memory, &used, (state.size + state.squares) * sizeof(vec))
-    state.velocity = <vec *> arena_alloc(memory, &used, (state.size + state.squares) * sizeof(vec))
+cdef Py_ssize_t carve_state(LanesState *s, char *memory) noexcept nogil:
+    cdef Py_ssize_t D = s.D, M = s.M, K = s.K, used = 0
+    s.size = M * (D + 1) + K * (M + 1)
+    s.weights = carve_vecs(memory, &used, s.size + s.squares)
+    s.update = carve_vecs(memory, &used, s.size + s.squares)
+    s.x = carve_vecs(memory, &used, D)
+    s.b, s.z, s.e = carve_vecs(memory, &used, M), carve_vecs(memory, &used, M), carve_vecs(memory, &used, M)
+    s.a, s.y, s.t = carve_vecs(memory, &used, K), carve_vecs(memory, &used, K), carve_vecs(memory, &used, K)
+    s.alpha = carve_vecs(memory, &used, max(M, K))
+    s.w = <vec **> arena_alloc(memory, &used, 2 * (M + K) * sizeof(vec *))
+    s.v, s.u_w, s.u_v = s.w + M, s.w + M + K, s.w + 2 * M + K
     return used
 
 
-cdef bint lanes_init(LanesState *state, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Functions functions,
-                     const LearningRule *rule) noexcept nogil:
-    cdef VecNet *net = &state.net
+cdef bint init_state(LanesState *s, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Functions functions,
+                     bint adaptive) noexcept nogil:
     cdef char *memory
-    net.D, net.M, net.K, net.functions = D, M, K, functions
-    state.squares = M + K if rule.adaptive else 0
-    memory = arena_create(carve_lanes(state, NULL), &state.memory)
+    s.D, s.M, s.K, s.functions, s.squares = D, M, K, functions, M + K if adaptive else 0
+    memory = arena_create(carve_state(s, NULL), &s.memory)
     if memory == NULL:
         return False
-    carve_lanes(state, memory)
-    net.x = state.x
-    set_rows(net.w, state.weights, M, D + 1)
-    set_rows(net.v, state.weights + M * (D + 1), K, M + 1)
-    set_rows(net.u_w, state.velocity, M, D + 1)
-    set_rows(net.u_v, state.velocity + M * (D + 1), K, M + 1)
-    set_interval(&state.poll, D, M, K, POLL_OPS_DIRECT)
+    carve_state(s, memory)
+    set_rows(s.w, s.weights, M, D + 1)
+    set_rows(s.v, s.weights + M * (D + 1), K, M + 1)
+    set_rows(s.u_w, s.update, M, D + 1)
+    set_rows(s.u_v, s.update + M * (D + 1), K, M + 1)
     return True
 
 
 # x and t of up to LANES samples from `first` on, the last one repeated; their weights, 0 for repetitions
-cdef inline vec gather_samples(LanesState *state, const SampleSet *samples, Py_ssize_t first,
+cdef inline vec gather_samples(const LanesState *s, const SampleSet *samples, Py_ssize_t first,
                                Py_ssize_t end) noexcept nogil:
-    cdef VecNet *net = &state.net
     cdef vec weight
     cdef const real *x
-    cdef Py_ssize_t n, i, k, row
+    cdef const real *t
+    cdef Py_ssize_t n, i, k
     cdef int lane
-    if samples.t == NULL:
-        for k in range(net.K):
-            net.t[k] = vec_broadcast(0)
+    for k in range(s.K):
+        s.t[k] = vec_broadcast(0)
     for lane in range(LANES):
         n = min(first + lane, end - 1)
-        row = row_of(samples, n)
-        x = inputs_of(samples, n)
+        x, t = inputs_of(samples, n), target_of(samples, n)
         (<real *> &weight)[lane] = weight_of(samples, n) if first + lane < end else 0
-        for i in range(net.D):
-            (<real *> (state.x + i))[lane] = x[i]
-        if samples.t == NULL:
-            (<real *> (net.t + samples.labels[row]))[lane] = 1
+        for i in range(s.D):
+            (<real *> (s.x + i))[lane] = x[i]
+        if t == NULL:
+            (<real *> (s.t + label_of(samples, n)))[lane] = 1
         else:
-            for k in range(net.K):
-                (<real *> (net.t + k))[lane] = samples.t[row * net.K + k]
+            for k in range(s.K):
+                (<real *> (s.t + k))[lane] = t[k]
     return weight
 
 
-cdef inline void record_losses(const VecNet *net, const SampleSet *samples, Py_ssize_t first,
-                               Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t n
-    if samples.losses != NULL:
+# The equations, of as many samples as there are lanes, with alpha times their weights. Returns E_n.
+cdef inline vec backpropagate_samples(const LanesState *s, vec alpha) noexcept nogil:
+    cdef Py_ssize_t D = s.D, M = s.M, K = s.K, j
+    cdef vec max_a, sum_exp_minus_1, E_n
+    hidden_sum(s.w, <const vec *> s.x, s.b, D, M)
+    hidden_output(s.functions.hidden, <const vec *> s.b, s.z, M)
+    output_sum(s.v, <const vec *> s.z, s.a, M, K)
+    sum_exp_minus_1 = output_function(s.functions.output, s.a, s.y, &max_a, K)
+    E_n = sample_error(s.functions.output, <const vec *> s.t, <const vec *> s.a, max_a, sum_exp_minus_1, K)
+    hidden_error(s.e, <const vec *> s.y, <const vec *> s.t, s.v, <const vec *> s.z, s.functions.hidden, M, K)
+    for j in range(max(M, K)):
+        s.alpha[j] = alpha
+    update_v(s.u_v, <const vec *> s.y, <const vec *> s.t, <const vec *> s.z, <const vec *> s.alpha, M, K)
+    update_w(s.u_w, <const vec *> s.e, <const vec *> s.x, <const vec *> s.alpha, D, M)
+    return E_n
+
+
+# The update (17) by the samples from `first` to `end`, summed over the lanes of u. Returns the sum of E_n.
+cdef double batch_update(LanesState *s, const SampleSet *samples, Py_ssize_t first, Py_ssize_t end, real alpha,
+                         SignalPoll *poll) noexcept nogil:
+    cdef vec total = vec_broadcast(0), weight, E_n
+    cdef Py_ssize_t c, n
+    for c in range(s.size):
+        s.update[c] = vec_broadcast(0)
+    while first < end and not poll.stop:
+        weight = gather_samples(s, samples, first, end)
+        E_n = backpropagate_samples(s, weight * alpha)
+        total += E_n * weight
         for n in range(first, min(first + LANES, end)):
-            record_loss(samples, n, (<const real *> &net.E_n)[n - first])
-
-
-# Row-wise AdaGrad with the mean gradient of a batch in the velocity: u_ji <- alpha_j u_ji, and for v
-cdef void adapt_lanes(LanesState *state, real learning_rate) noexcept nogil:
-    cdef VecNet *net = &state.net
-    cdef vec *s = state.weights + state.size
-    cdef vec *change = state.velocity + state.size
-    cdef vec alpha = vec_broadcast(learning_rate)
-    cdef Py_ssize_t j, k
-    for j in range(net.M):
-        adapt_row_in_lanes(net.u_w[j], s[j], &change[j], alpha, net.D)
-    for k in range(net.K):
-        adapt_row_in_lanes(net.u_v[k], s[net.M + k], &change[net.M + k], alpha, net.M)
-
-
-cdef inline void adapt_row_in_lanes(vec *u, vec s, vec *change, vec alpha, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    change[0] = mean_square_of_gradient(u, n)
-    alpha = adaptive_rate(alpha, s + change[0])
-    for i in range(n + 1):
-        u[i] = u[i] * alpha
-
-
-# The update (17) by the samples from `first` to `end`, summed over the lanes of the velocity. Returns the sum of E_n.
-cdef double batch_update(LanesState *state, const SampleSet *samples, Py_ssize_t first, Py_ssize_t end,
-                         real learning_rate, real total_weight) noexcept nogil:
-    cdef VecNet *net = &state.net
-    cdef bint adaptive = state.squares > 0
-    cdef vec total = vec_broadcast(0)
-    cdef Py_ssize_t c
-    for c in range(state.size):
-        state.velocity[c] = vec_broadcast(0)
-    net.learning_rate = vec_broadcast((ONE if adaptive else learning_rate) / total_weight)
-    while first < end:
-        net.weight = gather_samples(state, samples, first, end)
-        backpropagate(net)
-        update_velocities(net)
-        total += net.E_n * net.weight
-        record_losses(net, samples, first, end)
+            record_loss(samples, n, (<const real *> &E_n)[n - first])
         first += LANES
-        if should_stop(&state.poll, LANES):
-            break
-    for c in range(state.size):
-        state.velocity[c] = vec_broadcast(vec_reduce_add(state.velocity[c]))
-    if adaptive:
-        adapt_lanes(state, learning_rate)
+        should_stop(poll, LANES)
+    for c in range(s.size):
+        s.update[c] = vec_broadcast(vec_reduce_add(s.update[c]))
     return vec_reduce_add(total)
 
 
+# Row-wise AdaGrad with the mean gradient of a batch, negated, in u: u_ji <- alpha_j u_ji, and for v; the sums of
+# squares have their update, too
+cdef void adapt_samples(LanesState *s, real learning_rate) noexcept nogil:
+    cdef vec *u = s.update
+    cdef vec alpha
+    cdef Py_ssize_t row, i, n
+    for row in range(s.M + s.K):
+        n = s.D + 1 if row < s.M else s.M + 1
+        s.update[s.size + row] = dot(<const vec *> u, <const vec *> u, n) / vec_broadcast(n)
+        alpha = adaptive_rate(vec_broadcast(learning_rate), s.weights[s.size + row] + s.update[s.size + row])
+        for i in range(n):
+            u[i] = u[i] * alpha
+        u += n
+
+
 # w <- w + u, if every weight and sum of squares stays finite
-cdef bint apply_update(LanesState *state) noexcept nogil:
-    cdef vec difference = vec_broadcast(0)
-    cdef Py_ssize_t c
-    for c in range(state.size + state.squares):
-        state.velocity[c] += state.weights[c]
-        difference += state.velocity[c] - state.velocity[c]
-    if not vec_reduce_add(difference) == 0:
+cdef bint apply_update(LanesState *s) noexcept nogil:
+    cdef Py_ssize_t count = s.size + s.squares, c
+    for c in range(count):
+        s.update[c] += s.weights[c]
+    if not all_finite(<const real *> s.update, count * LANES):
         return False
-    memcpy(state.weights, state.velocity, (state.size + state.squares) * sizeof(vec))
+    memcpy(s.weights, s.update, count * sizeof(vec))
     return True
 
 
 # (17) batch after batch. Returns the sum of E_n; NaN where it or a weight is not finite, with the weights from before
 # that batch. An interrupted batch is discarded.
-cdef double learn_in_lanes(LanesState *state, const SampleSet *samples, const LearningRule *rule) noexcept nogil:
+cdef double learn_samples_in_lanes(LanesState *s, const SampleSet *samples, const LearningRule *rule,
+                                   SignalPoll *poll) noexcept nogil:
     cdef Py_ssize_t first = 0, size
     cdef double total = 0
     cdef real total_weight
     while first < samples.count:
         size = min(rule.batch_size, samples.count - first)
-        total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
+        total_weight = weight_of_batch(samples, first, size, rule.batch_size)
         if total_weight > 0:
-            total += batch_update(state, samples, first, first + size, rule.learning_rate, total_weight)
-            if state.poll.stop:
+            total += batch_update(s, samples, first, first + size,
+                                  (ONE if rule.adaptive else rule.learning_rate) / total_weight, poll)
+            if poll.stop:
                 break
-            if not (isfinite(total) and apply_update(state)):
+            if rule.adaptive:
+                adapt_samples(s, rule.learning_rate)
+            if not (isfinite(total) and apply_update(s)):
                 return NAN
         first += size
     return total
+
+
+# -------------------------------------------------------------------------------------------------------------- class
+
+
+cdef class SamplesInLanesEngine(Engine):
+    """Learns batches of a tiny network, one sample in each lane, on a copy of the weights in every lane."""
+
+    cdef LanesState state
+
+    def __cinit__(self, *sizes, **settings):
+        if self.rule.momentum != 0 or self.rule.l2 != 0:
+            raise ValueError(f"momentum and l2 are {self.rule.momentum} and {self.rule.l2}; with samples in lanes they "
+                             f"must be 0")
+        if not init_state(&self.state, self.D, self.M, self.K, self.functions, self.rule.adaptive):
+            raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in each lane")
+        self.supports_epochs = True
+
+    def __dealloc__(self):
+        free(self.state.memory)
+
+    cdef tuple make(self):
+        return np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
+
+    # From and to the copies that the base class has made, in the order of their elements in a lane
+    cdef void copy(self, bint load) noexcept nogil:
+        cdef const Rows *rows = self.rows
+        cdef vec *weight = self.state.weights
+        cdef Py_ssize_t a, row, i
+        cdef real *number
+        for a in range(4):
+            for row in range(rows[a].count):
+                for i in range(rows[a].length):
+                    number = rows[a].first + row * rows[a].stride + i
+                    if load:
+                        weight[0] = vec_broadcast(number[0])
+                    else:
+                        number[0] = (<real *> weight)[0]
+                    weight += 1
+
+    cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        cdef double total
+        self.copy(True)
+        total = learn_samples_in_lanes(&self.state, samples, &self.rule, &self.poll)
+        self.copy(False)
+        return total    # all weights are finite

@@ -1,8 +1,8 @@
 # The sparse engine: rows of which few inputs are not 0. It works on the user's own w, of which a sample touches only
 # the weights of its non-zeros, with either order in memory:
 #
-#   by columns   the units of an input lie side by side, so that each non-zero takes few cache lines
-#   by rows      the inputs of a unit do: each non-zero takes a cache line for each unit
+#   order="F"   the units of an input lie side by side, so that each non-zero takes few cache lines
+#   order="C"   the inputs of a unit do: each non-zero takes a cache line for each unit
 #
 # Updates are those of the direct engine without the terms that are 0: i runs over the non-zeros of a row. An input that
 # comes twice counts with the sum of its values. Since w has no copy that could be restored, an update is made only if
@@ -55,7 +55,7 @@ cdef struct SparseNet:
 
 
 # b_j = sum_i w_ji x_i, x_D = 1, where w_ji is at w[at[i] + j * stride]
-cdef inline void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize_t bias, Py_ssize_t stride, real scale,
+cdef void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize_t bias, Py_ssize_t stride, real scale,
                                    real *b, Py_ssize_t M) noexcept nogil:
     cdef const Py_ssize_t *at = row.at
     cdef const real *x = row.x
@@ -66,18 +66,18 @@ cdef inline void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize
     if stride == 1:
         while j + 4 * LANES <= M:
             for c in range(4):
-                sums[c] = (<const vec *> (w + bias + j))[c]
+                sums[c] = zero
             for i in range(nnz):
                 x_i = scale * x[i]
                 for c in range(4):
                     sums[c] += (<const vec *> (w + at[i] + j))[c] * x_i
             for c in range(4):
-                (<vec *> (b + j))[c] = sums[c]
+                (<vec *> (b + j))[c] = sums[c] + (<const vec *> (w + bias + j))[c]
             j += 4 * LANES
         while j + LANES <= M:
-            sums[0], sums[1], sums[2], sums[3] = (<const vec *> (w + bias + j))[0], zero, zero, zero
+            sums[0], sums[1], sums[2], sums[3] = zero, zero, zero, zero
             i = 0
-            if nnz >= LANES:    # fewer are added one after the other, as in the direct engine
+            if nnz >= LANES:    # fewer are added one after the other
                 while i + 4 <= nnz:
                     for c in range(4):
                         sums[c] += (<const vec *> (w + at[i + c] + j))[0] * (scale * x[i + c])
@@ -85,18 +85,18 @@ cdef inline void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize
             while i < nnz:
                 sums[0] += (<const vec *> (w + at[i] + j))[0] * (scale * x[i])
                 i += 1
-            (<vec *> (b + j))[0] = (sums[0] + sums[1]) + (sums[2] + sums[3])
+            (<vec *> (b + j))[0] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + (<const vec *> (w + bias + j))[0]
             j += LANES
     while j < M:
-        b_j = w[bias + j * stride]
+        b_j = 0
         for i in range(nnz):
             b_j += w[at[i] + j * stride] * (scale * x[i])
-        b[j] = b_j
+        b[j] = b_j + w[bias + j * stride]
         j += 1
 
 
 # (18)  dE_n/dw_ji = e_j x_i, x_D = 1: added to dw, times `factor`; -alpha makes it (17)
-cdef inline void gradient_w_sparse(real *dw, real factor, const real *e, const SparseRow *row, Py_ssize_t bias,
+cdef void gradient_w_sparse(real *dw, real factor, const real *e, const SparseRow *row, Py_ssize_t bias,
                                    Py_ssize_t stride, double scale, Py_ssize_t M) noexcept nogil:
     cdef const Py_ssize_t *at = row.at
     cdef const real *x = row.x
@@ -131,17 +131,17 @@ cdef inline void prefetch_input(const SparseNet *net, Py_ssize_t at) noexcept no
 
 # 1/(D+1) sum_i x_i^2, x_D = 1, for row-wise AdaGrad, where an input that comes several times has the sum of its values.
 # In a row in order none does.
-cdef inline void set_mean_square(SparseNet *net, const SparseRow *row) noexcept nogil:
+cdef void set_mean_square(SparseNet *net, const SparseRow *row) noexcept nogil:
     cdef Py_ssize_t c = 1
     if net.net.s_w == NULL:
         return
     while c < row.nnz and row.at[c - 1] < row.at[c]:
         c += 1
-    net.net.mean_square_x = (dot(1, row.x, row.x, row.nnz) if c >= row.nnz
-                             else sum_of_distinct_squares(row, net.scratch)) / (net.net.D + 1)
+    net.net.mean_square_x = (ONE + (dot(row.x, row.x, row.nnz) if c >= row.nnz
+                                    else sum_of_distinct_squares(row, net.scratch))) / (net.net.D + 1)
 
 
-# 1 + sum_i x_i^2 of inputs in any order. The first non-zero of an input, which a table finds by a hash of where its
+# sum_i x_i^2 of inputs in any order. The first non-zero of an input, which a table finds by a hash of where its
 # weights are, takes up the others.
 cdef real sum_of_distinct_squares(const SparseRow *row, void *scratch) noexcept nogil:
     cdef Py_ssize_t nnz = row.nnz, size = 1, slot, c
@@ -166,7 +166,7 @@ cdef real sum_of_distinct_squares(const SparseRow *row, void *scratch) noexcept 
             x = sums
         sums[table[slot] - 1] += sums[c]
         sums[c] = 0
-    return dot(1, x, x, nnz)
+    return dot(x, x, nnz)
 
 
 # Where the weights of sample n are. Inputs are checked here, too, since another thread may change them meanwhile.
@@ -248,14 +248,14 @@ cdef inline void update_w_sparse(SparseNet *net, const SparseRow *row, const rea
 # (17) for v and w
 cdef inline void update_weights_sparse(SparseNet *net, const SparseRow *row) noexcept nogil:
     cdef Net *dense = &net.net
-    update_v_rows(dense.v, dense.y, dense.t, dense.z, dense.alpha_v, dense.M, dense.K)
+    update_v(dense.v, dense.y, dense.t, dense.z, dense.alpha_v, dense.M, dense.K)
     update_w_sparse(net, row, dense.e)
     store_squares(dense)
 
 
 # Whether all weights of a row stay finite if (17) is applied. If the update is not negligible, the sum of the sizes of
 # all changes decides, since an input may come more than once.
-cdef inline bint sparse_update_is_finite(const SparseNet *net, const SparseRow *row) noexcept nogil:
+cdef bint sparse_update_is_finite(const SparseNet *net, const SparseRow *row) noexcept nogil:
     cdef const Net *dense = &net.net
     cdef real largest_e = <real> (net.alpha * max_abs(dense.e, dense.M) / net.scale)
     if not (all_finite(dense.e, dense.M) and squares_are_finite(dense)):
@@ -265,7 +265,7 @@ cdef inline bint sparse_update_is_finite(const SparseNet *net, const SparseRow *
     return update_of_v_is_finite(dense) and weights_stay_finite(net, row, largest_e * sum_of_abs(row.x, row.nnz))
 
 
-cdef inline real sum_of_abs(const real *x, Py_ssize_t n) noexcept nogil:
+cdef real sum_of_abs(const real *x, Py_ssize_t n) noexcept nogil:
     cdef real total = 1    # x_D
     cdef Py_ssize_t i
     for i in range(n):
@@ -309,7 +309,7 @@ cdef double learn_online_sparse(SparseNet *state, const SampleSet *samples, cons
     cdef SparseNet *net = &local
     cdef Net *dense = &net.net
     cdef const SparseRow *row
-    cdef real decay = rule.learning_rate * rule.l2
+    cdef real decay = decay_of(rule, 1)
     cdef double total = 0
     cdef Py_ssize_t n
     net.gathered, net.max_x, dense.learning_rate = 0, samples.max_x, rule.learning_rate
@@ -346,13 +346,12 @@ cdef double learn_batches_sparse(SparseNet *state, const SampleSet *samples, con
     net.max_x = samples.max_x
     while first < samples.count:
         size = min(rule.batch_size, samples.count - first)
-        # one sample by itself has its weight as a factor of the learning rate
-        total_weight = weight_of_batch(samples, first, size) if rule.batch_size > 1 else 1
+        total_weight = weight_of_batch(samples, first, size, rule.batch_size)
         if total_weight > 0:
             total += batch_errors_sparse(net, samples, first, size, learning_rate / total_weight, poll)
             if poll.stop:
                 break
-            decay = rule.learning_rate * rule.l2 / total_weight
+            decay = decay_of(rule, total_weight)
             if not (isfinite(total) and decay <= 1):
                 total = NAN
                 break
@@ -390,7 +389,7 @@ cdef double batch_errors_sparse(SparseNet *net, const SampleSet *samples, Py_ssi
             e[j] = dense.alpha_w[j] * dense.e[j]
         if not (isfinite(total) and all_finite(e, M)):
             return NAN
-        update_v_rows(dense.u_v, dense.y, dense.t, dense.z, dense.alpha_v, M, K)
+        update_v(dense.u_v, dense.y, dense.t, dense.z, dense.alpha_v, M, K)
         most += <real> (max_abs(e, M) * maximum(net.max_x, ONE) / net.scale)
         if should_stop(poll, 1):
             return total
@@ -427,7 +426,7 @@ cdef void update_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize
     if decay != 0:
         decay_sparse(net, decay)
     for k in range(net.net.K):
-        axpy(net.net.v[k], 1, net.net.u_v[k], net.net.M + 1)
+        end_update(net.net.v[k], net.net.u_v[k], net.net.M + 1)
     net.gathered = first
     for n in range(first, first + size):
         update_w_sparse(net, next_row(net, samples, n), net.e + (n - first) * net.net.M)
@@ -451,14 +450,15 @@ cdef bint adapt_batch_sparse(SparseNet *net, const SampleSet *samples, Py_ssize_
         dense.next_s_w[j] = sum_of_squares(dense.s_w[j], ONE, dense.next_s_w[j] / (dense.D + 1))
         dense.alpha_w[j] = adaptive_rate(learning_rate, dense.next_s_w[j])
     for k in range(K):
-        dense.next_s_v[k] = sum_of_squares(dense.s_v[k], ONE, mean_square_of_gradient(dense.u_v[k], M))
+        dense.next_s_v[k] = sum_of_squares(dense.s_v[k], ONE, dot(dense.u_v[k], dense.u_v[k], M + 1) / (M + 1))
         dense.alpha_v[k] = adaptive_rate(learning_rate, dense.next_s_v[k])
     if not squares_are_finite(dense):
         return False
     if decay != 0:
         decay_sparse(net, decay)
     for k in range(K):
-        axpy(dense.v[k], dense.alpha_v[k], dense.u_v[k], M + 1)
+        begin_update(dense.u_v[k], dense.v[k], dense.alpha_v[k], 0, M)
+        end_update(dense.v[k], dense.u_v[k], M + 1)
     for c in range(count + 1):
         dw = net.dw + (c if c < count else net.most_inputs) * M
         for j in range(M):
@@ -512,12 +512,13 @@ cdef inline void decay_sparse(SparseNet *net, real decay) noexcept nogil:
 
 # Multiplies the stored weights by their scale, which becomes 1
 cdef void apply_scale(SparseNet *net) noexcept nogil:
-    cdef Py_ssize_t D = net.net.D, M = net.net.M, j
+    cdef Py_ssize_t D = net.net.D, M = net.net.M, i, j
     cdef real scale = <real> net.scale
     if net.scale == 1:
         return
     if net.unit_stride == 1:
-        decay_velocity(net.w, net.w, scale, 0, D * net.input_stride)
+        for i in range(D):
+            decay_velocity(net.w + i * net.input_stride, net.w + i * net.input_stride, scale, 0, M)
     else:
         for j in range(M):
             decay_velocity(net.w + j * net.unit_stride, net.w + j * net.unit_stride, scale, 0, D)
@@ -545,52 +546,46 @@ cdef bint forward_samples_sparse(SparseNet *net, const SampleSet *samples, const
     return finite
 
 
-# (2)  E, and (3) dE/dw and dE/dv where they are wanted, which are 0 before; dw is in the order of w, without padding
-cdef double gradient_sparse(SparseNet *net, const SampleSet *samples, real *dw, real *dv,
-                            SignalPoll *poll) noexcept nogil:
+# (2)  E, and (3) dE/dw and dE/dv where they are wanted: dw, which is 0 before, with the strides of w
+cdef double gradient_sparse(SparseNet *net, const SampleSet *samples, real *dw, SignalPoll *poll) noexcept nogil:
     cdef Net *dense = &net.net
     cdef Py_ssize_t D = dense.D, M = dense.M, K = dense.K, n, c
-    cdef bint by_column = net.input_stride != 1
-    cdef Py_ssize_t input_stride = M if by_column else 1, unit_stride = 1 if by_column else D + 1
     cdef const SparseRow *row
     cdef double total = 0
     net.gathered = 0
     if dw != NULL:
-        set_rows(dense.u_v, dv, K, M + 1)
+        memset(net.dv, 0, K * (M + 1) * sizeof(real))
     for n in range(samples.count):
         row = next_row(net, samples, n)
         backpropagate_sparse(net, samples, n, row)
         total += dense.E_n
         if dw != NULL and isfinite(dense.E_n):
-            gradient_v_rows(dense.u_v, dense.y, dense.t, dense.z, M, K)
-            for c in range(row.nnz):
-                row.at[c] = row.at[c] // net.input_stride * input_stride
-            gradient_w_sparse(dw, 1, dense.e, row, D * input_stride, unit_stride, 1, M)
+            gradient_v(dense.u_v, dense.y, dense.t, dense.z, M, K)
+            gradient_w_sparse(dw, 1, dense.e, row, D * net.input_stride, net.unit_stride, 1, M)
         if should_stop(poll, 1):
             break
     if dw != NULL:
-        set_rows(dense.u_v, net.dv, K, M + 1)
-        for c in range(M * (D + 1)):
+        for c in range((M - 1) * net.unit_stride + D * net.input_stride + 1):
             dw[c] /= samples.count
-        for c in range(K * (M + 1)):
-            dv[c] /= samples.count
+        mean_gradient(dense.u_v, samples.count, M, K)
     return mean_error(total, samples.count)
 
 
 # -------------------------------------------------------------------------------------------------------------- memory
 
 
-# Where the weights are, which are not copied
+# Where the weights are, which are not copied: w by unit or, if it is by columns, by input
 cdef inline void bind_weights(SparseNet *net, const Weights *weights) noexcept nogil:
-    cdef Py_ssize_t column = net.net.M * sizeof(real), stride = weights.input_stride * sizeof(real)
+    cdef Py_ssize_t size = net.net.M * sizeof(real)
     net.w, net.scale = <real *> weights.w, 1
     net.input_stride, net.unit_stride = weights.input_stride, weights.unit_stride
     net.lines = net.net.M
-    if net.input_stride != 1:    # one more where an input does not begin with a line
-        net.lines = column // 64
-        if column % 64 != 0 or stride % 64 != 0 or <uintptr_t> net.w % 64 != 0:
+    if net.unit_stride == 1:    # one more where an input does not begin with a line
+        net.lines = size // 64
+        if size % 64 != 0 or <uintptr_t> net.w % 64 != 0 or net.input_stride * sizeof(real) % 64 != 0:
             net.lines += 1
     set_rows(net.net.v, <real *> weights.v, net.net.K, weights.output_stride)
+    net.net.s_w, net.net.s_v = <real *> weights.s_w, <real *> weights.s_v
 
 
 cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t longest, bint adaptive,
@@ -621,3 +616,62 @@ cdef bint sparse_init(SparseNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, 
     carve_sparse(net, batch_size, longest, adaptive, memory)
     set_rows(net.net.u_v, net.dv, K, M + 1)
     return True
+
+
+# --------------------------------------------------------------------------------------------------------------- class
+
+
+cdef class SparseEngine(Engine):
+    """Learns from sparse rows of up to `block` non-zeros, on the user's own arrays, with w by rows or by columns."""
+
+    cdef SparseNet net
+    cdef real[:, ::1] memory_of_dw
+    cdef void *memory
+
+    def __cinit__(self, *sizes, **settings):
+        if self.rule.momentum != 0:
+            raise ValueError(f"momentum is {self.rule.momentum}; with sparse rows it must be 0")
+        if not sparse_init(&self.net, self.D, self.M, self.K, self.rule.batch_size, self.block, self.rule.adaptive,
+                           self.functions, &self.memory):
+            raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")
+        set_interval(&self.poll, self.block, self.M, self.K, POLL_OPS)
+        self.takes_sparse = self.supports_gradient = self.supports_forward = True
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef bint suits(self, const Rows *rows) noexcept:
+        return not rows[1].columns
+
+    cdef tuple make(self):
+        return np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
+
+    cdef int bind(self) except -1:
+        cdef Weights weights = weights_in(self.rows)
+        bind_weights(&self.net, &weights)
+        return 0
+
+    # An update is made only if all stays finite
+    cdef double learn_or_restore(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        if self.rule.batch_size == 1:
+            return learn_online_sparse(&self.net, samples, &self.rule, &self.poll)
+        return learn_batches_sparse(&self.net, samples, &self.rule, &self.poll)
+
+    cdef int save(self) except -1:
+        return 0
+
+    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
+        return gradient_sparse(&self.net, samples, NULL, &self.poll)
+
+    # The gradient lies in memory as w does
+    cdef tuple gradients(self):
+        cdef Rows *w = &self.rows[0]
+        self.memory_of_dw = np.zeros((w.count, w.stride), DTYPE)
+        dw = np.asarray(self.memory_of_dw)[:, :w.length]
+        return dw.T if w.columns else dw, np.asarray(<real[:self.K, :self.M + 1]> self.net.dv)
+
+    cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
+        return gradient_sparse(&self.net, samples, &self.memory_of_dw[0, 0], &self.poll)
+
+    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
+        return forward_samples_sparse(&self.net, samples, out, &self.poll)

@@ -140,7 +140,13 @@ static inline vec vec_exp2i(vec shifted)
     return (vec)(((vec_bits)shifted + EXPONENT_BIAS) << MANTISSA_BITS);
 }
 
-/* a 2^k, where shifted = k + SHIFT; 0, and nothing computed, where x <= limit */
+/* a 2^k, where shifted = k + SHIFT, for normal a and results */
+static inline vec vec_ldexp(vec a, vec shifted)
+{
+    return (vec)((vec_bits)a + ((vec_bits)shifted << MANTISSA_BITS));
+}
+
+/* the same; 0, and nothing computed, where x <= limit */
 static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
 {
 #if defined(__AVX512F__)
@@ -185,8 +191,39 @@ static inline vec vec_tail_mask(long count)
     return (vec)(*(const vec_bits *)LANE_INDICES < (vec_bits){0} + (BITS)count);
 }
 
+/* all bits set in one lane, none in the others, or in none if there is no such lane */
+static inline vec vec_lane_mask(long lane)
+{
+    return (vec)(*(const vec_bits *)LANE_INDICES == (vec_bits){0} + (BITS)lane);
+}
+
+/* whether |a| <= limit in all lanes; NaN is not */
+static inline int vec_within(vec a, vec limit)
+{
+    const vec size = (vec)((vec_bits)a & (vec_bits)(((vec_unsigned){0} - 1) >> 1));
+#if defined(__AVX512F__)
+    return sizeof(REAL) == 4 ? _mm512_cmp_ps_mask((floats)size, (floats)limit, _CMP_NLE_UQ) == 0
+                             : _mm512_cmp_pd_mask((doubles)size, (doubles)limit, _CMP_NLE_UQ) == 0;
+#elif defined(__AVX2__)
+    return sizeof(REAL) == 4 ? _mm256_movemask_ps(_mm256_cmp_ps((floats)size, (floats)limit, _CMP_NLE_UQ)) == 0
+                             : _mm256_movemask_pd(_mm256_cmp_pd((doubles)size, (doubles)limit, _CMP_NLE_UQ)) == 0;
+#elif defined(__SSE2__)
+    return sizeof(REAL) == 4 ? _mm_movemask_ps(_mm_cmpnle_ps((floats)size, (floats)limit)) == 0
+                             : _mm_movemask_pd(_mm_cmpnle_pd((doubles)size, (doubles)limit)) == 0;
+#else
+    const vec_bits within = size <= limit;
+    for (int lane = 0; lane < LANES; lane++)
+        if (!within[lane])
+            return 0;
+    return 1;
+#endif
+}
+
 /* the lanes of a whose mask is set, 0 in the others */
 static inline vec vec_mask(vec a, vec mask) { return (vec)((vec_bits)a & (vec_bits)mask); }
+
+/* and the other lanes */
+static inline vec vec_mask_out(vec a, vec mask) { return (vec)((vec_bits)a & ~(vec_bits)mask); }
 
 /* the first `count` lanes of a, -inf in the others */
 static inline vec vec_mask_tail(vec a, long count)
@@ -202,6 +239,15 @@ static inline vec vec_split_exponent(vec u, vec *shifted)
     vec_bits k = (vec_bits)((vec_unsigned)((vec_bits)u - low) >> MANTISSA_BITS);
     *shifted = (vec)(shift + k);
     return (vec)((vec_bits)u - (k << MANTISSA_BITS));
+}
+
+/* a, loaded once where it is used twice: the compiler would load it for each use, as an operand */
+static inline vec vec_in_register(vec a)
+{
+#if defined(__SSE2__)
+    __asm__("" : "+x"(a));
+#endif
+    return a;
 }
 
 static inline vec vec_broadcast(REAL a) { return a - (vec){0}; }
@@ -324,14 +370,19 @@ static inline vec vec_maximum(vec a, vec b) { return a > b ? a : b; }
 static inline vec vec_minimum(vec a, vec b) { return a < b ? a : b; }
 static inline vec vec_select_nonnegative(vec condition, vec yes, vec no) { return condition >= 0 ? yes : no; }
 static inline vec vec_exp2i(vec shifted) { return real_exp2i(shifted); }
+static inline vec vec_ldexp(vec a, vec shifted) { return a * real_exp2i(shifted); }
+static inline int vec_within(vec a, vec limit) { return (a > -a ? a : -a) <= limit; }
 static inline vec vec_sqrt(vec a) { return real_sqrt(a); }
 static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
 {
     return x <= limit ? 0 : a * real_exp2i(shifted);
 }
 static inline vec vec_tail_mask(long count) { (void)count; return 1; }
-static inline vec vec_mask(vec a, vec mask) { (void)mask; return a; }
+static inline vec vec_lane_mask(long lane) { return lane == 0; } /* a mask of one lane is 0 or another number */
+static inline vec vec_mask(vec a, vec mask) { return mask == 0 ? 0 : a; }
+static inline vec vec_mask_out(vec a, vec mask) { return mask == 0 ? a : 0; }
 static inline vec vec_mask_tail(vec a, long count) { (void)count; return a; }
+static inline vec vec_in_register(vec a) { return a; }
 static inline vec vec_broadcast(REAL a) { return a; }
 static inline vec vec_split_exponent(vec u, vec *shifted) { return real_split_exponent(u, shifted); }
 static inline REAL vec_reduce_add(vec a) { return a; }

@@ -13,15 +13,24 @@ cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
     return (n + LANES - 1) // LANES * LANES
 
 
-# start + sum_i p_i q_i, in four vectors of sums
-cdef inline real dot(real start, const real *p, const real *q, Py_ssize_t n) noexcept nogil:
+# sum_i p_i q_i, of numbers in four vectors of sums
+cdef inline scalar_or_vec dot(const scalar_or_vec *p, const scalar_or_vec *q, Py_ssize_t n) noexcept nogil:
+    cdef scalar_or_vec total
+    cdef Py_ssize_t i
+    if scalar_or_vec is real:
+        if n >= LANES:
+            return dot_in_vectors(p, q, n)
+        total = 0
+    else:
+        total = vec_broadcast(0)
+    for i in range(n):
+        total += p[i] * q[i]
+    return total
+
+
+cdef real dot_in_vectors(const real *p, const real *q, Py_ssize_t n) noexcept nogil:
     cdef vec sums[4]
-    cdef real total = start
     cdef Py_ssize_t i, c
-    if n < LANES:
-        for i in range(n):
-            total += p[i] * q[i]
-        return total
     for c in range(4):
         sums[c] = vec_broadcast(0)
     i = n % LANES
@@ -34,70 +43,7 @@ cdef inline real dot(real start, const real *p, const real *q, Py_ssize_t n) noe
     while i < n:
         sums[0] += (<const vec *> (p + i))[0] * (<const vec *> (q + i))[0]
         i += LANES
-    return total + vec_reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]))
-
-
-# sum_i p_ri q_i, n >= LANES, of `count` rows, whose sums are reduced together
-cdef inline void dot_of_each(real *const *p, const real *q, real *sums, Py_ssize_t n, int count) noexcept nogil:
-    cdef vec sum[ROWS_TOGETHER]
-    cdef vec rest
-    cdef Py_ssize_t i = n % LANES
-    cdef int r
-    for r in range(count):
-        sum[r] = vec_broadcast(0)
-    if i > 0:
-        rest = vec_tail_mask(i)
-        for r in range(count):
-            sum[r] = vec_mask((<const vec *> p[r])[0] * (<const vec *> q)[0], rest)
-    while i < n:
-        for r in range(count):
-            sum[r] += (<const vec *> (p[r] + i))[0] * (<const vec *> (q + i))[0]
-        i += LANES
-    if count < ROWS_TOGETHER:
-        for r in range(count):
-            sums[r] = vec_reduce_add(sum[r])
-    else:
-        for r in range(ROWS_TOGETHER // QUARTER):
-            (<sixteen_bytes *> sums)[r] = vec_reduce_add_each(sum + r * QUARTER)
-
-
-# p_rn + sum_i p_ri q_i, n >= LANES, of all rows r. The last ones together may be among those before, too.
-cdef inline void dot_rows(real *const *p, const real *q, real *sums, Py_ssize_t n, Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t r = 0
-    if rows < ROWS_TOGETHER:
-        for r in range(rows):
-            dot_of_each(p + r, q, sums + r, n, 1)
-    else:
-        while r + ROWS_TOGETHER <= rows:
-            dot_of_each(p + r, q, sums + r, n, ROWS_TOGETHER)
-            r += ROWS_TOGETHER
-        if r < rows:
-            dot_of_each(p + rows - ROWS_TOGETHER, q, sums + rows - ROWS_TOGETHER, n, ROWS_TOGETHER)
-    for r in range(rows):
-        sums[r] += p[r][n]
-
-
-# p_i <- p_i + c q_i
-cdef inline void axpy(real *p, real c, const real *q, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef vec first
-    if n < LANES:
-        for i in range(n):
-            p[i] += c * q[i]
-        return
-    first = (<vec *> p)[0] + (<const vec *> q)[0] * c
-    i = (n - 1) % LANES + 1
-    while i < n:
-        (<vec *> (p + i))[0] = (<vec *> (p + i))[0] + (<const vec *> (q + i))[0] * c
-        i += LANES
-    (<vec *> p)[0] = first
-
-
-# The same with a vector of numbers for each i
-cdef inline void axpy_in_lanes(vec *p, vec c, const vec *q, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        p[i] = p[i] + c * q[i]
+    return vec_reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]))
 
 
 # Whether all p_i are finite: p - p is 0 for finite p and NaN otherwise
@@ -144,15 +90,16 @@ cdef bint sum_is_finite(const real *p, real c, const real *q, Py_ssize_t n) noex
     return True
 
 
-# u_i <- momentum u_i - decay w_i
-cdef void decay_velocity(real *u, const real *w, real momentum, real decay, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    if momentum == 0 and decay == 0:    # u may be anything, NaN included
-        memset(u, 0, n * sizeof(real))
-        return
-    while i + LANES <= n:
-        (<vec *> (u + i))[0] = momentum * (<vec *> (u + i))[0] - decay * (<const vec *> (w + i))[0]
-        i += LANES
-    while i < n:
-        u[i] = momentum * u[i] - decay * w[i]
-        i += 1
+# sum_k y_k - 1, of y_k of which the largest is 1: the others are added up, compensated (Kahan, 1965), so that the error
+# does not grow with K; then those that are 1, but for one
+cdef scalar_or_vec sum_minus_1(const scalar_or_vec *y, Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec zero = broadcast(0, y[0]), one = broadcast(1, y[0])
+    cdef scalar_or_vec below = zero, compensation = zero, ones = zero, term, sum
+    cdef Py_ssize_t k
+    for k in range(K):
+        ones += select_nonnegative(y[k] - ONE, one, zero)
+        term = select_nonnegative(y[k] - ONE, zero, y[k]) - compensation
+        sum = below + term
+        compensation = (sum - below) - term
+        below = sum
+    return (ones - ONE) + below

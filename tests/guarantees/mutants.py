@@ -31,6 +31,7 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
             "gradients",
             "network",
             "engines",
+            "lanes",
             "sparse",
             "adaptive",
             "reentrancy",

@@ -1,0 +1,1 @@
+# What Cython's memoryviews need, shared by all compiled modules
