@@ -8,15 +8,11 @@ import statistics
 import sys
 from typing import NamedTuple
 
-import numpy as np
-
-import cbackprop
-
 from . import restart_pinned
 from .compare import CLASSIFICATION, SMALL, Row
 from .peers import library
 from .report import argument_parser, factor, machine, machine_table, readable, result_path, table
-from .work import Job, Work, each_target, interleaved, random_work, samples
+from .work import interleaved, random_work, samples
 
 ROWS = [row for row in CLASSIFICATION + SMALL if row.kind in ("fit", "learn_one")]
 AT_MOST = 1.05  # the target of every row
@@ -35,34 +31,14 @@ class Cost(NamedTuple):
         return self.adaptive / self.constant
 
 
-def learn_one(work: Work) -> Job:
-    """`Network.learn_one` with rates that adapt."""
-    s = np.zeros(len(work.w), work.w.dtype), np.zeros(len(work.v), work.v.dtype)
-    network = cbackprop.Network.from_weights(
-        work.w.copy(), work.v.copy(), learning_rate=work.learning_rate, accumulators=s
-    )
-    pairs = list(zip(work.x, each_target(work), strict=True))
-
-    def run():
-        for x_n, t_n in pairs:
-            network.learn_one(x_n, t_n)
-
-    def restore():
-        work.restore(network.w, network.v)
-        for sums in s:
-            sums[:] = 0
-
-    return Job(run, lambda: (network.w, network.v, *s), restore)
-
-
 def cost(row: Row, dtype: str, repeats: int, milliseconds: float) -> Cost:
     N = max(samples(row.shape, milliseconds), row.batch_size) // row.batch_size * row.batch_size
     work = random_work(row.shape, dtype, N, row.batch_size)
-    plain = getattr(library, row.kind)
+    learn = getattr(library, row.kind)
     jobs = {
-        "constant": plain(work),
-        "adaptive": learn_one(work) if row.kind == "learn_one" else library.fit(work, adaptive=True),
-        "again": plain(work),
+        "constant": learn(work),
+        "adaptive": learn(work, adaptive=True),
+        "again": learn(work),
     }
     times = {name: [seconds / N for seconds in found] for name, found in interleaved(jobs, repeats).items()}
     constant, adaptive, again = (min(times[name]) for name in jobs)

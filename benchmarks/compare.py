@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import restart_pinned
-from .work import DEFAULTS, Functions, Work, article_work, interleaved, random_work, seconds
+from .work import DEFAULTS, Functions, Work, article_work, ensemble_of, interleaved, random_work, seconds
 
 PEERS = {  # column: module in peers/
     "cbackprop": "library",
@@ -47,9 +47,12 @@ class Row(NamedTuple):
     N: int  # samples in a repeat; slow peers get fewer
     targets: dict[str, float]  # peer, or "best": minimum ratio of its time to that of cbackprop
     batch_size: int = 1
+    epochs: int = 1
     dtypes: tuple[str, ...] = ("float32", "float64")
     functions: Functions = DEFAULTS
 
+
+NETWORKS = 16  # of an ensemble
 
 CLASSIFICATION = [
     Row("online 784-100-10", "fit", "784-100-10", 2_000, {"best": 3}),
@@ -74,7 +77,7 @@ CLASSIFICATION = [
         )
         for batch_size in (8, 32, 128, 1024)
     ),
-    Row("learn_one 2-2-3", "learn_one", "2-2-3", 20_000, {"scikit-learn": 600, "PyTorch": 900}, dtypes=("float64",)),
+    Row("learn_one 2-2-3", "learn_one", "2-2-3", 20_000, {"scikit-learn": 600, "PyTorch": 900}),
     Row("learn_one 64-32-10", "learn_one", "64-32-10", 2_000, {}),
     Row(
         "partial_fit of one row 64-32-10",
@@ -98,11 +101,26 @@ def regression(row: Row, functions: Functions) -> Row:
 
 
 SMALL = [
-    Row(f"online {shape}", "fit", shape, N, {"best": ratio})
-    for shape, N, ratio in (
-        ("4-8-2", 50_000, 1.3), ("8-8-3", 50_000, 1.3), ("13-9-3", 50_000, 1.3), ("20-16-5", 20_000, 1.3),
-        ("30-20-2", 20_000, 2), ("37-53-7", 10_000, 2),
-    )
+    *(
+        Row(f"online {shape}", "fit", shape, N, {"best": ratio})
+        for shape, N, ratio in (
+            ("4-8-2", 50_000, 1.3), ("8-8-3", 50_000, 1.3), ("13-9-3", 50_000, 1.3), ("20-16-5", 20_000, 1.3),
+            ("30-20-2", 20_000, 2), ("37-53-7", 10_000, 2),
+        )
+    ),
+    *(
+        Row(f"learn_one {shape}", "learn_one", shape, 2_000, {})
+        for shape in ("13-9-3", "30-20-2", "64-64-10", "784-16-10")
+    ),
+    *(Row(f"mini-batch 32, {shape}", "fit", shape, 16_384, {}, 32) for shape in ("2-2-3", "13-9-3")),
+    *(
+        Row(f"full batch of 1000, {shape}", "fit", shape, 1_000, {}, 1_000, epochs=1_000)
+        for shape in ("2-2-3", "13-9-3")
+    ),
+    *(
+        Row(f"{NETWORKS} networks at once, {shape}", "fit_ensemble", shape, 5_000, {})
+        for shape in ("2-2-3", "4-8-2", "5-6-4", "13-9-3")
+    ),
 ]  # fmt: skip
 HIDDEN = ("sigmoid", "relu")
 ROWS = CLASSIFICATION + SMALL + [regression(row, Functions(h, "linear")) for h in HIDDEN for row in CLASSIFICATION]
@@ -128,10 +146,12 @@ def reference_result(kind: str, work: Work) -> tuple:
     functions = work.functions._asdict()
     if kind.startswith("predict"):
         return (reference.forward(work.x, w, v, **functions).y,)
-    reference.fit(
-        work.x, work.t, w, v, learning_rate=work.learning_rate, epochs=work.epochs, batch_size=work.batch_size,
-        shuffle=False, **functions,
-    )  # fmt: skip
+    each = zip(w, v, strict=True) if kind == "fit_ensemble" else [(w, v)]
+    for w_r, v_r in each:
+        reference.fit(
+            work.x, work.t, w_r, v_r, learning_rate=work.learning_rate, epochs=work.epochs,
+            batch_size=work.batch_size, shuffle=False, **functions,
+        )  # fmt: skip
     return w, v
 
 
@@ -181,8 +201,9 @@ def peers_found() -> tuple[dict, dict]:
 
 
 def row_work(row: Row, dtype: str, sizes: Sizes) -> Work:
-    N = row.N if sizes.full else max(64, 2 * row.batch_size)
-    return random_work(row.shape, dtype, N, row.batch_size, row.functions)
+    N = row.N if sizes.full else min(row.N, max(64, 2 * row.batch_size))
+    work = random_work(row.shape, dtype, N, row.batch_size, row.functions)._replace(epochs=row.epochs)
+    return ensemble_of(work, NETWORKS) if row.kind == "fit_ensemble" else work
 
 
 def job_rows(modules: dict, sizes: Sizes, wanted: Wanted) -> list[dict]:

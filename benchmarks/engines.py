@@ -23,12 +23,15 @@ BATCHES = (
 )  # fmt: skip
 BATCH_SIZES = (4, 8, 32, 128, 1024)
 BLOCKS = (8, 16, 24, 32, 48, 64, 128)
-SMALL = ("narrow 1", "narrow 8", "1")  # blocks of the online table besides BLOCKS
 FORWARD = ("64-32-10", "784-100-10", "784-1024-10")
 FORWARD_SAMPLES = (1, 2, 4, 8, 16, 32)
 MAX_UNITS_IN_LANES = 32  # the samples-in-lanes engine is for tiny networks
 THREADED = ("64-32-10", "64-500-10", "784-16-10", "784-50-10", "784-100-10", "784-200-10", "784-1024-10")
-ENGINES = {"DirectEngine": "direct", "SamplesInLanesEngine": "samples in lanes"}  # the others are named by their block
+ENGINES = {  # the others are named by their block
+    "DirectEngine": "direct",
+    "LanesEngine": "lanes",
+    "SamplesInLanesEngine": "samples in lanes",
+}
 
 
 def kernels_for(work: Work) -> ModuleType:
@@ -48,7 +51,11 @@ def learning_job(engine, work: Work, threads: int = 1) -> Job:
         engine.store(w, v)
         return w, v
 
-    return Job(run, result, lambda: engine.load(work.w, work.v))
+    def restore():
+        work.restore(w, v)
+        engine.load(w, v)
+
+    return Job(run, result, restore)
 
 
 def forward_job(engine_class: type, work: Work, shape: str, calls: int, **options) -> Job:
@@ -66,19 +73,31 @@ def forward_job(engine_class: type, work: Work, shape: str, calls: int, **option
     return Job(run, lambda: activations)
 
 
+def lanes_engines(work: Work, shape: str) -> dict:
+    """The lanes engine of all kernels whose vectors hold the layers in the few that it takes."""
+    from cbackprop import _engines as rule
+    from cbackprop._dispatch import narrow_kernels
+
+    D, M, K = sizes(shape)
+    modules = {"narrow lanes": narrow_kernels(work.w.dtype), "lanes": kernels_for(work)}
+    if modules["narrow lanes"] is modules["lanes"]:
+        del modules["narrow lanes"]
+    return {
+        name: module.LanesEngine(D, M, K)
+        for name, module in modules.items()
+        if M <= rule.MAX_VECTORS * module.LANES_IN_REGISTER and K <= rule.MAX_OUTPUT_VECTORS * module.LANES_IN_REGISTER
+    }
+
+
 def learning_times(work: Work, shape: str, repeats: int) -> dict[str, float]:
     """Seconds per sample of each engine and block length."""
     (D, M, K), module, B = sizes(shape), kernels_for(work), work.batch_size
     engines = {"direct": module.DirectEngine(D, M, K, B)}
-    if B > 1 and M <= MAX_UNITS_IN_LANES:
-        engines["samples in lanes"] = module.SamplesInLanesEngine(D, M, K, B)
-    blocks = BLOCKS if B > 1 else (1, *BLOCKS)
-    engines |= {str(block): module.BlockedEngine(D, M, K, B, block=block) for block in blocks}
     if B == 1:
-        from cbackprop._dispatch import narrow_kernels
-
-        narrow = narrow_kernels(work.w.dtype)
-        engines |= {f"narrow {block}": narrow.BlockedEngine(D, M, K, block=block) for block in (1, 8)}
+        engines |= lanes_engines(work, shape)
+    elif M <= MAX_UNITS_IN_LANES:
+        engines["samples in lanes"] = module.SamplesInLanesEngine(D, M, K, B)
+    engines |= {str(block): module.BlockedEngine(D, M, K, B, block=block) for block in BLOCKS}
     jobs = {name: learning_job(engine, work) for name, engine in engines.items()}
     return {name: min(repetitions) / len(work.x) for name, repetitions in interleaved(jobs, repeats).items()}
 
@@ -90,11 +109,10 @@ def learning_cells(work: Work, shape: str, repeats: int) -> list[str]:
     times, online = learning_times(work, shape, repeats), work.batch_size == 1
     engine = type(rule.make_engine(work.w, work.v, Functions(), work.batch_size, "auto"))
     block = max(BLOCKS[0], rule.block_length(work.w, work.v, work.batch_size))  # no batch is too short for it
-    if online and rule.fused(work.w, work.v):
-        block = 1
-    narrow = rule.kernels_for(work.w, work.v, work.batch_size) is not kernels_for(work)
-    chosen = ENGINES.get(engine.__name__, f"narrow {block}" if narrow else str(block))
-    columns = ["direct", *(SMALL if online else ["samples in lanes"]), *map(str, BLOCKS)]
+    chosen = ENGINES.get(engine.__name__, str(block))
+    if rule.kernels_for(work.w, work.v, work.batch_size) is not kernels_for(work):
+        chosen = f"narrow {chosen}"
+    columns = ["direct", *(("narrow lanes", "lanes") if online else ("samples in lanes",)), *map(str, BLOCKS)]
     cells = [readable(times[name], "s") if name in times else "–" for name in columns]
     cells = [f"**{cell}**" if name == chosen else cell for name, cell in zip(columns, cells, strict=True)]
     return [*cells, factor(times[chosen] / min(times.values()) if chosen in times else float("nan"))]
@@ -106,7 +124,7 @@ def online_table(repeats: int, milliseconds: float) -> str:
         for dtype in DTYPES:
             work = random_work(shape, dtype, samples(shape, milliseconds))
             lines.append([shape, dtype, *learning_cells(work, shape, repeats)])
-    header = ["D-M-K", "dtype", "direct", "narrow, block 1", "narrow, block 8", "block 1"]
+    header = ["D-M-K", "dtype", "direct", "narrow lanes", "lanes"]
     return table([*header, *(f"block {block}" for block in BLOCKS), "rule / best"], lines)
 
 

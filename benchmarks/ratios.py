@@ -81,7 +81,7 @@ class Call:
 
     def track_overhead(self, dtype):
         epochs = 5  # so many that the call of fit itself is little
-        kernel = library().fit(self.work._replace(epochs=epochs), method="direct")
+        kernel = library().fit(self.work._replace(epochs=epochs))
         call, kernel = fastest({"call": library().learn_one(self.work), "kernel": kernel})
         return (call - kernel / epochs) / len(self.work.x) * 1e9
 

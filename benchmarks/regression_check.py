@@ -8,20 +8,16 @@ repeated in new processes. Noise above 15 % is an error. Jobs that the parent do
 """
 
 import argparse
-import gc
-import json
-import os
-import random
-import subprocess
 import sys
 from pathlib import Path
+
+from .sites import Worker, interleave, pin, serve
 
 MIN_REGRESSION = 0.10  # the same code at other addresses varies by that much
 LOW_NOISE = 0.03  # enough to stop
 MAX_NOISE = 0.15  # above, no conclusion is possible
 MIN_STARTS, MAX_STARTS = 4, 12  # of the processes; more than the minimum if it is noisy
 ROUNDS = 12  # per start
-RUNS = 3  # per round; only the first run has cold caches
 
 JOBS = {  # name: function of peers/library.py, D-M-K, dtype, samples (about a millisecond), batch size
     "online 2-2-3 float64": ("fit", "2-2-3", "float64", 10_000, 1),
@@ -45,74 +41,25 @@ JOBS = {  # name: function of peers/library.py, D-M-K, dtype, samples (about a m
 }
 
 
-def run_worker(names: list[str]) -> None:
-    """The worker process: writes which jobs are not supported; then reads names and writes the seconds of each job."""
+def make_job(name: str):
     from .peers import library
-    from .work import random_work, seconds
+    from .work import random_work
 
-    site = Path(os.environ["PYTHONPATH"].split(os.pathsep)[0])
-    if site not in Path(library.cbackprop.__file__).parents:
-        raise SystemExit(f"{library.cbackprop.__file__} is not in {site}")
-
-    def time(name: str) -> float:
-        shift = bytearray(random.randrange(1 << 14))  # moves the arrays that are allocated next
-        function, *sizes = JOBS[name]
-        job = getattr(library, function)(random_work(*sizes))
-        del shift
-        return min(seconds(job) for _ in range(RUNS))
-
-    unsupported = {}
-    for name in names:
-        try:
-            time(name)
-        except (AttributeError, ImportError, TypeError) as error:
-            unsupported[name] = str(error)
-    gc.disable()
-    print(json.dumps(unsupported), flush=True)
-    for line in sys.stdin:
-        print(time(line.strip()), flush=True)
-
-
-class Worker:
-    """A process that imports cbackprop from the given folder."""
-
-    def __init__(self, site: Path, names: list[str]):
-        path = os.pathsep.join(map(str, (site.resolve(), Path(__file__).parents[1])))
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "benchmarks.regression_check", "--worker", *names],
-            env=os.environ | {"PYTHONPATH": path},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit("a worker process ended early")
-        return json.loads(line)
-
-    def time(self, name: str) -> float:
-        print(name, file=self.process.stdin, flush=True)
-        return self.read()
-
-    def close(self) -> None:
-        self.process.communicate()
+    function, *sizes = JOBS[name]
+    return getattr(library, function)(random_work(*sizes))
 
 
 def measure(sites: dict[str, Path], names: list[str]) -> tuple[dict, dict, float]:
     """Minimum seconds by side and job, jobs that a side does not support, and the noise."""
-    fastest = {side: dict.fromkeys(names, float("inf")) for side in sites}
+    fastest = {side: {} for side in sites}
     for start in range(1, MAX_STARTS + 1):
-        workers = {side: Worker(site, names) for side, site in sites.items()}
-        unsupported = {side: worker.read() for side, worker in workers.items()}
+        workers = {side: Worker(site, "regression_check", ["--worker"], names) for side, site in sites.items()}
+        unsupported = {side: worker.unsupported() for side, worker in workers.items()}
         shared = [name for name in names if not any(name in jobs for jobs in unsupported.values())]
         if not shared:
             raise SystemExit(f"no job is supported by both: {unsupported}")
         for _ in range(ROUNDS):
-            for name in random.sample(shared, len(shared)):
-                for side in random.sample(list(workers), len(workers)):
-                    fastest[side][name] = min(fastest[side][name], workers[side].time(name))
+            interleave(workers, shared, fastest)
         for worker in workers.values():
             worker.close()
         pairs = [(fastest["parent"][name], fastest["parent again"][name]) for name in shared]
@@ -143,8 +90,7 @@ def main() -> None:
     parser.add_argument("parent", type=Path)
     parser.add_argument("commit", type=Path)
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    pin()
     sites = {"parent": options.parent, "parent again": options.parent, "commit": options.commit}
     times, unsupported, noise = measure(sites, list(JOBS))
     if unsupported["commit"]:
@@ -159,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_worker(sys.argv[2:]) if sys.argv[1:2] == ["--worker"] else main()
+    serve(sys.argv[2:], make_job) if sys.argv[1:2] == ["--worker"] else main()

@@ -26,7 +26,7 @@ def _slower(function):
     return slow
 
 
-fit = _slower(fit)
+Network.fit = _slower(Network.fit)
 """
 
 

@@ -52,9 +52,9 @@ def kernels(variant, dtype):
 
 
 def use_variant(variant, dtype):
-    """Make `fit` and forward passes of this process use the kernels of a variant."""
-    modules = landed("cbackprop._dispatch")._MODULES
-    modules[np.dtype(dtype)] = kernels(variant, dtype)
+    """Make `fit` and forward passes of this process use the kernels of a variant, small networks included."""
+    dispatch = landed("cbackprop._dispatch")
+    dispatch._MODULES[np.dtype(dtype)], dispatch.FORCED = kernels(variant, dtype), True
 
 
 def fit(work, **options):

@@ -54,12 +54,23 @@ def with_one(x: np.ndarray) -> np.ndarray:
 
 def targets(work: Work) -> np.ndarray:
     """The targets as a matrix (N, K)."""
-    return np.eye(len(work.v), dtype=work.x.dtype)[work.t] if work.t.ndim == 1 else work.t
+    return np.eye(work.v.shape[-2], dtype=work.x.dtype)[work.t] if work.t.ndim == 1 else work.t
 
 
 def each_target(work: Work) -> list:
     """A class index or a vector for each sample."""
     return work.t.tolist() if work.t.ndim == 1 else list(work.t)
+
+
+def ensemble_of(work: Work, R: int) -> Work:
+    """R networks, whose weights are those of the work in other orders: w (R, M, D+1), v (R, K, M+1)."""
+    rng = np.random.default_rng(1)
+    w, v = (rng.permuted(np.tile(layer.ravel(), (R, 1)), axis=1).reshape(R, *layer.shape) for layer in (work.w, work.v))
+    return work._replace(w=w, v=v)
+
+
+def each_network(work: Work) -> list[Work]:
+    return [work._replace(w=w, v=v) for w, v in zip(work.w, work.v, strict=True)]
 
 
 def batches(work: Work) -> list[slice]:

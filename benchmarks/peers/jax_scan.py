@@ -1,4 +1,8 @@
-"""JAX: a whole epoch in one compiled scan; for one-sample calls, a compiled step with donated weights."""
+"""JAX: a whole epoch in one compiled scan; for one-sample calls, a compiled step with donated weights.
+
+Sample by sample, the bias of a small network's hidden units is a column of its weights, and products are written as
+sums, which XLA fuses with what follows; matrix products are calls, which pay off for larger ones.
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -8,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..work import Functions, Job, Work, targets
+from ..work import Functions, Job, Work, targets, with_one
 
 jax.config.update("jax_enable_x64", True)  # otherwise float64 silently becomes float32
 jax.config.update("jax_cpu_enable_async_dispatch", False)  # a second thread only costs on one processor
+
+MAX_WEIGHTS_SUMS = 1000  # hidden weights up to which sums are faster than products
 
 
 class Settings(NamedTuple):
@@ -21,31 +27,23 @@ class Settings(NamedTuple):
     learning_rate: float
 
 
-# the hidden function and its derivative; y, and the error of each sample
+# the hidden function and its derivative; y
 HIDDEN = {"sigmoid": (jax.nn.sigmoid, lambda z: z * (1 - z)), "relu": (jax.nn.relu, lambda z: z > 0)}
 OUTPUT = {"softmax": jax.nn.softmax, "linear": lambda a: a}
-ERROR = {
-    "softmax": lambda a, t: -(t * jax.nn.log_softmax(a)).sum(-1),
-    "linear": lambda a, t: ((a - t) ** 2).sum(-1) / 2,
-}
-
-
-def logits(weights, x, hidden):
-    w, w_bias, v, v_bias = weights
-    return HIDDEN[hidden][0](x @ w.T + w_bias) @ v.T + v_bias
-
-
-def loss(weights, x, t, functions):
-    return ERROR[functions.output](logits(weights, x, functions.hidden), t).mean()
 
 
 def learn_batch(weights, batch, settings):
-    gradients = jax.grad(loss)(weights, *batch, settings.functions)
-    return jax.tree.map(lambda weight, gradient: weight - settings.learning_rate * gradient, weights, gradients)
+    """The gradient written out: up to a fifth faster than jax.grad, and for one sample up to four times as fast."""
+    (w, w_bias, v, v_bias), (x, t) = weights, batch
+    h, derivative = HIDDEN[settings.functions.hidden]
+    z = h(x @ w.T + w_bias)
+    y = OUTPUT[settings.functions.output](z @ v.T + v_bias)
+    change_a = settings.learning_rate / len(x) * (y - t)
+    change_b = (change_a @ v) * derivative(z)
+    return w - change_b.T @ x, w_bias - change_b.sum(0), v - change_a.T @ z, v_bias - change_a.sum(0)
 
 
 def learn_sample(weights, sample, settings):
-    """The gradient written out: up to four times as fast as jax.grad for one sample; no faster for batches."""
     (w, w_bias, v, v_bias), (x, t) = weights, sample
     h, derivative = HIDDEN[settings.functions.hidden]
     z = h(w @ x + w_bias)
@@ -55,9 +53,24 @@ def learn_sample(weights, sample, settings):
     return w - change_b[:, None] * x, w_bias - change_b, v - change_a[:, None] * z, v_bias - change_a
 
 
+def learn_sample_by_sums(weights, sample, settings):
+    """The same for a small network: w (M, D+1), x (D+1,)."""
+    (w, v, v_bias), (x, t) = weights, sample
+    h, derivative = HIDDEN[settings.functions.hidden]
+    z = h((w * x).sum(1))
+    y = OUTPUT[settings.functions.output]((v * z).sum(1) + v_bias)
+    change_a = settings.learning_rate * (y - t)
+    change_b = (change_a[:, None] * v).sum(0) * derivative(z)
+    return w - change_b[:, None] * x, v - change_a[:, None] * z, v_bias - change_a
+
+
+def learn_online(weights, sample, settings):
+    return (learn_sample_by_sums if len(weights) == 3 else learn_sample)(weights, sample, settings)
+
+
 @partial(jax.jit, static_argnums=(3, 4))
 def epochs(weights, x, t, settings, epochs):
-    learn = learn_sample if x.ndim == 2 else learn_batch
+    learn = learn_online if x.ndim == 2 else learn_batch
 
     def step(weights, part):
         return learn(weights, part, settings), None
@@ -70,12 +83,13 @@ def epochs(weights, x, t, settings, epochs):
 
 @partial(jax.jit, static_argnums=3, donate_argnums=0)
 def one_step(weights, x, t, settings):
-    return learn_sample(weights, (x, t), settings)
+    return learn_online(weights, (x, t), settings)
 
 
 @partial(jax.jit, static_argnums=2)
 def outputs(weights, x, functions):
-    return OUTPUT[functions.output](logits(weights, x, functions.hidden))
+    w, w_bias, v, v_bias = weights
+    return OUTPUT[functions.output](HIDDEN[functions.hidden][0](x @ w.T + w_bias) @ v.T + v_bias)
 
 
 def settings_of(work: Work) -> Settings:
@@ -83,31 +97,45 @@ def settings_of(work: Work) -> Settings:
 
 
 def start(work: Work) -> tuple:
-    return tuple(jnp.array(part) for weights in (work.w, work.v) for part in (weights[:, :-1], weights[:, -1]))
+    w, v = ((layer[..., :-1], layer[..., -1]) for layer in (work.w, work.v))
+    return tuple(map(jnp.array, (*w, *v)))
 
 
-def as_arrays(weights) -> tuple:
-    w, w_bias, v, v_bias = map(np.asarray, weights)
-    return np.column_stack([w, w_bias]), np.column_stack([v, v_bias])
+def start_online(work: Work) -> tuple[tuple, jax.Array]:
+    """Weights, and inputs to match."""
+    if work.w.size > MAX_WEIGHTS_SUMS:
+        return start(work), jnp.array(work.x)
+    return (jnp.array(work.w), *start(work)[2:]), jnp.array(with_one(work.x))
+
+
+def with_bias(weights: np.ndarray, *bias: np.ndarray) -> np.ndarray:
+    return np.concatenate([weights, *(column[..., None] for column in bias)], axis=-1)
+
+
+def as_arrays(weights: tuple) -> tuple:
+    *w, v, v_bias = map(np.asarray, weights)
+    return with_bias(*w), with_bias(v, v_bias)
 
 
 class Weights:
     """Holds the current arrays, since JAX arrays are immutable."""
 
-    def __init__(self, work: Work):
-        self.work = work
+    def __init__(self, start: tuple):
+        self.start = start
         self.restore()
 
     def restore(self):
-        self.now = jax.block_until_ready(start(self.work))
+        self.now = jax.block_until_ready(jax.tree.map(jnp.copy, self.start))  # since a step overwrites them
 
 
 def fit(work: Work) -> Job:
-    weights = Weights(work)
-    N, B = len(work.x), work.batch_size
-    settings = settings_of(work)
-    shape = (N,) if B == 1 else (N // B, B)  # a sample is a vector, a batch a matrix
-    x, t = jnp.array(work.x.reshape(*shape, -1)), jnp.array(targets(work).reshape(*shape, -1))
+    settings, t = settings_of(work), jnp.array(targets(work))
+    if work.batch_size == 1:
+        start_weights, x = start_online(work)
+    else:  # a sample is a vector, a batch a matrix
+        start_weights = start(work)
+        x, t = (array.reshape(-1, work.batch_size, array.shape[1]) for array in (jnp.array(work.x), t))
+    weights = Weights(start_weights)
 
     def run():
         weights.now = jax.block_until_ready(epochs(weights.now, x, t, settings, work.epochs))
@@ -115,9 +143,20 @@ def fit(work: Work) -> Job:
     return Job(run, lambda: as_arrays(weights.now), weights.restore)
 
 
+def fit_ensemble(work: Work) -> Job:
+    settings, t = settings_of(work), jnp.array(targets(work))
+    start_weights, x = start_online(work)
+    weights, learn = Weights(start_weights), jax.jit(jax.vmap(lambda weights: epochs(weights, x, t, settings, 1)))
+
+    def run():
+        weights.now = jax.block_until_ready(learn(weights.now))
+
+    return Job(run, lambda: as_arrays(weights.now), weights.restore)
+
+
 def learn_one(work: Work) -> Job:
-    weights, settings = Weights(work), settings_of(work)
-    samples = list(zip(jnp.array(work.x), jnp.array(targets(work)), strict=True))
+    (start_weights, x), settings = start_online(work), settings_of(work)
+    weights, samples = Weights(start_weights), list(zip(x, jnp.array(targets(work)), strict=True))
 
     def run():
         for x_n, t_n in samples:

@@ -1,38 +1,49 @@
 """cbackprop: its public functions, called as users do. The regression check runs them on older commits, too."""
 
+from collections.abc import Callable
+
 import cbackprop
 
 from ..work import DEFAULTS, Job, Work, each_target
 
 
-def functions_of(work: Work) -> dict:
+def sizes_of(work: Work) -> tuple[int, int, int]:
+    return work.x.shape[1], work.w.shape[-2], work.v.shape[-2]
+
+
+def options_of(work: Work) -> dict:
     """Keyword arguments; none for the default functions, since older commits have no others."""
-    return {} if work.functions == DEFAULTS else work.functions._asdict()
+    return {"dtype": work.x.dtype, "rng": 0} | ({} if work.functions == DEFAULTS else work.functions._asdict())
 
 
-def fit(work: Work, library=cbackprop, **options) -> Job:
-    w, v = work.w.copy(), work.v.copy()
-    options |= functions_of(work)
-
-    def run():
-        library.fit(
-            work.x,
-            work.t,
-            w,
-            v,
-            learning_rate=work.learning_rate,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            shuffle=False,
-            **options,
-        )
-
-    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+def network_of(work: Work, adaptive: bool = False) -> cbackprop.Network:
+    """A network whose weights lie in memory as the library has them."""
+    options = options_of(work) | ({"adaptive": True} if adaptive else {})
+    network = cbackprop.Network(*sizes_of(work), learning_rate=work.learning_rate, **options)
+    work.restore(network.w, network.v)
+    return network
 
 
-def network_of(work: Work) -> cbackprop.Network:
-    w, v = work.w.copy(), work.v.copy()
-    return cbackprop.Network.from_weights(w, v, learning_rate=work.learning_rate, **functions_of(work))
+def learning_job(work: Work, network, run: Callable[[], object]) -> Job:
+    def restore():
+        work.restore(network.w, network.v)
+        for sums in getattr(network, "accumulators", None) or ():
+            sums[:] = 0
+
+    return Job(run, lambda: (network.w, network.v), restore)
+
+
+def fit(work: Work, adaptive: bool = False, **options) -> Job:
+    network = network_of(work, adaptive)
+    options |= {"epochs": work.epochs, "batch_size": work.batch_size, "shuffle": False}
+    return learning_job(work, network, lambda: network.fit(work.x, work.t, **options))
+
+
+def fit_ensemble(work: Work) -> Job:
+    rates = [work.learning_rate] * len(work.w)
+    ensemble = cbackprop.Ensemble(*sizes_of(work), learning_rates=rates, **options_of(work))
+    work.restore(ensemble.w, ensemble.v)
+    return learning_job(work, ensemble, lambda: ensemble.fit(work.x, work.t, shuffle=False))
 
 
 def fit_unscaled(work: Work) -> Job:
@@ -40,15 +51,15 @@ def fit_unscaled(work: Work) -> Job:
     return fit(work._replace(x=16 * work.x))
 
 
-def learn_one(work: Work) -> Job:
-    network = network_of(work)
+def learn_one(work: Work, adaptive: bool = False) -> Job:
+    network = network_of(work, adaptive)
     samples = list(zip(work.x, each_target(work), strict=True))
 
     def run():
         for x_n, t_n in samples:
             network.learn_one(x_n, t_n)
 
-    return Job(run, lambda: (network.w, network.v), lambda: work.restore(network.w, network.v))
+    return learning_job(work, network, run)
 
 
 def partial_fit_one(work: Work) -> Job:
@@ -68,7 +79,7 @@ def partial_fit_one(work: Work) -> Job:
         for x_n, t_n in rows:
             model.partial_fit(x_n, t_n)
 
-    return Job(run, lambda: (network.w, network.v), lambda: work.restore(network.w, network.v))
+    return learning_job(work, network, run)
 
 
 def predict_proba_one(work: Work) -> Job:

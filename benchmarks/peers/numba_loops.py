@@ -1,4 +1,8 @@
-"""numba: the equations as loops, compiled with fastmath, so that sums are vectorized; in batches, products by BLAS."""
+"""numba: the equations as plain loops, compiled with fastmath, so that sums are vectorized; batches by BLAS.
+
+Slices of arrays, and calls with them, would cost tiny networks up to half of their time. So the loops over samples have
+neither, and what they share is written out.
+"""
 
 from functools import cache
 from types import SimpleNamespace
@@ -6,219 +10,219 @@ from types import SimpleNamespace
 import numba
 import numpy as np
 
-from ..work import Functions, Job, Work, each_target, with_one
+from ..work import Functions, Job, Work, each_network, each_target, with_one
 
-MIN_WEIGHTS_BLAS = 64  # products by BLAS are faster than loops from there
+MIN_SIZE_BLAS = 512  # hidden weights times samples of a batch: products by BLAS are faster than loops from there
 
 compiled = numba.njit(fastmath=True, error_model="numpy", boundscheck=False)
 
 
-@compiled
-def sigmoid(b, one):
-    return one / (one + np.exp(-b))
-
-
-@compiled
-def sigmoid_derivative(z, one):
-    return z * (one - z)
-
-
-@compiled
-def relu(b, one):
-    return max(b, one - one)
-
-
-@compiled
-def relu_derivative(z, one):
-    return one if z > 0 else one - one
-
-
-@compiled
-def softmax(a, factor):
-    """a (K,) becomes factor y."""
-    max_a = a[0]
-    for k in range(a.size):
-        max_a = max(max_a, a[k])
-    sum_exp = a.dtype.type(0)
-    for k in range(a.size):
-        a[k] = np.exp(a[k] - max_a)
-        sum_exp += a[k]
-    for k in range(a.size):
-        a[k] *= factor / sum_exp
-
-
-@compiled
-def linear(a, factor):
-    for k in range(a.size):
-        a[k] *= factor
-
-
-@compiled
-def subtract_class(y, t, factor):
-    y[t] -= factor
-
-
-@compiled
-def subtract_numbers(y, t, factor):
-    for k in range(y.size):
-        y[k] -= factor * t[k]
-
-
-HIDDEN = {"sigmoid": (sigmoid, sigmoid_derivative), "relu": (relu, relu_derivative)}
-OUTPUT = {"softmax": (softmax, subtract_class), "linear": (linear, subtract_numbers)}
-
-
-@compiled
-def update(weights, error, inputs):
-    """weights <- weights - error inputsᵀ."""
-    last = inputs.size
-    for row in range(error.size):
-        change = error[row]
-        for column in range(last):
-            weights[row, column] -= change * inputs[column]
-        weights[row, last] -= change
-
-
-@compiled
-def subtract(weights, change):
-    for row in range(weights.shape[0]):
-        for column in range(weights.shape[1]):
-            weights[row, column] -= change[row, column]
-
-
 @cache
 def loops(functions: Functions) -> SimpleNamespace:
-    """The functions for a network, compiled with its functions as constants."""
-    (h, derivative), (output, subtract_target) = HIDDEN[functions.hidden], OUTPUT[functions.output]
+    """The functions for a network, compiled with its functions as constants, by which numba prunes the branches."""
+    sigmoid, softmax = functions.hidden == "sigmoid", functions.output == "softmax"
 
     @compiled
-    def forward(x, w, v, z, y, factor):
-        """y becomes factor times the outputs."""
-        D, M, K, one = x.size, z.size, y.size, x.dtype.type(1)  # 1.0 would promote float32 to float64
-        for j in range(M):
-            b = w[j, D]
-            for i in range(D):
-                b += w[j, i] * x[i]
-            z[j] = h(b, one)
-        for k in range(K):
-            a = v[k, M]
+    def outputs(a, factor):
+        """Each row of a (B, K) becomes factor y."""
+        for n in range(a.shape[0]):
+            if softmax:
+                max_a = a[n, 0]
+                for k in range(a.shape[1]):
+                    max_a = max(max_a, a[n, k])
+                sum_exp = a.dtype.type(0)
+                for k in range(a.shape[1]):
+                    a[n, k] = np.exp(a[n, k] - max_a)
+                    sum_exp += a[n, k]
+                for k in range(a.shape[1]):
+                    a[n, k] *= factor / sum_exp
+            else:
+                for k in range(a.shape[1]):
+                    a[n, k] *= factor
+
+    @compiled
+    def errors(a, t, start, factor):
+        """Each row of a (B, K) becomes factor (y - t)."""
+        outputs(a, factor)
+        for n in range(a.shape[0]):
+            if softmax:
+                a[n, t[start + n]] -= factor
+            else:
+                for k in range(a.shape[1]):
+                    a[n, k] -= factor * t[start + n, k]
+
+    @compiled
+    def learn_online(x, t, w, v, learning_rate):
+        (N, D), M, K = x.shape, w.shape[0], v.shape[0]
+        zero, one = x.dtype.type(0), x.dtype.type(1)  # 1.0 would promote float32 to float64
+        z, y, e = np.empty(M, x.dtype), np.empty(K, x.dtype), np.empty(M, x.dtype)
+        for n in range(N):
             for j in range(M):
-                a += v[k, j] * z[j]
-            y[k] = a
-        output(y, factor)
-
-    @compiled
-    def learn(x, t, w, v, z, y, e, learning_rate):
-        """y and e become the output and hidden errors, times the learning rate."""
-        M, K, one = z.size, y.size, z.dtype.type(1)
-        forward(x, w, v, z, y, learning_rate)
-        subtract_target(y, t, learning_rate)
-        for j in range(M):
-            e[j] = 0
-        for k in range(K):
+                b = w[j, D]
+                for i in range(D):
+                    b += w[j, i] * x[n, i]
+                z[j] = one / (one + np.exp(-b)) if sigmoid else max(b, zero)
+            for k in range(K):
+                a = v[k, M]
+                for j in range(M):
+                    a += v[k, j] * z[j]
+                y[k] = a
+            if softmax:
+                max_a = y[0]
+                for k in range(K):
+                    max_a = max(max_a, y[k])
+                sum_exp = zero
+                for k in range(K):
+                    y[k] = np.exp(y[k] - max_a)
+                    sum_exp += y[k]
+                for k in range(K):
+                    y[k] /= sum_exp
+                y[t[n]] -= one
+            else:
+                for k in range(K):
+                    y[k] -= t[n, k]
             for j in range(M):
-                e[j] += y[k] * v[k, j]
-        for j in range(M):
-            e[j] *= derivative(z[j], one)
-        update(v, y, z)
-        update(w, e, x)
+                e[j] = zero
+            for k in range(K):
+                for j in range(M):
+                    e[j] += y[k] * v[k, j]
+            for k in range(K):
+                change = learning_rate * y[k]
+                for j in range(M):
+                    v[k, j] -= change * z[j]
+                v[k, M] -= change
+            for j in range(M):
+                change = learning_rate * e[j] * (z[j] * (one - z[j]) if sigmoid else one if z[j] > 0 else zero)
+                for i in range(D):
+                    w[j, i] -= change * x[n, i]
+                w[j, D] -= change
 
     @compiled
-    def learn_online(x, t, w, v, z, y, e, learning_rate):
-        for n in range(len(x)):
-            learn(x[n], t[n], w, v, z, y, e, learning_rate)
+    def learn_one(x, t, w, v, learning_rate):
+        """x (1, D). A tuple takes the place of an array t, which Python would have to pass."""
+        learn_online(x, (t,) if softmax else t.reshape((1, t.size)), w, v, learning_rate)
 
     @compiled
-    def learn_batches_by_loops(x, t, weights, scratch, batch_size, epochs, factor):
-        """For small networks: the innermost loops are over samples. x (D, N); z, y, e (M, B), (K, B), (M, B)."""
-        (w, v), (z, y, e) = weights, scratch
-        D, M, K, zero, one = len(x), len(w), len(v), x.dtype.type(0), x.dtype.type(1)
+    def learn_batches_by_loops(x, t, w, v, batch_size, epochs, factor):
+        """For tiny networks: the innermost loops are over samples. x (D, N)."""
+        (D, N), M, K = x.shape, w.shape[0], v.shape[0]
+        zero, one = x.dtype.type(0), x.dtype.type(1)
+        z, e, y = (
+            np.empty((M, batch_size), x.dtype),
+            np.empty((M, batch_size), x.dtype),
+            np.empty((batch_size, K), x.dtype),
+        )
         for _ in range(epochs):
-            for start in range(0, x.shape[1], batch_size):
+            for start in range(0, N, batch_size):
                 for j in range(M):
                     for n in range(batch_size):
                         b = w[j, D]
                         for i in range(D):
                             b += w[j, i] * x[i, start + n]
-                        z[j, n] = h(b, one)
+                        z[j, n] = one / (one + np.exp(-b)) if sigmoid else max(b, zero)
                 for k in range(K):
                     for n in range(batch_size):
                         a = v[k, M]
                         for j in range(M):
                             a += v[k, j] * z[j, n]
-                        y[k, n] = a
-                for n in range(batch_size):
-                    output(y[:, n], factor)
-                    subtract_target(y[:, n], t[start + n], factor)
+                        y[n, k] = a
+                errors(y, t, start, factor)
                 for j in range(M):
                     for n in range(batch_size):
                         dz = zero
                         for k in range(K):
-                            dz += y[k, n] * v[k, j]
-                        e[j, n] = dz * derivative(z[j, n], one)
+                            dz += y[n, k] * v[k, j]
+                        e[j, n] = dz * (z[j, n] * (one - z[j, n]) if sigmoid else one if z[j, n] > 0 else zero)
                 for k in range(K):
+                    bias = zero
+                    for n in range(batch_size):
+                        bias += y[n, k]
+                    v[k, M] -= bias
                     for j in range(M):
                         gradient = zero
                         for n in range(batch_size):
-                            gradient += y[k, n] * z[j, n]
+                            gradient += y[n, k] * z[j, n]
                         v[k, j] -= gradient
-                    v[k, M] -= y[k].sum()
                 for j in range(M):
+                    bias = zero
+                    for n in range(batch_size):
+                        bias += e[j, n]
+                    w[j, D] -= bias
                     for i in range(D):
                         gradient = zero
                         for n in range(batch_size):
                             gradient += e[j, n] * x[i, start + n]
                         w[j, i] -= gradient
-                    w[j, D] -= e[j].sum()
 
     @compiled
-    def learn_batches_by_products(x, t, weights, scratch, epochs, factor):
-        """For larger ones: products by SciPy's BLAS, the rest in loops. The last columns of x and z are 1."""
-        (w, v), (dw, dv, z, b, y, dz) = weights, scratch
-        batch_size, M, one = b.shape[0], b.shape[1], x.dtype.type(1)
+    def learn_batches_by_products(x, t, w, v, batch_size, epochs, factor):
+        """For larger ones: products by SciPy's BLAS, the rest in loops. The last column of x is 1, as is that of z."""
+        N, M, K = x.shape[0], w.shape[0], v.shape[0]
+        zero, one = x.dtype.type(0), x.dtype.type(1)
+        b, z, dz = (
+            np.empty((batch_size, M), x.dtype),
+            np.ones((batch_size, M + 1), x.dtype),
+            np.empty((batch_size, M + 1), x.dtype),
+        )
+        y, dw, dv = np.empty((batch_size, K), x.dtype), np.empty_like(w), np.empty_like(v)
         for _ in range(epochs):
-            for start in range(0, len(x), batch_size):
+            for start in range(0, N, batch_size):
                 rows = x[start : start + batch_size]
                 np.dot(rows, w.T, b)
                 for n in range(batch_size):
                     for j in range(M):
-                        z[n, j] = h(b[n, j], one)
+                        z[n, j] = one / (one + np.exp(-b[n, j])) if sigmoid else max(b[n, j], zero)
                 np.dot(z, v.T, y)
-                for n in range(batch_size):
-                    output(y[n], factor)
-                    subtract_target(y[n], t[start + n], factor)
+                errors(y, t, start, factor)
                 np.dot(y, v, dz)
                 for n in range(batch_size):
                     for j in range(M):
-                        b[n, j] = dz[n, j] * derivative(z[n, j], one)
+                        b[n, j] = dz[n, j] * (z[n, j] * (one - z[n, j]) if sigmoid else one if z[n, j] > 0 else zero)
                 np.dot(y.T, z, dv)
                 np.dot(b.T, rows, dw)
-                subtract(v, dv)
-                subtract(w, dw)
+                for k in range(K):
+                    for j in range(M + 1):
+                        v[k, j] -= dv[k, j]
+                for j in range(M):
+                    for i in range(w.shape[1]):
+                        w[j, i] -= dw[j, i]
 
     @compiled
-    def predict_one(x, w, v, z):
-        y = np.empty(len(v), x.dtype)
-        forward(x, w, v, z, y, x.dtype.type(1))
-        return y
+    def predict_one(x, w, v):
+        D, M, K = x.size, w.shape[0], v.shape[0]
+        zero, one = x.dtype.type(0), x.dtype.type(1)
+        z, y = np.empty(M, x.dtype), np.empty((1, K), x.dtype)
+        for j in range(M):
+            b = w[j, D]
+            for i in range(D):
+                b += w[j, i] * x[i]
+            z[j] = one / (one + np.exp(-b)) if sigmoid else max(b, zero)
+        for k in range(K):
+            a = v[k, M]
+            for j in range(M):
+                a += v[k, j] * z[j]
+            y[0, k] = a
+        outputs(y, one)
+        return y[0]
 
     @compiled
     def predict(x, w, w_bias, v, v_bias):
-        one = x.dtype.type(1)
+        zero, one = x.dtype.type(0), x.dtype.type(1)
         z = np.dot(x, w.T)
         for n in range(z.shape[0]):
             for j in range(z.shape[1]):
-                z[n, j] = h(z[n, j] + w_bias[j], one)
+                b = z[n, j] + w_bias[j]
+                z[n, j] = one / (one + np.exp(-b)) if sigmoid else max(b, zero)
         y = np.dot(z, v.T)
         for n in range(y.shape[0]):
             for k in range(y.shape[1]):
                 y[n, k] += v_bias[k]
-            output(y[n], one)
+        outputs(y, one)
         return y
 
     return SimpleNamespace(
-        learn=learn,
         learn_online=learn_online,
+        learn_one=learn_one,
         learn_batches_by_loops=learn_batches_by_loops,
         learn_batches_by_products=learn_batches_by_products,
         predict_one=predict_one,
@@ -232,56 +236,60 @@ def fit(work: Work) -> Job:
 
 def fit_online(work: Work) -> Job:
     w, v = work.w.copy(), work.v.copy()
-    z, y, e = (np.empty(size, w.dtype) for size in (len(w), len(v), len(w)))
     alpha, learn_online = w.dtype.type(work.learning_rate), loops(work.functions).learn_online
 
     def run():
         for _ in range(work.epochs):
-            learn_online(work.x, work.t, w, v, z, y, e, alpha)
+            learn_online(work.x, work.t, w, v, alpha)
 
     return Job(run, lambda: (w, v), lambda: work.restore(w, v))
 
 
 def fit_batches(work: Work) -> Job:
     w, v = work.w.copy(), work.v.copy()
-    B, M, K = work.batch_size, len(w), len(v)
-    factor, own = w.dtype.type(work.learning_rate / B), loops(work.functions)
-
-    if w.size < MIN_WEIGHTS_BLAS:
-        x, (z, y, e) = np.ascontiguousarray(work.x.T), (np.empty((rows, B), w.dtype) for rows in (M, K, M))
-
-        def run():
-            own.learn_batches_by_loops(x, work.t, (w, v), (z, y, e), B, work.epochs, factor)
+    B, own = work.batch_size, loops(work.functions)
+    if w.size * B < MIN_SIZE_BLAS:
+        learn, x = own.learn_batches_by_loops, np.ascontiguousarray(work.x.T)
     else:
-        x, dw, dv = with_one(work.x), w.copy(), v.copy()
-        z, b, y, dz = (np.ones((B, columns), w.dtype) for columns in (M + 1, M, K, M + 1))
+        learn, x = own.learn_batches_by_products, with_one(work.x)
+    factor = w.dtype.type(work.learning_rate / B)
+    return Job(lambda: learn(x, work.t, w, v, B, work.epochs, factor), lambda: (w, v), lambda: work.restore(w, v))
 
-        def run():
-            own.learn_batches_by_products(x, work.t, (w, v), (dw, dv, z, b, y, dz), work.epochs, factor)
 
-    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+def fit_ensemble(work: Work) -> Job:
+    """One network after the other."""
+    jobs = [fit(network) for network in each_network(work)]
+
+    def run():
+        for job in jobs:
+            job.run()
+
+    def restore():
+        for job in jobs:
+            job.restore()
+
+    return Job(run, lambda: tuple(map(np.stack, zip(*(job.result() for job in jobs), strict=True))), restore)
 
 
 def learn_one(work: Work) -> Job:
     w, v = work.w.copy(), work.v.copy()
-    z, y, e = (np.empty(size, w.dtype) for size in (len(w), len(v), len(w)))
-    alpha, learn = w.dtype.type(work.learning_rate), loops(work.functions).learn
-    samples = list(zip(work.x, each_target(work), strict=True))
+    alpha, learn = w.dtype.type(work.learning_rate), loops(work.functions).learn_one
+    samples = [(work.x[n : n + 1], t_n) for n, t_n in enumerate(each_target(work))]
 
     def run():
         for x_n, t_n in samples:
-            learn(x_n, t_n, w, v, z, y, e, alpha)
+            learn(x_n, t_n, w, v, alpha)
 
     return Job(run, lambda: (w, v), lambda: work.restore(w, v))
 
 
 def predict_proba_one(work: Work) -> Job:
-    z, predict_one = np.empty(len(work.w), work.w.dtype), loops(work.functions).predict_one
+    predict_one = loops(work.functions).predict_one
     rows = list(work.x)
     y = []
 
     def run():
-        y[:] = [predict_one(x_n, work.w, work.v, z) for x_n in rows]
+        y[:] = [predict_one(x_n, work.w, work.v) for x_n in rows]
 
     return Job(run, lambda: (y,))
 

@@ -3,11 +3,17 @@
 from cbackprop import reference
 
 from ..work import Job, Work
-from . import library
 
 
 def fit(work: Work) -> Job:
-    return library.fit(work, reference)
+    w, v = work.w.copy(), work.v.copy()
+    options = {"learning_rate": work.learning_rate, "epochs": work.epochs, "batch_size": work.batch_size}
+    options |= work.functions._asdict()
+    return Job(
+        lambda: reference.fit(work.x, work.t, w, v, shuffle=False, **options),
+        lambda: (w, v),
+        lambda: work.restore(w, v),
+    )
 
 
 def learn_one(work: Work) -> Job:
