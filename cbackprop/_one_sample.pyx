@@ -851,11 +851,11 @@ cdef int raise_divergence() except -1:
     raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
 
 
-# Whether a vector lies in separate memory from an array of `span` bytes: NumPy would compute them from the shape
-cdef inline bint disjoint(cnp.ndarray vector, Py_ssize_t size, cnp.ndarray array, Py_ssize_t span) noexcept:
+# Whether a vector lies in separate memory from an array of so many bytes: NumPy would compute them from the shape
+cdef inline bint disjoint(cnp.ndarray vector, Py_ssize_t size, cnp.ndarray array, Py_ssize_t nbytes) noexcept:
     cdef const char *first = <const char *> cnp.PyArray_DATA(vector)
     cdef const char *start = <const char *> cnp.PyArray_DATA(array)
-    return first + size * cnp.PyArray_ITEMSIZE(vector) <= start or start + span <= first
+    return first + size * cnp.PyArray_ITEMSIZE(vector) <= start or start + nbytes <= first
 
 
 # None would be no indices, of a dense sample

@@ -37,7 +37,7 @@
 
 # b_j = sum_{i=0..D} w_ji x_i,  x_D = 1
 cdef void hidden_sum(scalar_or_vec **w, const scalar_or_vec *x, scalar_or_vec *b,
-                            Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+                     Py_ssize_t D, Py_ssize_t M) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(M):
         b[j] = dot(<const scalar_or_vec *> w[j], x, D) + w[j][D]
@@ -79,7 +79,7 @@ cdef inline scalar_or_vec relu_derivative(scalar_or_vec z_j) noexcept nogil:
 
 # (13)  a_k = sum_{j=0..M} v_kj z_j,  z_M = 1
 cdef void output_sum(scalar_or_vec **v, const scalar_or_vec *z, scalar_or_vec *a,
-                            Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                     Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(K):
         a[k] = dot(<const scalar_or_vec *> v[k], z, M) + v[k][M]
@@ -88,7 +88,7 @@ cdef void output_sum(scalar_or_vec **v, const scalar_or_vec *z, scalar_or_vec *a
 # y_k = e^a_k / sum_l e^a_l = e^(a_k - max_a) / sum_l e^(a_l - max_a), so that nothing overflows. Returns
 # sum_l e^(a_l - max_a) - 1, all terms but the largest: (1) takes its logarithm, in which a 1 would swallow tiny terms.
 cdef scalar_or_vec softmax(const scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
-                                  Py_ssize_t K) noexcept nogil:
+                           Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec sum_exp_minus_1
     cdef Py_ssize_t k
     max_a[0] = a[0]
@@ -109,7 +109,7 @@ cdef inline scalar_or_vec softmax_derivative(scalar_or_vec y_l, scalar_or_vec y_
 
 # (1)  E_n = -sum_k t_k log y_k = log(1 + sum_exp_minus_1) + sum_k t_k (max_a - a_k), since sum_k t_k = 1
 cdef scalar_or_vec cross_entropy(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
-                                        scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
+                                 scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec E_n = log1p(sum_exp_minus_1)
     cdef Py_ssize_t k
     for k in range(K):
@@ -147,7 +147,7 @@ cdef inline scalar_or_vec output_error(scalar_or_vec y_k, scalar_or_vec t_k) noe
 
 # (4) (14) (15) (16)  dE_n/dv_kj = (y_k - t_k) z_j,  j = 0..M, z_M = 1: added to dv
 cdef void gradient_v(real **dv, const real *y, const real *t, const real *z,
-                            Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                     Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef real error_k
     cdef Py_ssize_t j, k
     for k in range(K):
@@ -159,7 +159,7 @@ cdef void gradient_v(real **dv, const real *y, const real *t, const real *z,
 
 # (18)  e_j = dE_n/db_j = (sum_k (y_k - t_k) v_kj) h'(b_j)
 cdef void hidden_error(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or_vec *t, scalar_or_vec **v,
-                              const scalar_or_vec *z, int hidden, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                       const scalar_or_vec *z, int hidden, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef Py_ssize_t j, k
     cdef scalar_or_vec error_k
     for j in range(M):
@@ -192,7 +192,7 @@ cdef void mean_gradient(real **dw, Py_ssize_t N, Py_ssize_t D, Py_ssize_t M) noe
 
 # (17)  v_kj <- v_kj - alpha dE_n/dv_kj, where alpha may differ from unit to unit
 cdef void update_v(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_vec *t, const scalar_or_vec *z,
-                          const scalar_or_vec *alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+                   const scalar_or_vec *alpha, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec change_k
     cdef Py_ssize_t j, k
     for k in range(K):
@@ -204,7 +204,7 @@ cdef void update_v(scalar_or_vec **v, const scalar_or_vec *y, const scalar_or_ve
 
 # (17)  w_ji <- w_ji - alpha dE_n/dw_ji
 cdef void update_w(scalar_or_vec **w, const scalar_or_vec *e, const scalar_or_vec *x,
-                          const scalar_or_vec *alpha, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
+                   const scalar_or_vec *alpha, Py_ssize_t D, Py_ssize_t M) noexcept nogil:
     cdef scalar_or_vec change_j
     cdef Py_ssize_t i, j
     for j in range(M):

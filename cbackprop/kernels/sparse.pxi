@@ -56,7 +56,7 @@ cdef struct SparseNet:
 
 # b_j = sum_i w_ji x_i, x_D = 1, where w_ji is at w[at[i] + j * stride]
 cdef void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize_t bias, Py_ssize_t stride, real scale,
-                                   real *b, Py_ssize_t M) noexcept nogil:
+                            real *b, Py_ssize_t M) noexcept nogil:
     cdef const Py_ssize_t *at = row.at
     cdef const real *x = row.x
     cdef vec sums[4]
@@ -97,7 +97,7 @@ cdef void hidden_sum_sparse(const real *w, const SparseRow *row, Py_ssize_t bias
 
 # (18)  dE_n/dw_ji = e_j x_i, x_D = 1: added to dw, times `factor`; -alpha makes it (17)
 cdef void gradient_w_sparse(real *dw, real factor, const real *e, const SparseRow *row, Py_ssize_t bias,
-                                   Py_ssize_t stride, double scale, Py_ssize_t M) noexcept nogil:
+                            Py_ssize_t stride, double scale, Py_ssize_t M) noexcept nogil:
     cdef const Py_ssize_t *at = row.at
     cdef const real *x = row.x
     cdef real factor_of_x = <real> (factor / scale), e_j
