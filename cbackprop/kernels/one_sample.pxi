@@ -74,24 +74,24 @@ cdef inline bint is_dense(const Inputs *inputs) noexcept nogil:
 
 
 # b, z and a of a sample. Returns whether all b are finite, as they are not with a weight that is not.
-cdef inline bint forward_in_lanes(OneSample *one, const real *x) noexcept nogil:
+cdef inline bint forward_in_lanes(OneSample *one, const real *x, Py_ssize_t width) noexcept nogil:
     cdef LanesNet *net = &one.lanes
     cdef Symbols *s = &one.symbols
     cdef bint finite
     enter_lanes(net)
-    pass_over_w(pass_of(net, s, x, NULL), True, False, net.width)
+    pass_over_w(pass_of(net, s, x, NULL), True, False, width)
     finite = all_finite(<const real *> s.b, net.units.M)
-    hidden_in_lanes(&net.units, s.b, s.z, net.width)
+    hidden_in_lanes(&net.units, s.b, s.z, width)
     return finite
 
 
 # One update (17) with units in lanes, as step_if_finite()
-cdef double step_in_lanes(OneSample *one, const real *x, const Rates *rates) noexcept nogil:
+cdef inline double step_in_lanes(OneSample *one, const real *x, const Rates *rates, Py_ssize_t width,
+                                 Py_ssize_t output_width) noexcept nogil:
     cdef LanesNet *net = &one.lanes
     cdef const Units *units = &net.units
     cdef Symbols *s = &one.symbols
-    cdef Py_ssize_t width = net.width, output_width = net.output_width
-    cdef bint finite = forward_in_lanes(one, x)
+    cdef bint finite = forward_in_lanes(one, x, width)
     cdef real sum_exp_minus_1, largest_x = max_abs(x, net.D)
     cdef double E_n
     backpropagate_in_lanes(&units, s, rates, 1, width, output_width)
@@ -141,7 +141,9 @@ cdef double learn_sample(OneSample *one, const Inputs *inputs, const real *t, Py
         if one.lanes.units.s_w != NULL:
             rates.mean_square_x = mean_square(x, net.D)
         target_in_lanes(&one.symbols, t, label, net.K, one.lanes.output_width)
-        return step_in_lanes(one, x, &rates)
+        if one.lanes.width == 1 and one.lanes.output_width == 1:
+            return step_in_lanes(one, x, &rates, 1, 1)
+        return step_in_lanes(one, x, &rates, one.lanes.width, one.lanes.output_width)
     net.learning_rate, net.weight = learning_rate, weight
     set_target(net.t, t, label, net.K)
     if one.by_rows and is_dense(inputs):
@@ -163,7 +165,7 @@ cdef Py_ssize_t predict_sample(OneSample *one, const Inputs *inputs, real *y) no
         return NOT_FINITE
     if one.in_lanes and is_dense(inputs):
         a = <const real *> one.symbols.a
-        forward_in_lanes(one, x)
+        forward_in_lanes(one, x, one.lanes.width)
         output_sum_in_lanes(&one.lanes.units, one.symbols.z, one.symbols.a, one.lanes.width, one.lanes.output_width)
         not_finite = output_in_vectors(net.functions.output, one.symbols.a, one.symbols.error, &max_a, net.K,
                                        one.lanes.output_width)
