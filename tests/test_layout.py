@@ -6,10 +6,11 @@ import pickle
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from scipy import sparse
 
 import cbackprop
 from cbackprop import Ensemble, Network, _layout, _validation
+
+sparse = pytest.importorskip("scipy.sparse")
 
 SHAPES = [(9, 3, 2), (20, 17, 5), (3, 70, 1), (4, 1, 3)]  # D, M, K: none of M and M + 1 fills lines
 N = 20
