@@ -14,8 +14,8 @@
 # others.
 
 cdef enum:
-    MAX_WIDTH = 8              # vectors of hidden units
-    MAX_OUTPUT_WIDTH = 4       # vectors of outputs
+    MAX_WIDTH = 16             # vectors of hidden units
+    MAX_OUTPUT_WIDTH = 8       # vectors of outputs
     SAMPLES_PER_BLOCK = 64     # after which the last update is made, signals may be handled, and logarithms are taken
 
 cdef struct LanesNet:
