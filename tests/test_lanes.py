@@ -157,9 +157,10 @@ def test_a_row_may_lie_among_other_numbers(kernels):
 
 def test_networks_too_wide_are_refused(kernels):
     lanes = kernels.LANES_IN_REGISTER
-    kernels.LanesEngine(2, 8 * lanes, 4 * lanes)
-    for M, K in ((8 * lanes + 1, 1), (1, 4 * lanes + 1)):
-        with pytest.raises(ValueError, match=f"M and K are {M} and {K}; in lanes they must be at most {8 * lanes} and"):
+    kernels.LanesEngine(2, 16 * lanes, 8 * lanes)
+    for M, K in ((16 * lanes + 1, 1), (1, 8 * lanes + 1)):
+        needed = f"must be at most {16 * lanes} and {8 * lanes}"
+        with pytest.raises(ValueError, match=f"M and K are {M} and {K}; in lanes they {needed}"):
             kernels.LanesEngine(2, M, K)
     for rule in ({"batch_size": 2}, {"momentum": 0.5}):
         with pytest.raises(ValueError, match="in lanes they must be 1 and 0"):
