@@ -18,7 +18,7 @@ RULES = [{}, {"l2": 0.05}, {"adaptive": True}, {"adaptive": True, "l2": 0.05}]
 
 def shapes(lanes):
     """D, M, K of every number of vectors, off and on the multiples of the lanes."""
-    off = itertools.cycle([0, 1, lanes // 2, lanes - 1])
+    off = itertools.cycle([0, min(1, lanes - 1), lanes // 2, lanes - 1])  # fewer than whole vectors
     for inputs, (width, outputs) in zip(itertools.cycle([1, 2, 13]), np.ndindex(8, 4)):
         yield inputs, (width + 1) * lanes - next(off), (outputs + 1) * lanes - next(off) * (width % 2)
 
