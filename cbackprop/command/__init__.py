@@ -12,8 +12,11 @@ import warnings
 from typing import Any
 
 from cbackprop._extras import require
+from cbackprop.command.outputs import standard_output
 from cbackprop.command.signals import Terminated
 from cbackprop.command.text import escape_control
+
+BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 
 
 def main() -> None:
@@ -35,13 +38,25 @@ def main() -> None:
             except TyperException as error:
                 status = print_error(error.format_message(), status=2)
     except BrokenPipeError:  # the reader of standard output has seen enough
-        sys.stdout = None
-        status = 128 + 13  # SIGPIPE, which Windows lacks
+        status = BROKEN_PIPE
     except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         status = print_error(explain(error))
     except KeyboardInterrupt as error:
         status = 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
-    sys.exit(status)
+    sys.exit(flush_output(status))
+
+
+def flush_output(status: int) -> int:
+    """Write what is left for standard output, which at exit could not fail in one line; return the exit status."""
+    try:
+        with standard_output():
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        return status or BROKEN_PIPE
+    except OSError as error:
+        return status or print_error(explain(error))
+    return status
 
 
 def prepare_streams() -> None:

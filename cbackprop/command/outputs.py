@@ -41,6 +41,7 @@ def standard_output() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        sys.stdout = None  # at exit, what it holds would be written again, and fail again
         if isinstance(error, BrokenPipeError) or "os error 32" in str(error):  # of Polars, without its number
             raise BrokenPipeError from None
         raise OSError(f"standard output: {error.strerror or error}") from None

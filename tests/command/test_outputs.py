@@ -118,6 +118,7 @@ def test_full_disk_leaves_the_old_file(iris, fail, succeed, line, name):
     "line",
     [
         ["info"],
+        ["--version"],
         ["predict", "model.safetensors", "iris.csv", "--output", "-"],
         ["train", "iris.csv", "--target", "species", "--epochs", "1", "--output", "-"],
     ],
@@ -125,7 +126,7 @@ def test_full_disk_leaves_the_old_file(iris, fail, succeed, line, name):
 def test_full_standard_output_is_named(iris, succeed, python, line):
     succeed("train iris.csv --target species --epochs 1")
     code = f"import sys; from cbackprop.command import main; sys.argv[1:] = {line}; main()"
-    done = python(code, under=("sh", "-c", 'exec "$@" > /dev/full', "sh"))
+    done = python(code, under=("sh", "-c", 'unset PYTHONUNBUFFERED; exec "$@" > /dev/full', "sh"))
     assert done.returncode == 1
     assert done.stderr.startswith("cbackprop: error: standard output: No space left on device")
     assert done.stderr.count("\n") == 1
