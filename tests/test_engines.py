@@ -288,6 +288,27 @@ def test_load_and_store_copy_all_or_nothing(kernels, kind):
     assert all((array == value).all() for array, value in zip(good, (1, 1, 2, 2), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("DirectEngine", "velocity"),
+        ("BlockedEngine", "velocity"),
+        *((name, "accumulators") for name in ("DirectEngine", "LanesEngine", "BlockedEngine", "SparseEngine")),
+    ],
+)
+def test_load_without_states_sets_them_to_0(kernels, name, state):
+    rule = {"momentum": 0.5} if state == "velocity" else {"adaptive": True}
+    engine = getattr(kernels, name)(D, M, K, **rule)
+    start = weights(kernels.DTYPE)
+    pair = start if state == "velocity" else (np.ones(M, kernels.DTYPE), np.ones(K, kernels.DTYPE))
+    engine.load(*start, {state: tuple(array.copy() for array in pair)})
+    engine.load(*start)
+    after = tuple(np.full_like(array, np.nan) for array in pair)
+    engine.store(*start, {state: after})
+    for array in after:
+        np.testing.assert_array_equal(array, 0)
+
+
 def test_read_only_arrays_are_loaded_and_never_stored_to(kernels, kind):
     engine, arrays = make(kernels, kind), weights(kernels.DTYPE)
     for array in arrays:

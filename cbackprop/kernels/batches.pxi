@@ -307,8 +307,10 @@ cdef class BlockedEngine(Engine):
         free(self.state.memory)
 
     def load(self, w, v, dict states=None):
-        """Copy weights and states."""
+        """Copy weights and states; without states, set these to 0."""
         cdef Rows[4] rows
+        if self.states and not states:
+            states = {self.states[0]: self.make_states()}
         self.copy(self.checked(w, v, states, rows), rows, True)
         self.loaded = self.writeable = True
 
@@ -347,7 +349,7 @@ cdef class BlockedEngine(Engine):
         return mean_error(forward_blocked(&self.state, samples, &none, &finite), samples.count)
 
     cdef tuple gradients(self):
-        self.g = np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
+        self.g = self.make()
         self.dw, self.dv = rows_of(self.g[0]), rows_of(self.g[1])
         return self.g
 

@@ -199,6 +199,15 @@ cdef Rows rows_of(array) except *:
     return rows
 
 
+# The rows of w and v, and of the velocity or accumulators if there are any
+cdef int find_rows(list arrays, Rows *rows) except -1:
+    cdef Py_ssize_t a
+    memset(rows, 0, 4 * sizeof(Rows))
+    for a in range(len(arrays)):
+        rows[a] = rows_of(arrays[a])
+    return 0
+
+
 # Where weights and accumulators are, of which a unit or an input has a row
 cdef Weights weights_in(const Rows *rows) noexcept nogil:
     cdef Weights weights
@@ -273,13 +282,13 @@ cdef class Engine:
     cdef bint suits(self, const Rows *rows) noexcept:
         return False
 
-    # Arrays on which it can: w and v, or what has their shapes
+    # Zeros on which it can: w and v, or what has their shapes
     cdef tuple make(self):
-        raise NotImplementedError
+        return np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
 
     # Points its kernels at the arrays
     cdef int bind(self) except -1:
-        return 0
+        raise NotImplementedError
 
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         return NAN
@@ -292,7 +301,7 @@ cdef class Engine:
 
     # Arrays like w and v, where gradient_of_set leaves it
     cdef tuple gradients(self):
-        raise NotImplementedError
+        return self.g
 
     cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
         return False
@@ -320,7 +329,6 @@ cdef class Engine:
     cdef list checked(self, w, v, dict states, Rows *rows):
         """The arrays in a list, and their rows, if they fit."""
         cdef list arrays = [w, v]
-        cdef Py_ssize_t a
         shapes = [(self.M, self.D + 1), (self.K, self.M + 1)]
         if states:
             if self.states != tuple(states):
@@ -332,9 +340,7 @@ cdef class Engine:
                 raise TypeError("an array is None; w, v and their states must be arrays")
         if [array.shape for array in arrays] != shapes:
             raise ValueError(f"the arrays have shapes {[array.shape for array in arrays]}; they must be {shapes}")
-        memset(rows, 0, 4 * sizeof(Rows))
-        for a in range(len(arrays)):
-            rows[a] = rows_of(arrays[a])
+        find_rows(arrays, rows)
         return arrays
 
     def load(self, w, v, dict states=None):
@@ -344,7 +350,6 @@ cdef class Engine:
         """
         cdef Rows[4] rows
         cdef list arrays = self.checked(w, v, states, rows)
-        cdef Py_ssize_t a
         self.in_place = (len(arrays) == 2 + 2 * len(self.states)) and self.suits(rows)
         if not self.in_place:
             if self.own is None:
@@ -354,13 +359,11 @@ cdef class Engine:
             for copy in self.own[len(arrays):]:
                 copy[...] = 0
             arrays = self.own
-            memset(rows, 0, sizeof(rows))
-            for a in range(len(arrays)):
-                rows[a] = rows_of(arrays[a])
+            find_rows(arrays, rows)
         memcpy(self.rows, rows, sizeof(rows))
-        self.arrays, self.loaded = arrays, True
-        self.writeable = all(array.flags.writeable for array in arrays)
+        self.arrays, self.writeable = arrays, all(array.flags.writeable for array in arrays)
         self.bind()
+        self.loaded = True
 
     cdef tuple make_states(self):
         if self.rule.adaptive:

@@ -311,9 +311,6 @@ cdef class DirectEngine(Engine):
     cdef bint suits(self, const Rows *rows) noexcept:
         return not (rows[0].columns or rows[1].columns or rows[2].columns or rows[3].columns)
 
-    cdef tuple make(self):
-        return np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
-
     cdef int bind(self) except -1:
         cdef Net *net = &self.net
         set_rows(net.w, self.rows[0].first, self.M, self.rows[0].stride)
@@ -324,9 +321,6 @@ cdef class DirectEngine(Engine):
             set_rows(net.u_w, self.rows[2].first, self.M, self.rows[2].stride)
             set_rows(net.u_v, self.rows[3].first, self.K, self.rows[3].stride)
         return 0
-
-    cdef tuple gradients(self):
-        return self.g
 
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         if self.rule.batch_size == 1 and self.rule.momentum == 0 and self.rule.l2 == 0:

@@ -191,7 +191,7 @@ cdef inline void load_in_lanes(const LanesNet *net, Py_ssize_t n, Symbols *s, Ra
 # The same with the sizes as constants, where they are small
 cdef void learn_block_of(LanesNet *const *nets, Py_ssize_t first, Py_ssize_t size, int count) noexcept nogil:
     cdef Py_ssize_t width = nets[0].width, output_width = nets[0].output_width
-    if output_width > 1 or width > 4:
+    if output_width > 1 or width > TILE_WIDTH:
         learn_block(nets, first, size, 1, width, output_width)
     elif width == 1 and count > 1:
         learn_block(nets, first, size, count, 1, 1)

@@ -137,7 +137,7 @@ cdef double learn_sample(OneSample *one, const Inputs *inputs, const real *t, Py
     if not all_finite(x, inputs.count):
         return NOT_FINITE
     if one.in_lanes and is_dense(inputs):
-        rates.learning_rate, rates.weight = learning_rate, weight
+        rates = Rates(learning_rate, weight, 0)
         if one.lanes.units.s_w != NULL:
             rates.mean_square_x = mean_square(x, net.D)
         target_in_lanes(&one.symbols, t, label, net.K, one.lanes.output_width)

@@ -8,7 +8,7 @@ cdef struct Inputs:
     const int32_t *indices32
     const int64_t *indices64
     Py_ssize_t count
-    void *scratch                # of 1 + SCRATCH addresses for each input, for indices or weights in Fortran order
+    void *scratch                # of 1 + SCRATCH addresses for each input: places of weights, and a table of indices
 
 # Where the weights are and, unless they are NULL, accumulators
 cdef struct Weights:

@@ -184,8 +184,8 @@ cdef class SamplesInLanesEngine(Engine):
     def __dealloc__(self):
         free(self.state.memory)
 
-    cdef tuple make(self):
-        return np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
+    cdef int bind(self) except -1:
+        return 0
 
     # From and to the copies that the base class has made, in the order of their elements in a lane
     cdef void copy(self, bint load) noexcept nogil:

@@ -643,9 +643,6 @@ cdef class SparseEngine(Engine):
     cdef bint suits(self, const Rows *rows) noexcept:
         return not rows[1].columns
 
-    cdef tuple make(self):
-        return np.zeros((self.M, self.D + 1), DTYPE), np.zeros((self.K, self.M + 1), DTYPE)
-
     cdef int bind(self) except -1:
         cdef Weights weights = weights_in(self.rows)
         bind_weights(&self.net, &weights)

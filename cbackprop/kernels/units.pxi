@@ -204,7 +204,7 @@ cdef inline void hidden_error_in_lanes(const Units *net, const real *error, cons
         e[j] = e[j] * vec_mask(h_derivative(net.functions.hidden, z[j]) * factor, net.mask[j])
 
 
-# The same of `width` vectors of units from j on
+# (16) (17) of `width` vectors of units from j on. A bias among their lanes is written over in the end: it is in `bias`.
 cdef inline void update_v_of_width(const Units *net, const real *change, const vec *z, real decay, Py_ssize_t j,
                                    int width) noexcept nogil:
     cdef vec z_j[TILE_WIDTH]    # in registers
@@ -218,7 +218,7 @@ cdef inline void update_v_of_width(const Units *net, const real *change, const v
         v, change_k = net.v[k] + j, vec_broadcast(change[k])
         if decay != 0:
             for c in range(width):
-                v[c] = v[c] - vec_mask(v[c], net.mask[j + c]) * decay
+                v[c] = v[c] - v[c] * decay
         for c in range(width):    # without a condition inside: then the compiler rounds all units alike
             v[c] = v[c] - z_j[c] * change_k
 

@@ -4,10 +4,6 @@
 from libc.math cimport INFINITY, NAN, isfinite, isnan
 from libc.string cimport memcpy, memset
 
-cdef enum:
-    ROWS_TOGETHER = 4    # whose sums are in registers at once; a multiple of QUARTER
-
-
 # Elements of n numbers padded to whole vectors
 cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
     return (n + LANES - 1) // LANES * LANES
