@@ -4,6 +4,7 @@ import copy
 import functools
 import hashlib
 import itertools
+import math
 import os
 import signal
 import sys
@@ -239,7 +240,7 @@ def test_ctrl_c_in_an_ensemble(repetitions, use_variant, all_functions, ctrl_c, 
             assert digest(Ensemble.load(path)) in map(digest, before[-2:])
         order, size = np.random.default_rng(2), batch_size or N
         orders = [order.permutation(N) if batch_size else np.arange(N) for _ in before]
-        step = size if size > 1 else _engines.block_length(w, v, 1)
+        step = size if size > 1 else math.lcm(_engines.LANES_BLOCK, _engines.block_length(w, v, 1))
         chunk, learner, wanted = step * max(1, _ensemble_training.CHUNK // step), before[-1], digest(ensemble)
         for start in range(0, N, chunk):
             if digest(learner) == wanted:
