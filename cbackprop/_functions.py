@@ -501,7 +501,8 @@ def step(
         output, a function is unknown, learning_rate is not positive and finite, sample_weight is negative or not
         finite, or w or v is read-only or shares memory with another argument.
     DivergenceError
-        If E_n or an updated weight would not be finite.
+        If E_n or an updated weight would not be finite. An update of 5e30 or more in float32, or 4.9e291 in float64,
+        counts as infinite.
     RuntimeError
         If another thread is training these weights.
 

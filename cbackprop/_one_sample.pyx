@@ -74,8 +74,8 @@ cdef class OneSample:
     cdef Weights bound        # ... these weights
     cdef void *y
     cdef void *t              # a row of targets
-    cdef void *scratch        # for the addresses of ...
-    cdef Py_ssize_t capacity  # ... so many weights
+    cdef Py_ssize_t *at       # scratch of the kernels ...
+    cdef Py_ssize_t capacity  # ... for so many inputs
     cdef bint by_column       # the order of w
     cdef cnp.npy_intp[2] w_strides, v_strides    # in bytes
     cdef bint exclusive, probabilities    # of the output, as in _catalog.py
@@ -127,7 +127,7 @@ cdef class OneSample:
 
     def __dealloc__(self):
         PyMem_Free(self.memory)
-        PyMem_Free(self.scratch)
+        PyMem_Free(self.at)
 
     @property
     def accumulators(self):
@@ -302,7 +302,7 @@ cdef class OneSample:
                 inputs.indices64 = <const int64_t *> cnp.PyArray_DATA(indices)
         if (self.by_column or indices is not None) and inputs.count > self.capacity:
             self.reserve(inputs.count)
-        inputs.scratch = self.scratch
+        inputs.at = self.at
         return kept
 
     cdef validated(self, x, indices, bint writeable):
@@ -317,10 +317,10 @@ cdef class OneSample:
         return row
 
     cdef int reserve(self, Py_ssize_t count) except -1:
-        cdef void *scratch = PyMem_Realloc(self.scratch, (1 + SCRATCH) * count * sizeof(void *))
-        if scratch == NULL:
+        cdef void *at = PyMem_Realloc(self.at, count * sizeof(Py_ssize_t))
+        if at == NULL:
             raise MemoryError(f"no memory for a row of {count} non-zeros")
-        self.scratch, self.capacity = scratch, count
+        self.at, self.capacity = <Py_ssize_t *> at, count
         return 0
 
     cdef inline bint is_target(self, double t_k) noexcept:

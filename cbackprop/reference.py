@@ -490,8 +490,10 @@ def step(
         else:
             update(new_v, dv, alpha)
             update(new_w, dw, alpha)
-        news = [new_w, new_v, *squares]
-        if not (np.isfinite(E_n) and all(np.isfinite(new).all() for new in news)):
+        news, info = [new_w, new_v, *squares], np.finfo(w.dtype)
+        limit = info.max * info.eps / 8  # an update that may overflow beside the largest weight counts as infinite
+        small = all((abs(new - old) < limit).all() for new, old in ((new_w, w), (new_v, v)))
+        if not (small and np.isfinite(E_n) and all(np.isfinite(new).all() for new in news)):
             validate.finite_weights(w, v)
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         for array, new in zip(arrays, news, strict=True):

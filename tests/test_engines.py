@@ -3,7 +3,7 @@
 import copy
 import itertools
 import pickle
-import re
+import sys
 import types
 
 import numpy as np
@@ -57,6 +57,10 @@ def make(kernels, kind, *sizes):
     return getattr(kernels, name)(*(sizes or (D, M, K)), *arguments, **keywords)
 
 
+REFUSED = AssertionError, TypeError, ValueError, AttributeError  # asserted, or no such memoryview
+SAMPLE_CALLS = {"learn", "epochs", "gradient", "forward", "loss", "threads"}
+
+
 def loaded(kernels, kind):
     engine = make(kernels, kind)
     engine.load(*weights(kernels.DTYPE))
@@ -84,27 +88,27 @@ def activations(dtype, rows=N):
     return [np.zeros((rows, size), dtype) for size in (M, M, K, K)]
 
 
-def calls(engine, kernels, kind):
-    """A correct call of each method that the engine supports and that needs weights, by name."""
-    dtype, samples, order = kernels.DTYPE, labelled(kernels), np.arange(N)
-    calls = {
+def calls(engine, samples, order=None):
+    """A call of each method that needs weights, by what an engine must offer for it."""
+    dtype, order = sys.modules[type(engine).__module__].DTYPE, np.arange(N) if order is None else order
+    return {
         "learn": lambda: engine.learn(samples, order, 0.1),
         "store": lambda: engine.store(*weights(dtype)),
         "finite": engine.finite,
+        "epochs": lambda: engine.learn_epochs(samples, order, 0.1, np.zeros(2)),
+        "gradient": lambda: engine.gradient(samples, *weights(dtype)),
+        "forward": lambda: engine.forward(samples, *activations(dtype)),
+        "loss": lambda: engine.loss(samples),
+        "velocity": lambda: engine.store(*weights(dtype), {"velocity": weights(dtype)}),
+        "threads": lambda: engine.learn(samples, order, 0.1, 2),
     }
-    offers = {
-        "epochs": ("learn_epochs", lambda: engine.learn_epochs(samples, order, 0.1, np.zeros(2))),
-        "gradient": ("gradient", lambda: engine.gradient(samples, *weights(dtype))),
-        "forward": ("forward", lambda: engine.forward(samples, *activations(dtype))),
-        "velocity": ("velocity", lambda: engine.store(*weights(dtype), {"velocity": weights(dtype)})),
-        "threads": ("threads", lambda: engine.learn(samples, order, 0.1, 2)),
-    }
-    for offer, (name, call) in offers.items():
-        if offer in OFFERS[kind].split():
-            calls[name] = call
-    if "forward" in calls:
-        calls["loss"] = lambda: engine.loss(samples)
-    return calls
+
+
+def offered(kind, calls):
+    """Those of the calls that a kind of engine offers."""
+    offers = {"learn", "store", "finite", *OFFERS[kind].split()}
+    offers |= {"loss"} if "forward" in offers else set()
+    return {name: call for name, call in calls.items() if name in offers}
 
 
 # -------------------------------------------------------------------------------------------------- the life of engines
@@ -129,36 +133,22 @@ def test_a_second_init_changes_nothing(kernels, kind):
 
 
 def test_the_base_class_offers_nothing(kernels):
-    class Subclass(kernels.Engine):
-        pass
-
-    samples, order, arrays = labelled(kernels), np.arange(N), weights(kernels.DTYPE)
-    for engine in (kernels.Engine(D, M, K), Subclass(D, M, K)):
-        with pytest.raises(NotImplementedError):
-            engine.load(*arrays)
-        for call in (
-            lambda engine=engine: engine.learn(samples, order, 0.1),
-            lambda engine=engine: engine.learn_epochs(samples, order, 0.1, np.zeros(2)),
-            lambda engine=engine: engine.store(*arrays),
-        ):
-            with pytest.raises(RuntimeError, match="the engine has no weights"):
-                call()
-        for call in (
-            lambda engine=engine: engine.loss(samples),
-            lambda engine=engine: engine.gradient(samples, *arrays),
-            lambda engine=engine: engine.forward(samples, *activations(kernels.DTYPE)),
-        ):
-            with pytest.raises(RuntimeError, match="does not support"):
-                call()
+    engine = kernels.Engine(D, M, K)
+    with pytest.raises(NotImplementedError):
+        engine.load(*weights(kernels.DTYPE))
+    for call in calls(engine, labelled(kernels)).values():
+        with pytest.raises(AssertionError):
+            call()
 
 
 def test_weights_must_be_loaded_first(kernels, kind):
     engine = make(kernels, kind)
-    for call in calls(engine, kernels, kind).values():
-        with pytest.raises(RuntimeError, match="no weights; load them first"):
+    ours = offered(kind, calls(engine, labelled(kernels)))
+    for call in ours.values():
+        with pytest.raises(AssertionError):
             call()
     engine.load(*weights(kernels.DTYPE))
-    for call in calls(engine, kernels, kind).values():
+    for call in ours.values():
         call()
     assert engine.finite()
 
@@ -175,9 +165,9 @@ def test_sizes_below_1_are_refused(kernels, kind):
     good = [D, M, K, 16]
     for wrong in (0, -1, -HUGE):
         for place in range(len(good)):
-            with pytest.raises(ValueError, match="must be at least 1"):
+            with pytest.raises(AssertionError):
                 getattr(kernels, name)(*good[:place], wrong, *good[place + 1 :], **keywords)
-        with pytest.raises(ValueError, match="must be at least 1"):
+        with pytest.raises(AssertionError):
             getattr(kernels, name)(*good, **keywords | {"block": wrong})
 
 
@@ -196,28 +186,15 @@ def test_an_engine_says_what_it_supports(kernels, kind):
     assert [name for name in names if getattr(engine, f"supports_{name}")] == sorted(set(offers) & set(names))
 
 
-def test_what_is_not_supported_raises(kernels, kind):
-    engine, offers = loaded(kernels, kind), OFFERS[kind].split()
-    before, stored = weights(kernels.DTYPE), weights(kernels.DTYPE, 0)
-    samples, order = labelled(kernels), np.arange(N)
-    arrays = activations(kernels.DTYPE)
-    unsupported = {
-        "epochs": ("learn_epochs", lambda: engine.learn_epochs(samples, order, 0.1, np.zeros(2))),
-        "gradient": ("gradient", lambda: engine.gradient(samples, *weights(kernels.DTYPE))),
-        "forward": ("forward", lambda: engine.forward(samples, *arrays)),
-        "threads": ("threads", lambda: engine.learn(samples, order, 0.1, 2)),
-    }
-    for offer, (name, call) in unsupported.items():
-        if offer not in offers:
-            with pytest.raises(RuntimeError, match=f"{type(engine).__name__} does not support {name}"):
-                call()
-    if "forward" not in offers:
-        with pytest.raises(RuntimeError, match="does not support loss"):
-            engine.loss(samples)
+def test_what_is_not_supported_is_refused(kernels, kind):
+    engine, stored = loaded(kernels, kind), weights(kernels.DTYPE, 0)
+    every = calls(engine, labelled(kernels))
+    for name in every.keys() - offered(kind, every):
+        with pytest.raises(AssertionError):
+            every[name]()
     engine.store(*stored)
-    for ours, as_loaded in zip(stored, before, strict=True):
+    for ours, as_loaded in zip(stored, weights(kernels.DTYPE), strict=True):
         np.testing.assert_array_equal(ours, as_loaded)
-    assert not any(array.any() for array in arrays) or "forward" in offers
 
 
 # ------------------------------------------------------------------------------------------------- weights and velocity
@@ -236,24 +213,19 @@ def test_states_of_other_names_are_refused(kernels, kind):
     wrong_states = {"momentum": ()}, {"velocity": (), "momentum": ()}, {b"velocity": ()}
     for use, wrong in itertools.product((engine.load, engine.store), wrong_states):
         arrays = weights(kernels.DTYPE, 3)
-        with pytest.raises(RuntimeError, match=re.escape(f"{type(engine).__name__} has {engine.states}")):
+        with pytest.raises(AssertionError):
             use(*arrays, wrong)
         assert all((array == 3).all() for array in arrays)
 
 
-def test_velocity_needs_momentum(kernels, kind):
+@pytest.mark.parametrize("kind", ["direct-momentum", "blocked-momentum"])
+def test_the_velocity_is_loaded_and_stored(kernels, kind):
     engine = loaded(kernels, kind)
     velocity, again = weights(kernels.DTYPE, 2), weights(kernels.DTYPE, 0)
     before, after = weights(kernels.DTYPE), weights(kernels.DTYPE, 0)
-    if "velocity" in OFFERS[kind].split():
-        engine.load(*before, {"velocity": velocity})
-        engine.store(*after, {"velocity": again})
-        assert all((layer == 2).all() for layer in again)
-    else:
-        for use in (engine.load, engine.store):
-            with pytest.raises(RuntimeError, match=r"states are \('velocity',\)"):
-                use(*weights(kernels.DTYPE, 5), {"velocity": velocity})
-        engine.store(*after)
+    engine.load(*before, {"velocity": velocity})
+    engine.store(*after, {"velocity": again})
+    assert all((layer == 2).all() for layer in again)
     for ours, as_loaded in zip(after, before, strict=True):
         np.testing.assert_array_equal(ours, as_loaded)
 
@@ -264,7 +236,7 @@ def test_momentum_that_rounds_to_0_has_no_velocity(name):
 
     engine = getattr(baseline_float32, name)(D, M, K, 16, momentum=1e-50)
     assert engine.states == ()
-    with pytest.raises(RuntimeError, match="states are"):
+    with pytest.raises(AssertionError):
         engine.load(*weights(np.float32), {"velocity": weights(np.float32)})
 
 
@@ -277,11 +249,11 @@ def test_load_and_store_copy_all_or_nothing(kernels, kind):
         for wrong in (good[place][1:], good[place][:, 1:].copy(), None, good[place].astype("f2")):
             arrays = [*good[:place], wrong, *good[place + 1 :]]
             for use in (engine.load, engine.store):
-                with pytest.raises((ValueError, TypeError)):
+                with pytest.raises(REFUSED):
                     use(*arrays[:2], {"velocity": tuple(arrays[2:])})
     for wrong in ((), good[:1], good[:3], 5):
         for use in (engine.load, engine.store):
-            with pytest.raises((ValueError, TypeError)):
+            with pytest.raises(REFUSED):
                 use(*good[:2], {"velocity": wrong})
     assert all((array == value).all() for array, value in zip(good, (3, 3, 4, 4), strict=True))
     engine.store(*good[:2], {"velocity": good[2:]})
@@ -314,7 +286,7 @@ def test_read_only_arrays_are_loaded_and_never_stored_to(kernels, kind):
     for array in arrays:
         array.flags.writeable = False
     engine.load(*arrays)
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(AssertionError):
         engine.store(*arrays)
 
 
@@ -337,35 +309,34 @@ def test_every_weight_that_is_not_finite_is_found(kernels, name, shape):
 # ------------------------------------------------------------------------------------------------------------- samples
 
 
-SAMPLES = {  # what is wrong, and why
-    "float labels": ({"labels": np.zeros(N)}, "dtype|mismatch"),
-    "32-bit labels": ({"labels": np.zeros(N, np.int32)}, "dtype|mismatch"),
-    "strided labels": ({"labels": np.zeros(2 * N, np.intp)[::2]}, "contiguous"),
-    "few labels": ({"labels": np.zeros(N - 1, np.intp)}, "33 rows"),
-    "many labels": ({"labels": np.zeros(N + 1, np.intp)}, "33 rows"),
-    "no labels": ({"labels": np.zeros(0, np.intp)}, "33 rows"),
-    "negative label": ({"labels": np.r_[np.zeros(N - 1, np.intp), -1]}, r"labels\[32\] is -1"),
-    "lowest label": ({"labels": np.full(N, -(2**63))}, r"labels\[0\] is -9"),
-    "highest label": ({"labels": np.full(N, 2**63 - 1)}, r"labels\[0\] is 9"),
-    "few rows": ({"t": np.ones((N - 1, K))}, "33 rows"),
-    "empty rows": ({"t": np.ones((N, 0))}, "33 rows"),
-    "flat rows": ({"t": np.ones(N)}, "dimension"),
-    "few weights": ({"sample_weight": np.ones(N - 1)}, "33 rows"),
-    "no weights": ({"sample_weight": np.ones(0)}, "33 rows"),
-    "Fortran rows": ({"t": np.ones((N, K), order="F")}, "contiguous"),
+SAMPLES = {  # what does not fit
+    "float labels": {"labels": np.zeros(N)},
+    "32-bit labels": {"labels": np.zeros(N, np.int32)},
+    "strided labels": {"labels": np.zeros(2 * N, np.intp)[::2]},
+    "few labels": {"labels": np.zeros(N - 1, np.intp)},
+    "many labels": {"labels": np.zeros(N + 1, np.intp)},
+    "no labels": {"labels": np.zeros(0, np.intp)},
+    "negative label": {"labels": np.r_[np.zeros(N - 1, np.intp), -1]},
+    "lowest label": {"labels": np.full(N, -(2**63))},
+    "highest label": {"labels": np.full(N, 2**63 - 1)},
+    "few rows": {"t": np.ones((N - 1, K))},
+    "flat rows": {"t": np.ones(N)},
+    "few weights": {"sample_weight": np.ones(N - 1)},
+    "no weights": {"sample_weight": np.ones(0)},
+    "Fortran rows": {"t": np.ones((N, K), order="F")},
 }
 
 
-@pytest.mark.parametrize(("wrong", "message"), SAMPLES.values(), ids=SAMPLES.keys())
-def test_arrays_that_do_not_fit_are_refused(kernels, wrong, message):
+@pytest.mark.parametrize("wrong", SAMPLES.values(), ids=SAMPLES.keys())
+def test_arrays_that_do_not_fit_are_refused(kernels, wrong):
     ours = {name: array if name == "labels" else array.astype(kernels.DTYPE) for name, array in wrong.items()}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(REFUSED):
         kernels.Samples(np.ones((N, D), kernels.DTYPE), **ours)
 
 
 @pytest.mark.parametrize("shape", [(0, D), (N, 0), (0, 0)])
 def test_empty_inputs_are_refused(kernels, shape):
-    with pytest.raises(ValueError, match="must not be empty"):
+    with pytest.raises(AssertionError):
         kernels.Samples(np.ones(shape, kernels.DTYPE))
 
 
@@ -385,79 +356,52 @@ def test_another_precision_is_refused(kernels, kind):
             use()
 
 
-def every_call(engine, kernels, kind, samples, order=None):
-    """Each supported method that takes samples, with these."""
-    order = np.arange(N) if order is None else order
-    offers, dtype = OFFERS[kind].split(), kernels.DTYPE
-    yield lambda: engine.learn(samples, order, 0.1)
-    if "epochs" in offers:
-        yield lambda: engine.learn_epochs(samples, order, 0.1, np.zeros(2))
-    if "gradient" in offers:
-        yield lambda: engine.gradient(samples, *weights(dtype))
-    if "forward" in offers:
-        yield lambda: engine.loss(samples)
-
-
-def test_samples_of_other_sizes_are_refused(kernels, kind):
+def test_samples_that_do_not_fit_the_engine_are_refused(kernels, kind):
     engine, dtype = loaded(kernels, kind), kernels.DTYPE
     x, labels = data(dtype)
-    wrong = [
+    for wrong in (
         kernels.Samples(x[:, 1:].copy(), labels=labels),
         kernels.Samples(np.ones((N, D + 1), dtype), labels=labels),
         kernels.Samples(x, labels=np.full(N, K)),
         kernels.Samples(x, labels=np.full(N, 2**63 - 2)),
         kernels.Samples(x, np.ones((N, K - 1), dtype)),
         kernels.Samples(x, np.ones((N, K + 1), dtype)),
-    ]
-    for samples in wrong:
-        for call in every_call(engine, kernels, kind, samples):
-            with pytest.raises(ValueError, match="the engine has 50 and 7"):
-                call()
-    if engine.supports_forward:
-        with pytest.raises(ValueError, match="the engine has 50 and 7"):
-            engine.forward(wrong[0], *activations(dtype))
+    ):
+        ours = offered(kind, calls(engine, wrong))
+        for name in SAMPLE_CALLS & ours.keys():
+            with pytest.raises(AssertionError):
+                ours[name]()
 
 
 def test_samples_without_targets_are_refused(kernels, kind):
-    engine, x = loaded(kernels, kind), data(kernels.DTYPE)[0]
-    for call in every_call(engine, kernels, kind, kernels.Samples(x)):
-        with pytest.raises(ValueError, match="samples have no targets"):
-            call()
-    if engine.supports_forward:  # needs none
-        assert engine.forward(kernels.Samples(x), *activations(kernels.DTYPE))
-
-
-@pytest.mark.parametrize("output", ["linear", "logistic"])
-def test_labels_of_other_outputs_are_refused(kernels, kind, output):
-    name, arguments, keywords = ENGINES[kind]
-    engine = getattr(kernels, name)(D, M, K, *arguments, **keywords, output=output)
-    engine.load(*weights(kernels.DTYPE))
-    for call in every_call(engine, kernels, kind, labelled(kernels)):
-        with pytest.raises(ValueError, match="samples have labels; these are classes of softmax outputs"):
-            call()
+    engine = loaded(kernels, kind)
+    ours = offered(kind, calls(engine, kernels.Samples(data(kernels.DTYPE)[0])))
+    for name in SAMPLE_CALLS & ours.keys() - {"forward"}:
+        with pytest.raises(AssertionError):
+            ours[name]()
+    if "forward" in ours:  # needs none
+        assert ours["forward"]()
 
 
 ORDERS = {
-    "empty": (np.zeros(0, np.intp), "order is empty"),
-    "too high": (np.array([0, N]), r"order\[1\] is 33; it must lie in 0..32"),
-    "negative": (np.array([0, 1, -1]), r"order\[2\] is -1"),
-    "highest": (np.array([2**63 - 1]), r"order\[0\] is 9"),
-    "lowest": (np.array([-(2**63)]), r"order\[0\] is -9"),
-    "32-bit": (np.zeros(3, np.int32), "dtype"),
-    "strided": (np.arange(N)[::2], "contiguous"),
-    "None": (None, "None"),
+    "empty": np.zeros(0, np.intp),
+    "too high": np.array([0, N]),
+    "negative": np.array([0, 1, -1]),
+    "highest": np.array([2**63 - 1]),
+    "lowest": np.array([-(2**63)]),
+    "32-bit": np.zeros(3, np.int32),
+    "strided": np.arange(N)[::2],
+    "no array": 5,
 }
 
 
-def test_an_order_out_of_range_is_refused(kernels, kind):
-    engine, samples = loaded(kernels, kind), labelled(kernels)
-    for order, message in ORDERS.values():
-        with pytest.raises((ValueError, TypeError), match=message):
-            engine.learn(samples, order, 0.1)
-        if engine.supports_epochs:
-            with pytest.raises((ValueError, TypeError), match=message):
-                engine.learn_epochs(samples, order, 0.1, np.zeros(2))
-    ours = weights(kernels.DTYPE, 0)
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
+def test_an_order_out_of_range_is_refused(kernels, kind, order):
+    engine, ours = loaded(kernels, kind), weights(kernels.DTYPE, 0)
+    learn = offered(kind, calls(engine, labelled(kernels), order))
+    for name in {"learn", "epochs", "threads"} & learn.keys():
+        with pytest.raises(REFUSED):
+            learn[name]()
     engine.store(*ours)
     np.testing.assert_array_equal(ours[0], weights(kernels.DTYPE)[0])
 
@@ -501,7 +445,7 @@ def test_activations_must_have_the_right_shapes(kernels, kind):
     for place in range(4):
         shapes = good[place][1:], good[place][:, 1:].copy(), np.zeros((N + 1, good[place].shape[1]), kernels.DTYPE)
         for wrong in (*shapes, good[place][0], None, np.asfortranarray(good[place])):
-            with pytest.raises((ValueError, TypeError)):
+            with pytest.raises(REFUSED):
                 engine.forward(samples, *good[:place], wrong, *good[place + 1 :])
     assert not any(array.any() for array in good)
     assert engine.forward(samples, None, None, *good[2:])
@@ -517,7 +461,7 @@ def test_gradients_must_have_the_shapes_of_the_weights(kernels, kind):
     good = weights(kernels.DTYPE, 7)
     for place in range(2):
         for wrong in (good[place][1:], good[place][:, 1:].copy(), None):
-            with pytest.raises((ValueError, TypeError)):
+            with pytest.raises(REFUSED):
                 engine.gradient(samples, *good[:place], wrong, *good[place + 1 :])
     assert all((array == 7).all() for array in good)
 
@@ -525,7 +469,7 @@ def test_gradients_must_have_the_shapes_of_the_weights(kernels, kind):
 @pytest.mark.parametrize("threads", [0, -1, -HUGE, 2**21, 2**32, 2**63 - 1])
 def test_threads_out_of_range_are_refused(kernels, threads):
     engine = loaded(kernels, "blocked-batches")
-    with pytest.raises(ValueError, match=f"threads is {threads}"):
+    with pytest.raises(AssertionError):
         engine.learn(labelled(kernels), np.arange(N), 0.1, threads)
     assert engine.learn(labelled(kernels), np.arange(N), 0.1) > 0
 

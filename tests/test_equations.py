@@ -651,7 +651,7 @@ def test_updates(kernels, rng, eps, size):
     assert weights.tobytes() == before
 
 
-@pytest.mark.parametrize("name", ["hidden_output_of", "output_of", "exp_of"])
+@pytest.mark.parametrize("name", ["hidden_output_of", "output_of", "mean_square_of"])
 def test_arguments_are_not_changed(kernels, rng, name):
     x = rng.normal(size=19).astype(kernels.DTYPE)
     before = x.tobytes()
@@ -695,5 +695,5 @@ def test_wrong_shapes_are_errors(kernels, name):
         wrong = [array[:0], array[..., :0].copy(), None]
         wrong += [] if place in ANY_SIZE.get(name, ()) else [array[1:], np.concatenate([array, array])]
         for each in wrong:
-            with pytest.raises((ValueError, TypeError), match=r"do not fit each other|must not be None"):
+            with pytest.raises((AssertionError, TypeError)):
                 function(*good[:place], each, *good[place + 1 :])

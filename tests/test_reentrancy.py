@@ -177,13 +177,16 @@ def test_every_weight_that_would_overflow_is_found(library, dtype):
         refuse(np.zeros(D, dtype), k, w, v, big**0.95)
 
 
-def test_a_large_update_that_fits_is_made(library, dtype):
-    big = float(np.finfo(dtype).max)
+def test_an_update_that_is_too_large_is_refused(library, dtype):
+    # one that may overflow beside the largest weight counts as infinite
     w, v = np.zeros((1, 2), dtype), np.zeros((2, 2), dtype)
     v[:, 0] = 1, -1
-    library.step(np.array([big / 4], dtype), 1, w, v, 1)
-    assert np.isfinite(w).all()
-    assert abs(w[0, 0]) > big / 20
+    largest = float(np.finfo(dtype).max)
+    limit = largest * {"float32": 2.0**-26, "float64": 2.0**-55}[np.dtype(dtype).name]  # the change of w is x_i / 4
+    library.step(np.array([2 * limit], dtype), 1, w, v.copy(), 1)
+    assert limit / 4 < abs(w[0, 0]) < limit
+    with pytest.raises(DivergenceError, match="weight would not be finite"):
+        library.step(np.array([5 * limit], dtype), 1, np.zeros_like(w), v, 1)
 
 
 # -------------------------------------------------------------------------------------------------------- interrupts

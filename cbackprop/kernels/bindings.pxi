@@ -1,6 +1,5 @@
 # What Python calls: samples, and the base class of engines. Arrays have been validated; memoryviews hold their shapes
-# and memory from then on. Engines release the GIL, and check their own state: a call that an engine does not support
-# raises.
+# and memory from then on. Engines release the GIL. What would make them leave their memory is asserted.
 import numpy as np
 
 cdef extern from *:
@@ -48,16 +47,6 @@ cdef inline void set_interval(SignalPoll *poll, Py_ssize_t D, Py_ssize_t M, Py_s
     poll_init(poll, operations // (6 * (M * (D + 9) + K * (M + 9))))
 
 
-# From names
-cdef Functions functions_of(hidden, output) except *:
-    cdef Functions functions
-    for name, value, known in (("hidden", hidden, HIDDEN_FUNCTIONS), ("output", output, OUTPUTS)):
-        if value not in known:
-            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
-    functions.hidden, functions.output = HIDDEN_FUNCTIONS[hidden], OUTPUTS[output]
-    return functions
-
-
 cdef class Engine
 
 
@@ -84,63 +73,43 @@ cdef class Samples:
     def __cinit__(self, x, const real[:, ::1] t=None, const Py_ssize_t[::1] labels=None,
                   const real[::1] sample_weight=None):
         cdef Py_ssize_t N, n
+        assert min(x.shape) > 0
         if hasattr(x, "indptr"):
             self.set_sparse(x)
         else:
-            self.set_dense(x)
+            self.x = x
+            self.all.x, self.all.count, self.all.D = &self.x[0, 0], self.x.shape[0], self.x.shape[1]
         N = self.all.count
-        if ((t is not None and (t.shape[0] != N or t.shape[1] == 0)) or (labels is not None and labels.shape[0] != N)
-                or (sample_weight is not None and sample_weight.shape[0] != N)):
-            raise ValueError(f"t, labels and sample_weight must have {N} rows, as many as x")
         self.t, self.labels, self.sample_weight = t, labels, sample_weight
         if t is not None:
+            assert t.shape[0] == N
             self.all.t, self.all.K = &t[0, 0], t.shape[1]
         elif labels is not None:
+            assert labels.shape[0] == N
             self.all.labels = &labels[0]
             for n in range(N):
-                if not 0 <= labels[n] < PY_SSIZE_T_MAX:    # K is one more
-                    raise ValueError(f"labels[{n}] is {labels[n]}; it must be a class index")
+                assert 0 <= labels[n] < PY_SSIZE_T_MAX    # K is one more
                 self.all.K = max(self.all.K, labels[n] + 1)
         if sample_weight is not None:
+            assert sample_weight.shape[0] == N
             self.all.sample_weight = &sample_weight[0]
 
-    cdef int set_dense(self, const real[:, ::1] x) except -1:
-        if x is None:
-            raise TypeError("x is None; it must be an array or SparseRows")
-        if x.shape[0] == 0 or x.shape[1] == 0:
-            raise ValueError(f"x has shape {(x.shape[0], x.shape[1])}; it must not be empty")
-        self.x = x
-        self.all.x, self.all.count, self.all.D = &x[0, 0], x.shape[0], x.shape[1]
-        return 0
-
     cdef int set_sparse(self, x) except -1:
-        cdef Py_ssize_t N, D, n, nnz
-        cdef bint short = x.indices.dtype == np.int32
-        N, D = x.shape
+        cdef Py_ssize_t n, nnz = x.indices.shape[0]
         self.values, self.indptr = x.data, x.indptr
-        if self.values is None or self.indptr is None:
-            raise TypeError("x holds None; it must hold arrays")
-        if short:
-            self.indices32 = x.indices
-            nnz = self.indices32.shape[0]
-        else:
-            self.indices64 = x.indices
-            nnz = self.indices64.shape[0]
-        if N < 1 or D < 1 or self.indptr.shape[0] != N + 1 or self.values.shape[0] != nnz:
-            raise ValueError(f"x has shape {(N, D)}, {self.indptr.shape[0]} row pointers, {nnz} indices and "
-                             f"{self.values.shape[0]} values; they do not fit")
-        for n in range(N):
-            if not 0 <= self.indptr[n] <= self.indptr[n + 1] <= nnz:
-                raise ValueError(f"x.indptr[{n}] and [{n + 1}] are {self.indptr[n]} and {self.indptr[n + 1]}; they "
-                                 f"must increase within 0..{nnz}")
+        self.all.count, self.all.D = x.shape
+        assert self.indptr.shape[0] == self.all.count + 1 and self.values.shape[0] == nnz
+        for n in range(self.all.count):
+            assert 0 <= self.indptr[n] <= self.indptr[n + 1] <= nnz
             self.all.longest = max(self.all.longest, self.indptr[n + 1] - self.indptr[n])
-        self.all.indptr, self.all.count, self.all.D = &self.indptr[0], N, D
+        self.all.indptr = &self.indptr[0]
         if nnz > 0:
             self.all.x = &self.values[0]
-            self.all.max_x = max_abs(self.all.x, nnz)
-            if short:
+            if x.indices.dtype == np.int32:
+                self.indices32 = x.indices
                 self.all.indices32 = &self.indices32[0]
             else:
+                self.indices64 = x.indices
                 self.all.indices64 = &self.indices64[0]
         return 0
 
@@ -150,14 +119,9 @@ cdef class Samples:
     # For an engine
     cdef SampleSet of(self, Engine engine) except *:
         cdef SampleSet samples = self.all
-        if (samples.indptr != NULL) != engine.takes_sparse:
-            raise ValueError(f"samples are {'sparse' if samples.indptr != NULL else 'dense'}; "
-                             f"a {type(engine).__name__} does not take them")
-        if samples.indptr != NULL and samples.longest > engine.block:
-            raise ValueError(f"samples have {samples.longest} non-zeros in a row; the engine takes {engine.block}")
-        if samples.D != engine.D or samples.K > engine.K or (samples.t != NULL and samples.K != engine.K):
-            raise ValueError(f"samples have {samples.D} inputs and {samples.K} outputs; the engine has {engine.D} and "
-                             f"{engine.K}")
+        assert (samples.indptr != NULL) == engine.takes_sparse and samples.D == engine.D
+        assert samples.indptr == NULL or samples.longest <= engine.block
+        assert samples.K == engine.K if samples.t != NULL else samples.K <= engine.K
         samples.K = engine.K
         return samples
 
@@ -189,8 +153,7 @@ cdef Rows rows_of(array) except *:
     cdef Py_ssize_t size = sizeof(real)
     cdef Rows rows
     rows.columns = matrix.strides[0] == size and (matrix.strides[1] != size or matrix.shape[1] == 1 < matrix.shape[0])
-    if not rows.columns and matrix.shape[1] > 1 and matrix.strides[1] != size:
-        raise ValueError(f"an array has strides {array.strides}; its rows or columns must be contiguous")
+    assert rows.columns or matrix.shape[1] == 1 or matrix.strides[1] == size, "rows or columns must be contiguous"
     rows.first = <real *> &matrix[0, 0]
     rows.count, rows.length = matrix.shape[rows.columns], matrix.shape[1 - rows.columns]
     rows.stride = array.strides[rows.columns] // size
@@ -259,17 +222,14 @@ cdef class Engine:
 
     def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
                   real momentum=0, real l2=0, bint adaptive=False, hidden="sigmoid", output="softmax"):
-        if min(D, M, K, batch_size, block) < 1:
-            raise ValueError(f"D, M, K, batch_size and block are {D}, {M}, {K}, {batch_size} and {block}; "
-                             f"they must be at least 1")
+        assert min(D, M, K, batch_size, block) >= 1 and not (adaptive and momentum != 0)
         # more bytes than an address can count, for the weights in every lane and what comes with them
         if 32.0 * LANES * sizeof(real) * (D + <double> K + 2 * MAX_BLOCK) * (M + <double> MAX_BLOCK) > PY_SSIZE_T_MAX:
             raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
-        self.D, self.M, self.K, self.block, self.functions = D, M, K, block, functions_of(hidden, output)
+        self.D, self.M, self.K, self.block = D, M, K, block
+        self.functions = Functions(HIDDEN_FUNCTIONS[hidden], OUTPUTS[output])
         self.rule.batch_size, self.rule.momentum, self.rule.l2 = batch_size, momentum, l2
         self.rule.adaptive = adaptive
-        if adaptive and momentum != 0:
-            raise ValueError(f"momentum is {momentum}; with adaptive rates it must be 0")
         self.states = ("velocity",) if momentum != 0 else ("accumulators",) if adaptive else ()
         set_interval(&self.poll, D, M, K, POLL_OPS)
 
@@ -319,26 +279,15 @@ cdef class Engine:
         """Samples of the arrays, for the engines of this module."""
         return Samples(x, t, labels, sample_weight)
 
-    cdef int require(self, bint supported, what) except -1:
-        if not supported:
-            raise RuntimeError(f"this {type(self).__name__} does not support {what}")
-        if not self.loaded:
-            raise RuntimeError("the engine has no weights; load them first")
-        return 0
-
     cdef list checked(self, w, v, dict states, Rows *rows):
         """The arrays in a list, and their rows, if they fit."""
         cdef list arrays = [w, v]
         shapes = [(self.M, self.D + 1), (self.K, self.M + 1)]
         if states:
-            if self.states != tuple(states):
-                raise RuntimeError(f"states are {tuple(states)}; this {type(self).__name__} has {self.states}")
+            assert self.states == tuple(states)
             arrays += states[self.states[0]]
             shapes += [(self.M,), (self.K,)] if self.rule.adaptive else shapes
-        for array in arrays:
-            if array is None:
-                raise TypeError("an array is None; w, v and their states must be arrays")
-        if [array.shape for array in arrays] != shapes:
+        if [array.shape for array in arrays] != shapes:    # an argument, or a callback, may have reshaped them
             raise ValueError(f"the arrays have shapes {[array.shape for array in arrays]}; they must be {shapes}")
         find_rows(arrays, rows)
         return arrays
@@ -374,9 +323,7 @@ cdef class Engine:
         """Copy them to such arrays, unless the engine works on these; all or none: no handler runs in between."""
         cdef Rows[4] rows
         cdef list arrays = self.checked(w, v, states, rows)
-        self.require(True, "store")
-        if not all(array.flags.writeable for array in arrays):
-            raise ValueError("an array is read-only; w, v and their states must be writable")
+        assert self.loaded and all(array.flags.writeable for array in arrays)
         self.store_to(arrays, rows)
 
     cdef int store_to(self, list arrays, const Rows *rows) except -1:
@@ -387,7 +334,7 @@ cdef class Engine:
 
     def finite(self):
         """Whether all weights, and accumulators, are finite."""
-        self.require(True, "finite")
+        assert self.loaded
         return self.weights_are_finite()
 
     def defer_signals(self):
@@ -449,13 +396,10 @@ cdef class Engine:
         """
         cdef SampleSet ordered = self.in_order(samples, order)
         cdef double total
+        assert threads == 1 or (self.supports_threads and 1 < threads <= MAX_THREADS)
         if losses is not None:
-            if losses.shape[0] != ordered.count:
-                raise ValueError(f"losses has {losses.shape[0]} elements; it must have {ordered.count}")
+            assert losses.shape[0] == ordered.count
             ordered.losses = &losses[0]
-        if not 1 <= threads <= MAX_THREADS:
-            raise ValueError(f"threads is {threads}; it must lie in 1..{<int> MAX_THREADS}")
-        self.require(threads == 1 or self.supports_threads, "threads")
         self.rule.learning_rate = learning_rate
         self.save()
         with nogil:
@@ -470,7 +414,7 @@ cdef class Engine:
         """As many epochs as there are totals, up to the one that ends with NaN. Returns how many there were."""
         cdef SampleSet ordered = self.in_order(samples, order)
         cdef Py_ssize_t epoch = -1
-        self.require(self.supports_epochs, "learn_epochs")
+        assert self.supports_epochs
         self.rule.learning_rate = learning_rate
         self.save()
         with nogil:
@@ -487,7 +431,7 @@ cdef class Engine:
         """E (2) of all samples, without sample weights."""
         cdef SampleSet targets = self.unweighted(samples)
         cdef double E
-        self.require(self.supports_forward, "loss")
+        assert self.supports_forward
         with nogil:
             enter_kernel(&self.poll)
             E = self.loss_of_set(&targets)
@@ -503,7 +447,7 @@ cdef class Engine:
         cdef SampleSet targets = self.unweighted(samples)
         cdef Rows[4] rows
         cdef double E
-        self.require(self.supports_gradient, "gradient")
+        assert self.supports_gradient
         self.checked(dw, dv, None, rows)
         gradients = self.gradients()
         with nogil:
@@ -524,9 +468,7 @@ cdef class Engine:
         cdef SampleSet inputs = samples.of(self)
         cdef Activations out
         cdef bint finite
-        self.require(self.supports_forward, "forward")
-        if (b is None) != (z is None):
-            raise ValueError("b and z must be given together")
+        assert self.loaded and self.supports_forward and (b is None) == (z is None)
         out.b = out.z = NULL
         if b is not None:
             out.b, out.z = checked_rows(b, inputs.count, self.M), checked_rows(z, inputs.count, self.M)
@@ -541,10 +483,7 @@ cdef class Engine:
 
     cdef SampleSet with_targets(self, Samples samples) except *:
         cdef SampleSet targets = samples.of(self)
-        if not have_targets(&targets):
-            raise ValueError("samples have no targets; they must have t or labels")
-        if targets.labels != NULL and self.functions.output != SOFTMAX:
-            raise ValueError("samples have labels; these are classes of softmax outputs, others must have t")
+        assert self.loaded and have_targets(&targets)
         return targets
 
     # For (2) and (3), in which all samples have the same weight
@@ -557,14 +496,11 @@ cdef class Engine:
     cdef SampleSet in_order(self, Samples samples, const Py_ssize_t[::1] order) except *:
         cdef SampleSet ordered = self.with_targets(samples)
         cdef Py_ssize_t n
-        self.require(True, "learn")
+        assert self.loaded and order.shape[0] > 0
         if not self.writeable:
             raise ValueError("w or v is read-only; they must be writable")
-        if order.shape[0] == 0:
-            raise ValueError("order is empty; it must name a sample")
         for n in range(order.shape[0]):
-            if not 0 <= order[n] < ordered.count:
-                raise ValueError(f"order[{n}] is {order[n]}; it must lie in 0..{ordered.count - 1}")
+            assert 0 <= order[n] < ordered.count
         ordered.order, ordered.count = &order[0], order.shape[0]
         return ordered
 
@@ -578,6 +514,5 @@ cdef bint rows_are_finite(const Rows *rows) noexcept nogil:
 
 
 cdef real *checked_rows(real[:, ::1] array, Py_ssize_t N, Py_ssize_t columns) except NULL:
-    if array.shape[0] != N or array.shape[1] != columns:
-        raise ValueError(f"activations have shape {(array.shape[0], array.shape[1])}; they must have {(N, columns)}")
+    assert array is not None and array.shape[0] == N and array.shape[1] == columns
     return &array[0, 0]

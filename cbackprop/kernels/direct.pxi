@@ -91,40 +91,21 @@ cdef inline void update_velocities(Net *net) noexcept nogil:
     update_w(net.u_w, net.e, net.x, net.alpha_w, net.D, net.M)
 
 
-# Whether (17) changes no weight by NEGLIGIBLE_UPDATE or more, which vanishes in the rounding of any weight that could
-# overflow, and b and a are finite, as they are not with a weight that is not. No |alpha_j e_j| is above `largest_e`.
-cdef bint update_is_negligible(const Net *net, real largest_e, real largest_x) noexcept nogil:
+# Whether b and a are finite, as they are not with a weight that is not
+cdef inline bint sums_are_finite(const Net *net) noexcept nogil:
+    return all_finite(net.b, net.M) and all_finite(net.a, net.K)
+
+
+# Whether all weights stay finite if (17) is applied: none may change by MAX_UPDATE or more. No |alpha_j e_j| is above
+# `largest_e`.
+cdef bint update_is_finite(const Net *net, real largest_e, real largest_x) noexcept nogil:
     cdef real largest_error = 0
     cdef Py_ssize_t k
     for k in range(net.K):
         largest_error = maximum(largest_error, net.alpha_v[k] * maximum(net.y[k] - net.t[k], net.t[k] - net.y[k]))
-    return (all_finite(net.b, net.M) and all_finite(net.a, net.K)
-            and largest_error * maximum(max_abs(net.z, net.M), ONE) < NEGLIGIBLE_UPDATE
-            and largest_e * maximum(largest_x, ONE) < NEGLIGIBLE_UPDATE)
-
-
-# Whether all v_kj stay finite if (17) is applied
-cdef bint update_of_v_is_finite(const Net *net) noexcept nogil:
-    cdef Py_ssize_t k
-    for k in range(net.K):
-        if not update_row_is_finite(net.v[k], -net.alpha_v[k] * (net.y[k] - net.t[k]), net.z, net.M):
-            return False
-    return True
-
-
-# Whether all weights do; they are read only if the update is not negligible
-cdef bint update_is_finite(const Net *net) noexcept nogil:
-    cdef Py_ssize_t j
-    if not (all_finite(net.e, net.M) and squares_are_finite(net)):
-        return False
-    if update_is_negligible(net, max_abs(net.alpha_w, net.M) * max_abs(net.e, net.M), max_abs(net.x, net.D)):
-        return True
-    if not update_of_v_is_finite(net):
-        return False
-    for j in range(net.M):
-        if not update_row_is_finite(net.w[j], -net.alpha_w[j] * net.e[j], net.x, net.D):
-            return False
-    return True
+    return (isfinite(net.E_n) and sums_are_finite(net) and all_finite(net.e, net.M) and squares_are_finite(net)
+            and largest_error * maximum(max_abs(net.z, net.M), ONE) < MAX_UPDATE
+            and largest_e * maximum(largest_x, ONE) < MAX_UPDATE)
 
 
 # So are the rates, but for sums of squares that somebody made negative
@@ -133,18 +114,13 @@ cdef bint squares_are_finite(const Net *net) noexcept nogil:
                                and all_finite(net.alpha_w, net.M) and all_finite(net.alpha_v, net.K))
 
 
-# Whether a row and its bias stay finite if c times q, and c, are added
-cdef bint update_row_is_finite(const real *row, real c, const real *q, Py_ssize_t n) noexcept nogil:
-    return sum_is_finite(row, c, q, n) and isfinite(row[n] + c)
-
-
 # One update (17), only if E_n and all weights stay finite. Returns E_n before it, or infinity.
 cdef double step_if_finite(const Net *state) noexcept nogil:
     cdef Net local = state[0]
     cdef Net *net = &local
     backpropagate(net)
     adapt_rates(net)
-    if not (isfinite(net.E_n) and update_is_finite(net)):
+    if not update_is_finite(net, max_abs(net.alpha_w, net.M) * max_abs(net.e, net.M), max_abs(net.x, net.D)):
         return INFINITY
     update_weights(net)
     return net.E_n

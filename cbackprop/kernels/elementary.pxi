@@ -11,7 +11,7 @@ cdef extern from "vec.h":
     enum: ATANH_TERMS
     const real ONE    # in the precision of real: a plain 1 beside a float would make it a double
     const real EPSILON
-    const real NEGLIGIBLE_UPDATE, EXP_MIN, EXP_MAX, EXPM1_MIN, LN2_HIGH, LN2_LOW, SHIFT
+    const real MAX_UPDATE, EXP_MIN, EXP_MAX, EXPM1_MIN, LN2_HIGH, LN2_LOW, SHIFT
     const real EXP_COEFFS[EXP_TERMS]
     const real ATANH_COEFFS[ATANH_TERMS]
     real real_sqrt(real a) noexcept nogil

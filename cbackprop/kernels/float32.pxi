@@ -10,8 +10,9 @@ cdef extern from *:
     #define MANTISSA_BITS 23
     #define EXPONENT_BIAS 127
 
-    /* the largest number times 2^-26, less than half its last place: nothing overflows by so little */
-    #define NEGLIGIBLE_UPDATE 5e30f
+    /* where an update counts as infinite: the largest number times 2^-26, less than half its last place, so that no
+       sum with a smaller one overflows */
+    #define MAX_UPDATE 5e30f
 
     /* e^x is normal between the two */
     #define EXP_MIN -87.3365f

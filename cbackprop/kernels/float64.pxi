@@ -10,8 +10,9 @@ cdef extern from *:
     #define MANTISSA_BITS 52
     #define EXPONENT_BIAS 1023
 
-    /* the largest number times 2^-55, less than half its last place: nothing overflows by so little */
-    #define NEGLIGIBLE_UPDATE 4.9e291
+    /* where an update counts as infinite: the largest number times 2^-55, less than half its last place, so that no
+       sum with a smaller one overflows */
+    #define MAX_UPDATE 4.9e291
 
     /* e^x is normal between the two */
     #define EXP_MIN -708.39641853226

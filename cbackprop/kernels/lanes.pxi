@@ -304,12 +304,8 @@ cdef class LanesEngine(Engine):
             raise MemoryError(f"no memory for {self.M} hidden units")
         carve_lanes(&self.net, self.D, self.M, self.K, memory)
         init_lanes(&self.net, self.functions)
-        if self.net.width > MAX_WIDTH or self.net.output_width > MAX_OUTPUT_WIDTH:
-            raise ValueError(f"M and K are {self.M} and {self.K}; in lanes they must be at most "
-                             f"{MAX_WIDTH * LANES} and {MAX_OUTPUT_WIDTH * LANES}")
-        if self.rule.batch_size != 1 or self.rule.momentum != 0:
-            raise ValueError(f"batch_size and momentum are {self.rule.batch_size} and {self.rule.momentum}; in lanes "
-                             f"they must be 1 and 0")
+        assert self.net.width <= MAX_WIDTH and self.net.output_width <= MAX_OUTPUT_WIDTH
+        assert self.rule.batch_size == 1 and self.rule.momentum == 0
 
     def __dealloc__(self):
         free(self.memory)
@@ -359,9 +355,9 @@ cdef class LanesEngine(Engine):
             for r in range(R):
                 engine, E = <LanesEngine?> engines[r], losses[r]
                 ordered = engine.in_order(samples[r], order)
-                if engine.D != first.D or (E is not None and E.shape[0] != ordered.count):
-                    raise ValueError("engines must have the same inputs, and losses a number for each sample")
+                assert engine.D == first.D
                 if E is not None:
+                    assert E.shape[0] == ordered.count
                     ordered.losses = &E[0]
                 engine.save()
                 engine.rule.learning_rate = learning_rates[r]

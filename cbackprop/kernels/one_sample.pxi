@@ -17,6 +17,7 @@ cdef Py_ssize_t carve_one_sample(OneSample *one, Py_ssize_t D, Py_ssize_t M, Py_
     cdef Symbols *s = &one.symbols
     net.D, net.M, net.K = D, M, K
     used += carve(net, memory + used)
+    one.sparse.sums = <real *> arena_alloc(memory, &used, D * sizeof(real))
     used += carve_lanes(&one.lanes, D, M, K, memory + used)
     s.b, s.z, s.e = (carve_vecs(memory, &used, width), carve_vecs(memory, &used, width),
                      carve_vecs(memory, &used, width))
@@ -52,8 +53,7 @@ cdef void one_sample_bind(void *memory, const Weights *weights) noexcept nogil:
 cdef bint one_sample_row(SparseNet *net, const Inputs *inputs) noexcept nogil:
     cdef SparseRow *row = &net.rows[0]
     cdef Py_ssize_t i
-    row.at = <Py_ssize_t *> inputs.scratch
-    net.scratch = row.at + inputs.count
+    row.at = inputs.at
     cdef Py_ssize_t[2] indptr
     cdef SampleSet samples
     if is_dense(inputs):
@@ -92,15 +92,15 @@ cdef inline double step_in_lanes(OneSample *one, const real *x, const Rates *rat
     cdef const Units *units = &net.units
     cdef Symbols *s = &one.symbols
     cdef bint finite = forward_in_lanes(one, x, width)
-    cdef real sum_exp_minus_1, largest_x = max_abs(x, net.D)
+    cdef real sum_exp_minus_1, largest
     cdef double E_n
     backpropagate_in_lanes(&units, s, rates, 1, width, output_width)
     E_n = error_in_lanes(&net.units, s, &sum_exp_minus_1, output_width) + log1p(sum_exp_minus_1)
-    finite = finite and (maximum(max_abs(<real *> s.e, net.units.M), max_abs(<real *> s.change, net.units.K))
-                         * maximum(largest_x, maximum(max_abs(<real *> s.z, net.units.M), ONE)) < NEGLIGIBLE_UPDATE)
-    if not (isfinite(E_n) and all_finite(<const real *> s.e, net.units.M)
-            and all_finite(<const real *> s.change, net.units.K) and squares_in_lanes_are_finite(net)
-            and (finite or weights_in_lanes_stay_finite(one, x))):
+    finite = finite and all_finite(<const real *> s.a, net.units.K) and squares_in_lanes_are_finite(net)
+    finite = finite and all_finite(<const real *> s.e, net.units.M) and all_finite(<const real *> s.change, net.units.K)
+    largest = (maximum(max_abs(<real *> s.e, net.units.M), max_abs(<real *> s.change, net.units.K))
+               * maximum(max_abs(x, net.D), maximum(max_abs(<real *> s.z, net.units.M), ONE)))
+    if not (isfinite(E_n) and finite and largest < MAX_UPDATE):
         return INFINITY
     update_v_in_lanes(&net.units, <const real *> s.change, s.z, 0, width, output_width)
     pass_over_w(pass_of(net, s, NULL, x), False, True, width)
@@ -111,22 +111,6 @@ cdef inline double step_in_lanes(OneSample *one, const real *x, const Rates *rat
 cdef inline bint squares_in_lanes_are_finite(const LanesNet *net) noexcept nogil:
     return net.units.s_w == NULL or (all_finite(<const real *> net.s_w, net.units.M)
                                      and all_finite(<const real *> net.s_v, net.units.K))
-
-
-# Whether all weights do if (17) is applied
-cdef bint weights_in_lanes_stay_finite(const OneSample *one, const real *x) noexcept nogil:
-    cdef const LanesNet *net = &one.lanes
-    cdef const Symbols *s = &one.symbols
-    cdef const real *change = <const real *> s.change
-    cdef Py_ssize_t i, k
-    for i in range(net.D + 1):
-        if not sum_is_finite(net.w + i * net.stride, -x[i] if i < net.D else -1, <const real *> s.e, net.units.M):
-            return False
-    for k in range(net.units.K):
-        if not (sum_is_finite(<const real *> net.units.v[k], -change[k], <const real *> s.z, net.units.M)
-                and isfinite((<const real *> net.units.bias)[k] - change[k])):
-            return False
-    return True
 
 
 cdef double learn_sample(OneSample *one, const Inputs *inputs, const real *t, Py_ssize_t label, real learning_rate,
@@ -151,7 +135,6 @@ cdef double learn_sample(OneSample *one, const Inputs *inputs, const real *t, Py
         return step_if_finite(net)
     if not one_sample_row(&one.sparse, inputs):
         return NOT_FINITE
-    one.sparse.max_x = max_abs(x, inputs.count)
     return step_row_if_finite(&one.sparse, &one.sparse.rows[0])
 
 

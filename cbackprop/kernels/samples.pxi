@@ -14,7 +14,6 @@ cdef struct SampleSet:
     double *losses                 # where each E_n goes; NULL where only their sum is wanted
     Py_ssize_t count, D, K
     Py_ssize_t longest             # non-zeros of the longest row
-    real max_x                     # the largest |x_i| of sparse rows
 
 
 cdef inline Py_ssize_t row_of(const SampleSet *samples, Py_ssize_t n) noexcept nogil:

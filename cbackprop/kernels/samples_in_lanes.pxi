@@ -174,9 +174,7 @@ cdef class SamplesInLanesEngine(Engine):
     cdef LanesState state
 
     def __cinit__(self, *sizes, **settings):
-        if self.rule.momentum != 0 or self.rule.l2 != 0:
-            raise ValueError(f"momentum and l2 are {self.rule.momentum} and {self.rule.l2}; with samples in lanes they "
-                             f"must be 0")
+        assert self.rule.momentum == 0 and self.rule.l2 == 0
         if not init_state(&self.state, self.D, self.M, self.K, self.functions, self.rule.adaptive):
             raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in each lane")
         self.supports_epochs = True

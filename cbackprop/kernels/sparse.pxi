@@ -11,15 +11,11 @@
 # An L2 penalty shrinks all weights of w at every update. They are stored divided by a common factor instead, `scale`,
 # and only the factor shrinks: w_ji is scale times what is stored at (j, i), biases apart.
 
-from libc.stdint cimport uint32_t, uint64_t
-
 cdef extern from *:
     """
     #define MIN_SCALE 1e-6 /* stored weights are multiplied by a smaller factor, lest they overflow */
-    #define HASH_FACTOR 0x9e3779b97f4a7c15u /* 2^64 divided by the golden ratio, odd (Knuth, 1998, section 6.4) */
     """
     const double MIN_SCALE
-    const uint64_t HASH_FACTOR
 
 cdef enum:
     ROWS_AHEAD = 2         # samples whose weights are prefetched
@@ -39,9 +35,8 @@ cdef struct SparseNet:
     Py_ssize_t lines             # cache lines of the weights of an input
     double scale                 # of l2
     real alpha                   # of (17), for errors e that do not carry it
-    real max_x                   # the largest |x_i| of all samples
     SparseRow rows[ROWS]         # of sample n at n % ROWS
-    void *scratch                # of SCRATCH addresses for each non-zero, for row-wise AdaGrad
+    real *sums                   # [D], 0 between samples, for row-wise AdaGrad
     Py_ssize_t gathered          # samples before this one have been gathered
     real *e                      # [batch_size][M], of a batch
     real *dv                     # [K][M+1], its update of v
@@ -138,35 +133,20 @@ cdef void set_mean_square(SparseNet *net, const SparseRow *row) noexcept nogil:
     while c < row.nnz and row.at[c - 1] < row.at[c]:
         c += 1
     net.net.mean_square_x = (ONE + (dot(row.x, row.x, row.nnz) if c >= row.nnz
-                                    else sum_of_distinct_squares(row, net.scratch))) / (net.net.D + 1)
+                                    else sum_of_distinct_squares(row, net.sums, net.input_stride))) / (net.net.D + 1)
 
 
-# sum_i x_i^2 of inputs in any order. The first non-zero of an input, which a table finds by a hash of where its
-# weights are, takes up the others.
-cdef real sum_of_distinct_squares(const SparseRow *row, void *scratch) noexcept nogil:
-    cdef Py_ssize_t nnz = row.nnz, size = 1, slot, c
-    cdef uint32_t *table = <uint32_t *> scratch    # 1 + the number of a non-zero, or 0
-    cdef real *sums
-    cdef const real *x = row.x
-    cdef int shift = 64
-    while size < 8 * nnz:
-        size *= 2
-        shift -= 1
-    sums = <real *> (table + size)
-    memset(table, 0, size * sizeof(uint32_t))
-    for c in range(nnz):
-        slot = <Py_ssize_t> (<uint64_t> row.at[c] * HASH_FACTOR >> shift)
-        while table[slot] != 0 and row.at[table[slot] - 1] != row.at[c]:
-            slot = (slot + 1) & (size - 1)
-        if table[slot] == 0:
-            table[slot] = <uint32_t> (c + 1)
-            continue
-        if x != sums:
-            memcpy(sums, x, nnz * sizeof(real))
-            x = sums
-        sums[table[slot] - 1] += sums[c]
-        sums[c] = 0
-    return dot(x, x, nnz)
+# sum_i x_i^2 of inputs in any order, each with the sum of its values
+cdef real sum_of_distinct_squares(const SparseRow *row, real *sums, Py_ssize_t stride) noexcept nogil:
+    cdef Py_ssize_t c, i
+    cdef real total = 0
+    for c in range(row.nnz):
+        sums[row.at[c] // stride] += row.x[c]
+    for c in range(row.nnz):
+        i = row.at[c] // stride
+        total += sums[i] * sums[i]
+        sums[i] = 0
+    return total
 
 
 # Where the weights of sample n are. Inputs are checked here, too, since another thread may change them meanwhile.
@@ -253,40 +233,10 @@ cdef inline void update_weights_sparse(SparseNet *net, const SparseRow *row) noe
     store_squares(dense)
 
 
-# Whether all weights of a row stay finite if (17) is applied. If the update is not negligible, the sum of the sizes of
-# all changes decides, since an input may come more than once.
+# Whether all weights of a row stay finite if (17) is applied
 cdef bint sparse_update_is_finite(const SparseNet *net, const SparseRow *row) noexcept nogil:
-    cdef const Net *dense = &net.net
-    cdef real largest_e = <real> (net.alpha * max_abs(dense.e, dense.M) / net.scale)
-    if not (all_finite(dense.e, dense.M) and squares_are_finite(dense)):
-        return False
-    if update_is_negligible(dense, largest_e, net.max_x):
-        return True
-    return update_of_v_is_finite(dense) and weights_stay_finite(net, row, largest_e * sum_of_abs(row.x, row.nnz))
-
-
-cdef real sum_of_abs(const real *x, Py_ssize_t n) noexcept nogil:
-    cdef real total = 1    # x_D
-    cdef Py_ssize_t i
-    for i in range(n):
-        total += maximum(x[i], -x[i])
-    return total
-
-
-# Whether the weights of a row and the biases stay finite if each changes by up to `most`
-cdef bint weights_stay_finite(const SparseNet *net, const SparseRow *row, real most) noexcept nogil:
-    cdef Py_ssize_t j, c
-    for j in range(net.net.M):
-        if not stays_finite(net.w[net.net.D * net.input_stride + j * net.unit_stride], most):
-            return False
-        for c in range(row.nnz):
-            if not stays_finite(net.w[row.at[c] + j * net.unit_stride], most):
-                return False
-    return True
-
-
-cdef inline bint stays_finite(real weight, real most) noexcept nogil:
-    return isfinite(weight + most) and isfinite(weight - most)
+    cdef real largest_e = <real> (net.alpha * max_abs(net.net.e, net.net.M) / net.scale)
+    return update_is_finite(&net.net, largest_e, max_abs(row.x, row.nnz))
 
 
 # The same of one sample, whose target is set, only if E_n and all weights stay finite. Returns E_n, or infinity.
@@ -295,7 +245,7 @@ cdef double step_row_if_finite(SparseNet *net, const SparseRow *row) noexcept no
     forward_sparse(net, row)
     compute_errors(&net.net)
     adapt_rates_sparse(net)
-    if not (isfinite(net.net.E_n) and sparse_update_is_finite(net, row)):
+    if not sparse_update_is_finite(net, row):
         return INFINITY
     update_weights_sparse(net, row)
     return net.net.E_n
@@ -312,7 +262,7 @@ cdef double learn_online_sparse(SparseNet *state, const SampleSet *samples, cons
     cdef real decay = decay_of(rule, 1)
     cdef double total = 0
     cdef Py_ssize_t n
-    net.gathered, net.max_x, dense.learning_rate = 0, samples.max_x, rule.learning_rate
+    net.gathered, dense.learning_rate = 0, rule.learning_rate
     for n in range(samples.count):
         row = next_row(net, samples, n)
         dense.weight = weight_of(samples, n)
@@ -343,7 +293,6 @@ cdef double learn_batches_sparse(SparseNet *state, const SampleSet *samples, con
     cdef real learning_rate = rule.learning_rate if net.net.s_w == NULL else ONE
     cdef real total_weight, decay
     cdef Py_ssize_t first = 0, size
-    net.max_x = samples.max_x
     while first < samples.count:
         size = min(rule.batch_size, samples.count - first)
         total_weight = weight_of_batch(samples, first, size, rule.batch_size)
@@ -373,7 +322,7 @@ cdef double batch_errors_sparse(SparseNet *net, const SampleSet *samples, Py_ssi
     cdef const SparseRow *row
     cdef double total = 0
     cdef real *e
-    cdef real most = 0
+    cdef real largest = 0
     cdef Py_ssize_t M = dense.M, K = dense.K, n, j, k
     memset(net.dv, 0, K * (M + 1) * sizeof(real))
     net.gathered, dense.learning_rate = first, factor
@@ -387,35 +336,16 @@ cdef double batch_errors_sparse(SparseNet *net, const SampleSet *samples, Py_ssi
         e = net.e + (n - first) * M
         for j in range(M):
             e[j] = dense.alpha_w[j] * dense.e[j]
-        if not (isfinite(total) and all_finite(e, M)):
+        if not (isfinite(total) and all_finite(e, M) and sums_are_finite(dense)):
             return NAN
         update_v(dense.u_v, dense.y, dense.t, dense.z, dense.alpha_v, M, K)
-        most += <real> (max_abs(e, M) * maximum(net.max_x, ONE) / net.scale)
+        largest = maximum(largest, <real> (max_abs(e, M) * maximum(max_abs(row.x, row.nnz), ONE) / net.scale))
         if should_stop(poll, 1):
             return total
     for k in range(K):
-        if not sum_is_finite(dense.v[k], 1, dense.u_v[k], M + 1):
+        if not (all_finite(dense.u_v[k], M + 1) and max_abs(dense.u_v[k], M + 1) < MAX_UPDATE):
             return NAN
-    if not (most < NEGLIGIBLE_UPDATE or batch_stays_finite(net, samples, first, size)):
-        return NAN
-    return total
-
-
-# Whether all weights of w stay finite if each changes by up to the sum of all changes
-cdef bint batch_stays_finite(SparseNet *net, const SampleSet *samples, Py_ssize_t first,
-                             Py_ssize_t size) noexcept nogil:
-    cdef const SparseRow *row
-    cdef real most = 0
-    cdef Py_ssize_t M = net.net.M, n
-    net.gathered = first
-    for n in range(first, first + size):
-        row = next_row(net, samples, n)
-        most += <real> (max_abs(net.e + (n - first) * M, M) * sum_of_abs(row.x, row.nnz) / net.scale)
-    net.gathered = first
-    for n in range(first, first + size):
-        if not weights_stay_finite(net, next_row(net, samples, n), most):
-            return False
-    return True
+    return total if largest < MAX_UPDATE else NAN
 
 
 # (17) for v and w, of a whole batch, whose errors carry alpha
@@ -594,7 +524,7 @@ cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t l
     cdef bint gathers = adaptive and batch_size > 1
     for n in range(ROWS):
         net.rows[n].at = <Py_ssize_t *> arena_alloc(memory, &used, longest * sizeof(Py_ssize_t))
-    net.scratch = arena_alloc(memory, &used, SCRATCH * longest * sizeof(Py_ssize_t) if adaptive else 0)
+    net.sums = <real *> arena_alloc(memory, &used, D * sizeof(real) if adaptive else 0)
     net.e = <real *> arena_alloc(memory, &used, batch_size * M * sizeof(real) if batch_size > 1 else 0)
     net.dv = <real *> arena_alloc(memory, &used, K * (M + 1) * sizeof(real))
     net.most_inputs = min(D, batch_size * longest) if gathers else 0
@@ -629,8 +559,7 @@ cdef class SparseEngine(Engine):
     cdef void *memory
 
     def __cinit__(self, *sizes, **settings):
-        if self.rule.momentum != 0:
-            raise ValueError(f"momentum is {self.rule.momentum}; with sparse rows it must be 0")
+        assert self.rule.momentum == 0
         if not sparse_init(&self.net, self.D, self.M, self.K, self.rule.batch_size, self.block, self.rule.adaptive,
                            self.functions, &self.memory):
             raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")

@@ -77,15 +77,6 @@ cdef real max_abs(const real *p, Py_ssize_t n) noexcept nogil:
     return (<real *> &largest)[0]
 
 
-# Whether all p_i + c q_i are finite
-cdef bint sum_is_finite(const real *p, real c, const real *q, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if not isfinite(p[i] + c * q[i]):
-            return False
-    return True
-
-
 # sum_k y_k - 1, of y_k of which the largest is 1: the others are added up, compensated (Kahan, 1965), so that the error
 # does not grow with K; then those that are 1, but for one
 cdef scalar_or_vec sum_minus_1(const scalar_or_vec *y, Py_ssize_t K) noexcept nogil:
