@@ -27,15 +27,20 @@ The constants are measured by benchmarks/engines.py.
   Prediction threads have no barriers, but must be started, which takes twice as many.
 """
 
+from __future__ import annotations  # the stub of the kernels is no module
+
 import math
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._dispatch import kernels, narrow_kernels, processors
 from ._sparse import SparseRows
 from ._validation import Functions
+
+if TYPE_CHECKING:
+    from .kernels._kernel_api import Engine as Engine
 
 MIN_UNITS_BLOCKED = 4
 MAX_VECTORS, MAX_OUTPUT_VECTORS, MAX_PASS = 8, 4, 400  # of networks in lanes
@@ -51,86 +56,6 @@ LARGER_THAN_ANY_BLOCK = 1 << 62  # a batch size with which gradients are accumul
 
 # State arrays by name: the velocity, shaped like w and v, or accumulators, with a number for each unit
 States = dict[str, tuple[np.ndarray, np.ndarray]]
-
-
-class Engine(Protocol):
-    """An engine learns and predicts with its own copy of the weights, or in place.
-
-    Unsupported calls raise RuntimeError.
-    """
-
-    @property
-    def states(self) -> tuple[str, ...]:
-        """Names of the state arrays that are learned besides the weights."""
-
-    @property
-    def supports_threads(self) -> bool:
-        """Whether `learn` can use several threads."""
-
-    @property
-    def in_place(self) -> bool:
-        """Whether it learns in the arrays that are loaded; a network that diverges stays finite."""
-
-    @property
-    def supports_epochs(self) -> bool:
-        """Whether `learn_epochs` is supported."""
-
-    @property
-    def supports_gradient(self) -> bool:
-        """Whether `gradient` is supported."""
-
-    @property
-    def supports_forward(self) -> bool:
-        """Whether `forward` and `loss` are supported."""
-
-    def samples(
-        self,
-        x: np.ndarray | SparseRows,
-        t: np.ndarray | None = None,
-        labels: np.ndarray | None = None,
-        sample_weight: np.ndarray | None = None,
-    ) -> Any:
-        """Return samples in the form that engines take."""
-
-    def load(self, w: np.ndarray, v: np.ndarray, states: States | None = None) -> None:
-        """Copy weights and state arrays into the engine."""
-
-    def store(self, w: np.ndarray, v: np.ndarray, states: States | None = None) -> None:
-        """Copy weights and state arrays back: all or none."""
-
-    def learn(
-        self,
-        samples: Any,
-        order: np.ndarray,
-        learning_rate: float,
-        threads: int = 1,
-        losses: np.ndarray | None = None,
-    ) -> float:
-        """Learn from samples in the given order; return the sum of E_n, each before the update with its sample.
-
-        Each E_n, without the weight of its sample, is written to `losses`, if given.
-        """
-
-    def learn_epochs(self, samples: Any, order: np.ndarray, learning_rate: float, totals: np.ndarray) -> int:
-        """Learn for epochs of one batch and write their sums of E_n to `totals`; stop at NaN. Return their number."""
-
-    def loss(self, samples: Any) -> float:
-        """Return E (2)."""
-
-    def gradient(self, samples: Any, dw: np.ndarray, dv: np.ndarray) -> float:
-        """Write the gradient (3) to dw and dv; return E (2), or infinity if a derivative is not finite."""
-
-    def forward(self, samples: Any, b: np.ndarray | None, z: np.ndarray | None, a: np.ndarray, y: np.ndarray) -> bool:
-        """Write the activations; return whether all b are finite."""
-
-    def finite(self) -> bool:
-        """Return whether all weights are finite."""
-
-    def defer_signals(self) -> None:
-        """Run no signal handler within calls."""
-
-    def stop(self) -> None:
-        """Ask a call that runs in another thread to return soon."""
 
 
 def blocked(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool) -> bool:
