@@ -3,6 +3,12 @@
 Functions that train and evaluate your own weight arrays: `init_weights`, `forward`, `loss`, `gradient`,
 `numerical_gradient`, `step`, `fit`. A class that owns its weights: `Network`; many networks at once: `Ensemble`. The
 same functions in plain NumPy: `cbackprop.reference`.
+
+Errors are the same everywhere. An argument of another type raises TypeError, and one of another shape, size or value,
+a number that is not finite, or arrays that overlap in memory ValueError; the message names the argument, what it is and
+what it must be. Learning that would make the error or a weight infinite raises `DivergenceError`, and weights that
+another thread is training RuntimeError. A call that raises leaves all arrays as they were, unless its description says
+more.
 """
 
 from ._dispatch import kernel_info

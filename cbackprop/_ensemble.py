@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _engines as engines
 from . import _validation as validate
 from ._catalog import HIDDEN_FUNCTIONS, OUTPUTS
+from ._docstrings import inherits
 from ._ensemble_arrays import Arrays, States, memory, new_vectors, new_weights, of_network
 from ._ensemble_training import EnsembleTraining
 from ._mixture import MixedLoss, Mixture, class_losses
@@ -79,16 +80,6 @@ class Ensemble:
     rng : None, int, numpy.random.Generator, or sequence of R of these
         Source of random initial weights: one from which all networks draw in turn, or one for each, whose weights are
         then those of ``Network(..., rng=rng[r])``.
-
-    Raises
-    ------
-    TypeError
-        If a size is not an integer, a learning rate, eta or share is not a number, dtype is not float32 or float64,
-        or rng is of another type.
-    ValueError
-        If a size is below 1, there is a single softmax output, a function is unknown, there is no learning rate, one of
-        them or eta is not positive and finite, share does not lie in 0..1, n_hidden, hidden or rng is a sequence of
-        another length, or a seed is negative.
 
     Notes
     -----
@@ -279,19 +270,11 @@ class Ensemble:
         """All networks."""
         return iter(self._networks)
 
+    @inherits(Network.learn_one)
     def learn_one(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: float = 1.0) -> np.ndarray:
         """Learn from one sample: one update (17) of the weights of each network, and of the mixture.
 
         A call that raises leaves everything unchanged. A network whose weights are not finite is left out from then on.
-
-        Parameters
-        ----------
-        x : array_like of shape (D,)
-            Inputs of the sample. Or a CSR array or matrix of shape (1, D).
-        t : int, float or array_like of shape (K,)
-            Target of the sample, as for `Network.learn_one`.
-        sample_weight : float
-            A factor of the learning rates, and of the losses in the mixture, at least 0.
 
         Returns
         -------
@@ -300,17 +283,9 @@ class Ensemble:
 
         Raises
         ------
-        TypeError
-            If x does not hold real numbers, t is neither a class index nor K real numbers, or sample_weight is not a
-            number.
-        ValueError
-            If x does not have shape (D,), x or a weight is not finite, t does not suit the output, sample_weight is
-            negative or not finite, the weights are read-only, or x or t shares memory with them.
         DivergenceError
             If E_n or an updated weight of every network would not be finite. If this happens to some networks only,
             they are left out from then on.
-        RuntimeError
-            If another thread is training these weights or using these networks.
 
         Examples
         --------
@@ -322,19 +297,11 @@ class Ensemble:
         """
         return self._one_sample.learn_one(x, t, sample_weight)
 
+    @inherits(Network.learn_one_sparse)
     def learn_one_sparse(
         self, indices: ArrayLike, values: ArrayLike, t: ArrayLike, sample_weight: float = 1.0
     ) -> np.ndarray:
         """Learn from one sample given by its non-zeros, as `learn_one`, in time proportional to their number.
-
-        Parameters
-        ----------
-        indices : array_like of int, shape (L,)
-            The inputs that are not 0, as for `Network.learn_one_sparse`.
-        values : array_like of shape (L,)
-            Their values.
-        t, sample_weight
-            As for `learn_one`.
 
         Returns
         -------
@@ -343,27 +310,12 @@ class Ensemble:
 
         Raises
         ------
-        TypeError
-            If indices does not hold integers, values does not hold real numbers, t is neither a class index nor K real
-            numbers, or sample_weight is not a number.
-        ValueError
-            If indices and values differ in length, an index does not lie in 0..D-1, a value is not finite, t does not
-            suit the output, sample_weight is negative or not finite, the weights are read-only, or an argument shares
-            memory with them.
         DivergenceError
             As for `learn_one`.
-        RuntimeError
-            If another thread is training these weights or using these networks.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> ensemble = cbackprop.Ensemble(100, 3, 2, learning_rates=[0.1, 1], rng=0)
-        >>> ensemble.learn_one_sparse([3, 14], [0.5, -1.0], 1).shape
-        (2,)
         """
         return self._one_sample.learn_one_sparse(indices, values, t, sample_weight)
 
+    @inherits(Network.fit, without=["method", "momentum", "velocity"])
     def fit(
         self,
         x: ArrayLike | CSR,
@@ -388,22 +340,13 @@ class Ensemble:
 
         Parameters
         ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        t : array_like of shape (N,) or (N, K)
-            Targets that suit the output, as for `cbackprop.fit`.
-        epochs, batch_size, shuffle, rng, l2, n_threads
-            As for `cbackprop.fit`.
         sample_weight : array_like of shape (N,) or (R, N), optional
-            Weights of the samples, as for `cbackprop.fit`, the same for all networks or a row for each: with random
-            numbers of a Poisson distribution, the networks learn different samples (online bagging). Weights of shape
-            (N,) are factors of the losses in the mixture, too; with a row for each network, they all count as 1 there.
+            Weights of the samples, the same for all networks or a row for each: with random numbers of a Poisson
+            distribution, the networks learn different samples (online bagging). Weights of shape (N,) are factors of
+            the losses in the mixture, too; with a row for each network, they all count as 1 there.
         callback : callable, optional
             Called as ``callback(epoch, losses)`` after each epoch, counted from 1, with the losses of all networks. If
             it returns True, training stops.
-        checkpoint, checkpoint_every, resume
-            As for `cbackprop.fit`: a file for the state of training, and whether to continue from it. `Ensemble.load`
-            can read it, too.
 
         Returns
         -------
@@ -412,18 +355,9 @@ class Ensemble:
 
         Raises
         ------
-        TypeError
-            If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
-            type. The weights are unchanged.
-        ValueError
-            If the shapes do not fit, an array is not finite, t does not suit the output, a setting is out of range, the
-            weights are read-only, or the checkpoint is of another training. The message names the argument; the weights
-            are unchanged.
         DivergenceError
             If E or a weight of every network is no longer finite. The weights are finite, those from before some of the
             last samples; the last networks are not marked as diverged, and may learn with other learning rates.
-        RuntimeError
-            If another thread is training these weights.
         OSError
             If the checkpoint cannot be read or written.
 
@@ -527,167 +461,29 @@ class Ensemble:
 
     # --------------------------------------------------------------------------------------------------- predictions
 
+    @inherits(Network.predict_proba_one)
     def predict_proba_one(self, x: ArrayLike | CSR) -> np.ndarray:
-        """Probabilities y of one sample by the mixture: the mean of those of the networks, weighted by `weights`.
-
-        Parameters
-        ----------
-        x : array_like of shape (D,)
-            Inputs of the sample.
-
-        Returns
-        -------
-        ndarray of shape (K,)
-            Probabilities in the dtype of the networks, which sum to 1 with softmax outputs.
-
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers.
-        ValueError
-            If x does not have shape (D,) or is not finite, a weight is not finite, sums overflow, or outputs are
-            linear.
-        RuntimeError
-            If another thread is using one of these networks.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
-        >>> ensemble.predict_proba_one([0.5, -1.0]).shape
-        (2,)
-        """
+        """Probabilities y of one sample by the mixture: the mean of those of the networks, weighted by `weights`."""
         return self._one_sample.predict_proba_one(x)
 
+    @inherits(Network.predict_proba_one_sparse)
     def predict_proba_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> np.ndarray:
-        """Probabilities y by the mixture for one sample given by its non-zeros, as `predict_proba_one`.
-
-        Parameters
-        ----------
-        indices : array_like of int, shape (L,)
-            The inputs that are not 0, as for `Network.learn_one_sparse`.
-        values : array_like of shape (L,)
-            Their values.
-
-        Returns
-        -------
-        ndarray of shape (K,)
-            As for `predict_proba_one`.
-
-        Raises
-        ------
-        TypeError
-            If indices does not hold integers, or values does not hold real numbers.
-        ValueError
-            If indices and values differ in length, an index does not lie in 0..D-1, a value or a weight is not finite,
-            sums overflow, or outputs are linear.
-        RuntimeError
-            If another thread is using one of these networks.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> ensemble = cbackprop.Ensemble(100, 3, 2, learning_rates=[0.1, 1], rng=0)
-        >>> ensemble.predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
-        (2,)
-        """
+        """Probabilities y by the mixture for one sample given by its non-zeros, as `predict_proba_one`."""
         return self._one_sample.predict_proba_one_sparse(indices, values)
 
+    @inherits(Network.predict_one)
     def predict_one(self, x: ArrayLike | CSR) -> Any:
-        """What the mixture predicts for one sample: its class, numbers or labels.
-
-        Parameters
-        ----------
-        x : array_like of shape (D,)
-            Inputs of the sample.
-
-        Returns
-        -------
-        int, float or ndarray of shape (K,)
-            As for `Network.predict_one`, by the mean of the outputs of the networks.
-
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers.
-        ValueError
-            If x does not have shape (D,) or is not finite, a weight is not finite, or sums overflow.
-        RuntimeError
-            If another thread is using one of these networks.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
-        >>> ensemble.predict_one([0.5, -1.0]) in (0, 1)
-        True
-        """
+        """What the mixture predicts for one sample: its class, numbers or labels."""
         return self._one_sample.predict_one(x)
 
+    @inherits(Network.predict_one_sparse)
     def predict_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> Any:
-        """What the mixture predicts for one sample given by its non-zeros, as `predict_one`.
-
-        Parameters
-        ----------
-        indices : array_like of int, shape (L,)
-            The inputs that are not 0, as for `Network.learn_one_sparse`.
-        values : array_like of shape (L,)
-            Their values.
-
-        Returns
-        -------
-        int, float or ndarray of shape (K,)
-            As for `predict_one`.
-
-        Raises
-        ------
-        TypeError
-            If indices does not hold integers, or values does not hold real numbers.
-        ValueError
-            If indices and values differ in length, an index does not lie in 0..D-1, a value or a weight is not finite,
-            or sums overflow.
-        RuntimeError
-            If another thread is using one of these networks.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> ensemble = cbackprop.Ensemble(100, 3, 2, learning_rates=[0.1, 1], rng=0)
-        >>> ensemble.predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
-        True
-        """
+        """What the mixture predicts for one sample given by its non-zeros, as `predict_one`."""
         return self._one_sample.predict_one_sparse(indices, values)
 
+    @inherits(Network.predict_proba)
     def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
-        """Probabilities y of each sample by the mixture: the mean of those of the networks, weighted by `weights`.
-
-        Parameters
-        ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        n_threads : int
-            Maximum number of threads.
-
-        Returns
-        -------
-        ndarray of shape (N, K)
-            Rows that sum to 1 with softmax outputs, or numbers in [0, 1] with logistic ones.
-
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers, or n_threads is not an integer.
-        ValueError
-            If x does not have shape (N, D), x or a weight is not finite, sums of all networks overflow, n_threads is
-            below 1, or outputs are linear.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np
-        >>> ensemble = cbackprop.Ensemble(2, 3, 5, learning_rates=[0.1, 1], rng=0)
-        >>> ensemble.predict_proba(np.eye(2)).shape
-        (2, 5)
-        """
+        """Probabilities y of each sample by the mixture: the mean of those of the networks, weighted by `weights`."""
         self._networks[0]._require_probabilities()
         return self._mean(x, n_threads)
 
@@ -695,70 +491,17 @@ class Ensemble:
         x = validate.inputs(x, self._w[0], self._v[0])
         return self._mixture.mean(self._networks, x, validate.count("n_threads", n_threads))
 
+    @inherits(Network.predict)
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
-        """What the mixture predicts for each sample: its class, numbers or labels.
-
-        Parameters
-        ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        n_threads : int
-            Maximum number of threads.
-
-        Returns
-        -------
-        ndarray of shape (N,) or (N, K)
-            As for `Network.predict`, by the mean of the outputs of the networks.
-
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers, or n_threads is not an integer.
-        ValueError
-            If x does not have shape (N, D), x or a weight is not finite, sums of all networks overflow, or n_threads is
-            below 1.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np
-        >>> ensemble = cbackprop.Ensemble(2, 3, 5, learning_rates=[0.1, 1], rng=0)
-        >>> ensemble.predict(np.eye(2)).shape
-        (2,)
-        """
+        """What the mixture predicts for each sample: its class, numbers or labels."""
         prediction = OUTPUTS[self.output].prediction(self._mean(x, n_threads))
         return prediction[:, 0] if prediction.shape[1:] == (1,) else prediction
 
+    @inherits(Network.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
         """Mean error E (2) of the predictions of the mixture.
 
         Cross-entropies are computed from logits, so that no probability is rounded to 0 before its logarithm is taken.
-
-        Parameters
-        ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        t : array_like of shape (N,) or (N, K)
-            Targets that suit the output, as for `cbackprop.fit`.
-
-        Returns
-        -------
-        float
-            E, in nats if it is a cross-entropy.
-
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers, or t holds neither class indices nor real numbers.
-        ValueError
-            If the shapes do not fit (the message names the argument), t does not suit the output, x or a weight is not
-            finite, or sums of all networks overflow.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np
-        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
-        >>> ensemble.loss(np.eye(2), [0, 1]) > 0
-        True
         """
         given, x = x, validate.inputs(x, self._w[0], self._v[0])
         targets: tuple[Any, Any] = validate.targets(t, len(x), self._w[0], self._v[0], self.output)
@@ -804,34 +547,9 @@ class Ensemble:
         rates = self.learning_rates
         return EnsembleModel(self._w, self._v, rates, hidden, self.output, self.eta, self.share, states)
 
+    @inherits(Network.save)
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save weights, functions, learning rates and the mixture to a safetensors file.
-
-        Parameters
-        ----------
-        path : path-like
-            File to write, as for `Network.save`.
-
-        Raises
-        ------
-        TypeError
-            If path is not path-like.
-        ValueError
-            If no file can have that name, or a weight is not finite. An existing file is unchanged.
-        OSError
-            If the file cannot be written. An existing file is unchanged.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np, tempfile, pathlib
-        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder) / "ensemble.safetensors"
-        ...     ensemble.save(path)
-        ...     again = cbackprop.Ensemble.load(path)
-        >>> np.array_equal(again.w, ensemble.w)
-        True
-        """
+        """Save weights, functions, learning rates and the mixture to a safetensors file."""
         from ._ensemble_file import save_ensemble
 
         save_ensemble(path, self._model())
@@ -852,10 +570,6 @@ class Ensemble:
 
         Raises
         ------
-        TypeError
-            If path is not path-like.
-        ValueError
-            If the file is not one of an ensemble, or of a newer version of the format.
         OSError
             If the file cannot be read.
 

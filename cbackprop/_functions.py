@@ -15,6 +15,7 @@ from . import _engines as engines
 from . import _layout as layout
 from . import _validation as validate
 from ._catalog import HIDDEN_FUNCTIONS
+from ._docstrings import inherits
 from ._one_sample import OneSample
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._sparse import CSR, SparseRows
@@ -63,14 +64,6 @@ def init_weights(
         Hidden weights, bias last.
     v : ndarray of shape (K, M+1)
         Output weights, bias last.
-
-    Raises
-    ------
-    TypeError
-        If a size is not an integer, dtype is not float32 or float64, or rng is of another type.
-    ValueError
-        If a size is below 1, the weights are too many to be addressed, hidden or order is unknown, or a seed is
-        negative.
 
     References
     ----------
@@ -136,15 +129,6 @@ def forward(
     -------
     Activations
         ``y, a, z, b`` in the dtype of the weights.
-
-    Raises
-    ------
-    TypeError
-        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or
-        n_threads is not an integer.
-    ValueError
-        If the shapes do not fit (the message names the argument), w or v is not contiguous, a function is unknown, x
-        or a weight is not finite, sums overflow, or n_threads is below 1.
 
     Examples
     --------
@@ -215,6 +199,7 @@ def _forward(
     return Activations(y, a, z, b), finite
 
 
+@inherits(forward, without=["n_threads"])
 def loss(
     x: ArrayLike | CSR,
     t: ArrayLike,
@@ -230,31 +215,14 @@ def loss(
 
     Parameters
     ----------
-    x : array_like of shape (N, D)
-        Inputs, dense or sparse, as for `forward`.
     t : array_like of shape (N,) or (N, K)
         Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
         finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
-    w, v : ndarray
-        Weights, as for `forward`.
-    output : {"softmax", "linear", "logistic"}
-        The outputs y and their error, as for `forward`.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function, as for `forward`.
 
     Returns
     -------
     float
         E, in nats if it is a cross-entropy.
-
-    Raises
-    ------
-    TypeError
-        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or t
-        holds neither class indices nor real numbers.
-    ValueError
-        If the shapes do not fit (the message names the argument), t does not suit the output, a function is unknown, x
-        or a weight is not finite, or sums overflow.
 
     Examples
     --------
@@ -277,6 +245,7 @@ def loss(
     return E
 
 
+@inherits(loss)
 def gradient(
     x: ArrayLike | CSR,
     t: ArrayLike,
@@ -288,35 +257,12 @@ def gradient(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the mean error (3) by backpropagation: the mean of (16) and (18) over the samples.
 
-    Parameters
-    ----------
-    x : array_like of shape (N, D)
-        Inputs, dense or sparse, as for `forward`.
-    t : array_like of shape (N,) or (N, K)
-        Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
-        finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
-    w, v : ndarray
-        Weights, as for `forward`.
-    output : {"softmax", "linear", "logistic"}
-        The outputs y and their error, as for `forward`.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function, as for `forward`.
-
     Returns
     -------
     dw : ndarray of shape (M, D+1)
         dE/dw.
     dv : ndarray of shape (K, M+1)
         dE/dv.
-
-    Raises
-    ------
-    TypeError
-        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, or t
-        holds neither class indices nor real numbers.
-    ValueError
-        If the shapes do not fit (the message names the argument), t does not suit the output, a function is unknown, x
-        or a weight is not finite, or sums overflow.
 
     Examples
     --------
@@ -345,6 +291,7 @@ def error_and_gradient(
     return E, dw, dv
 
 
+@inherits(gradient)
 @np.errstate(over="ignore", invalid="ignore")  # the result is checked instead
 def numerical_gradient(
     x: ArrayLike | CSR,
@@ -361,17 +308,6 @@ def numerical_gradient(
 
     Parameters
     ----------
-    x : array_like of shape (N, D)
-        Inputs, dense or sparse, as for `forward`.
-    t : array_like of shape (N,) or (N, K)
-        Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1. Linear outputs: any
-        finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1, numbers may have shape (N,).
-    w, v : ndarray
-        Weights, as for `forward`. They are not changed.
-    output : {"softmax", "linear", "logistic"}
-        The outputs y and their error, as for `forward`.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function, as for `forward`.
     epsilon : float, optional
         Step size. The default balances truncation error against rounding error: with the machine epsilon ``eps`` of the
         dtype, it is ``eps ** (1/2)`` for "forward" and ``eps ** (1/3)`` for "central". For "complex", which has no
@@ -379,23 +315,6 @@ def numerical_gradient(
     scheme : {"central", "forward", "complex"}
         ``(E(w + epsilon) - E(w - epsilon)) / (2 epsilon)``, ``(E(w + epsilon) - E(w)) / epsilon``, or
         ``Im E(w + i epsilon) / epsilon``, computed in complex128 by NumPy.
-
-    Returns
-    -------
-    dw : ndarray of shape (M, D+1)
-        dE/dw.
-    dv : ndarray of shape (K, M+1)
-        dE/dv.
-
-    Raises
-    ------
-    TypeError
-        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, t holds
-        neither class indices nor real numbers, or epsilon is not a number.
-    ValueError
-        If the shapes do not fit (the message names the argument), t does not suit the output, a function or scheme is
-        unknown, x or a weight is not finite, sums overflow, or epsilon is not positive and finite or so small that
-        rounding loses it.
 
     Examples
     --------
@@ -449,6 +368,7 @@ def numerical_gradient(
     return validate.finite_derivatives((gradients[0], gradients[1]), epsilon, w, v)
 
 
+@inherits(forward, without=["x", "n_threads"])
 def step(
     x_n: ArrayLike | CSR,
     t_n: ArrayLike,
@@ -473,18 +393,12 @@ def step(
     t_n : int, float or array_like of shape (K,)
         Target of the sample: its class index or K probabilities that sum to 1, or, if outputs are not softmax, K
         numbers, with K = 1 also a single one.
-    w, v : ndarray
-        Weights, as for `forward`, and writable.
     learning_rate : float
         α of (17).
     sample_weight : float
         A factor of E_n, and so of the update, at least 0.
     accumulators : pair of ndarray of shapes (M,) and (K,), optional
         Sums of squared gradients, updated in place, with which α adapts to each unit: see the notes of `fit`.
-    output : {"softmax", "linear", "logistic"}
-        The outputs y and their error, as for `forward`.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function, as for `forward`.
 
     Returns
     -------
@@ -493,18 +407,9 @@ def step(
 
     Raises
     ------
-    TypeError
-        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x_n does not hold real numbers, t_n
-        is neither a class index nor K real numbers, or learning_rate or sample_weight is not a number.
-    ValueError
-        If the shapes do not fit (the message names the argument), x_n or a weight is not finite, t_n does not suit the
-        output, a function is unknown, learning_rate is not positive and finite, sample_weight is negative or not
-        finite, or w or v is read-only or shares memory with another argument.
     DivergenceError
         If E_n or an updated weight would not be finite. An update of 5e30 or more in float32, or 4.9e291 in float64,
         counts as infinite.
-    RuntimeError
-        If another thread is training these weights.
 
     Examples
     --------
@@ -528,6 +433,7 @@ def step(
     return one.learn_one(x[0], t, sample_weight)
 
 
+@inherits(forward)
 def fit(
     x: ArrayLike | CSR,
     t: ArrayLike,
@@ -560,17 +466,11 @@ def fit(
     ----------
     x : array_like of shape (N, D)
         Inputs: finite real numbers, without a mask. Converted once if they are not C-contiguous or not of the weights'
-        dtype. Or a CSR array or matrix of `scipy.sparse`; see the notes.
+        dtype. Or a CSR array or matrix of `scipy.sparse`.
     t : array_like of shape (N,) or (N, K)
         Targets. Softmax outputs: class indices 0..K-1, or rows of probabilities that sum to 1 within the square root of
         the machine epsilon. Linear outputs: any finite numbers. Logistic outputs: numbers in [0, 1]. With K = 1,
         numbers may have shape (N,).
-    w, v : ndarray
-        Weights, as for `forward`, and writable. They are updated no later than when control returns.
-    output : {"softmax", "linear", "logistic"}
-        The outputs y and their error, as for `forward`.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function, as for `forward`.
     learning_rate : float
         α of (17).
     epochs : int
@@ -584,8 +484,6 @@ def fit(
         Source of random numbers, as for `numpy.random.default_rng`.
     method : {"auto", "direct", "blocked"}
         Order of the arithmetic. The updates are the same up to rounding.
-    n_threads : int
-        Maximum number of threads. The result is bit-identical for any number.
     callback : callable, optional
         Called as ``callback(epoch, loss)`` after each epoch, counted from 1. If it returns True, training stops.
     sample_weight : array_like of shape (N,), optional
@@ -605,7 +503,7 @@ def fit(
         The sums of squared gradients of each hidden unit and each output, updated in place, so that a later call can
         continue with them. By default, each call starts from zeros.
     checkpoint : path-like, optional
-        File for the state of training, replaced atomically. `Network.load` can read it, too.
+        File for the state of training, replaced atomically. It is a model file, too, which `load` reads.
     checkpoint_every : int
         Number of epochs between writes of the checkpoint. The state after the last epoch and its callback is always
         written, whether `fit` returns or raises, for example on Ctrl-C.
@@ -622,19 +520,9 @@ def fit(
 
     Raises
     ------
-    TypeError
-        If w or v is not a NumPy array of float32 or float64, their dtypes differ, x does not hold real numbers, t holds
-        neither class indices nor real numbers, an array is masked, or a setting is of another type. The weights are
-        unchanged.
-    ValueError
-        If the shapes do not fit, an array is not finite, t does not suit the output, a setting is out of range, an
-        array to update is read-only or shares memory with another argument, or the checkpoint is of another training.
-        The message names the argument; the weights are unchanged.
     DivergenceError
         If E or a weight is no longer finite. The weights are those at the start of that epoch or, with sparse x, those
         before the update that would have made one of them infinite.
-    RuntimeError
-        If another thread is training these weights. This call does not change them.
     OSError
         If the checkpoint cannot be read, or cannot be written; then the file is unchanged, and the weights are those
         after the last epoch.

@@ -11,11 +11,13 @@ from . import _functions as functions
 from . import _layout as layout
 from . import _validation as validate
 from ._catalog import OUTPUTS
+from ._docstrings import inherits
 from ._engines import kernels_for
 from ._one_sample import OneSample
 from ._results import History
 from ._sparse import CSR
 
+OWN = ("w", "v", "output", "hidden", "learning_rate", "adaptive", "accumulators")  # parameters of functions
 ARTICLE = validate.Functions()  # earlier releases pickled no other
 
 
@@ -49,15 +51,6 @@ class Network(OneSample):
         times as fast with sparse inputs, or plain C-contiguous arrays. See `init_weights`.
     rng : None, int or numpy.random.Generator
         Source of random initial weights; see `init_weights`.
-
-    Raises
-    ------
-    TypeError
-        If a size is not an integer, learning_rate is neither a number nor "auto", dtype is not float32 or float64, or
-        rng is of another type.
-    ValueError
-        If a size is below 1, there is a single softmax output, the weights are too many to be addressed, a function or
-        order is unknown, a seed is negative, or learning_rate is not positive and finite.
 
     Attributes
     ----------
@@ -161,15 +154,6 @@ class Network(OneSample):
         Network
             A network whose training updates the given arrays.
 
-        Raises
-        ------
-        TypeError
-            If w or v is not a NumPy array of float32 or float64, their dtypes differ, or learning_rate is not a
-            number.
-        ValueError
-            If the shapes do not fit, an array is not contiguous, w and v share memory, a function is unknown, or
-            learning_rate is not positive and finite.
-
         Examples
         --------
         >>> import cbackprop
@@ -204,6 +188,7 @@ class Network(OneSample):
         """The hidden function: "sigmoid", "tanh" or "relu"."""
         return self.functions.hidden
 
+    @inherits(functions.fit, without=OWN)
     def fit(
         self,
         x: ArrayLike | CSR,
@@ -224,53 +209,7 @@ class Network(OneSample):
         checkpoint_every: int = 1,
         resume: bool = False,
     ) -> History:
-        """Learn from all samples for a number of epochs: `cbackprop.fit` with the network's weights and learning rate.
-
-        Parameters
-        ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        t : array_like of shape (N,) or (N, K)
-            Targets that suit the output, as for `cbackprop.fit`.
-        epochs : int
-            Number of passes over all samples.
-        batch_size : int or None
-            Samples per update. 1: update after each sample. None: one update per epoch, with the mean gradient of all
-            samples. Otherwise mini-batches.
-        shuffle, rng, method, n_threads, callback, sample_weight, l2, momentum, velocity
-            As for `cbackprop.fit`.
-        checkpoint, checkpoint_every, resume
-            As for `cbackprop.fit`: a file for the state of training, and whether to continue from it.
-
-        Returns
-        -------
-        History
-            Mean E of each epoch, number of epochs, number of samples seen.
-
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers, t holds neither class indices nor real numbers, or a setting is of another
-            type. The weights are unchanged.
-        ValueError
-            If the shapes do not fit, an array is not finite, t does not suit the output, a setting is out of range, the
-            weights are read-only, or the checkpoint is of another training. The message names the argument; the weights
-            are unchanged.
-        DivergenceError
-            If E or a weight is no longer finite. The weights are those at the start of that epoch or, with sparse x,
-            those before the update that would have made one of them infinite.
-        RuntimeError
-            If another thread is training these weights.
-        OSError
-            If the checkpoint cannot be read or written.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np
-        >>> network = cbackprop.Network(2, 4, 2, rng=1)
-        >>> network.fit(np.eye(2), [0, 1], epochs=3).epochs
-        3
-        """
+        """Learn from all samples for a number of epochs, as `cbackprop.fit`."""
         return functions.fit(
             x,
             t,
@@ -311,14 +250,6 @@ class Network(OneSample):
         ndarray of shape (N, K)
             Rows that sum to 1 with softmax outputs, or numbers in [0, 1] with logistic ones.
 
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers, or n_threads is not an integer.
-        ValueError
-            If x does not have shape (N, D), x or a weight is not finite, sums overflow, n_threads is below 1, or
-            outputs are linear.
-
         Examples
         --------
         >>> import cbackprop, numpy as np
@@ -345,13 +276,6 @@ class Network(OneSample):
             itself. Logistic outputs: 1 where the probability is at least 1/2, else 0. The shape is (N, K) if K > 1 and
             outputs are not softmax.
 
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers, or n_threads is not an integer.
-        ValueError
-            If x does not have shape (N, D), x or a weight is not finite, sums overflow, or n_threads is below 1.
-
         Examples
         --------
         >>> import cbackprop, numpy as np
@@ -363,69 +287,14 @@ class Network(OneSample):
         prediction = output.prediction(a if output.exclusive else y)  # y may have rounded to equal numbers
         return prediction[:, 0] if prediction.shape[1:] == (1,) else prediction
 
+    @inherits(functions.loss, without=OWN)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
-        """Mean error E (2); see `cbackprop.loss`.
-
-        Parameters
-        ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        t : array_like of shape (N,) or (N, K)
-            Targets that suit the output, as for `cbackprop.fit`.
-
-        Returns
-        -------
-        float
-            E, in nats if it is a cross-entropy.
-
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers, or t holds neither class indices nor real numbers.
-        ValueError
-            If the shapes do not fit (the message names the argument), t does not suit the output, x or a weight is not
-            finite, or sums overflow.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np
-        >>> cbackprop.Network(2, 3, 2, rng=0).loss(np.eye(2), [0, 1]) > 0
-        True
-        """
+        """Mean error E (2)."""
         return functions.loss(x, t, self.w, self.v, **self.functions._asdict())
 
+    @inherits(functions.gradient, without=OWN)
     def gradient(self, x: ArrayLike | CSR, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient of the mean error (3); see `cbackprop.gradient`.
-
-        Parameters
-        ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        t : array_like of shape (N,) or (N, K)
-            Targets that suit the output, as for `cbackprop.fit`.
-
-        Returns
-        -------
-        dw : ndarray of shape (M, D+1)
-            dE/dw.
-        dv : ndarray of shape (K, M+1)
-            dE/dv.
-
-        Raises
-        ------
-        TypeError
-            If x does not hold real numbers, or t holds neither class indices nor real numbers.
-        ValueError
-            If the shapes do not fit (the message names the argument), t does not suit the output, x or a weight is not
-            finite, or sums overflow.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np
-        >>> dw, dv = cbackprop.Network(2, 3, 2, rng=0).gradient(np.eye(2), [0, 1])
-        >>> dw.shape, dv.shape
-        ((3, 3), (2, 4))
-        """
+        """Gradient of the mean error (3) by backpropagation."""
         return functions.gradient(x, t, self.w, self.v, **self.functions._asdict())
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -439,10 +308,6 @@ class Network(OneSample):
 
         Raises
         ------
-        TypeError
-            If path is not path-like.
-        ValueError
-            If no file can have that name, or a weight is not finite. An existing file is unchanged.
         OSError
             If the file cannot be written. An existing file is unchanged.
 
@@ -480,10 +345,6 @@ class Network(OneSample):
 
         Raises
         ------
-        TypeError
-            If path is not path-like.
-        ValueError
-            If the file is not a model file of this library, or of a newer version of the format.
         OSError
             If the file cannot be read.
 
