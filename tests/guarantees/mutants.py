@@ -42,7 +42,7 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
         ),
     ),
     "validation": (
-        [TREE / "cbackprop/_validation.py"],
+        sorted((TREE / "cbackprop/_validation").glob("[a-z]*.py")),
         ("validation", "sparse", "adaptive", "model_file", "reference", "checkpoint"),
     ),
 }

@@ -1,0 +1,142 @@
+"""Settings: numbers, names, flags, sources of random numbers."""
+
+from __future__ import annotations  # annotations that name numpy.random must not import it
+
+import sys
+from collections.abc import Callable, Collection
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+METHODS = ("auto", "direct", "blocked")
+ORDERS = ("C", "F")
+
+
+def real(name: str, value: Any) -> float:
+    """A real number as a float: infinity if it exceeds the range of float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}; it must be a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
+def rounded(number: float, dtype: np.dtype) -> float:
+    """A setting in the precision of the kernels: one that rounds to 0 must count as 0 everywhere."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(dtype.type(number))
+
+
+def in_range(name: str, value: Any, most: float, dtype: np.dtype) -> float:
+    """A number in [0, most], rounded to the dtype. `most` is a number of the dtype, so rounding cannot exceed it."""
+    if not 0 <= (number := real(name, value)) <= most:
+        raise ValueError(f"{name} is {value!r}; it must lie in 0..{most:g}")
+    return rounded(number, dtype)
+
+
+def learning_rate(value: Any, dtype: np.dtype, name: str = "learning_rate") -> float:
+    """A learning rate that is positive and finite in the dtype of the weights."""
+    number = rounded(real(name, value), dtype)
+    if not (np.isfinite(number) and number > 0):
+        raise ValueError(f"{name} is {value!r}; it must be positive and finite in {dtype}")
+    return number
+
+
+def weight(value: Any, dtype: np.dtype) -> float:
+    """The weight of one sample: not negative, and finite in the dtype of the weights."""
+    return in_range("sample_weight", value, float(np.finfo(dtype).max), dtype)
+
+
+def count(name: str, value: Any) -> int:
+    """An integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} is {value!r}; it must be an integer")
+    if value < 1:
+        raise ValueError(f"{name} is {value!r}; it must be at least 1")
+    return int(value)
+
+
+def layer_sizes(n_inputs: Any, n_hidden: Any, n_outputs: Any) -> tuple[int, int, int]:
+    """D, M and K of weights whose size in bytes fits an address."""
+    D, M, K = count("n_inputs", n_inputs), count("n_hidden", n_hidden), count("n_outputs", n_outputs)
+    if max(D + 1, K) * (M + 1) * 8 > sys.maxsize:
+        raise ValueError(f"n_inputs, n_hidden and n_outputs are {D}, {M} and {K}; so many weights cannot be addressed")
+    return D, M, K
+
+
+def batch_size(value: Any, N: int) -> int:
+    """Samples per batch: at most N, or 2 if N is 1, and N for None."""
+    most = max(N, 2)  # 1 is online learning, in which a sample weight is a factor of the step
+    return most if value is None else min(most, count("batch_size", value))
+
+
+def choice(name: str, value: Any, among: Collection[str]) -> str:
+    if not isinstance(value, str) or value not in among:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, among))}")
+    return str(value)  # not a string of NumPy
+
+
+def generator(rng: Any, name: str = "rng") -> np.random.Generator:
+    """The generator of `numpy.random.default_rng` for None, a seed or a Generator."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
+
+
+def order(rng: np.random.Generator, N: int) -> np.ndarray:
+    """The order ``rng.permutation(N)`` of the samples, as NumPy draws it."""
+    drawn = np.random.Generator.permutation(rng, N)
+    if type(rng) is np.random.Generator:
+        return drawn
+    # a subclass may have shuffled in another way, and may write to the array again
+    drawn = drawn.copy()
+    if drawn.shape != (N,) or drawn.dtype != np.intp or (np.sort(drawn) != np.arange(N)).any():
+        raise ValueError(
+            f"rng is a {type(rng).__name__}, whose shuffle must leave a permutation of 0..{N - 1}; it does not"
+        )
+    return drawn
+
+
+def callback(value: Any) -> Callable[[int, float], bool]:
+    """A callback that returns whether to stop: only if the given one returns True, not just a truthy value."""
+    if value is None:
+        return lambda epoch, loss: False
+    if not callable(value):
+        raise TypeError(f"callback is {value!r}; it must be callable as callback(epoch, loss)")
+
+    def stops(epoch: int, loss: float) -> bool:
+        answer = value(epoch, loss)
+        return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+    return stops
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; it must be True or False")
+    return bool(value)
+
+
+def float_dtype(value: Any) -> np.dtype:
+    """The dtype float32 or float64, in native byte order."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype is {value!r}; it must be float32 or float64") from None
+    if dtype not in FLOATS:
+        raise TypeError(f"dtype is {dtype}; it must be float32 or float64")
+    return dtype
+
+
+def epsilon(value: Any) -> float | None:
+    """Step size of a numerical derivative: positive, finite and not subnormal, or None."""
+    if value is None:
+        return None
+    distance = real("epsilon", value)
+    if not (np.isfinite(distance) and distance >= np.finfo(np.float64).tiny):
+        raise ValueError(f"epsilon is {value!r}; it must be positive and finite, and not subnormal")
+    return distance
