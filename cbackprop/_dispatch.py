@@ -96,7 +96,7 @@ def kernel_info() -> dict[str, Any]:
     >>> cbackprop.kernel_info()["variant"] in ("baseline", "avx2", "avx512")
     True
     """
-    features = sorted({feature for variant in VARIANTS.values() for feature in variant.features})
+    features = sorted({"NEON"}.union(*(variant.features for variant in VARIANTS.values())))
     return {
         "variant": ACTIVE,
         "available": available_variants(),

@@ -1,5 +1,5 @@
 /* Subnormal numbers are zero within kernels: on many processors, each operation with one costs as much as a hundred
- * others. Other processors than x86 compute with them.
+ * others. Other processors than x86-64 and AArch64 compute with them.
  */
 #ifndef CBACKPROP_SUBNORMAL_H
 #define CBACKPROP_SUBNORMAL_H
@@ -21,6 +21,32 @@ static inline unsigned int flush_subnormals(void)
 static inline void restore_subnormals(unsigned int control)
 {
     _mm_setcsr((_mm_getcsr() & ~FLUSHED) | (control & FLUSHED));
+}
+#elif defined(__aarch64__) && defined(__GNUC__)
+#define FLUSHED (1u << 24) /* FZ: results and operands */
+
+static inline unsigned int read_fpcr(void)
+{
+    unsigned long control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    return (unsigned int)control;
+}
+
+static inline void write_fpcr(unsigned int control)
+{
+    __asm__ volatile("msr fpcr, %0" : : "r"((unsigned long)control));
+}
+
+static inline unsigned int flush_subnormals(void)
+{
+    unsigned int control = read_fpcr();
+    write_fpcr(control | FLUSHED);
+    return control;
+}
+
+static inline void restore_subnormals(unsigned int control)
+{
+    write_fpcr((read_fpcr() & ~FLUSHED) | (control & FLUSHED));
 }
 #else
 static inline unsigned int flush_subnormals(void) { return 0; }

@@ -35,6 +35,8 @@ static inline long process_id(void) { return (long)getpid(); }
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define SPIN() __builtin_ia32_pause()
+#elif defined(__aarch64__) && defined(__GNUC__)
+#define SPIN() __asm__ volatile("yield")
 #else
 #define SPIN()
 #endif

@@ -80,6 +80,10 @@ static inline void prefetch_row(const REAL *row, ptrdiff_t n)
 #define VEC_BYTES 32
 #define TILE_SAMPLES 4
 #define TILE_VECS 3
+#elif defined(__aarch64__)
+#define VEC_BYTES 16
+#define TILE_SAMPLES 8 /* 16 sums: four pipes of latency 4, and 32 registers */
+#define TILE_VECS 2
 #else
 #define VEC_BYTES 16
 #define TILE_SAMPLES 4
@@ -89,10 +93,16 @@ static inline void prefetch_row(const REAL *row, ptrdiff_t n)
 #define QUARTER (16 / REAL_BYTES)
 #define PARTS (VEC_BYTES / 16)
 
-/* aligned like one number, since rows of the user's arrays start at any address */
-typedef REAL vec __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
-typedef BITS vec_bits __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
-typedef UNSIGNED_BITS vec_unsigned __attribute__((vector_size(VEC_BYTES), aligned(sizeof(REAL)), may_alias));
+/* aligned like one number, since rows of the user's arrays start at any address. AArch64 loads and stores any vector
+ * there, and GCC 14 cannot pass one that is declared so to a function. */
+#if defined(__aarch64__)
+#define VECTOR(bytes) __attribute__((vector_size(bytes), may_alias))
+#else
+#define VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(REAL)), may_alias))
+#endif
+typedef REAL vec VECTOR(VEC_BYTES);
+typedef BITS vec_bits VECTOR(VEC_BYTES);
+typedef UNSIGNED_BITS vec_unsigned VECTOR(VEC_BYTES);
 
 #if defined(__AVX512F__)
 #define SIMD(name) _mm512_##name
@@ -253,7 +263,7 @@ static inline vec vec_in_register(vec a)
 static inline vec vec_broadcast(REAL a) { return a - (vec){0}; }
 
 /* Reductions of all lanes: halves are combined, always in the same order, until one number is left */
-typedef REAL sixteen_bytes __attribute__((vector_size(16), aligned(sizeof(REAL)), may_alias));
+typedef REAL sixteen_bytes VECTOR(16);
 #if VEC_BYTES == 64
 typedef REAL thirty_two_bytes __attribute__((vector_size(32)));
 #define FOLD(a, pair)                                                                  \
