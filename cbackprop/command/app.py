@@ -79,8 +79,7 @@ def train(options: TrainOptions) -> None:
 
     Every other column is an input, of numbers or of true and false, or of categories if --categories names it; --ignore
     leaves one out. --hash takes text of any number of values, as it comes. SVMlight files have numbered inputs, and
-    their lines begin with the target. In an NPZ file, a one-dimensional array is a column; an array of more dimensions
-    is one column per cell: x0, x1, ... CSV files may be compressed: .csv.gz, .csv.zst. The table is read in chunks of
+    their lines begin with the target. CSV files may be compressed: .csv.gz, .csv.zst. The table is read in chunks of
     at most 65,536 rows, so it may be larger than memory. Rows are shuffled within a chunk, and the chunks keep their
     order. A table of a single chunk is read once; standard input is copied to a temporary file.
 

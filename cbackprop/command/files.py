@@ -14,7 +14,6 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from cbackprop.command.lines import GZIP, MAX_LINE, ZSTANDARD, has_long_line, read_parts
-from cbackprop.command.npz import NpzTable
 from cbackprop.command.options import Format
 from cbackprop.command.outputs import STANDARD, open_output
 from cbackprop.command.streamed import CsvTable, ParquetTable
@@ -25,7 +24,7 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = {"": "uncompressed", ".gz": "gzip", ".zst": "zstd"}
 TEXTS = [kind + packed for kind in SEPARATORS for packed in COMPRESSIONS]
 SVMLIGHT = [kind + packed for kind in (".svmlight", ".libsvm", ".svm") for packed in COMPRESSIONS]
-CONTENTS = {b"PAR1": ".parquet", b"PK\3\4": ".npz"}  # first bytes; all others are those of CSV
+PARQUET = b"PAR1"  # first bytes
 
 
 def open_table(
@@ -57,15 +56,15 @@ def open_table(
         suffix = f".{kind}"
     if suffix in TEXTS:
         table: Table = CsvTable(name, file, separator or SEPARATORS[suffix[:4]], header=header, max_line=max_line)
-    elif suffix not in (*CONTENTS.values(), *SVMLIGHT):
-        known = ", ".join([*TEXTS, ".parquet", ".npz", *SVMLIGHT])
+    elif suffix not in (".parquet", *SVMLIGHT):
+        known = ", ".join([*TEXTS, ".parquet", *SVMLIGHT])
         raise ValueError(f"{path}: the name of a table must end in {known}; --format tells the format of another")
     elif separator is not None or not header:
         raise ValueError(f"{name} is no CSV file; --separator and --no-header are for those only")
     elif suffix in SVMLIGHT:
         table = SvmlightTable(name, file, max_line)
     else:
-        table = ParquetTable(name, file) if suffix == ".parquet" else NpzTable(name, file)
+        table = ParquetTable(name, file)
     table.skip_bad_rows, table.for_training = skip_bad_rows, for_training
     return table
 
@@ -85,8 +84,8 @@ def copy_stream(name: str, stream: BinaryIO, kind: Format | None, max_line: int)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder, "table")
     start = stream.read(4)
-    suffix = CONTENTS.get(start, ".csv") if kind is None else f".{kind}"
-    has_lines = suffix not in CONTENTS.values() and not start.startswith((GZIP, ZSTANDARD))
+    suffix = (".parquet" if start == PARQUET else ".csv") if kind is None else f".{kind}"
+    has_lines = suffix != ".parquet" and not start.startswith((GZIP, ZSTANDARD))
     parts = chain([start], read_parts(stream, max_line))
     try:
         with path.open("wb") as file:

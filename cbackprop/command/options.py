@@ -18,7 +18,7 @@ from cbackprop.command.lines import MAX_LINE
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 
 # of all that read a table
-Data = Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet, NPZ or SVMlight; - is standard input.")]
+Data = Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet or SVMlight; - is standard input.")]
 
 
 class Format(StrEnum):
@@ -27,15 +27,12 @@ class Format(StrEnum):
     CSV = "csv"
     TSV = "tsv"
     PARQUET = "parquet"
-    NPZ = "npz"
     SVMLIGHT = "svmlight"
 
 
 TableFormat = Annotated[
     Format | None,
-    typer.Option(
-        help="Format of the table. By default, its name tells, or the content of a pipe: Parquet, NPZ or CSV."
-    ),
+    typer.Option(help="Format of the table. By default, its name tells, or the content of a pipe: Parquet or CSV."),
 ]
 
 

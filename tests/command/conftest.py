@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def iris(folder):
-    """The iris flowers, as a data frame and as CSV, Parquet and NPZ files in the current folder."""
+    """The iris flowers, as a data frame and as CSV and Parquet files in the current folder."""
     import polars as pl
     from sklearn.datasets import load_iris
 
@@ -35,13 +35,12 @@ def iris(folder):
     frame = frame.with_columns(species=pl.Series(flowers.target_names).gather(flowers.target))[order]
     frame.write_csv("iris.csv")
     frame.write_parquet("iris.parquet")
-    np.savez("iris.npz", x=frame.drop("species").to_numpy(order="c"), species=frame["species"].to_numpy().astype("U"))
     return frame
 
 
 @pytest.fixture
 def houses(folder):
-    """Two columns and a price that depends on them, as a data frame and as CSV, Parquet and NPZ files."""
+    """Two columns and a price that depends on them, as a data frame and as CSV and Parquet files."""
     import polars as pl
 
     rng = np.random.default_rng(0)
@@ -50,7 +49,6 @@ def houses(folder):
     frame = pl.DataFrame({"area": area, "age": age, "price": price})
     frame.write_csv("houses.csv")
     frame.write_parquet("houses.parquet")
-    np.savez("houses.npz", area=area, age=age, price=price)
     return frame
 
 

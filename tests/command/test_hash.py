@@ -11,7 +11,7 @@ from sklearn.feature_extraction import FeatureHasher
 
 import cbackprop
 from cbackprop._model_file import Model, load_model, save_model
-from cbackprop.command import npz, tables
+from cbackprop.command import tables
 from cbackprop.command.files import open_table
 from cbackprop.command.inputs import HashedInputs, name_hasher
 
@@ -28,14 +28,11 @@ def clicks(folder):
     frame = frame.with_columns(pl.col("click").replace_strict({True: "yes", False: "no"}))
     frame.with_columns(pl.col("device").replace("", None)).write_csv("clicks.csv")
     frame.with_columns(pl.col("site").cast(pl.Categorical)).write_parquet("clicks.parquet")
-    np.savez(
-        "clicks.npz", **{name: frame[name].to_numpy().astype("U") for name in ("site", "device", "click")}, price=price
-    )
     return frame
 
 
 @pytest.mark.parametrize("chunk_rows", [90, 65_536])
-@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_inputs_are_those_of_feature_hasher(clicks, succeed, monkeypatch, kind, chunk_rows):
     monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
     out = " ".join(succeed(LINE.format(kind)).split())
@@ -150,15 +147,13 @@ def test_hashed_inputs_have_no_names(tmp_path):
         save_model(tmp_path / "model", model)
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
-def test_long_texts_are_hashed(folder, succeed, monkeypatch, kind):
-    """Texts of more than 1,000 bytes, which labels must not have; those of NPZ files are read a few rows at a time."""
-    monkeypatch.setattr(npz, "MAX_TEXT_BYTES", 80_000)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_long_texts_are_hashed(folder, succeed, kind):
+    """Texts of more than 1,000 bytes, which labels must not have."""
     t = np.arange(30) % 2
     table = {"note": np.where(t, "幅" * 2000, "short"), "t": t}
     pl.DataFrame(table).write_csv("t.csv")
     pl.DataFrame(table).write_parquet("t.parquet")
-    np.savez_compressed("t.npz", **table)
     succeed(f"train t.{kind} --target t --hash 8 --epochs 1 --validation 0")
     succeed(f"predict model.safetensors t.{kind} --output p.csv")
     assert pl.read_csv("p.csv")["class"].to_list() == t.tolist()

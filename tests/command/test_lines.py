@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cbackprop.command.lines import check_lines, has_long_line, read_parts
+from cbackprop.command.lines import check_lines, has_long_line
 
 LIMIT = 2000  # bytes of a line, in these tests
 LONG = "7" * LIMIT  # a separator makes it too long
@@ -94,17 +94,6 @@ def test_long_lines_take_no_memory(folder):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * limit  # one line of at most the limit, and its copies in buffers
-
-
-@pytest.mark.parametrize("kind", ["parquet", "npz"])
-def test_other_formats_have_no_lines(folder, succeed, monkeypatch, kind):
-    x, y = np.zeros(1000), np.arange(1000) % 2
-    np.savez("t.npz", x=x, y=y)
-    pl.DataFrame({"x": x, "y": y}).write_parquet("t.parquet", compression="uncompressed", use_pyarrow=False)
-    content = Path(f"t.{kind}").read_bytes()
-    assert has_long_line(read_parts(io.BytesIO(content), 1024), 1024)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    succeed("train - --target y --max-line 1024 --epochs 1")
 
 
 def test_zlib_is_refused(folder, fail):

@@ -8,7 +8,6 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -76,24 +75,17 @@ def test_tables_without_header(model, succeed):
 
 
 @pytest.mark.parametrize("option", ["--separator ';'", "--no-header"])
-@pytest.mark.parametrize("kind", ["parquet", "npz"])
-def test_options_of_csv_files_only(iris, fail, option, kind):
-    message = f"iris.{kind} is no CSV file; --separator and --no-header are for those only"
-    assert fail(f"train iris.{kind} {TRAIN} {option}") == message
+def test_options_of_csv_files_only(iris, fail, option):
+    message = "iris.parquet is no CSV file; --separator and --no-header are for those only"
+    assert fail(f"train iris.parquet {TRAIN} {option}") == message
 
 
-@pytest.mark.parametrize("kind", ["csv", "csv.gz", "csv.zst", "parquet", "npz"])
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "csv.zst", "parquet"])
 def test_standard_input(model, succeed, content, pipe, kind):
     if kind == "csv.zst":
         model.lazy().sink_csv("iris.csv.zst", compression="zstd")
     if kind == "csv.gz":
         Path("iris.csv.gz").write_bytes(gzip.compress(Path("iris.csv").read_bytes()))
-    if kind == "npz":
-        np.savez(
-            "iris.npz",
-            **{name: model[name].to_numpy() for name in model.columns[:4]},
-            species=model["species"].to_numpy().astype("U"),
-        )
     pipe(Path(f"iris.{kind}").read_bytes())
     succeed(f"train - {TRAIN}")
     pipe(Path(f"iris.{kind}").read_bytes())

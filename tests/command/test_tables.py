@@ -12,7 +12,6 @@ import pytest
 from cbackprop._model_file import load_model
 from cbackprop.command import tables
 from cbackprop.command.dataset import scan
-from cbackprop.command.npz import NpzTable
 from cbackprop.command.streamed import check_duplicate_columns
 
 
@@ -118,12 +117,10 @@ RENAMED = [Name(f"{name}_duplicated_0") for name in NAMES]
     [
         lambda: Rows(Path("t"), NAMES).require(NAMES[::-1]),
         lambda: scan(Rows(Path("t"), NAMES), NAMES[-1], NAMES[::2], 0, 0, standardize=True),
-        lambda: list(NpzTable("t.npz", Path("t.npz")).chunks(NAMES[::-1])),
         lambda: check_duplicate_columns("t.csv", partial(pl.scan_csv, "t.csv"), [*NAMES, *RENAMED]),
     ],
 )
 def test_work_is_linear_in_the_number_of_columns(folder, monkeypatch, work):
-    np.savez("t.npz", c=np.zeros((1, len(NAMES))))
     Path("t.csv").write_text(",".join([*NAMES, *RENAMED]) + "\n")
     monkeypatch.setattr(Name, "uses", 0)
     work()
@@ -133,14 +130,8 @@ def test_work_is_linear_in_the_number_of_columns(folder, monkeypatch, work):
 @pytest.fixture
 def bad_files(iris):
     """Files with one fault each."""
-    x, species = iris.drop("species").to_numpy(order="c"), iris["species"].to_numpy().astype("U")
-    x[4, 2] = np.nan
-    iris.with_columns(pl.Series("petal length", x[:, 2])).write_parquet("nan.parquet")
-    np.savez("nan.npz", x=x, species=species)
-    np.savez("twice.npz", x=x, x1=x[:, 1], species=species)
-    np.savez("lengths.npz", x=x, species=species[:-1])
-    np.savez("objects.npz", x=x, species=species.astype(object))
-    np.savez("columns.npz", x=np.asfortranarray(x), species=species)
+    gap = pl.when(pl.int_range(pl.len()) != 4).then("petal length").otherwise(np.nan)
+    iris.with_columns(gap.alias("petal length")).write_parquet("nan.parquet")
     iris.with_columns(day=pl.lit("2020-01-01").str.to_date()).write_parquet("date.parquet")
     iris.filter(species="setosa").write_csv("one.csv")
     iris.head(0).write_csv("header.csv")
@@ -148,9 +139,7 @@ def bad_files(iris):
     Path("empty.csv").touch()
     Path("quote.csv").write_text('a,species\n"1,x\n2,y\n')
     Path("latin.csv").write_bytes(b"a,species\n1,\xe9\n2,y\n")
-    # as scipy.sparse.save_npz does it
-    np.savez("sparse.npz", indices=[0, 2], indptr=[0, 1, 2], format=b"csr", shape=[2, 4], data=[1.0, 1.0])
-    for name in ("junk.parquet", "junk.npz", "iris.txt"):
+    for name in ("junk.parquet", "iris.txt"):
         Path(name).write_text("This is no table.")
 
 
@@ -160,15 +149,6 @@ def bad_files(iris):
         ("no.csv", "no such file"),
         ("iris.txt", "the name of a table must end in .csv, .csv.gz, .csv.zst, .tsv, "),
         ("nan.parquet", "row 5, column 'petal length' is nan; a finite number is needed"),
-        ("nan.npz", "row 5, column 'x2' is nan; a finite number is needed"),
-        ("twice.npz", "duplicate columns 'x1'; names must be unique"),
-        ("lengths.npz", "all arrays must have the same number of rows; it has x (150, 4), species (149,)"),
-        ("objects.npz", "array 'species.npy' has dtype object; numbers or text are needed"),
-        (
-            "sparse.npz",
-            "it holds a sparse matrix; save it with sklearn.datasets.dump_svmlight_file, or use Network.fit in Python",
-        ),
-        ("columns.npz", "array 'x.npy' is in Fortran order; C order is needed"),
         ("date.parquet", "column 'day' holds Date, not numbers"),
         ("one.csv", "column 'species' has one class, 'setosa'; 2 are needed"),
         ("header.csv", "there are no training rows"),
@@ -177,7 +157,6 @@ def bad_files(iris):
         ("quote.csv", "row 1, column 'a' has no value"),
         ("latin.csv", "invalid utf-8 sequence"),
         ("junk.parquet", ""),
-        ("junk.npz", "File is not a zip file"),
     ],
 )
 def test_bad_files(bad_files, fail, file, message):
@@ -196,7 +175,6 @@ def test_a_table_of_bad_rows_only(iris, fail):
         ("iris.csv --target kind", "iris.csv: no column 'kind'; it has 'sepal length', 'sepal width', "),
         ("iris.csv --target species --ignore kind", "iris.csv: no column 'kind'"),
         ("iris.csv --target 'sepal width'", "iris.csv: row 1, column 'species' is '"),
-        ("iris.npz --target x0", "iris.npz: array 'species' holds text, not numbers"),
     ],
 )
 def test_bad_columns(iris, fail, line, message):
@@ -223,7 +201,7 @@ def test_panic_of_polars(iris, fail, monkeypatch):
     assert fail("train iris.parquet --target species") == "iris.parquet: assertion failed"
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_file_names_are_not_patterns(iris, succeed, kind):
     os.rename(f"iris.{kind}", f"iris[1].{kind}")
     succeed(f"train 'iris[1].{kind}' --target species --epochs 1")
@@ -299,8 +277,6 @@ def test_remedies_of_other_files(iris, fail):
     for column, remedy in ((days, "replace dates and"), (pl.lit("x"), "--categories day"), (pl.lit(b"x"), "--ignore")):
         iris.with_columns(day=column).write_parquet("t.parquet")
         assert f", not numbers; {remedy}" in fail("train t.parquet --target species")
-    message = f"holds text, not numbers; --categories species learns text as categories{TEXT.rpartition(';')[0]}"
-    assert fail("train iris.npz --target x0") == f"iris.npz: array 'species' {message}"
 
 
 @pytest.mark.parametrize(("yes", "no"), [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")])

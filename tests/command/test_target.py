@@ -116,9 +116,3 @@ def test_one_value_is_no_regression(folder, kind):
     message = rf"t\.{kind}: column 'y' has one value in the training rows, 2\.5; a regression needs 2"
     with pytest.raises(ValueError, match=message):
         found([2.5] * 20, kind)
-
-
-def test_texts_of_an_npz_file(folder, succeed):
-    np.savez("t.npz", x=np.arange(60.0), y=np.array(["n/a", *map(str, FRACTIONS[:59])]))
-    out = succeed("train t.npz --target y --task regression --on-bad-row skip --epochs 1")
-    assert "1 skipped; the first: t.npz: row 1, column 'y' is 'n/a'; a finite number is needed" in " ".join(out.split())

@@ -19,13 +19,12 @@ from cbackprop.command.options import TrainOptions
 from cbackprop.command.progress import TrainingProgress
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_every_kind_of_table(iris, succeed, kind):
     out = succeed(f"train iris.{kind} --target species --hidden 8 --epochs 100")
     assert float(re.search(r"accuracy, held out\s+([\d.]+)", out)[1]) >= 0.9
     model = load_model("model.safetensors")
-    names = iris.columns[:4] if kind != "npz" else ["x0", "x1", "x2", "x3"]
-    assert (model.classes, model.features) == (["setosa", "versicolor", "virginica"], names)
+    assert (model.classes, model.features) == (["setosa", "versicolor", "virginica"], iris.columns[:4])
     assert model.w.shape == (8, 5)
 
     # the same rows give the same bits in any format
@@ -34,7 +33,7 @@ def test_every_kind_of_table(iris, succeed, kind):
     assert np.array_equal(load_model("model.safetensors").w, w)
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_training_and_prediction_in_chunks(iris, succeed, monkeypatch, kind):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
     out = succeed(f"train iris.{kind} --target species --hidden 8 --epochs 100")
@@ -92,20 +91,17 @@ def test_progress_holds_the_errors_of_each_epoch(iris):
 # its allocator keeps memory for later, unless told not to.
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of the memory in use is read from /proc")
-@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_memory_is_bounded(tmp_path, python, kind):
     for name, N in (("small", 40_000), ("large", 300_000)):
         path, x, t = tmp_path / f"{name}.{kind}", np.zeros((N, 32), np.float32), np.arange(N) % 2
         if kind == "parquet":  # a regression
             t = t + np.linspace(0, 0.5, N)
-        if kind == "npz":
-            np.savez_compressed(path, x=x, t=t)
+        rows = pl.DataFrame(x).with_columns(t=t)
+        if kind == "csv":
+            rows.cast(pl.Int8).write_csv(path)
         else:
-            rows = pl.DataFrame(x).with_columns(t=t)
-            if kind == "csv":
-                rows.cast(pl.Int8).write_csv(path)
-            else:
-                rows.write_parquet(path, row_group_size=10_000)
+            rows.write_parquet(path, row_group_size=10_000)
     done = python(
         "import re\n"
         "from pathlib import Path\n"
@@ -158,38 +154,34 @@ def test_weights_before_a_divergence_are_saved(iris, fail, succeed, content, fai
     assert content("model.safetensors") == content("c") == content("whole")
 
 
-@pytest.mark.parametrize("kind", ["csv", "npz"])
 @pytest.mark.parametrize("row", [70, 140])
-def test_weights_before_a_bad_row_are_saved(iris, run, fail, content, monkeypatch, kind, row):
+def test_weights_before_a_bad_row_are_saved(iris, run, fail, content, monkeypatch, row):
     monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
 
     def scan_then_change(*arguments):  # as another program may
         dataset = scan(*arguments)
         labels = iris["species"].to_list()
         labels[row] = "rose"
-        if kind == "csv":
-            iris.with_columns(species=pl.Series(labels)).write_csv("iris.csv")
-        else:
-            np.savez("iris.npz", x=iris.drop("species").to_numpy(order="c"), species=labels)
+        iris.with_columns(species=pl.Series(labels)).write_csv("iris.csv")
         return dataset
 
     monkeypatch.setattr(train, "scan", scan_then_change)
-    line = f"train iris.{kind} --target species --epochs 2 --checkpoint c"
-    original = Path(f"iris.{kind}").read_bytes()
-    problem = f"iris.{kind}: row {row + 1}, column 'species' is 'rose', a value that the first pass did not find"
+    line = "train iris.csv --target species --epochs 2 --checkpoint c"
+    original = Path("iris.csv").read_bytes()
+    problem = f"iris.csv: row {row + 1}, column 'species' is 'rose', a value that the first pass did not find"
     skip = "--on-bad-row skip leaves such rows out"
     assert fail(line) == f"{problem}; {skip}; the weights learned before are saved in model.safetensors and c"
     assert load_model("c").training["chunks"] == row // 48
     assert content("c") == content("model.safetensors")
 
     # in the first chunk, nothing is learned before it
-    Path(f"iris.{kind}").write_bytes(original)
+    Path("iris.csv").write_bytes(original)
     Path("model.safetensors").unlink()
     row, problem = 7, problem.replace(f"row {row + 1}", "row 8")
     assert fail(line) == f"{problem}; {skip}"
     assert not Path("model.safetensors").exists()
 
-    Path(f"iris.{kind}").write_bytes(original)
+    Path("iris.csv").write_bytes(original)
     status, out, _ = run(f"{line} --on-bad-row skip")
     assert status == 0
     assert f"bad rows 1 skipped; the first: {problem}" in " ".join(out.split())
