@@ -3,18 +3,16 @@
 Needs the extra `cli`: ``pip install "cbackprop[cli]"``.
 """
 
-import errno
 import io
 import os
 import signal
 import sys
 import warnings
-from typing import Any
 
 from cbackprop._extras import require
+from cbackprop.command.messages import explain, print_error, print_warning
 from cbackprop.command.outputs import standard_output
 from cbackprop.command.signals import Terminated
-from cbackprop.command.text import escape_control
 
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 
@@ -66,26 +64,3 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def explain(error: Exception) -> str:
-    """Return the message of an error; that of the operating system without its number."""
-    if isinstance(error, OSError) and error.filename is not None:
-        missing = error.strerror == os.strerror(errno.ENOENT)
-        return f"{error.filename}: {'no such file' if missing else error.strerror}"
-    return str(error) or type(error).__name__
-
-
-def print_error(message: str, status: int = 1) -> int:
-    """Print an error on one line; return the exit status."""
-    print_line("error", message)
-    return status
-
-
-def print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning on one line: that of Matplotlib about a missing glyph, for example, contains it."""
-    print_line("warning", str(message))
-
-
-def print_line(kind: str, message: str) -> None:
-    print(f"cbackprop: {kind}:", escape_control(" ".join(message.split())), file=sys.stderr)

@@ -13,9 +13,9 @@ from sklearn.model_selection import train_test_split
 import cbackprop
 from cbackprop import Ensemble, Network, plot, reference
 from cbackprop.command import article
+from cbackprop.command.messages import format_duration
 from cbackprop.command.outputs import check_figure, save_figure
 from cbackprop.command.terminal import print_fields, print_table, progress_bar
-from cbackprop.command.text import format_duration
 
 DIGITS_LEARNING_RATE = 0.3
 RATES = (0.03, 0.1, 0.3, 1)  # of the networks in the mixture

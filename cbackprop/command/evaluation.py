@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from cbackprop import Network
-from cbackprop.command.dataset import Dataset, blocks
-from cbackprop.command.scaling import ColumnStatistics
-from cbackprop.command.text import escape_control
+from cbackprop.command.dataset import Dataset
+from cbackprop.command.inputs import blocks
+from cbackprop.command.messages import escape_control
+from cbackprop.command.statistics import ColumnStatistics
 
 MAX_CONFUSION = 1000  # classes in a confusion matrix, whose memory grows with their square
 MAX_POINTS = 5000  # predicted numbers in a figure, about
@@ -74,12 +75,13 @@ class Errors:
 
 def evaluate_numbers(network: Network, dataset: Dataset) -> Evaluation:
     """Measure R² and RMSE of the training rows and of the held-out rows, and keep some predictions of the latter."""
-    mean, scale = dataset.target_mean[0], dataset.target_scale[0]
+    means, scales = dataset.target_scaling
+    mean, scale = (0.0, 1.0) if means is None or scales is None else (float(means[0]), float(scales[0]))
     training, held_out = Errors(), Errors()
     shown, n, rows = held_out, dataset.n_held_out, "held-out rows"
     if not n:
         shown, n, rows = training, dataset.n_training, "training rows"
-    points, rng = [], np.random.default_rng([dataset.seed, 2])
+    points, rng = [], np.random.default_rng([dataset.options.seed, 2])
     for parts in dataset.splits():
         for errors, (x, t) in zip((training, held_out), parts, strict=True):
             if len(t):

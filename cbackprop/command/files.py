@@ -1,11 +1,13 @@
 """Table files by their extension: opened, and written as a stream of frames."""
 
 import atexit
+import gzip
 import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,59 +15,53 @@ from typing import Any, BinaryIO
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from cbackprop.command.lines import GZIP, MAX_LINE, ZSTANDARD, has_long_line, read_parts
-from cbackprop.command.options import Format
+from cbackprop._extras import require
+from cbackprop.command.options import OnBadRow, TableOptions
 from cbackprop.command.outputs import STANDARD, open_output
-from cbackprop.command.streamed import CsvTable, ParquetTable
 from cbackprop.command.svmlight import SvmlightTable
-from cbackprop.command.tables import Table
+from cbackprop.command.tables import Table, error_context, open_csv, open_parquet
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = {"": "uncompressed", ".gz": "gzip", ".zst": "zstd"}
 TEXTS = [kind + packed for kind in SEPARATORS for packed in COMPRESSIONS]
 SVMLIGHT = [kind + packed for kind in (".svmlight", ".libsvm", ".svm") for packed in COMPRESSIONS]
-PARQUET = b"PAR1"  # first bytes
+PART = 2**16  # bytes
+PARQUET, GZIP, ZSTANDARD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # first bytes of files
+ZLIB = b"x\x01", b"x\x5e", b"x\x9c", b"x\xda"  # those that Polars recognizes
 
 
-def open_table(
-    path: Path,
-    *,
-    kind: Format | None = None,
-    separator: str | None = None,
-    header: bool = True,
-    max_line: int = MAX_LINE,
-    skip_bad_rows: bool = False,
-    for_training: bool = False,
-) -> Table:
+def open_table(options: TableOptions) -> Table:
     """Open a table; unless it is given, the extension of the name determines the format, or the content of a pipe.
 
     Standard input and pipes are copied to a temporary file, since a table is read more than once.
     """
-    file, name, suffix = path, str(path), suffix_of(path)
+    path, name = options.data, str(options.data)
+    file, suffix = path, suffix_of(path) if options.format is None else f".{options.format}"
     if path == STANDARD:
         if sys.stdin is None:
             raise OSError("standard input is closed")
         name = "standard input"
-        file, suffix = copy_stream(name, sys.stdin.buffer, kind, max_line)
-    elif path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; it must be a file")
+        file, suffix = copy_stream(name, sys.stdin.buffer, options)
     elif not path.is_file():
         with path.open("rb") as stream:
-            file, suffix = copy_stream(name, stream, kind, max_line)
-    elif kind is not None:
-        suffix = f".{kind}"
-    if suffix in TEXTS:
-        table: Table = CsvTable(name, file, separator or SEPARATORS[suffix[:4]], header=header, max_line=max_line)
-    elif suffix not in (".parquet", *SVMLIGHT):
+            file, suffix = copy_stream(name, stream, options)
+    if suffix not in (".parquet", *TEXTS, *SVMLIGHT):
         known = ", ".join([*TEXTS, ".parquet", *SVMLIGHT])
-        raise ValueError(f"{path}: the name of a table must end in {known}; --format tells the format of another")
-    elif separator is not None or not header:
+        raise ValueError(f"{path}: the name of a table must end in {known}; --format tells another format")
+    if suffix not in TEXTS and (options.separator is not None or options.no_header):
         raise ValueError(f"{name} is no CSV file; --separator and --no-header are for those only")
-    elif suffix in SVMLIGHT:
-        table = SvmlightTable(name, file, max_line)
+    if suffix == ".parquet":
+        table = open_parquet(name, file)
     else:
-        table = ParquetTable(name, file)
-    table.skip_bad_rows, table.for_training = skip_bad_rows, for_training
+        with error_context(name):
+            check_lines(file, options.max_line)
+        if suffix in SVMLIGHT:
+            table = SvmlightTable(name, file)
+        else:
+            separator = options.separator or SEPARATORS[suffix[:4]]
+            table = open_csv(name, file, separator, header=not options.no_header)
+    table.skip_bad_rows = options.on_bad_row is OnBadRow.SKIP
+    table.remedy, table.text_remedy = options.remedy, options.text_remedy
     return table
 
 
@@ -75,32 +71,55 @@ def suffix_of(path: Path) -> str:
     return Path(path.stem).suffix.lower() + suffix if suffix in COMPRESSIONS else suffix
 
 
-def copy_stream(name: str, stream: BinaryIO, kind: Format | None, max_line: int) -> tuple[Path, str]:
-    """Copy a stream to a temporary file, a text up to a line that is too long; return path and extension.
-
-    Unless `kind` tells the extension, the content does.
-    """
+def copy_stream(name: str, stream: BinaryIO, options: TableOptions) -> tuple[Path, str]:
+    """Copy a stream to a temporary file; return path and extension, which the content tells unless --format does."""
     folder = tempfile.mkdtemp(prefix="cbackprop-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder, "table")
     start = stream.read(4)
-    suffix = (".parquet" if start == PARQUET else ".csv") if kind is None else f".{kind}"
-    has_lines = suffix != ".parquet" and not start.startswith((GZIP, ZSTANDARD))
-    parts = chain([start], read_parts(stream, max_line))
+    suffix = f".{options.format}" if options.format else ".parquet" if start == PARQUET else ".csv"
+    is_text = suffix != ".parquet" and not start.startswith((GZIP, ZSTANDARD))
     try:
         with path.open("wb") as file:
-            has_long_line(copy_parts(parts, file), max_line if has_lines else math.inf)
+            file.writelines(read_parts(stream, options.max_line if is_text else math.inf, start))
     except OSError as error:
         remedy = "the environment variable TMPDIR names another folder"
         raise OSError(f"{name} cannot be copied to {path}: {error.strerror or error}; {remedy}") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     return path, suffix
 
 
-def copy_parts(parts: Iterable[bytes], file: BinaryIO) -> Iterator[bytes]:
-    """Write the parts of a stream to a file as they are taken."""
-    for part in parts:
-        file.write(part)
+def check_lines(file: Path, limit: int) -> None:
+    """Raise for a line of more than `limit` bytes, which Polars would hold several times over."""
+    with file.open("rb") as stream:
+        start = stream.read(4)
+    if start.startswith(ZLIB):
+        raise ValueError("it is compressed by zlib; gzip or Zstandard is needed")
+    open_text: Callable[..., Any] = open
+    if start.startswith(GZIP):
+        open_text = gzip.open
+    elif start.startswith(ZSTANDARD):
+        open_text = require("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "cli").open
+    elif file.stat().st_size <= limit:
+        return
+    with open_text(file, "rb") as text:
+        for _ in read_parts(text, limit):
+            pass
+
+
+def read_parts(stream: BinaryIO, limit: float, start: bytes = b"") -> Iterator[bytes]:
+    """Yield a text, of which `start` was read before, in parts; raise for a line of more than `limit` bytes.
+
+    No part is longer, so only lines across parts need be measured.
+    """
+    length = 0  # of the line that continues in the next part
+    for part in chain([start], iter(partial(stream.read, int(min(PART, limit))), b"")):
+        end = part.find(b"\n")
+        if length + (len(part) if end < 0 else end) > limit:
+            raise ValueError(f"a line has more than {limit:,} bytes; --max-line raises the limit")
         yield part
+        length = length + len(part) if end < 0 else len(part) - 1 - part.rfind(b"\n")
 
 
 def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:

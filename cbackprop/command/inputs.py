@@ -1,137 +1,62 @@
 """The inputs of a network from the rows of a table: scaled numbers, indicators of categories, hashed names."""
 
-from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import polars as pl
 
 from cbackprop._extras import require
-from cbackprop._model_file import indicators
-from cbackprop.command.scaling import apply_scaling, check_range
+from cbackprop._model_file import Model, indicators
+from cbackprop.command.messages import abbreviate
+from cbackprop.command.statistics import apply_scaling, check_range
 from cbackprop.command.svmlight import SvmlightTable
-from cbackprop.command.tables import Chunk, Table
-from cbackprop.command.text import abbreviate
+from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table
 
-MAX_LEVELS = 1000  # of a column
+Scaling = tuple[np.ndarray | None, np.ndarray | None]  # mean and scale; None for inputs as they are
 
 
-class Inputs(ABC):
-    """What a network takes of each row."""
+class Inputs:
+    """What a network takes of each row: numbers, followed by an indicator of each level of each category.
 
-    sparse = True  # whether rows are CSR arrays of float32
-    root_mean_square: float = 1  # of the numbers in sparse rows
+    `metadata` is what a model file tells of it.
+    """
 
-    @property
-    @abstractmethod
-    def D(self) -> int: ...
+    sparse = False  # whether rows are CSR arrays of float32
 
-    @property
-    @abstractmethod
-    def row_values(self) -> int:
-        """How many numbers a row holds in memory."""
+    def __init__(self, table: Table, numbers: list[str], categories: dict[str, list[str]], scaling: Scaling) -> None:
+        self.table, self.categories, self.scaling = table, categories, scaling
+        self.names = [*numbers, *indicators(categories)]
+        self.D = self.row_values = len(self.names)
+        self.description = f"{self.D}: {abbreviate(self.names)}"
+        self.metadata: dict[str, Any] = {"features": self.names, "categories": categories or None}
+        self.metadata |= {"mean": scaling[0], "scale": scaling[1]}
+        self.columns: dict[str, Any] = {"numbers": numbers, "categories": categories}
 
-    @property
-    def non_zeros(self) -> float:
-        """The mean number of inputs of a row that are not 0, if rows are sparse."""
-        return self.row_values
-
-    @property
-    @abstractmethod
-    def description(self) -> str: ...
-
-    @abstractmethod
-    def metadata(self, standardize: bool) -> dict[str, Any]:
-        """Return what a model file tells of the inputs."""
-
-    @abstractmethod
     def chunks(self, target: str | None = None, **options: Any) -> Iterator[Chunk]:
         """Yield what the table holds of inputs and targets; options are those of `Table.chunks`."""
+        return self.table.chunks(target=target, **self.columns, **options)
 
-    @abstractmethod
     def prepare(self, chunk: Chunk) -> Any:
         """Return the inputs (n, D); the numbers of the chunk may be overwritten."""
+        one_hot = [np.eye(len(levels))[codes(chunk.texts[name], levels)] for name, levels in self.categories.items()]
+        return apply_scaling(np.hstack([chunk.x, *one_hot]), *self.scaling, self.table, self.names)
 
 
-@dataclass
-class DenseInputs(Inputs):
-    """Columns of numbers, followed by an indicator of each level of each column of categories."""
-
-    table: Table
-    numbers: list[str]
-    categories: dict[str, list[str]]
-    mean: np.ndarray
-    scale: np.ndarray
-    sparse = False
-
-    @cached_property
-    def names(self) -> list[str]:
-        return [*self.numbers, *indicators(self.categories)]
-
-    @property
-    def D(self) -> int:
-        return len(self.names)
-
-    @property
-    def row_values(self) -> int:
-        return self.D
-
-    @property
-    def description(self) -> str:
-        return f"{self.D}: {abbreviate(self.names)}"
-
-    def metadata(self, standardize: bool) -> dict[str, Any]:
-        known: dict[str, Any] = {"features": self.names, "categories": self.categories or None}
-        return known | ({"mean": self.mean, "scale": self.scale} if standardize else {})
-
-    def chunks(self, target: str | None = None, **options: Any) -> Iterator[Chunk]:
-        return self.table.chunks(self.numbers, target, categories=self.categories, **options)
-
-    def prepare(self, chunk: Chunk) -> np.ndarray:
-        x = chunk.x
-        if self.categories:
-            x = np.hstack([x, *(one_hot(chunk.categories[c], levels) for c, levels in self.categories.items())])
-        return apply_scaling(x, self.mean, self.scale, self.table, self.names)
-
-
-@dataclass
 class HashedInputs(Inputs):
     """Hashed names of columns of numbers, and "column=text" of columns of text, as by scikit-learn's FeatureHasher."""
 
-    table: Table
-    numbers: list[str]
-    texts: list[str]
-    hasher: Any  # of `name_hasher`
-    mean: np.ndarray  # of the numbers
-    scale: np.ndarray
-    root_mean_square: float = 1
+    sparse = True
 
-    @property
-    def D(self) -> int:
-        return int(self.hasher.n_features)
-
-    @property
-    def row_values(self) -> int:
-        return len(self.numbers) + len(self.texts)
-
-    @property
-    def description(self) -> str:
-        kinds = {"numbers": self.numbers, "text": self.texts}
-        columns = "; ".join(f"{kind}: {abbreviate(names)}" for kind, names in kinds.items() if names)
-        return f"{self.D:,}, hashed; {columns}"
-
-    def metadata(self, standardize: bool) -> dict[str, Any]:
-        bits = self.D.bit_length() - 1
-        known: dict[str, Any] = {"hash": {"bits": bits, "numbers": self.numbers, "texts": self.texts}}
-        return known | ({"mean": self.mean, "scale": self.scale} if standardize and self.numbers else {})
-
-    def chunks(self, target: str | None = None, **options: Any) -> Iterator[Chunk]:
-        return self.table.chunks(self.numbers, target, texts=self.texts, **options)
+    def __init__(self, table: Table, bits: int, numbers: list[str], texts: list[str], scaling: Scaling) -> None:
+        self.table, self.numbers, self.texts, self.scaling = table, numbers, texts, scaling
+        hasher = require("sklearn.feature_extraction", "sklearn").FeatureHasher
+        self.hasher = hasher(2**bits, input_type="string", dtype=np.float32)  # of rows of one name each
+        self.D, self.row_values = 2**bits, len(numbers) + len(texts)
+        self.description = f"{self.D:,}, hashed; {describe_hashed(numbers, texts)}"
+        self.metadata = {"hash": {"bits": bits, "numbers": numbers, "texts": texts}}
+        self.metadata |= {"mean": scaling[0], "scale": scaling[1]} if numbers else {}
+        self.columns = {"numbers": numbers, "texts": texts}
 
     def prepare(self, chunk: Chunk) -> Any:
         n, n_numbers, width = len(chunk.x), len(self.numbers), self.row_values
@@ -139,11 +64,10 @@ class HashedInputs(Inputs):
         if n_numbers:
             indices[:, :n_numbers], signs = self.hash(self.numbers)
             with np.errstate(over="ignore"):
-                values[:, :n_numbers] = signs * apply_scaling(chunk.x, self.mean, self.scale, self.table, self.numbers)
-            finite = np.atleast_1d(np.isfinite(values[:, :n_numbers]).all(axis=0))
-            check_range(finite, self.table, self.numbers)
+                values[:, :n_numbers] = signs * apply_scaling(chunk.x, *self.scaling, self.table, self.numbers)
+            check_range(np.atleast_1d(np.isfinite(values[:, :n_numbers]).all(axis=0)), self.table, self.numbers)
         for i, column in enumerate(self.texts, n_numbers):
-            texts = chunk.categories[column]
+            texts = chunk.texts[column]
             levels = texts.unique()  # hashed once each
             level_indices, signs = self.hash(f"{column}=" + levels)
             level = codes(texts, levels)
@@ -154,52 +78,49 @@ class HashedInputs(Inputs):
 
     def hash(self, names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the input of each name, and its sign."""
-        rows = self.hasher.transform(zip(names, strict=True))  # rows of one name each
+        rows = self.hasher.transform(zip(names, strict=True))
         return rows.indices, rows.data
 
 
-def name_hasher(bits: int) -> Any:
-    """Return scikit-learn's hasher of rows of one name each to 2^bits inputs."""
-    hasher = require("sklearn.feature_extraction", "sklearn").FeatureHasher
-    return hasher(2**bits, input_type="string", dtype=np.float32)
-
-
-@dataclass
 class SvmlightInputs(Inputs):
     """The numbers of an SVMlight file, as they are."""
 
-    table: SvmlightTable
-    non_zeros: float = 0
-    root_mean_square: float = 1
+    sparse = True
 
-    @property
-    def D(self) -> int:
-        return self.table.n_inputs
-
-    @property
-    def row_values(self) -> int:
-        return 0  # the table limits the size of its chunks
-
-    @property
-    def description(self) -> str:
-        return f"{self.D:,}, sparse"
-
-    def metadata(self, standardize: bool) -> dict[str, Any]:
-        return {}
-
-    def chunks(self, target: str | None = None, **options: Any) -> Iterator[Chunk]:
-        return self.table.chunks([], target, **options)
+    def __init__(self, table: SvmlightTable, D: int) -> None:
+        table.n_inputs = D
+        self.table, self.D, self.row_values = table, D, 0  # the table limits the size of its chunks
+        self.description = f"{D:,}, sparse"
+        self.metadata, self.columns = {}, {}
 
     def prepare(self, chunk: Chunk) -> Any:
         chunk.sparse.resize(chunk.sparse.shape[0], self.D)
         return chunk.sparse
 
 
-def one_hot(values: pl.Series, levels: Sequence[str]) -> np.ndarray:
-    """Return an indicator of each level."""
-    indicator = np.zeros((len(values), len(levels)))
-    indicator[np.arange(len(values)), codes(values, levels)] = 1
-    return indicator
+def inputs_of(model: Model, path: Any, table: Table) -> Inputs:
+    """Find the inputs of a model in a table."""
+    D, categories = model.w.shape[1] - 1, model.categories or {}
+    scaling = model.mean, model.scale
+    if isinstance(table, SvmlightTable):
+        if model.features is not None or model.hash is not None or model.mean is not None:
+            raise ValueError(f"{path} has named or scaled inputs; {table.name} has neither: give a table with columns")
+        return SvmlightInputs(table, D)
+    if model.hash is not None:
+        table.require([*model.hash["numbers"], *model.hash["texts"]])
+        return HashedInputs(table, **model.hash, scaling=scaling)
+    numbers = table.columns if model.features is None else model.features[: D - sum(map(len, categories.values()))]
+    table.require([*numbers, *categories])
+    if model.features is None and len(numbers) != D:
+        found = f"{table.name} has {len(numbers)} columns; {path} has unnamed inputs"
+        raise ValueError(f"{found}, so the table must have exactly {D}")
+    return Inputs(table, numbers, categories, scaling)
+
+
+def describe_hashed(numbers: Sequence[str], texts: Sequence[str]) -> str:
+    """Tell which columns are hashed as numbers, and which as text."""
+    kinds = {"numbers": numbers, "text": texts}
+    return "; ".join(f"{kind}: {abbreviate(names)}" for kind, names in kinds.items() if names)
 
 
 def codes(values: pl.Series, levels: Sequence[str] | pl.Series) -> np.ndarray:
@@ -207,34 +128,7 @@ def codes(values: pl.Series, levels: Sequence[str] | pl.Series) -> np.ndarray:
     return values.cast(pl.Enum(levels)).to_physical().to_numpy().astype(np.intp)
 
 
-class CategoryColumn:
-    """The levels of a column, counted chunk by chunk."""
-
-    def __init__(self, path: str, name: str) -> None:
-        self.path, self.name = path, name
-        self.counts: Counter[str] = Counter()
-        self.checksum = 0  # a running one, which does not depend on the chunk size
-
-    def update(self, values: pl.Series) -> None:
-        self.checksum = label_checksum(values, self.checksum)
-        self.counts.update(dict(values.value_counts().iter_rows()))
-        if len(self.counts) > MAX_LEVELS:
-            found = f"{self.path}: column {self.name!r} has more than {MAX_LEVELS:,} different categories"
-            raise ValueError(f"{found}; --hash 18 learns any number of them, --ignore leaves the column out")
-
-    def levels(self) -> list[str]:
-        return in_order(self.counts)
-
-
-def label_checksum(labels: pl.Series, checksum: int) -> int:
-    """Continue a checksum of labels."""
-    return crc32(f"{labels.str.join(chr(10)).item()}\n".encode(), checksum) if len(labels) else checksum
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """Sort labels by value if all are numbers, else alphabetically."""
-    names = sorted(names)
-    try:
-        return sorted(names, key=float)
-    except ValueError:
-        return names
+def blocks(x: Any, K: int) -> Iterator[Any]:
+    """Split rows so that the K outputs for each block are no larger than a chunk."""
+    size = max(1, CHUNK_VALUES // K)
+    return (x[start : start + size] for start in range(0, x.shape[0], size))

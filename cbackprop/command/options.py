@@ -1,4 +1,4 @@
-"""Options of `cbackprop train`, declared once: as parameters of the command line and as fields of a dataclass."""
+"""Options of the subcommands, declared once: as parameters of the command line and as fields of dataclasses."""
 
 import inspect
 import math
@@ -8,32 +8,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
 from cbackprop._catalog import HIDDEN_FUNCTIONS
-from cbackprop.command.lines import MAX_LINE
 
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+AUTO = "auto"
 
-# of all that read a table
-Data = Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet or SVMlight; - is standard input.")]
-
-
-class Format(StrEnum):
-    """The format of a table."""
-
-    CSV = "csv"
-    TSV = "tsv"
-    PARQUET = "parquet"
-    SVMLIGHT = "svmlight"
-
-
-TableFormat = Annotated[
-    Format | None,
-    typer.Option(help="Format of the table. By default, its name tells, or the content of a pipe: Parquet or CSV."),
-]
+Format = StrEnum("Format", ["CSV", "TSV", "PARQUET", "SVMLIGHT"])
+OnBadRow = StrEnum("OnBadRow", ["STOP", "SKIP"])
+Task = StrEnum("Task", ["CLASSIFICATION", "REGRESSION"])
+Activation = StrEnum("Activation", {name.upper(): name for name in HIDDEN_FUNCTIONS})  # type: ignore[misc]
 
 
 def parse_separator(text: str) -> str:
@@ -44,53 +30,6 @@ def parse_separator(text: str) -> str:
     return separator
 
 
-Separator = Annotated[
-    str | None,
-    typer.Option(
-        parser=parse_separator,
-        metavar="CHARACTER",
-        help="What separates the fields of a CSV file: one character, or tab. By default, a tab in .tsv files, else a "
-        "comma.",
-    ),
-]
-NoHeader = Annotated[
-    bool,
-    typer.Option("--no-header", help="The first row of a CSV file is data; the columns are column1, column2, ..."),
-]
-MaxLine = Annotated[
-    int,
-    typer.Option(
-        min=1024, metavar="BYTES", help="Length of a line of a CSV or SVMlight file, at most; it is held in memory."
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Threads, at most. By default, as many as processors read the table, and one learns or predicts."
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-
-
-class OnBadRow(StrEnum):
-    """Action for a row with a missing or non-finite value, an unknown category, or surplus fields."""
-
-    STOP = "stop"
-    SKIP = "skip"
-
-
-class Task(StrEnum):
-    """What is learned: classes, or numbers."""
-
-    CLASSIFICATION = "classification"
-    REGRESSION = "regression"
-
-
-Activation = StrEnum("Activation", {name.upper(): name for name in HIDDEN_FUNCTIONS})  # type: ignore[misc]
-
-AUTO = "auto"
-
-
 def parse_learning_rate(text: str) -> float | str:
     """Convert the value of --learning-rate."""
     with suppress(ValueError):
@@ -99,11 +38,65 @@ def parse_learning_rate(text: str) -> float | str:
     raise typer.BadParameter(f"{text!r} must be a positive number, or auto")
 
 
-@dataclass(frozen=True)
-class TrainOptions:
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Columns = list[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """Arguments and options of all subcommands that read a table."""
+
+    remedy: ClassVar[str]  # for bad rows
+    text_remedy: ClassVar[str] = ""  # for text where a number is needed
+
+    data: Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet or SVMlight; - is standard input.")]
+    on_bad_row: Annotated[
+        OnBadRow,
+        typer.Option(
+            help="Action for rows with a missing or non-finite value, an unknown category, or surplus fields: train "
+            "skips them, predict leaves their predictions empty."
+        ),
+    ] = OnBadRow.STOP
+    format: Annotated[
+        Format | None,
+        typer.Option(help="Format of the table. By default, its name tells, or the content of a pipe: Parquet or CSV."),
+    ] = None
+    separator: Annotated[
+        str | None,
+        typer.Option(
+            parser=parse_separator,
+            metavar="CHARACTER",
+            help="What separates the fields of a CSV file: one character, or tab. By default, a tab in .tsv files, "
+            "else a comma.",
+        ),
+    ] = None
+    no_header: Annotated[
+        bool,
+        typer.Option("--no-header", help="The first row of a CSV file is data; the columns are column1, column2, ..."),
+    ] = False
+    max_line: Annotated[
+        int,
+        typer.Option(
+            min=1024, metavar="BYTES", help="Length of a line of a CSV or SVMlight file, at most; it is held in memory."
+        ),
+    ] = 2**26
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads, at most. By default, as many as processors read the table, and one learns or predicts.",
+        ),
+    ] = None
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(TableOptions):
     """Arguments and options of `cbackprop train`."""
 
-    data: Data
+    remedy = "--on-bad-row skip leaves such rows out"
+    text_remedy = "--categories or --hash learns text, --ignore leaves a column out; "
+
     target: Annotated[
         str | None,
         typer.Option(
@@ -111,11 +104,9 @@ class TrainOptions:
             help="Column to predict: classes or numbers. Required but for SVMlight files, which tell it.",
         ),
     ] = None
-    ignore: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")
-    ] = None
+    ignore: Annotated[Columns, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")] = None
     categories: Annotated[
-        list[str] | None,
+        Columns,
         typer.Option(
             metavar="COLUMN",
             help="Column of text, or of other categories, each of which becomes an input; may be repeated.",
@@ -170,51 +161,32 @@ class TrainOptions:
     ] = None
     checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint file, from which --resume continues.")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint if it exists.")] = False
-    on_bad_row: Annotated[
-        OnBadRow, typer.Option(help="Action for rows with a missing or non-finite value, or that cannot be read.")
-    ] = OnBadRow.STOP
-    format: TableFormat = None
-    separator: Separator = None
-    no_header: NoHeader = False
-    max_line: MaxLine = MAX_LINE
-    threads: Threads = None
-    quiet: Quiet = False
 
 
-@dataclass(frozen=True)
-class PredictOptions:
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(TableOptions):
     """Arguments and options of `cbackprop predict`."""
 
+    remedy = "--on-bad-row skip leaves the predictions of such rows empty"
+
     model: Annotated[Path, typer.Argument(help="A model saved by train or by Network.save.")]
-    data: Data
     output: Annotated[
-        Path,
-        typer.Option(help="Predictions to write: CSV, TSV or Parquet; - is standard output, as CSV."),
+        Path, typer.Option(help="Predictions to write: CSV, TSV or Parquet; - is standard output, as CSV.")
     ] = Path("predictions.csv")
-    on_bad_row: Annotated[
-        OnBadRow,
-        typer.Option(
-            help="Action for rows with a missing or non-finite value, an unknown category, or surplus fields: skip "
-            "leaves their predictions empty."
-        ),
-    ] = OnBadRow.STOP
-    format: TableFormat = None
-    separator: Separator = None
-    no_header: NoHeader = False
-    max_line: MaxLine = MAX_LINE
-    threads: Threads = None
-    quiet: Quiet = False
 
 
-def takes(options: type) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
-    """Make the fields of a dataclass the parameters of a command, which is called with an instance of it."""
+def takes(options: type[TableOptions]) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
+    """Make the fields of a dataclass, its own first, the parameters of a command that takes an instance of it."""
 
     def decorate(command: Callable[[Any], None]) -> Callable[..., None]:
         @wraps(command)
         def call(**values: Any) -> None:
             command(options(**values))
 
-        call.__signature__ = inspect.signature(options)  # type: ignore[attr-defined]
+        parameters = inspect.signature(options).parameters
+        own = inspect.get_annotations(options)
+        order = sorted(parameters.values(), key=lambda parameter: parameter.name not in own)
+        call.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]
         return call
 
     return decorate

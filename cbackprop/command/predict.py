@@ -3,7 +3,6 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,12 @@ import polars as pl
 from cbackprop import Network
 from cbackprop._catalog import OUTPUTS
 from cbackprop._model_file import Model, load_model
-from cbackprop.command.dataset import blocks
 from cbackprop.command.files import TEXTS, open_table, write_table
-from cbackprop.command.inputs import DenseInputs, HashedInputs, Inputs, SvmlightInputs, name_hasher
-from cbackprop.command.options import OnBadRow, PredictOptions
+from cbackprop.command.inputs import blocks, inputs_of
+from cbackprop.command.options import PredictOptions
 from cbackprop.command.outputs import check_distinct, check_output, is_standard_output, name_of
-from cbackprop.command.scaling import ColumnStatistics
 from cbackprop.command.signals import signal_handler, terminate
-from cbackprop.command.svmlight import SvmlightTable
-from cbackprop.command.tables import Table
+from cbackprop.command.statistics import ColumnStatistics
 from cbackprop.command.terminal import print_table, progress_bar
 
 
@@ -97,14 +93,7 @@ def run(options: PredictOptions) -> None:
     n = 0
 
     with signal_handler(terminate, signal.SIGTERM), progress_bar("predicting", quiet=options.quiet) as bar:
-        table = open_table(
-            options.data,
-            kind=options.format,
-            separator=options.separator,
-            header=not options.no_header,
-            max_line=options.max_line,
-            skip_bad_rows=options.on_bad_row is OnBadRow.SKIP,
-        )
+        table = open_table(options)
         inputs = inputs_of(model, options.model, table)
 
         def frames() -> Iterator[pl.DataFrame]:
@@ -117,7 +106,7 @@ def run(options: PredictOptions) -> None:
                     if end > start:
                         y[good] = predictions.predict(network, x[start:end], n_threads)
                     start, n = end, n + len(good)
-                    bar.update(f"{n:,} rows")
+                    bar.count(n)
                     yield predictions.frame(y)
 
         write_table(options.output, frames, predictions.schema)
@@ -127,29 +116,3 @@ def run(options: PredictOptions) -> None:
             rows = "row" if table.skipped == 1 else "rows"
             note += f"; {table.skipped:,} bad {rows} without a prediction; the first: {table.first_error}"
         print_table(*predictions.summary(), note=note, stderr=is_standard_output(options.output))
-
-
-def inputs_of(model: Model, path: Path, table: Table) -> Inputs:
-    """Find the inputs of a model in a table."""
-    D, categories = model.w.shape[1] - 1, model.categories or {}
-    if isinstance(table, SvmlightTable):
-        if model.features is not None or model.hash is not None or model.mean is not None:
-            raise ValueError(f"{path} has named or scaled inputs; {table.path} has neither: give a table with columns")
-        table.n_inputs = D
-        return SvmlightInputs(table)
-    if model.hash is not None:
-        numbers, texts = model.hash["numbers"], model.hash["texts"]
-        table.require([*numbers, *texts])
-        hasher = name_hasher(model.hash["bits"])
-        return HashedInputs(table, numbers, texts, hasher, *scaling_of(model, len(numbers)))
-    numbers = table.columns if model.features is None else model.features[: D - sum(map(len, categories.values()))]
-    table.require([*numbers, *categories])
-    if model.features is None and len(numbers) != D:
-        found = f"{table.path} has {len(numbers)} columns; {path} has unnamed inputs"
-        raise ValueError(f"{found}, so the table must have exactly {D}")
-    return DenseInputs(table, numbers, categories, *scaling_of(model, D))
-
-
-def scaling_of(model: Model, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and scale of n inputs."""
-    return np.zeros(n) if model.mean is None else model.mean, np.ones(n) if model.scale is None else model.scale

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cbackprop.command.messages import escape_control
 from cbackprop.command.outputs import standard_output
-from cbackprop.command.text import escape_control
 
 
 def show(content: Any, *, stderr: bool = False, **options: Any) -> None:
@@ -42,6 +42,10 @@ class Bar:
             done = "" if task.total is None else f"{task.percentage:.0f} %"
             state = ", ".join(filter(None, (self.note, done)))
             print(f"cbackprop: {task.description}: {state}", file=sys.stderr, flush=True)
+
+    def count(self, n_rows: int) -> None:
+        """Tell how many rows were read."""
+        self.update(f"{n_rows:,} rows")
 
 
 @contextmanager

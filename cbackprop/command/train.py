@@ -1,9 +1,9 @@
 """`cbackprop train`: train a network on a table, with at most one chunk of it in memory."""
 
-import math
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -20,8 +20,8 @@ from cbackprop._model_file import Model, encode
 from cbackprop.command.dataset import Dataset, scan
 from cbackprop.command.evaluation import Evaluation, evaluate_classes, evaluate_numbers
 from cbackprop.command.files import open_table
-from cbackprop.command.inputs import Inputs
-from cbackprop.command.options import AUTO, Activation, OnBadRow, Task, TrainOptions
+from cbackprop.command.messages import abbreviate, escape_control, format_duration
+from cbackprop.command.options import AUTO, Task, TrainOptions
 from cbackprop.command.outputs import (
     check_distinct,
     check_figure,
@@ -31,16 +31,52 @@ from cbackprop.command.outputs import (
     open_output,
     save_figure,
 )
-from cbackprop.command.progress import TrainingProgress
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
-from cbackprop.command.tables import Table
 from cbackprop.command.terminal import print_fields, progress_bar
-from cbackprop.command.text import abbreviate, escape_control, format_duration
 
 CHECKPOINT_INTERVAL = 10  # seconds
-DENSE_RATE, SPARSE_RATE = 0.1, 0.3  # of --learning-rate auto
 # options that --resume must not change
-FIXED = ("hidden", "learning_rate", "batch_size", "seed", "validation", "standardize")
+FIXED = ("target", "hidden", "learning_rate", "batch_size", "seed", "validation", "standardize")
+FIXED_LISTS = ("ignore", "categories")
+UNFINISHED_EPOCH = {"chunks": int, "E_training": float, "E_held_out": float}  # what a checkpoint stores
+
+
+@dataclass
+class TrainingProgress:
+    """Mean E of each finished epoch, and sums over the unfinished one."""
+
+    losses: list[float] = field(default_factory=list)
+    held_out: list[float] = field(default_factory=list)  # each chunk is evaluated right after learning it
+    chunks: int = 0  # learned in the unfinished epoch
+    E_training: float = 0.0  # summed over their rows
+    E_held_out: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)  # by what was done in them
+    started: float = field(default_factory=perf_counter)
+
+    @property
+    def learned(self) -> bool:
+        return bool(self.losses or self.chunks)
+
+    def unfinished_epoch(self) -> dict[str, Any]:
+        """What a checkpoint stores besides the losses."""
+        return {name: getattr(self, name) for name in UNFINISHED_EPOCH}
+
+    def restore(self, state: dict[str, Any], path: Path | None) -> None:
+        """Continue an epoch from what a checkpoint stored."""
+        if not all(isinstance(state.get(name), kind) for name, kind in UNFINISHED_EPOCH.items()):
+            raise ValueError(f"{path} does not store the progress of the training; it cannot be resumed")
+        self.chunks, self.E_training, self.E_held_out = (state[name] for name in UNFINISHED_EPOCH)
+
+    def finish_epoch(self, n_training: int, n_held_out: int) -> None:
+        """Turn the sums over so many rows into means."""
+        self.losses.append(self.E_training / n_training)
+        if n_held_out:
+            self.held_out.append(self.E_held_out / n_held_out)
+        self.chunks, self.E_training, self.E_held_out = 0, 0.0, 0.0
+
+    def stop_clock(self, name: str) -> None:
+        """Ascribe the time since the last call to `name`."""
+        self.seconds[name] = perf_counter() - self.started - sum(self.seconds.values())
 
 
 def run(options: TrainOptions) -> None:
@@ -63,9 +99,8 @@ def train(options: TrainOptions) -> None:
         writable_path("--checkpoint", options.checkpoint)
     check_figure("--plot", options.plot)
     progress = TrainingProgress()
-    clock = Clock()
     network, dataset, checkpointer = prepare(options, progress)
-    clock.stop("reading")
+    progress.stop_clock("reading")
     interrupt: KeyboardInterrupt | None = None
     failure: Exception | None = None
     guard = SignalGuard()
@@ -79,119 +114,60 @@ def train(options: TrainOptions) -> None:
         except KeyboardInterrupt as error:  # `fit` stops after a complete sample
             interrupt = error
         except (ArithmeticError, MemoryError, OSError, ValueError) as error:
-            if not (progress.losses or progress.chunks):
+            if not progress.learned:
                 raise
             failure = error
-        save(options.output, checkpointer, bool(progress.losses or progress.chunks), failure)
-        clock.stop("learning")
+        save(options.output, checkpointer, progress.learned, failure)
+        progress.stop_clock("learning")
 
-    report(options, network, dataset, progress, clock, interrupt is not None)
+    report(options, network, dataset, progress, stopped=interrupt is not None)
     if interrupt is not None:
         epoch = min(len(progress.losses) + 1, options.epochs)
         raise type(interrupt)(f"in epoch {epoch} of {options.epochs}; {name_of(options.output)} is saved")
 
 
-class Clock:
-    """The seconds since its creation, by what was done in them."""
-
-    def __init__(self) -> None:
-        self.started = perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    def stop(self, name: str) -> None:
-        """Ascribe the time since the last call to `name`."""
-        self.seconds[name] = perf_counter() - self.started - sum(self.seconds.values())
-
-    def summary(self) -> str:
-        """Return the total and its parts."""
-        parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in self.seconds.items())
-        return f"{format_duration(sum(self.seconds.values()))}: {parts}"
-
-
 def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network, Dataset, Checkpointer]:
     """Scan the table and create the network, or restore it from the checkpoint."""
-    auto = options.learning_rate == AUTO
-    ignore, categories = options.ignore or [], list(dict.fromkeys(options.categories or []))
-    for column in (options.target, *ignore):
-        if column in categories:
-            raise ValueError(f"--categories is {column!r}, which is the target or ignored; it must be an input")
     with progress_bar("reading", quiet=options.quiet, transient=True) as bar:
-        table = open_table(
-            options.data,
-            kind=options.format,
-            separator=options.separator,
-            header=not options.no_header,
-            max_line=options.max_line,
-            skip_bad_rows=options.on_bad_row is OnBadRow.SKIP,
-            for_training=True,
-        )
-        target = target_of(table, options)
-        table.require([target, *ignore, *categories])
-        table.on_read = lambda n: bar.update(f"{n:,} rows")
-        split = options.seed, options.validation
-        dataset = scan(table, target, ignore, *split, options.standardize, options.task, categories, options.hash)
+        table = open_table(options)
+        table.on_read = bar.count
+        dataset = scan(table, options)
 
+    auto = options.learning_rate == AUTO
     rng = np.random.default_rng([options.seed, 0])
-    regression = dataset.task is Task.REGRESSION
-    inputs = dataset.inputs
-    activation = options.activation or Activation("tanh" if auto else "sigmoid")
+    regression, inputs = dataset.task is Task.REGRESSION, dataset.inputs
     network = Network(
         inputs.D,
         options.hidden,
         1 if regression else len(dataset.classes),
         output="linear" if regression else "softmax",
-        hidden=activation.value,
-        learning_rate=adaptive_rate(inputs) if auto else options.learning_rate,
+        hidden=(options.activation or ("tanh" if auto else "sigmoid")),
+        learning_rate=dataset.rate if auto else options.learning_rate,
         adaptive=auto,
         dtype=np.float32 if inputs.sparse else np.float64,
         order="F" if inputs.sparse else "C",
         rng=rng,
     )
-    known = inputs.metadata(options.standardize)
-    model = Model(network.w, network.v, network.learning_rate, functions=network.functions, **known)
+    model = Model(network.w, network.v, network.learning_rate, functions=network.functions, **inputs.metadata)
     if network.accumulators is not None:
         model.states["accumulators"] = network.accumulators
     if regression:
         model.targets = [dataset.target]
+        model.target_mean, model.target_scale = dataset.target_scaling
     else:
         model.classes = dataset.classes
-    if options.standardize and regression:
-        model.target_mean, model.target_scale = dataset.target_mean, dataset.target_scale
     encode(model)  # raises before the training if a model file cannot hold the names
-    settings: dict[str, Any] = {"--task": dataset.task.value}
-    settings |= {f"--{name.replace('_', '-')}": getattr(options, name) for name in FIXED}
-    settings |= {"--activation": network.hidden, "--hash": options.hash or 0, "data": dataset.fingerprint}
+
+    fixed = {name: getattr(options, name) for name in FIXED} | {"target": dataset.target, "task": dataset.task.value}
+    fixed |= {name: getattr(options, name) or [] for name in FIXED_LISTS}
+    fixed |= {"activation": network.hidden, "hash": options.hash or 0}
+    settings = {f"--{name.replace('_', '-')}": value for name, value in fixed.items()}
+    if options.checkpoint is not None:
+        settings["data"] = dataset.fingerprint()
     checkpointer = Checkpointer(options.checkpoint, model, progress.losses, rng, settings, held_out=progress.held_out)
     if options.resume and (state := checkpointer.restore(options.epochs)) is not None:
         progress.restore(state, options.checkpoint)
     return network, dataset, checkpointer
-
-
-def adaptive_rate(inputs: Inputs) -> float:
-    """Return the learning rate of row-wise AdaGrad.
-
-    It is divided by the root of the mean square of a unit's gradients over all inputs: where most of them are 0, a rate
-    for dense rows would be too large. Numbers in sparse rows are learned as they are, and may be large.
-    """
-    if not inputs.sparse:
-        return DENSE_RATE
-    filled = (min(inputs.non_zeros, inputs.D) + 1) / (inputs.D + 1)
-    return SPARSE_RATE * math.sqrt(filled) / max(1, inputs.root_mean_square)
-
-
-def target_of(table: Table, options: TrainOptions) -> str:
-    """Return the name of the target, which the options or the format must tell."""
-    if table.target is None:
-        if options.target is None:
-            raise typer.BadParameter(
-                f"it must be one of the columns {abbreviate(table.columns)}", param_hint="'--target'"
-            )
-        return options.target
-    for option in ("target", "ignore", "categories", "hash"):
-        if getattr(options, option):
-            found = f"{table.path} has no named columns, and its lines begin with the target"
-            raise typer.BadParameter(found, param_hint=f"'--{option}'")
-    return table.target
 
 
 def learn(
@@ -209,7 +185,7 @@ def learn(
             checkpointer.write()
 
     n_rows = dataset.n_training + dataset.n_held_out
-    epochs, n_threads = options.epochs, options.threads or 1
+    epochs, n_threads, generator = options.epochs, options.threads or 1, checkpointer.generator
     total, completed = epochs * n_rows, len(progress.losses) * n_rows
     dataset.table.on_read = lambda n: None
     with progress_bar("learning", total=total, completed=completed, quiet=options.quiet) as bar:
@@ -219,14 +195,12 @@ def learn(
                     if len(t):
                         try:
                             history = network.fit(
-                                x, t, batch_size=options.batch_size, rng=checkpointer.generator, n_threads=n_threads
+                                x, t, batch_size=options.batch_size, rng=generator, n_threads=n_threads
                             )
                         except DivergenceError:
-                            rate = "--learning-rate 0.001" if network.adaptive else "a smaller --learning-rate"
-                            remedy = f"try {rate}"
-                            if not options.standardize:
-                                remedy += ", or --standardize"
-                            raise DivergenceError(f"learning diverged in epoch {epoch}: {remedy}") from None
+                            remedy = "--learning-rate 0.001" if network.adaptive else "a smaller --learning-rate"
+                            remedy += "" if options.standardize else ", or --standardize"
+                            raise DivergenceError(f"learning diverged in epoch {epoch}: try {remedy}") from None
                         progress.E_training += len(t) * history.losses[0]
                     if len(t_held_out):
                         progress.E_held_out += len(t_held_out) * network.loss(x_held_out, t_held_out)
@@ -264,42 +238,43 @@ def write_model(output: Path, model: Model) -> None:
 
 
 def report(
-    options: TrainOptions, network: Network, dataset: Dataset, progress: TrainingProgress, clock: Clock, stopped: bool
+    options: TrainOptions, network: Network, dataset: Dataset, progress: TrainingProgress, *, stopped: bool
 ) -> None:
     """Print a summary with accuracy or R² and RMSE; draw the figure."""
     if options.quiet and options.plot is None:
         return
-    regression = dataset.task is Task.REGRESSION
-    skipped = max(dataset.skipped, dataset.table.skipped)  # the file may have changed after the scan
+    table, regression = dataset.table, dataset.task is Task.REGRESSION
+    skipped = max(dataset.skipped, table.skipped)  # the file may have changed after the scan
     classes = f"classification, {len(dataset.classes)} classes: {abbreviate(dataset.classes)}"
     fields = [
         ("task", f"regression of {dataset.target!r}" if regression else classes),
         ("rows", f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out"),
-        *([("bad rows", f"{skipped:,} skipped; the first: {dataset.table.first_error}")] if skipped else []),
+        *([("bad rows", f"{skipped:,} skipped; the first: {table.first_error}")] if skipped else []),
         ("inputs", dataset.inputs.description),
         ("network", repr(network)),
         ("epochs", f"{len(progress.losses)} of {options.epochs}" + (", interrupted" if stopped else "")),
+        *([("E, training", f"{progress.losses[-1]:.4g}")] if progress.losses else []),
     ]
-    if progress.losses:
-        fields.append(("E, training", f"{progress.losses[-1]:.4g}"))
     evaluation = Evaluation([])
     if not stopped and (regression or dataset.n_held_out):
         with progress_bar("evaluating", quiet=options.quiet, transient=True) as bar:
-            dataset.table.on_read = lambda n: bar.update(f"{n:,} rows")
+            table.on_read = bar.count
             evaluation = (evaluate_numbers if regression else evaluate_classes)(network, dataset)
         fields += evaluation.fields
-        clock.stop("evaluating")
+        progress.stop_clock("evaluating")
     fields.append(("model", name_of(options.output)))
     if options.plot is not None and progress.losses:
         with progress_bar("drawing", quiet=options.quiet, transient=True):
             draw(options.plot, progress, evaluation.panel)
-        clock.stop("drawing")
+        progress.stop_clock("drawing")
         note = f", {evaluation.note}" if evaluation.note else ""
         fields.append(("figure", f"{options.plot}{note}"))
     if options.checkpoint is not None:
         fields.append(("checkpoint", f"{options.checkpoint}; --resume continues from it"))
     if not options.quiet:
-        print_fields([*fields, ("time", clock.summary())], stderr=is_standard_output(options.output))
+        parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in progress.seconds.items())
+        fields.append(("time", f"{format_duration(sum(progress.seconds.values()))}: {parts}"))
+        print_fields(fields, stderr=is_standard_output(options.output))
 
 
 def draw(path: Path, progress: TrainingProgress, panel: Callable[[Any], None] | None) -> None:

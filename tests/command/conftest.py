@@ -4,6 +4,7 @@ import shlex
 import sys
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,20 @@ def houses(folder):
     frame.write_csv("houses.csv")
     frame.write_parquet("houses.parquet")
     return frame
+
+
+@pytest.fixture
+def first_pass():
+    """A function that returns what the first pass of a training finds in a table."""
+    from cbackprop.command.dataset import scan
+    from cbackprop.command.files import open_table
+    from cbackprop.command.options import TrainOptions
+
+    def call(path, **options):
+        options = TrainOptions(data=Path(path), **options)
+        return scan(open_table(options), options)
+
+    return call
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 import cbackprop
 from cbackprop._model_file import Model, load_model, save_model
-from cbackprop.command import inputs, tables
+from cbackprop.command import dataset, tables
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def test_unknown_and_missing_categories(shops, succeed, fail, kind):
     cities = ["Rome", "Lima", "Oslo"]
     other = shops.head(3).with_columns(city=pl.Series(cities))
     (other.write_csv if kind == "csv" else other.write_parquet)(f"t.{kind}")
-    problem = f"t.{kind}: row 2, column 'city' is 'Lima', a value that the model does not know"
+    problem = f"t.{kind}: row 2, column 'city' is 'Lima'; a value that the training has seen is needed"
     skip = "--on-bad-row skip leaves the predictions of such rows empty"
     assert fail(f"predict model.safetensors t.{kind}") == f"{problem}; {skip}"
     out = succeed(f"predict model.safetensors t.{kind} --on-bad-row skip")
-    assert f"1 bad row without a prediction; the first: {problem}" in " ".join(out.split())
+    assert f"1 bad row without a prediction; the first: {problem[len(f't.{kind}: ') :]}" in " ".join(out.split())
     assert len(known) == 300
     assert pl.read_csv("predictions.csv")["sales"].is_nan().to_list() == [False, True, False]
     other = shops.with_columns(city=pl.when(pl.int_range(pl.len()) != 4).then("city"))
@@ -78,7 +78,7 @@ def test_unknown_and_missing_categories(shops, succeed, fail, kind):
 
 
 def test_too_many_categories(shops, fail, monkeypatch):
-    monkeypatch.setattr(inputs, "MAX_LEVELS", 2)
+    monkeypatch.setattr(dataset, "MAX_LEVELS", 2)
     message = "shops.csv: column 'city' has more than 2 different categories"
     message += "; --hash 18 learns any number of them, --ignore leaves the column out"
     assert fail(LINE.format("csv")) == message

@@ -54,7 +54,7 @@ def test_options_and_data_must_stay_the_same(iris, succeed, fail):
         ("--no-standardize", "--standardize", "False", "True"),
         ("--validation 0.3", "--validation", "0.3", "0.2"),
         ("--hidden 8", "--hidden is 8; it must stay 32"),
-        ("--ignore 'sepal width'", "data", "150 rows with checksum"),
+        ("--ignore 'sepal width'", "--ignore is ['sepal width']; it must stay []"),
     ):
         message = fail(f"{line} {option}")
         assert [value for value in [*values, "c"] if value not in message] == []
@@ -87,7 +87,7 @@ def test_one_loss_of_held_out_rows_for_each_epoch(iris, succeed, fail, held_out)
 
 def test_checkpoint_is_written_during_the_training(iris, failing_fit, monkeypatch):
     monkeypatch.setattr(train, "CHECKPOINT_INTERVAL", -1)
-    options = TrainOptions(Path("iris.csv"), "species", hidden=4, epochs=9, checkpoint=Path("c"))
+    options = TrainOptions(data=Path("iris.csv"), target="species", hidden=4, epochs=9, checkpoint=Path("c"))
     with failing_fit(3, SystemError("a crash")), pytest.raises(SystemError):
         train.run(options)
     assert len(load_model("c").losses) == 3

@@ -1,4 +1,4 @@
-"""The first pass over a table: classes, scaling, split and fingerprint, whatever the chunks."""
+"""The first pass over a table: classes, scaling, and split, whatever the chunks."""
 
 from pathlib import Path
 
@@ -8,52 +8,39 @@ import pytest
 
 from cbackprop._model_file import load_model
 from cbackprop.command import tables
-from cbackprop.command.dataset import scan
-from cbackprop.command.files import open_table
 
 
-def test_chunk_size_changes_neither_split_nor_scaling(iris, monkeypatch):
-    def prepare():
-        return scan(open_table(Path("iris.csv")), "species", [], seed=3, validation=0.25, standardize=True)
-
+def test_chunk_size_changes_neither_split_nor_scaling(iris, first_pass, monkeypatch):
     def held_out(dataset):
         return np.vstack([x for _, (x, _) in dataset.splits()])
 
-    whole = prepare()
+    whole = first_pass("iris.csv", target="species", seed=3, validation=0.25)
     assert whole.only_chunk is not None
     monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
-    parts = prepare()
+    parts = first_pass("iris.csv", target="species", seed=3, validation=0.25)
     assert parts.only_chunk is None
     assert len(list(parts.splits())) == 4
     assert (parts.n_training, parts.n_held_out, parts.classes) == (whole.n_training, whole.n_held_out, whole.classes)
     # merged moments differ from those of a single chunk by rounding
-    np.testing.assert_allclose(parts.inputs.mean, whole.inputs.mean, rtol=1e-13)
-    np.testing.assert_allclose(parts.inputs.scale, whole.inputs.scale, rtol=1e-13)
+    for found, wanted in zip(parts.inputs.scaling, whole.inputs.scaling, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-13)
     np.testing.assert_allclose(held_out(parts), held_out(whole), rtol=1e-11, atol=1e-12)
 
 
-def test_chunk_size_does_not_change_the_fingerprint(iris, monkeypatch):
-    def fingerprint():
-        return scan(open_table(Path("iris.csv")), "species", [], 0, 0.2, standardize=True).fingerprint
-
-    whole = fingerprint()
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
-    assert fingerprint() == whole
-
-
-def test_order_of_classes(folder):
-    for labels, classes in (([10, 9, -1] * 2, ["-1", "9", "10"]), (["10", "9", "b"] * 2, ["10", "9", "b"])):
-        pl.DataFrame({"x": np.arange(6.0), "t": labels}).write_csv("t.csv")
-        assert scan(open_table(Path("t.csv")), "t", [], 0, 0, standardize=True).classes == classes
+@pytest.mark.parametrize(
+    ("labels", "classes"), [([10, 9, -1] * 2, ["-1", "9", "10"]), (["10", "9", "b"] * 2, ["10", "9", "b"])]
+)
+def test_order_of_classes(folder, first_pass, labels, classes):
+    pl.DataFrame({"x": np.arange(6.0), "t": labels}).write_csv("t.csv")
+    assert first_pass("t.csv", target="t", validation=0).classes == classes
 
 
 @pytest.mark.parametrize("chunk_rows", [50, 1000])
 @pytest.mark.parametrize("value", [7, 0.1, 1e200])
-def test_constant_columns_have_scale_1_despite_rounding(folder, monkeypatch, chunk_rows, value):
+def test_constant_columns_have_scale_1_despite_rounding(folder, first_pass, monkeypatch, chunk_rows, value):
     monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
     pl.DataFrame({"same": [value] * 1000, "tiny": [1e-300, 2e-300] * 500, "t": [0, 1] * 500}).write_csv("t.csv")
-    found = scan(open_table(Path("t.csv")), "t", [], seed=0, validation=0, standardize=True)
-    assert found.inputs.scale.tolist() == [1, 1]
+    assert first_pass("t.csv", target="t", validation=0).inputs.scaling[1].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("large", ["1e200", "1e308"])  # the squares overflow, or the sum

@@ -13,7 +13,8 @@ import cbackprop
 from cbackprop._model_file import Model, load_model, save_model
 from cbackprop.command import tables
 from cbackprop.command.files import open_table
-from cbackprop.command.inputs import HashedInputs, name_hasher
+from cbackprop.command.inputs import HashedInputs
+from cbackprop.command.options import TrainOptions
 
 LINE = "train clicks.{} --target click --hash 10 --learning-rate 0.5 --epochs 3"
 
@@ -60,9 +61,9 @@ def test_hashed_rows_equal_those_of_feature_hasher(folder):
     with open("t.csv", newline="", encoding="utf-8") as file:
         rows = [row | {"a": float(row["a"]), "c": float(row["c"])} for row in csv.DictReader(file)]
     for bits in (1, 2, 20):
-        table = open_table(Path("t.csv"))
-        assert table.text_columns() == ["b", "d"]
-        inputs = HashedInputs(table, ["a", "c"], ["b", "d"], name_hasher(bits), np.zeros(2), np.ones(2))
+        table = open_table(TrainOptions(data=Path("t.csv")))
+        assert table.texts == ["b", "d"]
+        inputs = HashedInputs(table, bits, ["a", "c"], ["b", "d"], (None, None))
         (chunk,) = inputs.chunks()
         wanted = FeatureHasher(2**bits, dtype=np.float32).transform(rows)
         assert (inputs.prepare(chunk) != wanted).nnz == 0
@@ -70,7 +71,7 @@ def test_hashed_rows_equal_those_of_feature_hasher(folder):
 
 def test_which_columns_are_text(folder):
     Path("t.csv").write_text("flag,number,gaps,hex,empty,word\ntrue,1,NA,12,,a\nFalse,-1e3,,1f,,\n,nan,4,3,,b\n")
-    assert open_table(Path("t.csv")).text_columns() == ["hex", "empty", "word"]
+    assert open_table(TrainOptions(data=Path("t.csv"))).texts == ["hex", "empty", "word"]
 
 
 def test_numbers_as_categories(clicks, succeed):

@@ -100,11 +100,8 @@ class WithoutScikitLearn:
             raise ModuleNotFoundError(name=name)
 
 
-@pytest.mark.parametrize(
-    "line", ["train t.svm", "train t.csv --target y --hash 18", "predict m t.csv", "predict m t.svm"]
-)
+@pytest.mark.parametrize("line", ["train t.csv --target y --hash 18", "predict m t.csv"])
 def test_missing_scikit_learn(folder, fail, monkeypatch, line):
-    Path("t.svm").write_text("1 1:2\n")
     Path("t.csv").write_text("a,y\n1,2\n")
     hashed = {"bits": 1, "numbers": ["a"], "texts": []}
     save_model("m", Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, hash=hashed))

@@ -12,7 +12,7 @@ import pytest
 
 import cbackprop
 from cbackprop._model_file import load_model
-from cbackprop.command import dataset, tables
+from cbackprop.command import inputs, tables
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_outputs_take_no_more_memory_than_a_chunk(iris, succeed, monkeypatch):
     succeed("train iris.csv --target species --epochs 1")
     succeed("predict model.safetensors iris.csv --output whole.csv")
     assert sizes == [35, 150]
-    monkeypatch.setattr(dataset, "CHUNK_VALUES", 99)
+    monkeypatch.setattr(inputs, "CHUNK_VALUES", 99)
     succeed("train iris.csv --target species --epochs 1")
     succeed("predict model.safetensors iris.csv --output parts.csv")
     assert sizes[2:] == [33, 2] + [33] * 4 + [18]
@@ -138,7 +138,7 @@ def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, ki
     lines[1], lines[4:7] = "1,2,3", ["1,2,3,4,5,6", "", "1,2,wide,4,setosa"]
     Path("bad.csv").write_text("\n".join([*lines, ""]))
     out = succeed(f"predict model.safetensors bad.csv --on-bad-row skip --output p.{kind}")
-    problem = "bad.csv: row 1, column 'petal width' has no value"
+    problem = "row 1, column 'petal width' has no value"
     assert f"7 rows → p.{kind}; 4 bad rows without a prediction; the first: {problem}" in out
     found = pl.read_csv("p.csv") if kind == "csv" else pl.read_parquet("p.parquet")
     assert found["class"].filter(pl.Series(good)).equals(whole["class"].filter(pl.Series(good)))
@@ -147,7 +147,7 @@ def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, ki
     np.testing.assert_allclose(y[good], y_whole[good], rtol=1e-14)
     assert np.isnan(y).all(axis=1).tolist() == (~good).tolist()
     skip = "--on-bad-row skip leaves the predictions of such rows empty"
-    assert fail("predict model.safetensors bad.csv") == f"{problem}; {skip}"
+    assert fail("predict model.safetensors bad.csv") == f"bad.csv: {problem}; {skip}"
 
 
 @pytest.mark.parametrize("output", ["linear", "logistic"])

@@ -15,10 +15,7 @@ import cbackprop
 from cbackprop._checkpoint import Checkpointer
 from cbackprop._model_file import Model, load_model
 from cbackprop.command import train
-from cbackprop.command.dataset import scan
-from cbackprop.command.files import open_table
 from cbackprop.command.options import TrainOptions
-from cbackprop.command.progress import TrainingProgress
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
@@ -45,7 +42,7 @@ def interrupt(line, moment, number=signal.SIGINT):
     return process.returncode, out, shown.decode()
 
 
-def test_training_stops_after_a_complete_sample(iris):
+def test_training_stops_after_a_complete_sample(iris, first_pass):
     status, out, shown = interrupt("train iris.csv --target species --epochs 100000000", rb"epoch \d")
     assert status == 130
     assert "learning" in shown
@@ -53,14 +50,14 @@ def test_training_stops_after_a_complete_sample(iris):
 
     # signals are polled once per epoch of 115 samples: the weights are those after `finished` epochs or one more
     saved = load_model("model.safetensors").w
-    dataset = scan(open_table(Path("iris.csv")), "species", [], seed=0, validation=0.2, standardize=True)
+    dataset = first_pass("iris.csv", target="species")
     rng = np.random.default_rng([0, 0])
     network = cbackprop.Network(4, 32, 3, hidden="tanh", adaptive=True, rng=rng)
-    progress = TrainingProgress()
+    progress = train.TrainingProgress()
     checkpointer = Checkpointer(None, Model(network.w, network.v, 0.1), progress.losses, rng, {})
     for epochs in (finished, finished + 1):
         if not np.array_equal(network.w, saved):
-            train.learn(network, dataset, progress, checkpointer, TrainOptions(Path(), "", epochs=epochs))
+            train.learn(network, dataset, progress, checkpointer, TrainOptions(data=Path(), epochs=epochs))
     assert np.array_equal(network.w, saved)
 
 

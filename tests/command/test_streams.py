@@ -173,13 +173,3 @@ def test_damaged_compression(iris, fail, kind, damage):
 
 def test_figures_and_standard_output(iris, fail):
     assert fail(f"train iris.csv {TRAIN} --plot -") == "--plot is -; a figure must be a file"
-
-
-def test_hint_at_a_missing_header(folder, fail):
-    Path("t.csv").write_text("3,1.5,yes\n1,2.5,no\n")
-    hint = "; if its first row is data: --no-header"
-    assert fail("train t.csv --target churn") == f"t.csv: no column 'churn'; it has '3', '1.5', 'yes'{hint}"
-    Path("t.csv").write_text("1,1,yes\n1,2,no\n")
-    assert fail("train t.csv --target churn") == f"t.csv: duplicate columns '1'; names must be unique{hint}"
-    Path("t.csv").write_text("x1,y\n1,2\n")
-    assert "--no-header" not in fail("train t.csv --target churn")

@@ -9,6 +9,7 @@ import pytest
 from cbackprop.command import tables, target
 from cbackprop.command.dataset import scan
 from cbackprop.command.files import open_table
+from cbackprop.command.options import OnBadRow, TrainOptions
 
 REGRESSION, CLASSIFICATION = target.Task.REGRESSION, target.Task.CLASSIFICATION
 WHOLE = "column 'y' holds {} different whole numbers in {} rows; choose --task classification or --task regression"
@@ -24,7 +25,9 @@ def found(values, kind="csv", task=None, skip=False):
     """The task found for a table of one input and the given target."""
     frame = pl.DataFrame({"x": np.arange(len(values)), "y": values})
     (frame.write_csv if kind == "csv" else frame.write_parquet)(f"t.{kind}")
-    return scan(open_table(Path(f"t.{kind}"), skip_bad_rows=skip), "y", [], 0, 0, True, task)
+    options = {"on_bad_row": OnBadRow.SKIP if skip else OnBadRow.STOP, "task": task}
+    options = TrainOptions(data=Path(f"t.{kind}"), target="y", validation=0, **options)
+    return scan(open_table(options), options)
 
 
 FRACTIONS = np.random.default_rng(0).normal(100, 30, 5000)
@@ -71,7 +74,7 @@ def test_task_follows_from_the_target(folder, monkeypatch, values, task):
 @pytest.mark.parametrize("chunk_rows", [30, 65_536])
 def test_many_values(folder, monkeypatch, chunk_rows):
     monkeypatch.setattr(target, "MAX_CLASSES", 50)
-    monkeypatch.setattr(target, "MANY", 40)
+    monkeypatch.setattr(target, "MAX_NUMERIC_CLASSES", 40)
     monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
     assert found(FRACTIONS[:100]).task is REGRESSION
     assert found([*np.arange(100.0), 0.5]).task is REGRESSION
@@ -99,7 +102,7 @@ def test_the_option_decides(folder):
         found(mixed, task=REGRESSION)
     dataset = found(mixed, task=REGRESSION, skip=True)
     assert (dataset.n_training, dataset.skipped) == (59, 1)
-    assert dataset.target_mean == 29
+    assert dataset.target_scaling[0] == 29
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, np.inf])

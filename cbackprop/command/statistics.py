@@ -1,4 +1,4 @@
-"""Standardization of columns: moments found chunk by chunk, and scaling that notices an overflow."""
+"""Standardization of columns: moments found chunk by chunk, and scaling that notices overflows."""
 
 import numpy as np
 
@@ -38,19 +38,21 @@ class ColumnStatistics:
             squares = self.mean**2 + self.squares / self.n
         return float(np.sqrt((squares.sum() + n_ones) / (len(squares) + n_ones)))
 
-    def standardization(self, table: Table, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and scale of each column; raise if one overflowed."""
+    def standardization(self, table: Table, columns: list[str], n_others: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and scale of each column, and of others that stay as they are; raise if one overflowed."""
         scale = self.scale()
         check_range(np.isfinite(self.mean) & np.isfinite(scale), table, columns)
-        return self.mean, scale
+        return np.append(self.mean, np.zeros(n_others)), np.append(scale, np.ones(n_others))
 
 
-def apply_scaling(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, table: Table, columns: list[str]) -> np.ndarray:
+def apply_scaling(
+    x: np.ndarray, mean: np.ndarray | None, scale: np.ndarray | None, table: Table, columns: list[str]
+) -> np.ndarray:
     """Shift and scale columns in place; values outside the training rows may overflow, which raises."""
     with np.errstate(over="raise"):  # cheaper than a check of every value
         try:
-            x -= mean
-            x /= scale
+            x -= 0 if mean is None else mean
+            x /= 1 if scale is None else scale
         except FloatingPointError:
             check_range(np.isfinite(x).all(axis=0), table, columns)
             raise
@@ -61,4 +63,4 @@ def check_range(finite: np.ndarray, table: Table, columns: list[str]) -> None:
     """Raise for the first column that standardization makes non-finite."""
     if not finite.all():
         column = columns[int(finite.argmin())]
-        raise ValueError(f"{table.path}: column {column!r} has values too large to standardize; rescale it")
+        raise ValueError(f"{table.name}: column {column!r} has values too large to standardize; rescale it")

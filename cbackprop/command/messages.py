@@ -1,0 +1,47 @@
+"""Messages: errors and warnings on one line of standard error, and the formatting of names and numbers."""
+
+import errno
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+
+def explain(error: Exception) -> str:
+    """Return the message of an error; that of the operating system without its number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        missing = error.strerror == os.strerror(errno.ENOENT)
+        return f"{error.filename}: {'no such file' if missing else error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def print_error(message: str, status: int = 1) -> int:
+    """Print an error on one line; return the exit status."""
+    print_line("error", message)
+    return status
+
+
+def print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning on one line: that of Matplotlib about a missing glyph, for example, contains it."""
+    print_line("warning", str(message))
+
+
+def print_line(kind: str, message: str) -> None:
+    print(f"cbackprop: {kind}:", escape_control(" ".join(message.split())), file=sys.stderr)
+
+
+def escape_control(text: str) -> str:
+    """Escape control and format characters, which could command a terminal or reverse the text after them."""
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in {"Cc", "Cf", "Cs"} else c for c in text)
+
+
+def abbreviate(names: Sequence[str]) -> str:
+    """Quote and join names, at most eight of them."""
+    shown = ", ".join(repr(name) for name in names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration in seconds or milliseconds."""
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
