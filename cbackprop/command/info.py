@@ -9,13 +9,14 @@ import numpy as np
 import cbackprop
 from cbackprop._catalog import OUTPUTS
 from cbackprop._model_file import Model, load_model
-from cbackprop.command.messages import abbreviate
+from cbackprop.command.messages import abbreviate, describe_hashed
 from cbackprop.command.terminal import print_fields, print_table
 
 MAX_INPUTS = 20  # of a model, in the table; and targets
 
 
 def run(model: Path | None) -> None:
+    """Describe a model file, or the installation."""
     if model is None:
         show_installation()
     else:
@@ -43,6 +44,8 @@ def show_model(path: Path) -> None:
     w, v = model.w, model.v
     M, D, K = len(w), w.shape[1] - 1, len(v)
     regression = not OUTPUTS[model.functions.output].probabilities
+    adapted = ", adapted to each unit" if "accumulators" in model.states else ""
+    categories = "; ".join(f"{name!r}: {abbreviate(levels)}" for name, levels in (model.categories or {}).items())
     print_fields(
         [
             ("task", describe_task(model)),
@@ -50,10 +53,10 @@ def show_model(path: Path) -> None:
             ("functions", f"{model.functions.hidden} hidden units, {model.functions.output} outputs"),
             ("w", f"{w.shape}, {w.dtype}"),
             ("v", f"{v.shape}, {v.dtype}"),
-            ("learning rate", describe_rate(model)),
+            ("learning rate", f"{model.learning_rate:.6g}{adapted}"),
             *([] if regression else [("classes", abbreviate(model.classes) if model.classes else "unnamed")]),
             ("inputs", describe_inputs(model)),
-            *([("categories", describe_categories(model.categories))] if model.categories else []),
+            *([("categories", categories)] if categories else []),
             ("scaling", "(x - mean) / scale" if model.mean is not None else "none"),
             *([("scaling of y", "none" if model.target_mean is None else "y * scale + mean")] if regression else []),
             *([] if model.losses is None else [("trained", f"{len(model.losses):,} epochs; training can be resumed")]),
@@ -72,19 +75,10 @@ def describe_task(model: Model) -> str:
     return f"classification, {K} classes" if output.exclusive else f"{K} labels, each by itself"
 
 
-def describe_rate(model: Model) -> str:
-    return f"{model.learning_rate:.6g}{', adapted to each unit' if 'accumulators' in model.states else ''}"
-
-
 def describe_inputs(model: Model) -> str:
     if model.hash is None:
         return "named" if model.features else "unnamed"
-    kinds = {"numbers": model.hash["numbers"], "text": model.hash["texts"]}
-    return "hashed; " + "; ".join(f"{kind}: {abbreviate(columns)}" for kind, columns in kinds.items() if columns)
-
-
-def describe_categories(categories: dict[str, list[str]]) -> str:
-    return "; ".join(f"{column!r}: {abbreviate(levels)}" for column, levels in categories.items())
+    return f"hashed; {describe_hashed(model.hash['numbers'], model.hash['texts'])}"
 
 
 def print_scaling(kind: str, names: list[str] | None, mean: np.ndarray | None, scale: np.ndarray | None) -> None:

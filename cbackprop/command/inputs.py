@@ -8,7 +8,7 @@ import polars as pl
 
 from cbackprop._extras import require
 from cbackprop._model_file import Model, indicators
-from cbackprop.command.messages import abbreviate
+from cbackprop.command.messages import abbreviate, describe_hashed
 from cbackprop.command.statistics import apply_scaling, check_range
 from cbackprop.command.svmlight import SvmlightTable
 from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table
@@ -115,12 +115,6 @@ def inputs_of(model: Model, path: Any, table: Table) -> Inputs:
         found = f"{table.name} has {len(numbers)} columns; {path} has unnamed inputs"
         raise ValueError(f"{found}, so the table must have exactly {D}")
     return Inputs(table, numbers, categories, scaling)
-
-
-def describe_hashed(numbers: Sequence[str], texts: Sequence[str]) -> str:
-    """Tell which columns are hashed as numbers, and which as text."""
-    kinds = {"numbers": numbers, "text": texts}
-    return "; ".join(f"{kind}: {abbreviate(names)}" for kind, names in kinds.items() if names)
 
 
 def codes(values: pl.Series, levels: Sequence[str] | pl.Series) -> np.ndarray:

@@ -42,6 +42,12 @@ def abbreviate(names: Sequence[str]) -> str:
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
 
 
+def describe_hashed(numbers: Sequence[str], texts: Sequence[str]) -> str:
+    """Tell which columns are hashed as numbers, and which as text."""
+    kinds = {"numbers": numbers, "text": texts}
+    return "; ".join(f"{kind}: {abbreviate(names)}" for kind, names in kinds.items() if names)
+
+
 def format_duration(seconds: float) -> str:
     """Format a duration in seconds or milliseconds."""
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

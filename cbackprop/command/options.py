@@ -52,40 +52,25 @@ class TableOptions:
     data: Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet or SVMlight; - is standard input.")]
     on_bad_row: Annotated[
         OnBadRow,
-        typer.Option(
-            help="Action for rows with a missing or non-finite value, an unknown category, or surplus fields: train "
-            "skips them, predict leaves their predictions empty."
-        ),
+        typer.Option(help="Action for rows with a value that is missing, not finite or unknown, or surplus fields."),
     ] = OnBadRow.STOP
     format: Annotated[
-        Format | None,
-        typer.Option(help="Format of the table. By default, its name tells, or the content of a pipe: Parquet or CSV."),
+        Format | None, typer.Option(help="Format of the table, if neither its name nor the content of a pipe tells.")
     ] = None
     separator: Annotated[
         str | None,
         typer.Option(
-            parser=parse_separator,
-            metavar="CHARACTER",
-            help="What separates the fields of a CSV file: one character, or tab. By default, a tab in .tsv files, "
-            "else a comma.",
+            parser=parse_separator, metavar="CHARACTER", help="What separates the fields of a CSV file; or tab."
         ),
     ] = None
     no_header: Annotated[
-        bool,
-        typer.Option("--no-header", help="The first row of a CSV file is data; the columns are column1, column2, ..."),
+        bool, typer.Option("--no-header", help="A CSV file begins with data; the columns are column1, column2, ...")
     ] = False
     max_line: Annotated[
-        int,
-        typer.Option(
-            min=1024, metavar="BYTES", help="Length of a line of a CSV or SVMlight file, at most; it is held in memory."
-        ),
+        int, typer.Option(min=1024, metavar="BYTES", help="Length of a line, which is held in memory, at most.")
     ] = 2**26
     threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Threads, at most. By default, as many as processors read the table, and one learns or predicts.",
-        ),
+        int | None, typer.Option(min=1, help="Threads; by default, one, and as many as processors to read the table.")
     ] = None
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False
 
@@ -98,40 +83,23 @@ class TrainOptions(TableOptions):
     text_remedy = "--categories or --hash learns text, --ignore leaves a column out; "
 
     target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column to predict: classes or numbers. Required but for SVMlight files, which tell it.",
-        ),
+        str | None, typer.Option(metavar="COLUMN", help="Column to predict: classes or numbers. SVMlight needs none.")
     ] = None
     ignore: Annotated[Columns, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")] = None
     categories: Annotated[
-        Columns,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column of text, or of other categories, each of which becomes an input; may be repeated.",
-        ),
+        Columns, typer.Option(metavar="COLUMN", help="Column whose values become an input each; may be repeated.")
     ] = None
     hash: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            max=24,
-            metavar="BITS",
-            help="Hash the names of all inputs, and text columns as COLUMN=TEXT, to 2^BITS inputs, most of which are 0 "
-            "in each row. 18 is usual.",
+            min=1, max=24, metavar="BITS", help="Hash the names of inputs, and text, to 2^BITS inputs. 18 is usual."
         ),
     ] = None
-    task: Annotated[
-        Task | None, typer.Option(help="What to learn. By default, the target decides, as described above.")
-    ] = None
+    task: Annotated[Task | None, typer.Option(help="What to learn. By default, the target decides.")] = None
     hidden: Annotated[int, typer.Option(min=1, help="Number of hidden units.")] = 32
     activation: Annotated[
         Activation | None,
-        typer.Option(
-            help="Function of the hidden units. By default, tanh, or sigmoid if --learning-rate is a number, "
-            "which must be small for relu, such as 0.01."
-        ),
+        typer.Option(help="Function of hidden units: by default, tanh, or sigmoid if --learning-rate is a number."),
     ] = None
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 30
     learning_rate: Annotated[
@@ -139,25 +107,18 @@ class TrainOptions(TableOptions):
         typer.Option(
             parser=parse_learning_rate,
             metavar="RATE",
-            help="Factor of the gradient in each update: a number, or auto, which adapts it to each unit.",
+            help="Factor of the gradient: a number, or auto, which adapts it to each unit.",
         ),
     ] = AUTO
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per update.")] = 1
     seed: Seed = 0
-    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Fraction of the rows held out for validation.")] = (
-        0.2
-    )
+    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Fraction of the rows that are held out.")] = 0.2
     standardize: Annotated[
-        bool,
-        typer.Option(
-            help="Shift and scale each input, and the target of a regression, to mean 0 and variance 1; the model "
-            "stores both numbers."
-        ),
+        bool, typer.Option(help="Shift and scale inputs, and a target of numbers, to mean 0 and variance 1.")
     ] = True
     output: Annotated[Path, typer.Option(help="Model file to write; - is standard output.")] = Path("model.safetensors")
     plot: Annotated[
-        Path | None,
-        typer.Option(help="Figure to write: learning curve and confusion matrix, or predicted against true numbers."),
+        Path | None, typer.Option(help="Figure: learning curve, and confusion matrix or predicted against true.")
     ] = None
     checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint file, from which --resume continues.")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint if it exists.")] = False

@@ -102,10 +102,11 @@ class Table:
         width = len(numbers) + len(texts) + sum(1 if names is None else len(names) for names in levels.values())
         size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // max(1, width)))
         convert = as_numbers if numeric else as_text_or_numbers if classes is None else as_labels
-        columns = [*numbers, *([] if target is None else [target]), *levels, *texts]
+        targets = [] if target is None else [target]
+        needed = dict.fromkeys([*numbers, *(targets if numeric else [])], "a finite number")
         start = self.skipped = 0
         with error_context(self.name):
-            for frame, broken, sparse in self.read(columns, size):
+            for frame, broken, sparse in self.read([*numbers, *targets, *levels, *texts], size):
                 x = np.empty((len(frame), 0))
                 if numbers:
                     floats = pl.DataFrame([to_floats(frame[column]) for column in numbers])
@@ -122,12 +123,11 @@ class Table:
                         i = int(good.argmin())
                         bad = [column for column, value in zip(numbers, x[i], strict=True) if not np.isfinite(value)]
                         bad += [column for column, mask in known.items() if not mask[i]]
-                        is_number = not known.keys() & set(bad[:1]) or (numeric and bad[0] == target)
-                        reason = self.broken if broken[i] else describe(bad[0], frame[bad[0]][i], is_number)
+                        reason = self.broken if broken[i] else describe(frame[i, bad[0]], bad[0], needed)
                         self.first_error = f"row {start + i + 1}{reason}"  # counted from 1, below the header
-                        if not self.skip_bad_rows:
-                            hint = self.text_remedy if bad and bad[0] not in known else ""
-                            raise ValueError(f"{self.first_error}; {hint}{self.remedy}")
+                    if not self.skip_bad_rows:
+                        hint = "" if broken[i] or bad[0] in known else self.text_remedy
+                        raise ValueError(f"{self.first_error}; {hint}{self.remedy}")
                     self.skipped += int((~good).sum())
                     x, text = x[good], text.filter(pl.Series(good)) if text.width else text
                     t = t if target is None else t.filter(pl.Series(good))
@@ -160,15 +160,14 @@ def open_parquet(name: str, file: Path) -> Table:
         return Table(name, file, rows, list(schema), texts)
 
 
-def describe(column: str, cell: Any, is_number: bool) -> str:
-    """Tell what is wrong with a cell."""
+def describe(cell: Any, column: str, needed: Mapping[str, str]) -> str:
+    """Tell what is wrong with a cell, and what is needed in some columns."""
     where = f", column {column!r}"
     if cell is None or cell == "":
         return f"{where} has no value"
-    if isinstance(cell, str) and len(cell.encode()) > MAX_LABEL and not is_number:
-        return f"{where} holds a text of {len(cell.encode()):,} bytes; a label may have {MAX_LABEL:,}"
-    needed = "a finite number" if is_number else "a value that the training has seen"
-    return f"{where} is {short_repr(cell)}; {needed} is needed"
+    if column not in needed and (size := len(str(cell).encode())) > MAX_LABEL:
+        return f"{where} holds a text of {size:,} bytes; a label may have {MAX_LABEL:,}"
+    return f"{where} is {short_repr(cell)}; {needed.get(column, 'a value that the training has seen')} is needed"
 
 
 def are_known(values: pl.Series, levels: Sequence[str] | None) -> np.ndarray:

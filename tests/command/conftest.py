@@ -54,6 +54,47 @@ def houses(folder):
 
 
 @pytest.fixture
+def shops(folder):
+    """Sales that depend on a city and on the kind of a day, as a data frame and as files."""
+    import polars as pl
+
+    rng = np.random.default_rng(0)
+    city, open_, area = rng.choice(["Rome", "Oslo", "Bonn"], 300), rng.integers(0, 2, 300), rng.uniform(1, 2, 300)
+    sales = 5.0 * (city == "Rome") - 3 * (city == "Oslo") + 2 * open_ + area + rng.normal(0, 0.1, 300)
+    frame = pl.DataFrame({"city": city, "open": open_, "area": area, "sales": sales})
+    frame.write_csv("shops.csv")
+    frame.write_parquet("shops.parquet")
+    return frame
+
+
+@pytest.fixture
+def clicks(folder):
+    """Clicks that depend on site, device and price, as a data frame and as files."""
+    import polars as pl
+
+    rng = np.random.default_rng(0)
+    site, device, price = rng.integers(0, 40, 400), rng.choice(["phone", "tv", ""], 400), rng.uniform(5, 9, 400)
+    click = site % 3 + 2 * (device == "tv") + price - 7 > 1
+    frame = pl.DataFrame({"site": [f"s{i}.é" for i in site], "price": price, "device": device, "click": click})
+    frame = frame.with_columns(pl.col("click").replace_strict({True: "yes", False: "no"}))
+    frame.with_columns(pl.col("device").replace("", None)).write_csv("clicks.csv")
+    frame.with_columns(pl.col("site").cast(pl.Categorical)).write_parquet("clicks.parquet")
+    return frame
+
+
+@pytest.fixture
+def rows(folder):
+    """A file of sparse rows of two classes, -1 and 1; inputs and classes."""
+    from sklearn.datasets import dump_svmlight_file
+
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(300, 12)) * (rng.uniform(size=(300, 12)) < 0.4)
+    t = np.where(x[:, 0] + x[:, 3] > x[:, 7], 1, -1)
+    dump_svmlight_file(x, t, "t.svm", zero_based=False, comment="rows")
+    return x, t
+
+
+@pytest.fixture
 def first_pass():
     """A function that returns what the first pass of a training finds in a table."""
     from cbackprop.command.dataset import scan
@@ -114,7 +155,10 @@ def content():
 
     def read(path):
         model = load_model(path)
-        return model.w.tobytes(), model.v.tobytes(), model.mean.tobytes(), model.classes
+        names = model.features, model.categories, model.hash, model.classes, model.targets
+        scaling = [None if values is None else values.tolist() for values in (model.mean, model.target_mean)]
+        states = [array.tobytes() for arrays in model.states.values() for array in arrays]
+        return model.w.tobytes(), model.v.tobytes(), *states, *names, *scaling
 
     return read
 

@@ -11,7 +11,6 @@ from sklearn.feature_extraction import FeatureHasher
 
 from cbackprop import Network
 from cbackprop._model_file import load_model
-from cbackprop.command import tables
 
 IRIS = "train iris.csv --target species --epochs 3 --validation 0"
 
@@ -115,23 +114,6 @@ def test_unscaled_sparse_rows_learn(folder, succeed):
     dump_svmlight_file(x, t, "digits.svm")
     succeed("train digits.svm --epochs 10 --validation 0")
     assert (Network.load("model.safetensors").predict(x) == t).mean() > 0.95  # 0.65 with a constant rate of 0.1
-
-
-def test_resumed_training(iris, run, succeed, fail, failing_fit, monkeypatch):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
-    line = IRIS.replace("3", "4")
-    succeed(f"{line} --output whole")
-    with failing_fit(6, KeyboardInterrupt()):
-        assert run(f"{line} --checkpoint c --resume")[0] == 130
-    assert Network.load("c").adaptive
-    succeed(f"{line} --checkpoint c --resume")
-    for path in ("model.safetensors", "c"):
-        assert_same(path, Network.load("whole"))
-    message = fail(f"{line} --checkpoint c --resume --learning-rate 0.1")
-    assert message == "--learning-rate is 0.1; it must stay 'auto', as in c"
-    succeed(f"{IRIS} --learning-rate 0.1 --checkpoint constant")
-    message = fail(f"{IRIS} --checkpoint constant --resume")
-    assert message == "--learning-rate is 'auto'; it must stay 0.1, as in constant"
 
 
 @pytest.mark.parametrize("rate", ["fast", "Auto", "nan", "inf", "0", "-1"])

@@ -1,7 +1,5 @@
 """`cbackprop train --categories`: columns of text as inputs."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -9,19 +7,6 @@ import pytest
 import cbackprop
 from cbackprop._model_file import Model, load_model, save_model
 from cbackprop.command import dataset, tables
-
-
-@pytest.fixture
-def shops(folder):
-    """Sales that depend on a city and on the kind of a day, as a data frame and as files."""
-    rng = np.random.default_rng(0)
-    city, open_, area = rng.choice(["Rome", "Oslo", "Bonn"], 300), rng.integers(0, 2, 300), rng.uniform(1, 2, 300)
-    sales = 5.0 * (city == "Rome") - 3 * (city == "Oslo") + 2 * open_ + area + rng.normal(0, 0.1, 300)
-    frame = pl.DataFrame({"city": city, "open": open_, "area": area, "sales": sales})
-    frame.write_csv("shops.csv")
-    frame.write_parquet("shops.parquet")
-    return frame
-
 
 LINE = "train shops.{} --target sales --categories open --categories city"
 
@@ -104,17 +89,6 @@ def test_categories_are_inputs(shops, fail, column):
     message = f"--categories is '{column}', which is the target or ignored; it must be an input"
     assert fail(f"{LINE.format('csv')} --ignore area --categories {column}") == message
     assert "no column 'town'" in fail("train shops.csv --target sales --categories town")
-
-
-def test_resumed_training_has_the_same_categories(shops, succeed, fail):
-    line = LINE.format("csv") + " --epochs {} --checkpoint c --resume"
-    succeed(line.format(1))
-    succeed(line.format(3))
-    succeed(LINE.format("csv") + " --epochs 3 --output whole")
-    assert load_model("model.safetensors").w.tobytes() == load_model("whole").w.tobytes()
-    rows = Path("shops.csv").read_text().replace("Rome", "rome")
-    Path("shops.csv").write_text(rows)
-    assert "data is '300 rows with checksum" in fail(line.format(4))
 
 
 @pytest.mark.parametrize(

@@ -12,23 +12,33 @@ from cbackprop._model_file import Model, load_model
 from cbackprop.command import tables, train
 from cbackprop.command.options import TrainOptions
 
+LINES = {
+    "iris": "train iris.csv --target species",
+    "houses": "train houses.csv --target price --activation tanh --learning-rate 0.01",
+    "shops": "train shops.csv --target sales --categories open --categories city",
+    "clicks": "train clicks.parquet --target click --hash 10",
+    "rows": "train t.svm --learning-rate 0.5",
+}
 
-@pytest.mark.parametrize("chunk_rows", [48, 65_536])
-@pytest.mark.parametrize("cut", [0, 1, 2, 4, 7])
+
+@pytest.mark.parametrize("table", LINES)
+@pytest.mark.parametrize(("chunk_rows", "cut"), [(80, 0), (80, 2), (80, 7), (65_536, 1), (65_536, 4), (65_536, 9)])
 def test_resumed_training_equals_an_uninterrupted_one(
-    iris, run, succeed, fail, content, failing_fit, monkeypatch, chunk_rows, cut
+    request, run, succeed, fail, content, failing_fit, monkeypatch, table, chunk_rows, cut
 ):
+    found = request.getfixturevalue(table)
+    n_rows = len(found[0] if table == "rows" else found)
     monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
-    line = "train iris.csv --target species --epochs 5 --checkpoint c --resume"
-    succeed("train iris.csv --target species --epochs 5 --output whole --checkpoint w")
+    line = f"{LINES[table]} --epochs 5 --checkpoint c --resume"
+    succeed(line.replace("c --resume", "w --output whole"))
     with failing_fit(cut, KeyboardInterrupt()):
         status, out, err = run(line)
-    chunks = 4 if chunk_rows == 48 else 1
-    if cut < 5 * chunks:
+    epoch = cut // -(-n_rows // chunk_rows) + 1
+    if epoch <= 5:
         assert status == 130
-        epoch = cut // chunks + 1
         assert err == f"cbackprop: stopped by SIGINT in epoch {epoch} of 5; model.safetensors is saved\n"
         assert f"{epoch - 1} of 5, interrupted" in out
+        assert "E, held out" not in out
         assert Path("c").exists() == (cut > 0)
     assert "5 of 5" in succeed(line)
     assert content("model.safetensors") == content("c") == content("whole")
@@ -37,8 +47,8 @@ def test_resumed_training_equals_an_uninterrupted_one(
     assert np.array_equal([resumed.losses, resumed.held_out], [whole.losses, whole.held_out])
 
     # a finished training can be continued
-    succeed("train iris.csv --target species --epochs 7 --output whole")
-    assert "7 of 7" in succeed(line.replace("5", "7"))
+    succeed(f"{LINES[table]} --epochs 7 --output whole")
+    assert "7 of 7" in succeed(line.replace("epochs 5", "epochs 7"))
     assert content("model.safetensors") == content("whole")
     assert "epochs is 5; c " in fail(line)
 
@@ -54,10 +64,17 @@ def test_options_and_data_must_stay_the_same(iris, succeed, fail):
         ("--no-standardize", "--standardize", "False", "True"),
         ("--validation 0.3", "--validation", "0.3", "0.2"),
         ("--hidden 8", "--hidden is 8; it must stay 32"),
+        ("--hash 4", "--hash is 4; it must stay 0"),
+        ("--activation relu", "--activation is 'relu'; it must stay 'tanh'"),
+        ("--categories 'sepal width'", "--categories is ['sepal width']; it must stay []"),
         ("--ignore 'sepal width'", "--ignore is ['sepal width']; it must stay []"),
     ):
         message = fail(f"{line} {option}")
         assert [value for value in [*values, "c"] if value not in message] == []
+    assert "--target" in fail(f"{line} --target 'sepal width' --ignore species --task classification")
+    constant = f"{line.replace('checkpoint c', 'checkpoint constant')} --learning-rate"
+    succeed(f"{constant} 0.1")
+    assert fail(f"{constant} auto") == "--learning-rate is 'auto'; it must stay 0.1, as in constant"
     iris.with_columns(iris["species"].reverse()).write_csv("iris.csv")  # labels are data, too
     assert "150 rows with checksum" in fail(line)
     assert Path("c").read_bytes() == before

@@ -19,19 +19,6 @@ from cbackprop.command.options import TrainOptions
 LINE = "train clicks.{} --target click --hash 10 --learning-rate 0.5 --epochs 3"
 
 
-@pytest.fixture
-def clicks(folder):
-    """Clicks that depend on site, device and price, as a data frame and as files."""
-    rng = np.random.default_rng(0)
-    site, device, price = rng.integers(0, 40, 400), rng.choice(["phone", "tv", ""], 400), rng.uniform(5, 9, 400)
-    click = site % 3 + 2 * (device == "tv") + price - 7 > 1
-    frame = pl.DataFrame({"site": [f"s{i}.é" for i in site], "price": price, "device": device, "click": click})
-    frame = frame.with_columns(pl.col("click").replace_strict({True: "yes", False: "no"}))
-    frame.with_columns(pl.col("device").replace("", None)).write_csv("clicks.csv")
-    frame.with_columns(pl.col("site").cast(pl.Categorical)).write_parquet("clicks.parquet")
-    return frame
-
-
 @pytest.mark.parametrize("chunk_rows", [90, 65_536])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_inputs_are_those_of_feature_hasher(clicks, succeed, monkeypatch, kind, chunk_rows):
@@ -92,18 +79,6 @@ def test_bad_rows_of_hashed_columns(clicks, succeed, fail):
     assert pl.read_parquet("p.parquet")["class"].is_null().arg_true().to_list() == [200]
     Path("bad.csv").write_text("site,price\na,1\n")
     assert "no column 'device'" in fail("predict model.safetensors bad.csv")
-
-
-def test_resumed_training_is_hashed_alike(clicks, succeed, fail, monkeypatch):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 90)
-    line = LINE.format("csv").replace("3", "{}") + " --checkpoint c --resume"
-    succeed(line.format(1))
-    succeed(line.format(3))
-    succeed(LINE.format("csv") + " --output whole")
-    assert load_model("model.safetensors").w.tobytes() == load_model("whole").w.tobytes()
-    assert "--hash is 9; it must stay 10" in fail(line.format(3).replace("10", "9"))
-    Path("clicks.csv").write_text(Path("clicks.csv").read_text().replace("phone", "Phone"))
-    assert "data is '400 rows with checksum" in fail(line.format(4))
 
 
 def test_hashed_regression(clicks, succeed):

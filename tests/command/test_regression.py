@@ -47,15 +47,6 @@ def test_measures_and_predictions(houses, succeed, monkeypatch, kind, chunk_rows
     )
 
 
-def test_formats_give_the_same_bits(houses, succeed):
-    def trained(kind):
-        succeed(f"train houses.{kind} --target price --epochs 3 --checkpoint {kind}.c")
-        model = load_model(f"{kind}.c")
-        return model.w.tobytes(), model.target_mean, model.target_scale, model.losses.tolist()
-
-    assert trained("csv") == trained("parquet")
-
-
 def test_whole_numbers_and_no_validation(houses, succeed):
     houses.with_columns(pl.col("price").round().cast(pl.Int64)).write_csv("whole.csv")
     out = succeed("train whole.csv --target price --task regression --validation 0 --epochs 5")
@@ -105,53 +96,6 @@ def test_info(houses, succeed):
     assert field(succeed("info unnamed"), "task") == "regression, 4 unnamed"
     cbackprop.Network(2, 3, 4, output="logistic").save("unnamed")
     assert field(succeed("info unnamed"), "task") == "4 labels, each by itself"
-
-
-@pytest.mark.parametrize("cut", [1, 6])
-def test_resumed_training_equals_an_uninterrupted_one(houses, run, succeed, fail, failing_fit, monkeypatch, cut):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 64)
-    line = "train houses.csv --target price --activation tanh --epochs 3 --checkpoint c --resume"
-    succeed(line.replace("c --resume", "whole"))
-    with failing_fit(cut, KeyboardInterrupt()):
-        status, out, err = run(line)
-    assert (status, err) == (
-        130,
-        f"cbackprop: stopped by SIGINT in epoch {cut // 5 + 1} of 3; model.safetensors is saved\n",
-    )
-    assert "R²" not in out
-    assert load_model("model.safetensors").targets == ["price"]
-    succeed(line)
-    resumed, whole = load_model("c"), load_model("whole")
-    assert (resumed.w.tobytes(), resumed.training) == (whole.w.tobytes(), whole.training)
-    assert np.array_equal(resumed.losses, whole.losses)
-    assert np.array_equal(resumed.held_out, whole.held_out)
-    assert resumed.target_mean == load_model("model.safetensors").target_mean
-    assert fail(line.replace("tanh", "relu")) == "--activation is 'relu'; it must stay 'tanh', as in c"
-    message = "--task is 'classification'; it must stay 'regression', as in c"
-    assert fail(f"{line} --task classification") == message
-
-
-def test_checkpoints_of_earlier_releases(iris, succeed, fail, content):
-    line = "train iris.csv --target species --learning-rate 0.1 --checkpoint c --resume --epochs"
-    succeed(f"{line} 2")
-    model = load_model("c")
-    for name in ("--task", "--activation"):
-        del model.training["settings"][name]  # which they did not know
-    save_model("c", model)
-    old = Path("c").read_bytes()
-    assert fail(f"{line} 4 --activation tanh") == "--activation is 'tanh'; it must stay 'sigmoid', as in c"
-    assert Path("c").read_bytes() == old
-    succeed(f"{line} 4")
-    succeed("train iris.csv --target species --learning-rate 0.1 --epochs 4 --output whole")
-    assert content("c") == content("whole")
-
-
-def test_weights_before_a_divergence_are_saved(houses, fail, failing_fit):
-    with failing_fit(2, cbackprop.DivergenceError()):
-        message = fail("train houses.csv --target price --epochs 5 --checkpoint c")
-    assert message.endswith("the weights learned before are saved in model.safetensors and c")
-    assert load_model("c").w.tobytes() == load_model("model.safetensors").w.tobytes()
-    assert load_model("c").targets == ["price"]
 
 
 @pytest.mark.parametrize("cell", ["", "n/a", "inf"])

@@ -15,17 +15,6 @@ import cbackprop
 from cbackprop._model_file import load_model
 from cbackprop.command import svmlight, tables
 
-
-@pytest.fixture
-def rows(folder):
-    """A file of sparse rows of two classes, -1 and 1; inputs and classes."""
-    rng = np.random.default_rng(0)
-    x = rng.uniform(size=(300, 12)) * (rng.uniform(size=(300, 12)) < 0.4)
-    t = np.where(x[:, 0] + x[:, 3] > x[:, 7], 1, -1)
-    dump_svmlight_file(x, t, "t.svm", zero_based=False, comment="rows")
-    return x, t
-
-
 LINE = "train t.svm --epochs 5 --learning-rate 0.5"
 
 
@@ -132,19 +121,6 @@ def test_models_of_columns_need_columns(iris, rows, succeed, fail):
     succeed("train iris.csv --target species --epochs 1")
     message = "model.safetensors has named or scaled inputs; t.svm has neither: give a table with columns"
     assert fail("predict model.safetensors t.svm") == message
-
-
-def test_resumed_training(rows, succeed, fail, monkeypatch):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 70)
-    line = LINE.replace("5", "{}", 1) + " --checkpoint c --resume"
-    succeed(line.format(1))
-    succeed(line.format(3))
-    succeed(LINE.replace("5", "3", 1) + " --output whole")
-    assert load_model("model.safetensors").w.tobytes() == load_model("whole").w.tobytes()
-    before = Path("t.svm").read_text()
-    for old, new in ((" 12:0", " 12:1"), (" 12:", " 13:"), ("\n-1 ", "\n1 ")):
-        Path("t.svm").write_text(before.replace(old, new, 1))
-        assert "data is '300 rows with checksum" in fail(line.format(4))
 
 
 def test_long_lines_make_small_chunks(rows, monkeypatch):
