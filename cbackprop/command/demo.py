@@ -116,37 +116,29 @@ def mix_rates(x: np.ndarray, t: np.ndarray, seed: int) -> tuple[np.ndarray, np.n
 
 def reproduce_experiments(x: np.ndarray, t: np.ndarray, x_test: np.ndarray, t_test: np.ndarray) -> None:
     """Run the article's two experiments with both libraries; print results and times beside the published ones."""
-    learned, numerical = (
-        [experiment(library, x, t) for library in (cbackprop, reference)]
-        for experiment in (article.backpropagation, article.numerical_differentiation)
-    )
-    rows = []
-    for name, result, published in (
-        ("backpropagation", learned[0], article.BACKPROPAGATION),
-        ("numerical differentiation", numerical[0], article.NUMERICAL),
+    rows, seconds = [], []
+    for name, experiment, (published, published_seconds) in (
+        ("backpropagation", article.backpropagation, article.BACKPROPAGATION),
+        ("numerical differentiation", article.numerical_differentiation, article.NUMERICAL),
     ):
-        rows += [
-            (name, "w, every entry", format_distinct(result.w), published.w),
-            *(
-                ("", f"v, row {k}", format_distinct(row), entry)
-                for k, (row, entry) in enumerate(zip(result.v, published.v, strict=True))
-            ),
-            ("", "E, held out", f"{cbackprop.loss(x_test, t_test, result.w, result.v):.3f}", published.E),
-        ]
+        result = experiment(cbackprop, x, t)
+        E = cbackprop.loss(x_test, t_test, result.w, result.v)
+        here = [*map(format_distinct, (result.w, *result.v)), f"{E:.3f}"]
+        for quantity, ours, theirs in zip(article.QUANTITIES, here, published, strict=True):
+            rows.append((name, quantity, ours, theirs, "same" if ours == theirs else "DIFFERENT"))
+            name = ""
+        seconds.append((result.seconds, experiment(reference, x, t).seconds, published_seconds))
     print_table(
         ["gradient by", "", "here", "article", ""],
-        [(*row, "same" if row[2] == row[3] else "DIFFERENT") for row in rows],
+        rows,
         title="Two experiments of a Japanese article: 50 samples, 1000 iterations",
     )
+    libraries = "compiled kernels", "NumPy reference", "article, as printed"
     print_table(
         ["", "backpropagation", "numerical differentiation", "ratio"],
         [
-            (name, format_duration(fast), format_duration(slow), f"{slow / fast:.1f}")
-            for name, fast, slow in (
-                ("compiled kernels", learned[0].seconds, numerical[0].seconds),
-                ("NumPy reference", learned[1].seconds, numerical[1].seconds),
-                ("article, as printed", article.BACKPROPAGATION.seconds, article.NUMERICAL.seconds),
-            )
+            (library, format_duration(fast), format_duration(slow), f"{slow / fast:.1f}")
+            for library, fast, slow in zip(libraries, *seconds, strict=True)
         ],
         title="The article's claim: backpropagation is faster",
         note="Times of complete experiments; the article's were measured on its author's machine.",
