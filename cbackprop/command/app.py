@@ -73,20 +73,15 @@ def train(options: TrainOptions) -> None:
     """Train a network on a table and save it.
 
     The target decides what is learned: a regression if all its values are numbers and some are not whole, else classes.
-    --task overrides this. It is required where that would be doubtful: for more than 10 different texts or whole
-    numbers with fewer than 10 rows of each on average, for more than 1,000 different whole numbers, and for numbers
-    that are not whole among text.
+    --task overrides this, and is required where that would be doubtful.
 
     Every other column is an input, of numbers or of true and false, or of categories if --categories names it; --ignore
-    leaves one out. --hash takes text of any number of values, as it comes. SVMlight files have numbered inputs, and
-    their lines begin with the target. CSV files may be compressed: .csv.gz, .csv.zst. The table is read in chunks of
-    at most 65,536 rows, so it may be larger than memory. Rows are shuffled within a chunk, and the chunks keep their
-    order. A table of a single chunk is read once; standard input is copied to a temporary file.
+    leaves one out. --hash takes text of any number of values. Lines of SVMlight files begin with the target. A table is
+    read in chunks of at most 65,536 rows, so it may be larger than memory.
 
     Ctrl-C stops after a complete sample, saves the model and exits with status 130; SIGTERM does the same with status
-    143. If a row cannot be read, or the training diverges, the weights learned before are saved. The checkpoint is
-    written every ten seconds and at the end. A training resumed with the same data and options (only --epochs may be
-    larger) ends with exactly the model of an uninterrupted one.
+    143. A training resumed with the same file and options (only --epochs may be larger) ends with exactly the model of
+    an uninterrupted one.
     """
     if options.resume and options.checkpoint is None:
         raise typer.BadParameter("it requires --checkpoint", param_hint="'--resume'")

@@ -14,7 +14,7 @@ from cbackprop.command.messages import abbreviate
 from cbackprop.command.options import Task, TrainOptions
 from cbackprop.command.statistics import ColumnStatistics, apply_scaling
 from cbackprop.command.svmlight import SvmlightTable
-from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table, as_labels, as_numbers
+from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table, as_numbers
 from cbackprop.command.target import TargetColumn, in_order
 
 MAX_LEVELS = 1000  # of a column of categories
@@ -127,8 +127,8 @@ def scan(table: Table, options: TrainOptions) -> Dataset:
         skipped=table.skipped,
     )
     if only_chunk and len(only_chunk.x) * inputs.row_values <= CHUNK_VALUES:
-        convert = as_numbers if regression else as_labels
-        dataset.only_chunk = dataset.prepare(only_chunk._replace(targets=convert(only_chunk.targets)))
+        targets = as_numbers(only_chunk.targets) if regression else only_chunk.targets
+        dataset.only_chunk = dataset.prepare(only_chunk._replace(targets=targets))
     return dataset
 
 

@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
     """The good ones of successive rows."""
 
     x: np.ndarray  # float64 (n, D)
-    targets: pl.Series  # labels as text, or numbers
+    targets: pl.Series  # text, or float64
     texts: pl.DataFrame  # of categories and other text
     good: np.ndarray  # mask of these n rows among those that were read
     sparse: Any = None
@@ -95,13 +95,13 @@ class Table:
     ) -> Iterator[Chunk]:
         """Yield the good rows of each part of the table; without a target column, the targets are empty.
 
-        Targets are labels among `classes` if given, finite float64 numbers if `numeric`, else text or numbers as in the
-        file. A missing value is bad among `categories`, and empty text among `texts`.
+        Targets are finite float64 numbers if `numeric`, else text, among `classes` if given. A missing value is bad
+        among `categories`, and empty text among `texts`.
         """
         levels: dict[str, Sequence[str] | None] = {**(categories or {})}
         width = len(numbers) + len(texts) + sum(1 if names is None else len(names) for names in levels.values())
         size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // max(1, width)))
-        convert = as_numbers if numeric else as_text_or_numbers if classes is None else as_labels
+        convert = as_numbers if numeric else as_labels
         targets = [] if target is None else [target]
         needed = dict.fromkeys([*numbers, *(targets if numeric else [])], "a finite number")
         start = self.skipped = 0
@@ -180,16 +180,9 @@ def are_known(values: pl.Series, levels: Sequence[str] | None) -> np.ndarray:
     return known.to_numpy()
 
 
-def as_text_or_numbers(values: pl.Series) -> pl.Series:
-    """Convert to text unless the values are numbers; NaN becomes null."""
-    if not values.dtype.is_numeric():
-        return values.cast(pl.String)
-    return values.fill_nan(None) if values.dtype.is_float() else values
-
-
 def as_labels(values: pl.Series) -> pl.Series:
     """Convert to text; NaN becomes null."""
-    return as_text_or_numbers(values).cast(pl.String)
+    return (values.fill_nan(None) if values.dtype.is_float() else values).cast(pl.String)
 
 
 def to_floats(values: pl.Series) -> pl.Series:

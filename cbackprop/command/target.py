@@ -8,7 +8,7 @@ import polars as pl
 
 from cbackprop.command.options import Task
 from cbackprop.command.statistics import ColumnStatistics
-from cbackprop.command.tables import as_labels, as_numbers
+from cbackprop.command.tables import as_numbers
 
 MAX_CLASSES = 10_000  # bounds memory; a column with more distinct values is hardly categorical
 
@@ -32,19 +32,19 @@ class TargetColumn:
         self.fractional = False  # some number is not whole
         self.text = ""  # the first value that is not a number
 
-    def update(self, values: pl.Series, training: np.ndarray) -> None:
-        """Take in the values of a chunk, and which of its rows are for training."""
-        self.n += len(values)
+    def update(self, labels: pl.Series, training: np.ndarray) -> None:
+        """Take in the labels of a chunk, or numbers, and which of its rows are for training."""
+        self.n += len(labels)
         if self.numeric:
-            numbers = as_numbers(values)
+            numbers = as_numbers(labels)
             if numbers.null_count():
-                self.numeric, self.text = False, str(values.filter(numbers.is_null())[0])
+                self.numeric, self.text = False, labels.filter(numbers.is_null())[0]
             else:
                 self.statistics.update(numbers.to_numpy()[training, np.newaxis])
                 self.fractional = self.fractional or has_fraction(numbers)
                 self.counting = self.counting and not self.fractional
         if self.counting:
-            self.labels.update(as_labels(values).unique())
+            self.labels.update(labels.unique())
             if len(self.labels) > MAX_CLASSES:
                 self.counting = False
                 if self.task is Task.CLASSIFICATION or not (self.numeric or self._numbers().count()):

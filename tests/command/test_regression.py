@@ -98,26 +98,6 @@ def test_info(houses, succeed):
     assert field(succeed("info unnamed"), "task") == "4 labels, each by itself"
 
 
-@pytest.mark.parametrize("cell", ["", "n/a", "inf"])
-def test_bad_targets(houses, fail, succeed, monkeypatch, cell):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 64)
-    lines = Path("houses.csv").read_text().splitlines()
-    lines[70] = f"1,2,{cell}"
-    Path("bad.csv").write_text("\n".join([*lines, ""]))
-    problem = f"is '{cell}'; a finite number is needed" if cell else "has no value"
-    line = "train bad.csv --target price --task regression --epochs 1"
-    assert fail(line) == f"bad.csv: row 70, column 'price' {problem}; --on-bad-row skip leaves such rows out"
-    out = succeed(f"{line} --on-bad-row skip")
-    assert f"1 skipped; the first: row 70, column 'price' {problem}" in " ".join(out.split())
-
-
-@pytest.mark.parametrize("large", ["1e200", "1e308"])
-def test_targets_too_large_to_standardize(folder, fail, large):
-    Path("t.csv").write_text(f"x,y\n1,{large}\n2,-{large}\n3,0.5\n4,{large}\n")
-    message = "t.csv: column 'y' has values too large to standardize; rescale it"
-    assert fail("train t.csv --target y --validation 0") == message
-
-
 def test_one_held_out_value_has_no_r2(folder, succeed):
     held_out = np.random.default_rng([0, 1]).random(20) < 0.2
     pl.DataFrame({"x": np.arange(20), "y": np.where(held_out, 0.5, np.arange(20))}).write_csv("t.csv")
