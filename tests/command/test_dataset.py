@@ -1,5 +1,6 @@
 """The first pass over a table: classes, scaling, and split, whatever the chunks."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,12 @@ def test_chunk_size_changes_neither_split_nor_scaling(iris, first_pass, monkeypa
     for found, wanted in zip(parts.inputs.scaling, whole.inputs.scaling, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-13)
     np.testing.assert_allclose(held_out(parts), held_out(whole), rtol=1e-11, atol=1e-12)
+
+
+def test_fingerprint_is_that_of_the_whole_file(folder, first_pass):
+    Path("t.csv").write_text("x,note,t\n1," + "a" * 3 * 2**20 + ",0\n2,b,1\n")
+    dataset = first_pass("t.csv", target="t", ignore=["note"], validation=0)
+    assert dataset.fingerprint() == f"2 rows with checksum {zlib.crc32(Path('t.csv').read_bytes()):08x}"
 
 
 @pytest.mark.parametrize(
