@@ -195,6 +195,11 @@ class Growing:
         """D and K."""
         return self._networks[0].w.shape[1] - 1, len(self._networks[0].v)
 
+    def lend(self) -> Growing:
+        """Leave the networks where they are in memory from now on: others have them."""
+        self.lent = True
+        return self
+
     @property
     def networks(self) -> list[Network]:
         """The networks that have not diverged."""

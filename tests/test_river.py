@@ -797,7 +797,7 @@ HASHED = [
 def test_names_are_hashed_as_by_featurehasher(n_features):
     model, hasher = BackpropClassifier(n_features=n_features), FeatureHasher(n_features)
     for x in HASHED:
-        indices, values = model._hashed(x)
+        indices, values = model._hasher.row(x)
         expected = hasher.transform([dict(x)]).tocoo()
         # FeatureHasher leaves out zeros, and adds up values of the same input
         sums = {i: values[indices == i].sum() for i in indices.tolist()}
@@ -809,8 +809,8 @@ def test_names_are_hashed_as_by_featurehasher(n_features):
 def test_the_smallest_hash_has_the_input_of_featurehasher():
     """The absolute value of -2**31 is not an int32."""
     model = BackpropClassifier(n_features=1000)
-    model._hash = lambda name: -(2**31)
-    indices, values = model._hashed({"a": 1.0})
+    model._hasher.hash = lambda name: -(2**31)
+    indices, values = model._hasher.row({"a": 1.0})
     assert (indices.tolist(), values.tolist()) == ([(2**31 - 1 - 999) % 1000], [-1])
 
 
