@@ -14,6 +14,7 @@ from ._functions import init_weights, initial_ranges
 from ._mixture import Mixture
 from ._network import Network
 from ._one_sample import OneSampleOfAll
+from ._rates import DENSE_STREAM, SHARE, SPARSE_STREAM
 from ._results import REMEDY, DivergenceError
 from ._running import RunningScaler, RunningSparseScaler
 from ._sparse import SparseRows
@@ -25,15 +26,6 @@ Row = np.ndarray | tuple[np.ndarray, np.ndarray]
 # Scale of the initial hidden weights relative to `init_weights` if the rate is constant: smaller ones make fewer errors
 # on the first samples, which count in the evaluation of a stream.
 HIDDEN_WEIGHT_SCALE = 0.5
-
-# Networks of a mixture: hidden function and learning rate, which adapts to each unit. benchmarks/streams.py compares
-# the mixture to other models.
-MEMBERS = (("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3))
-# The same for sparse inputs: see Growing. benchmarks/sparse_peers.py compares the mixture to other models.
-SPARSE_MEMBERS = (("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1))
-SPARSE_START = 0.1  # of the accumulators of hidden units
-SPARSE_WEIGHT_SCALE = 0.1  # of hidden weights: those of inputs that appear late are noise until then
-SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
 
 
 def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
@@ -54,12 +46,9 @@ def _skip(generator: np.random.Generator, count: int) -> None:
 class Growing:
     """Networks that grow together, learn the same samples, and predict by their mixture.
 
-    There is one network at a constant rate, which learns samples as they are, or there are several: see MEMBERS. Those
-    take inputs standardized by the ones so far, and so are numbers to predict. Sparse inputs are scaled only, rare ones
-    to larger numbers: standardized, all would differ from 0. Row-wise AdaGrad divides the square of a row's gradient by
-    their number, most of which are 0, so that its rates would be too large by far: accumulators of hidden units start
-    at SPARSE_START. The initial weights are SPARSE_WEIGHT_SCALE times those of a network with the inputs of the first
-    sample alone.
+    There is one network at a constant rate, which learns samples as they are, or there are several: see
+    `_rates.StreamRates`. Those take inputs standardized by the ones so far, and so are numbers to predict. Sparse
+    inputs are scaled but not centered, to stay sparse; rare features are scaled up.
 
     Samples add inputs and outputs, each at an amortized cost that does not depend on the others: the weights of an
     input lie side by side, and there is room for more inputs behind them.
@@ -134,14 +123,15 @@ class Growing:
 
         If the inputs are sparse, `non_zeros` is their number in the first sample.
         """
+        rates = DENSE_STREAM if non_zeros is None else SPARSE_STREAM
+        scale = rates.weight_scale * np.sqrt((D + M) / ((D if non_zeros is None else non_zeros) + M))
         networks = []
-        for r, (name, rate) in enumerate(MEMBERS if non_zeros is None else SPARSE_MEMBERS):
+        for r, (name, rate) in enumerate(rates.members):
             functions = {"output": output, "hidden": name if hidden is None else hidden}
             w, v = init_weights(D, M, K, hidden=functions["hidden"], order="F", rng=[*seed, r])
+            w *= scale
             accumulators = validate.new_accumulators(w, v)
-            if non_zeros is not None:
-                w *= SPARSE_WEIGHT_SCALE * np.sqrt((D + M) / (non_zeros + M))
-                accumulators[0][...] = SPARSE_START
+            accumulators[0][...] = rates.accumulator
             networks.append(Network.from_weights(w, v, learning_rate=rate, accumulators=accumulators, **functions))
         inputs = RunningScaler(D) if non_zeros is None else RunningSparseScaler(D)
         targets = None if OUTPUTS[output].probabilities else RunningScaler(K)
@@ -284,14 +274,11 @@ class Growing:
         output = OUTPUTS[self.network.output]
         if output.exclusive:
             return output.prediction(self.predict_proba(x))
-        y = self._mean(x)[:, 0]
+        y = self.predict_proba(x)[:, 0]
         return y if self.targets is None else self.targets.inverse(y[:, np.newaxis])[:, 0]
 
     def predict_proba(self, x: Any) -> np.ndarray:
-        """The probabilities that it predicts."""
-        return self._mean(x)
-
-    def _mean(self, x: Any) -> np.ndarray:
+        """The probabilities that it predicts, or the mean of numbers."""
         if x.shape[0] == 0:
             return np.empty((0, self.sizes[1]))
         if self.inputs is not None:
@@ -299,28 +286,12 @@ class Growing:
         return self._mixture.mean(self._networks, validate.inputs(x, self._networks[0].w, self._networks[0].v), 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._networks, self._scale, self._mixture.states, self.inputs, self.targets, self.names)
-
-
-def _restored(
-    networks: list[Network],
-    scale: float,
-    mixture: dict[str, tuple[np.ndarray, np.ndarray]],
-    inputs: RunningScaler | RunningSparseScaler | None,
-    targets: RunningScaler | None,
-    names: tuple[int, int],
-) -> Growing:
-    restored = _mixture(len(networks), len(networks[0].v), networks[0].output)
-    restored.restore(mixture)
-    return Growing(networks, scale, restored, inputs, targets, names)
+        return type(self), (self._networks, self._scale, self._mixture, self.inputs, self.targets, self.names)
 
 
 def _mixture(R: int, K: int, output: str) -> Mixture:
-    """The mixture of R networks, whose predictions it takes as they are. The losses of several outputs are sums."""
-    eta = OUTPUTS[output].standardized_eta / (1 if OUTPUTS[output].exclusive else K)
-    mixture = Mixture(R, K, output, SHARE if R > 1 else 0.0, eta)
-    mixture.limits[...] = [[-np.inf], [np.inf]]
-    return mixture
+    """The mixture of R networks, the loss of which is a sum over all outputs."""
+    return Mixture(R, K, output, SHARE if R > 1 else 0.0, standardized=True)
 
 
 def _learn_all(network: Network, x: Any, t: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _validation as validate
-from ._catalog import OUTPUTS, Output
+from ._catalog import OUTPUTS
 from ._functions import outputs_where_finite
 from ._mixture_weights import drop, update
 
@@ -63,17 +63,11 @@ def class_losses(a: np.ndarray) -> np.ndarray:
     return np.log1p(e.sum(axis=1, keepdims=True)) - difference
 
 
-def rate(output: Output, K: int) -> tuple[float, bool]:
-    """The rate η of the mixture, and whether it is relative to the mean loss.
+class Mixture:
+    """Weights p_r of R members, updated from their losses.
 
     The bound of the mixture needs e^(-ηE) to be a concave function of y. The cross-entropies of K labels add up, so
     their geometric mean is concave. For the squared error, η is 1/(4 mean loss): see docs/guides/mixture.md.
-    """
-    return output.eta / (K if output.cross_entropy and not output.exclusive else 1), not output.cross_entropy
-
-
-class Mixture:
-    """Weights p_r of R members, updated from their losses.
 
     Parameters
     ----------
@@ -87,6 +81,9 @@ class Mixture:
         Fraction of the weights that is spread evenly after each sample.
     eta : float, optional
         η, instead of the one of the output.
+    standardized : bool
+        Whether numbers to predict have a standard deviation near 1. η then needs no mean loss, and numbers are not
+        clipped.
 
     Attributes
     ----------
@@ -100,12 +97,19 @@ class Mixture:
         The mean loss so far, and the number of its samples, if η is relative to it.
     """
 
-    def __init__(self, R: int, K: int, output: str, share: float, eta: float | None = None) -> None:
-        self.output, self.share, self.eta = output, share, eta
-        self.rate, self.relative = rate(OUTPUTS[output], K) if eta is None else (eta, False)
-        self.clips = not OUTPUTS[output].probabilities
+    def __init__(
+        self, R: int, K: int, output: str, share: float, eta: float | None = None, standardized: bool = False
+    ) -> None:
+        kind = OUTPUTS[output]
+        self.output, self.share, self.eta, self.standardized = output, share, eta, standardized
+        self.relative = eta is None and not (kind.cross_entropy or standardized)
+        if eta is None:
+            eta = kind.standardized_eta if standardized else kind.eta
+            eta /= 1 if kind.exclusive or self.relative else K
+        self.rate, self.clips = eta, not (kind.probabilities or standardized)
         self.log_weights, self.dropped = np.full(R, -np.log(R)), np.zeros(R)
-        self.limits, self.scale = np.repeat([[np.inf], [-np.inf]], K, axis=1), np.zeros(2)
+        limits = [[-np.inf], [np.inf]] if standardized else [[np.inf], [-np.inf]]
+        self.limits, self.scale = np.repeat(limits, K, axis=1), np.zeros(2)
 
     @property
     def states(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -121,6 +125,12 @@ class Mixture:
         check_mixture(log_weights, dropped, limits, scale)
         for array, new in zip(self.arrays, (log_weights, dropped, limits, scale), strict=True):
             array[...] = new
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        R, K = len(self.log_weights), self.limits.shape[1]
+        return type(self), (R, K, self.output, self.share, self.eta, self.standardized), self.states
+
+    __setstate__ = restore
 
     @property
     def arrays(self) -> list[np.ndarray]:

@@ -1,0 +1,45 @@
+"""Learning rates that nobody chose: what "auto" means. All of them adapt to each unit (row-wise AdaGrad)."""
+
+from typing import NamedTuple
+
+SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
+
+
+class StreamRates(NamedTuple):
+    """The mixture that learns a stream: its networks, and how they begin.
+
+    Attributes
+    ----------
+    members : tuple of (str, float)
+        Hidden function and learning rate of each network.
+    weight_scale : float
+        Factor of the initial hidden weights, relative to those of a network with the non-zeros of one sample alone.
+    accumulator : float
+        Initial accumulators of hidden units.
+    """
+
+    members: tuple[tuple[str, float], ...]
+    weight_scale: float
+    accumulator: float
+
+
+# Compared to other models by benchmarks/streams.py
+DENSE_STREAM = StreamRates((("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)), 1, 0)
+# Compared to other models by benchmarks/sparse_peers.py. Row-wise AdaGrad averages squares over all inputs, mostly
+# zeros, which would inflate its rates: accumulators do not start at 0. Weights of inputs that appear late are noise
+# until then: they start small.
+SPARSE_STREAM = StreamRates((("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)), 0.1, 0.1)
+
+# In epochs, the rate falls to 0 on a straight line, and each epoch begins with the squared gradients of so many updates
+# of the one before. Without them its first updates would be large, whatever has been learned.
+EPOCH_MEMORY = 30
+
+
+def epoch_rate(D: int) -> float:
+    """The first rate of a training in epochs on D standardized inputs: the steps of many add up."""
+    return 0.3 / (D + 1) ** 0.5
+
+
+def network_rate(D: int) -> float:
+    """The rate of a single network with D inputs, for samples as they come."""
+    return min(0.3, float(D + 1) ** -0.5)
