@@ -7,17 +7,17 @@ import numpy as np
 
 cnp.import_array()
 
-cdef double MEMORY = 1000        # samples: earlier ones fade, so that statistics follow a stream that changes
-cdef double CONSTANT = 1e-12     # standard deviation relative to the mean below which numbers differ by rounding only
-cdef double LARGEST = 1e150      # larger numbers count as this one: squares stay finite
-cdef double SMALLEST = 1e-150    # likewise, so that squares are not 0
-cdef double LIMIT = 5            # standard deviations, by default
+cdef double WINDOW = 1000          # samples: earlier ones fade, so that statistics follow a stream that changes
+cdef double MIN_REL_STD = 1e-12    # standard deviation relative to the mean below which numbers differ by rounding only
+cdef double MAX_ABS = 1e150        # larger numbers count as this one: squares stay finite
+cdef double MIN_ABS = 1e-150       # likewise, so that squares are not 0
+cdef double CLIP_STD = 5           # standard deviations, by default
 
 
 cdef class RunningScaler:
     """Standardizes numbers by the mean m and the variance q of those so far.
 
-    The k-th sample, with k at most MEMORY, changes them by ::
+    The k-th sample, with k at most WINDOW, changes them by ::
 
         d = x - m, at most `limit` standard deviations
         m <- m + d / k
@@ -39,7 +39,7 @@ cdef class RunningScaler:
     cdef readonly Py_ssize_t size
     cdef cnp.ndarray current, previous    # rows: mean, variance, count
 
-    def __cinit__(self, Py_ssize_t size, double limit=LIMIT):
+    def __cinit__(self, Py_ssize_t size, double limit=CLIP_STD):
         self.limit, self.size = limit, size
         self.current, self.previous = np.zeros((3, size)), np.zeros((3, size))
 
@@ -85,13 +85,16 @@ cdef class RunningScaler:
 
     def grown(self, Py_ssize_t size, double count):
         """Return a scaler for samples of a larger size, whose added numbers were 0 in `count` samples so far."""
-        state = np.zeros((3, size))
-        state[:, :self.size] = self.current
-        state[2, self.size:] = count
-        return restored(self.limit, state)
+        cdef RunningScaler scaler = RunningScaler(size, self.limit)
+        scaler.current[:, :self.size] = self.current
+        scaler.current[2, self.size:] = count
+        return scaler
 
     def __reduce__(self):
-        return restored, (self.limit, self.state)
+        return type(self), (self.size, self.limit), self.state
+
+    def __setstate__(self, state):
+        self.current[...] = checked_state(state, 3, self.size)
 
     cdef cnp.ndarray checked(self, x):
         cdef cnp.ndarray array = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(x, cnp.NPY_DOUBLE))
@@ -115,18 +118,18 @@ cdef class RunningScaler:
                 if not isfinite(number):
                     z[i] = NAN
                     continue
-                number = clip(number, LARGEST)
+                number = clip(number, MAX_ABS)
                 deviation = sqrt(variance[i])
                 if learn:
                     d = number - mean[i]
-                    if deviation > CONSTANT * fabs(mean[i]):
+                    if deviation > MIN_REL_STD * fabs(mean[i]):
                         d = clip(d, self.limit * deviation)
                     count[i] += 1
-                    k = fmin(count[i], MEMORY)
+                    k = fmin(count[i], WINDOW)
                     mean[i] += d / k
                     variance[i] += (d * d * (1 - 1 / k) - variance[i]) / k
                     deviation = sqrt(variance[i])
-                varies = deviation > CONSTANT * fabs(mean[i])
+                varies = deviation > MIN_REL_STD * fabs(mean[i])
                 z[i] = clip((number - mean[i]) / deviation, self.limit) if varies else 0
             row += self.size
             z += self.size
@@ -141,7 +144,7 @@ cdef class RunningSparseScaler:
         x_i <- x_i / sqrt(q_i) * (n / c_i)**(1/4)
 
     The step of a weight goes as the square of its input, here sqrt(n / c_i), like with a rate of AdaGrad for each
-    input, whose sum of squares goes as c_i. The first factor lies in -limit..limit; q_i follows the last MEMORY
+    input, whose sum of squares goes as c_i. The first factor lies in -limit..limit; q_i follows the last WINDOW
     numbers. Zeros, a NaN and an infinity stay as they are and change nothing.
 
     Parameters
@@ -158,7 +161,7 @@ cdef class RunningSparseScaler:
     cdef double n
     cdef object previous
 
-    def __cinit__(self, Py_ssize_t size, double limit=LIMIT):
+    def __cinit__(self, Py_ssize_t size, double limit=CLIP_STD):
         self.limit, self.size, self.n = limit, size, 0
         self.statistics = np.zeros((2, size))
         self.previous = None
@@ -194,7 +197,12 @@ cdef class RunningSparseScaler:
         self.statistics[:, inputs] = statistics
 
     def __reduce__(self):
-        return restored_sparse, (self.limit, *self.state)
+        return type(self), (self.size, self.limit), self.state
+
+    def __setstate__(self, state):
+        statistics, n = state
+        self.statistics[...] = checked_state(statistics, 2, self.size)
+        self.n = n
 
     cdef scaled(self, x, bint learn):
         if isinstance(x, tuple):
@@ -223,10 +231,10 @@ cdef class RunningSparseScaler:
             result[0, entry], result[1, entry] = x[entry], 0
             if x[entry] == 0 or not isfinite(x[entry]):
                 continue
-            size, q, c = fmin(fmax(fabs(x[entry]), SMALLEST), LARGEST), statistics[0, i], statistics[1, i] + 1
+            size, q, c = fmin(fmax(fabs(x[entry]), MIN_ABS), MAX_ABS), statistics[0, i], statistics[1, i] + 1
             if c > 1:
                 size = fmin(size, self.limit * sqrt(q))
-            q += (size * size - q) / fmin(c, MEMORY)
+            q += (size * size - q) / fmin(c, WINDOW)
             result[0, entry] = copysign(size / sqrt(q) * sqrt(sqrt((self.n + 1) / c)), x[entry])
             result[1, entry] = size
         if learn:
@@ -235,7 +243,7 @@ cdef class RunningSparseScaler:
                 i, size = indices[entry], result[1, entry]
                 if size > 0:
                     statistics[1, i] += 1
-                    statistics[0, i] += (size * size - statistics[0, i]) / fmin(statistics[1, i], MEMORY)
+                    statistics[0, i] += (size * size - statistics[0, i]) / fmin(statistics[1, i], WINDOW)
         return 0
 
 
@@ -243,22 +251,8 @@ cdef inline double clip(double number, double limit) noexcept:
     return fmax(-limit, fmin(limit, number))
 
 
-def restored_sparse(double limit, state, double n):
-    """A scaler of sparse rows with the given state, which is copied."""
-    cdef RunningSparseScaler scaler = RunningSparseScaler(checked_width(state, 2), limit)
-    scaler.statistics[...], scaler.n = state, n
-    return scaler
-
-
-def restored(double limit, state):
-    """A scaler with the given state, which is copied."""
-    cdef RunningScaler scaler = RunningScaler(checked_width(state, 3), limit)
-    scaler.current[...] = state
-    return scaler
-
-
-def checked_width(state, rows):
-    """D of statistics of shape (rows, D), of which all but means are at least 0."""
-    if np.ndim(state) != 2 or len(state) != rows or not (np.isfinite(state).all() and (state[rows - 2:] >= 0).all()):
-        raise ValueError(f"statistics must be finite numbers of shape ({rows}, D), not negative but for means")
-    return np.shape(state)[1]
+cdef checked_state(state, Py_ssize_t rows, Py_ssize_t size):
+    """Statistics of shape (rows, D), of which all but means are at least 0."""
+    if np.shape(state) != (rows, size) or not (np.isfinite(state).all() and (state[rows - 2:] >= 0).all()):
+        raise ValueError(f"statistics must be finite numbers of shape ({rows}, {size}), not negative but for means")
+    return state
