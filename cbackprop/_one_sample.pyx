@@ -171,12 +171,8 @@ cdef class OneSample:
 
         Raises
         ------
-        TypeError
-            If x does not hold real numbers, t is neither a class index nor K real numbers, or sample_weight is not a
-            number.
         ValueError
-            If x does not have shape (D,), x or a weight is not finite, t does not suit the output, sample_weight is
-            negative or not finite, the weights are read-only, or x or t shares memory with them.
+            If x or a weight is not finite, the weights are read-only, or x or t shares memory with them.
         DivergenceError
             If E_n or an updated weight would not be finite.
         RuntimeError
@@ -217,17 +213,9 @@ cdef class OneSample:
 
         Raises
         ------
-        TypeError
-            If indices does not hold integers, values does not hold real numbers, t is neither a class index nor K real
-            numbers, or sample_weight is not a number.
         ValueError
-            If indices and values differ in length, an index does not lie in 0..D-1, a value is not finite, t does not
-            suit the output, sample_weight is negative or not finite, the weights are read-only, or an argument shares
-            memory with them.
-        DivergenceError
-            If E_n or an updated weight would not be finite.
-        RuntimeError
-            If another thread is training these weights or using this network.
+            If indices and values differ in length, or an index does not lie in 0..D-1. Other errors are those of
+            `learn_one`.
 
         Examples
         --------
@@ -339,7 +327,6 @@ cdef class OneSample:
     # Those of several; False if they take validation or conversion
     cdef inline bint set_numbers(self, t) noexcept:
         cdef cnp.ndarray array
-        cdef double t_k
         if self.exclusive or not PyArray_CheckExact(t):
             return False
         array = t
@@ -347,8 +334,7 @@ cdef class OneSample:
             return False
         memcpy(self.t, cnp.PyArray_DATA(array), self.K * cnp.PyArray_ITEMSIZE(array))
         for k in range(self.K):
-            t_k = (<float *> self.t)[k] if self.type == cnp.NPY_FLOAT else (<double *> self.t)[k]
-            if not self.is_target(t_k):
+            if not self.is_target(number(self.t, k, self.type)):
                 return False
         return True
 
@@ -368,10 +354,8 @@ cdef class OneSample:
 
         Raises
         ------
-        TypeError
-            If x does not hold real numbers.
         ValueError
-            If x does not have shape (D,) or is not finite, a weight is not finite, or sums overflow.
+            If x or a weight is not finite, or sums overflow.
         RuntimeError
             If another thread is using this network.
 
@@ -397,16 +381,6 @@ cdef class OneSample:
         -------
         int, float or ndarray of shape (K,)
             As for `predict_one`.
-
-        Raises
-        ------
-        TypeError
-            If indices does not hold integers, or values does not hold real numbers.
-        ValueError
-            If indices and values differ in length, an index does not lie in 0..D-1, a value or a weight is not finite,
-            or sums overflow.
-        RuntimeError
-            If another thread is using this network.
 
         Examples
         --------
@@ -439,13 +413,8 @@ cdef class OneSample:
 
         Raises
         ------
-        TypeError
-            If x does not hold real numbers.
         ValueError
-            If x does not have shape (D,) or is not finite, a weight is not finite, sums overflow, or outputs are
-            linear.
-        RuntimeError
-            If another thread is using this network.
+            If outputs are linear. Other errors are those of `predict_one`.
 
         Examples
         --------
@@ -471,16 +440,6 @@ cdef class OneSample:
         -------
         ndarray of shape (K,)
             As for `predict_proba_one`.
-
-        Raises
-        ------
-        TypeError
-            If indices does not hold integers, or values does not hold real numbers.
-        ValueError
-            If indices and values differ in length, an index does not lie in 0..D-1, a value or a weight is not finite,
-            sums overflow, or outputs are linear.
-        RuntimeError
-            If another thread is using this network.
 
         Examples
         --------
@@ -763,16 +722,13 @@ cdef class OneSampleOfAll(OneSample):
                        self.share, &n.weight, self.p)
         return True
 
-    cdef inline double number(self, const void *numbers, Py_ssize_t k) noexcept nogil:
-        return (<const float *> numbers)[k] if self.type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
-
     cdef void see_target(self) noexcept:
         cdef double *lowest = <double *> cnp.PyArray_DATA(self.limits)
         cdef double *highest = lowest + self.K
         cdef Py_ssize_t k
         for k in range(self.K):
-            lowest[k] = fmin(lowest[k], self.number(self.t, k))
-            highest[k] = fmax(highest[k], self.number(self.t, k))
+            lowest[k] = fmin(lowest[k], number(self.t, k, self.type))
+            highest[k] = fmax(highest[k], number(self.t, k, self.type))
 
     cdef Py_ssize_t predict_into(self, x, indices, void *y) except -1:
         cdef Inputs inputs
@@ -815,7 +771,7 @@ cdef class OneSampleOfAll(OneSample):
                 continue
             sum_p += p
             for k in range(self.K):
-                y_k = self.number(y, k)
+                y_k = number(y, k, self.type)
                 if limits != NULL and limits[0] <= limits[self.K]:
                     y_k = fmin(fmax(y_k, limits[k]), limits[self.K + k])
                 self.total[k] += p * y_k
@@ -833,7 +789,7 @@ cdef class OneSampleOfAll(OneSample):
                 (<float *> y)[k] = <float> self.total[k]
             else:
                 (<double *> y)[k] = self.total[k]
-            if self.number(y, k) > self.number(y, largest):
+            if number(y, k, self.type) > number(y, largest, self.type):
                 largest = k
         return largest
 
@@ -845,6 +801,10 @@ cdef cnp.ndarray state(array, tuple shape):
         raise ValueError(f"an array of the mixture has shape {np.shape(array)}; it must be a writable array of float64 "
                          f"of shape {shape}")
     return array
+
+
+cdef inline double number(const void *numbers, Py_ssize_t k, int type) noexcept nogil:
+    return (<const float *> numbers)[k] if type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
 
 
 cdef int raise_divergence() except -1:
