@@ -7,6 +7,7 @@ import pickle
 import random
 import tracemalloc
 import warnings
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -31,6 +32,7 @@ from cbackprop.river import (
     BackpropMultiTargetRegressor,
     BackpropRegressor,
 )
+from cbackprop.river._samples import Hasher
 
 OUTPUTS = {
     BackpropClassifier: "softmax",
@@ -49,6 +51,13 @@ with pytest.MonkeyPatch.context() as patch:
     ]
 
 
+models = pytest.mark.parametrize("model", OUTPUTS)
+rates = pytest.mark.parametrize("rate", [0.1, "auto"])
+HASHED = {"n_features": 50}
+LEAVE_OUT = ": leave out targets that are missing$"
+named_or_hashed = pytest.mark.parametrize("options", [{}, HASHED], ids=str)
+
+
 @pytest.mark.parametrize(
     ("model", "check", "options"),
     CHECKS,
@@ -59,7 +68,7 @@ def test_checks_of_river(model, check, options):
     check(model(**options))
 
 
-@pytest.mark.parametrize("model", OUTPUTS)
+@models
 def test_no_check_of_river_is_skipped(model):
     assert sum(other is model for other, *_ in CHECKS) > 50
     assert model()._unit_test_skips() == set()
@@ -100,12 +109,12 @@ def stream_for(model, n):
     return [(x, answer(model, x, y)) for x, y in samples(n)]
 
 
-def layers(model):
-    return [array for network in model.networks for array in (network.w, network.v, *(network.accumulators or ()))]
+def layers(networks):
+    return [array for network in networks for array in (network.w, network.v, *(network.accumulators or ()))]
 
 
 def bits(model):
-    return b"".join(array.tobytes() for array in (*layers(model), model.weights))
+    return b"".join(array.tobytes() for array in (*layers(model.networks), model.weights))
 
 
 def assert_alike(model, other):
@@ -123,8 +132,17 @@ def target(model, y):
     return [float(number) for number in y.values()] if isinstance(y, dict) else y
 
 
+@contextmanager
+def refused(model, error, message=None):
+    """A call that raises this error leaves the model unchanged."""
+    before = pickle.dumps(model)
+    with pytest.raises(error, match=message):
+        yield
+    assert pickle.dumps(model) == before
+
+
 @pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
-@pytest.mark.parametrize("model", OUTPUTS)
+@models
 def test_samples_with_all_features_are_learned_like_by_the_network(model, hidden):
     stream = stream_for(model, 50)
     model = learned(stream[:20], model, hidden=hidden)
@@ -185,28 +203,40 @@ NEW = {
 }
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
-@pytest.mark.parametrize("model", OUTPUTS)
-def test_new_features_and_outputs_keep_what_was_learned(model, hidden):
-    y = NEW[model]
-    model = learned(stream_for(model, 50), model, hidden=hidden)
-    before, x = copy.deepcopy(model.network), samples(1)[0][0]
-    model.mutate({"learning_rate": 1e-300})  # updates are negligible
-    model.learn_one(x | {"z": 0.7, "y": 0.3}, y)
-    assert model.features == ["a", "b", "c", "y", "z"]
-    assert model.network.functions == before.functions
-    assert np.array_equal(model.network.w[:, [0, 1, 2, 5]], before.w)
-    assert np.array_equal(model.network.v[: len(before.v)], before.v)
-    assert np.abs(model.network.w[:, 3:5]).min() > 0  # random, as in a new network
+@named_or_hashed
+@rates
+@models
+def test_new_features_and_outputs_keep_what_was_learned(model, rate, options):
+    stream, y = stream_for(model, 30), NEW[model]
+    model = learned(stream, model, learning_rate=rate, **options)
+    before, kept = copy.deepcopy(model.networks), slice(None) if options else [0, 1, 2, 5]
+    model.learn_one(stream[0][0] | {"z": 0.7, "y": 0.3}, y, 0)  # grows, and learns nothing
+    assert model.features == ([] if options else ["a", "b", "c", "y", "z"])
+    for network, smaller in zip(model.networks, before, strict=True):
+        assert network.functions == smaller.functions
+        assert np.array_equal(network.w[:, kept], smaller.w)
+        assert np.array_equal(network.v[: len(smaller.v)], smaller.v)
+        assert np.abs(network.w[:, 3:5]).min() > 0  # random, as in a new network
+        if rate == "auto":
+            assert np.array_equal(network.accumulators[0], smaller.accumulators[0])
+            assert np.array_equal(network.accumulators[1][: len(smaller.v)], smaller.accumulators[1])
+            assert not network.accumulators[1][len(smaller.v) :].any()
     if isinstance(y, dict):
-        assert list(model.predict_one(x)) == ["first", "second", "fourth", "zero"]
+        assert list(model.predict_one(stream[0][0])) == ["first", "second", "fourth", "zero"]
     elif isinstance(model, BackpropClassifier):
-        assert model.classes == list(model.predict_proba_one(x)) == ["class 2", "class 1", "class 0", "class 7"]
+        names = ["class 2", "class 1", "class 0", "class 7"]
+        assert model.classes == list(model.predict_proba_one(stream[0][0])) == names
     else:
         assert len(model.network.v) == 1
+    again = pickle.loads(pickle.dumps(model))
+    assert pickle.dumps(again) == pickle.dumps(model)
+    for each in (model, again):
+        each.learn_one(*stream[1])
+    assert bits(again) == bits(model)
+    assert again.predict_one(stream[0][0]) == model.predict_one(stream[0][0])
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 @pytest.mark.parametrize("model", [BackpropMultiTargetRegressor, BackpropMultiLabelClassifier])
 def test_missing_targets_do_not_learn(model, rate):
     stream = stream_for(model, 20)
@@ -217,12 +247,12 @@ def test_missing_targets_do_not_learn(model, rate):
     assert (model.network.v[1] != before.v[1]).all()
     assert (model.network.w[:, 0] != before.w[:, 0]).all()
     assert list(model.predict_one(x)) == ["first", "second", "third"]
-    saved = copy.deepcopy(layers(model))
+    saved = copy.deepcopy(layers(model.networks))
     model.learn_one(x, {})
-    assert all(map(np.array_equal, layers(model), saved))
+    assert all(map(np.array_equal, layers(model.networks), saved))
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 @pytest.mark.parametrize("model", [BackpropMultiTargetRegressor, BackpropMultiLabelClassifier])
 def test_a_stream_may_begin_without_targets(model, rate):
     model = learned([({"a": 1.0}, {})], model, learning_rate=rate)
@@ -244,7 +274,7 @@ def test_numbers_of_any_type_are_learned():
     assert bits(labels) == bits(learned([({"a": 1.0}, {"b": y}) for y in (1, np.False_)], BackpropMultiLabelClassifier))
 
 
-@pytest.mark.parametrize("model", OUTPUTS)
+@models
 def test_a_weight_is_a_factor_of_the_learning_rate(model):
     stream = stream_for(model, 20)
     weighted = learned([(*sample, 2) for sample in stream], model, learning_rate=0.05)
@@ -261,29 +291,7 @@ def test_weights_of_a_stream_are_used():
     assert bits(model) == bits(learned([(x, y, 0.5) for x, y, _ in stream], n_hidden=16))
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize("model", OUTPUTS)
-@pytest.mark.parametrize(
-    ("w", "message"),
-    [
-        (-1.0, r"w is -1.0; it must lie in 0\.\."),
-        (np.nan, "w is nan; it must lie in"),
-        (np.inf, "w is inf; it must lie in"),
-        ("1", "w is '1'; it must be a number"),
-        (None, "w is None; it must be a number"),
-    ],
-    ids=str,
-)
-def test_invalid_weights_leave_the_model_unchanged(model, w, message, rate):
-    stream = stream_for(model, 10)
-    model = learned(stream, model, learning_rate=rate)
-    before = pickle.dumps(model)
-    with pytest.raises((TypeError, ValueError), match=message):
-        model.learn_one(stream[0][0] | {"new": 1.0}, stream[0][1], w)
-    assert pickle.dumps(model) == before
-
-
-@pytest.mark.parametrize("model", OUTPUTS)
+@models
 def test_parameters_are_kept_by_clones(model):
     options = {"n_hidden": 3, "learning_rate": 0.2, "hidden": "relu", "seed": 4, "n_features": 8}
     model = model(**options)
@@ -350,7 +358,7 @@ def test_new_weights_are_those_of_a_new_network(seed):
     assert K == 10
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 def test_missing_features_are_0_and_unknown_ones_are_ignored(rate):
     model, other = (learned(samples(50), learning_rate=rate) for _ in range(2))
     assert model.predict_proba_one({"c": 1.0}) == model.predict_proba_one({"a": 0.0, "b": 0, "c": 1, "unknown": 9.0})
@@ -367,33 +375,36 @@ def test_dicts_of_river_are_learned():
     assert model.predict_proba_one({"a": 1.0}) == other.predict_proba_one(VectorDict({"a": 1.0}))
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 def test_a_stream_may_begin_with_empty_samples(rate):
     model = learned([({}, "class 0"), ({}, "class 1"), *samples(40)], learning_rate=rate)
     assert model.network.w.shape == (5, 4)
     assert model.features == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
+@rates
+@pytest.mark.parametrize("options", [{"hidden": "sigmoid"}, {"hidden": "tanh"}, {"n_features": 50}], ids=str)
 @pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
-def test_learn_many_equals_repeated_learn_one(model, hidden, rate):
+def test_learn_many_equals_repeated_learn_one(model, options, rate):
     stream = stream_for(model, 60)
-    one = learned(stream, model, hidden=hidden, learning_rate=rate)
+    if "n_features" in options:
+        stream = [(x | {"text": f"{x['a']:.0f}", "whole": n}, y) for n, (x, y) in enumerate(stream)]
+    one = learned(stream, model, learning_rate=rate, **options)
     many = one.clone()
     X, y = pd.DataFrame([x for x, _ in stream]), pd.Series([y for _, y in stream])
-    for start in (0, 20, 40):
-        many.learn_many(X[start : start + 20], y[start : start + 20])
+    for start, stop in pairwise([0, 2, 30, 30, 60]):
+        many.learn_many(X[start:stop], y[start:stop])
     assert many.features == one.features
     assert_alike(many, one)
+    X = X[X.columns[::-1]]
     X.index = X.index + 100
-    predicted = many.predict_many(X[["c", "a", "b"]])
+    predicted, expected = many.predict_many(X), [many.predict_one(x) for x, _ in stream]
     assert predicted.index.equals(X.index)
     if model is BackpropRegressor:
-        np.testing.assert_allclose(predicted, [many.predict_one(x) for x, _ in stream], rtol=1e-12)
+        np.testing.assert_allclose(predicted, expected, rtol=1e-12)
         return
-    assert predicted.tolist() == [many.predict_one(x) for x, _ in stream]
-    probabilities = many.predict_proba_many(X[["c", "a", "b"]])
+    assert predicted.tolist() == expected
+    probabilities = many.predict_proba_many(X)
     assert probabilities.index.equals(X.index)
     assert probabilities.columns.tolist() == many.classes == one.classes
     np.testing.assert_allclose(probabilities, [list(many.predict_proba_one(x).values()) for x, _ in stream], rtol=1e-12)
@@ -404,17 +415,24 @@ def test_numbers_of_all_types_are_inputs(names):
     numbers = [0, True, np.float32(1), np.int8(0), np.True_]
     model = learned([(dict.fromkeys(names, number), n % 2) for n, number in enumerate(numbers)])
     assert bits(model) == bits(learned([(dict.fromkeys(names, float(x)), n % 2) for n, x in enumerate(numbers)]))
-    for invalid in ([1.0], "1"):
-        with pytest.raises(ValueError, match=r"feature 'a' is .*; it must be a finite number"):
-            model.predict_one(dict.fromkeys(names, invalid))
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 def test_a_frame_without_rows_changes_nothing(rate):
     model = learned(samples(20), learning_rate=rate)
     before = pickle.dumps(model)
     model.learn_many(pd.DataFrame({"a": [], "new": []}), pd.Series([], dtype=object))
     assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"n_features": 64}, {"learning_rate": 0.1}], ids=str)
+@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
+def test_frames_without_rows_are_predicted(model, options):
+    model = learned(stream_for(model, 20), model, **options)
+    for frame in (pd.DataFrame({"a": [], "b": []}, dtype=float), pd.DataFrame(), pd.DataFrame([{"a": 1.0}])[:0]):
+        assert len(model.predict_many(frame)) == 0
+        if isinstance(model, BackpropClassifier):
+            assert model.predict_proba_many(frame).shape == (0, 3)
 
 
 def test_frames_of_polars():
@@ -440,6 +458,18 @@ def test_weights_stay_live():
     assert isinstance(network, Network)
 
 
+def test_in_a_pipeline_of_river():
+    model = compose.Select("a", "b") | preprocessing.StandardScaler() | BackpropClassifier(seed=0)
+    for x, y in samples(10):
+        model.learn_one(x, y)
+    assert model["BackpropClassifier"].features == ["a", "b"]
+
+
+def progress(dataset, model, metric=None):
+    metric = metric or metrics.Accuracy()
+    return evaluate.progressive_val_score(dataset, preprocessing.StandardScaler() | model, metric).get()
+
+
 @pytest.mark.parametrize("stream", [datasets.Phishing, datasets.ImageSegments])
 def test_streams_of_river(stream):
     """At least as accurate as MLPClassifier with the same network, learning rate and scaler.
@@ -447,25 +477,11 @@ def test_streams_of_river(stream):
     The progressive accuracy includes the first samples, on which both guess. That of ours is the mean of three seeds.
     """
     dataset = list(stream().take(300))
-    labels = sorted({y for _, y in dataset})
+    options = {"solver": "sgd", "learning_rate_init": 0.1, "momentum": 0, "alpha": 0, "batch_size": 1}
+    peer = MLPClassifier((16,), "logistic", random_state=0, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = progress(
-            dataset,
-            compat.SKL2RiverClassifier(
-                MLPClassifier(
-                    (16,),
-                    "logistic",
-                    solver="sgd",
-                    learning_rate_init=0.1,
-                    momentum=0,
-                    alpha=0,
-                    batch_size=1,
-                    random_state=0,
-                ),
-                classes=labels,
-            ),
-        )
+        theirs = progress(dataset, compat.SKL2RiverClassifier(peer, classes=sorted({y for _, y in dataset})))
     assert np.mean([progress(dataset, BackpropClassifier(16, 0.1, seed=seed)) for seed in range(3)]) > theirs
 
 
@@ -492,48 +508,84 @@ def test_a_stream_of_river_with_several_numbers():
     assert (np.mean(np.square(errors), axis=0) < 0.5 * variances).all()
 
 
-def progress(dataset, model, metric=None):
-    metric = metric or metrics.Accuracy()
-    return evaluate.progressive_val_score(dataset, preprocessing.StandardScaler() | model, metric).get()
+# ------------------------------------------------------------------------------------------- calls that change nothing
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
+@models
 @pytest.mark.parametrize(
-    ("x", "y", "message"),
+    ("w", "message"),
     [
-        ({"a": 1.0, "b": np.nan, "c": 1.0}, "class 0", "feature 'b' is nan; it must be a finite number"),
-        ({"a": 1.0, "b": 1.0, "c": 10**400}, "class 0", "feature 'c' is 1000.*; it must be a finite number"),
-        ({"a": "1.0", "b": 1.0, "c": 1.0}, "class 0", "feature 'a' is '1.0'; it must be a finite number"),
-        ({"a": 1.0, "b": None, "c": 1.0}, "class 0", "feature 'b' is None; it must be"),
-        ({"new": "text"}, "class 0", "feature 'new' is 'text'; it must be"),
-        ({"a": [1.0]}, "class 0", r"feature 'a' is \[1.0\]; it must be"),
-        ({"a": 1.0}, None, "y is None; it must be a label"),
-        ({"a": 1.0}, float("nan"), "y is nan; it must be a label"),
-        ({"a": 1.0}, ["class 0"], "y is not a label: .*unhashable type: 'list'.*; it must be hashable"),
-        ({"a": 1.0, "b": 1.0, "c": 1.0}, ["class 0"], "y is not a label: .*unhashable"),
-        ({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.0]}, "class 0", r"feature 'a' is \[1.0, 2.0\]; it must be"),
-        ([1.0, 1.0, 1.0], "class 0", "x is a list; it must be a dict of values"),
-        (1.0, "class 0", "x is a float; it must be a dict of values"),
-        (None, "class 0", "x is a NoneType; it must be a dict of values"),
+        (-1.0, r"w is -1.0; it must lie in 0\.\."),
+        (np.nan, "w is nan; it must lie in"),
+        (np.inf, "w is inf; it must lie in"),
+        ("1", "w is '1'; it must be a number"),
+        (None, "w is None; it must be a number"),
     ],
     ids=str,
 )
-def test_invalid_samples_leave_the_model_unchanged(x, y, message, rate):
-    model = learned(samples(20), learning_rate=rate)
-    before = pickle.dumps(model)
-    with pytest.raises((TypeError, ValueError), match=message):
+def test_invalid_weights_leave_the_model_unchanged(model, w, message, rate):
+    stream = stream_for(model, 10)
+    model = learned(stream, model, learning_rate=rate)
+    with refused(model, (TypeError, ValueError), message):
+        model.learn_one(stream[0][0] | {"new": 1.0}, stream[0][1], w)
+
+
+@rates
+@models
+@pytest.mark.parametrize(
+    ("options", "x", "message"),
+    [
+        ({}, {"a": 1.0, "b": np.nan, "c": 1.0}, "feature 'b' is nan; it must be a finite number: .*StatImputer"),
+        ({}, {"a": math.nan, "new": 1.0}, "feature 'a' is nan; it must be a finite number"),
+        ({}, {"a": 1.0, "b": 1.0, "new": math.inf}, "feature 'new' is inf; it must be a finite number"),
+        ({}, {"a": 1.0, "b": 1.0, "c": 10**400}, "feature 'c' is 1000.*; it must be a finite number"),
+        ({}, {"a": "1.0", "b": 1.0, "c": 1.0}, "feature 'a' is '1.0'; it must be a finite number: .*OneHotEncoder"),
+        ({}, {"a": 1.0, "b": None, "c": 1.0}, "feature 'b' is None; it must be a finite .*StatImputer"),
+        ({}, {"new": "text"}, "feature 'new' is 'text'; it must be"),
+        ({}, {"a": [1.0]}, r"feature 'a' is \[1.0\]; it must be"),
+        ({}, {"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.0]}, r"feature 'a' is \[1.0, 2.0\]; it must be"),
+        ({}, [1.0, 1.0, 1.0], "x is a list; it must be a dict of values"),
+        ({}, 1.0, "x is a float; it must be a dict of values"),
+        ({}, None, "x is a NoneType; it must be a dict of values"),
+        ({}, "abc", "x is a str; it must be a dict of values"),
+        ({}, np.zeros(3), "x is a ndarray; it must be a dict of values"),
+        ({}, np.zeros((3, 3)), "x is a ndarray; it must be a dict of values"),
+        (HASHED, {"a": math.nan}, "feature 'a' is nan; it must be a finite number: leave out"),
+        (HASHED, {"a": -math.inf, "b": "text"}, "feature 'a' is -inf; it must be a finite number"),
+        (HASHED, {"a": 10**400}, "feature 'a' is 1000.*; it must be a finite number"),
+        (HASHED, {"a": None, "b": 1.0}, "feature 'a' is None; it must be a finite number: leave out"),
+        (HASHED, {"a": b"bytes"}, "feature 'a' is b'bytes'; it must be"),
+        (HASHED, {"a": [1.0]}, r"feature 'a' is \[1.0\]; it must be"),
+        (HASHED, {1: 1.0}, "feature 1 cannot be hashed; its name must be a str"),
+        (HASHED, {"\udc80": 1.0}, r"feature '\\udc80' cannot be hashed; its name must be a str, without surrogates"),
+        (HASHED, {"a": "\udc80"}, r"feature 'a=\\udc80' cannot be hashed"),
+        (HASHED, [1.0], "x is a list; it must be a dict"),
+        (HASHED, None, "x is a NoneType; it must be a dict"),
+        (HASHED, np.zeros(3), "x is a ndarray; it must be a dict of values"),
+    ],
+    ids=str,
+)
+def test_invalid_features_leave_the_model_unchanged(model, options, x, message, rate):
+    y = NEW[model]
+    model = learned(stream_for(model, 20), model, learning_rate=rate, **options)
+    with refused(model, (TypeError, ValueError), message):
         model.learn_one(x, y)
-    if y == "class 0":
-        for predict in (model.predict_one, model.predict_proba_one):
-            with pytest.raises((TypeError, ValueError), match=message):
-                predict(x)
-    assert pickle.dumps(model) == before
+    for name in {"predict_one", "predict_proba_one"} & set(dir(type(model))):
+        with refused(model, (TypeError, ValueError), message):
+            getattr(model, name)(x)
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 @pytest.mark.parametrize(
     ("model", "y", "message"),
     [
+        (BackpropClassifier, None, "y is None; it must be a label"),
+        (BackpropClassifier, math.nan, "y is nan; it must be a label"),
+        (BackpropClassifier, ["class 0"], "y is not a label: .*unhashable type: 'list'.*; it must be hashable"),
+        (BackpropClassifier, 0.372, "y is 0.372, which is not a whole number: .* use BackpropRegressor"),
+        (BackpropClassifier, np.float32(1.5), "y is .*, which is not a whole number: .* use BackpropRegressor"),
+        (BackpropClassifier, np.inf, "y is inf, which is not a whole number: .* use BackpropRegressor"),
         (BackpropRegressor, np.nan, "y is nan; it must be a finite number"),
         (BackpropRegressor, -np.inf, "y is -inf; it must be a finite number"),
         (BackpropRegressor, 10**400, "y is 1000.*; it must be a finite number"),
@@ -543,141 +595,143 @@ def test_invalid_samples_leave_the_model_unchanged(x, y, message, rate):
         (
             BackpropMultiTargetRegressor,
             {"first": 1.0, "new": np.nan},
-            "target 'new' is nan; it must be a finite number: leave out targets that are missing$",
+            f"target 'new' is nan; .* finite number{LEAVE_OUT}",
         ),
-        (
-            BackpropMultiTargetRegressor,
-            {"first": None},
-            "target 'first' is None; .*: leave out targets that are missing$",
-        ),
+        (BackpropMultiTargetRegressor, {"first": None}, f"target 'first' is None; .*{LEAVE_OUT}"),
         (BackpropMultiTargetRegressor, 1.0, "y is a float; it must be a dict of values by target name"),
-        (BackpropMultiLabelClassifier, {"new": 0.5}, "label 'new' is 0.5; it must be True or False"),
-        (BackpropMultiLabelClassifier, {"first": "True"}, "label 'first' is 'True'; it must be True or False"),
-        (
-            BackpropMultiLabelClassifier,
-            {"first": np.nan},
-            "label 'first' is nan; .*: leave out labels that are missing$",
-        ),
+        (BackpropMultiLabelClassifier, {"new": 0.5}, "label 'new' is 0.5; it must be True or False$"),
+        (BackpropMultiLabelClassifier, {"first": "True"}, "label 'first' is 'True'; it must be True or False$"),
+        (BackpropMultiLabelClassifier, {"first": np.nan}, "label 'first' is nan; .*: leave out labels .*missing$"),
         (BackpropMultiLabelClassifier, ["first"], "y is a list; it must be a dict of values by label name"),
     ],
     ids=str,
 )
 def test_invalid_targets_leave_the_model_unchanged(model, y, message, rate):
     model = learned(stream_for(model, 20), model, learning_rate=rate)
-    before, x = pickle.dumps(model), samples(1)[0][0]
+    x = samples(1)[0][0]
     for features in (x, x | {"new": 1.0}):
-        with pytest.raises((TypeError, ValueError), match=message):
+        with refused(model, (TypeError, ValueError), message):
             model.learn_one(features, y)
-    assert pickle.dumps(model) == before
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize("model", OUTPUTS)
-def test_invalid_features_leave_the_model_unchanged(model, rate):
-    stream = stream_for(model, 20)
-    model = learned(stream, model, learning_rate=rate)
-    before, (x, y) = pickle.dumps(model), stream[0]
-    with pytest.raises(ValueError, match=r"feature 'new' is \[1.0\]; it must be a finite number"):
-        model.learn_one(x | {"new": [1.0]}, y)
-    for features in (x | {"a": math.nan}, x | {"a": math.nan, "new": 1.0}):
-        with pytest.raises(ValueError, match="feature 'a' is nan; it must be a finite number"):
-            model.learn_one(features, y)
-        with pytest.raises(ValueError, match="feature 'a' is nan; it must be a finite number"):
-            model.predict_one(features)
-    assert pickle.dumps(model) == before
-
-
-@pytest.mark.parametrize("model", [BackpropRegressor, BackpropMultiTargetRegressor])
-def test_numbers_that_are_too_large_leave_the_model_unchanged(model):
-    y = {"first": 1e200, "new": 1.0} if model is BackpropMultiTargetRegressor else 1e200
-    model = learned(stream_for(model, 20), model)
-    before = pickle.dumps(model)
-    with pytest.raises(DivergenceError, match="try a smaller learning_rate"):
-        model.learn_one(samples(1)[0][0] | {"new": 1.0}, y)
-    assert pickle.dumps(model) == before
-
-
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 @pytest.mark.parametrize(
-    ("X", "y", "message"),
+    ("options", "X", "y", "message"),
     [
-        ({"a": [1.0, np.inf]}, ["class 0", "new"], "feature 'a' is inf in row 1; it must be a finite number"),
-        (
-            {"a": [1.0, 2.0], "text": ["x", "y"]},
-            ["class 0", "new"],
-            "feature 'text' has dtype .*; it must hold numbers",
-        ),
-        ({"a": [1.0, 2.0]}, ["new"], "X has 2 rows and y 1; they must have the same number"),
-        ({"a": [1.0, 2.0]}, ["class 0", None], "y is (None|nan); it must be a label"),
-        ({"a": [1.0, 2.0]}, ["class 0", ["new"]], "y is not a label: .*unhashable type: 'list'.*; it must be hashable"),
+        ({}, {"a": [1.0, np.inf]}, ["class 0", "new"], "feature 'a' is inf in row 1; it must be a finite number"),
+        ({}, {"a": [1.0, 2.0], "text": ["x", "y"]}, ["class 0", "new"], "feature 'text' has .*must hold numbers"),
+        ({}, {"a": [1.0, 2.0]}, ["new"], "X has 2 rows and y 1; they must have the same number"),
+        ({}, {"a": [1.0, 2.0]}, ["class 0", None], "y is (None|nan); it must be a label"),
+        ({}, {"a": [1.0, 2.0]}, ["class 0", ["new"]], "y is not a label: .*unhashable .*; it must be hashable"),
+        ({}, {"a": [1.0, 2.0]}, ["class 0", 0.372], "y is 0.372, which is not a whole number: .*Regressor"),
+        ({}, {"a": np.zeros(1001)}, range(1001), "y is 997, which would be class 1001, .* use BackpropRegressor"),
+        (HASHED, {"a": ["x", "y"], "b": [1.0, math.nan]}, ["new", "class 1"], "feature 'b' is nan in row 1; it must"),
+        ({}, {"a": [1.0, 2.0], "new": 1.0}, [1.0, np.nan], "y is nan in row 1; it must be a finite number"),
+        ({}, {"a": [1.0, 2.0], "new": 1.0}, [np.inf, np.inf], "y is inf in row 0; it must be a finite number"),
+        ({}, {"a": [1.0, 2.0], "new": 1.0}, ["text", 1.0], "y is 'text' in row 0; it must be a finite number"),
+        ({}, {"a": [1.0, 2.0], "new": 1.0}, [1.0, None], "y is None in row 1; it must be a finite number"),
     ],
     ids=str,
 )
-def test_invalid_frames_leave_the_model_unchanged(X, y, message, rate):
-    model = learned(samples(20), learning_rate=rate)
-    before = pickle.dumps(model)
-    with pytest.raises((TypeError, ValueError), match=message):
+def test_invalid_frames_leave_the_model_unchanged(options, X, y, message, rate):
+    model = BackpropRegressor if "in row" in message and message[0] == "y" else BackpropClassifier
+    model = learned(stream_for(model, 20), model, learning_rate=rate, **options)
+    with refused(model, (TypeError, ValueError), message):
         model.learn_many(pd.DataFrame(X), pd.Series(y, dtype=object))
-    assert pickle.dumps(model) == before
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize("y", [[1.0, np.nan], [np.inf, np.inf], ["text", 1.0], [1.0, None]], ids=str)
-def test_invalid_numbers_for_frames_leave_the_model_unchanged(y, rate):
-    model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor, learning_rate=rate)
-    before = pickle.dumps(model)
-    with pytest.raises(ValueError, match=r"y is .* in row \d; it must be a finite number"):
-        model.learn_many(pd.DataFrame({"a": [1.0, 2.0], "new": 1.0}), pd.Series(y, dtype=object))
-    assert pickle.dumps(model) == before
+@named_or_hashed
+@pytest.mark.parametrize("model", [BackpropRegressor, BackpropMultiTargetRegressor])
+def test_numbers_that_are_too_large_leave_the_model_unchanged(model, options):
+    y = {"first": 1e200, "new": 1.0} if model is BackpropMultiTargetRegressor else 1e200
+    model = learned(stream_for(model, 20), model, **options)
+    with refused(model, DivergenceError, "try a smaller learning_rate"):
+        model.learn_one(samples(1)[0][0] | {"new": 1.0}, y)
+    if isinstance(model, BackpropRegressor):
+        with refused(model, DivergenceError, "try a smaller learning_rate"):
+            model.learn_many(pd.DataFrame({"new": [1.0, 2.0], "b": [1.0, 2.0]}), pd.Series([1.0, y]))
 
 
-@pytest.mark.parametrize("seed", ["x", -1, 1.5])
-def test_seeds_are_integers(seed):
-    with pytest.raises((TypeError, ValueError), match=f"seed is {seed!r}; it must be None or an integer of at least 0"):
-        BackpropClassifier(seed=seed)
-
-
-def test_divergence_leaves_the_model_unchanged(monkeypatch):
+@rates
+@pytest.mark.parametrize("name", ["feature   0", "new"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DivergenceError])
+def test_a_late_error_in_a_frame_undoes_all(error, name, rate, monkeypatch):
     learn_all = _growth._learn_all
 
-    def diverging(network, x, t):
-        losses = learn_all(network, x, t)
-        return losses if len(network.v) == 3 else np.full(len(t), np.inf)  # 4 in the part with the new class
+    def failing(network, x, t):
+        if len(network.v) < 3:
+            return learn_all(network, x, t)
+        if error is KeyboardInterrupt:  # in the part with the new class
+            raise error
+        return np.full(len(t), np.inf)
 
-    model = learned(samples(20))
-    before = pickle.dumps(model)
-    monkeypatch.setattr(_growth, "_learn_all", diverging)
-    with pytest.raises(DivergenceError):
-        model.learn_many(pd.DataFrame([x for x, _ in samples(10)]), pd.Series(5 * ["class 0"] + 5 * ["new"]))
-    assert pickle.dumps(model) == before
-
-
-def test_in_a_pipeline_of_river():
-    model = compose.Select("a", "b") | preprocessing.StandardScaler() | BackpropClassifier(seed=0)
-    for x, y in samples(10):
-        model.learn_one(x, y)
-    assert model["BackpropClassifier"].features == ["a", "b"]
+    model = learned(sparse_stream(BackpropClassifier, 40), learning_rate=rate)
+    monkeypatch.setattr(_growth, "_learn_all", failing)
+    with refused(model, error):
+        model.learn_many(pd.DataFrame({name: np.arange(10.0)}), pd.Series(5 * ["class 0"] + 5 * ["new"]))
 
 
-@pytest.mark.parametrize("y", [0.372, np.float32(1.5), np.inf])
-def test_numbers_that_are_no_labels_are_refused(y):
-    model = learned([({"a": 1.0}, label) for label in (0, 1.0, True, "text")])
-    before = pickle.dumps(model)
-    with pytest.raises(ValueError, match=r"y is .*, which is not a whole number: .* use BackpropRegressor"):
-        model.learn_one({"a": 1.0}, y)
-    with pytest.raises(ValueError, match="use BackpropRegressor"):
-        model.learn_many(pd.DataFrame({"a": [1.0]}), pd.Series([y]))
-    assert pickle.dumps(model) == before
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*(("seed", each) for each in ("x", -1, 1.5)), *(("n_features", n) for n in (0, -1, 2.5, "8", True))],
+)
+def test_invalid_parameters_are_refused(name, value):
+    with pytest.raises((TypeError, ValueError), match=f"{name} is {value!r}; it must be"):
+        BackpropClassifier(**{name: value})
 
 
 def test_whole_numbers_are_labels_as_long_as_they_are_few():
-    model = learned([])
-    frame = pd.DataFrame({"a": np.zeros(1001)})
-    with pytest.raises(ValueError, match=r"y is 1000, which would be class 1001, .*: to predict numbers, use Backprop"):
-        model.learn_many(frame, pd.Series(range(1001)))
-    assert model.classes == []
-    model.learn_many(frame, pd.Series([f"label {n}" for n in range(1001)]))
-    assert len(model.classes) == 1001
+    model = learned([({"a": 1.0}, label) for label in (0, 1.0, True, 2, "text")])
+    assert model.classes == [0, 1.0, 2, "text"]
+    model.learn_many(pd.DataFrame({"a": np.zeros(1001)}), pd.Series([f"label {n}" for n in range(1001)]))
+    assert len(model.classes) == 1005
+
+
+@models
+@named_or_hashed
+def test_a_refused_rate_leaves_the_model_unchanged(model, options):
+    stream, y = stream_for(model, 20), NEW[model]
+    model = learned(stream, model, learning_rate=0.1, **options)
+    model.predict_one(stream[0][0])
+    before = bits(model)
+    for rate in (-1.0, math.nan, 0, True):
+        model.learning_rate = rate
+        with pytest.raises((TypeError, ValueError), match="learning_rate is"):
+            model.learn_one(stream[0][0] | {"new": 1.0}, y)
+        assert bits(model) == before
+
+
+@pytest.mark.parametrize(("begun", "later"), [("auto", 0.1), (0.1, "auto")])
+def test_a_model_keeps_to_one_kind_of_rate(begun, later):
+    model = learned(samples(10), learning_rate=begun)
+    model.mutate({"learning_rate": later})
+    with refused(model, ValueError, f"learning_rate is {later!r}, and the model has learned with .*: clone it"):
+        model.learn_one(*samples(1)[0])
+    model.mutate({"learning_rate": begun})
+    model.learn_one(*samples(1)[0])
+    with pytest.raises(TypeError, match="learning_rate is 'fast'; it must be a number, or 'auto'"):
+        learned(samples(1), learning_rate="fast")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n_hidden", 7), ("hidden", "relu"), ("seed", 3), ("n_features", 2**12), ("n_features", None)],
+)
+@rates
+def test_parameters_of_a_model_that_has_learned_are_fixed(name, value, rate):
+    stream = samples(20)
+    model = learned(stream, learning_rate=rate, n_features=64)
+    with refused(model, ValueError, f"{name} is {value!r}, and the model has learned with .*clone it to begin anew"):
+        setattr(model, name, value)
+    setattr(model, name, getattr(model, name))  # no change
+
+    model = learned([], learning_rate=rate, n_features=64)
+    setattr(model, name, value)  # which takes effect as a whole
+    direct = learned([], **{"learning_rate": rate, "n_features": 64, name: value})
+    for each in (model, direct):
+        for x, y in stream:
+            each.learn_one(x, y)
+    assert bits(model) == bits(direct)
 
 
 # ------------------------------------------------------------------------------------ many features, few in each sample
@@ -695,7 +749,7 @@ def sparse_stream(model, n):
 
 
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
-@pytest.mark.parametrize("model", OUTPUTS)
+@models
 def test_features_that_are_0_can_be_left_out(model, hidden):
     stream = list(sparse_stream(model, 60))
     sparse = learned(stream, model, hidden=hidden)
@@ -762,28 +816,21 @@ def test_added_features_cost_the_same_however_many_are_known():
     assert model.network.w.shape == (50, 321)
 
 
-def test_a_network_that_was_read_stays_as_it_was():
-    model = learned(sparse_stream(BackpropClassifier, 40))
+@rates
+def test_networks_that_were_read_stay_as_they_were(rate):
+    model = learned(sparse_stream(BackpropClassifier, 40), learning_rate=rate)
     for x, y in (({"new": 1.0}, "class 0"), ({"newer": 1.0}, "class 1"), ({"new": 1.0}, "class 2")):
-        network = model.network
-        before = network.w.copy(), network.v.copy()
+        networks = model.networks
+        before = copy.deepcopy(layers(networks))
         model.learn_one(x, y)
-        assert np.array_equal(network.w, before[0])
-        assert np.array_equal(network.v, before[1])
-        assert model.network is not network
-
-
-@pytest.mark.parametrize(
-    ("value", "remedy"), [("red", "OneHotEncoder"), (None, "StatImputer"), (math.nan, "StatImputer")]
-)
-def test_features_that_are_no_numbers_name_the_remedy(value, remedy):
-    with pytest.raises(ValueError, match=f"feature 'a' is {value!r}; it must be a finite number: .*{remedy}"):
-        BackpropClassifier().learn_one({"a": value, "b": 1.0}, True)
+        assert all(map(np.array_equal, layers(networks), before))
+        assert model.network not in networks
 
 
 # ------------------------------------------------------------------------------------------------------ hashed features
 
-HASHED = [
+
+NAMES = [
     {"a": 0.5, "b": -2.0, "c": 3.25},
     {"text": "red", "ä€😀": "ß", "": "", "number": 7, "yes": True, "no": False},
     {"a=b": 2.0, "a": "b", "float32": np.float32(0.1), "numeral": "3", "numpy": np.str_("text"), "zero": 0.0},
@@ -795,10 +842,9 @@ HASHED = [
 
 @pytest.mark.parametrize("n_features", [1, 7, 2**18, 2**31 - 1])
 def test_names_are_hashed_as_by_featurehasher(n_features):
-    model, hasher = BackpropClassifier(n_features=n_features), FeatureHasher(n_features)
-    for x in HASHED:
-        indices, values = model._hasher.row(x)
-        expected = hasher.transform([dict(x)]).tocoo()
+    for x in NAMES:
+        indices, values = Hasher(n_features).row(x)
+        expected = FeatureHasher(n_features).transform([dict(x)]).tocoo()
         # FeatureHasher leaves out zeros, and adds up values of the same input
         sums = {i: values[indices == i].sum() for i in indices.tolist()}
         ours = [sums.pop(i) for i in expected.coords[-1].tolist()]
@@ -808,14 +854,14 @@ def test_names_are_hashed_as_by_featurehasher(n_features):
 
 def test_the_smallest_hash_has_the_input_of_featurehasher():
     """The absolute value of -2**31 is not an int32."""
-    model = BackpropClassifier(n_features=1000)
-    model._hasher.hash = lambda name: -(2**31)
-    indices, values = model._hasher.row({"a": 1.0})
+    hasher = Hasher(1000)
+    hasher.hash = lambda name: -(2**31)
+    indices, values = hasher.row({"a": 1.0})
     assert (indices.tolist(), values.tolist()) == ([(2**31 - 1 - 999) % 1000], [-1])
 
 
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
-@pytest.mark.parametrize("model", OUTPUTS)
+@models
 def test_hashed_samples_are_learned_like_by_the_network(model, hidden):
     stream = stream_for(model, 30)
     model = learned(stream[:10], model, hidden=hidden, n_features=50)
@@ -830,17 +876,6 @@ def test_hashed_samples_are_learned_like_by_the_network(model, hidden):
         network.learn_one(FeatureHasher(50).transform([x]).toarray()[0], target(model, y), 0.5)
     np.testing.assert_allclose(model.network.w, w, atol=1e-13)  # sums in another order
     np.testing.assert_allclose(model.network.v, v, atol=1e-13)
-
-
-def test_new_outputs_of_hashed_samples_keep_what_was_learned():
-    model = learned(samples(20), n_features=50)
-    before = copy.deepcopy(model.network)
-    assert not before.w.flags.c_contiguous
-    model.mutate({"learning_rate": 1e-300})
-    model.learn_one({"new": 1.0}, "class 7")
-    assert np.array_equal(model.network.w, before.w)
-    assert np.array_equal(model.network.v[:3], before.v)
-    assert list(model.predict_proba_one({"new": 1.0})) == ["class 2", "class 1", "class 0", "class 7"]
 
 
 def test_an_output_added_to_hashed_samples_costs_no_copy_of_the_weights():
@@ -862,133 +897,25 @@ def test_new_names_take_no_memory_if_they_are_hashed():
     assert peak < 1_000_000  # bytes, for the names of one sample
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize("model", OUTPUTS)
-def test_hashed_models_survive_pickling(model, rate):
-    stream = [(x | {"text": "red"}, y) for x, y in stream_for(model, 10)]
-    model = learned(stream, model, n_features=50, learning_rate=rate)
-    again = pickle.loads(pickle.dumps(model))
-    assert pickle.dumps(again) == pickle.dumps(model)
-    for each in (model, again):
-        each.learn_one({"other": 1.0, "text": "blue"}, stream[0][1])
-    assert bits(again) == bits(model)
-    assert again.predict_one(stream[0][0]) == model.predict_one(stream[0][0])
-
-
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
-def test_learn_many_of_hashed_rows_equals_repeated_learn_one(model, rate):
-    stream = [(x | {"text": f"{x['a']:.0f}", "whole": n}, y) for n, (x, y) in enumerate(stream_for(model, 60))]
-    one = learned(stream, model, n_features=50, learning_rate=rate)
-    many = one.clone()
-    X, y = pd.DataFrame([x for x, _ in stream]), pd.Series([y for _, y in stream])
-    for start, stop in pairwise([0, 2, 30, 30, 60]):
-        many.learn_many(X[start:stop], y[start:stop])
-    assert_alike(many, one)
-    X.index = X.index + 100
-    predicted = many.predict_many(X)
-    assert predicted.index.equals(X.index)
-    expected = [many.predict_one(x) for x, _ in stream]
-    if model is BackpropRegressor:
-        np.testing.assert_allclose(predicted, expected, rtol=1e-12)
-    else:
-        assert predicted.tolist() == expected
-        expected = [list(many.predict_proba_one(x).values()) for x, _ in stream]
-        np.testing.assert_allclose(many.predict_proba_many(X), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        ({"a": math.nan}, "feature 'a' is nan; it must be a finite number: leave out"),
-        ({"a": -math.inf, "b": "text"}, "feature 'a' is -inf; it must be a finite number"),
-        ({"a": 10**400}, "feature 'a' is 1000.*; it must be a finite number"),
-        ({"a": None, "b": 1.0}, "feature 'a' is None; it must be a finite number: leave out"),
-        ({"a": b"bytes"}, "feature 'a' is b'bytes'; it must be"),
-        ({"a": [1.0]}, r"feature 'a' is \[1.0\]; it must be"),
-        ({1: 1.0}, "feature 1 cannot be hashed; its name must be a str"),
-        ({"\udc80": 1.0}, r"feature '\\udc80' cannot be hashed; its name must be a str, without surrogates"),
-        ({"a": "\udc80"}, r"feature 'a=\\udc80' cannot be hashed"),
-        ([1.0], "x is a list; it must be a dict"),
-        (None, "x is a NoneType; it must be a dict"),
-    ],
-    ids=str,
-)
-def test_samples_that_cannot_be_hashed_leave_the_model_unchanged(x, message, rate):
-    model = learned(samples(20), n_features=50, learning_rate=rate)
-    before = pickle.dumps(model)
-    for call in (model.predict_one, model.predict_proba_one, lambda x: model.learn_one(x, "class 8")):
-        with pytest.raises((TypeError, ValueError), match=message):
-            call(x)
-    assert pickle.dumps(model) == before
-
-
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize("labels", [["class 0", "class 1"], ["new", "class 1"]], ids=str)
-def test_invalid_frames_leave_a_hashed_model_unchanged(labels, rate):
-    model = learned(samples(20), n_features=50, learning_rate=rate)
-    before = pickle.dumps(model)
-    with pytest.raises(ValueError, match="feature 'b' is nan in row 1; it must be a finite number"):
-        model.learn_many(pd.DataFrame({"a": ["x", "y"], "b": [1.0, math.nan]}), pd.Series(labels))
-    assert pickle.dumps(model) == before
-
-
-def test_errors_in_frames_with_new_features_leave_the_model_unchanged(monkeypatch):
-    def busy(*arguments, **options):
-        raise RuntimeError
-
-    model = learned(sparse_stream(BackpropClassifier, 40))
-    before = pickle.dumps(model)
-    monkeypatch.setattr(_growth, "_learn_all", busy)
-    with pytest.raises(RuntimeError):
-        model.learn_many(pd.DataFrame({"new": [1.0]}), pd.Series(["class 0"]))
-    assert pickle.dumps(model) == before
-
-
-def test_divergence_leaves_a_hashed_model_unchanged():
-    model = learned(stream_for(BackpropRegressor, 20), BackpropRegressor, n_features=50)
-    before = pickle.dumps(model)
-    with pytest.raises(DivergenceError):
-        model.learn_many(pd.DataFrame({"a": ["x", "y"], "b": [1.0, 2.0]}), pd.Series([1.0, 1e200]))
-    with pytest.raises(DivergenceError):
-        model.learn_one({"a": "x"}, 1e200)
-    assert pickle.dumps(model) == before
-
-
-@pytest.mark.parametrize("n_features", [0, -1, 2.5, "8", True])
-def test_numbers_of_features_are_positive_integers(n_features):
-    with pytest.raises((TypeError, ValueError), match=f"n_features is {n_features!r}; it must be"):
-        BackpropClassifier(n_features=n_features)
-
-
 # ----------------------------------------------------------------------------------------------------------- "auto"
 
 
-def test_auto_is_the_default():
-    for model in OUTPUTS:
-        assert model()._get_params() == {
-            "n_hidden": 16,
-            "learning_rate": "auto",
-            "hidden": None,
-            "seed": None,
-            "n_features": None,
-        }
-        trained = learned(stream_for(model, 3), model, learning_rate="auto")
-        assert [(network.hidden, network.learning_rate) for network in trained.networks] == [
-            ("tanh", 0.1),
-            ("tanh", 0.3),
-            ("relu", 0.1),
-            ("relu", 0.3),
-        ]
-        trained = learned(stream_for(model, 3), model, learning_rate="auto", hidden="sigmoid")
-        assert {network.hidden for network in trained.networks} == {"sigmoid"}
-        assert len({network.w.tobytes() for network in trained.networks}) == 4
-        assert np.isclose(trained.weights.sum(), 1)
-        (network,) = learned(stream_for(model, 3), model, learning_rate=0.1).networks
-        assert not network.adaptive
-    assert BackpropClassifier().networks == []
-    assert BackpropClassifier().weights.tolist() == []
+AUTO = [("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)]
+
+
+@models
+def test_auto_is_the_default(model):
+    defaults = {"n_hidden": 16, "learning_rate": "auto", "hidden": None, "seed": None, "n_features": None}
+    assert model()._get_params() == defaults
+    assert model().networks == model().weights.tolist() == []
+    trained = learned(stream_for(model, 3), model, learning_rate="auto")
+    assert [(network.hidden, network.learning_rate) for network in trained.networks] == AUTO
+    assert len({network.w.tobytes() for network in trained.networks}) == 4
+    assert np.isclose(trained.weights.sum(), 1)
+    trained = learned(stream_for(model, 3), model, learning_rate="auto", hidden="sigmoid")
+    assert {network.hidden for network in trained.networks} == {"sigmoid"}
+    (network,) = learned(stream_for(model, 3), model, learning_rate=0.1).networks
+    assert not network.adaptive
 
 
 def test_a_mixture_learns_as_documented():
@@ -996,7 +923,7 @@ def test_a_mixture_learns_as_documented():
     stream, (D, M) = stream_for(BackpropRegressor, 60), (3, 5)
     model = learned([], BackpropRegressor, learning_rate="auto")
     networks = []
-    for r, (hidden, rate) in enumerate([("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)]):
+    for r, (hidden, rate) in enumerate(AUTO):
         w, v = init_weights(D, M, 1, hidden=hidden, rng=[0, D, 1, r])
         networks.append((w, v, (np.zeros(M), np.zeros(1)), hidden, rate))
     inputs, targets, log_weights = RunningScaler(D), RunningScaler(1), np.full(4, np.log(0.25))
@@ -1020,24 +947,24 @@ def test_a_mixture_learns_as_documented():
     np.testing.assert_allclose(model.predict_one(x), targets.inverse([y])[0], rtol=1e-12)
 
 
+@named_or_hashed
 @pytest.mark.parametrize("factor", [10, 0.1])
-@pytest.mark.parametrize("model", OUTPUTS)
-def test_units_make_no_difference(model, factor):
-    numbers = OUTPUTS[model] == "linear"
-    one, other = (learned([], model, learning_rate="auto") for _ in range(2))
+@models
+def test_units_make_no_difference(model, factor, options):
+    unit = factor if OUTPUTS[model] == "linear" else 1
+    one, other = (learned([], model, learning_rate="auto", **options) for _ in range(2))
     for n, (x, y) in enumerate(stream_for(model, 60)):
         scaled = {name: factor * value for name, value in x.items()}
         if n > 2:
             first, second = one.predict_one(x), other.predict_one(scaled)
-            if not numbers:
+            if unit == 1:
                 assert first == second
-            elif model is BackpropRegressor:
-                np.testing.assert_allclose(second, factor * first, rtol=1e-6)
             else:
-                np.testing.assert_allclose(list(second.values()), factor * np.array(list(first.values())), rtol=1e-6)
+                first, second = (list(y.values()) if isinstance(y, dict) else y for y in (first, second))
+                np.testing.assert_allclose(second, unit * np.array(first), rtol=1e-6)
         one.learn_one(x, y)
-        if numbers:
-            y = {name: factor * value for name, value in y.items()} if isinstance(y, dict) else factor * y
+        if unit != 1:
+            y = {name: unit * value for name, value in y.items()} if isinstance(y, dict) else unit * y
         other.learn_one(scaled, y)
 
 
@@ -1049,27 +976,6 @@ def test_predictions_change_no_statistics():
     assert pickle.dumps(model) == before
 
 
-@pytest.mark.parametrize("options", [{}, {"n_features": 50}], ids=str)
-@pytest.mark.parametrize("model", OUTPUTS)
-def test_all_networks_grow(model, options):
-    stream, y = stream_for(model, 30), NEW[model]
-    model = learned(stream, model, learning_rate="auto", **options)
-    before = copy.deepcopy(model.networks)
-    model.learn_one(stream[0][0] | {"z": 0.7, "y": 0.3}, y, 0)  # grows, and learns nothing
-    for network, smaller in zip(model.networks, before, strict=True):
-        kept = slice(None) if options else [0, 1, 2, 5]
-        assert np.array_equal(network.w[:, kept], smaller.w)
-        assert np.array_equal(network.v[: len(smaller.v)], smaller.v)
-        assert np.array_equal(network.accumulators[0], smaller.accumulators[0])
-        assert np.array_equal(network.accumulators[1][: len(smaller.v)], smaller.accumulators[1])
-        assert not network.accumulators[1][len(smaller.v) :].any()
-    again = pickle.loads(pickle.dumps(model))
-    for each in (model, again):
-        each.learn_one(*stream[1])
-    assert bits(again) == bits(model)
-    assert pickle.dumps(again) == pickle.dumps(model)
-
-
 def test_statistics_of_new_features_begin_with_zeros():
     rows = [x for x, _ in samples(40)]
     late = learned([], learning_rate="auto")
@@ -1078,29 +984,6 @@ def test_statistics_of_new_features_begin_with_zeros():
     early = RunningScaler(3)
     early.learn(np.array([[x["a"], x["b"], x["c"] if n >= 20 else 0] for n, x in enumerate(rows)]))
     assert late._growing.inputs.state.tobytes() == early.state.tobytes()
-
-
-def test_networks_that_were_read_stay_as_they_were():
-    model = learned(sparse_stream(BackpropClassifier, 20), learning_rate="auto")
-    networks = model.networks
-    before = copy.deepcopy(layers(model))
-    model.learn_one({"new": 1.0}, "class 2")
-    after = [array for network in networks for array in (network.w, network.v, *network.accumulators)]
-    assert all(map(np.array_equal, after, before))
-
-
-@pytest.mark.parametrize(("begun", "later"), [("auto", 0.1), (0.1, "auto")])
-def test_a_model_keeps_to_one_kind_of_rate(begun, later):
-    model = learned(samples(10), learning_rate=begun)
-    model.mutate({"learning_rate": later})
-    before = pickle.dumps(model)
-    with pytest.raises(ValueError, match=f"learning_rate is {later!r}, and the model has learned with .*: clone it"):
-        model.learn_one(*samples(1)[0])
-    assert pickle.dumps(model) == before
-    model.mutate({"learning_rate": begun})
-    model.learn_one(*samples(1)[0])
-    with pytest.raises(TypeError, match="learning_rate is 'fast'; it must be a number, or 'auto'"):
-        learned(samples(1), learning_rate="fast")
 
 
 def overflowing(model, hidden):
@@ -1131,32 +1014,23 @@ def test_networks_that_diverge_are_left_out(model, many):
     assert len(model.networks) == 2
 
     overflowing(model, "tanh")
-    before = pickle.dumps(model)
     for call in (
         lambda: model.learn_one(*stream[20]),
         lambda: model.learn_one(stream[20][0] | {"newer": 1.0}, stream[20][1]),
         lambda: model.learn_many(X, y),
     ):
-        with pytest.raises(DivergenceError):
+        with refused(model, DivergenceError):
             call()
-        assert pickle.dumps(model) == before
 
 
-def test_a_late_error_in_a_frame_undoes_all(monkeypatch):
-    learn_all = _growth._learn_all
-
-    def interrupted(network, x, t):
-        if len(network.v) == 4:  # the part with the new class
-            raise KeyboardInterrupt
-        return learn_all(network, x, t)
-
-    model = learned(samples(20), learning_rate="auto")
-    before = pickle.dumps(model)
-    monkeypatch.setattr(_growth, "_learn_all", interrupted)
-    for frame in ([x for x, _ in samples(10)], [x | {"new": 1.0} for x, _ in samples(10)]):
-        with pytest.raises(KeyboardInterrupt):
-            model.learn_many(pd.DataFrame(frame), pd.Series(5 * ["class 0"] + 5 * ["new"]))
-        assert pickle.dumps(model) == before
+def test_a_network_whose_weights_were_spoiled_is_left_out():
+    model, other = (learned(samples(10), learning_rate="auto") for _ in range(2))
+    model.networks[1].w[0, 0] = np.nan
+    for each in (model, other):
+        each.learn_one(*samples(12)[11])
+    assert len(model.networks) == len(model.weights) == 3
+    assert model.weights.sum() == pytest.approx(1)
+    assert np.array_equal(model.networks[1].w, other.networks[2].w)
 
 
 @pytest.mark.parametrize("factor", [1e-200, 1e-20, 1e20, 1e200])
@@ -1167,7 +1041,7 @@ def test_extreme_numbers_are_learned(model, factor):
     for x, y in stream:
         model.learn_one({name: factor * value for name, value in x.items()} | {"constant": factor}, y)
         model.learn_one({"a": -factor}, y if isinstance(y, str) else 1e6 * y)
-    assert all(np.isfinite(array).all() for array in layers(model))
+    assert all(np.isfinite(array).all() for array in layers(model.networks))
     y = model.predict_one(stream[0][0])
     assert isinstance(y, str) or np.isfinite(y)
 
@@ -1224,16 +1098,6 @@ def test_a_mixture_of_hashed_samples_learns_as_documented():
     np.testing.assert_allclose(model.weights, np.exp(log_weights), rtol=1e-9)
 
 
-@pytest.mark.parametrize("factor", [100, 0.01])
-@pytest.mark.parametrize("model", OUTPUTS)
-def test_units_of_hashed_inputs_make_no_difference(model, factor):
-    one, other = (learned([], model, learning_rate="auto", n_features=64) for _ in range(2))
-    for x, y in stream_for(model, 60):
-        one.learn_one(x, y)
-        other.learn_one({name: factor * value for name, value in x.items()}, y)
-    assert_alike(other, one)
-
-
 def test_hashed_samples_are_learned_better_than_at_a_constant_rate():
     rng = np.random.default_rng(0)
     names, stream = [f"{letter}{n}" for letter in "ab" for n in range(8)], []
@@ -1247,12 +1111,31 @@ def test_hashed_samples_are_learned_better_than_at_a_constant_rate():
     assert right["auto"] > max(0.8, right[0.1])
 
 
+@pytest.mark.parametrize("gross", ["input", "target"])
+@pytest.mark.parametrize("options", [{}, {"n_features": 64}], ids=str)
+def test_a_gross_error_is_forgotten(gross, options):
+    """After 2,000 samples the error is at most twice what it is without one; 500 samples make that ratio 1 ± .1."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 3))
+    y = np.sin(x[:, 0]) + 0.5 * x[:, 1]
+    rows, errors = [dict(zip("abc", row, strict=True)) for row in x.tolist()], {}
+    for spoiled in (False, True):
+        model = BackpropRegressor(seed=0, **options)
+        for n, (row, y_n) in enumerate(zip(rows, y.tolist(), strict=True)):
+            if n >= 2500:
+                errors.setdefault(spoiled, []).append(abs(model.predict_one(row) - y_n))
+            if spoiled and n == 500:
+                row, y_n = (row | {"a": 1e10}, y_n) if gross == "input" else (row, 1e10)
+            model.learn_one(row, y_n)
+    assert np.median(errors[True]) < 2 * np.median(errors[False])
+
+
 # ------------------------------------------------------------------------------------- all of a call, or nothing of it
 
 
-@pytest.mark.parametrize("options", [{}, {"n_features": 50}], ids=str)
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-@pytest.mark.parametrize("model", OUTPUTS)
+@named_or_hashed
+@rates
+@models
 def test_an_interrupt_at_any_instruction_leaves_all_or_nothing(model, rate, options, interrupt):
     stream, y = stream_for(model, 20), NEW[model]
     before = pickle.dumps(learned(stream, model, learning_rate=rate, **options))
@@ -1277,17 +1160,17 @@ HANDLERS = {  # what signal handlers, or other threads, may call
     "known names": lambda model: model.learn_one({"a": 1.0, "b": 2.0, "c": 3.0}, "class 0"),
     "a frame": lambda model: model.learn_many(pd.DataFrame({"a": [1.0], "d": [2.0]}), pd.Series(["class 5"])),
     "a prediction": lambda model: model.predict_proba_one({"a": 1.0, "b": 2.0, "c": 3.0}),
-    "a refused sample": lambda model: refused(model, {"new": math.nan}, "class 4"),
+    "a refused sample": lambda model: refuse(model, {"new": math.nan}, "class 4"),
 }
 
 
-def refused(model, x, y):
+def refuse(model, x, y):
     with pytest.raises(ValueError, match="must be a finite number"):
         model.learn_one(x, y)
 
 
 @pytest.mark.parametrize("handler", HANDLERS.values(), ids=HANDLERS)
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 def test_calls_in_a_signal_handler_come_before_the_one_that_they_interrupt(rate, handler, monkeypatch):
     model = learned(samples(10), learning_rate=rate)
     other, grown = copy.deepcopy(model), _growth.Growing.grown
@@ -1307,7 +1190,7 @@ def test_calls_in_a_signal_handler_come_before_the_one_that_they_interrupt(rate,
     assert (model.features, model.classes) == (other.features, other.classes)
 
 
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 def test_a_model_that_grows_during_a_prediction_predicts_by_what_it_has_become(rate, monkeypatch):
     model = learned(stream_for(BackpropRegressor, 10), BackpropRegressor, learning_rate=rate)
     model.learn_one({"new": 1.0}, 1.0)  # makes room for more inputs
@@ -1372,33 +1255,9 @@ def test_a_shallow_copy_is_the_same_model():
     assert bits(model) == bits(other)
 
 
-def test_a_network_whose_weights_were_spoiled_is_left_out():
-    model, other = (learned(samples(10), learning_rate="auto") for _ in range(2))
-    model.networks[1].w[0, 0] = np.nan
-    for each in (model, other):
-        each.learn_one(*samples(12)[11])
-    assert len(model.networks) == len(model.weights) == 3
-    assert model.weights.sum() == pytest.approx(1)
-    assert np.array_equal(model.networks[1].w, other.networks[2].w)
-
-
-@pytest.mark.parametrize("model", OUTPUTS)
-@pytest.mark.parametrize("options", [{}, {"n_features": 50}], ids=str)
-def test_a_refused_rate_leaves_the_model_unchanged(model, options):
-    stream, y = stream_for(model, 20), NEW[model]
-    model = learned(stream, model, learning_rate=0.1, **options)
-    model.predict_one(stream[0][0])
-    before = bits(model)
-    for rate in (-1.0, math.nan, 0, True):
-        model.learning_rate = rate
-        with pytest.raises((TypeError, ValueError), match="learning_rate is"):
-            model.learn_one(stream[0][0] | {"new": 1.0}, y)
-        assert bits(model) == before
-
-
 @pytest.mark.parametrize("way", ["r", "c", bytes, bytearray])
 @pytest.mark.parametrize("options", [{}, {"n_features": 2**12}], ids=str)
-@pytest.mark.parametrize("rate", [0.1, "auto"])
+@rates
 def test_a_restored_model_owns_its_memory(options, way, rate, tmp_path):
     stream = stream_for(BackpropRegressor, 20)
     model = learned(stream, BackpropRegressor, learning_rate=rate, **options)
@@ -1417,70 +1276,3 @@ def test_a_restored_model_owns_its_memory(options, way, rate, tmp_path):
     model.learn_one(*stream[3])
     assert bits(again[0]) == bits(model)
     assert held == ([(tmp_path / "model").read_bytes()] if isinstance(way, str) else list(map(bytes, memory)))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("n_hidden", 7), ("hidden", "relu"), ("seed", 3), ("n_features", 2**12), ("n_features", None)],
-)
-@pytest.mark.parametrize("rate", [0.1, "auto"])
-def test_parameters_of_a_model_that_has_learned_are_fixed(name, value, rate):
-    stream = samples(20)
-    model = learned(stream, learning_rate=rate, n_features=64)
-    before = pickle.dumps(model)
-    with pytest.raises(
-        ValueError, match=f"{name} is {value!r}, and the model has learned with .*clone it to begin anew"
-    ):
-        setattr(model, name, value)
-    setattr(model, name, getattr(model, name))  # no change
-    assert pickle.dumps(model) == before
-
-    model = learned([], learning_rate=rate, n_features=64)
-    setattr(model, name, value)  # which takes effect as a whole
-    direct = learned([], **{"learning_rate": rate, "n_features": 64, name: value})
-    for each in (model, direct):
-        for x, y in stream:
-            each.learn_one(x, y)
-    assert bits(model) == bits(direct)
-
-
-@pytest.mark.parametrize("options", [{}, {"n_features": 64}, {"learning_rate": 0.1}], ids=str)
-@pytest.mark.parametrize("model", [BackpropClassifier, BackpropRegressor])
-def test_frames_without_rows_are_predicted(model, options):
-    model = learned(stream_for(model, 20), model, **options)
-    for frame in (pd.DataFrame({"a": [], "b": []}, dtype=float), pd.DataFrame(), pd.DataFrame([{"a": 1.0}])[:0]):
-        assert len(model.predict_many(frame)) == 0
-        if isinstance(model, BackpropClassifier):
-            assert model.predict_proba_many(frame).shape == (0, 3)
-
-
-@pytest.mark.parametrize("x", [np.zeros(3), np.zeros((3, 3)), [1.0, 2.0, 3.0], "abc", None, 3], ids=str)
-@pytest.mark.parametrize("options", [{}, {"n_features": 64}], ids=str)
-def test_samples_are_dicts(x, options):
-    model = learned(samples(20), **options)
-    for call in (
-        lambda: model.learn_one(x, "class 0"),
-        lambda: model.predict_one(x),
-        lambda: model.predict_proba_one(x),
-    ):
-        with pytest.raises(TypeError, match=f"x is a {type(x).__name__}; it must be a dict"):
-            call()
-
-
-@pytest.mark.parametrize("gross", ["input", "target"])
-@pytest.mark.parametrize("options", [{}, {"n_features": 64}], ids=str)
-def test_a_gross_error_is_forgotten(gross, options):
-    """After 2,000 samples the error is at most twice what it is without one; 500 samples make that ratio 1 ± .1."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(3000, 3))
-    y = np.sin(x[:, 0]) + 0.5 * x[:, 1]
-    rows, errors = [dict(zip("abc", row, strict=True)) for row in x.tolist()], {}
-    for spoiled in (False, True):
-        model = BackpropRegressor(seed=0, **options)
-        for n, (row, y_n) in enumerate(zip(rows, y.tolist(), strict=True)):
-            if n >= 2500:
-                errors.setdefault(spoiled, []).append(abs(model.predict_one(row) - y_n))
-            if spoiled and n == 500:
-                row, y_n = (row | {"a": 1e10}, y_n) if gross == "input" else (row, 1e10)
-            model.learn_one(row, y_n)
-    assert np.median(errors[True]) < 2 * np.median(errors[False])
