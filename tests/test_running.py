@@ -9,6 +9,7 @@ import pytest
 from cbackprop._running import RunningScaler, RunningSparseScaler
 
 LARGEST = 1e150
+FACTORS = pytest.mark.parametrize("factor", [10, 0.1, 1e-30, -1e40])
 
 
 def reference(x, state, limit):
@@ -38,124 +39,6 @@ def stream(N=1500, D=4):
     x[::3, 2] = np.nan
     x[7, 1] = np.inf
     return x
-
-
-@pytest.mark.parametrize("limit", [5, 2.5, np.inf])
-def test_numbers_are_standardized_by_the_formula(limit):
-    x, scaler, state = stream(), RunningScaler(4, limit), np.zeros((3, 4))
-    for n, row in enumerate(x):
-        z, state = reference(row, state, limit)
-        np.testing.assert_allclose(scaler.learn(row), z, rtol=1e-9, atol=1e-12, err_msg=str(n))
-    np.testing.assert_allclose(scaler.state, state, rtol=1e-9)
-    assert (scaler.size, scaler.limit) == (4, limit)
-
-
-def test_several_samples_have_the_bits_of_one_after_the_other():
-    x, one, many = stream(), RunningScaler(4), RunningScaler(4)
-    z = np.vstack([many.learn(x[:700]), many.learn(x[700:700]), many.learn(np.asfortranarray(x[700:]))])
-    assert z.tobytes() == np.stack([one.learn(row) for row in x]).tobytes()
-    assert many.state.tobytes() == one.state.tobytes()
-    assert many.transform(x).tobytes() == np.stack([one.transform(row) for row in x]).tobytes()
-    assert many.state.tobytes() == one.state.tobytes()
-
-
-def test_statistics_are_mean_and_variance_until_samples_fade():
-    x, scaler = np.random.default_rng(0).normal(3, 2, size=(500, 2)), RunningScaler(2, np.inf)
-    z = scaler.learn(x)
-    np.testing.assert_allclose(scaler.state[:2], [x.mean(axis=0), x.var(axis=0)])
-    np.testing.assert_allclose(z[-1], (x[-1] - x.mean(axis=0)) / x.std(axis=0))
-    np.testing.assert_allclose(scaler.inverse(scaler.transform(x)), x)
-    scaler.learn(np.random.default_rng(1).normal(-30, 0.1, size=(20_000, 2)))
-    np.testing.assert_allclose(scaler.state[0], -30, rtol=1e-3)
-    np.testing.assert_allclose(scaler.state[1], 0.01, rtol=0.3)
-
-
-@pytest.mark.parametrize("factor", [10, 0.1, 1e-30, -1e40])
-def test_units_make_no_difference(factor):
-    x = stream()
-    np.testing.assert_allclose(
-        RunningScaler(4).learn(factor * x), np.sign(factor) * RunningScaler(4).learn(x), rtol=1e-6, atol=1e-9
-    )
-
-
-def test_a_gross_error_spoils_nothing():
-    x = np.random.default_rng(0).normal(size=(1000, 1))
-    x[500] = 1e12
-    scaler = RunningScaler(1)
-    assert scaler.learn(x)[500] == 5
-    assert abs(scaler.state[0, 0]) < 0.1
-    assert scaler.state[1, 0] < 1.2
-
-
-@pytest.mark.parametrize("limit", [5, np.inf])
-def test_finite_numbers_never_become_nan(limit):
-    numbers = [0.0, 5e-324, -5e-324, 1e-300, 1e-160, 1e-150, 1.0, 1 + 1e-15, 1e150, 1e300, -1.7e308, 1.7e308]
-    rng = np.random.default_rng(0)
-    for count in (1, 2, 3, 12):
-        for _ in range(50):
-            scaler = RunningScaler(1, limit)
-            chosen = rng.choice(numbers, size=count)
-            z = scaler.learn(rng.choice(chosen, size=(40, 1)))
-            assert np.isfinite(z).all()
-            assert np.isfinite(scaler.state).all()
-            assert not np.isnan(scaler.transform(np.array(numbers)[:, np.newaxis])).any()
-            assert np.isfinite(scaler.inverse(z)).all()
-    assert RunningScaler(1).learn(np.full((10, 1), 0.1)).tolist() == [[0]] * 10
-
-
-def test_numbers_that_are_not_finite_change_nothing():
-    scaler = RunningScaler(3)
-    scaler.learn(np.random.default_rng(0).normal(size=(10, 3)))
-    before = scaler.state
-    z = scaler.learn(np.array([np.nan, np.inf, -np.inf]))
-    assert np.isnan(z).all()
-    assert np.isnan(scaler.transform(np.array([np.nan, np.inf, -np.inf]))).all()
-    assert scaler.state.tobytes() == before.tobytes()
-
-
-def test_added_numbers_were_0_so_far():
-    x = np.random.default_rng(0).normal(size=(30, 3))
-    x[:20, 2] = 0
-    whole, part = RunningScaler(3), RunningScaler(2)
-    whole.learn(x)
-    part.learn(x[:20, :2])
-    before = part.state
-    larger = part.grown(3, 20)
-    larger.learn(x[20:])
-    assert larger.state.tobytes() == whole.state.tobytes()
-    assert part.state.tobytes() == before.tobytes()
-
-
-def test_learning_can_be_undone():
-    scaler, x = RunningScaler(4), stream()
-    scaler.learn(x[:10])
-    before = scaler.state
-    for sample in (x[10], x[10:20]):
-        scaler.learn(sample)
-        scaler.undo()
-        assert scaler.state.tobytes() == before.tobytes()
-
-
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda scaler: pickle.loads(pickle.dumps(scaler))])
-def test_copies_have_the_same_bits_and_learn_by_themselves(copied):
-    scaler, x = RunningScaler(4, 3), stream()
-    scaler.learn(x[:10])
-    before, again = scaler.state, copied(scaler)
-    assert (again.state.tobytes(), again.limit) == (before.tobytes(), 3)
-    again.learn(x[10])
-    assert scaler.state.tobytes() == before.tobytes()
-    assert again.state.tobytes() != before.tobytes()
-
-
-@pytest.mark.parametrize("x", [np.zeros(3), np.zeros((2, 3)), np.zeros((1, 1, 4)), np.zeros(())], ids=np.shape)
-def test_samples_of_another_size_are_refused(x):
-    scaler = RunningScaler(4)
-    for call in (scaler.learn, scaler.transform):
-        with pytest.raises(ValueError, match=r"x has shape .*; it must be \(4,\) or \(N, 4\)"):
-            call(x)
-
-
-# ---------------------------------------------------------------------------------------------------------- sparse rows
 
 
 def sparse_reference(indices, x, state, n, limit):
@@ -189,6 +72,151 @@ def matrix(rows, D=20):
     return csr_array(
         (np.concatenate([x for _, x in rows]), np.concatenate([i for i, _ in rows]), bounds), (len(rows), D)
     )
+
+
+def scaler_and_samples(sparse, n=30, limit=5):
+    """A scaler that has learned 10 samples, single ones and several of those that come then, and one that is not."""
+    scaler = RunningSparseScaler(20, limit) if sparse else RunningScaler(4, limit)
+    samples = sparse_stream(n) if sparse else list(stream(n))
+    several = matrix(samples[10:20]) if sparse else np.array(samples[10:20])
+    for sample in samples[:10]:
+        scaler.learn(sample)
+    invalid = np.array([np.nan, np.inf, -np.inf, 0])
+    return scaler, samples[10:], several, (np.arange(4), invalid) if sparse else invalid
+
+
+both = pytest.mark.parametrize("sparse", [False, True])
+
+
+@both
+def test_learning_can_be_undone(sparse):
+    scaler, samples, several, _ = scaler_and_samples(sparse)
+    before, saved = pickle.dumps(scaler), scaler.saved(np.arange(20))
+    for sample in (samples[0], several, (np.array([3, 3, 3]), np.ones(3)) if sparse else several[:0]):
+        scaler.learn(sample)
+        scaler.undo()
+        assert pickle.dumps(scaler) == before
+        scaler.learn(samples[15])
+        scaler.learn(sample)
+        assert pickle.dumps(scaler) != before
+        scaler.restore(saved)
+        assert pickle.dumps(scaler) == before
+
+
+@both
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda scaler: pickle.loads(pickle.dumps(scaler))])
+def test_copies_have_the_same_bits_and_learn_by_themselves(copied, sparse):
+    scaler, samples, _, _ = scaler_and_samples(sparse, limit=3)
+    before, again = pickle.dumps(scaler), copied(scaler)
+    assert (pickle.dumps(again), again.limit, again.size) == (before, 3, scaler.size)
+    again.learn(samples[0])
+    assert pickle.dumps(scaler) == before
+    assert pickle.dumps(again) != before
+
+
+@both
+def test_numbers_that_are_not_finite_change_no_statistics(sparse):
+    scaler, _, _, x = scaler_and_samples(sparse)
+    before, finite = scaler.state, np.arange(4) == 3
+    for scaled in (scaler.learn(x), scaler.transform(x)):
+        z, expected = (scaled[1], x[1]) if sparse else (np.where(finite, 0, scaled), np.where(finite, 0, np.nan))
+        np.testing.assert_array_equal(z, expected)
+    before, after = (state[0] if sparse else state[:, :3] for state in (before, scaler.state))
+    assert after.tobytes() == before.tobytes()
+
+
+@both
+@FACTORS
+def test_units_make_no_difference(factor, sparse):
+    if not sparse:
+        one, other = RunningScaler(4).learn(stream()), RunningScaler(4).learn(factor * stream())
+        np.testing.assert_allclose(other, np.sign(factor) * one, rtol=1e-6, atol=1e-9)
+        return
+    one, other = RunningSparseScaler(20), RunningSparseScaler(20)
+    for i, x in sparse_stream():
+        np.testing.assert_allclose(other.learn((i, factor * x))[1], np.sign(factor) * one.learn((i, x))[1], rtol=1e-9)
+
+
+# ----------------------------------------------------------------------------------------------------------- dense rows
+
+
+@pytest.mark.parametrize("limit", [5, 2.5, np.inf])
+def test_numbers_are_standardized_by_the_formula(limit):
+    x, scaler, state = stream(), RunningScaler(4, limit), np.zeros((3, 4))
+    for n, row in enumerate(x):
+        z, state = reference(row, state, limit)
+        np.testing.assert_allclose(scaler.learn(row), z, rtol=1e-9, atol=1e-12, err_msg=str(n))
+    np.testing.assert_allclose(scaler.state, state, rtol=1e-9)
+    assert (scaler.size, scaler.limit) == (4, limit)
+
+
+def test_several_samples_have_the_bits_of_one_after_the_other():
+    x, one, many = stream(), RunningScaler(4), RunningScaler(4)
+    z = np.vstack([many.learn(x[:700]), many.learn(x[700:700]), many.learn(np.asfortranarray(x[700:]))])
+    assert z.tobytes() == np.stack([one.learn(row) for row in x]).tobytes()
+    assert many.state.tobytes() == one.state.tobytes()
+    assert many.transform(x).tobytes() == np.stack([one.transform(row) for row in x]).tobytes()
+    assert many.state.tobytes() == one.state.tobytes()
+
+
+def test_statistics_are_mean_and_variance_until_samples_fade():
+    x, scaler = np.random.default_rng(0).normal(3, 2, size=(500, 2)), RunningScaler(2, np.inf)
+    z = scaler.learn(x)
+    np.testing.assert_allclose(scaler.state[:2], [x.mean(axis=0), x.var(axis=0)])
+    np.testing.assert_allclose(z[-1], (x[-1] - x.mean(axis=0)) / x.std(axis=0))
+    np.testing.assert_allclose(scaler.inverse(scaler.transform(x)), x)
+    scaler.learn(np.random.default_rng(1).normal(-30, 0.1, size=(20_000, 2)))
+    np.testing.assert_allclose(scaler.state[0], -30, rtol=1e-3)
+    np.testing.assert_allclose(scaler.state[1], 0.01, rtol=0.3)
+
+
+def test_a_gross_error_spoils_nothing():
+    x = np.random.default_rng(0).normal(size=(1000, 1))
+    x[500] = 1e12
+    scaler = RunningScaler(1)
+    assert scaler.learn(x)[500] == 5
+    assert abs(scaler.state[0, 0]) < 0.1
+    assert scaler.state[1, 0] < 1.2
+
+
+@pytest.mark.parametrize("limit", [5, np.inf])
+def test_finite_numbers_never_become_nan(limit):
+    numbers = [0.0, 5e-324, -5e-324, 1e-300, 1e-160, 1e-150, 1.0, 1 + 1e-15, 1e150, 1e300, -1.7e308, 1.7e308]
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 3, 12):
+        for _ in range(50):
+            scaler = RunningScaler(1, limit)
+            chosen = rng.choice(numbers, size=count)
+            z = scaler.learn(rng.choice(chosen, size=(40, 1)))
+            assert np.isfinite(z).all()
+            assert np.isfinite(scaler.state).all()
+            assert not np.isnan(scaler.transform(np.array(numbers)[:, np.newaxis])).any()
+            assert np.isfinite(scaler.inverse(z)).all()
+    assert RunningScaler(1).learn(np.full((10, 1), 0.1)).tolist() == [[0]] * 10
+
+
+def test_added_numbers_were_0_so_far():
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    x[:20, 2] = 0
+    whole, part = RunningScaler(3), RunningScaler(2)
+    whole.learn(x)
+    part.learn(x[:20, :2])
+    before = part.state
+    larger = part.grown(3, 20)
+    larger.learn(x[20:])
+    assert larger.state.tobytes() == whole.state.tobytes()
+    assert part.state.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("x", [np.zeros(3), np.zeros((2, 3)), np.zeros((1, 1, 4)), np.zeros(())], ids=np.shape)
+def test_samples_of_another_size_are_refused(x):
+    scaler = RunningScaler(4)
+    for call in (scaler.learn, scaler.transform):
+        with pytest.raises(ValueError, match=r"x has shape .*; it must be \(4,\) or \(N, 4\)"):
+            call(x)
+
+
+# ---------------------------------------------------------------------------------------------------------- sparse rows
 
 
 @pytest.mark.parametrize("limit", [5, 2.5, np.inf])
@@ -225,13 +253,6 @@ def test_rare_inputs_count_more():
     np.testing.assert_allclose(scaler.transform((index + 1, np.full(1, -7.0)))[1], -(1001**0.25))
 
 
-@pytest.mark.parametrize("factor", [10, 0.1, 1e-30, -1e40])
-def test_units_of_sparse_inputs_make_no_difference(factor):
-    one, other = RunningSparseScaler(20), RunningSparseScaler(20)
-    for i, x in sparse_stream():
-        np.testing.assert_allclose(other.learn((i, factor * x))[1], np.sign(factor) * one.learn((i, x))[1], rtol=1e-9)
-
-
 def test_the_order_within_a_sparse_row_makes_no_difference():
     i, x = np.array([3, 1, 3, 3]), np.array([100.0, 2.0, -1.0, 5.0])
     one, other = RunningSparseScaler(4), RunningSparseScaler(4)
@@ -250,42 +271,6 @@ def test_finite_sparse_numbers_stay_finite():
                 assert np.isfinite(scaler.learn((index, x))[1]).all()
             assert np.isfinite(scaler.state[0]).all()
             assert all(np.isfinite(scaler.transform((index, np.array([x])))[1]).all() for x in numbers)
-
-
-def test_sparse_numbers_that_are_not_finite_change_no_statistics():
-    scaler, rows = RunningSparseScaler(20), sparse_stream(10)
-    for row in rows:
-        scaler.learn(row)
-    before = scaler.state[0]
-    i, x = np.arange(4), np.array([np.nan, np.inf, -np.inf, 0])
-    assert scaler.learn((i, x))[1].tobytes() == x.tobytes()
-    assert scaler.state[0].tobytes() == before.tobytes()
-
-
-def test_learning_of_sparse_rows_can_be_undone():
-    scaler, rows = RunningSparseScaler(20), sparse_stream(30)
-    scaler.learn(matrix(rows[:10]))
-    before, saved = pickle.dumps(scaler), scaler.saved(np.arange(20))
-    for sample in (rows[10], matrix(rows[10:20]), (np.array([3, 3, 3]), np.ones(3))):
-        scaler.learn(sample)
-        assert pickle.dumps(scaler) != before
-        scaler.undo()
-        assert pickle.dumps(scaler) == before
-        scaler.learn(rows[20])
-        scaler.learn(sample)
-        scaler.restore(saved)
-        assert pickle.dumps(scaler) == before
-
-
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda scaler: pickle.loads(pickle.dumps(scaler))])
-def test_copies_of_sparse_scalers_learn_by_themselves(copied):
-    scaler, rows = RunningSparseScaler(20, 3), sparse_stream(11)
-    scaler.learn(matrix(rows[:10]))
-    before, again = pickle.dumps(scaler), copied(scaler)
-    assert (pickle.dumps(again), again.limit, again.size) == (before, 3, 20)
-    again.learn(rows[10])
-    assert pickle.dumps(scaler) == before
-    assert pickle.dumps(again) != before
 
 
 @pytest.mark.parametrize(
