@@ -396,7 +396,7 @@ class Ensemble:
         every, resume = validate.count("checkpoint_every", checkpoint_every), validate.flag("resume", resume)
         losses: list[Any] = []  # of all networks, for each epoch
         checkpointer = self._checkpointer(checkpoint, resume, losses, generator, settings, data)
-        training = EnsembleTraining(self, data, settings, n_threads)
+        training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads)
 
         def learn() -> None:
             order = np.arange(N)

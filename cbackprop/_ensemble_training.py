@@ -1,10 +1,11 @@
-"""Training of an ensemble's arrays, chunk after chunk of samples."""
+"""Training of networks and their mixture, chunk after chunk of samples."""
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
 import copy
 import math
 import operator
+from collections.abc import Sequence
 from functools import partial
 from itertools import compress
 from typing import TYPE_CHECKING, Any
@@ -20,26 +21,29 @@ from ._training import Data, Settings
 from ._training_lock import call_all, run_finally
 
 if TYPE_CHECKING:
-    from ._ensemble import Ensemble
+    from ._mixture import Mixture
+    from ._network import Network
 
 CHUNK = 1024  # samples, about: how often weights and the mixture are brought up to date
 MAX_OPERATIONS = 1e7  # of a chunk that is learned in place, during which signals wait: some 10 ms
 
 
 class EnsembleTraining:
-    """A training of an ensemble's arrays, which are up to date after each chunk of samples."""
+    """A training of networks and their mixture, whose arrays are up to date after each chunk of samples."""
 
-    def __init__(self, ensemble: Ensemble, data: Data, settings: Settings, n_threads: int) -> None:
-        self.mixture, self.data, self.weight = ensemble._mixture, data, data.sample_weight
-        self.rates = np.array([validate.rounded(rate, ensemble.dtype) for rate in ensemble.learning_rates])
-        self.engines = Engines(list(ensemble), data, settings, n_threads)
+    def __init__(
+        self, networks: Sequence[Network], mixture: Mixture, data: Data, settings: Settings, n_threads: int
+    ) -> None:
+        self.mixture, self.data, self.weight = mixture, data, data.sample_weight
+        self.rates = np.array([validate.rounded(network.learning_rate, network.dtype) for network in networks])
+        self.engines = Engines(networks, data, settings, n_threads)
         step, size, in_place = settings.batch_size, CHUNK, self.engines.in_place
         if in_place.any():
-            units = sum(len(network.w) for network in compress(ensemble, in_place))
+            units = sum(len(network.w) for network in compress(networks, in_place))
             values = len(data.x.data) if isinstance(data.x, SparseRows) else data.x.size
             size = min(CHUNK, int(MAX_OPERATIONS / max(1, units * values / len(data.x))))
         if step == 1:
-            lengths = (engines.block_length(each.w, each.v, 1) for each in compress(ensemble, ~in_place))
+            lengths = (engines.block_length(each.w, each.v, 1) for each in compress(networks, ~in_place))
             step = math.lcm(1 if isinstance(data.x, SparseRows) else engines.LANES_BLOCK, *lengths)
         # of whole batches and blocks, so that results do not depend on it
         self.chunk = step * max(1, size // step)

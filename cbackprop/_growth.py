@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ from . import _engines as engines
 from . import _layout as layout
 from . import _validation as validate
 from ._catalog import OUTPUTS
+from ._ensemble_training import EnsembleTraining
 from ._functions import init_weights, initial_ranges
 from ._mixture import Mixture
 from ._network import Network
 from ._one_sample import OneSampleOfAll
 from ._rates import DENSE_STREAM, SHARE, SPARSE_STREAM
-from ._results import REMEDY, DivergenceError
 from ._running import RunningScaler, RunningSparseScaler
-from ._sparse import SparseRows
+from ._training import Data, Settings
 from ._training_lock import TrainingLock
 
 # The inputs of a sample: all of them, or the indices and values of some, the others being 0
@@ -225,15 +226,17 @@ class Growing:
             x = self.inputs.learn(x)
         if self.targets is not None:
             t = self.targets.learn(t[:, np.newaxis])
-        losses = np.full((len(t), len(self._networks)), np.inf)
-        for r in np.flatnonzero(self._mixture.members):
-            losses[:, r] = _learn_all(self._networks[r], x, t)
-        diverged = np.isinf(losses).any(axis=0)
-        if diverged.all():
-            raise DivergenceError(f"learning of all networks diverged: {REMEDY}")
-        if diverged.any():
-            self._mixture.drop(diverged)
-        self._mixture.update(losses)
+        first = self._networks[0]
+        x = validate.inputs(x, first.w, first.v, writeable=True)
+        data = Data(x, *validate.targets(t, len(x), first.w, first.v, first.output), None)
+        settings = Settings.validated(
+            first.dtype, len(x), learning_rate=first.learning_rate, batch_size=1, method="auto", momentum=0, l2=0,
+            adaptive=first.adaptive, shuffle=False, functions=first.functions,
+        )  # fmt: skip
+        learn: Any = EnsembleTraining(self._networks, self._mixture, data, settings, 1).epoch
+        for network in self._networks:
+            learn = partial(TrainingLock(network.w, network.v).run, learn)
+        learn(1, np.arange(len(x)))
 
     def saved(self, inputs: Any) -> tuple[list[Any], list[Any]]:
         """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
@@ -292,34 +295,6 @@ class Growing:
 def _mixture(R: int, K: int, output: str) -> Mixture:
     """The mixture of R networks, the loss of which is a sum over all outputs."""
     return Mixture(R, K, output, SHARE if R > 1 else 0.0, standardized=True)
-
-
-def _learn_all(network: Network, x: Any, t: np.ndarray) -> np.ndarray:
-    """Learn from samples in their order; return their losses, which are infinite if that would diverge."""
-    w, v, adaptive = network.w, network.v, network.adaptive
-    rows = validate.inputs(x, w, v, writeable=True)
-    targets = validate.targets(t, len(rows), w, v, network.output)
-    states: engines.States = {"accumulators": network.accumulators} if adaptive else {}  # type: ignore[dict-item]
-    losses = np.empty(len(rows))
-
-    def learn() -> np.ndarray:
-        candidates: tuple[engines.Engine, ...]
-        if isinstance(rows, SparseRows):
-            candidates = (engines.sparse_engine(rows, w, v, network.functions, adaptive=adaptive),)
-        else:  # the Gram matrix of huge inputs may overflow
-            candidates = tuple(
-                engines.make_engine(w, v, network.functions, 1, method, adaptive=adaptive)
-                for method in ("auto", "direct")
-            )
-        for engine in candidates:
-            engine.load(w, v, states)
-            total = engine.learn(engine.samples(rows, *targets), np.arange(len(rows)), network.learning_rate, 1, losses)
-            if np.isfinite(total) and engine.finite():
-                engine.store(w, v, states)
-                return losses
-        return np.full(len(rows), np.inf)
-
-    return TrainingLock(w, v).run(learn)
 
 
 def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:

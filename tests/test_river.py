@@ -656,17 +656,15 @@ def test_numbers_that_are_too_large_leave_the_model_unchanged(model, options):
 @pytest.mark.parametrize("name", ["feature   0", "new"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DivergenceError])
 def test_a_late_error_in_a_frame_undoes_all(error, name, rate, monkeypatch):
-    learn_all = _growth._learn_all
+    learn_many = _growth.Growing.learn_many
 
-    def failing(network, x, t):
-        if len(network.v) < 3:
-            return learn_all(network, x, t)
-        if error is KeyboardInterrupt:  # in the part with the new class
+    def failing(growing, x, t):
+        learn_many(growing, x, t)
+        if growing.sizes[1] == 3:  # in the part with the new class
             raise error
-        return np.full(len(t), np.inf)
 
     model = learned(sparse_stream(BackpropClassifier, 40), learning_rate=rate)
-    monkeypatch.setattr(_growth, "_learn_all", failing)
+    monkeypatch.setattr(_growth.Growing, "learn_many", failing)
     with refused(model, error):
         model.learn_many(pd.DataFrame({name: np.arange(10.0)}), pd.Series(5 * ["class 0"] + 5 * ["new"]))
 
@@ -1230,7 +1228,7 @@ def test_names_whose_methods_raise_or_learn_are_refused():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_the_child_of_a_fork_amid_a_call_learns(monkeypatch):
-    model, learn_all = learned(samples(10)), _growth._learn_all
+    model, learn_many = learned(samples(10)), _growth.Growing.learn_many
 
     def forking(*arguments):
         monkeypatch.undo()
@@ -1240,9 +1238,9 @@ def test_the_child_of_a_fork_amid_a_call_learns(monkeypatch):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         with pytest.raises(RuntimeError, match="this model is learning"):
             model.learn_one(*samples(1)[0])
-        return learn_all(*arguments)
+        return learn_many(*arguments)
 
-    monkeypatch.setattr(_growth, "_learn_all", forking)
+    monkeypatch.setattr(_growth.Growing, "learn_many", forking)
     model.learn_many(pd.DataFrame([x for x, _ in samples(5)]), pd.Series([y for _, y in samples(5)]))
 
 
