@@ -6,7 +6,7 @@ SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
 
 
 class StreamRates(NamedTuple):
-    """The mixture that learns a stream: its networks, and how they begin.
+    """The mixture that learns a stream: its networks, and how they begin. Benchmarks compare it to other models.
 
     Attributes
     ----------
@@ -23,9 +23,8 @@ class StreamRates(NamedTuple):
     accumulator: float
 
 
-# Compared to other models by benchmarks/streams.py
 DENSE_STREAM = StreamRates((("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)), 1, 0)
-# Compared to other models by benchmarks/sparse_peers.py. Row-wise AdaGrad averages squares over all inputs, mostly
+# Row-wise AdaGrad averages squares over all inputs, mostly
 # zeros, which would inflate its rates: accumulators do not start at 0. Weights of inputs that appear late are noise
 # until then: they start small.
 SPARSE_STREAM = StreamRates((("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)), 0.1, 0.1)

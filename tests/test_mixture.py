@@ -44,7 +44,7 @@ def run(mixture, y, t):
     return np.array(losses), np.array(of_members)
 
 
-def sequences(output, N, R, K, seed):
+def sequences(output, share, N, R, K, seed):
     """Outputs of members, (N, R, K), and targets, (N, K), of several kinds, some chosen against the mixture."""
     rng = np.random.default_rng(seed)
     if output == "softmax":
@@ -57,17 +57,12 @@ def sequences(output, N, R, K, seed):
         yield y, rng.uniform(size=(N, K))
     t = np.eye(K)[np.arange(N) * R // N % K]
     yield np.where(np.arange(R)[:, np.newaxis] == np.arange(N)[:, np.newaxis, np.newaxis] % R, 0.5, y), t  # take turns
-
-
-def against(mixture, y):
-    """Targets, each the corner at which the mixture errs most."""
-    N, _R, K = y.shape
-    t = np.empty((N, K))
-    for n in range(N):
+    mixture, t = Mixture(R, K, output, share), np.empty((N, K))
+    for n in range(N):  # each the corner at which the mixture errs most
         p = mean(mixture, y[n])
-        t[n] = np.eye(K)[p.argmin()] if mixture.output == "softmax" else p < 0.5
-        mixture.update(ERRORS[mixture.output](y[n], t[n])[np.newaxis])
-    return t
+        t[n] = np.eye(K)[p.argmin()] if output == "softmax" else p < 0.5
+        mixture.update(ERRORS[output](y[n], t[n])[np.newaxis])
+    yield y, t
 
 
 @pytest.mark.parametrize("R", [1, 2, 7])
@@ -75,10 +70,7 @@ def against(mixture, y):
 def test_total_loss_exceeds_that_of_the_best_member_by_at_most_log_R(output, R):
     N, K = 200, 3
     bound = np.log(R) * (K if output == "logistic" else 1)
-    cases = [*sequences(output, N, R, K, R)]
-    y = cases[0][0]
-    cases.append((y, against(Mixture(R, K, output, 0.0), y)))
-    for y, t in cases:
+    for y, t in sequences(output, 0.0, N, R, K, R):
         losses, of_members = run(Mixture(R, K, output, 0.0), y, t)
         assert losses.sum() <= of_members.sum(axis=0).min() + bound + 1e-9 * losses.sum()
 
@@ -88,10 +80,7 @@ def test_total_loss_exceeds_that_of_the_best_member_by_at_most_log_R(output, R):
 def test_total_loss_with_a_share_follows_every_sequence_of_members(output, share):
     N, R, K = 300, 4, 2
     stay, change = -np.log(1 - share + share / R), -np.log(share / R)
-    cases = [*sequences(output, N, R, K, 1)]
-    y = cases[0][0]
-    cases.append((y, against(Mixture(R, K, output, share), y)))
-    for y, t in cases:
+    for y, t in sequences(output, share, N, R, K, 1):
         losses, of_members = run(Mixture(R, K, output, share), y, t)
         factor = K if output == "logistic" else 1
         # the least total of a sequence of members and its bound, over all sequences, by dynamic programming

@@ -141,24 +141,30 @@ def refused(model, error, message=None):
     assert pickle.dumps(model) == before
 
 
+@named_or_hashed
 @pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
 @models
-def test_samples_with_all_features_are_learned_like_by_the_network(model, hidden):
+def test_samples_are_learned_like_by_the_network(model, hidden, options):
     stream = stream_for(model, 50)
-    model = learned(stream[:20], model, hidden=hidden)
-    assert model.features == ["a", "b", "c"]
+    model = learned(stream[:20], model, hidden=hidden, **options)
+    assert model.features == ([] if options else ["a", "b", "c"])
     network = pickle.loads(pickle.dumps(model.network))
+    assert network.w.shape == (5, 51 if options else 4)
     functions = {"output": OUTPUTS[type(model)], "hidden": hidden}
     assert network.functions._asdict() == functions
     w, v = network.w.copy(), network.v.copy()
     for n, (x, y) in enumerate(stream[20:]):
         weight = [1, 1.0, 0.5, 0, 3][n % 5]
+        if options:
+            x["text"] = f"{n % 3}"
+        row = FeatureHasher(50).transform([x]).toarray()[0] if options else np.array(list(x.values()))
         model.learn_one(x, y, weight)
-        network.learn_one(list(x.values()), target(model, y), weight)
-        assert bits(model) == network.w.tobytes() + network.v.tobytes() + np.ones(1).tobytes()
-        reference.step(list(x.values()), target(model, y), w, v, 0.1, sample_weight=weight, **functions)
-    np.testing.assert_allclose(network.w, w, atol=1e-12)  # sums in another order, over 30 updates
-    np.testing.assert_allclose(network.v, v, atol=1e-12)
+        network.learn_one(row, target(model, y), weight)
+        if not options:
+            assert bits(model) == network.w.tobytes() + network.v.tobytes() + np.ones(1).tobytes()
+        reference.step(row, target(model, y), w, v, 0.1, sample_weight=weight, **functions)
+    np.testing.assert_allclose(model.network.w, w, atol=1e-12)  # sums in another order, over 30 updates
+    np.testing.assert_allclose(model.network.v, v, atol=1e-12)
 
 
 def test_predictions_are_those_of_the_network():
@@ -856,24 +862,6 @@ def test_the_smallest_hash_has_the_input_of_featurehasher():
     hasher.hash = lambda name: -(2**31)
     indices, values = hasher.row({"a": 1.0})
     assert (indices.tolist(), values.tolist()) == ([(2**31 - 1 - 999) % 1000], [-1])
-
-
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
-@models
-def test_hashed_samples_are_learned_like_by_the_network(model, hidden):
-    stream = stream_for(model, 30)
-    model = learned(stream[:10], model, hidden=hidden, n_features=50)
-    w, v = model.network.w.copy("K"), model.network.v.copy()
-    assert w.flags.f_contiguous
-    assert w.shape == (5, 51)
-    assert model.features == []
-    network = Network.from_weights(w, v, learning_rate=0.1, **model.network.functions._asdict())
-    for n, (x, y) in enumerate(stream[10:]):
-        x["text"] = f"{n % 3}"
-        model.learn_one(x, y, 0.5)
-        network.learn_one(FeatureHasher(50).transform([x]).toarray()[0], target(model, y), 0.5)
-    np.testing.assert_allclose(model.network.w, w, atol=1e-13)  # sums in another order
-    np.testing.assert_allclose(model.network.v, v, atol=1e-13)
 
 
 def test_an_output_added_to_hashed_samples_costs_no_copy_of_the_weights():
