@@ -18,10 +18,10 @@ from ._ensemble_training import EnsembleTraining
 from ._mixture import MixedLoss, Mixture, class_losses
 from ._network import ARTICLE, Network
 from ._one_sample import OneSampleOfAll
+from ._rates import SHARE
 from ._sparse import CSR, SparseRows
 from ._training import Data, Settings, run_training
 
-DEFAULT_SHARE = 0.01
 CHUNK = 1 << 18  # numbers of a prediction whose loss is computed at a time, which keeps temporary arrays small
 
 
@@ -126,7 +126,7 @@ class Ensemble:
         hidden: str | Sequence[str] = "sigmoid",
         adaptive: bool = False,
         eta: float | None = None,
-        share: float = DEFAULT_SHARE,
+        share: float = SHARE,
         dtype: DTypeLike = np.float64,
         rng: Any = None,
     ) -> None:
@@ -590,7 +590,7 @@ class Ensemble:
 
     def __repr__(self) -> str:
         values = {name: getattr(self, name) for name in ("hidden", "output", "adaptive", "eta", "share")}
-        default = {**ARTICLE._asdict(), "adaptive": False, "eta": None, "share": DEFAULT_SHARE}
+        default = {**ARTICLE._asdict(), "adaptive": False, "eta": None, "share": SHARE}
         chosen = "".join(f"{name}={value!r}, " for name, value in values.items() if value != default[name])
         return (
             f"{type(self).__name__}({self._w[0].shape[1] - 1}, {self.n_hidden}, {len(self._v[0])}, "

@@ -14,16 +14,12 @@ from ._catalog import OUTPUTS
 from ._docstrings import inherits
 from ._engines import kernels_for
 from ._one_sample import OneSample
+from ._rates import network_rate
 from ._results import History
 from ._sparse import CSR
 
 OWN = ("w", "v", "output", "hidden", "learning_rate", "adaptive", "accumulators")  # parameters of functions
 ARTICLE = validate.Functions()  # earlier releases pickled no other
-
-
-def auto_rate(D: int) -> float:
-    """The adaptive learning rate of "auto" for D inputs: the steps of many add up."""
-    return min(0.3, float(D + 1) ** -0.5)
 
 
 class Network(OneSample):
@@ -115,7 +111,7 @@ class Network(OneSample):
         rate: Any = learning_rate
         adaptive = validate.flag("adaptive", adaptive)
         if isinstance(rate, str) and rate == "auto":
-            rate, adaptive = auto_rate(w.shape[1] - 1), True
+            rate, adaptive = network_rate(w.shape[1] - 1), True
         accumulators = validate.new_accumulators(w, v) if adaptive else None
         super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators)
 

@@ -74,8 +74,8 @@ cdef class OneSample:
     cdef Weights bound        # ... these weights
     cdef void *y
     cdef void *t              # a row of targets
-    cdef Py_ssize_t *at       # scratch of the kernels ...
-    cdef Py_ssize_t capacity  # ... for so many inputs
+    cdef void *scratch        # for the addresses of ...
+    cdef Py_ssize_t capacity  # ... so many weights
     cdef bint by_column       # the order of w
     cdef cnp.npy_intp[2] w_strides, v_strides    # in bytes
     cdef bint exclusive, probabilities    # of the output, as in _catalog.py
@@ -127,7 +127,7 @@ cdef class OneSample:
 
     def __dealloc__(self):
         PyMem_Free(self.memory)
-        PyMem_Free(self.at)
+        PyMem_Free(self.scratch)
 
     @property
     def accumulators(self):
@@ -290,7 +290,7 @@ cdef class OneSample:
                 inputs.indices64 = <const int64_t *> cnp.PyArray_DATA(indices)
         if (self.by_column or indices is not None) and inputs.count > self.capacity:
             self.reserve(inputs.count)
-        inputs.at = self.at
+        inputs.scratch = self.scratch
         return kept
 
     cdef validated(self, x, indices, bint writeable):
@@ -305,10 +305,10 @@ cdef class OneSample:
         return row
 
     cdef int reserve(self, Py_ssize_t count) except -1:
-        cdef void *at = PyMem_Realloc(self.at, count * sizeof(Py_ssize_t))
-        if at == NULL:
+        cdef void *scratch = PyMem_Realloc(self.scratch, (1 + SCRATCH) * count * sizeof(void *))
+        if scratch == NULL:
             raise MemoryError(f"no memory for a row of {count} non-zeros")
-        self.at, self.capacity = <Py_ssize_t *> at, count
+        self.scratch, self.capacity = scratch, count
         return 0
 
     cdef inline bint is_target(self, double t_k) noexcept:

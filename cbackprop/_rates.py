@@ -24,9 +24,8 @@ class StreamRates(NamedTuple):
 
 
 DENSE_STREAM = StreamRates((("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)), 1, 0)
-# Row-wise AdaGrad averages squares over all inputs, mostly
-# zeros, which would inflate its rates: accumulators do not start at 0. Weights of inputs that appear late are noise
-# until then: they start small.
+# Row-wise AdaGrad averages squares over all inputs, mostly zeros, which would inflate its rates: accumulators do not
+# start at 0. Weights of inputs that appear late are noise until then: they start small.
 SPARSE_STREAM = StreamRates((("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)), 0.1, 0.1)
 
 # In epochs, the rate falls to 0 on a straight line, and each epoch begins with the squared gradients of so many updates

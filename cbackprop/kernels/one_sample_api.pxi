@@ -8,7 +8,7 @@ cdef struct Inputs:
     const int32_t *indices32
     const int64_t *indices64
     Py_ssize_t count
-    Py_ssize_t *at               # [count], scratch: where the weights of each input begin
+    void *scratch                # of 1 + SCRATCH addresses for each input: places of weights, and a table of indices
 
 # Where the weights are and, unless they are NULL, accumulators
 cdef struct Weights:
@@ -33,3 +33,4 @@ cdef struct OneSampleAPI:
 
 cdef enum:
     NOT_FINITE = -1
+    SCRATCH = 9    # addresses, or numbers of their size, for each input of a row in which one may come twice
