@@ -110,20 +110,19 @@ MEASURE = $(ASV) run --machine $(MACHINE) --skip-existing-successful
 PINNED = --cpu-affinity 0 --bench '^(?!threads)'
 THREADS = --cpu-affinity 0,1 --bench '^threads'
 RESULTS = $(PYTHON) .ci/benchmark_results.py benchmarks/results/$(MACHINE)
-HISTORY = $(shell awk '$$2 == "$(MACHINE)" { print $$1 }' benchmarks/history.txt)
+HISTORY = $(shell awk '$$2 == "$(MACHINE)" { print $$1 }' benchmarks/asv/history.txt)
 
 bench:  ## measure the latest commit; results go to benchmarks/results
-	$(PYTHON) -m benchmarks.machine $(MACHINE)
+	$(PYTHON) -m benchmarks.asv.machine $(MACHINE)
 	$(MEASURE) $(PINNED) HEAD^!
 	$(MEASURE) $(THREADS) HEAD^!
 	$(RESULTS) $$(git rev-parse --short=7 HEAD)
 
-history:  ## measure the commits of this machine in benchmarks/history.txt that have no results yet
-	$(PYTHON) -m benchmarks.machine $(MACHINE)
+history:  ## measure the commits of this machine in benchmarks/asv/history.txt that have no results yet
+	$(PYTHON) -m benchmarks.asv.machine $(MACHINE)
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(PINNED) HASHFILE:-
 	printf '%s\n' $(HISTORY) | $(MEASURE) $(THREADS) HASHFILE:-
 	$(RESULTS) $(HISTORY)
-	$(PYTHON) -m benchmarks.history
 
 history-site:  ## build the history as a site in .asv/site, which `make docs` includes
 	$(ASV) publish --no-pull
@@ -146,15 +145,15 @@ gate-sites:
 	$(call SITE_OF,commit,HEAD)
 
 gate: gate-sites  ## test whether the latest commit is slower than its parent, beyond the noise
-	$(PYTHON) -m benchmarks.regression_check build/gate/parent/site build/gate/commit/site
+	$(PYTHON) -m benchmarks.compare.regression_check build/gate/parent/site build/gate/commit/site
 
 gate-check: gate-sites  ## test that this check rejects a planted slowdown, and accepts an unchanged commit ten times
-	$(PYTHON) -m benchmarks.regression_check_selftest build/gate/commit/site
+	$(PYTHON) -m benchmarks.compare.regression_check build/gate/commit/site
 
 dist:  ## build an sdist, and a wheel from it, in dist/
 	$(PYTHON) -m build
 
 clean:  ## remove everything that these commands created
-	rm -rf build dist docs/gallery .asv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/gallery docs/plots .asv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find cbackprop tests benchmarks -name '__pycache__' -exec rm -rf {} +
 	find cbackprop -name '*.so' -delete

@@ -34,3 +34,11 @@ def restart_pinned() -> bool:
             os.sched_setaffinity(0, cpus[-1:])
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     return bool(os.environ["CBACKPROP_COMPARE_CPUS"])
+
+
+def unpinned() -> int:
+    """Let this process use all processors that the program was started with, and return their number."""
+    if cpus := os.environ["CBACKPROP_COMPARE_CPUS"]:
+        os.sched_setaffinity(0, map(int, cpus.split(",")))
+        return len(os.sched_getaffinity(0))
+    return 0

@@ -1,18 +1,22 @@
-"""The results of compare.py as tables and a plot; the options, tables and machine description of all scripts."""
+"""What the scripts that write a table have in common: options, the machine, tables and their files.
+
+The tables are the data: what reads them, such as plots and `benchmarks.compare.machines`, gets what a page shows.
+"""
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import re
-import statistics
 import subprocess
-import sys
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from . import restart_pinned
+
 ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).with_name("results")
 DISTRIBUTIONS = (
     "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "numba", "mlxtend", "river", "distributed",
     "onnxruntime",
@@ -20,15 +24,37 @@ DISTRIBUTIONS = (
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
 
-def argument_parser(script: str, docstring: str) -> argparse.ArgumentParser:
-    """The options that the scripts have in common."""
+def write(
+    script: str,
+    docstring: str,
+    title: str,
+    sections: Callable[[argparse.Namespace], Iterable[str]],
+    options: dict[str, dict] | None = None,
+) -> None:
+    """Run a script: on one processor, write its sections to a file in the folder of the machine, and print them.
+
+    `sections` gets the options `quick` and those described in `options`, as by `ArgumentParser.add_argument`.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{script}", description=docstring.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a test run with few samples and repeats")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results"), help="folder to write to")
-    return parser
+    parser.add_argument("--output", type=Path, help="folder to write to, instead of that of the machine's results")
+    for name, settings in (options or {}).items():
+        parser.add_argument(name, **settings)
+    chosen = parser.parse_args()
+    description = machine(restart_pinned())
+    warning = ["**A test run: the numbers are meaningless.**\n"] if chosen.quick else []
+    header = [f"# {title}\n", f"Written by `python -m benchmarks.{script}`.\n", *warning]
+    text = "\n".join([*header, *sections(chosen), "## Machine\n", table(["machine", ""], description.items())])
+    folder = chosen.output or RESULTS / folder_name(description["processor"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{script.rpartition('.')[2]}.md").write_text(text, encoding="utf-8")
+    print(text)
 
 
-def machine(pinned: bool) -> dict:
+# ----------------------------------------------------------------------------------------------------------- machines
+
+
+def machine(pinned: bool) -> dict[str, str]:
     import cbackprop
 
     info = cbackprop.kernel_info()
@@ -42,7 +68,7 @@ def machine(pinned: bool) -> dict:
         "system": f"{platform.system()} {platform.release()}, {' '.join(platform.libc_ver())}",
         "Python": platform.python_version(),
         "cbackprop": f"{cbackprop.__version__}, {info['variant']} kernels, {info['compiler']}",
-        "versions": ", ".join(versions()),
+        "versions": ", ".join(map(version, DISTRIBUTIONS)),
         "BLAS": blas(),
         "commit": commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -63,11 +89,9 @@ def processor() -> str:
     return f"{name} (family {family}, model {model})" if family else name
 
 
-def result_path(folder: Path, script: str, machine: dict) -> Path:
-    """The file for the table of a script, named by the processor: "compare-amd-epyc-family-26-model-2.md"."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"\((r|tm)\)", "", machine["processor"].lower())
-    return folder / f"{script}-{re.sub(r'[^a-z0-9]+', '-', name).strip('-')}.md"
+def folder_name(processor: str) -> str:
+    """The folder of a machine, named by its processor: "amd-epyc-family-26-model-2"."""
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", processor.lower())).strip("-")
 
 
 def caches() -> str:
@@ -78,14 +102,11 @@ def caches() -> str:
     return ", ".join(found) or "unknown"
 
 
-def versions() -> list[str]:
-    found = []
-    for name in DISTRIBUTIONS:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return found
+def version(name: str) -> str:
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name} not installed"
 
 
 def blas() -> str:
@@ -94,12 +115,12 @@ def blas() -> str:
         from threadpoolctl import threadpool_info
     except ImportError:
         return "unknown"
-    found = []
+    found = set()
     for library in threadpool_info():
         if library["user_api"] == "blas":
             owner = Path(library["filepath"]).parent.name.removesuffix(".libs")
-            found.append(f"{owner}: {library['internal_api']} {library['version']} {library.get('architecture', '')}")
-    return ", ".join(sorted(set(found))) or "unknown"
+            found.add(f"{owner}: {library['internal_api']} {library['version']} {library.get('architecture', '')}")
+    return ", ".join(sorted(found)) or "unknown"
 
 
 def commit() -> str:
@@ -113,171 +134,44 @@ def commit() -> str:
         return "unknown"
 
 
-# ------------------------------------------------------------------------------------------------------------ tables
+# ------------------------------------------------------------------------------------------------------------- tables
 
 
-def ratios(row: dict, of=min) -> dict[str, float]:
-    """Each peer's value divided by that of cbackprop; above 1, cbackprop needs less."""
-    own = of(row["figures"]["cbackprop"])
-    return {peer: of(values) / own for peer, values in row["figures"].items() if peer != "cbackprop"}
+UNITS = {"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 
 
-def best_peer(row: dict) -> str:
-    others = ratios(row)
-    return min(others, key=others.get)
-
-
-def target(row: dict) -> tuple[str, bool | None]:
-    """The row's target in words, and whether it is reached; None if a peer is missing."""
-    others, parts, reached = ratios(row), [], []
-    for peer, at_least in row["targets"].items():
-        parts.append(f"{at_least:.3g} × {peer}")
-        ratio = min(others.values()) if peer == "best" else others.get(peer)
-        reached.append(None if ratio is None else ratio >= at_least)
-    return ", ".join(parts), None if not reached or None in reached else all(reached)
-
-
-def readable(value: float, quantity: str) -> str:
-    if quantity != "s":
-        return f"{value:.3g} {quantity}"
-    for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)):
-        if value >= size or unit == "ns":
-            value /= size
-            break
+def readable(seconds: float) -> str:
+    unit, size = next(((unit, size) for unit, size in UNITS.items() if seconds >= size), ("ns", 1e-9))
+    value = seconds / size
     return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def number(cell: str) -> float:
+    """What `readable`, `factor` or another format with a unit made a cell of; NaN if there is none."""
+    found = re.fullmatch(r"\**([\d.,]+)(?: (\S+?))?\**(?: \(.*\))?", cell)
+    return float(found[1].replace(",", "")) * UNITS.get(found[2], 1) if found else float("nan")
 
 
 def factor(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.2f}"
 
 
-def table(header: list[str], lines: list[list[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+def table(header: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    header = list(header)
+    return "".join(f"| {' | '.join(row)} |\n" for row in (header, ["---"] * len(header), *lines))
 
 
-def machine_table(description: dict) -> str:
-    return table(["machine", ""], [[key, str(value)] for key, value in description.items()])
+def worst_first(lines: Iterable[tuple[float, list[str]]]) -> list[list[str]]:
+    """Lines in the order of their numbers, the lowest first."""
+    return [cells for _, cells in sorted(lines)]
 
 
-REACHED = {True: "yes", False: "no", None: ""}
-
-
-def comparison_line(row: dict, columns: list[str]) -> list[str]:
-    values, peer = row["figures"], best_peer(row)
-    wanted, reached = target(row)
-    work = row["work"] + (f" ({row['unit']})" if row["unit"] not in ("sample", "") else "")
-    cells = [readable(min(values[name]), row["quantity"]) if name in values else "–" for name in columns]
-    medians = min(ratios(row, statistics.median).values())
-    return [work, row["dtype"], *cells, peer, factor(ratios(row)[peer]), factor(medians), wanted, REACHED[reached]]
-
-
-def own_line(metric: dict) -> list[str]:
-    bounds = (("at least", metric["at_least"]), ("at most", metric["at_most"]))
-    wanted = ", ".join(f"{words} {bound:.3g}" for words, bound in bounds if bound is not None)
-    return [metric["what"], factor(metric["value"]), wanted, REACHED[metric["reached"]]]
-
-
-def markdown(record: dict) -> str:
-    columns = [name for name in record["columns"] if any(name in row["figures"] for row in record["rows"])]
-    parts = [
-        "# cbackprop and other libraries",
-        "",
-        "Written by `python -m benchmarks.compare`; rows and columns are described in",
-        "[benchmarks/README.md](../README.md).",
-        "",
-        f"Time per sample (or per unit of the row), the minimum of {record['repeats']} interleaved repeats on one",
-        "thread. *ratio*: the best peer's time divided by that of cbackprop; above 1 cbackprop is faster, below 1",
-        "slower; *of medians*: the same from medians.",
-        "",
-    ]
-    if record["quick"]:
-        parts += ["**A test run: the numbers are meaningless.**", ""]
-    header = ["work", "dtype", *columns, "best peer", "ratio", "of medians", "target", "reached"]
-    parts.append(table(header, [comparison_line(row, columns) for row in record["rows"]]))
-    if record["figures"]:
-        header = ["cbackprop compared with itself", "measured", "target", "reached"]
-        parts.append(table(header, list(map(own_line, record["figures"]))))
-    parts += [f"Missing: {name} ({reason}).\n" for name, reason in record["missing"].items()]
-    parts.append(machine_table(record["machine"]))
-    return "\n".join(parts)
-
-
-# -------------------------------------------------------------------------------------------------------------- plot
-
-# Okabe and Ito's colors: distinct in color-blind vision; shapes for print
-MARKS = {
-    "reference": ("#999999", "x"),
-    "NumPy": ("#56B4E9", "o"),
-    "NumPy, SciPy BLAS": ("#0072B2", "D"),
-    "scikit-learn": ("#E69F00", "s"),
-    "PyTorch": ("#D55E00", "v"),
-    "PyTorch by hand": ("#CC79A7", "^"),
-    "JAX": ("#009E73", "P"),
-    "numba": ("#000000", "*"),
-    "ONNX Runtime": ("#F0E442", "h"),
-}
-
-
-def draw(panel, rows: list[dict]) -> None:
-    """The ratios of one dtype, a line for each row."""
-    for y, row in enumerate(rows):
-        others = ratios(row)
-        panel.plot([min(others.values()), max(others.values())], [y, y], color="#dddddd", linewidth=1, zorder=1)
-        for peer, ratio in others.items():
-            color, marker = MARKS[peer]
-            edge = {} if marker == "x" else {"edgecolors": "white", "linewidths": 0.5}
-            panel.scatter(ratio, y, s=70 if marker == "*" else 38, c=color, marker=marker, zorder=3, **edge)
-    panel.set_yticks(range(len(rows)), [row["work"].replace(", to ", ",\nto ") for row in rows], linespacing=0.9)
-    panel.set_ylim(len(rows) - 0.5, -0.5)
-
-
-def style(panel, dtype: str, limits: tuple[float, float]) -> None:
-    panel.set(title=dtype, xlabel="time of the other / time of cbackprop", xscale="log", xlim=limits)
-    panel.axvline(1, color="black", linewidth=1)
-    panel.axvspan(limits[0], 1, color="#f3f3f3", zorder=0)
-    panel.xaxis.set_major_formatter("{x:g}")
-    panel.grid(axis="x", color="#e6e6e6", linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right", "left"]].set_visible(False)
-    panel.tick_params(axis="y", length=0)
-
-
-def plot(record: dict, path: Path) -> None:
-    """Every peer's time divided by that of cbackprop, a panel for each dtype."""
-    from matplotlib.figure import Figure
-
-    rows = [row for row in record["rows"] if row["dtype"]]
-    if not rows:
-        return
-    by_dtype = {dtype: [row for row in rows if row["dtype"] == dtype] for dtype in sorted({r["dtype"] for r in rows})}
-    figure = Figure(figsize=(7, 2 + 0.34 * len(rows)), layout="constrained")
-    panels = figure.subplots(len(by_dtype), 1, squeeze=False, height_ratios=list(map(len, by_dtype.values())))[:, 0]
-    found = [ratio for row in rows for ratio in ratios(row).values()]
-    limits = min(0.5, min(found) / 1.5), max(found) * 1.5
-    for panel, (dtype, its_rows) in zip(panels, by_dtype.items(), strict=True):
-        draw(panel, its_rows)
-        style(panel, dtype, limits)
-    present = [peer for peer in MARKS if any(peer in row["figures"] for row in rows)]
-    handles = [
-        panels[0].scatter([], [], c=MARKS[p][0], marker=MARKS[p][1], s=70 if MARKS[p][1] == "*" else 38)
-        for p in present
-    ]
-    title = "One thread. Left of the line the other is faster, right of it cbackprop."
-    figure.legend(handles, present, title=title, loc="outside upper center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=150, facecolor="white")
-
-
-def write(record: dict, path: Path) -> str:
-    """Write table and plot beside the data, and return the table; regressions have a plot of their own."""
-    path.with_suffix(".md").write_text(text := markdown(record))
-    regressions = [row for row in record["rows"] if ", linear" in row["work"]]
-    others = [row for row in record["rows"] if row not in regressions]
-    plot(record | {"rows": others}, path.with_suffix(".png"))
-    plot(record | {"rows": regressions}, path.with_name(f"{path.stem}-regression.png"))
-    return text
-
-
-if __name__ == "__main__":  # recreate table and plots from the data of an earlier run
-    source = Path(sys.argv[1])
-    write(json.loads(source.read_text()), source)
+def tables(text: str) -> list[list[dict[str, str]]]:
+    """The tables of a file, each a list of rows by the names of the columns."""
+    found: list[list[list[str]]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("|"):
+            found[-1].append([cell.strip() for cell in line.strip().strip("|").split("|")])
+        elif found[-1]:
+            found.append([])
+    return [[dict(zip(rows[0], row, strict=True)) for row in rows[2:]] for rows in found if rows]

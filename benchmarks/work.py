@@ -18,6 +18,8 @@ class Functions(NamedTuple):
 
 
 DEFAULTS = Functions()
+DTYPES = ("float32", "float64")
+NETWORKS = 16  # of an ensemble
 
 
 class Work(NamedTuple):
@@ -45,6 +47,26 @@ class Job(NamedTuple):
     run: Callable[[], object]  # timed
     result: Callable[[], tuple]  # arrays after a run: w and v, or the probabilities
     restore: Callable[[], None] = lambda: None  # resets the weights; not timed
+
+
+def learning(run: Callable[[], object], work: Work, w: np.ndarray, v: np.ndarray) -> Job:
+    """A job that changes w and v in place."""
+    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+
+
+def predicting(predict: Callable[[], list], arrays: Callable[[list], tuple] = tuple) -> Job:
+    """A job whose results are those of the last run, as arrays."""
+    y: list = []
+
+    def run():
+        y[:] = predict()
+
+    return Job(run, lambda: arrays(y))
+
+
+def together(y: list) -> tuple:
+    """The predictions of single samples, as one array."""
+    return (y,)
 
 
 def with_one(x: np.ndarray) -> np.ndarray:
@@ -102,6 +124,38 @@ def random_work(shape: str, dtype: str, N: int, batch_size: int = 1, functions: 
     return Work(x, t, w, v, learning_rate, batch_size, functions=functions)
 
 
+class Row(NamedTuple):
+    """What is measured: the work, and the function of a peer's module that makes a job of it."""
+
+    work: str
+    kind: str
+    shape: str  # D-M-K
+    N: int  # samples
+    batch_size: int = 1
+    epochs: int = 1
+    dtypes: tuple[str, ...] = DTYPES
+    functions: Functions = DEFAULTS
+    inputs: str = ""  # a key of INPUTS
+
+    def make(self, dtype: str, N: int | None = None) -> Work:
+        work = random_work(self.shape, dtype, N or self.N, self.batch_size, self.functions)
+        work = INPUTS[self.inputs](work)._replace(epochs=self.epochs)
+        return ensemble_of(work, NETWORKS) if self.kind == "fit_ensemble" else work
+
+
+def scaled(work: Work, factor: float) -> Work:
+    return work._replace(x=(work.x.astype(np.float64) * factor).astype(work.x.dtype))
+
+
+INPUTS = {
+    "": lambda work: work,
+    "times 16": lambda work: scaled(work, 16),  # saturates hidden units, as the pixels of scikit-learn's digits do
+    "times 1000": lambda work: scaled(work, 1000),
+    "subnormal": lambda work: scaled(work, {"float32": 1e-40, "float64": 1e-310}[work.x.dtype.name]),
+    "saturated": lambda work: work._replace(w=50 * work.w, v=50 * work.v),
+}
+
+
 def samples(shape: str, milliseconds: float, at_least: int = 128) -> int:
     """The N of an epoch of about that duration, at 20 operations per nanosecond and 100 ns per sample."""
     D, M, K = sizes(shape)
@@ -136,3 +190,8 @@ def interleaved(jobs: dict[str, Job], repeats: int, rounds: dict[str, int] | Non
         if not all(map(np.array_equal, job.result(), results[name])):
             raise SystemExit(f"{name}: the last repeat has a different result from the first")
     return times
+
+
+def fastest(jobs: dict[str, Job], repeats: int, N: int = 1) -> dict[str, float]:
+    """Seconds of each job, the minimum of interleaved repeats, divided by the number of samples."""
+    return {name: min(found) / N for name, found in interleaved(jobs, repeats).items()}

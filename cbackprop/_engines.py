@@ -1,6 +1,6 @@
 """Choice of the engine, its block length and the number of threads: a cost model.
 
-The constants are measured by benchmarks/engines.py.
+The constants are measured by benchmarks/compare/engines.py.
 
 - Online, small networks learn in lanes: one pass over w for each sample, in the user's arrays if w is by columns. With
   more than MAX_PASS vectors of w, times the vectors of outputs, blocks of samples are faster.

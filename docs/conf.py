@@ -41,6 +41,12 @@ html_favicon = html_logo = "pictures/logo.svg"
 html_static_path = ["_static", str(files("mathjax") / "static/mathjax/es5/tex-svg.js")]
 mathjax_path = "tex-svg.js"
 html_css_files = ["pages.css"]
+exclude_patterns = ["plots"]  # made here from the tables of benchmarks/results
+subprocess.run(
+    [sys.executable, "-m", "benchmarks.compare.plots", HERE / "plots"],
+    cwd=HERE.parent,
+    check=True,
+)
 if (history := HERE.parent / ".asv" / "site").exists():  # built by `make history-site`
     html_extra_path = [str(history)]
     tags.add("history")  # noqa: F821 - defined by Sphinx

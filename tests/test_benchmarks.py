@@ -1,4 +1,4 @@
-"""asv imports every file of benchmarks/ in an environment with few packages."""
+"""asv imports every file of benchmarks/asv in an environment with few packages."""
 
 import subprocess
 import sys
@@ -12,11 +12,10 @@ import importlib, pkgutil, sys
 for name in ("dask", "jax", "matplotlib", "mlxtend", "numba", "onnxruntime", "pandas", "river", "sklearn", "torch"):
     sys.modules[name] = None
 sys.path.append(sys.argv[1])
-import benchmarks
-for module in pkgutil.iter_modules(benchmarks.__path__):
-    if module.name != "__main__":
-        importlib.import_module(f"benchmarks.{module.name}")
-        print(module.name)
+import benchmarks.asv
+for module in pkgutil.iter_modules(benchmarks.asv.__path__):
+    importlib.import_module(f"benchmarks.asv.{module.name}")
+    print(module.name)
 """
 
 
@@ -25,4 +24,4 @@ def test_benchmarks_are_imported_without_optional_packages():
     command = [sys.executable, "-P", "-c", IMPORT_ALL, str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) > 20
+    assert len(done.stdout.split()) > 10

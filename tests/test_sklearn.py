@@ -122,8 +122,8 @@ def weights(model):
 
 @pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
 def test_defaults_learn(load):
-    # the inputs are as they come. `python -m benchmarks.tables` compares the mean of many splits with MLPClassifier:
-    # 0.97 or more. The mean of three splits may differ by 0.02.
+    # the inputs are as they come. `python -m benchmarks.compare.defaults` compares the mean of many splits with
+    # MLPClassifier: 0.97 or more. The mean of three splits may differ by 0.02.
     x, y = load(return_X_y=True)
     scores = []
     for seed in range(3):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..work import Functions, Job, Work, targets, with_one
+from ..work import Functions, Job, Work, predicting, targets, together, with_one
 
 jax.config.update("jax_enable_x64", True)  # otherwise float64 silently becomes float32
 jax.config.update("jax_cpu_enable_async_dispatch", False)  # a second thread only costs on one processor
@@ -169,21 +169,14 @@ def learn_one(work: Work) -> Job:
 def predict_proba_one(work: Work) -> Job:
     weights = start(work)
     rows = list(jnp.array(work.x))
-    y = []
 
-    def run():
-        y[:] = [outputs(weights, x_n, work.functions) for x_n in rows]
-        jax.block_until_ready(y)
+    def predict():
+        return jax.block_until_ready([outputs(weights, x_n, work.functions) for x_n in rows])
 
-    return Job(run, lambda: (np.array(y),))
+    return predicting(predict, together)
 
 
 def predict_proba(work: Work) -> Job:
     weights = start(work)
     x = jnp.array(work.x)
-    y = []
-
-    def run():
-        y[:] = [jax.block_until_ready(outputs(weights, x, work.functions))]
-
-    return Job(run, lambda: (np.asarray(y[0]),))
+    return predicting(lambda: [jax.block_until_ready(outputs(weights, x, work.functions))])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import cbackprop
 
-from ..work import DEFAULTS, Job, Work, each_target
+from ..work import DEFAULTS, Job, Work, each_target, predicting, together
 
 
 def sizes_of(work: Work) -> tuple[int, int, int]:
@@ -46,11 +46,6 @@ def fit_ensemble(work: Work) -> Job:
     return learning_job(work, ensemble, lambda: ensemble.fit(work.x, work.t, shuffle=False))
 
 
-def fit_unscaled(work: Work) -> Job:
-    """Inputs from 0 to 16, which saturate hidden units."""
-    return fit(work._replace(x=16 * work.x))
-
-
 def learn_one(work: Work, adaptive: bool = False) -> Job:
     network = network_of(work, adaptive)
     samples = list(zip(work.x, each_target(work), strict=True))
@@ -86,20 +81,15 @@ def predict_proba_one(work: Work) -> Job:
     network = network_of(work)
     predict_one = network.predict_one if work.functions.output == "linear" else network.predict_proba_one
     rows = list(work.x)
-    y = []
-
-    def run():
-        y[:] = [predict_one(x_n) for x_n in rows]
-
-    return Job(run, lambda: (y,))
+    return predicting(lambda: [predict_one(x_n) for x_n in rows], together)
 
 
 def predict_proba(work: Work) -> Job:
     network = network_of(work)
     predict = network.predict if work.functions.output == "linear" else network.predict_proba
-    y = []
+    return predicting(lambda: [predict(work.x)])
 
-    def run():
-        y[:] = [predict(work.x)]
 
-    return Job(run, lambda: y)
+def predict(work: Work) -> Job:
+    network = network_of(work)
+    return predicting(lambda: [network.predict(work.x)])

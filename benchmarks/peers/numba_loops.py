@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numba
 import numpy as np
 
-from ..work import Functions, Job, Work, each_network, each_target, with_one
+from ..work import Functions, Job, Work, each_network, each_target, learning, predicting, together, with_one
 
 MIN_SIZE_BLAS = 512  # hidden weights times samples of a batch: products by BLAS are faster than loops from there
 
@@ -242,7 +242,7 @@ def fit_online(work: Work) -> Job:
         for _ in range(work.epochs):
             learn_online(work.x, work.t, w, v, alpha)
 
-    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+    return learning(run, work, w, v)
 
 
 def fit_batches(work: Work) -> Job:
@@ -253,7 +253,7 @@ def fit_batches(work: Work) -> Job:
     else:
         learn, x = own.learn_batches_by_products, with_one(work.x)
     factor = w.dtype.type(work.learning_rate / B)
-    return Job(lambda: learn(x, work.t, w, v, B, work.epochs, factor), lambda: (w, v), lambda: work.restore(w, v))
+    return learning(lambda: learn(x, work.t, w, v, B, work.epochs, factor), work, w, v)
 
 
 def fit_ensemble(work: Work) -> Job:
@@ -280,26 +280,16 @@ def learn_one(work: Work) -> Job:
         for x_n, t_n in samples:
             learn(x_n, t_n, w, v, alpha)
 
-    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+    return learning(run, work, w, v)
 
 
 def predict_proba_one(work: Work) -> Job:
     predict_one = loops(work.functions).predict_one
     rows = list(work.x)
-    y = []
-
-    def run():
-        y[:] = [predict_one(x_n, work.w, work.v) for x_n in rows]
-
-    return Job(run, lambda: (y,))
+    return predicting(lambda: [predict_one(x_n, work.w, work.v) for x_n in rows], together)
 
 
 def predict_proba(work: Work) -> Job:
     weights = [np.ascontiguousarray(part) for full in (work.w, work.v) for part in (full[:, :-1], full[:, -1])]
     predict = loops(work.functions).predict
-    y = []
-
-    def run():
-        y[:] = [predict(work.x, *weights)]
-
-    return Job(run, lambda: y)
+    return predicting(lambda: [predict(work.x, *weights)])

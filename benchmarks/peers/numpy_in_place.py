@@ -4,7 +4,7 @@ a column of w and v; x and z end in a 1, so that it needs no operation of its ow
 
 import numpy as np
 
-from ..work import Job, Work, batches, targets, with_one
+from ..work import Job, Work, batches, learning, predicting, targets, together, with_one
 
 
 def sigmoid(b):
@@ -124,7 +124,7 @@ def fit(work: Work, Update=WeightUpdate) -> Job:
             for x_n, t_n in parts:
                 learn(x_n, t_n)
 
-    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+    return learning(run, work, w, v)
 
 
 def learn_one(work: Work, Update=WeightUpdate) -> Job:
@@ -139,16 +139,19 @@ def learn_one(work: Work, Update=WeightUpdate) -> Job:
             x[:] = x_n
             learn(x_and_one, t_n)
 
-    return Job(run, lambda: (w, v), lambda: work.restore(w, v))
+    return learning(run, work, w, v)
+
+
+def contiguous(layer):
+    """Weights, and the bias."""
+    return np.ascontiguousarray(layer[:, :-1]), layer[:, -1].copy()
 
 
 def predict_proba_one(work: Work) -> Job:
-    w, w_bias = np.ascontiguousarray(work.w[:, :-1]), work.w[:, -1].copy()
-    v, v_bias = np.ascontiguousarray(work.v[:, :-1]), work.v[:, -1].copy()
+    (w, w_bias), (v, v_bias) = contiguous(work.w), contiguous(work.v)
     (hidden, _), (output, _) = HIDDEN[work.functions.hidden], OUTPUT[work.functions.output]
     z = np.empty(len(w), w.dtype)
     rows = list(work.x)
-    y = []
 
     def predict(x_n):
         np.dot(w, x_n, out=z)
@@ -159,26 +162,21 @@ def predict_proba_one(work: Work) -> Job:
         output(y_n)
         return y_n
 
-    def run():
-        y[:] = [predict(x_n) for x_n in rows]
-
-    return Job(run, lambda: (y,))
+    return predicting(lambda: [predict(x_n) for x_n in rows], together)
 
 
 def predict_proba(work: Work) -> Job:
-    w, w_bias = np.ascontiguousarray(work.w[:, :-1]), work.w[:, -1].copy()
-    v, v_bias = np.ascontiguousarray(work.v[:, :-1]), work.v[:, -1].copy()
+    (w, w_bias), (v, v_bias) = contiguous(work.w), contiguous(work.v)
     (hidden, _), (_, output) = HIDDEN[work.functions.hidden], OUTPUT[work.functions.output]
     z = np.empty((len(work.x), len(w)), w.dtype)
-    y = []
 
-    def run():
+    def predict():
         np.dot(work.x, w.T, out=z)
         np.add(z, w_bias, out=z)
         hidden(z)
         a = np.dot(z, v.T)
         a += v_bias
         output(a)
-        y[:] = [a]
+        return [a]
 
-    return Job(run, lambda: y)
+    return predicting(predict)

@@ -4,7 +4,7 @@ import onnxruntime
 
 from cbackprop.onnx import to_onnx
 
-from ..work import Job, Work
+from ..work import Job, Work, predicting, together
 from .library import network_of
 
 
@@ -22,19 +22,9 @@ def output_of(work: Work) -> list[str]:
 def predict_proba_one(work: Work) -> Job:
     session, output = session_of(work), output_of(work)
     rows = [work.x[n : n + 1] for n in range(len(work.x))]
-    y = []
-
-    def run():
-        y[:] = [session.run(output, {"X": x_n})[0][0] for x_n in rows]
-
-    return Job(run, lambda: (y,))
+    return predicting(lambda: [session.run(output, {"X": x_n})[0][0] for x_n in rows], together)
 
 
 def predict_proba(work: Work) -> Job:
     session, output = session_of(work), output_of(work)
-    y = []
-
-    def run():
-        y[:] = session.run(output, {"X": work.x})
-
-    return Job(run, lambda: y)
+    return predicting(lambda: session.run(output, {"X": work.x}))

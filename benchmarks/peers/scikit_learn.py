@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from ..work import Job, Work
+from ..work import Job, Work, predicting, together
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 
@@ -50,16 +50,9 @@ def weights_of(model: Model) -> tuple:
 
 def fit(work: Work) -> Job:
     model = model_of(work)
-
     model.set_params(warm_start=True)  # fit() continues with the current weights
-
-    def run():
-        if work.epochs == 1:
-            model.partial_fit(work.x, work.t)
-        else:
-            model.fit(work.x, work.t)
-
-    return Job(run, lambda: weights_of(model), lambda: restore(model, work))
+    learn = model.partial_fit if work.epochs == 1 else model.fit
+    return Job(lambda: learn(work.x, work.t), lambda: weights_of(model), lambda: restore(model, work))
 
 
 def learn_one(work: Work) -> Job:
@@ -83,19 +76,9 @@ def outputs_of(model: Model) -> Callable:
 def predict_proba_one(work: Work) -> Job:
     predict = outputs_of(model_of(work))
     rows = [work.x[n : n + 1] for n in range(len(work.x))]
-    y = []
-
-    def run():
-        y[:] = [predict(x_n)[0] for x_n in rows]
-
-    return Job(run, lambda: (y,))
+    return predicting(lambda: [predict(x_n)[0] for x_n in rows], together)
 
 
 def predict_proba(work: Work) -> Job:
     predict = outputs_of(model_of(work))
-    y = []
-
-    def run():
-        y[:] = [predict(work.x)]
-
-    return Job(run, lambda: y)
+    return predicting(lambda: [predict(work.x)])

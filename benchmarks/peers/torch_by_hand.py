@@ -4,7 +4,7 @@ weights (addr_, addmm_). The bias is a column of w and v; x and z end in a 1.
 
 import torch
 
-from ..work import Job, Work, batches, targets, with_one
+from ..work import Job, Work, batches, learning, predicting, targets, with_one
 
 torch.set_num_threads(1)
 
@@ -91,7 +91,7 @@ def fit(work: Work) -> Job:
             for x_n, t_n in parts:
                 learn(x_n, t_n)
 
-    return Job(run, lambda: (w.numpy(), v.numpy()), lambda: work.restore(w.numpy(), v.numpy()))
+    return learning(run, work, w.numpy(), v.numpy())
 
 
 def learn_one(work: Work) -> Job:
@@ -107,7 +107,7 @@ def learn_one(work: Work) -> Job:
             x.copy_(x_n)
             learn(x_and_one, t_n)
 
-    return Job(run, lambda: (w.numpy(), v.numpy()), lambda: work.restore(w.numpy(), v.numpy()))
+    return learning(run, work, w.numpy(), v.numpy())
 
 
 def predict_proba_one(work: Work) -> Job:
@@ -115,13 +115,12 @@ def predict_proba_one(work: Work) -> Job:
     w, w_bias, v, v_bias = w[:, :-1].contiguous(), w[:, -1].clone(), v[:, :-1].contiguous(), v[:, -1].clone()
     (hidden, _), output = HIDDEN[work.functions.hidden], OUTPUT[work.functions.output]
     rows = torch.from_numpy(work.x).unbind()
-    y = []
 
     @torch.inference_mode()
-    def run():
-        y[:] = [output(torch.addmv(v_bias, v, hidden(torch.addmv(w_bias, w, x_n)))) for x_n in rows]
+    def predict():
+        return [output(torch.addmv(v_bias, v, hidden(torch.addmv(w_bias, w, x_n)))) for x_n in rows]
 
-    return Job(run, lambda: (torch.stack(y).numpy(),))
+    return predicting(predict, lambda y: (torch.stack(y).numpy(),))
 
 
 def predict_proba(work: Work) -> Job:
@@ -129,10 +128,9 @@ def predict_proba(work: Work) -> Job:
     w_T, w_bias, v_T, v_bias = w[:, :-1].contiguous().T, w[:, -1].clone(), v[:, :-1].contiguous().T, v[:, -1].clone()
     (hidden, _), output = HIDDEN[work.functions.hidden], OUTPUT[work.functions.output]
     x = torch.from_numpy(work.x)
-    y = []
 
     @torch.inference_mode()
-    def run():
-        y[:] = [output(torch.addmm(v_bias, hidden(torch.addmm(w_bias, x, w_T)), v_T))]
+    def predict():
+        return [output(torch.addmm(v_bias, hidden(torch.addmm(w_bias, x, w_T)), v_T)).numpy()]
 
-    return Job(run, lambda: (y[0].numpy(),))
+    return predicting(predict)

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from ..work import Job, Work
+from ..work import Job, Work, predicting
 
 torch.set_num_threads(1)
 
@@ -63,22 +63,11 @@ def output_of(work: Work) -> Callable:
 def predict_proba_one(work: Work) -> Job:
     model, output = model_of(work), output_of(work)
     rows = torch.from_numpy(work.x).split(1)
-    y = []
-
-    @torch.inference_mode()
-    def run():
-        y[:] = [output(model(x_n))[0] for x_n in rows]
-
-    return Job(run, lambda: (torch.stack(y).numpy(),))
+    predict = torch.inference_mode()(lambda: [output(model(x_n))[0] for x_n in rows])
+    return predicting(predict, lambda y: (torch.stack(y).numpy(),))
 
 
 def predict_proba(work: Work) -> Job:
     model, output = model_of(work), output_of(work)
     x = torch.from_numpy(work.x)
-    y = []
-
-    @torch.inference_mode()
-    def run():
-        y[:] = [output(model(x))]
-
-    return Job(run, lambda: (y[0].numpy(),))
+    return predicting(torch.inference_mode()(lambda: [output(model(x)).numpy()]))

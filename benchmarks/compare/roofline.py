@@ -1,0 +1,176 @@
+"""Rates of the library next to the limits of the processor: `python -m benchmarks.compare.roofline`.
+
+The peak is measured with chains of multiply-adds in registers, the bandwidths with passes that read and write arrays of
+several sizes; both are a few lines of C, compiled for this processor. One thread, repeats interleaved.
+"""
+
+import ctypes
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers import library
+from benchmarks.report import table, write
+from benchmarks.work import DTYPES, Job, Work, fastest, random_work, samples, sizes
+
+SHAPES = ("64-32-10", "784-16-10", "784-100-10", "784-1024-10", "3000-2000-10")
+ARRAYS = {"24 kB": 24 << 10, "512 kB": 512 << 10, "8 MB": 8 << 20, "256 MB": 256 << 20}  # for L1, L2, L3, memory
+PRODUCT = 2048
+CHAINS = 12  # enough to hide the latency, and not more than there are registers
+CODE = """
+#if defined __AVX512F__
+#define BYTES 64
+#elif defined __AVX__
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
+typedef REAL vec __attribute__((vector_size(BYTES)));
+
+long vector_bytes(void) { return BYTES; }
+
+void multiply_add_chains(long rounds, vec *sums_at)
+{
+    vec sums[CHAINS], half = sums_at[0];
+#pragma GCC unroll 16
+    for (int k = 0; k < CHAINS; k++)
+        sums[k] = sums_at[k];
+    for (long r = 0; r < rounds; r++)
+#pragma GCC unroll 16
+        for (int k = 0; k < CHAINS; k++)
+            sums[k] = sums[k] * half + half;
+#pragma GCC unroll 16
+    for (int k = 0; k < CHAINS; k++)
+        sums_at[k] = sums[k];
+}
+
+__attribute__((noinline)) static void pass(long n, vec *array, vec half)
+{
+    for (long i = 0; i < n; i++)
+        array[i] = array[i] * half + half;
+}
+
+void passes(long times, long n, vec *array)
+{
+    vec half = array[0];
+    for (long t = 0; t < times; t++)
+        pass(n, array, half);
+}
+"""
+
+
+def compiled(dtype: str, folder: Path) -> ctypes.CDLL:
+    source, module = folder / "roof.c", folder / f"{dtype}.so"
+    source.write_text(CODE)
+    real = {"float32": "float", "float64": "double"}[dtype]
+    flags = ["-O3", "-march=native", "-shared", "-fPIC", f"-DREAL={real}", f"-DCHAINS={CHAINS}"]
+    subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", module, source], check=True)
+    return ctypes.CDLL(str(module))
+
+
+def aligned_halves(dtype: str, nbytes: int) -> np.ndarray:
+    """An array of that many bytes, aligned to a cache line and filled with 0.5."""
+    array = np.full((nbytes + 64) // np.dtype(dtype).itemsize, 0.5, dtype)
+    start = -array.ctypes.data % 64 // array.itemsize
+    return array[start : start + nbytes // array.itemsize]
+
+
+def limit_jobs(dtype: str, code: ctypes.CDLL, scale: float) -> dict[str, tuple[Job, float]]:
+    """Jobs for the peak, NumPy's matrix product and the bandwidths, with the operations or bytes of each."""
+    vector_bytes = code.vector_bytes()
+    sums, rounds = aligned_halves(dtype, CHAINS * vector_bytes), int(2e7 * scale)
+
+    def run_chains():
+        code.multiply_add_chains(ctypes.c_long(rounds), sums.ctypes)
+
+    a, b, c = np.random.default_rng(0).random((3, PRODUCT, PRODUCT)).astype(dtype)
+    found = {
+        "peak": (Job(run_chains, lambda: (sums,), lambda: sums.fill(0.5)), 2 * rounds * sums.size),
+        "product": (Job(lambda: np.dot(a, b, out=c), lambda: (c,)), 2 * PRODUCT**3),
+    }
+    for name, nbytes in ARRAYS.items():
+        array, times = aligned_halves(dtype, nbytes), max(1, int(1e9 * scale / nbytes))
+
+        def run(array=array, times=times):
+            code.passes(ctypes.c_long(times), ctypes.c_long(array.nbytes // vector_bytes), array.ctypes)
+
+        job = Job(run, lambda array=array: (array[:1],), lambda array=array: array.fill(0.5))
+        found[name] = job, 2 * times * nbytes
+    return found
+
+
+def mode_jobs(shape: str, dtype: str, milliseconds: float) -> dict[str, tuple[Job, float, float]]:
+    """Jobs with their operations, and the bytes of weights and samples that they must read and write."""
+    from cbackprop import _engines as rule
+
+    (D, M, K), N = sizes(shape), samples(shape, milliseconds)
+    work = random_work(shape, dtype, N)
+    batches = work._replace(batch_size=128)
+    w, v, x = work.w.nbytes, work.v.nbytes, D * work.x.itemsize
+
+    def block(work: Work) -> int:
+        return rule.block_length(work.w, work.v, work.batch_size)
+
+    learning = N * (4 * M * D + 6 * K * M)
+    return {
+        "online, direct": (library.fit(work, method="direct"), learning, N * (3 * (w + v) + x)),
+        "online, blocked": (library.fit(work, method="blocked"), learning, N * (3 * w / block(work) + 3 * v + x)),
+        "mini-batch 128": (library.fit(batches), learning, N * (3 * (w + v) / block(batches) + x)),
+        "predict": (library.predict_proba(work), N * 2 * M * (D + K), N * ((w + v) / block(batches) + x)),
+    }
+
+
+def measure(dtype: str, code: ctypes.CDLL, repeats: int, milliseconds: float, scale: float) -> tuple[dict, list[dict]]:
+    """Operations or bytes per second of each limit, and a row for each shape and mode."""
+    at_limits = limit_jobs(dtype, code, scale)
+    work = {(shape, mode): job for shape in SHAPES for mode, job in mode_jobs(shape, dtype, milliseconds).items()}
+    seconds = fastest({name: job for name, (job, *_) in (at_limits | work).items()}, repeats)
+    limits = {name: amount / seconds[name] for name, (_, amount) in at_limits.items()}
+    rows = []
+    for (shape, mode), (_, operations, nbytes) in work.items():
+        D, M, K = sizes(shape)
+        weights = (M * (D + 1) + K * (M + 1)) * np.dtype(dtype).itemsize
+        level = next((name for name, size in ARRAYS.items() if weights <= size), list(ARRAYS)[-1])
+        intensity = operations / nbytes
+        roof = min(limits["peak"], intensity * limits[level])
+        rate = operations / seconds[shape, mode]
+        rows.append({"shape": shape, "mode": mode, "intensity": intensity, "rate": rate, "roof": roof, "level": level})
+    return limits, rows
+
+
+def sections(options) -> Iterable[str]:
+    repeats, milliseconds, scale = (1, 0.5, 0.1) if options.quick else (25, 10, 1)
+    limit_lines, lines = [], []
+    for dtype in DTYPES:
+        with tempfile.TemporaryDirectory() as folder:
+            limits, rows = measure(dtype, compiled(dtype, Path(folder)), repeats, milliseconds, scale)
+        limit_lines.append([
+            dtype,
+            *(f"{limits[name] / 1e9:.0f} GF/s" for name in ("peak", "product")),
+            *(f"{limits[name] / 1e9:.0f} GB/s" for name in ARRAYS),
+        ])  # fmt: skip
+        for row in rows:
+            level = "" if row["roof"] == limits["peak"] else f" ({row['level']})"
+            lines.append([
+                row["shape"], dtype, row["mode"], f"{row['intensity']:.2g}", f"{row['rate'] / 1e9:.3g}",
+                f"{row['roof'] / 1e9:.3g}{level}", f"{row['rate'] / row['roof']:.0%}",
+                f"{row['rate'] / limits['peak']:.0%}",
+            ])  # fmt: skip
+    arrays = [f"{name}, read and written" for name in ARRAYS]
+    return [
+        f"The minimum of {repeats} interleaved repeats on one thread.\n",
+        table(["dtype", "peak", f"NumPy's {PRODUCT}³ product", *arrays], limit_lines),
+        "*Intensity*: operations per byte of weights and samples that must be read or written. Learning takes",
+        "4MD + 6KM operations per sample, predicting 2MD + 2KM. Exponentials, of which small networks compute many for",
+        "their size, and the additional operations of blocks are not counted. *Roof*: the peak or, where that is",
+        "lower, the intensity times the bandwidth for the smallest of the arrays that is as large as the weights.\n",
+        table(["D-M-K", "dtype", "mode", "intensity", "GF/s", "roof, GF/s", "of the roof", "of the peak"], lines),
+    ]
+
+
+if __name__ == "__main__":
+    write("compare.roofline", __doc__, "The roofline, measured", sections)
