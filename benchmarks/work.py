@@ -41,6 +41,29 @@ class Work(NamedTuple):
         return self._replace(x=self.x[:N], t=self.t[:N])
 
 
+class Clicks(NamedTuple):
+    """Sparse samples of two classes in float32, each with as many ones, and initial weights."""
+
+    indices: np.ndarray  # (N, non-zeros), int32, sorted
+    t: np.ndarray  # (N,), 0 or 1
+    w: np.ndarray  # (M, D + 1)
+    v: np.ndarray  # (2, M + 1)
+    learning_rate: float = 0.1
+
+    restore = Work.restore
+
+    def first(self, N: int) -> "Clicks":
+        return self._replace(indices=self.indices[:N], t=self.t[:N])
+
+    @property
+    def x(self):
+        from scipy.sparse import csr_array
+
+        N, non_zeros = self.indices.shape
+        ones, rows = np.ones(N * non_zeros, np.float32), np.arange(N + 1, dtype=np.int32) * non_zeros
+        return csr_array((ones, self.indices.ravel(), rows), (N, self.w.shape[1] - 1))
+
+
 class Job(NamedTuple):
     """A workload prepared by one peer: inputs are converted already; the first run may compile."""
 
@@ -137,7 +160,9 @@ class Row(NamedTuple):
     functions: Functions = DEFAULTS
     inputs: str = ""  # a key of INPUTS
 
-    def make(self, dtype: str, N: int | None = None) -> Work:
+    def make(self, dtype: str, N: int | None = None) -> Work | Clicks:
+        if self.kind.endswith("sparse"):
+            return clicks(self.shape, self.N)
         work = random_work(self.shape, dtype, N or self.N, self.batch_size, self.functions)
         work = INPUTS[self.inputs](work)._replace(epochs=self.epochs)
         return ensemble_of(work, NETWORKS) if self.kind == "fit_ensemble" else work
@@ -154,6 +179,13 @@ INPUTS = {
     "subnormal": lambda work: scaled(work, {"float32": 1e-40, "float64": 1e-310}[work.x.dtype.name]),
     "saturated": lambda work: work._replace(w=50 * work.w, v=50 * work.v),
 }
+
+
+def clicks(shape: str, N: int, non_zeros: int = 30) -> Clicks:
+    D, M, K = sizes(shape)
+    rng = np.random.default_rng(0)
+    indices = np.sort(rng.integers(D, size=(N, non_zeros), dtype=np.int32), axis=1)
+    return Clicks(indices, rng.integers(K, size=N), *cbackprop.init_weights(D, M, K, dtype="float32", rng=0))
 
 
 def samples(shape: str, milliseconds: float, at_least: int = 128) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.report import factor, table
 from benchmarks.work import Row
 
-from .sites import Worker, interleave, named, pin
+from .sites import measure, named, pin
 
 SIDES = {"before": "library", "after": "library", "numba": "numba_loops", "JAX": "jax_scan"}  # modules in peers/
 ONLINE = {  # samples: some milliseconds
@@ -42,20 +42,18 @@ ROWS = [
 JOBS = named(ROWS)
 
 
-def measure(before: Path, after: Path, starts: int, rounds: int) -> dict[str, dict[str, float]]:
+def minima(before: Path, after: Path, starts: int, rounds: int) -> dict[str, dict[str, float]]:
     """Minimum nanoseconds of a sample by side and job."""
+    online = [name for name, (row, _) in JOBS.items() if row.work == "online"]
+    sides = {
+        side: (before if side == "before" else after, peer, list(JOBS) if peer == "library" else online)
+        for side, peer in SIDES.items()
+    }
     fastest: dict[str, dict[str, float]] = {side: {} for side in SIDES}
     for _ in range(starts):
-        workers = {}
-        for side, peer in SIDES.items():
-            names = [name for name, (row, _) in JOBS.items() if peer == "library" or row.work == "online"]
-            workers[side] = Worker(before if side == "before" else after, "before_after", names, peer)
-            if skipped := workers[side].unsupported():
+        for side, skipped in measure("before_after", sides, rounds, fastest).items():
+            if skipped:
                 print(f"{side} skips {', '.join(skipped)}: {', '.join(set(skipped.values()))}", file=sys.stderr)
-        for _ in range(rounds):
-            interleave(workers, list(JOBS), fastest)
-        for worker in workers.values():
-            worker.close()
     samples = {name: row.N * row.epochs for name, (row, _) in JOBS.items()}
     return {side: {name: 1e9 * found[name] / samples[name] for name in found} for side, found in fastest.items()}
 
@@ -80,7 +78,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a test run of a round")
     options = parser.parse_args()
     pin()
-    times = measure(options.before, options.after, *((1, 1) if options.quick else (3, 9)))
+    times = minima(options.before, options.after, *((1, 1) if options.quick else (3, 9)))
     times = {side: found for side, found in times.items() if found}
     header = ["work", "D-M-K", "dtype", *times, "before / after", "fastest other / after", "after / ordinary"]
     print("Nanoseconds of a sample, minima; 16 networks: of all.\n")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.work import Row
 
-from .sites import Worker, interleave, named, pin
+from .sites import measure, named, pin
 
 MIN_REGRESSION = 0.10  # the same code at other addresses varies by that much
 LOW_NOISE = 0.03  # enough to stop
@@ -65,19 +65,15 @@ JOBS = named([  # of about a millisecond
 ])  # fmt: skip
 
 
-def measure(sites: dict[str, Path], names: list[str]) -> tuple[dict, dict, float]:
+def minima(sites: dict[str, Path], names: list[str]) -> tuple[dict, dict, float]:
     """Minimum seconds by side and job, jobs that a side does not support, and the noise."""
-    fastest = {side: {} for side in sites}
+    sides = {side: (site, "library", names) for side, site in sites.items()}
+    fastest: dict[str, dict[str, float]] = {side: {} for side in sites}
     for start in range(1, MAX_STARTS + 1):
-        workers = {side: Worker(site, "regression_check", names) for side, site in sites.items()}
-        unsupported = {side: worker.unsupported() for side, worker in workers.items()}
+        unsupported = measure("regression_check", sides, ROUNDS, fastest)
         shared = [name for name in names if not any(name in jobs for jobs in unsupported.values())]
         if not shared:
             raise SystemExit(f"no job is supported by both: {unsupported}")
-        for _ in range(ROUNDS):
-            interleave(workers, shared, fastest)
-        for worker in workers.values():
-            worker.close()
         pairs = [(fastest["parent"][name], fastest["parent again"][name]) for name in shared]
         noise = max(max(pair) / min(pair) for pair in pairs) - 1
         if start >= MIN_STARTS and noise <= LOW_NOISE:
@@ -104,14 +100,14 @@ def regressions(times: dict[str, dict[str, float]], noise: float) -> list[str]:
 def check(parent: Path, commit: Path) -> list[str]:
     """The jobs in which the commit is slower than its parent, and again so."""
     sites = {"parent": parent, "parent again": parent, "commit": commit}
-    times, unsupported, noise = measure(sites, list(JOBS))
+    times, unsupported, noise = minima(sites, list(JOBS))
     if unsupported["commit"]:
         raise SystemExit(f"the commit does not support {unsupported['commit']}")
     for name, error in unsupported["parent"].items():
         print(f"skipped: {name}: the parent does not support it: {error}")
     slower = regressions(times, noise)
     if slower:
-        times, _, noise = measure(sites, slower)
+        times, _, noise = minima(sites, slower)
         slower = regressions(times, noise)
     return slower
 

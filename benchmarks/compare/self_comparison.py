@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from benchmarks.peers import library
 from benchmarks.report import factor, readable, table, worst_first, write
-from benchmarks.work import DTYPES, Functions, Job, Row, ensemble_of, interleaved, random_work, samples
+from benchmarks.work import DTYPES, Functions, Job, Row, ensemble_of, interleaved, random_work, samples, seconds
 
 from .rows import CLASSIFICATION, SMALL
 
@@ -74,6 +74,8 @@ TABLES = {  # pairs; names of both; what the second is
 def lines(pairs: Iterable[Pair], repeats: int) -> list[list[str]]:
     found = []
     for what, dtype, N, *jobs in pairs:
+        for job in jobs:
+            seconds(job)  # the first call of an estimator may round differently from the others
         times = interleaved(dict(zip(("without", "with", "again"), jobs, strict=True)), repeats)
         without, with_option, again = (min(times[name]) for name in times)
         medians = statistics.median(times["with"]) / statistics.median(times["without"])

@@ -1,6 +1,5 @@
 """Worker processes that import cbackprop from folders filled by pip, and time jobs in turn with each other."""
 
-import functools
 import gc
 import importlib
 import json
@@ -11,10 +10,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.work import Job, Row, seconds, sizes
+from benchmarks.work import Job, Row, seconds
 
 RUNS = 3  # per round; only the first run has cold caches
-NON_ZEROS = 30  # of a sparse row
 
 Rows = dict[str, tuple[Row, str]]  # by name: row and dtype
 
@@ -24,32 +22,7 @@ def named(rows: Iterable[Row]) -> Rows:
 
 
 def make_job(peer: str, row: Row, dtype: str) -> Job:
-    if row.kind.endswith("sparse"):
-        return sparse(row.kind, row.shape, row.N)
     return getattr(importlib.import_module(f"benchmarks.peers.{peer}"), row.kind)(row.make(dtype))
-
-
-@functools.cache  # of millions of weights
-def sparse(kind: str, shape: str, N: int) -> Job:
-    import numpy as np
-    from scipy.sparse import csr_array
-
-    import cbackprop
-
-    D, M, K = sizes(shape)
-    rng = np.random.default_rng(0)
-    indices = np.sort(rng.integers(D, size=(N, NON_ZEROS)), axis=1).astype(np.int32)
-    values, t = np.full((N, NON_ZEROS), NON_ZEROS**-0.5, np.float32), rng.integers(K, size=N)
-    x = csr_array((values.ravel(), indices.ravel(), np.arange(N + 1, dtype=np.int32) * NON_ZEROS), (N, D))
-    samples = list(zip(indices, values, t.tolist(), strict=True))
-    network = cbackprop.Network(D, M, K, dtype=np.float32, learning_rate=0.1, rng=0)
-
-    def learn_one_sparse():
-        for sample in samples:
-            network.learn_one_sparse(*sample)
-
-    run = learn_one_sparse if kind == "learn_one_sparse" else lambda: network.fit(x, t, shuffle=False)
-    return Job(run, tuple)
 
 
 def serve(module: str, peer: str, names: list[str]) -> None:
@@ -82,9 +55,9 @@ def serve(module: str, peer: str, names: list[str]) -> None:
 class Worker:
     """A process that imports cbackprop from a site and serves jobs of JOBS in a module, made by a peer."""
 
-    def __init__(self, site: Path, module: str, names: Iterable[str], peer: str = "library"):
+    def __init__(self, site: Path, module: str, names: list[str], peer: str):
         path = os.pathsep.join(map(str, (site.resolve(), Path(__file__).parents[2])))
-        self.names = list(names)
+        self.names = names
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "benchmarks.compare.sites", f"benchmarks.compare.{module}", peer, *self.names],
             env=os.environ | {"PYTHONPATH": path},
@@ -119,12 +92,24 @@ def pin() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def interleave(workers: dict[str, Worker], names: list[str], fastest: dict[str, dict[str, float]]) -> None:
-    """A round: every job once by each worker that supports it, in a random order; fastest keeps the minima."""
-    for name in random.sample(names, len(names)):
-        for side, worker in random.sample(list(workers.items()), len(workers)):
-            if name in worker.names:
-                fastest[side][name] = min(fastest[side].get(name, float("inf")), worker.time(name))
+def measure(
+    module: str, sides: dict[str, tuple[Path, str, list[str]]], rounds: int, fastest: dict[str, dict[str, float]]
+) -> dict[str, dict[str, str]]:
+    """Start a worker for each side, with a site, a peer and names of jobs; `fastest` keeps the minima of all rounds.
+
+    In a round, every job runs once on each side that supports it, in a random order. Returns what a side does not.
+    """
+    workers = {side: Worker(site, module, names, peer) for side, (site, peer, names) in sides.items()}
+    unsupported = {side: worker.unsupported() for side, worker in workers.items()}
+    names = list(dict.fromkeys(name for worker in workers.values() for name in worker.names))
+    for _ in range(rounds):
+        for name in random.sample(names, len(names)):
+            for side, worker in random.sample(list(workers.items()), len(workers)):
+                if name in worker.names:
+                    fastest[side][name] = min(fastest[side].get(name, float("inf")), worker.time(name))
+    for worker in workers.values():
+        worker.close()
+    return unsupported
 
 
 if __name__ == "__main__":

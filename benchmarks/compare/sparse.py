@@ -19,16 +19,17 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from benchmarks.work import Job, interleaved
+from benchmarks.peers import library
+from benchmarks.work import Clicks, Job, clicks, interleaved
 
 from . import Timing
 from .defaults import of_river, of_scikit_learn
 
-BITS, M, NON_ZEROS, RATE = 18, 16, 50, 0.1
+BITS, M, NON_ZEROS = 18, 16, 50
 D = 2**BITS
 NETWORK, LINEAR = "Vowpal Wabbit", "Vowpal Wabbit, linear"
 OPTIONS = {NETWORK: f"--nn {M}", LINEAR: ""}
@@ -44,47 +45,6 @@ def vowpal_wabbit(options: str) -> Any:
 # ---------------------------------------------------------------------------------------------------------------- time
 
 
-class Clicks(NamedTuple):
-    indices: np.ndarray  # (N, NON_ZEROS), int32, sorted
-    t: np.ndarray  # (N,), 0 or 1
-    w: np.ndarray  # (M, D + 1), float32, in Fortran order
-    v: np.ndarray  # (2, M + 1)
-
-    def first(self, N: int) -> "Clicks":
-        return Clicks(self.indices[:N], self.t[:N], self.w, self.v)
-
-    @property
-    def x(self) -> Any:
-        from scipy.sparse import csr_array
-
-        N = len(self.t)
-        ones = np.ones(N * NON_ZEROS, np.float32)
-        return csr_array((ones, self.indices.ravel(), np.arange(N + 1, dtype=np.int32) * NON_ZEROS), (N, D))
-
-    def lines(self) -> list[str]:
-        return [f"{2 * t - 1} | {' '.join(map(str, i))}\n" for i, t in zip(self.indices.tolist(), self.t, strict=True)]
-
-
-def clicks(N: int) -> Clicks:
-    from cbackprop import init_weights
-
-    rng = np.random.default_rng(0)
-    indices = np.sort(rng.integers(D, size=(N, NON_ZEROS), dtype=np.int32), axis=1)
-    return Clicks(indices, rng.integers(2, size=N), *init_weights(D, M, 2, dtype=np.float32, order="F", rng=0))
-
-
-def library(data: Clicks, batch_size: int) -> Job:
-    from cbackprop import fit
-
-    x, w, v = data.x, data.w.copy(order="F"), data.v.copy()
-
-    def restore() -> None:
-        w[...], v[...] = data.w, data.v
-
-    run = functools.partial(fit, x, data.t, w, v, learning_rate=RATE, batch_size=batch_size, shuffle=False)
-    return Job(run, lambda: (w, v), restore)
-
-
 def embedding_bag(data: Clicks, batch_size: int) -> Job:
     """PyTorch: the hidden layer sums rows of an embedding, whose gradient is sparse."""
     import torch
@@ -95,7 +55,7 @@ def embedding_bag(data: Clicks, batch_size: int) -> Job:
     bias, output = torch.nn.Parameter(w[:, -1].clone()), torch.nn.Linear(M, 2)
     output.weight.data, output.bias.data = v[:, :-1].clone(), v[:, -1].clone()
     parameters = [*embedding.parameters(), bias, *output.parameters()]
-    optimizer, loss = torch.optim.SGD(parameters, lr=RATE), torch.nn.CrossEntropyLoss()
+    optimizer, loss = torch.optim.SGD(parameters, lr=data.learning_rate), torch.nn.CrossEntropyLoss()
     indices, t = torch.from_numpy(data.indices.astype(np.int64)), torch.from_numpy(data.t)
 
     def run() -> None:
@@ -115,7 +75,8 @@ def mlp(data: Clicks, batch_size: int) -> Job:
     """scikit-learn's, which takes CSR matrices."""
     from sklearn.neural_network import MLPClassifier
 
-    model = MLPClassifier((M,), "logistic", solver="sgd", alpha=0, batch_size=batch_size, learning_rate_init=RATE)
+    options = {"solver": "sgd", "alpha": 0, "batch_size": batch_size, "learning_rate_init": data.learning_rate}
+    model = MLPClassifier((M,), "logistic", **options)
     x = data.x
     model.partial_fit(x[:batch_size], data.t[:batch_size], classes=[0, 1])
 
@@ -133,9 +94,15 @@ def linear(data: Clicks) -> Job:
     return Job(lambda: model.partial_fit(x, data.t, classes=[0, 1]), tuple)
 
 
+def lines_of(data: Clicks) -> list[str]:
+    """The samples for Vowpal Wabbit."""
+    pairs = zip(data.indices.tolist(), data.t, strict=True)
+    return [f"{2 * t - 1} | {' '.join(map(str, indices))}\n" for indices, t in pairs]
+
+
 def from_cache(data: Clicks, folder: str) -> Job:
     path = Path(folder) / f"{len(data.t)}"
-    path.write_text("".join(data.lines()))
+    path.write_text("".join(lines_of(data)))
     options = f"{OPTIONS[NETWORK]} -d {path} --cache_file {path}.cache"
     vowpal_wabbit(options).finish()  # writes the cache
     return Job(lambda: vowpal_wabbit(options).finish(), tuple)
@@ -143,7 +110,7 @@ def from_cache(data: Clicks, folder: str) -> Job:
 
 def check(data: Clicks, batch_size: int) -> None:
     """The weights of PyTorch, which learns the same network, are those of cbackprop."""
-    own, other = library(data, batch_size), embedding_bag(data, batch_size)
+    own, other = library.fit_sparse(data, batch_size), embedding_bag(data, batch_size)
     for job in (own, other):
         job.run()
     for ours, theirs in zip(own.result(), other.result(), strict=True):
@@ -154,16 +121,9 @@ def one_by_one(data: Clicks) -> dict[str, Job]:
     """Each sample in a call of its own from Python."""
     from river.linear_model import LogisticRegression
 
-    from cbackprop import Network
-
-    network = Network.from_weights(data.w.copy(order="F"), data.v.copy(), learning_rate=RATE)
-    values, labels = np.ones(NON_ZEROS, np.float32), data.t.tolist()
     model, river = vowpal_wabbit(OPTIONS[NETWORK]), LogisticRegression()
-    lines, dicts = data.lines(), [dict.fromkeys(i.tolist(), 1.0) for i in data.indices]
-
-    def own() -> None:
-        for indices, t in zip(data.indices, labels, strict=True):
-            network.learn_one_sparse(indices, values, t)
+    lines, dicts = lines_of(data), [dict.fromkeys(i.tolist(), 1.0) for i in data.indices]
+    labels = data.t.astype(bool).tolist()
 
     def by_line() -> None:
         for line in lines:
@@ -171,10 +131,10 @@ def one_by_one(data: Clicks) -> dict[str, Job]:
 
     def by_dict() -> None:
         for x, t in zip(dicts, labels, strict=True):
-            river.learn_one(x, bool(t))
+            river.learn_one(x, t)
 
     return {
-        "cbackprop": Job(own, tuple),
+        "cbackprop": library.learn_one_sparse(data),
         NETWORK: Job(by_line, tuple),
         "LogisticRegression": Job(by_dict, tuple),
     }
@@ -188,14 +148,14 @@ def timings(work: str, dtype: str, jobs: dict[str, tuple[Job, int]], repeats: in
 
 def sparse_speed(repeats: int, full: bool) -> Iterator[Timing]:
     """Clicks made at random. The times of Vowpal Wabbit include its start, some 10 ms."""
-    data, scale = clicks(100_000 if full else 1_000), 1 if full else 100
+    data, scale = clicks(f"{D}-{M}-2", 100_000 if full else 1_000, NON_ZEROS), 1 if full else 100
     few, fewer = data.first(2_000 // scale), data.first(320 // scale // 32 * 32 or 32)
     sizes, n, n_few, n_fewer = f"{D}-{M}-2, {NON_ZEROS} non-zeros", len(data.t), len(few.t), len(fewer.t)
     for batch_size in (1, 32):
         check(fewer, batch_size)
     with tempfile.TemporaryDirectory() as folder:
         online = {
-            "cbackprop": (library(data, 1), n),
+            "cbackprop": (library.fit_sparse(data), n),
             "scikit-learn": (mlp(data.first(20), 1), 20),
             "PyTorch": (embedding_bag(few, 1)._replace(result=tuple), n_few),
             "SGDClassifier": (linear(data), n),
@@ -203,7 +163,7 @@ def sparse_speed(repeats: int, full: bool) -> Iterator[Timing]:
         }
         yield timings(f"sparse online {sizes}, float32", "", online, repeats)
     batches = {
-        "cbackprop": (library(data, 32), n),
+        "cbackprop": (library.fit_sparse(data, 32), n),
         "scikit-learn": (mlp(fewer, 32), n_fewer),
         "PyTorch": (embedding_bag(few, 32)._replace(result=tuple), n_few),
     }

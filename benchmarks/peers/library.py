@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import cbackprop
 
-from ..work import DEFAULTS, Job, Work, each_target, predicting, together
+from ..work import DEFAULTS, Clicks, Job, Work, each_target, predicting, together
 
 
 def sizes_of(work: Work) -> tuple[int, int, int]:
@@ -24,7 +24,7 @@ def network_of(work: Work, adaptive: bool = False) -> cbackprop.Network:
     return network
 
 
-def learning_job(work: Work, network, run: Callable[[], object]) -> Job:
+def learning_job(work: Work | Clicks, network, run: Callable[[], object]) -> Job:
     def restore():
         work.restore(network.w, network.v)
         for sums in getattr(network, "accumulators", None) or ():
@@ -55,6 +55,27 @@ def learn_one(work: Work, adaptive: bool = False) -> Job:
             network.learn_one(x_n, t_n)
 
     return learning_job(work, network, run)
+
+
+def sparse_network(data: Clicks) -> cbackprop.Network:
+    M, D = data.w.shape[0], data.w.shape[1] - 1
+    return cbackprop.Network(D, M, len(data.v), dtype="float32", learning_rate=data.learning_rate, rng=0)
+
+
+def fit_sparse(data: Clicks, batch_size: int = 1) -> Job:
+    network, x = sparse_network(data), data.x
+    return learning_job(data, network, lambda: network.fit(x, data.t, batch_size=batch_size, shuffle=False))
+
+
+def learn_one_sparse(data: Clicks) -> Job:
+    network, values = sparse_network(data), data.x.data[: data.indices.shape[1]]
+    samples = list(zip(data.indices, data.t.tolist(), strict=True))
+
+    def run():
+        for indices, t in samples:
+            network.learn_one_sparse(indices, values, t)
+
+    return learning_job(data, network, run)
 
 
 def partial_fit_one(work: Work) -> Job:

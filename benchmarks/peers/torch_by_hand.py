@@ -131,6 +131,6 @@ def predict_proba(work: Work) -> Job:
 
     @torch.inference_mode()
     def predict():
-        return [output(torch.addmm(v_bias, hidden(torch.addmm(w_bias, x, w_T)), v_T)).numpy()]
+        return [output(torch.addmm(v_bias, hidden(torch.addmm(w_bias, x, w_T)), v_T))]
 
-    return predicting(predict)
+    return predicting(predict, lambda y: (y[0].numpy(),))

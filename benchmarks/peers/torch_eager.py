@@ -70,4 +70,4 @@ def predict_proba_one(work: Work) -> Job:
 def predict_proba(work: Work) -> Job:
     model, output = model_of(work), output_of(work)
     x = torch.from_numpy(work.x)
-    return predicting(torch.inference_mode()(lambda: [output(model(x)).numpy()]))
+    return predicting(torch.inference_mode()(lambda: [output(model(x))]), lambda y: (y[0].numpy(),))
