@@ -17,7 +17,7 @@ from benchmarks import footprint
 from benchmarks.report import factor, readable, table, write
 from benchmarks.work import DTYPES, Work, article_work, interleaved, seconds
 
-from . import PEERS, Timing, accuracy, peers, sparse
+from . import PEERS, Timing, peers, sparse
 from .rows import ROWS
 
 # columns of the rows of sparse.py
@@ -110,8 +110,7 @@ def rows(modules: dict, sizes: Sizes, wanted: Callable[..., bool]) -> Iterator[T
         yield Timing("import", "", footprint.import_times(modules, repeats), "in a fresh process")
     if wanted("installed size"):
         yield Timing("installed size", "", footprint.installed_sizes(modules), "in addition to NumPy", "MB")
-    for section in (accuracy.to_accuracy, sparse.one_pass, sparse.sparse_speed, sparse.sparse_accuracy,
-                    sparse.sparse_files):  # fmt: skip
+    for section in (sparse.one_pass, sparse.sparse_speed, sparse.sparse_accuracy, sparse.sparse_files):
         if wanted(section.__name__):
             try:
                 yield from section(repeats, sizes.full)

@@ -5,13 +5,15 @@ compared with one. The rule's choice is bold; "rule / best" is its time divided 
 """
 
 from collections.abc import Iterable
-from types import ModuleType
 
 import numpy as np
 
 from benchmarks import unpinned
 from benchmarks.report import factor, readable, table, write
 from benchmarks.work import DTYPES, Job, Work, fastest, random_work, samples, sizes
+from cbackprop import _engines as rule
+from cbackprop._dispatch import kernels, narrow_kernels
+from cbackprop._validation import Functions
 
 ONLINE = (
     "2-1-1", "2-2-3", "4-8-2", "8-8-3", "13-9-3", "20-16-5", "30-20-2", "12-24-8", "37-53-7", "63-32-10", "64-4-3",
@@ -32,12 +34,6 @@ ENGINES = {  # the others are named by their block
     "LanesEngine": "lanes",
     "SamplesInLanesEngine": "samples in lanes",
 }
-
-
-def kernels_for(work: Work) -> ModuleType:
-    from cbackprop._dispatch import kernels
-
-    return kernels(work.w.dtype)
 
 
 def learning_job(engine, work: Work, threads: int = 1) -> Job:
@@ -61,7 +57,7 @@ def learning_job(engine, work: Work, threads: int = 1) -> Job:
 def forward_job(engine_class: type, work: Work, shape: str, calls: int, **options) -> Job:
     """Forward passes, each by a new engine into which the weights are loaded."""
     D, M, K = sizes(shape)
-    inputs = kernels_for(work).Samples(work.x)
+    inputs = kernels(work.w.dtype).Samples(work.x)
     activations = tuple(np.empty((len(work.x), size), work.x.dtype) for size in (M, M, K, K))
 
     def run():
@@ -75,11 +71,8 @@ def forward_job(engine_class: type, work: Work, shape: str, calls: int, **option
 
 def lanes_engines(work: Work, shape: str) -> dict:
     """The lanes engine of all kernels whose vectors hold the layers in the few that it takes."""
-    from cbackprop import _engines as rule
-    from cbackprop._dispatch import narrow_kernels
-
     D, M, K = sizes(shape)
-    modules = {"narrow lanes": narrow_kernels(work.w.dtype), "lanes": kernels_for(work)}
+    modules = {"narrow lanes": narrow_kernels(work.w.dtype), "lanes": kernels(work.w.dtype)}
     if modules["narrow lanes"] is modules["lanes"]:
         del modules["narrow lanes"]
     return {
@@ -91,7 +84,7 @@ def lanes_engines(work: Work, shape: str) -> dict:
 
 def learning_times(work: Work, shape: str, repeats: int) -> dict[str, float]:
     """Seconds per sample of each engine and block length."""
-    (D, M, K), module, B = sizes(shape), kernels_for(work), work.batch_size
+    (D, M, K), module, B = sizes(shape), kernels(work.w.dtype), work.batch_size
     engines = {"direct": module.DirectEngine(D, M, K, B)}
     if B == 1:
         engines |= lanes_engines(work, shape)
@@ -103,14 +96,11 @@ def learning_times(work: Work, shape: str, repeats: int) -> dict[str, float]:
 
 
 def learning_cells(work: Work, shape: str, repeats: int) -> list[str]:
-    from cbackprop import _engines as rule
-    from cbackprop._validation import Functions
-
     times, online = learning_times(work, shape, repeats), work.batch_size == 1
     engine = type(rule.make_engine(work.w, work.v, Functions(), work.batch_size, "auto"))
     block = max(BLOCKS[0], rule.block_length(work.w, work.v, work.batch_size))  # no batch is too short for it
     chosen = ENGINES.get(engine.__name__, str(block))
-    if rule.kernels_for(work.w, work.v, work.batch_size) is not kernels_for(work):
+    if rule.kernels_for(work.w, work.v, work.batch_size) is not kernels(work.w.dtype):
         chosen = f"narrow {chosen}"
     columns = ["direct", *(("narrow lanes", "lanes") if online else ("samples in lanes",)), *map(str, BLOCKS)]
     cells = [readable(times[name]) if name in times else "–" for name in columns]
@@ -118,33 +108,21 @@ def learning_cells(work: Work, shape: str, repeats: int) -> list[str]:
     return [*cells, factor(times[chosen] / min(times.values()) if chosen in times else float("nan"))]
 
 
-def online_table(repeats: int, milliseconds: float) -> str:
+def learning_table(shapes: tuple, batch_sizes: tuple, repeats: int, milliseconds: float) -> str:
     lines = []
-    for shape in ONLINE:
-        for dtype in DTYPES:
-            work = random_work(shape, dtype, samples(shape, milliseconds))
-            lines.append([shape, dtype, *learning_cells(work, shape, repeats)])
-    header = ["D-M-K", "dtype", "direct", "narrow lanes", "lanes"]
-    return table([*header, *(f"block {block}" for block in BLOCKS), "rule / best"], lines)
-
-
-def batches_table(repeats: int, milliseconds: float) -> str:
-    lines = []
-    for shape in BATCHES:
-        for batch_size in BATCH_SIZES:
+    for shape in shapes:
+        for B in batch_sizes:
             for dtype in DTYPES:
-                N = samples(shape, milliseconds, 2 * batch_size) // batch_size * batch_size
-                work = random_work(shape, dtype, N, batch_size)
-                lines.append([shape, str(batch_size), dtype, *learning_cells(work, shape, repeats)])
-    header = ["D-M-K", "batch", "dtype", "direct", "samples in lanes", *(f"block {n}" for n in BLOCKS), "rule / best"]
-    return table(header, lines)
+                work = random_work(shape, dtype, samples(shape, milliseconds, 2 * B) // B * B, B)
+                lines.append([shape, str(B), dtype, *learning_cells(work, shape, repeats)])
+    lanes = ("narrow lanes", "lanes") if batch_sizes == (1,) else ("samples in lanes",)
+    blocks = (f"block {block}" for block in BLOCKS)
+    return table(["D-M-K", "batch", "dtype", "direct", *lanes, *blocks, "rule / best"], lines)
 
 
 def forward_cell(work: Work, shape: str, repeats: int) -> str:
     """The time of the direct engine divided by that of the blocked one."""
-    from cbackprop import _engines as rule
-
-    N, module = len(work.x), kernels_for(work)
+    N, module = len(work.x), kernels(work.w.dtype)
     calls = max(1, 200_000 // (N * work.w.size))
     block = rule.block_length(work.w, work.v, max(N, 2))
     jobs = {
@@ -165,11 +143,9 @@ def forward_table(repeats: int) -> str:
 
 
 def threads_line(work: Work, shape: str, repeats: int) -> list[str]:
-    from cbackprop import _engines as rule
-
     (D, M, K), B = sizes(shape), work.batch_size
     block = rule.block_length(work.w, work.v, B)
-    engines = {threads: kernels_for(work).BlockedEngine(D, M, K, B, block=block) for threads in (1, 2)}
+    engines = {threads: kernels(work.w.dtype).BlockedEngine(D, M, K, B, block=block) for threads in (1, 2)}
     jobs = {threads: learning_job(engine, work, threads) for threads, engine in engines.items()}
     one, two = fastest(jobs, repeats, len(work.x)).values()
     chosen = rule.threads_to_learn(engines[1], work.w, work.v, B, 2)
@@ -180,34 +156,27 @@ def threads_line(work: Work, shape: str, repeats: int) -> list[str]:
 
 
 def threads_table(repeats: int, milliseconds: float) -> str:
-    lines = []
-    for shape in THREADED:
-        for dtype in DTYPES:
-            for batch_size in (1, 128):
-                work = random_work(shape, dtype, samples(shape, milliseconds), batch_size)
-                lines.append(threads_line(work, shape, repeats))
+    lines = [
+        threads_line(random_work(shape, dtype, samples(shape, milliseconds), batch_size), shape, repeats)
+        for shape in THREADED
+        for dtype in DTYPES
+        for batch_size in (1, 128)
+    ]
     header = ["D-M-K", "dtype", "batch", "multiplications per block", "one thread", "two", "one / two", "rule / best"]
     return table(header, lines)
 
 
-def introduction(repeats: int) -> str:
-    from cbackprop import _engines as rule
-
-    constants = {name: value for name, value in vars(rule).items() if name.isupper() and value < 1 << 40}
-    listed = ", ".join(f"{name} = {value:,}" for name, value in constants.items())
-    return (
-        f"Time per sample, the minimum of {repeats} interleaved repeats. Bold: the choice of the rule in "
-        f"`cbackprop/_engines.py`, with {listed}. *rule / best*: its time divided by the best of the line.\n"
-    )
-
-
 def sections(options) -> Iterable[str]:
     repeats, milliseconds = (1, 0.5) if options.quick else (9, 5)
-    yield introduction(repeats)
+    constants = {name: value for name, value in vars(rule).items() if name.isupper() and value < 1 << 40}
+    yield f"Time per sample, the minimum of {repeats} interleaved repeats. Bold: the choice of the rule in"
+    yield "`cbackprop/_engines.py`, with"
+    yield ", ".join(f"{name} = {value:,}" for name, value in constants.items()) + "."
+    yield "*rule / best*: its time divided by the best of the line.\n"
     yield "## Online, one thread\n"
-    yield online_table(repeats, milliseconds)
+    yield learning_table(ONLINE, (1,), repeats, milliseconds)
     yield "## Mini-batches, one thread\n"
-    yield batches_table(repeats, milliseconds)
+    yield learning_table(BATCHES, BATCH_SIZES, repeats, milliseconds)
     yield "## Forward passes over N samples: time of direct / time of blocked, with loading the weights\n"
     yield "Bold: the rule takes the blocked engine.\n"
     yield forward_table(repeats)

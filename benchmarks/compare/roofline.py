@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.peers import library
 from benchmarks.report import table, write
 from benchmarks.work import DTYPES, Job, Work, fastest, random_work, samples, sizes
+from cbackprop import _engines as rule
 
 SHAPES = ("64-32-10", "784-16-10", "784-100-10", "784-1024-10", "3000-2000-10")
 ARRAYS = {"24 kB": 24 << 10, "512 kB": 512 << 10, "8 MB": 8 << 20, "256 MB": 256 << 20}  # for L1, L2, L3, memory
@@ -105,8 +106,6 @@ def limit_jobs(dtype: str, code: ctypes.CDLL, scale: float) -> dict[str, tuple[J
 
 def mode_jobs(shape: str, dtype: str, milliseconds: float) -> dict[str, tuple[Job, float, float]]:
     """Jobs with their operations, and the bytes of weights and samples that they must read and write."""
-    from cbackprop import _engines as rule
-
     (D, M, K), N = sizes(shape), samples(shape, milliseconds)
     work = random_work(shape, dtype, N)
     batches = work._replace(batch_size=128)
