@@ -44,7 +44,7 @@ def write(
     description = machine(restart_pinned())
     warning = ["**A test run: the numbers are meaningless.**\n"] if chosen.quick else []
     header = [f"# {title}\n", f"Written by `python -m benchmarks.{script}`.\n", *warning]
-    text = "\n".join([*header, *sections(chosen), "## Machine\n", table(["machine", ""], description.items())])
+    text = "\n".join([*header, *sections(chosen), table(["machine", ""], description.items())])
     folder = chosen.output or RESULTS / folder_name(description["processor"])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{script.rpartition('.')[2]}.md").write_text(text, encoding="utf-8")

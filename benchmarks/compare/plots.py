@@ -4,6 +4,7 @@ A table of a machine is drawn as `SCRIPT-MACHINE.svg`; the history as `history.s
 """
 
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +187,7 @@ def history_of(lines: history.Lines, commits: list[list[str]]) -> Figure:
             ax.set_yscale("log")
             plain_logarithms(ax.yaxis, (1, 2, 5))
         ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
-    changes = [why if len(why) < 48 else f"{why[:46]} …" for _commit, _machine, why in commits]
+    changes = [textwrap.fill(why, 48) for _commit, _machine, why in commits]
     ax.set_xticks(range(len(commits)), changes, rotation=60, ha="right", rotation_mode="anchor", fontsize=9)
     return figure
 

@@ -5,7 +5,6 @@ learned by 16 hidden units. The first rows measure time alone: 50 of the inputs 
 """
 
 import csv
-import functools
 import importlib.metadata
 import io
 import math
@@ -18,6 +17,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +140,10 @@ def one_by_one(data: Clicks) -> dict[str, Job]:
     }
 
 
-def timings(work: str, dtype: str, jobs: dict[str, tuple[Job, int]], repeats: int, unit: str = "") -> Timing:
+def timings(work: str, jobs: dict[str, tuple[Job, int]], repeats: int, unit: str = "") -> Timing:
     """A row of jobs, each of which has that many samples."""
     times = interleaved({name: job for name, (job, _) in jobs.items()}, min(repeats, 5))
-    return Timing(work, dtype, {name: [s / jobs[name][1] for s in taken] for name, taken in times.items()}, unit)
+    return Timing(work, "", {name: [s / jobs[name][1] for s in taken] for name, taken in times.items()}, unit)
 
 
 def sparse_speed(repeats: int, full: bool) -> Iterator[Timing]:
@@ -161,15 +161,15 @@ def sparse_speed(repeats: int, full: bool) -> Iterator[Timing]:
             "SGDClassifier": (linear(data), n),
             NETWORK: (from_cache(data, folder), n),
         }
-        yield timings(f"sparse online {sizes}, float32", "", online, repeats)
+        yield timings(f"sparse online {sizes}, float32", online, repeats)
     batches = {
         "cbackprop": (library.fit_sparse(data, 32), n),
         "scikit-learn": (mlp(fewer, 32), n_fewer),
         "PyTorch": (embedding_bag(few, 32)._replace(result=tuple), n_few),
     }
-    yield timings(f"sparse mini-batch 32, {sizes}, float32", "", batches, repeats)
+    yield timings(f"sparse mini-batch 32, {sizes}, float32", batches, repeats)
     calls = {name: (job, n_few) for name, job in one_by_one(few).items()}
-    yield timings(f"sparse learn_one {sizes}, float32", "", calls, repeats)
+    yield timings(f"sparse learn_one {sizes}, float32", calls, repeats)
 
 
 # ----------------------------------------------------------------------------------------------------------- real data
@@ -221,19 +221,6 @@ def line(x: dict[str, Any], y: bool) -> str:
     return f"{1 if y else -1} | {' '.join(names)}\n"
 
 
-def network_losses(samples: list) -> float:
-    from cbackprop.river import BackpropClassifier
-
-    return river_losses(samples, BackpropClassifier(M, seed=0, n_features=D))
-
-
-def regression_losses(samples: list) -> float:
-    from river.linear_model import LogisticRegression
-
-    named = [({f"{name}={x}": 1.0 for name, x in features.items()}, y) for features, y in samples]
-    return river_losses(named, LogisticRegression())
-
-
 def river_losses(samples: list, model: Any) -> float:
     losses = 0.0
     for x, y in samples:
@@ -251,13 +238,18 @@ def line_losses(lines: list[str], options: str) -> float:
 
 def sparse_accuracy(repeats: int, full: bool) -> Iterator[Timing]:
     """Each sample is predicted first, then learned; all at their defaults. One run: there are no times of repeats."""
+    from river.linear_model import LogisticRegression
+
+    from cbackprop.river import BackpropClassifier
+
     for name, load in {"flights": flights, "sentences": sentences}.items():
         samples = load() if full else load()[:200]
+        named = [({f"{name}={x}": 1.0 for name, x in features.items()}, y) for features, y in samples]
         lines = [line(x, y) for x, y in samples]
         runs: dict[str, Callable[[], float]] = {
-            "cbackprop": lambda samples=samples: network_losses(samples),
-            "LogisticRegression": lambda samples=samples: regression_losses(samples),
-            **{peer: lambda lines=lines, o=o: line_losses(lines, o) for peer, o in OPTIONS.items()},
+            "cbackprop": partial(river_losses, samples, BackpropClassifier(M, seed=0, n_features=D)),
+            "LogisticRegression": partial(river_losses, named, LogisticRegression()),
+            **{peer: partial(line_losses, lines, options) for peer, options in OPTIONS.items()},
         }
         seconds, losses = {}, []
         for peer, run in runs.items():
@@ -288,11 +280,9 @@ def sparse_files(repeats: int, full: bool) -> Iterator[Timing]:
             "cbackprop": [sys.executable, "-m", "cbackprop", *train.split()],
             NETWORK: [sys.executable, "-c", learn],
         }
-        run = functools.partial(subprocess.run, check=True, capture_output=True)
-        jobs = {
-            name: (Job(lambda command=command: run(command), tuple), len(samples)) for name, command in commands.items()
-        }
-        yield timings("sparse flights, from text to a trained model", "", jobs, repeats, "row")
+        run = partial(subprocess.run, check=True, capture_output=True)
+        jobs = {name: (Job(partial(run, command), tuple), len(samples)) for name, command in commands.items()}
+        yield timings("sparse flights, from text to a trained model", jobs, repeats, "row")
 
 
 # ---------------------------------------------------------------------------------------------------------- dense rows
