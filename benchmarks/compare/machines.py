@@ -26,7 +26,7 @@ def short_name(processor: str) -> str:
     return f"{vendor} {family}/{model}"
 
 
-def main() -> None:
+def markdown() -> str:
     found: dict[tuple[str, str], list[Result]] = {}
     machines = []
     for path in sorted(RESULTS.glob("*/compare.md")):
@@ -44,7 +44,7 @@ def main() -> None:
     lines = [(row, min(results), max(results)) for row, results in found.items()]
     lines.sort(key=lambda line: (line[1].ratio, line[0]))
     header = ["work", "dtype", "worst", "cbackprop", "fastest other", "best", "cbackprop", "fastest other"]
-    text = f"""# All machines
+    return f"""# All machines
 
 Written by `python -m benchmarks.compare.machines` from the results of `python -m benchmarks.compare` on each machine.
 
@@ -53,9 +53,7 @@ cbackprop, *best* on the one where it is best. Below 1, cbackprop is slower. The
 
 {table(header, ([*row, *worst.cells(), *best.cells()] for row, worst, best in lines))}
 {table(["machine", "processor", "commit", "date", "all libraries, in"], machines)}"""
-    (RESULTS / "machines.md").write_text(text, encoding="utf-8")
-    print(text)
 
 
 if __name__ == "__main__":
-    main()
+    (RESULTS / "machines.md").write_text(markdown(), encoding="utf-8")

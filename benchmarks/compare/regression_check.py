@@ -1,4 +1,6 @@
-"""Is a commit slower than its parent? `python -m benchmarks.compare.regression_check PARENT COMMIT`, filled by pip.
+"""Is a commit slower than its parent? `python -m benchmarks.compare.regression_check PARENT COMMIT`.
+
+Both are folders filled by pip; with one alone, the check tests itself.
 
 The parent, the parent again and the commit run in separate processes on one processor. They run the jobs in turn, in a
 random order in every round and with arrays at new addresses, and are restarted several times; the minimum times are
