@@ -50,7 +50,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E40
 
 from cbackprop.sklearn import BackpropClassifier as LocalClassifier  # noqa: E402
 from cbackprop.sklearn import BackpropRegressor as LocalRegressor  # noqa: E402
-from cbackprop.sklearn import class_indices, refuse_quantities  # noqa: E402
+from cbackprop.sklearn._validation import check_classes, class_indices  # noqa: E402
 
 
 def fit(
@@ -260,7 +260,7 @@ class _Backprop(BaseEstimator):
         t, n_outputs, meaning = self._targets(y, chunks)
         _validate_columns(local, X, reset=True)
         sparse, generator = issparse(getattr(X, "_meta", None)), local._random_generators()[1]
-        network = local._new_network(n_outputs, _float_dtype(X), generator, self._output, sparse=sparse)
+        network = local._new_network(n_outputs, self._output, _float_dtype(X), generator, sparse=sparse)
         validate.learning_rate(self.learning_rate_init, network.dtype, "learning_rate_init")
         network.learning_rate = self.learning_rate_init
         best, unimproved = np.inf, 0
@@ -404,7 +404,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
         found = compute(*(delayed(np.unique)(chunk, return_counts=True) for chunk in chunks))
         classes = np.unique(np.concatenate([labels for labels, _ in found]))
-        refuse_quantities(classes, sum(int(counts.sum()) for _, counts in found))
+        check_classes(classes, sum(int(counts.sum()) for _, counts in found))
         return [delayed(class_indices)("y", chunk, classes) for chunk in chunks], len(classes), {"classes": classes}
 
     def predict(self, X: Any) -> Any:

@@ -190,7 +190,8 @@ def from_sklearn(model: Any) -> BackpropClassifier | BackpropRegressor:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.utils.validation import check_is_fitted
 
-    from cbackprop.sklearn import ACTIVATIONS, BackpropClassifier, BackpropRegressor
+    from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
+    from cbackprop.sklearn._parameters import ACTIVATIONS
 
     if not isinstance(model, (MLPClassifier, MLPRegressor)):
         raise TypeError(f"model is a {type(model).__name__}; it must be an MLPClassifier or an MLPRegressor")

@@ -164,7 +164,7 @@ def decision_regions(
     K = len(labels)
     if x.ndim != 2 or x.shape[1] != 2 or D != 2:
         raise ValueError(f"x has shape {x.shape} and the network {D} inputs; decision regions need (N, 2) and 2 inputs")
-    from cbackprop.sklearn import class_indices
+    from cbackprop.sklearn._validation import class_indices
 
     t = class_indices("t", t, labels)
     if len(t) != len(x):

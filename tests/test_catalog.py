@@ -148,7 +148,7 @@ def results_of_adapters(network, t):
     sklearn, onnx = pytest.importorskip("cbackprop.sklearn"), pytest.importorskip("cbackprop.onnx")
     graph = onnx.to_onnx(network).graph
     yield [node.op_type for node in graph.node], [output.name for output in graph.output]
-    yield sklearn.mean_error(network, X, t, np.arange(1.0, N + 1))
+    yield sklearn._validation.mean_error(network, X, t, np.arange(1.0, N + 1))
     if OUTPUTS[network.output].probabilities:
         model = sklearn.BackpropClassifier.from_network(network, np.arange(K), random_state=0)
         yield message(lambda: sklearn.BackpropRegressor.from_network(network)) is None

@@ -1,0 +1,112 @@
+"""The standardization that `fit` with "auto" rates learns with, and its conversion into weights."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.preprocessing import StandardScaler
+
+from cbackprop import Network
+from cbackprop._catalog import OUTPUTS
+
+MAX_RMS = 5  # of the inputs; that of standardized ones is 1
+MAX_TARGET_STD = 5  # of the numbers to be predicted
+
+
+class Scaling(NamedTuple):
+    """A mean and a scale of each input, and of each target, with which a network is trained; None are as given."""
+
+    x: tuple[np.ndarray, np.ndarray] | None = None
+    t: tuple[np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def standard(cls, X: Any, t: np.ndarray, weights: np.ndarray | None, network: Network) -> Scaling:
+        """The scaling of inputs that are not sparse, and of numbers to be predicted, to mean 0 and deviation 1."""
+        return cls(
+            None if issparse(X) else _standard("X", X, weights),
+            None if OUTPUTS[network.output].probabilities else _standard("y", t, weights),
+        )
+
+    @property
+    def trivial(self) -> bool:
+        """Whether all is learned as it is given."""
+        return self.x is None and self.t is None
+
+    def inputs(self, X: Any) -> Any:
+        """Scaled inputs; they are dense, unless they are learned as they are given."""
+        if self.x is None:
+            return X
+        mean, scale = self.x
+        scaled = (X.toarray() if issparse(X) else X).astype(mean.dtype)
+        scaled -= mean
+        scaled /= scale
+        return scaled
+
+    def targets(self, t: np.ndarray) -> np.ndarray:
+        """Scaled targets."""
+        return t if self.t is None else (t - self.t[0]) / self.t[1]
+
+    def fold_out(self, network: Network) -> None:
+        """Convert weights for data as they are given to weights for scaled data."""
+        w, v = network.w, network.v
+        if self.x is not None:
+            mean, scale = self.x
+            w[:, -1] += w[:, :-1] @ mean
+            w[:, :-1] *= scale
+        if self.t is not None:
+            mean, scale = self.t
+            v[:, -1] -= mean
+            v /= scale[:, np.newaxis]
+
+    def fold_in(self, network: Network) -> None:
+        """Convert weights for scaled data to weights for data as they are given."""
+        w, v = network.w, network.v
+        if self.x is not None:
+            mean, scale = self.x
+            w[:, :-1] /= scale
+            w[:, -1] -= w[:, :-1] @ mean
+        if self.t is not None:
+            mean, scale = self.t
+            v *= scale[:, np.newaxis]
+            v[:, -1] += mean
+
+
+def _standard(name: str, columns: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of columns; 1 instead of a deviation by which weights could not be divided."""
+    if weights is not None and not weights.any():  # which training refuses
+        weights = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(columns, sample_weight=weights)
+        mean, scale = scaler.mean_.astype(columns.dtype), scaler.scale_.astype(columns.dtype)
+    scale[scale < np.sqrt(np.finfo(scale.dtype).tiny)] = 1
+    finite = np.isfinite(mean) & np.isfinite(scale)
+    if not finite.all():
+        raise ValueError(f"the variance of column {finite.argmin()} of {name} overflows; divide it by a constant")
+    return mean, scale
+
+
+def warn_unscaled(X: Any) -> None:
+    """Warn of inputs so large that hidden units saturate, or that their sums do not change in sign."""
+    numbers, remedy = X, "its columns to mean 0 and standard deviation 1, for example by make_pipeline(StandardScaler()"
+    if issparse(X):
+        numbers, remedy = X.data, "its columns to at most 1, for example by make_pipeline(MaxAbsScaler()"
+    rms = float(np.sqrt(np.vdot(numbers, numbers) / np.prod(X.shape)))
+    if rms > MAX_RMS:
+        _warn(f"the root mean square of X is {rms:.3g}, with which little is learned; scale {remedy}, ...)")
+
+
+def warn_unscaled_targets(t: np.ndarray) -> None:
+    """Warn of numbers whose errors, and so the steps, are so large that hidden units saturate."""
+    deviation = float(t.std(axis=0, dtype=np.float64).max())
+    if deviation > MAX_TARGET_STD:
+        _warn(
+            f"the standard deviation of y is {deviation:.3g}, with which little is learned; scale it to 1, for example "
+            "by TransformedTargetRegressor(..., transformer=StandardScaler())"
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=5)  # at the caller of `fit`, which calls `_fit`

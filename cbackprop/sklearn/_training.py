@@ -1,0 +1,369 @@
+"""Training of the estimators: `fit`, in epochs, and `partial_fit`, from single rows on."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from cbackprop import DivergenceError
+from cbackprop import _layout as layout
+from cbackprop import _validation as validate
+from cbackprop import fit as learn
+from cbackprop._growth import copy_weights
+from cbackprop._training_lock import learn_and_record, run_finally
+from cbackprop.sklearn._base import Backprop, copy_of
+from cbackprop.sklearn._parameters import describe
+from cbackprop.sklearn._scaling import Scaling, warn_unscaled, warn_unscaled_targets
+from cbackprop.sklearn._validation import is_csr, mean_error
+
+AUTO_MEMORY = 30  # updates: see `fit`
+
+
+class TrainableBackprop(Backprop):
+    """Estimator that learns; a subclass defines the meaning of y."""
+
+    @describe
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
+        """Train until the loss, or that of the validation set, no longer improves.
+
+        With ``learning_rate_init="auto"``, training takes 30 epochs, 20 for regression, or max_iter if that is less,
+        unless the loss falls below tol. The rate decays linearly from 0.3 / sqrt(D + 1) to 0 and adapts to each unit.
+        At each epoch the sums of squared gradients are reset to the weight of 30 updates, which keeps the first steps
+        small. The network learns inputs and, for regression, numbers of mean 0 and standard deviation 1; its weights
+        are converted in the end. Sparse inputs are learned as they are: they would lose their zeros.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Inputs, sparse ones ideally with a maximum near 1, and others, if learning_rate_init is a number, with a
+            standard deviation near 1. float32 data are processed in float32, all others in float64. Sparse formats
+            other than CSR are converted to it.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            What is to be predicted, as described for the class.
+        sample_weight
+        X_val, y_val : optional
+            Validation set, of the kinds of X and y. Its score and loss are recorded for each epoch; `early_stopping`
+            uses the loss.
+
+        Returns
+        -------
+        estimator
+            The fitted estimator itself.
+        """
+        self._validate_params()
+        if not run_finally(functools.partial(self._fit, X, y, sample_weight, X_val, y_val), Rollback(self)):
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
+                "hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> bool:
+        """Train, and return whether training has converged."""
+        self._parameters_are_valid = True
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        X, y = self._validated_training_data(X, y, first=not continued)
+        if not self._adaptive or issparse(X):
+            warn_unscaled(X)
+        weights = self._sample_weights(sample_weight, X, y)
+        random_state, generator = self._random_generators()
+        if continued:  # train copies, so that an error leaves the model unchanged
+            self._check_sizes()
+            self._check_outputs(y)
+            self._set_network(copy_of(self.network_), generator)
+            self._match_rates()
+            for curve in ("loss_curve_", "validation_loss_curve_", "validation_scores_"):
+                setattr(self, curve, getattr(self, curve).copy())
+        else:
+            self._start(X, y, None, generator)
+        t = self._targets("y", y, len(y))
+        if self._numeric_y and not self._adaptive:
+            warn_unscaled_targets(t if weights is None else t[weights > 0])
+
+        held_out = None
+        if X_val is not None or y_val is not None:
+            held_out = self._validated_held_out(X_val, y_val, X.dtype)
+        elif self.early_stopping:
+            learned, held = train_test_split(
+                np.arange(len(y)),
+                test_size=self.validation_fraction,
+                stratify=t if t.ndim == 1 else None,
+                random_state=random_state,
+            )
+            held_out = X[held], t[held], None if weights is None else weights[held]
+            if weights is not None and not weights[held].any():
+                raise ValueError(
+                    "sample_weight is 0 for all samples that early_stopping sets aside; it must be above 0 for some"
+                )
+            X, t, weights = X[learned], t[learned], None if weights is None else weights[learned]
+        if held_out is not None and len(held_out[1]) < self._fewest_validation_samples:
+            raise ValueError(
+                f"the validation set has {len(held_out[1])} sample; its score needs at least "
+                f"{self._fewest_validation_samples}: set a larger validation_fraction, or pass X_val and y_val"
+            )
+        self._scaling = Scaling.standard(X, t, weights, self.network_) if self._adaptive else Scaling()
+        if continued:
+            self._scaling.fold_out(self.network_)
+        return self._run_epochs(X, t, weights, held_out)
+
+    def _run_epochs(self, X: Any, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
+        """Run epochs on scaled data until training stops; return False if max_iter stopped it."""
+        network, scaling, self.n_iter_, earlier = self.network_, self._scaling, 0, len(self.loss_curve_)
+        most = min(self.max_iter, self._auto_epochs) if self._adaptive else self.max_iter
+        rate, unimproved, improved = self._rate, 0, False  # at this rate
+        best, best_weights = np.inf, None
+        accumulators = network.accumulators or ()
+        totals = [sums.copy() for sums in accumulators]  # of all epochs, for `partial_fit`
+        kept = min(1, AUTO_MEMORY / -(-X.shape[0] // self._samples_per_update(X.shape[0])))
+        X, t = scaling.inputs(X), scaling.targets(t)
+        if held_out is not None:
+            held_out = scaling.inputs(held_out[0]), scaling.targets(held_out[1]), held_out[2]
+        stopped = False
+        try:
+            while not stopped and self.n_iter_ < most:
+                for sums in accumulators:
+                    sums *= kept
+                begun = [sums.copy() for sums in accumulators]
+                self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
+                for total, before, sums in zip(totals, begun, accumulators, strict=True):
+                    total += sums - before
+                self.loss_curve_.append(self.loss_)
+                if self.verbose:
+                    print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+                if held_out is not None:
+                    self._score_validation_set(*held_out)
+
+                loss = self.validation_loss_curve_[-1] if self.early_stopping else self.loss_
+                unimproved = unimproved + 1 if loss > best - self.tol else 0
+                improved = improved or unimproved == 0
+                if loss < best:
+                    best = loss
+                    if self.early_stopping:
+                        best_weights = network.w.copy("K"), network.v.copy()
+                if self._adaptive:
+                    stopped = loss < self.tol
+                    rate = self._rate * (1 - self.n_iter_ / most)
+                elif unimproved > self.n_iter_no_change:
+                    stopped = self.learning_rate != "adaptive" or not improved
+                    rate, unimproved, improved = rate / 5, 0, False
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+            stopped = True
+            if len(self.loss_curve_) < earlier + self.n_iter_:
+                self.loss_curve_.append(self.loss_)
+        if best_weights is not None:
+            network.w[:], network.v[:] = best_weights
+        scaling.fold_in(network)
+        for sums, total in zip(accumulators, totals, strict=True):
+            sums[:] = total
+        return stopped or (self._adaptive and self.n_iter_ == self._auto_epochs)
+
+    @describe
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Update the model with one epoch over the given samples; the first call creates the network.
+
+        A single row, passed as an array of floats or in CSR format, bypasses most of scikit-learn's validation.
+
+        Parameters
+        ----------
+        X
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to be predicted.
+        sample_weight
+
+        Returns
+        -------
+        estimator
+            The estimator itself.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        if sample_weight is None and self._partial_fit_row(X, y, classes):
+            return self
+        self._validate_params()
+        rollback = Rollback(self)
+        run_finally(functools.partial(self._update, rollback, X, y, sample_weight, classes), rollback)
+        return self
+
+    def _update(self, rollback: Rollback, X: Any, y: Any, sample_weight: Any, classes: Any) -> None:
+        self._parameters_are_valid = True
+        first = not self.__sklearn_is_fitted__()
+        X, y = self._validated_training_data(X, y, first=first)
+        if first:
+            self._start(X, y, classes, self._random_generators()[1])
+        else:
+            self._check_sizes()
+            self._extend_outputs(classes)
+            self._match_rates()
+        t = self._targets("y", y, len(y))
+        weights = self._sample_weights(sample_weight, X, y, partial=True)
+        if not first:
+            rollback.save_weights(X)
+        self._learn_scaled(X, t, weights)
+
+    def _learn_scaled(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
+        """Run an epoch of `partial_fit`, with adaptive rates on data that are scaled as by `fit`."""
+        network, scaling = self.network_, self._scaling
+        if not self._adaptive or scaling.trivial:
+            return self._run_epoch(X, t, weights, self._rate, 1)
+        self.network_ = copy_of(network)
+        try:
+            scaling.fold_out(self.network_)
+            self._run_epoch(scaling.inputs(X), scaling.targets(t), weights, self._rate, 1)
+            scaling.fold_in(self.network_)
+            copy_weights(self.network_, network)
+            network.learning_rate = self.network_.learning_rate
+        finally:
+            self.network_ = network
+
+    def _partial_fit_row(self, X: Any, y: Any, classes: Any) -> bool:
+        """Update the model with one row without scikit-learn's validation, which takes a hundred times as long.
+
+        Return False, with the model unchanged, if the row or the parameters need that validation.
+        """
+        attributes = self.__dict__
+        if not (
+            (type(X) is np.ndarray or is_csr(X))
+            and "network_" in attributes
+            and self._parameters_are_valid
+            and X.shape == (1, self.n_features_in_)
+            and "feature_names_in_" not in attributes
+            and isinstance(y, (np.ndarray, list, tuple))
+            and (classes is None or np.array_equal(classes, self.classes_))
+        ):
+            return False
+        network = self.network_
+        wanted: Any = self.learning_rate_init
+        rate, adaptive = network.learning_rate, isinstance(wanted, str)
+        if adaptive:
+            wanted = self._rate
+        try:
+            if (network.accumulators is None) == adaptive or (t := self._target_of_row(y)) is None:
+                return False
+            plain = self.alpha == 0 == self.momentum or (
+                validate.rounded(self.alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
+            )
+            if plain and (self._scaling.trivial if adaptive else self.learning_rate != "invscaling"):
+                if rate != wanted:
+                    network.learning_rate = wanted
+                if type(X) is np.ndarray:
+                    learn_and_record(attributes, network.learn_one, X[0], t)
+                elif X.indptr.tolist() == [0, len(X.indices)]:
+                    learn_and_record(attributes, network.learn_one_sparse, X.indices, X.data, t)
+                else:
+                    return False
+            else:
+                rollback = Rollback(self)
+                rollback.save_weights(X)
+                run_finally(functools.partial(self._learn_scaled, X, self._targets("y", y, 1), None), rollback)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            network.learning_rate = rate
+            return False
+        return True
+
+    def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
+        """Run one epoch. An error may have changed the weights: see `Rollback`."""
+        network, velocity, N = self.network_, None, X.shape[0]
+        batch_size = validate.batch_size(self._samples_per_update(N), N)
+        single = N == 1 and weights is None  # which learn_one learns if the parameters are known to be valid
+        moving = validate.rounded(self.momentum, network.dtype) != 0
+        if self._adaptive and moving:
+            raise ValueError(
+                f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, or "
+                "learning_rate_init a number"
+            )
+        l2 = validate.in_range("alpha", self.alpha, float(np.finfo(network.dtype).max), network.dtype)
+        if not self._adaptive:
+            validate.learning_rate(self._rate, network.dtype, "learning_rate_init")
+        if self.learning_rate == "invscaling" and not self._adaptive:
+            try:
+                rate = self._rate / (self.t_ + 1) ** float(self.power_t)
+            except OverflowError:
+                raise ValueError(
+                    f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
+                ) from None
+        if moving and issparse(X):
+            raise ValueError(
+                f"momentum is {self.momentum} and X is sparse; it must be 0, the default, because momentum changes "
+                "all weights at every update, not only those of the non-zeros"
+            )
+        if moving:
+            velocity = self._velocity or layout.zeros_like(network.w, network.v)
+        try:
+            history = learn(
+                X,
+                t,
+                network.w,
+                network.v,
+                **network.functions._asdict(),
+                learning_rate=rate,
+                batch_size=1 if single else batch_size,
+                shuffle=self.shuffle,
+                rng=self._generator,
+                method="direct" if N == 1 else "auto",
+                n_threads=self.n_threads,
+                sample_weight=weights,
+                l2=l2,
+                momentum=self.momentum,
+                velocity=velocity,
+                adaptive=self._adaptive,
+                accumulators=network.accumulators,
+            )
+        except DivergenceError as error:
+            raise ValueError(
+                f"Learning diverged in epoch {epoch}: "
+                f"{'' if self._adaptive else 'try a smaller learning_rate_init, or '}scale {self._to_scale} "
+                "to a standard deviation near 1"
+            ) from error
+        network.learning_rate = rate
+        (loss,) = history.losses
+        # at once: see `_run_epochs`
+        self.__dict__.update(_velocity=velocity, loss_=loss, n_iter_=epoch, t_=self.t_ + N)
+
+    def _score_validation_set(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
+        predicted = self.network_.predict(X, n_threads=self.n_threads)
+        self.validation_scores_.append(self._validation_score(predicted, t, weights))
+        self.validation_loss_curve_.append(mean_error(self.network_, X, t, weights))
+        if self.verbose:
+            print(f"Validation score: {self.validation_scores_[-1]:f}")
+
+
+class Rollback:
+    """Restores an estimator as it was, if called with an error: its attributes, learning rate and generator."""
+
+    def __init__(self, model: TrainableBackprop) -> None:
+        self.model, self.attributes = model, model.__dict__.copy()
+        self.network, self.generator = self.attributes.get("network_"), self.attributes.get("_generator")
+        self.rate = self.network and self.network.learning_rate
+        self.random_state = self.generator and self.generator.bit_generator.state
+        self.saved: list[tuple[np.ndarray, Any, np.ndarray]] = []  # arrays, parts of them, and copies of these
+
+    def save_weights(self, X: Any) -> None:
+        """Restore also what learning from X in place may change."""
+        model, network = self.model, self.model.network_
+        columns: Any = slice(None)
+        if issparse(X) and model.alpha == 0 and model._scaling.trivial:
+            columns = np.append(np.unique(X.indices), model.n_features_in_)  # the last are biases
+        others = network.v, *(network.accumulators or ()), *(model._velocity or ())
+        for array, part in ((network.w, (slice(None), columns)), *((array, ...) for array in others)):
+            self.saved.append((array, part, array[part].copy()))
+
+    def __call__(self, error: BaseException | None) -> None:
+        """Restore all of it, if there was an error."""
+        if error is None:
+            return
+        for array, part, values in self.saved:
+            array[part] = values
+        if self.network and self.generator:
+            self.network.learning_rate = self.rate
+            self.generator.bit_generator.state = self.random_state
+        self.model.__dict__ = self.attributes
