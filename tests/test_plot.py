@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from cbackprop import plot
+from cbackprop.plot._axes import GRID_POINTS
 
 
 @pytest.fixture
@@ -294,7 +295,7 @@ def test_fitted_curve(ax, column):
     assert ax.collections[0].get_offsets().tolist() == [[4, 7], [2, 8], [3, 9]]
     (curve,) = ax.lines
     points, y = curve.get_xdata(), curve.get_ydata()
-    assert (points[0], points[-1], len(points)) == (2, 4, plot.GRID_POINTS)
+    assert (points[0], points[-1], len(points)) == (2, 4, GRID_POINTS)
     np.testing.assert_allclose(y, network.predict((points[:, np.newaxis] - 3) / 0.5) * 2 + 8, rtol=1e-14)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["samples", "fitted"]
     # samples and curve differ in shape and luminance
@@ -387,7 +388,7 @@ def test_mixture_of_one_sample_and_default_axes():
         ({"losses": np.ones((4, 2))}, ValueError, r"losses has shape \(4, 2\); it must be \(4, 3\)"),
         ({"weights": np.ones(4)}, ValueError, r"weights has 1 dimensions; it must have 2: \(N, R\)"),
         ({"weights": [["a"]]}, TypeError, "weights has dtype"),
-        ({"labels": ["a"]}, ValueError, "labels has 1 entries; it must have 3, one for each network"),
+        ({"labels": ["a"]}, ValueError, "labels has 1 names; it must have 3, one for each network"),
         ({"window": 0}, ValueError, "window is 0"),
         ({"window": 1.5}, TypeError, "window is 1.5"),
     ],
