@@ -3,6 +3,9 @@
 `to_onnx` and `register_converter` require the extra `onnx`: ``pip install "cbackprop[onnx]"``. The models consist of
 standard operators, so that any ONNX runtime can run them. To convert a pipeline, such as a scaler and a network, call
 `register_converter` first, then skl2onnx.
+
+Models of other classes and entries of other types raise TypeError; shapes, functions, labels and sizes that cannot be
+converted ValueError; an estimator that is not fitted `sklearn.exceptions.NotFittedError`.
 """
 
 from __future__ import annotations
@@ -42,18 +45,6 @@ def to_onnx(model: Network | BackpropClassifier | BackpropRegressor) -> ModelPro
         as by scikit-learn's converters. Softmax outputs: ``label`` (N,), labels or class indices, and ``probabilities``
         (N, K). Logistic outputs: ``label`` (N, K) of 0 and 1, and ``probabilities`` (N, K). Linear outputs:
         ``variable`` (N, K).
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If onnx is not installed.
-    TypeError
-        If model is of another class.
-    ValueError
-        If a label is 2**63 or more, which ONNX cannot represent, or the weights take 2 GiB or more, which protobuf
-        cannot hold.
-    sklearn.exceptions.NotFittedError
-        If the estimator is not fitted.
 
     Examples
     --------
@@ -110,11 +101,6 @@ def register_converter() -> None:
     That of the classifier supports the options of skl2onnx for classifiers: ``zipmap``, ``nocl`` and
     ``output_class_labels``.
 
-    Raises
-    ------
-    ModuleNotFoundError
-        If skl2onnx is not installed.
-
     Examples
     --------
     >>> import numpy as np, skl2onnx
@@ -165,16 +151,6 @@ def from_sklearn(model: Any) -> BackpropClassifier | BackpropRegressor:
     -------
     BackpropClassifier or BackpropRegressor
         A fitted estimator with default parameters, except those that describe the network.
-
-    Raises
-    ------
-    TypeError
-        If model is of another class.
-    ValueError
-        If model does not have exactly one hidden layer with a logistic, tanh or ReLU activation, or is a regressor with
-        the Poisson loss.
-    sklearn.exceptions.NotFittedError
-        If model is not fitted.
 
     Examples
     --------
@@ -243,14 +219,6 @@ def from_torch(state: Mapping[str, Any], *, output: str = "softmax", hidden: str
     -------
     Network
         A network with copies of the weights, in their dtype.
-
-    Raises
-    ------
-    TypeError
-        If an entry is not float32 or float64, or the dtypes of the entries differ.
-    ValueError
-        If there are not four entries, their shapes do not fit, one is not finite, or a function is unknown. The message
-        names the entry.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from cbackprop import _validation as validate
 from cbackprop import sklearn as local
-from cbackprop._parameters import ESTIMATOR, set_attributes
+from cbackprop._parameters import ESTIMATOR, set_attributes, with_defaults
 from cbackprop._parameters import describe as describe_by
 from cbackprop.dask._training import aligned_chunks, fit
 from cbackprop.sklearn._validation import check_classes, class_indices
@@ -208,22 +208,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     _local, _output, _score = local.BackpropClassifier, "softmax", staticmethod(accuracy_score)
     score = _Backprop.score  # not that of the mixin
 
-    @set_attributes
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "logistic",
-        *,
-        learning_rate_init: float = 0.1,
-        batch_size: int | None = 1,
-        max_iter: int = 200,
-        local_epochs: int = 1,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-3,
-        n_iter_no_change: int = 5,
-        n_threads: int = 1,
-    ) -> None: ...
+    __init__ = with_defaults(_Backprop.__init__, activation="logistic", learning_rate_init=0.1)
 
     @property
     def classes_(self) -> np.ndarray:

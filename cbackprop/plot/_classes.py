@@ -67,7 +67,7 @@ def decision_regions(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['0', '1', '2']
     """
-    inspection = require("sklearn.inspection", "plot")
+    require("sklearn", "plot")
     model: Any = network
     x = np.asarray(x, dtype=np.float64)
     if hasattr(model, "classes_"):
@@ -98,17 +98,10 @@ def decision_regions(
     xx0, xx1 = np.meshgrid(x0, x1)
     points = (np.column_stack([xx0.ravel(), xx1.ravel()]) - np.asarray(mean)) / np.asarray(scale)
     colors = palette(K)
-    # the display itself colors three classes or more
-    tints = {"cmap": require("matplotlib.colors", "plot").ListedColormap(colors)} if K == 2 else {}
-    regions = inspection.DecisionBoundaryDisplay(
-        xx0=xx0,
-        xx1=xx1,
-        n_classes=K,
-        response=class_indices("t", model.predict(points), labels).reshape(xx0.shape),
-        multiclass_colors=colors,
-    )
+    regions = class_indices("t", model.predict(points), labels).reshape(xx0.shape)
+    style = {"cmap": require("matplotlib.colors", "plot").ListedColormap(colors), "alpha": 0.3}
     ax = axes_for(ax)
-    regions.plot("pcolormesh", ax=ax, alpha=0.3, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True, **tints)
+    ax.pcolormesh(xx0, xx1, regions, **style, vmin=-0.5, vmax=K - 0.5, zorder=-1, rasterized=True)
     _scatter(ax, x, t, colors, names)
     return ax
 

@@ -12,7 +12,7 @@ from cbackprop import Network, reference
 from cbackprop import _layout as layout
 from cbackprop._catalog import OUTPUTS
 from cbackprop._growth import copy_weights
-from cbackprop._parameters import set_attributes
+from cbackprop._parameters import with_defaults
 from cbackprop.sklearn._parameters import CONSTRAINTS, describe, explain_unsupported
 from cbackprop.sklearn._training import TrainableBackprop
 from cbackprop.sklearn._validation import check_classes, class_indices, numbers_of_outputs
@@ -82,35 +82,19 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
 
     _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, StrOptions({"balanced"}), None]}
 
+    class_weight: Any
     classes_: np.ndarray
     _class_indices: dict[Any, int]
 
-    @explain_unsupported
-    @set_attributes
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
-        *,
-        solver: str = "sgd",
-        alpha: float = 0.0,
-        batch_size: int | str = 1,
-        learning_rate: str = "constant",
-        learning_rate_init: float | str = "auto",
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-3,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.0,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 5,
-        class_weight: Any = None,
-        n_threads: int = 1,
-    ) -> None: ...
+    __init__ = explain_unsupported(
+        with_defaults(
+            TrainableBackprop.__init__,
+            activation="relu",
+            learning_rate="constant",
+            n_iter_no_change=5,
+            class_weight=None,
+        )
+    )
 
     @classmethod
     def from_network(cls, network: Network, classes: Any, **parameters: Any) -> Self:  # type: ignore[override]

@@ -15,7 +15,6 @@ from cbackprop import DivergenceError
 from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop import fit as learn
-from cbackprop._growth import copy_weights
 from cbackprop._training_lock import learn_and_record, run_finally
 from cbackprop.sklearn._base import Backprop, copy_of
 from cbackprop.sklearn._parameters import describe
@@ -211,19 +210,11 @@ class TrainableBackprop(Backprop):
         self._learn_scaled(X, t, weights)
 
     def _learn_scaled(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
-        """Run an epoch of `partial_fit`, with adaptive rates on data that are scaled as by `fit`."""
-        network, scaling = self.network_, self._scaling
-        if not self._adaptive or scaling.trivial:
-            return self._run_epoch(X, t, weights, self._rate, 1)
-        self.network_ = copy_of(network)
-        try:
-            scaling.fold_out(self.network_)
-            self._run_epoch(scaling.inputs(X), scaling.targets(t), weights, self._rate, 1)
-            scaling.fold_in(self.network_)
-            copy_weights(self.network_, network)
-            network.learning_rate = self.network_.learning_rate
-        finally:
-            self.network_ = network
+        """Run an epoch of `partial_fit`, with adaptive rates on data scaled as by `fit`. For errors, see `Rollback`."""
+        scaling = self._scaling if self._adaptive else Scaling()
+        scaling.fold_out(self.network_)
+        self._run_epoch(scaling.inputs(X), scaling.targets(t), weights, self._rate, 1)
+        scaling.fold_in(self.network_)
 
     def _partial_fit_row(self, X: Any, y: Any, classes: Any) -> bool:
         """Update the model with one row without scikit-learn's validation, which takes a hundred times as long.
