@@ -10,7 +10,7 @@ converted ValueError; an estimator that is not fitted `sklearn.exceptions.NotFit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from cbackprop._extras import require
 from cbackprop._validation import FLOATS
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import GraphProto, ModelProto
 
     from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
@@ -60,32 +60,9 @@ def to_onnx(model: Network | BackpropClassifier | BackpropRegressor) -> ModelPro
     """
     onnx = require("onnx", "onnx")
     network, labels = _network_and_labels(model)
-    _check_size(network, network.dtype)
-    constants, nodes = [], []
-
-    def add_constant(name: str, array: np.ndarray) -> None:
-        constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
-
-    def add_node(operator: str, inputs: list[str], output: str, **attributes: int) -> None:
-        nodes.append(onnx.helper.make_node(operator, inputs, [output], **attributes))
-
-    _add_operators(network, labels, add_constant, add_node)
-    (D, K), element = (network.w.shape[1] - 1, len(network.v)), onnx.helper.np_dtype_to_tensor_dtype(network.dtype)
-    output = OUTPUTS[network.output]
-    label = (constants[-1].data_type, ["N"]) if output.exclusive else (onnx.TensorProto.INT64, ["N", K])
-    outputs = [("label", *label)] if output.probabilities else []
-    outputs.append((_name_of_y(output), element, ["N", K]))
-    value = onnx.helper.make_tensor_value_info
-    graph = onnx.helper.make_graph(
-        nodes,
-        "cbackprop",
-        inputs=[value("X", element, ["N", D])],
-        outputs=[value(*each) for each in outputs],
-        initializer=constants,
-    )
     opset = onnx.helper.make_opsetid("", OPSET)
     result = onnx.helper.make_model(
-        graph,
+        _graph(network, labels, network.dtype),
         opset_imports=[opset],
         ir_version=onnx.helper.find_min_ir_version_for([opset]),
         producer_name="cbackprop",
@@ -292,8 +269,8 @@ def _network_and_labels(model: Any) -> tuple[Network, np.ndarray]:
     return model.network_, labels
 
 
-def _check_size(network: Network, dtype: np.dtype) -> None:
-    """Raise ValueError if a model with the weights in that dtype would be too large."""
+def _graph(network: Network, labels: np.ndarray, dtype: np.dtype) -> GraphProto:
+    """The operators that compute the outputs described by `to_onnx` from ``X``, with weights in that dtype."""
     count = network.w.size + network.v.size
     if (size := count * dtype.itemsize) > MAX_BYTES:
         convert = "convert the weights to float32, or " if dtype == np.float64 else ""
@@ -301,72 +278,74 @@ def _check_size(network: Network, dtype: np.dtype) -> None:
             f"model has {count} weights in {dtype}, {size / 2**30:.1f} GiB; ONNX holds less than 2 GiB: "
             f"{convert}train fewer hidden units"
         )
-
-
-def _add_operators(
-    network: Network,
-    labels: np.ndarray,
-    add_constant: Callable[[str, np.ndarray], None],
-    add_node: Callable[..., None],
-) -> None:
-    """Add constants and operators that compute the outputs described by `to_onnx` from ``X``."""
     onnx = require("onnx", "onnx")
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    (D, K), output = (network.w.shape[1] - 1, len(network.v)), OUTPUTS[network.output]
+    constants = {"classes": labels} if output.exclusive else {}
     for layer, weights in (("hidden", network.w), ("output", network.v)):
-        add_constant(f"{layer}_weights", weights[:, :-1])
-        add_constant(f"{layer}_biases", weights[:, -1])
-    add_node("Gemm", ["X", "hidden_weights", "hidden_biases"], "b", transB=1)
-    add_node(HIDDEN_FUNCTIONS[network.hidden].onnx, ["b"], "z")
-    output = OUTPUTS[network.output]
-    y = _name_of_y(output)
+        constants[f"{layer}_weights"] = weights[:, :-1].astype(dtype)
+        constants[f"{layer}_biases"] = weights[:, -1].astype(dtype)
+    y = _names_of_outputs(output)[-1]
     a = y if output.onnx is None else "a"
-    add_node("Gemm", ["z", "output_weights", "output_biases"], a, transB=1)
+    nodes = [
+        node("Gemm", ["X", "hidden_weights", "hidden_biases"], ["b"], transB=1),
+        node(HIDDEN_FUNCTIONS[network.hidden].onnx, ["b"], ["z"]),
+        node("Gemm", ["z", "output_weights", "output_biases"], [a], transB=1),
+    ]
     if output.onnx is not None:
-        add_node(output.onnx, [a], y)
+        nodes.append(node(output.onnx, [a], [y]))
+    real = onnx.helper.np_dtype_to_tensor_dtype(dtype)
+    outputs = [value(y, real, ["N", K])]
     if output.exclusive:
-        add_constant("classes", labels)
-        add_node("ArgMax", [a], "k", axis=1, keepdims=0)
-        add_node("Gather", ["classes", "k"], "label")
+        nodes += [
+            node("ArgMax", [a], ["k"], axis=1, keepdims=0),
+            node("Gather", ["classes", "k"], ["label"]),
+        ]
+        outputs.insert(0, value("label", onnx.numpy_helper.from_array(labels).data_type, ["N"]))
     elif output.probabilities:
-        add_constant("half", np.full((), 0.5, network.dtype))
-        add_node("GreaterOrEqual", [y, "half"], "holds")
-        add_node("Cast", ["holds"], "label", to=onnx.TensorProto.INT64)
+        constants["half"] = np.full((), 0.5, dtype)
+        nodes += [
+            node("GreaterOrEqual", [y, "half"], ["holds"]),
+            node("Cast", ["holds"], ["label"], to=onnx.TensorProto.INT64),
+        ]
+        outputs.insert(0, value("label", onnx.TensorProto.INT64, ["N", K]))
+    return onnx.helper.make_graph(
+        nodes,
+        "cbackprop",
+        inputs=[value("X", real, ["N", D])],
+        outputs=outputs,
+        initializer=[
+            onnx.numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()
+        ],
+    )
 
 
-def _name_of_y(output: Output) -> str:
-    return "probabilities" if output.probabilities else "variable"
+def _names_of_outputs(output: Output) -> list[str]:
+    return ["label", "probabilities"] if output.probabilities else ["variable"]
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    """Converter for skl2onnx."""
+    """Converter for skl2onnx, which names the values of a graph anew."""
     onnx = require("onnx", "onnx")
     network, labels = _network_and_labels(operator.raw_operator)
     wide = isinstance(operator.inputs[0].type, require("skl2onnx.common.data_types", "onnx").DoubleTensorType)
     real = np.dtype(np.float64 if wide else np.float32)
-    _check_size(network, real)
-    element = onnx.helper.np_dtype_to_tensor_dtype
-    output = OUTPUTS[network.output]
-    outputs = ["label", _name_of_y(output)] if output.probabilities else [_name_of_y(output)]
+    graph = _graph(network, labels, real)
+    outputs = _names_of_outputs(OUTPUTS[network.output])
     names = {name: variable.full_name for name, variable in zip(outputs, operator.outputs, strict=True)}
 
     def name_of(name: str) -> str:
         return names.setdefault(name, scope.get_unique_variable_name(name))
 
-    def add_constant(name: str, array: np.ndarray) -> None:
-        if array.dtype.kind == "f" and name != "classes":
-            array = array.astype(real)
-        tensor = onnx.numpy_helper.from_array(np.ascontiguousarray(array))
-        values = tensor.string_data if tensor.string_data else array.ravel()
-        container.add_initializer(name_of(name), tensor.data_type, array.shape, values)
+    def add_node(operator_name: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+        name = scope.get_unique_operator_name(operator_name)
+        container.add_node(operator_name, inputs, outputs, name=name, op_version=OPSET, **attributes)
 
-    def add_node(operator_name: str, inputs: list[str], output: str, **attributes: int) -> None:
-        container.add_node(
-            operator_name,
-            [name_of(name) for name in inputs],
-            name_of(output),
-            name=scope.get_unique_operator_name(operator_name),
-            op_version=OPSET,
-            **attributes,
-        )
-
-    container.add_node("Cast", operator.inputs[0].full_name, name_of("X"), op_version=OPSET, to=element(real))
-    _add_operators(network, labels, add_constant, add_node)
+    element = onnx.helper.np_dtype_to_tensor_dtype(real)
+    add_node("Cast", [operator.inputs[0].full_name], [name_of("X")], to=element)
+    for tensor in graph.initializer:
+        values = tensor.string_data or onnx.numpy_helper.to_array(tensor).ravel()
+        container.add_initializer(name_of(tensor.name), tensor.data_type, list(tensor.dims), values)
+    for node in graph.node:
+        attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        add_node(node.op_type, list(map(name_of, node.input)), list(map(name_of, node.output)), **attributes)
