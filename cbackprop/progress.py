@@ -28,11 +28,6 @@ def epoch_bar(epochs: int, **options: Any) -> Iterator[Callable[[int, float], No
     callable
         ``callback(epoch, loss)``, which advances the bar and shows the loss.
 
-    Raises
-    ------
-    ModuleNotFoundError
-        If tqdm is not installed.
-
     Examples
     --------
     >>> import cbackprop, numpy as np
