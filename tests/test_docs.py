@@ -79,7 +79,7 @@ def test_examples_of_docstrings_are_at_most_80_characters_wide(path):  # those o
 def test_clusters_do_not_need_the_default_port_of_the_dashboard():
     examples = [path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")]
     texts = [text for text in [*PROSE.values(), *SOURCES.values(), *examples] if re.search(r"\bClient\(", text)]
-    assert len(texts) == 3
+    assert len(texts) == 4
     for text in texts:
         assert len(re.findall(r"\bClient\(", text)) == len(re.findall(r'dashboard_address(?:=|": )":0"', text))
 

@@ -32,17 +32,11 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
 
     Parameters
     ----------
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate
-    learning_rate_init : "auto" or float, default="auto"
-        "auto": `fit` standardizes the inputs, unless they are sparse, and learning rates adapt to each unit; see `fit`.
-        `partial_fit` goes on with adaptive rates, and with the standardization of `fit`; without `fit`, it standardizes
-        nothing. A number: α of (17), for inputs with a standard deviation near 1; 0.1 suits ``activation="logistic"``,
-        0.01 the others. A change takes effect in the next call of `fit` or `partial_fit`.
-    power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, early_stopping, validation_fraction
-    n_iter_no_change
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter
+    shuffle, random_state, tol, verbose, warm_start, momentum, early_stopping, validation_fraction, n_iter_no_change
+    n_threads
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, by which `sample_weight` is multiplied.
-    n_threads
 
     Attributes
     ----------

@@ -16,20 +16,15 @@ from cbackprop.sklearn._validation import numbers_of_outputs
 class BackpropRegressor(RegressorMixin, MultiOutputMixin, TrainableBackprop):
     """Regressor with one hidden layer and linear outputs, trained by stochastic gradient descent.
 
-    The error E_n of a sample is half the squared error, summed over the outputs.
+    The error E_n of a sample is half the squared error, summed over the outputs. With a number as `learning_rate_init`,
+    training after each sample diverges if it exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are
+    at 1, and less for "relu", whose z_j have no upper bound.
 
     Parameters
     ----------
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate
-    learning_rate_init : "auto" or float, default="auto"
-        "auto": `fit` standardizes y, and the inputs unless they are sparse, and learning rates adapt to each unit; see
-        `fit`. `partial_fit` goes on with adaptive rates, and with the standardization of `fit`; without `fit`, it
-        standardizes nothing. A number: α of (17), such as 0.01, for inputs and y with a standard deviation near 1. A
-        change takes effect in the next call of `fit` or `partial_fit`. With a number, training after each sample
-        diverges if α exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are at 1, and less for
-        "relu", whose z_j have no upper bound.
-    power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, early_stopping, validation_fraction
-    n_iter_no_change, n_threads
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter
+    shuffle, random_state, tol, verbose, warm_start, momentum, early_stopping, validation_fraction, n_iter_no_change
+    n_threads
 
     Attributes
     ----------
