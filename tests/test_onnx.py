@@ -53,18 +53,6 @@ RUNNERS = (run_reference, run_runtime)
 
 @pytest.mark.parametrize("run", RUNNERS)
 @pytest.mark.parametrize("K", [1, 2, 10])
-def test_network(dtype, K, run):
-    network = Network.from_weights(*init_weights(20, 30, K, dtype=dtype, rng=0))
-    x = np.random.default_rng(0).normal(size=(200, 20)).astype(dtype)
-    label, probabilities = run(to_onnx(network), x)
-    assert probabilities.dtype == dtype
-    np.testing.assert_allclose(probabilities, network.predict_proba(x), rtol=0, atol=TOLERANCE[dtype.name])
-    assert label.dtype == np.int64
-    assert np.array_equal(label, network.predict(x))
-
-
-@pytest.mark.parametrize("run", RUNNERS)
-@pytest.mark.parametrize("K", [1, 3])
 @pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_functions_of_the_network(output, hidden, K, dtype, run):

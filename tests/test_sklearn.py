@@ -542,6 +542,9 @@ def test_single_precision_is_preserved(iris):
 
 def test_weights_of_samples_and_classes(iris):
     x, y = iris
+    factors = np.array([2.0, 1.0, 0.5])
+    weighted = BackpropClassifier(5, class_weight=dict(enumerate(factors)), random_state=0).fit(x, y)
+    assert weights(weighted) == weights(BackpropClassifier(5, random_state=0).fit(x, y, sample_weight=factors[y]))
     without = (y != 1).astype(float)
     model = BackpropClassifier(8, random_state=0)
     assert 1 not in model.fit(x, y, sample_weight=without).predict(x)
@@ -560,29 +563,21 @@ def test_weights_of_samples_and_classes(iris):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "settings"),
     [
-        {"batch_size": 10, "momentum": 0.5, "alpha": 0.1},
-        {},
-        {"batch_size": 7, "shuffle": False},
-        {"batch_size": "auto", "alpha": 0.1, "momentum": 0.9},
-        {"weights": {0: 2.0, 1: 1.0, 2: 0.5}},
+        ({}, {}),
+        ({"batch_size": 10, "momentum": 0.5, "alpha": 0.1}, {"batch_size": 10, "momentum": 0.5, "l2": 0.1}),
+        ({"batch_size": 7, "shuffle": False}, {"batch_size": 7, "shuffle": False}),
+        ({"batch_size": "auto", "alpha": 0.1, "momentum": 0.9}, {"batch_size": 150, "l2": 0.1, "momentum": 0.9}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)),
 )
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_fit_equals_that_of_a_network(problems, problem, activation, options, dtype):
+def test_fit_equals_that_of_a_network(problems, problem, activation, weighted, options, settings, dtype):
     x, y = problems[problem][0].astype(dtype), problems[problem][1]
-    settings, given = options | {"l2": options.get("alpha", 0)}, {}
-    class_weight = settings.pop("weights", None)
-    settings.pop("alpha", None)
-    if class_weight:
-        settings["sample_weight"] = np.array([class_weight[label] for label in problems["classes"][1]])
-    if class_weight and problem == "classes":
-        options = {"class_weight": class_weight}
-    elif class_weight:
-        options, given = {}, {"sample_weight": settings["sample_weight"]}
+    given = {"sample_weight": np.random.default_rng(0).random(len(x)).astype(dtype)} if weighted else {}
     model = estimator(problem, activation=activation, max_iter=4, **options)
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(4\) reached"):
         model.fit(x, y, **given)
@@ -597,9 +592,7 @@ def test_fit_equals_that_of_a_network(problems, problem, activation, options, dt
         dtype=dtype,
         rng=rng,
     )
-    if settings.get("batch_size") == "auto":
-        settings["batch_size"] = len(x)
-    history = network.fit(x, y, epochs=4, rng=rng, **settings)
+    history = network.fit(x, y, epochs=4, rng=rng, **settings, **given)
     assert weights(model) == network.w.tobytes() + network.v.tobytes()
     assert (network.output, network.hidden) == (model.network_.output, model.network_.hidden)
     assert model.loss_curve_ == history.losses
