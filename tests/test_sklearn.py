@@ -37,6 +37,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from cbackprop._training_lock import TrainingLock
 from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
 EXPECTED_FAILURES = {  # as for SGDClassifier in scikit-learn
@@ -358,7 +359,16 @@ def rows(x, y):
     ],
 )
 def test_an_interrupt_at_any_instruction_of_partial_fit_changes_all_or_nothing(iris, interrupt, parameters, as_rows, N):
-    names = "partial_fit", "_partial_fit", "_partial_fit_row", "_learn_scaled", "_run_epoch", "fold_in", "learn"
+    names = (
+        "partial_fit",
+        "_partial_fit",
+        "_partial_fit_row",
+        "_learn_scaled",
+        "scaled_epoch",
+        "_run_epoch",
+        "fold_in",
+        "learn",
+    )
     fitted = state(BackpropClassifier(3, **parameters, max_iter=2, random_state=0).fit(*iris))
     before = state(pickle.loads(fitted))  # whose arrays are restored ones, as those of the models below
     rows = as_rows(iris[0][:N]), iris[1][:N]
@@ -381,7 +391,9 @@ def test_an_interrupt_at_any_instruction_of_a_call_that_is_refused_changes_nothi
         with pytest.raises(ValueError, match="momentum must be 0"):
             model.partial_fit(*rows, classes=range(4))
 
-    while interrupt(n, ("_partial_fit", "_update", "_extend_outputs", "_learn_scaled", "__call__"), call):
+    while interrupt(
+        n, ("_partial_fit", "_update", "_extend_outputs", "_learn_scaled", "scaled_epoch", "__call__"), call
+    ):
         assert state(model) == before
         n += 1
     assert n > 100
@@ -862,6 +874,18 @@ def test_warm_start_keeps_accumulators(raw, problem):
     assert model.network_ is not first
     assert all((new >= old).all() for old, new in zip(first.accumulators, model.network_.accumulators, strict=True))
     assert model.score(x + x.std(axis=0), y) > score - 0.1
+
+
+def test_weights_that_another_thread_trains_are_left_alone(raw, other_thread):
+    x, y = raw["number"]
+    model = auto("number").fit(x, y)
+
+    def learn():
+        for rows in (1, 9):
+            with refused(model, "another thread is training these weights", RuntimeError):
+                model.partial_fit(x[:rows], y[:rows])
+
+    TrainingLock(model.network_.w, model.network_.v).run(other_thread, learn)
 
 
 def test_rates_may_change_to_a_number_and_back(raw):
@@ -1572,7 +1596,7 @@ def test_attributes_of_mlpclassifier(iris):
 
 
 @pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
-def test_parameters_are_described_in_order_with_their_defaults(kind):
+def test_parameters_are_described_with_their_defaults(kind):
     described = re.findall(r"^    (\w+) : .*, default=(.*)$", kind.__doc__, re.MULTILINE)
     assert {name: ast.literal_eval(default) for name, default in described} == kind().get_params()
     assert {kind.__module__, pickle.loads(pickle.dumps(kind)).__module__} == {"cbackprop.sklearn"}

@@ -15,7 +15,7 @@ from cbackprop import DivergenceError
 from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop import fit as learn
-from cbackprop._training_lock import learn_and_record, run_finally
+from cbackprop._training_lock import TrainingLock, learn_and_record, run_finally
 from cbackprop.sklearn._base import Backprop, copy_of
 from cbackprop.sklearn._parameters import describe
 from cbackprop.sklearn._scaling import Scaling, warn_unscaled, warn_unscaled_targets
@@ -205,16 +205,19 @@ class TrainableBackprop(Backprop):
             self._match_rates()
         t = self._targets("y", y, len(y))
         weights = self._sample_weights(sample_weight, X, y, partial=True)
-        if not first:
-            rollback.save_weights(X)
-        self._learn_scaled(X, t, weights)
+        self._learn_scaled(rollback, X, t, weights)
 
-    def _learn_scaled(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
+    def _learn_scaled(self, rollback: Rollback, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
         """Run an epoch of `partial_fit`, with adaptive rates on data scaled as by `fit`. For errors, see `Rollback`."""
-        scaling = self._scaling if self._adaptive else Scaling()
-        scaling.fold_out(self.network_)
-        self._run_epoch(scaling.inputs(X), scaling.targets(t), weights, self._rate, 1)
-        scaling.fold_in(self.network_)
+        network, scaling = self.network_, self._scaling if self._adaptive else Scaling()
+
+        def scaled_epoch() -> None:
+            rollback.save_weights(X)
+            scaling.fold_out(network)
+            self._run_epoch(scaling.inputs(X), scaling.targets(t), weights, self._rate, 1)
+            scaling.fold_in(network)
+
+        TrainingLock(network.w, network.v).run(scaled_epoch)
 
     def _partial_fit_row(self, X: Any, y: Any, classes: Any) -> bool:
         """Update the model with one row without scikit-learn's validation, which takes a hundred times as long.
@@ -253,9 +256,8 @@ class TrainableBackprop(Backprop):
                 else:
                     return False
             else:
-                rollback = Rollback(self)
-                rollback.save_weights(X)
-                run_finally(functools.partial(self._learn_scaled, X, self._targets("y", y, 1), None), rollback)
+                rollback, targets = Rollback(self), self._targets("y", y, 1)
+                run_finally(functools.partial(self._learn_scaled, rollback, X, targets, None), rollback)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
             return False
