@@ -343,6 +343,9 @@ def test_an_interrupt_at_any_instruction_of_fit_leaves_attributes_of_the_same_ep
 # ---------------------------------------------------------------------------------------------------------- partial_fit
 
 
+SCALED = ["_learn_scaled", "scaled_epoch", "fold_in"]  # what updates a model with the scales of `fit`
+
+
 def rows(x, y):
     return [(x[n : n + 1], y[n : n + 1]) for n in range(len(x))]
 
@@ -359,16 +362,7 @@ def rows(x, y):
     ],
 )
 def test_an_interrupt_at_any_instruction_of_partial_fit_changes_all_or_nothing(iris, interrupt, parameters, as_rows, N):
-    names = (
-        "partial_fit",
-        "_partial_fit",
-        "_partial_fit_row",
-        "_learn_scaled",
-        "scaled_epoch",
-        "_run_epoch",
-        "fold_in",
-        "learn",
-    )
+    names = ["partial_fit", "_partial_fit", "_partial_fit_row", "_run_epoch", "learn", *SCALED]
     fitted = state(BackpropClassifier(3, **parameters, max_iter=2, random_state=0).fit(*iris))
     before = state(pickle.loads(fitted))  # whose arrays are restored ones, as those of the models below
     rows = as_rows(iris[0][:N]), iris[1][:N]
@@ -391,9 +385,8 @@ def test_an_interrupt_at_any_instruction_of_a_call_that_is_refused_changes_nothi
         with pytest.raises(ValueError, match="momentum must be 0"):
             model.partial_fit(*rows, classes=range(4))
 
-    while interrupt(
-        n, ("_partial_fit", "_update", "_extend_outputs", "_learn_scaled", "scaled_epoch", "__call__"), call
-    ):
+    names = ["_partial_fit", "_update", "_extend_outputs", "__call__", *SCALED]
+    while interrupt(n, names, call):
         assert state(model) == before
         n += 1
     assert n > 100
