@@ -433,21 +433,17 @@ class Ensemble:
             if resume:
                 raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
             return None
-        from ._checkpoint import Checkpointer, fingerprint
-        from ._ensemble_file import load_ensemble, save_ensemble
-        from ._files import writable_path
+        from .files.atomic import writable_path
+        from .files.checkpoint import Checkpointer, fingerprint
 
-        described = {"learning_rates": self.learning_rates.astype(self.dtype).tolist(), **settings._asdict()} | {
-            "hidden": ",".join(network.hidden for network in self._networks),
+        described = settings._asdict() | {
             "eta": str(self.eta),
             "share": str(self.share),
             "data": fingerprint(*data.arrays),
         }
-        del described["learning_rate"]
-        if isinstance(self.n_hidden, tuple):
-            described["n_hidden"] = ",".join(map(str, self.n_hidden))
+        del described["learning_rate"], described["hidden"]  # the file has those of each network
         path = writable_path("checkpoint", path)
-        return Checkpointer(path, self._model(), losses, generator, described, files=(load_ensemble, save_ensemble))
+        return Checkpointer(path, self._model(), losses, generator, described)
 
     def _check_weights(self) -> None:
         finite = all(np.isfinite(memory(arrays)).all() for arrays in (self._w, self._v))
@@ -540,19 +536,25 @@ class Ensemble:
     # --------------------------------------------------------------------------------------------- files and copies
 
     def _model(self) -> Any:
-        from ._ensemble_file import EnsembleModel
+        from .files.model_file import Model
 
-        hidden = tuple(network.hidden for network in self._networks)
-        states = self._states | self._mixture.states
-        rates = self.learning_rates
-        return EnsembleModel(self._w, self._v, rates, hidden, self.output, self.eta, self.share, states)
+        return Model(
+            self._w,
+            self._v,
+            self.learning_rates,
+            states=self._states | self._mixture.states,
+            functions=validate.Functions(output=self.output),
+            hidden=[network.hidden for network in self._networks],
+            eta=self.eta,
+            share=self.share,
+        )
 
     @inherits(Network.save)
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save weights, functions, learning rates and the mixture to a safetensors file."""
-        from ._ensemble_file import save_ensemble
+        from .files.model_file import save_model
 
-        save_ensemble(path, self._model())
+        save_model(path, self._model())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Ensemble:
@@ -582,11 +584,11 @@ class Ensemble:
         ...     cbackprop.Ensemble.load(path)
         Ensemble(2, 3, 2, learning_rates=[0.1, 1.0], dtype=float64)
         """
-        from ._ensemble_file import load_ensemble
+        from .files.model_file import load_model
 
-        model = load_ensemble(path)
-        rates = model.learning_rates.tolist()
-        return _restore(cls, model.w, model.v, rates, model.hidden, model.output, model.eta, model.share, model.states)
+        model = load_model(path, ensemble=True)
+        rates, output = model.learning_rate.tolist(), model.functions.output
+        return _restore(cls, model.w, model.v, rates, model.hidden, output, model.eta, model.share, model.states)
 
     def __repr__(self) -> str:
         values = {name: getattr(self, name) for name in ("hidden", "output", "adaptive", "eta", "share")}

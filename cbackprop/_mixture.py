@@ -11,6 +11,7 @@ from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._functions import outputs_where_finite
 from ._mixture_weights import drop, update
+from .files.checks import check_mixture
 
 if TYPE_CHECKING:
     from ._network import Network
@@ -198,16 +199,3 @@ class Mixture:
             total, weight, whole = total + p * self.clipped(y), weight + p, whole & finite
         total[~whole] /= weight[~whole]
         return total.astype(networks[0].dtype)
-
-
-def check_mixture(log_weights: np.ndarray, dropped: np.ndarray, limits: np.ndarray, scale: np.ndarray) -> None:
-    """Raise ValueError if these are not the numbers of a mixture."""
-    none = (limits == [[np.inf], [-np.inf]]).all() or (limits == [[-np.inf], [np.inf]]).all()  # yet, or ever
-    if not (none or (np.isfinite(limits).all() and (limits[0] <= limits[1]).all())):
-        raise ValueError("limits must be finite, none of the first above the second, or all be infinite")
-    if not (np.isin(dropped, (0, 1)).all() and (log_weights[dropped == 1] == -np.inf).all()):
-        raise ValueError("dropped must be 0 or 1, and log_weights -infinity where it is 1")
-    if not (log_weights <= 1e-9).all() or abs(np.exp(log_weights).sum() - 1) > 1e-9:
-        raise ValueError("log_weights must be logarithms of numbers that sum to 1")
-    if not (np.isfinite(scale).all() and (scale >= 0).all()):
-        raise ValueError("scale must be finite and not negative")

@@ -318,7 +318,7 @@ class Network(OneSample):
         >>> np.array_equal(again.w, network.w)
         True
         """
-        from ._model_file import Model, save_model
+        from .files.model_file import Model, save_model
 
         states = {} if self.accumulators is None else {"accumulators": self.accumulators}
         save_model(path, Model(self.w, self.v, self.learning_rate, functions=self.functions, states=states))
@@ -353,7 +353,7 @@ class Network(OneSample):
         ...     cbackprop.Network.load(path)
         Network(2, 3, 2, learning_rate=0.5, dtype=float64)
         """
-        from ._model_file import load_model
+        from .files.model_file import load_model
 
         model = load_model(path)
         accumulators = model.states.get("accumulators")

@@ -16,7 +16,7 @@ from ._sparse import SparseRows
 from ._training_lock import TrainingLock, run_finally
 
 if TYPE_CHECKING:
-    from ._checkpoint import Checkpointer
+    from .files.checkpoint import Checkpointer
 
 
 class Settings(NamedTuple):
@@ -214,9 +214,9 @@ def make_checkpointer(
         if resume:
             raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
         return None
-    from ._checkpoint import Checkpointer, fingerprint
-    from ._files import writable_path
-    from ._model_file import Model
+    from .files.atomic import writable_path
+    from .files.checkpoint import Checkpointer, fingerprint
+    from .files.model_file import Model
 
     path = writable_path("checkpoint", path)
     model = Model(*weights, settings.learning_rate, states=states, functions=settings.functions)

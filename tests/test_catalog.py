@@ -11,7 +11,7 @@ import cbackprop
 from cbackprop import Ensemble, Network, _dispatch, reference
 from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._growth import Growing
-from cbackprop._model_file import load_model
+from cbackprop.files.model_file import load_model
 
 N, D, M, K = 12, 3, 4, 2
 X = np.random.default_rng(0).normal(size=(N, D))

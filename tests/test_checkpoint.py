@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 import cbackprop
 from cbackprop import DivergenceError, Network
-from cbackprop._checkpoint import fingerprint
+from cbackprop.files.checkpoint import fingerprint
 
 D, M, K, N, EPOCHS = 3, 5, 2, 40, 7
 X = np.random.default_rng(0).normal(size=(N, D))
@@ -252,19 +252,6 @@ def test_settings_that_no_training_has(path, settings):
         cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True)
 
 
-def test_settings_as_they_were_given_are_those_they_round_to(library, path):
-    # earlier releases kept them as they were given
-    given = {"learning_rate": 0.1, "l2": 0.2}
-    w, v = weights("float32")
-    library.fit(X, T, w, v, rng=0, checkpoint=path, **given)
-    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
-    rewrite(path, w, v, training | {"settings": training["settings"] | given})
-    w, v = weights("float32")
-    with pytest.raises(ValueError, match="l2 is"):
-        library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True, learning_rate=0.1, l2=0.3)
-    assert library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True, **given).epochs == 2
-
-
 def rewrite(path, w, v, training):
     metadata = {"format": "cbackprop", "format_version": "1", "learning_rate": "0.1", "training": json.dumps(training)}
     save_file({"w": w, "v": v, "losses": np.ones(1)}, path, metadata)
@@ -374,7 +361,7 @@ def test_a_generator_that_cannot_be_kept(path):
 
 def spoiled(kind, change):
     """The state of a generator with something else in it."""
-    from cbackprop._checkpoint import rng_state
+    from cbackprop.files.checkpoint import rng_state
 
     state = rng_state(np.random.Generator(getattr(np.random, kind)(0)))
     change(state)
@@ -586,14 +573,3 @@ def test_other_functions_do_not_resume(path):
     cbackprop.fit(X, T, w, v, rng=0, checkpoint=path)
     with pytest.raises(ValueError, match=r"hidden is 'tanh'; it must stay 'sigmoid', as in "):
         cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True, hidden="tanh")
-
-
-def test_checkpoints_without_functions_resume(path):
-    # as earlier releases wrote them
-    w, v = weights("float64")
-    cbackprop.fit(X, T, w, v, rng=0, checkpoint=path)
-    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
-    for name in ("hidden", "output"):
-        del training["settings"][name]
-    rewrite(path, w, v, training)
-    assert cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True).epochs == 2

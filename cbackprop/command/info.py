@@ -8,9 +8,9 @@ import numpy as np
 
 import cbackprop
 from cbackprop._catalog import OUTPUTS
-from cbackprop._model_file import Model, load_model
 from cbackprop.command.messages import abbreviate, describe_hashed
 from cbackprop.command.terminal import print_fields, print_table
+from cbackprop.files.model_file import Model, load_model
 
 MAX_INPUTS = 20  # of a model, in the table; and targets
 

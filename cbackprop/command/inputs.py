@@ -7,11 +7,12 @@ import numpy as np
 import polars as pl
 
 from cbackprop._extras import require
-from cbackprop._model_file import Model, indicators
 from cbackprop.command.messages import abbreviate, describe_hashed
 from cbackprop.command.statistics import apply_scaling, check_range
 from cbackprop.command.svmlight import SvmlightTable
 from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table
+from cbackprop.files.checks import indicators
+from cbackprop.files.model_file import Model
 
 Scaling = tuple[np.ndarray | None, np.ndarray | None]  # mean and scale; None for inputs as they are
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cbackprop._extras import require
-from cbackprop._files import atomic_open, atomic_write, descriptor_of, writable_path
+from cbackprop.files.atomic import atomic_open, atomic_write, writable_path
 
 STANDARD = Path("-")  # standard input, or standard output
 
 
 def is_standard_output(path: Path) -> bool:
-    return path == STANDARD or descriptor_of(str(path)) == 1
+    return path == STANDARD
 
 
 def name_of(path: Path) -> str:
@@ -63,7 +63,7 @@ def check_output(option: str, path: Path | None, *suffixes: str) -> None:
         raise OSError(f"{option} is -, but standard output is closed")
     if path is None or path == STANDARD:
         return
-    writable_path(option, path, special=True)
+    writable_path(option, path)
     if suffixes and not path.name.lower().endswith(suffixes):
         raise ValueError(f"{option} is {str(path)!r}; the name must end in {', '.join(suffixes)}")
 

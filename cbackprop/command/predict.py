@@ -10,7 +10,6 @@ import polars as pl
 
 from cbackprop import Network
 from cbackprop._catalog import OUTPUTS
-from cbackprop._model_file import Model, load_model
 from cbackprop.command.files import TEXTS, open_table, write_table
 from cbackprop.command.inputs import blocks, inputs_of
 from cbackprop.command.options import PredictOptions
@@ -18,6 +17,7 @@ from cbackprop.command.outputs import check_distinct, check_output, is_standard_
 from cbackprop.command.signals import signal_handler, terminate
 from cbackprop.command.statistics import ColumnStatistics
 from cbackprop.command.terminal import print_table, progress_bar
+from cbackprop.files.model_file import Model, load_model
 
 
 class Classes:

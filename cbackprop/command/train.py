@@ -13,10 +13,7 @@ import numpy as np
 import typer
 
 from cbackprop import DivergenceError, Network
-from cbackprop._checkpoint import Checkpointer
 from cbackprop._extras import require
-from cbackprop._files import writable_path
-from cbackprop._model_file import Model, encode
 from cbackprop.command.dataset import Dataset, scan
 from cbackprop.command.evaluation import Evaluation, evaluate_classes, evaluate_numbers
 from cbackprop.command.files import open_table
@@ -33,6 +30,9 @@ from cbackprop.command.outputs import (
 )
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
 from cbackprop.command.terminal import print_fields, progress_bar
+from cbackprop.files.atomic import writable_path
+from cbackprop.files.checkpoint import Checkpointer
+from cbackprop.files.model_file import Model, encode
 
 CHECKPOINT_INTERVAL = 10  # seconds
 # options that --resume must not change

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop._model_file import load_model
+from cbackprop.files.model_file import load_model
 
 if not all(map(find_spec, ("polars", "rich", "sklearn", "typer"))):
     collect_ignore_glob = ["test_*.py"]

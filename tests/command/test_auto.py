@@ -10,7 +10,7 @@ from sklearn.datasets import dump_svmlight_file, load_digits
 from sklearn.feature_extraction import FeatureHasher
 
 from cbackprop import Network
-from cbackprop._model_file import load_model
+from cbackprop.files.model_file import load_model
 
 IRIS = "train iris.csv --target species --epochs 3 --validation 0"
 

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 import cbackprop
-from cbackprop._model_file import Model, load_model, save_model
 from cbackprop.command import dataset, tables
+from cbackprop.files.model_file import Model, load_model, save_model
 
 LINE = "train shops.{} --target sales --categories open --categories city"
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop._checkpoint import Checkpointer
-from cbackprop._model_file import Model, load_model
 from cbackprop.command import tables, train
 from cbackprop.command.options import TrainOptions
+from cbackprop.files.checkpoint import Checkpointer
+from cbackprop.files.model_file import Model, load_model
 
 LINES = {
     "iris": "train iris.csv --target species",
@@ -87,7 +87,7 @@ def test_missing_progress_is_refused(iris, succeed, fail, tmp_path):
     succeed("train iris.csv --target species --epochs 1 --checkpoint c")
     model = load_model("c")
     del model.training["E_training"]
-    cbackprop._model_file.save_model("c", model)
+    cbackprop.files.model_file.save_model("c", model)
     message = fail("train iris.csv --target species --epochs 1 --checkpoint c --resume")
     assert message == "c does not store the progress of the training; it cannot be resumed"
 
@@ -97,7 +97,7 @@ def test_one_loss_of_held_out_rows_for_each_epoch(iris, succeed, fail, held_out)
     succeed("train iris.csv --target species --epochs 2 --checkpoint c")
     model = load_model("c")
     model.held_out = held_out
-    cbackprop._model_file.save_model("c", model)
+    cbackprop.files.model_file.save_model("c", model)
     message = fail("train iris.csv --target species --epochs 2000 --checkpoint c --resume")
     assert message == "c does not hold the losses of held-out samples, one for each epoch"
 
@@ -130,5 +130,5 @@ def test_random_numbers_that_repeat_are_refused(iris, succeed, fail):
     succeed(line + "1")
     model = load_model("c")
     model.training["rng"]["state"] = {"state": 2**64 - 1, "inc": 0xDFDB0DA07FF967604385DF649FCCF644}  # a large one
-    cbackprop._model_file.save_model("c", model)
+    cbackprop.files.model_file.save_model("c", model)
     assert "c does not hold a state of a PCG64" in fail(line + "2")

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cbackprop._model_file import load_model
 from cbackprop.command import tables
+from cbackprop.files.model_file import load_model
 
 
 def test_chunk_size_changes_neither_split_nor_scaling(iris, first_pass, monkeypatch):

@@ -10,11 +10,11 @@ import pytest
 from sklearn.feature_extraction import FeatureHasher
 
 import cbackprop
-from cbackprop._model_file import Model, load_model, save_model
 from cbackprop.command import tables
 from cbackprop.command.files import open_table
 from cbackprop.command.inputs import HashedInputs
 from cbackprop.command.options import TrainOptions
+from cbackprop.files.model_file import Model, load_model, save_model
 
 LINE = "train clicks.{} --target click --hash 10 --learning-rate 0.5 --epochs 3"
 
@@ -119,7 +119,7 @@ def test_hashed_inputs_have_no_names(tmp_path):
     with pytest.raises(ValueError, match="its inputs are both named and hashed"):
         save_model(tmp_path / "model", model)
     model = Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, hash=hashed, mean=np.zeros(2))
-    with pytest.raises(ValueError, match="its mean must be 1 numbers, not 2"):
+    with pytest.raises(ValueError, match=r"its mean is float64 \(2,\); it must be float64 \(1,\)"):
         save_model(tmp_path / "model", model)
 
 

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 import cbackprop
-from cbackprop._model_file import Model, load_model, save_model
 from cbackprop.command import evaluation
+from cbackprop.files.model_file import Model, load_model, save_model
 
 CODE = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
 

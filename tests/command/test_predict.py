@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 import cbackprop
-from cbackprop._model_file import load_model
 from cbackprop.command import inputs, tables
+from cbackprop.files.model_file import load_model
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 
 import cbackprop
 from cbackprop._catalog import HIDDEN_FUNCTIONS
-from cbackprop._model_file import Model, load_model, save_model
 from cbackprop.command import evaluation, tables
+from cbackprop.files.model_file import Model, load_model, save_model
 
 
 def field(out, name):

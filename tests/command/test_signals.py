@@ -12,10 +12,10 @@ import pytest
 from rich.progress import Progress
 
 import cbackprop
-from cbackprop._checkpoint import Checkpointer
-from cbackprop._model_file import Model, load_model
 from cbackprop.command import train
 from cbackprop.command.options import TrainOptions
+from cbackprop.files.checkpoint import Checkpointer
+from cbackprop.files.model_file import Model, load_model
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 

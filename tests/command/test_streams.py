@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import cbackprop
-from cbackprop._model_file import load_model
+from cbackprop.files.model_file import load_model
 
 TRAIN = "--target species --epochs 2"
 

@@ -12,8 +12,8 @@ import pytest
 from sklearn.datasets import dump_svmlight_file
 
 import cbackprop
-from cbackprop._model_file import load_model
 from cbackprop.command import svmlight, tables
+from cbackprop.files.model_file import load_model
 
 LINE = "train t.svm --epochs 5 --learning-rate 0.5"
 

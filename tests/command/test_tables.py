@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cbackprop._model_file import load_model
 from cbackprop.command import tables
 from cbackprop.command.dataset import scan
 from cbackprop.command.files import open_table
 from cbackprop.command.options import TrainOptions
+from cbackprop.files.model_file import load_model
 
 
 @pytest.mark.parametrize(

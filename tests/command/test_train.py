@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 import cbackprop
-from cbackprop._checkpoint import Checkpointer
-from cbackprop._model_file import Model, load_model
 from cbackprop.command import evaluation, tables, train
 from cbackprop.command.dataset import scan
 from cbackprop.command.options import TrainOptions
+from cbackprop.files.checkpoint import Checkpointer
+from cbackprop.files.model_file import Model, load_model
 
 
 @pytest.mark.parametrize("chunk_rows", [48, 65_536])

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import cbackprop
-from cbackprop._model_file import Model, save_model
+from cbackprop.files.model_file import Model, save_model
 
 
 def main(folder: Path) -> None:

@@ -24,7 +24,8 @@ except ImportError:
     atheris = None
 
 with atheris.instrument_imports(["cbackprop"]) if atheris else contextlib.nullcontext():
-    from cbackprop import Network, _model_file, _validation  # noqa: F401 - the code that load runs
+    from cbackprop import Network, _validation  # noqa: F401 - the code that load runs
+    from cbackprop.files import model_file  # noqa: F401
 
 import numpy as np
 

@@ -18,8 +18,8 @@ from safetensors.numpy import load_file
 
 import cbackprop
 from cbackprop import Ensemble, Network
-from cbackprop._model_file import Model, save_model
 from cbackprop._validation import Functions
+from cbackprop.files.model_file import Model, save_model
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.parent.glob("golden/*/*.safetensors"))

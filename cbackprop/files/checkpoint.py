@@ -7,7 +7,7 @@ a resumed training ends with the same bits as an uninterrupted one.
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
 import os
-from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from time import monotonic
 from typing import Any
@@ -15,14 +15,10 @@ from zlib import crc32
 
 import numpy as np
 
-from . import _validation as validate
-from ._model_file import Model, load_model, save_model
+from .. import _validation as validate
+from .model_file import Model, load_model, save_model
 
 FINGERPRINT_ROWS = 1000  # rows of the data in a checksum
-
-# settings that earlier releases did not save
-DEFAULTS = validate.Functions()._asdict() | {"adaptive": False}
-DEFAULTS |= {"--task": "classification", "--activation": validate.Functions().hidden, "--hash": 0}
 
 # Upper bounds of the numbers in the state of a bit generator: NumPy uses some as indices without checking them.
 MAX_STATE = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
@@ -47,8 +43,6 @@ class Checkpointer:
         Values, serializable as JSON, that must be equal when the training is resumed.
     held_out : list of float, optional
         Mean E of held-out samples after each finished epoch.
-    files : pair of callable
-        How a model is loaded and saved.
     """
 
     def __init__(
@@ -60,14 +54,12 @@ class Checkpointer:
         settings: dict[str, Any],
         *,
         held_out: list[float] | None = None,
-        files: tuple[Callable[..., Any], Callable[..., None]] = (load_model, save_model),
     ) -> None:
         self.path = path
         # absolute, since a callback may change the working directory
         self._file = "" if path is None else os.path.abspath(path)
         self.model, self.losses, self.held_out = model, losses, held_out
         self.generator, self.settings = generator, settings
-        self._load, self._save = files
         if self.path is not None:
             rng_state(generator)  # raises TypeError if it cannot be saved
         self.snapshot: tuple[Model, int] | None = None  # copies, and the number of finished epochs
@@ -80,10 +72,10 @@ class Checkpointer:
         """
         if self.path is None or not os.path.exists(self._file):
             return None
-        saved = self._load(self._file)
+        saved = load_model(self._file, ensemble=bool(self.model.hidden))
         if saved.training is None or saved.losses is None:
             raise ValueError(f"{self.path} is a model without a state of training; it cannot be resumed")
-        self._check_settings(saved.training.get("settings"), {"--hidden": len(saved.w)})
+        self._check_settings(saved, saved.training.get("settings"))
         ours, theirs = (named_arrays({"w": m.w, "v": m.v} | m.states) for m in (self.model, saved))
         for name, here in ours.items():
             if name not in theirs:
@@ -105,31 +97,23 @@ class Checkpointer:
             self.held_out[:] = saved.held_out.tolist()
         return {name: value for name, value in saved.training.items() if name not in ("settings", "rng")}
 
-    def _check_settings(self, saved: Any, implied: dict[str, Any]) -> None:
-        if not isinstance(saved, dict):
+    def _check_settings(self, model: Model, saved: Any) -> None:
+        if not (isinstance(saved, dict) and saved.keys() == self.settings.keys()):
             raise ValueError(f"{self.path} is the checkpoint of another kind of training")
-        defaults = DEFAULTS | implied
-        saved = {name: value for name, value in defaults.items() if name in self.settings} | saved
-        if saved.keys() != self.settings.keys():
-            raise ValueError(f"{self.path} is the checkpoint of another kind of training")
-        for name, value in self.settings.items():
+        saved = settings_of_networks(model) | saved
+        for name, here in (settings_of_networks(self.model) | self.settings).items():
             there = saved[name]
-            kinds = {type(there), type(value)}
+            kinds = {type(there), type(here)}
             if len(kinds) > 1 and kinds != {float, str}:  # a learning rate, or "auto"
                 raise ValueError(f"{self.path} does not hold {name}")
-            if kinds == {float}:  # earlier releases saved the value before rounding
-                value, there = (validate.rounded(number, self.model.w[0].dtype) for number in (value, there))
-            if there != value:
-                here, there = self.settings[name], saved[name]  # for each network of an ensemble, maybe
+            if there != here:
                 raise ValueError(f"{name} is {here!r:.500}; it must stay {there!r:.500}, as in {self.path}")
 
     def update(self, **extra: Any) -> None:
         """Take a snapshot, with extra state that JSON can represent."""
         if self.path is not None:
             training = {"settings": self.settings, "rng": rng_state(self.generator)} | extra
-            w, v, states = (copies(getattr(self.model, name)) for name in ("w", "v", "states"))
-            model = replace(self.model, w=w, v=v, states=states, training=training)
-            self.snapshot = model, len(self.losses)
+            self.snapshot = replace(deepcopy(self.model), training=training), len(self.losses)
 
     def write(self) -> None:
         """Write the latest snapshot if it has not been written yet."""
@@ -139,7 +123,7 @@ class Checkpointer:
         held_out = None if self.held_out is None else np.array(self.held_out[:epochs])
         model = replace(model, losses=np.array(self.losses[:epochs]), held_out=held_out)
         try:
-            self._save(self._file, model)
+            save_model(self._file, model)
         except OSError as error:
             raise OSError(error.errno, error.strerror, os.fspath(self.path)) from None  # as the caller named it
         self.snapshot = None
@@ -155,11 +139,15 @@ class Checkpointer:
             error.add_note(f"The checkpoint was not written: {failure}")
 
 
-def copies(arrays: Any) -> Any:
-    """Copies of an array, or of those in tuples and by name."""
-    if isinstance(arrays, dict):
-        return {name: copies(each) for name, each in arrays.items()}
-    return tuple(map(copies, arrays)) if isinstance(arrays, tuple) else arrays.copy("K")
+def settings_of_networks(model: Model) -> dict[str, Any]:
+    """Settings of an ensemble's networks, which the file holds as tensors."""
+    if not model.hidden:
+        return {}
+    return {
+        "learning_rates": model.learning_rate.astype(model.w[0].dtype).tolist(),
+        "hidden": ",".join(model.hidden),
+        "n_hidden": ",".join(str(len(w_r)) for w_r in model.w),
+    }
 
 
 def named_arrays(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
