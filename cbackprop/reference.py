@@ -1,8 +1,9 @@
 """The equations in plain NumPy: the public functions of `cbackprop`, to be read next to the article.
 
-The code is written for reading, not for speed: one line per equation, numbered as in the README. It shares with the
-compiled functions only what contains no mathematics: validation, settings, the training lock, checkpoints and results.
-Numbers below the smallest normal one count here; on x86 the compiled functions take them for 0.
+The code is written for reading, not for speed: one line per equation, numbered as in the README. Functions and their
+arguments are named as in `cbackprop`, without threads, callbacks and checkpoints. Shared with the compiled functions is
+only what contains no mathematics: validation and results. Numbers below the smallest normal one count here; on x86 the
+compiled functions take them for 0.
 
 Notes
 -----
@@ -18,19 +19,15 @@ Examples
 (2, 2)
 """
 
-import os
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from . import _catalog as catalog
 from . import _validation as validate
 from ._results import REMEDY, Activations, DivergenceError, History
-from ._sparse import CSR, SparseRows
-from ._training import Data, Settings, make_checkpointer, run_training
-from ._training_lock import TrainingLock
+from ._sparse import SparseRows
 from ._validation import Functions
 
 # -------------------------------------------------------------------------------------------------------- the equations
@@ -263,40 +260,7 @@ def mixture_weights(
 
 # ------------------------------------------------------------------------------------------------- the public functions
 
-
-def _forward(x: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> Activations:
-    h, _derivative = HIDDEN_FUNCTIONS[functions.hidden]
-    output, _errors = OUTPUTS[functions.output]
-    b = hidden_sums(x, w)
-    z = h(b)
-    a = output_sums(z, v)
-    return Activations(output(a), a, z, b)
-
-
-def _sample_errors(x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> np.ndarray:
-    """E_n of each sample."""
-    h, _derivative = HIDDEN_FUNCTIONS[functions.hidden]
-    _output, errors = OUTPUTS[functions.output]
-    return errors(t, output_sums(h(hidden_sums(x, w)), v))
-
-
-def _gradients(
-    x: np.ndarray,
-    t: np.ndarray,
-    w: np.ndarray,
-    v: np.ndarray,
-    functions: Functions,
-    shares: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """E_n of each sample, and the gradients (3), with `shares` of the samples instead of 1/N if given."""
-    y, a, z, _b = _forward(x, w, v, functions)
-    errors = output_errors(y, t)
-    divisor = len(x)
-    if shares is not None:
-        errors, divisor = errors * shares[:, np.newaxis], 1
-    _h, derivative = HIDDEN_FUNCTIONS[functions.hidden]
-    _output, error = OUTPUTS[functions.output]
-    return error(t, a), gradient_w(errors, v, derivative(z), x) / divisor, gradient_v(errors, z) / divisor
+Pair = tuple[np.ndarray, np.ndarray]  # of w and of v
 
 
 def _dense(x: Any) -> np.ndarray:
@@ -304,8 +268,44 @@ def _dense(x: Any) -> np.ndarray:
     return x.toarray() if isinstance(x, SparseRows) else x
 
 
-def _target_rows(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _one_of_k(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Targets as rows: t_nk = 1 for the class k of a sample, and else 0."""
     return np.eye(len(v), dtype=w.dtype)[labels] if rows is None else rows
+
+
+def _checked(
+    x: Any, t: Any, w: np.ndarray, v: np.ndarray, output: str, hidden: str, *, writeable: bool = False
+) -> tuple[np.ndarray, np.ndarray, Functions]:
+    functions = validate.functions(hidden, output)
+    validate.weights(w, v, writeable=writeable)
+    x = _dense(validate.inputs(x, w, v, writeable=writeable))
+    return x, _one_of_k(*validate.targets(t, len(x), w, v, output, writeable=writeable), w, v), functions
+
+
+def _forward(x: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> Activations:
+    h, _derivative = HIDDEN_FUNCTIONS[functions.hidden]
+    y, _error = OUTPUTS[functions.output]
+    b = hidden_sums(x, w)
+    z = h(b)
+    a = output_sums(z, v)
+    return Activations(y(a), a, z, b)
+
+
+def _sample_errors(x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> np.ndarray:
+    """E_n of each sample."""
+    _y, error = OUTPUTS[functions.output]
+    return error(t, _forward(x, w, v, functions).a)
+
+
+def _gradients(
+    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """E_n of each sample, and the gradients (3), to which each sample contributes its share instead of 1/N."""
+    _h, derivative = HIDDEN_FUNCTIONS[functions.hidden]
+    _y, error = OUTPUTS[functions.output]
+    y, a, z, _b = _forward(x, w, v, functions)
+    errors = output_errors(y, t) * shares[:, np.newaxis]
+    return error(t, a), gradient_w(errors, v, derivative(z), x), gradient_v(errors, z)
 
 
 def init_weights(
@@ -317,7 +317,7 @@ def init_weights(
     dtype: DTypeLike = np.float64,
     order: str = "C",
     rng: Any = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Pair:
     """Random initial weights (Glorot, for ReLU He); see `cbackprop.init_weights`."""
     D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
     h = catalog.HIDDEN_FUNCTIONS[validate.choice("hidden", hidden, HIDDEN_FUNCTIONS)]
@@ -332,41 +332,20 @@ def init_weights(
 
 
 @ignore_warnings
-def forward(
-    x: ArrayLike | CSR,
-    w: np.ndarray,
-    v: np.ndarray,
-    *,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
-    n_threads: int = 1,
-) -> Activations:
-    """Forward pass: the activations of all samples; see `cbackprop.forward`. It uses one thread."""
+def forward(x: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hidden: str = "sigmoid") -> Activations:
+    """Forward pass: the activations of all samples; see `cbackprop.forward`."""
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=False)
-    x = _dense(validate.inputs(x, w, v))
-    validate.count("n_threads", n_threads)
-    activations = _forward(x, w, v, functions)
+    activations = _forward(_dense(validate.inputs(x, w, v)), w, v, functions)
     if not np.isfinite(activations.y).all():
         validate.refuse_overflow(w, v)
     return activations
 
 
 @ignore_warnings
-def loss(
-    x: ArrayLike | CSR,
-    t: ArrayLike,
-    w: np.ndarray,
-    v: np.ndarray,
-    *,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
-) -> float:
+def loss(x: Any, t: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hidden: str = "sigmoid") -> float:
     """(2)  E = (1/N) sum_n E_n; see `cbackprop.loss`."""
-    functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=False)
-    x = _dense(validate.inputs(x, w, v))
-    t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
+    x, t, functions = _checked(x, t, w, v, output, hidden)
     E = float(_sample_errors(x, t, w, v, functions).mean(dtype=np.float64))
     if np.isnan(E):
         validate.refuse_overflow(w, v)
@@ -374,30 +353,19 @@ def loss(
 
 
 @ignore_warnings
-def gradient(
-    x: ArrayLike | CSR,
-    t: ArrayLike,
-    w: np.ndarray,
-    v: np.ndarray,
-    *,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
-) -> tuple[np.ndarray, np.ndarray]:
+def gradient(x: Any, t: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hidden: str = "sigmoid") -> Pair:
     """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
-    functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=False)
-    x = _dense(validate.inputs(x, w, v))
-    t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
-    E, dw, dv = _gradients(x, t, w, v, functions)
-    if not (np.isfinite(E).all() and np.isfinite(dw).all() and np.isfinite(dv).all()):
+    x, t, functions = _checked(x, t, w, v, output, hidden)
+    E, dw, dv = _gradients(x, t, w, v, functions, np.full(len(x), 1 / len(x), w.dtype))
+    if not all(np.isfinite(array).all() for array in (E, dw, dv)):
         validate.refuse_overflow(w, v)
     return dw, dv
 
 
 @ignore_warnings
 def numerical_gradient(
-    x: ArrayLike | CSR,
-    t: ArrayLike,
+    x: Any,
+    t: Any,
     w: np.ndarray,
     v: np.ndarray,
     *,
@@ -405,35 +373,29 @@ def numerical_gradient(
     hidden: str = "sigmoid",
     epsilon: float | None = None,
     scheme: str = "central",
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Pair:
     """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
-    functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=False)
-    x = _dense(validate.inputs(x, w, v))
-    t = _target_rows(*validate.targets(t, len(x), w, v, output), w, v)
+    x, t, functions = _checked(x, t, w, v, output, hidden)
     validate.finite_weights(w, v)
     validate.choice("scheme", scheme, ("central", "forward", "complex"))
-    step_size = validate.epsilon(epsilon)
+    h = validate.epsilon(epsilon)
     if scheme == "complex":
-        return validate.finite_derivatives(
-            complex_step_gradient(x, t, w, v, functions, step_size or 1e-20), epsilon, w, v
-        )
-    step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
-    validate.check_epsilon(step_size, w, v, scheme)
+        return validate.finite_derivatives(complex_step_gradient(x, t, w, v, functions, h or 1e-20), epsilon, w, v)
+    h = h or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
+    validate.check_epsilon(h, w, v, scheme)
 
-    def E(w: np.ndarray, v: np.ndarray) -> float:
+    def E(weights: np.ndarray, index: tuple[int, ...], value: float) -> float:
+        weights[index] = value
         return _sample_errors(x, t, w, v, functions).mean(dtype=np.float64)
 
-    dw, dv = np.empty_like(w), np.empty_like(v)
     w, v = w.copy(), v.copy()
+    dw, dv = np.empty_like(w), np.empty_like(v)
     for weights, derivative in ((w, dw), (v, dv)):
         for index, weight in np.ndenumerate(weights):
-            below = weight if scheme == "forward" else weight - weight.dtype.type(step_size)
-            above = weight + weight.dtype.type(step_size)
-            weights[index] = above
-            E_above = E(w, v)
-            weights[index] = below
-            derivative[index] = (E_above - E(w, v)) / (float(above) - float(below))
+            above = weight + weight.dtype.type(h)
+            below = weight if scheme == "forward" else weight - weight.dtype.type(h)
+            difference = E(weights, index, above) - E(weights, index, below)
+            derivative[index] = difference / (float(above) - float(below))
             weights[index] = weight
     return validate.finite_derivatives((dw, dv), epsilon, w, v)
 
@@ -441,32 +403,28 @@ def numerical_gradient(
 @ignore_warnings
 def complex_step_gradient(
     x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions, epsilon: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Pair:
     """(3)  dE/dw_ji = Im E(w_ji + i epsilon) / epsilon, which subtracts nothing and so suffers no cancellation."""
-
-    def E(w: np.ndarray, v: np.ndarray) -> complex:
-        return _sample_errors(x, t, w, v, functions).mean()
-
     dw, dv = np.empty_like(w), np.empty_like(v)
     w, v = w.astype(np.complex128), v.astype(np.complex128)
     for weights, derivative in ((w, dw), (v, dv)):
         for index, weight in np.ndenumerate(weights):
             weights[index] = weight + 1j * epsilon
-            derivative[index] = E(w, v).imag / epsilon
+            derivative[index] = _sample_errors(x, t, w, v, functions).mean().imag / epsilon
             weights[index] = weight
     return dw, dv
 
 
 @ignore_warnings
 def step(
-    x_n: ArrayLike | CSR,
-    t_n: ArrayLike,
+    x_n: Any,
+    t_n: Any,
     w: np.ndarray,
     v: np.ndarray,
     learning_rate: float,
     *,
     sample_weight: float = 1.0,
-    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
+    accumulators: Pair | None = None,
     output: str = "softmax",
     hidden: str = "sigmoid",
 ) -> float:
@@ -474,39 +432,34 @@ def step(
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     x = _dense(validate.sample("x_n", x_n, w, v, writeable=True))
-    t = _target_rows(*validate.sample_target("t_n", t_n, w, v, output), w, v)
+    t = _one_of_k(*validate.sample_target("t_n", t_n, w, v, output), w, v)
     alpha = validate.learning_rate(learning_rate, w.dtype)
-    weight = np.array([validate.weight(sample_weight, w.dtype)], w.dtype)
-    adaptive = accumulators is not None
-    states = validate.states(None, 0, accumulators, adaptive, w, v, (x, t) if adaptive else ())
+    shares = np.array([validate.weight(sample_weight, w.dtype)], w.dtype)
+    validate.states(None, 0, accumulators, accumulators is not None, w, v, (x, t))
 
-    def learn() -> float:
-        (E_n,), dw, dv = _gradients(x, t, w, v, functions, weight)
-        arrays = [w, v, *states.get("accumulators", ())]
-        new_w, new_v, *squares = (array.copy() for array in arrays)
-        if squares:
-            update_adaptively(new_v, dv, alpha, squares[1])
-            update_adaptively(new_w, dw, alpha, squares[0])
-        else:
-            update(new_v, dv, alpha)
-            update(new_w, dw, alpha)
-        news, info = [new_w, new_v, *squares], np.finfo(w.dtype)
-        limit = info.max * info.eps / 8  # an update that may overflow beside the largest weight counts as infinite
-        small = all((abs(new - old) < limit).all() for new, old in ((new_w, w), (new_v, v)))
-        if not (small and np.isfinite(E_n) and all(np.isfinite(new).all() for new in news)):
-            validate.finite_weights(w, v)
-            raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
-        for array, new in zip(arrays, news, strict=True):
-            array[:] = new
-        return float(E_n)
-
-    return TrainingLock(w, v).run(learn)
+    arrays = [w, v, *(accumulators or ())]
+    new_w, new_v, *squares = news = [array.copy() for array in arrays]
+    (E_n,), dw, dv = _gradients(x, t, w, v, functions, shares)
+    if accumulators is None:
+        update(new_w, dw, alpha)
+        update(new_v, dv, alpha)
+    else:
+        update_adaptively(new_w, dw, alpha, squares[0])
+        update_adaptively(new_v, dv, alpha, squares[1])
+    limit = np.finfo(w.dtype).max * np.finfo(w.dtype).eps / 8  # more may overflow beside the largest weight
+    finite = np.isfinite(E_n) and all(np.isfinite(new).all() for new in news)
+    if not (finite and (abs(new_w - w) < limit).all() and (abs(new_v - v) < limit).all()):
+        validate.finite_weights(w, v)
+        raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
+    for array, new in zip(arrays, news, strict=True):
+        array[:] = new
+    return float(E_n)
 
 
 @ignore_warnings
 def fit(
-    x: ArrayLike | CSR,
-    t: ArrayLike,
+    x: Any,
+    t: Any,
     w: np.ndarray,
     v: np.ndarray,
     *,
@@ -517,147 +470,50 @@ def fit(
     batch_size: int | None = 1,
     shuffle: bool = True,
     rng: Any = None,
-    method: str = "auto",
-    n_threads: int = 1,
-    callback: Callable[[int, float], object] | None = None,
-    sample_weight: ArrayLike | None = None,
+    sample_weight: Any = None,
     l2: float = 0.0,
     momentum: float = 0.0,
-    velocity: tuple[np.ndarray, np.ndarray] | None = None,
+    velocity: Pair | None = None,
     adaptive: bool = False,
-    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int = 1,
-    resume: bool = False,
+    accumulators: Pair | None = None,
 ) -> History:
-    """Updates (17) with all samples for a number of epochs; see `cbackprop.fit`. It has one method and one thread."""
-    functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=True)
+    """Updates (17) with all samples for a number of epochs; see `cbackprop.fit`."""
+    x, t, functions = _checked(x, t, w, v, output, hidden, writeable=True)
     validate.finite_weights(w, v)
-    given = validate.inputs(x, w, v, writeable=True)
-    x, N = _dense(given), len(given)
-    rows, labels = validate.targets(t, N, w, v, output, writeable=True)
-    data = Data(given, rows, labels, validate.sample_weight(sample_weight, N, w, v))
-    t = _target_rows(rows, labels, w, v)
-    settings = Settings.validated(
-        w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
-        adaptive=adaptive, shuffle=shuffle, functions=functions,
-    )  # fmt: skip
-    if isinstance(given, SparseRows):
-        settings.check_sparse()
-    states = validate.states(velocity, settings.momentum, accumulators, settings.adaptive, w, v, data.arrays)
-    epochs = validate.count("epochs", epochs)
-    generator = validate.generator(rng)
-    should_stop = validate.callback(callback)
-    validate.count("n_threads", n_threads)
-    every, resume = validate.count("checkpoint_every", checkpoint_every), validate.flag("resume", resume)
-    losses: list[float] = []
-    checkpointer = make_checkpointer(checkpoint, resume, (w, v), states, losses, generator, settings, data)
+    N, real = len(x), w.dtype
+    s = validate.sample_weight(sample_weight, N, w, v)
+    s = np.ones(N, real) if s is None else s
+    alpha, size = validate.learning_rate(learning_rate, real), validate.batch_size(batch_size, N)
+    momentum = validate.in_range("momentum", momentum, 1, real)
+    l2 = validate.in_range("l2", l2, float(np.finfo(real).max), real)
+    if validate.flag("adaptive", adaptive) and momentum:
+        raise ValueError(f"momentum is {momentum!r} and rates are adaptive; momentum must be 0")
+    states = validate.states(velocity, momentum, accumulators, adaptive, w, v, (x, t, s))
+    epochs, generator = validate.count("epochs", epochs), validate.generator(rng)
+    shuffle = validate.flag("shuffle", shuffle) and size < N
 
-    arrays = [w, v, *(array for pair in states.values() for array in pair)]
-
-    def learn() -> None:
-        order = np.arange(N)
-        if checkpointer is not None and resume:
-            checkpointer.restore(epochs)
-        for epoch in range(len(losses) + 1, epochs + 1):
-            if settings.shuffles(N):
-                order = validate.order(generator, N)
-            before = [array.copy() for array in arrays]
-            total = _epoch(x[order], t[order], w, v, states, _take(data.sample_weight, order), settings)
-            if not (np.isfinite(total) and all(np.isfinite(array).all() for array in arrays)):
-                for array, earlier in zip(arrays, before, strict=True):
-                    array[:] = earlier
-                raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
-            losses.append(float(total / data.total_weight))
-            stop = should_stop(epoch, losses[-1])
-            if checkpointer is not None:
-                checkpointer.update()
-                if epoch % every == 0:
-                    checkpointer.write()
-            if stop:
-                break
-
-    run_training(learn, checkpointer, (w, v), states)
+    u_w, u_v = states.get("velocity") or (np.zeros_like(w), np.zeros_like(v))
+    s_w, s_v = states.get("accumulators") or (np.empty(0), np.empty(0))
+    arrays, losses = [w, v, *(array for pair in states.values() for array in pair)], []
+    for epoch in range(1, epochs + 1):
+        before, total = [array.copy() for array in arrays], 0.0
+        order = generator.permutation(N) if shuffle else np.arange(N)
+        for n in np.split(order, range(size, N, size)):
+            divisor = 1 if size == 1 else s[n].sum()
+            if divisor == 0:
+                continue
+            E, dw, dv = _gradients(x[n], t[n], w, v, functions, s[n] / divisor)
+            total += (s[n] * E).sum(dtype=np.float64)
+            for weights, derivative, u, squares in ((w, dw, u_w, s_w), (v, dv, u_v, s_v)):
+                if adaptive:
+                    update_adaptively(weights, derivative, alpha, squares, l2 / divisor)
+                elif momentum or l2:
+                    update_with_momentum(weights, derivative, alpha, u, momentum, l2 / divisor)
+                else:
+                    update(weights, derivative, alpha)
+        if not (np.isfinite(total) and all(np.isfinite(array).all() for array in arrays)):
+            for array, earlier in zip(arrays, before, strict=True):
+                array[:] = earlier
+            raise DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
+        losses.append(float(total / s.sum(dtype=np.float64)))
     return History(losses, len(losses), N * len(losses))
-
-
-@ignore_warnings
-def ensemble_epoch(
-    x: np.ndarray,
-    t: np.ndarray,
-    w: np.ndarray | Sequence[np.ndarray],
-    v: np.ndarray | Sequence[np.ndarray],
-    learning_rates: np.ndarray,
-    log_weights: np.ndarray,
-    scale: np.ndarray,
-    *,
-    accumulators: tuple[Any, Any] | None = None,
-    output: str = "softmax",
-    hidden: str | Sequence[str] = "sigmoid",
-    batch_size: int = 1,
-    eta: float | None = None,
-    share: float = 0.01,
-) -> np.ndarray:
-    """One epoch of `cbackprop.Ensemble.fit` in the given order, in place; return E_n of each sample and network.
-
-    w (R, M, D+1) and v (R, K, M+1) are updated by (17), with accumulators (R, M) and (R, K) adaptively; log_weights and
-    scale by `mixture_weights`. t has rows. Arrays of networks of different widths are sequences.
-    """
-    names = [hidden] * len(w) if isinstance(hidden, str) else hidden
-    functions, N, K = [validate.functions(name, output) for name in names], len(x), len(v[0])
-    losses = np.empty((N, len(w)))
-    for start in range(0, N, batch_size):
-        n = slice(start, start + batch_size)
-        for r, alpha in enumerate(learning_rates):
-            losses[n, r], dw, dv = _gradients(x[n], t[n], w[r], v[r], functions[r])
-            if accumulators is None:
-                update(v[r], dv, alpha)
-                update(w[r], dw, alpha)
-            else:
-                update_adaptively(v[r], dv, alpha, accumulators[1][r])
-                update_adaptively(w[r], dw, alpha, accumulators[0][r])
-    y = catalog.OUTPUTS[output]
-    default = y.eta / (K if y.cross_entropy and not y.exclusive else 1)
-    rate, relative = (default, not y.cross_entropy) if eta is None else (eta, False)
-    mixture_weights(log_weights, scale, losses, rate, relative, share)
-    return losses
-
-
-def _take(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
-    return None if array is None else array[order]
-
-
-def _epoch(
-    x: np.ndarray,
-    t: np.ndarray,
-    w: np.ndarray,
-    v: np.ndarray,
-    states: dict[str, tuple[np.ndarray, np.ndarray]],
-    sample_weight: np.ndarray | None,
-    settings: Settings,
-) -> float:
-    """Update the weights batch by batch, in the order of the samples; return the weighted sum of E_n."""
-    total = 0.0
-    alpha = settings.learning_rate
-    for start in range(0, len(x), settings.batch_size):
-        n = slice(start, start + settings.batch_size)
-        s_n = np.ones(len(x[n]), w.dtype) if sample_weight is None else sample_weight[n]
-        total_weight = 1 if settings.batch_size == 1 else s_n.sum()
-        if total_weight == 0:
-            continue
-        E, dw, dv = _gradients(
-            x[n], t[n], w, v, settings.functions, None if sample_weight is None else s_n / total_weight
-        )
-        total += (s_n * E).sum(dtype=np.float64)
-        penalty = settings.l2 / total_weight
-        u_w, u_v = states.get("velocity") or (np.zeros_like(w), np.zeros_like(v))
-        s_w, s_v = states.get("accumulators") or (None, None)
-        for layer, derivative, u, s in ((v, dv, u_v, s_v), (w, dw, u_w, s_w)):
-            if s is not None:
-                update_adaptively(layer, derivative, alpha, s, penalty)
-            elif settings.plain:
-                update(layer, derivative, alpha)
-            else:
-                update_with_momentum(layer, derivative, alpha, u, settings.momentum, penalty)
-    return total

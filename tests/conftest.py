@@ -98,7 +98,9 @@ class Engine(NamedTuple):
     n_threads: int
 
     def fit(self, *arguments, **keywords):
-        return self.library.fit(*arguments, method=self.method, n_threads=self.n_threads, **keywords)
+        if self.library is not reference:
+            keywords |= {"method": self.method, "n_threads": self.n_threads}
+        return self.library.fit(*arguments, **keywords)
 
 
 def use_engine(name, monkeypatch):

@@ -45,6 +45,12 @@ def stop_in(last):
 
 
 @pytest.fixture
+def library(variant):
+    """The public functions on each variant. The reference has no checkpoints."""
+    return cbackprop
+
+
+@pytest.fixture
 def path(tmp_path):
     return tmp_path / "checkpoint"
 
@@ -60,18 +66,18 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize(("cut", "every", "dtype"), [(1, 1, "float32"), (3, 4, "float64"), (EPOCHS, 3, "float32")])
-def test_resumed_is_never_cut(engine, dtype, path, settings, cut, every):
+def test_resumed_is_never_cut(compiled, dtype, path, settings, cut, every):
     w, v = weights(dtype)
-    whole = engine.fit(X, T, w, v, epochs=EPOCHS, rng=3, **settings)
+    whole = compiled.fit(X, T, w, v, epochs=EPOCHS, rng=3, **settings)
 
     settings = settings | {"checkpoint": path, "checkpoint_every": every, "resume": True, "epochs": EPOCHS}
     with pytest.raises(StoppedError):  # the epoch of the error is not in the checkpoint, those before it are
-        engine.fit(X, T, *weights(dtype), rng=3, callback=stop_in(cut), **settings)
+        compiled.fit(X, T, *weights(dtype), rng=3, callback=stop_in(cut), **settings)
     epochs = []
     # nothing but the file is needed; there is none yet if the first epoch was cut
     w_resumed, v_resumed = weights(dtype, seed=0 if cut == 1 else 1)
     rng = 3 if cut == 1 else None
-    resumed = engine.fit(
+    resumed = compiled.fit(
         X, T, w_resumed, v_resumed, rng=rng, callback=lambda epoch, loss: epochs.append(epoch), **settings
     )
     assert resumed == whole

@@ -19,8 +19,10 @@ from cbackprop import (
     _engines,
     _ensemble,
     _ensemble_training,
+    _mixture,
     reference,
 )
+from cbackprop._catalog import OUTPUTS
 from cbackprop._mixture import Mixture
 from cbackprop._one_sample import OneSampleOfAll
 from cbackprop._validation import Functions
@@ -268,11 +270,18 @@ def test_fit_matches_the_reference(dtype, output, batch_size, hidden, eta, adapt
     x, t = problem(output, dtype)
     ensemble = make(output, dtype, adaptive=adaptive, hidden=hidden, eta=eta, n_hidden=n_hidden)
     w, v = ([array.copy() for array in layer] for layer in (ensemble.w, ensemble.v))
+    losses = np.empty((N, 3))
+    for r, (network, name) in enumerate(zip(ensemble, MIXED if hidden == MIXED else [hidden] * 3, strict=True)):
+        functions = {"output": output, "hidden": name}
+        settings = functions | {"learning_rate": network.learning_rate, "adaptive": adaptive, "batch_size": None}
+        settings["accumulators"] = copy.deepcopy(network.accumulators)
+        for start in range(0, N, batch_size):
+            batch = range(start, min(start + batch_size, N))
+            losses[batch, r] = [reference.loss(x[[n]], t[[n]], w[r], v[r], **functions) for n in batch]
+            reference.fit(x[batch], t[batch], w[r], v[r], **settings)
     log_weights, scale = np.full(3, -np.log(3)), np.zeros(2)
-    rows = np.eye(K, dtype=dtype)[t] if output == "softmax" else t
-    accumulators = copy.deepcopy(ensemble.accumulators)
-    settings = {"output": output, "batch_size": batch_size, "accumulators": accumulators, "hidden": hidden, "eta": eta}
-    losses = reference.ensemble_epoch(x, rows, w, v, ensemble.learning_rates, log_weights, scale, **settings)
+    rate, relative = (eta, False) if eta else _mixture.rate(OUTPUTS[output], K)
+    reference.mixture_weights(log_weights, scale, losses, rate, relative, ensemble.share)
     history = ensemble.fit(x, t, shuffle=False, batch_size=batch_size)
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(history.losses[0], losses.mean(axis=0), rtol=tolerance)

@@ -23,12 +23,12 @@ def problem(dtype=np.float64, D=6, M=8, K=4, samples=40):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, None])
-def test_labels_changed_by_a_callback_do_not_matter(engine, batch_size):
+def test_labels_changed_by_a_callback_do_not_matter(compiled, batch_size):
     x, t, w, v = problem()
     wanted = w.copy(), v.copy()
     settings = {"epochs": 3, "batch_size": batch_size, "rng": 0}
-    engine.fit(x, t.copy(), *wanted, **settings)
-    engine.fit(x, t, w, v, callback=lambda epoch, loss: t.fill(2**40), **settings)
+    compiled.fit(x, t.copy(), *wanted, **settings)
+    compiled.fit(x, t, w, v, callback=lambda epoch, loss: t.fill(2**40), **settings)
     np.testing.assert_array_equal(w, wanted[0])
     np.testing.assert_array_equal(v, wanted[1])
 
@@ -84,14 +84,14 @@ def test_weights_that_an_argument_reshapes_are_refused(variant, use):
 
 
 @pytest.mark.parametrize("weights", ["w", "v"])
-def test_weights_that_a_callback_reshapes_are_refused(engine, weights):
+def test_weights_that_a_callback_reshapes_are_refused(compiled, weights):
     x, t, w, v = problem()
 
     def callback(epoch, loss):
         Hook(None, {"w": w, "v": v}[weights]).reshape()
 
     with pytest.raises(ValueError, match=r"shape|broadcast|mismatch|matmul"):
-        engine.fit(x, t, w, v, epochs=3, callback=callback)
+        compiled.fit(x, t, w, v, epochs=3, callback=callback)
 
 
 @pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # by NumPy 2.5

@@ -479,7 +479,7 @@ def test_shuffling_copies_no_inputs(compiled, batch_size):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer here")
 @pytest.mark.parametrize("epochs", [10**12, sys.maxsize, 10**400], ids=["10**12", "largest index", "10**400"])
-def test_more_epochs_than_losses_fit_into_memory(library, epochs):
+def test_more_epochs_than_losses_fit_into_memory(variant, epochs):
     def ring(number, frame):
         raise TimeoutError
 
@@ -488,12 +488,12 @@ def test_more_epochs_than_losses_fit_into_memory(library, epochs):
     signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(TimeoutError):
-            library.fit(x, t, w, v, epochs=epochs, batch_size=None)
+            cbackprop.fit(x, t, w, v, epochs=epochs, batch_size=None)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
     assert w.tobytes() != before
-    assert library.fit(x, t, w, v, epochs=epochs, batch_size=None, callback=lambda *_: True).epochs == 1
+    assert cbackprop.fit(x, t, w, v, epochs=epochs, batch_size=None, callback=lambda *_: True).epochs == 1
 
 
 @pytest.mark.parametrize("per_call", [1, 3, 7, 8])
@@ -511,7 +511,7 @@ def test_epochs_in_several_calls(variant, monkeypatch, per_call):
 # ----------------------------------------------------------------------------------------------------------- callback
 
 
-def test_callback_sees_each_epoch(engine):
+def test_callback_sees_each_epoch(compiled):
     x, t, w, v = problem((3, 4, 3), 30, np.float64)
     w_alone, v_alone = w.copy(), v.copy()
     calls, rng = [], np.random.default_rng(3)
@@ -522,61 +522,61 @@ def test_callback_sees_each_epoch(engine):
         assert type(epoch) is int
         assert type(loss) is float
         # the user's arrays hold the weights of this epoch already
-        engine.fit(x, t, w_alone, v_alone, rng=rng)
+        compiled.fit(x, t, w_alone, v_alone, rng=rng)
         np.testing.assert_array_equal(w, w_alone)
         np.testing.assert_array_equal(v, v_alone)
         calls.append((epoch, loss))
 
-    history = engine.fit(x, t, w, v, epochs=4, rng=3, callback=callback)
+    history = compiled.fit(x, t, w, v, epochs=4, rng=3, callback=callback)
     assert [epoch for epoch, _ in calls] == [1, 2, 3, 4]
     assert [loss for _, loss in calls] == history.losses
 
 
 @pytest.mark.parametrize("answer", [True, np.True_])
-def test_callback_stops(engine, answer):
+def test_callback_stops(compiled, answer):
     x, t, w, v = problem((3, 4, 3), 30, np.float64)
     w_wanted, v_wanted = w.copy(), v.copy()
-    engine.fit(x, t, w_wanted, v_wanted, epochs=2, rng=3)
-    history = engine.fit(x, t, w, v, epochs=9, rng=3, callback=lambda epoch, loss: answer if epoch == 2 else None)
+    compiled.fit(x, t, w_wanted, v_wanted, epochs=2, rng=3)
+    history = compiled.fit(x, t, w, v, epochs=9, rng=3, callback=lambda epoch, loss: answer if epoch == 2 else None)
     assert (history.epochs, history.samples, len(history.losses)) == (2, 60, 2)
     np.testing.assert_array_equal(w, w_wanted)
     np.testing.assert_array_equal(v, v_wanted)
 
 
 @pytest.mark.parametrize("answer", [None, False, np.False_])
-def test_callback_continues(library, answer):
+def test_callback_continues(compiled, answer):
     x, t, w, v = problem((3, 4, 3), 30, np.float64)
-    assert library.fit(x, t, w, v, epochs=3, callback=lambda epoch, loss: answer).epochs == 3
+    assert compiled.fit(x, t, w, v, epochs=3, callback=lambda epoch, loss: answer).epochs == 3
 
 
-def test_error_in_callback_leaves_whole_epochs(engine):
+def test_error_in_callback_leaves_whole_epochs(compiled):
     x, t, w, v = problem((3, 4, 3), 30, np.float64)
     w_wanted, v_wanted = w.copy(), v.copy()
-    engine.fit(x, t, w_wanted, v_wanted, epochs=2, rng=3)
+    compiled.fit(x, t, w_wanted, v_wanted, epochs=2, rng=3)
 
     def callback(epoch, loss):
         if epoch == 2:
             raise ZeroDivisionError("from the callback")
 
     with pytest.raises(ZeroDivisionError, match="from the callback"):
-        engine.fit(x, t, w, v, epochs=9, rng=3, callback=callback)
+        compiled.fit(x, t, w, v, epochs=9, rng=3, callback=callback)
     np.testing.assert_array_equal(w, w_wanted)
     np.testing.assert_array_equal(v, v_wanted)
 
 
-def test_changes_by_callback_count(engine):
+def test_changes_by_callback_count(compiled):
     # the arrays are the user's: training continues from what is written to them between epochs
     x, t, w, v = problem((3, 4, 3), 30, np.float64)
     w_wanted, v_wanted = w.copy(), v.copy()
     rng = np.random.default_rng(3)
     for _ in range(2):
-        engine.fit(x, t, w_wanted, v_wanted, rng=rng)
+        compiled.fit(x, t, w_wanted, v_wanted, rng=rng)
         w_wanted *= 0.5
 
     def callback(epoch, loss):
         w[:] *= 0.5
 
-    engine.fit(x, t, w, v, epochs=2, rng=3, callback=callback)
+    compiled.fit(x, t, w, v, epochs=2, rng=3, callback=callback)
     np.testing.assert_array_equal(w, w_wanted)
     np.testing.assert_array_equal(v, v_wanted)
 
@@ -598,7 +598,7 @@ def test_divergence_at_once(engine, dtype, batch_size):
 @pytest.mark.parametrize(
     ("blown_up", "batch_size", "dtype"), paired([(0, "infinity"), (1, "infinity"), (1, "max")], (1, 7, None))
 )
-def test_divergence_later(engine, dtype, batch_size, blown_up):
+def test_divergence_later(compiled, dtype, batch_size, blown_up):
     (layer, number), dtype = blown_up, np.dtype(dtype)
     # a callback makes a layer huge after epoch 3: nothing of epoch 4 stays. Large v have infinite sums; large w are
     # harmless, since a sigmoid saturates
@@ -611,7 +611,7 @@ def test_divergence_later(engine, dtype, batch_size, blown_up):
         kept[epoch] = [array.tobytes() for array in weights]
 
     with pytest.raises(DivergenceError, match=r"epoch 4\b"):
-        engine.fit(x * 8, t, *weights, epochs=9, batch_size=batch_size, rng=0, callback=callback)
+        compiled.fit(x * 8, t, *weights, epochs=9, batch_size=batch_size, rng=0, callback=callback)
     assert sorted(kept) == [1, 2, 3]
     assert [array.tobytes() for array in weights] == kept[3]
 
@@ -652,13 +652,13 @@ def test_divergence_without_a_callback(engine, dtype, shape):
 
 
 @pytest.mark.parametrize(("shape", "batch_size", "dtype"), paired([(2, 2, 3), (2, 5, 3)], (1, 7, None)))
-def test_callback_changes_nothing(engine, dtype, shape, batch_size):
+def test_callback_changes_nothing(compiled, dtype, shape, batch_size):
     dtype = np.dtype(dtype)
     x, t, w, v = problem(shape, 40, dtype)
     w_wanted, v_wanted = w.copy(), v.copy()
     settings = {"epochs": 5, "batch_size": batch_size, "rng": 1}
-    wanted = engine.fit(x, t, w_wanted, v_wanted, **settings)
-    history = engine.fit(x, t, w, v, **settings, callback=lambda epoch, loss: None)
+    wanted = compiled.fit(x, t, w_wanted, v_wanted, **settings)
+    history = compiled.fit(x, t, w, v, **settings, callback=lambda epoch, loss: None)
     assert history == wanted
     np.testing.assert_array_equal(w, w_wanted)
     np.testing.assert_array_equal(v, v_wanted)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, Network, reference
+from cbackprop import DivergenceError, Network
 from cbackprop._training_lock import TrainingLock, run_finally
 
 D, M, K, N = 3, 4, 2, 20
@@ -20,6 +20,12 @@ T = np.arange(N) % K
 
 def weights(dtype="float64"):
     return cbackprop.init_weights(D, M, K, dtype=dtype, rng=0)
+
+
+@pytest.fixture
+def library(variant):
+    """The public functions on each variant. The reference has no lock."""
+    return cbackprop
 
 
 class Training:
@@ -51,8 +57,6 @@ WAYS = {
     "Network.fit": lambda w, v: Network.from_weights(w, v).fit(X, T),
     "learn_one": lambda w, v: Network.from_weights(w, v).learn_one(X[0], 1),
     "learn_one, converted": lambda w, v: Network.from_weights(w, v).learn_one(X[0].tolist(), [0.5, 0.5]),
-    "reference.fit": lambda w, v: reference.fit(X, T, w, v),
-    "reference.step": lambda w, v: reference.step(X[0], 1, w, v, 0.1),
 }
 
 
@@ -268,8 +272,7 @@ def test_a_forked_child_has_no_other_threads(python):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("library", [cbackprop, reference], ids=["compiled", "reference"])
-def test_an_interrupt_at_any_instruction_of_fit(library, interrupt, other_thread, tmp_path):
+def test_an_interrupt_at_any_instruction_of_fit(interrupt, other_thread, tmp_path):
     (w, v), velocity, path = weights(), weights(), tmp_path / "checkpoint"
     ends, start = [], [array.copy() for array in (w, v, *velocity)]
 
@@ -277,7 +280,7 @@ def test_an_interrupt_at_any_instruction_of_fit(library, interrupt, other_thread
         for array, first in zip((w, v, *velocity), start, strict=True):
             array[:] = first
         settings = {"momentum": 0.5, "velocity": velocity, "checkpoint": path, "checkpoint_every": 2}
-        library.fit(X, T, w, v, epochs=3, rng=0, batch_size=N, callback=callback, **settings)
+        cbackprop.fit(X, T, w, v, epochs=3, rng=0, batch_size=N, callback=callback, **settings)
 
     fit(lambda epoch, loss: ends.append((w.copy(), v.copy())))
     n = 1
@@ -327,11 +330,10 @@ def test_an_interrupt_at_any_instruction_leaves_the_velocity_of_the_weights(inte
     assert n > 100
 
 
-@pytest.mark.parametrize("library", [cbackprop, reference], ids=["compiled", "reference"])
-def test_an_interrupt_at_any_instruction_of_step(library, interrupt, other_thread):
+def test_an_interrupt_at_any_instruction_of_step(interrupt, other_thread):
     w, v = weights()
     n = 1
-    while interrupt(n, ("step", "learn"), library.step, X[0], 1, w, v, 0.1):
+    while interrupt(n, ("step", "learn"), cbackprop.step, X[0], 1, w, v, 0.1):
         other_thread(TrainingLock(w, v).run, int)
         n += 1
     assert n > 20

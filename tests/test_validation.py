@@ -5,6 +5,7 @@ error, and what of the bad value the message must tell. `cbackprop` and `cbackpr
 """
 
 import functools
+import inspect
 import re
 
 import numpy as np
@@ -479,9 +480,11 @@ def test_velocity_without_momentum(dtype):
 def test_bad_argument(dtype, function, argument, kind, make, error, came):
     arguments = good(dtype)
     arguments[argument] = make(good_value(kind, arguments))
-    ours, theirs = (call(library, function, arguments) for library in (cbackprop, reference))
+    ours = call(cbackprop, function, arguments)
     assert_message(ours, error, argument, came)
-    assert (type(theirs), str(theirs)) == (type(ours), str(ours))
+    if argument in inspect.signature(getattr(reference, function)).parameters:
+        theirs = call(reference, function, arguments)
+        assert (type(theirs), str(theirs)) == (type(ours), str(ours))
 
 
 def test_good_arguments_pass(dtype):
@@ -521,7 +524,8 @@ def test_settings_that_round_to_0_are_0(setting, batch_size, method):
         tiny, zero = good(np.float32), good(np.float32)
         for arguments, value in ((tiny, 1e-50), (zero, 0.0)):
             four = (arguments[name] for name in "xtwv")
-            library.fit(*four, batch_size=batch_size, method=method, rng=0, epochs=3, **{setting: value})
+            settings = {setting: value, "batch_size": batch_size} | ({"method": method} if library is cbackprop else {})
+            library.fit(*four, rng=0, epochs=3, **settings)
         assert [contents(tiny[name]) for name in "wv"] == [contents(zero[name]) for name in "wv"]
 
 
