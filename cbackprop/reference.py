@@ -497,7 +497,7 @@ def fit(
     arrays, losses = [w, v, *(array for pair in states.values() for array in pair)], []
     for epoch in range(1, epochs + 1):
         before, total = [array.copy() for array in arrays], 0.0
-        order = generator.permutation(N) if shuffle else np.arange(N)
+        order = validate.order(generator, N) if shuffle else np.arange(N)
         for n in np.split(order, range(size, N, size)):
             divisor = 1 if size == 1 else s[n].sum()
             if divisor == 0:
