@@ -1,6 +1,7 @@
 """Shared fixtures: the kernels of every variant, the public functions on each engine, and the NumPy reference."""
 
 import functools
+import hashlib
 import importlib
 import os
 import pickle
@@ -139,6 +140,26 @@ def compiled(request, monkeypatch):
 def engine(request, monkeypatch):
     """The same, and `cbackprop.reference`, which has one engine only."""
     return use_engine(request.param, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def reference_fit():
+    """`reference.fit` on copies of the weights, once for the same arguments.
+
+    It returns (w, v), with adaptive rates (w, v, s_w, s_v), and the losses.
+    """
+    known = {}
+
+    def fit(x, t, w, v, **settings):
+        key = hashlib.sha256(pickle.dumps((x, t, w, v, settings))).digest()
+        if key not in known:
+            w, v = w.copy(), v.copy()
+            sums = (np.zeros(len(w), w.dtype), np.zeros(len(v), w.dtype)) if settings.get("adaptive") else ()
+            losses = reference.fit(x, t, w, v, accumulators=sums or None, **settings).losses
+            known[key] = (w, v, *sums), losses
+        return known[key]
+
+    return fit
 
 
 FUNCTIONS = [{"output": output, "hidden": hidden} for output in OUTPUTS for hidden in HIDDEN_FUNCTIONS]

@@ -56,32 +56,31 @@ def test_the_definition(library, dtype, functions):
 
 @pytest.mark.parametrize("batch_size", [1, 6, None])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_engine_agrees_with_the_reference(engine, dtype, all_functions, shape, batch_size):
+def test_every_engine_agrees_with_the_reference(compiled, reference_fit, dtype, all_functions, shape, batch_size):
     for functions in all_functions:
         x, t, w, v = case(shape, dtype, functions)
-        wanted = w.copy(), v.copy()
-        s, sums = accumulators(w, v), accumulators(w, v)
+        s = accumulators(w, v)
         settings = {"learning_rate": 0.1, "batch_size": batch_size, "rng": 0, "adaptive": True, **functions}
-        ours = engine.fit(x, t, w, v, accumulators=s, **settings)
-        theirs = reference.fit(x, t, *wanted, accumulators=sums, **settings)
-        close((w, v, *s), (*wanted, *sums))
-        assert ours.losses == pytest.approx(theirs.losses, rel=ROUNDING[dtype.name])
+        wanted, losses = reference_fit(x, t, w, v, **settings)
+        history = compiled.fit(x, t, w, v, accumulators=s, **settings)
+        close((w, v, *s), wanted)
+        assert history.losses == pytest.approx(losses, rel=ROUNDING[dtype.name])
 
 
 @pytest.mark.parametrize("l2", [0, 0.1])
 @pytest.mark.parametrize("batch_size", [1, 6])
-def test_weights_and_a_penalty(engine, dtype, batch_size, l2):
+def test_weights_and_a_penalty(compiled, reference_fit, dtype, batch_size, l2):
     functions = {"hidden": "tanh", "output": "softmax"}
     weight = np.random.default_rng(3).random(20)
     weight[4] = 0
     for sample_weight in (None, weight):
         x, t, w, v = case((7, 13, 5), dtype, functions)
-        wanted = w.copy(), v.copy()
-        s, sums = accumulators(w, v), accumulators(w, v)
+        s = accumulators(w, v)
         settings = {"learning_rate": 0.3, "batch_size": batch_size, "rng": 0, "l2": l2, "sample_weight": sample_weight}
-        engine.fit(x, t, w, v, adaptive=True, accumulators=s, **settings, **functions)
-        reference.fit(x, t, *wanted, adaptive=True, accumulators=sums, **settings, **functions)
-        close((w, v, *s), (*wanted, *sums))
+        settings |= {"adaptive": True} | functions
+        wanted, _losses = reference_fit(x, t, w, v, **settings)
+        compiled.fit(x, t, w, v, accumulators=s, **settings)
+        close((w, v, *s), wanted)
 
 
 @pytest.mark.parametrize("batch_size", [1, 40, None])
@@ -115,17 +114,16 @@ def test_single_samples_are_steps(variant, dtype, functions):
 
 @pytest.mark.parametrize("batch_size", [1, 6, None])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_sparse_rows(variant, dtype, functions, order, batch_size):
+def test_sparse_rows(variant, reference_fit, dtype, functions, order, batch_size):
     sparse = pytest.importorskip("scipy.sparse")
     x, t, w, v = case((30, 13, 5), dtype, functions)
     x[np.random.default_rng(5).random(x.shape) < 0.8] = 0
     w = np.asarray(w, order=order)
-    wanted = w.copy(), v.copy()
-    s, sums = accumulators(w, v), accumulators(w, v)
+    s = accumulators(w, v)
     settings = {"learning_rate": 0.3, "rng": 0, "adaptive": True, "l2": 0.01, "batch_size": batch_size, **functions}
+    wanted, _losses = reference_fit(x, t, w, v, **settings)
     cbackprop.fit(sparse.csr_array(x), t, w, v, accumulators=s, **settings)
-    reference.fit(x, t, *wanted, accumulators=sums, **settings)
-    close((w, v, *s), (*wanted, *sums))
+    close((w, v, *s), wanted)
     one = Network.from_weights(w.copy("K"), v.copy(), accumulators=(s[0].copy(), s[1].copy()), **functions)
     indices = np.flatnonzero(x[0])
     one.learn_one_sparse(indices, x[0][indices], t[0], 2)

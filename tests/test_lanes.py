@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Network, _layout, reference
+from cbackprop import Network, _dispatch, _layout, reference
 
 N = 70  # more than the samples after which all weights are up to date
 RULES = [{}, {"l2": 0.05}, {"adaptive": True}, {"adaptive": True, "l2": 0.05}]
@@ -78,14 +78,14 @@ def learn(kernels, samples, w, v, order, rate, functions, rule, engine="LanesEng
 
 
 @pytest.mark.parametrize(("rate", "samples"), [(0.01, N), (1, 2)])
-def test_every_shape_learns_as_the_reference(kernels, functions, targets, rate, samples):
-    rules, kinds = (
-        itertools.cycle(RULES),
-        itertools.cycle(["rows", "classes", "weighted rows", "weighted classes", "rows"]),
-    )
-    for shape, rule, kind in zip(shapes(kernels.LANES_IN_REGISTER), rules, kinds, strict=False):
+@pytest.mark.parametrize("first", [0, 5])
+def test_every_shape_learns_as_the_reference(kernels, all_functions, targets, rate, samples, first):
+    # every shape with two of the functions; rules and targets in turn
+    rules, in_turn = (itertools.islice(itertools.cycle(each), first, None) for each in (RULES, all_functions))
+    kinds = itertools.cycle(["rows", "classes", "weighted rows", "weighted classes", "rows"])
+    for shape, rule, kind, functions in zip(shapes(kernels.LANES_IN_REGISTER), rules, kinds, in_turn, strict=False):
         if functions["output"] == "softmax" and shape[2] == 1:
-            continue
+            functions = functions | {"output": "linear"}
         x, t, w, v = problem(shape, kernels.DTYPE, functions, targets, samples)
         x *= 1 if rate < 1 else kernels.DTYPE.type(0.1)  # tanh saturates otherwise, which magnifies rounding errors
         start = w.copy(), v.copy()
@@ -317,12 +317,11 @@ def test_networks_learn_together_only_with_the_same_inputs(kernels):
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_calls_with_one_sample_match_those_by_rows(variant, dtype, functions, targets, adaptive):
-    from cbackprop import _dispatch
-
-    for shape in shapes(_dispatch.kernels(dtype).LANES_IN_REGISTER):
+def test_calls_with_one_sample_match_those_by_rows(variant, dtype, all_functions, targets, adaptive):
+    in_turn = itertools.islice(itertools.cycle(all_functions), 4 * adaptive, None)
+    for shape, functions in zip(shapes(_dispatch.kernels(dtype).LANES_IN_REGISTER), in_turn, strict=False):
         if functions["output"] == "softmax" and shape[2] == 1:
-            continue
+            functions = functions | {"output": "logistic"}
         x, t, w, v = problem(shape, dtype, functions, targets, 12)
         networks = []
         for order in "FC":

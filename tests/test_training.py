@@ -56,14 +56,17 @@ def rate(shape):
     return min(0.5, 4 / shape[0])
 
 
-@functools.cache
-def trajectory(shape, dtype, batches, part=1):
-    """Weights of the reference after a part of the epochs, and its losses."""
-    batch_size, samples, epochs = BATCHES[batches]
-    epochs = math.ceil(epochs / part)
-    x, t, w, v = problem(shape, samples, dtype)
-    history = reference.fit(x, t, w, v, learning_rate=rate(shape), epochs=epochs, batch_size=batch_size, rng=5)
-    return w, v, history.losses
+@pytest.fixture
+def check(compiled, reference_fit):
+    """A function that fits with each engine and compares weights and losses with those of the reference."""
+
+    def fit(x, t, w, v, **settings):
+        wanted, losses = reference_fit(x, t, w, v, **settings)
+        history = compiled.fit(x, t, w, v, **settings)
+        assert_close((w, v), wanted)
+        np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(w.dtype).eps, atol=0)
+
+    return fit
 
 
 def assert_close(got, wanted, bound=DRIFT):
@@ -72,52 +75,35 @@ def assert_close(got, wanted, bound=DRIFT):
 
 
 @pytest.mark.parametrize(("shape", "batches", "dtype"), paired(SHAPES, BATCHES))
-def test_fit_matches_the_reference(compiled, dtype, shape, batches):
+def test_fit_matches_the_reference(check, compiled, dtype, shape, batches):
     dtype = np.dtype(dtype)
     batch_size, samples, epochs = BATCHES[batches]
     shape = resolve(shape, dtype)
     x, t, w, v = problem(shape, samples, dtype)
     start = w.copy(), v.copy()
-    part = 1 if compiled.n_threads == 1 else 4  # threads are started for each epoch
-    epochs = math.ceil(epochs / part)
-    history = compiled.fit(x, t, w, v, learning_rate=rate(shape), epochs=epochs, batch_size=batch_size, rng=5)
-    w_wanted, v_wanted, losses = trajectory(shape, dtype, batches, part)
-    assert_close((w, v), (w_wanted, v_wanted))
-    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps, atol=0)
+    epochs = epochs if compiled.n_threads == 1 else math.ceil(epochs / 4)  # threads are started for each epoch
+    check(x, t, w, v, learning_rate=rate(shape), epochs=epochs, batch_size=batch_size, rng=5)
     if shape[2] > 1:  # a single class has nothing to learn; the others change far more than the bound
         assert np.abs(w - start[0]).max() > 0.001
         assert np.abs(v - start[1]).max() > 0.001
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_steps_match_the_reference(variant, dtype, shape):
+def test_steps_match_the_reference(variant, reference_fit, dtype, shape):
+    # and so do those of Network.learn_one, which are the same: test_network.py
     shape = resolve(shape, dtype)
     x, t, w, v = problem(shape, 200, dtype)
+    wanted, (loss,) = reference_fit(x, t, w, v, learning_rate=rate(shape), rng=5)
     order = np.random.default_rng(5).permutation(200)
     losses = [cbackprop.step(x[n], t[n], w, v, rate(shape)) for n in order]
-    w_wanted, v_wanted, (loss,) = trajectory(shape, dtype, "online")
-    assert_close((w, v), (w_wanted, v_wanted))
+    assert_close((w, v), wanted)
     assert np.mean(losses) == pytest.approx(loss, rel=float(DRIFT * np.finfo(dtype).eps), abs=0)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_learn_one_matches_the_reference(variant, dtype, shape):
-    shape = resolve(shape, dtype)
-    x, t, w, v = problem(shape, 200, dtype)
-    network = Network.from_weights(w, v, learning_rate=rate(shape))
-    for n in np.random.default_rng(5).permutation(200):
-        network.learn_one(x[n], int(t[n]))
-    assert_close((w, v), trajectory(shape, dtype, "online")[:2])
-
-
-def test_soft_targets_match_the_reference(compiled, dtype):
+def test_soft_targets_match_the_reference(check, dtype):
     x, _t, w, v = problem((13, 7, 5), 200, dtype)
     t = (np.random.default_rng(0).multinomial(16, np.full(5, 0.2), 200) / 16).astype(dtype)  # exact in both precisions
-    w_wanted, v_wanted = w.copy(), v.copy()
-    losses = reference.fit(x, t, w_wanted, v_wanted, learning_rate=0.3, rng=1).losses
-    history = compiled.fit(x, t, w, v, learning_rate=0.3, rng=1)
-    assert_close((w, v), (w_wanted, v_wanted))
-    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
+    check(x, t, w, v, learning_rate=0.3, rng=1)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 3), (2, 5, 3)])
@@ -131,41 +117,28 @@ def test_a_batch_of_zero_weight_changes_nothing(engine, dtype, shape):
     np.testing.assert_array_equal(v, v_wanted)
 
 
-LARGE = (700, 403, 11)
-
-
-@functools.cache
-def large_trajectory(dtype, batch_size, rate):
-    x, t, w, v = problem(LARGE, 75, dtype)
-    losses = reference.fit(x, t, w, v, learning_rate=rate, rng=1, batch_size=batch_size).losses
-    return w, v, losses
-
-
 @pytest.mark.parametrize(("method", "n_threads"), [("direct", 1), ("blocked", 1), ("blocked", 2)])
 @pytest.mark.parametrize("batch_size", [1, None])
-def test_a_large_network_matches_the_reference(variant, dtype, batch_size, method, n_threads):
+def test_a_large_network_matches_the_reference(variant, reference_fit, dtype, batch_size, method, n_threads):
     # w is larger than a second-level cache; two threads have enough to do without being forced to
-    x, t, w, v = problem(LARGE, 75, dtype)
-    before, rate = w.copy(), 0.005 if batch_size == 1 else 0.3
-    w_wanted, v_wanted, losses = large_trajectory(dtype, batch_size, rate)
-    history = cbackprop.fit(
-        x, t, w, v, learning_rate=rate, rng=1, batch_size=batch_size, method=method, n_threads=n_threads
+    x, t, w, v = problem((700, 403, 11), 75, dtype)
+    before, settings = (
+        w.copy(),
+        {"learning_rate": 0.005 if batch_size == 1 else 0.3, "rng": 1, "batch_size": batch_size},
     )
-    assert_close((w, v), (w_wanted, v_wanted))
+    wanted, losses = reference_fit(x, t, w, v, **settings)
+    history = cbackprop.fit(x, t, w, v, **settings, method=method, n_threads=n_threads)
+    assert_close((w, v), wanted)
     np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
     assert np.abs(w - before).max() > 1e-4
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, None])
-def test_huge_inputs_match_the_reference(compiled, dtype, batch_size):
+def test_huge_inputs_match_the_reference(check, dtype, batch_size):
     # their squares overflow, their sums do not: saturated units stay as they are, and v learns
     x, t, w, v = problem((3, 5, 4), 60, dtype)
-    x = x * dtype.type(1e20 if dtype == np.float32 else 1e160)
-    w_wanted, v_wanted, before = w.copy(), v.copy(), v.copy()
-    losses = reference.fit(x, t, w_wanted, v_wanted, rng=1, batch_size=batch_size).losses
-    history = compiled.fit(x, t, w, v, rng=1, batch_size=batch_size)
-    assert_close((w, v), (w_wanted, v_wanted))
-    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
+    before = v.copy()
+    check(x * dtype.type(1e20 if dtype == np.float32 else 1e160), t, w, v, rng=1, batch_size=batch_size)
     assert np.abs(v - before).max() > 0.01
 
 
@@ -186,16 +159,6 @@ def options(name, samples):
     return OPTIONS[name] | {"sample_weight": weights}
 
 
-@functools.cache
-def optional_trajectory(shape, dtype, name, batch_size):
-    """Settings, and where the reference arrives with them."""
-    x, t, w, v = problem(shape, 160, dtype)
-    epochs, rate = (1, 0.02) if batch_size == 1 else (8, 0.1)
-    settings = {"learning_rate": rate, "epochs": epochs, "batch_size": batch_size, "shuffle": False}
-    settings |= options(name, len(x))
-    return settings, (w, v), reference.fit(x, t, w, v, **settings).losses
-
-
 SHAPE_AND_DTYPE = [((2, 2, 3), "float64"), ((13, 7, 5), "float32"), ((5, 67, 2), "float64")]
 SHAPE_AND_DTYPE += [((2, 2, 3), "float32"), ((13, 7, 5), "float64"), ((5, 67, 2), "float32")]
 
@@ -203,28 +166,21 @@ SHAPE_AND_DTYPE += [((2, 2, 3), "float32"), ((13, 7, 5), "float64"), ((5, 67, 2)
 @pytest.mark.parametrize("number", range(3))
 @pytest.mark.parametrize("batch_size", [1, 7, 150, None])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_fit_with_options_matches_the_reference(compiled, name, batch_size, number):
+def test_fit_with_options_matches_the_reference(check, name, batch_size, number):
     # all shapes with each name and batch_size, half of them in one precision and half in the other
     place = list(OPTIONS).index(name) + [1, 7, 150, None].index(batch_size)
     shape, dtype = SHAPE_AND_DTYPE[number + 3 * (place % 2)]
-    x, t, w, v = problem(shape, 160, np.dtype(dtype))
-    settings, wanted, losses = optional_trajectory(shape, np.dtype(dtype), name, batch_size)
-    history = compiled.fit(x, t, w, v, **settings)
-    assert_close((w, v), wanted)
-    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(dtype).eps)
+    epochs, rate = (1, 0.02) if batch_size == 1 else (8, 0.1)
+    settings = {"learning_rate": rate, "epochs": epochs, "batch_size": batch_size, "shuffle": False}
+    check(*problem(shape, 160, np.dtype(dtype)), **settings, **options(name, 160))
 
 
 @pytest.mark.parametrize("factor", [0.99999, 0.95, 0, -0.5])
 @pytest.mark.parametrize("shape", [(3, 5, 2), (13, 37, 5)])
-def test_a_penalty_shrinks_all_weights_but_biases_at_each_sample(compiled, shape, factor):
+def test_a_penalty_shrinks_all_weights_but_biases_at_each_sample(check, shape, factor):
     # to nothing, too, and beyond; sample weights are factors of the errors alone
-    x, t, w, v = problem(shape, 150, np.dtype("float64"))
     settings = {"learning_rate": 0.1, "l2": (1 - factor) / 0.1, "shuffle": False, "sample_weight": np.arange(150) % 3}
-    wanted = w.copy(), v.copy()
-    losses = reference.fit(x, t, *wanted, **settings).losses
-    history = compiled.fit(x, t, w, v, **settings)
-    assert_close((w, v), wanted)
-    np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo("float64").eps)
+    check(*problem(shape, 150, np.dtype("float64")), **settings)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, None])
@@ -323,39 +279,35 @@ def test_scikit_learn_arrives_at_the_same_weights(engine, batch_size, name):
 # -------------------------------------------------------------------------------------------------------------- order
 
 
-def descend(x, t, w, v, orders, learning_rate, batch_size=1):
-    """The reference's (17) along the given orders, by `gradient`; losses of each epoch."""
-    losses = []
-    for order in orders:
+@functools.cache
+def descended(shuffle, batch_size, N, epochs):
+    """Where (17) leads by the reference's `gradient`, the loss of each epoch, and the generator after the orders."""
+    x, t, w, v = problem((3, 4, 3), N, np.float64)
+    rng, losses = np.random.default_rng(11), []
+    for _ in range(epochs):
+        order = rng.permutation(N) if shuffle and batch_size < N else np.arange(N)
         total = 0.0
-        for first in range(0, len(order), batch_size):
+        for first in range(0, N, batch_size):
             n = order[first : first + batch_size]
             total += reference.loss(x[n], t[n], w, v) * len(n)
             dw, dv = reference.gradient(x[n], t[n], w, v)
-            w -= learning_rate * dw
-            v -= learning_rate * dv
-        losses.append(total / len(order))
-    return losses
+            w -= 0.5 * dw
+            v -= 0.5 * dv
+        losses.append(total / N)
+    return (w, v), losses, rng
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000, None])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_order_of_samples(engine, shuffle, batch_size):
-    N, epochs = 30, 4
+    N, epochs, given = 30, 4, np.random.default_rng(11)
+    wanted, losses, rng = descended(shuffle, batch_size or N, N, epochs)
     x, t, w, v = problem((3, 4, 3), N, np.float64)
-    w_wanted, v_wanted = w.copy(), v.copy()
-    rng = np.random.default_rng(11)
-    whole = batch_size is None or batch_size >= N
-    orders = [rng.permutation(N) if shuffle and not whole else np.arange(N) for _ in range(epochs)]
-    losses = descend(x, t, w_wanted, v_wanted, orders, 0.5, min(batch_size or N, N))
-    given = np.random.default_rng(11)
-    history = engine.fit(
-        x, t, w, v, learning_rate=0.5, epochs=epochs, batch_size=batch_size, shuffle=shuffle, rng=given
-    )
-    assert_close((w, v), (w_wanted, v_wanted))
+    settings = {"learning_rate": 0.5, "epochs": epochs, "batch_size": batch_size, "shuffle": shuffle}
+    history = engine.fit(x, t, w, v, rng=given, **settings)
+    assert_close((w, v), wanted)
     np.testing.assert_allclose(history.losses, losses, rtol=DRIFT * np.finfo(float).eps)
-    assert history.epochs == epochs
-    assert history.samples == epochs * N
+    assert (history.epochs, history.samples) == (epochs, epochs * N)
     # nothing more was drawn from the generator than those orders
     assert given.bit_generator.state == rng.bit_generator.state
 
@@ -763,18 +715,25 @@ def test_step_that_diverges_leaves_the_weights(library, dtype):
     ("sizes", "N", "batch_size", "momentum"),
     [((6, 3, 2), 30, 1, 0.0), ((6, 3, 1), 30, 8, 0.0), ((9, 20, 7), 60, 1, 0.0), ((9, 20, 7), 60, 16, 0.5)],
 )
-def test_fit_of_every_network_matches_the_reference(compiled, targets, functions, sizes, N, batch_size, momentum):
+def test_fit_of_every_network_matches_the_reference(
+    compiled, reference_fit, targets, functions, sizes, N, batch_size, momentum
+):
     (D, M, K), rng = sizes, np.random.default_rng(N)
     # half of the networks of each size in either precision
     dtype = np.dtype(("float32", "float64")[(len("".join(functions.values())) + M + batch_size) % 2])
     x, t = rng.normal(size=(N, D)).astype(dtype), targets(functions["output"], N, K, dtype, rng)
-    start = init_weights(D, M, K, hidden=functions["hidden"], dtype=dtype, rng=1)
-    ours, theirs = ([array.copy() for array in start] for _ in range(2))
-    settings = {"learning_rate": 0.05, "epochs": 3, "batch_size": batch_size, "momentum": momentum} | functions
-    got, wanted = compiled.fit(x, t, *ours, rng=2, **settings), reference.fit(x, t, *theirs, rng=2, **settings)
+    weights = init_weights(D, M, K, hidden=functions["hidden"], dtype=dtype, rng=1)
+    settings = {
+        "learning_rate": 0.05,
+        "epochs": 3,
+        "batch_size": batch_size,
+        "momentum": momentum,
+        "rng": 2,
+    } | functions
+    wanted, losses = reference_fit(x, t, *weights, rng=2, **settings)
     tolerance = 300 * float(np.finfo(dtype).eps)  # 3 epochs of updates, each rounded
-    np.testing.assert_allclose(got.losses, wanted.losses, rtol=tolerance)
-    for mine, other in zip(ours, theirs, strict=True):
+    np.testing.assert_allclose(compiled.fit(x, t, *weights, rng=2, **settings).losses, losses, rtol=tolerance)
+    for mine, other in zip(weights, wanted, strict=True):
         np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance)
 
 
