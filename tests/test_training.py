@@ -723,13 +723,7 @@ def test_fit_of_every_network_matches_the_reference(
     dtype = np.dtype(("float32", "float64")[(len("".join(functions.values())) + M + batch_size) % 2])
     x, t = rng.normal(size=(N, D)).astype(dtype), targets(functions["output"], N, K, dtype, rng)
     weights = init_weights(D, M, K, hidden=functions["hidden"], dtype=dtype, rng=1)
-    settings = {
-        "learning_rate": 0.05,
-        "epochs": 3,
-        "batch_size": batch_size,
-        "momentum": momentum,
-        "rng": 2,
-    } | functions
+    settings = {"learning_rate": 0.05, "epochs": 3, "batch_size": batch_size, "momentum": momentum} | functions
     wanted, losses = reference_fit(x, t, *weights, rng=2, **settings)
     tolerance = 300 * float(np.finfo(dtype).eps)  # 3 epochs of updates, each rounded
     np.testing.assert_allclose(compiled.fit(x, t, *weights, rng=2, **settings).losses, losses, rtol=tolerance)
