@@ -8,6 +8,7 @@ by (n + 1) u times the sum of their absolute values, in any order.
 """
 
 import importlib
+import itertools
 import math
 
 import mpmath
@@ -45,13 +46,48 @@ def fifty_digits():
         yield
 
 
+LN_2, LN_3, LN_5 = map(math.log, (2, 3, 5))
+BY_HAND = [  # equation, its arguments, and its result
+    ("hidden_sum_of", ([[2, 0.5, 10], [-1, 1, 0.25]], [3, -4]), [14, -6.75]),  # 2·3 + 0.5·(-4) + bias 10
+    ("hidden_output_of", ([0, LN_3, -LN_3],), [1 / 2, 3 / 4, 1 / 4]),  # e^ln 3 = 3
+    ("hidden_derivative_of", ([0, 0.25, 0.5, 1],), [0, 0.1875, 0.25, 0]),
+    ("hidden_derivative_of", ([0, 0.5, -0.5, 1], "tanh"), [1, 0.75, 0.75, 0]),
+    ("hidden_derivative_of", ([0, 0.5, -0.5, 1], "relu"), [0, 1, 0, 1]),
+    ("output_sum_of", ([[4, 8, -3], [2, -4, 0.5]], [0.5, 0.25]), [1, 0.5]),  # (13)  4·0.5 + 8·0.25 - 3
+    ("output_of", ([0, LN_2, LN_5],), [1 / 8, 2 / 8, 5 / 8]),  # (7)
+    # (7) (8)  y_i (1 - y_i) on the diagonal, -y_i y_k beside it
+    ("softmax_derivative_of", ([1 / 2, 1 / 4, 1 / 4],), np.array([[4, -2, -2], [-2, 3, -1], [-2, -1, 3]]) / 16),
+    ("sample_error_of", ([1, 0, 0], [0, LN_2, LN_5]), math.log(8)),  # (1)  y = 1/8, 2/8, 5/8
+    ("sample_error_of", ([0.5, 0.25, 0.25], [0, LN_2, LN_5]), (11 * LN_2 - LN_5) / 4),
+    ("output_error_of", ([0.5, 0.25, 0.25], [0, 1, 0]), [0.5, -0.75, 0.25]),  # (12)
+    # (16)  y - t = 1/2 and -1/2; the last column is the bias, whose input z_M is 1
+    ("gradient_v_of", ([0.75, 0.25], [0.25, 0.75], [0.25, 0.75]), [[0.125, 0.375, 0.5], [-0.125, -0.375, -0.5]]),
+    ("gradient_w_of", ([0.5, -2], [3, 0.25, -4]), [[1.5, 0.125, -2, 0.5], [-6, -0.5, 8, -2]]),  # (18)
+    # (18)  e_j: (0.5·2 - 1·3)·3/16 and (0.5·8 - 1·(-4))·1/4; biases not used
+    ("hidden_error_of", ([0.75, 0], [0.25, 1], [[2, 8, 1e6], [3, -4, -1e6]], [0.25, 0.5]), [-0.375, 2]),
+    # (17)  v_kj - alpha_k (y_k - t_k) z_j with alpha = 2 and 4, y - t = 1/2 and -1/2, z = 1/4; then the bias
+    ("update_v_of", ([[1, 2], [3, 4]], [0.75, 0.25], [0.25, 0.75], [0.25], [2, 4]), [[0.75, 1], [3.5, 6]]),
+    # (17)  w_ji - alpha_j e_j x_i with alpha = 1/2 and 1; then the bias
+    ("update_w_of", ([[1, 2, 3], [4, 5, 6]], [2, -4], [3, -1], [0.5, 1]), [[-2, 3, 2], [16, 1, 10]]),
+    # (9 + 1 + 4 + 1) / 4, of x = 3, -1, 2 and the bias; 1 + 2^2 3.75; 8 / sqrt(16)
+    ("mean_square_of", ([3, -1, 2],), 3.75),
+    ("sum_of_squares_of", (1, 2, 3.75), 16),
+    ("adaptive_rate_of", (8, 16), 2),
+    ("adaptive_rate_of", (1, 0), 1e5),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "wanted"), BY_HAND, ids=[name for name, *_ in BY_HAND])
+def test_by_hand(kernels, eps, name, arguments, wanted):
+    got = getattr(kernels, name)(*(array(kernels, each) if isinstance(each, list) else each for each in arguments))
+    # some roundings of e^a and log; 1e-10 is added to a sum of squares
+    rtol = {"hidden_output_of": 3, "output_of": 5, "sample_error_of": 6, "adaptive_rate_of": 1e-6 / eps}.get(
+        name, 0
+    ) * eps
+    np.testing.assert_allclose(got, wanted, rtol=rtol)
+
+
 # ------------------------------------------------------------------------------------------------------------ hidden
-
-
-def test_hidden_sum_by_hand(kernels):
-    # 2·3 + 0.5·(-4) + bias 10 = 14, and the same in another row
-    w = array(kernels, [[2, 0.5, 10], [-1, 1, 0.25]])
-    assert kernels.hidden_sum_of(w, array(kernels, [3, -4])).tolist() == [14, -6.75]
 
 
 SUMS = {"hidden_sum_of": reference.hidden_sums, "output_sum_of": reference.output_sums}
@@ -89,31 +125,6 @@ def test_infinite_weights_stay_infinite(kernels, name):
         assert (getattr(kernels, name)(rows, np.ones(size, kernels.DTYPE)) == np.inf).all()
 
 
-def test_sigmoid_by_hand(kernels, eps):
-    # e^ln 3 = 3, so h(ln 3) = 3/4 and h(-ln 3) = 1/4
-    b = array(kernels, [0, math.log(3), -math.log(3)])
-    # the rounding of ln 3 comes on top: ln 3 · u · h'(b) / h(b) < u
-    np.testing.assert_allclose(kernels.hidden_output_of(b).astype(float), [0.5, 0.75, 0.25], rtol=3 * eps)
-    assert kernels.hidden_output_of(b)[0] == 0.5
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_sigmoid(kernels, rng, eps, size):
-    b = (rng.normal(size=size) * rng.choice([0.1, 1, 10, 30])).astype(kernels.DTYPE)
-    z = kernels.hidden_output_of(b)
-    # e^b 1.1 ULP, the sum and the quotient half a ULP each, a ULP being up to eps: 2.1 eps, and less for NumPy's
-    assert relative(z, [1 / (1 + mpmath.exp(-float(number))) for number in b]) <= 2.1 * eps
-    np.testing.assert_allclose(z, reference.sigmoid(b), rtol=4.2 * eps)
-
-
-def test_sigmoid_has_the_same_bits_at_every_position(kernels, rng):
-    numbers = (rng.normal(size=9) * 5).astype(kernels.DTYPE)
-    for size in SIZES:
-        if size >= kernels.LANES_IN_REGISTER:  # shorter ones are computed one by one, which may round differently
-            for number in numbers:
-                assert len(set(kernels.hidden_output_of(np.full(size, number)))) == 1
-
-
 def test_sigmoid_saturates(kernels):
     huge = float(np.finfo(kernels.DTYPE).max)
     for size in (1, kernels.LANES_IN_REGISTER, kernels.LANES_IN_REGISTER + 1):
@@ -125,7 +136,6 @@ def test_sigmoid_saturates(kernels):
 
 
 def test_sigmoid_derivative(kernels, rng):
-    assert kernels.hidden_derivative_of(array(kernels, [0, 0.25, 0.5, 1])).tolist() == [0, 0.1875, 0.25, 0]
     z = rng.uniform(size=37).astype(kernels.DTYPE)
     # two operations, each rounded once: the same bits
     np.testing.assert_array_equal(kernels.hidden_derivative_of(z), z * (1 - z))
@@ -140,27 +150,30 @@ def test_sigmoid_derivative_is_the_derivative(kernels, rng):
     np.testing.assert_allclose(derivative, complex_step, rtol=20 * np.finfo(kernels.DTYPE).eps)
 
 
-# h in units of the last place of z: e^x - 1 has an error of 1.2 ULP, which z = d / (2 - d) doubles at most, and the
-# difference and the quotient half a ULP each; max(0, b) is exact
-OTHER_HIDDEN = {
-    "tanh": (mpmath.tanh, reference.tanh, reference.tanh_derivative, 3.5),
-    "relu": (lambda b: max(b, 0), reference.relu, reference.relu_derivative, 0),
+# h in units of the last place of z. Sigmoid: e^b has an error of 1.1 ULP, the sum and the quotient half a ULP each, a
+# ULP being up to eps. tanh: e^x - 1 has one of 1.2 ULP, which z = d / (2 - d) doubles at most, and the difference and
+# the quotient half a ULP each. max(0, b) is exact
+HIDDEN = {
+    "sigmoid": (lambda b: 1 / (1 + mpmath.exp(-b)), 2.1),
+    "tanh": (mpmath.tanh, 3.5),
+    "relu": (lambda b: max(b, 0), 0),
 }
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("hidden", OTHER_HIDDEN)
-def test_other_hidden_functions(kernels, rng, eps, hidden, size):
-    exact, h, h_derivative, ulps = OTHER_HIDDEN[hidden]
-    b = (rng.normal(size=size) * rng.choice([1e-20, 1e-3, 1, 10])).astype(kernels.DTYPE)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_hidden_functions(kernels, rng, eps, hidden, size):
+    (exact, ulps), (h, h_derivative) = HIDDEN[hidden], reference.HIDDEN_FUNCTIONS[hidden]
+    b = (rng.normal(size=size) * rng.choice([1e-20, 0.1, 1, 10, 30])).astype(kernels.DTYPE)
     z = kernels.hidden_output_of(b, hidden)
     for ours, number in zip(z, b, strict=True):
         wanted = float(exact(mpmath.mpf(float(number))))
         assert abs(float(ours) - wanted) <= ulps * eps * abs(wanted)
     np.testing.assert_allclose(z, h(b), rtol=(ulps + 2) * eps)
     np.testing.assert_allclose(kernels.hidden_derivative_of(z, hidden), h_derivative(z), rtol=eps)
-    if size >= kernels.LANES_IN_REGISTER:
-        assert len(set(kernels.hidden_output_of(np.full(size, b[0]), hidden))) == 1
+    if size >= kernels.LANES_IN_REGISTER:  # shorter ones are computed one by one, which may round differently
+        for number in b[:9]:
+            assert len(set(kernels.hidden_output_of(np.full(size, number), hidden))) == 1
 
 
 @pytest.mark.parametrize("hidden", ["tanh", "relu"])
@@ -172,25 +185,7 @@ def test_special_values_of_other_hidden_functions(kernels, hidden):
             np.testing.assert_array_equal(z, np.full(size, wanted, kernels.DTYPE))
 
 
-def test_derivatives_of_other_hidden_functions_by_hand(kernels):
-    z = array(kernels, [0, 0.5, -0.5, 1])
-    assert kernels.hidden_derivative_of(z, "tanh").tolist() == [1, 0.75, 0.75, 0]
-    assert kernels.hidden_derivative_of(z, "relu").tolist() == [0, 1, 0, 1]
-
-
 # ------------------------------------------------------------------------------------------------------------ output
-
-
-def test_output_sum_by_hand(kernels):
-    # (13)  4·0.5 + 8·0.25 - 3 = 1
-    v = array(kernels, [[4, 8, -3], [2, -4, 0.5]])
-    assert kernels.output_sum_of(v, array(kernels, [0.5, 0.25])).tolist() == [1, 0.5]
-
-
-def test_softmax_by_hand(kernels, eps):
-    # (7)  e^0 : e^ln 2 : e^ln 5 = 1 : 2 : 5; the rounding of the logarithms adds ln 5 · u
-    a = array(kernels, [0, math.log(2), math.log(5)])
-    np.testing.assert_allclose(kernels.output_of(a).astype(float), [1 / 8, 2 / 8, 5 / 8], rtol=5 * eps)
 
 
 def softmax_of_mpmath(a):
@@ -212,12 +207,6 @@ def test_softmax(kernels, rng, eps, size, scale):
     assert abs(float(y.astype(np.float64).sum()) - 1) <= size * eps
 
 
-def test_softmax_derivative_by_hand(kernels):
-    # (7)  y_i (1 - y_i) on the diagonal, -y_i y_k beside it
-    derivative = kernels.softmax_derivative_of(array(kernels, [0.5, 0.25, 0.25]))
-    assert (derivative * 16).tolist() == [[4, -2, -2], [-2, 3, -1], [-2, -1, 3]]
-
-
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 10])
 def test_softmax_derivative_is_the_derivative(kernels, rng, eps, size):
     a = rng.normal(size=size).astype(kernels.DTYPE)
@@ -234,71 +223,38 @@ def test_softmax_derivative_is_the_derivative(kernels, rng, eps, size):
 # ------------------------------------------------------------------------------------------------------------- error
 
 
-def test_cross_entropy_by_hand(kernels, eps):
-    a = array(kernels, [0, math.log(2), math.log(5)])  # y = 1/8, 2/8, 5/8
-    for t, wanted in (
-        ([1, 0, 0], math.log(8)),
-        ([0, 1, 0], math.log(4)),
-        ([0, 0, 1], math.log(1.6)),
-        ([0.5, 0.25, 0.25], 0.5 * math.log(8) + 0.25 * math.log(4) + 0.25 * math.log(1.6)),
-    ):
-        # 4 ULP, and the rounding of ln 2 and ln 5
-        assert kernels.sample_error_of(array(kernels, t), a) == pytest.approx(wanted, rel=6 * eps, abs=0)
-
-
-def cross_entropy_of_mpmath(t, a):
-    """(1) as it stands, with digits for e^a of every a in both precisions."""
-    total = mpmath.log(sum(mpmath.exp(float(number)) for number in a))
-    return sum(float(t_k) * (total - float(a_k)) for t_k, a_k in zip(t, a, strict=True))
-
-
-@pytest.mark.parametrize("scale", [0.1, 1, 10, 30])
-@pytest.mark.parametrize("size", [2, 3, 5, 10, 31, 100])
-def test_cross_entropy_is_right_to_4_ulp(kernels, rng, size, scale):
-    for _ in range(2):
-        a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
-        for k in {0, size - 1, int(a.argmax()), int(a.argmin())}:
-            t = np.zeros(size, kernels.DTYPE)
-            t[k] = 1
-            with mpmath.workdps(120):
-                wanted = cross_entropy_of_mpmath(t, a)
-                error = abs(mpmath.mpf(float(kernels.sample_error_of(t, a))) - wanted)
-            assert error <= 4 * float(np.spacing(kernels.DTYPE.type(float(wanted))))
-
-
-@pytest.mark.parametrize("size", [2, 3, 5, 10, 31, 100])
-def test_cross_entropy_of_any_sums_and_targets(kernels, rng, eps, size):
-    for scale in (0.1, 1, 10, 30):
-        a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
-        t = rng.dirichlet(np.full(size, 0.5)).astype(kernels.DTYPE)
-        for targets in (t, np.eye(size, dtype=kernels.DTYPE)[a.argmax()], np.eye(size, dtype=kernels.DTYPE)[0]):
-            with mpmath.workdps(120):
-                wanted = cross_entropy_of_mpmath(targets, a)
-            got = kernels.sample_error_of(targets, a)
-            bound = (4 + (size / 2 + 1 if targets is t else 0)) * eps  # soft targets add a sum
-            assert float(abs(got / wanted - 1)) <= bound
-
-
-def other_errors(output, t, a):
-    """E_n of linear and logistic outputs as they are defined, in as many digits as mpmath has."""
+def exact_error(output, t, a):
+    """E_n as it is defined, in as many digits as mpmath has."""
     pairs = [(mpmath.mpf(float(t_k)), mpmath.mpf(float(a_k))) for t_k, a_k in zip(t, a, strict=True)]
+    if output == "softmax":
+        total = mpmath.log(sum(mpmath.exp(a_k) for _, a_k in pairs))
+        return sum(t_k * (total - a_k) for t_k, a_k in pairs)
     if output == "linear":
         return sum((a_k - t_k) ** 2 for t_k, a_k in pairs) / 2
     return sum(mpmath.log(1 + mpmath.exp(a_k)) - t_k * a_k for t_k, a_k in pairs)
 
 
-@pytest.mark.parametrize("scale", [0.01, 1, 30])
-@pytest.mark.parametrize("size", [1, 2, 4, 5, 10, 31, 300])
-@pytest.mark.parametrize("output", ["linear", "logistic"])
-def test_errors_of_other_outputs_are_right_to_4_ulp(kernels, rng, targets, output, size, scale):
+# each output with two scales for each size, but a single class, which has no error
+ERRORS = itertools.product(OUTPUTS, enumerate((1, 2, 3, 4, 5, 10, 31, 100, 300)), (0, 1))
+ERRORS = [(output, size, (0.01, 0.1, 1, 10, 30)[(n + 2 * second) % 5]) for output, (n, size), second in ERRORS]
+
+
+@pytest.mark.parametrize(("output", "size", "scale"), [case for case in ERRORS if case[:2] != ("softmax", 1)])
+def test_errors_are_right_to_4_ulp(kernels, rng, eps, targets, output, size, scale):
     a = (rng.normal(size=size) * scale).astype(kernels.DTYPE)
-    t = targets(output, 1, size, kernels.DTYPE, rng)[0]
-    with mpmath.workdps(60):
-        wanted = other_errors(output, t, a)
-        error = abs(mpmath.mpf(float(kernels.sample_error_of(t, a, output))) - wanted)
-    assert error <= 4 * float(np.spacing(kernels.DTYPE.type(float(wanted))))
-    of_reference = reference.OUTPUTS[output][1](t[np.newaxis], a[np.newaxis])[0]
-    assert of_reference == pytest.approx(float(wanted), rel=(4 + size) * float(np.finfo(kernels.DTYPE).eps))
+    rows = targets(output, 1, size, kernels.DTYPE, rng)
+    if output == "softmax":  # right, wrong, and soft targets, which add a sum
+        rows = [*np.eye(size, dtype=kernels.DTYPE)[[0, size - 1, a.argmax(), a.argmin()]], *rows]
+    for t in rows:
+        with mpmath.workdps(120):  # enough for e^a of every a in both precisions
+            wanted = exact_error(output, t, a)
+            error = abs(mpmath.mpf(float(kernels.sample_error_of(t, a, output))) - wanted)
+        soft = output == "softmax" and t.max() < 1
+        allowed = 4 * float(np.spacing(kernels.DTYPE.type(float(wanted)))) + soft * (size / 2 + 1) * eps * wanted
+        assert error <= allowed
+        if output != "softmax":
+            of_reference = reference.OUTPUTS[output][1](t[np.newaxis], a[np.newaxis])[0]
+            assert of_reference == pytest.approx(float(wanted), rel=(4 + size) * eps)
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 31])
@@ -442,7 +398,7 @@ def test_finite_arguments_never_give_nan(equations, rng, size):
     finfo = np.finfo(equations.dtype)
     edge = [0.0, float(finfo.tiny), float(finfo.smallest_subnormal), 1.0, 88.0, 89.0, 105.0, 709.0, 710.0, 746.0]
     edge += [1e30, float(finfo.max)]
-    for _ in range(200):
+    for _ in range(70):
         a = equations.array(rng.choice(edge, size) * rng.choice([-1, 1], size))
         z = equations.sigmoid(a)
         assert ((z >= 0) & (z <= 1)).all()
@@ -457,8 +413,6 @@ def test_finite_arguments_never_give_nan(equations, rng, size):
 
 
 def test_output_error(kernels, rng):
-    y, t = array(kernels, [0.5, 0.25, 0.25]), array(kernels, [0, 1, 0])
-    assert kernels.output_error_of(y, t).tolist() == [0.5, -0.75, 0.25]
     y, t = rng.uniform(size=(2, 33)).astype(kernels.DTYPE)
     np.testing.assert_array_equal(kernels.output_error_of(y, t), y - t)  # one operation: the same bits
     np.testing.assert_array_equal(kernels.output_error_of(y, t), reference.output_errors(y, t))
@@ -488,21 +442,6 @@ def test_output_error_is_the_derivative(kernels, rng, size):
         assert np.abs(error - exact).max() <= 1e-13 or kernels.DTYPE.name == "float32"
 
 
-@pytest.mark.parametrize("size", [2, 3, 7])
-def test_output_error_is_the_limit_of_differences(kernels64, rng, size):
-    # in float64 only: at 1e-3 rounding in float32 is larger than what a central difference leaves out
-    kernels = kernels64
-    a, t = rng.normal(size=size), np.eye(size)[0]
-    error = kernels.output_error_of(kernels.output_of(a), t)
-
-    def worst(epsilon):
-        steps = epsilon * np.eye(size)
-        above, below = ([kernels.sample_error_of(t, a + sign * step) for step in steps] for sign in (1, -1))
-        return np.linalg.norm((np.array(above) - below) / (2 * epsilon) - error)
-
-    assert math.log10(worst(1e-1) / worst(1e-3)) / 2 == pytest.approx(2, abs=0.05)
-
-
 @pytest.mark.parametrize("size", [2, 3, 5, 17])
 def test_output_error_is_the_chain_rule(kernels, rng, eps, size):
     # (5) (6)  -sum_l t_l / y_l dy_l/da_k with (7) (8); (9)-(11)  y_k sum_l t_l - t_k, whatever sum_l t_l is
@@ -514,19 +453,6 @@ def test_output_error_is_the_chain_rule(kernels, rng, eps, size):
     t = (t / t.sum()).astype(kernels.DTYPE)
     chain = [-sum(float(t[l] / y[l]) * derivative[l, k] for l in range(size)) for k in range(size)]
     np.testing.assert_allclose(chain, kernels.output_error_of(y, t), atol=4 * size * eps)
-
-
-def test_gradient_v_by_hand(kernels):
-    # (16)  y - t = 1/2 and -1/2; the last column is the bias, whose input z_M is 1
-    y, t = array(kernels, [0.75, 0.25]), array(kernels, [0.25, 0.75])
-    gradient = kernels.gradient_v_of(y, t, array(kernels, [0.25, 0.75]))
-    assert gradient.tolist() == [[0.125, 0.375, 0.5], [-0.125, -0.375, -0.5]]
-
-
-def test_gradient_w_by_hand(kernels):
-    # (18)  the last column is the bias, whose input x_D is 1
-    gradient = kernels.gradient_w_of(array(kernels, [0.5, -2]), array(kernels, [3, 0.25, -4]))
-    assert gradient.tolist() == [[1.5, 0.125, -2, 0.5], [-6, -0.5, 8, -2]]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -555,13 +481,6 @@ def test_gradient_w_is_a_product(kernels, rng, size):
     np.testing.assert_allclose(got, wanted, rtol=4 * np.finfo(kernels.DTYPE).eps)
 
 
-def test_hidden_error_by_hand(kernels):
-    # (18)  e_j = (sum_k (y_k - t_k) v_kj) z_j (1 - z_j):  (0.5·2 - 1·3)·3/16 and (0.5·8 - 1·(-4))·1/4; biases not used
-    v = array(kernels, [[2, 8, 1e6], [3, -4, -1e6]])
-    y, t = array(kernels, [0.75, 0]), array(kernels, [0.25, 1])
-    assert kernels.hidden_error_of(y, t, v, array(kernels, [0.25, 0.5])).tolist() == [-0.375, 2]
-
-
 @pytest.mark.parametrize(("size", "classes"), [(size, (1, 2, 10)[n % 3]) for n, size in enumerate(SIZES)])
 def test_hidden_error(kernels, rng, eps, size, classes):
     y, t = rng.uniform(size=(2, classes)).astype(kernels.DTYPE)
@@ -583,27 +502,6 @@ def test_hidden_error(kernels, rng, eps, size, classes):
 
 
 # ------------------------------------------------------------------------------------------------------------ updates
-
-
-def test_update_v_by_hand(kernels):
-    # (17)  v_kj - alpha_k (y_k - t_k) z_j with alpha = 2 and 4, y - t = 1/2 and -1/2, z = 1/4; then the bias
-    v, y, t = array(kernels, [[1, 2], [3, 4]]), array(kernels, [0.75, 0.25]), array(kernels, [0.25, 0.75])
-    alpha = array(kernels, [2, 4])
-    assert kernels.update_v_of(v, y, t, array(kernels, [0.25]), alpha).tolist() == [[0.75, 1], [3.5, 6]]
-
-
-def test_update_w_by_hand(kernels):
-    # (17)  w_ji - alpha_j e_j x_i with alpha = 1/2 and 1; then the bias
-    w, e, x = array(kernels, [[1, 2, 3], [4, 5, 6]]), array(kernels, [2, -4]), array(kernels, [3, -1])
-    assert kernels.update_w_of(w, e, x, array(kernels, [0.5, 1])).tolist() == [[-2, 3, 2], [16, 1, 10]]
-
-
-def test_adaptive_rates_by_hand(kernels):
-    # (9 + 1 + 4 + 1) / 4, of x = 3, -1, 2 and the bias; 1 + 2^2 3.75; 8 / sqrt(16)
-    assert kernels.mean_square_of(array(kernels, [3, -1, 2])) == 3.75
-    assert kernels.sum_of_squares_of(1, 2, 3.75) == 16
-    np.testing.assert_allclose(kernels.adaptive_rate_of(8, 16), 2, rtol=1e-7)
-    np.testing.assert_allclose(kernels.adaptive_rate_of(1, 0), 1e5, rtol=1e-6)
 
 
 @pytest.mark.parametrize("size", SIZES)
