@@ -193,6 +193,29 @@ def targets():
     return draw
 
 
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+LAYOUTS = {  # the same numbers
+    "list": np.ndarray.tolist,
+    "strided": lambda array: np.repeat(array, 2, axis=-1)[..., ::2],
+    "fortran": np.asfortranarray,
+    "backwards": lambda array: array[::-1].copy()[::-1],
+    "read-only": read_only,
+    "swapped": lambda array: array.astype(array.dtype.newbyteorder()),
+    "misaligned": lambda array: np.frombuffer(b"0" + array.tobytes(), array.dtype, offset=1).reshape(array.shape),
+}
+
+
+@pytest.fixture(params=LAYOUTS.values(), ids=LAYOUTS.keys())
+def layout(request):
+    """A function that gives an array another layout in memory."""
+    return request.param
+
+
 @pytest.fixture
 def displaced():
     """A function that copies an array to `offset` bytes past a multiple of 64, rounded down to whole numbers."""

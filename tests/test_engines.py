@@ -14,36 +14,23 @@ from cbackprop._validation import Functions
 
 D, M, K, N = 50, 15, 7, 33
 HUGE = 2**62
-ENGINES = {  # class, and its arguments after D, M and K
-    "direct": ("DirectEngine", (1,), {}),
-    "direct-batches": ("DirectEngine", (16,), {}),
-    "direct-momentum": ("DirectEngine", (1,), {"momentum": 0.5}),
-    "direct-l2": ("DirectEngine", (16,), {"l2": 0.1}),
-    "lanes": ("LanesEngine", (), {}),
-    "lanes-l2": ("LanesEngine", (), {"l2": 0.1}),
-    "samples-in-lanes": ("SamplesInLanesEngine", (16,), {}),
-    "blocked": ("BlockedEngine", (1,), {"block": 16}),
-    "blocked-batches": ("BlockedEngine", (16,), {"block": 16}),
-    "blocked-accumulates": ("BlockedEngine", (128,), {"block": 16}),
-    "blocked-momentum": ("BlockedEngine", (16,), {"block": 16, "momentum": 0.5}),
-    "blocked-l2": ("BlockedEngine", (1,), {"block": 16, "l2": 0.1}),
-    "blocked-l2-batches": ("BlockedEngine", (16,), {"block": 16, "l2": 0.1}),
+KINDS = {  # class, its arguments after D, M and K, and what it supports
+    "direct": ("DirectEngine", (1,), {}, "gradient forward"),
+    "direct-batches": ("DirectEngine", (16,), {}, "gradient forward"),
+    "direct-momentum": ("DirectEngine", (1,), {"momentum": 0.5}, "forward velocity"),
+    "direct-l2": ("DirectEngine", (16,), {"l2": 0.1}, "gradient forward"),
+    "lanes": ("LanesEngine", (), {}, ""),
+    "lanes-l2": ("LanesEngine", (), {"l2": 0.1}, ""),
+    "samples-in-lanes": ("SamplesInLanesEngine", (16,), {}, "epochs"),
+    "blocked": ("BlockedEngine", (1,), {"block": 16}, "threads"),
+    "blocked-batches": ("BlockedEngine", (16,), {"block": 16}, "forward threads"),
+    "blocked-accumulates": ("BlockedEngine", (128,), {"block": 16}, "gradient forward threads"),
+    "blocked-momentum": ("BlockedEngine", (16,), {"block": 16, "momentum": 0.5}, "forward threads velocity"),
+    "blocked-l2": ("BlockedEngine", (1,), {"block": 16, "l2": 0.1}, "threads"),
+    "blocked-l2-batches": ("BlockedEngine", (16,), {"block": 16, "l2": 0.1}, "gradient forward threads"),
 }
-OFFERS = {  # what each supports
-    "direct": "gradient forward",
-    "direct-batches": "gradient forward",
-    "direct-momentum": "forward velocity",
-    "direct-l2": "gradient forward",
-    "lanes": "",
-    "lanes-l2": "",
-    "samples-in-lanes": "epochs",
-    "blocked": "threads",
-    "blocked-batches": "forward threads",
-    "blocked-accumulates": "gradient forward threads",
-    "blocked-momentum": "forward threads velocity",
-    "blocked-l2": "threads",
-    "blocked-l2-batches": "gradient forward threads",
-}
+ENGINES = {kind: engine for kind, (*engine, _offers) in KINDS.items()}
+OFFERS = {kind: offers for kind, (*_engine, offers) in KINDS.items()}
 
 
 @pytest.fixture(params=ENGINES)

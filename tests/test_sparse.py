@@ -1,6 +1,5 @@
 """Sparse rows: the updates of the dense engine without the terms that are 0, on the user's own weights."""
 
-import pickle
 import re
 
 import numpy as np
@@ -70,26 +69,29 @@ def test_activations_loss_and_gradient(variant, dtype, order, shape, targets):
     assert np.array_equal(before[1], v)
 
 
+@pytest.fixture
+def check(reference_fit):
+    """A function that fits sparse rows and compares weights and losses with those of the reference for dense rows."""
+
+    def fit(x, t, w, v, **settings):
+        wanted, losses = reference_fit(x.toarray(), t, w, v, epochs=2, rng=0, **settings)
+        history = cbackprop.fit(x, t, w, v, epochs=2, rng=0, **settings)
+        close((w, v), wanted, w.dtype, 20)
+        assert history.losses == pytest.approx(losses, rel=100 * ROUNDING[w.dtype.name])
+
+    return fit
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, None])
-def test_fit_with_all_functions(variant, dtype, order, functions, batch_size, targets):
-    x, t, w, v = problem((12, 19, 3, 10), dtype, targets, **functions, order=order)
-    wanted = copies(w, v)
-    weights = np.arange(10) / 4
-    settings = {"epochs": 2, "rng": 0, "batch_size": batch_size, "sample_weight": weights, **functions}
-    history = cbackprop.fit(x, t, w, v, **settings)
-    expected = reference.fit(x.toarray(), t, *wanted, **settings)
-    close((w, v), wanted, dtype, 20)
-    assert history.losses == pytest.approx(expected.losses, rel=20 * ROUNDING[dtype.name])
+def test_fit_with_all_functions(variant, check, dtype, order, functions, batch_size, targets):
+    arguments = problem((12, 19, 3, 10), dtype, targets, **functions, order=order)
+    check(*arguments, batch_size=batch_size, sample_weight=np.arange(10) / 4, **functions)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_fit_with_all_shapes(variant, dtype, order, shape, batch_size, targets):
-    x, t, w, v = problem(shape, dtype, targets, order=order)
-    wanted = copies(w, v)
-    cbackprop.fit(x, t, w, v, epochs=2, rng=0, batch_size=batch_size)
-    reference.fit(x, t, *wanted, epochs=2, rng=0, batch_size=batch_size)
-    close((w, v), wanted, dtype, 20)
+def test_fit_with_all_shapes(variant, check, dtype, order, shape, batch_size, targets):
+    check(*problem(shape, dtype, targets, order=order), batch_size=batch_size)
 
 
 @pytest.mark.parametrize("make", [sparse.csr_array, sparse.csr_matrix])
@@ -173,44 +175,6 @@ def test_dense_rows_with_w_in_fortran_order(engine, shape, dtype, targets):
     close(F, C, dtype)
 
 
-def test_velocities_take_both_orders(variant, targets):
-    x, t, w, v = problem((9, 5, 2, 20), np.dtype("float64"), targets, order="F")
-    x, results = x.toarray(), []
-    for order in "CF":
-        for of_velocity in "CF":
-            weights = w.copy(order), v.copy()
-            velocity = np.zeros(w.shape, order=of_velocity), np.zeros_like(v)
-            for _ in range(2):
-                cbackprop.fit(x, t, *weights, rng=0, momentum=0.5, velocity=velocity)
-            results.append([*weights, *velocity])
-    for result in results[1:]:
-        assert all(map(np.array_equal, result, results[0]))
-
-
-def test_networks_keep_their_order(tmp_path):
-    network = Network(10, 3, 2, order="F", rng=0)
-    path = tmp_path / "model.safetensors"
-    network.save(path)
-    for again in (Network.load(path), pickle.loads(pickle.dumps(network)), Network.from_weights(network.w, network.v)):
-        assert again.w.strides == network.w.strides != np.ascontiguousarray(network.w).strides
-        assert np.array_equal(again.w, network.w)
-    Network(10, 3, 2, order="C", rng=0).save(path)
-    assert Network.load(path).w.flags.c_contiguous
-    for method in (network.predict_one, network.predict_proba_one, lambda x: network.learn_one(x, 1)):
-        method(np.ones(10))
-
-
-def test_dense_samples_of_a_network_in_fortran_order(variant, dtype, functions, targets):
-    networks = [Network(33, 18, 3, order=order, dtype=dtype, rng=0, **functions) for order in "CF"]
-    rng = np.random.default_rng(0)
-    t = targets(functions["output"], 5, 3, dtype, rng)
-    for x, t_n in zip(rng.normal(size=(5, 33)).astype(dtype), t, strict=True):
-        losses = [network.learn_one(x, t_n) for network in networks]
-        assert losses[1] == pytest.approx(losses[0], rel=20 * ROUNDING[dtype.name])
-    close((networks[1].w, networks[1].v), (networks[0].w, networks[0].v), dtype, 10)
-    np.testing.assert_allclose(*(n.predict_one(x) for n in networks), rtol=1e-4)
-
-
 @pytest.mark.parametrize("array", ["w", "v", "both"])
 def test_strides_that_are_neither(array):
     w, v = np.ones((4, 6)), np.ones((3, 5))
@@ -220,13 +184,6 @@ def test_strides_that_are_neither(array):
         v = np.asfortranarray(v)
     with pytest.raises(ValueError, match=f"^{'v' if array == 'v' else 'w'} has strides .*; it must be C-contiguous"):
         cbackprop.forward(np.ones((2, 5)), w, v)
-
-
-def test_the_place_of_a_weight_that_is_not_finite():
-    w, v = np.asfortranarray(np.ones((3, 5))), np.ones((2, 4))
-    w[1, 3] = np.nan
-    with pytest.raises(ValueError, match=r"^w\[1, 3\] is nan"):
-        cbackprop.fit(rows(3, 4, "float64"), [0, 1, 0], w, v)
 
 
 # ---------------------------------------------------------------------------------------------------- one sample
@@ -350,16 +307,11 @@ def test_read_only_weights():
 
 @pytest.mark.parametrize("settings", [(0.5, 0.1), (0.5, 1.9), (0.1, 10.0), (0.25, 1e-6)], ids=str)
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_l2(variant, dtype, order, settings, batch_size, targets):
+def test_l2(variant, check, dtype, order, settings, batch_size, targets):
     """The weights are scaled down to less than 1e-6 within an epoch, or to 0 at once: the reference decays each one."""
-    x, t, w, v = problem((20, 17, 3, 40), dtype, targets, order=order)
-    wanted = copies(w, v)
     learning_rate, l2 = settings
-    settings = {"learning_rate": learning_rate, "l2": l2, "epochs": 2, "rng": 0, "batch_size": batch_size}
-    history = cbackprop.fit(x, t, w, v, **settings)
-    expected = reference.fit(x.toarray(), t, *wanted, **settings)
-    close((w, v), wanted, dtype, 20)
-    assert history.losses == pytest.approx(expected.losses, rel=100 * ROUNDING[dtype.name])
+    arguments = problem((20, 17, 3, 40), dtype, targets, order=order)
+    check(*arguments, learning_rate=learning_rate, l2=l2, batch_size=batch_size)
 
 
 def test_l2_is_exact_after_many_updates():
