@@ -33,11 +33,12 @@ def results(n_threads, M=40, samples=100):
     return losses, [array.tobytes() for array in (w, v, *cbackprop.forward(x, w, v, n_threads=n_threads))]
 
 
-@pytest.mark.parametrize("M", [1, 5, 40])  # fewer panels of hidden units than threads, and more
-def test_bits_do_not_depend_on_the_number_of_threads(variant, forced_threads, M):
-    wanted = results(1, M)
+# fewer panels of hidden units, or samples, than threads, and more
+@pytest.mark.parametrize(("M", "samples"), [(1, 100), (5, 100), (40, 100), (40, 3)])
+def test_bits_do_not_depend_on_the_number_of_threads(variant, forced_threads, M, samples):
+    wanted = results(1, M, samples)
     for n_threads in (2, 3, 5):
-        assert results(n_threads, M) == wanted
+        assert results(n_threads, M, samples) == wanted
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
@@ -53,10 +54,6 @@ def test_bits_of_an_ensemble_do_not_depend_on_the_number_of_threads(forced_threa
     assert len(learned) == 1
 
 
-def test_more_threads_than_samples(variant, forced_threads):
-    assert results(5, samples=3) == results(1, samples=3)
-
-
 def test_every_sample_is_predicted_once(monkeypatch, forced_threads):
     # the shares of 1 to 8 threads are disjoint and leave out no sample
     x, _, w, v = problem(M=4, samples=13)
@@ -68,11 +65,8 @@ def test_every_sample_is_predicted_once(monkeypatch, forced_threads):
             def __init__(self, engine, rows):
                 self.engine, self.rows = engine, rows
 
-            def stop(self):
-                self.engine.stop()
-
-            def samples(self, x):
-                return self.engine.samples(x)
+            def __getattr__(self, name):
+                return getattr(self.engine, name)
 
             def forward(self, samples, b, z, a, y):
                 self.rows.append((len(samples), len(a), len(y)))
