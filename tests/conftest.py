@@ -113,18 +113,16 @@ def use_engine(name, monkeypatch):
     if method == "lanes":
         by_rule = _engines.make_engine
 
-        def make_engine(w, v, functions, batch_size, method, *, momentum=0, l2=0, adaptive=False):
-            settings = {"momentum": momentum, "l2": l2, "adaptive": adaptive}
+        def make_engine(w, v, functions, batch_size, method, **settings):
             if method != "auto":
                 return by_rule(w, v, functions, batch_size, method, **settings)
             module, sizes = _dispatch.kernels(w.dtype), (w.shape[1] - 1, len(w), len(v))
             lanes = module.LANES_IN_REGISTER
             many = len(w) > _engines.MAX_VECTORS * lanes or len(v) > _engines.MAX_OUTPUT_VECTORS * lanes
-            if momentum != 0 or (batch_size == 1 and many) or (batch_size > 1 and l2 != 0):
+            if settings.get("momentum") or (many if batch_size == 1 else settings.get("l2")):
                 pytest.skip("no engine in lanes learns such a network with such a rule")
-            if batch_size == 1:
-                return module.LanesEngine(*sizes, l2=l2, adaptive=adaptive, **functions._asdict())
-            return module.SamplesInLanesEngine(*sizes, batch_size, adaptive=adaptive, **functions._asdict())
+            kind = module.LanesEngine if batch_size == 1 else module.SamplesInLanesEngine
+            return kind(*sizes, batch_size, **settings, **functions._asdict())
 
         monkeypatch.setattr(_engines, "make_engine", make_engine)
     return Engine(cbackprop, *METHODS[method])

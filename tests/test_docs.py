@@ -60,25 +60,27 @@ def test_examples_of_a_page_run_in_order_and_print_what_it_says(page, tmp_path, 
         assert capsys.readouterr().out.splitlines() == expected_output(example)
 
 
-@pytest.mark.parametrize("path", PROSE)
-def test_code_is_at_most_88_characters_wide(path):
-    code = re.findall(r"^```(?:python|sh)\n(.*?)^```$", PROSE[path], re.DOTALL | re.MULTILINE)
-    assert [line for line in "".join(code).splitlines() if len(line) > 88] == []
-
-
 SOURCES = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "cbackprop").rglob("*.py*"))}
 SOURCES = {name: path.read_text(encoding="utf-8") for name, path in SOURCES.items() if path.suffix != ".pyc"}
+GALLERY = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples").glob("*.py"))}
 
 
-@pytest.mark.parametrize("path", SOURCES)
-def test_examples_of_docstrings_are_at_most_80_characters_wide(path):  # those of methods are indented
-    lines = re.findall(r"^ *((?:>>>|\.\.\.) .*)$", SOURCES[path], re.MULTILINE)
-    assert [line for line in lines if len(line) > 80] == []
+@pytest.mark.parametrize(
+    ("texts", "code", "width"),
+    [
+        (PROSE, r"^```(?:python|sh)\n((?:.*\n)*?)```$", 88),
+        (GALLERY, r".+", 88),
+        (SOURCES, r"^ *((?:>>>|\.\.\.) .*?)$", 80),  # examples of docstrings, of which those of methods are indented
+    ],
+    ids=["pages", "gallery", "docstrings"],
+)
+def test_code_is_not_too_wide(texts, code, width):
+    shown = {name: "\n".join(re.findall(code, text, re.MULTILINE)) for name, text in texts.items()}
+    assert [(name, line) for name in shown for line in shown[name].splitlines() if len(line) > width] == []
 
 
 def test_clusters_do_not_need_the_default_port_of_the_dashboard():
-    examples = [path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")]
-    texts = [text for text in [*PROSE.values(), *SOURCES.values(), *examples] if re.search(r"\bClient\(", text)]
+    texts = [text for text in [*PROSE.values(), *SOURCES.values(), *GALLERY.values()] if re.search(r"\bClient\(", text)]
     assert len(texts) == 4
     for text in texts:
         assert len(re.findall(r"\bClient\(", text)) == len(re.findall(r'dashboard_address(?:=|": )":0"', text))
@@ -90,12 +92,18 @@ def test_one_place_says_that_no_index_has_the_package():
     ]
 
 
+def extension(name):
+    """A module of the extensions of Sphinx."""
+    pytest.importorskip("sphinx")
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_extensions" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_animation_shows_what_the_library_computes():
-    for module in ("sphinx", "matplotlib"):
-        pytest.importorskip(module)
-    spec = importlib.util.spec_from_file_location("learning", DOCS / "_extensions" / "learning.py")
-    learning = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(learning)
+    pytest.importorskip("matplotlib")
+    learning = extension("learning")
     x, t, weights = learning.learn()
     html = learning.page(x, t, weights)
     assert len(html.encode()) < 200_000
@@ -108,11 +116,6 @@ def test_animation_shows_what_the_library_computes():
     w[:], v[:] = hidden.reshape(w.shape), output.reshape(v.shape)
     cbackprop.step(x[10], int(t[10]), w, v, learning_rate=data["alpha"])
     np.testing.assert_array_equal(np.concatenate([w, v], axis=None), weights[11])
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_examples_of_the_gallery_are_at_most_88_characters_wide(path):
-    assert [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 88] == []
 
 
 @pytest.mark.parametrize(
@@ -148,10 +151,7 @@ def test_kernel_shown_exists_once(page, file, function):
 
 
 def test_kernel_is_shown_whole():
-    pytest.importorskip("sphinx")
-    spec = importlib.util.spec_from_file_location("kernel", DOCS / "_extensions" / "kernel.py")
-    kernel = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(kernel)
+    kernel = extension("kernel")
     code, line = kernel.extract(kernel.KERNELS / "equations.pxi", "sigmoid_derivative")
     source = (kernel.KERNELS / "equations.pxi").read_text(encoding="utf-8")
     assert f"\n\n\n{code}\n\n\n" in source
