@@ -317,11 +317,7 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
         "No public function leaks memory, whether it succeeds or raises.",
         "That memory is returned to the operating system at once: the allocator decides.",
     ),
-    "no leaks: files": (
-        "calls of each entry",
-        "Neither do saving, loading and checkpoints.",
-        "The same.",
-    ),
+    "no leaks: files": ("calls of each entry", "Neither do saving, loading and checkpoints.", "The same."),
     "no leaks: valgrind": (
         "rounds of all calls",
         "Valgrind finds no invalid access and no lost block in any call.",

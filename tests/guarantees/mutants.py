@@ -26,24 +26,11 @@ TREE = Path(__file__).parents[2]
 SUBJECTS = {  # the files that are changed, and the tests that must fail, the quickest first
     "kernels": (
         sorted(path for path in (TREE / "cbackprop/kernels").glob("*.pxi") if "bindings" not in path.stem),
-        (
-            "equations",
-            "gradients",
-            "network",
-            "engines",
-            "lanes",
-            "sparse",
-            "adaptive",
-            "reentrancy",
-            "reference",
-            "elementary",
-            "article",
-            "training",
-        ),
+        "equations gradients network engines lanes sparse adaptive reentrancy reference elementary article training",
     ),
     "validation": (
         sorted((TREE / "cbackprop/_validation").glob("[a-z]*.py")),
-        ("validation", "sparse", "adaptive", "model_file", "reference", "checkpoint"),
+        "validation sparse adaptive model_file reference checkpoint",
     ),
 }
 OPERATORS = {
@@ -137,7 +124,7 @@ class Worker:
     """A copy of the tree, in which mutants are built and tested."""
 
     def __init__(self, subject: str, folder: Path) -> None:
-        self.tests = [f"tests/test_{name}.py" for name in SUBJECTS[subject][1]]
+        self.tests = [f"tests/test_{name}.py" for name in SUBJECTS[subject][1].split()]
         self.compiled, self.folder = subject == "kernels", folder
         for name in ("cbackprop", "tests"):
             shutil.copytree(TREE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "avx*.so", "*.c"))

@@ -33,10 +33,7 @@ def problem(D, M, K, N, output="softmax", hidden="sigmoid"):
 
 # ------------------------------------------------------------------------------------------------------------ Ctrl-C
 
-LARGE, SMALL = (
-    (300, 200, 5, 12_000),
-    (2, 2, 3, 30_000),
-)  # several polls per epoch, and several epochs per poll
+LARGE, SMALL = ((300, 200, 5, 12_000), (2, 2, 3, 30_000))  # several polls per epoch, and several epochs per poll
 LONG = (20, 50, 5, 300_000)  # several polls within a batch
 ENGINES = [  # shape, method, batch_size, n_threads
     (LARGE, "direct", 1, 1),
@@ -305,8 +302,7 @@ def test_two_threads_train_the_same_weights(repetitions, kind, record_property):
         enough.set()
         trainer.join()
     alone.fit(x, t, epochs=results[0].epochs, rng=3)
-    np.testing.assert_array_equal(learner.w, alone.w)
-    np.testing.assert_array_equal(learner.v, alone.v)
+    np.testing.assert_equal((learner.w, learner.v), (alone.w, alone.v))
     for attempt in attempts:  # afterwards they succeed
         attempt()
     record_property(f"{kind}, during", f"{results[0].epochs:,} epochs")
@@ -341,8 +337,7 @@ def test_threads_with_separate_weights_run_concurrently(repetitions, learn):
         assert ticks > 3  # this thread got the GIL during the calls
         (first, end), (second, other_end) = spans
         assert max(first, second) < min(end, other_end)  # the calls overlapped
-    np.testing.assert_array_equal(networks[0].w, networks[1].w)
-    np.testing.assert_array_equal(networks[0].v, networks[1].v)
+    np.testing.assert_equal((networks[0].w, networks[0].v), (networks[1].w, networks[1].v))
 
 
 # -------------------------------------------------------------------------------------------------------------- fork

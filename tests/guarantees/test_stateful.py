@@ -453,12 +453,7 @@ class Sequence(RuleBasedStateMachine):
             assert not np.shares_memory(ours, theirs)
         self.hold(again)
 
-    @rule(
-        N=ROWS,
-        seed=SEEDS,
-        first=st.sampled_from((1, 2)),
-        drawn=LEARNING,
-    )
+    @rule(N=ROWS, seed=SEEDS, first=st.sampled_from((1, 2)), drawn=LEARNING)
     def resume(self, N, seed, first, drawn):
         """Training from a checkpoint ends like a training that was not interrupted."""
         x, t = self.data(N, seed)
