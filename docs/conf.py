@@ -1,4 +1,4 @@
-"""Sphinx configuration. `make docs` builds the documentation offline, in build/docs."""
+"""Sphinx configuration. `nox -s docs` builds the documentation, in build/docs."""
 
 import re
 import subprocess

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -21,6 +22,11 @@ from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 
 VARIANTS = _dispatch.available_variants()
 DTYPES = ("float32", "float64")
+
+
+def pytest_addoption(parser):
+    if not find_spec("pytest_timeout"):  # its setting, which pytest would reject, has no effect
+        parser.addini("timeout", "seconds for a test")
 
 
 @pytest.fixture(params=DTYPES)

@@ -50,7 +50,7 @@ def repetitions(request):
     """How often to repeat the test of a guarantee."""
     if repetitions := repetitions_of(request.node):
         return repetitions
-    return pytest.skip("in full only: make soak")
+    return pytest.skip("in full only: nox -s soak")
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def pytest_sessionfinish(session):
             row["limits"],
             " + ".join(row["repetitions"]) + row["unit"] if row["repetitions"] else "all cases",
             f"{outcome} in {row['seconds']:,.0f} s, commit {commit}" + (f"<br>{measured}" if measured else ""),
-            f"`{'make soak' if BUILD else command}`",
+            f"`{'nox -s soak' if BUILD else command}`",
         ]
         table[name] = f"| {' | '.join(cells)} |"
     path.write_text(page(table, machine()), encoding="utf-8")
@@ -350,9 +350,9 @@ GUARANTEES = {  # the unit of the repetitions, the guarantee, and what is not gu
 
 ABOUT = """# Guarantees
 
-What the library guarantees as a whole, and how often each guarantee was tested in full by `make soak`, which takes
-hours and writes this page; `make guarantees` tests every change with fewer repetitions. Where the output and the hidden
-function could matter, a test covers all nine combinations.
+What the library guarantees as a whole, and how often each guarantee was tested in full by `nox -s soak`, which takes
+hours and writes this page; `nox -s guarantees` tests every change with fewer repetitions. Where the output and the
+hidden function could matter, a test covers all nine combinations.
 
 Last run: {last}
 

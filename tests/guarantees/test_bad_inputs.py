@@ -4,7 +4,7 @@ Networks have any output and hidden function; settings and sample weights lie at
 of every public entry are corrupted in up to three places: type, memory order, strides, alignment, byte order, shape,
 shared memory, values, masks, sizes up to the largest number, generators that shuffle wrongly. Calls that succeed
 nevertheless are not counted; they must leave finite weights, return finite gradients and no NaN, and have used no
-masked array. `make address-test` runs this with every memory access checked.
+masked array. `nox -s address` runs this with every memory access checked.
 """
 
 import operator

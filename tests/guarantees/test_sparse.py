@@ -2,7 +2,7 @@
 
 The attributes of good matrices are replaced by up to three others: dtypes, lengths, dimensions, byte orders, indices
 and row pointers out of range, numbers that are not finite. A call that succeeds nevertheless must have the result of
-the same rows with their zeros. `make address-test` runs this with every memory access checked.
+the same rows with their zeros. `nox -s address` runs this with every memory access checked.
 """
 
 import sys

@@ -3,7 +3,7 @@
 Networks have any output and hidden function. Settings lie at the edges of each dtype, sizes at those of vectors and
 blocks. Each call runs with the library and, from copies of the same weights, with the reference; both must succeed with
 close results, or raise the same type of error.
-`make address-test` runs this with every memory access checked.
+`nox -s address` runs this with every memory access checked.
 
 The tolerance is measured by stochastic arithmetic: the reference runs three more times with each z, each operand of a
 sum, and each sum that is subnormal, changed by one rounding. What this changes, rounding in another order may change as

