@@ -4,7 +4,6 @@ The bounds are those stated in kernels/elementary.pxi: half an ULP for the last 
 argument and the series.
 """
 
-import mpmath
 import numpy as np
 import pytest
 
@@ -56,6 +55,7 @@ def edges(dtype):
 def test_long_double_is_exact_enough():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.uniform(-746, 708, 200), rng.normal(size=100), edges(np.dtype(np.float64))])
+    mpmath = pytest.importorskip("mpmath")
     with mpmath.workdps(40):
         for number, value in zip(x, exact(x), strict=True):
             mantissa, exponent = np.frexp(value)

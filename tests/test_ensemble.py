@@ -5,7 +5,6 @@ import functools
 import pickle
 import tracemalloc
 
-import mpmath
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -456,6 +455,7 @@ def of_logits(logits, weights, output="softmax", dtype="float64"):
 
 def exact_loss(ensemble, t):
     """E_n of the mixture of networks with constant logits, for a row of targets."""
+    mpmath = pytest.importorskip("mpmath")
     with mpmath.workdps(40 + int(np.abs(ensemble.v).max())):  # the smallest probability is e^-a or more
         number, exp, log = (np.vectorize(f, otypes=[object]) for f in (mpmath.mpf, mpmath.exp, mpmath.log))
         a, p, t = number(ensemble.v[:, :, -1]), number(ensemble.weights), number(t)

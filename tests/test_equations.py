@@ -11,12 +11,13 @@ import importlib
 import itertools
 import math
 
-import mpmath
 import numpy as np
 import pytest
 
 from cbackprop import _dispatch, reference
 from cbackprop._catalog import OUTPUTS
+
+mpmath = pytest.importorskip("mpmath")
 
 SIZES = [1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 33, 64, 67, 101, 131]
 
