@@ -1,5 +1,6 @@
 """Shared fixtures: the kernels of every variant, the public functions on each engine, and the NumPy reference."""
 
+import doctest
 import functools
 import hashlib
 import importlib
@@ -27,6 +28,24 @@ DTYPES = ("float32", "float64")
 def pytest_addoption(parser):
     if not find_spec("pytest_timeout"):  # its setting, which pytest would reject, has no effect
         parser.addini("timeout", "seconds for a test")
+
+
+class SkipDoctests:
+    """Skips an example in a docstring where a package that it needs is missing."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item):
+        try:
+            return (yield)
+        except doctest.UnexpectedException as error:
+            missing = error.exc_info[1]
+            if not isinstance(missing, ModuleNotFoundError) or str(missing.name).startswith("cbackprop"):
+                raise
+            return pytest.skip(str(missing))
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(SkipDoctests())  # also for what is outside this folder
 
 
 @pytest.fixture(params=DTYPES)

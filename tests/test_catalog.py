@@ -186,7 +186,8 @@ def results_of_plots(output, hidden):
 
 
 def check_copy(table, name, equations, functions, monkeypatch, folder):
-    pytest.importorskip("cbackprop.sklearn")  # which reads the table when it is imported, and keeps what it finds
+    pytest.importorskip("sklearn")
+    importlib.import_module("cbackprop.sklearn")  # which reads the table when it is imported, and keeps what it finds
     attribute = "OUTPUTS" if table is OUTPUTS else "HIDDEN_FUNCTIONS"
     for variant in _dispatch.available_variants():
         for dtype in ("float32", "float64"):
