@@ -319,10 +319,10 @@ def gate(session):
         session.skip(f"{parent} is not in this clone")
     if not output("git", "diff", "--stat", parent, "HEAD", "--", "cbackprop", "setup.py", "pyproject.toml"):
         session.skip("the package has not changed")
-    session.run("python", "-m", "benchmarks.regression_check", *install_commits(session, parent, "HEAD"))
+    session.run("python", "-m", "benchmarks.compare.regression_check", *install_commits(session, parent, "HEAD"))
 
 
 @nox.session(name="gate-check", allow_parallel=False, default=False)
 def gate_check(session):
     """Test that the gate rejects a planted slowdown, and accepts an unchanged commit ten times."""
-    session.run("python", "-m", "benchmarks.regression_check_selftest", *install_commits(session, "HEAD"))
+    session.run("python", "-m", "benchmarks.compare.regression_check", *install_commits(session, "HEAD"))
