@@ -49,11 +49,15 @@ class Engines:
             engines.threads_to_learn(engine, network.w, network.v, settings.batch_size, n_threads)
             for engine, network in zip(self.engines, networks, strict=True)
         ]
-        for engine, network in zip(self.engines, networks, strict=True):
-            engine.load(*arrays_of(network))
+        self.load()
         self.in_place = np.array([engine.in_place for engine in self.engines])
         for r in np.flatnonzero(self.in_place).tolist():
             self.engines[r].defer_signals()
+
+    def load(self) -> None:
+        """Take the arrays of the networks: of those that learn in place, for all that follows."""
+        for engine, network in zip(self.engines, self.networks, strict=True):
+            engine.load(*arrays_of(network))
 
     def learn(
         self, members: np.ndarray, order: np.ndarray, rates: np.ndarray, losses: np.ndarray | None = None
@@ -89,7 +93,6 @@ class Engines:
         alone: list[int] = []
         together: dict[Any, list[int]] = {}
         for r in places:
-            self.engines[r].load(*arrays_of(self.networks[r]))
             learn_together = getattr(self.engines[r], "learn_together", None)
             if learn_together is None:
                 E = None if losses is None else losses[r]

@@ -51,6 +51,7 @@ class EnsembleTraining:
     def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:
         """Run an epoch, counted from 1; return the mean E of each network, infinity if it has diverged."""
         sums = np.zeros(len(self.rates))
+        self.engines.load()
         for start in range(0, len(order), self.chunk):
             sums += self._learn(epoch, order[start : start + self.chunk])
         total = len(order) if self.weight is None else self.weight.sum(axis=-1, dtype=np.float64)
@@ -84,11 +85,15 @@ class EnsembleTraining:
         stored: list[Any],
     ) -> None:
         """Store what networks have learned, and what follows for their mixture, at once; then `stored` is not empty."""
-        after = copy.deepcopy(self.mixture)
-        finite = np.isfinite(sums) & after.members
+        members = self.mixture.members
+        finite = np.isfinite(sums) & members
         if not finite.any():
             raise DivergenceError(f"learning of all networks diverged, of the last in epoch {epoch}: {REMEDY}")
-        if (after.members & ~finite).any():
+        if losses is None and (finite == members).all():  # the mixture stays as it is
+            call_all(stores, stored)
+            return
+        after = copy.deepcopy(self.mixture)
+        if (finite != members).any():
             after.drop(~finite)
         if losses is not None:
             after.see(None if self.data.rows is None else self.data.rows[part])

@@ -17,10 +17,8 @@ from cbackprop import (
     _engines,
     _ensemble,
     _ensemble_training,
-    _mixture,
     reference,
 )
-from cbackprop._catalog import OUTPUTS
 from cbackprop._mixture import Mixture
 from cbackprop._one_sample import OneSampleOfAll
 from cbackprop._validation import Functions
@@ -258,8 +256,8 @@ def test_fit_matches_the_reference(dtype, output, batch_size, hidden, eta, adapt
             losses[batch, r] = [reference.loss(x[[n]], t[[n]], w[r], v[r], **functions) for n in batch]
             reference.fit(x[batch], t[batch], w[r], v[r], **settings)
     log_weights, scale = np.full(3, -np.log(3)), np.zeros(2)
-    rate, relative = (eta, False) if eta else _mixture.rate(OUTPUTS[output], K)
-    reference.mixture_weights(log_weights, scale, losses, rate, relative, ensemble.share)
+    mixture = Mixture(3, K, output, ensemble.share, eta)
+    reference.mixture_weights(log_weights, scale, losses, mixture.rate, mixture.relative, ensemble.share)
     history = ensemble.fit(x, t, shuffle=False, batch_size=batch_size)
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(history.losses[0], losses.mean(axis=0), rtol=tolerance)

@@ -14,7 +14,7 @@ cdef inline void forward(Net *net) noexcept nogil:
 
 
 # z, a and y, given b
-cdef inline void forward_from_sums(Net *net) noexcept nogil:
+cdef void forward_from_sums(Net *net) noexcept nogil:
     hidden_output(net.functions.hidden, net.b, net.z, net.M)
     output_sum(net.v, net.z, net.a, net.M, net.K)
     net.sum_exp_minus_1 = output_function(net.functions.output, net.a, net.y, &net.max_a, net.K)
@@ -27,7 +27,7 @@ cdef inline void backpropagate(Net *net) noexcept nogil:
 
 
 # E_n and e, given y
-cdef inline void compute_errors(Net *net) noexcept nogil:
+cdef void compute_errors(Net *net) noexcept nogil:
     net.E_n = sample_error(net.functions.output, net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
     hidden_error(net.e, net.y, net.t, net.v, net.z, net.functions.hidden, net.M, net.K)
 

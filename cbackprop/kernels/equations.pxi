@@ -87,19 +87,23 @@ cdef void output_sum(scalar_or_vec **v, const scalar_or_vec *z, scalar_or_vec *a
 
 # y_k = e^a_k / sum_l e^a_l = e^(a_k - max_a) / sum_l e^(a_l - max_a), so that nothing overflows. Returns
 # sum_l e^(a_l - max_a) - 1, all terms but the largest: (1) takes its logarithm, in which a 1 would swallow tiny terms.
-cdef scalar_or_vec softmax(const scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
-                           Py_ssize_t K) noexcept nogil:
-    cdef scalar_or_vec sum_exp_minus_1
+cdef inline scalar_or_vec softmax(const scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
+                                  Py_ssize_t K) noexcept nogil:
+    cdef scalar_or_vec sum_exp, sum_exp_minus_1, max_exp
     cdef Py_ssize_t k
     max_a[0] = a[0]
     for k in range(1, K):
         max_a[0] = maximum(a[k], max_a[0])
-    for k in range(K):
+    y[0] = exp_diff(a[0], max_a[0])
+    sum_exp, sum_exp_minus_1, max_exp = y[0], broadcast(0, a[0]), y[0]
+    for k in range(1, K):
         y[k] = exp_diff(a[k], max_a[0])
-    sum_exp_minus_1 = sum_minus_1(<const scalar_or_vec *> y, K)
+        sum_exp_minus_1 += minimum(y[k], max_exp)    # of two terms the smaller: in the end all but one that is 1
+        max_exp = maximum(y[k], max_exp)
+        sum_exp += y[k]
     for k in range(K):
         y[k] = y[k] / (ONE + sum_exp_minus_1)
-    return sum_exp_minus_1
+    return sum_exp_minus_1 + (sum_exp - sum_exp)    # propagates NaN, which minimum and maximum may drop
 
 
 # (7) (8)  dy_l/da_k = y_k (1 - y_k) for l = k, and -y_l y_k otherwise
@@ -108,8 +112,8 @@ cdef inline scalar_or_vec softmax_derivative(scalar_or_vec y_l, scalar_or_vec y_
 
 
 # (1)  E_n = -sum_k t_k log y_k = log(1 + sum_exp_minus_1) + sum_k t_k (max_a - a_k), since sum_k t_k = 1
-cdef scalar_or_vec cross_entropy(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
-                                 scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
+cdef inline scalar_or_vec cross_entropy(const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
+                                        scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec E_n = log1p(sum_exp_minus_1)
     cdef Py_ssize_t k
     for k in range(K):

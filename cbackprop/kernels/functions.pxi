@@ -94,8 +94,8 @@ cdef inline scalar_or_vec output_of_logit(int output, scalar_or_vec a_k) noexcep
 
 
 # y from a. Returns the argument of the logarithm in (1), less 1: 0 but for softmax, and NaN if y is not finite.
-cdef scalar_or_vec output_function(int output, scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
-                                   Py_ssize_t K) noexcept nogil:
+cdef inline scalar_or_vec output_function(int output, scalar_or_vec *a, scalar_or_vec *y, scalar_or_vec *max_a,
+                                          Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec not_finite = broadcast(0, a[0])    # 0, or NaN
     cdef Py_ssize_t k
     if scalar_or_vec is real:
@@ -172,8 +172,8 @@ cdef inline scalar_or_vec error_term(int output, scalar_or_vec t_k, scalar_or_ve
 
 
 # Their sum over k
-cdef scalar_or_vec sum_of_error_terms(int output, const scalar_or_vec *t, const scalar_or_vec *a,
-                                      scalar_or_vec max_a, Py_ssize_t K) noexcept nogil:
+cdef inline scalar_or_vec sum_of_error_terms(int output, const scalar_or_vec *t, const scalar_or_vec *a,
+                                             scalar_or_vec max_a, Py_ssize_t K) noexcept nogil:
     cdef scalar_or_vec total = broadcast(0, max_a)
     cdef Py_ssize_t k
     if scalar_or_vec is real:
@@ -198,8 +198,8 @@ cdef real sum_of_error_terms_in_vectors(int output, const vec *t, const vec *a, 
 
 
 # (1)  E_n, or that of the other outputs
-cdef scalar_or_vec sample_error(int output, const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
-                                scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
+cdef inline scalar_or_vec sample_error(int output, const scalar_or_vec *t, const scalar_or_vec *a, scalar_or_vec max_a,
+                                       scalar_or_vec sum_exp_minus_1, Py_ssize_t K) noexcept nogil:
     if output == SOFTMAX and (scalar_or_vec is vec or K <= MAX_SCALAR_OUTPUTS):
         return cross_entropy(t, a, max_a, sum_exp_minus_1, K)
     return sum_of_error_terms(output, t, a, max_a, K) + log1p(sum_exp_minus_1)

@@ -75,18 +75,3 @@ cdef real max_abs(const real *p, Py_ssize_t n) noexcept nogil:
         i += LANES
     largest = vec_max_of_lanes(largest)
     return (<real *> &largest)[0]
-
-
-# sum_k y_k - 1, of y_k of which the largest is 1: the others are added up, compensated (Kahan, 1965), so that the error
-# does not grow with K; then those that are 1, but for one
-cdef scalar_or_vec sum_minus_1(const scalar_or_vec *y, Py_ssize_t K) noexcept nogil:
-    cdef scalar_or_vec zero = broadcast(0, y[0]), one = broadcast(1, y[0])
-    cdef scalar_or_vec below = zero, compensation = zero, ones = zero, term, sum
-    cdef Py_ssize_t k
-    for k in range(K):
-        ones += select_nonnegative(y[k] - ONE, one, zero)
-        term = select_nonnegative(y[k] - ONE, zero, y[k]) - compensation
-        sum = below + term
-        compensation = (sum - below) - term
-        below = sum
-    return (ones - ONE) + below
