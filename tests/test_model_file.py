@@ -534,3 +534,11 @@ def test_a_model_of_classes_has_nothing_that_earlier_releases_refuse(tmp_path, n
     save_model(tmp_path / "model", Model(w, v, 0.25, classes=["a", "b"]))
     with safe_open(tmp_path / "model", framework="numpy") as file:
         assert (sorted(file.keys()), file.metadata()) == (["v", "w"], GOOD | {"classes": '["a", "b"]'})
+
+
+def test_a_file_that_is_truncated_while_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "m"
+    Network(200, 50, 3, rng=0).save(path)
+    monkeypatch.setattr("cbackprop.files.model_file._check_version", lambda metadata: os.truncate(path, 5000))
+    with pytest.raises(ValueError, match="it became shorter while it was read"):
+        Network.load(path)

@@ -11,9 +11,9 @@ its names, before the safetensors package checks sizes and reads the tensors.
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -27,6 +27,7 @@ FORMAT, VERSION = "cbackprop", 1
 MAX_HEADER = 1 << 20  # bytes; the parsed JSON may take thirty times as much memory
 FLOAT64 = np.dtype(np.float64)
 DTYPES: dict[str, np.dtype] = {"F32": np.dtype(np.float32), "F64": FLOAT64}
+PADDED: dict[str, Callable[..., np.ndarray]] = {"w": layout.zeros_by_column, "v": layout.zeros_by_row}  # of order F
 STATES = {  # pairs of state arrays, and their tensors
     "velocity": ("velocity_w", "velocity_v"),
     "accumulators": ("accumulators_w", "accumulators_v"),
@@ -132,27 +133,32 @@ def load_model(path: str | os.PathLike[str], *, ensemble: bool = False) -> Model
     path = file_path("path", path)
     existing_file(path)  # raises OSError for a named pipe, on which reading would wait
     try:
-        _check_header(path)
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+        with open(path, "rb") as file:
+            header, start = _read_header(file)
+            with safe_open(path, framework="numpy") as checked:
+                metadata, names = checked.metadata() or {}, set(checked.keys())
             _check_version(metadata)
-            if ("widths" in file.keys()) != ensemble:  # noqa: SIM118 - it is no dict
+            if ("widths" in names) != ensemble:
                 kind, other = ("a network", "Network") if ensemble else ("an ensemble", "Ensemble")
                 raise ValueError(f"it holds {kind}: use {other}.load")
-            return _model(metadata, _tensors(file, metadata))
+            tensors = {}
+            for name in names:
+                file.seek(start + header[name]["data_offsets"][0])
+                shape, kind, padded = header[name]["shape"], header[name]["dtype"], metadata.get("order") == "F"
+                tensors[name] = _read_tensor(file, name, shape, kind, padded)
+            return _model(metadata, tensors)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, SafetensorError) as error:
         raise ValueError(f"{path} is not a model file of this library: {str(error)[:500]}") from None
 
 
-def _check_header(path: str) -> None:
-    """Check what safetensors does not: that the header is short, and that no name comes twice."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > os.fstat(file.fileno()).st_size - 8:
-            raise ValueError("it is no safetensors file")
-        if length > MAX_HEADER:
-            raise ValueError(f"its header is {length:,} bytes long; the limit is {MAX_HEADER:,}")
-        parse_json(file.read(length).decode())
+def _read_header(file: BinaryIO) -> tuple[Any, int]:
+    """The header, of which safetensors checks neither that it is short nor that no name comes twice, and its end."""
+    length = int.from_bytes(file.read(8), "little")
+    if length > os.fstat(file.fileno()).st_size - 8:
+        raise ValueError("it is no safetensors file")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header is {length:,} bytes long; the limit is {MAX_HEADER:,}")
+    return parse_json(file.read(length).decode()), file.tell()
 
 
 def parse_json(text: str) -> Any:
@@ -182,24 +188,29 @@ def _check_version(metadata: dict[str, str]) -> None:
         raise ValueError(f"its format version is {version}; this release reads up to {VERSION}: upgrade cbackprop")
 
 
-def _tensors(file: Any, metadata: dict[str, str]) -> dict[str, np.ndarray]:
-    """Read all tensors; memory holds the weights once."""
-    padded = {"w": layout.zeros_by_column, "v": layout.zeros_by_row} if metadata.get("order") == "F" else {}
-    tensors: dict[str, np.ndarray] = {}
-    for name in file.keys():  # noqa: SIM118
-        tensor = file.get_slice(name)
-        shape, dtype = tensor.get_shape(), tensor.get_dtype()
-        if dtype not in DTYPES:
-            raise ValueError(f"its {name} has dtype {dtype}; it must be F32 or F64")
-        if name not in padded or len(shape) != 2 or 0 in shape:
-            tensors[name] = file.get_tensor(name)
-            continue
-        rows, columns = shape
-        tensors[name] = padded[name](rows, columns, DTYPES[dtype])
-        count = max(1, validate.SLICE // columns)
-        for start in range(0, rows, count):
-            tensors[name][start : start + count] = tensor[start : min(start + count, rows)]
-    return tensors
+def _read_tensor(file: BinaryIO, name: str, shape: list[int], kind: str, padded: bool) -> np.ndarray:
+    """Read a tensor, which begins where the file stands; weights may be padded, as `init_weights` does.
+
+    safetensors would map the file: if another program truncated it meanwhile, the process would end.
+    """
+    if kind not in DTYPES:
+        raise ValueError(f"its {name} has dtype {kind}; it must be F32 or F64")
+    dtype = DTYPES[kind]
+    if not (padded and name in PADDED and len(shape) == 2 and 0 not in shape):
+        return _read_numbers(file, shape, dtype)
+    array = PADDED[name](*shape, dtype)
+    rows = max(1, validate.SLICE // shape[1])
+    for start in range(0, shape[0], rows):  # memory holds the weights once
+        part = array[start : start + rows]
+        part[...] = _read_numbers(file, part.shape, dtype)
+    return array
+
+
+def _read_numbers(file: BinaryIO, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    numbers = np.fromfile(file, dtype, math.prod(shape))
+    if len(numbers) < math.prod(shape):
+        raise ValueError("it became shorter while it was read")
+    return numbers.reshape(shape)
 
 
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
