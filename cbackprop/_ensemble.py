@@ -20,7 +20,7 @@ from ._network import ARTICLE, Network
 from ._one_sample import OneSampleOfAll
 from ._rates import SHARE
 from ._sparse import CSR, SparseRows
-from ._training import Data, Settings, run_training
+from ._training import Data, Epochs, Settings
 
 CHUNK = 1 << 18  # numbers of a prediction whose loss is computed at a time, which keeps temporary arrays small
 
@@ -389,61 +389,20 @@ class Ensemble:
         )  # fmt: skip
         if isinstance(x, SparseRows):
             settings.check_sparse()
-        epochs = validate.count("epochs", epochs)
-        generator = validate.generator(rng)
-        should_stop: Callable[[int, Any], bool] = validate.callback(callback)
         n_threads = validate.count("n_threads", n_threads)
-        every, resume = validate.count("checkpoint_every", checkpoint_every), validate.flag("resume", resume)
-        losses: list[Any] = []  # of all networks, for each epoch
-        checkpointer = self._checkpointer(checkpoint, resume, losses, generator, settings, data)
-        training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads)
-
-        def learn() -> None:
-            order = np.arange(N)
-            if checkpointer is not None and resume:
-                checkpointer.restore(epochs)
-            while len(losses) < epochs:
-                if settings.shuffles(N):
-                    order = validate.order(generator, N)
-                losses.append(training.epoch(len(losses) + 1, order).tolist())
-                stop = should_stop(len(losses), np.array(losses[-1]))
-                if checkpointer is not None:
-                    checkpointer.update()
-                    if len(losses) % every == 0:
-                        checkpointer.write()
-                if stop:
-                    break
-
-        states = {name: (memory(first), memory(second)) for name, (first, second) in self._states.items()}
-        run_training(learn, checkpointer, weights, states | self._mixture.states)
-        E = np.array(losses)
-        diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
-        return EnsembleHistory(E, len(losses), N * len(losses), diverged)
-
-    def _checkpointer(
-        self,
-        path: str | os.PathLike[str] | None,
-        resume: bool,
-        losses: list[Any],
-        generator: np.random.Generator,
-        settings: Settings,
-        data: Data,
-    ) -> Any:
-        if path is None:
-            if resume:
-                raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
-            return None
-        from .files.atomic import writable_path
-        from .files.checkpoint import Checkpointer, fingerprint
-
-        described = settings._asdict() | {
-            "eta": str(self.eta),
-            "share": str(self.share),
-            "data": fingerprint(*data.arrays),
-        }
+        course = Epochs(
+            N, settings, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every, resume=resume,
+        )  # fmt: skip
+        described = settings._asdict() | {"eta": str(self.eta), "share": str(self.share)}
         del described["learning_rate"], described["hidden"]  # the file has those of each network
-        path = writable_path("checkpoint", path)
-        return Checkpointer(path, self._model(), losses, generator, described)
+        course.keep(self._model(), data, described)
+        training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads)
+        states = {name: (memory(first), memory(second)) for name, (first, second) in self._states.items()}
+        course.run(training.epoch, weights, states | self._mixture.states)
+        E = np.array(course.losses)
+        diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
+        return EnsembleHistory(E, len(E), N * len(E), diverged)
 
     def _check_weights(self) -> None:
         finite = all(np.isfinite(memory(arrays)).all() for arrays in (self._w, self._v))

@@ -20,7 +20,8 @@ from ._one_sample import OneSample
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._sparse import CSR, SparseRows
 from ._threads import forward_parallel
-from ._training import Data, Settings, Training, make_checkpointer, run_training
+from ._training import Data, Epochs, Settings, Training
+from .files.model_file import Model
 from .reference import complex_step_gradient
 
 EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
@@ -577,44 +578,30 @@ def fit(
     if isinstance(x, SparseRows):
         settings.check_sparse()
     states = validate.states(velocity, settings.momentum, accumulators, settings.adaptive, w, v, data.arrays)
-    epochs = validate.count("epochs", epochs)
-    generator = validate.generator(rng)
-    should_stop = validate.callback(callback)
     n_threads = validate.count("n_threads", n_threads)
-    every, resume = validate.count("checkpoint_every", checkpoint_every), validate.flag("resume", resume)
-    losses: list[float] = []
-    checkpointer = make_checkpointer(checkpoint, resume, (w, v), states, losses, generator, settings, data)
-    training = Training(data, w, v, states, settings, n_threads)
-    total_weight = data.total_weight
+    course = Epochs(
+        N, settings, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every, resume=resume,
+    )  # fmt: skip
+    course.keep(Model(w, v, settings.learning_rate, states=states, functions=functions), data, settings._asdict())
+    training, losses, total_weight = Training(data, w, v, states, settings, n_threads), course.losses, data.total_weight
 
     def diverged(epoch: int) -> DivergenceError:
         validate.inputs(given, w, v)  # raises ValueError if the cause is a non-finite x
         return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
 
-    def learn() -> None:
-        order = np.arange(N)
-        if checkpointer is not None and resume:
-            checkpointer.restore(epochs)
-        if training.supports_epochs and callback is None and checkpointer is None:
-            while len(losses) < epochs:
-                count = min(epochs - len(losses), EPOCHS_PER_CALL)
-                losses.extend((training.epochs(order, count) / total_weight).tolist())
-                if np.isnan(losses[-1]):
-                    raise diverged(len(losses))
-        while len(losses) < epochs:
-            if settings.shuffles(N):
-                order = validate.order(generator, N)
-            total = training.epoch(order)
-            if total is None:
-                raise diverged(len(losses) + 1)
-            losses.append(total / total_weight)
-            stop = should_stop(len(losses), losses[-1])
-            if checkpointer is not None:
-                checkpointer.update()
-                if len(losses) % every == 0:
-                    checkpointer.write()
-            if stop:
-                break
+    def learn_at_once() -> None:
+        while training.supports_epochs and callback is None and checkpoint is None and len(losses) < course.count:
+            count = min(course.count - len(losses), EPOCHS_PER_CALL)
+            losses.extend((training.epochs(np.arange(N), count) / total_weight).tolist())
+            if np.isnan(losses[-1]):
+                raise diverged(len(losses))
 
-    run_training(learn, checkpointer, (w, v), states)
+    def learn(epoch: int, order: np.ndarray) -> float:
+        total = training.epoch(order)
+        if total is None:
+            raise diverged(epoch)
+        return total / total_weight
+
+    course.run(learn, (w, v), states, learn_at_once)
     return History(losses, len(losses), N * len(losses))

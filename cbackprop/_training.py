@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
+import copy
 import os
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from ._training_lock import TrainingLock, run_finally
 
 if TYPE_CHECKING:
     from .files.checkpoint import Checkpointer
+    from .files.model_file import Model
 
 
 class Settings(NamedTuple):
@@ -199,43 +201,89 @@ class Training:
         return total
 
 
-def make_checkpointer(
-    path: str | os.PathLike[str] | None,
-    resume: bool,
-    weights: tuple[np.ndarray, np.ndarray],
-    states: States,
-    losses: list[float],
-    generator: np.random.Generator,
-    settings: Settings,
-    data: Data,
-) -> Checkpointer | None:
-    """Create the checkpointer of a call of `fit`; it resumes only with the same settings and data."""
-    if path is None:
-        if resume:
+class Epochs:
+    """The loop over the epochs of a training, of one network or several, with its callback and its checkpoints.
+
+    Parameters
+    ----------
+    N : int
+        Number of samples.
+    settings : Settings
+    epochs, rng, callback, checkpoint, checkpoint_every, resume
+        As for `fit`.
+
+    Attributes
+    ----------
+    losses : list
+        What `learn` of `run` has returned for each finished epoch.
+    """
+
+    def __init__(
+        self,
+        N: int,
+        settings: Settings,
+        *,
+        epochs: Any,
+        rng: Any,
+        callback: Any,
+        checkpoint: str | os.PathLike[str] | None,
+        checkpoint_every: Any,
+        resume: Any,
+    ) -> None:
+        self.N, self.settings, self.path = N, settings, checkpoint
+        self.count = validate.count("epochs", epochs)
+        self.generator = validate.generator(rng)
+        self.should_stop: Callable[[int, Any], bool] = validate.callback(callback)
+        self.every = validate.count("checkpoint_every", checkpoint_every)
+        self.resume = validate.flag("resume", resume)
+        if checkpoint is None and self.resume:
             raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
-        return None
-    from .files.atomic import writable_path
-    from .files.checkpoint import Checkpointer, fingerprint
-    from .files.model_file import Model
+        self.losses: list[Any] = []
+        self.checkpointer: Checkpointer | None = None
 
-    path = writable_path("checkpoint", path)
-    model = Model(*weights, settings.learning_rate, states=states, functions=settings.functions)
-    return Checkpointer(path, model, losses, generator, settings._asdict() | {"data": fingerprint(*data.arrays)})
+    def keep(self, model: Model, data: Data, settings: dict[str, Any]) -> None:
+        """Write checkpoints of a model, with settings and data that must be the same when the training is resumed."""
+        if self.path is not None:
+            from .files.atomic import writable_path
+            from .files.checkpoint import Checkpointer, fingerprint
 
+            path, settings = writable_path("checkpoint", self.path), settings | {"data": fingerprint(*data.arrays)}
+            self.checkpointer = Checkpointer(path, model, self.losses, self.generator, settings)
 
-def run_training(
-    learn: Callable[[], None],
-    checkpointer: Checkpointer | None,
-    weights: tuple[np.ndarray, np.ndarray],
-    states: States,
-) -> None:
-    """Call ``learn()`` with weights and states locked, and write the last checkpoint however it ends."""
+    def run(
+        self,
+        learn: Callable[[int, np.ndarray], Any],
+        weights: tuple[np.ndarray, np.ndarray],
+        states: States,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Call ``begin()``, then ``learn(epoch, order)`` for each epoch that is left, with weights and states locked.
 
-    def close(error: BaseException | None) -> None:
-        if checkpointer is not None:
-            checkpointer.close(error)
+        The last checkpoint is written however it ends.
+        """
 
-    run: Callable[..., None] = run_finally
-    for layers in (*states.values(), weights):
-        run = partial(TrainingLock(*layers).run, run)
-    run(learn, close)
+        def learn_all() -> None:
+            order = np.arange(self.N)
+            if self.checkpointer is not None and self.resume:
+                self.checkpointer.restore(self.count)
+            begin()
+            while len(self.losses) < self.count:
+                if self.settings.shuffles(self.N):
+                    order = validate.order(self.generator, self.N)
+                self.losses.append(learn(len(self.losses) + 1, order))
+                stop = self.should_stop(len(self.losses), copy.copy(self.losses[-1]))
+                if self.checkpointer is not None:
+                    self.checkpointer.update()
+                    if len(self.losses) % self.every == 0:
+                        self.checkpointer.write()
+                if stop:
+                    break
+
+        def close(error: BaseException | None) -> None:
+            if self.checkpointer is not None:
+                self.checkpointer.close(error)
+
+        run: Callable[..., None] = run_finally
+        for layers in (*states.values(), weights):
+            run = partial(TrainingLock(*layers).run, run)
+        run(learn_all, close)
