@@ -39,6 +39,7 @@ def test_the_table_of_all_machines_is_that_of_their_comparisons():
     assert done.stdout == (ROOT / "benchmarks/results/machines.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # the documentation draws them, too
 def test_plots_are_drawn_of_the_tables(tmp_path):
     pytest.importorskip("matplotlib")
     done = run("-m", "benchmarks.compare.plots", str(tmp_path))
