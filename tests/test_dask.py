@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import inspect
 import os
 import pickle
 import re
@@ -445,7 +446,7 @@ def test_columns_must_be_those_of_fit(client):
 
 @pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
 def test_parameters_are_described_with_their_defaults(kind):
-    described = re.findall(r"^    (\w+) : .*, default=(.*)$", kind.__doc__, re.MULTILINE)
+    described = re.findall(r"^(\w+) : .*, default=(.*)$", inspect.getdoc(kind), re.MULTILINE)
     assert {name: ast.literal_eval(default) for name, default in described} == kind().get_params()
     assert {kind.__module__, pickle.loads(pickle.dumps(kind)).__module__} == {"cbackprop.dask"}
 

@@ -1,6 +1,7 @@
 """The estimators: scikit-learn's own checks, each documented parameter, its networks as oracles, and its tools."""
 
 import ast
+import inspect
 import pickle
 import re
 import tracemalloc
@@ -1590,6 +1591,6 @@ def test_attributes_of_mlpclassifier(iris):
 
 @pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
 def test_parameters_are_described_with_their_defaults(kind):
-    described = re.findall(r"^    (\w+) : .*, default=(.*)$", kind.__doc__, re.MULTILINE)
+    described = re.findall(r"^(\w+) : .*, default=(.*)$", inspect.getdoc(kind), re.MULTILINE)
     assert {name: ast.literal_eval(default) for name, default in described} == kind().get_params()
     assert {kind.__module__, pickle.loads(pickle.dumps(kind)).__module__} == {"cbackprop.sklearn"}
