@@ -17,22 +17,22 @@ cdef void hidden_outputs(const BlockedState *net, const SampleSet *samples, Py_s
 # a and y of `count` samples and, where there are targets, their errors times a factor, and the sum of E_n
 cdef double outputs(BlockedState *net, const SampleSet *samples, Py_ssize_t first, Py_ssize_t count,
                     real factor) noexcept nogil:
-    cdef Py_ssize_t K = net.output.units, stride = net.output.stride, p, n
+    cdef Py_ssize_t K = net.output.units, width = net.output.width, stride = net.output.stride, p, n
     cdef bint targets = have_targets(samples)
-    cdef real *t = <real *> net.one.t
-    cdef real *a
-    cdef real *y
+    cdef vec *t = net.one.t
+    cdef vec *a
+    cdef vec *y
     cdef real max_a, weight
     for p in range(net.output.panels):
         layer_sums(&net.output, net.z_rows, net.a, p, count)
     for n in range(count):
-        a, y = <real *> (net.a + n * stride), <real *> (net.y + n * stride)
-        net.sum_exp_minus_1[n] = output_function(net.functions.output, a, y, &max_a, K)
+        a, y = net.a + n * stride, net.y + n * stride
+        net.sum_exp_minus_1[n] = output_in_vectors(net.functions.output, a, y, &max_a, K, width)
         if targets:
-            load_target(samples, first + n, t)
+            load_target(samples, first + n, <real *> t)
             weight = weight_of(samples, first + n)
-            net.E[n] = sum_of_error_terms(net.functions.output, t, a, max_a, K)
-            output_errors(y, t, factor * weight, K)
+            net.E[n] = sum_of_error_terms_in_vectors(net.functions.output, t, a, max_a, width)
+            output_errors_in_vectors(y, t, factor * weight, width)
     return sum_of_errors(net.E, net.sum_exp_minus_1, samples, first, count) if targets else 0
 
 

@@ -205,16 +205,7 @@ cdef inline scalar_or_vec sample_error(int output, const scalar_or_vec *t, const
     return sum_of_error_terms(output, t, a, max_a, K) + log1p(sum_exp_minus_1)
 
 
-# (12) for all k, times a factor, in the place of y
-cdef inline void output_errors(real *y, const real *t, real factor, Py_ssize_t K) noexcept nogil:
-    cdef Py_ssize_t k
-    if K <= MAX_SCALAR_OUTPUTS:
-        for k in range(K):
-            y[k] = output_error(y[k], t[k]) * factor
-    else:
-        output_errors_in_vectors(<vec *> y, <const vec *> t, factor, padded(K) // LANES)
-
-
+# (12) for all k, times a factor, in the place of y: in vectors along k
 cdef inline void output_errors_in_vectors(vec *y, const vec *t, real factor, Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(width):
