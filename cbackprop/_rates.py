@@ -28,6 +28,9 @@ DENSE_STREAM = StreamRates((("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu"
 # start at 0. Weights of inputs that appear late are noise until then: they start small.
 SPARSE_STREAM = StreamRates((("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)), 0.1, 0.1)
 
+TABLE_RATE = 0.1  # of the command, for the columns of a table ...
+HASHED_RATE = 0.3  # ... and for hashed inputs, relative to the root of the fraction that is not 0
+
 # In epochs, the rate falls to 0 on a straight line, and each epoch begins with the squared gradients of so many updates
 # of the one before. Without them its first updates would be large, whatever has been learned.
 EPOCH_MEMORY = 30

@@ -46,12 +46,6 @@ class SparseRows:
         start, stop, _step = rows.indices(len(self))
         return SparseRows(self.data, self.indices, self.indptr[start : stop + 1], (stop - start, self.shape[1]))
 
-    @classmethod
-    def of_row(cls, row: np.ndarray) -> "SparseRows":
-        """One dense row, of which all inputs count as non-zeros."""
-        D = row.size
-        return cls(row.reshape(-1), np.arange(D), np.array([0, D]), (1, D))
-
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The arrays of data, indices and row pointers."""

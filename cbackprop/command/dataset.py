@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 import typer
 
+from cbackprop._rates import HASHED_RATE, TABLE_RATE
 from cbackprop.command.inputs import HashedInputs, Inputs, Scaling, SvmlightInputs, codes
 from cbackprop.command.messages import abbreviate
 from cbackprop.command.options import Task, TrainOptions
@@ -18,7 +19,6 @@ from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table, as_numbers
 from cbackprop.command.target import TargetColumn, in_order
 
 MAX_LEVELS = 1000  # of a column of categories
-DENSE_RATE, SPARSE_RATE = 0.1, 0.3  # of --learning-rate auto
 
 Split = tuple[Any, np.ndarray]  # inputs (n, D), dense or CSR, and targets (n,): class indices, or scaled numbers
 
@@ -112,7 +112,7 @@ def scan(table: Table, options: TrainOptions) -> Dataset:
         rate = sparse_rate(inputs.D, inputs.row_values, size)
     else:
         inputs = Inputs(table, numbers, {name: in_order(known) for name, known in levels.items()}, scaling)
-        rate = DENSE_RATE
+        rate = TABLE_RATE
     dataset = Dataset(
         table=table,
         inputs=inputs,
@@ -165,7 +165,7 @@ def sparse_rate(D: int, non_zeros: float, root_mean_square: float) -> float:
     for dense rows would be too large. Numbers in sparse rows are learned as they are, and may be large.
     """
     filled = (min(non_zeros, D) + 1) / (D + 1)
-    return SPARSE_RATE * math.sqrt(filled) / max(1, root_mean_square)
+    return HASHED_RATE * math.sqrt(filled) / max(1, root_mean_square)
 
 
 def split_rng(options: TrainOptions) -> np.random.Generator:

@@ -16,6 +16,7 @@ from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._parameters import set_attributes
+from cbackprop._rates import epoch_rate
 from cbackprop.sklearn._parameters import (
     ACTIVATIONS,
     CONSTRAINTS,
@@ -26,8 +27,6 @@ from cbackprop.sklearn._parameters import (
 )
 from cbackprop.sklearn._scaling import Scaling
 from cbackprop.sklearn._validation import check_dense, check_inputs, is_csr
-
-AUTO_RATE = 0.3  # of "auto", divided by sqrt(D + 1), since the steps of many inputs add up
 
 
 class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -226,7 +225,7 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     @property
     def _rate(self) -> Any:
         """α, by which adaptive rates are multiplied."""
-        return AUTO_RATE / (self.n_features_in_ + 1) ** 0.5 if self._adaptive else self.learning_rate_init
+        return epoch_rate(self.n_features_in_) if self._adaptive else self.learning_rate_init
 
     def _samples_per_update(self, N: int) -> Any:
         return min(200, N) if self.batch_size == "auto" else self.batch_size

@@ -15,13 +15,12 @@ from cbackprop import DivergenceError
 from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop import fit as learn
+from cbackprop._rates import EPOCH_MEMORY
 from cbackprop._training_lock import TrainingLock, learn_and_record, run_finally
 from cbackprop.sklearn._base import Backprop, copy_of
 from cbackprop.sklearn._parameters import describe
 from cbackprop.sklearn._scaling import Scaling, warn_unscaled, warn_unscaled_targets
 from cbackprop.sklearn._validation import is_csr, mean_error
-
-AUTO_MEMORY = 30  # updates: see `fit`
 
 
 class TrainableBackprop(Backprop):
@@ -121,7 +120,7 @@ class TrainableBackprop(Backprop):
         best, best_weights = np.inf, None
         accumulators = network.accumulators or ()
         totals = [sums.copy() for sums in accumulators]  # of all epochs, for `partial_fit`
-        kept = min(1, AUTO_MEMORY / -(-X.shape[0] // self._samples_per_update(X.shape[0])))
+        kept = min(1, EPOCH_MEMORY / -(-X.shape[0] // self._samples_per_update(X.shape[0])))
         X, t = scaling.inputs(X), scaling.targets(t)
         if held_out is not None:
             held_out = scaling.inputs(held_out[0]), scaling.targets(held_out[1]), held_out[2]
