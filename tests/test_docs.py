@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import inspect
 import json
 import re
 from pathlib import Path
@@ -179,3 +180,24 @@ def test_links_lead_to_files_and_anchors(path):
         assert file.exists(), target
         # lines of code move; functions have names
         assert not anchor or anchor in anchors(PROSE[file.relative_to(ROOT).as_posix()]), f"{target}#{anchor}"
+
+
+def public_functions():
+    for name in cbackprop.__all__:
+        found = getattr(cbackprop, name)
+        if inspect.isfunction(found):
+            yield name, found
+        elif name in ("Network", "Ensemble"):
+            members = vars(found) | {"learn_one": found.learn_one, "predict_one_sparse": found.predict_one_sparse}
+            for member in members.keys() - {"from_weights", "load"}:
+                if not member.startswith("_") and callable(members[member]):
+                    yield f"{name}.{member}", getattr(found, member)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC := dict(public_functions())))
+def test_docstrings_describe_all_parameters_in_their_order(name):
+    described = re.search(r"Parameters\n-+\n(.*?)(?:\n\n|\Z)", inspect.getdoc(PUBLIC[name]), re.DOTALL)
+    entries = re.findall(r"^(\w[\w, ]*?)(?: :.*)?$", described[1], re.MULTILINE) if described else []
+    names = [name for entry in entries for name in entry.split(", ")]
+    wanted = [each for each in inspect.signature(PUBLIC[name]).parameters if each != "self"]
+    assert names == wanted
