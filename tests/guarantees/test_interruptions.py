@@ -113,9 +113,15 @@ def walk(x, t, w, v, *accumulators, functions, order, batch_size, target):
     return done
 
 
+@pytest.fixture
+def latest(request):
+    """Seconds in which training must have ended: as promised in full, on an idle machine; else ten times as many."""
+    return 0.1 if request.config.getoption("full") else 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
 @pytest.mark.guarantee("Ctrl-C", slice=39, full=1000)
-def test_ctrl_c(repetitions, use_variant, all_functions, ctrl_c, record_property):
+def test_ctrl_c(repetitions, latest, use_variant, all_functions, ctrl_c, record_property):
     rng = np.random.default_rng(0)
     delays, amid = [], 0
     for number in range(repetitions):
@@ -143,13 +149,13 @@ def test_ctrl_c(repetitions, use_variant, all_functions, ctrl_c, record_property
     record_property("to KeyboardInterrupt, largest", f"{1000 * max(delays):.0f} ms")
     record_property("median", f"{1000 * float(np.median(delays)):.0f} ms")
     record_property("amid an epoch", f"{amid} of {repetitions}")
-    assert max(delays) < 0.1
+    assert max(delays) < latest
     assert amid > repetitions / 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
 @pytest.mark.guarantee("Ctrl-C", slice=3, full=50)
-def test_ctrl_c_while_inputs_are_converted(repetitions, ctrl_c, record_property):
+def test_ctrl_c_while_inputs_are_converted(repetitions, latest, ctrl_c, record_property):
     x, w, v = np.broadcast_to(np.float32(1), (60_000, 1000)), *cbackprop.init_weights(1000, 2, 2, rng=0)
     before, delays = (w.copy(), v.copy()), []
     for number in range(repetitions):
@@ -158,7 +164,7 @@ def test_ctrl_c_while_inputs_are_converted(repetitions, ctrl_c, record_property)
         assert len(after) == 1  # no epoch has ended
     np.testing.assert_array_equal(w, before[0])
     record_property("while inputs are converted, largest", f"{1000 * max(delays):.0f} ms")
-    assert max(delays) < 0.1
+    assert max(delays) < latest
 
 
 WITH_MOMENTUM = [("direct", 50, 1), ("blocked", 50, 1), ("blocked", 50, 2), ("direct", None, 1), ("blocked", None, 1)]
@@ -166,7 +172,7 @@ WITH_MOMENTUM = [("direct", 50, 1), ("blocked", 50, 1), ("blocked", 50, 2), ("di
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
 @pytest.mark.guarantee("Ctrl-C", slice=5, full=100)
-def test_ctrl_c_with_momentum(repetitions, use_variant, all_functions, ctrl_c, record_property):
+def test_ctrl_c_with_momentum(repetitions, latest, use_variant, all_functions, ctrl_c, record_property):
     # an interrupted batch is finished, with its velocity; one that is the whole epoch is discarded
     D, M, K, N = *LARGE[:3], 100_000
     rng, delays, amid = np.random.default_rng(1), [], 0
@@ -195,7 +201,7 @@ def test_ctrl_c_with_momentum(repetitions, use_variant, all_functions, ctrl_c, r
         for got, wanted in zip(changing, (*weights, u_w, u_v)[: 4 if batch_size else 2], strict=False):
             np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
     record_property("with momentum, largest", f"{1000 * max(delays):.0f} ms")
-    assert max(delays) < 0.1
+    assert max(delays) < latest
     assert amid > repetitions / 4
 
 
@@ -211,7 +217,7 @@ ENSEMBLES = [  # shape, N, batch_size, n_threads
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
 @pytest.mark.guarantee("Ctrl-C", slice=12, full=240)
-def test_ctrl_c_in_an_ensemble(repetitions, use_variant, all_functions, ctrl_c, tmp_path, record_property):
+def test_ctrl_c_in_an_ensemble(repetitions, latest, use_variant, all_functions, ctrl_c, tmp_path, record_property):
     # all networks have learned the same chunks of samples; the checkpoint holds the last epoch
     rng, delays, amid, path = np.random.default_rng(1), [], 0, tmp_path / "checkpoint"
     for number in range(repetitions):
@@ -248,7 +254,7 @@ def test_ctrl_c_in_an_ensemble(repetitions, use_variant, all_functions, ctrl_c, 
         assert digest(learner) == wanted
         ensemble.fit(x[:10], t[:10])  # nothing is locked
     record_property("in an ensemble, largest", f"{1000 * max(delays):.0f} ms")
-    assert max(delays) < 0.1
+    assert max(delays) < latest
     assert amid > repetitions / 4
 
 
