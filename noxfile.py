@@ -54,6 +54,11 @@ def output(*command: str) -> str:
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
 
 
+def test_files(folder: str, names: str) -> list[str]:
+    """Paths of files of tests."""
+    return [f"{folder}/test_{name}.py" for name in names.split()]
+
+
 @nox.session(venv_backend="none", default=False)
 def tools(session):
     """Install what sessions need with --no-venv --no-install, except the package itself, where nox runs."""
@@ -91,18 +96,18 @@ def docs(session):
     session.run("python", "-P", "-m", "sphinx", "-W", "--keep-going", "-q", *arguments)
 
 
-@nox.session(venv_backend="none")
+@nox.session(python=PYTHONS)
 def readme(session):
-    """Run both commands of the README in build/readme, a copy of the tree."""
-    shutil.rmtree(tree := ROOT / "build/readme", ignore_errors=True)
+    """Run both commands of the README on one version of Python, in a copy of the tree."""
+    shutil.rmtree(tree := ROOT / "build" / session.name, ignore_errors=True)
     files = output("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for file in filter(os.path.isfile, files):
         (tree / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, tree / file)
     demo, test = re.findall(r"^python3 .*(?:cbackprop demo|pytest)$", (ROOT / "README.md").read_text("utf-8"), re.M)
     session.chdir(tree)
-    session.run("bash", "-c", demo)
-    session.run("bash", "-c", test)
+    for command in (demo, test):
+        session.run("bash", "-c", command, external=True)
 
 
 @nox.session
@@ -132,6 +137,27 @@ def tests(session):
     session.install(f"{copy_of_sdist(session)}[{extra}]", env={"CBACKPROP_VARIANTS": "baseline"})
     # modules that don't declare that they need no GIL enable it when they are imported, with a warning
     session.run("pytest", "-q", *session.posargs, env={"PYTHON_GIL": "1"} if free_threaded else {})
+
+
+# processor time on AArch64 is some twenty times that of the machine that emulates it
+ARM_TESTS = test_files("tests", "elementary equations subnormal network model_file")
+
+
+@nox.session(python="3.13")
+def arm(session):
+    """Compile for AArch64 and test kernels, networks and files in QEMU, or what is given; on Debian 13, as root."""
+    session.install(*PROJECT["build-system"]["requires"])
+    session.run(".ci/arm", "prepare", "build/arm", success_codes=range(256), external=True)
+    if not (ROOT / "build/arm/site").exists():
+        session.skip("packages for AArch64 can't be installed")
+    arguments = session.posargs or [*ARM_TESTS, "-k", "not float64"]
+    session.run(".ci/arm", "test", "build/arm", "-q", "--timeout", "0", *arguments, external=True)
+
+
+@nox.session(name="arm-kernels", python="3.13", default=False)
+def arm_kernels(session):
+    """The same with all tests of compiled code: an hour."""
+    session.notify("arm", COMPILED_TESTS)
 
 
 @nox.session(python=PYTHONS[0], venv_backend="uv", default=False)
@@ -188,11 +214,6 @@ def wheel(session, compiler):
     session.run("cp", "-r", *WHEELS["test-sources"], str(apart), external=True)
     session.chdir(apart)
     session.run(*shlex.split(WHEELS["test-command"]), "-k", tests)
-
-
-def test_files(folder: str, names: str) -> list[str]:
-    """Paths of files of tests."""
-    return [f"{folder}/test_{name}.py" for name in names.split()]
 
 
 # tests of compiled code; the others call it, too, but no other lines of it
