@@ -76,6 +76,8 @@ html_sidebars = {
         "index",
         "mathematics",
         "ja/mathematics",
+        "orders",
+        "ja/orders",
         "performance",
         "installation",
         "guarantees",
