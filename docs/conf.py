@@ -23,6 +23,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
@@ -81,6 +83,8 @@ html_sidebars = {
         "performance",
         "installation",
         "guarantees",
+        "glossary",
+        "changelog",
     )
 }
 html_context = {"default_mode": "auto"}

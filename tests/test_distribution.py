@@ -59,9 +59,9 @@ def test_tests_of_a_wheel_exist():
     assert [name for name in [*files, *WHEELS["test-sources"]] if not (TREE / name).exists()] == []
 
 
-def test_readme_lists_every_extra_of_a_user():
+def test_installation_lists_every_extra_of_a_user():
     extras = list(PROJECT["project"]["optional-dependencies"])
-    listed = re.findall(r"^\| `(\w+)` \|", text("README.md"), re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \|", text("docs/installation.md"), re.MULTILINE)
     assert sorted(listed) == sorted(extras[: extras.index("test")])
 
 

@@ -11,7 +11,7 @@ TEXT = README.read_text(encoding="utf-8") if README.exists() else ""
 KERNEL = ROOT / "cbackprop" / "kernels" / "equations.pxi"
 EQUATIONS = KERNEL.read_text(encoding="utf-8") if KERNEL.exists() else ""
 
-ROWS = re.findall(r"^\| (.*?) \| .* \| (.*) \| \[`(\w+)`\]\(docs/mathematics\.md#(\w+)\) \|$", TEXT, re.MULTILINE)
+ROWS = re.findall(r"^\| (.*?) \| .* \| (.*) \| `(\w+)` \|$", TEXT, re.MULTILINE)
 
 
 def test_example_prints_what_it_says(capsys):
@@ -25,22 +25,21 @@ def test_table_covers_every_equation():
 
 
 def covered(numbers):
-    for first, last in re.findall(r"\((\d+)\)(?:–\((\d+)\))?", numbers):
+    for first, last in re.findall(r"\[\((\d+)\)\]\(\S+?\)(?:–\[\((\d+)\)\])?", numbers):
         yield from range(int(first), int(last or first) + 1)
 
 
-@pytest.mark.parametrize(("code", "function", "anchor"), [row[1:] for row in ROWS], ids=[row[2] for row in ROWS])
-def test_row_quotes_its_function(code, function, anchor):
+@pytest.mark.parametrize(("code", "function"), [row[1:] for row in ROWS], ids=[row[2] for row in ROWS])
+def test_row_quotes_its_function(code, function):
     # one function of this name, in which the lines stand as quoted
     (body,) = re.findall(rf"^cdef .*\b{function}\((?:.*\n)+?(?=\n\n|\Z)", EQUATIONS, re.MULTILINE)
     quoted = re.findall(r"`(.*?)`", code)
     assert quoted
     assert [line for line in quoted if line not in map(str.strip, body.splitlines())] == []
-    assert anchor == function
 
 
 def test_times_are_those_of_the_committed_comparisons():
     wanted = (ROOT / "benchmarks/results/machines.md").read_text(encoding="utf-8").splitlines()
     lines = re.findall(r"^\| .+ \| (?:dtype|float\d\d) \| .+$", TEXT, re.MULTILINE)
-    assert len(lines) > 10
+    assert len(lines) > 7
     assert [line for line in wanted if line in lines] == lines  # in the same order: the worst for cbackprop first

@@ -1,0 +1,54 @@
+"""The chart of README: `python -m benchmarks.compare.chart MACHINE` draws it from that machine's table.
+
+It writes docs/pictures/speed-light.svg and speed-dark.svg: a picture that README shows has no style sheet.
+"""
+
+import math
+import sys
+from pathlib import Path
+
+from benchmarks.report import RESULTS
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+WORK, DTYPE = "learn_one 64-32-10", "float32"
+LIBRARIES = ("cbackprop", "numba", "JAX", "NumPy", "PyTorch", "scikit-learn")
+NANOSECONDS = {"ns": 1, "µs": 1e3, "ms": 1e6}
+COLORS = {"light": ("#1f2328", "#0072b2", "#b4bcc4"), "dark": ("#e6edf3", "#56b4e9", "#59636e")}  # text, ours, others
+LEFT, DECADE, ROW, FASTEST, DECADES = 110, 120, 30, 1e2, 4
+
+
+def times(machine: str) -> dict[str, float]:
+    """Nanoseconds of a sample in each library."""
+    lines = (RESULTS / machine / "compare.md").read_text(encoding="utf-8").splitlines()
+    header = next(line for line in lines if line.startswith("| work"))
+    row = next(line for line in lines if line.startswith(f"| {WORK} | {DTYPE} |"))
+    cells = dict(zip(header.split(" | "), row.split(" | "), strict=True))
+    return {name: float(cells[name].split()[0]) * NANOSECONDS[cells[name].split()[1]] for name in LIBRARIES}
+
+
+def svg(nanoseconds: dict[str, float], text: str, ours: str, others: str) -> str:
+    """Bars on a logarithmic axis."""
+    height = ROW * len(nanoseconds)
+    marks = []
+    for power in range(DECADES + 1):
+        x, label = LEFT + power * DECADE, f"{FASTEST * 10**power / 1000:,.1f}".removesuffix(".0")
+        marks.append(f'<path d="M{x} 0 V{height}" stroke="{others}" stroke-opacity=".4"/>')
+        marks.append(f'<text x="{x}" y="{height + 18}" text-anchor="middle">{label}</text>')
+    for number, (name, time) in enumerate(sorted(nanoseconds.items(), key=lambda item: item[1])):
+        y, width = ROW * number, DECADE * math.log10(time / FASTEST)
+        label = f"{time / 1000:.2f}" if time < 10_000 else f"{time / 1000:,.0f}"
+        color = ours if name == "cbackprop" else others
+        marks.append(f'<text x="{LEFT - 8}" y="{y + 20}" text-anchor="end">{name}</text>')
+        marks.append(f'<rect x="{LEFT}" y="{y + 5}" width="{width:.1f}" height="{ROW - 10}" fill="{color}"/>')
+        marks.append(f'<text x="{LEFT + width + 6:.1f}" y="{y + 20}">{label} µs</text>')
+    caption = "µs for one update by one sample, network 64-32-10, float32, called from Python; logarithmic axis"
+    marks.append(f'<text x="0" y="{height + 42}">{caption}</text>')
+    size = f'viewBox="0 0 {LEFT + DECADES * DECADE + 110} {height + 50}"'
+    style = f'font-family="sans-serif" font-size="13" fill="{text}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n' + "\n".join(marks) + "\n</svg>\n"
+
+
+if __name__ == "__main__":
+    measured = times(*sys.argv[1:])
+    for name, colors in COLORS.items():
+        (PICTURES / f"speed-{name}.svg").write_text(svg(measured, *colors), encoding="utf-8")
