@@ -5,7 +5,7 @@ Decision regions
 The arms of a spiral are not linearly separable. This example plots the decision
 regions of a network during training.
 
-Requires ``pip install "cbackprop[plot]"``.
+Requires ``pip install ".[plot]"``.
 Run with ``python examples/decision_regions.py``.
 """
 

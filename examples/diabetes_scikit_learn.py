@@ -6,7 +6,7 @@ How far diabetes progressed within a year, predicted from ten measurements of a 
 by two regressors at their default settings. Every prediction is of a patient that the
 model has not seen.
 
-Requires ``pip install "cbackprop[sklearn,plot]"``.
+Requires ``pip install ".[sklearn,plot]"``.
 Run with ``python examples/diabetes_scikit_learn.py``.
 """
 

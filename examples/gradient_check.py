@@ -5,7 +5,7 @@ Gradient check
 Numerical differentiation is independent of backpropagation and needs only the error E,
 so it can verify a gradient.
 
-Requires ``pip install "cbackprop[plot]"``.
+Requires ``pip install ".[plot]"``.
 Run with ``python examples/gradient_check.py``.
 """
 

@@ -5,7 +5,7 @@ Hidden units as images
 A hidden unit has one weight per pixel of the input, so its weights form an image: ink
 in red areas activates the unit, ink in blue areas inhibits it.
 
-Requires ``pip install "cbackprop[plot]"``.
+Requires ``pip install ".[plot]"``.
 Run with ``python examples/hidden_units.py``.
 """
 

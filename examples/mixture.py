@@ -5,7 +5,7 @@ Four networks and their mixture
 Which learning rate, and which hidden function? Four networks answer it while they
 learn a stream whose classes wander: their mixture predicts as well as the best.
 
-Requires ``pip install "cbackprop[river,plot]"``.
+Requires ``pip install ".[river,plot]"``.
 Run with ``python examples/mixture.py``.
 """
 

@@ -5,7 +5,7 @@ A stream of websites with River
 Progressive validation on 1,250 websites, some of them phishing: each is predicted
 first, then learned.
 
-Requires ``pip install "cbackprop[river,plot]"``.
+Requires ``pip install ".[river,plot]"``.
 Run with ``python examples/phishing_river.py``.
 """
 

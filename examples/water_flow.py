@@ -6,7 +6,7 @@ Flow of water through a pipe, hour by hour, as River bundles it: 12 hours ahead,
 network that learns from one reading after the other predicts better than the last
 reading does, and than the reading of the day before.
 
-Requires ``pip install "cbackprop[river,plot]"``.
+Requires ``pip install ".[river,plot]"``.
 Run with ``python examples/water_flow.py``.
 """
 

@@ -5,7 +5,7 @@ Wine classification as an ONNX model
 A scaler and a network for the wine data, exported as one ONNX model and run without
 this library.
 
-Requires ``pip install "cbackprop[onnx,plot]" onnxruntime``.
+Requires ``pip install ".[onnx,plot]" onnxruntime``.
 Run with ``python examples/wine_onnx.py``.
 """
 

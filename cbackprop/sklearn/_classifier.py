@@ -65,7 +65,7 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
     >>> model.score(x[1::2], y[1::2]) > 0.95
     True
 
-    Two labels that may hold together: whether a number is above 2, and whether it is above 4.
+    Two labels of a multi-label target: whether a number is above 2, and whether it is above 4.
 
     >>> x, y = [[1.0], [3.0], [5.0]], [[0, 0], [1, 0], [1, 1]]
     >>> BackpropClassifier(8, random_state=0).fit(x * 50, y * 50).predict(x)
