@@ -80,6 +80,7 @@ html_sidebars = {
         "ja/mathematics",
         "orders",
         "ja/orders",
+        "ja/guides/start",
         "performance",
         "installation",
         "guarantees",

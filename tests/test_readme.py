@@ -20,6 +20,11 @@ def test_example_prints_what_it_says(capsys):
     assert capsys.readouterr().out.strip() == re.search(r"print\(.*#\s*(.+)", example)[1]
 
 
+def test_translation_has_the_same_code_and_commands():
+    blocks = re.compile(r"```(?:python|sh)\n.*?```", re.DOTALL)
+    assert blocks.findall((ROOT / "README.ja.md").read_text(encoding="utf-8")) == blocks.findall(TEXT)
+
+
 def test_table_covers_every_equation():
     assert {n for numbers, *_ in ROWS for n in covered(numbers)} == set(range(1, 19))
 
