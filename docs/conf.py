@@ -82,6 +82,7 @@ html_sidebars = {
         "ja/orders",
         "ja/guides/start",
         "performance",
+        "measurements",
         "installation",
         "guarantees",
         "glossary",

@@ -44,6 +44,6 @@ def test_plots_are_drawn_of_the_tables(tmp_path):
     pytest.importorskip("matplotlib")
     done = run("-m", "benchmarks.compare.plots", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    shown = re.findall(r"plots/([\w.-]+)", (ROOT / "docs/performance.md").read_text(encoding="utf-8"))
+    shown = re.findall(r"plots/([\w.-]+)", (ROOT / "docs/measurements.md").read_text(encoding="utf-8"))
     assert set(shown) <= {path.name for path in tmp_path.iterdir()}
     assert len(shown) == 5

@@ -1,4 +1,4 @@
-"""The scripts behind each table of docs/performance.md. Each compares alternatives within one run."""
+"""The scripts behind each table of docs/measurements.md. Each compares alternatives within one run."""
 
 import importlib
 from collections.abc import Iterable
