@@ -18,6 +18,7 @@ version = release = cbackprop.__version__
 extensions = [
     "kernel",
     "learning",
+    "objects",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
