@@ -101,7 +101,7 @@ class Engines:
             else:
                 together.setdefault(learn_together, []).append(r)
         for learn_together, group in together.items():
-            group.sort(key=lambda r: len(self.networks[r].w))  # of the same width, one after the other
+            group.sort(key=lambda r: (len(self.networks[r].w), self.networks[r].hidden))  # alike, one after the other
             each = [None if losses is None else losses[r] for r in group]
             chosen = [self.engines[r] for r in group], [self.samples[r] for r in group]
             calls.append((learn_together, *chosen, order, rates[group], [sums[r : r + 1] for r in group], each))

@@ -18,5 +18,6 @@ include "panels.pxi"                # the weights of a layer, units side by side
 include "blocked.pxi"               # engine: blocks of samples as products of matrices
 include "batches.pxi"               # the same engine's mini-batches and forward passes
 include "lanes.pxi"                 # engine: few units, in vectors; several networks at once
+include "networks_in_lanes.pxi"     # the same engine's small networks, one in each lane
 include "one_sample.pxi"            # calls for one sample
 include "equation_bindings.pxi"     # the equations one by one

@@ -223,6 +223,10 @@ cdef void learn_online_in_lanes(LanesNet *const *nets, Py_ssize_t count, SignalP
     cdef Py_ssize_t done = 0, first, size
     cdef int group
     while done < count:
+        group = networks_in_lanes(nets + done, count - done)
+        if group > 0 and learn_networks(nets + done, group, poll):
+            done += group
+            continue
         group = group_of(nets + done, count - done)
         first = 0
         while first < nets[0].samples.count:

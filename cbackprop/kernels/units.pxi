@@ -91,7 +91,7 @@ cdef inline void output_sum_in_lanes(const Units *net, const vec *z, vec *a, Py_
                 continue
             v = net.v + k
             for c in range(QUARTER):
-                sum[c] = v[c][0] * z[0]
+                sum[c] = vec_broadcast(0) + v[c][0] * z[0]    # rounded as those that follow
             for j in range(1, width):
                 for c in range(QUARTER):
                     sum[c] = sum[c] + v[c][j] * z[j]
@@ -117,7 +117,7 @@ cdef inline bint exp_in_lanes(const Units *net, Symbols *s, Py_ssize_t output_wi
     cdef bint within = True
     cdef Py_ssize_t k
     for k in range(output_width):
-        within = within and vec_within(s.a[k], limit)
+        within = within and vec_within(vec_mask(s.a[k], net.output_mask[k]), limit)
     if within:
         for k in range(output_width):
             s.error[k] = vec_mask(exp_in_range(s.a[k]), net.output_mask[k])
@@ -163,8 +163,16 @@ cdef inline vec largest_of(const vec *a, Py_ssize_t K, Py_ssize_t width) noexcep
     return vec_max_of_lanes(largest)
 
 
+# A number of one network in all lanes, or a vector of those of several
+cdef inline vec in_all_lanes(scalar_or_vec a) noexcept nogil:
+    if scalar_or_vec is real:
+        return vec_broadcast(a)
+    else:
+        return a
+
+
 # sum_k (y_k - t_k) v_kj, of `width` vectors of units from j on
-cdef inline void error_sum_of_width(const Units *net, const real *error, vec *e, Py_ssize_t j,
+cdef inline void error_sum_of_width(const Units *net, const scalar_or_vec *error, vec *e, Py_ssize_t j,
                                     int width) noexcept nogil:
     cdef vec sum[2][TILE_WIDTH]
     cdef vec error_k
@@ -173,14 +181,14 @@ cdef inline void error_sum_of_width(const Units *net, const real *error, vec *e,
     for c in range(width):
         sum[0][c], sum[1][c] = vec_broadcast(0), vec_broadcast(0)
     for k in range(0, net.K - 1, 2):    # two sums, since each multiply-add waits for the one before
-        error_k = vec_broadcast(error[k])
+        error_k = in_all_lanes(error[k])
         for c in range(width):
             sum[0][c] = sum[0][c] + net.v[k][j + c] * error_k
-        error_k = vec_broadcast(error[k + 1])
+        error_k = in_all_lanes(error[k + 1])
         for c in range(width):
             sum[1][c] = sum[1][c] + net.v[k + 1][j + c] * error_k
     if net.K & 1:
-        error_k = vec_broadcast(error[net.K - 1])
+        error_k = in_all_lanes(error[net.K - 1])
         for c in range(width):
             sum[0][c] = sum[0][c] + net.v[net.K - 1][j + c] * error_k
     for c in range(width):
@@ -188,7 +196,7 @@ cdef inline void error_sum_of_width(const Units *net, const real *error, vec *e,
 
 
 # (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j), times a factor; 0 of padding
-cdef inline void hidden_error_in_lanes(const Units *net, const real *error, const vec *z, vec factor, vec *e,
+cdef inline void hidden_error_in_lanes(const Units *net, const scalar_or_vec *error, const vec *z, vec factor, vec *e,
                                        Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t j = 0
     while width - j >= TILE_WIDTH:
@@ -204,49 +212,30 @@ cdef inline void hidden_error_in_lanes(const Units *net, const real *error, cons
         e[j] = e[j] * vec_mask(h_derivative(net.functions.hidden, z[j]) * factor, net.mask[j])
 
 
-# (16) (17) of `width` vectors of units from j on. A bias among their lanes is written over in the end: it is in `bias`.
-cdef inline void update_v_of_width(const Units *net, const real *change, const vec *z, real decay, Py_ssize_t j,
-                                   int width) noexcept nogil:
-    cdef vec z_j[TILE_WIDTH]    # in registers
+# (16) (17)  v_kj <- v_kj - change_k z_j, change_k = alpha (y_k - t_k), after the decay of a penalty; biases have none.
+# One among the lanes of a row is written over in the end: it is in `bias`.
+cdef inline void update_v_in_lanes(const Units *net, const scalar_or_vec *change, const vec *z, real decay,
+                                   Py_ssize_t width, Py_ssize_t output_width) noexcept nogil:
     cdef vec change_k
     cdef vec *v
-    cdef Py_ssize_t k
-    cdef int c
-    for c in range(width):
-        z_j[c] = z[j + c]
+    cdef Py_ssize_t j, k
     for k in range(net.K):
-        v, change_k = net.v[k] + j, vec_broadcast(change[k])
+        v, change_k = net.v[k], in_all_lanes(change[k])
         if decay != 0:
-            for c in range(width):
-                v[c] = v[c] - v[c] * decay
-        for c in range(width):    # without a condition inside: then the compiler rounds all units alike
-            v[c] = v[c] - z_j[c] * change_k
-
-
-# (16) (17)  v_kj <- v_kj - change_k z_j, change_k = alpha (y_k - t_k), after the decay of a penalty; biases have none
-cdef inline void update_v_in_lanes(const Units *net, const real *change, const vec *z, real decay, Py_ssize_t width,
-                                   Py_ssize_t output_width) noexcept nogil:
-    cdef Py_ssize_t j = 0, k
-    while width - j >= TILE_WIDTH:
-        update_v_of_width(net, change, z, decay, j, TILE_WIDTH)
-        j += TILE_WIDTH
-    if width - j == 3:
-        update_v_of_width(net, change, z, decay, j, 3)
-    elif width - j == 2:
-        update_v_of_width(net, change, z, decay, j, 2)
-    elif width - j == 1:
-        update_v_of_width(net, change, z, decay, j, 1)
+            for j in range(width):
+                v[j] = v[j] - v[j] * decay
+        for j in range(width):    # without a condition inside: then the compiler rounds all units alike
+            v[j] = v[j] - z[j] * change_k
     for k in range(output_width):
         net.bias[k] = net.bias[k] - (<const vec *> change)[k]
 
 
 # Row-wise AdaGrad: g_j <- alpha_j g_j, where g_j times the inputs is the gradient
-cdef inline void adapt_in_lanes(vec *g, vec *s, real mean_square, real learning_rate, Py_ssize_t width) noexcept nogil:
-    cdef vec mean = vec_broadcast(mean_square), alpha = vec_broadcast(learning_rate)
+cdef inline void adapt_in_lanes(vec *g, vec *s, vec mean_square, vec learning_rate, Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(width):
-        s[j] = sum_of_squares(s[j], g[j], mean)
-        g[j] = adaptive_rate(alpha, s[j]) * g[j]
+        s[j] = sum_of_squares(s[j], g[j], mean_square)
+        g[j] = adaptive_rate(learning_rate, s[j]) * g[j]
 
 
 # 1/(M+1) sum_{j=0..M} z_j^2,  z_M = 1
@@ -283,6 +272,7 @@ cdef inline void backpropagate_in_lanes(const Units *const *nets, Symbols *s, co
                                         Py_ssize_t width, Py_ssize_t output_width) noexcept nogil:
     cdef const Units *net
     cdef vec factor[TOGETHER]
+    cdef vec alpha
     cdef Py_ssize_t k
     cdef int r
     for r in range(count):
@@ -297,9 +287,10 @@ cdef inline void backpropagate_in_lanes(const Units *const *nets, Symbols *s, co
         net = nets[r]
         hidden_error_in_lanes(net, <const real *> s[r].error, s[r].z, factor[r], s[r].e, width)
         if net.s_w != NULL:
-            adapt_in_lanes(s[r].change, net.s_v, mean_square_in_lanes(s[r].z, net.M, width), rates[r].learning_rate,
+            alpha = vec_broadcast(rates[r].learning_rate)
+            adapt_in_lanes(s[r].change, net.s_v, vec_broadcast(mean_square_in_lanes(s[r].z, net.M, width)), alpha,
                            output_width)
-            adapt_in_lanes(s[r].e, net.s_w, rates[r].mean_square_x, rates[r].learning_rate, width)
+            adapt_in_lanes(s[r].e, net.s_w, vec_broadcast(rates[r].mean_square_x), alpha, width)
 
 
 # E_n but for the logarithm in (1), whose argument less 1 is kept: logarithms are taken in vectors of samples
