@@ -250,7 +250,13 @@ cdef class Engine:
     cdef int bind(self) except -1:
         raise NotImplementedError
 
+    # Returns the sum of E_n, NaN where it or a weight would not be finite
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        return NAN
+
+    # The same of one batch, the weights of whose samples add up to `total_weight`
+    cdef double learn_batch(self, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
+                            real total_weight) noexcept nogil:
         return NAN
 
     cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
@@ -272,6 +278,21 @@ cdef class Engine:
             if self.rows[a].first != NULL and not rows_are_finite(&self.rows[a]):
                 return False
         return True
+
+    # What they have in common
+
+    # (17) batch after batch. All samples of a batch see the same w and v; one without weight changes nothing.
+    cdef double learn_batches(self, const SampleSet *samples) noexcept nogil:
+        cdef Py_ssize_t first = 0, size
+        cdef double total = 0
+        cdef real total_weight
+        while first < samples.count and isfinite(total) and not self.poll.stop:
+            size = min(self.rule.batch_size, samples.count - first)
+            total_weight = weight_of_batch(samples, first, size, self.rule.batch_size)
+            if total_weight > 0:
+                total += self.learn_batch(samples, first, size, total_weight)
+            first += size
+        return total
 
     # What Python calls
 

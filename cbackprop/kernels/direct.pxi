@@ -32,12 +32,6 @@ cdef void compute_errors(Net *net) noexcept nogil:
     hidden_error(net.e, net.y, net.t, net.v, net.z, net.functions.hidden, net.M, net.K)
 
 
-# The gradient (16) and (18) of one sample, added to u
-cdef inline void accumulate_gradients(Net *net) noexcept nogil:
-    gradient_v(net.u_v, net.y, net.t, net.z, net.M, net.K)
-    gradient_w(net.u_w, net.e, net.x, net.D, net.M)
-
-
 # alpha of (17) for all units: the learning rate times the sample's weight
 cdef inline void set_rates(Net *net) noexcept nogil:
     cdef Py_ssize_t j, k
@@ -154,35 +148,27 @@ cdef double learn_online_direct(const Net *state, const SampleSet *samples, cons
     return total
 
 
-# (17) with the mean gradient (3) of each batch (rules.pxi). All samples of a batch see the same w and v. The penalty
-# l2/2 sum of w_ji^2 is added to the sum of E_n. An interrupted batch is discarded; with momentum, where u continues
-# from batch to batch, it is finished instead, unless it is the whole epoch, which the caller discards.
-cdef double learn_batches_direct(const Net *state, const SampleSet *samples, const LearningRule *rule,
-                                 SignalPoll *poll) noexcept nogil:
+# (17) with the mean gradient (3) of a batch (rules.pxi). The penalty l2/2 sum of w_ji^2 is added to the sum of E_n. An
+# interrupted batch is discarded; with momentum, where u continues from batch to batch, it is finished instead, unless
+# it is the whole epoch, which the caller discards.
+cdef double learn_batch_direct(const Net *state, const SampleSet *samples, const LearningRule *rule, Py_ssize_t first,
+                               Py_ssize_t size, real total_weight, SignalPoll *poll) noexcept nogil:
     cdef Net local = state[0]
     cdef Net *net = &local
     cdef double total = 0
-    cdef real total_weight
-    cdef Py_ssize_t first = 0, size, n
-    while first < samples.count:
-        size = min(rule.batch_size, samples.count - first)
-        total_weight = weight_of_batch(samples, first, size, rule.batch_size)
-        if total_weight > 0:
-            begin_batch(net, rule, total_weight)
-            for n in range(first, first + size):
-                load_sample(net, samples, n)
-                net.weight = weight_of(samples, n)
-                backpropagate(net)
-                total += net.weight * net.E_n
-                record_loss(samples, n, net.E_n)
-                if isfinite(net.E_n):
-                    update_velocities(net)
-                if should_stop(poll, 1) and (rule.momentum == 0 or size == samples.count):
-                    return total
-            end_batch(net, rule, total_weight)
-        if poll.stop:
-            break
-        first += size
+    cdef Py_ssize_t n
+    begin_batch(net, rule, total_weight)
+    for n in range(first, first + size):
+        load_sample(net, samples, n)
+        net.weight = weight_of(samples, n)
+        backpropagate(net)
+        total += net.weight * net.E_n
+        record_loss(samples, n, net.E_n)
+        if isfinite(net.E_n):
+            update_velocities(net)
+        if should_stop(poll, 1) and (rule.momentum == 0 or size == samples.count):
+            return total
+    end_batch(net, rule, total_weight)
     return total
 
 
@@ -211,60 +197,63 @@ cdef void end_batch(Net *net, const LearningRule *rule, real total_weight) noexc
         end_update(net.v[k], net.u_v[k], net.M + 1)
 
 
-# b, z, a and y of all samples. Returns whether all b are finite, as they are not where x is not.
-cdef bint forward_direct(Net *net, const SampleSet *samples, const Activations *out, SignalPoll *poll) noexcept nogil:
-    cdef Py_ssize_t M = net.M, K = net.K, n
-    cdef bint finite = True
-    for n in range(samples.count):
-        net.x = inputs_of(samples, n)
-        forward(net)
-        if should_stop(poll, 1):
-            break
-        finite = finite and all_finite(net.b, M)
-        if out.b != NULL:
-            memcpy(out.b + n * M, net.b, M * sizeof(real))
-            memcpy(out.z + n * M, net.z, M * sizeof(real))
-        memcpy(out.a + n * K, net.a, K * sizeof(real))
-        memcpy(out.y + n * K, net.y, K * sizeof(real))
-    return finite
+# ------------------------------------------------------------------------------------------------------------ classes
 
 
-# (2)  E, with nothing learned
-cdef double loss_direct(Net *net, const SampleSet *samples, SignalPoll *poll) noexcept nogil:
-    cdef double total = 0
-    cdef Py_ssize_t n
-    for n in range(samples.count):
-        load_sample(net, samples, n)
-        forward(net)
-        total += sample_error(net.functions.output, net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
-        if should_stop(poll, 1):
-            break
-    return mean_error(total, samples.count)
+cdef class SampleEngine(Engine):
+    """Passes over all samples, of engines that take one after the other."""
+
+    cdef Net *one                            # with the symbols of one sample
+
+    # b, z, a and y of sample n. Returns whether its inputs exist
+    cdef bint forward_sample(self, const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+        return False
+
+    # The gradient (16) and (18) of that sample, added to that of others
+    cdef void add_gradient(self) noexcept nogil:
+        pass
+
+    # Returns whether all b are finite, as they are not where x is not
+    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
+        cdef const Net *net = self.one
+        cdef Py_ssize_t M = net.M, K = net.K, n
+        cdef bint finite = True
+        for n in range(samples.count):
+            finite = self.forward_sample(samples, n) and finite and all_finite(net.b, M)
+            if should_stop(&self.poll, 1):
+                break
+            if out.b != NULL:
+                memcpy(out.b + n * M, net.b, M * sizeof(real))
+                memcpy(out.z + n * M, net.z, M * sizeof(real))
+            memcpy(out.a + n * K, net.a, K * sizeof(real))
+            memcpy(out.y + n * K, net.y, K * sizeof(real))
+        return finite
+
+    # (2)  E, and the sums of (3) where they are wanted
+    cdef double pass_over(self, const SampleSet *samples, bint gradients) noexcept nogil:
+        cdef Net *net = self.one
+        cdef double total = 0
+        cdef bint valid
+        cdef Py_ssize_t n
+        for n in range(samples.count):
+            valid = self.forward_sample(samples, n)
+            load_target(samples, n, net.t)
+            if gradients:
+                compute_errors(net)
+                if valid and isfinite(net.E_n):
+                    self.add_gradient()
+            else:
+                net.E_n = sample_error(net.functions.output, net.t, net.a, net.max_a, net.sum_exp_minus_1, net.K)
+            total += net.E_n if valid else NAN
+            if should_stop(&self.poll, 1):
+                break
+        return mean_error(total, samples.count)
+
+    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
+        return self.pass_over(samples, False)
 
 
-# (3)  dE/dw and dE/dv in u. Returns E (2).
-cdef double gradient_direct(Net *net, const SampleSet *samples, SignalPoll *poll) noexcept nogil:
-    cdef double total = 0
-    cdef Py_ssize_t n
-    memset(net.u_w[0], 0, net.M * (net.D + 1) * sizeof(real))
-    memset(net.u_v[0], 0, net.K * (net.M + 1) * sizeof(real))
-    for n in range(samples.count):
-        load_sample(net, samples, n)
-        backpropagate(net)
-        total += net.E_n
-        if isfinite(net.E_n):
-            accumulate_gradients(net)
-        if should_stop(poll, 1):
-            break
-    mean_gradient(net.u_w, samples.count, net.D, net.M)
-    mean_gradient(net.u_v, samples.count, net.M, net.K)
-    return mean_error(total, samples.count)
-
-
-# -------------------------------------------------------------------------------------------------------------- class
-
-
-cdef class DirectEngine(Engine):
+cdef class DirectEngine(SampleEngine):
     """Learns sample by sample, or batch by batch, on arrays whose rows are contiguous."""
 
     cdef Net net
@@ -279,6 +268,7 @@ cdef class DirectEngine(Engine):
             u_w, u_v = rows_of(self.g[0]), rows_of(self.g[1])
             set_rows(self.net.u_w, u_w.first, self.M, u_w.stride)
             set_rows(self.net.u_v, u_v.first, self.K, u_v.stride)
+        self.one = &self.net
         self.supports_gradient, self.supports_forward = self.rule.momentum == 0, True
 
     def __dealloc__(self):
@@ -301,13 +291,29 @@ cdef class DirectEngine(Engine):
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         if self.rule.batch_size == 1 and self.rule.momentum == 0 and self.rule.l2 == 0:
             return learn_online_direct(&self.net, samples, &self.rule, &self.poll)
-        return learn_batches_direct(&self.net, samples, &self.rule, &self.poll)
+        return self.learn_batches(samples)
 
-    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
-        return loss_direct(&self.net, samples, &self.poll)
+    cdef double learn_batch(self, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
+                            real total_weight) noexcept nogil:
+        return learn_batch_direct(&self.net, samples, &self.rule, first, size, total_weight, &self.poll)
 
+    cdef bint forward_sample(self, const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+        self.net.x = inputs_of(samples, n)
+        forward(&self.net)
+        return True
+
+    cdef void add_gradient(self) noexcept nogil:
+        cdef const Net *net = &self.net
+        gradient_v(net.u_v, net.y, net.t, net.z, net.M, net.K)
+        gradient_w(net.u_w, net.e, net.x, net.D, net.M)
+
+    # In u
     cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
-        return gradient_direct(&self.net, samples, &self.poll)
-
-    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
-        return forward_direct(&self.net, samples, out, &self.poll)
+        cdef Net *net = &self.net
+        cdef double E
+        memset(net.u_w[0], 0, net.M * (net.D + 1) * sizeof(real))
+        memset(net.u_v[0], 0, net.K * (net.M + 1) * sizeof(real))
+        E = self.pass_over(samples, True)
+        mean_gradient(net.u_w, samples.count, net.D, net.M)
+        mean_gradient(net.u_v, samples.count, net.M, net.K)
+        return E

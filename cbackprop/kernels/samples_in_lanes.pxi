@@ -142,29 +142,6 @@ cdef bint apply_update(LanesState *s) noexcept nogil:
     return True
 
 
-# (17) batch after batch. Returns the sum of E_n; NaN where it or a weight is not finite, with the weights from before
-# that batch. An interrupted batch is discarded.
-cdef double learn_samples_in_lanes(LanesState *s, const SampleSet *samples, const LearningRule *rule,
-                                   SignalPoll *poll) noexcept nogil:
-    cdef Py_ssize_t first = 0, size
-    cdef double total = 0
-    cdef real total_weight
-    while first < samples.count:
-        size = min(rule.batch_size, samples.count - first)
-        total_weight = weight_of_batch(samples, first, size, rule.batch_size)
-        if total_weight > 0:
-            total += batch_update(s, samples, first, first + size,
-                                  (ONE if rule.adaptive else rule.learning_rate) / total_weight, poll)
-            if poll.stop:
-                break
-            if rule.adaptive:
-                adapt_samples(s, rule.learning_rate)
-            if not (isfinite(total) and apply_update(s)):
-                return NAN
-        first += size
-    return total
-
-
 # -------------------------------------------------------------------------------------------------------------- class
 
 
@@ -204,6 +181,17 @@ cdef class SamplesInLanesEngine(Engine):
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         cdef double total
         self.copy(True)
-        total = learn_samples_in_lanes(&self.state, samples, &self.rule, &self.poll)
+        total = self.learn_batches(samples)
         self.copy(False)
         return total    # all weights are finite
+
+    # An interrupted batch is discarded
+    cdef double learn_batch(self, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
+                            real total_weight) noexcept nogil:
+        cdef real alpha = (ONE if self.rule.adaptive else self.rule.learning_rate) / total_weight
+        cdef double total = batch_update(&self.state, samples, first, first + size, alpha, &self.poll)
+        if self.poll.stop:
+            return total
+        if self.rule.adaptive:
+            adapt_samples(&self.state, self.rule.learning_rate)
+        return total if isfinite(total) and apply_update(&self.state) else NAN

@@ -302,35 +302,21 @@ cdef double learn_online_sparse(SparseNet *state, const SampleSet *samples, cons
     return total
 
 
-# (17) with the mean gradient (3) of each batch. All samples of a batch see the same w and v, so the errors of all come
-# before the first update. Returns the sum of E_n, or NaN, as above; an interrupted batch is discarded.
-cdef double learn_batches_sparse(SparseNet *state, const SampleSet *samples, const LearningRule *rule,
-                                 SignalPoll *poll) noexcept nogil:
-    cdef SparseNet local = state[0]
-    cdef SparseNet *net = &local
-    cdef double total = 0
-    cdef real learning_rate = rule.learning_rate if net.net.s_w == NULL else ONE
-    cdef real total_weight, decay
-    cdef Py_ssize_t first = 0, size
-    while first < samples.count:
-        size = min(rule.batch_size, samples.count - first)
-        total_weight = weight_of_batch(samples, first, size, rule.batch_size)
-        if total_weight > 0:
-            total += batch_errors_sparse(net, samples, first, size, learning_rate / total_weight, poll)
-            if poll.stop:
-                break
-            decay = decay_of(rule, total_weight)
-            if not (isfinite(total) and decay <= 1):
-                total = NAN
-                break
-            if net.net.s_w == NULL:
-                update_batch_sparse(net, samples, first, size, decay)
-            elif not adapt_batch_sparse(net, samples, first, size, rule.learning_rate, decay):
-                total = NAN
-                break
-        first += size
-    apply_scale(net)
-    return total
+# (17) with the mean gradient (3) of a batch, whose errors all come before the first update. Returns the sum of E_n, or
+# NaN, as above; an interrupted batch is discarded.
+cdef double learn_batch_sparse(SparseNet *net, const SampleSet *samples, const LearningRule *rule, Py_ssize_t first,
+                               Py_ssize_t size, real total_weight, SignalPoll *poll) noexcept nogil:
+    cdef real decay = decay_of(rule, total_weight)
+    cdef real factor = (ONE if rule.adaptive else rule.learning_rate) / total_weight
+    cdef double total = batch_errors_sparse(net, samples, first, size, factor, poll)
+    if poll.stop:
+        return total
+    if not (isfinite(total) and decay <= 1):
+        return NAN
+    if not rule.adaptive:
+        update_batch_sparse(net, samples, first, size, decay)
+        return total
+    return total if adapt_batch_sparse(net, samples, first, size, rule.learning_rate, decay) else NAN
 
 
 # The errors of a batch, each times its share of the update, and the update of v. Returns the sum of E_n; NaN if it or
@@ -474,52 +460,6 @@ cdef void apply_scale(SparseNet *net) noexcept nogil:
     net.scale = 1
 
 
-# b, z, a and y of all samples. Returns whether all b are finite, and all inputs exist.
-cdef bint forward_samples_sparse(SparseNet *net, const SampleSet *samples, const Activations *out,
-                                 SignalPoll *poll) noexcept nogil:
-    cdef Py_ssize_t M = net.net.M, K = net.net.K, n
-    cdef const SparseRow *row
-    cdef bint finite = True
-    net.gathered = 0
-    for n in range(samples.count):
-        row = next_row(net, samples, n)
-        forward_sparse(net, row)
-        if should_stop(poll, 1):
-            break
-        finite = finite and row.valid and all_finite(net.net.b, M)
-        if out.b != NULL:
-            memcpy(out.b + n * M, net.net.b, M * sizeof(real))
-            memcpy(out.z + n * M, net.net.z, M * sizeof(real))
-        memcpy(out.a + n * K, net.net.a, K * sizeof(real))
-        memcpy(out.y + n * K, net.net.y, K * sizeof(real))
-    return finite
-
-
-# (2)  E, and (3) dE/dw and dE/dv where they are wanted: dw, which is 0 before, with the strides of w
-cdef double gradient_sparse(SparseNet *net, const SampleSet *samples, real *dw, SignalPoll *poll) noexcept nogil:
-    cdef Net *dense = &net.net
-    cdef Py_ssize_t D = dense.D, M = dense.M, K = dense.K, n, c
-    cdef const SparseRow *row
-    cdef double total = 0
-    net.gathered = 0
-    if dw != NULL:
-        memset(net.dv, 0, K * (M + 1) * sizeof(real))
-    for n in range(samples.count):
-        row = next_row(net, samples, n)
-        backpropagate_sparse(net, samples, n, row)
-        total += dense.E_n
-        if dw != NULL and isfinite(dense.E_n):
-            gradient_v(dense.u_v, dense.y, dense.t, dense.z, M, K)
-            gradient_w_sparse(dw, 1, dense.e, row, D * net.input_stride, net.unit_stride, 1, M)
-        if should_stop(poll, 1):
-            break
-    if dw != NULL:
-        for c in range((M - 1) * net.unit_stride + D * net.input_stride + 1):
-            dw[c] /= samples.count
-        mean_gradient(dense.u_v, samples.count, M, K)
-    return mean_error(total, samples.count)
-
-
 # -------------------------------------------------------------------------------------------------------------- memory
 
 
@@ -570,10 +510,11 @@ cdef bint sparse_init(SparseNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, 
 # --------------------------------------------------------------------------------------------------------------- class
 
 
-cdef class SparseEngine(Engine):
+cdef class SparseEngine(SampleEngine):
     """Learns from sparse rows of up to `block` non-zeros, on the user's own arrays, with w by rows or by columns."""
 
     cdef SparseNet net
+    cdef const SparseRow *row                # of the sample at hand
     cdef real[:, ::1] memory_of_dw
     cdef void *memory
 
@@ -583,6 +524,7 @@ cdef class SparseEngine(Engine):
                            self.functions, &self.memory):
             raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")
         set_interval(&self.poll, self.block, self.M, self.K, POLL_OPS)
+        self.one = &self.net.net
         self.takes_sparse = self.supports_gradient = self.supports_forward = True
 
     def __dealloc__(self):
@@ -598,15 +540,26 @@ cdef class SparseEngine(Engine):
 
     # An update is made only if all stays finite
     cdef double learn_or_restore(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
+        cdef double total
         if self.rule.batch_size == 1:
             return learn_online_sparse(&self.net, samples, &self.rule, &self.poll)
-        return learn_batches_sparse(&self.net, samples, &self.rule, &self.poll)
+        total = self.learn_batches(samples)
+        apply_scale(&self.net)
+        return total
+
+    cdef double learn_batch(self, const SampleSet *samples, Py_ssize_t first, Py_ssize_t size,
+                            real total_weight) noexcept nogil:
+        return learn_batch_sparse(&self.net, samples, &self.rule, first, size, total_weight, &self.poll)
 
     cdef int save(self) except -1:
         return 0
 
-    cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
-        return gradient_sparse(&self.net, samples, NULL, &self.poll)
+    cdef bint forward_sample(self, const SampleSet *samples, Py_ssize_t n) noexcept nogil:
+        if n == 0:
+            self.net.gathered = 0
+        self.row = next_row(&self.net, samples, n)
+        forward_sparse(&self.net, self.row)
+        return self.row.valid
 
     # The gradient lies in memory as w does
     cdef tuple gradients(self):
@@ -615,8 +568,20 @@ cdef class SparseEngine(Engine):
         dw = np.asarray(self.memory_of_dw)[:, :w.length]
         return dw.T if w.columns else dw, np.asarray(<real[:self.K, :self.M + 1]> self.net.dv)
 
-    cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
-        return gradient_sparse(&self.net, samples, &self.memory_of_dw[0, 0], &self.poll)
+    cdef void add_gradient(self) noexcept nogil:
+        cdef const Net *net = self.one
+        gradient_v(net.u_v, net.y, net.t, net.z, net.M, net.K)
+        gradient_w_sparse(&self.memory_of_dw[0, 0], 1, net.e, self.row, net.D * self.net.input_stride,
+                          self.net.unit_stride, 1, net.M)
 
-    cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
-        return forward_samples_sparse(&self.net, samples, out, &self.poll)
+    cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
+        cdef const Rows *w = &self.rows[0]
+        cdef real *dw = &self.memory_of_dw[0, 0]
+        cdef double E
+        cdef Py_ssize_t c
+        memset(self.net.dv, 0, self.K * (self.M + 1) * sizeof(real))
+        E = self.pass_over(samples, True)
+        for c in range(w.count * w.stride):
+            dw[c] /= samples.count
+        mean_gradient(self.one.u_v, samples.count, self.M, self.K)
+        return E
