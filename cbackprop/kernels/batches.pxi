@@ -56,12 +56,13 @@ cdef void hidden_errors(const BlockedState *net, Py_ssize_t p, Py_ssize_t count)
 #
 # changes_nj <- alpha_j e_nj of one panel of units; changes may be e.
 cdef void adapt_errors(const Layer *layer, Py_ssize_t p, vec *changes, const vec *e, const real *gram, Py_ssize_t block,
-                       vec *s, real learning_rate, Py_ssize_t count) noexcept nogil:
+                       real learning_rate, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t start = panel_start(layer, p), stride = layer.stride, n, m, j
     cdef Py_ssize_t width = panel_start(layer, p + 1) - start
     cdef vec squares[TILE_VECS]
     cdef vec alpha[TILE_VECS]
     cdef vec before[TILE_VECS]
+    cdef vec *s = layer.squares
     cdef vec e_n
     for j in range(width):
         squares[j] = vec_broadcast(0)
@@ -89,7 +90,7 @@ cdef void adapt_outputs(BlockedState *net, const LearningRule *rule, Py_ssize_t 
         for m in range(0, n + 1, 4):
             gram_tile(net.z_rows + n, net.z_rows + m, net.gram_z + n * net.block + m, net.block, net.hidden.units)
     for p in range(net.output.panels):
-        adapt_errors(&net.output, p, net.changes, net.y, net.gram_z, net.block, net.s_v, rule.learning_rate, count)
+        adapt_errors(&net.output, p, net.changes, net.y, net.gram_z, net.block, rule.learning_rate, count)
 
 
 # (3) of the samples from `first` to `end`, times a factor for alpha / N, subtracted from the weights, or from the
@@ -122,7 +123,7 @@ cdef double batch_pass(BlockedState *net, const SampleSet *samples, const Learni
         for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
             hidden_errors(net, p, size)
             if by_gram:
-                adapt_errors(&net.hidden, p, net.e, net.e, net.gram, net.block, net.s_w, rule.learning_rate, size)
+                adapt_errors(&net.hidden, p, net.e, net.e, net.gram, net.block, rule.learning_rate, size)
             layer_updates(&net.hidden, w, rows, net.e, p, 0, net.hidden.inputs, size)
         for p in range(net.output.panels):
             layer_updates(&net.output, v, net.z_rows, changes, p, first_unit(net, thread), first_unit(net, thread + 1),
@@ -165,55 +166,51 @@ cdef double learn_batches(BlockedState *net, const SampleSet *samples, const Lea
     return total
 
 
-# u <- momentum u - decay w of this thread's share of both layers, or u <- 0 if rates adapt
+# A thread's share of both layers: all weights of its own hidden units, in w by panels and in v by inputs
+cdef inline Py_ssize_t count_shares(const BlockedState *net, Py_ssize_t thread) noexcept nogil:
+    return first_panel(net, thread + 1) - first_panel(net, thread) + net.output.panels
+
+
+cdef inline Columns share_of(const BlockedState *net, Py_ssize_t thread, Py_ssize_t number) noexcept nogil:
+    if number < net.output.panels:
+        return columns_of(&net.output, number, first_unit(net, thread), first_unit(net, thread + 1))
+    return columns_of(&net.hidden, first_panel(net, thread) + number - net.output.panels, 0, net.hidden.inputs)
+
+
+# u <- momentum u - decay w, or u <- 0 if rates adapt
 cdef void decay_layers(const BlockedState *net, const LearningRule *rule, real total_weight,
                        Py_ssize_t thread) noexcept nogil:
     cdef real decay = 0 if net.adaptive else decay_of(rule, total_weight)
     cdef Columns c
     cdef Py_ssize_t p
-    for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-        c = columns_of(&net.hidden, p)
-        begin_columns(&c, rule.momentum, decay, 0, c.inputs)
-    for p in range(net.output.panels):
-        c = columns_of(&net.output, p)
-        begin_columns(&c, rule.momentum, decay, first_unit(net, thread),
-                      share_end(&net.output, first_unit(net, thread + 1)))
+    for p in range(count_shares(net, thread)):
+        c = share_of(net, thread, p)
+        begin_columns(&c, rule.momentum, decay)
 
 
 # Row-wise AdaGrad with u the mean gradient, negated:  u <- alpha u - decay w. A unit of the output layer has weights in
 # the shares of all threads, so one of them takes its squares.
 cdef void adapt_layers(BlockedState *net, const LearningRule *rule, real total_weight,
                        Py_ssize_t thread) noexcept nogil:
-    cdef real decay = decay_of(rule, total_weight)
-    cdef vec alpha_w[TILE_VECS]
     cdef Columns c
-    cdef Py_ssize_t p, start
-    for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-        c = columns_of(&net.hidden, p)
-        adapt_columns(&c, net.s_w + panel_start(&net.hidden, p), alpha_w, rule.learning_rate)
-        scale_columns(&c, alpha_w, decay, 0, c.inputs)
+    cdef Py_ssize_t p
     barrier_wait(&net.barrier)
-    if thread == 0:
-        for p in range(net.output.panels):
-            c, start = columns_of(&net.output, p), panel_start(&net.output, p)
-            adapt_columns(&c, net.s_v + start, net.alpha_v + start, rule.learning_rate)
+    for p in range(0 if thread == 0 else net.output.panels, count_shares(net, thread)):
+        c = share_of(net, thread, p)
+        adapt_columns(&c, rule.learning_rate)
     barrier_wait(&net.barrier)
-    for p in range(net.output.panels):
-        c = columns_of(&net.output, p)
-        scale_columns(&c, net.alpha_v + panel_start(&net.output, p), decay, first_unit(net, thread),
-                      share_end(&net.output, first_unit(net, thread + 1)))
+    for p in range(count_shares(net, thread)):
+        c = share_of(net, thread, p)
+        scale_columns(&c, decay_of(rule, total_weight))
 
 
-# w <- w + u of the same
+# w <- w + u
 cdef void apply_velocities(const BlockedState *net, Py_ssize_t thread) noexcept nogil:
     cdef Columns c
     cdef Py_ssize_t p
-    for p in range(first_panel(net, thread), first_panel(net, thread + 1)):
-        c = columns_of(&net.hidden, p)
-        end_columns(&c, 0, c.inputs)
-    for p in range(net.output.panels):
-        c = columns_of(&net.output, p)
-        end_columns(&c, first_unit(net, thread), share_end(&net.output, first_unit(net, thread + 1)))
+    for p in range(count_shares(net, thread)):
+        c = share_of(net, thread, p)
+        end_columns(&c)
 
 
 # One call of `learn`: what its threads have in common
@@ -326,11 +323,11 @@ cdef class BlockedEngine(Engine):
         if len(arrays) == 2:
             return 0
         if self.rule.adaptive and load:
-            memcpy(net.s_w, rows[2].first, self.M * sizeof(real))
-            memcpy(net.s_v, rows[3].first, self.K * sizeof(real))
+            memcpy(net.hidden.squares, rows[2].first, self.M * sizeof(real))
+            memcpy(net.output.squares, rows[3].first, self.K * sizeof(real))
         elif self.rule.adaptive:
-            memcpy(rows[2].first, net.s_w, self.M * sizeof(real))
-            memcpy(rows[3].first, net.s_v, self.K * sizeof(real))
+            memcpy(rows[2].first, net.hidden.squares, self.M * sizeof(real))
+            memcpy(rows[3].first, net.output.squares, self.K * sizeof(real))
         else:
             copy_layer(&net.hidden, <real *> net.hidden.velocity, &rows[2], load)
             copy_layer(&net.output, <real *> net.output.velocity, &rows[3], load)

@@ -43,10 +43,7 @@ cdef struct BlockedState:
     Py_ssize_t block             # samples in a block, a multiple of TILE_SAMPLES
     bint online                  # sample by sample
     bint accumulates             # updates are formed in the velocity: batches longer than a block, momentum, l2
-    bint adaptive                # alpha by row-wise AdaGrad, with sums of squares ...
-    vec *s_w                     # ... [hidden.width]
-    vec *s_v                     # ... [output.width]
-    vec *alpha_v                 # [output.width], for batches
+    bint adaptive                # alpha by row-wise AdaGrad
     vec *changes                 # [block][output.stride], for small batches: alpha times the errors in y
     real *gram_z                 # [block][block], for small batches: the Gram matrix of z
     bint finish_batches          # an interrupted batch is finished, not discarded
@@ -73,8 +70,8 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
     cdef Py_ssize_t held = 0 if net.online else block    # samples whose outputs are held at once
     cdef bint by_gram = net.adaptive and not net.online and not net.accumulates
     cdef Symbols *one = &net.one
-    carve_layer(&net.hidden, D, M, net.accumulates, memory, &used)
-    carve_layer(&net.output, M, K, net.accumulates, memory, &used)
+    carve_layer(&net.hidden, D, M, net.accumulates, net.adaptive, memory, &used)
+    carve_layer(&net.output, M, K, net.accumulates, net.adaptive, memory, &used)
     width, output_width = net.hidden.width, net.output.width
     net.e = carve_vecs(memory, &used, block * net.hidden.stride)
     net.v = carve_vecs(memory, &used, K * net.hidden.stride)
@@ -88,9 +85,6 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
     net.y = carve_vecs(memory, &used, held * net.output.stride)
     net.z_rows = <const real **> arena_alloc(memory, &used, held * sizeof(real *))
     net.y_rows = <const real **> arena_alloc(memory, &used, held * sizeof(real *))
-    net.s_w = carve_vecs(memory, &used, width if net.adaptive else 0)
-    net.s_v = carve_vecs(memory, &used, output_width if net.adaptive else 0)
-    net.alpha_v = carve_vecs(memory, &used, output_width if net.adaptive else 0)
     net.E = <double *> arena_alloc(memory, &used, block * sizeof(double))
     net.sum_exp_minus_1 = <real *> arena_alloc(memory, &used, padded(block) * sizeof(real))
     net.gram = <real *> arena_alloc(memory, &used, block * block * sizeof(real) if net.online or by_gram else 0)
@@ -129,7 +123,7 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     for n in range(net.output.width):
         net.output_mask[n] = units_mask(K, n)
     set_unit_rows(net.units.v, <real *> net.v, K, net.hidden.stride * LANES)
-    net.units.s_w, net.units.s_v = net.s_w if net.adaptive else NULL, net.s_v
+    net.units.s_w, net.units.s_v = net.hidden.squares if net.adaptive else NULL, net.output.squares
     for n in range(0 if net.online else net.block):
         net.z_rows[n] = <const real *> (net.z + n * net.hidden.stride)
         net.y_rows[n] = <const real *> (net.y + n * net.output.stride)
@@ -176,8 +170,8 @@ cdef bint panels_are_finite(const BlockedState *net) noexcept nogil:
     return (all_finite(<const real *> hidden.weights, (hidden.inputs + 1) * hidden.width * LANES)
             and all_finite(<const real *> net.v, K * hidden.stride * LANES)
             and all_finite(<const real *> net.units.bias, K)
-            and (not net.adaptive or (all_finite(<const real *> net.s_w, hidden.units)
-                                      and all_finite(<const real *> net.s_v, K))))
+            and (not net.adaptive or (all_finite(<const real *> hidden.squares, hidden.units)
+                                      and all_finite(<const real *> net.output.squares, K))))
 
 
 # ------------------------------------------------------------------------------- what blocks and batches have in common
@@ -300,7 +294,7 @@ cdef void set_shrinkage(BlockedState *net, const LearningRule *rule) noexcept no
 cdef void shrink_products(const BlockedState *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t start = panel_start(&net.hidden, p), stride = net.hidden.stride, n, j
     cdef Py_ssize_t width = panel_start(&net.hidden, p + 1) - start
-    cdef const vec *bias = net.hidden.weights + share_start(&net.hidden, p, net.hidden.inputs)
+    cdef const vec *bias = panel_of(&net.hidden, net.hidden.weights, p, net.hidden.inputs)
     cdef vec *P = net.e + start
     cdef real s
     for n in range(count):
@@ -327,7 +321,7 @@ cdef void shrink_gram(const BlockedState *net, Py_ssize_t count, Py_ssize_t thre
 cdef void shrink_panel(const BlockedState *net, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t start = panel_start(&net.hidden, p), stride = net.hidden.stride, n, j
     cdef Py_ssize_t width = panel_start(&net.hidden, p + 1) - start
-    cdef vec *panel = net.hidden.weights + share_start(&net.hidden, p, 0)
+    cdef vec *panel = panel_of(&net.hidden, net.hidden.weights, p, 0)
     cdef vec *bias = panel + net.hidden.inputs * width
     cdef vec *e = net.e + start
     cdef real s

@@ -14,10 +14,12 @@ cdef struct Layer:
     Py_ssize_t panels
     vec *weights                 # panel after panel: [inputs + 1][panel width]
     vec *velocity                # the same, where updates are accumulated
+    vec *squares                 # [width], sums of squares of row-wise AdaGrad ...
+    vec *alpha                   # ... and for batches the rates
     vec *mask                    # [width]: which lanes are units
 
 
-cdef void carve_layer(Layer *layer, Py_ssize_t inputs, Py_ssize_t units, bint accumulates, char *memory,
+cdef void carve_layer(Layer *layer, Py_ssize_t inputs, Py_ssize_t units, bint accumulates, bint adaptive, char *memory,
                       Py_ssize_t *used) noexcept nogil:
     cdef Py_ssize_t size
     layer.inputs, layer.units = inputs, units
@@ -27,7 +29,9 @@ cdef void carve_layer(Layer *layer, Py_ssize_t inputs, Py_ssize_t units, bint ac
     size = (inputs + 1) * layer.width * sizeof(vec)
     layer.weights = <vec *> arena_alloc(memory, used, size)
     layer.velocity = <vec *> arena_alloc(memory, used, size if accumulates else 0)
-    layer.mask = <vec *> arena_alloc(memory, used, layer.width * sizeof(vec))
+    layer.squares = carve_vecs(memory, used, layer.width if adaptive else 0)
+    layer.alpha = carve_vecs(memory, used, layer.width if adaptive else 0)
+    layer.mask = carve_vecs(memory, used, layer.width)
 
 
 cdef void set_mask(const Layer *layer) noexcept nogil:
@@ -96,22 +100,20 @@ cdef void store_layer(const Layer *layer, const vec *panels, const Rows *rows) n
     copy_layer(layer, <real *> panels, rows, False)
 
 
-# Where input `begin` starts in panel p, in vectors. A thread's share of a panel are the inputs from `begin` to `end`,
-# and with the last of them the bias.
-cdef inline Py_ssize_t share_start(const Layer *layer, Py_ssize_t p, Py_ssize_t begin) noexcept nogil:
+# Where panel p begins, and in it the weights of input i
+cdef inline vec *panel_of(const Layer *layer, vec *panels, Py_ssize_t p, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t start = panel_start(layer, p)
-    return start * (layer.inputs + 1) + begin * (panel_start(layer, p + 1) - start)
+    return panels + start * (layer.inputs + 1) + i * (panel_start(layer, p + 1) - start)
 
 
-# The weights of a panel, and their velocity, for an update rule
-cdef inline Columns columns_of(const Layer *layer, Py_ssize_t p) noexcept nogil:
+# The weights of a panel, and their velocity, for an update of the inputs from `begin` to `end`; with the last of them
+# comes the bias
+cdef inline Columns columns_of(const Layer *layer, Py_ssize_t p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Columns c
-    c.width, c.inputs = panel_start(layer, p + 1) - panel_start(layer, p), layer.inputs + 1
+    cdef Py_ssize_t start = panel_start(layer, p)
+    c.width, c.inputs = panel_start(layer, p + 1) - start, layer.inputs + 1
     c.stride = c.width * LANES
-    c.w, c.u = <real *> (layer.weights + share_start(layer, p, 0)), <real *> (layer.velocity + share_start(layer, p, 0))
+    c.w, c.u = <real *> panel_of(layer, layer.weights, p, 0), <real *> panel_of(layer, layer.velocity, p, 0)
+    c.s, c.alpha = layer.squares + start, layer.alpha + start
+    c.begin, c.end = begin, end + (end == layer.inputs)
     return c
-
-
-# One past the last input of a share
-cdef inline Py_ssize_t share_end(const Layer *layer, Py_ssize_t end) noexcept nogil:
-    return end + (end == layer.inputs)

@@ -83,25 +83,28 @@ cdef void end_update(real *w, const real *u, Py_ssize_t n) noexcept nogil:
 # -------------------------------------------------------------------------------------------------------- columns
 
 
-# Weights of `width` vectors of units, and their velocity, by input
+# Weights of `width` vectors of units, and their velocity, by input; and which inputs an update is for
 cdef struct Columns:
     real *w
     real *u
+    vec *s                       # [width], sums of squares of row-wise AdaGrad ...
+    vec *alpha                   # ... and the rates
     Py_ssize_t stride            # numbers from one input to the next
     Py_ssize_t inputs            # of which the last is the bias
     Py_ssize_t width
+    Py_ssize_t begin, end
 
 
-# u_ji <- momentum u_ji - decay w_ji of the inputs from `begin` to `end`; the bias has no decay
-cdef void begin_columns(const Columns *c, real momentum, real decay, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+# u_ji <- momentum u_ji - decay w_ji; the bias has no decay
+cdef void begin_columns(const Columns *c, real momentum, real decay) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(begin, end):
+    for i in range(c.begin, c.end):
         decay_velocity(c.u + i * c.stride, c.w + i * c.stride, momentum, decay if i < c.inputs - 1 else 0,
                        c.width * LANES)
 
 
-# s_j with the gradients in u, and alpha_j
-cdef void adapt_columns(const Columns *c, vec *s, vec *alpha, real learning_rate) noexcept nogil:
+# s_j with the gradients in u of all inputs, and alpha_j
+cdef void adapt_columns(const Columns *c, real learning_rate) noexcept nogil:
     cdef vec sum, u_ji
     cdef Py_ssize_t i, j
     for j in range(c.width):
@@ -109,26 +112,25 @@ cdef void adapt_columns(const Columns *c, vec *s, vec *alpha, real learning_rate
         for i in range(c.inputs):
             u_ji = (<const vec *> (c.u + i * c.stride))[j]
             sum = sum + u_ji * u_ji
-        s[j] = sum_of_squares(s[j], vec_broadcast(1), sum / vec_broadcast(c.inputs))
-        alpha[j] = adaptive_rate(vec_broadcast(learning_rate), s[j])
+        c.s[j] = sum_of_squares(c.s[j], vec_broadcast(1), sum / vec_broadcast(c.inputs))
+        c.alpha[j] = adaptive_rate(vec_broadcast(learning_rate), c.s[j])
 
 
-# u_ji <- alpha_j u_ji - decay w_ji of the inputs from `begin` to `end`; the bias has no decay
-cdef void scale_columns(const Columns *c, const vec *alpha, real decay, Py_ssize_t begin,
-                        Py_ssize_t end) noexcept nogil:
+# u_ji <- alpha_j u_ji - decay w_ji; the bias has no decay
+cdef void scale_columns(const Columns *c, real decay) noexcept nogil:
     cdef vec *u
     cdef const vec *w
     cdef real decay_i
     cdef Py_ssize_t i, j
-    for i in range(begin, end):
+    for i in range(c.begin, c.end):
         u, w = <vec *> (c.u + i * c.stride), <const vec *> (c.w + i * c.stride)
         decay_i = decay if i < c.inputs - 1 else 0
         for j in range(c.width):
-            u[j] = u[j] * alpha[j] - w[j] * decay_i
+            u[j] = u[j] * c.alpha[j] - w[j] * decay_i
 
 
-# w_ji <- w_ji + u_ji of the inputs from `begin` to `end`
-cdef void end_columns(const Columns *c, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+# w_ji <- w_ji + u_ji
+cdef void end_columns(const Columns *c) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(begin, end):
+    for i in range(c.begin, c.end):
         end_update(c.w + i * c.stride, c.u + i * c.stride, c.width * LANES)
