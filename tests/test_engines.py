@@ -44,6 +44,9 @@ def make(kernels, kind, *sizes):
     return getattr(kernels, name)(*(sizes or (D, M, K)), *arguments, **keywords)
 
 
+# what bindings check is the same in all variants
+MODULES = [f"{_dispatch.ACTIVE}_{dtype}" for dtype in ("float32", "float64")]
+one_variant = pytest.mark.parametrize("kernels", MODULES, indirect=True)
 REFUSED = AssertionError, TypeError, ValueError, AttributeError  # asserted, or no such memoryview
 SAMPLE_CALLS = {"learn", "epochs", "gradient", "forward", "loss", "threads"}
 
@@ -104,6 +107,7 @@ def offered(kind, calls):
 CLASSES = ["DirectEngine", "LanesEngine", "SamplesInLanesEngine", "BlockedEngine", "SparseEngine", "Samples", "Engine"]
 
 
+@one_variant
 @pytest.mark.parametrize("name", CLASSES)
 def test_new_without_arguments_is_refused(kernels, name):
     kernel_class = getattr(kernels, name)
@@ -111,6 +115,7 @@ def test_new_without_arguments_is_refused(kernels, name):
         kernel_class.__new__(kernel_class)
 
 
+@one_variant
 def test_a_second_init_changes_nothing(kernels, kind):
     ours, other = loaded(kernels, kind), loaded(kernels, kind)
     ours.__init__(10 * D, M, K)
@@ -119,6 +124,7 @@ def test_a_second_init_changes_nothing(kernels, kind):
     assert ours.learn(labelled(kernels), order, 0.1) == other.learn(labelled(kernels), order, 0.1)
 
 
+@one_variant
 def test_the_base_class_offers_nothing(kernels):
     engine = kernels.Engine(D, M, K)
     with pytest.raises(NotImplementedError):
@@ -128,6 +134,7 @@ def test_the_base_class_offers_nothing(kernels):
             call()
 
 
+@one_variant
 def test_weights_must_be_loaded_first(kernels, kind):
     engine = make(kernels, kind)
     ours = offered(kind, calls(engine, labelled(kernels)))
@@ -140,6 +147,7 @@ def test_weights_must_be_loaded_first(kernels, kind):
     assert engine.finite()
 
 
+@one_variant
 def test_engines_cannot_be_copied(kernels, kind):
     for ours in (loaded(kernels, kind), labelled(kernels)):
         for copy_of in (copy.copy, copy.deepcopy, pickle.dumps):
@@ -147,6 +155,7 @@ def test_engines_cannot_be_copied(kernels, kind):
                 copy_of(ours)
 
 
+@one_variant
 def test_sizes_below_1_are_refused(kernels, kind):
     name, _, keywords = ENGINES[kind]
     good = [D, M, K, 16]
@@ -158,6 +167,7 @@ def test_sizes_below_1_are_refused(kernels, kind):
             getattr(kernels, name)(*good, **keywords | {"block": wrong})
 
 
+@one_variant
 def test_sizes_whose_bytes_cannot_be_counted_raise_memory_error(kernels, kind):
     for huge in (2**50, HUGE, 2**63 - 1):
         for sizes in ((huge, huge, K), (huge, M, huge), (D, huge, huge)):
@@ -165,6 +175,7 @@ def test_sizes_whose_bytes_cannot_be_counted_raise_memory_error(kernels, kind):
                 make(kernels, kind, *sizes)
 
 
+@one_variant
 def test_an_engine_says_what_it_supports(kernels, kind):
     engine, offers = loaded(kernels, kind), OFFERS[kind].split()
     assert (engine.D, engine.M, engine.K) == (D, M, K)
@@ -173,6 +184,7 @@ def test_an_engine_says_what_it_supports(kernels, kind):
     assert [name for name in names if getattr(engine, f"supports_{name}")] == sorted(set(offers) & set(names))
 
 
+@one_variant
 def test_what_is_not_supported_is_refused(kernels, kind):
     engine, stored = loaded(kernels, kind), weights(kernels.DTYPE, 0)
     every = calls(engine, labelled(kernels))
@@ -195,6 +207,7 @@ def test_store_returns_what_load_took(kernels, kind):
         np.testing.assert_array_equal(array, as_loaded)
 
 
+@one_variant
 def test_states_of_other_names_are_refused(kernels, kind):
     engine = loaded(kernels, kind)
     wrong_states = {"momentum": ()}, {"velocity": (), "momentum": ()}, {b"velocity": ()}
@@ -205,6 +218,7 @@ def test_states_of_other_names_are_refused(kernels, kind):
         assert all((array == 3).all() for array in arrays)
 
 
+@one_variant
 @pytest.mark.parametrize("kind", ["direct-momentum", "blocked-momentum"])
 def test_the_velocity_is_loaded_and_stored(kernels, kind):
     engine = loaded(kernels, kind)
@@ -227,6 +241,7 @@ def test_momentum_that_rounds_to_0_has_no_velocity(name):
         engine.load(*weights(np.float32), {"velocity": weights(np.float32)})
 
 
+@one_variant
 @pytest.mark.parametrize("kind", ["direct-momentum", "blocked-momentum"])
 def test_load_and_store_copy_all_or_nothing(kernels, kind):
     engine, dtype = make(kernels, kind), kernels.DTYPE
@@ -247,6 +262,7 @@ def test_load_and_store_copy_all_or_nothing(kernels, kind):
     assert all((array == value).all() for array, value in zip(good, (1, 1, 2, 2), strict=True))
 
 
+@one_variant
 @pytest.mark.parametrize(
     ("name", "state"),
     [
@@ -268,6 +284,7 @@ def test_load_without_states_sets_them_to_0(kernels, name, state):
         np.testing.assert_array_equal(array, 0)
 
 
+@one_variant
 def test_read_only_arrays_are_loaded_and_never_stored_to(kernels, kind):
     engine, arrays = make(kernels, kind), weights(kernels.DTYPE)
     for array in arrays:
@@ -314,6 +331,7 @@ SAMPLES = {  # what does not fit
 }
 
 
+@one_variant
 @pytest.mark.parametrize("wrong", SAMPLES.values(), ids=SAMPLES.keys())
 def test_arrays_that_do_not_fit_are_refused(kernels, wrong):
     ours = {name: array if name == "labels" else array.astype(kernels.DTYPE) for name, array in wrong.items()}
@@ -321,12 +339,14 @@ def test_arrays_that_do_not_fit_are_refused(kernels, wrong):
         kernels.Samples(np.ones((N, D), kernels.DTYPE), **ours)
 
 
+@one_variant
 @pytest.mark.parametrize("shape", [(0, D), (N, 0), (0, 0)])
 def test_empty_inputs_are_refused(kernels, shape):
     with pytest.raises(AssertionError):
         kernels.Samples(np.ones(shape, kernels.DTYPE))
 
 
+@one_variant
 def test_another_precision_is_refused(kernels, kind):
     other = np.dtype("f4" if kernels.DTYPE == "f8" else "f8")
     engine = loaded(kernels, kind)
@@ -343,6 +363,7 @@ def test_another_precision_is_refused(kernels, kind):
             use()
 
 
+@one_variant
 def test_samples_that_do_not_fit_the_engine_are_refused(kernels, kind):
     engine, dtype = loaded(kernels, kind), kernels.DTYPE
     x, labels = data(dtype)
@@ -360,6 +381,7 @@ def test_samples_that_do_not_fit_the_engine_are_refused(kernels, kind):
                 ours[name]()
 
 
+@one_variant
 def test_samples_without_targets_are_refused(kernels, kind):
     engine = loaded(kernels, kind)
     ours = offered(kind, calls(engine, kernels.Samples(data(kernels.DTYPE)[0])))
@@ -382,6 +404,7 @@ ORDERS = {
 }
 
 
+@one_variant
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
 def test_an_order_out_of_range_is_refused(kernels, kind, order):
     engine, ours = loaded(kernels, kind), weights(kernels.DTYPE, 0)
@@ -406,6 +429,7 @@ def test_an_order_may_repeat_and_omit_samples(kernels, kind):
         np.testing.assert_array_equal(got, same)
 
 
+@one_variant
 def test_no_epochs_learn_nothing(kernels):
     engine = loaded(kernels, "samples-in-lanes")
     assert engine.learn_epochs(labelled(kernels), np.arange(N), 0.1, np.zeros(0)) == 0
@@ -425,6 +449,7 @@ def test_epochs_in_one_call_equal_one_by_one(kernels):
     assert totals[4] < totals[0]
 
 
+@one_variant
 @pytest.mark.parametrize("kind", [kind for kind, offers in OFFERS.items() if "forward" in offers])
 def test_activations_must_have_the_right_shapes(kernels, kind):
     engine, samples = loaded(kernels, kind), labelled(kernels)
@@ -442,6 +467,7 @@ def test_activations_must_have_the_right_shapes(kernels, kind):
         np.testing.assert_array_equal(array, alone)
 
 
+@one_variant
 @pytest.mark.parametrize("kind", [kind for kind, offers in OFFERS.items() if "gradient" in offers])
 def test_gradients_must_have_the_shapes_of_the_weights(kernels, kind):
     engine, samples = loaded(kernels, kind), labelled(kernels)
@@ -453,6 +479,7 @@ def test_gradients_must_have_the_shapes_of_the_weights(kernels, kind):
     assert all((array == 7).all() for array in good)
 
 
+@one_variant
 @pytest.mark.parametrize("threads", [0, -1, -HUGE, 2**21, 2**32, 2**63 - 1])
 def test_threads_out_of_range_are_refused(kernels, threads):
     engine = loaded(kernels, "blocked-batches")
