@@ -74,7 +74,7 @@ cdef class OneSample:
     cdef Weights bound        # ... these weights
     cdef void *y
     cdef void *t              # a row of targets
-    cdef void *scratch        # for the addresses of ...
+    cdef void *places         # for the addresses of ...
     cdef Py_ssize_t capacity  # ... so many weights
     cdef bint by_column       # the order of w
     cdef cnp.npy_intp[2] w_strides, v_strides    # in bytes
@@ -127,7 +127,7 @@ cdef class OneSample:
 
     def __dealloc__(self):
         PyMem_Free(self.memory)
-        PyMem_Free(self.scratch)
+        PyMem_Free(self.places)
 
     @property
     def accumulators(self):
@@ -290,7 +290,7 @@ cdef class OneSample:
                 inputs.indices64 = <const int64_t *> cnp.PyArray_DATA(indices)
         if (self.by_column or indices is not None) and inputs.count > self.capacity:
             self.reserve(inputs.count)
-        inputs.scratch = self.scratch
+        inputs.places = self.places
         return kept
 
     cdef validated(self, x, indices, bint writeable):
@@ -305,10 +305,10 @@ cdef class OneSample:
         return row
 
     cdef int reserve(self, Py_ssize_t count) except -1:
-        cdef void *scratch = PyMem_Realloc(self.scratch, (1 + SCRATCH) * count * sizeof(void *))
-        if scratch == NULL:
+        cdef void *places = PyMem_Realloc(self.places, count * sizeof(void *))
+        if places == NULL:
             raise MemoryError(f"no memory for a row of {count} non-zeros")
-        self.scratch, self.capacity = scratch, count
+        self.places, self.capacity = places, count
         return 0
 
     cdef inline bint is_target(self, double t_k) noexcept:

@@ -82,7 +82,7 @@ def check(reference_fit):
     return fit
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, None])
+@pytest.mark.parametrize(("batch_size", "order"), [(1, "C"), (1, "F"), (4, "F"), (None, "C")])
 def test_fit_with_all_functions(variant, check, dtype, order, functions, batch_size, targets):
     arguments = problem((12, 19, 3, 10), dtype, targets, **functions, order=order)
     check(*arguments, batch_size=batch_size, sample_weight=np.arange(10) / 4, **functions)
@@ -190,7 +190,7 @@ def test_strides_that_are_neither(array):
 
 
 def test_one_sample(variant, dtype, order, functions, targets):
-    D, M, K, N = 40, 18, 3, 12
+    D, M, K, N = 40, 18, 3, 6
     x, t, w, v = problem((D, M, K, N), dtype, targets, **functions, order=order)
     network = Network.from_weights(*copies(w, v), **functions)
     for n in range(N):

@@ -17,6 +17,7 @@ cdef Py_ssize_t carve_one_sample(OneSample *one, Py_ssize_t D, Py_ssize_t M, Py_
     cdef Symbols *s = &one.symbols
     net.D, net.M, net.K = D, M, K
     used += carve(net, memory + used)
+    one.sparse.sums = <real *> arena_alloc(memory, &used, D * sizeof(real))
     used += carve_lanes(&one.lanes, D, M, K, memory + used)
     s.b, s.z, s.e = (carve_vecs(memory, &used, width), carve_vecs(memory, &used, width),
                      carve_vecs(memory, &used, width))
@@ -52,8 +53,7 @@ cdef void one_sample_bind(void *memory, const Weights *weights) noexcept nogil:
 cdef bint one_sample_row(SparseNet *net, const Inputs *inputs) noexcept nogil:
     cdef SparseRow *row = &net.rows[0]
     cdef Py_ssize_t i
-    row.at = <Py_ssize_t *> inputs.scratch
-    net.scratch = row.at + inputs.count
+    row.at = <Py_ssize_t *> inputs.places
     cdef Py_ssize_t[2] indptr
     cdef SampleSet samples
     if is_dense(inputs):

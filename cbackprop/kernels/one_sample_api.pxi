@@ -8,7 +8,7 @@ cdef struct Inputs:
     const int32_t *indices32
     const int64_t *indices64
     Py_ssize_t count
-    void *scratch                # of 1 + SCRATCH addresses for each input: places of weights, and a table of indices
+    void *places                 # of weights, an address for each input: scratch memory
 
 # Where the weights are and, unless they are NULL, accumulators
 cdef struct Weights:
@@ -33,4 +33,3 @@ cdef struct OneSampleAPI:
 
 cdef enum:
     NOT_FINITE = -1
-    SCRATCH = 9    # addresses, or numbers of their size, for each input of a row in which one may come twice

@@ -11,15 +11,11 @@
 # An L2 penalty shrinks all weights of w at every update. They are stored divided by a common factor instead, `scale`,
 # and only the factor shrinks: w_ji is scale times what is stored at (j, i), biases apart.
 
-from libc.stdint cimport uint32_t, uint64_t
-
 cdef extern from *:
     """
     #define MIN_SCALE 1e-6 /* stored weights are multiplied by a smaller factor, lest they overflow */
-    #define HASH_FACTOR 0x9e3779b97f4a7c15u /* 2^64 divided by the golden ratio, odd (Knuth, 1998, section 6.4) */
     """
     const double MIN_SCALE
-    const uint64_t HASH_FACTOR
 
 cdef enum:
     ROWS_AHEAD = 2         # samples whose weights are prefetched
@@ -40,7 +36,7 @@ cdef struct SparseNet:
     double scale                 # of l2
     real alpha                   # of (17), for errors e that do not carry it
     SparseRow rows[ROWS]         # of sample n at n % ROWS
-    void *scratch                # of SCRATCH addresses for each non-zero, for row-wise AdaGrad
+    real *sums                   # [D], 0, for row-wise AdaGrad
     Py_ssize_t gathered          # samples before this one have been gathered
     real *e                      # [batch_size][M], of a batch
     real *dv                     # [K][M+1], its update of v
@@ -137,35 +133,21 @@ cdef void set_mean_square(SparseNet *net, const SparseRow *row) noexcept nogil:
     while c < row.nnz and row.at[c - 1] < row.at[c]:
         c += 1
     net.net.mean_square_x = (ONE + (dot(row.x, row.x, row.nnz) if c >= row.nnz
-                                    else sum_of_distinct_squares(row, net.scratch))) / (net.net.D + 1)
+                                    else sum_of_distinct_squares(net, row))) / (net.net.D + 1)
 
 
-# sum_i x_i^2 of inputs in any order. The first non-zero of an input, which a table finds by a hash of where its
-# weights are, takes up the others.
-cdef real sum_of_distinct_squares(const SparseRow *row, void *scratch) noexcept nogil:
-    cdef Py_ssize_t nnz = row.nnz, size = 1, slot, c
-    cdef uint32_t *table = <uint32_t *> scratch    # 1 + the number of a non-zero, or 0
-    cdef real *sums
-    cdef const real *x = row.x
-    cdef int shift = 64
-    while size < 8 * nnz:
-        size *= 2
-        shift -= 1
-    sums = <real *> (table + size)
-    memset(table, 0, size * sizeof(uint32_t))
-    for c in range(nnz):
-        slot = <Py_ssize_t> (<uint64_t> row.at[c] * HASH_FACTOR >> shift)
-        while table[slot] != 0 and row.at[table[slot] - 1] != row.at[c]:
-            slot = (slot + 1) & (size - 1)
-        if table[slot] == 0:
-            table[slot] = <uint32_t> (c + 1)
-            continue
-        if x != sums:
-            memcpy(sums, x, nnz * sizeof(real))
-            x = sums
-        sums[table[slot] - 1] += sums[c]
-        sums[c] = 0
-    return dot(x, x, nnz)
+# sum_i x_i^2 of inputs in any order, each with the sum of its values
+cdef real sum_of_distinct_squares(const SparseNet *net, const SparseRow *row) noexcept nogil:
+    cdef real *sums = net.sums
+    cdef real total = 0
+    cdef Py_ssize_t c, i
+    for c in range(row.nnz):
+        sums[row.at[c] // net.input_stride] += row.x[c]
+    for c in range(row.nnz):
+        i = row.at[c] // net.input_stride
+        total += sums[i] * sums[i]
+        sums[i] = 0
+    return total
 
 
 # Where the weights of sample n are. Inputs are checked here, too, since another thread may change them meanwhile.
@@ -483,7 +465,7 @@ cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t l
     cdef bint gathers = adaptive and batch_size > 1
     for n in range(ROWS):
         net.rows[n].at = <Py_ssize_t *> arena_alloc(memory, &used, longest * sizeof(Py_ssize_t))
-    net.scratch = arena_alloc(memory, &used, SCRATCH * longest * sizeof(Py_ssize_t) if adaptive else 0)
+    net.sums = <real *> arena_alloc(memory, &used, D * sizeof(real) if adaptive else 0)
     net.e = <real *> arena_alloc(memory, &used, batch_size * M * sizeof(real) if batch_size > 1 else 0)
     net.dv = <real *> arena_alloc(memory, &used, K * (M + 1) * sizeof(real))
     net.most_inputs = min(D, batch_size * longest) if gathers else 0
