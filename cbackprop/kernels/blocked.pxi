@@ -117,11 +117,10 @@ cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t
     if memory == NULL:
         return False
     carve_blocked(net, D, M, K, memory)
-    set_mask(&net.hidden)
+    set_masks(net.hidden.mask, M)
+    set_masks(net.output_mask, K)
     net.units.M, net.units.K, net.units.functions = M, K, functions
     net.units.mask, net.units.output_mask = net.hidden.mask, net.output_mask
-    for n in range(net.output.width):
-        net.output_mask[n] = units_mask(K, n)
     set_unit_rows(net.units.v, <real *> net.v, K, net.hidden.stride * LANES)
     net.units.s_w, net.units.s_v = net.hidden.squares if net.adaptive else NULL, net.output.squares
     for n in range(0 if net.online else net.block):

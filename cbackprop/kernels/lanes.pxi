@@ -254,12 +254,9 @@ cdef Py_ssize_t carve_lanes(LanesNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_
 
 
 cdef void init_lanes(LanesNet *net, Functions functions) noexcept nogil:
-    cdef Py_ssize_t j
     net.units.functions = functions
-    for j in range(net.width):
-        net.mask[j] = units_mask(net.units.M, j)
-    for j in range(net.output_width):
-        net.output_mask[j] = units_mask(net.units.K, j)
+    set_masks(net.mask, net.units.M)
+    set_masks(net.output_mask, net.units.K)
 
 
 # Whether vectors of units can be taken from such weights

@@ -53,8 +53,7 @@ cdef void networks_init(Networks *group, LanesNet *const *nets, int count) noexc
     all.units.s_w, all.units.s_v = group.squares if all.rule.adaptive else NULL, group.squares + M
     for c in range(K):
         group.v[c] = group.weights + M * (D + 1) + c * padded(M)
-    for c in range(M):
-        group.mask[c] = vec_tail_mask(LANES)
+    set_masks(group.mask, M * LANES)
     for c in range(count):
         (<real *> &group.learning_rate)[c] = nets[c].rule.learning_rate
         group.weighted = group.weighted or nets[c].samples.sample_weight != NULL

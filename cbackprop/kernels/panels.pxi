@@ -34,12 +34,6 @@ cdef void carve_layer(Layer *layer, Py_ssize_t inputs, Py_ssize_t units, bint ac
     layer.mask = carve_vecs(memory, used, layer.width)
 
 
-cdef void set_mask(const Layer *layer) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(layer.width):
-        layer.mask[j] = vec_tail_mask(min(layer.units - j * LANES, <Py_ssize_t> LANES))
-
-
 # The first vector of panel p: the vectors are distributed evenly
 cdef inline Py_ssize_t panel_start(const Layer *layer, Py_ssize_t p) noexcept nogil:
     return p * layer.width // layer.panels

@@ -46,9 +46,11 @@ cdef struct Symbols:
     real odds                    # against it, or NaN
 
 
-# Which lanes of vector q are among n units
-cdef inline vec units_mask(Py_ssize_t n, Py_ssize_t q) noexcept nogil:
-    return vec_tail_mask(min(n - q * LANES, <Py_ssize_t> LANES))
+# Which lanes of as many vectors as n units take are units
+cdef void set_masks(vec *masks, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t q
+    for q in range(padded(n) // LANES):
+        masks[q] = vec_tail_mask(min(n - q * LANES, <Py_ssize_t> LANES))
 
 
 # Where rows of vectors begin, so many numbers apart; the table is padded to whole vectors by the last
