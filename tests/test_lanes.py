@@ -79,11 +79,13 @@ def learn(kernels, samples, w, v, order, rate, functions, rule, engine="LanesEng
 
 @pytest.mark.parametrize(("rate", "first"), [(0.01, 0), (0.01, 5), (1, 0), (1, 5)])
 def test_every_shape_learns_as_the_reference(kernels, all_functions, targets, rate, first):
-    # every shape with two of the functions; rules, targets and, at low rates, numbers of samples in turn
+    # every shape with two of the functions, or one in float32; rules, targets and numbers of samples in turn
     counts = itertools.cycle([N, 3, 4] if rate < 1 else [2])
     rules, in_turn = (itertools.islice(itertools.cycle(each), first, None) for each in (RULES, all_functions))
     kinds = itertools.cycle(["rows", "classes", "weighted rows", "weighted classes", "rows"])
     every = zip(shapes(kernels.LANES_IN_REGISTER), rules, kinds, in_turn, counts, strict=False)
+    if kernels.DTYPE.name == "float32":
+        every = itertools.islice(every, first % 2, None, 2)
     for shape, rule, kind, functions, samples in every:
         if functions["output"] == "softmax" and shape[2] == 1:
             functions = functions | {"output": "linear"}
@@ -197,7 +199,7 @@ def test_exponents_out_of_range_among_ordinary_ones(kernels, functions, targets,
             np.testing.assert_allclose(one, other, rtol=bound, atol=bound * np.abs(other).max())
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_a_weight_that_is_not_finite_stops_all(kernels, functions, targets, rule, value):
     for layer in range(2):
@@ -340,16 +342,16 @@ def test_calls_with_one_sample_match_those_by_rows(variant, dtype, all_functions
     for shape, functions in zip(shapes(_dispatch.kernels(dtype).LANES_IN_REGISTER), in_turn, strict=False):
         if functions["output"] == "softmax" and shape[2] == 1:
             functions = functions | {"output": "logistic"}
-        x, t, w, v = problem(shape, dtype, functions, targets, 12)
+        x, t, w, v = problem(shape, dtype, functions, targets, 4)
         networks = []
         for order in "FC":
             settings = functions | ({"accumulators": zeros_of_units(w, v)} if adaptive else {})
             weights = _layout.copies(w, v) if order == "F" else [np.ascontiguousarray(a) for a in (w, v)]
             networks.append(Network.from_weights(*weights, learning_rate=0.05, **settings))
-        for n in range(12):
+        for n in range(4):
             classes = functions["output"] == "softmax" and n % 2
             t_n = int(t[n].argmax()) if classes else t[n]
-            one, other = (network.learn_one(x[n], t_n, sample_weight=n / 6) for network in networks)
+            one, other = (network.learn_one(x[n], t_n, sample_weight=n / 2) for network in networks)
             bound = 4000 * float(np.finfo(dtype).eps)
             assert one == pytest.approx(other, rel=bound, abs=bound)
             predictions = [np.asarray(network.predict_one(x[n])) for network in networks]
