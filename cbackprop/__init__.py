@@ -12,7 +12,7 @@ more.
 """
 
 from ._dispatch import kernel_info
-from ._ensemble import Ensemble, EnsembleHistory
+from ._ensemble import Ensemble
 from ._functions import (
     fit,
     forward,
@@ -23,7 +23,7 @@ from ._functions import (
     step,
 )
 from ._network import Network
-from ._results import Activations, DivergenceError, History
+from ._results import Activations, DivergenceError, EnsembleHistory, History
 
 __version__ = "0.1.0"
 

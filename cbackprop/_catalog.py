@@ -22,6 +22,10 @@ class HiddenFunction:
     activation: str  # its name in scikit-learn
     onnx: str  # its operator
 
+    def initial_ranges(self, D: int, M: int, K: int) -> tuple[float, float]:
+        """r of the hidden and of the output weights."""
+        return self.gain * np.sqrt(6 / (D if self.half_zero else D + M)), np.sqrt(6 / (M + K))
+
 
 class Targets(NamedTuple):
     """What targets must be, in the words of errors: of one sample, or of many, which have rows or only one number."""
@@ -52,6 +56,11 @@ class Output:
     standardized_eta: float  # the same where numbers have a standard deviation near 1, without a mean loss
     activation: str  # its name in scikit-learn
     onnx: str | None  # the operator that computes y from a, if they differ
+
+    def predictions(self, y: np.ndarray) -> np.ndarray:
+        """What is predicted from rows of y: one number for each, or a row of K."""
+        prediction = self.prediction(y)
+        return prediction[:, 0] if prediction.shape[1:] == (1,) else prediction
 
 
 HIDDEN_FUNCTIONS = {

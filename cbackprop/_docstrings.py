@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "Examples")
@@ -10,10 +10,10 @@ SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "Examples")
 Described = TypeVar("Described", bound=Callable[..., Any])
 
 
-def inherits(source: Any, *, without: Iterable[str] = ()) -> Callable[[Described], Described]:
+def inherits(source: Any) -> Callable[[Described], Described]:
     """Complete a docstring by the parameters and sections of `source` that it lacks, but for notes and examples.
 
-    Parameters have the order of the signature; those in `without`, which the function does not take, are left out.
+    Parameters have the order of the signature; those that the function does not take are left out.
     """
 
     def complete(described: Described) -> Described:
@@ -21,9 +21,9 @@ def inherits(source: Any, *, without: Iterable[str] = ()) -> Callable[[Described
         parts = {name: inherited[name] for name in ("Parameters", "Returns", "Raises") if name in inherited} | own
         if "Parameters" in inherited:
             entries = parameters(inherited["Parameters"]) | parameters(own.get("Parameters", ""))
-            order = list(inspect.signature(described).parameters)
-            names = sorted(entries.keys() - set(without), key=lambda name: order.index(name.partition(",")[0]))
-            parts["Parameters"] = "\n".join(map(entries.__getitem__, names))
+            by_name = {names.partition(",")[0]: entry for names, entry in entries.items()}
+            taken = [name for name in inspect.signature(described).parameters if name in by_name]
+            parts["Parameters"] = "\n".join(by_name[name] for name in taken)
         found = [f"{name}\n{'-' * len(name)}\n{parts[name]}" for name in SECTIONS if name in parts]
         described.__doc__ = "\n\n".join([own[""], *found])
         return described

@@ -4,48 +4,27 @@ from __future__ import annotations  # annotations that name numpy.random must no
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
+from . import _ensemble_predictions as predictions
 from . import _validation as validate
-from ._catalog import HIDDEN_FUNCTIONS, OUTPUTS
+from ._catalog import OUTPUTS
 from ._docstrings import inherits
-from ._ensemble_arrays import Arrays, States, memory, new_vectors, new_weights, of_network
+from ._ensemble_arrays import Arrays, States, check_weights, memory, new_vectors, new_weights, of_network
 from ._ensemble_training import EnsembleTraining
-from ._mixture import MixedLoss, Mixture, class_losses
+from ._mixture import Mixture
 from ._network import ARTICLE, Network
 from ._one_sample import OneSampleOfAll
 from ._rates import SHARE
-from ._sparse import CSR, SparseRows
-from ._training import Data, Epochs, Settings
-
-CHUNK = 1 << 18  # numbers of a prediction whose loss is computed at a time, which keeps temporary arrays small
-
-
-class EnsembleHistory(NamedTuple):
-    """The course of the training of an ensemble, as returned by `Ensemble.fit`.
-
-    Attributes
-    ----------
-    losses : ndarray of shape (epochs, R)
-        Mean E of each epoch and network, where E_n of each sample is taken before the update that uses the sample.
-        Infinity from the epoch on in which a network diverged.
-    epochs : int
-        Number of epochs run.
-    samples : int
-        Number of samples seen in all epochs.
-    diverged : dict
-        The epoch, counted from 1, of each network that diverged, by its index. Networks that had diverged before are
-        named with epoch 1.
-    """
-
-    losses: np.ndarray
-    epochs: int
-    samples: int
-    diverged: dict[int, int]
+from ._results import EnsembleHistory
+from ._settings import Data, Settings
+from ._sparse import CSR, arrays_of
+from ._training import Epochs
+from .files.model_file import Model, load_model, save_model
 
 
 class Ensemble:
@@ -130,11 +109,13 @@ class Ensemble:
         dtype: DTypeLike = np.float64,
         rng: Any = None,
     ) -> None:
-        rates = check_rates(learning_rates, validate.float_dtype(dtype))
+        rates = validate.learning_rates(learning_rates, validate.float_dtype(dtype))
         R = len(rates)
-        widths, hidden_functions = for_each("n_hidden", n_hidden, R, validate.count), check_hidden(hidden, R)
-        sources = for_each("rng", rng, R, lambda name, source: validate.generator(source, name))
-        share, adaptive, eta = check_share(share), validate.flag("adaptive", adaptive), check_eta(eta)
+        widths = validate.for_each("n_hidden", n_hidden, R, validate.count)
+        hidden_functions = validate.for_each("hidden", hidden, R, validate.hidden_function)
+        sources = validate.for_each("rng", rng, R, lambda name, source: validate.generator(source, name))
+        share = validate.in_range("share", share, 1, np.dtype(np.float64))
+        adaptive, eta = validate.flag("adaptive", adaptive), validate.eta(eta)
         networks = [
             Network(n_inputs, M, n_outputs, output=output, hidden=function, adaptive=adaptive, dtype=dtype, rng=source)
             for M, function, source in zip(widths, hidden_functions, sources, strict=True)
@@ -144,13 +125,7 @@ class Ensemble:
         self._set(w, v, states, rates, hidden_functions, Mixture(R, len(v[0]), output, share, eta))
 
     def _set(
-        self,
-        w: Arrays,
-        v: Arrays,
-        states: dict[str, Any],
-        rates: list[float],
-        hidden: Sequence[str],
-        mixture: Mixture,
+        self, w: Arrays, v: Arrays, states: dict[str, Any], rates: list[float], hidden: Sequence[str], mixture: Mixture
     ) -> None:
         self._w, self._v = new_weights(w, v)
         self._states: States = {name: (new_vectors(s_w), new_vectors(s_v)) for name, (s_w, s_v) in states.items()}
@@ -237,7 +212,7 @@ class Ensemble:
 
     @learning_rates.setter
     def learning_rates(self, values: ArrayLike) -> None:
-        rates = check_rates(values, self.dtype)
+        rates = validate.learning_rates(values, self.dtype)
         if len(rates) != len(self):
             raise ValueError(f"learning_rates has {len(rates)} entries; it must have {len(self)}, one per network")
         for network, rate in zip(self._networks, rates, strict=True):
@@ -315,7 +290,7 @@ class Ensemble:
         """
         return self._one_sample.learn_one_sparse(indices, values, t, sample_weight)
 
-    @inherits(Network.fit, without=["method", "momentum", "velocity"])
+    @inherits(Network.fit)
     def fit(
         self,
         x: ArrayLike | CSR,
@@ -372,49 +347,37 @@ class Ensemble:
         >>> ensemble.fit(np.eye(2), [0, 1], epochs=3).losses.shape
         (3, 2)
         """
-        R, w, v = len(self), self._w[0], self._v[0]
-        self._check_weights()
-        weights = self._memory
-        x = validate.inputs(x, w, v, writeable=True)
-        N = len(x)
-        rows, labels = validate.targets(t, N, w, v, self.output, writeable=True)
-        weight = check_sample_weight(sample_weight, R, N, *weights)
-        data = Data(x, rows, labels, weight)
-        for name, array in zip("xt", (x, rows), strict=True):
-            for part in array.arrays if isinstance(array, SparseRows) else () if array is None else (array,):
-                validate.check_no_overlap(name, part, *weights, True)
+        check_weights(self._w, self._v, self._mixture.members)
+        data = self._data(x, t, sample_weight)
+        first = self._networks[0]
         settings = Settings.validated(
-            w.dtype, N, learning_rate=self._networks[0].learning_rate, batch_size=batch_size, method="auto", momentum=0,
-            l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=self._networks[0].functions,
+            self.dtype, len(data.x), learning_rate=first.learning_rate, batch_size=batch_size, method="auto",
+            momentum=0, l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=first.functions,
         )  # fmt: skip
-        if isinstance(x, SparseRows):
-            settings.check_sparse()
+        settings.check_inputs(data.x)
         n_threads = validate.count("n_threads", n_threads)
-        course = Epochs(
-            N, settings, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every, resume=resume,
-        )  # fmt: skip
         described = settings._asdict() | {"eta": str(self.eta), "share": str(self.share)}
         del described["learning_rate"], described["hidden"]  # the file has those of each network
-        course.keep(self._model(), data, described)
+        course = Epochs(
+            self._model(), data, settings, described, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every, resume=resume,
+        )  # fmt: skip
         training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads)
         states = {name: (memory(first), memory(second)) for name, (first, second) in self._states.items()}
-        course.run(training.epoch, weights, states | self._mixture.states)
+        course.run(training, self._memory, states | self._mixture.states)
         E = np.array(course.losses)
         diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
-        return EnsembleHistory(E, len(E), N * len(E), diverged)
+        return EnsembleHistory(E, len(E), len(data.x) * len(E), diverged)
 
-    def _check_weights(self) -> None:
-        finite = all(np.isfinite(memory(arrays)).all() for arrays in (self._w, self._v))
-        for r in np.flatnonzero(self._mixture.members):
-            try:
-                validate.weights(self._w[r], self._v[r], writeable=True)
-                if not finite:
-                    validate.finite_weights(self._w[r], self._v[r])
-            except ValueError as error:
-                raise ValueError(f"in network {r}, {error}") from None
-
-    # --------------------------------------------------------------------------------------------------- predictions
+    def _data(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: Any) -> Data:
+        """Validate samples, which must not lie in the memory of any network."""
+        data = Data.validated(x, t, self._w[0], self._v[0], self.output, writeable=True)
+        for name, arrays in (("x", arrays_of(data.x)), ("t", (data.rows,))):
+            for array in arrays:
+                if array is not None:
+                    validate.check_no_overlap(name, array, *self._memory, True)
+        weight = validate.sample_weights(sample_weight, len(self), len(data.x), *self._memory)
+        return data._replace(sample_weight=weight)
 
     @inherits(Network.predict_proba_one)
     def predict_proba_one(self, x: ArrayLike | CSR) -> np.ndarray:
@@ -442,15 +405,14 @@ class Ensemble:
         self._networks[0]._require_probabilities()
         return self._mean(x, n_threads)
 
-    def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
-        x = validate.inputs(x, self._w[0], self._v[0])
-        return self._mixture.mean(self._networks, x, validate.count("n_threads", n_threads))
-
     @inherits(Network.predict)
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """What the mixture predicts for each sample: its class, numbers or labels."""
-        prediction = OUTPUTS[self.output].prediction(self._mean(x, n_threads))
-        return prediction[:, 0] if prediction.shape[1:] == (1,) else prediction
+        return OUTPUTS[self.output].predictions(self._mean(x, n_threads))
+
+    def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
+        rows = validate.inputs(x, self._w[0], self._v[0])
+        return predictions.mean(self._mixture, self._networks, rows, validate.count("n_threads", n_threads))
 
     @inherits(Network.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
@@ -458,45 +420,10 @@ class Ensemble:
 
         Cross-entropies are computed from logits, so that no probability is rounded to 0 before its logarithm is taken.
         """
-        given, x = x, validate.inputs(x, self._w[0], self._v[0])
-        targets: tuple[Any, Any] = validate.targets(t, len(x), self._w[0], self._v[0], self.output)
-        with np.errstate(over="ignore"):  # E may be infinite, as that of a network
-            if not OUTPUTS[self.output].cross_entropy:
-                return float(((self._mean(given, 1).astype(np.float64) - targets[0]) ** 2).sum(axis=1).mean() / 2)
-            E, step = np.empty(len(x)), max(1, CHUNK // len(self._v[0]))
-            for start in range(0, len(x), step):
-                part = slice(start, start + step)
-                E[part] = self._cross_entropies(x[part], *(None if each is None else each[part] for each in targets))
-            return float(E.mean())
+        data = Data.validated(x, t, self._w[0], self._v[0], self.output)
+        return predictions.loss(self._mixture, self._networks, data)
 
-    @np.errstate(all="ignore")  # of numbers that are not chosen
-    def _cross_entropies(
-        self, x: np.ndarray | SparseRows, rows: np.ndarray | None, labels: np.ndarray | None
-    ) -> np.ndarray:
-        """E_n of the mixture."""
-        exclusive = OUTPUTS[self.output].exclusive
-        shares: list[Any] = [np.ones(1) if rows is None else rows.astype(np.float64)]  # of y and ...
-        if not exclusive:
-            shares.append(1 - shares[0])  # ... of 1 - y
-        mixed = [MixedLoss() for _share in shares]
-        for finite, p, _y, a in self._mixture.outputs(self._networks, x, 1):
-            logits = np.where(finite[:, np.newaxis], a, 0).astype(np.float64)
-            if exclusive:
-                d = class_losses(logits)
-                losses = [d if labels is None else np.take_along_axis(d, labels[:, np.newaxis], axis=1)]
-            else:
-                losses = [np.logaddexp(0, -logits), np.logaddexp(0, logits)]
-            for loss, d in zip(mixed, losses, strict=True):
-                d[~finite] = np.inf
-                loss.add(p, d)
-        terms = (np.where(share > 0, share * loss.value, 0) for share, loss in zip(shares, mixed, strict=True))
-        return np.add.reduce(list(terms)).sum(axis=1)
-
-    # --------------------------------------------------------------------------------------------- files and copies
-
-    def _model(self) -> Any:
-        from .files.model_file import Model
-
+    def _model(self) -> Model:
         return Model(
             self._w,
             self._v,
@@ -511,28 +438,17 @@ class Ensemble:
     @inherits(Network.save)
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save weights, functions, learning rates and the mixture to a safetensors file."""
-        from .files.model_file import save_model
-
         save_model(path, self._model())
 
     @classmethod
+    @inherits(Network.load)
     def load(cls, path: str | os.PathLike[str]) -> Ensemble:
         """Load an ensemble from a file written by `save` or by a checkpoint.
-
-        Parameters
-        ----------
-        path : path-like
-            File to read.
 
         Returns
         -------
         Ensemble
             An ensemble with the saved weights, functions, learning rates and mixture.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
 
         Examples
         --------
@@ -543,11 +459,7 @@ class Ensemble:
         ...     cbackprop.Ensemble.load(path)
         Ensemble(2, 3, 2, learning_rates=[0.1, 1.0], dtype=float64)
         """
-        from .files.model_file import load_model
-
-        model = load_model(path, ensemble=True)
-        rates, output = model.learning_rate.tolist(), model.functions.output
-        return _restore(cls, model.w, model.v, rates, model.hidden, output, model.eta, model.share, model.states)
+        return _restore(cls, load_model(path, ensemble=True))
 
     def __repr__(self) -> str:
         values = {name: getattr(self, name) for name in ("hidden", "output", "adaptive", "eta", "share")}
@@ -561,7 +473,7 @@ class Ensemble:
     def _repr_html_(self) -> str:
         from ._html import ensemble_html
 
-        return ensemble_html(self)
+        return ensemble_html(type(self).__name__, self._networks, self.weights, self.diverged)
 
     def __copy__(self) -> Ensemble:
         copy = type(self).__new__(type(self))
@@ -569,93 +481,19 @@ class Ensemble:
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        rates, states = self.learning_rates.tolist(), self._states | self._mixture.states
-        hidden = [network.hidden for network in self._networks]
-        return _restore, (type(self), self._w, self._v, rates, hidden, self.output, self.eta, self.share, states)
+        return _restore, (type(self), self._model())
 
 
-def _restore(
-    cls: type[Ensemble],
-    w: Arrays,
-    v: Arrays,
-    rates: list[float],
-    hidden: Sequence[str],
-    output: str,
-    eta: float | None,
-    share: float,
-    states: dict[str, Any],
-) -> Ensemble:
-    ensemble = cls.__new__(cls)
-    mixture = Mixture(len(rates), len(v[0]), output, share, eta)
-    mixture.restore({name: states[name] for name in mixture.states})
-    states = {name: pair for name, pair in states.items() if name not in mixture.states}
-    ensemble._set(w, v, states, rates, hidden, mixture)
+def _restore(cls: type[Ensemble], model: Model) -> Ensemble:
+    ensemble, rates = cls.__new__(cls), model.learning_rate.tolist()
+    mixture = Mixture(len(rates), len(model.v[0]), model.functions.output, model.share, model.eta)
+    mixture.restore({name: model.states[name] for name in mixture.states})
+    states = {name: pair for name, pair in model.states.items() if name not in mixture.states}
+    ensemble._set(model.w, model.v, states, rates, model.hidden, mixture)
     return ensemble
-
-
-def check_rates(values: Any, dtype: np.dtype) -> list[float]:
-    """Learning rates, at least one, each positive and finite in the dtype."""
-    if isinstance(values, str) or not np.iterable(values):
-        raise TypeError(f"learning_rates is {values!r}; it must be a sequence of numbers, one per network")
-    rates = list(values)
-    if not rates:
-        raise ValueError(f"learning_rates is {values!r}; it must hold at least one number")
-    numbers = []
-    for r, value in enumerate(rates):
-        number = validate.real(f"learning_rates[{r}]", value)
-        rounded = validate.rounded(number, dtype)
-        if not (np.isfinite(rounded) and rounded > 0):
-            raise ValueError(f"learning_rates[{r}] is {value!r}; it must be positive and finite in {dtype}")
-        numbers.append(number)
-    return numbers
-
-
-def for_each(name: str, value: Any, R: int, check: Callable[[str, Any], Any]) -> list[Any]:
-    """What ``check(name, value)`` returns for each of R networks, from one value or R."""
-    if not isinstance(value, (list, tuple, np.ndarray)):
-        return [check(name, value)] * R
-    if len(value) != R:
-        raise ValueError(f"{name} has {len(value)} entries; it must have {R}, one per learning rate")
-    return [check(f"{name}[{r}]", each) for r, each in enumerate(value)]
 
 
 def common(values: Iterable[Any]) -> Any:
     """The value of all networks, or a tuple if they differ."""
     each = tuple(values)
     return each if len(set(each)) > 1 else each[0]
-
-
-def check_hidden(value: Any, R: int) -> list[str]:
-    """Names of the hidden functions of R networks, from one name or R."""
-    return for_each("hidden", value, R, lambda name, each: validate.choice(name, each, HIDDEN_FUNCTIONS))
-
-
-def check_eta(value: Any) -> float | None:
-    """A rate of the mixture, positive and finite, or None."""
-    number = None if value is None else validate.real("eta", value)
-    if number is not None and not 0 < number < np.inf:
-        raise ValueError(f"eta is {value!r}; it must be positive and finite")
-    return number
-
-
-def check_share(value: Any) -> float:
-    """A fraction in 0..1."""
-    return validate.in_range("share", value, 1, np.dtype(np.float64))
-
-
-def check_sample_weight(value: Any, R: int, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarray | None:
-    """Weights of the samples, shape (N,) or (R, N), or None if all are 1."""
-    if value is None:
-        return None
-    array = validate.as_array("sample_weight", value, f"numbers of shape ({N},) or ({R}, {N})")
-    if array.ndim != 2:
-        return validate.sample_weight(array, N, w, v)
-    if len(array) != R:
-        raise ValueError(f"sample_weight has {len(array)} rows; it must have {R}, one per network")
-    rows = []
-    for r, row in enumerate(array):
-        try:
-            rows.append(validate.sample_weight(row, N, w, v))
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"in row {r}, {error}") from None
-    return np.stack(rows)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import _layout as layout
+from . import _validation as validate
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
 States = dict[str, tuple[Arrays, Arrays]]
@@ -44,3 +45,15 @@ def memory(arrays: Arrays) -> np.ndarray:
 def of_network(r: int, states: States) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The state arrays of network r."""
     return {name: (first[r], second[r]) for name, (first, second) in states.items()}
+
+
+def check_weights(w: Arrays, v: Arrays, members: np.ndarray) -> None:
+    """Raise ValueError if the weights of networks that are members cannot be trained."""
+    finite = all(np.isfinite(memory(arrays)).all() for arrays in (w, v))
+    for r in np.flatnonzero(members):
+        try:
+            validate.weights(w[r], v[r], writeable=True)
+            if not finite:
+                validate.finite_weights(w[r], v[r])
+        except ValueError as error:
+            raise ValueError(f"in network {r}, {error}") from None

@@ -3,16 +3,14 @@
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import _engines as engines
-from ._sparse import SparseRows
-from ._training import Data, Settings
-
-if TYPE_CHECKING:
-    from ._network import Network
+from ._one_sample import OneSample
+from ._settings import Data, Settings
+from ._training import make_engine
 
 Calls = list[tuple[Any, ...]]  # functions with their arguments, for `call_all`
 
@@ -36,7 +34,7 @@ class Engines:
         Whether each engine learns in the arrays of its network. Within these no signal handler runs.
     """
 
-    def __init__(self, networks: Sequence[Network], data: Data, settings: Settings, n_threads: int = 1) -> None:
+    def __init__(self, networks: Sequence[OneSample], data: Data, settings: Settings, n_threads: int = 1) -> None:
         self.networks, self.data, self.settings = networks, data, settings
         self.engines = [self._make_engine(network, "auto") for network in networks]
         if data.sample_weight is None or data.sample_weight.ndim == 1:  # the same for all engines of a kind of kernels
@@ -107,12 +105,8 @@ class Engines:
             calls.append((learn_together, *chosen, order, rates[group], [sums[r : r + 1] for r in group], each))
         return calls, alone
 
-    def _make_engine(self, network: Network, method: str) -> engines.Engine:
-        x, settings = self.data.x, self.settings
-        given = network.w, network.v, network.functions, settings.batch_size
-        if isinstance(x, SparseRows):
-            return engines.sparse_engine(x, *given, l2=settings.l2, adaptive=settings.adaptive)
-        return engines.make_engine(*given, method, l2=settings.l2, adaptive=settings.adaptive)
+    def _make_engine(self, network: OneSample, method: str) -> engines.Engine:
+        return make_engine(self.data.x, network.w, network.v, network.functions, self.settings, method)
 
     def _samples(self, r: int, engine: engines.Engine) -> Any:
         x, rows, labels, weight = self.data
@@ -126,6 +120,6 @@ def learn_copy(engine: engines.Engine, arrays: tuple[Any, ...], *given: Any) -> 
     return total if np.isfinite(total) and engine.finite() else np.inf
 
 
-def arrays_of(network: Network) -> tuple[np.ndarray, np.ndarray, engines.States]:
+def arrays_of(network: OneSample) -> tuple[np.ndarray, np.ndarray, engines.States]:
     """The weights of a network, and its state arrays."""
     return network.w, network.v, {} if network.accumulators is None else {"accumulators": network.accumulators}

@@ -8,21 +8,19 @@ import operator
 from collections.abc import Sequence
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import _engines as engines
 from . import _validation as validate
 from ._ensemble_engines import Calls, Engines
+from ._mixture import Mixture
+from ._one_sample import OneSample
 from ._results import REMEDY, DivergenceError
+from ._settings import Data, Settings
 from ._sparse import SparseRows
-from ._training import Data, Settings
 from ._training_lock import call_all, run_finally
-
-if TYPE_CHECKING:
-    from ._mixture import Mixture
-    from ._network import Network
 
 CHUNK = 1024  # samples, about: how often weights and the mixture are brought up to date
 MAX_OPERATIONS = 1e7  # of a chunk that is learned in place, during which signals wait: some 10 ms
@@ -32,10 +30,10 @@ class EnsembleTraining:
     """A training of networks and their mixture, whose arrays are up to date after each chunk of samples."""
 
     def __init__(
-        self, networks: Sequence[Network], mixture: Mixture, data: Data, settings: Settings, n_threads: int
+        self, networks: Sequence[OneSample], mixture: Mixture, data: Data, settings: Settings, n_threads: int
     ) -> None:
         self.mixture, self.data, self.weight = mixture, data, data.sample_weight
-        self.rates = np.array([validate.rounded(network.learning_rate, network.dtype) for network in networks])
+        self.rates = np.array([validate.rounded(network.learning_rate, network.w.dtype) for network in networks])
         self.engines = Engines(networks, data, settings, n_threads)
         step, size, in_place = settings.batch_size, CHUNK, self.engines.in_place
         if in_place.any():
@@ -48,14 +46,14 @@ class EnsembleTraining:
         # of whole batches and blocks, so that results do not depend on it
         self.chunk = step * max(1, size // step)
 
-    def epoch(self, epoch: int, order: np.ndarray) -> np.ndarray:
-        """Run an epoch, counted from 1; return the mean E of each network, infinity if it has diverged."""
+    def epochs(self, first: int, order: np.ndarray, most: int = 1) -> list[np.ndarray]:
+        """Run one epoch, which has this number; return the mean E of each network, infinity if it has diverged."""
         sums = np.zeros(len(self.rates))
         self.engines.load()
         for start in range(0, len(order), self.chunk):
-            sums += self._learn(epoch, order[start : start + self.chunk])
+            sums += self._learn(first, order[start : start + self.chunk])
         total = len(order) if self.weight is None else self.weight.sum(axis=-1, dtype=np.float64)
-        return sums / total
+        return [sums / total]
 
     def _learn(self, epoch: int, part: np.ndarray) -> np.ndarray:
         """Learn from a chunk of samples: networks and their mixture together, or none of them."""

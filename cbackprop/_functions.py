@@ -6,25 +6,26 @@ b and z (N, M), a and y (N, K).
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from . import _differences as differences
 from . import _engines as engines
 from . import _layout as layout
+from . import _threads as threads
 from . import _validation as validate
+from . import reference
 from ._catalog import HIDDEN_FUNCTIONS
 from ._docstrings import inherits
 from ._one_sample import OneSample
-from ._results import REMEDY, Activations, DivergenceError, History
-from ._sparse import CSR, SparseRows
-from ._threads import forward_parallel
-from ._training import Data, Epochs, Settings, Training
+from ._results import Activations, History
+from ._settings import Data, Settings
+from ._sparse import CSR, SparseRows, arrays_of
+from ._training import Epochs, Training
 from .files.model_file import Model
-from .reference import complex_step_gradient
-
-EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
 
 
 def init_weights(
@@ -81,21 +82,15 @@ def init_weights(
     ((32, 65), (10, 33))
     """
     D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
-    validate.choice("hidden", hidden, HIDDEN_FUNCTIONS)
+    h = HIDDEN_FUNCTIONS[validate.choice("hidden", hidden, HIDDEN_FUNCTIONS)]
     real = validate.float_dtype(dtype)
     generator = validate.generator(rng)
     w, v = layout.zeros((M, D + 1), (K, M + 1), real, validate.choice("order", order, validate.ORDERS))
-    r_w, r_v = initial_ranges(D, M, K, hidden)
+    r_w, r_v = h.initial_ranges(D, M, K)
     for w_j in w:
         w_j[:D] = generator.uniform(-r_w, r_w, D)
     v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
     return w, v
-
-
-def initial_ranges(D: int, M: int, K: int, hidden: str) -> tuple[float, float]:
-    """r of the hidden and of the output weights."""
-    h = HIDDEN_FUNCTIONS[hidden]
-    return h.gain * np.sqrt(6 / (D if h.half_zero else D + M)), np.sqrt(6 / (M + K))
 
 
 def forward(
@@ -139,68 +134,10 @@ def forward(
     >>> y.sum(axis=1)
     array([1., 1.])
     """
-    return _activations(x, w, v, validate.functions(hidden, output), n_threads, of_hidden_units=True)
+    return threads.activations(x, w, v, validate.functions(hidden, output), n_threads, of_hidden_units=True)
 
 
-def outputs(
-    x: ArrayLike | CSR, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs y and logits a of `forward`, without storing b and z."""
-    y, a, _z, _b = _activations(x, w, v, functions, n_threads, of_hidden_units=False)
-    return y, a
-
-
-def outputs_where_finite(
-    x: np.ndarray | SparseRows, w: np.ndarray, v: np.ndarray, functions: validate.Functions, n_threads: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same for validated inputs, and for which samples y is finite, as it is not where sums overflow."""
-    validate.weights(w, v, writeable=False)
-    (y, a, _z, _b), _finite = _forward(x, w, v, functions, n_threads, of_hidden_units=False)
-    return y, a, np.isfinite(y).all(axis=1)
-
-
-def _activations(
-    x: ArrayLike | CSR,
-    w: np.ndarray,
-    v: np.ndarray,
-    functions: validate.Functions,
-    n_threads: int,
-    *,
-    of_hidden_units: bool,
-) -> Activations:
-    validate.weights(w, v, writeable=False)
-    given, x = x, validate.inputs(x, w, v, finite=False)  # a non-finite x surfaces as a non-finite b
-    n_threads = validate.count("n_threads", n_threads)
-    activations, finite = _forward(x, w, v, functions, n_threads, of_hidden_units=of_hidden_units)
-    if not finite:
-        validate.inputs(given, w, v)
-    y = activations.y
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspect = not np.isfinite(y.sum())  # the sum may overflow by itself
-    if suspect and validate.first_nonfinite(y) is not None:
-        validate.refuse_overflow(w, v)
-    return activations
-
-
-def _forward(
-    x: np.ndarray | SparseRows,
-    w: np.ndarray,
-    v: np.ndarray,
-    functions: validate.Functions,
-    n_threads: int,
-    *,
-    of_hidden_units: bool,
-) -> tuple[Activations, bool]:
-    """The activations of validated inputs, and whether all b are finite."""
-    N, M, K = len(x), len(w), len(v)
-    a, y = np.empty((N, K), w.dtype), np.empty((N, K), w.dtype)
-    b: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
-    z: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
-    finite = forward_parallel(x, w, v, functions, (b, z, a, y), n_threads)
-    return Activations(y, a, z, b), finite
-
-
-@inherits(forward, without=["n_threads"])
+@inherits(forward)
 def loss(
     x: ArrayLike | CSR,
     t: ArrayLike,
@@ -235,13 +172,11 @@ def loss(
     1.098612
     """
     functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=False)
-    given, x = x, validate.inputs(x, w, v)
-    rows, labels = validate.targets(t, len(x), w, v, output)
-    engine = engines.bulk_engine(w, v, functions, x)
-    E = engine.loss(engine.samples(x, rows, labels))
+    data = Data.validated(x, t, w, v, output)
+    engine = engines.bulk_engine(w, v, functions, data.x)
+    E = engine.loss(engine.samples(*data))
     if np.isnan(E):
-        validate.inputs(given, w, v)  # another thread may have changed sparse rows
+        validate.inputs(x, w, v)  # another thread may have changed sparse rows
         validate.refuse_overflow(w, v)
     return E
 
@@ -283,17 +218,14 @@ def error_and_gradient(
     x: ArrayLike | CSR, t: ArrayLike, w: np.ndarray, v: np.ndarray, functions: validate.Functions
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """E (2) and its gradient (3), which is valid only if E is finite."""
-    validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
-    rows, labels = validate.targets(t, len(x), w, v, functions.output)
+    data = Data.validated(x, t, w, v, functions.output)
     dw, dv = np.empty_like(w), np.empty_like(v)  # without padding
-    engine = engines.bulk_engine(w, v, functions, x, gradient=True)
-    E = engine.gradient(engine.samples(x, rows, labels), dw, dv)
+    engine = engines.bulk_engine(w, v, functions, data.x, gradient=True)
+    E = engine.gradient(engine.samples(*data), dw, dv)
     return E, dw, dv
 
 
 @inherits(gradient)
-@np.errstate(over="ignore", invalid="ignore")  # the result is checked instead
 def numerical_gradient(
     x: ArrayLike | CSR,
     t: ArrayLike,
@@ -327,49 +259,23 @@ def numerical_gradient(
     True
     """
     functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=False)
-    x = validate.inputs(x, w, v)
-    rows, labels = validate.targets(t, len(x), w, v, output)
-    validate.finite_weights(w, v)
-    validate.choice("scheme", scheme, ("central", "forward", "complex"))
-    step_size = validate.epsilon(epsilon)
+    data = Data.validated(x, t, w, v, output)
     if scheme == "complex":
-        t = np.eye(len(v))[labels] if rows is None else rows
-        x = x.toarray() if isinstance(x, SparseRows) else x
-        return validate.finite_derivatives(
-            complex_step_gradient(x, t, w, v, functions, step_size or 1e-20), epsilon, w, v
-        )
-    step_size = step_size or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
-    validate.check_epsilon(step_size, w, v, scheme)
-    w, v = w.copy(), v.copy()
-    if isinstance(x, SparseRows):
-        engine = engines.sparse_engine(x, w, v, functions)
+        return reference.numerical_gradient(x, t, w, v, output=output, hidden=hidden, epsilon=epsilon, scheme=scheme)
+    if isinstance(data.x, SparseRows):
+        engine = engines.sparse_engine(data.x, w, v, functions)
     else:
         engine = engines.make_engine(w, v, functions, 1, "direct")
-    samples = engine.samples(x, rows, labels)
+    samples = engine.samples(*data)
 
-    def E() -> float:
+    def E(w: np.ndarray, v: np.ndarray) -> float:
         engine.load(w, v)
         return engine.loss(samples)
 
-    E_here = E()
-    gradients = []
-    for weights in (w, v):
-        derivatives = np.empty_like(weights)
-        flat, out = weights.reshape(-1), derivatives.reshape(-1)
-        for i, weight in enumerate(flat):
-            flat[i] = above = weight + weight.dtype.type(step_size)
-            E_above, E_below, below = E(), E_here, weight
-            if scheme == "central":
-                flat[i] = below = weight - weight.dtype.type(step_size)
-                E_below = E()
-            flat[i] = weight
-            out[i] = (E_above - E_below) / (float(above) - float(below))
-        gradients.append(derivatives)
-    return validate.finite_derivatives((gradients[0], gradients[1]), epsilon, w, v)
+    return differences.derivatives(E, w, v, epsilon, scheme)
 
 
-@inherits(forward, without=["x", "n_threads"])
+@inherits(forward)
 def step(
     x_n: ArrayLike | CSR,
     t_n: ArrayLike,
@@ -425,8 +331,7 @@ def step(
     x = validate.sample("x_n", x_n, w, v, writeable=True)
     rows, labels = validate.sample_target("t_n", t_n, w, v, output)
     alpha = validate.learning_rate(learning_rate, w.dtype)
-    inputs = x.arrays if isinstance(x, SparseRows) else (x,)
-    states = validate.states(None, 0, accumulators, accumulators is not None, w, v, (*inputs, rows))
+    states = validate.states(None, 0, accumulators, accumulators is not None, w, v, (*arrays_of(x), rows))
     one = OneSample(w, v, functions, alpha, engines.kernels_for(w, v, 1), states.get("accumulators"))
     t: Any = int(labels[0]) if rows is None else rows[0]  # type: ignore[index]
     if isinstance(x, SparseRows):
@@ -563,45 +468,23 @@ def fit(
     array([0, 1, 1, 0])
     """
     functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=True)
-    validate.finite_weights(w, v)
     # to save a pass over x, a non-finite x is left to surface as divergence, unless a sample weight of 0 could hide it
     # or a checkpoint is restored first
-    given, x = x, validate.inputs(x, w, v, writeable=True, finite=resume is not False or sample_weight is not None)
-    N = len(x)
-    rows, labels = validate.targets(t, N, w, v, output, writeable=True)
-    data = Data(x, rows, labels, validate.sample_weight(sample_weight, N, w, v))
+    finite = resume is not False or sample_weight is not None
+    data = Data.validated(x, t, w, v, output, sample_weight, writeable=True, finite=finite)
+    validate.finite_weights(w, v)
     settings = Settings.validated(
-        w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum, l2=l2,
-        adaptive=adaptive, shuffle=shuffle, functions=functions,
+        w.dtype, len(data.x), learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum,
+        l2=l2, adaptive=adaptive, shuffle=shuffle, functions=functions,
     )  # fmt: skip
-    if isinstance(x, SparseRows):
-        settings.check_sparse()
+    settings.check_inputs(data.x)
     states = validate.states(velocity, settings.momentum, accumulators, settings.adaptive, w, v, data.arrays)
     n_threads = validate.count("n_threads", n_threads)
+    model = Model(w, v, settings.learning_rate, states=states, functions=functions)
     course = Epochs(
-        N, settings, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
+        model, data, settings, settings._asdict(), epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
         checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
-    course.keep(Model(w, v, settings.learning_rate, states=states, functions=functions), data, settings._asdict())
-    training, losses, total_weight = Training(data, w, v, states, settings, n_threads), course.losses, data.total_weight
-
-    def diverged(epoch: int) -> DivergenceError:
-        validate.inputs(given, w, v)  # raises ValueError if the cause is a non-finite x
-        return DivergenceError(f"learning diverged in epoch {epoch}: {REMEDY}")
-
-    def learn_at_once() -> None:
-        while training.supports_epochs and callback is None and checkpoint is None and len(losses) < course.count:
-            count = min(course.count - len(losses), EPOCHS_PER_CALL)
-            losses.extend((training.epochs(np.arange(N), count) / total_weight).tolist())
-            if np.isnan(losses[-1]):
-                raise diverged(len(losses))
-
-    def learn(epoch: int, order: np.ndarray) -> float:
-        total = training.epoch(order)
-        if total is None:
-            raise diverged(epoch)
-        return total / total_weight
-
-    course.run(learn, (w, v), states, learn_at_once)
-    return History(losses, len(losses), N * len(losses))
+    training = Training(data, w, v, states, settings, n_threads, partial(validate.inputs, x, w, v))
+    course.run(training, (w, v), states)
+    return History(course.losses, len(course.losses), len(data.x) * len(course.losses))

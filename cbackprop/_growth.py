@@ -10,15 +10,16 @@ import numpy as np
 from . import _engines as engines
 from . import _layout as layout
 from . import _validation as validate
-from ._catalog import OUTPUTS
+from ._catalog import HIDDEN_FUNCTIONS, OUTPUTS
+from ._ensemble_predictions import mean
 from ._ensemble_training import EnsembleTraining
-from ._functions import init_weights, initial_ranges
+from ._functions import init_weights
 from ._mixture import Mixture
 from ._network import Network
 from ._one_sample import OneSampleOfAll
 from ._rates import DENSE_STREAM, SHARE, SPARSE_STREAM
 from ._running import RunningScaler, RunningSparseScaler
-from ._training import Data, Settings
+from ._settings import Data, Settings
 from ._training_lock import TrainingLock
 
 # The inputs of a sample: all of them, or the indices and values of some, the others being 0
@@ -31,7 +32,7 @@ HIDDEN_WEIGHT_SCALE = 0.5
 
 def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
     """Initial weights of the inputs from `known_D` to D, as `init_weights` would draw them."""
-    r_w, _ = initial_ranges(D, M, K, hidden)
+    r_w, _ = HIDDEN_FUNCTIONS[hidden].initial_ranges(D, M, K)
     weights = np.empty((M, D - known_D))
     for row in weights:
         _skip(generator, known_D)
@@ -166,7 +167,7 @@ class Growing:
         generator = np.random.default_rng(seed)
         weights = _additional_inputs(known_D, D, M, K, old.hidden, generator) * self._scale
         _skip(generator, known_K * M)
-        _, r_v = initial_ranges(D, M, K, old.hidden)
+        _, r_v = HIDDEN_FUNCTIONS[old.hidden].initial_ranges(D, M, K)
         v = layout.zeros_by_row(K, M + 1, old.dtype)
         v[:known_K] = old.v
         v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
@@ -233,10 +234,10 @@ class Growing:
             first.dtype, len(x), learning_rate=first.learning_rate, batch_size=1, method="auto", momentum=0, l2=0,
             adaptive=first.adaptive, shuffle=False, functions=first.functions,
         )  # fmt: skip
-        learn: Any = EnsembleTraining(self._networks, self._mixture, data, settings, 1).epoch
+        learn: Any = EnsembleTraining(self._networks, self._mixture, data, settings, 1).epochs
         for network in self._networks:
             learn = partial(TrainingLock(network.w, network.v).run, learn)
-        learn(1, np.arange(len(x)))
+        learn(1, np.arange(len(x)), 1)
 
     def saved(self, inputs: Any) -> tuple[list[Any], list[Any]]:
         """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
@@ -286,7 +287,7 @@ class Growing:
             return np.empty((0, self.sizes[1]))
         if self.inputs is not None:
             x = self.inputs.transform(x)
-        return self._mixture.mean(self._networks, validate.inputs(x, self._networks[0].w, self._networks[0].v), 1)
+        return mean(self._mixture, self._networks, validate.inputs(x, self._networks[0].w, self._networks[0].v))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._networks, self._scale, self._mixture, self.inputs, self.targets, self.names)

@@ -1,17 +1,13 @@
 """HTML of networks and trainings for notebooks: a small drawing and a table, without scripts or style sheets."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ._ensemble import Ensemble
-    from ._network import Network
-    from ._results import History
+Network = Any  # whose module imports this one
 
 WIDTH, HEIGHT = 300, 124  # of the drawings
 MAX_UNITS = 5  # of a layer that are drawn
@@ -25,43 +21,41 @@ def network_html(network: Network) -> str:
         "parameters": f"{network.w.size + network.v.size:,}",
         "w": network.w.shape,
         "v": network.v.shape,
-        "dtype": network.dtype,
+        "dtype": network.w.dtype,
         "learning rate": _rate(network),
     }
-    return _page(type(network).__name__, _layers(network, f"{len(network.w):,} {network.hidden}"), rows)
+    return _page(type(network).__name__, _layers(network, f"{len(network.w):,} {network.functions.hidden}"), rows)
 
 
-def ensemble_html(ensemble: Ensemble) -> str:
+def ensemble_html(title: str, networks: Sequence[Network], weights: np.ndarray, diverged: np.ndarray) -> str:
     """The layers of the networks, and what each of them learns with and counts in the mixture."""
-    names = ", ".join(dict.fromkeys(network.hidden for network in ensemble))  # each once
-    widths = sorted({len(network.w) for network in ensemble})
+    names = ", ".join(dict.fromkeys(network.functions.hidden for network in networks))  # each once
+    widths, R, first = sorted({len(network.w) for network in networks}), len(networks), networks[0]
     rows: dict[str, Any] = {
-        "networks": f"{len(ensemble):,}",
-        "parameters": f"{sum(network.w.size + network.v.size for network in ensemble):,}",
+        "networks": f"{R:,}",
+        "parameters": f"{sum(network.w.size + network.v.size for network in networks):,}",
     }
-    if isinstance(ensemble.w, np.ndarray) and isinstance(ensemble.v, np.ndarray):
-        rows |= {"w": ensemble.w.shape, "v": ensemble.v.shape}
-    rows["dtype"] = ensemble.dtype
-    each = zip(ensemble, ensemble.weights, ensemble.diverged, strict=True)
-    for r, (network, weight, diverged) in enumerate(each):
-        if r == MAX_NETWORKS:
-            rows["…"] = f"{len(ensemble) - MAX_NETWORKS:,} more"
-            break
-        units = network.hidden if len(widths) == 1 else f"{len(network.w):,} {network.hidden}"
-        state = "diverged" if diverged else f"weight {weight:.3f}"
+    if len(widths) == 1:
+        rows |= {"w": (R, *first.w.shape), "v": (R, *first.v.shape)}
+    rows["dtype"] = first.w.dtype
+    for r, network in enumerate(networks[:MAX_NETWORKS]):
+        units = network.functions.hidden if len(widths) == 1 else f"{len(network.w):,} {network.functions.hidden}"
+        state = "diverged" if diverged[r] else f"weight {weights[r]:.3f}"
         rows[f"network {r}"] = f"{units}, learning rate {_rate(network)}, {state}"
-    widest = max(ensemble, key=lambda network: len(network.w))
+    if R > MAX_NETWORKS:
+        rows["…"] = f"{R - MAX_NETWORKS:,} more"
+    widest = max(networks, key=lambda network: len(network.w))
     hidden = f"{' to '.join(f'{M:,}' for M in widths[:: len(widths) - 1 or 1])} {names}"
-    return _page(type(ensemble).__name__, _layers(widest, hidden), rows)
+    return _page(title, _layers(widest, hidden), rows)
 
 
 def _rate(network: Network) -> str:
-    return f"{network.learning_rate:g}{', adapted to each unit' if network.adaptive else ''}"
+    return f"{network.learning_rate:g}{', adapted to each unit' if network.accumulators else ''}"
 
 
 def _layers(network: Network, hidden: str) -> list[str]:
     (M, D1), K = network.w.shape, len(network.v)
-    layers = [(D1 - 1, f"{D1 - 1:,} inputs"), (M, hidden), (K, f"{K:,} {network.output}")]
+    layers = [(D1 - 1, f"{D1 - 1:,} inputs"), (M, hidden), (K, f"{K:,} {network.functions.output}")]
     units = [_places(size, 40 + 110 * column) for column, (size, _) in enumerate(layers)]
     shapes = [
         f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="currentColor" stroke-opacity="0.25"/>'
@@ -78,10 +72,10 @@ def _layers(network: Network, hidden: str) -> list[str]:
     return shapes
 
 
-def history_html(history: History) -> str:
+def history_html(E: Sequence[float], samples: int) -> str:
     """The learning curve of a training, on a logarithmic scale where E is positive, and its last and lowest error."""
-    losses = np.array(history.losses, dtype=np.float64)
-    rows = {"epochs": f"{history.epochs:,}", "samples": f"{history.samples:,}"}
+    losses = np.array(E, dtype=np.float64)
+    rows = {"epochs": f"{losses.size:,}", "samples": f"{samples:,}"}
     if not losses.size:
         return _page("History", [], rows)
     lowest = int(losses.argmin())

@@ -2,66 +2,13 @@
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from . import _validation as validate
 from ._catalog import OUTPUTS
-from ._functions import outputs_where_finite
 from ._mixture_weights import drop, update
 from .files.checks import check_mixture
-
-if TYPE_CHECKING:
-    from ._network import Network
-    from ._sparse import SparseRows
-
-
-class MixedLoss:
-    """-log Σ_r p_r e^(-d_r) / Σ_r p_r, given p_r and d_r ≥ 0 of one member after the other.
-
-    It is accurate however small or large, since all terms have one sign: the lowest d_r so far is left out of all
-    exponents, and added to -log(1 - lost / total), where lost = Σ p_r (1 - e^(lowest - d_r)). Where 1 - lost / total is
-    small, it is kept / total, with kept = Σ p_r e^(lowest - d_r).
-    """
-
-    def __init__(self) -> None:
-        self.lowest: Any = np.inf
-        self.total: Any = 0.0
-        self.lost: Any = 0.0
-        self.kept: Any = 0.0
-
-    def add(self, p: np.ndarray, d: np.ndarray) -> None:
-        """Take account of a member; one with p_r = 0 has an infinite d_r."""
-        lowest = np.minimum(self.lowest, d)
-        before, now = (np.where(each > lowest, each - lowest, 0) for each in (self.lowest, d))  # both may be infinite
-        self.lost = self.lost * np.exp(-before) - self.total * np.expm1(-before) - p * np.expm1(-now)
-        self.kept = self.kept * np.exp(-before) + p * np.exp(-now)
-        self.total, self.lowest = self.total + p, lowest
-
-    @property
-    def value(self) -> np.ndarray:
-        """The loss."""
-        lost = self.lost / self.total
-        return self.lowest + np.where(lost < 0.5, -np.log1p(-lost), -np.log(self.kept / self.total))
-
-
-def class_losses(a: np.ndarray) -> np.ndarray:
-    """-log y_k of softmax outputs from logits of shape (N, K).
-
-    It is log Σ_l e^a_l - a_k = (max a - a_k) + log1p(Σ e^(a_l - max a)), where the sum leaves out the largest logit, so
-    that nothing cancels. The exponents have the rounding errors of the differences added (Knuth, 1969).
-    """
-    places = a.argmax(axis=1)[:, np.newaxis]
-    largest = np.take_along_axis(a, places, axis=1)
-    difference = a - largest
-    rest = difference - a
-    error = (a - (difference - rest)) - (largest + rest)
-    e = np.exp(difference)
-    e += np.where(e > 0, e * error, 0)  # the error may be infinite elsewhere
-    np.put_along_axis(e, places, 0, axis=1)
-    return np.log1p(e.sum(axis=1, keepdims=True)) - difference
 
 
 class Mixture:
@@ -176,33 +123,3 @@ class Mixture:
         No output beyond is nearer to a target in that interval.
         """
         return np.clip(y, *self.limits) if self.clips and self.limits[0, 0] <= self.limits[1, 0] else y
-
-    def outputs(
-        self, networks: Sequence[Network], x: np.ndarray | SparseRows, n_threads: int
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """For each network that counts: whether its y is finite, its weight, y and a, of all samples.
-
-        Where its sums overflow, weight and y are 0, as if it had diverged. Some network must be left for each sample.
-        """
-        left: Any = False
-        weights = self.weights
-        for r in np.flatnonzero(weights).tolist():
-            w, v = networks[r].w, networks[r].v
-            y, a, finite = outputs_where_finite(x, w, v, networks[r].functions, n_threads)
-            if not finite.all():
-                validate.finite_weights(w, v)
-                y[~finite] = 0
-            left = left | finite
-            yield finite, np.where(finite, weights[r], 0)[:, np.newaxis], y, a
-        if not left.all():
-            validate.refuse_overflow(w, v)
-
-    def mean(self, networks: Sequence[Network], x: np.ndarray | SparseRows, n_threads: int) -> np.ndarray:
-        """Their mean y by the weights, in the dtype of the networks."""
-        total: Any = 0.0
-        weight: Any = 0.0
-        whole: Any = True
-        for finite, p, y, _a in self.outputs(networks, x, n_threads):
-            total, weight, whole = total + p * self.clipped(y), weight + p, whole & finite
-        total[~whole] /= weight[~whole]
-        return total.astype(networks[0].dtype)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _functions as functions
 from . import _layout as layout
+from . import _threads as threads
 from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._docstrings import inherits
@@ -17,8 +18,8 @@ from ._one_sample import OneSample
 from ._rates import network_rate
 from ._results import History
 from ._sparse import CSR
+from .files.model_file import Model, load_model, save_model
 
-OWN = ("w", "v", "output", "hidden", "learning_rate", "adaptive", "accumulators")  # parameters of functions
 ARTICLE = validate.Functions()  # earlier releases pickled no other
 
 
@@ -116,6 +117,7 @@ class Network(OneSample):
         super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators)
 
     @classmethod
+    @inherits(functions.forward)
     def from_weights(
         cls,
         w: np.ndarray,
@@ -136,10 +138,6 @@ class Network(OneSample):
             memory, which stay 0: see the order of `init_weights`.
         v : ndarray of shape (K, M+1)
             Output weights, bias last, of the same dtype.
-        output : {"softmax", "linear", "logistic"}
-            The outputs and their error.
-        hidden : {"sigmoid", "tanh", "relu"}
-            The hidden function.
         learning_rate : float
             α of (17).
         accumulators : pair of ndarray of shapes (M,) and (K,), optional
@@ -184,7 +182,7 @@ class Network(OneSample):
         """The hidden function: "sigmoid", "tanh" or "relu"."""
         return self.functions.hidden
 
-    @inherits(functions.fit, without=OWN)
+    @inherits(functions.fit)
     def fit(
         self,
         x: ArrayLike | CSR,
@@ -231,15 +229,9 @@ class Network(OneSample):
             resume=resume,
         )
 
+    @inherits(functions.forward)
     def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """Probabilities y of each sample: of its classes (7), or of each label by itself.
-
-        Parameters
-        ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        n_threads : int
-            Maximum number of threads.
 
         Returns
         -------
@@ -253,17 +245,11 @@ class Network(OneSample):
         (2, 5)
         """
         self._require_probabilities()
-        return functions.outputs(x, self.w, self.v, self.functions, n_threads)[0]
+        return threads.activations(x, self.w, self.v, self.functions, n_threads).y
 
+    @inherits(functions.forward)
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """What the network predicts for each sample: its class, numbers or labels.
-
-        Parameters
-        ----------
-        x : array_like of shape (N, D)
-            Inputs, or a CSR array or matrix of `scipy.sparse`.
-        n_threads : int
-            Maximum number of threads.
 
         Returns
         -------
@@ -278,17 +264,16 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict(np.eye(2)).shape
         (2,)
         """
-        y, a = functions.outputs(x, self.w, self.v, self.functions, n_threads)
+        y, a, _z, _b = threads.activations(x, self.w, self.v, self.functions, n_threads)
         output = OUTPUTS[self.output]
-        prediction = output.prediction(a if output.exclusive else y)  # y may have rounded to equal numbers
-        return prediction[:, 0] if prediction.shape[1:] == (1,) else prediction
+        return output.predictions(a if output.exclusive else y)  # y may have rounded to equal numbers
 
-    @inherits(functions.loss, without=OWN)
+    @inherits(functions.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
         """Mean error E (2)."""
         return functions.loss(x, t, self.w, self.v, **self.functions._asdict())
 
-    @inherits(functions.gradient, without=OWN)
+    @inherits(functions.gradient)
     def gradient(self, x: ArrayLike | CSR, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Gradient of the mean error (3) by backpropagation."""
         return functions.gradient(x, t, self.w, self.v, **self.functions._asdict())
@@ -318,8 +303,6 @@ class Network(OneSample):
         >>> np.array_equal(again.w, network.w)
         True
         """
-        from .files.model_file import Model, save_model
-
         states = {} if self.accumulators is None else {"accumulators": self.accumulators}
         save_model(path, Model(self.w, self.v, self.learning_rate, functions=self.functions, states=states))
 
@@ -353,23 +336,17 @@ class Network(OneSample):
         ...     cbackprop.Network.load(path)
         Network(2, 3, 2, learning_rate=0.5, dtype=float64)
         """
-        from .files.model_file import load_model
-
         model = load_model(path)
-        accumulators = model.states.get("accumulators")
-        return cls.from_weights(
-            model.w, model.v, learning_rate=model.learning_rate, accumulators=accumulators, **model.functions._asdict()
-        )
+        settings = {"learning_rate": model.learning_rate, "accumulators": model.states.get("accumulators")}
+        return cls.from_weights(model.w, model.v, **settings, **model.functions._asdict())
 
     def __repr__(self) -> str:
-        M, D = self.w.shape[0], self.w.shape[1] - 1
-        default = ARTICLE._asdict()
-        chosen = "".join(
-            f"{name}={value!r}, " for name, value in self.functions._asdict().items() if value != default[name]
-        )
+        (M, D1), K, names = self.w.shape, len(self.v), self.functions._asdict()
+        chosen = "".join(f"{name}={value!r}, " for name, value in names.items() if value != ARTICLE._asdict()[name])
+        adaptive = "adaptive=True, " if self.adaptive else ""
         return (
-            f"{type(self).__name__}({D}, {M}, {len(self.v)}, {chosen}"
-            f"learning_rate={self.learning_rate!r}, {'adaptive=True, ' if self.adaptive else ''}dtype={self.dtype})"
+            f"{type(self).__name__}({D1 - 1}, {M}, {K}, {chosen}"
+            f"learning_rate={self.learning_rate!r}, {adaptive}dtype={self.dtype})"
         )
 
     def _repr_html_(self) -> str:
@@ -378,13 +355,8 @@ class Network(OneSample):
         return network_html(self)
 
     def __copy__(self) -> "Network":
-        copy = self.from_weights(
-            self.w,
-            self.v,
-            learning_rate=self.learning_rate,
-            accumulators=self.accumulators,
-            **self.functions._asdict(),
-        )
+        settings: Any = {"learning_rate": self.learning_rate, "accumulators": self.accumulators}
+        copy = self.from_weights(self.w, self.v, **settings, **self.functions._asdict())
         vars(copy).update(vars(self))
         return copy
 

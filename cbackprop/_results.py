@@ -54,7 +54,30 @@ class History(NamedTuple):
     def _repr_html_(self) -> str:
         from ._html import history_html
 
-        return history_html(self)
+        return history_html(self.losses, self.samples)
+
+
+class EnsembleHistory(NamedTuple):
+    """The course of the training of an ensemble, as returned by `Ensemble.fit`.
+
+    Attributes
+    ----------
+    losses : ndarray of shape (epochs, R)
+        Mean E of each epoch and network, where E_n of each sample is taken before the update that uses the sample.
+        Infinity from the epoch on in which a network diverged.
+    epochs : int
+        Number of epochs run.
+    samples : int
+        Number of samples seen in all epochs.
+    diverged : dict
+        The epoch, counted from 1, of each network that diverged, by its index. Networks that had diverged before are
+        named with epoch 1.
+    """
+
+    losses: np.ndarray
+    epochs: int
+    samples: int
+    diverged: dict[int, int]
 
 
 class DivergenceError(ArithmeticError):

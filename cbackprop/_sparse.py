@@ -63,3 +63,8 @@ class SparseRows:
         n = np.repeat(np.arange(len(self)), np.diff(self.indptr))
         np.add.at(dense, (n, self.indices[begin:end]), self.data[begin:end])
         return dense
+
+
+def arrays_of(x: np.ndarray | SparseRows) -> tuple[np.ndarray, ...]:
+    """The arrays that hold validated inputs."""
+    return x.arrays if isinstance(x, SparseRows) else (x,)

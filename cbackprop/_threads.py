@@ -8,31 +8,61 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import _engines as engines
-from ._sparse import SparseRows
+from . import _validation as validate
+from ._results import Activations
+from ._sparse import CSR, SparseRows
 from ._training_lock import run_finally
 from ._validation import Functions
 
 
-def forward_parallel(
+def activations(
+    x: ArrayLike | CSR,
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: Functions,
+    n_threads: int,
+    *,
+    of_hidden_units: bool = False,
+) -> Activations:
+    """What `forward` returns, with b and z only on demand."""
+    validate.weights(w, v, writeable=False)
+    rows = validate.inputs(x, w, v, finite=False)  # a non-finite x surfaces as a non-finite b
+    n_threads = validate.count("n_threads", n_threads)
+    found, finite = forward(rows, w, v, functions, n_threads, of_hidden_units=of_hidden_units)
+    if not finite:
+        validate.inputs(x, w, v)
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspect = not np.isfinite(found.y.sum())  # the sum may overflow by itself
+    if suspect and validate.first_nonfinite(found.y) is not None:
+        validate.refuse_overflow(w, v)
+    return found
+
+
+def forward(
     x: np.ndarray | SparseRows,
     w: np.ndarray,
     v: np.ndarray,
     functions: Functions,
-    outputs: tuple[np.ndarray | None, np.ndarray | None, np.ndarray, np.ndarray],
     n_threads: int,
-) -> bool:
-    """Write the activations b, z, a and y of all samples, b and z only where given, in up to n_threads threads.
-
-    Return whether all b are finite, as they are not where x is not.
-    """
+    *,
+    of_hidden_units: bool = False,
+) -> tuple[Activations, bool]:
+    """The activations of validated inputs, b and z only on demand; and whether all b are finite, as x is."""
+    N, M, K = len(x), len(w), len(v)
+    a, y = np.empty((N, K), w.dtype), np.empty((N, K), w.dtype)
+    b: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
+    z: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
     threads = engines.threads_to_predict(w, x, n_threads)
     if threads == 1:
         engine = engines.bulk_engine(w, v, functions, x)
-        return engine.forward(engine.samples(x), *outputs)
-    forward = _ParallelForward(x, w, v, functions, outputs, threads)
-    return run_finally(forward.run, forward.cancel)
+        finite = engine.forward(engine.samples(x), b, z, a, y)
+    else:
+        parallel = _ParallelForward(x, w, v, functions, (b, z, a, y), threads)
+        finite = run_finally(parallel.run, parallel.cancel)
+    return Activations(y, a, z, b), finite
 
 
 class _ParallelForward:

@@ -6,13 +6,15 @@ import copy
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from . import _engines as engines
 from . import _validation as validate
 from ._engines import States
+from ._results import REMEDY, DivergenceError
+from ._settings import Data, Settings
 from ._sparse import SparseRows
 from ._training_lock import TrainingLock, run_finally
 
@@ -20,111 +22,39 @@ if TYPE_CHECKING:
     from .files.checkpoint import Checkpointer
     from .files.model_file import Model
 
-
-class Settings(NamedTuple):
-    """Settings of a training, rounded to the dtype of the weights.
-
-    A new setting needs a field, a check in `validated` and a keyword in the public functions.
-    """
-
-    learning_rate: float
-    batch_size: int
-    method: str
-    momentum: float
-    l2: float
-    adaptive: bool
-    shuffle: bool
-    hidden: str
-    output: str
-
-    @classmethod
-    def validated(
-        cls,
-        dtype: np.dtype,
-        N: int,
-        *,
-        learning_rate: Any,
-        batch_size: Any,
-        method: Any,
-        momentum: Any,
-        l2: Any,
-        adaptive: Any,
-        shuffle: Any,
-        functions: validate.Functions,
-    ) -> Settings:
-        """Validate settings for N samples and weights of `dtype`."""
-        settings = cls(
-            learning_rate=validate.learning_rate(learning_rate, dtype),
-            batch_size=validate.batch_size(batch_size, N),
-            method=validate.choice("method", method, validate.METHODS),
-            momentum=validate.in_range("momentum", momentum, 1, dtype),
-            l2=validate.in_range("l2", l2, float(np.finfo(dtype).max), dtype),
-            adaptive=validate.flag("adaptive", adaptive),
-            shuffle=validate.flag("shuffle", shuffle),
-            **functions._asdict(),
-        )
-        if settings.adaptive and settings.momentum:
-            raise ValueError(f"momentum is {momentum!r} and rates are adaptive; momentum must be 0")
-        return settings
-
-    @property
-    def functions(self) -> validate.Functions:
-        """The functions of the network."""
-        return validate.Functions(self.hidden, self.output)
-
-    @property
-    def plain(self) -> bool:
-        """Whether an update is (17) without momentum, penalty and adaptive rates."""
-        return self.momentum == self.l2 == 0 and not self.adaptive
-
-    def check_sparse(self) -> None:
-        """Raise ValueError if these settings are not for sparse rows."""
-        if self.momentum:
-            raise ValueError(
-                f"momentum is {self.momentum:g} and x is sparse; it must be 0, because momentum changes all weights at "
-                f"every update, not only those of the non-zeros"
-            )
-        if self.method == "blocked":
-            raise ValueError("method is 'blocked' and x is sparse; it must be 'auto' or 'direct', or use x.toarray()")
-
-    def shuffles(self, N: int) -> bool:
-        """Whether each epoch draws a new order: not if one batch holds all N samples."""
-        return self.shuffle and self.batch_size < N
+EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
 
 
-class Data(NamedTuple):
-    """Validated training data. Either `rows` or `labels` holds the targets; the other is None."""
-
-    x: np.ndarray | SparseRows
-    rows: np.ndarray | None
-    labels: np.ndarray | None
-    sample_weight: np.ndarray | None
-
-    @property
-    def arrays(self) -> tuple[np.ndarray | None, ...]:
-        """All arrays."""
-        x: tuple[np.ndarray, ...] = self.x.arrays if isinstance(self.x, SparseRows) else (self.x,)
-        return *x, self.rows, self.labels, self.sample_weight
-
-    @property
-    def total_weight(self) -> float:
-        """The sum of the weights of all samples."""
-        return len(self.x) if self.sample_weight is None else float(self.sample_weight.sum(dtype=np.float64))
+def make_engine(
+    x: np.ndarray | SparseRows,
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: validate.Functions,
+    settings: Settings,
+    method: str,
+) -> engines.Engine:
+    """Create the engine that trains a network on samples x."""
+    given, l2, adaptive = (w, v, functions, settings.batch_size), settings.l2, settings.adaptive
+    if isinstance(x, SparseRows):
+        return engines.sparse_engine(x, *given, l2=l2, adaptive=adaptive)
+    return engines.make_engine(*given, method, momentum=settings.momentum, l2=l2, adaptive=adaptive)
 
 
 class Training:
-    """A training of the given weights by an engine.
+    """A training of the weights of one network, which are up to date after each epoch.
 
     Parameters
     ----------
     data : Data
     w, v : ndarray
-        Weights, updated by each epoch.
+        Weights, updated in place.
     states : dict of pairs of ndarray
-        State arrays by name, shaped like the weights and updated by each epoch.
+        State arrays by name, updated in place.
     settings : Settings
     n_threads : int
         Maximum number of threads.
+    explain : callable
+        Called if learning diverges, to raise the ValueError that explains why.
     """
 
     def __init__(
@@ -135,70 +65,66 @@ class Training:
         states: States,
         settings: Settings,
         n_threads: int,
+        explain: Callable[[], Any],
     ) -> None:
-        self.w, self.v, self.states, self.settings = w, v, states, settings
-        self.sparse = data.x if isinstance(data.x, SparseRows) else None
+        self.data, self.arrays, self.settings, self.explain = data, (w, v, states), settings, explain
         self.engine = self._make_engine(settings.method)
         self.samples = self.engine.samples(*data)
         self.threads = engines.threads_to_learn(self.engine, w, v, settings.batch_size, n_threads)
 
-    def epoch(self, order: np.ndarray) -> float | None:
-        """Run an epoch and return its sum of E_n, or None if it diverged, with unchanged weights.
+    def epochs(self, first: int, order: np.ndarray, most: int) -> list[float]:
+        """Run one epoch, or up to `most` if each is one batch, and return the mean E of each; `first` is its number.
 
-        With sparse rows, the weights are those before the update that diverged.
+        If one diverges, the weights are those before it or, with sparse rows, those before the update that diverged.
         """
-        total = self._epoch(self.engine, order, self.threads)
-        # the Gram matrix of huge inputs may have overflowed
-        if total is None and self.sparse is None and self.settings.method != "direct":
-            total = self._epoch(self._make_engine("direct"), order, 1)
-        return total
+        if self.engine.supports_epochs and self.settings.batch_size >= len(self.samples):
+            totals = self._learn_batches(order, most)
+        else:
+            totals = np.array([self._learn(self.engine, order, self.threads)])
+            # the Gram matrix of huge inputs may have overflowed
+            if np.isnan(totals[0]) and not isinstance(self.data.x, SparseRows) and self.settings.method != "direct":
+                totals[0] = self._learn(self._make_engine("direct"), order, 1)
+        losses = (totals / self.data.total_weight).tolist()
+        if np.isnan(losses[-1]):
+            self.explain()
+            raise DivergenceError(f"learning diverged in epoch {first + len(losses) - 1}: {REMEDY}")
+        return losses
 
-    @property
-    def supports_epochs(self) -> bool:
-        """Whether `epochs` is supported: if each epoch is one batch."""
-        return self.engine.supports_epochs and self.settings.batch_size >= len(self.samples)
+    def _make_engine(self, method: str) -> engines.Engine:
+        w, v, _states = self.arrays
+        return make_engine(self.data.x, w, v, self.settings.functions, self.settings, method)
 
-    def epochs(self, order: np.ndarray, count: int) -> np.ndarray:
-        """Run epochs and return their sums of E_n. If one diverges, its sum is NaN, and its update is undone."""
-        totals = np.zeros(count)
-        self.engine.load(self.w, self.v, self.states)
+    def _learn_batches(self, order: np.ndarray, most: int) -> np.ndarray:
+        """Run epochs of one batch each; return their sums of E_n. The last is NaN if it diverges, and undone."""
+        totals = np.zeros(most)
+        self.engine.load(*self.arrays)
         try:
             done = self.engine.learn_epochs(self.samples, order, self.settings.learning_rate, totals)
         finally:
-            self.engine.store(self.w, self.v, self.states)
+            self.engine.store(*self.arrays)
         return totals[:done]
 
-    def _make_engine(self, method: str) -> engines.Engine:
-        settings = self.settings
-        if self.sparse is not None:
-            return engines.sparse_engine(
-                self.sparse, self.w, self.v, settings.functions, settings.batch_size, l2=settings.l2,
-                adaptive=settings.adaptive,
-            )  # fmt: skip
-        return engines.make_engine(
-            self.w,
-            self.v,
-            settings.functions,
-            settings.batch_size,
-            method,
-            momentum=settings.momentum,
-            l2=settings.l2,
-            adaptive=settings.adaptive,
-        )
-
-    def _epoch(self, engine: engines.Engine, order: np.ndarray, threads: int) -> float | None:
-        engine.load(self.w, self.v, self.states)
+    def _learn(self, engine: engines.Engine, order: np.ndarray, threads: int) -> float:
+        """Run an epoch; return its sum of E_n, or NaN, with unchanged weights, if it diverges."""
+        engine.load(*self.arrays)
         try:
             total = engine.learn(self.samples, order, self.settings.learning_rate, threads)
         except BaseException:  # interrupted: keep the updates, unless the only batch, with its velocity, is incomplete
-            whole_batches = not self.states or self.settings.batch_size < len(self.samples)
+            whole_batches = not self.arrays[2] or self.settings.batch_size < len(self.samples)
             if whole_batches and engine.finite():
-                engine.store(self.w, self.v, self.states)
+                engine.store(*self.arrays)
             raise
         if not (np.isfinite(total) and engine.finite()):
-            return None
-        engine.store(self.w, self.v, self.states)
+            return np.nan
+        engine.store(*self.arrays)
         return total
+
+
+class Trains(Protocol):
+    """What `Epochs` runs: `Training`, or `EnsembleTraining` of several networks."""
+
+    def epochs(self, first: int, order: np.ndarray, most: int) -> list[Any]:
+        """Run one epoch, or up to `most`; return the losses of each."""
 
 
 class Epochs:
@@ -206,22 +132,27 @@ class Epochs:
 
     Parameters
     ----------
-    N : int
-        Number of samples.
+    model : Model
+        What checkpoints hold.
+    data : Data
     settings : Settings
+    described : dict
+        Settings that must be the same when the training is resumed, as must the data.
     epochs, rng, callback, checkpoint, checkpoint_every, resume
         As for `fit`.
 
     Attributes
     ----------
     losses : list
-        What `learn` of `run` has returned for each finished epoch.
+        Those of each finished epoch.
     """
 
     def __init__(
         self,
-        N: int,
+        model: Model,
+        data: Data,
         settings: Settings,
+        described: dict[str, Any],
         *,
         epochs: Any,
         rng: Any,
@@ -230,60 +161,46 @@ class Epochs:
         checkpoint_every: Any,
         resume: Any,
     ) -> None:
-        self.N, self.settings, self.path = N, settings, checkpoint
+        self.N, self.settings = len(data.x), settings
+        self.losses: list[Any] = []
         self.count = validate.count("epochs", epochs)
         self.generator = validate.generator(rng)
         self.should_stop: Callable[[int, Any], bool] = validate.callback(callback)
         self.every = validate.count("checkpoint_every", checkpoint_every)
         self.resume = validate.flag("resume", resume)
-        if checkpoint is None and self.resume:
-            raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
-        self.losses: list[Any] = []
+        self.watched = callback is not None or checkpoint is not None
         self.checkpointer: Checkpointer | None = None
-
-    def keep(self, model: Model, data: Data, settings: dict[str, Any]) -> None:
-        """Write checkpoints of a model, with settings and data that must be the same when the training is resumed."""
-        if self.path is not None:
+        if checkpoint is not None:
             from .files.atomic import writable_path
             from .files.checkpoint import Checkpointer, fingerprint
 
-            path, settings = writable_path("checkpoint", self.path), settings | {"data": fingerprint(*data.arrays)}
-            self.checkpointer = Checkpointer(path, model, self.losses, self.generator, settings)
+            path, described = writable_path("checkpoint", checkpoint), described | {"data": fingerprint(*data.arrays)}
+            self.checkpointer = Checkpointer(path, model, self.losses, self.generator, described)
+        elif self.resume:
+            raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
 
-    def run(
-        self,
-        learn: Callable[[int, np.ndarray], Any],
-        weights: tuple[np.ndarray, np.ndarray],
-        states: States,
-        begin: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Call ``begin()``, then ``learn(epoch, order)`` for each epoch that is left, with weights and states locked.
-
-        The last checkpoint is written however it ends.
-        """
-
-        def learn_all() -> None:
-            order = np.arange(self.N)
-            if self.checkpointer is not None and self.resume:
-                self.checkpointer.restore(self.count)
-            begin()
-            while len(self.losses) < self.count:
-                if self.settings.shuffles(self.N):
-                    order = validate.order(self.generator, self.N)
-                self.losses.append(learn(len(self.losses) + 1, order))
-                stop = self.should_stop(len(self.losses), copy.copy(self.losses[-1]))
-                if self.checkpointer is not None:
-                    self.checkpointer.update()
-                    if len(self.losses) % self.every == 0:
-                        self.checkpointer.write()
-                if stop:
-                    break
-
-        def close(error: BaseException | None) -> None:
-            if self.checkpointer is not None:
-                self.checkpointer.close(error)
-
+    def run(self, training: Trains, weights: tuple[np.ndarray, np.ndarray], states: States) -> None:
+        """Run the epochs that are left, with weights and states locked; write the last checkpoint however it ends."""
         run: Callable[..., None] = run_finally
         for layers in (*states.values(), weights):
             run = partial(TrainingLock(*layers).run, run)
-        run(learn_all, close)
+        run(partial(self._run, training), self._close)
+
+    def _run(self, training: Trains) -> None:
+        order, stop = np.arange(self.N), False
+        if self.checkpointer is not None and self.resume:
+            self.checkpointer.restore(self.count)
+        while len(self.losses) < self.count and not stop:
+            if self.settings.shuffles(self.N):
+                order = validate.order(self.generator, self.N)
+            most = 1 if self.watched else min(self.count - len(self.losses), EPOCHS_PER_CALL)
+            self.losses += training.epochs(len(self.losses) + 1, order, most)
+            stop = self.should_stop(len(self.losses), copy.copy(self.losses[-1]))
+            if self.checkpointer is not None:
+                self.checkpointer.update()
+                if len(self.losses) % self.every == 0:
+                    self.checkpointer.write()
+
+    def _close(self, error: BaseException | None) -> None:
+        if self.checkpointer is not None:
+            self.checkpointer.close(error)

@@ -25,13 +25,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import _catalog as catalog
+from . import _differences as differences
 from . import _validation as validate
 from ._results import REMEDY, Activations, DivergenceError, History
+from ._settings import Data, Settings
 from ._sparse import SparseRows
 from ._validation import Functions
 
-# -------------------------------------------------------------------------------------------------------- the equations
-
+Pair = tuple[np.ndarray, np.ndarray]  # of w and of v
 
 # functions check their results instead
 ignore_warnings = np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore")
@@ -58,13 +59,8 @@ def sigmoid_derivative(z: np.ndarray) -> np.ndarray:
     return z * (1 - z)
 
 
-def tanh(b: np.ndarray) -> np.ndarray:
-    """z_j = h(b_j) = tanh b_j."""
-    return np.tanh(b)
-
-
 def tanh_derivative(z: np.ndarray) -> np.ndarray:
-    """h'(b_j) = 1 - z_j^2 = (1 - z_j) (1 + z_j)."""
+    """h'(b_j) = 1 - z_j^2 = (1 - z_j) (1 + z_j), for z_j = tanh b_j."""
     return (1 - z) * (1 + z)
 
 
@@ -78,9 +74,9 @@ def relu_derivative(z: np.ndarray) -> np.ndarray:
     return np.where(z > 0, 1, 0).astype(z.dtype)
 
 
-HIDDEN_FUNCTIONS = {  # h and h'
+HIDDEN_FUNCTIONS: dict[str, tuple[Any, Any]] = {  # h and h'
     "sigmoid": (sigmoid, sigmoid_derivative),
-    "tanh": (tanh, tanh_derivative),
+    "tanh": (np.tanh, tanh_derivative),
     "relu": (relu, relu_derivative),
 }
 
@@ -133,20 +129,15 @@ def squared_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
     return ((a - t) ** 2).sum(axis=1) / 2
 
 
-def logistic(a: np.ndarray) -> np.ndarray:
-    """y_k = 1 / (1 + e^-a_k)."""
-    return sigmoid(a)
-
-
 @ignore_warnings
 def log_logistic(a: np.ndarray) -> np.ndarray:
-    """log y_k = -log(1 + e^-a_k), by an exponential that does not overflow."""
+    """log y_k = -log(1 + e^-a_k) of logistic outputs, by an exponential that does not overflow."""
     return np.minimum(a, 0) - np.log1p(np.exp(-np.abs(a)))
 
 
 @ignore_warnings
 def logistic_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """E_n = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)] of logistic outputs.
+    """E_n = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)] of logistic outputs, y_k = 1 / (1 + e^-a_k).
 
     The term of output k is ``log(1 + e^-|a_k|) + |a_k|`` times the share of the less probable side: t_k or 1 - t_k.
     """
@@ -158,7 +149,7 @@ def logistic_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
 OUTPUTS = {  # y, and E_n
     "softmax": (softmax, sample_cross_entropies),
     "linear": (linear, squared_errors),
-    "logistic": (logistic, logistic_errors),
+    "logistic": (sigmoid, logistic_errors),
 }
 LOG_PROBABILITIES = {"softmax": log_softmax, "logistic": log_logistic}  # log y, where y are probabilities
 
@@ -260,26 +251,23 @@ def mixture_weights(
 
 # ------------------------------------------------------------------------------------------------- the public functions
 
-Pair = tuple[np.ndarray, np.ndarray]  # of w and of v
 
-
-def _dense(x: Any) -> np.ndarray:
+def _dense(x: np.ndarray | SparseRows) -> np.ndarray:
     """Inputs with their zeros."""
     return x.toarray() if isinstance(x, SparseRows) else x
 
 
-def _one_of_k(rows: np.ndarray | None, labels: np.ndarray | None, w: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _one_of_k(rows: np.ndarray | None, labels: np.ndarray | None, v: np.ndarray) -> np.ndarray:
     """Targets as rows: t_nk = 1 for the class k of a sample, and else 0."""
-    return np.eye(len(v), dtype=w.dtype)[labels] if rows is None else rows
+    return np.eye(len(v), dtype=v.dtype)[labels] if rows is None else rows
 
 
 def _checked(
-    x: Any, t: Any, w: np.ndarray, v: np.ndarray, output: str, hidden: str, *, writeable: bool = False
+    x: Any, t: Any, w: np.ndarray, v: np.ndarray, output: str, hidden: str
 ) -> tuple[np.ndarray, np.ndarray, Functions]:
     functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=writeable)
-    x = _dense(validate.inputs(x, w, v, writeable=writeable))
-    return x, _one_of_k(*validate.targets(t, len(x), w, v, output, writeable=writeable), w, v), functions
+    data = Data.validated(x, t, w, v, output)
+    return _dense(data.x), _one_of_k(data.rows, data.labels, v), functions
 
 
 def _forward(x: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> Activations:
@@ -291,10 +279,11 @@ def _forward(x: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) 
     return Activations(y(a), a, z, b)
 
 
-def _sample_errors(x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> np.ndarray:
-    """E_n of each sample."""
+def _mean_error(x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> Any:
+    """(2)  E = (1/N) sum_n E_n, in double precision."""
     _y, error = OUTPUTS[functions.output]
-    return error(t, _forward(x, w, v, functions).a)
+    E = error(t, _forward(x, w, v, functions).a)
+    return E.mean(dtype=np.result_type(E, np.float64))
 
 
 def _gradients(
@@ -325,7 +314,7 @@ def init_weights(
     generator = validate.generator(rng)
     w = np.zeros((M, D + 1), real, order=validate.choice("order", order, validate.ORDERS))  # type: ignore[call-overload]
     v = np.zeros((K, M + 1), real)
-    r_w, r_v = h.gain * np.sqrt(6 / (D if h.half_zero else D + M)), np.sqrt(6 / (M + K))
+    r_w, r_v = h.initial_ranges(D, M, K)
     w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
     v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
     return w, v
@@ -346,7 +335,7 @@ def forward(x: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hi
 def loss(x: Any, t: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hidden: str = "sigmoid") -> float:
     """(2)  E = (1/N) sum_n E_n; see `cbackprop.loss`."""
     x, t, functions = _checked(x, t, w, v, output, hidden)
-    E = float(_sample_errors(x, t, w, v, functions).mean(dtype=np.float64))
+    E = float(_mean_error(x, t, w, v, functions))
     if np.isnan(E):
         validate.refuse_overflow(w, v)
     return E
@@ -362,7 +351,6 @@ def gradient(x: Any, t: Any, w: np.ndarray, v: np.ndarray, *, output: str = "sof
     return dw, dv
 
 
-@ignore_warnings
 def numerical_gradient(
     x: Any,
     t: Any,
@@ -376,43 +364,7 @@ def numerical_gradient(
 ) -> Pair:
     """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
     x, t, functions = _checked(x, t, w, v, output, hidden)
-    validate.finite_weights(w, v)
-    validate.choice("scheme", scheme, ("central", "forward", "complex"))
-    h = validate.epsilon(epsilon)
-    if scheme == "complex":
-        return validate.finite_derivatives(complex_step_gradient(x, t, w, v, functions, h or 1e-20), epsilon, w, v)
-    h = h or float(np.finfo(w.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
-    validate.check_epsilon(h, w, v, scheme)
-
-    def E(weights: np.ndarray, index: tuple[int, ...], value: float) -> float:
-        weights[index] = value
-        return _sample_errors(x, t, w, v, functions).mean(dtype=np.float64)
-
-    w, v = w.copy(), v.copy()
-    dw, dv = np.empty_like(w), np.empty_like(v)
-    for weights, derivative in ((w, dw), (v, dv)):
-        for index, weight in np.ndenumerate(weights):
-            above = weight + weight.dtype.type(h)
-            below = weight if scheme == "forward" else weight - weight.dtype.type(h)
-            difference = E(weights, index, above) - E(weights, index, below)
-            derivative[index] = difference / (float(above) - float(below))
-            weights[index] = weight
-    return validate.finite_derivatives((dw, dv), epsilon, w, v)
-
-
-@ignore_warnings
-def complex_step_gradient(
-    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions, epsilon: float
-) -> Pair:
-    """(3)  dE/dw_ji = Im E(w_ji + i epsilon) / epsilon, which subtracts nothing and so suffers no cancellation."""
-    dw, dv = np.empty_like(w), np.empty_like(v)
-    w, v = w.astype(np.complex128), v.astype(np.complex128)
-    for weights, derivative in ((w, dw), (v, dv)):
-        for index, weight in np.ndenumerate(weights):
-            weights[index] = weight + 1j * epsilon
-            derivative[index] = _sample_errors(x, t, w, v, functions).mean().imag / epsilon
-            weights[index] = weight
-    return dw, dv
+    return differences.derivatives(lambda w, v: _mean_error(x, t, w, v, functions), w, v, epsilon, scheme)
 
 
 @ignore_warnings
@@ -432,7 +384,7 @@ def step(
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     x = _dense(validate.sample("x_n", x_n, w, v, writeable=True))
-    t = _one_of_k(*validate.sample_target("t_n", t_n, w, v, output), w, v)
+    t = _one_of_k(*validate.sample_target("t_n", t_n, w, v, output), v)
     alpha = validate.learning_rate(learning_rate, w.dtype)
     shares = np.array([validate.weight(sample_weight, w.dtype)], w.dtype)
     validate.states(None, 0, accumulators, accumulators is not None, w, v, (x, t))
@@ -478,26 +430,24 @@ def fit(
     accumulators: Pair | None = None,
 ) -> History:
     """Updates (17) with all samples for a number of epochs; see `cbackprop.fit`."""
-    x, t, functions = _checked(x, t, w, v, output, hidden, writeable=True)
-    validate.finite_weights(w, v)
-    N, real = len(x), w.dtype
-    s = validate.sample_weight(sample_weight, N, w, v)
-    s = np.ones(N, real) if s is None else s
-    alpha, size = validate.learning_rate(learning_rate, real), validate.batch_size(batch_size, N)
-    momentum = validate.in_range("momentum", momentum, 1, real)
-    l2 = validate.in_range("l2", l2, float(np.finfo(real).max), real)
-    if validate.flag("adaptive", adaptive) and momentum:
-        raise ValueError(f"momentum is {momentum!r} and rates are adaptive; momentum must be 0")
-    states = validate.states(velocity, momentum, accumulators, adaptive, w, v, (x, t, s))
+    functions = validate.functions(hidden, output)
+    data = Data.validated(x, t, w, v, output, sample_weight, writeable=True)
+    x, t, N = _dense(data.x), _one_of_k(data.rows, data.labels, v), len(data.x)
+    settings = Settings.validated(
+        w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method="auto", momentum=momentum, l2=l2,
+        adaptive=adaptive, shuffle=shuffle, functions=functions,
+    )  # fmt: skip
+    states = validate.states(velocity, settings.momentum, accumulators, adaptive, w, v, data.arrays)
     epochs, generator = validate.count("epochs", epochs), validate.generator(rng)
-    shuffle = validate.flag("shuffle", shuffle) and size < N
 
+    alpha, size, s = settings.learning_rate, settings.batch_size, data.sample_weight
+    s = np.ones(N, w.dtype) if s is None else s
     u_w, u_v = states.get("velocity") or (np.zeros_like(w), np.zeros_like(v))
     s_w, s_v = states.get("accumulators") or (np.empty(0), np.empty(0))
     arrays, losses = [w, v, *(array for pair in states.values() for array in pair)], []
     for epoch in range(1, epochs + 1):
         before, total = [array.copy() for array in arrays], 0.0
-        order = validate.order(generator, N) if shuffle else np.arange(N)
+        order = validate.order(generator, N) if settings.shuffles(N) else np.arange(N)
         for n in np.split(order, range(size, N, size)):
             divisor = 1 if size == 1 else s[n].sum()
             if divisor == 0:
@@ -505,10 +455,10 @@ def fit(
             E, dw, dv = _gradients(x[n], t[n], w, v, functions, s[n] / divisor)
             total += (s[n] * E).sum(dtype=np.float64)
             for weights, derivative, u, squares in ((w, dw, u_w, s_w), (v, dv, u_v, s_v)):
-                if adaptive:
-                    update_adaptively(weights, derivative, alpha, squares, l2 / divisor)
-                elif momentum or l2:
-                    update_with_momentum(weights, derivative, alpha, u, momentum, l2 / divisor)
+                if settings.adaptive:
+                    update_adaptively(weights, derivative, alpha, squares, settings.l2 / divisor)
+                elif settings.momentum or settings.l2:
+                    update_with_momentum(weights, derivative, alpha, u, settings.momentum, settings.l2 / divisor)
                 else:
                     update(weights, derivative, alpha)
         if not (np.isfinite(total) and all(np.isfinite(array).all() for array in arrays)):

@@ -15,7 +15,7 @@ from cbackprop import (
     Ensemble,
     Network,
     _engines,
-    _ensemble,
+    _ensemble_predictions,
     _ensemble_training,
     reference,
 )
@@ -507,7 +507,7 @@ def test_loss_takes_memory_of_samples_and_classes(monkeypatch):
     n_classes, n = 20_000, 50
     ensemble = Ensemble(1, 1, n_classes, learning_rates=[0.1, 1], rng=0)
     x, t = np.linspace(-1, 1, n)[:, np.newaxis], np.arange(n)
-    monkeypatch.setattr(_ensemble, "CHUNK", 5 * n_classes)
+    monkeypatch.setattr(_ensemble_predictions, "CHUNK", 5 * n_classes)
     tracemalloc.start()
     E = ensemble.loss(x, t)
     most = tracemalloc.get_traced_memory()[1]
@@ -1069,7 +1069,9 @@ def test_interrupts_leave_whole_samples(interrupt):
     while True:
         n += 40
         ensemble = make()
-        if not interrupt(n, ["fit", "epoch", "_learn", "learn", "learn_copy", "finish", "_commit"], ensemble.fit, x, t):
+        if not interrupt(
+            n, ["fit", "epochs", "_learn", "learn", "learn_copy", "finish", "_commit"], ensemble.fit, x, t
+        ):
             break
         assert np.isfinite(ensemble.w).all()
         assert ensemble.weights.sum() == pytest.approx(1)

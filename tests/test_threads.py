@@ -85,12 +85,11 @@ def test_every_sample_is_predicted_once(monkeypatch, forced_threads):
 
 def test_one_non_finite_share_is_reported(forced_threads):
     x, _, w, v = problem()
-    arrays = np.empty((2, len(x), 4))
-    assert _threads.forward_parallel(x, w, v, Functions(), (None, None, *arrays), 4)
+    assert _threads.forward(x, w, v, Functions(), 4)[1]
     for row in (0, 30, 60, 99):
         broken = x.copy()
         broken[row, 0] = np.nan
-        assert not _threads.forward_parallel(broken, w, v, Functions(), (None, None, *arrays), 4)
+        assert not _threads.forward(broken, w, v, Functions(), 4)[1]
 
 
 class Engine:
@@ -120,7 +119,6 @@ class Engine:
 def test_ctrl_c_stops_all_threads(monkeypatch, forced_threads):
     monkeypatch.setattr(_engines, "bulk_engine", lambda *arguments: Engine())
     x, _, w, v = problem()
-    out = np.empty((len(x), 4))
 
     def press():
         while Engine.active < 2:
@@ -132,7 +130,7 @@ def test_ctrl_c_stops_all_threads(monkeypatch, forced_threads):
         presser = threading.Thread(target=press)
         presser.start()
         with pytest.raises(KeyboardInterrupt):
-            _threads.forward_parallel(x, w, v, Functions(), (None, None, out, out), 2)
+            _threads.forward(x, w, v, Functions(), 2)
     finally:
         presser.join()
         signal.signal(signal.SIGINT, before)

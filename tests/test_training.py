@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, History, Network, _dispatch, _functions, init_weights, reference
+from cbackprop import DivergenceError, History, Network, _dispatch, _training, init_weights, reference
 
 DRIFT = 100  # eps
 BATCHES = {  # batch_size, N, epochs: up to 200 steps; whole and long ones take several blocks each
@@ -431,7 +431,7 @@ def test_epochs_in_several_calls(variant, monkeypatch, per_call):
     x, t, w, v = problem((2, 2, 3), 40, np.float64)
     w_wanted, v_wanted = w.copy(), v.copy()
     wanted = cbackprop.fit(x, t, w_wanted, v_wanted, epochs=7, batch_size=None)
-    monkeypatch.setattr(_functions, "EPOCHS_PER_CALL", per_call)
+    monkeypatch.setattr(_training, "EPOCHS_PER_CALL", per_call)
     assert cbackprop.fit(x, t, w, v, epochs=7, batch_size=None) == wanted
     np.testing.assert_array_equal(w, w_wanted)
     np.testing.assert_array_equal(v, v_wanted)

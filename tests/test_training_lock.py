@@ -283,7 +283,7 @@ def test_an_interrupt_at_any_instruction_of_fit(interrupt, other_thread, tmp_pat
         epochs = []
         if not interrupt(
             n,
-            ("fit", "learn", "epoch_ended", "end", "write"),
+            ("fit", "_run", "epochs", "_learn", "_close", "write"),
             fit,
             lambda epoch, loss, epochs=epochs: epochs.append(epoch),
         ):
@@ -318,7 +318,7 @@ def test_an_interrupt_at_any_instruction_leaves_the_velocity_of_the_weights(inte
     ends = [state()]
     fit(lambda epoch, loss: ends.append(state()))
     n = 1
-    while interrupt(n, ("learn", "epoch", "_epoch"), fit):
+    while interrupt(n, ("epochs", "_learn", "_run"), fit):
         assert state() in ends, n
         n += 1
     assert n > 100

@@ -1,0 +1,116 @@
+"""The data and the settings of a training, validated."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _validation as validate
+from ._sparse import SparseRows, arrays_of
+
+
+class Settings(NamedTuple):
+    """Settings of a training, rounded to the dtype of the weights.
+
+    A new setting needs a field, a check in `validated` and a keyword in the public functions.
+    """
+
+    learning_rate: float
+    batch_size: int
+    method: str
+    momentum: float
+    l2: float
+    adaptive: bool
+    shuffle: bool
+    hidden: str
+    output: str
+
+    @classmethod
+    def validated(
+        cls,
+        dtype: np.dtype,
+        N: int,
+        *,
+        learning_rate: Any,
+        batch_size: Any,
+        method: Any,
+        momentum: Any,
+        l2: Any,
+        adaptive: Any,
+        shuffle: Any,
+        functions: validate.Functions,
+    ) -> Settings:
+        """Validate settings for N samples and weights of `dtype`."""
+        settings = cls(
+            learning_rate=validate.learning_rate(learning_rate, dtype),
+            batch_size=validate.batch_size(batch_size, N),
+            method=validate.choice("method", method, validate.METHODS),
+            momentum=validate.in_range("momentum", momentum, 1, dtype),
+            l2=validate.in_range("l2", l2, float(np.finfo(dtype).max), dtype),
+            adaptive=validate.flag("adaptive", adaptive),
+            shuffle=validate.flag("shuffle", shuffle),
+            **functions._asdict(),
+        )
+        if settings.adaptive and settings.momentum:
+            raise ValueError(f"momentum is {momentum!r} and rates are adaptive; momentum must be 0")
+        return settings
+
+    @property
+    def functions(self) -> validate.Functions:
+        """The functions of the network."""
+        return validate.Functions(self.hidden, self.output)
+
+    def check_inputs(self, x: np.ndarray | SparseRows) -> None:
+        """Raise ValueError if x is sparse and these settings are not for sparse rows."""
+        if not isinstance(x, SparseRows):
+            return
+        if self.momentum:
+            raise ValueError(
+                f"momentum is {self.momentum:g} and x is sparse; it must be 0, because momentum changes all weights at "
+                f"every update, not only those of the non-zeros"
+            )
+        if self.method == "blocked":
+            raise ValueError("method is 'blocked' and x is sparse; it must be 'auto' or 'direct', or use x.toarray()")
+
+    def shuffles(self, N: int) -> bool:
+        """Whether each epoch draws a new order: not if one batch holds all N samples."""
+        return self.shuffle and self.batch_size < N
+
+
+class Data(NamedTuple):
+    """Validated training data. Either `rows` or `labels` holds the targets; the other is None."""
+
+    x: np.ndarray | SparseRows
+    rows: np.ndarray | None
+    labels: np.ndarray | None
+    sample_weight: np.ndarray | None
+
+    @classmethod
+    def validated(
+        cls,
+        x: Any,
+        t: Any,
+        w: np.ndarray,
+        v: np.ndarray,
+        output: str,
+        sample_weight: Any = None,
+        *,
+        writeable: bool = False,
+        finite: bool = True,
+    ) -> Data:
+        """Validate samples, and the weights of the network that they are for, which must be writeable to be trained."""
+        validate.weights(w, v, writeable=writeable)
+        x = validate.inputs(x, w, v, writeable=writeable, finite=finite)
+        rows, labels = validate.targets(t, len(x), w, v, output, writeable=writeable)
+        return cls(x, rows, labels, validate.sample_weight(sample_weight, len(x), w, v))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray | None, ...]:
+        """All arrays."""
+        return *arrays_of(self.x), self.rows, self.labels, self.sample_weight
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights of all samples."""
+        return len(self.x) if self.sample_weight is None else float(self.sample_weight.sum(dtype=np.float64))
