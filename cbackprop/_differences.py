@@ -30,6 +30,7 @@ def derivatives(
         weights[index] = before
         return value
 
+    E_here = E(*layers) if kind == "forward" else None
     dw, dv = np.empty(w.shape, w.dtype), np.empty(v.shape, v.dtype)
     for weights, gradient in zip(layers, (dw, dv), strict=True):
         step = weights.dtype.type(size)
@@ -38,6 +39,6 @@ def derivatives(
                 gradient[index] = E_at(weights, index, weight + 1j * size).imag / size
             else:
                 above, below = weight + step, weight if kind == "forward" else weight - step
-                difference = E_at(weights, index, above) - E_at(weights, index, below)
-                gradient[index] = difference / (float(above) - float(below))
+                E_below = E_here if kind == "forward" else E_at(weights, index, below)
+                gradient[index] = (E_at(weights, index, above) - E_below) / (float(above) - float(below))
     return validate.finite_derivatives((dw, dv), epsilon, w, v)

@@ -22,7 +22,7 @@ from ._one_sample import OneSampleOfAll
 from ._rates import SHARE
 from ._results import EnsembleHistory
 from ._settings import Data, Settings
-from ._sparse import CSR, arrays_of
+from ._sparse import CSR, input_arrays
 from ._training import Epochs
 from .files.model_file import Model, load_model, save_model
 
@@ -372,7 +372,7 @@ class Ensemble:
     def _data(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: Any) -> Data:
         """Validate samples, which must not lie in the memory of any network."""
         data = Data.validated(x, t, self._w[0], self._v[0], self.output, writeable=True)
-        for name, arrays in (("x", arrays_of(data.x)), ("t", (data.rows,))):
+        for name, arrays in (("x", input_arrays(data.x)), ("t", (data.rows,))):
             for array in arrays:
                 if array is not None:
                     validate.check_no_overlap(name, array, *self._memory, True)

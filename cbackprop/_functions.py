@@ -23,7 +23,7 @@ from ._docstrings import inherits
 from ._one_sample import OneSample
 from ._results import Activations, History
 from ._settings import Data, Settings
-from ._sparse import CSR, SparseRows, arrays_of
+from ._sparse import CSR, SparseRows, input_arrays
 from ._training import Epochs, Training
 from .files.model_file import Model
 
@@ -331,7 +331,7 @@ def step(
     x = validate.sample("x_n", x_n, w, v, writeable=True)
     rows, labels = validate.sample_target("t_n", t_n, w, v, output)
     alpha = validate.learning_rate(learning_rate, w.dtype)
-    states = validate.states(None, 0, accumulators, accumulators is not None, w, v, (*arrays_of(x), rows))
+    states = validate.states(None, 0, accumulators, accumulators is not None, w, v, (*input_arrays(x), rows))
     one = OneSample(w, v, functions, alpha, engines.kernels_for(w, v, 1), states.get("accumulators"))
     t: Any = int(labels[0]) if rows is None else rows[0]  # type: ignore[index]
     if isinstance(x, SparseRows):

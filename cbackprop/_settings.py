@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _validation as validate
-from ._sparse import SparseRows, arrays_of
+from ._sparse import SparseRows, input_arrays
 
 
 class Settings(NamedTuple):
@@ -108,7 +108,7 @@ class Data(NamedTuple):
     @property
     def arrays(self) -> tuple[np.ndarray | None, ...]:
         """All arrays."""
-        return *arrays_of(self.x), self.rows, self.labels, self.sample_weight
+        return *input_arrays(self.x), self.rows, self.labels, self.sample_weight
 
     @property
     def total_weight(self) -> float:

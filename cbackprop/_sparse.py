@@ -65,6 +65,6 @@ class SparseRows:
         return dense
 
 
-def arrays_of(x: np.ndarray | SparseRows) -> tuple[np.ndarray, ...]:
+def input_arrays(x: np.ndarray | SparseRows) -> tuple[np.ndarray, ...]:
     """The arrays that hold validated inputs."""
     return x.arrays if isinstance(x, SparseRows) else (x,)

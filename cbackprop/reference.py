@@ -432,6 +432,7 @@ def fit(
     """Updates (17) with all samples for a number of epochs; see `cbackprop.fit`."""
     functions = validate.functions(hidden, output)
     data = Data.validated(x, t, w, v, output, sample_weight, writeable=True)
+    validate.finite_weights(w, v)
     x, t, N = _dense(data.x), _one_of_k(data.rows, data.labels, v), len(data.x)
     settings = Settings.validated(
         w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method="auto", momentum=momentum, l2=l2,

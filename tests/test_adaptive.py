@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import Network, _dispatch, _engines, reference
+from cbackprop import Network, _dispatch, reference
 from cbackprop.kernels import baseline_float64
 
 ROUNDING = {"float32": 4000 * 2**-24, "float64": 4000 * 2**-53}
@@ -57,7 +57,9 @@ def test_the_definition(library, dtype, functions):
 @pytest.mark.parametrize("batch_size", [1, 6, None])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_engine_agrees_with_the_reference(compiled, reference_fit, dtype, all_functions, shape, batch_size):
-    for functions in all_functions:
+    # three functions of the nine for each shape, with all batches and precisions together all of them
+    first = SHAPES.index(shape) + (batch_size or 2) + (dtype == np.float32)
+    for functions in all_functions[first % 3 :: 3]:
         x, t, w, v = case(shape, dtype, functions)
         s = accumulators(w, v)
         settings = {"learning_rate": 0.1, "batch_size": batch_size, "rng": 0, "adaptive": True, **functions}
@@ -67,8 +69,7 @@ def test_every_engine_agrees_with_the_reference(compiled, reference_fit, dtype, 
         assert history.losses == pytest.approx(losses, rel=ROUNDING[dtype.name])
 
 
-@pytest.mark.parametrize("l2", [0, 0.1])
-@pytest.mark.parametrize("batch_size", [1, 6])
+@pytest.mark.parametrize(("batch_size", "l2"), [(1, 0), (1, 0.1), (6, 0.1)])
 def test_weights_and_a_penalty(compiled, reference_fit, dtype, batch_size, l2):
     functions = {"hidden": "tanh", "output": "softmax"}
     weight = np.random.default_rng(3).random(20)
@@ -81,21 +82,6 @@ def test_weights_and_a_penalty(compiled, reference_fit, dtype, batch_size, l2):
         wanted, _losses = reference_fit(x, t, w, v, **settings)
         compiled.fit(x, t, w, v, accumulators=s, **settings)
         close((w, v, *s), wanted)
-
-
-@pytest.mark.parametrize("batch_size", [1, 40, None])
-def test_threads_make_no_difference(variant, dtype, monkeypatch, batch_size):
-    monkeypatch.setattr(_engines, "processors", lambda: 4)
-    monkeypatch.setattr(_engines, "MIN_WORK_PER_THREAD", 1)
-    functions = {"hidden": "sigmoid", "output": "softmax"}
-    results = []
-    for n_threads in (1, 2, 4):
-        x, t, w, v = case((9, 70, 21), dtype, functions, N=90)
-        s = accumulators(w, v)
-        settings = {"batch_size": batch_size, "epochs": 2, "rng": 0, "method": "blocked", "n_threads": n_threads}
-        cbackprop.fit(x, t, w, v, adaptive=True, accumulators=s, **settings, **functions)
-        results.append([array.tobytes() for array in (w, v, *s)])
-    assert results[0] == results[1] == results[2]
 
 
 def test_single_samples_are_steps(variant, dtype, functions):
@@ -112,8 +98,7 @@ def test_single_samples_are_steps(variant, dtype, functions):
         assert ours.tobytes() == theirs.tobytes()
 
 
-@pytest.mark.parametrize("batch_size", [1, 6, None])
-@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("batch_size", "order"), [(1, "C"), (1, "F"), (6, "F"), (None, "C")])
 def test_sparse_rows(variant, reference_fit, dtype, functions, order, batch_size):
     sparse = pytest.importorskip("scipy.sparse")
     x, t, w, v = case((30, 13, 5), dtype, functions)

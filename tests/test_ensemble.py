@@ -22,11 +22,13 @@ from cbackprop import (
 from cbackprop._mixture import Mixture
 from cbackprop._one_sample import OneSampleOfAll
 from cbackprop._validation import Functions
+from cbackprop.files import model_file
 from cbackprop.files.model_file import Model, load_model, save_model
 
 D, M, K, N = 5, 7, 3, 60
 RATES = [0.01, 0.1, 0.5]
 MIXED = ["tanh", "relu", "sigmoid"]
+OUTPUTS = ["softmax", "linear", "logistic"]
 ADAPTIVE = [False, True]
 WIDTHS = [40, M, 1]  # with engines of different kinds, and kernels of different vectors
 of_any_width = pytest.mark.parametrize("n_hidden", [M, WIDTHS], ids=str)
@@ -71,22 +73,10 @@ def test_initial_weights_are_those_of_networks(dtype):
     ensemble = Ensemble(D, M, K, learning_rates=RATES, dtype=dtype, hidden="tanh", rng=seeds)
     for r in range(2):
         wanted = Network(D, M, K, dtype=dtype, hidden="tanh", rng=seeds[r])
-        np.testing.assert_array_equal(ensemble.w[r], wanted.w)
-        np.testing.assert_array_equal(ensemble.v[r], wanted.v)
+        np.testing.assert_equal((ensemble.w[r], ensemble.v[r]), (wanted.w, wanted.v))
     generator = np.random.default_rng(0)
-    ensemble = Ensemble(D, M, K, learning_rates=RATES, rng=0)
-    for network in ensemble:
+    for network in Ensemble(D, M, K, learning_rates=RATES, rng=0):
         np.testing.assert_array_equal(network.w, Network(D, M, K, rng=generator).w)
-
-
-def test_hidden_functions_of_each_network(dtype):
-    ensemble = make(dtype=dtype, hidden=MIXED)
-    assert ensemble.hidden == tuple(MIXED)
-    for r, network in enumerate(ensemble):
-        wanted = Network(D, M, K, hidden=MIXED[r], dtype=dtype, rng=np.random.default_rng([0, r]))
-        assert network.hidden == MIXED[r]
-        np.testing.assert_array_equal(network.w, wanted.w)
-    assert make(hidden="tanh").hidden == make(hidden=["tanh"] * 3).hidden == "tanh"
 
 
 def test_networks_are_live():
@@ -114,13 +104,13 @@ def test_networks_are_live():
 
 
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
-def test_networks_of_different_widths(dtype, adaptive):
-    ensemble = make(dtype=dtype, n_hidden=np.array(WIDTHS), adaptive=adaptive)
-    assert ensemble.n_hidden == tuple(WIDTHS)
-    assert ensemble.dtype == dtype
+def test_networks_of_different_widths_and_functions(dtype, adaptive):
+    ensemble = make(dtype=dtype, n_hidden=np.array(WIDTHS), hidden=MIXED, adaptive=adaptive)
+    assert (ensemble.n_hidden, ensemble.hidden, ensemble.dtype) == (tuple(WIDTHS), tuple(MIXED), dtype)
     assert repr(ensemble).startswith("Ensemble(5, (40, 7, 1), 3, learning_rates=[0.01, 0.1, 0.5], ")
     for r, network in enumerate(ensemble):
-        wanted = Network(D, WIDTHS[r], K, dtype=dtype, rng=np.random.default_rng([0, r]))
+        wanted = Network(D, WIDTHS[r], K, hidden=MIXED[r], dtype=dtype, rng=np.random.default_rng([0, r]))
+        assert network.hidden == MIXED[r]
         for layer in "wv":
             ours = getattr(ensemble, layer)[r]
             np.testing.assert_array_equal(ours, getattr(wanted, layer))
@@ -128,10 +118,10 @@ def test_networks_of_different_widths(dtype, adaptive):
         if adaptive:
             assert [array[r].shape for array in ensemble.accumulators] == [(WIDTHS[r],), (K,)]
             assert np.shares_memory(network.accumulators[0], ensemble.accumulators[0][r])
-    ensemble = make(n_hidden=[M, M, M])
-    assert ensemble.n_hidden == make().n_hidden == M
+    ensemble = make(n_hidden=[M, M, M], hidden=["tanh"] * 3)
+    assert (ensemble.n_hidden, ensemble.hidden) == (M, "tanh")
     assert ensemble.w.shape == (3, M, D + 1)
-    assert bits(ensemble) == bits(make())
+    assert bits(ensemble) == bits(make(hidden="tanh"))
 
 
 def test_repr():
@@ -150,7 +140,7 @@ def test_repr():
 
 @of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_learn_one_is_that_of_each_network(dtype, output, adaptive, n_hidden):
     ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED, n_hidden=n_hidden)
     networks = [alone(ensemble, r) for r in range(3)]
@@ -175,8 +165,7 @@ SETTINGS = [{}, {"l2": 0.01}, {"shuffle": False}, *BATCHES]
 
 @pytest.mark.parametrize(("n_hidden", "sparse"), [(M, False), (WIDTHS, False), (WIDTHS, True)], ids=str)
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize(("settings", "output"), list(zip(SETTINGS, OUTPUTS * 2, strict=True)), ids=str)
 def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adaptive, monkeypatch, n_hidden, sparse):
     if not sparse:  # whose penalty depends on the chunks, up to rounding
         monkeypatch.setattr(_ensemble_training, "CHUNK", 1)  # many chunks
@@ -227,21 +216,12 @@ def test_chunks_make_no_difference(dtype, settings, monkeypatch, n_hidden):
     np.testing.assert_allclose(weights[1:], weights[:2], rtol=1e-12)  # logarithms are taken for each chunk
 
 
-@pytest.mark.parametrize("n_hidden", [[M], [M] * 4, [1, M, 40, 30]], ids=str)
-def test_threads_make_no_difference(forced_threads, n_hidden):
-    x, t = problem()
-    results = []
-    for n_threads in (1, 2):
-        ensemble = make(rates=[0.1] * len(n_hidden), n_hidden=n_hidden)
-        ensemble.fit(x, t, rng=0, n_threads=n_threads)
-        results.append(bits(ensemble))
-    assert results[0] == results[1]
+CASES = [(1, "sigmoid", None, False, M, np.float64), (1, MIXED, None, True, WIDTHS, np.float32)]
+CASES += [(7, MIXED, 0.3, True, M, np.float64)]
 
 
-@of_any_width
-@pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize(("batch_size", "hidden", "eta"), [(1, "sigmoid", None), (7, MIXED, 0.3)])
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize(("batch_size", "hidden", "eta", "adaptive", "n_hidden", "dtype"), CASES, ids=str)
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_fit_matches_the_reference(dtype, output, batch_size, hidden, eta, adaptive, n_hidden):
     x, t = problem(output, dtype)
     ensemble = make(output, dtype, adaptive=adaptive, hidden=hidden, eta=eta, n_hidden=n_hidden)
@@ -356,7 +336,7 @@ def test_sparse_rows(adaptive, n_hidden):
 
 @of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_non_zeros_of_one_sample(dtype, output, adaptive, n_hidden):
     x, t = problem(output, dtype)
     ensemble, dense = (make(output, dtype, hidden=MIXED, adaptive=adaptive, n_hidden=n_hidden) for _ in range(2))
@@ -390,7 +370,7 @@ def test_non_zeros_of_one_sample(dtype, output, adaptive, n_hidden):
 
 
 @of_any_width
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_predictions_are_those_of_the_mixture(dtype, output, n_hidden):
     x, t = problem(output, dtype)
     ensemble = make(output, dtype, hidden=MIXED, n_hidden=n_hidden)
@@ -465,7 +445,7 @@ def exact_loss(ensemble, t):
 
 def logits_of_all_sizes(R, K):
     rng = np.random.default_rng(0)
-    for size in 10.0 ** np.linspace(-3, 2.5, 12):
+    for size in 10.0 ** np.linspace(-3, 2.5, 6):
         yield size * rng.normal(size=(R, K))
         yield size * rng.normal(size=K) * (1 + 1e-5 * rng.normal(size=(R, 1)))  # almost alike
     yield np.array([[50.0, 0, 0]] * R)
@@ -504,7 +484,7 @@ def test_loss_may_be_infinite():
 
 
 def test_loss_takes_memory_of_samples_and_classes(monkeypatch):
-    n_classes, n = 20_000, 50
+    n_classes, n = 2000, 50
     ensemble = Ensemble(1, 1, n_classes, learning_rates=[0.1, 1], rng=0)
     x, t = np.linspace(-1, 1, n)[:, np.newaxis], np.arange(n)
     monkeypatch.setattr(_ensemble_predictions, "CHUNK", 5 * n_classes)
@@ -524,7 +504,7 @@ def test_loss_takes_memory_of_samples_and_classes(monkeypatch):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_a_network_that_overflows_is_left_out(dtype, output, sparse):
     x, t = problem(output, dtype)
     x[:, 0] = np.where(np.arange(N) < 20, 4, -1)
@@ -618,9 +598,7 @@ def test_a_network_that_diverges_is_left_out(learn, n_hidden):
 
 
 @pytest.mark.parametrize(
-    ("hidden", "sparse", "first"),
-    [("tanh", False, 1), ("tanh", True, 4), (["tanh", "relu", "tanh"], False, 7), (["tanh", "relu", "tanh"], True, 10)],
-    ids=str,
+    ("hidden", "sparse", "first"), [("tanh", False, 1), (["tanh", "relu", "tanh"], True, 14)], ids=str
 )
 def test_an_interrupt_at_any_instruction_of_fit_leaves_a_number_of_samples(interrupt, hidden, sparse, first):
     """The networks and their mixture are as after one and the same number of epochs, though one diverges."""
@@ -638,7 +616,8 @@ def test_an_interrupt_at_any_instruction_of_fit_leaves_a_number_of_samples(inter
     ):
         assert bits(each) in states
         reached.add(states.index(bits(each)))
-        n += 12
+        each.learn_one(x[0], t[0])  # nothing is locked
+        n += 29
     assert reached == {0, 1, 2}
 
 
@@ -676,8 +655,7 @@ def test_huge_inputs_whose_products_overflow():
 
 
 @of_any_width
-@pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize("output", ["softmax", "linear", "logistic"])
+@pytest.mark.parametrize(("output", "adaptive"), [("softmax", True), ("linear", False), ("logistic", True)])
 def test_files(tmp_path, dtype, output, adaptive, n_hidden):
     x, t = problem(output, dtype)
     settings = {"hidden": MIXED, "eta": 0.1} if adaptive else {"hidden": "tanh"}
@@ -695,11 +673,12 @@ def test_files(tmp_path, dtype, output, adaptive, n_hidden):
     np.testing.assert_array_equal(again.predict(x), ensemble.predict(x))
 
 
-@pytest.mark.parametrize("names", [["tanh"], MIXED], ids=str)
-def test_files_of_many_networks(tmp_path, names):
-    R, path = 200_000, tmp_path / "e"
+def test_files_of_many_networks(tmp_path, monkeypatch):
+    # their names are not in the header, the length of which is limited
+    monkeypatch.setattr(model_file, "MAX_HEADER", 1 << 14)
+    R, path = 4000, tmp_path / "e"
     mixture = Mixture(R, 1, "logistic", 0.01)
-    rates, hidden = np.linspace(0.1, 1, R), names * R
+    rates, hidden = np.linspace(0.1, 1, R), MIXED * R
     model = Model(
         np.ones((R, 1, 2)), np.ones((R, 1, 2)), rates, losses=np.ones((2, R)), states=mixture.states, share=0.01,
         training={"settings": {"l2": 0.5}, "rng": {}}, functions=Functions(output="logistic"), hidden=hidden[:R],
@@ -709,39 +688,29 @@ def test_files_of_many_networks(tmp_path, names):
     assert list(again.hidden) == hidden[:R]
     assert again.learning_rate.tolist() == rates.tolist()
     assert again.training == model.training
-    model.training["rng"]["state"] = [0] * 500_000
-    with pytest.raises(ValueError, match="the settings, take more than 1,048,576 bytes"):
+    model.training["rng"]["state"] = [0] * 10_000
+    with pytest.raises(ValueError, match="the settings, take more than 16,384 bytes"):
         save_model(path, model)
 
 
 @of_any_width
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
-def test_copies(make_copy, adaptive, n_hidden):
+def test_copies(adaptive, n_hidden, out_of_band):
     x, t = problem("linear")
     ensemble = make("linear", share=0.5, adaptive=adaptive, hidden=MIXED, eta=0.2, n_hidden=n_hidden)
     ensemble.fit(x, t, rng=0)
-    other = make_copy(ensemble)
-    assert bits(other) == bits(ensemble)
-    assert repr(other) == repr(ensemble)
+    copies = copy.deepcopy(ensemble), pickle.loads(pickle.dumps(ensemble)), *(out_of_band(ensemble, n) for n in (0, 1))
     before = bits(ensemble)
-    other.learn_one(x[0], t[0])
+    for other in copies:
+        assert (bits(other), repr(other)) == (before, repr(ensemble))
+        other.learn_one(x[0], t[0])
     assert bits(ensemble) == before
     ensemble.learn_one(x[0], t[0])
-    assert bits(other) == bits(ensemble)
+    for each in (ensemble, *copies):
+        each.fit(x, t, rng=0)
+        assert bits(each) == bits(ensemble)
     shared = copy.copy(ensemble)
     assert shared.w is ensemble.w
-
-
-@of_any_width
-@pytest.mark.parametrize("offset", [0, 1])
-def test_pickles_are_restored_in_any_place(offset, out_of_band, n_hidden):
-    x, t = problem()
-    ensemble = make(adaptive=True, n_hidden=n_hidden)
-    restored = out_of_band(ensemble, offset)
-    for each in (ensemble, restored):
-        each.fit(x, t, rng=0)
-    assert bits(restored) == bits(ensemble)
 
 
 def test_files_of_networks_and_ensembles_are_different(tmp_path):
@@ -761,84 +730,51 @@ def saved(path, ensemble):
     return load_file(path), metadata | {"output": ensemble.output}
 
 
-BAD = {
-    "w": lambda a: a[:2],
-    "v": lambda a: a[:, :2],
-    "hidden": lambda a: a + 1,
-    "learning_rates": lambda a: -a,
-    "log_weights": lambda a: a + 1,
-    "dropped": lambda a: a + 1,
-    "limits": lambda a: a * np.nan,
-    "mean_loss": lambda a: a - 1,
-    "accumulators_w": lambda a: a - 1,
-    "accumulators_v": lambda a: a[:1],
-}
+def limits(place, value):
+    def change(array):
+        array[place] = value
+        return array
+
+    return change
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_files_with_wrong_content(tmp_path, name):
-    path = tmp_path / "e"
-    tensors, metadata = saved(path, make("linear", adaptive=True))
-    save_file(tensors, path, metadata)
-    Ensemble.load(path)
-    save_file(tensors | {name: np.ascontiguousarray(BAD[name](tensors[name]))}, path, metadata)
-    with pytest.raises(ValueError, match="is not a model file of this library: "):
-        Ensemble.load(path)
-    del tensors[name]
-    save_file(tensors, path, metadata)
-    with pytest.raises(ValueError, match=name):
-        Ensemble.load(path)
+WRONG = [  # tensors of networks of different widths
+    *(("w", change) for change in (lambda a: a[:2], lambda a: np.concatenate([a, a]), lambda a: a[0])),
+    *(("v", change) for change in (lambda a: a[:, :2], lambda a: a[:, 1:], lambda a: a[0])),
+    ("hidden", lambda a: a + 1),
+    ("learning_rates", lambda a: -a),
+    ("log_weights", lambda a: a + 1),
+    ("dropped", lambda a: a + 1),
+    ("mean_loss", lambda a: a - 1),
+    ("accumulators_w", lambda a: a - 1),
+    ("accumulators_w", lambda a: a[1:]),
+    ("accumulators_v", lambda a: a[:1]),
+    ("widths", lambda a: a[1:]),
+    ("widths", lambda a: a + np.array([0.5, -0.5, 0])),
+    ("widths", lambda a: a + np.array([1, 0, -1])),
+    ("widths", lambda a: a * np.nan),
+    ("widths", lambda a: a.astype(np.float32)),
+    ("limits", lambda a: a * np.nan),
+    *(("limits", limits(*each)) for each in (((0, 1), np.inf), ((1, 1), -np.inf), ((0, 1), 2), ((1, 1), np.inf))),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("w", lambda a: np.concatenate([a, a])),
-        ("w", lambda a: a[0]),
-        ("v", lambda a: a[:, 1:]),
-        ("v", lambda a: a[0]),
-        ("accumulators_w", lambda a: a[1:]),
-        ("widths", lambda a: a[1:]),
-        ("widths", lambda a: a + np.array([0.5, -0.5, 0])),
-        ("widths", lambda a: a + np.array([1, 0, -1])),
-        ("widths", lambda a: a * np.nan),
-        ("widths", lambda a: a.astype(np.float32)),
-    ],
-)
-def test_files_with_wrong_widths(tmp_path, name, change):
-    path = tmp_path / "e"
-    ensemble = make(n_hidden=WIDTHS, adaptive=True)
+@pytest.mark.parametrize(("name", "change"), WRONG)
+def test_files_with_wrong_content(tmp_path, name, change):
+    path, ensemble = tmp_path / "e", make("linear", n_hidden=WIDTHS, adaptive=True)
+    ensemble.fit(*problem("linear"))
     tensors, metadata = saved(path, ensemble)
     assert [(key, tensors[key].shape) for key in ("w", "v", "widths")] == [
         ("w", (sum(WIDTHS), D + 1)), ("v", (K, sum(WIDTHS) + 3)), ("widths", (3,)),
     ]  # fmt: skip
     save_file(tensors, path, metadata)
     assert bits(Ensemble.load(path)) == bits(ensemble)
-    save_file(tensors | {name: np.ascontiguousarray(change(tensors[name]))}, path, metadata)
-    with pytest.raises(ValueError, match=r"is not a model file of this library: its (w|v|accumulators_w|widths) "):
+    save_file(tensors | {name: np.ascontiguousarray(change(tensors[name].copy()))}, path, metadata)
+    with pytest.raises(ValueError, match="is not a model file of this library: "):
         Ensemble.load(path)
-
-
-def test_trainings_of_other_widths_are_not_resumed(tmp_path):
-    x, t = problem()
-    path = tmp_path / "e"
-    make(n_hidden=WIDTHS).fit(x, t, checkpoint=path)
-    with pytest.raises(ValueError, match=r"n_hidden is '7,1,40'; it must stay '40,7,1', as in "):
-        make(n_hidden=[M, 1, 40]).fit(x, t, epochs=2, checkpoint=path, resume=True)
-    with pytest.raises(ValueError, match=r"n_hidden is '\d+,\d+,\d+'; it must stay '40,7,1', as in "):
-        make().fit(x, t, epochs=2, checkpoint=path, resume=True)
-
-
-@pytest.mark.parametrize("limits", [{0: np.inf}, {1: -np.inf}, {0: np.inf, 1: -np.inf}, {0: 2}, {1: np.inf}], ids=str)
-def test_files_with_wrong_limits(tmp_path, limits):
-    path = tmp_path / "e"
-    ensemble = make("linear")
-    ensemble.fit(*problem("linear"))
-    tensors, metadata = saved(path, ensemble)
-    for row, value in limits.items():
-        tensors["limits"][row, 1] = value
+    del tensors[name]
     save_file(tensors, path, metadata)
-    with pytest.raises(ValueError, match="limits must be finite"):
+    with pytest.raises(ValueError, match=f"{name}|it holds a network"):
         Ensemble.load(path)
 
 
@@ -854,6 +790,16 @@ def test_files_with_wrong_metadata(tmp_path, changed):
         Ensemble.load(path)
 
 
+def test_trainings_of_other_widths_are_not_resumed(tmp_path):
+    x, t = problem()
+    path = tmp_path / "e"
+    make(n_hidden=WIDTHS).fit(x, t, checkpoint=path)
+    with pytest.raises(ValueError, match=r"n_hidden is '7,1,40'; it must stay '40,7,1', as in "):
+        make(n_hidden=[M, 1, 40]).fit(x, t, epochs=2, checkpoint=path, resume=True)
+    with pytest.raises(ValueError, match=r"n_hidden is '\d+,\d+,\d+'; it must stay '40,7,1', as in "):
+        make().fit(x, t, epochs=2, checkpoint=path, resume=True)
+
+
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     ensemble = make()
     ensemble.w[1, 0, 0] = np.nan
@@ -867,8 +813,15 @@ class StoppedError(Exception):
 
 
 @of_any_width
-@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}, {"sample_weight": np.ones((3, N))}], ids=lambda s: [*s])
-@pytest.mark.parametrize(("rates", "adaptive"), [(RATES, False), (RATES, True), ([0.01, 1e38, 0.1], False)])
+@pytest.mark.parametrize(
+    ("settings", "rates", "adaptive"),
+    [
+        ({}, RATES, False),
+        ({"batch_size": 7}, [0.01, 1e38, 0.1], True),
+        ({"sample_weight": np.ones((3, N))}, RATES, True),
+    ],
+    ids=["plain", "batches", "weights"],
+)
 def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rates, adaptive, n_hidden):
     x, t = problem("linear", dtype)
     path = tmp_path / "checkpoint"
@@ -1061,21 +1014,6 @@ def test_other_threads_cannot_train_meanwhile(other_thread, n_hidden):
                 other_thread(call)
 
     ensemble.fit(x, t, callback=train)
-
-
-def test_interrupts_leave_whole_samples(interrupt):
-    x, t = problem()
-    n = 0
-    while True:
-        n += 40
-        ensemble = make()
-        if not interrupt(
-            n, ["fit", "epochs", "_learn", "learn", "learn_copy", "finish", "_commit"], ensemble.fit, x, t
-        ):
-            break
-        assert np.isfinite(ensemble.w).all()
-        assert ensemble.weights.sum() == pytest.approx(1)
-        ensemble.fit(x, t)  # nothing is locked
 
 
 @pytest.mark.parametrize("name", ["log_weights", "dropped", "limits", "scale"])

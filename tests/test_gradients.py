@@ -33,15 +33,16 @@ SHAPES = [
 RANDOM = [tuple(map(int, shape)) for shape in np.random.default_rng(3).integers((1, 1, 2), (24, 40, 9), (6, 3))]
 FEW, MANY = 6, 70  # one by one; and in several blocks
 SAMPLES = (1, FEW, MANY)
+DTYPES = np.dtype("float32"), np.dtype("float64")
 
 
 def paired(first, second):
     """Every pair of two settings, with the two precisions in turn, so that each comes with every value of both."""
-    return [
-        (one, other, np.dtype(("float32", "float64")[(n + m) % 2]))
-        for n, one in enumerate(first)
-        for m, other in enumerate(second)
-    ]
+    return [(one, other, DTYPES[(n + m) % 2]) for n, one in enumerate(first) for m, other in enumerate(second)]
+
+
+# every shape, with the numbers of samples and the precisions in turn
+CASES = [(shape, SAMPLES[n % 3], DTYPES[n % 2]) for n, shape in enumerate([*SHAPES, *RANDOM])]
 
 
 @functools.cache
@@ -89,7 +90,7 @@ def assert_agree(got, wanted, dtype, rounding=(0.0, 0.0)):
         assert (error <= AGREEMENT[dtype.name] * np.abs(wanted[layer]).max() + rounding[layer]).all()
 
 
-@pytest.mark.parametrize(("shape", "samples", "dtype"), paired([*SHAPES, *RANDOM], SAMPLES))
+@pytest.mark.parametrize(("shape", "samples", "dtype"), [*CASES, *paired(SHAPES[3:5], SAMPLES)])
 def test_gradient(library, shape, dtype, samples):
     x, t, w, v = problem(shape, dtype)
     dw, dv = library.gradient(x[:samples], t[:samples], w, v)
@@ -122,14 +123,14 @@ def steps(library, learning_rate):
     return [step, learn_one] if library is cbackprop else [step]
 
 
-@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM])
-def test_step_at_rate_1(library, shape, dtype):
+@pytest.mark.parametrize(("shape", "_samples", "dtype"), CASES)
+def test_step_at_rate_1(library, shape, _samples, dtype):
     for learn in steps(library, 1):
         got, rounding = change(learn, shape, dtype, 1)
         assert_agree(got, exact(shape, dtype, 1), dtype, rounding)
 
 
-@pytest.mark.parametrize(("shape", "samples", "dtype"), paired([*SHAPES, *RANDOM], SAMPLES))
+@pytest.mark.parametrize(("shape", "samples", "dtype"), CASES)
 def test_fit_at_rate_1(engine, shape, dtype, samples):
     # (17) with the gradient (3): a single sample is a batch of one
     def learn(x, t, w, v):
@@ -158,8 +159,7 @@ def test_gradient_is_the_mean_over_samples(library, dtype):
 
 
 @pytest.mark.parametrize("samples", SAMPLES)
-@pytest.mark.parametrize("shape", [(1, 1, 2), (2, 5, 3), (3, 18, 9)])
-@pytest.mark.parametrize("part", [0.1, 0.6, 0.99])
+@pytest.mark.parametrize(("shape", "part"), [((1, 1, 2), 0.1), ((2, 5, 3), 0.6), ((3, 18, 9), 0.99)])
 def test_a_gradient_that_overflows(library, dtype, shape, samples, part):
     # x v_00 does; b and a are 0, so that E is finite
     D, M, K = shape
@@ -168,12 +168,8 @@ def test_a_gradient_that_overflows(library, dtype, shape, samples, part):
     w, v = np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
     v[0, 0], v[0, -1] = v_00, -v_00 / 2
     assert library.loss(x, t, w, v) == pytest.approx(math.log(K))
-    gradients = [lambda: library.gradient(x, t, w, v)]
-    if library is cbackprop:
-        gradients.append(lambda: Network.from_weights(w, v).gradient(x, t))
-    for gradient in gradients:
-        with pytest.raises(ValueError, match=f"w and v are too large for x: sums overflow {dtype}; they, or x, must"):
-            gradient()
+    with pytest.raises(ValueError, match=f"w and v are too large for x: sums overflow {dtype}; they, or x, must"):
+        library.gradient(x, t, w, v)
 
 
 def test_a_single_class_has_no_gradient(library, dtype):
@@ -217,24 +213,17 @@ def worst(numerical, analytic):
     return np.array([np.linalg.norm(n - a) for n, a in zip(numerical, analytic, strict=True)])
 
 
-@pytest.mark.parametrize("shape", [*SHAPES, *RANDOM[:3]])
-def test_central_differences_have_order_2(library, shape):
-    # in float64: at 1e-3 the rounding of a float32 loss is larger than what a central difference leaves out
+# in float64: at 1e-3 the rounding of a float32 loss is larger than what a central difference leaves out. For forward
+# differences two finer distances: what comes next in the error is only one power of epsilon smaller
+@pytest.mark.parametrize(("scheme", "order", "epsilons"), [("central", 2, (1e-1, 1e-3)), ("forward", 1, (1e-3, 1e-5))])
+@pytest.mark.parametrize("shape", [(1, 1, 2), (2, 2, 3), (7, 13, 5), (3, 37, 2)])
+def test_order_of_differences(library, shape, scheme, order, epsilons):
     arguments = few(shape, np.dtype(np.float64))
     analytic = library.gradient(*arguments)
-    coarse, fine = (worst(library.numerical_gradient(*arguments, epsilon=e), analytic) for e in (1e-1, 1e-3))
-    np.testing.assert_allclose(np.log10(coarse / fine) / 2, 2, atol=0.05)
-
-
-def test_forward_differences_have_order_1(library):
-    # two finer distances than above: what comes next in the error is only one power of epsilon smaller
-    for shape in SHAPES:
-        arguments = few(shape, np.dtype(np.float64))
-        analytic = library.gradient(*arguments)
-        coarse, fine = (
-            worst(library.numerical_gradient(*arguments, epsilon=e, scheme="forward"), analytic) for e in (1e-3, 1e-5)
-        )
-        np.testing.assert_allclose(np.log10(coarse / fine) / 2, 1, atol=0.05)
+    coarse, fine = (
+        worst(library.numerical_gradient(*arguments, epsilon=size, scheme=scheme), analytic) for size in epsilons
+    )
+    np.testing.assert_allclose(np.log10(coarse / fine) / 2, order, atol=0.05)
 
 
 # At the default distance: eps to the power 2/3 and 1/2 is 4e-11 and 1.5e-8 (float64), 2.4e-5 and 3.5e-4 (float32).
@@ -249,7 +238,7 @@ DIFFERENCES = {
 }
 
 
-@pytest.mark.parametrize(("shape", "scheme", "dtype"), paired(SHAPES, ("central", "forward", "complex")))
+@pytest.mark.parametrize(("shape", "scheme", "dtype"), paired(SHAPES[3:7], ("central", "forward", "complex")))
 def test_numerical_gradient(library, shape, dtype, scheme):
     arguments = few(shape, dtype)
     before = [array.tobytes() for array in arguments]
@@ -259,16 +248,6 @@ def test_numerical_gradient(library, shape, dtype, scheme):
         assert got.dtype == dtype
         assert np.abs(got - wanted).max() <= DIFFERENCES[scheme, dtype.name]
     assert [array.tobytes() for array in arguments] == before
-
-
-def test_numerical_gradient_is_central_by_default(library):
-    arguments = few((5, 3, 2), np.dtype(np.float64))
-    default = library.numerical_gradient(*arguments, epsilon=0.1)
-    named = library.numerical_gradient(*arguments, epsilon=0.1, scheme="central")
-    other = library.numerical_gradient(*arguments, epsilon=0.1, scheme="forward")
-    for layer in (0, 1):
-        np.testing.assert_array_equal(default[layer], named[layer])
-        assert (default[layer] != other[layer]).any()
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 1e-3])
