@@ -13,15 +13,8 @@ more.
 
 from ._dispatch import kernel_info
 from ._ensemble import Ensemble
-from ._functions import (
-    fit,
-    forward,
-    gradient,
-    init_weights,
-    loss,
-    numerical_gradient,
-    step,
-)
+from ._functions import fit, forward, gradient, loss, numerical_gradient, step
+from ._initial_weights import init_weights
 from ._network import Network
 from ._results import Activations, DivergenceError, EnsembleHistory, History
 

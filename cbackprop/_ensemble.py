@@ -17,6 +17,7 @@ from ._docstrings import inherits
 from ._ensemble_arrays import Arrays, States, check_weights, memory, new_vectors, new_weights, of_network
 from ._ensemble_training import EnsembleTraining
 from ._mixture import Mixture
+from ._names import Hidden, Output
 from ._network import ARTICLE, Network
 from ._one_sample import OneSampleOfAll
 from ._rates import SHARE
@@ -101,8 +102,8 @@ class Ensemble:
         n_outputs: int,
         *,
         learning_rates: ArrayLike,
-        output: str = "softmax",
-        hidden: str | Sequence[str] = "sigmoid",
+        output: Output = "softmax",
+        hidden: Hidden | Sequence[Hidden] = "sigmoid",
         adaptive: bool = False,
         eta: float | None = None,
         share: float = SHARE,
@@ -130,17 +131,11 @@ class Ensemble:
         self._w, self._v = new_weights(w, v)
         self._states: States = {name: (new_vectors(s_w), new_vectors(s_v)) for name, (s_w, s_v) in states.items()}
         self._mixture = mixture
-        self._networks = [
-            Network.from_weights(
-                self._w[r],
-                self._v[r],
-                learning_rate=rate,
-                accumulators=of_network(r, self._states).get("accumulators"),
-                hidden=function,
-                output=mixture.output,
-            )
-            for r, (rate, function) in enumerate(zip(rates, hidden, strict=True))
-        ]
+        self._networks = []
+        for r, (rate, function) in enumerate(zip(rates, hidden, strict=True)):
+            settings: Any = {"learning_rate": rate, "hidden": function, "output": mixture.output}
+            settings |= of_network(r, self._states)
+            self._networks.append(Network.from_weights(self._w[r], self._v[r], **settings))
         whole = (self._w, self._v) if isinstance(self._w, np.ndarray) else ()
         module = engines.kernels_for(self._w[0], self._v[0], 1)
         self._one_sample: Any = OneSampleOfAll(self._networks, module, mixture, self._memory, whole)
@@ -424,16 +419,10 @@ class Ensemble:
         return predictions.loss(self._mixture, self._networks, data)
 
     def _model(self) -> Model:
-        return Model(
-            self._w,
-            self._v,
-            self.learning_rates,
-            states=self._states | self._mixture.states,
-            functions=validate.Functions(output=self.output),
-            hidden=[network.hidden for network in self._networks],
-            eta=self.eta,
-            share=self.share,
-        )
+        functions, hidden = validate.Functions(output=self.output), [network.hidden for network in self._networks]
+        states = self._states | self._mixture.states
+        rates, eta, share = self.learning_rates, self.eta, self.share
+        return Model(self._w, self._v, rates, states=states, functions=functions, hidden=hidden, eta=eta, share=share)
 
     @inherits(Network.save)
     def save(self, path: str | os.PathLike[str]) -> None:

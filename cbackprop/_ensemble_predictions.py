@@ -15,7 +15,7 @@ from ._one_sample import OneSample
 from ._settings import Data
 from ._sparse import SparseRows
 
-CHUNK = 1 << 18  # numbers of a prediction whose loss is computed at a time, which keeps temporary arrays small
+CHUNK = 1 << 18  # numbers of predictions whose loss is computed at a time, which keeps temporary arrays small
 
 
 def mean(mixture: Mixture, networks: Sequence[OneSample], x: np.ndarray | SparseRows, n_threads: int = 1) -> np.ndarray:
@@ -35,7 +35,7 @@ def loss(mixture: Mixture, networks: Sequence[OneSample], data: Data) -> float:
     if not OUTPUTS[mixture.output].cross_entropy:
         y, t = mean(mixture, networks, data.x), np.asarray(data.rows)
         return float(((y.astype(np.float64) - t) ** 2).sum(axis=1).mean() / 2)
-    E, step = np.empty(len(data.x)), max(1, CHUNK // len(networks[0].v))
+    E, step = np.empty(len(data.x)), max(1, CHUNK // (len(networks) * len(networks[0].v)))
     for start in range(0, len(E), step):
         part = slice(start, start + step)
         rows, labels = (None if each is None else each[part] for each in (data.rows, data.labels))
@@ -75,66 +75,47 @@ def _cross_entropies(
     labels: np.ndarray | None,
 ) -> np.ndarray:
     """E_n of the mixture, from logits, so that no probability is rounded to 0 before its logarithm is taken."""
-    exclusive = OUTPUTS[mixture.output].exclusive
-    shares: list[Any] = [np.ones(1) if rows is None else rows.astype(np.float64)]  # of y and ...
-    if not exclusive:
-        shares.append(1 - shares[0])  # ... of 1 - y
-    mixed = [MixedLoss() for _share in shares]
-    for finite, p, _y, a in _outputs(mixture, networks, x, 1):
-        logits = np.where(finite[:, np.newaxis], a, 0).astype(np.float64)
-        if exclusive:
-            d = class_losses(logits)
-            losses = [d if labels is None else np.take_along_axis(d, labels[:, np.newaxis], axis=1)]
-        else:
-            losses = [np.logaddexp(0, -logits), np.logaddexp(0, logits)]
-        for each, d in zip(mixed, losses, strict=True):
-            d[~finite] = np.inf
-            each.add(p, d)
-    terms = (np.where(share > 0, share * each.value, 0) for share, each in zip(shares, mixed, strict=True))
-    return np.add.reduce(list(terms)).sum(axis=1)
-
-
-class MixedLoss:
-    """-log Σ_r p_r e^(-d_r) / Σ_r p_r, given p_r and d_r ≥ 0 of one member after the other.
-
-    It is accurate however small or large, since all terms have one sign: the lowest d_r so far is left out of all
-    exponents, and added to -log(1 - lost / total), where lost = Σ p_r (1 - e^(lowest - d_r)). Where 1 - lost / total is
-    small, it is kept / total, with kept = Σ p_r e^(lowest - d_r).
-    """
-
-    def __init__(self) -> None:
-        self.lowest: Any = np.inf
-        self.total: Any = 0.0
-        self.lost: Any = 0.0
-        self.kept: Any = 0.0
-
-    def add(self, p: np.ndarray, d: np.ndarray) -> None:
-        """Take account of a member; one with p_r = 0 has an infinite d_r."""
-        lowest = np.minimum(self.lowest, d)
-        before, now = (np.where(each > lowest, each - lowest, 0) for each in (self.lowest, d))  # both may be infinite
-        self.lost = self.lost * np.exp(-before) - self.total * np.expm1(-before) - p * np.expm1(-now)
-        self.kept = self.kept * np.exp(-before) + p * np.exp(-now)
-        self.total, self.lowest = self.total + p, lowest
-
-    @property
-    def value(self) -> np.ndarray:
-        """The loss."""
-        lost = self.lost / self.total
-        return self.lowest + np.where(lost < 0.5, -np.log1p(-lost), -np.log(self.kept / self.total))
+    finite, p, _y, a = map(np.array, zip(*_outputs(mixture, networks, x, 1), strict=True))  # of each network
+    a = np.where(finite[..., np.newaxis], a, 0).astype(np.float64)
+    if not OUTPUTS[mixture.output].exclusive:
+        t = np.asarray(rows, np.float64)
+        terms = [(t, np.logaddexp(0, -a)), (1 - t, np.logaddexp(0, a))]
+    elif labels is None:
+        terms = [(np.asarray(rows, np.float64), class_losses(a))]
+    else:
+        terms = [(np.ones((len(labels), 1)), class_losses(a)[:, np.arange(len(labels)), labels, np.newaxis])]
+    E: Any = 0.0
+    for share, d in terms:
+        d[~finite] = np.inf
+        E = E + np.where(share > 0, share * mixed_loss(p, d), 0)
+    return E.sum(axis=1)
 
 
 def class_losses(a: np.ndarray) -> np.ndarray:
-    """-log y_k of softmax outputs from logits of shape (N, K).
+    """-log y_k of softmax outputs from logits of shape (..., K).
 
     It is log Σ_l e^a_l - a_k = (max a - a_k) + log1p(Σ e^(a_l - max a)), where the sum leaves out the largest logit, so
     that nothing cancels. The exponents have the rounding errors of the differences added (Knuth, 1969).
     """
-    places = a.argmax(axis=1)[:, np.newaxis]
-    largest = np.take_along_axis(a, places, axis=1)
+    places = a.argmax(axis=-1)[..., np.newaxis]
+    largest = np.take_along_axis(a, places, axis=-1)
     difference = a - largest
     rest = difference - a
     error = (a - (difference - rest)) - (largest + rest)
     e = np.exp(difference)
     e += np.where(e > 0, e * error, 0)  # the error may be infinite elsewhere
-    np.put_along_axis(e, places, 0, axis=1)
-    return np.log1p(e.sum(axis=1, keepdims=True)) - difference
+    np.put_along_axis(e, places, 0, axis=-1)
+    return np.log1p(e.sum(axis=-1, keepdims=True)) - difference
+
+
+def mixed_loss(p: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """-log Σ_r p_r e^(-d_r) / Σ_r p_r, given p_r and d_r ≥ 0 along the first axis, where d_r is infinite if p_r = 0.
+
+    It is accurate however small or large, since all terms have one sign: the lowest d_r is left out of all exponents,
+    and added to -log(1 - lost / total), where lost = Σ p_r (1 - e^(lowest - d_r)). Where 1 - lost / total is small, it
+    is kept / total, with kept = Σ p_r e^(lowest - d_r).
+    """
+    lowest, total = d.min(axis=0), p.sum(axis=0)
+    above = np.where(d > lowest, d - lowest, 0)  # both may be infinite
+    lost, kept = -(p * np.expm1(-above)).sum(axis=0) / total, (p * np.exp(-above)).sum(axis=0) / total
+    return lowest + np.where(lost < 0.5, -np.log1p(-lost), -np.log(kept))

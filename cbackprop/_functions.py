@@ -10,16 +10,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from . import _differences as differences
 from . import _engines as engines
-from . import _layout as layout
 from . import _threads as threads
 from . import _validation as validate
 from . import reference
-from ._catalog import HIDDEN_FUNCTIONS
 from ._docstrings import inherits
+from ._names import Hidden, Method, Output, Scheme
 from ._one_sample import OneSample
 from ._results import Activations, History
 from ._settings import Data, Settings
@@ -28,78 +27,13 @@ from ._training import Epochs, Training
 from .files.model_file import Model
 
 
-def init_weights(
-    n_inputs: int,
-    n_hidden: int,
-    n_outputs: int,
-    *,
-    hidden: str = "sigmoid",
-    dtype: DTypeLike = np.float64,
-    order: str = "C",
-    rng: Any = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Random initial weights that suit the hidden function.
-
-    The weights of a layer are drawn uniformly from [-r, r] with r = c·sqrt(6 / (fan_in + fan_out)) (Glorot), where c is
-    4 for sigmoid hidden units, whose slope at 0 is 1/4, and 1 for tanh and for the output layer. For ReLU, which is 0
-    for half of all inputs, r = sqrt(6 / fan_in) (He). Biases are 0. The weights must be random: hidden units with equal
-    weights have equal gradients and would stay equal.
-
-    Parameters
-    ----------
-    n_inputs, n_hidden, n_outputs : int
-        D, M and K, each at least 1.
-    hidden : {"sigmoid", "tanh", "relu"}
-        The hidden function of the network.
-    dtype : {float64, float32}
-        Data type of the weights, and so of all arithmetic with them.
-    order : {"C", "F"}
-        Order of w in memory: the inputs of a hidden unit side by side, or the hidden units of an input ("F"), which is
-        several times as fast with sparse rows. With "F", each input of w and each row of v begins a line of the cache,
-        if that takes little memory: the arrays are views, and the rest of a line is 0. The numbers are the same.
-    rng : None, int or numpy.random.Generator
-        Source of random numbers, as for `numpy.random.default_rng`.
-
-    Returns
-    -------
-    w : ndarray of shape (M, D+1)
-        Hidden weights, bias last.
-    v : ndarray of shape (K, M+1)
-        Output weights, bias last.
-
-    References
-    ----------
-    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
-    equation 16. For the factor 4 of the logistic sigmoid: Y. Bengio, "Practical recommendations for gradient-based
-    training of deep architectures", 2012, section 3.2. For ReLU: K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into
-    rectifiers", ICCV 2015, equation 10.
-
-    Examples
-    --------
-    >>> import cbackprop
-    >>> w, v = cbackprop.init_weights(64, 32, 10, rng=0)
-    >>> w.shape, v.shape
-    ((32, 65), (10, 33))
-    """
-    D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
-    h = HIDDEN_FUNCTIONS[validate.choice("hidden", hidden, HIDDEN_FUNCTIONS)]
-    real = validate.float_dtype(dtype)
-    generator = validate.generator(rng)
-    w, v = layout.zeros((M, D + 1), (K, M + 1), real, validate.choice("order", order, validate.ORDERS))
-    r_w, r_v = h.initial_ranges(D, M, K)
-    for w_j in w:
-        w_j[:D] = generator.uniform(-r_w, r_w, D)
-    v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
-    return w, v
-
-
 def forward(
     x: ArrayLike | CSR,
     w: np.ndarray,
     v: np.ndarray,
     *,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
+    output: Output = "softmax",
+    hidden: Hidden = "sigmoid",
     n_threads: int = 1,
 ) -> Activations:
     """Forward pass: the activations b, z, a (13) and y of all samples.
@@ -144,8 +78,8 @@ def loss(
     w: np.ndarray,
     v: np.ndarray,
     *,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
+    output: Output = "softmax",
+    hidden: Hidden = "sigmoid",
 ) -> float:
     """Mean error E (2): cross-entropy, or with linear outputs half the squared error.
 
@@ -188,8 +122,8 @@ def gradient(
     w: np.ndarray,
     v: np.ndarray,
     *,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
+    output: Output = "softmax",
+    hidden: Hidden = "sigmoid",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the mean error (3) by backpropagation: the mean of (16) and (18) over the samples.
 
@@ -232,10 +166,10 @@ def numerical_gradient(
     w: np.ndarray,
     v: np.ndarray,
     *,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
+    output: Output = "softmax",
+    hidden: Hidden = "sigmoid",
     epsilon: float | None = None,
-    scheme: str = "central",
+    scheme: Scheme = "central",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the mean error (3) by numerical differentiation: slow, a check of `gradient`.
 
@@ -285,8 +219,8 @@ def step(
     *,
     sample_weight: float = 1.0,
     accumulators: tuple[np.ndarray, np.ndarray] | None = None,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
+    output: Output = "softmax",
+    hidden: Hidden = "sigmoid",
 ) -> float:
     """Learn from one sample: one update (17) of the weights, in place.
 
@@ -346,14 +280,14 @@ def fit(
     w: np.ndarray,
     v: np.ndarray,
     *,
-    output: str = "softmax",
-    hidden: str = "sigmoid",
+    output: Output = "softmax",
+    hidden: Hidden = "sigmoid",
     learning_rate: float = 0.1,
     epochs: int = 1,
     batch_size: int | None = 1,
     shuffle: bool = True,
     rng: Any = None,
-    method: str = "auto",
+    method: Method = "auto",
     n_threads: int = 1,
     callback: Callable[[int, float], object] | None = None,
     sample_weight: ArrayLike | None = None,

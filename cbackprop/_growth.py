@@ -13,7 +13,7 @@ from . import _validation as validate
 from ._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from ._ensemble_predictions import mean
 from ._ensemble_training import EnsembleTraining
-from ._functions import init_weights
+from ._initial_weights import init_weights
 from ._mixture import Mixture
 from ._network import Network
 from ._one_sample import OneSampleOfAll

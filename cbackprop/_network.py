@@ -14,6 +14,8 @@ from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._docstrings import inherits
 from ._engines import kernels_for
+from ._initial_weights import init_weights
+from ._names import Hidden, Method, Order, Output
 from ._one_sample import OneSample
 from ._rates import network_rate
 from ._results import History
@@ -94,16 +96,16 @@ class Network(OneSample):
         n_hidden: int,
         n_outputs: int,
         *,
-        output: str = "softmax",
-        hidden: str = "sigmoid",
+        output: Output = "softmax",
+        hidden: Hidden = "sigmoid",
         learning_rate: float | str = 0.1,
         adaptive: bool = False,
         dtype: DTypeLike = np.float64,
-        order: str = "F",
+        order: Order = "F",
         rng: Any = None,
     ) -> None:
         names = validate.functions(hidden, output)
-        w, v = functions.init_weights(n_inputs, n_hidden, n_outputs, hidden=hidden, dtype=dtype, order=order, rng=rng)
+        w, v = init_weights(n_inputs, n_hidden, n_outputs, hidden=hidden, dtype=dtype, order=order, rng=rng)
         if OUTPUTS[names.output].exclusive and len(v) == 1:
             raise ValueError(
                 f"n_outputs is 1, and a single {names.output} output is always 1; for two classes, write "
@@ -192,7 +194,7 @@ class Network(OneSample):
         batch_size: int | None = 1,
         shuffle: bool = True,
         rng: Any = None,
-        method: str = "auto",
+        method: Method = "auto",
         n_threads: int = 1,
         callback: Callable[[int, float], object] | None = None,
         sample_weight: ArrayLike | None = None,
@@ -205,29 +207,12 @@ class Network(OneSample):
     ) -> History:
         """Learn from all samples for a number of epochs, as `cbackprop.fit`."""
         return functions.fit(
-            x,
-            t,
-            self.w,
-            self.v,
+            x, t, self.w, self.v, learning_rate=self.learning_rate, epochs=epochs, batch_size=batch_size,
+            shuffle=shuffle, rng=rng, method=method, n_threads=n_threads, callback=callback,
+            sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity, adaptive=self.adaptive,
+            accumulators=self.accumulators, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
             **self.functions._asdict(),
-            learning_rate=self.learning_rate,
-            epochs=epochs,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            rng=rng,
-            method=method,
-            n_threads=n_threads,
-            callback=callback,
-            sample_weight=sample_weight,
-            l2=l2,
-            momentum=momentum,
-            velocity=velocity,
-            adaptive=self.adaptive,
-            accumulators=self.accumulators,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            resume=resume,
-        )
+        )  # fmt: skip
 
     @inherits(functions.forward)
     def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:

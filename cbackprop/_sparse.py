@@ -9,21 +9,10 @@ import numpy as np
 class CSR(Protocol):
     """A CSR array or matrix of `scipy.sparse`."""
 
-    @property
-    def data(self) -> Any:
-        """The non-zeros, row after row."""
-
-    @property
-    def indices(self) -> Any:
-        """The column of each."""
-
-    @property
-    def indptr(self) -> Any:
-        """Where each row begins."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, D)."""
+    data: Any  # the non-zeros, row after row
+    indices: Any  # the column of each
+    indptr: Any  # where each row begins
+    shape: tuple[int, ...]  # (N, D)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,11 +22,10 @@ Examples
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from . import _catalog as catalog
 from . import _differences as differences
 from . import _validation as validate
+from ._initial_weights import init_weights as init_weights
 from ._results import REMEDY, Activations, DivergenceError, History
 from ._settings import Data, Settings
 from ._sparse import SparseRows
@@ -295,29 +294,6 @@ def _gradients(
     y, a, z, _b = _forward(x, w, v, functions)
     errors = output_errors(y, t) * shares[:, np.newaxis]
     return error(t, a), gradient_w(errors, v, derivative(z), x), gradient_v(errors, z)
-
-
-def init_weights(
-    n_inputs: int,
-    n_hidden: int,
-    n_outputs: int,
-    *,
-    hidden: str = "sigmoid",
-    dtype: DTypeLike = np.float64,
-    order: str = "C",
-    rng: Any = None,
-) -> Pair:
-    """Random initial weights (Glorot, for ReLU He); see `cbackprop.init_weights`."""
-    D, M, K = validate.layer_sizes(n_inputs, n_hidden, n_outputs)
-    h = catalog.HIDDEN_FUNCTIONS[validate.choice("hidden", hidden, HIDDEN_FUNCTIONS)]
-    real = validate.float_dtype(dtype)
-    generator = validate.generator(rng)
-    w = np.zeros((M, D + 1), real, order=validate.choice("order", order, validate.ORDERS))  # type: ignore[call-overload]
-    v = np.zeros((K, M + 1), real)
-    r_w, r_v = h.initial_ranges(D, M, K)
-    w[:, :D] = generator.uniform(-r_w, r_w, (M, D))
-    v[:, :M] = generator.uniform(-r_v, r_v, (K, M))
-    return w, v
 
 
 @ignore_warnings

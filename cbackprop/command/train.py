@@ -141,7 +141,7 @@ def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network,
         options.hidden,
         1 if regression else len(dataset.classes),
         output="linear" if regression else "softmax",
-        hidden=(options.activation or ("tanh" if auto else "sigmoid")),
+        hidden=(options.activation or ("tanh" if auto else "sigmoid")),  # type: ignore[arg-type] # an Enum of str
         learning_rate=dataset.rate if auto else options.learning_rate,
         adaptive=auto,
         dtype=np.float32 if inputs.sparse else np.float64,
