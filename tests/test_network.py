@@ -11,7 +11,6 @@ import pytest
 
 import cbackprop
 from cbackprop import DivergenceError, Ensemble, Network
-from cbackprop._catalog import HIDDEN_FUNCTIONS
 
 SHAPES = [(1, 1, 1), (1, 1, 2), (2, 2, 3), (3, 1, 2), (7, 13, 5), (16, 17, 18), (150, 140, 10)]  # the last without GIL
 
@@ -109,18 +108,6 @@ def test_targets_of_any_kind(dtype, t):
     wanted, network = (Network(5, 4, 3, dtype=dtype, rng=0) for _ in range(2))
     assert network.learn_one(x, t) == wanted.learn_one(x, 1)
     assert bits(network.w, network.v) == bits(wanted.w, wanted.v)
-
-
-def test_soft_targets(variant, dtype):
-    # at y = t there is nothing to learn
-    network = Network(5, 4, 3, dtype=dtype, rng=0)
-    before = network.w.copy(), network.v.copy()
-    x = np.ones(5, dtype)
-    y = network.predict_proba_one(x)
-    entropy = -(y.astype(float) * np.log(y.astype(float))).sum()
-    assert network.learn_one(x, y) == pytest.approx(entropy, rel=float(8 * np.finfo(dtype).eps))
-    np.testing.assert_allclose(network.w, before[0], atol=4 * np.finfo(dtype).eps)
-    np.testing.assert_allclose(network.v, before[1], atol=4 * np.finfo(dtype).eps)
 
 
 def test_methods_are_the_functions(dtype):
@@ -416,14 +403,6 @@ def test_functions_are_fixed_copied_and_shown(functions):
 CONTEXT = {"Network": Network, "float64": np.float64}
 
 
-def test_regression_learns():
-    x = np.random.default_rng(0).uniform(-2, 2, (400, 1))
-    for hidden in HIDDEN_FUNCTIONS:
-        network = Network(1, 16, 1, output="linear", hidden=hidden, learning_rate=0.05, rng=1)
-        network.fit(x, np.sin(2 * x), epochs=200, rng=2)
-        assert np.abs(network.predict(x) - np.sin(2 * x[:, 0])).mean() < 0.1
-
-
 def test_outputs_that_overflow_with_either_sign(library, dtype):
     # and without a warning, which would be an error here
     v = np.full((2, 2), np.finfo(dtype).max, dtype) * [[1], [-1]]
@@ -434,14 +413,6 @@ def test_outputs_that_overflow_with_either_sign(library, dtype):
     for call in calls:
         with pytest.raises(ValueError, match="w and v are too large for x"):
             call()
-
-
-def test_labels_that_hold_together_are_learned():
-    x = np.random.default_rng(0).uniform(-1, 1, (500, 2))
-    t = np.stack([x[:, 0] > 0, x.sum(axis=1) > 0, x[:, 0] * x[:, 1] > 0], axis=1)
-    network = Network(2, 16, 3, output="logistic", hidden="tanh", learning_rate=0.3, rng=1)
-    network.fit(x, t, epochs=100, rng=2)
-    assert (network.predict(x) == t).mean() > 0.97
 
 
 def test_a_single_softmax_output_is_refused():

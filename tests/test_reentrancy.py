@@ -24,13 +24,11 @@ def problem(dtype=np.float64, D=6, M=8, K=4, samples=40):
 
 @pytest.mark.parametrize("batch_size", [1, 7, None])
 def test_labels_changed_by_a_callback_do_not_matter(compiled, batch_size):
-    x, t, w, v = problem()
-    wanted = w.copy(), v.copy()
-    settings = {"epochs": 3, "batch_size": batch_size, "rng": 0}
+    x, t, *weights = problem()
+    wanted, settings = [array.copy() for array in weights], {"epochs": 3, "batch_size": batch_size, "rng": 0}
     compiled.fit(x, t.copy(), *wanted, **settings)
-    compiled.fit(x, t, w, v, callback=lambda epoch, loss: t.fill(2**40), **settings)
-    np.testing.assert_array_equal(w, wanted[0])
-    np.testing.assert_array_equal(v, wanted[1])
+    compiled.fit(x, t, *weights, callback=lambda epoch, loss: t.fill(2**40), **settings)
+    np.testing.assert_equal(weights, wanted)
 
 
 class Hook:
@@ -59,28 +57,28 @@ def rate(victim):
     return number
 
 
-HOOKED = {
-    "step, x": lambda x, t, w, v: cbackprop.step(Hook(x[0], w), 1, w, v, 0.1),
-    "step, t": lambda x, t, w, v: cbackprop.step(x[0], Hook(np.eye(4)[0], v), w, v, 0.1),
-    "step, rate": lambda x, t, w, v: cbackprop.step(x[0], 1, w, v, rate(w)),
-    "gradient, t": lambda x, t, w, v: cbackprop.gradient(x, Hook(t, w), w, v),
-    "few samples, t": lambda x, t, w, v: cbackprop.gradient(x[:2], Hook(t[:2], w), w, v),
-    "loss, t": lambda x, t, w, v: cbackprop.loss(x, Hook(t, v), w, v),
-    "forward, x": lambda x, t, w, v: cbackprop.forward(Hook(x, w), w, v),
-    "fit, x": lambda x, t, w, v: cbackprop.fit(Hook(x, w), t, w, v),
-    "fit, rate": lambda x, t, w, v: cbackprop.fit(x, t, w, v, learning_rate=rate(v), batch_size=None),
-    "learn_one, x": lambda x, t, w, v: Network.from_weights(w, v).learn_one(Hook(x[0], w), 0),
-    "learn_one, t": lambda x, t, w, v: Network.from_weights(w, v).learn_one(x[0], Hook(np.eye(4)[0], w)),
-}
+HOOKED = [
+    lambda x, t, w, v: cbackprop.step(Hook(x[0], w), 1, w, v, 0.1),
+    lambda x, t, w, v: cbackprop.step(x[0], Hook(np.eye(4)[0], v), w, v, 0.1),
+    lambda x, t, w, v: cbackprop.step(x[0], 1, w, v, rate(w)),
+    lambda x, t, w, v: cbackprop.gradient(x, Hook(t, w), w, v),
+    lambda x, t, w, v: cbackprop.gradient(x[:2], Hook(t[:2], w), w, v),
+    lambda x, t, w, v: cbackprop.loss(x, Hook(t, v), w, v),
+    lambda x, t, w, v: cbackprop.forward(Hook(x, w), w, v),
+    lambda x, t, w, v: cbackprop.fit(Hook(x, w), t, w, v),
+    lambda x, t, w, v: cbackprop.fit(x, t, w, v, learning_rate=rate(v), batch_size=None),
+    lambda x, t, w, v: Network.from_weights(w, v).learn_one(Hook(x[0], w), 0),
+    lambda x, t, w, v: Network.from_weights(w, v).learn_one(x[0], Hook(np.eye(4)[0], w)),
+]
 
 
-@pytest.mark.parametrize("use", HOOKED.values(), ids=HOOKED.keys())
-def test_weights_that_an_argument_reshapes_are_refused(variant, use):
-    x, t, w, v = problem()
-    before = w.tobytes(), v.tobytes()
-    with pytest.raises(ValueError, match=r"shape|columns|must be \(K"):
-        use(x, t, w, v)
-    assert (w.tobytes(), v.tobytes()) == before
+def test_weights_that_an_argument_reshapes_are_refused(variant):
+    for use in HOOKED:
+        x, t, w, v = problem()
+        before = w.tobytes(), v.tobytes()
+        with pytest.raises(ValueError, match=r"shape|columns|must be \(K"):
+            use(x, t, w, v)
+        assert (w.tobytes(), v.tobytes()) == before
 
 
 @pytest.mark.parametrize("weights", ["w", "v"])
@@ -95,24 +93,20 @@ def test_weights_that_a_callback_reshapes_are_refused(compiled, weights):
 
 
 @pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # by NumPy 2.5
-@pytest.mark.parametrize("batch_size", [1, None])
-@pytest.mark.parametrize("what", ["x", "rows"])
+@pytest.mark.parametrize(("what", "batch_size"), [("x", 1), ("rows", 1), ("x", None), ("rows", None)])
 def test_samples_that_a_callback_reshapes_are_still_learned_from(compiled, what, batch_size):
     # engines hold memoryviews, which keep the shape and the memory of the beginning
-    x, t, w, v = problem()
-    wanted, rows, settings = (w.copy(), v.copy()), np.eye(4)[t], {"batch_size": batch_size, "rng": 0}
+    x, t, *weights = problem()
+    wanted, rows, settings = [array.copy() for array in weights], np.eye(4)[t], {"batch_size": batch_size, "rng": 0}
     compiled.fit(x, rows, *wanted, epochs=3, **settings)
-    shapes = []
+    array = {"x": x, "rows": rows}[what]
 
     def callback(epoch, loss):
-        array = x if what == "x" else rows
         array.shape = array.size // 2, 2
-        shapes.append(array.shape)
 
-    compiled.fit(x, rows, w, v, epochs=3, callback=callback, **settings)
-    assert len(shapes) == 3
-    np.testing.assert_array_equal(w, wanted[0])
-    np.testing.assert_array_equal(v, wanted[1])
+    compiled.fit(x, rows, *weights, epochs=3, callback=callback, **settings)
+    assert array.shape == (array.size // 2, 2)
+    np.testing.assert_equal(weights, wanted)
 
 
 @pytest.mark.parametrize("what", ["x", "t", "labels", "sample_weight"])
@@ -251,24 +245,42 @@ def test_an_interrupt_at_any_opcode_leaves_weights_and_velocity_of_the_same_upda
     assert reached == set(range(0, len(updates), 6 // size))  # after each epoch
 
 
-class Interrupted:
-    """An engine in which Ctrl-C arrives at the first sample."""
+class Disturbed:
+    """An engine with something that happens before and after it learns."""
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, engine, before, after):
+        self.engine, self.before, self.after = engine, before, after
 
     def __getattr__(self, name):
         return getattr(self.engine, name)
 
     def learn(self, *arguments):
-        self.engine.stop()
-        self.engine.learn(*arguments)
-        raise KeyboardInterrupt
+        self.before(self.engine)
+        sums = self.engine.learn(*arguments)
+        self.after()
+        return sums
+
+
+@pytest.fixture
+def disturb(monkeypatch):
+    """A function that has something happen before and after each engine learns."""
+    make = _engines.make_engine
+
+    def use(before, after):
+        monkeypatch.setattr(
+            _engines, "make_engine", lambda *given, **more: Disturbed(make(*given, **more), before, after)
+        )
+
+    return use
+
+
+def press_ctrl_c():
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 200])
 @pytest.mark.parametrize("method", ["direct", "blocked"])
-def test_an_interrupt_within_a_batch_leaves_weights_and_velocity_of_the_same_update(monkeypatch, method, batch_size):
+def test_an_interrupt_within_a_batch_leaves_weights_and_velocity_of_the_same_update(disturb, method, batch_size):
     # the first batch is finished; if it is the only one, it is discarded
     x, t, *start = problem(samples=200)
     wanted, (w, v) = [array.copy() for array in start], [array.copy() for array in start]
@@ -276,8 +288,7 @@ def test_an_interrupt_within_a_batch_leaves_weights_and_velocity_of_the_same_upd
     settings = {"momentum": 0.5, "shuffle": False, "method": method, "batch_size": batch_size}
     if batch_size < 200:
         cbackprop.fit(x[:batch_size], t[:batch_size], *wanted, velocity=velocities[0], **settings)
-    make_engine = _engines.make_engine
-    monkeypatch.setattr(_engines, "make_engine", lambda *given, **more: Interrupted(make_engine(*given, **more)))
+    disturb(lambda engine: engine.stop(), press_ctrl_c)  # at the first sample
     with pytest.raises(KeyboardInterrupt):
         cbackprop.fit(x, t, w, v, velocity=velocities[1], **settings)
     for got, same in zip((w, v, *velocities[1]), (*wanted, *velocities[0]), strict=True):
@@ -293,8 +304,7 @@ def arrays_of(ensemble):
     return [tuple(array[r].tobytes() for array in arrays) for r in range(len(ensemble))]
 
 
-@pytest.mark.parametrize("n_hidden", [40, [40, 3]], ids=str)
-@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize(("n_hidden", "batch_size"), [([40, 3], 1), (40, 4)], ids=str)
 def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(interrupt, monkeypatch, n_hidden, batch_size):
     monkeypatch.setattr(_ensemble_training, "CHUNK", 1)  # block or batch
     size = 4 if batch_size == 4 else _engines.LANES_BLOCK
@@ -310,7 +320,7 @@ def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(interrupt
         states.append(arrays_of(learner))
     reached = set()
     fit = functools.partial(Ensemble.fit, x=x, t=t, batch_size=batch_size, shuffle=False)
-    for n in itertools.count(1, 5):
+    for n in itertools.count(1, 11):
         learner = ensemble()
         interrupted = interrupt(n, ("epochs", "_learn", "learn", "learn_copy", "finish", "_commit"), fit, learner)
         for now, *of_network in zip(arrays_of(learner), *states, strict=True):
@@ -323,22 +333,7 @@ def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(interrupt
     learner.learn_one(x[0], 0)  # nothing is locked
 
 
-class Handled:
-    """An engine during whose work a signal handler runs."""
-
-    def __init__(self, engine, handler):
-        self.engine, self.handler = engine, handler
-
-    def __getattr__(self, name):
-        return getattr(self.engine, name)
-
-    def learn(self, *arguments):
-        sums = self.engine.learn(*arguments)
-        self.handler()
-        return sums
-
-
-def test_a_signal_handler_in_which_a_network_diverges(monkeypatch):
+def test_a_signal_handler_in_which_a_network_diverges(disturb):
     # while the other one does in the call that is interrupted: then none is left
     x, t, *_ = problem()
     ensemble = Ensemble(6, 8, 4, learning_rates=[1e-3, 1e200], output="linear", rng=0)
@@ -350,16 +345,16 @@ def test_a_signal_handler_in_which_a_network_diverges(monkeypatch):
         ensemble.w[1], ensemble.v[1] = start
 
     start = ensemble.w[1].copy(), ensemble.v[1].copy()
-    make_engine = _engines.make_engine
-    monkeypatch.setattr(_engines, "make_engine", lambda *given, **more: Handled(make_engine(*given, **more), handler))
+    disturb(lambda engine: None, handler)
     with pytest.raises(DivergenceError, match="all networks"):
         ensemble.fit(x, np.eye(4)[t], batch_size=2)  # engines in place run no handlers
     assert ensemble.weights.tolist() == [0, 1]
     assert np.isfinite(ensemble.w).all()
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, None])
-@pytest.mark.parametrize("shape", [(2, 2, 3), (30, 40, 5)], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "batch_size"), [((2, 2, 3), 1), ((2, 2, 3), 7), ((30, 40, 5), 1), ((30, 40, 5), None)], ids=str
+)
 def test_what_a_callback_does_to_the_arrays_of_an_ensemble(variant, shape, batch_size):
     D, M, K = shape
     x, t, *_ = problem(D=D, M=M, K=K)

@@ -287,30 +287,6 @@ def test_an_interrupt_at_any_instruction_of_fit(interrupt, other_thread, tmp_pat
     assert n > 300  # there were some
 
 
-@pytest.mark.parametrize("batch_size", [5, None])
-@pytest.mark.parametrize("method", ["direct", "blocked"])
-def test_an_interrupt_at_any_instruction_leaves_the_velocity_of_the_weights(interrupt, method, batch_size):
-    (w, v), velocity = weights(), (np.zeros((M, D + 1)), np.zeros((K, M + 1)))
-    start = [array.copy() for array in (w, v, *velocity)]
-
-    def state():
-        return [array.tobytes() for array in (w, v, *velocity)]
-
-    def fit(callback=None):
-        for array, first in zip((w, v, *velocity), start, strict=True):
-            array[:] = first
-        settings = {"momentum": 0.5, "velocity": velocity, "batch_size": batch_size, "method": method}
-        cbackprop.fit(X, T, w, v, epochs=2, rng=0, callback=callback, **settings)
-
-    ends = [state()]
-    fit(lambda epoch, loss: ends.append(state()))
-    n = 1
-    while interrupt(n, ("epochs", "_learn", "_run"), fit):
-        assert state() in ends, n
-        n += 1
-    assert n > 100
-
-
 def test_an_interrupt_at_any_instruction_of_step(interrupt, other_thread):
     w, v = weights()
     n = 1

@@ -120,13 +120,13 @@ def latest(request):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
-@pytest.mark.guarantee("Ctrl-C", slice=39, full=1000)
+@pytest.mark.guarantee("Ctrl-C", slice=13, full=1000)
 def test_ctrl_c(repetitions, latest, use_variant, all_functions, ctrl_c, record_property):
     rng = np.random.default_rng(0)
     delays, amid = [], 0
     for number in range(repetitions):
         (D, M, K, N), method, batch_size, n_threads = ENGINES[number % len(ENGINES)]
-        use_variant(VARIANTS[number // len(ENGINES) % len(VARIANTS)])
+        use_variant(VARIANTS[number // 2 % len(VARIANTS)])
         functions = all_functions[number % len(all_functions)]
         x, t, w, v = problem(D, M, K, N, **functions)
         settings = {"method": method, "batch_size": batch_size, "n_threads": n_threads} | functions
@@ -216,16 +216,16 @@ ENSEMBLES = [  # shape, N, batch_size, n_threads
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
-@pytest.mark.guarantee("Ctrl-C", slice=12, full=240)
+@pytest.mark.guarantee("Ctrl-C", slice=6, full=240)
 def test_ctrl_c_in_an_ensemble(repetitions, latest, use_variant, all_functions, ctrl_c, tmp_path, record_property):
     # all networks have learned the same chunks of samples; the checkpoint holds the last epoch
     rng, delays, amid, path = np.random.default_rng(1), [], 0, tmp_path / "checkpoint"
     for number in range(repetitions):
         (D, M, K), N, batch_size, n_threads = ENSEMBLES[number % len(ENSEMBLES)]
-        use_variant(VARIANTS[number // len(ENSEMBLES) % len(VARIANTS)])
+        use_variant(VARIANTS[(number + number // len(ENSEMBLES)) % len(VARIANTS)])
         functions = all_functions[number % len(all_functions)]
         x, t, w, v = problem(D, M, K, N, **functions)
-        adaptive = number // len(ENSEMBLES) % 2 == 1
+        adaptive = number // len(VARIANTS) % 2 == 1
         rates = RATES[functions["output"]] * np.array([1, 0.5, 0.1, 0.3])
         ensemble = Ensemble(D, M, K, learning_rates=rates, adaptive=adaptive, rng=0, **functions)
         before = [copy.deepcopy(ensemble)]
