@@ -22,7 +22,7 @@ from ._results import History
 from ._sparse import CSR
 from .files.model_file import Model, load_model, save_model
 
-ARTICLE = validate.Functions()  # earlier releases pickled no other
+ARTICLE = validate.Functions()
 
 
 class Network(OneSample):
@@ -57,16 +57,6 @@ class Network(OneSample):
         Hidden weights, bias last. Training updates this array in place.
     v : ndarray of shape (K, M+1)
         Output weights, bias last. Training updates this array in place.
-    output, hidden : str
-        The functions of the network.
-    learning_rate : float
-        α of (17).
-    adaptive : bool
-        Whether α adapts to each unit.
-    accumulators : pair of ndarray of shapes (M,) and (K,), or None
-        Sums of squared gradients of each hidden unit and each output, if α adapts.
-    dtype : dtype
-        float32 or float64.
 
     Examples
     --------
@@ -288,8 +278,7 @@ class Network(OneSample):
         >>> np.array_equal(again.w, network.w)
         True
         """
-        states = {} if self.accumulators is None else {"accumulators": self.accumulators}
-        save_model(path, Model(self.w, self.v, self.learning_rate, functions=self.functions, states=states))
+        save_model(path, self._model())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Network":
@@ -321,8 +310,15 @@ class Network(OneSample):
         ...     cbackprop.Network.load(path)
         Network(2, 3, 2, learning_rate=0.5, dtype=float64)
         """
-        model = load_model(path)
-        settings = {"learning_rate": model.learning_rate, "accumulators": model.states.get("accumulators")}
+        return cls._of(load_model(path))
+
+    def _model(self) -> Model:
+        states = {} if self.accumulators is None else {"accumulators": self.accumulators}
+        return Model(self.w, self.v, self.learning_rate, functions=self.functions, states=states)
+
+    @classmethod
+    def _of(cls, model: Model) -> "Network":
+        settings: Any = {"learning_rate": model.learning_rate, "accumulators": model.states.get("accumulators")}
         return cls.from_weights(model.w, model.v, **settings, **model.functions._asdict())
 
     def __repr__(self) -> str:
@@ -340,30 +336,21 @@ class Network(OneSample):
         return network_html(self)
 
     def __copy__(self) -> "Network":
-        settings: Any = {"learning_rate": self.learning_rate, "accumulators": self.accumulators}
-        copy = self.from_weights(self.w, self.v, **settings, **self.functions._asdict())
+        copy = self._of(self._model())
         vars(copy).update(vars(self))
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = getattr(self, "__dict__", None) or None
-        w = self.w if layout.order_of(self.w) == "C" else np.asfortranarray(self.w)  # NumPy would pickle rows
-        return _restore, (type(self), w, self.v, self.learning_rate, self.functions, self.accumulators), state
+        model = self._model()
+        if layout.order_of(self.w) == "F":
+            model.w = np.asfortranarray(self.w)  # NumPy would pickle rows
+        return _restore, (type(self), model), getattr(self, "__dict__", None) or None
 
 
-def _restore(
-    cls: type[Network],
-    w: np.ndarray,
-    v: np.ndarray,
-    learning_rate: float,
-    names: validate.Functions = ARTICLE,
-    accumulators: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Network:
-    if accumulators is not None:
-        accumulators = owned(accumulators[0]), owned(accumulators[1])
-    return cls.from_weights(
-        *layout.copies(w, v), learning_rate=learning_rate, accumulators=accumulators, **names._asdict()
-    )
+def _restore(cls: type[Network], model: Model) -> Network:
+    model.w, model.v = layout.copies(model.w, model.v)
+    model.states = {name: (owned(s_w), owned(s_v)) for name, (s_w, s_v) in model.states.items()}
+    return cls._of(model)
 
 
 def owned(array: np.ndarray) -> np.ndarray:
