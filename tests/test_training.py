@@ -92,9 +92,9 @@ def test_fit_matches_the_reference(check, compiled, dtype, shape, batches):
 def test_steps_match_the_reference(variant, reference_fit, dtype, shape):
     # and so do those of Network.learn_one, which are the same: test_network.py
     shape = resolve(shape, dtype)
-    x, t, w, v = problem(shape, 200, dtype)
+    x, t, w, v = problem(shape, 80, dtype)
     wanted, (loss,) = reference_fit(x, t, w, v, learning_rate=rate(shape), rng=5)
-    order = np.random.default_rng(5).permutation(200)
+    order = np.random.default_rng(5).permutation(80)
     losses = [cbackprop.step(x[n], t[n], w, v, rate(shape)) for n in order]
     assert_close((w, v), wanted)
     assert np.mean(losses) == pytest.approx(loss, rel=float(DRIFT * np.finfo(dtype).eps), abs=0)
@@ -364,7 +364,7 @@ def test_inputs_of_any_type(library, of_x, of_t):
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_shuffling_copies_no_inputs(compiled, batch_size):
     # an index array of 8 bytes a sample, against 400 bytes of inputs
-    x, t = np.ones((20_000, 50)), np.zeros(20_000, int)
+    x, t = np.ones((4000, 50)), np.zeros(4000, int)
     w, v = cbackprop.init_weights(50, 2, 2)
     tracemalloc.start()
     try:
@@ -518,7 +518,7 @@ def test_divergence_without_a_callback(engine, dtype, shape):
     # rates near the largest number: v grows until sums overflow. Which epoch is the first to overflow depends on the
     # order of the sums; the weights must be those of the epochs before it
     epochs = set()
-    for rate in np.finfo(dtype).max * np.array([0.02, 0.1, 0.2, 0.4, 0.9]):
+    for rate in np.finfo(dtype).max * np.array([0.02, 0.2, 0.9]):
         x, t, *weights = problem(shape, 40, dtype)
         wanted, settings = [array.copy() for array in weights], {"learning_rate": rate, "batch_size": None}
         try:
