@@ -385,12 +385,12 @@ class Ensemble:
         return self._one_sample.predict_proba_one_sparse(indices, values)
 
     @inherits(Network.predict_one)
-    def predict_one(self, x: ArrayLike | CSR) -> Any:
+    def predict_one(self, x: ArrayLike | CSR) -> int | float | np.ndarray:
         """What the mixture predicts for one sample: its class, numbers or labels."""
         return self._one_sample.predict_one(x)
 
     @inherits(Network.predict_one_sparse)
-    def predict_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> Any:
+    def predict_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> int | float | np.ndarray:
         """What the mixture predicts for one sample given by its non-zeros, as `predict_one`."""
         return self._one_sample.predict_one_sparse(indices, values)
 
