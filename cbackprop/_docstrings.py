@@ -21,7 +21,7 @@ def inherits(source: Any) -> Callable[[Described], Described]:
         parts = {name: inherited[name] for name in ("Parameters", "Returns", "Raises") if name in inherited} | own
         if "Parameters" in inherited:
             entries = parameters(inherited["Parameters"]) | parameters(own.get("Parameters", ""))
-            by_name = {names.partition(",")[0]: entry for names, entry in entries.items()}
+            by_name = {names.partition(",")[0].lstrip("*"): entry for names, entry in entries.items()}
             taken = [name for name in inspect.signature(described).parameters if name in by_name]
             parts["Parameters"] = "\n".join(by_name[name] for name in taken)
         found = [f"{name}\n{'-' * len(name)}\n{parts[name]}" for name in SECTIONS if name in parts]

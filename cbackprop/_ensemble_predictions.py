@@ -15,7 +15,7 @@ from ._one_sample import OneSample
 from ._settings import Data
 from ._sparse import SparseRows
 
-CHUNK = 1 << 18  # numbers of predictions whose loss is computed at a time, which keeps temporary arrays small
+CHUNK = 1 << 20  # numbers of predictions whose loss is computed at a time, which keeps temporary arrays small
 
 
 def mean(mixture: Mixture, networks: Sequence[OneSample], x: np.ndarray | SparseRows, n_threads: int = 1) -> np.ndarray:

@@ -322,7 +322,8 @@ def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(interrupt
     fit = functools.partial(Ensemble.fit, x=x, t=t, batch_size=batch_size, shuffle=False)
     for n in itertools.count(1, 11):
         learner = ensemble()
-        interrupted = interrupt(n, ("epochs", "_learn", "learn", "learn_copy", "finish", "_commit"), fit, learner)
+        names = ("epochs", "_learn", "learn_copy", "_learn_copy", "_calls", "finish", "_commit")
+        interrupted = interrupt(n, names, fit, learner)
         for now, *of_network in zip(arrays_of(learner), *states, strict=True):
             assert now in of_network, n
             reached.add(of_network.index(now))
