@@ -19,53 +19,13 @@ from ._one_sample import OneSample
 from ._results import REMEDY, DivergenceError
 from ._settings import Data, Settings
 from ._sparse import SparseRows
-from ._training import make_engine
+from ._training import Learner
 from ._training_lock import call_all, run_finally
 
 CHUNK = 1024  # samples, about: how often weights and the mixture are brought up to date
 MAX_OPERATIONS = 1e7  # of a chunk that is learned in place, during which signals wait: some 10 ms
 
 Calls = list[tuple[Any, ...]]  # functions with their arguments, for `call_all`
-
-
-class Learner:
-    """The engine that trains one network. If it learns in the arrays of the network, no signal handler runs meanwhile.
-
-    Its samples are shared with engines of the same kernels that learn the same data.
-    """
-
-    def __init__(
-        self, network: OneSample, data: Data, settings: Settings, n_threads: int, shared: dict[str, Any]
-    ) -> None:
-        self.network, self.data, self.settings = network, data, settings
-        self.arrays = network.w, network.v, {"accumulators": network.accumulators} if network.accumulators else {}
-        self.engine = self._make_engine("auto")
-        kernels = type(self.engine).__module__
-        if kernels not in shared:
-            shared[kernels] = self.engine.samples(*data)
-        self.samples = shared[kernels]
-        self.threads = engines.threads_to_learn(self.engine, network.w, network.v, settings.batch_size, n_threads)
-        self.engine.load(*self.arrays)
-        if self.engine.in_place:
-            self.engine.defer_signals()
-
-    def learn_copy(self, order: np.ndarray, rate: float, losses: np.ndarray | None) -> tuple[float, tuple[Any, ...]]:
-        """Learn with a copy of the arrays; return the sum of E_n, infinity if it diverges, and the call to store it."""
-        engine = self.engine
-        total = self._learn_copy(engine, self.samples, order, rate, self.threads, losses)
-        if total == np.inf:  # the Gram matrix of huge inputs may have overflowed
-            engine = self._make_engine("direct")
-            total = self._learn_copy(engine, engine.samples(*self.data), order, rate, 1, losses)
-        return total, (engine.store, *self.arrays)
-
-    def _learn_copy(self, engine: engines.Engine, *given: Any) -> float:
-        engine.load(*self.arrays)
-        total = engine.learn(*given)
-        return total if np.isfinite(total) and engine.finite() else np.inf
-
-    def _make_engine(self, method: str) -> engines.Engine:
-        network = self.network
-        return make_engine(self.data.x, network.w, network.v, network.functions, self.settings, method)
 
 
 class EnsembleTraining:
@@ -88,13 +48,18 @@ class EnsembleTraining:
     ) -> None:
         self.mixture, self.data, self.weight = mixture, data, data.sample_weight
         self.rates = np.array([validate.rounded(network.learning_rate, network.w.dtype) for network in networks])
-        if self.weight is None or self.weight.ndim == 1:
-            shared: dict[str, Any] = {}
-            self.learners = [Learner(network, data, settings, n_threads, shared) for network in networks]
-        else:
-            of_each = [data._replace(sample_weight=weight) for weight in self.weight]
-            pairs = zip(networks, of_each, strict=True)
-            self.learners = [Learner(network, its, settings, n_threads, {}) for network, its in pairs]
+        self.hidden = [network.hidden for network in networks]
+        self.learners: list[Learner] = []
+        shared: dict[str, Any] = {}
+        for r, network in enumerate(networks):
+            w, v, states = network.w, network.v, {"accumulators": network.accumulators} if network.accumulators else {}
+            if self.weight is not None and self.weight.ndim == 2:
+                data, shared = data._replace(sample_weight=self.weight[r]), {}
+            learner = Learner(data, w, v, states, network.functions, settings, n_threads, shared)
+            learner.engine.load(*learner.arrays)
+            if learner.engine.in_place:
+                learner.engine.defer_signals()
+            self.learners.append(learner)
         self.in_place = np.array([learner.engine.in_place for learner in self.learners])
         self.chunk = self._chunk(settings.batch_size)
 
@@ -102,12 +67,12 @@ class EnsembleTraining:
         """Samples of a chunk: of whole batches and blocks, so that results do not depend on it."""
         x, step, size = self.data.x, batch_size, CHUNK
         if self.in_place.any():
-            units = sum(len(learner.network.w) for learner in compress(self.learners, self.in_place))
+            units = sum(len(learner.arrays[0]) for learner in compress(self.learners, self.in_place))
             values = len(x.data) if isinstance(x, SparseRows) else x.size
             size = min(CHUNK, int(MAX_OPERATIONS / max(1, units * values / len(x))))
         if step == 1:
-            copied = (learner.network for learner in compress(self.learners, ~self.in_place))
-            lengths = (engines.block_length(network.w, network.v, 1) for network in copied)
+            copied = (learner.arrays for learner in compress(self.learners, ~self.in_place))
+            lengths = (engines.block_length(w, v, 1) for w, v, _states in copied)
             step = math.lcm(1 if isinstance(x, SparseRows) else engines.LANES_BLOCK, *lengths)
         return step * max(1, size // step)
 
@@ -128,9 +93,9 @@ class EnsembleTraining:
         losses = np.full((R, len(part)), -1.0) if epoch == 1 else None
         E: Any = [None] * R if losses is None else losses
         for r in np.flatnonzero(members & ~self.in_place).tolist():
-            sums[r], store = self.learners[r].learn_copy(part, self.rates[r], E[r])
+            sums[r] = self.learners[r].learn(part, self.rates[r], E[r])
             if sums[r] < np.inf:
-                stores.append(store)
+                stores.append((self.learners[r].store,))
         calls, alone = self._calls(np.flatnonzero(members & self.in_place).tolist(), part, sums, E)
         learned: list[Any] = []
         stored: list[Any] = []
@@ -163,8 +128,7 @@ class EnsembleTraining:
             else:
                 together.setdefault(learn_together, []).append(r)
         for learn_together, group in together.items():
-            networks = [learner.network for learner in self.learners]
-            group.sort(key=lambda r: (len(networks[r].w), networks[r].hidden))  # alike, one after the other
+            group.sort(key=lambda r: (len(self.learners[r].arrays[0]), self.hidden[r]))  # alike, one after the other
             chosen = [self.learners[r].engine for r in group], [self.learners[r].samples for r in group]
             written = [sums[r : r + 1] for r in group], [losses[r] for r in group]
             calls.append((learn_together, *chosen, order, self.rates[group], *written))

@@ -419,6 +419,6 @@ def fit(
         model, data, settings, settings._asdict(), epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
         checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
-    training = Training(data, w, v, states, settings, n_threads, partial(validate.inputs, x, w, v))
+    training = Training(partial(validate.inputs, x, w, v), data, w, v, states, functions, settings, n_threads)
     course.run(training, (w, v), states)
     return History(course.losses, len(course.losses), len(data.x) * len(course.losses))

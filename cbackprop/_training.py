@@ -25,23 +25,8 @@ if TYPE_CHECKING:
 EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
 
 
-def make_engine(
-    x: np.ndarray | SparseRows,
-    w: np.ndarray,
-    v: np.ndarray,
-    functions: validate.Functions,
-    settings: Settings,
-    method: str,
-) -> engines.Engine:
-    """Create the engine that trains a network on samples x."""
-    given, l2, adaptive = (w, v, functions, settings.batch_size), settings.l2, settings.adaptive
-    if isinstance(x, SparseRows):
-        return engines.sparse_engine(x, *given, l2=l2, adaptive=adaptive)
-    return engines.make_engine(*given, method, momentum=settings.momentum, l2=l2, adaptive=adaptive)
-
-
-class Training:
-    """A training of the weights of one network, which are up to date after each epoch.
+class Learner:
+    """The engine that trains one network, with its samples.
 
     Parameters
     ----------
@@ -50,11 +35,12 @@ class Training:
         Weights, updated in place.
     states : dict of pairs of ndarray
         State arrays by name, updated in place.
+    functions : Functions
     settings : Settings
     n_threads : int
         Maximum number of threads.
-    explain : callable
-        Called if learning diverges, to raise the ValueError that explains why.
+    shared : dict, optional
+        Samples by the kernels that they are for, which several engines learn.
     """
 
     def __init__(
@@ -63,36 +49,84 @@ class Training:
         w: np.ndarray,
         v: np.ndarray,
         states: States,
+        functions: validate.Functions,
         settings: Settings,
         n_threads: int,
-        explain: Callable[[], Any],
+        shared: dict[str, Any] | None = None,
     ) -> None:
-        self.data, self.arrays, self.settings, self.explain = data, (w, v, states), settings, explain
+        self.data, self.arrays, self.functions, self.settings = data, (w, v, states), functions, settings
         self.engine = self._make_engine(settings.method)
-        self.samples = self.engine.samples(*data)
+        kernels, shared = type(self.engine).__module__, {} if shared is None else shared
+        if kernels not in shared:
+            shared[kernels] = self.engine.samples(*data)
+        self.samples = shared[kernels]
         self.threads = engines.threads_to_learn(self.engine, w, v, settings.batch_size, n_threads)
+
+    def learn(self, order: np.ndarray, rate: float, losses: np.ndarray | None = None) -> float:
+        """Learn from samples; return the sum of E_n, infinity if it diverges. `store` stores what has been learned."""
+        total = self._learn(self.engine, self.samples, order, rate, self.threads, losses)
+        # the Gram matrix of huge inputs may have overflowed
+        if total == np.inf and not isinstance(self.data.x, SparseRows) and self.settings.method != "direct":
+            direct = self._make_engine("direct")
+            total = self._learn(direct, direct.samples(*self.data), order, rate, 1, losses)
+        return total
+
+    def store(self) -> None:
+        """Store what has been learned, unless it was learned in the arrays themselves."""
+        self.used.store(*self.arrays)
+
+    def _learn(self, engine: engines.Engine, *given: Any) -> float:
+        engine.load(*self.arrays)
+        try:
+            total = engine.learn(*given)
+        except BaseException:
+            self._interrupted(engine)
+            raise
+        self.used = engine
+        return total if np.isfinite(total) and engine.finite() else np.inf
+
+    def _interrupted(self, engine: engines.Engine) -> None:
+        """Called if an engine is interrupted."""
+
+    def _make_engine(self, method: str) -> engines.Engine:
+        (w, v, _states), settings = self.arrays, self.settings
+        given, l2, adaptive = (w, v, self.functions, settings.batch_size), settings.l2, settings.adaptive
+        if isinstance(self.data.x, SparseRows):
+            return engines.sparse_engine(self.data.x, *given, l2=l2, adaptive=adaptive)
+        return engines.make_engine(*given, method, momentum=settings.momentum, l2=l2, adaptive=adaptive)
+
+
+class Training(Learner):
+    """A training of one network, whose weights are up to date after each epoch.
+
+    Parameters
+    ----------
+    explain : callable
+        Called if learning diverges, to raise the ValueError that explains why.
+    *learner
+        Those of `Learner`.
+    """
+
+    def __init__(self, explain: Callable[[], Any], *learner: Any) -> None:
+        super().__init__(*learner)
+        self.explain = explain
 
     def epochs(self, first: int, order: np.ndarray, most: int) -> list[float]:
         """Run one epoch, or up to `most` if each is one batch, and return the mean E of each; `first` is its number.
 
         If one diverges, the weights are those before it or, with sparse rows, those before the update that diverged.
         """
-        if self.engine.supports_epochs and self.settings.batch_size >= len(self.samples):
+        if self.engine.supports_epochs and self.settings.batch_size >= len(order):
             totals = self._learn_batches(order, most)
         else:
-            totals = np.array([self._learn(self.engine, order, self.threads)])
-            # the Gram matrix of huge inputs may have overflowed
-            if np.isnan(totals[0]) and not isinstance(self.data.x, SparseRows) and self.settings.method != "direct":
-                totals[0] = self._learn(self._make_engine("direct"), order, 1)
+            totals = np.array([self.learn(order, self.settings.learning_rate)])
+            if totals[0] < np.inf:
+                self.store()
         losses = (totals / self.data.total_weight).tolist()
-        if np.isnan(losses[-1]):
+        if not np.isfinite(totals[-1]):
             self.explain()
             raise DivergenceError(f"learning diverged in epoch {first + len(losses) - 1}: {REMEDY}")
         return losses
-
-    def _make_engine(self, method: str) -> engines.Engine:
-        w, v, _states = self.arrays
-        return make_engine(self.data.x, w, v, self.settings.functions, self.settings, method)
 
     def _learn_batches(self, order: np.ndarray, most: int) -> np.ndarray:
         """Run epochs of one batch each; return their sums of E_n. The last is NaN if it diverges, and undone."""
@@ -104,20 +138,11 @@ class Training:
             self.engine.store(*self.arrays)
         return totals[:done]
 
-    def _learn(self, engine: engines.Engine, order: np.ndarray, threads: int) -> float:
-        """Run an epoch; return its sum of E_n, or NaN, with unchanged weights, if it diverges."""
-        engine.load(*self.arrays)
-        try:
-            total = engine.learn(self.samples, order, self.settings.learning_rate, threads)
-        except BaseException:  # interrupted: keep the updates, unless the only batch, with its velocity, is incomplete
-            whole_batches = not self.arrays[2] or self.settings.batch_size < len(self.samples)
-            if whole_batches and engine.finite():
-                engine.store(*self.arrays)
-            raise
-        if not (np.isfinite(total) and engine.finite()):
-            return np.nan
-        engine.store(*self.arrays)
-        return total
+    def _interrupted(self, engine: engines.Engine) -> None:
+        """Keep the updates, unless the only batch, with its velocity, is incomplete."""
+        whole_batches = not self.arrays[2] or self.settings.batch_size < len(self.samples)
+        if whole_batches and engine.finite():
+            engine.store(*self.arrays)
 
 
 class Trains(Protocol):

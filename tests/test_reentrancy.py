@@ -235,7 +235,7 @@ def test_an_interrupt_at_any_opcode_leaves_weights_and_velocity_of_the_same_upda
     for n in itertools.count(1):
         for array, first in zip(arrays, (*start, 0, 0), strict=True):
             array[...] = first
-        interrupted = interrupt(n, ("fit", "_run", "epochs", "_learn", "_close"), fit, x, t, epochs)
+        interrupted = interrupt(n, ("fit", "_run", "epochs", "_learn", "learn", "store", "_close"), fit, x, t, epochs)
         now = [array.tobytes() for array in arrays]
         assert now in updates, n
         reached.add(updates.index(now))
@@ -322,7 +322,7 @@ def test_an_interrupt_at_any_opcode_leaves_whole_chunks_of_an_ensemble(interrupt
     fit = functools.partial(Ensemble.fit, x=x, t=t, batch_size=batch_size, shuffle=False)
     for n in itertools.count(1, 11):
         learner = ensemble()
-        names = ("epochs", "_learn", "learn_copy", "_learn_copy", "_calls", "finish", "_commit")
+        names = ("epochs", "_learn", "learn", "store", "_calls", "finish", "_commit")
         interrupted = interrupt(n, names, fit, learner)
         for now, *of_network in zip(arrays_of(learner), *states, strict=True):
             assert now in of_network, n

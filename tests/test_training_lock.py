@@ -270,7 +270,7 @@ def test_an_interrupt_at_any_instruction_of_fit(interrupt, other_thread, tmp_pat
         epochs = []
         if not interrupt(
             n,
-            ("fit", "_run", "epochs", "_learn", "_close", "write"),
+            ("fit", "_run", "epochs", "_learn", "learn", "store", "_close", "write"),
             fit,
             lambda epoch, loss, epochs=epochs: epochs.append(epoch),
         ):
