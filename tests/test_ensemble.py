@@ -463,6 +463,12 @@ def test_loss_may_be_infinite():
     assert ensemble.loss([[0.0]], [0]) == 0
 
 
+def test_a_large_loss_beside_a_network_that_overflows():
+    ensemble = of_logits(np.array([[0.0, 3000]] * 2), [0.5, 0.5])
+    ensemble.v[1, 0] = 1.7e308  # times 1/2 and 1
+    assert ensemble.loss([[0.0]], [0]) == pytest.approx(3000)
+
+
 def test_loss_takes_memory_of_samples_and_classes(monkeypatch):
     n_classes, n = 2000, 50
     ensemble = Ensemble(1, 1, n_classes, learning_rates=[0.1, 1], rng=0)
