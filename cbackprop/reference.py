@@ -2,8 +2,8 @@
 
 The code is written for reading, not for speed: one line per equation, numbered as in the README. Functions and their
 arguments are named as in `cbackprop`, without threads, callbacks and checkpoints. Shared with the compiled functions is
-only what contains no mathematics: validation and results. Numbers below the smallest normal one count here; on x86 the
-compiled functions take them for 0.
+only what none of these equations describes: validation, random initial weights, quotients of differences. Numbers below
+the smallest normal one count here; on x86 the compiled functions take them for 0.
 
 Notes
 -----

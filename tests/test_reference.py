@@ -43,15 +43,15 @@ def test_signatures():
         assert signature(getattr(reference, name)) == signature(function, LEFT_OUT)
 
 
-def test_imports_are_numpy_and_modules_without_mathematics():
+def test_imports_are_numpy_and_modules_without_equations():
     imported = set()
     for node in ast.walk(ast.parse(inspect.getsource(reference))):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported |= {node.module} if node.module else {alias.name for alias in node.names}
-    without_mathematics = {"_differences", "_initial_weights", "_results", "_settings", "_sparse", "_validation"}
-    assert imported <= {"typing", "numpy", "numpy.typing", *without_mathematics}
+    without_equations = {"_differences", "_initial_weights", "_results", "_settings", "_sparse", "_validation"}
+    assert imported <= {"typing", "numpy", "numpy.typing", *without_equations}
     for value in vars(reference).values():
         if isinstance(value, types.FunctionType):
             assert value.__module__ == "cbackprop.reference" or value is cbackprop.init_weights
