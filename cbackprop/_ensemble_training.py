@@ -31,16 +31,7 @@ Calls = list[tuple[Any, ...]]  # functions with their arguments, for `call_all`
 class EnsembleTraining:
     """A training of networks and their mixture, whose arrays are up to date after each chunk of samples.
 
-    Parameters
-    ----------
-    networks : sequence of Network
-    mixture : Mixture
-    data : Data
-        The samples, with weights of shape (N,) or (R, N).
-    settings : Settings
-        Those of all networks, but for the learning rate and the hidden function.
-    n_threads : int
-        Maximum number of threads.
+    Sample weights have shape (N,) or (R, N). Settings are those of all networks, but for rates and hidden functions.
     """
 
     def __init__(

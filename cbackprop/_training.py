@@ -26,21 +26,9 @@ EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memo
 
 
 class Learner:
-    """The engine that trains one network, with its samples.
+    """The engine that trains one network, whose arrays are updated in place, with its samples.
 
-    Parameters
-    ----------
-    data : Data
-    w, v : ndarray
-        Weights, updated in place.
-    states : dict of pairs of ndarray
-        State arrays by name, updated in place.
-    functions : Functions
-    settings : Settings
-    n_threads : int
-        Maximum number of threads.
-    shared : dict, optional
-        Samples by the kernels that they are for, which several engines learn.
+    Samples may be `shared` with other engines: they are found there by the kernels that they are for.
     """
 
     def __init__(
@@ -99,12 +87,7 @@ class Learner:
 class Training(Learner):
     """A training of one network, whose weights are up to date after each epoch.
 
-    Parameters
-    ----------
-    explain : callable
-        Called if learning diverges, to raise the ValueError that explains why.
-    *learner
-        Those of `Learner`.
+    If it diverges, ``explain()`` is called first, to raise the ValueError that explains why.
     """
 
     def __init__(self, explain: Callable[[], Any], *learner: Any) -> None:
@@ -155,21 +138,7 @@ class Trains(Protocol):
 class Epochs:
     """The loop over the epochs of a training, of one network or several, with its callback and its checkpoints.
 
-    Parameters
-    ----------
-    model : Model
-        What checkpoints hold.
-    data : Data
-    settings : Settings
-    described : dict
-        Settings that must be the same when the training is resumed, as must the data.
-    epochs, rng, callback, checkpoint, checkpoint_every, resume
-        As for `fit`.
-
-    Attributes
-    ----------
-    losses : list
-        Those of each finished epoch.
+    Checkpoints hold the model. When a training is resumed, the data must be the same, and the settings as `described`.
     """
 
     def __init__(
