@@ -39,7 +39,6 @@ class EnsembleTraining:
     ) -> None:
         self.mixture, self.data, self.weight = mixture, data, data.sample_weight
         self.rates = np.array([validate.rounded(network.learning_rate, network.w.dtype) for network in networks])
-        self.hidden = [network.hidden for network in networks]
         self.learners: list[Learner] = []
         shared: dict[str, Any] = {}
         for r, network in enumerate(networks):
@@ -119,7 +118,9 @@ class EnsembleTraining:
             else:
                 together.setdefault(learn_together, []).append(r)
         for learn_together, group in together.items():
-            group.sort(key=lambda r: (len(self.learners[r].arrays[0]), self.hidden[r]))  # alike, one after the other
+            group.sort(
+                key=lambda r: (len(self.learners[r].arrays[0]), self.learners[r].functions.hidden)
+            )  # those alike
             chosen = [self.learners[r].engine for r in group], [self.learners[r].samples for r in group]
             written = [sums[r : r + 1] for r in group], [losses[r] for r in group]
             calls.append((learn_together, *chosen, order, self.rates[group], *written))
