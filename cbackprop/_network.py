@@ -103,7 +103,7 @@ class Network(OneSample):
             )
         rate: Any = learning_rate
         adaptive = validate.flag("adaptive", adaptive)
-        if isinstance(rate, str) and rate == "auto":
+        if validate.is_auto("learning_rate", rate):
             rate, adaptive = network_rate(w.shape[1] - 1), True
         accumulators = validate.new_accumulators(w, v) if adaptive else None
         super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators)

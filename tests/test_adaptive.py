@@ -207,12 +207,12 @@ def bad_accumulators():
     yield (good[0].tolist(), good[1]), TypeError, r"accumulators\[0\] is a list"
     yield (good[0], good[0]), ValueError, r"accumulators\[1\] is float64 \(4,\); it must be float64 \(3,\)"
     yield (good[0].astype("f4"), good[1]), ValueError, r"accumulators\[0\] is float32 \(4,\)"
-    yield (np.zeros(8)[::2], good[1]), ValueError, "strided, misaligned or read-only"
-    yield (readonly, good[1]), ValueError, "strided, misaligned or read-only"
-    yield (np.full(4, np.nan), good[1]), ValueError, "holds nan; sums of squares are needed"
-    yield (good[0], np.full(3, -1.0)), ValueError, "holds -1.0; sums of squares are needed"
+    yield (np.zeros(8)[::2], good[1]), ValueError, r"accumulators\[0\] has strides \(16,\)"
+    yield (readonly, good[1]), ValueError, r"accumulators\[0\] is read-only"
+    yield (np.full(4, np.nan), good[1]), ValueError, r"accumulators\[0\]\[0\] is nan; it must be finite"
+    yield (good[0], np.full(3, -1.0)), ValueError, r"accumulators\[1\]\[0\] is -1.0; it must be a sum of squares"
     whole = np.zeros(6)
-    yield (whole[:4], whole[3:]), ValueError, "accumulators overlap in memory"
+    yield (whole[:4], whole[3:]), ValueError, r"accumulators\[0\] and accumulators\[1\] overlap in memory"
 
 
 @pytest.mark.parametrize(("value", "error", "message"), list(bad_accumulators()))

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,36 @@ from .._memory import share, span
 
 SLICE = 1 << 16  # elements checked at a time, which keeps temporary arrays small
 PART = 1 << 22  # elements converted at a time: some milliseconds
+Check = Callable[[np.ndarray], np.ndarray]  # of each element, whether it is valid
 
 
-def first_nonfinite(array: np.ndarray) -> tuple[Any, ...] | None:
-    """Index of the first NaN or infinity in the array, as it lies in memory, or None."""
+def first_invalid(array: np.ndarray, valid: Check) -> tuple[Any, ...] | None:
+    """Index of the first element, as it lies in memory, for which ``valid(part)`` is False, or None."""
     if array.flags.c_contiguous:
         lines, size = array.reshape(-1), 1
     elif array.strides[0] < array.strides[-1]:
-        place = first_nonfinite(array.T)
+        place = first_invalid(array.T, valid)
         return None if place is None else place[::-1]
     else:
         lines, size = array, array[0].size
     count = max(1, SLICE // size)
     for start in range(0, len(lines), count):
-        finite = np.isfinite(lines[start : start + count])
-        if not finite.all():
-            return np.unravel_index(start * size + finite.argmin(), array.shape)
+        good = valid(lines[start : start + count])
+        if not good.all():
+            return np.unravel_index(start * size + good.argmin(), array.shape)
     return None
+
+
+def first_nonfinite(array: np.ndarray) -> tuple[Any, ...] | None:
+    """Index of the first NaN or infinity in the array, as it lies in memory, or None."""
+    return first_invalid(array, np.isfinite)
+
+
+def check_elements(name: str, array: np.ndarray, valid: Check, needed: str, given: np.ndarray | None = None) -> None:
+    """Raise ValueError with the first element for which ``valid(part)`` is False, as it was given."""
+    if (place := first_invalid(array, valid)) is not None:
+        where = ", ".join(str(i) for i in place)
+        raise ValueError(f"{name}[{where}] is {(array if given is None else given)[place]}; {needed}")
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> bool:
@@ -73,8 +87,7 @@ def as_array(name: str, values: Any, needed: str) -> np.ndarray:
         raise ValueError(f"{name} cannot be converted to an array: {error}; it must be {needed}") from error
     if array.ndim > 1 and isinstance(values, (list, tuple)):
         for n, row in enumerate(values):
-            if is_masked(row):
-                refuse_masked(f"{name}[{n}]", row)
+            refuse_masked(f"{name}[{n}]", row)
     return array
 
 
@@ -98,20 +111,27 @@ def refuse_masked(name: str, values: Any) -> None:
         )
 
 
-def numbers(name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True) -> np.ndarray:
+def numbers(
+    name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True, hint: str = ""
+) -> np.ndarray:
     """Convert to a C-contiguous, aligned array of `dtype`, copying only if necessary; check that it is finite."""
     array = as_array(name, values, f"an array of numbers of shape {shape}")
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
+    check_kind(name, array)
     if array.ndim != ndim:
+        shape += hint * (array.ndim == 1)
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have {ndim}: {shape}")
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
     usable = converted(array, dtype)
-    if finite and (place := first_nonfinite(usable)) is not None:
-        where = ", ".join(str(i) for i in place)
-        raise ValueError(f"{name}[{where}] is {array[place]}; it must be finite in {dtype}")
+    if finite:
+        check_elements(name, usable, np.isfinite, f"it must be finite in {dtype}", array)
     return usable
+
+
+def check_kind(name: str, array: np.ndarray, kinds: str = "biuf", needed: str = "it must hold real numbers") -> None:
+    """Raise TypeError for an array of other kinds of dtype."""
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} has dtype {array.dtype}; {needed}")
 
 
 @np.errstate(over="ignore")
@@ -120,7 +140,7 @@ def converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
     copy = np.empty(array.shape, dtype)
-    rows = max(1, PART // array[0].size)
+    rows = max(1, PART // max(1, array[:1].size))
     for start in range(0, len(array), rows):
         copy[start : start + rows] = array[start : start + rows]
     return copy

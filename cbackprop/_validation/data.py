@@ -6,9 +6,21 @@ import numpy as np
 
 from .._catalog import OUTPUTS
 from .._sparse import SparseRows
-from .arrays import SLICE, as_array, check_no_overlap, converted, first_nonfinite, flat, is_sparse, numbers
+from .arrays import (
+    as_array,
+    check_elements,
+    check_kind,
+    check_no_overlap,
+    converted,
+    first_invalid,
+    first_nonfinite,
+    flat,
+    is_sparse,
+    numbers,
+)
 
 INDICES = (np.dtype(np.int32), np.dtype(np.int64))
+ONE_SAMPLE = "; for one sample, use x[None], or predict_one or predict_proba_one of a Network"
 
 
 def inputs(
@@ -21,7 +33,7 @@ def inputs(
     D = w.shape[1] - 1
     if is_sparse(x):
         return sparse_rows("x", x, w, v, writeable)
-    array = numbers("x", x, w.dtype, f"(N, {D})", 2, finite=finite)
+    array = numbers("x", x, w.dtype, f"(N, {D})", 2, finite=finite, hint=ONE_SAMPLE)
     return check_no_overlap("x", columns("x", array, D), w, v, writeable)
 
 
@@ -37,6 +49,87 @@ def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool
     return check_no_overlap(name, columns(name, array[np.newaxis], D), w, v, writeable)
 
 
+def columns(name: str, array: Any, D: int) -> Any:
+    if array.shape[1] != D:
+        raise ValueError(f"{name} has {array.shape[1]} columns; it must have {D}, since w has {D} + 1")
+    return array
+
+
+def sparse_rows(name: str, x: Any, w: np.ndarray, v: np.ndarray, writeable: bool) -> SparseRows:
+    """Inputs of a CSR array or matrix as the kernels need them, copied only if necessary."""
+    kind = type(x).__name__
+    if x.ndim != 2:
+        raise ValueError(
+            f"{name} is a {kind} of {x.ndim} dimension; it must have 2: for one row, use {name}.reshape(1, -1).tocsr()"
+        )
+    if x.format != "csr":
+        raise ValueError(f"{name} is a {kind}; a sparse {name} must be in CSR format: use {name}.tocsr()")
+    N = x.shape[0]
+    if N == 0:
+        raise ValueError(f"{name} has shape {x.shape}; it must not be empty")
+    columns(name, x, w.shape[1] - 1)
+    data, indices, given = (flat(f"{name}.{part}", getattr(x, part)) for part in ("data", "indices", "indptr"))
+    for part, array in (("indices", indices), ("indptr", given)):
+        if array.dtype not in INDICES:
+            raise TypeError(f"{name}.{part} has dtype {array.dtype}; it must be int32 or int64")
+    if len(given) != N + 1:
+        raise ValueError(f"{name}.indptr has {len(given)} entries; it must have {N + 1}, one more than rows")
+    # always copies: a row pointer changed during the call is unsafe
+    indptr = given.astype(np.intp)
+    nnz = min(len(data), len(indices))
+    wrong = (indptr[1:] < indptr[:-1]) | (indptr[1:] > nnz)
+    wrong[0] |= indptr[0] != 0
+    if wrong.any():
+        n = int(wrong.argmax())
+        raise ValueError(
+            f"{name}.indptr has {indptr[n]} and {indptr[n + 1]} for row {n}; it must start at 0 and rise up to the "
+            f"number of values and indices, {nnz}"
+        )
+    names = f"{name}.data", f"{name}.indices", f"{name}[{{}}]"
+    return non_zeros(names, data[: indptr[-1]], indices[: indptr[-1]], indptr, w, v, writeable)
+
+
+def sparse_row(indices: Any, values: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> SparseRows:
+    """One sparse row, given by the inputs that are not 0 and their values."""
+    places, data = flat("indices", as_array("indices", indices, "integers")), flat("values", values)
+    if not len(places):
+        places = np.zeros(0, np.intp)  # an empty list would be one of floats
+    check_kind("indices", places, "iu", "it must hold integers")
+    if places.dtype.kind == "u":
+        places = np.minimum(places, np.uint64(np.iinfo(np.int64).max))
+    if places.dtype not in INDICES:
+        places = places.astype(np.int64)
+    if len(places) != len(data):
+        raise ValueError(f"indices and values have {len(places)} and {len(data)} entries; they must have as many")
+    return non_zeros(("values", "indices", "the row"), data, places, np.array([0, len(data)]), w, v, writeable)
+
+
+def non_zeros(
+    names: tuple[str, str, str],
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    writeable: bool,
+) -> SparseRows:
+    """Rows of non-zeros, whose values and indices are validated; the names are those of both, and of a row."""
+    D = w.shape[1] - 1
+    check_kind(names[0], data)
+    data, indices = converted(data, w.dtype), np.require(indices, indices.dtype.newbyteorder("="), ["C", "ALIGNED"])
+    wrong = ""
+    if (place := first_nonfinite(data)) is not None:
+        wrong = f"has {data[place]} at index {indices[place]}; it must be finite in {data.dtype}"
+    elif (place := first_invalid(indices, lambda part: (part >= 0) & (part < D))) is not None:
+        wrong = f"has index {indices[place]}; it must lie in 0..{D - 1}, since w has {D} + 1 columns"
+    if place is not None:
+        n = int(indptr.searchsorted(place[0], "right")) - 1
+        raise ValueError(f"{names[2].format(n)} {wrong}")
+    for name, array in zip(names, (data, indices), strict=False):
+        check_no_overlap(name, array, w, v, writeable)
+    return SparseRows(data, indices, indptr, (len(indptr) - 1, D))
+
+
 def sample_target(
     name: str, t_n: Any, w: np.ndarray, v: np.ndarray, output: str = "softmax"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -47,101 +140,9 @@ def sample_target(
     array = as_array(name, t_n, f"{single} or {row}")
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 ({single}) or 1 ({row})")
-    if OUTPUTS[output].exclusive and array.ndim == 0 and array.dtype.kind not in "biu":
-        raise TypeError(f"{name} has dtype {array.dtype}; it must be {single}, an int in 0..{K - 1}, or {row}")
+    if OUTPUTS[output].exclusive and array.ndim == 0:
+        check_kind(name, array, "biu", f"it must be {single}, an int in 0..{K - 1}, or {row}")
     return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name)
-
-
-def sparse_rows(name: str, x: Any, w: np.ndarray, v: np.ndarray, writeable: bool) -> SparseRows:
-    """Inputs of a CSR array or matrix as the kernels need them, copied only if necessary."""
-    kind, D = type(x).__name__, w.shape[1] - 1
-    if x.ndim != 2:
-        raise ValueError(
-            f"{name} is a {kind} of {x.ndim} dimension; it must have 2: for one row, use {name}.reshape(1, -1).tocsr()"
-        )
-    if x.format != "csr":
-        raise ValueError(f"{name} is a {kind}; a sparse {name} must be in CSR format: use {name}.tocsr()")
-    N = x.shape[0]
-    if N == 0:
-        raise ValueError(f"{name} has shape {x.shape}; it must not be empty")
-    columns(name, x, D)
-    data, indices, given = (flat(f"{name}.{part}", getattr(x, part)) for part in ("data", "indices", "indptr"))
-    for part, array in (("indices", indices), ("indptr", given)):
-        if array.dtype not in INDICES:
-            raise TypeError(f"{name}.{part} has dtype {array.dtype}; it must be int32 or int64")
-    if len(given) != N + 1:
-        raise ValueError(f"{name}.indptr has {len(given)} entries; it must have {N + 1}, one more than rows")
-    # always copies: a row pointer changed during the call is unsafe
-    indptr = given.astype(np.intp)
-    nnz = min(len(data), len(indices))
-    falling = indptr[1:] < indptr[:-1]
-    if indptr[0] != 0 or falling.any() or indptr[-1] > nnz:
-        n = 0 if indptr[0] != 0 else int(falling.argmax()) if falling.any() else int((indptr[1:] > nnz).argmax())
-        raise ValueError(
-            f"{name}.indptr has {indptr[n]} and {indptr[n + 1]} for row {n}; it must start at 0 and rise up to the "
-            f"number of values and indices, {nnz}"
-        )
-    nnz = int(indptr[-1])
-    values = real_values(f"{name}.data", data[:nnz], w.dtype)
-    indices = usable_indices(indices[:nnz])
-    place, wrong = wrong_entry(values, indices, D)
-    if place is not None:
-        n = int(indptr.searchsorted(place, "right")) - 1
-        raise ValueError(wrong.format(where=f"{name}[{n}]"))
-    rows = SparseRows(values, indices, indptr, (N, D))
-    for array in rows.arrays:
-        check_no_overlap(name, array, w, v, writeable)
-    return rows
-
-
-def sparse_row(indices: Any, values: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> SparseRows:
-    """One sparse row, given by the inputs that are not 0 and their values."""
-    positions, numbers = flat("indices", as_array("indices", indices, "integers")), flat("values", values)
-    if not len(positions):
-        positions = np.zeros(0, np.intp)  # an empty list would be one of floats
-    if positions.dtype.kind not in "iu":
-        raise TypeError(f"indices has dtype {positions.dtype}; it must hold integers")
-    if positions.dtype not in INDICES:
-        large = positions > np.iinfo(np.int64).max
-        positions = np.where(large, np.iinfo(np.int64).max, positions).astype(np.int64)
-    if len(positions) != len(numbers):
-        raise ValueError(f"indices and values have {len(positions)} and {len(numbers)} entries; they must have as many")
-    row, D = real_values("values", numbers, w.dtype), w.shape[1] - 1
-    positions = usable_indices(positions)
-    place, wrong = wrong_entry(row, positions, D)
-    if place is not None:
-        raise ValueError(wrong.format(where="the row"))
-    check_no_overlap("values", row, w, v, writeable)
-    check_no_overlap("indices", positions, w, v, writeable)
-    return SparseRows(row, positions, np.array([0, len(row)]), (1, D))
-
-
-def real_values(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The non-zeros of sparse rows, in `dtype`."""
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}; it must hold real numbers")
-    return converted(array, dtype) if len(array) else np.empty(0, dtype)
-
-
-def usable_indices(array: np.ndarray) -> np.ndarray:
-    return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
-
-
-def wrong_entry(values: np.ndarray, indices: np.ndarray, D: int) -> tuple[int | None, str]:
-    """The place of the first non-zero whose value or index is wrong, and what is wrong `where`."""
-    if (found := first_nonfinite(values)) is not None:
-        place = int(found[0])
-        return place, f"{{where}} has {values[place]} at index {indices[place]}; it must be finite in {values.dtype}"
-    if len(indices) and not (indices.min() >= 0 and indices.max() < D):
-        place = int(((indices < 0) | (indices >= D)).argmax())
-        return place, f"{{where}} has index {indices[place]}; it must lie in 0..{D - 1}, since w has {D} + 1 columns"
-    return None, ""
-
-
-def columns(name: str, array: Any, D: int) -> Any:
-    if array.shape[1] != D:
-        raise ValueError(f"{name} has {array.shape[1]} columns; it must have {D}, since w has {D} + 1")
-    return array
 
 
 def targets(
@@ -175,56 +176,34 @@ def targets(
     if needed.exclusive:
         check_probabilities(name, rows, array.dtype)
     elif needed.limits is not None:
-        check_limits(name, rows, output, *needed.limits)
+        lowest, highest = needed.limits
+        reason = "because the error whose derivative is (12), y_k - t_k, has a minimum only then"
+        must = f"a target of {output} outputs must lie in {lowest}..{highest}, {reason}"
+        check_elements(name, rows, lambda part: (part >= lowest) & (part <= highest), must)
     return check_no_overlap(name, rows, w, v, writeable), None
-
-
-def check_limits(name: str, rows: np.ndarray, output: str, lowest: float, highest: float) -> None:
-    """Raise ValueError unless all targets lie within the limits of the output."""
-    N, K = rows.shape
-    for start in range(0, N, max(1, SLICE // K)):
-        part = rows[start : start + max(1, SLICE // K)]
-        bad = (part < lowest) | (part > highest)
-        if bad.any():
-            n, k = divmod(int(bad.argmax()), K)
-            raise ValueError(
-                f"{name}[{start + n}, {k}] is {part[n, k]}; a target of {output} outputs must lie in "
-                f"{lowest}..{highest}, because the error whose derivative is (12), y_k - t_k, has a minimum only then"
-            )
 
 
 def check_probabilities(name: str, rows: np.ndarray, given: np.dtype) -> None:
     """Raise ValueError unless each row of targets, of dtype `given`, is a distribution."""
-    N, K = rows.shape
     given = given if given.kind == "f" else rows.dtype
     tolerance = np.sqrt(max(np.finfo(given).eps, np.finfo(rows.dtype).eps))
-    for start in range(0, N, max(1, SLICE // K)):
-        part = rows[start : start + max(1, SLICE // K)]
-        sums = part.sum(axis=1, dtype=np.float64)
-        negative = (part < -tolerance).any(axis=1)
-        bad = negative | (np.abs(sums - 1) > tolerance)
-        if bad.any():
-            n = int(bad.argmax())
-            row = f"{name}[{start + n}] is {part[n]}"
-            if negative[n]:
-                raise ValueError(f"{row}; a row of targets must be probabilities, none of them negative")
-            raise ValueError(
-                f"{row} and sums to {sums[n]:.9g}; a row of targets must be probabilities that sum to 1, because (12), "
-                f"y_k - t_k, holds only then"
-            )
+    sums, negative = rows.sum(axis=1, dtype=np.float64), rows.min(axis=1) < -tolerance
+    bad = negative | (np.abs(sums - 1) > tolerance)
+    if bad.any():
+        n = int(bad.argmax())
+        wrong = "has a negative number" if negative[n] else f"sums to {sums[n]:.9g}"
+        raise ValueError(
+            f"{name}[{n}] is {rows[n]} and {wrong}; a row of targets must be probabilities that sum to 1, because "
+            f"(12), y_k - t_k, holds only then"
+        )
 
 
 def labels(name: str, array: np.ndarray, K: int) -> np.ndarray:
     """Class indices as the kernels need them: always a copy, since an index changed during the call is unsafe."""
-    if array.dtype.kind not in "biu":
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; it must hold integers (class indices) or rows of {K} that sum to 1"
-        )
+    check_kind(name, array, "biu", f"it must hold integers (class indices) or rows of {K} that sum to 1")
     array = array.copy()
-    outside = (array < 0) | (array >= K)
-    if outside.any():
-        n = int(outside.argmax())
-        raise ValueError(f"{name}[{n}] is {array[n]}; class indices must lie in 0..{K - 1}, since v has {K} rows")
+    needed = f"class indices must lie in 0..{K - 1}, since v has {K} rows"
+    check_elements(name, array, lambda part: (part >= 0) & (part < K), needed)
     return np.require(array, np.intp, ["C_CONTIGUOUS", "ALIGNED"])
 
 
@@ -236,10 +215,8 @@ def sample_weight(value: Any, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarra
     if len(array) != N:
         raise ValueError(f"sample_weight has {len(array)} entries; it must have {N}, as many as x has rows")
     tiny = np.finfo(w.dtype).tiny  # subnormal numbers lose digits
-    wrong = (array < tiny) & (array != 0)
-    if wrong.any():
-        n = int(wrong.argmax())
-        raise ValueError(f"sample_weight[{n}] is {array[n]}; it must be 0 or at least {tiny:g}")
+    needed = f"it must be 0 or at least {tiny:g}"
+    check_elements("sample_weight", array, lambda part: (part == 0) | (part >= tiny), needed)
     if not array.any():
         raise ValueError("sample_weight is 0 everywhere; it must be above 0 for some sample")
     with np.errstate(over="ignore"):

@@ -4,6 +4,7 @@ from __future__ import annotations  # annotations that name numpy.random must no
 
 import sys
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
@@ -45,6 +46,13 @@ def learning_rate(value: Any, dtype: np.dtype, name: str = "learning_rate") -> f
     return number
 
 
+def is_auto(name: str, value: Any) -> bool:
+    """Whether a value is "auto", in place of a number."""
+    if isinstance(value, str) and value != "auto":
+        raise TypeError(f"{name} is {value!r}; it must be a number, or 'auto'{nearest(value, ('auto',))}")
+    return isinstance(value, str)
+
+
 def weight(value: Any, dtype: np.dtype) -> float:
     """The weight of one sample: not negative, and finite in the dtype of the weights."""
     return in_range("sample_weight", value, float(np.finfo(dtype).max), dtype)
@@ -75,8 +83,17 @@ def batch_size(value: Any, N: int) -> int:
 
 def choice(name: str, value: Any, among: Collection[str]) -> str:
     if not isinstance(value, str) or value not in among:
-        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, among))}")
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, among))}{nearest(value, among)}")
     return str(value)  # not a string of NumPy
+
+
+def nearest(value: Any, among: Collection[str]) -> str:
+    """The end of an error: which of the valid names a misspelled one may stand for, if any is similar."""
+    from difflib import get_close_matches
+
+    names = {name.lower(): name for name in among}
+    found = get_close_matches(str(value).lower(), names, n=1)
+    return f"; did you mean {names[found[0]]!r}?" if found else ""
 
 
 def generator(rng: Any, name: str = "rng") -> np.random.Generator:
@@ -88,17 +105,8 @@ def generator(rng: Any, name: str = "rng") -> np.random.Generator:
 
 
 def order(rng: np.random.Generator, N: int) -> np.ndarray:
-    """The order ``rng.permutation(N)`` of the samples, as NumPy draws it."""
-    drawn = np.random.Generator.permutation(rng, N)
-    if type(rng) is np.random.Generator:
-        return drawn
-    # a subclass may have shuffled in another way, and may write to the array again
-    drawn = drawn.copy()
-    if drawn.shape != (N,) or drawn.dtype != np.intp or (np.sort(drawn) != np.arange(N)).any():
-        raise ValueError(
-            f"rng is a {type(rng).__name__}, whose shuffle must leave a permutation of 0..{N - 1}; it does not"
-        )
-    return drawn
+    """The order ``rng.permutation(N)`` of the samples, as NumPy draws it: a subclass could return anything."""
+    return np.random.Generator(rng.bit_generator).permutation(N)
 
 
 def callback(value: Any) -> Callable[[int, float], bool]:
@@ -123,13 +131,12 @@ def flag(name: str, value: Any) -> bool:
 
 def float_dtype(value: Any) -> np.dtype:
     """The dtype float32 or float64, in native byte order."""
-    try:
-        dtype = np.dtype(value)
-    except TypeError:
-        raise TypeError(f"dtype is {value!r}; it must be float32 or float64") from None
-    if dtype not in FLOATS:
-        raise TypeError(f"dtype is {dtype}; it must be float32 or float64")
-    return dtype
+    shown = repr(value)
+    with suppress(TypeError):
+        if (dtype := np.dtype(value)) in FLOATS:
+            return dtype
+        shown = str(dtype)
+    raise TypeError(f"dtype is {shown}; it must be float32 or float64")
 
 
 def epsilon(value: Any) -> float | None:
@@ -137,6 +144,6 @@ def epsilon(value: Any) -> float | None:
     if value is None:
         return None
     distance = real("epsilon", value)
-    if not (np.isfinite(distance) and distance >= np.finfo(np.float64).tiny):
+    if not np.finfo(np.float64).tiny <= distance < np.inf:
         raise ValueError(f"epsilon is {value!r}; it must be positive and finite, and not subnormal")
     return distance

@@ -8,7 +8,7 @@ import numpy as np
 from .. import _layout as layout
 from .._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from .._memory import NOT_CONTIGUOUS, NOT_ZERO, lines
-from .arrays import check_no_overlap, first_nonfinite, overlap
+from .arrays import check_elements, check_no_overlap, overlap
 from .settings import FLOATS, choice
 
 
@@ -26,8 +26,34 @@ def functions(hidden: Any, output: Any) -> Functions:
 
 def weights(w: Any, v: Any, *, writeable: bool) -> tuple[int, int]:
     """Validate weights that the kernels read and, if `writeable`, update in place; return M and K."""
-    layers(("w", w), ("v", v), writeable)
+    kernel_array("w", w, 2, "(M, D+1)", writeable, by_column=True)
+    kernel_array("v", v, 2, "(K, M+1)", writeable)
+    for name, array in (("w", w), ("v", v)):
+        if array.size == 0 or array.shape[1] < 2:
+            raise ValueError(f"{name} has shape {array.shape}; it must have D, M, K of at least 1")
+    if w.dtype != v.dtype:
+        raise TypeError(f"w is {w.dtype} and v is {v.dtype}; they must have the same dtype")
+    if v.shape[1] != w.shape[0] + 1:
+        raise ValueError(f"v has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since w has shape {w.shape}")
+    if overlap(w, v):
+        raise ValueError("w and v overlap in memory; they must be separate arrays")
     return w.shape[0], v.shape[0]
+
+
+def kernel_array(name: str, array: Any, ndim: int, shape: str, writeable: bool, *, by_column: bool = False) -> None:
+    """Validate an array that kernels read and may update, without its numbers."""
+    if type(array) not in (np.ndarray, np.memmap):  # subclasses may redefine arithmetic: masked arrays, matrices
+        raise TypeError(f"{name} is a {type(array).__name__}; it must be a NumPy array of shape {shape}")
+    if array.dtype not in FLOATS or not array.dtype.isnative:
+        raise TypeError(f"{name} has dtype {array.dtype.str}; it must be float32 or float64 in native byte order")
+    if array.ndim != ndim:
+        raise ValueError(f"{name} has {array.ndim} dimensions; it must have {ndim}: {shape}")
+    if not array.flags.c_contiguous:
+        check_padding(name, array, by_column=by_column)
+    if not array.flags.aligned:
+        raise ValueError(f"{name} is misaligned in memory; it must be aligned: use np.array(…, copy=True)")
+    if writeable and not array.flags.writeable:
+        raise ValueError(f"{name} is read-only; it must be writable, since it is updated in place")
 
 
 def states(
@@ -49,15 +75,16 @@ def states(
         raise ValueError("accumulators are given and adaptive is False; it must be True")
     found = {}
     if momentum:
-        found["velocity"] = layout.zeros_like(w, v) if velocity is None else like_weights("velocity", velocity, w, v)
+        found["velocity"] = layout.zeros_like(w, v) if velocity is None else velocity
     if adaptive:
-        found["accumulators"] = new_accumulators(w, v) if accumulators is None else like_units(accumulators, w, v)
-    for state, pair in found.items():
+        found["accumulators"] = new_accumulators(w, v) if accumulators is None else accumulators
+    for name, pair in found.items():
+        found[name] = state(name, pair, w, v)
         for number, array in enumerate(pair):
-            check_no_overlap(f"{state}[{number}]", array, w, v, True)
+            check_no_overlap(f"{name}[{number}]", array, w, v, True)
             if any(other is not None and overlap(array, other) for other in inputs):
                 raise ValueError(
-                    f"{state}[{number}] overlaps x, t or sample_weight in memory; it must be a separate array"
+                    f"{name}[{number}] overlaps x, t or sample_weight in memory; it must be a separate array"
                 )
     return found
 
@@ -67,64 +94,24 @@ def new_accumulators(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.zeros(len(w), w.dtype), np.zeros(len(v), v.dtype)
 
 
-def like_units(pair: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Validate accumulators: a pair of writable arrays of shapes (M,) and (K,) and the dtype of w and v."""
+def state(name: str, pair: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Validate a pair of writable arrays of finite numbers: a velocity like w and v, or sums of squares of units."""
+    sums = name == "accumulators"
+    shapes = [layer.shape[:1] if sums else layer.shape for layer in (w, v)]
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"accumulators is {type(pair).__name__}; it must be a pair of arrays of shapes (M,) and (K,)")
-    for number, (array, like) in enumerate(zip(pair, (w, v), strict=True)):
-        name = f"accumulators[{number}]"
-        if type(array) not in (np.ndarray, np.memmap):
-            raise TypeError(f"{name} is a {type(array).__name__}; it must be a NumPy array of shape ({len(like)},)")
-        if (array.shape, array.dtype) != (like.shape[:1], like.dtype):
-            raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be {like.dtype} {like.shape[:1]}")
-        if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
-            raise ValueError(f"{name} is strided, misaligned or read-only; it must be contiguous and writable")
-        if not (np.isfinite(array) & (array >= 0)).all():
-            raise ValueError(f"{name} holds {array[~(array >= 0) | np.isinf(array)][0]}; sums of squares are needed")
+        needed = f"a pair of arrays of shapes {shapes[0]} and {shapes[1]}"
+        raise TypeError(f"{name} is {type(pair).__name__}; it must be {needed}")
+    for number, (array, shape) in enumerate(zip(pair, shapes, strict=True)):
+        part = f"{name}[{number}]"
+        kernel_array(part, array, len(shape), str(shape), True, by_column=number == 0 and not sums)
+        if (array.shape, array.dtype) != (shape, w.dtype):
+            raise ValueError(f"{part} is {array.dtype} {array.shape}; it must be {w.dtype} {shape}")
+        check_elements(part, array, np.isfinite, "it must be finite")
+        if sums:
+            check_elements(part, array, lambda numbers: numbers >= 0, "it must be a sum of squares")
     if overlap(*pair):
-        raise ValueError("accumulators overlap in memory; they must be separate arrays")
+        raise ValueError(f"{name}[0] and {name}[1] overlap in memory; they must be separate arrays")
     return pair[0], pair[1]
-
-
-def like_weights(name: str, pair: Any, w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Validate a pair of writable, finite arrays with the shapes and dtype of w and v."""
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"{name} is {type(pair).__name__}; it must be a pair of arrays like w and v")
-    layers((f"{name}[0]", pair[0]), (f"{name}[1]", pair[1]), True)
-    for number, (array, like) in enumerate(zip(pair, (w, v), strict=True)):
-        if (array.shape, array.dtype) != (like.shape, like.dtype):
-            raise ValueError(f"{name}[{number}] is {array.dtype} {array.shape}; it must be {like.dtype} {like.shape}")
-        if (place := first_nonfinite(array)) is not None:
-            raise ValueError(f"{name}[{number}] holds {array[place]}; it must be finite")
-    return pair[0], pair[1]
-
-
-def layers(first: tuple[str, Any], second: tuple[str, Any], writeable: bool) -> None:
-    """Validate two named arrays with the shapes of two layers' weights, which the kernels read and may update."""
-    for (name, array), shape in ((first, "(M, D+1)"), (second, "(K, M+1)")):
-        if type(array) not in (np.ndarray, np.memmap):  # subclasses may redefine arithmetic: masked arrays, matrices
-            raise TypeError(f"{name} is a {type(array).__name__}; it must be a NumPy array of shape {shape}")
-        if array.dtype not in FLOATS or not array.dtype.isnative:
-            raise TypeError(f"{name} has dtype {array.dtype.str}; it must be float32 or float64 in native byte order")
-        if array.ndim != 2:
-            raise ValueError(f"{name} has {array.ndim} dimensions; it must have 2: {shape}")
-        if array.size == 0 or array.shape[1] < 2:
-            raise ValueError(f"{name} has shape {array.shape}; it must be {shape} with D, M, K of at least 1")
-        if not array.flags.c_contiguous:
-            check_padding(name, array, by_column=array is first[1])
-        if not array.flags.aligned:
-            raise ValueError(f"{name} is misaligned in memory; it must be aligned: use np.array(…, copy=True)")
-        if writeable and not array.flags.writeable:
-            raise ValueError(f"{name} is read-only; it must be writable, since it is updated in place")
-    (w_name, w), (v_name, v) = first, second
-    if w.dtype != v.dtype:
-        raise TypeError(f"{w_name} is {w.dtype} and {v_name} is {v.dtype}; they must have the same dtype")
-    if v.shape[1] != w.shape[0] + 1:
-        raise ValueError(
-            f"{v_name} has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since {w_name} has shape {w.shape}"
-        )
-    if overlap(w, v):
-        raise ValueError(f"{w_name} and {v_name} overlap in memory; they must be separate arrays")
 
 
 def check_padding(name: str, array: np.ndarray, *, by_column: bool) -> None:
@@ -132,7 +119,7 @@ def check_padding(name: str, array: np.ndarray, *, by_column: bool) -> None:
     kind, remedy = "rows", "use np.ascontiguousarray"
     if by_column:
         kind, remedy = "columns", f"{remedy} or np.asfortranarray"
-    state = lines(array, 0 if by_column else 1)
+    state = lines(np.atleast_2d(array), 0 if by_column else 1)
     if state == NOT_CONTIGUOUS:
         raise ValueError(
             f"{name} has strides {array.strides}; it must be C-contiguous, or have contiguous {kind} with nothing but "
@@ -148,10 +135,8 @@ def check_padding(name: str, array: np.ndarray, *, by_column: bool) -> None:
 
 def finite_weights(w: np.ndarray, v: np.ndarray) -> None:
     """Raise ValueError if a weight is NaN or infinite."""
-    for name, array in (("w", w), ("v", v)):
-        if (place := first_nonfinite(array)) is not None:
-            where = ", ".join(str(i) for i in place)
-            raise ValueError(f"{name}[{where}] is {array[place]}; weights must be finite")
+    check_elements("w", w, np.isfinite, "weights must be finite")
+    check_elements("v", v, np.isfinite, "weights must be finite")
 
 
 def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:

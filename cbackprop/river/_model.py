@@ -202,7 +202,7 @@ class StreamNetwork(base.Estimator):
         # a network needs an input and an output even if samples have no features, or no outputs with names
         D, K = self.n_features or names[0] or 1, names[1] or 1
         seed = [self._entropy, D, K]  # the same after learn_one and learn_many, and after failed calls
-        auto = isinstance(self.learning_rate, str) and self.learning_rate == "auto"
+        auto = validate.is_auto("learning_rate", self.learning_rate)
         if growing is None:
             M = self.n_hidden
             if auto:
