@@ -4,7 +4,7 @@ from __future__ import annotations  # annotations that name numpy.random must no
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -425,13 +425,13 @@ class Ensemble:
         return Model(self._w, self._v, rates, states=states, functions=functions, hidden=hidden, eta=eta, share=share)
 
     @inherits(Network.save)
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Save weights, functions, learning rates and the mixture to a safetensors file."""
         save_model(path, self._model())
 
     @classmethod
     @inherits(Network.load)
-    def load(cls, path: str | os.PathLike[str]) -> Ensemble:
+    def load(cls, path: str | os.PathLike[str] | BinaryIO | bytes) -> Ensemble:
         """Load an ensemble from a file written by `save` or by a checkpoint.
 
         Returns

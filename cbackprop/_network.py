@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -253,14 +253,14 @@ class Network(OneSample):
         """Gradient of the mean error (3) by backpropagation."""
         return functions.gradient(x, t, self.w, self.v, **self.functions._asdict())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Save weights, functions and learning rate to a safetensors file.
 
         Parameters
         ----------
-        path : path-like
+        path : path-like or binary file object
             File to write. An existing file is replaced atomically and keeps its permissions, owner and group where
-            possible; symbolic links are followed, and a file with several hard links is overwritten.
+            possible; symbolic links are followed, and other hard links keep the old content.
 
         Raises
         ------
@@ -269,7 +269,7 @@ class Network(OneSample):
 
         Examples
         --------
-        >>> import cbackprop, numpy as np, tempfile, pathlib
+        >>> import cbackprop, io, numpy as np, tempfile, pathlib
         >>> network = cbackprop.Network(2, 3, 2, rng=0)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder) / "model.safetensors"
@@ -277,17 +277,24 @@ class Network(OneSample):
         ...     again = cbackprop.Network.load(path)
         >>> np.array_equal(again.w, network.w)
         True
+
+        In memory, for a database or a request:
+
+        >>> file = io.BytesIO()
+        >>> network.save(file)
+        >>> cbackprop.Network.load(file.getvalue())
+        Network(2, 3, 2, learning_rate=0.1, dtype=float64)
         """
         save_model(path, self._model())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Network":
+    def load(cls, path: str | os.PathLike[str] | BinaryIO | bytes) -> "Network":
         """Load a network from a file written by `save`, by a checkpoint, or by the command.
 
         Parameters
         ----------
-        path : path-like
-            File to read.
+        path : path-like, binary file object or bytes
+            File to read, or its content.
 
         Returns
         -------

@@ -45,27 +45,20 @@ def stop_in(last):
 
 
 @pytest.fixture
-def library(variant):
-    """The public functions on each variant. The reference has no checkpoints."""
-    return cbackprop
-
-
-@pytest.fixture
 def path(tmp_path):
     return tmp_path / "checkpoint"
 
 
-SETTINGS = [
-    {},
-    {"batch_size": 7},
-    {"batch_size": None},
-    {"shuffle": False},
-    {"batch_size": 7, "momentum": 0.9, "l2": 0.1, "sample_weight": np.arange(len(X))},
+CASES = [  # settings, the epoch that is cut, epochs between writes, dtype
+    ({"batch_size": 7, "momentum": 0.9, "l2": 0.1, "sample_weight": np.arange(len(X))}, 3, 4, "float64"),
+    ({"shuffle": False}, 1, 1, "float32"),
+    ({"batch_size": None}, EPOCHS, 3, "float32"),
+    ({"batch_size": 7, "adaptive": True}, EPOCHS, 1, "float64"),
+    ({}, 3, 4, "float32"),
 ]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize(("cut", "every", "dtype"), [(1, 1, "float32"), (3, 4, "float64"), (EPOCHS, 3, "float32")])
+@pytest.mark.parametrize(("settings", "cut", "every", "dtype"), CASES, ids=range(len(CASES)))
 def test_resumed_is_never_cut(compiled, dtype, path, settings, cut, every):
     w, v = weights(dtype)
     whole = compiled.fit(X, T, w, v, epochs=EPOCHS, rng=3, **settings)
@@ -87,7 +80,7 @@ def test_resumed_is_never_cut(compiled, dtype, path, settings, cut, every):
 
 
 @pytest.mark.parametrize("kind", ["PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937"])
-def test_generators_go_on(library, path, kind):
+def test_generators_go_on(path, kind):
     def generator(seed):
         rng = np.random.Generator(getattr(np.random, kind)(seed))
         rng.integers(10, size=5, dtype=np.uint32)  # leaves half a number, or a part of a table, for the next draw
@@ -95,20 +88,20 @@ def test_generators_go_on(library, path, kind):
 
     whole, cut, resumed = generator(1), generator(1), generator(2)
     w, v = weights("float64")
-    library.fit(X, T, w, v, epochs=4, rng=whole)
-    library.fit(X, T, *weights("float64"), epochs=2, rng=cut, checkpoint=path)
+    cbackprop.fit(X, T, w, v, epochs=4, rng=whole)
+    cbackprop.fit(X, T, *weights("float64"), epochs=2, rng=cut, checkpoint=path)
     w_resumed, v_resumed = weights("float64")
-    library.fit(X, T, w_resumed, v_resumed, epochs=4, rng=resumed, checkpoint=path, resume=True)
+    cbackprop.fit(X, T, w_resumed, v_resumed, epochs=4, rng=resumed, checkpoint=path, resume=True)
     assert bits(w_resumed, v_resumed) == bits(w, v)
     assert bits(whole.integers(10, size=99, dtype=np.uint32)) == bits(resumed.integers(10, size=99, dtype=np.uint32))
 
 
-def test_what_a_callback_changed_goes_on(library, path):
+def test_what_a_callback_changed_goes_on(path):
     def callback(epoch, loss):
         w[0] += epoch
 
     def run(epochs, **settings):
-        return library.fit(X, T, w, v, epochs=epochs, rng=0, callback=callback, **settings)
+        return cbackprop.fit(X, T, w, v, epochs=epochs, rng=0, callback=callback, **settings)
 
     w, v = wanted = weights("float64")
     run(4)
@@ -119,13 +112,13 @@ def test_what_a_callback_changed_goes_on(library, path):
     assert bits(w, v) == bits(*wanted)
 
 
-def test_a_callback_that_stops_is_resumed(library, path):
+def test_a_callback_that_stops_is_resumed(path):
     w, v = weights("float64")
     settings = {"rng": 0, "checkpoint": path, "resume": True, "checkpoint_every": 5}
-    history = library.fit(X, T, w, v, epochs=9, callback=lambda epoch, loss: epoch == 3, **settings)
+    history = cbackprop.fit(X, T, w, v, epochs=9, callback=lambda epoch, loss: epoch == 3, **settings)
     assert history.epochs == 3
-    assert library.fit(X, T, w, v, epochs=3, **settings) == history  # nothing left to do
-    assert library.fit(X, T, w, v, epochs=4, **settings).losses[:3] == history.losses
+    assert cbackprop.fit(X, T, w, v, epochs=3, **settings) == history  # nothing left to do
+    assert cbackprop.fit(X, T, w, v, epochs=4, **settings).losses[:3] == history.losses
 
 
 def test_a_network_resumes(path):
@@ -137,29 +130,24 @@ def test_a_network_resumes(path):
     assert Network.load(path).learning_rate == 0.3
 
 
-def test_without_resume_the_file_is_replaced(library, path):
-    w, v = weights("float64")
-    library.fit(X, T, w, v, epochs=3, rng=0, checkpoint=path)
-    history = library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
-    with safe_open(path, framework="numpy") as file:
-        assert file.get_tensor("losses").tolist() == history.losses
-
-
-def test_writing_every_few_epochs(library, path):
+def test_writing_every_few_epochs(path):
     w, v = weights("float64")
     seen = []
 
     def callback(epoch, loss):
         seen.append(len(safe_open(path, framework="numpy").get_tensor("losses")) if path.exists() else 0)
 
-    library.fit(X, T, w, v, epochs=8, checkpoint=path, checkpoint_every=3, callback=callback)
+    cbackprop.fit(X, T, w, v, epochs=8, checkpoint=path, checkpoint_every=3, callback=callback)
     assert seen == [0, 0, 0, 3, 3, 3, 6, 6]
     callback(9, 0)
     assert seen[-1] == 8  # and at the end
+    cbackprop.fit(X, T, w, v, epochs=2, checkpoint=path)  # without resume, the file is replaced
+    callback(3, 0)
+    assert seen[-1] == 2
     assert os.listdir(path.parent) == ["checkpoint"]
 
 
-def test_divergence_keeps_the_latest_epoch(library, path):
+def test_divergence_keeps_the_latest_epoch(path):
     def callback(epoch, loss):
         if epoch == 4:
             v[:] = np.finfo(dtype).max
@@ -167,7 +155,7 @@ def test_divergence_keeps_the_latest_epoch(library, path):
     dtype = "float64"
     w, v = weights(dtype)
     with pytest.raises(DivergenceError, match="epoch 5"):
-        library.fit(X * 8, T, w, v, epochs=9, callback=callback, checkpoint=path, checkpoint_every=3)
+        cbackprop.fit(X * 8, T, w, v, epochs=9, callback=callback, checkpoint=path, checkpoint_every=3)
     assert bits(Network.load(path).v) == bits(v)
 
 
@@ -187,6 +175,7 @@ OTHERS = {  # what must be the same, and is not
     "sample_weight": (lambda call: call | {"sample_weight": np.arange(len(X))}, "data is"),
     "momentum": (lambda call: call | {"momentum": 0.5}, "momentum is 0.5; it must stay 0.0"),
     "l2": (lambda call: call | {"l2": 1}, "l2 is 1.0; it must stay 0.0"),
+    "hidden": (lambda call: call | {"hidden": "tanh"}, "hidden is 'tanh'; it must stay 'sigmoid', as in "),
     "w": (lambda call: call | {"w": np.ones((M + 1, D + 1)), "v": np.ones((K, M + 2))}, "w is float64"),
     "dtype": (lambda call: call | dict(zip("wv", weights("float32"), strict=True)), "is"),
     "rng": (lambda call: call | {"rng": np.random.Generator(np.random.MT19937(0))}, "rng is a MT19937"),
@@ -194,15 +183,15 @@ OTHERS = {  # what must be the same, and is not
 
 
 @pytest.mark.parametrize(("change", "reported"), OTHERS.values(), ids=OTHERS.keys())
-def test_a_checkpoint_of_something_else(library, path, change, reported):
+def test_a_checkpoint_of_something_else(path, change, reported):
     w, v = weights("float64")
     call = {"x": X, "t": T, "w": w, "v": v, "epochs": 3, "rng": 0, "checkpoint": path}
-    library.fit(**call | {"epochs": 2})
+    cbackprop.fit(**call | {"epochs": 2})
     before = path.read_bytes()
     call = change(call)
     weights_before = bits(call["w"], call["v"])
     with pytest.raises(ValueError, match=reported):
-        library.fit(**call, resume=True)
+        cbackprop.fit(**call, resume=True)
     assert bits(call["w"], call["v"]) == weights_before
     assert path.read_bytes() == before
 
@@ -216,9 +205,10 @@ def test_large_data_is_looked_at_in_part(path):
         network.fit(x, t, checkpoint=path, resume=True)
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4", ">f8"])
+@pytest.mark.parametrize("dtype", ["f4", "i8", "i4", ">f8"])
 @pytest.mark.parametrize("shape", [(2500, 7), (2, 150_000), (2500,), (1, 1)])
 def test_a_checksum_depends_on_the_numbers_alone(dtype, shape):
+    # and stays the same in later releases, which resume from the file
     array = (np.random.default_rng(0).normal(size=shape) * 9).astype(dtype)
     rows = array[:: -(-len(array) // 1000)]
     checksum = crc32(rows.astype("<f8" if array.dtype.kind == "f" else "<i8").tobytes())
@@ -227,50 +217,45 @@ def test_a_checksum_depends_on_the_numbers_alone(dtype, shape):
         assert fingerprint(same, None) == wanted
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("shape", [(1000, 2000), (1, 2_000_000), (2_000_000,)])
-def test_a_checksum_copies_little(dtype, shape):
-    array = np.zeros(shape, dtype)
+def test_a_checksum_copies_little(shape):
+    array = np.zeros(shape, "f4")
     tracemalloc.start()
-    try:
-        fingerprint(array)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    fingerprint(array)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert peak < 2 << 20
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [None, [], {}, {"learning_rate": 0.1}, "learning_rate", "nested"],
-    ids=["none", "list", "empty", "few", "text", "nested"],
-)
+@pytest.mark.parametrize("settings", [None, [], {}, {"learning_rate": 0.1}, "learning_rate", "nested"], ids=str)
 def test_settings_that_no_training_has(path, settings):
     w, v = weights("float64")
     cbackprop.fit(X, T, w, v, rng=0, checkpoint=path)
-    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
     if settings == "nested":  # as deep as JSON can be read: deeper than it can be shown
+        training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
         settings = training["settings"] | {"learning_rate": []}
         for _ in range(900):
             settings["learning_rate"] = [settings["learning_rate"]]
-    rewrite(path, w, v, training | {"settings": settings})
+    rewrite(path, w, v, settings=settings)
     with pytest.raises(ValueError, match=r"checkpoint (is the checkpoint of another|does not hold learning_rate)"):
         cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True)
 
 
-def rewrite(path, w, v, training):
-    metadata = {"format": "cbackprop", "format_version": "1", "learning_rate": "0.1", "training": json.dumps(training)}
-    save_file({"w": w, "v": v, "losses": np.ones(1)}, path, metadata)
+def rewrite(path, w, v, **changes):
+    """Change the state of training in a checkpoint."""
+    metadata = safe_open(path, framework="numpy").metadata()
+    training = json.dumps(json.loads(metadata["training"]) | changes)
+    save_file({"w": w, "v": v, "losses": np.ones(1)}, path, metadata | {"training": training})
 
 
-def test_a_model_is_no_checkpoint(library, path):
+def test_a_model_is_no_checkpoint(path):
     w, v = weights("float64")
     Network.from_weights(w, v).save(path)
     with pytest.raises(ValueError, match="a model without a state of training"):
-        library.fit(X, T, w, v, checkpoint=path, resume=True)
+        cbackprop.fit(X, T, w, v, checkpoint=path, resume=True)
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="is not a model file"):
-        library.fit(X, T, w, v, checkpoint=path, resume=True)
+        cbackprop.fit(X, T, w, v, checkpoint=path, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -287,17 +272,17 @@ def test_a_model_is_no_checkpoint(library, path):
         ({"resume": 1}, TypeError, "resume is 1; it must be True or False"),
     ],
 )
-def test_bad_arguments(library, arguments, error, reported):
+def test_bad_arguments(arguments, error, reported):
     w, v = weights("float64")
     before = bits(w, v)
     with pytest.raises(error, match=reported):
-        library.fit(X, T, w, v, **arguments)
+        cbackprop.fit(X, T, w, v, **arguments)
     assert bits(w, v) == before
 
 
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("place", ["proc", "link to nowhere", "long name"])
-def test_what_cannot_be_written_is_reported_before_the_first_epoch(library, path, place, resume):
+def test_what_cannot_be_written_is_reported_before_the_first_epoch(path, place, resume):
     if sys.platform != "linux":
         pytest.skip("needs Linux")
     if place == "link to nowhere":
@@ -307,19 +292,19 @@ def test_what_cannot_be_written_is_reported_before_the_first_epoch(library, path
     w, v = weights("float64")
     before, there = bits(w, v), os.listdir(path.parent)
     with pytest.raises(OSError, match=f"checkpoint cannot be written: .*{path}"):
-        library.fit(X, T, w, v, checkpoint=path, resume=resume)
+        cbackprop.fit(X, T, w, v, checkpoint=path, resume=resume)
     assert bits(w, v) == before
     assert place == "proc" or os.listdir(path.parent) == there
 
 
 @pytest.mark.parametrize("failing", ["open", "unlink"])
-def test_a_folder_that_takes_no_file(library, path, monkeypatch, failing):
+def test_a_folder_that_takes_no_file(path, monkeypatch, failing):
     w, v = weights("float64")
-    library.fit(X, T, w, v, checkpoint=path)
+    cbackprop.fit(X, T, w, v, checkpoint=path)
     before = bits(w, v), path.read_bytes()
     monkeypatch.setattr("builtins.open" if failing == "open" else "os.unlink", fail)
     with pytest.raises(OSError, match="checkpoint cannot be written: No space left on device"):
-        library.fit(X, T, w, v, checkpoint=path)
+        cbackprop.fit(X, T, w, v, checkpoint=path)
     monkeypatch.undo()
     assert (bits(w, v), path.read_bytes()) == before
 
@@ -336,7 +321,7 @@ def test_a_callback_may_go_to_another_folder(tmp_path, monkeypatch):
 
 
 def test_an_interruption_before_the_first_epoch_leaves_nothing(path, monkeypatch):
-    def interrupt(name, mode, do=open):
+    def interrupt(name, mode, opener, do=open):
         do(name, mode).close()
         raise KeyboardInterrupt
 
@@ -344,15 +329,6 @@ def test_an_interruption_before_the_first_epoch_leaves_nothing(path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         cbackprop.fit(X, T, *weights("float64"), checkpoint=path)
     assert os.listdir(path.parent) == []
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="names and paths have other limits there")
-def test_the_longest_name(library, path):
-    path = path.with_name("a" * 255)
-    w, v = weights("float64")
-    library.fit(X, T, w, v, rng=0, checkpoint=path)
-    library.fit(X, T, w, v, rng=0, epochs=2, checkpoint=path, resume=True)
-    assert os.listdir(path.parent) == [path.name]
 
 
 def test_a_generator_that_cannot_be_kept(path):
@@ -379,7 +355,7 @@ STATES = {
     "another kind": ("PCG64", spoiled("PCG64DXSM", lambda state: None)[1]),
     "too large": spoiled("PCG64", lambda state: state["state"].update(state=2**128)),
     "negative": spoiled("PCG64", lambda state: state["state"].update(inc=-1)),
-    "fraction": spoiled("PCG64", lambda state: state["state"].update(inc=1.0)),
+    "fraction": spoiled("PCG64", lambda state: state["state"].update(inc=1.5)),
     "one less": spoiled("PCG64", lambda state: state.pop("uinteger")),
     "one more": spoiled("PCG64", lambda state: state.update(more=1)),
     "half a number too large": spoiled("PCG64", lambda state: state.update(uinteger=2**32)),
@@ -394,14 +370,14 @@ STATES = {
     "half a number twice": spoiled("Philox", lambda state: state.update(has_uint32=2)),
 }
 # NumPy takes these, too, and repeats one number for ever. Its shuffle skips the first ones and so never ends.
-ENDLESS = {
+STATES |= {
     kind: spoiled(kind, lambda state, number=number, inc=inc: state.update(state={"state": number, "inc": inc}))
     for kind, number, inc in (
         ("PCG64", 2**64 - 1, 0xDFDB0DA07FF967604385DF649FCCF644),
         ("PCG64DXSM", 0xAB60000000000000001, 0xD16E7380A52BE807256BDFBD1B22A74C),
     )
 }
-STATES |= ENDLESS | {
+STATES |= {
     "even increment": spoiled("PCG64", lambda state: state["state"].update(inc=2)),
     "even increment, DXSM": spoiled("PCG64DXSM", lambda state: state["state"].update(inc=2**127)),
     "table of 0": spoiled("MT19937", lambda state: state["state"].update(key=[0] * 624)),
@@ -410,34 +386,13 @@ STATES |= ENDLESS | {
 }
 
 
-@pytest.mark.parametrize(("kind", "state"), ENDLESS.values(), ids=ENDLESS.keys())
-def test_no_checkpoint_hangs(path, python, kind, state):
-    w, v = weights("float64")
-    rng = np.random.Generator(getattr(np.random, kind)(0))
-    cbackprop.fit(X, T, w, v, rng=rng, checkpoint=path)
-    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
-    rewrite(path, w, v, training | {"rng": state})
-    done = python(
-        f"""
-import numpy as np, cbackprop
-x, t = np.random.default_rng(0).normal(size=({N}, {D})), np.arange({N}) % {K}
-w, v = cbackprop.init_weights({D}, {M}, {K}, rng=0)
-rng = np.random.Generator(np.random.{kind}(0))
-cbackprop.fit(x, t, w, v, rng=rng, epochs=2, checkpoint={str(path)!r}, resume=True)
-""",
-        timeout=30,
-    )
-    assert f"{path} does not hold a state of a {kind}" in done.stderr
-
-
 @pytest.mark.parametrize("key", [[2**31] + [0] * 623, [0] * 623 + [1]], ids=["first", "last"])
 def test_a_table_that_is_nearly_0_goes_on(path, key):
     _kind, state = spoiled("MT19937", lambda state: state["state"].update(key=key))
     w, v = weights("float64")
-    cbackprop.fit(X, T, w, v, rng=np.random.Generator(np.random.MT19937(0)), checkpoint=path)
-    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
-    rewrite(path, w, v, training | {"rng": state})
     rng = np.random.Generator(np.random.MT19937(0))
+    cbackprop.fit(X, T, w, v, rng=rng, checkpoint=path)
+    rewrite(path, w, v, rng=state)
     assert cbackprop.fit(X, T, w, v, epochs=2, rng=rng, checkpoint=path, resume=True).epochs == 2
 
 
@@ -448,10 +403,9 @@ def test_states_that_no_generator_has(path, kind, state):
 
     w, v = weights("float64")
     cbackprop.fit(X, T, w, v, rng=generator(), checkpoint=path)
-    training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
-    rewrite(path, w, v, training | {"rng": state})
+    rewrite(path, w, v, rng=state)
     before, rng = bits(w, v), generator()
-    with pytest.raises(ValueError, match="state of"):
+    with pytest.raises(ValueError, match=f"rng is a {kind}; .*checkpoint does not hold a state of this type"):
         cbackprop.fit(X, T, w, v, epochs=2, rng=rng, checkpoint=path, resume=True)
     assert bits(w, v) == before
     assert rng.random() == generator().random()
@@ -460,13 +414,13 @@ def test_states_that_no_generator_has(path, kind, state):
 # ----------------------------------------------------------------------------------------------------- what goes wrong
 
 
-def fail(*arguments):
+def fail(*arguments, **settings):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_ends_the_training(library, path, monkeypatch):
+def test_a_full_disk_ends_the_training(path, monkeypatch):
     w, v = weights("float64")
-    library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
+    cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
     before = path.read_bytes()
 
     def callback(epoch, loss):
@@ -474,31 +428,31 @@ def test_a_full_disk_ends_the_training(library, path, monkeypatch):
             monkeypatch.setattr(os, "replace", fail)
 
     wanted = weights("float64")
-    library.fit(X, T, *wanted, epochs=4, rng=0)
+    cbackprop.fit(X, T, *wanted, epochs=4, rng=0)
     with pytest.raises(OSError, match=r"No space left on device; nothing was written.*checkpoint"):
-        library.fit(X, T, w, v, epochs=9, rng=0, checkpoint=path, checkpoint_every=2, callback=callback, resume=True)
+        cbackprop.fit(X, T, w, v, epochs=9, rng=0, checkpoint=path, checkpoint_every=2, callback=callback, resume=True)
     assert bits(w, v) == bits(*wanted)  # whole epochs
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["checkpoint"]
 
 
-def test_a_full_disk_does_not_hide_what_ended_the_training(library, path, monkeypatch):
+def test_a_full_disk_does_not_hide_what_ended_the_training(path, monkeypatch):
     def callback(epoch, loss):
         if epoch == 2:
             monkeypatch.setattr(os, "replace", fail)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        library.fit(X, T, *weights("float64"), epochs=9, checkpoint=path, checkpoint_every=9, callback=callback)
+        cbackprop.fit(X, T, *weights("float64"), epochs=9, checkpoint=path, checkpoint_every=9, callback=callback)
     assert "The checkpoint was not written: " in caught.value.__notes__[0]
     assert os.listdir(path.parent) == []
 
 
 @pytest.mark.parametrize(("every", "error"), [(1, ValueError), (9, DivergenceError)])
-def test_a_state_that_is_not_finite_is_not_written(library, path, every, error):
+def test_a_state_that_is_not_finite_is_not_written(path, every, error):
     w, v = weights("float64")
-    library.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
+    cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
     before = path.read_bytes()
 
     def callback(epoch, loss):
@@ -506,7 +460,7 @@ def test_a_state_that_is_not_finite_is_not_written(library, path, every, error):
             w[0, 0] = np.nan
 
     with pytest.raises(error) as caught:
-        library.fit(
+        cbackprop.fit(
             X, T, w, v, epochs=9, rng=0, checkpoint=path, checkpoint_every=every, callback=callback, resume=True
         )
     assert type(caught.value) is error
@@ -521,16 +475,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 x, t = np.random.default_rng(0).normal(size=(300, 20)), np.arange(300) % 3
 w, v = cbackprop.init_weights(20, 30, 3, rng=0)
 print("ready", flush=True)
-cbackprop.fit(x, t, w, v, epochs=300, rng=1, learning_rate=0.01, checkpoint="checkpoint", resume={resume},
+cbackprop.fit(x, t, w, v, epochs=100, rng=1, learning_rate=0.01, checkpoint="checkpoint", resume={resume},
               checkpoint_every=20)
 print(w.tobytes().hex(), v.tobytes().hex())
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
-@pytest.mark.parametrize(("name", "times"), [("SIGKILL", 4), ("SIGINT", 3)])
-def test_killed_and_resumed_is_never_cut(tmp_path, name, times):
-    def run(resume, signal_number=None, wait=None):
+def test_interrupted_and_resumed_is_never_cut(tmp_path):
+    # guarantees/test_files.py has the same for SIGKILL
+    def run(resume, wait=None):
         child = subprocess.Popen(
             [sys.executable, "-P", "-c", RUN.format(resume=resume)],
             cwd=tmp_path,
@@ -541,41 +495,17 @@ def test_killed_and_resumed_is_never_cut(tmp_path, name, times):
         )
         with child:
             child.stdout.readline()
-            if signal_number is not None:
+            if wait is not None:
                 try:
                     child.wait(wait)
                 except subprocess.TimeoutExpired:
-                    child.send_signal(signal_number)
+                    child.send_signal(signal.SIGINT)
             return child.stdout.read()
 
     wanted = run(False)
     (tmp_path / "checkpoint").unlink()
-    for wait in range(1, times + 1):
-        run(True, getattr(signal, name), 0.02 * wait)
+    for wait in (0.01, 0.02):
+        run(True, wait)
         if (tmp_path / "checkpoint").exists():
             Network.load(tmp_path / "checkpoint")
     assert run(True) == wanted
-
-
-# ---------------------------------------------------------------------------------------------- hidden and output
-
-
-def test_every_network_is_resumed_bit_for_bit(path, library, targets, functions):
-    rng = np.random.default_rng(0)
-    x, t = rng.normal(size=(30, 4)), targets(functions["output"], 30, 3, np.float64, rng)
-    weights = [library.init_weights(4, 6, 3, hidden=functions["hidden"], rng=1) for _ in range(2)]
-    settings = {"momentum": 0.5, "batch_size": 8, "learning_rate": 0.05} | functions
-    library.fit(x, t, *weights[0], epochs=5, rng=2, **settings)
-    library.fit(x, t, *weights[1], epochs=2, rng=2, checkpoint=path, **settings)
-    assert Network.load(path).output == functions["output"]
-    assert Network.load(path).hidden == functions["hidden"]
-    library.fit(x, t, *weights[1], epochs=5, rng=9, checkpoint=path, resume=True, **settings)
-    for one, other in zip(*weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_other_functions_do_not_resume(path):
-    w, v = weights("float64")
-    cbackprop.fit(X, T, w, v, rng=0, checkpoint=path)
-    with pytest.raises(ValueError, match=r"hidden is 'tanh'; it must stay 'sigmoid', as in "):
-        cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True, hidden="tanh")

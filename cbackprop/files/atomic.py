@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 
@@ -30,12 +30,8 @@ def writable_path(name: str, value: Any) -> str:
         raise FileNotFoundError(f"{name} is {path!r}; its folder does not exist")
     try:
         existing_file(path)
-        trial = partial_path(os.path.realpath(path))
-        try:
-            with open(trial, "xb"):
-                pass
-        finally:
-            _remove(trial)
+        with _new_file(os.path.realpath(path)):
+            pass
     except OSError as error:
         raise OSError(error.errno, f"{name} cannot be written: {error.strerror or error}", path) from None
     return path
@@ -43,22 +39,16 @@ def writable_path(name: str, value: Any) -> str:
 
 def existing_file(path: str) -> os.stat_result | None:
     """Status of the file at a path, or None if there is none. Raise OSError for anything but a regular file."""
-    try:
+    status = None
+    with suppress(FileNotFoundError):
         status = os.stat(path)
-    except FileNotFoundError:
-        if os.path.basename(path) not in ("", ".", ".."):
-            return None
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path) from None
-    if stat.S_ISDIR(status.st_mode):
+    if status is None and os.path.basename(path) not in ("", ".", ".."):
+        return None
+    if status is None or stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", path)
     return status
-
-
-def partial_path(path: str) -> str:
-    """A unique name in the same folder, for a file that is renamed when it is complete."""
-    return os.path.join(os.path.dirname(path), f".{os.urandom(4).hex()}.partial")
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
@@ -80,37 +70,43 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If the file cannot be written or is not a regular one. The old content is unchanged, unless the message says
         otherwise.
     """
-    path = file_path("path", path)
-    partial = ""
+    path, result = file_path("path", path), "nothing was written, and the old content is unchanged"
     try:
         old = existing_file(path)
         target = os.path.realpath(path)
-        partial = partial_path(target)
-        with open(partial, "xb", opener=_private if old is not None else None) as file:
+        with _new_file(target, private=old is not None) as file:
             if old is not None and os.name == "posix":
                 _copy_permissions(file.fileno(), old)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, target)
-    except BaseException as error:
-        try:
-            _remove(partial)
-        except KeyboardInterrupt:  # Polars and Python may each raise one
-            _remove(partial)
-        if isinstance(error, OSError):
-            reason = f"{error.strerror or error}; nothing was written, and the old content is unchanged"
-            raise OSError(error.errno, reason, path) from None
-        raise
-    try:
+            file.close()
+            os.replace(file.name, target)
+        result = "the file was written, but a crash of the system may restore the old one"
         _flush_folder(os.path.dirname(target))
     except OSError as error:
-        reason = f"{error.strerror}; the file was written, but a crash of the system may restore the old one"
-        raise OSError(error.errno, reason, path) from None
+        raise OSError(error.errno, f"{error.strerror or error}; {result}", path) from None
+
+
+@contextmanager
+def _new_file(path: str, *, private: bool = False) -> Iterator[BinaryIO]:
+    """Create a file beside another one, which is removed unless it was renamed; only the owner can read a private one.
+
+    The name is chosen before the file exists, so that an interrupt leaves none behind.
+    """
+    partial = os.path.join(os.path.dirname(path), f".{os.urandom(4).hex()}.partial")
+    try:
+        with open(partial, "xb", opener=_private if private else None) as file:
+            yield file
+    finally:
+        try:
+            _remove(partial)
+        except KeyboardInterrupt:  # a second one: Polars and Python may each raise one
+            _remove(partial)
+            raise
 
 
 def _private(path: str, flags: int) -> int:
-    """Opener of new files that only the owner can read until their permissions are set."""
     return os.open(path, flags, 0o600)
 
 
@@ -129,7 +125,7 @@ def _copy_permissions(descriptor: int, old: os.stat_result) -> None:
 
 
 def _remove(path: str) -> None:
-    if os.path.exists(path):
+    with suppress(FileNotFoundError):
         os.unlink(path)
 
 

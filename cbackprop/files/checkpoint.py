@@ -20,8 +20,7 @@ from .model_file import Model, load_model, save_model
 
 FINGERPRINT_ROWS = 1000  # rows of the data in a checksum
 
-# Upper bounds of the numbers in the state of a bit generator: NumPy uses some as indices without checking them.
-MAX_STATE = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
+MOST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1}  # in a state: NumPy uses these as indices without checking them
 
 
 class Checkpointer:
@@ -154,10 +153,8 @@ def named_arrays(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     """Arrays by name, with those in tuples one by one."""
     found: dict[str, np.ndarray] = {}
     for name, each in arrays.items():
-        if isinstance(each, tuple):
-            found |= named_arrays({f"{name}[{number}]": array for number, array in enumerate(each)})
-        else:
-            found[name] = each
+        parts = {f"{name}[{number}]": array for number, array in enumerate(each)} if isinstance(each, tuple) else {}
+        found |= named_arrays(parts) or {name: each}
     return found
 
 
@@ -204,26 +201,13 @@ def is_degenerate(state: dict[str, Any]) -> bool:
 
 def set_rng_state(path: str | os.PathLike[str], generator: np.random.Generator, saved: Any) -> None:
     """Restore a state that `rng_state` returned for a bit generator of the same type."""
-
-    def fits(name: str, ours: Any, value: Any) -> bool:
-        if isinstance(ours, dict):
-            return (
-                isinstance(value, dict)
-                and ours.keys() == value.keys()
-                and all(fits(part, ours[part], value[part]) for part in ours)
-            )
-        if isinstance(ours, list):
-            return isinstance(value, list) and len(value) == len(ours) and all(fits("", 0, each) for each in value)
-        if isinstance(ours, str):
-            return bool(value == ours)
-        return type(value) is int and 0 <= value <= MAX_STATE.get(name, 2**128 - 1)
-
-    kind = type(generator.bit_generator).__name__
-    if not fits("", rng_state(generator), saved):
-        raise ValueError(f"rng is a {kind}; {path} does not hold a state of this type")
-    if is_degenerate(saved["state"]):
-        raise ValueError(f"{path} does not hold a state of a {kind} with the full period: its numbers would repeat")
+    kind, trial = type(generator.bit_generator).__name__, deepcopy(generator)
     try:
-        generator.bit_generator.state = saved
-    except (ValueError, OverflowError, TypeError) as error:
-        raise ValueError(f"{path} does not hold a state of a {kind}: {error}") from None
+        trial.bit_generator.state = saved
+        numbers = saved | saved["state"]
+        usable = rng_state(trial) == saved and all(0 <= numbers.get(name, 0) <= most for name, most in MOST.items())
+    except (ValueError, OverflowError, TypeError, LookupError, AttributeError):
+        usable = False
+    if not usable or is_degenerate(saved["state"]):
+        raise ValueError(f"rng is a {kind}; {path} does not hold a state of this type, with its full period")
+    generator.bit_generator.state = saved

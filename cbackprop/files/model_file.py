@@ -10,9 +10,10 @@ its names, before the safetensors package checks sizes and reads the tensors.
 
 import json
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO, TextIOBase
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,8 +27,6 @@ from .checks import check_categories, check_hash, check_mixture, check_names
 FORMAT, VERSION = "cbackprop", 1
 MAX_HEADER = 1 << 20  # bytes; the parsed JSON may take thirty times as much memory
 FLOAT64 = np.dtype(np.float64)
-DTYPES: dict[str, np.dtype] = {"F32": np.dtype(np.float32), "F64": FLOAT64}
-PADDED: dict[str, Callable[..., np.ndarray]] = {"w": layout.zeros_by_column, "v": layout.zeros_by_row}  # of order F
 STATES = {  # pairs of state arrays, and their tensors
     "velocity": ("velocity_w", "velocity_v"),
     "accumulators": ("accumulators_w", "accumulators_v"),
@@ -72,9 +71,12 @@ class Model:
     share: float = 0.0
 
 
-def save_model(path: str | os.PathLike[str], model: Model) -> None:
-    """Write a model file atomically."""
-    atomic_write(path, encode(model))
+def save_model(path: Any, model: Model) -> None:
+    """Write a model file: atomically to a path, or to a binary file object."""
+    if _is_file_object(path, "write"):
+        path.write(encode(model))
+    else:
+        atomic_write(path, encode(model))
 
 
 def encode(model: Model) -> bytes:
@@ -110,16 +112,15 @@ def encode(model: Model) -> bytes:
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     _model(metadata, dict(tensors))
     too_long = sum(map(len, metadata.values())) > MAX_HEADER  # far beyond, safetensors raises an error of its own
-    content = b"" if too_long else save(tensors, metadata)
-    if too_long or int.from_bytes(content[:8], "little") > MAX_HEADER:
+    if too_long or int.from_bytes((content := save(tensors, metadata))[:8], "little") > MAX_HEADER:
         raise ValueError(
             f"the names of classes, features and targets, and the settings, take more than {MAX_HEADER:,} bytes"
         )
     return content
 
 
-def load_model(path: str | os.PathLike[str], *, ensemble: bool = False) -> Model:
-    """Read the model file of a network or of an ensemble.
+def load_model(path: Any, *, ensemble: bool = False) -> Model:
+    """Read the model file of a network or of an ensemble, from a path, a binary file object or bytes.
 
     Raises
     ------
@@ -128,37 +129,68 @@ def load_model(path: str | os.PathLike[str], *, ensemble: bool = False) -> Model
     ValueError
         If it is not such a file, or of a newer version of the format.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
-    path = file_path("path", path)
-    existing_file(path)  # raises OSError for a named pipe, on which reading would wait
-    try:
-        with open(path, "rb") as file:
-            header, start = _read_header(file)
-            with safe_open(path, framework="numpy") as checked:
-                metadata, names = checked.metadata() or {}, set(checked.keys())
+    with _opened(path) as (name, file):
+        try:
+            content = file.read(8 + MAX_HEADER)
+            header = _read_header(content)  # of a file that may be large, and is not read unless it is one of ours
+            tensors = load(content + file.read())  # not mapped: if it became shorter, the process would end
+            metadata = header.get("__metadata__") or {}
             _check_version(metadata)
-            if ("widths" in names) != ensemble:
+            if ("widths" in tensors) != ensemble:
                 kind, other = ("a network", "Network") if ensemble else ("an ensemble", "Ensemble")
                 raise ValueError(f"it holds {kind}: use {other}.load")
-            tensors = {}
-            for name in names:
-                file.seek(start + header[name]["data_offsets"][0])
-                shape, kind, padded = header[name]["shape"], header[name]["dtype"], metadata.get("order") == "F"
-                tensors[name] = _read_tensor(file, name, shape, kind, padded)
-            return _model(metadata, tensors)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, SafetensorError) as error:
-        raise ValueError(f"{path} is not a model file of this library: {str(error)[:500]}") from None
+            model = _model(metadata, tensors)
+        except OSError:  # among them UnsupportedOperation, which is a ValueError, too
+            raise
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError, SafetensorError) as error:
+            raise ValueError(f"{name} is not a model file of this library: {str(error)[:500]}") from None
+    if metadata.get("order") == "F":
+        w, v = layout.zeros(model.w.shape, model.v.shape, model.w.dtype, "F")
+        w[...], v[...] = model.w, model.v
+        model.w, model.v = w, v
+    return model
 
 
-def _read_header(file: BinaryIO) -> tuple[Any, int]:
-    """The header, of which safetensors checks neither that it is short nor that no name comes twice, and its end."""
-    length = int.from_bytes(file.read(8), "little")
-    if length > os.fstat(file.fileno()).st_size - 8:
-        raise ValueError("it is no safetensors file")
-    if length > MAX_HEADER:
+@contextmanager
+def _opened(path: Any) -> Iterator[tuple[str, BinaryIO]]:
+    """What errors call a file, and the file, which may be an open one or bytes."""
+    if isinstance(path, (bytes, bytearray, memoryview)):
+        yield "path", BytesIO(path)
+    elif _is_file_object(path, "read"):
+        yield "path", path
+    else:
+        name = file_path("path", path)
+        existing_file(name)  # raises OSError for a named pipe, on which reading would wait
+        with open(name, "rb") as file:
+            yield name, file
+
+
+def _is_file_object(path: Any, method: str) -> bool:
+    """Whether this is a file object with that method, instead of a path; it must be open, and binary."""
+    if not hasattr(path, method):
+        return False
+    if isinstance(path, TextIOBase):
+        raise TypeError("path is a text file; it must be a path or a binary file: open it with 'b' in its mode")
+    if getattr(path, "closed", False):
+        raise ValueError("path is a closed file; it must be open")
+    return True
+
+
+def _read_header(content: bytes) -> dict[str, Any]:
+    """The header, of which safetensors checks neither that it is short nor that no name comes twice."""
+    length = int.from_bytes(content[:8], "little")
+    if length > MAX_HEADER and content[8:9] == b"{":
         raise ValueError(f"its header is {length:,} bytes long; the limit is {MAX_HEADER:,}")
-    return parse_json(file.read(length).decode()), file.tell()
+    if length > len(content) - 8:
+        raise ValueError("it is no safetensors file")
+    header = dict(parse_json(content[8 : 8 + length].decode()))
+    for name, tensor in header.items():
+        if name != "__metadata__" and tensor["dtype"] not in ("F32", "F64"):
+            raise ValueError(f"its {name} has dtype {tensor['dtype']}; it must be F32 or F64")
+    return header
 
 
 def parse_json(text: str) -> Any:
@@ -188,58 +220,32 @@ def _check_version(metadata: dict[str, str]) -> None:
         raise ValueError(f"its format version is {version}; this release reads up to {VERSION}: upgrade cbackprop")
 
 
-def _read_tensor(file: BinaryIO, name: str, shape: list[int], kind: str, padded: bool) -> np.ndarray:
-    """Read a tensor, which begins where the file stands; weights may be padded, as `init_weights` does.
-
-    safetensors would map the file: if another program truncated it meanwhile, the process would end.
-    """
-    if kind not in DTYPES:
-        raise ValueError(f"its {name} has dtype {kind}; it must be F32 or F64")
-    dtype = DTYPES[kind]
-    if not (padded and name in PADDED and len(shape) == 2 and 0 not in shape):
-        return _read_numbers(file, shape, dtype)
-    array = PADDED[name](*shape, dtype)
-    rows = max(1, validate.SLICE // shape[1])
-    for start in range(0, shape[0], rows):  # memory holds the weights once
-        part = array[start : start + rows]
-        part[...] = _read_numbers(file, part.shape, dtype)
-    return array
-
-
-def _read_numbers(file: BinaryIO, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
-    numbers = np.fromfile(file, dtype, math.prod(shape))
-    if len(numbers) < math.prod(shape):
-        raise ValueError("it became shorter while it was read")
-    return numbers.reshape(shape)
-
-
 def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     """Validate the content of a file, both when it is read and before it is written."""
-    required = {"w", "v"} | (OF_ENSEMBLES if tensors.keys() & OF_ENSEMBLES else set())
-    if missing := required - tensors.keys():
+    single = not tensors.keys() & OF_ENSEMBLES
+    if missing := ({"w", "v"} if single else {"w", "v", *OF_ENSEMBLES}) - tensors.keys():
         raise ValueError(f"it lacks the tensors {sorted(missing)}")
     if unknown := (tensors.keys() - TENSORS) | (metadata.keys() - METADATA):
         raise ValueError(f"it holds the unknown names {sorted(unknown)}")
-    w, v, widths = tensors["w"], tensors["v"], tensors.get("widths")
-    if widths is None:
-        model = Model(w, v, learning_rate=None)
+    w, v = tensors["w"], tensors["v"]
+    if single:
         validate.weights(w, v, writeable=False)
-    else:
-        if not (widths.ndim == 1 and widths.size and ((widths >= 1) & (widths % 1 == 0)).all()):
-            raise ValueError("its widths must be whole numbers, at least one")
-        model = Model(_separated("w", w, widths), _separated("v", v, widths + 1), learning_rate=None)
-        validate.weights(model.w[0], np.ascontiguousarray(model.v[0]), writeable=False)
+        tensors["widths"], tensors["hidden"] = np.array([len(w)], FLOAT64), np.zeros(1)
+        tensors["learning_rates"] = np.array([float(metadata["learning_rate"])])
+    widths = tensors["widths"]
+    if not (widths.ndim == 1 and widths.size and ((widths >= 1) & (widths % 1 == 0)).all()):
+        raise ValueError("its widths must be whole numbers, at least one")
+    model = Model(_separated("w", w, widths), _separated("v", v, widths + 1), tensors["learning_rates"])
+    validate.weights(model.w[0], np.ascontiguousarray(model.v[0]), writeable=False)
     validate.finite_weights(w, v)
     _add_names(model, metadata, w.shape[1] - 1, len(v))
-    _add_arrays(model, tensors)
-    if widths is None:
-        names = {name: metadata[name] for name in ("hidden", "output") if name in metadata}
-        model.functions = validate.functions(**(validate.Functions()._asdict() | names))
-        validate.choice("order", metadata.get("order", "C"), validate.ORDERS)
-        model.learning_rate = float(metadata["learning_rate"])
-        validate.learning_rate(model.learning_rate, w.dtype)
+    _add_arrays(model, tensors, single)
+    _add_settings(model, metadata, tensors["hidden"], w.dtype)
+    if single:
+        model.w, model.v, model.learning_rate = w, v, float(metadata["learning_rate"])
+        model.functions, model.hidden = model.functions._replace(hidden=model.hidden[0]), ()
     else:
-        _add_ensemble(model, metadata, tensors)
+        check_mixture(*model.states["mixture"], *model.states["targets"])
     described = any(part is not None for part in (model.targets, model.target_mean, model.target_scale))
     if described and OUTPUTS[model.functions.output].probabilities:
         raise ValueError(f"it describes targets, which need linear outputs, not {model.functions.output} ones")
@@ -272,20 +278,18 @@ def _add_names(model: Model, metadata: dict[str, str], D: int, K: int) -> None:
         setattr(model, name, value)
 
 
-def _add_arrays(model: Model, tensors: dict[str, np.ndarray]) -> None:
+def _add_arrays(model: Model, tensors: dict[str, np.ndarray], single: bool) -> None:
     """Set scaling, losses and state arrays."""
-    w, v, widths = tensors["w"], tensors["v"], tensors.get("widths")
-    R, K = 1 if widths is None else len(widths), len(v)
-    n_scaled = w.shape[1] - 1 if model.hash is None else len(model.hash["numbers"])
+    w, v, R = tensors["w"], tensors["v"], len(tensors["widths"])
+    K, n_scaled = len(v), w.shape[1] - 1 if model.hash is None else len(model.hash["numbers"])
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(OF_ENSEMBLES, (R,)) | {"limits": (2, K), "mean_loss": (2,)}
     shapes |= dict.fromkeys(("mean", "scale"), (n_scaled,)) | dict.fromkeys(("target_mean", "target_scale"), (K,))
     shapes |= {"velocity_w": w.shape, "velocity_v": v.shape, "accumulators_w": w.shape[:1], "accumulators_v": (R * K,)}
-    may_be_infinite = {"log_weights", "limits"} if widths is None else {"log_weights", "limits", "losses"}
+    may_be_infinite = {"log_weights", "limits"} if single else {"log_weights", "limits", "losses"}
     for name in tensors.keys() - {"w", "v"}:
         array = tensors[name]
-        default = (array.size // R, R) if name == "losses" and widths is not None else (array.size,)
-        shape = shapes.get(name, default)
-        dtype = w.dtype if name.endswith(("_w", "_v")) else FLOAT64
+        default = (array.size,) if single or name != "losses" else (array.size // R, R)
+        shape, dtype = shapes.get(name, default), w.dtype if name.endswith(("_w", "_v")) else FLOAT64
         if (array.shape, array.dtype) != (shape, dtype):
             raise ValueError(f"its {name} is {array.dtype} {array.shape}; it must be {dtype} {shape}")
         if np.isnan(array).any() if name in may_be_infinite else validate.first_nonfinite(array) is not None:
@@ -301,26 +305,26 @@ def _add_arrays(model: Model, tensors: dict[str, np.ndarray]) -> None:
             if len(found) == 1:
                 raise ValueError(f"it has no {state} but {found.pop()}; it must have {' and '.join(names)}")
             model.states[state] = tensors[names[0]], tensors[names[1]]
-    if widths is not None and "accumulators" in model.states:
+    if not single and "accumulators" in model.states:
         s_w, s_v = model.states["accumulators"]
-        model.states["accumulators"] = _separated("accumulators_w", s_w, widths), s_v.reshape(R, K)
+        model.states["accumulators"] = _separated("accumulators_w", s_w, tensors["widths"]), s_v.reshape(R, K)
 
 
-def _add_ensemble(model: Model, metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> None:
-    """Set functions, learning rates and the mixture of an ensemble."""
-    names, places = metadata["hidden"].split(","), tensors["hidden"]
+def _add_settings(model: Model, metadata: dict[str, str], places: np.ndarray, dtype: np.dtype) -> None:
+    """Check learning rates and the order of weights; set functions and the numbers of the mixture."""
+    names = metadata.get("hidden", validate.Functions().hidden).split(",")
     for name in names:
         validate.choice("hidden", name, HIDDEN_FUNCTIONS)
     if not np.isin(places, np.arange(len(names))).all():
         raise ValueError(f"its hidden must hold places of names, in 0..{len(names) - 1}")
     model.hidden = [names[int(place)] for place in places]
-    model.functions = validate.Functions(output=validate.choice("output", metadata["output"], OUTPUTS))
-    model.learning_rate, dtype = tensors["learning_rates"], tensors["w"].dtype
+    output = metadata.get("output", validate.Functions().output)
+    model.functions = validate.Functions(output=validate.choice("output", output, OUTPUTS))
+    validate.choice("order", metadata.get("order", "C"), validate.ORDERS)
     with np.errstate(over="ignore"):
         rounded = model.learning_rate.astype(dtype)
     if not (np.isfinite(rounded) & (rounded > 0)).all():
         raise ValueError(f"its learning_rates must be positive and finite in {dtype}")
-    model.share = validate.in_range("share", parse_json(metadata["share"]), 1, FLOAT64)
+    model.share = validate.in_range("share", parse_json(metadata.get("share", "0")), 1, FLOAT64)
     if "eta" in metadata:
         model.eta = validate.learning_rate(parse_json(metadata["eta"]), FLOAT64, "eta")
-    check_mixture(*model.states["mixture"], *model.states["targets"])

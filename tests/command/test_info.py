@@ -39,5 +39,5 @@ def test_missing_model(folder, fail, line):
 
 
 def test_header_that_is_too_long(folder, fail):
-    Path("file").write_bytes((2**20 + 1).to_bytes(8, "little") + bytes(2**20 + 1))
+    Path("file").write_bytes((2**20 + 1).to_bytes(8, "little") + b"{" + bytes(2**20))
     assert fail("info file").endswith("its header is 1,048,577 bytes long; the limit is 1,048,576")
