@@ -17,12 +17,12 @@ import numpy as np
 
 import cbackprop
 from cbackprop import Network
-from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS, Output
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._extras import require
 from cbackprop._validation import FLOATS
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import ModelProto
 
     from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
@@ -58,17 +58,9 @@ def to_onnx(model: Network | BackpropClassifier | BackpropRegressor) -> ModelPro
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Relu', 'Gemm']
     """
-    onnx = require("onnx", "onnx")
     network, labels = _network_and_labels(model)
-    opset = onnx.helper.make_opsetid("", OPSET)
-    result = onnx.helper.make_model(
-        _graph(network, labels, network.dtype),
-        opset_imports=[opset],
-        ir_version=onnx.helper.find_min_ir_version_for([opset]),
-        producer_name="cbackprop",
-        producer_version=cbackprop.__version__,
-    )
-    onnx.checker.check_model(result, full_check=True)
+    result = _onnx_model(network, labels, network.dtype)
+    require("onnx", "onnx").checker.check_model(result, full_check=True)
     return result
 
 
@@ -211,39 +203,30 @@ def from_torch(state: Mapping[str, Any], *, output: str = "softmax", hidden: str
     names = list(state)
     if len(names) != 4:
         raise ValueError(f"state has the entries {names}; it must have four: weight, bias, weight, bias")
-    arrays = {name: _entry(name, state[name]) for name in names}
-    first, _, second, _ = names
+    arrays = [np.asarray(state[name]) for name in names]
+    for name, array in zip(names, arrays, strict=True):
+        if array.dtype.newbyteorder("=") not in FLOATS:
+            raise TypeError(f"{name} has dtype {array.dtype}; it must be float32 or float64")
+        if array.dtype != arrays[0].dtype:
+            raise TypeError(
+                f"{names[0]} is {arrays[0].dtype} and {name} is {array.dtype}; they must have the same dtype"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity; weights must be finite")
     layers = []
-    for weight, bias in (names[:2], names[2:]):
-        weights, biases = arrays[weight], arrays[bias]
+    for n in (0, 2):
+        weights, biases = arrays[n : n + 2]
         if weights.ndim != 2 or weights.size == 0 or biases.shape != weights.shape[:1]:
             raise ValueError(
-                f"{weight} has shape {weights.shape} and {bias} {biases.shape}; "
+                f"{names[n]} has shape {weights.shape} and {names[n + 1]} {biases.shape}; "
                 "they must be (units, inputs) and (units,), at least one of each"
             )
-        layers.append(np.column_stack([weights, biases]))
-    M = len(arrays[first])
-    if arrays[second].shape[1] != M:
+        layers.append(np.column_stack([weights, biases]).astype(weights.dtype.newbyteorder("="), copy=False))
+    if arrays[2].shape[1] != (M := len(arrays[0])):
         raise ValueError(
-            f"{second} has shape {arrays[second].shape}; it must be (K, {M}), "
-            f"since {first} has shape {arrays[first].shape}"
+            f"{names[2]} has shape {arrays[2].shape}; it must be (K, {M}), since {names[0]} has shape {arrays[0].shape}"
         )
-    for name, array in arrays.items():
-        if array.dtype != arrays[first].dtype:
-            raise TypeError(
-                f"{first} is {arrays[first].dtype} and {name} is {array.dtype}; they must have the same dtype"
-            )
     return Network.from_weights(*layers, output=output, hidden=hidden)
-
-
-def _entry(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype not in FLOATS:
-        raise TypeError(f"{name} has dtype {array.dtype}; it must be float32 or float64")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinity; weights must be finite")
-    return array
 
 
 def _network_and_labels(model: Any) -> tuple[Network, np.ndarray]:
@@ -269,8 +252,11 @@ def _network_and_labels(model: Any) -> tuple[Network, np.ndarray]:
     return model.network_, labels
 
 
-def _graph(network: Network, labels: np.ndarray, dtype: np.dtype) -> GraphProto:
-    """The operators that compute the outputs described by `to_onnx` from ``X``, with weights in that dtype."""
+def _onnx_model(network: Network, labels: np.ndarray, dtype: np.dtype, given: int | None = None) -> ModelProto:
+    """The operators that compute the outputs described by `to_onnx` from ``X``, with weights in that dtype.
+
+    X may have another type of elements, `given`.
+    """
     count = network.w.size + network.v.size
     if (size := count * dtype.itemsize) > MAX_BYTES:
         convert = "convert the weights to float32, or " if dtype == np.float64 else ""
@@ -280,23 +266,24 @@ def _graph(network: Network, labels: np.ndarray, dtype: np.dtype) -> GraphProto:
         )
     onnx = require("onnx", "onnx")
     node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    real, integer = onnx.helper.np_dtype_to_tensor_dtype(dtype), onnx.TensorProto.INT64
     (D, K), output = (network.w.shape[1] - 1, len(network.v)), OUTPUTS[network.output]
-    constants = {"classes": labels} if output.exclusive else {}
+    y = "probabilities" if output.probabilities else "variable"
+    a = y if output.onnx is None else "a"
+    constants, outputs = {}, [value(y, real, ["N", K])]
     for layer, weights in (("hidden", network.w), ("output", network.v)):
         constants[f"{layer}_weights"] = weights[:, :-1].astype(dtype)
         constants[f"{layer}_biases"] = weights[:, -1].astype(dtype)
-    y = _names_of_outputs(output)[-1]
-    a = y if output.onnx is None else "a"
-    nodes = [
-        node("Gemm", ["X", "hidden_weights", "hidden_biases"], ["b"], transB=1),
+    nodes = [] if given is None else [node("Cast", ["X"], ["x"], to=real)]
+    nodes += [
+        node("Gemm", ["X" if given is None else "x", "hidden_weights", "hidden_biases"], ["b"], transB=1),
         node(HIDDEN_FUNCTIONS[network.hidden].onnx, ["b"], ["z"]),
         node("Gemm", ["z", "output_weights", "output_biases"], [a], transB=1),
     ]
     if output.onnx is not None:
         nodes.append(node(output.onnx, [a], [y]))
-    real = onnx.helper.np_dtype_to_tensor_dtype(dtype)
-    outputs = [value(y, real, ["N", K])]
     if output.exclusive:
+        constants["classes"] = labels
         nodes += [
             node("ArgMax", [a], ["k"], axis=1, keepdims=0),
             node("Gather", ["classes", "k"], ["label"]),
@@ -306,46 +293,28 @@ def _graph(network: Network, labels: np.ndarray, dtype: np.dtype) -> GraphProto:
         constants["half"] = np.full((), 0.5, dtype)
         nodes += [
             node("GreaterOrEqual", [y, "half"], ["holds"]),
-            node("Cast", ["holds"], ["label"], to=onnx.TensorProto.INT64),
+            node("Cast", ["holds"], ["label"], to=integer),
         ]
-        outputs.insert(0, value("label", onnx.TensorProto.INT64, ["N", K]))
-    return onnx.helper.make_graph(
-        nodes,
-        "cbackprop",
-        inputs=[value("X", real, ["N", D])],
-        outputs=outputs,
-        initializer=[
-            onnx.numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()
-        ],
+        outputs.insert(0, value("label", integer, ["N", K]))
+    for each in nodes:
+        each.name = each.output[0]  # skl2onnx needs a name
+    tensors = [onnx.numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()]
+    x = value("X", real if given is None else given, ["N", D])
+    opset = onnx.helper.make_opsetid("", OPSET)
+    return onnx.helper.make_model(
+        onnx.helper.make_graph(nodes, "cbackprop", [x], outputs, tensors),
+        opset_imports=[opset],
+        ir_version=onnx.helper.find_min_ir_version_for([opset]),
+        producer_name="cbackprop",
+        producer_version=cbackprop.__version__,
     )
-
-
-def _names_of_outputs(output: Output) -> list[str]:
-    return ["label", "probabilities"] if output.probabilities else ["variable"]
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     """Converter for skl2onnx, which names the values of a graph anew."""
-    onnx = require("onnx", "onnx")
     network, labels = _network_and_labels(operator.raw_operator)
-    wide = isinstance(operator.inputs[0].type, require("skl2onnx.common.data_types", "onnx").DoubleTensorType)
-    real = np.dtype(np.float64 if wide else np.float32)
-    graph = _graph(network, labels, real)
-    outputs = _names_of_outputs(OUTPUTS[network.output])
-    names = {name: variable.full_name for name, variable in zip(outputs, operator.outputs, strict=True)}
-
-    def name_of(name: str) -> str:
-        return names.setdefault(name, scope.get_unique_variable_name(name))
-
-    def add_node(operator_name: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
-        name = scope.get_unique_operator_name(operator_name)
-        container.add_node(operator_name, inputs, outputs, name=name, op_version=OPSET, **attributes)
-
-    element = onnx.helper.np_dtype_to_tensor_dtype(real)
-    add_node("Cast", [operator.inputs[0].full_name], [name_of("X")], to=element)
-    for tensor in graph.initializer:
-        values = tensor.string_data or onnx.numpy_helper.to_array(tensor).ravel()
-        container.add_initializer(name_of(tensor.name), tensor.data_type, list(tensor.dims), values)
-    for node in graph.node:
-        attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-        add_node(node.op_type, list(map(name_of, node.input)), list(map(name_of, node.output)), **attributes)
+    types = require("skl2onnx.common.data_types", "onnx")
+    given = operator.inputs[0].type
+    dtype = np.dtype(np.float64 if isinstance(given, types.DoubleTensorType) else np.float32)
+    model = _onnx_model(network, labels, dtype, types.guess_proto_type(given))
+    require("skl2onnx.helpers.integration", "onnx").add_onnx_graph(scope, operator, container, model)

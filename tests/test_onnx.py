@@ -19,7 +19,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._catalog import OUTPUTS
 from cbackprop.onnx import from_sklearn, from_torch, register_converter, to_onnx
 from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
@@ -52,31 +52,31 @@ RUNNERS = (run_reference, run_runtime)
 
 
 @pytest.mark.parametrize("run", RUNNERS)
-@pytest.mark.parametrize("K", [1, 2, 10])
-@pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_functions_of_the_network(output, hidden, K, dtype, run):
-    w, v = init_weights(20, 30, K, hidden=hidden, dtype=dtype, rng=0)
-    network = Network.from_weights(w, v, output=output, hidden=hidden)
-    x = np.random.default_rng(0).normal(size=(200, 20)).astype(dtype)
-    model = to_onnx(network)
-    names = ["variable"] if output == "linear" else ["label", "probabilities"]
-    assert [value.name for value in model.graph.output] == names
-    results = dict(zip(names, run(model, x), strict=True))
-    y = cbackprop.forward(x, network.w, network.v, output=output, hidden=hidden).y
-    numbers = results.get("variable", results.get("probabilities"))
-    assert (numbers.dtype, numbers.shape) == (dtype, (200, K))
-    tolerance = 10 * TOLERANCE[dtype.name] * max(1, np.abs(y).max())  # sums of up to 30 terms of any size
-    np.testing.assert_allclose(numbers, y, rtol=0, atol=tolerance)
-    if output != "linear":
-        shape = (200,) if output == "softmax" else (200, K)
-        assert (results["label"].dtype, results["label"].shape) == (np.int64, shape)
-        assert np.array_equal(results["label"], network.predict(x).reshape(shape))
+@pytest.mark.parametrize(("K", "dtype"), [(1, "float64"), (2, "float32"), (10, "float64")])
+def test_functions_of_the_network(all_functions, K, dtype, run):
+    for functions in all_functions:
+        w, v = init_weights(20, 30, K, hidden=functions["hidden"], dtype=dtype, rng=0)
+        network = Network.from_weights(w, v, **functions)
+        x = np.random.default_rng(0).normal(size=(200, 20)).astype(dtype)
+        model = to_onnx(network)
+        names = ["variable"] if network.output == "linear" else ["label", "probabilities"]
+        assert [value.name for value in model.graph.output] == names
+        results = dict(zip(names, run(model, x), strict=True))
+        y = cbackprop.forward(x, w, v, **functions).y
+        numbers = results.get("variable", results.get("probabilities"))
+        assert (numbers.dtype, numbers.shape) == (dtype, (200, K))
+        tolerance = 10 * TOLERANCE[dtype] * max(1, np.abs(y).max())  # sums of up to 30 terms of any size
+        np.testing.assert_allclose(numbers, y, rtol=0, atol=tolerance)
+        if network.output != "linear":
+            shape = (200,) if network.output == "softmax" else (200, K)
+            assert (results["label"].dtype, results["label"].shape) == (np.int64, shape)
+            assert np.array_equal(results["label"], network.predict(x).reshape(shape))
 
 
 @pytest.mark.parametrize("run", RUNNERS)
 @pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
-def test_sparse_rows(iris, kind, run, dtype):
+def test_sparse_rows(iris, kind, run):
+    dtype = np.dtype("float32")
     x, y = np.maximum(iris[0] - 3, 0).astype(dtype), iris[1]
     rows = csr_array(x)
     model = kind(5, random_state=0).partial_fit(rows, y, **{"classes": [0, 1, 2]} if kind is BackpropClassifier else {})
@@ -106,20 +106,16 @@ def test_classifier_predicts_its_labels(iris, labels, run):
 
 
 def test_model_has_standard_operators_and_is_validated():
-    model = to_onnx(Network(3, 4, 2, rng=0))
+    network = Network(3, 4, 2, rng=0)
+    model = to_onnx(network)
     onnx.checker.check_model(model, full_check=True)
+    before = model.SerializeToString()
+    network.learn_one(np.ones(3), 1)
+    assert model.SerializeToString() == before  # a copy
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
     assert model.ir_version == 7  # the version released with that operator set
     assert [output.name for output in model.graph.output] == ["label", "probabilities"]
     assert (model.producer_name, model.producer_version) == ("cbackprop", cbackprop.__version__)
-
-
-def test_model_is_a_copy():
-    network = Network(3, 4, 2, rng=0)
-    model = to_onnx(network)
-    before = model.SerializeToString()
-    network.learn_one(np.ones(3), 1)
-    assert model.SerializeToString() == before
 
 
 @pytest.mark.parametrize(
@@ -148,8 +144,7 @@ OTHER_TARGETS = {
 
 
 @pytest.mark.parametrize("run", RUNNERS)
-@pytest.mark.parametrize("real", [np.float32, np.float64])
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize(("activation", "real"), [("tanh", np.float32), ("relu", np.float64)])
 @pytest.mark.parametrize("kind", OTHER_TARGETS)
 def test_pipelines_of_other_outputs_are_converted(iris, kind, activation, real, run):
     skl2onnx = pytest.importorskip("skl2onnx")
@@ -243,8 +238,7 @@ def test_from_sklearn(iris, classes, real):
     assert np.array_equal(theirs.coefs_[0], before)
 
 
-@pytest.mark.parametrize("real", [np.float32, np.float64])
-@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
+@pytest.mark.parametrize(("activation", "real"), [("logistic", "f4"), ("tanh", "f8"), ("relu", "f4")])
 @pytest.mark.parametrize("kind", ["classes", *OTHER_TARGETS])
 def test_from_sklearn_keeps_functions(iris, kind, activation, real):
     x, t, names = iris
@@ -306,17 +300,11 @@ def test_from_torch(dtype):
     assert all(np.array_equal(state[name], before[name]) for name in state)
 
 
-@pytest.mark.parametrize("hidden", HIDDEN_FUNCTIONS)
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_from_torch_uses_the_named_functions(output, hidden):
-    network = Network(4, 5, 3, output=output, hidden=hidden, rng=0)
-    again = from_torch(state_of(network), output=output, hidden=hidden)
-    x = np.random.default_rng(0).normal(size=(20, 4))
-    assert (again.functions, bits(again)) == (network.functions, bits(network))
-    assert np.array_equal(again.predict(x), network.predict(x))
-
-
-def test_from_torch_names_an_unknown_function():
+def test_from_torch_uses_the_named_functions(all_functions):
+    for functions in all_functions:
+        network = Network(4, 5, 3, rng=0, **functions)
+        again = from_torch(state_of(network), **functions)
+        assert (again.functions, bits(again)) == (network.functions, bits(network))
     state = state_of(Network(4, 5, 3, rng=0))
     with pytest.raises(ValueError, match="hidden is 'gelu'; it must be one of 'sigmoid', 'tanh', 'relu'"):
         from_torch(state, hidden="gelu")

@@ -92,18 +92,16 @@ def mutated(content, rng):
 class Loader:
     """Loads files and counts them."""
 
-    def __init__(self, folder):
-        self.path = folder / "model"
+    def __init__(self):
         self.executions = self.accepted = 0
         self.longest = 0.0
 
     def __call__(self, content):
-        self.path.write_bytes(content)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + len(content) + SPARE, resource.RLIM_INFINITY))
         start = time.process_time()
         try:
-            network = Network.load(self.path)
+            network = Network.load(content)
             assert np.isfinite(network.w).all()
             assert np.isfinite(network.v).all()
             assert network.output in OUTPUTS
@@ -111,7 +109,7 @@ class Loader:
             self.accepted += 1
             network.predict_one([0.0] * (network.w.shape[1] - 1))
         except ValueError as error:
-            if not re.search("model is not a model file|sums overflow", str(error)):
+            if not re.search("path is not a model file|sums overflow", str(error)):
                 raise
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -124,8 +122,7 @@ class Loader:
 
 
 def main(executions, seed, folder, *files):
-    folder = Path(folder)
-    load, seeds = Loader(folder), [Path(file).read_bytes() for file in files]
+    load, seeds = Loader(), [Path(file).read_bytes() for file in files]
     rng = random.Random(seed)
     if atheris is None:
         for _ in range(executions):
@@ -134,7 +131,7 @@ def main(executions, seed, folder, *files):
                 content = mutated(content, rng)
             load(content)
         return load.report()
-    corpus = folder / "corpus"
+    corpus = Path(folder) / "corpus"
     corpus.mkdir()
     for number, content in enumerate(seeds):
         (corpus / str(number)).write_bytes(content)

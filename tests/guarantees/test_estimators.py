@@ -619,7 +619,7 @@ def no_cluster(monkeypatch):
         yield
 
 
-@pytest.mark.guarantee("any sequence of calls: estimators", slice=200, full=10_000)
+@pytest.mark.guarantee("any sequence of calls: estimators", slice=100, full=10_000)
 def test_any_sequence_of_calls(repetitions, kind, tmp_path):
     for number in range(repetitions // STEPS):
         sequence = Sequence(kind, number, tmp_path)
@@ -628,7 +628,7 @@ def test_any_sequence_of_calls(repetitions, kind, tmp_path):
         sequence.learn_elsewhere()
 
 
-@pytest.mark.guarantee("Ctrl-C: estimators", slice=100, full=10_000)
+@pytest.mark.guarantee("Ctrl-C: estimators", slice=50, full=10_000)
 def test_ctrl_c(repetitions, kind, tmp_path):
     for number in range(repetitions // STEPS):
         Sequence(kind, number, tmp_path).run(("interrupt", "interrupt", "interrupt", "call"))

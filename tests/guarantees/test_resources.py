@@ -117,7 +117,7 @@ def growth(entry, repetitions):
 
 
 @linux
-@pytest.mark.guarantee("no leaks", slice=3000, full=100_000)
+@pytest.mark.guarantee("no leaks", slice=1800, full=100_000)
 def test_calls_leak_nothing(repetitions, record_property):
     grown = {name: growth(entry, repetitions) for name, entry in ENTRIES.items()}
     name = max(grown, key=grown.get)
@@ -126,7 +126,7 @@ def test_calls_leak_nothing(repetitions, record_property):
 
 
 @linux
-@pytest.mark.guarantee("no leaks: files", slice=1000, full=100_000)
+@pytest.mark.guarantee("no leaks: files", slice=600, full=100_000)
 def test_files_leak_nothing(repetitions, tmp_path, record_property):
     good, bad = tmp_path / "good", tmp_path / "bad"
     NETWORK.save(good)
@@ -175,7 +175,7 @@ def test_valgrind(repetitions, python, tmp_path, record_property):
 
 
 @linux
-@pytest.mark.guarantee("streaming", slice=900_000, full=9_900_000)
+@pytest.mark.guarantee("streaming", slice=450_000, full=9_900_000)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_streaming(repetitions, dtype, all_functions, record_property):
     x, t = np.random.default_rng(0).normal(size=(1000, 20)).astype(dtype), [n % 2 for n in range(1000)]

@@ -91,7 +91,7 @@ CALLS = {  # of a library, with x, t, w and v
 }
 
 
-@pytest.mark.guarantee("hostile sparse rows", slice=1000, full=10_000)
+@pytest.mark.guarantee("hostile sparse rows", slice=500, full=10_000)
 @pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
 def test_hostile_sparse_rows(repetitions, record_property):
     refused = 0
@@ -124,7 +124,7 @@ def test_hostile_sparse_rows(repetitions, record_property):
     assert repetitions / 4 < refused < repetitions
 
 
-@pytest.mark.guarantee("hostile sparse rows", slice=1000, full=10_000)
+@pytest.mark.guarantee("hostile sparse rows", slice=500, full=10_000)
 def test_hostile_samples(repetitions):
     network = Network(6, 17, 2, order="F", dtype="float32", rng=0)
     for seed in range(repetitions):
@@ -140,7 +140,7 @@ def test_hostile_samples(repetitions):
         assert np.isfinite(network.w).all()
 
 
-@pytest.mark.guarantee("hostile sparse rows", slice=80, full=10_000)
+@pytest.mark.guarantee("hostile sparse rows", slice=50, full=10_000)
 @pytest.mark.filterwarnings(
     "ignore:the root mean square", "ignore:Stochastic Optimizer", "ignore:overflow encountered in cast"
 )
@@ -203,11 +203,11 @@ def test_rows_that_another_thread_changes(repetitions):
 @pytest.mark.guarantee("sparse rows: no copy of the weights")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak of memory from Linux")
 def test_no_copy_of_the_weights(python, record_property):
-    """w has 256 MiB; the rest, with the errors of a batch, far less."""
+    """w has 64 MiB; the rest, with the errors of a batch, far less."""
     result = python(
         """
 import resource, numpy as np, scipy.sparse, cbackprop
-D, N = 2**22, 1000
+D, N = 2**20, 1000
 w, v = np.ones((16, D + 1), np.float32, order="F"), np.ones((2, 17), np.float32)
 rng = np.random.default_rng(0)
 x = scipy.sparse.csr_array((np.ones(N * 20), rng.integers(D, size=N * 20), np.arange(N + 1) * 20), shape=(N, D))
