@@ -59,12 +59,6 @@ def kernels(request):
     return importlib.import_module(f"cbackprop.kernels.{request.param}")
 
 
-@pytest.fixture(params=VARIANTS)
-def kernels64(request):
-    """The compiled module of every variant that runs here, in double precision."""
-    return importlib.import_module(f"cbackprop.kernels.{request.param}_float64")
-
-
 def use(variant, monkeypatch, n_threads=1):
     modules = {np.dtype(name): importlib.import_module(f"cbackprop.kernels.{variant}_{name}") for name in DTYPES}
     monkeypatch.setattr(_dispatch, "_MODULES", modules)
