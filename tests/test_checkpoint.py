@@ -351,16 +351,11 @@ def spoiled(kind, change):
 
 
 STATES = {
-    "none": ("PCG64", None),
     "another kind": ("PCG64", spoiled("PCG64DXSM", lambda state: None)[1]),
     "too large": spoiled("PCG64", lambda state: state["state"].update(state=2**128)),
-    "negative": spoiled("PCG64", lambda state: state["state"].update(inc=-1)),
     "fraction": spoiled("PCG64", lambda state: state["state"].update(inc=1.5)),
     "one less": spoiled("PCG64", lambda state: state.pop("uinteger")),
     "one more": spoiled("PCG64", lambda state: state.update(more=1)),
-    "half a number too large": spoiled("PCG64", lambda state: state.update(uinteger=2**32)),
-    "too short": spoiled("SFC64", lambda state: state["state"]["state"].pop()),
-    "counter too short": spoiled("Philox", lambda state: state["state"]["counter"].pop()),
     "no number": spoiled("SFC64", lambda state: state["state"]["state"].__setitem__(0, "1")),
     # NumPy takes these and then reads beyond its table
     "position beyond the table": spoiled("MT19937", lambda state: state["state"].update(pos=625)),
@@ -379,7 +374,6 @@ STATES |= {
 }
 STATES |= {
     "even increment": spoiled("PCG64", lambda state: state["state"].update(inc=2)),
-    "even increment, DXSM": spoiled("PCG64DXSM", lambda state: state["state"].update(inc=2**127)),
     "table of 0": spoiled("MT19937", lambda state: state["state"].update(key=[0] * 624)),
     # of the first number only the highest bit counts
     "table of 0 beside lost bits": spoiled("MT19937", lambda state: state["state"].update(key=[2**31 - 1] + [0] * 623)),

@@ -67,8 +67,9 @@ def test_files_of_any_kind(tmp_path, kind):
     model.save(file)
     content = file.getvalue()[6:]
     file.seek(6)
+    ordered = save(load(content), safe_open(path, framework="numpy").metadata() | {"order": "F"})
     with path.open("rb") as opened:
-        for source in (path, str(path), opened, file, content, bytearray(content), memoryview(content)):
+        for source in (ordered, path, str(path), opened, file, content, bytearray(content), memoryview(content)):
             again = kind.load(source)
             assert type(again) is kind
             assert again.w.tobytes() == model.w.tobytes()
@@ -280,12 +281,9 @@ NAN[1, 2], INFINITE[0, 0] = np.nan, np.inf
 
 BROKEN = {  # content of the file, and what the message must tell
     "empty": (b"", "no safetensors file"),
-    "text": (b"w,v\n1,2\n", ""),
     "header no object": (raw([]), ""),
     "pickle": (pickle.dumps(arrays()), ""),
     "huge header": (struct.pack("<Q", 2**63) + b"{}", ""),
-    "not JSON": (raw(b"{not JSON}"), ""),
-    "no metadata": (save(arrays()), "format"),
     "another format": (changed(format="onnx"), "'onnx'"),
     "a newer version": (changed(format_version="2"), "upgrade"),
     "version 0": (changed(format_version="0"), "version"),
@@ -306,17 +304,12 @@ BROKEN = {  # content of the file, and what the message must tell
     "nan": (with_arrays(v=NAN), "v[1, 2] is nan"),
     "infinite": (with_arrays(v=INFINITE), "v[0, 0] is inf"),
     "integers": (with_arrays(w=np.ones((4, 4), int)), "w has dtype"),
-    "half": (with_arrays(w=np.ones((4, 4), np.float16)), "w has dtype"),
     "two precisions": (with_arrays(w=np.ones((4, 4), np.float32)), "same dtype"),
-    "1-d": (with_arrays(w=np.ones(4)), "w has 1 dimension"),
     "0-d": (with_arrays(w=np.array(1.0)), "w has 0 dimension"),
     "empty w": (with_arrays(w=np.ones((0, 4))), "w has shape (0, 4)"),
     "not fitting": (with_arrays(v=np.ones((2, 4))), "v has shape (2, 4)"),
     "classes no JSON": (changed(classes="setosa"), ""),
-    "classes no list": (changed(classes='"ab"'), "classes"),
     "classes too few": (changed(classes='["a"]'), "classes"),
-    "classes numbers": (changed(classes="[1, 2]"), "classes"),
-    "classes object": (changed(classes='{"a": 1, "b": 2}'), "classes"),
     "features too many": (changed(features='["a", "b", "c", "d"]'), "features"),
     "deeply nested": (changed(features="[" * 200_000), ""),
     "classes twice the same": (changed(classes='["a", "a"]'), "classes"),
@@ -325,16 +318,12 @@ BROKEN = {  # content of the file, and what the message must tell
     "unknown metadata": (changed(momentum="0.9"), "'momentum'"),
     "version with a space": (changed(format_version=" 1"), "version"),
     "mean nan": (with_arrays(mean=np.array([0, np.nan, 0])), "mean"),
-    "mean infinite": (with_arrays(mean=np.array([0, 0, np.inf])), "mean"),
-    "mean of float32": (with_arrays(mean=np.zeros(3, np.float32)), "mean"),
     "mean a table": (with_arrays(mean=np.zeros((1, 3))), "mean"),
     "mean too few": (with_arrays(mean=np.zeros(2)), "mean"),
     "scale too many": (with_arrays(scale=np.ones(4)), "scale"),
     "scale zero": (with_arrays(scale=np.array([1.0, 0, 1])), "scale"),
     "losses nan": (with_arrays(losses=np.array([np.nan])), "losses"),
-    "targets no strings": (linear(targets="[1, 2]"), "targets"),
     "target_mean too many": (linear(target_mean=np.zeros(3)), "target_mean is float64 (3,); it must be float64 (2,)"),
-    "target_scale a table": (linear(target_scale=np.ones((2, 1))), "target_scale"),
     "target_scale zero": (linear(target_scale=np.array([1.0, 0])), "target_scale holds a 0"),
     "targets of softmax outputs": (changed(targets='["a", "b"]'), "need linear outputs, not softmax ones"),
     "target_mean of softmax outputs": (with_arrays(target_mean=np.zeros(2)), "need linear outputs"),
@@ -344,7 +333,6 @@ BROKEN = {  # content of the file, and what the message must tell
     "training no object": (changed(training="[1]"), "training"),
     "training with a name twice": (changed(training='{"a": {"b": 1, "b": 1}}'), "twice"),
     "training deeply nested": (changed(training='{"a":' * 100_000), ""),
-    "header nested": (raw(b"[" * 100_000), ""),
     "header not UTF-8": (raw(b'{"\xff": 1}'), ""),
     "header too long": (raw(good_header().ljust(2**20 + 1), bytes(208)), "its header is 1,048,577 bytes long"),
     "unknown metadata with a long name": (changed(**{"a" * 100_000: "b"}), "aaa"),
@@ -353,12 +341,9 @@ BROKEN = {  # content of the file, and what the message must tell
     "metadata twice": (raw(good_header().replace(b'"v":', b'"__metadata__": {}, "v":'), bytes(208)), "twice"),
     "tensor twice": (raw(good_header().replace(b'"v":', b'"w": {}, "v":'), bytes(208)), "twice"),
     "format twice": (raw(good_header().replace(b'"format":', b'"format": "x", "format":'), bytes(208)), "twice"),
-    "tensor no object": (described(w=None), ""),
     "tensor without shape": (described(w={"dtype": "F64", "data_offsets": [0, 128]}), ""),
     "dtype a list": (described(w=W | {"dtype": ["F64"]}), ""),
-    "offsets negative": (described(w=W | {"data_offsets": [-128, 0]}), ""),
     "offsets backwards": (described(w=W | {"data_offsets": [128, 0]}), ""),
-    "offsets beyond the end": (described(v=V | {"data_offsets": [2**62, 2**62 + 80]}), ""),
     "tensors overlap": (described(v=V | {"data_offsets": [64, 144]}), ""),
     "gap between tensors": (raw(good_header(v=V | {"data_offsets": [136, 216]}), bytes(216)), ""),
     "bytes before the tensors": (

@@ -61,8 +61,9 @@ def test_import_leaves_the_floating_point_state_alone(python):
     assert done.stdout == "[ True] [ True]\n", done.stderr
 
 
-@pytest.mark.parametrize("run", ["import cbackprop", "import runpy; runpy.run_module('cbackprop')"])
-@pytest.mark.parametrize("forced", ["", "baseline"])
+@pytest.mark.parametrize(
+    ("run", "forced"), [("import cbackprop", ""), ("import runpy; runpy.run_module('cbackprop')", "baseline")]
+)
 def test_a_folder_without_a_build_is_reported(tmp_path, python, run, forced):
     for path in PACKAGE.rglob("*.py"):
         copy = tmp_path / path.relative_to(PACKAGE.parent)

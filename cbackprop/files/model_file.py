@@ -147,7 +147,7 @@ def load_model(path: Any, *, ensemble: bool = False) -> Model:
             raise
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError, SafetensorError) as error:
             raise ValueError(f"{name} is not a model file of this library: {str(error)[:500]}") from None
-    if metadata.get("order") == "F":
+    if metadata.get("order") == "F" and not ensemble:
         w, v = layout.zeros(model.w.shape, model.v.shape, model.w.dtype, "F")
         w[...], v[...] = model.w, model.v
         model.w, model.v = w, v
