@@ -13,11 +13,11 @@ from zlib import crc32
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 import cbackprop
 from cbackprop import DivergenceError, Network
-from cbackprop.files.checkpoint import fingerprint
+from cbackprop.files.checkpoint import fingerprint, rng_state
 
 D, M, K, N, EPOCHS = 3, 5, 2, 40, 7
 X = np.random.default_rng(0).normal(size=(N, D))
@@ -28,12 +28,19 @@ class StoppedError(Exception):
     pass
 
 
-def weights(dtype, seed=0):
+def weights(dtype="float64", seed=0):
     return cbackprop.init_weights(D, M, K, dtype=dtype, rng=seed)
 
 
 def bits(*arrays):
     return [array.tobytes() for array in arrays]
+
+
+def train(epochs, seed=0, *, fit=cbackprop.fit, dtype="float64", **settings):
+    """The weights and losses of a training of new weights."""
+    w, v = weights(dtype, seed)
+    history = fit(X, T, w, v, epochs=epochs, **{"rng": 0} | settings)
+    return bits(w, v), history.losses
 
 
 def stop_in(last):
@@ -60,23 +67,18 @@ CASES = [  # settings, the epoch that is cut, epochs between writes, dtype
 
 @pytest.mark.parametrize(("settings", "cut", "every", "dtype"), CASES, ids=range(len(CASES)))
 def test_resumed_is_never_cut(compiled, dtype, path, settings, cut, every):
-    w, v = weights(dtype)
-    whole = compiled.fit(X, T, w, v, epochs=EPOCHS, rng=3, **settings)
-
-    settings = settings | {"checkpoint": path, "checkpoint_every": every, "resume": True, "epochs": EPOCHS}
+    settings = settings | {"fit": compiled.fit, "dtype": dtype}
+    whole = train(EPOCHS, **settings)
+    settings |= {"checkpoint": path, "checkpoint_every": every, "resume": True}
     with pytest.raises(StoppedError):  # the epoch of the error is not in the checkpoint, those before it are
-        compiled.fit(X, T, *weights(dtype), rng=3, callback=stop_in(cut), **settings)
+        train(EPOCHS, callback=stop_in(cut), **settings)
     epochs = []
     # nothing but the file is needed; there is none yet if the first epoch was cut
-    w_resumed, v_resumed = weights(dtype, seed=0 if cut == 1 else 1)
-    rng = 3 if cut == 1 else None
-    resumed = compiled.fit(
-        X, T, w_resumed, v_resumed, rng=rng, callback=lambda epoch, loss: epochs.append(epoch), **settings
-    )
+    seed, rng = (0, 0) if cut == 1 else (1, None)
+    resumed = train(EPOCHS, seed, rng=rng, callback=lambda epoch, loss: epochs.append(epoch), **settings)
     assert resumed == whole
-    assert bits(w_resumed, v_resumed) == bits(w, v)
     assert epochs == list(range(cut, EPOCHS + 1))
-    assert bits(Network.load(path).w, Network.load(path).v) == bits(w, v)  # a checkpoint is a model file
+    assert bits(Network.load(path).w, Network.load(path).v) == whole[0]  # a checkpoint is a model file
 
 
 @pytest.mark.parametrize("kind", ["PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937"])
@@ -87,12 +89,9 @@ def test_generators_go_on(path, kind):
         return rng
 
     whole, cut, resumed = generator(1), generator(1), generator(2)
-    w, v = weights("float64")
-    cbackprop.fit(X, T, w, v, epochs=4, rng=whole)
-    cbackprop.fit(X, T, *weights("float64"), epochs=2, rng=cut, checkpoint=path)
-    w_resumed, v_resumed = weights("float64")
-    cbackprop.fit(X, T, w_resumed, v_resumed, epochs=4, rng=resumed, checkpoint=path, resume=True)
-    assert bits(w_resumed, v_resumed) == bits(w, v)
+    wanted = train(4, rng=whole)
+    train(2, rng=cut, checkpoint=path)
+    assert train(4, rng=resumed, checkpoint=path, resume=True) == wanted
     assert bits(whole.integers(10, size=99, dtype=np.uint32)) == bits(resumed.integers(10, size=99, dtype=np.uint32))
 
 
@@ -103,22 +102,21 @@ def test_what_a_callback_changed_goes_on(path):
     def run(epochs, **settings):
         return cbackprop.fit(X, T, w, v, epochs=epochs, rng=0, callback=callback, **settings)
 
-    w, v = wanted = weights("float64")
+    w, v = wanted = weights()
     run(4)
-    w, v = weights("float64")
+    w, v = weights()
     run(2, checkpoint=path)
-    w, v = weights("float64")
+    w, v = weights()
     run(4, checkpoint=path, resume=True)
     assert bits(w, v) == bits(*wanted)
 
 
 def test_a_callback_that_stops_is_resumed(path):
-    w, v = weights("float64")
-    settings = {"rng": 0, "checkpoint": path, "resume": True, "checkpoint_every": 5}
-    history = cbackprop.fit(X, T, w, v, epochs=9, callback=lambda epoch, loss: epoch == 3, **settings)
-    assert history.epochs == 3
-    assert cbackprop.fit(X, T, w, v, epochs=3, **settings) == history  # nothing left to do
-    assert cbackprop.fit(X, T, w, v, epochs=4, **settings).losses[:3] == history.losses
+    settings = {"checkpoint": path, "resume": True, "checkpoint_every": 5}
+    stopped = train(9, callback=lambda epoch, loss: epoch == 3, **settings)
+    assert len(stopped[1]) == 3
+    assert train(3, **settings) == stopped  # nothing left to do
+    assert train(4, **settings)[1][:3] == stopped[1]
 
 
 def test_a_network_resumes(path):
@@ -131,7 +129,7 @@ def test_a_network_resumes(path):
 
 
 def test_writing_every_few_epochs(path):
-    w, v = weights("float64")
+    w, v = weights()
     seen = []
 
     def callback(epoch, loss):
@@ -150,10 +148,9 @@ def test_writing_every_few_epochs(path):
 def test_divergence_keeps_the_latest_epoch(path):
     def callback(epoch, loss):
         if epoch == 4:
-            v[:] = np.finfo(dtype).max
+            v[:] = np.finfo(v.dtype).max
 
-    dtype = "float64"
-    w, v = weights(dtype)
+    w, v = weights()
     with pytest.raises(DivergenceError, match="epoch 5"):
         cbackprop.fit(X * 8, T, w, v, epochs=9, callback=callback, checkpoint=path, checkpoint_every=3)
     assert bits(Network.load(path).v) == bits(v)
@@ -163,32 +160,32 @@ def test_divergence_keeps_the_latest_epoch(path):
 
 
 OTHERS = {  # what must be the same, and is not
-    "learning_rate": (lambda call: call | {"learning_rate": 0.2}, "learning_rate is 0.2; it must stay 0.1"),
-    "batch_size": (lambda call: call | {"batch_size": 2}, "batch_size is 2; it must stay 1"),
-    "shuffle": (lambda call: call | {"shuffle": False}, "shuffle is False; it must stay True"),
-    "epochs": (lambda call: call | {"epochs": 1}, "epochs is 1; .*checkpoint has finished 2 already"),
-    "x": (lambda call: call | {"x": X + 1}, "data is"),
-    "x in another order": (lambda call: call | {"x": X[::-1]}, "data is"),
-    "x of another size": (lambda call: call | {"x": X[1:], "t": T[1:]}, "data is"),
-    "x not finite": (lambda call: call | {"x": np.where(np.arange(N)[:, None] == N - 1, np.nan, X)}, "x.39, 0. is nan"),
-    "t": (lambda call: call | {"t": 1 - T}, "data is"),
-    "sample_weight": (lambda call: call | {"sample_weight": np.arange(len(X))}, "data is"),
-    "momentum": (lambda call: call | {"momentum": 0.5}, "momentum is 0.5; it must stay 0.0"),
-    "l2": (lambda call: call | {"l2": 1}, "l2 is 1.0; it must stay 0.0"),
-    "hidden": (lambda call: call | {"hidden": "tanh"}, "hidden is 'tanh'; it must stay 'sigmoid', as in "),
-    "w": (lambda call: call | {"w": np.ones((M + 1, D + 1)), "v": np.ones((K, M + 2))}, "w is float64"),
-    "dtype": (lambda call: call | dict(zip("wv", weights("float32"), strict=True)), "is"),
-    "rng": (lambda call: call | {"rng": np.random.Generator(np.random.MT19937(0))}, "rng is a MT19937"),
+    "learning_rate": ({"learning_rate": 0.2}, "learning_rate is 0.2; it must stay 0.1"),
+    "batch_size": ({"batch_size": 2}, "batch_size is 2; it must stay 1"),
+    "shuffle": ({"shuffle": False}, "shuffle is False; it must stay True"),
+    "epochs": ({"epochs": 1}, "epochs is 1; .*checkpoint has finished 2 already"),
+    "x": ({"x": X + 1}, "data is"),
+    "x in another order": ({"x": X[::-1]}, "data is"),
+    "x of another size": ({"x": X[1:], "t": T[1:]}, "data is"),
+    "x not finite": ({"x": np.where(np.arange(N)[:, None] == N - 1, np.nan, X)}, "x.39, 0. is nan"),
+    "t": ({"t": 1 - T}, "data is"),
+    "sample_weight": ({"sample_weight": np.arange(len(X))}, "data is"),
+    "momentum": ({"momentum": 0.5}, "momentum is 0.5; it must stay 0.0"),
+    "l2": ({"l2": 1}, "l2 is 1.0; it must stay 0.0"),
+    "hidden": ({"hidden": "tanh"}, "hidden is 'tanh'; it must stay 'sigmoid', as in "),
+    "w": ({"w": np.ones((M + 1, D + 1)), "v": np.ones((K, M + 2))}, "w is float64"),
+    "dtype": (dict(zip("wv", weights("float32"), strict=True)), "is"),
+    "rng": ({"rng": np.random.Generator(np.random.MT19937(0))}, "rng is a MT19937"),
 }
 
 
-@pytest.mark.parametrize(("change", "reported"), OTHERS.values(), ids=OTHERS.keys())
+@pytest.mark.parametrize(("change", "reported"), OTHERS.values(), ids=OTHERS)
 def test_a_checkpoint_of_something_else(path, change, reported):
-    w, v = weights("float64")
+    w, v = weights()
     call = {"x": X, "t": T, "w": w, "v": v, "epochs": 3, "rng": 0, "checkpoint": path}
     cbackprop.fit(**call | {"epochs": 2})
     before = path.read_bytes()
-    call = change(call)
+    call |= change
     weights_before = bits(call["w"], call["v"])
     with pytest.raises(ValueError, match=reported):
         cbackprop.fit(**call, resume=True)
@@ -229,33 +226,31 @@ def test_a_checksum_copies_little(shape):
 
 @pytest.mark.parametrize("settings", [None, [], {}, {"learning_rate": 0.1}, "learning_rate", "nested"], ids=str)
 def test_settings_that_no_training_has(path, settings):
-    w, v = weights("float64")
-    cbackprop.fit(X, T, w, v, rng=0, checkpoint=path)
+    train(1, checkpoint=path)
     if settings == "nested":  # as deep as JSON can be read: deeper than it can be shown
         training = json.loads(safe_open(path, framework="numpy").metadata()["training"])
         settings = training["settings"] | {"learning_rate": []}
         for _ in range(900):
             settings["learning_rate"] = [settings["learning_rate"]]
-    rewrite(path, w, v, settings=settings)
+    rewrite(path, settings=settings)
     with pytest.raises(ValueError, match=r"checkpoint (is the checkpoint of another|does not hold learning_rate)"):
-        cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path, resume=True)
+        train(2, checkpoint=path, resume=True)
 
 
-def rewrite(path, w, v, **changes):
+def rewrite(path, **changes):
     """Change the state of training in a checkpoint."""
     metadata = safe_open(path, framework="numpy").metadata()
     training = json.dumps(json.loads(metadata["training"]) | changes)
-    save_file({"w": w, "v": v, "losses": np.ones(1)}, path, metadata | {"training": training})
+    save_file(load_file(path), path, metadata | {"training": training})
 
 
 def test_a_model_is_no_checkpoint(path):
-    w, v = weights("float64")
-    Network.from_weights(w, v).save(path)
+    Network(D, M, K).save(path)
     with pytest.raises(ValueError, match="a model without a state of training"):
-        cbackprop.fit(X, T, w, v, checkpoint=path, resume=True)
+        train(1, checkpoint=path, resume=True)
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="is not a model file"):
-        cbackprop.fit(X, T, w, v, checkpoint=path, resume=True)
+        train(1, checkpoint=path, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +268,7 @@ def test_a_model_is_no_checkpoint(path):
     ],
 )
 def test_bad_arguments(arguments, error, reported):
-    w, v = weights("float64")
+    w, v = weights()
     before = bits(w, v)
     with pytest.raises(error, match=reported):
         cbackprop.fit(X, T, w, v, **arguments)
@@ -289,7 +284,7 @@ def test_what_cannot_be_written_is_reported_before_the_first_epoch(path, place, 
         path.symlink_to("missing/file")
     else:
         path = Path("/proc/x") if place == "proc" else path.with_name("a" * 256)
-    w, v = weights("float64")
+    w, v = weights()
     before, there = bits(w, v), os.listdir(path.parent)
     with pytest.raises(OSError, match=f"checkpoint cannot be written: .*{path}"):
         cbackprop.fit(X, T, w, v, checkpoint=path, resume=resume)
@@ -299,7 +294,7 @@ def test_what_cannot_be_written_is_reported_before_the_first_epoch(path, place, 
 
 @pytest.mark.parametrize("failing", ["open", "unlink"])
 def test_a_folder_that_takes_no_file(path, monkeypatch, failing):
-    w, v = weights("float64")
+    w, v = weights()
     cbackprop.fit(X, T, w, v, checkpoint=path)
     before = bits(w, v), path.read_bytes()
     monkeypatch.setattr("builtins.open" if failing == "open" else "os.unlink", fail)
@@ -313,10 +308,8 @@ def test_a_callback_may_go_to_another_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    x, t = np.eye(2), [0, 1]
-    w, v = cbackprop.init_weights(2, 3, 2, rng=0)
-    cbackprop.fit(x, t, w, v, epochs=3, checkpoint="here", callback=lambda epoch, loss: os.chdir(elsewhere))
-    np.testing.assert_array_equal(cbackprop.Network.load(tmp_path / "here").w, w)
+    learned, _losses = train(3, checkpoint="here", callback=lambda epoch, loss: os.chdir(elsewhere))
+    assert bits(Network.load(tmp_path / "here").w) == learned[:1]
     assert list(elsewhere.iterdir()) == []
 
 
@@ -327,7 +320,7 @@ def test_an_interruption_before_the_first_epoch_leaves_nothing(path, monkeypatch
 
     monkeypatch.setattr("builtins.open", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        cbackprop.fit(X, T, *weights("float64"), checkpoint=path)
+        train(1, checkpoint=path)
     assert os.listdir(path.parent) == []
 
 
@@ -338,13 +331,11 @@ def test_a_generator_that_cannot_be_kept(path):
             return {"secret": object()}
 
     with pytest.raises(TypeError, match="rng has a Own"):
-        cbackprop.fit(X, T, *weights("float64"), rng=np.random.Generator(Own()), checkpoint=path)
+        train(1, rng=np.random.Generator(Own()), checkpoint=path)
 
 
 def spoiled(kind, change):
     """The state of a generator with something else in it."""
-    from cbackprop.files.checkpoint import rng_state
-
     state = rng_state(np.random.Generator(getattr(np.random, kind)(0)))
     change(state)
     return kind, state
@@ -380,29 +371,27 @@ STATES |= {
 }
 
 
+def generator_of(kind):
+    return np.random.Generator(getattr(np.random, kind)(0))
+
+
 @pytest.mark.parametrize("key", [[2**31] + [0] * 623, [0] * 623 + [1]], ids=["first", "last"])
 def test_a_table_that_is_nearly_0_goes_on(path, key):
-    _kind, state = spoiled("MT19937", lambda state: state["state"].update(key=key))
-    w, v = weights("float64")
-    rng = np.random.Generator(np.random.MT19937(0))
-    cbackprop.fit(X, T, w, v, rng=rng, checkpoint=path)
-    rewrite(path, w, v, rng=state)
-    assert cbackprop.fit(X, T, w, v, epochs=2, rng=rng, checkpoint=path, resume=True).epochs == 2
+    kind, state = spoiled("MT19937", lambda state: state["state"].update(key=key))
+    train(1, rng=generator_of(kind), checkpoint=path)
+    rewrite(path, rng=state)
+    assert len(train(2, rng=generator_of(kind), checkpoint=path, resume=True)[1]) == 2
 
 
-@pytest.mark.parametrize(("kind", "state"), STATES.values(), ids=STATES.keys())
+@pytest.mark.parametrize(("kind", "state"), STATES.values(), ids=STATES)
 def test_states_that_no_generator_has(path, kind, state):
-    def generator():
-        return np.random.Generator(getattr(np.random, kind)(0))
-
-    w, v = weights("float64")
-    cbackprop.fit(X, T, w, v, rng=generator(), checkpoint=path)
-    rewrite(path, w, v, rng=state)
-    before, rng = bits(w, v), generator()
+    train(1, rng=generator_of(kind), checkpoint=path)
+    rewrite(path, rng=state)
+    (w, v), rng = weights(), generator_of(kind)
     with pytest.raises(ValueError, match=f"rng is a {kind}; .*checkpoint does not hold a state of this type"):
         cbackprop.fit(X, T, w, v, epochs=2, rng=rng, checkpoint=path, resume=True)
-    assert bits(w, v) == before
-    assert rng.random() == generator().random()
+    assert bits(w, v) == bits(*weights())
+    assert rng.random() == generator_of(kind).random()
 
 
 # ----------------------------------------------------------------------------------------------------- what goes wrong
@@ -413,7 +402,7 @@ def fail(*arguments, **settings):
 
 
 def test_a_full_disk_ends_the_training(path, monkeypatch):
-    w, v = weights("float64")
+    w, v = weights()
     cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
     before = path.read_bytes()
 
@@ -421,11 +410,9 @@ def test_a_full_disk_ends_the_training(path, monkeypatch):
         if epoch == 4:
             monkeypatch.setattr(os, "replace", fail)
 
-    wanted = weights("float64")
-    cbackprop.fit(X, T, *wanted, epochs=4, rng=0)
     with pytest.raises(OSError, match=r"No space left on device; nothing was written.*checkpoint"):
         cbackprop.fit(X, T, w, v, epochs=9, rng=0, checkpoint=path, checkpoint_every=2, callback=callback, resume=True)
-    assert bits(w, v) == bits(*wanted)  # whole epochs
+    assert bits(w, v) == train(4)[0]  # whole epochs
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["checkpoint"]
@@ -438,14 +425,14 @@ def test_a_full_disk_does_not_hide_what_ended_the_training(path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        cbackprop.fit(X, T, *weights("float64"), epochs=9, checkpoint=path, checkpoint_every=9, callback=callback)
+        train(9, checkpoint=path, checkpoint_every=9, callback=callback)
     assert "The checkpoint was not written: " in caught.value.__notes__[0]
     assert os.listdir(path.parent) == []
 
 
 @pytest.mark.parametrize(("every", "error"), [(1, ValueError), (9, DivergenceError)])
 def test_a_state_that_is_not_finite_is_not_written(path, every, error):
-    w, v = weights("float64")
+    w, v = weights()
     cbackprop.fit(X, T, w, v, epochs=2, rng=0, checkpoint=path)
     before = path.read_bytes()
 
