@@ -209,5 +209,5 @@ def set_rng_state(path: str | os.PathLike[str], generator: np.random.Generator, 
     except (ValueError, OverflowError, TypeError, LookupError, AttributeError):
         usable = False
     if not usable or is_degenerate(saved["state"]):
-        raise ValueError(f"rng is a {kind}; {path} does not hold a state of this type, with its full period")
+        raise ValueError(f"rng is a {kind}; {path} does not hold a state of a {kind} with its full period")
     generator.bit_generator.state = saved

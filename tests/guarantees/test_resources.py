@@ -117,7 +117,7 @@ def growth(entry, repetitions):
 
 
 @linux
-@pytest.mark.guarantee("no leaks", slice=2400, full=100_000)
+@pytest.mark.guarantee("no leaks", slice=1200, full=100_000)
 def test_calls_leak_nothing(repetitions, record_property):
     grown = {name: growth(entry, repetitions) for name, entry in ENTRIES.items()}
     name = max(grown, key=grown.get)
