@@ -54,26 +54,23 @@ def test_inputs_and_outputs_begin_lines(dtype, shape):
     assert equal(*zip(bare(w, v), problem(shape, dtype, "C")[2:], strict=True))
 
 
-def test_strides_are_no_multiples_of_many_lines():
+def test_strides_of_many_lines_and_of_few_units():
     w, v = cbackprop.init_weights(3, 512, 2, order="F")
-    assert w.strides[1] // _layout.LINE == v.strides[0] // _layout.LINE == 65
-
-
-def test_padding_that_would_take_much_memory():
+    assert w.strides[1] // _layout.LINE == v.strides[0] // _layout.LINE == 65  # no multiple of many lines
     w, v = cbackprop.init_weights(100_000, 3, 2, order="F", dtype="float32")
     assert w.flags.fnc  # lines would take five times as much
     assert v.strides[0] == _layout.LINE
+    ensemble = Ensemble(100_000, 3, 2, learning_rates=[0.1, 1], dtype="float32")
+    assert [network.w.flags.fnc for network in ensemble] == [True, True]
+    assert [network.w.ctypes.data % _layout.LINE for network in ensemble] == [0, 0]
 
 
 def test_networks_have_it_by_default(dtype):
-    network = Network(9, 3, 2, dtype=dtype, rng=0)
-    wanted = cbackprop.init_weights(9, 3, 2, dtype=dtype, order="F", rng=0)
-    for array, like in zip((network.w, network.v), wanted, strict=True):
-        assert array.strides == like.strides
-        assert equal((array, like))
-    plain = Network(9, 3, 2, dtype=dtype, order="C", rng=0)
-    assert plain.w.flags.c_contiguous
-    assert plain.v.flags.c_contiguous
+    for order, network in (("F", Network(9, 3, 2, dtype=dtype, rng=0)), ("C", Network(9, 3, 2, order="C", rng=0))):
+        wanted = cbackprop.init_weights(9, 3, 2, dtype=network.dtype, order=order, rng=0)
+        for array, like in zip((network.w, network.v), wanted, strict=True):
+            assert array.strides == like.strides
+            assert equal((array, like))
 
 
 # ------------------------------------------------------------------------------------------------------ all functions
@@ -316,12 +313,6 @@ def test_networks_of_ensembles_have_it(tmp_path, way, n_hidden):
             assert array.strides == like.strides or len(array) == 1  # a single row may have any stride
             assert array.ctypes.data % _layout.LINE == 0
         assert not any(padding.any() for padding in paddings(network.w, network.v))
-
-
-def test_networks_of_ensembles_begin_lines_without_padding():
-    ensemble = Ensemble(100_000, 3, 2, learning_rates=[0.1, 1], dtype="float32")
-    assert [network.w.flags.fnc for network in ensemble] == [True, True]
-    assert [network.w.ctypes.data % _layout.LINE for network in ensemble] == [0, 0]
 
 
 def test_files_do_not_depend_on_padding(tmp_path):
