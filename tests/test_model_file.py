@@ -294,6 +294,7 @@ BROKEN = {  # content of the file, and what the message must tell
     "rate 0": (changed(learning_rate="0"), "learning_rate"),
     "rate text": (changed(learning_rate="fast"), "fast"),
     "unknown hidden function": (changed(hidden="cosine"), "hidden is 'cosine'"),
+    "two hidden functions": (changed(hidden="tanh,relu"), "its hidden must hold places"),
     "unknown output": (changed(output="Linear"), "output is 'Linear'; it must be one of"),
     "unknown order": (changed(order="A"), "order is 'A'"),
     "one tensor": (with_arrays(v=None), "it lacks the tensors"),

@@ -315,7 +315,7 @@ def _add_settings(model: Model, metadata: dict[str, str], places: np.ndarray, dt
     names = metadata.get("hidden", validate.Functions().hidden).split(",")
     for name in names:
         validate.choice("hidden", name, HIDDEN_FUNCTIONS)
-    if not np.isin(places, np.arange(len(names))).all():
+    if not np.isin(places, np.arange(len(names))).all() or len(names) > len(places):
         raise ValueError(f"its hidden must hold places of names, in 0..{len(names) - 1}")
     model.hidden = [names[int(place)] for place in places]
     output = metadata.get("output", validate.Functions().output)
