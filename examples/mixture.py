@@ -58,5 +58,5 @@ for name, loss in mean_loss.items():
 # How much each network counts, and its loss, over the samples.
 
 figure = plt.figure(figsize=(8, 5), layout="constrained")
-plot.mixture(weights, losses, labels=labels)
+plot.mixture(weights, losses, labels=labels, axes=figure.subplots(2, 1, sharex=True))
 plt.show()

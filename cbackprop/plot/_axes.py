@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbackprop._extras import require
-from cbackprop._parameters import describe as describe_by
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,20 +17,22 @@ INK = "#333333"
 GRID_POINTS = 300  # along each axis of the decision regions, and of a fitted curve
 FOR_NUMBERS = "for numbers, use predicted_against_true, residuals or fitted_curve"
 
-describe = describe_by(
-    """
-ax : matplotlib Axes, optional
-    Axes to draw on; by default, the current ones.
-axes : matplotlib Axes
-    The axes drawn on.
-"""
-)
-
 
 def axes_for(ax: Axes | None, **settings: Any) -> Axes:
-    """The given axes, or the current ones, with these settings and without a frame above and on the right."""
+    """The given or new axes, with these settings and without a frame above and on the right.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes, optional
+        Axes to draw on; by default, those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on.
+    """
     if ax is None:
-        ax = require("matplotlib.pyplot", "plot").gca()
+        ax = require("matplotlib.pyplot", "plot").figure().subplots()
     ax.set(**settings)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

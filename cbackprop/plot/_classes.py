@@ -8,8 +8,9 @@ import numpy as np
 
 from cbackprop import _validation as validate
 from cbackprop._catalog import OUTPUTS
+from cbackprop._docstrings import inherits
 from cbackprop._extras import require
-from cbackprop.plot._axes import FOR_NUMBERS, GRID_POINTS, INK, axes_for, describe, mosaic, names_of, palette
+from cbackprop.plot._axes import FOR_NUMBERS, GRID_POINTS, INK, axes_for, mosaic, names_of, palette
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ MAX_NAME = 24  # characters of a class beside a confusion matrix
 MAX_NAMED_CLASSES = 50  # in a confusion matrix: more names and counts would overlap, and take minutes to draw
 
 
-@describe
+@inherits(axes_for)
 def decision_regions(
     network: Network | ClassifierMixin,
     x: ArrayLike,
@@ -50,22 +51,13 @@ def decision_regions(
         Standardization: the inputs of the network are (x - mean) / scale.
     classes : sequence of str, optional
         Names of the classes in the legend. The default is their indices or labels.
-    ax
-
-    Returns
-    -------
-    axes
 
     Examples
     --------
-    >>> from matplotlib.figure import Figure
     >>> import cbackprop
     >>> from cbackprop import plot
     >>> network = cbackprop.Network(2, 4, 3, rng=0)
-    >>> x, t = [[0, 0], [1, 2], [2, 0]], [0, 1, 2]
-    >>> ax = plot.decision_regions(network, x, t, ax=Figure().subplots())
-    >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['0', '1', '2']
+    >>> ax = plot.decision_regions(network, [[0, 0], [1, 2], [2, 0]], [0, 1, 2])
     """
     require("sklearn", "plot")
     model: Any = network
@@ -118,7 +110,7 @@ def _scatter(ax: Axes, x: np.ndarray, t: np.ndarray, colors: list[Any], names: l
         text.set(text=names[k], parse_math=False)
 
 
-@describe
+@inherits(axes_for)
 def confusion(
     true: ArrayLike,
     predicted: ArrayLike | None = None,
@@ -138,24 +130,12 @@ def confusion(
     classes : sequence, optional
         Labels of the classes, or names for indices. The default are the labels that occur, the indices if there are
         probabilities or a matrix. Indices replace the names of more than 50 classes, whose numbers are not shown.
-    ax
-
-    Returns
-    -------
-    axes
 
     Examples
     --------
-    >>> from matplotlib.figure import Figure
     >>> from cbackprop import plot
-    >>> ax = Figure().subplots()
-    >>> ax = plot.confusion([[9, 1], [0, 5]], classes=["cat", "dog"], ax=ax)
-    >>> [text.get_text() for text in ax.texts]
-    ['9', '1', '5']
-    >>> t, p = ["cat", "dog", "dog"], ["cat", "cat", "dog"]
-    >>> ax = plot.confusion(t, p, ax=Figure().subplots())
-    >>> [text.get_text() for text in ax.texts]
-    ['1', '1', '1']
+    >>> ax = plot.confusion(["cat", "dog", "dog"], ["cat", "cat", "dog"])
+    >>> ax = plot.confusion([[9, 1], [0, 5]], classes=["cat", "dog"])
     """
     if predicted is None:
         matrix = np.asarray(true)
@@ -240,7 +220,7 @@ def _indices(name: str, values: np.ndarray, classes: Sequence[Any]) -> np.ndarra
     raise ValueError(f"{name} contains {unknown!r}, which is not among the {len(classes)} classes")
 
 
-@describe
+@inherits(axes_for)
 def misclassified(
     images: ArrayLike,
     true: ArrayLike,
@@ -262,21 +242,12 @@ def misclassified(
         Names of the classes, at least of those shown. The default is their indices.
     columns : int, optional
         Number of images per row. The default is about the number of rows.
-    ax
-
-    Returns
-    -------
-    axes
 
     Examples
     --------
-    >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from cbackprop import plot
-    >>> images = np.eye(8).reshape(2, 4, 8)
-    >>> ax = plot.misclassified(images, [3, 5], [3, 9], ax=Figure().subplots())
-    >>> [text.get_text() for text in ax.texts]
-    ['5 → 9']
+    >>> ax = plot.misclassified(np.eye(8).reshape(2, 4, 8), [3, 5], [3, 9])
     """
     images, true, predicted = np.asarray(images), np.asarray(true), np.asarray(predicted)
     for name, indices in (("true", true), ("predicted", predicted)):

@@ -8,7 +8,8 @@ import numpy as np
 
 from cbackprop import _validation as validate
 from cbackprop._catalog import OUTPUTS
-from cbackprop.plot._axes import COLORS, GRID_POINTS, INK, axes_for, describe, legend_above
+from cbackprop._docstrings import inherits
+from cbackprop.plot._axes import COLORS, GRID_POINTS, INK, axes_for, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cbackprop import Network
 
 
-@describe
+@inherits(axes_for)
 def predicted_against_true(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Plot predicted numbers over true ones, and the diagonal on which both are equal.
 
@@ -26,20 +27,11 @@ def predicted_against_true(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | 
     ----------
     true, predicted : array-like of shape (N,)
         Targets, and their predictions.
-    ax
-
-    Returns
-    -------
-    axes
 
     Examples
     --------
-    >>> from matplotlib.figure import Figure
     >>> from cbackprop import plot
-    >>> t, y = [1.0, 2.0, 4.0], [1.1, 1.9, 3.5]
-    >>> ax = plot.predicted_against_true(t, y, ax=Figure().subplots())
-    >>> ax.collections[0].get_offsets()[2].tolist()
-    [4.0, 3.5]
+    >>> ax = plot.predicted_against_true([1.0, 2.0, 4.0], [1.1, 1.9, 3.5])
     """
     true, predicted = _pairs(true=true, predicted=predicted)
     ax = axes_for(ax, xlabel="true", ylabel="predicted", aspect="equal", adjustable="datalim")
@@ -48,28 +40,14 @@ def predicted_against_true(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | 
     return ax
 
 
-@describe
+@inherits(predicted_against_true)
 def residuals(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Plot the residuals, true minus predicted numbers, over the predicted ones.
 
-    Parameters
-    ----------
-    true, predicted : array-like of shape (N,)
-        Targets, and their predictions.
-    ax
-
-    Returns
-    -------
-    axes
-
     Examples
     --------
-    >>> from matplotlib.figure import Figure
     >>> from cbackprop import plot
-    >>> true, predicted = [1.0, 2.0, 4.0], [1.0, 2.0, 3.5]
-    >>> ax = plot.residuals(true, predicted, ax=Figure().subplots())
-    >>> ax.collections[0].get_offsets()[2].tolist()
-    [3.5, 0.5]
+    >>> ax = plot.residuals([1.0, 2.0, 4.0], [1.0, 2.0, 3.5])
     """
     true, predicted = _pairs(true=true, predicted=predicted)
     ax = axes_for(ax, xlabel="predicted", ylabel="true − predicted")
@@ -78,7 +56,7 @@ def residuals(true: ArrayLike, predicted: ArrayLike, *, ax: Axes | None = None) 
     return ax
 
 
-@describe
+@inherits(axes_for)
 def fitted_curve(
     network: Network | RegressorMixin,
     x: ArrayLike,
@@ -104,22 +82,13 @@ def fitted_curve(
         Standardization: the input of the network is (x - mean) / scale.
     target_mean, target_scale : float
         Standardization of the targets: the curve is y * target_scale + target_mean.
-    ax
-
-    Returns
-    -------
-    axes
 
     Examples
     --------
-    >>> from matplotlib.figure import Figure
     >>> import cbackprop
     >>> from cbackprop import plot
     >>> network = cbackprop.Network(1, 4, 1, output="linear", rng=0)
-    >>> x, t = [0, 1, 2], [0.1, 0.9, 2.2]
-    >>> ax = plot.fitted_curve(network, x, t, ax=Figure().subplots())
-    >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['samples', 'fitted']
+    >>> ax = plot.fitted_curve(network, [0, 1, 2], [0.1, 0.9, 2.2])
     """
     model: Any = network
     if hasattr(model, "classes_"):

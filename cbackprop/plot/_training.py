@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbackprop import _validation as validate
+from cbackprop._docstrings import inherits
 from cbackprop._extras import require
-from cbackprop.plot._axes import COLORS, axes_for, describe, legend_above, mosaic, names_of, palette, set_log_scale
+from cbackprop.plot._axes import COLORS, axes_for, legend_above, mosaic, names_of, palette, set_log_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_POINTS = 1000  # along a curve over samples
 
 
-@describe
+@inherits(axes_for)
 def learning_curve(
     history: History | BackpropClassifier | Sequence[float],
     *,
@@ -37,19 +38,11 @@ def learning_curve(
         Result of `fit`, fitted classifier, or E of each epoch.
     held_out : sequence of float, optional
         E of held-out samples after each epoch. For a classifier, the default is that of its validation set, if any.
-    ax
-
-    Returns
-    -------
-    axes
 
     Examples
     --------
-    >>> from matplotlib.figure import Figure
     >>> from cbackprop import plot
-    >>> ax = plot.learning_curve([1.1, 0.6, 0.4], ax=Figure().subplots())
-    >>> ax.lines[0].get_ydata().tolist()
-    [1.1, 0.6, 0.4]
+    >>> ax = plot.learning_curve([1.1, 0.6, 0.4])
     """
     learned: Any = history
     if hasattr(learned, "loss_curve_"):
@@ -70,7 +63,7 @@ def learning_curve(
     return ax
 
 
-@describe
+@inherits(axes_for)
 def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: Axes | None = None) -> Axes:
     """Show the weights of each hidden unit as an image: blue below 0, white at 0, red above 0.
 
@@ -82,21 +75,13 @@ def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: 
         Height and width of an input image of D pixels.
     columns : int
         Number of images per row.
-    ax
-
-    Returns
-    -------
-    axes
 
     Examples
     --------
-    >>> from matplotlib.figure import Figure
     >>> import cbackprop
     >>> from cbackprop import plot
     >>> network = cbackprop.Network(64, 32, 10, rng=0)
-    >>> ax = plot.hidden_units(network.w, (8, 8), ax=Figure().subplots())
-    >>> len(ax.images)
-    32
+    >>> ax = plot.hidden_units(network.w, (8, 8))
     """
     w = validate.numbers("w", w, np.dtype(np.float64), "(M, D+1)", 2, finite=False)
     columns = validate.count("columns", columns)
@@ -109,7 +94,6 @@ def hidden_units(w: ArrayLike, shape: tuple[int, int], *, columns: int = 8, ax: 
     return ax
 
 
-@describe
 def mixture(
     weights: ArrayLike,
     losses: ArrayLike,
@@ -131,7 +115,7 @@ def mixture(
     window : int, optional
         Both are means over so many samples up to each one. The default is a fiftieth of them.
     axes : pair of matplotlib Axes, optional
-        Axes to draw the weights and the losses on; by default, two new ones in the current figure.
+        Axes to draw the weights and the losses on; by default, those of a new figure.
 
     Returns
     -------
@@ -141,7 +125,6 @@ def mixture(
     Examples
     --------
     >>> import cbackprop
-    >>> from matplotlib.figure import Figure
     >>> from cbackprop import plot
     >>> rates = [0.01, 0.1, 1]
     >>> ensemble = cbackprop.Ensemble(2, 4, 2, learning_rates=rates, rng=0)
@@ -149,10 +132,7 @@ def mixture(
     >>> for n in range(100):
     ...     losses.append(ensemble.learn_one([n % 2, 1], n % 2))
     ...     weights.append(ensemble.weights)
-    >>> axes = Figure().subplots(2, 1, sharex=True)
-    >>> _, below = plot.mixture(weights, losses, labels=rates, axes=axes)
-    >>> len(below.lines)
-    3
+    >>> axes = plot.mixture(weights, losses, labels=rates)
     """
     p, E = (
         validate.numbers(name, values, np.dtype(np.float64), "(N, R)", 2, finite=False)
@@ -163,7 +143,9 @@ def mixture(
     N, R = p.shape
     names = names_of("labels", labels, R, "network")
     width = max(1, N // 50) if window is None else validate.count("window", window)
-    above, below = require("matplotlib.pyplot", "plot").gcf().subplots(2, 1, sharex=True) if axes is None else axes
+    if axes is None:
+        axes = require("matplotlib.pyplot", "plot").figure().subplots(2, 1, sharex=True)
+    above, below = axes
     axes_for(above, ylim=(0, 1), ylabel="weight").margins(x=0)
     axes_for(below, xlabel="sample", ylabel="mean loss").margins(x=0)
     n = np.unique(np.linspace(1, N, MAX_POINTS).round().astype(int))
