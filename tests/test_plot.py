@@ -127,6 +127,26 @@ def test_hidden_units(ax):
     assert bottom > ax.images[0].get_extent()[2]
 
 
+def test_network():
+    drawn, x = cbackprop.Network(2, 3, 2, rng=0), [0.5, -2.0]
+    drawn.w[:, -1], drawn.v[:, -1] = [0.3, 0.2, -0.1], [0.4, -0.5]
+    ax, named = Figure().subplots(1, 2)
+    assert plot.network(drawn, x, ax=ax) is ax
+    of_w, of_v = (lines for lines in ax.collections if hasattr(lines, "get_segments"))
+    for lines, weights in ((of_w, drawn.w.ravel()), (of_v, drawn.v.ravel())):
+        assert np.array_equal(np.argsort(lines.get_linewidths()), np.argsort(np.abs(weights)))
+        assert np.array_equal(lines.get_colors()[:, 0] > lines.get_colors()[:, 2], weights > 0)  # red or blue
+    (x0, y0), (x1, y1) = of_w.get_segments()[3 * 2 + 1]
+    place = {text.get_text(): text.get_position() for text in plot.network(drawn, ax=named).texts}
+    assert (place["$x_{1}$"], place["$z_{2}$"]) == ((x0, y0), (x1, y1))  # of w[2, 1]
+    y, _, z, _ = cbackprop.forward([x], drawn.w, drawn.v)
+    numbers = [f"{number:.2g}" for number in np.concatenate([drawn.w, drawn.v, x, z, y], axis=None)]
+    names = ["$1$", "$1$", *(f"${unit}$" for unit in ("x_{0}", "x_{1}", "z_{0}", "z_{1}", "z_{2}", "y_{0}", "y_{1}"))]
+    assert sorted(texts(ax.texts)) == sorted(numbers + names)
+    many = plot.network(cbackprop.Network(10, 10, 3, rng=0), ax=Figure().subplots())
+    assert len(many.texts) == 25  # without numbers, which would cover each other
+
+
 def test_mixture():
     """Of three networks, of which the second diverges."""
     losses = np.random.default_rng(0).exponential(size=(5000, 3)) * [1, 2, 3]
@@ -429,6 +449,9 @@ FAILING = [
     (lambda: plot.fitted_curve(other_model("LogisticRegression"), [0, 1], [0, 1]), "which predicts classes; use deci"),
     (lambda: plot.fitted_curve(network(1, 2, "linear"), [0, 1], [0, 1]), "network has 2 outputs; a curve needs one"),
     (lambda: plot.fitted_curve(network(2, 1, "linear"), [0, 1], [0, 1]), "x has 1 columns; it must have 2"),
+    (lambda: plot.network(network(11, 2)), r"has layers of \(11, 2, 2\) units; a picture needs at most 10 in each"),
+    (lambda: plot.network(network(3, 2), [1, 2]), "x has 2 columns; it must have 3"),
+    (lambda: plot.network(network(3, 2), [[1, 2, 3]]), r"x has 2 dimensions; it must have 1: \(3,\)"),
     (lambda: mixture(losses=np.ones((4, 2))), r"losses has shape \(4, 2\); it must be \(4, 3\)"),
     (lambda: mixture(weights=np.ones(4)), r"weights has 1 dimensions; it must have 2: \(N, R\)"),
     (lambda: mixture(weights=[["a"]]), "weights has dtype"),

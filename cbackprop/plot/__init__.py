@@ -6,6 +6,7 @@ shapes that do not fit, unknown classes and too few names ValueError, before any
 
 from cbackprop.plot._axes import COLORS
 from cbackprop.plot._classes import confusion, decision_regions, misclassified
+from cbackprop.plot._network import network
 from cbackprop.plot._numbers import fitted_curve, predicted_against_true, residuals
 from cbackprop.plot._training import hidden_units, learning_curve, mixture
 
@@ -18,6 +19,7 @@ __all__ = [
     "learning_curve",
     "misclassified",
     "mixture",
+    "network",
     "predicted_against_true",
     "residuals",
 ]
