@@ -6,15 +6,12 @@ format of numpydoc. `describe` replaces it, so that ``help()`` and Sphinx show a
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, TypeVar
 
 Described = TypeVar("Described", bound=Callable[..., Any])
-Init = TypeVar("Init", bound=Callable[..., None])
 
 ESTIMATOR = """
 hidden_layer_sizes : int or sequence of one int
@@ -59,28 +56,3 @@ def describe(*texts: str) -> Callable[[Described], Described]:
         return described
 
     return fill
-
-
-def set_attributes(init: Init) -> Init:
-    """Decorator of an empty ``__init__`` that sets each parameter as the attribute of the same name."""
-    return functools.wraps(init)(_initializer(inspect.signature(init)))  # type: ignore[return-value]
-
-
-def with_defaults(init: Callable[..., None], **defaults: Any) -> Callable[..., None]:
-    """Such an ``__init__`` with other defaults, and with keyword parameters that `init` lacks."""
-    parameters = dict(inspect.signature(init).parameters)
-    for name, default in defaults.items():
-        kind = parameters[name].kind if name in parameters else inspect.Parameter.KEYWORD_ONLY
-        parameters[name] = inspect.Parameter(name, kind, default=default)
-    return _initializer(inspect.Signature(list(parameters.values())))
-
-
-def _initializer(signature: inspect.Signature) -> Callable[..., None]:
-    def initialize(self: Any, *args: Any, **parameters: Any) -> None:
-        bound = signature.bind(self, *args, **parameters)
-        bound.apply_defaults()
-        for name, value in islice(bound.arguments.items(), 1, None):
-            setattr(self, name, value)
-
-    initialize.__signature__ = signature  # type: ignore[attr-defined] # which get_params reads
-    return initialize

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from dask.base import compute, is_dask_collection
@@ -18,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from cbackprop import _validation as validate
 from cbackprop import sklearn as local
-from cbackprop._parameters import ESTIMATOR, set_attributes, with_defaults
+from cbackprop._docstrings import inherits
+from cbackprop._parameters import ESTIMATOR
 from cbackprop._parameters import describe as describe_by
 from cbackprop.dask._training import aligned_chunks, fit
 from cbackprop.sklearn._validation import check_classes, class_indices
@@ -42,36 +44,30 @@ n_iter_no_change : int
     Maximum number of consecutive rounds without improvement.
 n_threads : int
     Maximum number of threads per shard.
-X : dask array or dataframe, or array-like, of shape (n_samples, n_features)
-    Inputs, with the columns of `fit`. If they are a dask collection, the result is a lazy dask array.
 """,
 )
 
 
+@dataclass(eq=False, repr=False)
 class _Backprop(BaseEstimator):
-    """What the estimators share: everything but the meaning of y."""
+    """What the estimators share, with the defaults of the regressor: everything but the meaning of y."""
 
-    _local: Any  # class of the estimator that is trained, and predicts, with the rows of one machine
-    _output: str  # of the network
-    _score: Any
-    predict: Any
+    _local: ClassVar[Any]  # class of the estimator that is trained, and predicts, with the rows of one machine
+    _output: ClassVar[str]  # of the network
+    _score: ClassVar[Any]
 
-    @set_attributes
-    def __init__(  # with the defaults of the regressor
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "tanh",
-        *,
-        learning_rate_init: float = 0.01,
-        batch_size: int | None = 1,
-        max_iter: int = 200,
-        local_epochs: int = 1,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-3,
-        n_iter_no_change: int = 5,
-        n_threads: int = 1,
-    ) -> None: ...
+    hidden_layer_sizes: Any = (100,)
+    activation: str = "tanh"
+    _: KW_ONLY
+    learning_rate_init: float = 0.01
+    batch_size: int | None = 1
+    max_iter: int = 200
+    local_epochs: int = 1
+    shuffle: bool = True
+    random_state: Any = None
+    tol: float = 1e-3
+    n_iter_no_change: int = 5
+    n_threads: int = 1
 
     def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
         """Chunks of targets, the number of outputs, and what else the local estimator must know about them."""
@@ -138,13 +134,26 @@ class _Backprop(BaseEstimator):
         self.__dict__ = fitted.__dict__  # all at once, lest Ctrl-C should leave attributes of two models
         return self
 
-    @describe
+    def predict(self, X: Any) -> Any:
+        """Most probable label, or numbers, of each sample.
+
+        Parameters
+        ----------
+        X : dask array or dataframe, or array-like, of shape (n_samples, n_features)
+            Inputs, with the columns of `fit`.
+
+        Returns
+        -------
+        ndarray or, of a dask collection, lazy dask array, of shape (n_samples,), or (n_samples, n_outputs) of numbers
+        """
+        return self._map_chunks("predict", X)
+
+    @inherits(predict)
     def score(self, X: Any, y: Any) -> float:
         """Accuracy of a classifier, R² of a regressor. Only labels or numbers are sent to the client.
 
         Parameters
         ----------
-        X
         y : dask array, series or dataframe, or array-like
             What was to be predicted, as for `fit`.
 
@@ -155,8 +164,9 @@ class _Backprop(BaseEstimator):
         (wanted,), (predicted,) = compute(y), compute(self.predict(X))
         return float(self._score(wanted, predicted))
 
-    def _map_chunks(self, method: str, X: Any, dtype: np.dtype, columns: int | None) -> Any:
+    def _map_chunks(self, method: str, X: Any) -> Any:
         """Call a method of the local estimator with each chunk of a dask collection, or with all of any other X."""
+        check_is_fitted(self)
         if not is_dask_collection(X):
             return getattr(self.estimator_, method)(X)
         _validate_columns(self, X, reset=False)
@@ -164,12 +174,13 @@ class _Backprop(BaseEstimator):
         nameless = copy.copy(self.estimator_)
         vars(nameless).pop("feature_names_in_", None)  # as the chunks are
         function = getattr(nameless, method)
-        if columns is None:
-            return X.map_blocks(function, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype))
-        return X.map_blocks(function, chunks=(X.chunks[0], (columns,)), dtype=dtype, meta=np.empty((0, columns), dtype))
+        result = function(np.zeros((1, self.n_features_in_)))[:0]
+        shape = {"drop_axis": 1} if result.ndim == 1 else {"chunks": (X.chunks[0], result.shape[1:])}
+        return X.map_blocks(function, dtype=result.dtype, meta=result, **shape)
 
 
 @describe
+@dataclass(eq=False, repr=False)
 class BackpropClassifier(ClassifierMixin, _Backprop):
     """Classifier for dask arrays and dataframes, trained on the workers of the current client.
 
@@ -197,8 +208,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     >>> x, y = load_wine(return_X_y=True)
     >>> x = (x - x.mean(axis=0)) / x.std(axis=0)
     >>> x, y = da.from_array(x, chunks=(60, -1)), da.from_array(y, chunks=60)
-    >>> threads = {"processes": False, "n_workers": 2, "threads_per_worker": 1}
-    >>> with Client(**threads, dashboard_address=":0"):
+    >>> with Client(processes=False, dashboard_address=":0"):
     ...     model = BackpropClassifier(16, random_state=0).fit(x, y)
     ...     accuracy = model.score(x, y)
     >>> accuracy > 0.95
@@ -208,7 +218,9 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     _local, _output, _score = local.BackpropClassifier, "softmax", staticmethod(accuracy_score)
     score = _Backprop.score  # not that of the mixin
 
-    __init__ = with_defaults(_Backprop.__init__, activation="logistic", learning_rate_init=0.1)
+    activation: str = "logistic"
+    _: KW_ONLY
+    learning_rate_init: float = 0.1
 
     @property
     def classes_(self) -> np.ndarray:
@@ -221,35 +233,15 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
         check_classes(classes, sum(int(counts.sum()) for _, counts in found))
         return [delayed(class_indices)("y", chunk, classes) for chunk in chunks], len(classes), {"classes": classes}
 
-    @describe
-    def predict(self, X: Any) -> Any:
-        """Most probable label of each sample.
-
-        Parameters
-        ----------
-        X
-
-        Returns
-        -------
-        dask array, or ndarray, of shape (n_samples,)
-        """
-        check_is_fitted(self)
-        return self._map_chunks("predict", X, self.classes_.dtype, None)
-
-    @describe
+    @inherits(_Backprop.predict)
     def predict_proba(self, X: Any) -> Any:
         """Probability of each class, in the order of `classes_`.
 
-        Parameters
-        ----------
-        X
-
         Returns
         -------
-        dask array, or ndarray, of shape (n_samples, n_classes)
+        ndarray or, of a dask collection, lazy dask array, of shape (n_samples, n_classes)
         """
-        check_is_fitted(self)
-        return self._map_chunks("predict_proba", X, self.estimator_.network_.dtype, len(self.classes_))
+        return self._map_chunks("predict_proba", X)
 
 
 @describe
@@ -281,8 +273,7 @@ class BackpropRegressor(RegressorMixin, _Backprop):
     >>> x, y = load_diabetes(return_X_y=True)
     >>> x, y = x / x.std(axis=0), (y - y.mean()) / y.std()
     >>> x, y = da.from_array(x, chunks=(221, -1)), da.from_array(y, chunks=221)
-    >>> threads = {"processes": False, "n_workers": 2, "threads_per_worker": 1}
-    >>> with Client(**threads, dashboard_address=":0"):
+    >>> with Client(processes=False, dashboard_address=":0"):
     ...     model = BackpropRegressor(16, random_state=0).fit(x, y)
     ...     r2 = model.score(x, y)
     >>> r2 > 0.5
@@ -294,22 +285,6 @@ class BackpropRegressor(RegressorMixin, _Backprop):
 
     def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
         return chunks, 1 if y.ndim == 1 else y.shape[1], {}
-
-    @describe
-    def predict(self, X: Any) -> Any:
-        """Predicted numbers of each sample.
-
-        Parameters
-        ----------
-        X
-
-        Returns
-        -------
-        dask array, or ndarray, of shape (n_samples,), or (n_samples, n_outputs) for several outputs
-        """
-        check_is_fitted(self)
-        network = self.estimator_.network_
-        return self._map_chunks("predict", X, network.dtype, None if len(network.v) == 1 else len(network.v))
 
 
 def _validate_columns(model: BaseEstimator, X: Any, *, reset: bool) -> None:

@@ -81,8 +81,7 @@ def fit(
     >>> x, t = load_wine(return_X_y=True)
     >>> x = (x - x.mean(axis=0)) / x.std(axis=0)
     >>> network = cbackprop.Network(13, 16, 3, rng=0)
-    >>> threads = {"processes": False, "n_workers": 2, "threads_per_worker": 1}
-    >>> with Client(**threads, dashboard_address=":0") as client:
+    >>> with Client(processes=False, dashboard_address=":0") as client:
     ...     shards = da.from_array(x, chunks=(60, -1)), da.from_array(t, chunks=60)
     ...     history = cbackprop.dask.fit(client, network, *shards, epochs=10, rng=0)
     >>> bool((network.predict(x) == t).mean() > 0.95)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -15,21 +14,14 @@ from cbackprop import Activations, Network, forward, init_weights
 from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
-from cbackprop._parameters import set_attributes
+from cbackprop._docstrings import inherits
 from cbackprop._rates import epoch_rate
-from cbackprop.sklearn._parameters import (
-    ACTIVATIONS,
-    CONSTRAINTS,
-    check_supported,
-    check_values,
-    describe,
-    explain_unsupported,
-)
+from cbackprop.sklearn._parameters import ACTIVATIONS, CONSTRAINTS, Parameters, check_supported, check_values
 from cbackprop.sklearn._scaling import Scaling
 from cbackprop.sklearn._validation import check_dense, check_inputs, is_csr
 
 
-class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, BaseEstimator):
     """Estimator with one hidden layer; a subclass defines the meaning of y."""
 
     _parameter_constraints = CONSTRAINTS  # part of scikit-learn's protocol
@@ -46,32 +38,6 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     _generator: np.random.Generator
     _velocity: tuple[np.ndarray, np.ndarray] | None
     _scaling: Scaling  # of the last `fit`
-
-    @explain_unsupported
-    @set_attributes
-    def __init__(  # with the defaults of the regressor
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "tanh",
-        *,
-        solver: str = "sgd",
-        alpha: float = 0.0,
-        batch_size: int | str = 1,
-        learning_rate: str = "adaptive",
-        learning_rate_init: float | str = "auto",
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-3,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.0,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 2,
-        n_threads: int = 1,
-    ) -> None: ...
 
     # ------------------------------------------------------------------------------------------------- the meaning of y
 
@@ -167,11 +133,7 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; there is exactly one hidden layer: write (100,), "
                 "or keep scikit-learn's multilayer perceptron for several"
             )
-        (M,) = sizes
-        most = np.iinfo(np.intp).max
-        if isinstance(M, bool) or not isinstance(M, Integral) or not 1 <= int(M) <= most:
-            raise ValueError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; it must be an integer in 1..{most}")
-        return int(M)
+        return validate.count("hidden_layer_sizes", sizes[0])
 
     def _check_sizes(self) -> None:
         """Raise ValueError if the trained network does not have the hidden units that the parameters ask for."""
@@ -232,13 +194,13 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     # ------------------------------------------------------------------------------------------------------- prediction
 
-    @describe
     def predict(self, X: Any) -> np.ndarray:
         """Outputs y of each sample.
 
         Parameters
         ----------
-        X
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Inputs.
 
         Returns
         -------
@@ -247,13 +209,9 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         X = self._validated_inputs(X)
         return self.network_.predict(X, n_threads=self.n_threads)
 
-    @describe
+    @inherits(predict)
     def transform(self, X: Any) -> np.ndarray:
         """Hidden activations z.
-
-        Parameters
-        ----------
-        X
 
         Returns
         -------

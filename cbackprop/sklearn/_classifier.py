@@ -1,5 +1,6 @@
 """The classifier."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,8 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from cbackprop import Network, reference
 from cbackprop import _layout as layout
 from cbackprop._catalog import OUTPUTS
+from cbackprop._docstrings import inherits
 from cbackprop._growth import copy_weights
-from cbackprop._parameters import with_defaults
 from cbackprop.sklearn._parameters import CONSTRAINTS, describe, explain_unsupported
 from cbackprop.sklearn._training import TrainableBackprop
 from cbackprop.sklearn._validation import check_classes, class_indices, numbers_of_outputs
@@ -24,6 +25,8 @@ LABEL_MATRIX = (
 
 
 @describe
+@explain_unsupported
+@dataclass(eq=False, repr=False)
 class BackpropClassifier(ClassifierMixin, TrainableBackprop):
     """Classifier with one hidden layer, trained by stochastic gradient descent.
 
@@ -76,21 +79,14 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
 
     _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, StrOptions({"balanced"}), None]}
 
-    class_weight: Any
-    classes_: np.ndarray
-    _class_indices: dict[Any, int]
-
-    __init__ = explain_unsupported(
-        with_defaults(
-            TrainableBackprop.__init__,
-            activation="relu",
-            learning_rate="constant",
-            n_iter_no_change=5,
-            class_weight=None,
-        )
-    )
+    activation: str = "relu"
+    _: KW_ONLY
+    learning_rate: str = "constant"
+    n_iter_no_change: int = 5
+    class_weight: Any = None
 
     @classmethod
+    @inherits(TrainableBackprop.from_network)
     def from_network(cls, network: Network, classes: Any, **parameters: Any) -> Self:  # type: ignore[override]
         """Create a classifier from a trained network.
 
@@ -100,13 +96,6 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
             The network, which is shared, not copied. Its outputs are softmax, or logistic with at least two labels.
         classes : array-like of shape (n_classes,)
             Labels of the outputs, sorted; those of logistic outputs are 0 to K-1.
-        **parameters
-            Parameters of the estimator except `hidden_layer_sizes` and `activation`, which are those of the network.
-
-        Returns
-        -------
-        estimator
-            A fitted estimator. `partial_fit`, or `fit` with `warm_start`, trains it further.
         """
         model = super().from_network(network, **parameters)
         classes = np.asarray(classes)
@@ -119,7 +108,7 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
         model._set_classes(classes, network.output)
         return model
 
-    @describe
+    @inherits(TrainableBackprop.partial_fit)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Update the model with one epoch over the given samples; the first call creates the network.
 
@@ -127,19 +116,12 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
 
         Parameters
         ----------
-        X
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels, which need not contain every class; or 1 for each label of a sample, and 0.
-        sample_weight
         classes : array-like, optional
             All labels that may occur, required in the first call; if y is a matrix, the numbers of its columns,
             ``range(n_classes)``. Later calls may add classes to those of softmax outputs: each new class gets a new row
             of v, and the other weights keep their bits.
-
-        Returns
-        -------
-        estimator
-            The estimator itself.
         """
         if classes is None and not self.__sklearn_is_fitted__():
             raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -204,8 +186,8 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
             raise ValueError(
                 f"classes are {classes}; they must be the numbers of the columns of y, of which there are at least two"
             )
-        self.classes_ = classes
-        self._class_indices = {label: k for k, label in enumerate(classes.tolist())}
+        self.classes_: np.ndarray = classes
+        self._class_indices: dict[Any, int] = {label: k for k, label in enumerate(classes.tolist())}
 
     def _targets(self, name: str, y: Any, N: int) -> np.ndarray:
         if self._exclusive:
@@ -248,13 +230,9 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
 
     # ------------------------------------------------------------------------------------------------------- prediction
 
-    @describe
+    @inherits(TrainableBackprop.predict)
     def predict(self, X: Any) -> np.ndarray:
         """Most probable label of each sample, or the labels with a probability of at least 1/2.
-
-        Parameters
-        ----------
-        X
 
         Returns
         -------
@@ -263,13 +241,9 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
         predicted = super().predict(X)
         return self.classes_[predicted] if self._exclusive else predicted
 
-    @describe
+    @inherits(predict)
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities y (7) of each sample, or the probability of each label by itself.
-
-        Parameters
-        ----------
-        X
 
         Returns
         -------
@@ -279,28 +253,15 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
         X = self._validated_inputs(X)
         return self.network_.predict_proba(X, n_threads=self.n_threads)
 
-    @describe
+    @inherits(predict_proba)
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithms of the probabilities, finite even where a probability rounds to 0.
-
-        Parameters
-        ----------
-        X
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
+        """Logarithms of the probabilities, finite even where a probability rounds to 0."""
         a = self._forward(X).a
         return reference.LOG_PROBABILITIES[self.network_.output](a)
 
-    @describe
+    @inherits(predict)
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits a (13); for two classes, the logit of the second minus that of the first.
-
-        Parameters
-        ----------
-        X
 
         Returns
         -------

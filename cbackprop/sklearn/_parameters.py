@@ -1,14 +1,17 @@
 """Parameters of both estimators: descriptions, constraints, and advice where scikit-learn has others."""
 
 import functools
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from cbackprop._catalog import HIDDEN_FUNCTIONS
-from cbackprop._parameters import ESTIMATOR, Init
+from cbackprop._parameters import ESTIMATOR
 from cbackprop._parameters import describe as describe_by
+
+Estimator = TypeVar("Estimator")
 
 ACTIVATIONS = {function.activation: name for name, function in HIDDEN_FUNCTIONS.items()}  # scikit-learn's names of h
 
@@ -92,10 +95,6 @@ t_ : int
     Number of samples seen in all calls.
 n_outputs_ : int
     K, the number of outputs.
-X : array-like or sparse matrix of shape (n_samples, n_features)
-    Inputs.
-sample_weight : array-like of shape (n_samples,), optional
-    Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its weights.
 """,
 )
 
@@ -129,12 +128,41 @@ def check_values(model: Any) -> None:
             raise ValueError(f"{name} is {value!r}; there is only {known} here: {remedy}")
 
 
-def explain_unsupported(init: Init) -> Init:
-    """Make ``__init__`` say what to do about parameters of scikit-learn's that it lacks."""
+def explain_unsupported(kind: type[Estimator]) -> type[Estimator]:
+    """Make the ``__init__`` of a class say what to do about parameters of scikit-learn's that it lacks."""
+    init: Any = kind.__init__
 
     @functools.wraps(init)
     def explaining(self: Any, *args: Any, **parameters: Any) -> None:
         check_supported(self, parameters)
         init(self, *args, **parameters)
 
-    return explaining  # type: ignore[return-value]
+    kind.__init__ = explaining  # type: ignore[method-assign]
+    return kind
+
+
+@explain_unsupported
+@dataclass(eq=False, repr=False)
+class Parameters:
+    """The parameters of both estimators, with the defaults of the regressor."""
+
+    hidden_layer_sizes: Any = (100,)
+    activation: str = "tanh"
+    _: KW_ONLY
+    solver: str = "sgd"
+    alpha: float = 0.0
+    batch_size: int | str = 1
+    learning_rate: str = "adaptive"
+    learning_rate_init: float | str = "auto"
+    power_t: float = 0.5
+    max_iter: int = 200
+    shuffle: bool = True
+    random_state: Any = None
+    tol: float = 1e-3
+    verbose: bool = False
+    warm_start: bool = False
+    momentum: float = 0.0
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 2
+    n_threads: int = 1

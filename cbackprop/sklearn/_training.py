@@ -14,11 +14,10 @@ from sklearn.model_selection import train_test_split
 from cbackprop import DivergenceError
 from cbackprop import _layout as layout
 from cbackprop import _validation as validate
-from cbackprop import fit as learn
+from cbackprop._docstrings import inherits
 from cbackprop._rates import EPOCH_MEMORY
 from cbackprop._training_lock import TrainingLock, learn_and_record, run_finally
 from cbackprop.sklearn._base import Backprop, copy_of
-from cbackprop.sklearn._parameters import describe
 from cbackprop.sklearn._scaling import Scaling, warn_unscaled, warn_unscaled_targets
 from cbackprop.sklearn._validation import is_csr, mean_error
 
@@ -26,7 +25,6 @@ from cbackprop.sklearn._validation import is_csr, mean_error
 class TrainableBackprop(Backprop):
     """Estimator that learns; a subclass defines the meaning of y."""
 
-    @describe
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
         """Train until the loss, or that of the validation set, no longer improves.
 
@@ -44,7 +42,9 @@ class TrainableBackprop(Backprop):
             other than CSR are converted to it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             What is to be predicted, as described for the class.
-        sample_weight
+        sample_weight : array-like of shape (n_samples,), optional
+            Weight of each sample: a factor of its gradient. The gradient of a batch is divided by the sum of its
+            weights.
         X_val, y_val : optional
             Validation set, of the kinds of X and y. Its score and loss are recorded for each epoch; `early_stopping`
             uses the loss.
@@ -119,7 +119,7 @@ class TrainableBackprop(Backprop):
         rate, unimproved, improved = self._rate, 0, False  # at this rate
         best, best_weights = np.inf, None
         accumulators = network.accumulators or ()
-        totals = [sums.copy() for sums in accumulators]  # of all epochs, for `partial_fit`
+        forgotten = [np.zeros_like(sums) for sums in accumulators]  # of which `partial_fit` takes account
         kept = min(1, EPOCH_MEMORY / -(-X.shape[0] // self._samples_per_update(X.shape[0])))
         X, t = scaling.inputs(X), scaling.targets(t)
         if held_out is not None:
@@ -127,12 +127,10 @@ class TrainableBackprop(Backprop):
         stopped = False
         try:
             while not stopped and self.n_iter_ < most:
-                for sums in accumulators:
+                for sums, lost in zip(accumulators, forgotten, strict=True):
+                    lost += (1 - kept) * sums
                     sums *= kept
-                begun = [sums.copy() for sums in accumulators]
                 self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
-                for total, before, sums in zip(totals, begun, accumulators, strict=True):
-                    total += sums - before
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
@@ -160,11 +158,11 @@ class TrainableBackprop(Backprop):
         if best_weights is not None:
             network.w[:], network.v[:] = best_weights
         scaling.fold_in(network)
-        for sums, total in zip(accumulators, totals, strict=True):
-            sums[:] = total
+        for sums, lost in zip(accumulators, forgotten, strict=True):
+            sums += lost
         return stopped or (self._adaptive and self.n_iter_ == self._auto_epochs)
 
-    @describe
+    @inherits(fit)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Update the model with one epoch over the given samples; the first call creates the network.
 
@@ -172,10 +170,8 @@ class TrainableBackprop(Backprop):
 
         Parameters
         ----------
-        X
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers to be predicted.
-        sample_weight
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Inputs, scaled as for `fit`.
 
         Returns
         -------
@@ -265,50 +261,32 @@ class TrainableBackprop(Backprop):
     def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
         """Run one epoch. An error may have changed the weights: see `Rollback`."""
         network, velocity, N = self.network_, None, X.shape[0]
-        batch_size = validate.batch_size(self._samples_per_update(N), N)
         single = N == 1 and weights is None  # which learn_one learns if the parameters are known to be valid
-        moving = validate.rounded(self.momentum, network.dtype) != 0
-        if self._adaptive and moving:
-            raise ValueError(
-                f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, or "
-                "learning_rate_init a number"
-            )
-        l2 = validate.in_range("alpha", self.alpha, float(np.finfo(network.dtype).max), network.dtype)
         if not self._adaptive:
             validate.learning_rate(self._rate, network.dtype, "learning_rate_init")
-        if self.learning_rate == "invscaling" and not self._adaptive:
-            try:
-                rate = self._rate / (self.t_ + 1) ** float(self.power_t)
-            except OverflowError:
+            if self.learning_rate == "invscaling":
+                rate = self._inverse_scaling()
+        if validate.rounded(self.momentum, network.dtype) != 0:
+            if self._adaptive:
                 raise ValueError(
-                    f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
-                ) from None
-        if moving and issparse(X):
-            raise ValueError(
-                f"momentum is {self.momentum} and X is sparse; it must be 0, the default, because momentum changes "
-                "all weights at every update, not only those of the non-zeros"
-            )
-        if moving:
+                    f"momentum is {self.momentum} and learning_rate_init is 'auto'; momentum must be 0, the default, "
+                    "or learning_rate_init a number"
+                )
             velocity = self._velocity or layout.zeros_like(network.w, network.v)
+        network.learning_rate = rate
         try:
-            history = learn(
+            history = network.fit(
                 X,
                 t,
-                network.w,
-                network.v,
-                **network.functions._asdict(),
-                learning_rate=rate,
-                batch_size=1 if single else batch_size,
+                batch_size=1 if single else self._samples_per_update(N),
                 shuffle=self.shuffle,
                 rng=self._generator,
                 method="direct" if N == 1 else "auto",
                 n_threads=self.n_threads,
                 sample_weight=weights,
-                l2=l2,
+                l2=validate.in_range("alpha", self.alpha, float(np.finfo(network.dtype).max), network.dtype),
                 momentum=self.momentum,
                 velocity=velocity,
-                adaptive=self._adaptive,
-                accumulators=network.accumulators,
             )
         except DivergenceError as error:
             raise ValueError(
@@ -316,10 +294,17 @@ class TrainableBackprop(Backprop):
                 f"{'' if self._adaptive else 'try a smaller learning_rate_init, or '}scale {self._to_scale} "
                 "to a standard deviation near 1"
             ) from error
-        network.learning_rate = rate
-        (loss,) = history.losses
         # at once: see `_run_epochs`
-        self.__dict__.update(_velocity=velocity, loss_=loss, n_iter_=epoch, t_=self.t_ + N)
+        self.__dict__.update(_velocity=velocity, loss_=history.losses[0], n_iter_=epoch, t_=self.t_ + N)
+
+    def _inverse_scaling(self) -> float:
+        """The rate that falls with a power of the number of samples."""
+        try:
+            return self._rate / (self.t_ + 1) ** float(self.power_t)
+        except OverflowError:
+            raise ValueError(
+                f"power_t is {self.power_t}; it must be smaller: after {self.t_} samples the learning rate is 0"
+            ) from None
 
     def _score_validation_set(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
         predicted = self.network_.predict(X, n_threads=self.n_threads)
