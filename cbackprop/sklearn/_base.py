@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +43,7 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
     # ------------------------------------------------------------------------------------------------- the meaning of y
 
     _numeric_y: bool  # whether y holds numbers, even if its dtype is object
+    _metric: Callable[..., float]  # the score of what the network predicts for a validation set
     _fewest_validation_samples: int
     _to_scale: str  # if training diverges
     _auto_epochs: int  # that "auto" rates take to fall to 0
@@ -62,10 +64,6 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
 
     def _target_of_row(self, y: Any) -> Any:
         """Target of a single sample for `learn_one`, or None if y needs scikit-learn's validation."""
-        raise NotImplementedError
-
-    def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
-        """Score of what the network predicts for a validation set."""
         raise NotImplementedError
 
     # ----------------------------------------------------------------------------------------------------- construction
@@ -326,10 +324,3 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
         return tags
-
-
-def copy_of(network: Network) -> Network:
-    """A network with copies of the weights."""
-    w, v = layout.copies(network.w, network.v)
-    sums = network.accumulators and (network.accumulators[0].copy(), network.accumulators[1].copy())
-    return Network.from_weights(w, v, **network.functions._asdict(), accumulators=sums)

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
@@ -130,6 +131,7 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
     # ------------------------------------------------------------------------------------------------- the meaning of y
 
     _numeric_y = False
+    _metric = staticmethod(accuracy_score)
     _fewest_validation_samples = 1
     _to_scale = "the inputs"
     _auto_epochs = 30
@@ -207,10 +209,6 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
         if not isinstance(label, list):
             return self._class_indices[label]
         return label if not self._exclusive and all(number in (0, 1) for number in label) else None
-
-    def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
-        correct = predicted == t
-        return float(np.average(correct if t.ndim == 1 else correct.all(axis=1), weights=weights))
 
     def _sample_weights(self, sample_weight: Any, X: Any, y: np.ndarray, *, partial: bool = False) -> np.ndarray | None:
         """Factor of each sample's gradient, from sample_weight and class_weight; None if all are 1."""

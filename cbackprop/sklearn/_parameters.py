@@ -73,8 +73,8 @@ warm_start : bool
 momentum : float
     Fraction in [0, 1] of the previous update that is added to the next; 0 with sparse X or "auto" rates.
 early_stopping : bool
-    Stop when the loss of a validation set no longer improves, and keep the weights of the best epoch. With "auto"
-    rates, only keep these.
+    Stop when the loss of a validation set no longer improves in this call, and keep the weights of the best epoch. With
+    "auto" rates, only keep these.
 validation_fraction : float
     Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
 n_iter_no_change : int

@@ -52,6 +52,7 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, TrainableBackprop):
     """
 
     _numeric_y = True
+    _metric = staticmethod(r2_score)
     _fewest_validation_samples = 2  # of which R² is defined
     _to_scale = "the inputs and y"
     _auto_epochs = 20  # more overfit small tables
@@ -65,6 +66,3 @@ class BackpropRegressor(RegressorMixin, MultiOutputMixin, TrainableBackprop):
     def _target_of_row(self, y: Any) -> Any:
         t = y[0]
         return None if len(y) > 1 or validate.is_masked(t) or (self.n_outputs_ == 1 and np.ndim(t)) else t
-
-    def _validation_score(self, predicted: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> float:
-        return r2_score(t, predicted, sample_weight=weights)

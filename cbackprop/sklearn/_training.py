@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 from typing import Any, Self
@@ -17,7 +18,7 @@ from cbackprop import _validation as validate
 from cbackprop._docstrings import inherits
 from cbackprop._rates import EPOCH_MEMORY
 from cbackprop._training_lock import TrainingLock, learn_and_record, run_finally
-from cbackprop.sklearn._base import Backprop, copy_of
+from cbackprop.sklearn._base import Backprop
 from cbackprop.sklearn._scaling import Scaling, warn_unscaled, warn_unscaled_targets
 from cbackprop.sklearn._validation import is_csr, mean_error
 
@@ -76,7 +77,7 @@ class TrainableBackprop(Backprop):
         if continued:  # train copies, so that an error leaves the model unchanged
             self._check_sizes()
             self._check_outputs(y)
-            self._set_network(copy_of(self.network_), generator)
+            self._set_network(copy.deepcopy(self.network_), generator)
             self._match_rates()
             for curve in ("loss_curve_", "validation_loss_curve_", "validation_scores_"):
                 setattr(self, curve, getattr(self, curve).copy())
@@ -308,7 +309,7 @@ class TrainableBackprop(Backprop):
 
     def _score_validation_set(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
         predicted = self.network_.predict(X, n_threads=self.n_threads)
-        self.validation_scores_.append(self._validation_score(predicted, t, weights))
+        self.validation_scores_.append(self._metric(t, predicted, sample_weight=weights))
         self.validation_loss_curve_.append(mean_error(self.network_, X, t, weights))
         if self.verbose:
             print(f"Validation score: {self.validation_scores_[-1]:f}")
