@@ -709,15 +709,17 @@ def test_from_network_shares_the_network(problems, problem):
 
 def test_predictions_agree(iris, names):
     x, y = iris
+    two_classes = x[y > 0], names[y[y > 0]]
     model = BackpropClassifier(8, random_state=0).fit(x, names[y])
     activations = cbackprop.forward(x, model.network_.w, model.network_.v, hidden="relu")
     assert np.array_equal(model.predict_proba(x), activations.y)
-    assert np.array_equal(model.decision_function(x), activations.a)
+    np.testing.assert_allclose(1 / (1 + np.exp(-model.decision_function(x))), activations.y, rtol=1e-14)
     assert np.array_equal(model.transform(x), activations.z)
     assert np.array_equal(model.predict(x), names[activations.a.argmax(axis=1)])
-    two = BackpropClassifier(8, random_state=0).fit(x[y > 0], names[y[y > 0]])
+    two = BackpropClassifier(8, random_state=0).fit(*two_classes)
     scores = two.decision_function(x)
     assert np.array_equal(two.predict(x), names[1 + (scores > 0)])
+    np.testing.assert_allclose(1 / (1 + np.exp(-scores)), two.predict_proba(x)[:, 1], rtol=1e-14)
 
 
 @pytest.mark.parametrize("problem", ["classes", "labels"])
@@ -728,6 +730,12 @@ def test_logarithms_of_probabilities_are_finite(problems, problem):
     model.network_.v[:] *= 1000
     assert model.predict_proba(x).min() == 0
     assert np.isfinite(model.predict_log_proba(x)).all()
+    odds = model.decision_function(x)
+    assert np.isfinite(odds).all()
+    assert np.array_equal(odds >= 0, model.predict_proba(x) >= 0.5)
+    for n, a in enumerate(model._forward(x).a):
+        others = [np.logaddexp.reduce(np.delete(a, k)) if problem == "classes" else 0 for k in range(3)]
+        np.testing.assert_allclose(odds[n], a - others, rtol=1e-12)
 
 
 def test_single_precision_is_preserved(iris):
@@ -1221,8 +1229,9 @@ def test_search_over_processes(iris):
 def test_cross_validate_and_calibration(iris):
     model = BackpropClassifier(8, random_state=0)
     assert cross_validate(model, *iris, cv=3)["test_score"].mean() > 0.9
-    calibrated = CalibratedClassifierCV(model, cv=3).fit(*iris)
-    assert calibrated.score(*iris) > 0.9
+    for method in ("sigmoid", "isotonic"):  # of log-odds
+        calibrated = CalibratedClassifierCV(model, method=method, cv=3)
+        assert cross_val_score(calibrated, *iris, scoring="neg_log_loss").mean() > -0.3
 
 
 def test_frames_and_columns():

@@ -259,14 +259,18 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
 
     @inherits(predict)
     def decision_function(self, X: Any) -> np.ndarray:
-        """Logits a (13); for two classes, the logit of the second minus that of the first.
+        """Log-odds of each class or label, log y_k - log(1 - y_k); for two classes, those of the second.
+
+        They are computed from the logits a (13), so that they are finite where a probability rounds to 0 or 1.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
         """
         a = self._forward(X).a
-        return a[:, 1] - a[:, 0] if self._exclusive and len(self.classes_) == 2 else a
+        if not self._exclusive:
+            return a
+        return a[:, 1] - a[:, 0] if len(self.classes_) == 2 else _log_odds(a)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -277,3 +281,15 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
 def _labels_of(y: np.ndarray) -> np.ndarray:
     """Labels that y contains, or the numbers of its columns."""
     return np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
+
+
+def _log_odds(a: np.ndarray) -> np.ndarray:
+    """log y_k - log(1 - y_k) of softmax outputs: a_k minus the logarithm of the sum of all other e^a_l."""
+    best = np.arange(len(a)), a.argmax(axis=1)
+    a = a - a[best][:, np.newaxis]
+    e = np.exp(a)
+    with np.errstate(divide="ignore"):  # of the largest, from which the others may have been lost
+        odds = a - np.log(e.sum(axis=1, keepdims=True) - e)
+    a[best] = -np.inf
+    odds[best] = -np.logaddexp.reduce(a, axis=1)
+    return odds
