@@ -304,6 +304,19 @@ def test_learning_rates(iris):
     assert adaptive.loss_ < constant.set_params(tol=1e-3, max_iter=400).fit(x, y).loss_
 
 
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_epochs_at_a_constant_rate_are_those_of_partial_fit(problems, problem):
+    x, y = problems[problem]
+    constant = {"learning_rate": "constant", "max_iter": 9, "tol": 1e9, "n_iter_no_change": np.inf}
+    whole, parts = (estimator(problem, **constant) for _ in range(2))
+    with pytest.warns(ConvergenceWarning):
+        whole.fit(x, y)
+    for _ in range(9):
+        parts.partial_fit(x, y, **classes_of(problem))
+    assert weights(parts) == weights(whole)
+    assert (parts.t_, parts.loss_, whole.n_iter_) == (whole.t_, whole.loss_, 9)
+
+
 def test_warm_start_continues(iris):
     x, y = iris
     options = {"hidden_layer_sizes": 6, "tol": 0, "random_state": 0, "shuffle": False, **CONSTANT}

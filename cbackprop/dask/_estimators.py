@@ -40,8 +40,8 @@ shuffle : bool
     Draw a new order of the samples of each shard for each epoch.
 tol : float
     Minimum decrease of the loss that counts as an improvement.
-n_iter_no_change : int
-    Maximum number of consecutive rounds without improvement.
+n_iter_no_change : int or numpy.inf
+    Maximum number of consecutive rounds without improvement; with infinity, training takes max_iter epochs.
 n_threads : int
     Maximum number of threads per shard.
 """,
@@ -66,7 +66,7 @@ class _Backprop(BaseEstimator):
     shuffle: bool = True
     random_state: Any = None
     tol: float = 1e-3
-    n_iter_no_change: int = 5
+    n_iter_no_change: float = 5
     n_threads: int = 1
 
     def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:

@@ -83,7 +83,7 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
     activation: str = "relu"
     _: KW_ONLY
     learning_rate: str = "constant"
-    n_iter_no_change: int = 5
+    n_iter_no_change: float = 5
     class_weight: Any = None
 
     @classmethod

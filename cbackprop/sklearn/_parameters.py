@@ -5,7 +5,8 @@ from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
-from sklearn.utils._param_validation import Interval, StrOptions
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from cbackprop._catalog import HIDDEN_FUNCTIONS
 from cbackprop._parameters import ESTIMATOR
@@ -33,7 +34,7 @@ CONSTRAINTS = {  # in scikit-learn's format
     "momentum": [Interval(Real, 0, 1, closed="both")],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
     "n_threads": [Interval(Integral, 1, None, closed="left")],
 }
 
@@ -77,8 +78,9 @@ early_stopping : bool
     "auto" rates, only keep these.
 validation_fraction : float
     Fraction of the samples that `early_stopping` uses for validation, unless `fit` receives a validation set.
-n_iter_no_change : int
-    Maximum number of consecutive epochs without improvement, if `learning_rate_init` is a number.
+n_iter_no_change : int or numpy.inf
+    Maximum number of consecutive epochs without improvement, if `learning_rate_init` is a number; with infinity,
+    training takes max_iter epochs.
 n_threads : int
     Maximum number of threads. The result is bit-identical for any number.
 network_ : Network
@@ -164,5 +166,5 @@ class Parameters:
     momentum: float = 0.0
     early_stopping: bool = False
     validation_fraction: float = 0.1
-    n_iter_no_change: int = 2
+    n_iter_no_change: float = 2
     n_threads: int = 1
