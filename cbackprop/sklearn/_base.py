@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_consistent_length, check_random_state
@@ -272,13 +273,21 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """Weights in scikit-learn's orientation, as views of the arrays of `network_`."""
+        """Weights in scikit-learn's orientation, as views of the arrays of `network_`; may be set."""
         return [weights[:, :-1].T for weights in (self.network_.w, self.network_.v)]
+
+    @coefs_.setter
+    def coefs_(self, values: Sequence[ArrayLike]) -> None:
+        _assign("coefs_", self.coefs_, values)
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """Biases, as views of the arrays of `network_`."""
+        """Biases, as views of the arrays of `network_`; may be set."""
         return [weights[:, -1] for weights in (self.network_.w, self.network_.v)]
+
+    @intercepts_.setter
+    def intercepts_(self, values: Sequence[ArrayLike]) -> None:
+        _assign("intercepts_", self.intercepts_, values)
 
     @property
     def n_layers_(self) -> int:
@@ -324,3 +333,18 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
         return tags
+
+
+def _assign(name: str, arrays: list[np.ndarray], values: Sequence[ArrayLike]) -> None:
+    """Copy values into the two arrays of an attribute, or raise an error before either has changed."""
+    first, second = arrays
+    if len(values) != 2:
+        raise ValueError(f"{name} has {len(values)} arrays; it must have 2, of shapes {first.shape} and {second.shape}")
+    pairs = []
+    for n, (array, value) in enumerate(zip(arrays, values, strict=True)):
+        new = validate.numbers(f"{name}[{n}]", value, array.dtype, str(array.shape), array.ndim)
+        if new.shape != array.shape:
+            raise ValueError(f"{name}[{n}] has shape {new.shape}; it must be {array.shape}")
+        pairs.append((array, new.copy()))  # which may be the array of another weight
+    for array, new in pairs:
+        array[...] = new

@@ -86,9 +86,9 @@ n_threads : int
 network_ : Network
     The underlying network. It is shared: training either trains both.
 coefs_ : list of two ndarrays, (D, M) and (M, n_outputs)
-    Weights in scikit-learn's orientation, as views of the arrays of `network_`.
+    Weights in scikit-learn's orientation, as views of the arrays of `network_`. Setting them copies.
 intercepts_ : list of two ndarrays, (M,) and (n_outputs,)
-    Biases, as views of the arrays of `network_`.
+    Biases, likewise.
 loss_curve_ : list of float
     `loss_` of each epoch of `fit`; `partial_fit` does not extend it.
 n_iter_ : int

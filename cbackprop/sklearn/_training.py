@@ -94,7 +94,7 @@ class TrainableBackprop(Backprop):
             learned, held = train_test_split(
                 np.arange(len(y)),
                 test_size=self.validation_fraction,
-                stratify=t if t.ndim == 1 else None,
+                stratify=y if t.ndim == 1 else None,
                 random_state=random_state,
             )
             held_out = X[held], t[held], None if weights is None else weights[held]
@@ -105,8 +105,8 @@ class TrainableBackprop(Backprop):
             X, t, weights = X[learned], t[learned], None if weights is None else weights[learned]
         if held_out is not None and len(held_out[1]) < self._fewest_validation_samples:
             raise ValueError(
-                f"the validation set has {len(held_out[1])} sample; its score needs at least "
-                f"{self._fewest_validation_samples}: set a larger validation_fraction, or pass X_val and y_val"
+                f"The validation set is too small: it has {len(held_out[1])} sample, and its score needs "
+                f"{self._fewest_validation_samples}; set a larger validation_fraction, or pass X_val and y_val"
             )
         self._scaling = Scaling.standard(X, t, weights, self.network_) if self._adaptive else Scaling()
         if continued:
