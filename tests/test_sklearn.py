@@ -1,11 +1,14 @@
 """The estimators: scikit-learn's own checks, each documented parameter, its networks as oracles, and its tools."""
 
 import ast
+import fnmatch
+import importlib
 import inspect
 import pickle
 import re
 import tracemalloc
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +137,28 @@ def seeded_generator():
 
 
 # ------------------------------------------------------------------------------------------- scikit-learn's perceptrons
+
+
+GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "mlpclassifier.md"
+
+
+@pytest.mark.skipif(VERSION != (1, 9), reason="the tests differ in other versions")
+@pytest.mark.skipif(not GUIDE.exists(), reason="the documentation is not here")
+def test_tests_of_mlpclassifier_pass_but_for_those_in_the_guide(python, tmp_path):
+    tests = importlib.import_module("sklearn.neural_network.tests.test_mlp")
+    source, imported = inspect.getsource(tests), "from sklearn.neural_network import MLPClassifier, MLPRegressor"
+    assert imported in source
+    ours = "from cbackprop.sklearn import BackpropClassifier as MLPClassifier, BackpropRegressor as MLPRegressor"
+    (tmp_path / "test_mlp.py").write_text(source.replace(imported, ours))
+    done = python("import pytest; pytest.main('-rA --tb=no -W ignore -p no:cacheprovider test_mlp.py'.split())")
+    outcomes = re.findall(r"^(PASSED|FAILED|ERROR) test_mlp\.py::test_(\w+)", done.stdout, re.MULTILINE)
+    failed = {name for outcome, name in outcomes if outcome != "PASSED"}
+    assert len({name for _, name in outcomes} - failed) == 15
+    table = GUIDE.read_text(encoding="utf-8").partition("| tests of scikit-learn")[2]
+    cells = re.findall(r"^\| `(.*?)` \|", table, re.MULTILINE)
+    listed = [set(fnmatch.filter(failed, name)) for cell in cells for name in cell.split("`, `")]
+    assert all(listed)
+    assert set.union(*listed) == failed
 
 
 def with_the_same_weights(ours, theirs, x, y, rate, classes):
