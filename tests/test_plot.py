@@ -136,9 +136,9 @@ def test_network():
     for lines, weights in ((of_w, drawn.w.ravel()), (of_v, drawn.v.ravel())):
         assert np.array_equal(np.argsort(lines.get_linewidths()), np.argsort(np.abs(weights)))
         assert np.array_equal(lines.get_colors()[:, 0] > lines.get_colors()[:, 2], weights > 0)  # red or blue
-    (x0, y0), (x1, y1) = of_w.get_segments()[3 * 2 + 1]
+    (x0, y0), (x1, y1) = of_w.get_segments()[2 * 3 + 0]
     place = {text.get_text(): text.get_position() for text in plot.network(drawn, ax=named).texts}
-    assert (place["$x_{1}$"], place["$z_{2}$"]) == ((x0, y0), (x1, y1))  # of w[2, 1]
+    assert (place["$x_{0}$"], place["$z_{2}$"]) == ((x0, y0), (x1, y1))  # of w[2, 0]
     y, _, z, _ = cbackprop.forward([x], drawn.w, drawn.v)
     numbers = [f"{number:.2g}" for number in np.concatenate([drawn.w, drawn.v, x, z, y], axis=None)]
     names = ["$1$", "$1$", *(f"${unit}$" for unit in ("x_{0}", "x_{1}", "z_{0}", "z_{1}", "z_{2}", "y_{0}", "y_{1}"))]
