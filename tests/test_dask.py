@@ -469,6 +469,10 @@ def test_search_on_the_workers(client, digits):
 # -------------------------------------------------------------------------------------------------------- invalid input
 
 
+def two_samples(output, K, t):
+    return {"network": Network(2, 3, K, output=output, rng=0), "x": np.eye(2), "t": np.array(t)}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -485,38 +489,28 @@ def test_search_on_the_workers(client, digits):
         ({"x": da.ma.masked_equal(da.zeros((1797, 64), chunks=600), 0)}, "shard .: x is a MaskedArray"),
         ({"x": np.ma.masked_array(np.eye(64), np.eye(64)), "t": np.zeros(64, int)}, "shard 0: x is a MaskedArray"),
         ({"x": "frame"}, "shard 1: column 'text' of x has dtype .*; it must hold real numbers"),
+        (two_samples("linear", 1, [0.5, np.nan]), r"shard 0: t\[1, 0\] is nan; it must be finite"),
+        (
+            two_samples("logistic", 1, [0.5, 1.5]),
+            r"shard 0: t\[1, 0\] is 1.5; a target of logistic outputs must lie in",
+        ),
+        (two_samples("softmax", 2, [0.5, 1.5]), "shard 0: t has dtype float64; it must hold integers"),
+        ({"network": network(adaptive=True)}, r"network is adaptive; .*: use Network\(\.\.\., adaptive=False\)"),
     ],
     ids=str,
 )
 def test_invalid_input_leaves_the_network_unchanged(client, digits, change, message):
     x, t = sharded(*digits, 600)
-    arguments = {"x": x, "t": t} | change
+    arguments = {"network": network(), "x": x, "t": t} | change
     if isinstance(arguments["x"], str):
         frame = pd.DataFrame(digits[0][:, :63])
         frame["text"] = 1.0
         text = frame.assign(text="one")
         arguments["x"] = [frame[:600], text[600:1200], frame[1200:]]
-    learned = network()
-    before = bits(learned)
+    before = bits(arguments["network"])
     with pytest.raises((TypeError, ValueError), match=message):
-        cbackprop.dask.fit(client, learned, **arguments)
-    assert bits(learned) == before
-
-
-@pytest.mark.parametrize(
-    ("output", "t", "message"),
-    [
-        ("linear", [0.5, np.nan], r"shard 0: t\[1, 0\] is nan; it must be finite"),
-        ("logistic", [0.5, 1.5], r"shard 0: t\[1, 0\] is 1.5; a target of logistic outputs must lie in 0..1"),
-        ("softmax", [0.5, 1.5], "shard 0: t has dtype float64; it must hold integers"),
-    ],
-)
-def test_targets_must_suit_the_output(client, output, t, message):
-    learned = Network(2, 3, 2 if output == "softmax" else 1, output=output, rng=0)
-    before = bits(learned)
-    with pytest.raises((TypeError, ValueError), match=message):
-        cbackprop.dask.fit(client, learned, np.eye(2), np.array(t))
-    assert bits(learned) == before
+        cbackprop.dask.fit(client, **arguments)
+    assert bits(arguments["network"]) == before
 
 
 @pytest.mark.parametrize("batch_size", [None, 1])
@@ -534,14 +528,6 @@ def test_divergence_leaves_the_weights_at_the_start_of_the_round(client, digits,
         )
     assert bits(learned) == weights[-1]
     assert np.isfinite(learned.v).all()
-
-
-def test_adaptive_networks_are_refused(client, digits):
-    learned = Network(64, 8, 10, adaptive=True, rng=0)
-    before = bits(learned)
-    with pytest.raises(ValueError, match=r"network is adaptive; .*: use Network\(\.\.\., adaptive=False\)"):
-        cbackprop.dask.fit(client, learned, *sharded(*digits, 600))
-    assert bits(learned) == before
 
 
 @pytest.mark.slow
