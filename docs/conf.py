@@ -1,8 +1,10 @@
 """Sphinx configuration. `nox -s docs` builds the documentation, in build/docs."""
 
+import importlib
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
@@ -32,6 +34,13 @@ extensions = [
 myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
+# parameters of estimators, fields of data classes: described, but no targets of links
+ESTIMATORS = [
+    getattr(importlib.import_module(f"cbackprop.{name}"), kind)
+    for name in ("dask", "sklearn")
+    for kind in ("BackpropClassifier", "BackpropRegressor")
+]
+nitpick_ignore = [("py:obj", each.name) for kind in ESTIMATORS for each in fields(kind)]
 # external objects: resolving their links would need network access
 nitpick_ignore_regex = [
     ("py:obj", r"(dask|numpy|onnx|river|scipy|sklearn|tqdm)(\..*)?")
