@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from . import restart_pinned
 
@@ -135,6 +136,16 @@ def commit() -> str:
 
 
 # ------------------------------------------------------------------------------------------------------------- tables
+
+
+class Timing(NamedTuple):
+    """A row of the comparison: by column, the seconds of each repeat."""
+
+    work: str
+    dtype: str
+    figures: dict[str, list[float]]
+    unit: str = ""  # of the work, if it is not a sample
+    quantity: str = "s"
 
 
 UNITS = {"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results"
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 for name in ("dask", "jax", "matplotlib", "mlxtend", "numba", "onnxruntime", "pandas", "river", "sklearn", "torch"):
@@ -18,31 +19,75 @@ for module in pkgutil.iter_modules(benchmarks.asv.__path__):
     importlib.import_module(f"benchmarks.asv.{module.name}")
     print(module.name)
 """
+OWN_LOOP = """
+from cbackprop import reference
+
+def learn(x, t, w, v, learning_rate):
+    reference.fit(x, t, w, v, learning_rate=learning_rate {0}, shuffle=False)
+"""
 
 
 pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="a wheel has no benchmarks")
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
 def test_benchmarks_are_imported_without_optional_packages():
-    done = run("-P", "-c", IMPORT_ALL, str(ROOT))
+    done = run(sys.executable, "-P", "-c", IMPORT_ALL, str(ROOT))
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) > 10
 
 
 def test_the_table_of_all_machines_is_that_of_their_comparisons():
-    done = run("-c", "from benchmarks.compare import machines; print(end=machines.markdown())")
+    done = run(sys.executable, "-c", "from benchmarks.compare import machines; print(end=machines.markdown())")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == (ROOT / "benchmarks/results/machines.md").read_text(encoding="utf-8")
+    assert done.stdout == (RESULTS / "machines.md").read_text(encoding="utf-8")
+
+
+def test_rows_with_a_worst_and_a_best_were_measured_on_several_machines():
+    table = (RESULTS / "machines.md").read_text(encoding="utf-8").split("\n\n")[3]
+    worst, best = zip(*(re.findall(r"\(([A-Z]\w+ \d+/\d+)\)", line) for line in table.splitlines()[2:]), strict=True)
+    assert all(map(str.__ne__, worst, best))
+
+
+@pytest.mark.parametrize(("change", "timed"), [("", True), ("* 2", False)])
+def test_the_comparison_times_a_loop_of_ones_own_if_its_result_is_right(tmp_path, change, timed):
+    (tmp_path / "my_loop.py").write_text(OWN_LOOP.format(change), encoding="utf-8")
+    options = (
+        "--quick",
+        "--output",
+        tmp_path,
+        "--peer",
+        tmp_path / "my_loop.py",
+        "--only",
+        "--rows",
+        "online 2-2-3, float64",
+    )
+    done = run(sys.executable, "-m", "benchmarks.compare", *options)
+    assert done.returncode == 0, done.stderr
+    _, row = re.findall(r"^\| (?:work|online).*$", (tmp_path / "compare.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert ("| my_loop |" in row) == timed
+    assert ("my_loop, fit, float64, differs from the reference" in done.stderr) != timed
+
+
+def test_commits_of_results_are_in_the_history():
+    if run("git", "rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("a history in full is needed")
+    named = {path.name.partition("-")[0]: True for path in RESULTS.glob("*/*-virtualenv-*.json")}
+    for path in RESULTS.glob("*/*.md"):
+        for commit, rest in re.findall(r"^\| commit \| ([0-9a-f]{40})(.*) \|$", path.read_text("utf-8"), re.MULTILINE):
+            named[commit] = "not in the history" not in rest
+    assert len(named) > 20
+    there = {commit: not run("git", "cat-file", "-e", f"{commit}^{{commit}}").returncode for commit in named}
+    assert there == named
 
 
 @pytest.mark.slow  # the documentation draws them, too
 def test_plots_are_drawn_of_the_tables(tmp_path):
     pytest.importorskip("matplotlib")
-    done = run("-m", "benchmarks.compare.plots", str(tmp_path))
+    done = run(sys.executable, "-m", "benchmarks.compare.plots", str(tmp_path))
     assert done.returncode == 0, done.stderr
     shown = re.findall(r"plots/([\w.-]+)", (ROOT / "docs/measurements.md").read_text(encoding="utf-8"))
     assert set(shown) <= {path.name for path in tmp_path.iterdir()}

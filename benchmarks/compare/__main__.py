@@ -1,34 +1,31 @@
 """cbackprop compared with other libraries in one run, on one processor: `python -m benchmarks.compare`.
 
-All get the same data and initial weights. Before timing, each result is compared with that of the float64 reference; a
-deviation is an error. Repeats are interleaved (A B C A B C ...), each from the same weights; conversion and compilation
-are not timed. README.md describes the rows.
+All get the same data and initial weights. Before timing, each result is compared with that of the float64 reference;
+what deviates is not timed, and an error if it is cbackprop. Repeats are interleaved (A B C A B C ...), each from the same weights; conversion and compilation
+are not timed. README.md describes the rows, and how to add a loop of your own.
 """
 
 import fnmatch
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks import footprint
-from benchmarks.report import factor, readable, table, write
-from benchmarks.work import DTYPES, Work, article_work, interleaved, seconds
+from benchmarks.peers import PEERS, peers
+from benchmarks.report import Timing, factor, readable, table, write
+from benchmarks.work import Job, Work, interleaved, seconds
 
-from . import PEERS, Timing, peers, sparse
+from . import real_data
 from .rows import ROWS
-
-# columns of the rows of sparse.py
-OTHERS = ("LogisticRegression", "SGDClassifier", "Vowpal Wabbit")
 
 # Largest deviation from the float64 reference: of weights, relative to the largest change of a weight; absolute, of
 # probabilities. float32 rounds every weight at each of a few hundred small updates.
 WEIGHT_TOLERANCE = {"float32": 5e-4, "float64": 1e-11}
 PROBABILITY_TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
-
-ARTICLE = "full batch, the article's 2-2-3"
 
 
 class Sizes(NamedTuple):
@@ -37,85 +34,104 @@ class Sizes(NamedTuple):
     full: bool
 
 
-def check(name: str, result: tuple, truth: tuple, work: Work) -> None:
-    """The deviation of a peer's result from the reference must be less than the tolerance."""
+def differs(name: str, result: tuple, truth: tuple, work: Work) -> bool:
+    """Whether a peer's result, if it has any, deviates from the reference by more than the tolerance."""
+    if not result:
+        return False
     learned = len(truth) == 2
     unit = max(np.abs(now - start).max() for now, start in zip(truth, (work.w, work.v), strict=True)) if learned else 1
     difference = float(max(np.abs(np.asarray(r) - s).max() for r, s in zip(result, truth, strict=True)) / unit)
     tolerance = (WEIGHT_TOLERANCE if learned else PROBABILITY_TOLERANCE)[work.x.dtype.name]
-    if not difference <= tolerance:
-        raise SystemExit(f"{name}: differs from the reference by {difference:.1e}, more than {tolerance:.0e}")
+    if too_large := not difference <= tolerance:
+        message = f"{name} differs from the reference by {difference:.1e}, more than {tolerance:.0e}"
+        if name.startswith("cbackprop"):
+            raise SystemExit(message)
+        print(f"not timed: {message}", file=sys.stderr)
+    return too_large
 
 
 def reference_result(kind: str, work: Work) -> tuple:
     """The result of cbackprop.reference in float64."""
     from cbackprop import reference
 
-    w, v = work.w.astype(np.float64), work.v.astype(np.float64)
-    functions = work.functions._asdict()
+    w, v, x = work.w.astype(np.float64), work.v.astype(np.float64), work.x
+    x, functions = x.toarray() if hasattr(x, "toarray") else x, work.functions._asdict()
     if kind.startswith("predict"):
-        return (reference.forward(work.x, w, v, **functions).y,)
-    each = zip(w, v, strict=True) if kind == "fit_ensemble" else [(w, v)]
-    for w_r, v_r in each:
+        return (reference.forward(x, w, v, **functions).y,)
+    for w_r, v_r in zip(w, v, strict=True) if kind == "fit_ensemble" else [(w, v)]:
         reference.fit(
-            work.x, work.t, w_r, v_r, learning_rate=work.learning_rate, epochs=work.epochs,
+            x, work.t, w_r, v_r, learning_rate=work.learning_rate, epochs=work.epochs,
             batch_size=work.batch_size, shuffle=False, **functions,
         )  # fmt: skip
     return w, v
 
 
+def sized(make: Callable[[int], Job], size: int, most: int, step: int, enough: float) -> tuple[Job, int, float]:
+    """The job of so many samples, or epochs, that it takes long enough, their number, and its time."""
+    while True:
+        job = make(size)
+        seconds(job)  # compiles
+        taken = seconds(job)
+        if size == most or taken > enough / 2:
+            return job, size, taken
+        size = min(most, max(2 * size, int(size * enough / taken)) // step * step)
+
+
 def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> dict[str, list[float]]:
     """Seconds per sample, or per 1000 iterations where the work has epochs, after checking the results."""
-    whole_epochs = work.epochs > 1
-    small = work._replace(epochs=10) if whole_epochs else work.first(max(64, 2 * work.batch_size))
+    if work.epochs > 1:
+        smallest, most, step, unit = 10, work.epochs, 1, work.epochs
+    else:
+        smallest, most, step, unit = max(64, 2 * work.batch_size), work.x.shape[0], work.batch_size, 1
+
+    def part(size: int) -> Work:
+        return work._replace(epochs=size) if work.epochs > 1 else work.first(size)
+
+    small, jobs, units, rounds = part(smallest), {}, {}, {}
     truth = reference_result(kind, small)
-    jobs, units, rounds = {}, {}, {}
     for name, maker in makers.items():
-        job = maker(small)
+        try:
+            job = maker(small)
+        except NotImplementedError:
+            continue
         job.run()
-        check(f"{name}, {kind}, {work.x.dtype}", job.result(), truth, small)
-        rate = (small.epochs if whole_epochs else len(small.x)) / seconds(job)
-        size = int(rate * sizes.seconds)
-        if whole_epochs:
-            size = min(work.epochs, max(size, small.epochs))
-            own, units[name] = work._replace(epochs=size), size / work.epochs
-        else:
-            size = min(len(work.x), max(size, len(small.x))) // work.batch_size * work.batch_size
-            own, units[name] = work.first(size), size
-        jobs[name] = maker(own)
-        seconds(jobs[name])  # compiles
-        rounds[name] = max(1, int(sizes.seconds / seconds(jobs[name]))) if sizes.full else 1
+        if differs(f"{name}, {kind}, {work.x.dtype},", job.result(), truth, small):
+            continue
+        del job  # and its memory
+        jobs[name], size, taken = sized(lambda size, m=maker: m(part(size)), smallest, most, step, sizes.seconds)
+        units[name], rounds[name] = size / unit, max(1, int(sizes.seconds / taken)) if sizes.full else 1
     times = interleaved(jobs, sizes.repeats, rounds)
     return {name: [s / units[name] for s in times[name]] for name in times}
 
 
-def measured(name: str, kind: str, work: Work, modules: dict, sizes: Sizes) -> Timing:
-    makers = {peer: getattr(module, kind) for peer, module in modules.items() if hasattr(module, kind)}
-    if work.functions.output == "softmax" and work.v.shape[-2] == 2:
-        makers.pop("scikit-learn", None)  # MLPClassifier has one logistic output then
-    unit = "1000 iterations" if work.epochs > 1 else ""
-    return Timing(name, work.x.dtype.name, measure(kind, work, makers, sizes), unit)
+# rows that are not measured by the functions of the peers
+OTHER_ROWS: dict[str, Callable[[int, bool, list[str]], Iterable[Timing]]] = {
+    "import": lambda repeats, full, names: [
+        Timing("import", "", footprint.import_times(names, repeats), "in a fresh process")
+    ],
+    "installed size": lambda repeats, full, names: [
+        Timing("installed size", "", footprint.installed_sizes(names), "in addition to NumPy", "MB")
+    ],
+    "one pass": lambda repeats, full, names: real_data.one_pass(repeats, full),
+    "sparse, predicted and learned": lambda repeats, full, names: real_data.predicted_and_learned(repeats, full),
+    "sparse, from text": lambda repeats, full, names: real_data.from_text(repeats, full),
+}
 
 
 def rows(modules: dict, sizes: Sizes, wanted: Callable[..., bool]) -> Iterator[Timing]:
     """The rows that are wanted, without those for which a package is missing."""
     for row in ROWS:
+        makers = {peer: getattr(module, row.kind) for peer, module in modules.items() if hasattr(module, row.kind)}
         for dtype in filter(lambda dtype, row=row: wanted(row.work, dtype), row.dtypes):
-            N = row.N if sizes.full else min(row.N, max(64, 2 * row.batch_size))
-            yield measured(row.work, row.kind, row.make(dtype, N), modules, sizes)
-    for dtype in filter(lambda dtype: wanted(ARTICLE, dtype), DTYPES):
-        yield measured(ARTICLE, "fit", article_work(dtype), modules, sizes)
-    repeats = sizes.repeats if sizes.full else 1
-    if wanted("import"):
-        yield Timing("import", "", footprint.import_times(modules, repeats), "in a fresh process")
-    if wanted("installed size"):
-        yield Timing("installed size", "", footprint.installed_sizes(modules), "in addition to NumPy", "MB")
-    for section in (sparse.one_pass, sparse.sparse_speed, sparse.sparse_accuracy, sparse.sparse_files):
-        if wanted(section.__name__):
+            work = row.make(dtype, row.N if sizes.full else min(row.N, max(64, 2 * row.batch_size)))
+            unit = "1000 iterations" if row.epochs > 1 else ""
+            yield Timing(row.work, dtype, measure(row.kind, work, makers, sizes), unit)
+    for name, others in OTHER_ROWS.items():
+        if wanted(name):
             try:
-                yield from section(repeats, sizes.full)
+                yield from others(sizes.repeats if sizes.full else 1, sizes.full, list(modules))
             except ImportError as error:
-                print(f"{section.__name__} is skipped: {error}", file=sys.stderr)
+                print(f"{name} is skipped: {error}", file=sys.stderr)
 
 
 def ratios(row: Timing, of: Callable = min) -> dict[str, float]:
@@ -140,7 +156,7 @@ def line(row: Timing, columns: list[str]) -> list[str]:
 
 def sections(options) -> Iterable[str]:
     sizes = Sizes(3, 0.01, False) if options.quick else Sizes(11, 0.05, True)
-    modules, missing = peers(PEERS)
+    modules, missing = peers(["cbackprop"] if options.only else PEERS, options.peer)
 
     def wanted(*names: str) -> bool:
         return fnmatch.fnmatch(", ".join(names), options.rows)
@@ -149,7 +165,7 @@ def sections(options) -> Iterable[str]:
     for row in rows(modules, sizes, wanted):
         found.append(row)
         print(row.work, row.dtype, {peer: f"{min(row.figures[peer]):.3g}" for peer in row.figures}, file=sys.stderr)
-    columns = [name for name in (*PEERS, *OTHERS) if any(name in row.figures for row in found)]
+    columns = [name for name in modules if any(name in row.figures for row in found)]
     return [
         "Rows and columns are described in [benchmarks/README.md](../../README.md). Time per sample (or per unit of",
         f"the row), the minimum of {sizes.repeats} interleaved repeats on one thread. *ratio*: the best peer's time",
@@ -161,4 +177,7 @@ def sections(options) -> Iterable[str]:
 
 if __name__ == "__main__":
     pattern = {"default": "*", "metavar": "PATTERN", "help": 'only these, such as "online*" or "*float64"'}
-    write("compare", __doc__, "cbackprop and other libraries", sections, {"--rows": pattern})
+    own = {"action": "append", "default": [], "type": Path, "metavar": "FILE.py", "help": "a loop of your own"}
+    only = {"action": "store_true", "help": "no other peers than those of --peer"}
+    options = {"--rows": pattern, "--peer": own, "--only": only}
+    write("compare", __doc__, "cbackprop and other libraries", sections, options)

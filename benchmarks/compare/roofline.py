@@ -1,19 +1,17 @@
 """Rates of the library next to the limits of the processor: `python -m benchmarks.compare.roofline`.
 
 The peak is measured with chains of multiply-adds in registers, the bandwidths with passes that read and write arrays of
-several sizes; both are a few lines of C, compiled for this processor. One thread, repeats interleaved.
+several sizes; both are a few lines of C (roofline.c), compiled for this processor. One thread, repeats interleaved.
 """
 
 import ctypes
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.peers import library
+from benchmarks.peers.c_loops import REAL, compiled
 from benchmarks.report import table, write
 from benchmarks.work import DTYPES, Job, Work, fastest, random_work, samples, sizes
 from cbackprop import _engines as rule
@@ -22,55 +20,6 @@ SHAPES = ("64-32-10", "784-16-10", "784-100-10", "784-1024-10", "3000-2000-10")
 ARRAYS = {"24 kB": 24 << 10, "512 kB": 512 << 10, "8 MB": 8 << 20, "256 MB": 256 << 20}  # for L1, L2, L3, memory
 PRODUCT = 2048
 CHAINS = 12  # enough to hide the latency, and not more than there are registers
-CODE = """
-#if defined __AVX512F__
-#define BYTES 64
-#elif defined __AVX__
-#define BYTES 32
-#else
-#define BYTES 16
-#endif
-typedef REAL vec __attribute__((vector_size(BYTES)));
-
-long vector_bytes(void) { return BYTES; }
-
-void multiply_add_chains(long rounds, vec *sums_at)
-{
-    vec sums[CHAINS], half = sums_at[0];
-#pragma GCC unroll 16
-    for (int k = 0; k < CHAINS; k++)
-        sums[k] = sums_at[k];
-    for (long r = 0; r < rounds; r++)
-#pragma GCC unroll 16
-        for (int k = 0; k < CHAINS; k++)
-            sums[k] = sums[k] * half + half;
-#pragma GCC unroll 16
-    for (int k = 0; k < CHAINS; k++)
-        sums_at[k] = sums[k];
-}
-
-__attribute__((noinline)) static void pass(long n, vec *array, vec half)
-{
-    for (long i = 0; i < n; i++)
-        array[i] = array[i] * half + half;
-}
-
-void passes(long times, long n, vec *array)
-{
-    vec half = array[0];
-    for (long t = 0; t < times; t++)
-        pass(n, array, half);
-}
-"""
-
-
-def compiled(dtype: str, folder: Path) -> ctypes.CDLL:
-    source, module = folder / "roof.c", folder / f"{dtype}.so"
-    source.write_text(CODE)
-    real = {"float32": "float", "float64": "double"}[dtype]
-    flags = ["-O3", "-march=native", "-shared", "-fPIC", f"-DREAL={real}", f"-DCHAINS={CHAINS}"]
-    subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", module, source], check=True)
-    return ctypes.CDLL(str(module))
 
 
 def aligned_halves(dtype: str, nbytes: int) -> np.ndarray:
@@ -145,8 +94,8 @@ def sections(options) -> Iterable[str]:
     repeats, milliseconds, scale = (1, 0.5, 0.1) if options.quick else (25, 10, 1)
     limit_lines, lines = [], []
     for dtype in DTYPES:
-        with tempfile.TemporaryDirectory() as folder:
-            limits, rows = measure(dtype, compiled(dtype, Path(folder)), repeats, milliseconds, scale)
+        code = compiled(Path(__file__).with_suffix(".c"), REAL=REAL[dtype][0], CHAINS=CHAINS)
+        limits, rows = measure(dtype, code, repeats, milliseconds, scale)
         limit_lines.append([
             dtype,
             *(f"{limits[name] / 1e9:.0f} GF/s" for name in ("peak", "product")),

@@ -33,6 +33,13 @@ SMALL = [
         Row(f"16 networks at once, {shape}", "fit_ensemble", shape, 5_000)
         for shape in ("2-2-3", "4-8-2", "5-6-4", "13-9-3")
     ),
+    Row("full batch, the article's 2-2-3", "fit", "2-2-3", 50, 50, 1_000, inputs="article"),
+]
+CLICKS = {"dtypes": ("float32",), "non_zeros": 50}
+SPARSE = [
+    Row("sparse online 262144-16-2, 50 non-zeros", "fit_sparse", "262144-16-2", 100_000, **CLICKS),
+    Row("sparse mini-batch 32, 262144-16-2, 50 non-zeros", "fit_sparse", "262144-16-2", 100_000, 32, **CLICKS),
+    Row("sparse learn_one 262144-16-2, 50 non-zeros", "learn_one_sparse", "262144-16-2", 2_000, **CLICKS),
 ]
 
 
@@ -43,4 +50,4 @@ def regression(row: Row, functions: Functions) -> Row:
 
 
 LINEAR = [regression(row, Functions(h, "linear")) for h in ("sigmoid", "relu") for row in CLASSIFICATION]
-ROWS = CLASSIFICATION + SMALL + LINEAR
+ROWS = CLASSIFICATION + SMALL + SPARSE + LINEAR

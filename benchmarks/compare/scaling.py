@@ -8,11 +8,9 @@ import os
 from collections.abc import Iterable
 
 from benchmarks import unpinned
-from benchmarks.peers import library
+from benchmarks.peers import library, peers
 from benchmarks.report import factor, readable, table, write
 from benchmarks.work import DTYPES, fastest, interleaved, random_work, samples, sizes
-
-from . import peers
 
 SHAPE = "784-100-10"  # all but one of the sizes stay at these values
 RANGES = {

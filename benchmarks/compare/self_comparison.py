@@ -6,7 +6,9 @@ In each table, the dearest rows come first.
 
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from benchmarks.peers import library
 from benchmarks.report import factor, readable, table, worst_first, write
@@ -18,45 +20,43 @@ LEARNING = [row for row in CLASSIFICATION + SMALL if row.kind in ("fit", "learn_
 ENSEMBLES = ((16, "2-2-3"), (16, "4-8-2"), (16, "13-9-3"), (16, "10-16-2"), (8, "64-32-10"), (8, "784-100-10"))
 OTHER_FUNCTIONS = {"linear outputs": Functions(output="linear"), "ReLU": Functions(hidden="relu")}
 
-Pair = tuple[str, str, int, Job, Job, Job]  # work, dtype, samples; jobs: without, with, without again
+Pair = tuple[str, str, int, Callable[[], Job], Callable[[], Job]]  # work, dtype, samples; jobs: without, with
 
 
 def adaptive(milliseconds: float) -> Iterable[Pair]:
     for row in LEARNING:
-        N = max(samples(row.shape, milliseconds), row.batch_size) // row.batch_size * row.batch_size
-        learn = getattr(library, row.kind)
+        N, learn = samples(row.shape, milliseconds, row.batch_size), getattr(library, row.kind)
         for dtype in row.dtypes:
             work = row._replace(epochs=1).make(dtype, N)
-            yield row.work, dtype, N, learn(work), learn(work, adaptive=True), learn(work)
+            yield row.work, dtype, N, partial(learn, work), partial(learn, work, adaptive=True)
 
 
 def ensembles(milliseconds: float) -> Iterable[Pair]:
     for R, shape in ENSEMBLES:
         for dtype in DTYPES:
             work = random_work(shape, dtype, N := samples(shape, milliseconds))
-            all_networks = library.fit_ensemble(ensemble_of(work, R))
-            yield f"{R} × {shape}", dtype, N, library.fit(work), all_networks, library.fit(work)
+            all_networks = partial(library.fit_ensemble, ensemble_of(work, R))
+            yield f"{R} × {shape}", dtype, N, partial(library.fit, work), all_networks
+
+
+def changed(row: Row, name: str, milliseconds: float, **change: Any) -> Iterable[Pair]:
+    """A row, and the same with a change."""
+    N, learn = samples(row.shape, milliseconds, row.batch_size), getattr(library, row.kind)
+    for dtype in row.dtypes:
+        works = (each.make(dtype, N) for each in (row, row._replace(**change)))
+        yield name, dtype, N, *(partial(learn, work) for work in works)
 
 
 def functions(milliseconds: float) -> Iterable[Pair]:
     for row in CLASSIFICATION:
         for name, chosen in OTHER_FUNCTIONS.items():
-            for dtype in row.dtypes:
-                N = max(samples(row.shape, milliseconds), row.batch_size) // row.batch_size * row.batch_size
-                jobs = [
-                    getattr(library, row.kind)(row._replace(functions=f).make(dtype, N))
-                    for f in (row.functions, chosen, row.functions)
-                ]
-                yield f"{row.work}, {name}", dtype, N, *jobs
+            yield from changed(row, f"{row.work}, {name}", milliseconds, functions=chosen)
 
 
 def unusual_inputs(milliseconds: float) -> Iterable[Pair]:
     for shape in ("2-2-3", "64-32-10", "784-100-10"):
         for inputs in ("subnormal", "saturated"):
-            for dtype in DTYPES:
-                N = samples(shape, milliseconds)
-                jobs = [library.fit(Row("", "fit", shape, N, inputs=i).make(dtype)) for i in ("", inputs, "")]
-                yield f"online {shape}, {inputs}", dtype, N, *jobs
+            yield from changed(Row("", "fit", shape, 0), f"online {shape}, {inputs}", milliseconds, inputs=inputs)
 
 
 TABLES = {  # pairs; names of both; what the second is
@@ -73,10 +73,11 @@ TABLES = {  # pairs; names of both; what the second is
 
 def lines(pairs: Iterable[Pair], repeats: int) -> list[list[str]]:
     found = []
-    for what, dtype, N, *jobs in pairs:
-        for job in jobs:
+    for what, dtype, N, first, second in pairs:
+        jobs = {"without": first(), "with": second(), "again": first()}
+        for job in jobs.values():
             seconds(job)  # the first call of an estimator may round differently from the others
-        times = interleaved(dict(zip(("without", "with", "again"), jobs, strict=True)), repeats)
+        times = interleaved(jobs, repeats)
         without, with_option, again = (min(times[name]) for name in times)
         medians = statistics.median(times["with"]) / statistics.median(times["without"])
         cells = [readable(without / N), readable(with_option / N)]

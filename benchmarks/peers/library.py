@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 import cbackprop
 
-from ..work import DEFAULTS, Clicks, Job, Work, each_target, predicting, together
+from ..work import DEFAULTS, Job, Work, each, each_target, one_row_each, predicting, predicting_each
 
 
 def sizes_of(work: Work) -> tuple[int, int, int]:
@@ -24,7 +26,7 @@ def network_of(work: Work, adaptive: bool = False) -> cbackprop.Network:
     return network
 
 
-def learning_job(work: Work | Clicks, network, run: Callable[[], object]) -> Job:
+def learning_job(work: Work, network, run: Callable[[], object]) -> Job:
     def restore():
         work.restore(network.w, network.v)
         for sums in getattr(network, "accumulators", None) or ():
@@ -39,6 +41,9 @@ def fit(work: Work, adaptive: bool = False, **options) -> Job:
     return learning_job(work, network, lambda: network.fit(work.x, work.t, **options))
 
 
+fit_sparse = fit
+
+
 def fit_ensemble(work: Work) -> Job:
     rates = [work.learning_rate] * len(work.w)
     ensemble = cbackprop.Ensemble(*sizes_of(work), learning_rates=rates, **options_of(work))
@@ -49,33 +54,20 @@ def fit_ensemble(work: Work) -> Job:
 def learn_one(work: Work, adaptive: bool = False) -> Job:
     network = network_of(work, adaptive)
     samples = list(zip(work.x, each_target(work), strict=True))
+    return learning_job(work, network, each(network.learn_one, samples))
+
+
+def learn_one_sparse(work: Work) -> Job:
+    network = network_of(work)
+    learn, rows = network.learn_one_sparse, np.split(work.x.indices, work.x.indptr[1:-1])
+    samples = list(zip(rows, work.t.tolist(), strict=True))
+    ones = work.x.data[: len(rows[0])]
 
     def run():
-        for x_n, t_n in samples:
-            network.learn_one(x_n, t_n)
+        for indices, t_n in samples:
+            learn(indices, ones, t_n)
 
     return learning_job(work, network, run)
-
-
-def sparse_network(data: Clicks) -> cbackprop.Network:
-    M, D = data.w.shape[0], data.w.shape[1] - 1
-    return cbackprop.Network(D, M, len(data.v), dtype="float32", learning_rate=data.learning_rate, rng=0)
-
-
-def fit_sparse(data: Clicks, batch_size: int = 1) -> Job:
-    network, x = sparse_network(data), data.x
-    return learning_job(data, network, lambda: network.fit(x, data.t, batch_size=batch_size, shuffle=False))
-
-
-def learn_one_sparse(data: Clicks) -> Job:
-    network, values = sparse_network(data), data.x.data[: data.indices.shape[1]]
-    samples = list(zip(data.indices, data.t.tolist(), strict=True))
-
-    def run():
-        for indices, t in samples:
-            network.learn_one_sparse(indices, values, t)
-
-    return learning_job(data, network, run)
 
 
 def partial_fit_one(work: Work) -> Job:
@@ -89,28 +81,22 @@ def partial_fit_one(work: Work) -> Job:
         from cbackprop.sklearn import BackpropClassifier
 
         model = BackpropClassifier.from_network(network, range(len(work.v)), learning_rate_init=work.learning_rate)
-    rows = [(work.x[n : n + 1], work.t[n : n + 1]) for n in range(len(work.x))]
-
-    def run():
-        for x_n, t_n in rows:
-            model.partial_fit(x_n, t_n)
-
-    return learning_job(work, network, run)
+    return learning_job(work, network, each(model.partial_fit, one_row_each(work)))
 
 
 def predict_proba_one(work: Work) -> Job:
     network = network_of(work)
-    predict_one = network.predict_one if work.functions.output == "linear" else network.predict_proba_one
-    rows = list(work.x)
-    return predicting(lambda: [predict_one(x_n) for x_n in rows], together)
+    return predicting_each(
+        network.predict_one if work.functions.output == "linear" else network.predict_proba_one, list(work.x)
+    )
 
 
 def predict_proba(work: Work) -> Job:
     network = network_of(work)
     predict = network.predict if work.functions.output == "linear" else network.predict_proba
-    return predicting(lambda: [predict(work.x)])
+    return predicting(lambda: predict(work.x))
 
 
 def predict(work: Work) -> Job:
     network = network_of(work)
-    return predicting(lambda: [network.predict(work.x)])
+    return predicting(lambda: network.predict(work.x))

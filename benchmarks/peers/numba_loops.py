@@ -1,7 +1,7 @@
 """numba: the equations as plain loops, compiled with fastmath, so that sums are vectorized; batches by BLAS.
 
-Slices of arrays, and calls with them, would cost tiny networks up to half of their time. So the loops over samples have
-neither, and what they share is written out.
+Slower: slices of arrays, and calls with them, which cost tiny networks up to half of their time, so that the loops over
+samples have neither, and what they share is written out; loops for batches, but of tiny networks.
 """
 
 from functools import cache
@@ -10,7 +10,18 @@ from types import SimpleNamespace
 import numba
 import numpy as np
 
-from ..work import Functions, Job, Work, each_network, each_target, learning, predicting, together, with_one
+from ..work import (
+    Functions,
+    Job,
+    Work,
+    each_target,
+    in_place,
+    learning,
+    network_by_network,
+    predicting,
+    with_one,
+    without_bias,
+)
 
 MIN_SIZE_BLAS = 512  # hidden weights times samples of a batch: products by BLAS are faster than loops from there
 
@@ -231,23 +242,10 @@ def loops(functions: Functions) -> SimpleNamespace:
 
 
 def fit(work: Work) -> Job:
-    return fit_online(work) if work.batch_size == 1 else fit_batches(work)
-
-
-def fit_online(work: Work) -> Job:
-    w, v = work.w.copy(), work.v.copy()
-    alpha, learn_online = w.dtype.type(work.learning_rate), loops(work.functions).learn_online
-
-    def run():
-        for _ in range(work.epochs):
-            learn_online(work.x, work.t, w, v, alpha)
-
-    return learning(run, work, w, v)
-
-
-def fit_batches(work: Work) -> Job:
-    w, v = work.w.copy(), work.v.copy()
-    B, own = work.batch_size, loops(work.functions)
+    own = loops(work.functions)
+    if work.batch_size == 1:
+        return in_place(work, own.learn_online)
+    w, v, B = work.w.copy(), work.v.copy(), work.batch_size
     if w.size * B < MIN_SIZE_BLAS:
         learn, x = own.learn_batches_by_loops, np.ascontiguousarray(work.x.T)
     else:
@@ -256,19 +254,7 @@ def fit_batches(work: Work) -> Job:
     return learning(lambda: learn(x, work.t, w, v, B, work.epochs, factor), work, w, v)
 
 
-def fit_ensemble(work: Work) -> Job:
-    """One network after the other."""
-    jobs = [fit(network) for network in each_network(work)]
-
-    def run():
-        for job in jobs:
-            job.run()
-
-    def restore():
-        for job in jobs:
-            job.restore()
-
-    return Job(run, lambda: tuple(map(np.stack, zip(*(job.result() for job in jobs), strict=True))), restore)
+fit_ensemble = network_by_network(fit)
 
 
 def learn_one(work: Work) -> Job:
@@ -284,12 +270,10 @@ def learn_one(work: Work) -> Job:
 
 
 def predict_proba_one(work: Work) -> Job:
-    predict_one = loops(work.functions).predict_one
-    rows = list(work.x)
-    return predicting(lambda: [predict_one(x_n, work.w, work.v) for x_n in rows], together)
+    predict_one, rows = loops(work.functions).predict_one, list(work.x)
+    return predicting(lambda: [predict_one(x_n, work.w, work.v) for x_n in rows])
 
 
 def predict_proba(work: Work) -> Job:
-    weights = [np.ascontiguousarray(part) for full in (work.w, work.v) for part in (full[:, :-1], full[:, -1])]
-    predict = loops(work.functions).predict
-    return predicting(lambda: [predict(work.x, *weights)])
+    weights, predict = (*without_bias(work.w), *without_bias(work.v)), loops(work.functions).predict
+    return predicting(lambda: predict(work.x, *weights))

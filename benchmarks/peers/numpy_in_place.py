@@ -1,10 +1,12 @@
 """NumPy written for speed: every operation into an existing array, products by BLAS, rows split beforehand. The bias is
 a column of w and v; x and z end in a 1, so that it needs no operation of its own.
+
+Slower: one sample as a batch of one, which doubles the overhead; biases apart; new arrays.
 """
 
 import numpy as np
 
-from ..work import Job, Work, batches, learning, predicting, targets, together, with_one
+from ..work import Job, Work, batches, each, learning, predicting, predicting_each, targets, with_one, without_bias
 
 
 def sigmoid(b):
@@ -119,39 +121,26 @@ def fit(work: Work, Update=WeightUpdate) -> Job:
         parts = [(x[part], t[part]) for part in batches(work)]
         learn = batch_update(w, v, work.batch_size, work.learning_rate, work.functions, Update)
 
-    def run():
-        for _ in range(work.epochs):
-            for x_n, t_n in parts:
-                learn(x_n, t_n)
-
-    return learning(run, work, w, v)
+    return learning(each(learn, parts, work.epochs), work, w, v)
 
 
 def learn_one(work: Work, Update=WeightUpdate) -> Job:
     w, v = work.w.copy(), work.v.copy()
     learn = online_update(w, v, work.learning_rate, work.functions, Update)
-    samples = list(zip(work.x, targets(work), strict=True))
     x_and_one = np.ones((1, w.shape[1]), w.dtype)
     x = x_and_one[0, :-1]
 
-    def run():
-        for x_n, t_n in samples:
-            x[:] = x_n
-            learn(x_and_one, t_n)
+    def learn_copy(x_n, t_n):
+        x[:] = x_n
+        learn(x_and_one, t_n)
 
-    return learning(run, work, w, v)
-
-
-def contiguous(layer):
-    """Weights, and the bias."""
-    return np.ascontiguousarray(layer[:, :-1]), layer[:, -1].copy()
+    return learning(each(learn_copy, list(zip(work.x, targets(work), strict=True))), work, w, v)
 
 
 def predict_proba_one(work: Work) -> Job:
-    (w, w_bias), (v, v_bias) = contiguous(work.w), contiguous(work.v)
+    (w, w_bias), (v, v_bias) = without_bias(work.w), without_bias(work.v)
     (hidden, _), (output, _) = HIDDEN[work.functions.hidden], OUTPUT[work.functions.output]
     z = np.empty(len(w), w.dtype)
-    rows = list(work.x)
 
     def predict(x_n):
         np.dot(w, x_n, out=z)
@@ -162,11 +151,11 @@ def predict_proba_one(work: Work) -> Job:
         output(y_n)
         return y_n
 
-    return predicting(lambda: [predict(x_n) for x_n in rows], together)
+    return predicting_each(predict, list(work.x))
 
 
 def predict_proba(work: Work) -> Job:
-    (w, w_bias), (v, v_bias) = contiguous(work.w), contiguous(work.v)
+    (w, w_bias), (v, v_bias) = without_bias(work.w), without_bias(work.v)
     (hidden, _), (_, output) = HIDDEN[work.functions.hidden], OUTPUT[work.functions.output]
     z = np.empty((len(work.x), len(w)), w.dtype)
 
@@ -174,9 +163,9 @@ def predict_proba(work: Work) -> Job:
         np.dot(work.x, w.T, out=z)
         np.add(z, w_bias, out=z)
         hidden(z)
-        a = np.dot(z, v.T)
-        a += v_bias
-        output(a)
-        return [a]
+        y = np.dot(z, v.T)
+        np.add(y, v_bias, out=y)
+        output(y)
+        return y
 
     return predicting(predict)

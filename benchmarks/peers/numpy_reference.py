@@ -4,7 +4,7 @@ import numpy as np
 
 from cbackprop import reference
 
-from ..work import Job, Work, learning, predicting, together
+from ..work import Job, Work, each, learning, predicting, predicting_each
 
 
 def fit(work: Work) -> Job:
@@ -15,13 +15,12 @@ def fit(work: Work) -> Job:
 
 
 def learn_one(work: Work) -> Job:
-    w, v = work.w.copy(), work.v.copy()
+    w, v, functions = work.w.copy(), work.v.copy(), work.functions._asdict()
 
-    def run():
-        for x_n, t_n in zip(work.x, work.t, strict=True):
-            reference.step(x_n, t_n, w, v, work.learning_rate, **work.functions._asdict())
+    def learn(x_n, t_n):
+        reference.step(x_n, t_n, w, v, work.learning_rate, **functions)
 
-    return learning(run, work, w, v)
+    return learning(each(learn, list(zip(work.x, work.t, strict=True))), work, w, v)
 
 
 def outputs(work: Work, x: np.ndarray) -> np.ndarray:
@@ -29,8 +28,8 @@ def outputs(work: Work, x: np.ndarray) -> np.ndarray:
 
 
 def predict_proba_one(work: Work) -> Job:
-    return predicting(lambda: [outputs(work, x_n[None])[0] for x_n in work.x], together)
+    return predicting_each(lambda x_n: outputs(work, x_n[None])[0], list(work.x))
 
 
 def predict_proba(work: Work) -> Job:
-    return predicting(lambda: [outputs(work, work.x)])
+    return predicting(lambda: outputs(work, work.x))

@@ -2,9 +2,10 @@
 function does. The rest is that of numpy_in_place.py.
 """
 
+from functools import partial
+
 from scipy.linalg import blas
 
-from ..work import Job, Work
 from . import numpy_in_place
 
 
@@ -23,9 +24,4 @@ class BlasUpdate:
             self.gemm(-1, inputs.T, errors.T, beta=1, c=self.weights_T, trans_b=1, overwrite_c=1)
 
 
-def fit(work: Work) -> Job:
-    return numpy_in_place.fit(work, BlasUpdate)
-
-
-def learn_one(work: Work) -> Job:
-    return numpy_in_place.learn_one(work, BlasUpdate)
+fit, learn_one = (partial(make, Update=BlasUpdate) for make in (numpy_in_place.fit, numpy_in_place.learn_one))
