@@ -330,7 +330,7 @@ def check_regressions(session, *commits: str) -> None:
         shutil.unpack_archive(f"{tree}.tar", tree, filter="data")
         sites.append(install_in(session, tree / "site", tree))
     path = os.pathsep.join([sites[-1], str(ROOT)])  # benchmarks of this tree, which may not be compiled
-    session.run("python", "-P", "-m", "benchmarks.compare.regression_check", *sites, env={"PYTHONPATH": path})
+    session.run("python", "-P", "-m", "benchmarks.compare.versions", "--check", *sites, env={"PYTHONPATH": path})
 
 
 @nox.session(allow_parallel=False)
