@@ -1,1 +1,1 @@
-"""The scripts behind each table of docs/performance_data.md. Each compares alternatives within one run."""
+"""The scripts behind each table of docs/measurements.md. Each compares alternatives within one run."""

@@ -7,23 +7,20 @@ import math
 import sys
 from pathlib import Path
 
-from benchmarks.report import RESULTS
+from benchmarks.report import RESULTS, number, tables
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 WORK, DTYPE = "learn_one 64-32-10", "float32"
 LIBRARIES = ("cbackprop", "numba", "JAX", "NumPy", "PyTorch", "scikit-learn")
-NANOSECONDS = {"ns": 1, "µs": 1e3, "ms": 1e6}
 COLORS = {"light": ("#1f2328", "#0072b2", "#b4bcc4"), "dark": ("#e6edf3", "#56b4e9", "#59636e")}  # text, ours, others
 LEFT, DECADE, ROW, FASTEST, DECADES = 110, 120, 30, 1e2, 4
 
 
 def times(machine: str) -> dict[str, float]:
     """Nanoseconds of a sample in each library."""
-    lines = (RESULTS / machine / "compare.md").read_text(encoding="utf-8").splitlines()
-    header = next(line for line in lines if line.startswith("| work"))
-    row = next(line for line in lines if line.startswith(f"| {WORK} | {DTYPE} |"))
-    cells = dict(zip(header.split(" | "), row.split(" | "), strict=True))
-    return {name: float(cells[name].split()[0]) * NANOSECONDS[cells[name].split()[1]] for name in LIBRARIES}
+    comparison, *_ = tables((RESULTS / machine / "compare.md").read_text(encoding="utf-8"))
+    row = next(row for row in comparison if (row["work"], row["dtype"]) == (WORK, DTYPE))
+    return {name: number(row[name]) * 1e9 for name in LIBRARIES}
 
 
 def svg(nanoseconds: dict[str, float], text: str, ours: str, others: str) -> str:
@@ -34,8 +31,8 @@ def svg(nanoseconds: dict[str, float], text: str, ours: str, others: str) -> str
         x, label = LEFT + power * DECADE, f"{FASTEST * 10**power / 1000:,.1f}".removesuffix(".0")
         marks.append(f'<path d="M{x} 0 V{height}" stroke="{others}" stroke-opacity=".4"/>')
         marks.append(f'<text x="{x}" y="{height + 18}" text-anchor="middle">{label}</text>')
-    for number, (name, time) in enumerate(sorted(nanoseconds.items(), key=lambda item: item[1])):
-        y, width = ROW * number, DECADE * math.log10(time / FASTEST)
+    for row, (name, time) in enumerate(sorted(nanoseconds.items(), key=lambda item: item[1])):
+        y, width = ROW * row, DECADE * math.log10(time / FASTEST)
         label = f"{time / 1000:.2f}" if time < 10_000 else f"{time / 1000:,.0f}"
         color = ours if name == "cbackprop" else others
         marks.append(f'<text x="{LEFT - 8}" y="{y + 20}" text-anchor="end">{name}</text>')

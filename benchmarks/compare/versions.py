@@ -3,17 +3,16 @@
 Each side runs in a process of its own on one processor. They run the jobs in turn, in a random order in every round and
 with arrays at new addresses, and are restarted several times; the minimum times are compared.
 
-Without an option, a table of all jobs; numba and JAX, if they are installed, run the online ones beside both versions.
+Without an option, a table of all jobs.
 
-With `--check`, is the second slower than the first? The first runs twice: the noise is the largest difference in any job
-between its two sides. A job is a regression if the second is slower by more than 10 % and twice the noise, and again so
-when only these jobs are repeated in new processes. Noise above 15 % is an error. Jobs that the first does not support
+With `--check`, is the second slower than the first? The first runs twice: the noise is the largest difference in any
+job between its two sides. A job is a regression if the second is slower by more than 10 % and twice the noise, and again
+so when only these jobs are repeated in new processes. Noise above 15 % is an error. Jobs that the first does not support
 are listed and skipped. With one folder, the check tests itself.
 """
 
 import argparse
 import gc
-import importlib
 import json
 import os
 import random
@@ -21,72 +20,60 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.report import factor, table
 from benchmarks.work import Row, seconds
 
-F32, F64 = {"dtypes": ("float32",)}, {"dtypes": ("float64",)}
-CHECKED = [  # of about a millisecond
-    Row("online", "fit", "2-2-3", 10_000, **F64),
-    Row("online", "fit", "4-8-2", 8_000, **F64),
-    Row("online", "fit", "8-8-3", 8_000, **F32),
-    Row("online", "fit", "13-9-3", 6_000, **F64),
-    Row("online", "fit", "63-32-10", 3_000, **F64),
-    Row("online, times 16", "fit", "64-32-10", 5_000, inputs="times 16", **F32),
-    Row("online", "fit", "64-32-10", 5_000, **F32),
-    Row("online", "fit", "784-16-10", 2_000, **F32),
-    Row("online", "fit", "784-100-10", 300, **F64),
-    Row("batches of 8", "fit", "2-2-3", 30_000, 8, **F32),
-    Row("batches of 32", "fit", "64-32-10", 6_400, 32, **F64),
-    Row("batches of 128", "fit", "784-100-10", 640, 128, **F32),
-    Row("learn_one", "learn_one", "2-2-3", 5_000, **F64),
-    Row("learn_one", "learn_one", "64-32-10", 2_000, **F32),
-    Row("predict_proba_one", "predict_proba_one", "64-32-10", 2_000, **F64),
-    Row("predict_proba", "predict_proba", "64-32-10", 10_000, **F64),
-    Row("predict_proba", "predict_proba", "784-100-10", 1_000, **F32),
-    Row("partial_fit of one row", "partial_fit_one", "64-32-10", 500, **F64),
-]
-ONLINE = {
-    "2-2-3": 20_000, "4-8-2": 20_000, "8-8-3": 20_000, "13-9-3": 15_000, "20-16-5": 10_000, "30-20-2": 8_000,
-    "37-53-7": 4_000, "64-32-10": 4_000, "784-16-10": 1_500, "784-100-10": 400, "784-1024-10": 80,
+ONLINE = {  # samples: a millisecond or two
+    "2-2-3": 10_000, "4-8-2": 8_000, "8-8-3": 8_000, "13-9-3": 6_000, "20-16-5": 6_000, "30-20-2": 5_000,
+    "37-53-7": 3_000, "63-32-10": 3_000, "64-32-10": 4_000, "784-16-10": 1_500, "784-100-10": 300, "784-1024-10": 80,
 }  # fmt: skip
 LEARN_ONE = ("2-2-3", "13-9-3", "30-20-2", "64-32-10", "64-64-10", "784-16-10")
-SPARSE = F32 | {"non_zeros": 30}
-ALL = [
+BATCHES = (
+    ("2-2-3", 8, 16_000), ("2-2-3", 32, 16_000), ("13-9-3", 32, 16_000), ("64-32-10", 32, 6_400),
+    ("784-100-10", 128, 640), ("784-100-10", 1024, 1_024),
+)  # fmt: skip
+UNUSUAL = {"13-9-3": ("times 1000", "subnormal", "saturated"),
+           "64-32-10": ("times 16", "times 1000", "subnormal", "saturated")}  # fmt: skip
+ROWS = [
     *(Row("online", "fit", shape, N) for shape, N in ONLINE.items()),
     *(Row("learn_one", "learn_one", shape, 2_000 if len(shape) < 9 else 500) for shape in LEARN_ONE),
     *(Row("16 networks", "fit_ensemble", shape, 4_000) for shape in ("2-2-3", "4-8-2", "5-6-4", "13-9-3")),
-    *(Row("batches of 32", "fit", shape, 16_000, 32) for shape in ("2-2-3", "13-9-3")),
+    *(Row(f"batches of {B}", "fit", shape, N, B) for shape, B, N in BATCHES),
     *(Row("batch of all 1000", "fit", shape, 1_000, 1_000, 20) for shape in ("2-2-3", "13-9-3")),
-    *(Row(f"batches of {B}", "fit", "784-100-10", 1_024, B, **F32) for B in (128, 1024)),
-    Row("predict", "predict", "64-32-10", 10_000, **F32),
+    *(Row(kind, kind, "64-32-10", 10_000) for kind in ("predict", "predict_proba")),
+    Row("predict_proba", "predict_proba", "784-100-10", 1_000),
+    Row("predict_proba_one", "predict_proba_one", "64-32-10", 2_000),
+    Row("partial_fit of one row", "partial_fit_one", "64-32-10", 500),
     *(
-        Row(f"{kind}, 30 non-zeros", kind, f"{2**18}-16-2", 1_000, **SPARSE)
+        Row(f"{kind}, 30 non-zeros", kind, f"{2**18}-16-2", 1_000, dtypes=("float32",), non_zeros=30)
         for kind in ("learn_one_sparse", "fit_sparse")
     ),
     *(
         Row(f"online, {inputs}", "fit", shape, ONLINE[shape], inputs=inputs)
-        for shape in ("13-9-3", "64-32-10")
-        for inputs in ("times 1000", "subnormal", "saturated")
+        for shape, all_inputs in UNUSUAL.items()
+        for inputs in all_inputs
     ),
 ]
-
-
-def named(rows: Iterable[Row]) -> dict[str, tuple[Row, str]]:
-    return {f"{row.work} {row.shape} {dtype}": (row, dtype) for row in rows for dtype in row.dtypes}
-
-
-JOBS = named(ALL) | named(CHECKED)
+JOBS = {f"{row.work} {row.shape} {dtype}": (row, dtype) for row in ROWS for dtype in row.dtypes}
+CHECKED = [
+    "online 2-2-3 float64", "online 4-8-2 float64", "online 8-8-3 float32", "online 13-9-3 float64",
+    "online 63-32-10 float64", "online, times 16 64-32-10 float32", "online 64-32-10 float32",
+    "online 784-16-10 float32", "online 784-100-10 float64", "batches of 8 2-2-3 float32",
+    "batches of 32 64-32-10 float64", "batches of 128 784-100-10 float32", "learn_one 2-2-3 float64",
+    "learn_one 64-32-10 float32", "predict_proba_one 64-32-10 float64", "predict_proba 64-32-10 float64",
+    "predict_proba 784-100-10 float32", "partial_fit of one row 64-32-10 float64",
+]  # fmt: skip
 RUNS = 3  # per round; only the first run has cold caches
 
 # ----------------------------------------------------------------------------------------------------------- processes
 
 
-def serve(peer: str, names: list[str]) -> None:
+def serve(names: list[str]) -> None:
     """The process of a side: writes which jobs are not supported; then reads names and writes the seconds of each."""
     import cbackprop
+    from benchmarks.peers import library
 
     site = Path(os.environ["PYTHONPATH"].split(os.pathsep)[0])
     if site not in Path(cbackprop.__file__).parents:
@@ -95,7 +82,7 @@ def serve(peer: str, names: list[str]) -> None:
     def time(name: str) -> float:
         row, dtype = JOBS[name]
         shift = bytearray(random.randrange(1 << 14))  # moves the arrays that are allocated next
-        job = getattr(importlib.import_module(f"benchmarks.peers.{peer}"), row.kind)(row.make(dtype))
+        job = getattr(library, row.kind)(row.make(dtype))
         del shift
         return min(seconds(job) for _ in range(RUNS))
 
@@ -112,17 +99,17 @@ def serve(peer: str, names: list[str]) -> None:
 
 
 class Side:
-    """A process that imports cbackprop from a folder, and serves jobs made by a peer; the minimum times of the jobs."""
+    """A process that imports cbackprop from a folder, and serves jobs; the minimum times of the jobs."""
 
-    def __init__(self, site: Path, names: list[str], peer: str = "library"):
-        self.site, self.names, self.peer = site, names, peer
+    def __init__(self, site: Path, names: list[str]):
+        self.site, self.names = site, names
         self.unsupported: dict[str, str] = {}
         self.fastest: dict[str, float] = {}
 
     def start(self) -> None:
         path = os.pathsep.join(map(str, (self.site.resolve(), Path(__file__).parents[2])))
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __spec__.name, "--serve", self.peer, *self.names],
+            [sys.executable, "-P", "-m", __spec__.name, "--serve", *self.names],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -165,34 +152,23 @@ def measure(sides: list[Side], rounds: int) -> None:
 
 def compare(before: Path, after: Path, starts: int, rounds: int) -> str:
     """Minimum nanoseconds of a sample by job."""
-    names = list(named(ALL))
-    online = [name for name in names if JOBS[name][0].work == "online"]
-    sides = {
-        "before": Side(before, names),
-        "after": Side(after, names),
-        "numba": Side(after, online, "numba_loops"),
-        "JAX": Side(after, online, "jax_scan"),
-    }
+    sides = [Side(site, list(JOBS)) for site in (before, after)]
     for _ in range(starts):
-        measure(list(sides.values()), rounds)
-    for title, side in sides.items():
-        if side.unsupported:
-            print(f"{title} skips {', '.join(side.unsupported)}: {set(side.unsupported.values())}", file=sys.stderr)
-    header = ["work", "D-M-K", "dtype", *sides, "before / after", "fastest other / after", "after / ordinary"]
-    return table(header, [line(name, sides) for name in sides["after"].names])
+        measure(sides, rounds)
+    for side in sides:
+        for name, error in side.unsupported.items():
+            print(f"{side.site} does not support {name}: {error}", file=sys.stderr)
+    header = ["work", "D-M-K", "dtype", "before", "after", "before / after", "after / ordinary"]
+    return table(header, [line(name, *sides) for name in sides[1].names])
 
 
-def line(name: str, sides: dict[str, Side]) -> list[str]:
+def line(name: str, before: Side, after: Side) -> list[str]:
     row, dtype = JOBS[name]
-    samples = row.N * row.epochs
-    found = {title: 1e9 * side.fastest[name] / samples for title, side in sides.items() if name in side.fastest}
-    others = [found[peer] for peer in ("numba", "JAX") if peer in found]
-    after = found["after"]
-    ratios = [found["before"] / after if "before" in found else None, min(others) / after if others else None]
-    ordinary = sides["after"].fastest[f"online {row.shape} {dtype}"] * 1e9 / samples if row.inputs else None
-    ratios.append(after / ordinary if ordinary else None)
-    cells = (f"{found[title]:.4g}" if title in found else "–" for title in sides)
-    return [row.work, row.shape, dtype, *cells, *(factor(ratio) if ratio else "" for ratio in ratios)]
+    cells = [f"{1e9 * side.fastest[name] / (row.N * row.epochs):.4g}" if name in side.fastest else "–"
+             for side in (before, after)]  # fmt: skip
+    own, ordinary = after.fastest[name], f"online {row.shape} {dtype}"
+    ratio = factor(before.fastest[name] / own) if name in before.fastest else ""
+    return [row.work, row.shape, dtype, *cells, ratio, factor(own / after.fastest[ordinary]) if row.inputs else ""]
 
 
 # --------------------------------------------------------------------------------------------------------------- check
@@ -254,7 +230,7 @@ def regressions(before: Path, after: Path, names: list[str], quick: bool) -> lis
 
 def check(before: Path, after: Path, quick: bool = False) -> list[str]:
     """The jobs in which the second version is slower, and again so."""
-    slower = regressions(before, after, list(named(CHECKED)), quick)
+    slower = regressions(before, after, CHECKED, quick)
     return slower and regressions(before, after, slower, quick)
 
 
@@ -297,6 +273,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2], sys.argv[3:])
+        serve(sys.argv[2:])
     else:
         main()

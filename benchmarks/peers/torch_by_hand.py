@@ -95,7 +95,7 @@ def fit(work: Work) -> Job:
 
 def fit_sparse(work: Work) -> Job:
     w, v = torch.from_numpy(work.w.T.copy()), torch.from_numpy(work.v.copy())
-    (M, K), D = (len(work.w), len(v)), work.x.shape[1]
+    M, D = len(work.w), work.x.shape[1]
     w_x, w_bias, v_z = w[:D], w[D], v[:, :M]
     (hidden, derivative), error = HIDDEN[work.functions.hidden], ERROR[work.functions.output]
     indices = torch.from_numpy(work.x.indices.reshape(work.x.shape[0], -1)).long()
