@@ -1,8 +1,9 @@
 """cbackprop compared with other libraries in one run, on one processor: `python -m benchmarks.compare`.
 
 All get the same data and initial weights. Before timing, each result is compared with that of the float64 reference;
-what deviates is not timed, and an error if it is cbackprop. Repeats are interleaved (A B C A B C ...), each from the same
-weights; conversion and compilation are not timed. README.md describes the rows, and how to add a loop of your own.
+what deviates is not timed, and an error if it is cbackprop. Repeats are interleaved (A B C A B C ...), each from the
+same weights; conversion and compilation are not timed. README.md describes the rows, and how to add a loop of your
+own.
 """
 
 import fnmatch

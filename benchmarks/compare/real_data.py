@@ -56,7 +56,7 @@ def one_pass(repeats: int, full: bool) -> Iterator[Timing]:
 
 
 def learners_of_dense(x, t, learned: int, path: Path, sizes: tuple, seed: int) -> dict[str, tuple[Callable, Callable]]:
-    """By peer, what learns and returns a model, and what predicts the others by it."""
+    """By peer, what learns, and what predicts the others by what that returns."""
     from sklearn.linear_model import SGDClassifier
     from vowpalwabbit import Workspace
 
@@ -70,11 +70,11 @@ def learners_of_dense(x, t, learned: int, path: Path, sizes: tuple, seed: int) -
     return {
         "cbackprop": (
             lambda: network.fit(x[:learned], t[:learned], shuffle=False),
-            lambda network: network.predict(x[learned:]),
+            lambda _: network.predict(x[learned:]),
         ),
         "SGDClassifier": (
             lambda: linear.partial_fit(x[:learned], t[:learned], classes=np.arange(K)),
-            lambda linear: linear.predict(x[learned:]),
+            lambda _: linear.predict(x[learned:]),
         ),
         WABBIT: (
             lambda: Workspace(options),

@@ -6,9 +6,9 @@ with arrays at new addresses, and are restarted several times; the minimum times
 Without an option, a table of all jobs.
 
 With `--check`, is the second slower than the first? The first runs twice: the noise is the largest difference in any
-job between its two sides. A job is a regression if the second is slower by more than 10 % and twice the noise, and again
-so when only these jobs are repeated in new processes. Noise above 15 % is an error. Jobs that the first does not support
-are listed and skipped. With one folder, the check tests itself.
+job between its two sides. A job is a regression if the second is slower by more than 10 % and twice the noise, and
+again so when only these jobs are repeated in new processes. Noise above 15 % is an error. Jobs that the first does
+not support are listed and skipped. With one folder, the check tests itself.
 """
 
 import argparse
