@@ -99,7 +99,8 @@ def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> dict[str, list
         if differs(f"{name}, {kind}, {work.x.dtype},", job.result(), truth, small):
             continue
         del job  # and its memory
-        jobs[name], size, taken = sized(lambda size, m=maker: m(part(size)), smallest, most, step, sizes.seconds)
+        first = most if name == "cbackprop" else smallest  # the number of samples is chosen for it
+        jobs[name], size, taken = sized(lambda size, m=maker: m(part(size)), first, most, step, sizes.seconds)
         units[name], rounds[name] = size / unit, max(1, int(sizes.seconds / taken)) if sizes.full else 1
     times = interleaved(jobs, sizes.repeats, rounds)
     return {name: [s / units[name] for s in times[name]] for name in times}
