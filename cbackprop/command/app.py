@@ -115,6 +115,26 @@ def predict(options: PredictOptions) -> None:
     run(options)
 
 
+@app.command(
+    epilog=examples(
+        "cbackprop train iris.csv --target species --no-standardize --output plain.safetensors",
+        "cbackprop export plain.safetensors iris.h --name iris",
+    )
+)
+def export(
+    model: Annotated[Path, typer.Argument(help="A model whose inputs and targets are not standardized.")],
+    header: Annotated[Path, typer.Argument(metavar="FILE.h", help="File to write.")],
+    name: Annotated[str, typer.Option(help="What all names in the header begin with.")] = "network",
+    predict_only: Annotated[
+        bool, typer.Option("--predict-only", help="Leave out what learns; weights are constants.")
+    ] = False,
+) -> None:
+    """Export a model to C: one header that predicts, and goes on learning, without this library."""
+    from cbackprop.command.export import run
+
+    run(model, header, name=name, predict_only=predict_only)
+
+
 @app.command(epilog=examples("cbackprop info", "cbackprop info model.safetensors"))
 def info(
     model: Annotated[Path | None, typer.Argument(help="A model to describe.")] = None,

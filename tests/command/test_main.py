@@ -21,7 +21,7 @@ CODE = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main(
 def test_examples_in_help_work(iris, succeed, monkeypatch):
     monkeypatch.setattr("cbackprop.command.article.ITERATIONS", 9)
     commands = re.findall(r"^  (\w+)  ", succeed("--help").partition("Commands:")[2], re.MULTILINE)
-    assert commands == ["demo", "train", "predict", "info"]
+    assert commands == ["demo", "train", "predict", "export", "info"]
     for command in commands:
         examples = re.findall(r"^ +cbackprop (.+)$", succeed(f"{command} --help"), re.MULTILINE)
         assert len(examples) == {"train": 4, "predict": 3}.get(command, 2)
@@ -36,6 +36,7 @@ def test_examples_in_help_work(iris, succeed, monkeypatch):
         "iris.safetensors",
         "iris.png",
         "predictions.csv",
+        "iris.h",
     }
     assert written | {"predictions.parquet"} <= set(os.listdir())
 

@@ -14,9 +14,8 @@ pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="an installed package 
 
 def test_every_option_is_documented(succeed):
     text = PAGE.read_text(encoding="utf-8")
-    shown = "".join(
-        succeed(line) for line in ("--help", "train --help", "predict --help", "info --help", "demo --help")
-    )
+    subcommands = ("", "train ", "predict ", "export ", "info ", "demo ")
+    shown = "".join(succeed(f"{subcommand}--help") for subcommand in subcommands)
     options = set(re.findall(r"(?<![\w-])--[a-z-]+", shown)) - {"--standardize"}
     assert {"--separator", "--version", "--no-standardize"} < options
     assert [option for option in options if option not in text] == []
@@ -27,7 +26,7 @@ def test_examples_run(iris, succeed, python, monkeypatch):
     text = PAGE.read_text(encoding="utf-8")
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
     lines = blocks.replace("\\\n", "").splitlines()
-    assert len(lines) == 12
+    assert len(lines) == 14
     for line in lines:
         if line.startswith("cbackprop "):
             succeed(line.removeprefix("cbackprop "))

@@ -1,0 +1,475 @@
+"""The exported C: it compiles without warnings, computes what the library does, refuses the same, and comes back."""
+
+import ctypes
+import itertools
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import cbackprop
+from cbackprop import DivergenceError, Ensemble, Network, export_c, reference
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop.kernels import baseline_float64 as kernels
+
+C99 = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion", "-Wdouble-promotion"]
+COMPILER = next(filter(shutil.which, [os.environ.get("CC", ""), "cc", "gcc", "clang"]), None)
+GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "device.md"
+
+SIZES = {"small": (13, 9, 3), "one": (1, 1, 1), "many": (6, 17, 7)}  # "one" for outputs of which there may be one
+
+
+class Case(NamedTuple):
+    """A network to export."""
+
+    output: str
+    hidden: str
+    dtype: str
+    adaptive: bool
+    sizes: str
+
+    @property
+    def name(self):
+        return "_".join([*self[:3], "adaptive" if self.adaptive else "constant", self.sizes])
+
+    @property
+    def real(self):
+        return "float" if self.dtype == "float32" else "double"
+
+    def network(self):
+        output, hidden, dtype, adaptive, sizes = self
+        network = Network(
+            *SIZES[sizes], output=output, hidden=hidden, dtype=dtype, adaptive=adaptive, learning_rate=0.1, rng=1
+        )
+        if adaptive:
+            for array in network.accumulators:
+                array[:] = np.linspace(0, 0.3, len(array))
+        return network
+
+
+DTYPES = ("float32", "float64")
+CASES = [
+    *(Case(*case, "small") for case in itertools.product(OUTPUTS, HIDDEN_FUNCTIONS, DTYPES, (False, True))),
+    *(Case(output, "sigmoid", "float64", True, "one") for output in ("linear", "logistic")),
+    *(Case(output, "tanh", "float64", True, "many") for output in OUTPUTS),
+]
+EXACT = [case for case in CASES if case.dtype == "float64" and case.sizes != "many"]
+
+
+class Exported:
+    """The functions of an exported network, and its state."""
+
+    def __init__(self, library, case):
+        self.library, self.case, self.dtype = library, case, np.dtype(case.dtype)
+        self.real = ctypes.c_float if self.dtype == np.float32 else ctypes.c_double
+        D, M, K = SIZES[case.sizes]
+        shapes = {"w": (M, D + 1), "v": (K, M + 1)} | ({"s_w": (M,), "s_v": (K,)} if case.adaptive else {})
+        self.state = {
+            name: np.ctypeslib.as_array((self.real * int(np.prod(shape))).in_dll(library, f"{case.name}_{name}"))
+            for name, shape in shapes.items()
+        }
+        self.state = {name: array.reshape(shapes[name]) for name, array in self.state.items()}
+
+    def set(self, network):
+        for name, array in state_of(network).items():
+            self.state[name][...] = array
+
+    def function(self, name, result):
+        function = getattr(self.library, f"{self.case.name}_{name}")
+        function.restype = result
+        return function
+
+    def pointer(self, numbers):
+        return np.ascontiguousarray(numbers, self.dtype).ctypes.data_as(ctypes.POINTER(self.real))
+
+    def predict(self, x):
+        y = np.zeros(SIZES[self.case.sizes][2], self.dtype)
+        self.function("predict", None)(self.pointer(x), self.pointer(y))
+        return y
+
+    def learn(self, x, t, rate=0.1):
+        return self.function("learn", self.real)(self.pointer(x), self.pointer(t), self.real(rate))
+
+    def save(self):
+        buffer = ctypes.create_string_buffer(10_000)
+        size = self.function("save", ctypes.c_size_t)(buffer)
+        return buffer.raw[:size]
+
+
+def state_of(network):
+    arrays = {"w": network.w, "v": network.v}
+    return arrays | dict(zip(("s_w", "s_v"), network.accumulators or (), strict=False))
+
+
+def in_rows(network):
+    """The same network on C-ordered copies, with which `learn_one` is the direct engine."""
+    return Network.from_weights(
+        network.w.copy("C"),
+        network.v.copy("C"),
+        learning_rate=network.learning_rate,
+        accumulators=network.accumulators and tuple(array.copy() for array in network.accumulators),
+        **network.functions._asdict(),
+    )
+
+
+def define(names):
+    """C that includes headers, twice, and defines their networks: many in one program."""
+    includes = "".join(f'#include "{name}.h"\n' for name in names)
+    return includes + "".join(f"#define {name.upper()}_IMPLEMENTATION\n" for name in names) + includes
+
+
+@pytest.fixture(scope="session")
+def headers(tmp_path_factory):
+    """A folder with the headers of all cases, and files that define them."""
+    folder = tmp_path_factory.mktemp("export")
+    for case in CASES:
+        export_c(case.network(), folder / f"{case.name}.h", name=case.name)
+        if not case.adaptive:
+            export_c(case.network(), folder / f"{case.name}_fixed.h", name=f"{case.name}_fixed", predict_only=True)
+    names = sorted(path.stem for path in folder.glob("*.h"))
+    for suffix in ("c", "cpp"):
+        (folder / f"all.{suffix}").write_text(define(names))
+    return folder
+
+
+def compile_file(compiler, *arguments):
+    if not (compiler and shutil.which(compiler)):
+        pytest.skip(f"no compiler {compiler or 'of C'}")
+    done = subprocess.run([compiler, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:2000]
+
+
+@pytest.fixture(scope="session")
+def library(headers):
+    path = headers / "all.so"
+    compile_file(COMPILER, *C99, "-O1", "-shared", "-fPIC", "-o", path, headers / "all.c", "-lm")
+    return ctypes.CDLL(str(path))
+
+
+@pytest.fixture
+def exported(request, library):
+    """An exported network as it was, and its case."""
+    result = Exported(library, request.param)
+    result.set(request.param.network())
+    return result
+
+
+def each(cases):
+    return pytest.mark.parametrize("exported", cases, indirect=True, ids=[case.name for case in cases])
+
+
+def samples(case, targets, N, seed=0):
+    D, _, K = SIZES[case.sizes]
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(N, D)).astype(case.dtype), targets(case.output, N, K, case.dtype, rng)
+
+
+@pytest.mark.parametrize(("compiler", "suffix"), [("clang", "c"), ("c++", "cpp"), ("clang++", "cpp")])
+def test_compiles_without_warnings(headers, compiler, suffix):
+    standard = C99 if suffix == "c" else ["-std=c++17", *C99[1:]]
+    compile_file(compiler, *standard, "-fsyntax-only", headers / f"all.{suffix}")
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64") or kernels.LANES_IN_REGISTER != 2,
+    reason="the baseline kernels have another order of sums here, or fuse products and sums",
+)
+@each(EXACT)
+def test_learns_with_the_bits_of_the_direct_engine(exported, use_variant, targets):
+    use_variant("baseline")
+    network = in_rows(exported.case.network())
+    for x_n, t_n in zip(*samples(exported.case, targets, 300), strict=True):
+        y = network.predict_one(x_n) if exported.case.output == "linear" else network.predict_proba_one(x_n)
+        np.testing.assert_array_equal(exported.predict(x_n), np.atleast_1d(y))
+        assert exported.learn(x_n, t_n) == network.learn_one(x_n, t_n)
+    for name, array in state_of(network).items():
+        np.testing.assert_array_equal(exported.state[name], array, name)
+
+
+@each(CASES)
+def test_agrees_with_library_and_reference(exported, targets):
+    # rounding, in float32 after some hundred operations; tanh and ReLU amplify it from update to update
+    case = exported.case
+    bound = 1e-6 if case.dtype == "float32" else 1e-14
+    network = case.network()
+    w, v = network.w.copy("C"), network.v.copy("C")
+    accumulators = network.accumulators and tuple(array.copy() for array in network.accumulators)
+    names = network.functions._asdict()
+    x, t = samples(case, targets, 100)
+    predicted = np.array([exported.predict(x_n) for x_n in x])
+    predict = network.predict if case.output == "linear" else network.predict_proba
+    for y in (predict(x), reference.forward(x, w, v, **names).y):
+        np.testing.assert_allclose(predicted, y.reshape(predicted.shape), rtol=bound, atol=bound)
+    rate = {"learning_rate": 0.1, "accumulators": accumulators}
+    for x_n, t_n in zip(x, t, strict=True):
+        E_n = exported.learn(x_n, t_n)
+        assert E_n == pytest.approx(network.learn_one(x_n, t_n), rel=100 * bound, abs=100 * bound)
+        assert E_n == pytest.approx(reference.step(x_n, t_n, w, v, **rate, **names), rel=100 * bound, abs=100 * bound)
+    wanted = {"w": w, "v": v} | dict(zip(("s_w", "s_v"), accumulators or (), strict=False))
+    for arrays in (wanted, state_of(network)):
+        for name, array in arrays.items():
+            np.testing.assert_allclose(exported.state[name], array, rtol=100 * bound, atol=100 * bound)
+
+
+LONG = [case for case in CASES if case.hidden == "sigmoid" and case.sizes == "small" and not case.adaptive]
+LONG += [case for case in CASES if case[:2] == ("softmax", "sigmoid") and case.sizes == "small" and case.adaptive]
+
+
+@pytest.mark.slow
+@each(LONG)
+def test_agrees_after_ten_thousand_updates(exported, targets):
+    # sigmoid units, which do not amplify rounding
+    bound = 1e-4 if exported.case.dtype == "float32" else 1e-12
+    network, twin = exported.case.network(), in_rows(exported.case.network())
+    x, t = samples(exported.case, targets, 10_000)
+    settings = {"learning_rate": 0.1, "shuffle": False, "adaptive": exported.case.adaptive}
+    reference.fit(x, t, twin.w, twin.v, accumulators=twin.accumulators, **settings, **twin.functions._asdict())
+    network.fit(x, t, shuffle=False)
+    for x_n, t_n in zip(x, t, strict=True):
+        exported.learn(x_n, t_n)
+    for arrays in (state_of(network), state_of(twin)):
+        for name, array in arrays.items():
+            np.testing.assert_allclose(exported.state[name], array, rtol=bound, atol=bound, err_msg=name)
+
+
+SOME = [case for case in CASES if case.sizes == "small" and case.hidden == "tanh"]
+
+
+@each(SOME)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_change_nothing(exported, targets, value):
+    (x,), (t,) = samples(exported.case, targets, 1)
+    before = exported.save()
+    for bad in (0, len(x) - 1):
+        x_bad = np.where(np.arange(len(x)) == bad, value, x)
+        assert np.isnan(exported.predict(x_bad)).all()
+        assert np.isnan(exported.learn(x_bad, t))
+    for bad in (0, len(t) - 1):
+        assert np.isnan(exported.learn(x, np.where(np.arange(len(t)) == bad, value, t)))
+    assert np.isnan(exported.learn(x, t, value))
+    assert exported.save() == before
+    assert exported.learn(x, t) > 0
+    assert exported.save() != before
+
+
+@each([case for case in CASES if case[1:] == ("relu", case.dtype, case.adaptive, "small")])
+def test_updates_that_diverge_change_nothing(exported, targets):
+    case = exported.case
+    (x,), (t,) = samples(case, targets, 1)
+    huge = 1e38 if case.dtype == "float32" else 1e307
+    for factor, rate in ((1, huge), (huge**0.6, huge**0.6), (huge, 0.1)):
+        network = case.network()
+        network.learning_rate = rate
+        before = exported.save()
+        with pytest.raises(DivergenceError):
+            network.learn_one(factor * x, t)
+        assert np.isnan(exported.learn(factor * x, t, rate))
+        assert exported.save() == before
+
+
+def parts(content):
+    """The header of a safetensors file, whose names have no order, and the numbers."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
+
+
+@each(CASES)
+def test_saves_the_file_of_the_library_and_comes_back(exported, targets, tmp_path):
+    case, path = exported.case, tmp_path / "model.safetensors"
+    case.network().save(path)
+    assert parts(exported.save()) == parts(path.read_bytes())
+    x, t = samples(case, targets, 20)
+    for x_n, t_n in zip(x, t, strict=True):
+        exported.learn(x_n, t_n)
+    path.write_bytes(exported.save())
+    network = Network.load(path)
+    assert repr(network) == repr(case.network())
+    for name, array in state_of(network).items():
+        np.testing.assert_array_equal(exported.state[name], array, name)
+    network.learn_one(x[0], t[0])
+
+
+@each([case for case in CASES if not case.adaptive and case.sizes == "small"])
+def test_predict_only_predicts_the_same(exported, library, headers, targets):
+    x, _ = samples(exported.case, targets, 10)
+    fixed = Exported(library, exported.case)
+    fixed.function = lambda name, result: exported.function(f"fixed_{name}", result)
+    for x_n in x:
+        np.testing.assert_array_equal(fixed.predict(x_n), exported.predict(x_n))
+    text = (headers / f"{exported.case.name}_fixed.h").read_text()
+    assert f"extern const {exported.case.real} {exported.case.name}" in text
+    assert not re.search("_learn|_save|_log1p|sqrt", text)
+
+
+FUZZ = """
+#include <stdio.h>
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t draw(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static int all_finite(const void *numbers, size_t size, size_t width)
+{
+    for (size_t n = 0; n < size / width; n++)
+        if (!(width == 4 ? isfinite(((const float *)numbers)[n]) : isfinite(((const double *)numbers)[n])))
+            return 0;
+    return 1;
+}
+
+/* numbers of any size; unless `any`, all finite */
+static void fill(void *numbers, size_t size, size_t width, int any)
+{
+    for (size_t n = 0; n < size; n += width)
+        do {
+            const uint64_t bits = draw();
+            memcpy((char *)numbers + n, &bits, width);
+        } while (!any && !all_finite((char *)numbers + n, width, width));
+}
+
+#define FUZZ(T, name, D, K)                                                                             \\
+    for (int round = 0; round < 300; round++) {                                                         \\
+        const int any = round % 3 == 0;                                                                 \\
+        T x[D], t[K], y[K], rate, E_n;                                                                  \\
+        unsigned char before[10000], after[10000];                                                      \\
+        size_t size;                                                                                    \\
+        if (round % 2 == 0) {                                                                           \\
+            fill(name##_w, sizeof name##_w, sizeof(T), 0);                                              \\
+            fill(name##_v, sizeof name##_v, sizeof(T), 0);                                              \\
+        }                                                                                               \\
+        fill(x, sizeof x, sizeof(T), any);                                                              \\
+        fill(t, sizeof t, sizeof(T), any);                                                              \\
+        fill(&rate, sizeof rate, sizeof rate, any);                                                     \\
+        size = name##_save(before);                                                                     \\
+        name##_predict(x, y);                                                                           \\
+        E_n = name##_learn(x, t, rate);                                                                 \\
+        name##_save(after);                                                                             \\
+        if (any && !isnan(E_n) && !(all_finite(x, sizeof x, sizeof(T)) && isfinite(rate)                \\
+                                    && all_finite(t, sizeof t, sizeof(T))))                             \\
+            return printf(#name " learns in round %d from what is not finite\\n", round), 1;            \\
+        if (isinf(E_n) || (isnan(E_n) && memcmp(before, after, size) != 0)                              \\
+            || !all_finite(name##_w, sizeof name##_w, sizeof(T))                                        \\
+            || !all_finite(name##_v, sizeof name##_v, sizeof(T)))                                       \\
+            return printf(#name " diverges in round %d\\n", round), 1;                                  \\
+    }
+"""
+
+
+def test_any_numbers_are_defined_and_leave_weights_finite(headers):
+    cases = [case for case in CASES if case.adaptive == (case.dtype == "float64")]
+    calls = "".join(
+        f"    FUZZ({case.real}, {case.name}, {SIZES[case.sizes][0]}, {SIZES[case.sizes][2]})\n" for case in cases
+    )
+    path = headers / "fuzz.c"
+    path.write_text(define([case.name for case in cases]) + FUZZ + f"int main(void)\n{{\n{calls}    return 0;\n}}\n")
+    trap = ["-fsanitize=undefined,float-divide-by-zero,float-cast-overflow", "-fsanitize-undefined-trap-on-error"]
+    compile_file(COMPILER, "-std=c99", "-O1", *trap, "-o", headers / "fuzz", path, "-lm")
+    done = subprocess.run([headers / "fuzz"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exponential_and_logarithm(headers, dtype):
+    mpmath = pytest.importorskip("mpmath")
+    softmax, tanh = Case("softmax", "sigmoid", dtype, False, "small"), Case("linear", "tanh", dtype, False, "small")
+    functions = {"exp": f"{softmax.name}_exp", "log1p": f"{softmax.name}_log1p", "tanh": f"{tanh.name}_h"}
+    path, T = headers / f"elementary_{dtype}.c", softmax.real
+    calls = (f"{T} test_{name}({T} x);\n{T} test_{name}({T} x) {{ return {f}(x); }}\n" for name, f in functions.items())
+    path.write_text(define([softmax.name, tanh.name]) + "".join(calls))
+    compile_file(COMPILER, "-std=c99", "-O1", "-shared", "-fPIC", "-o", path.with_suffix(".so"), path, "-lm")
+    compiled = ctypes.CDLL(str(path.with_suffix(".so")))
+    rng = np.random.default_rng(0)
+    small, limit = 2.0 ** rng.uniform(-60, 0, 500), 87 if dtype == "float32" else 708
+    arguments = {
+        "exp": np.concatenate([rng.uniform(-limit, limit, 2000), small, -small, [0]]),
+        "log1p": np.concatenate([rng.uniform(0, 3, 2000), small, 2.0 ** rng.uniform(0, 20, 500), [0]]),
+        "tanh": np.concatenate([rng.normal(0, 3, 2000), small, -small, [0, 30, -700]]),
+    }
+    for name, x in arguments.items():
+        function = getattr(compiled, f"test_{name}")
+        function.argtypes, function.restype = [c := np.ctypeslib.as_ctypes_type(dtype)], c
+        x = x.astype(dtype)
+        with mpmath.workdps(40):
+            for x_n in x.tolist():
+                wanted = getattr(mpmath, name)(x_n)
+                ulp = float(np.spacing(np.dtype(dtype).type(abs(float(wanted)))))
+                assert abs(function(x_n) - wanted) <= 4 * ulp, (name, x_n)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"network": Ensemble(2, 3, 2, learning_rates=[0.1, 0.2])}, TypeError, r"Ensemble.* ensemble\[r\]"),
+        ({"network": None}, TypeError, "NoneType"),
+        ({"name": "2nd"}, ValueError, "'2nd'; it must be a C identifier"),
+        ({"name": "größe"}, ValueError, "identifier"),
+        ({"name": "a b"}, ValueError, "identifier"),
+        ({"name": "a__b"}, ValueError, "single underscores"),
+        ({"name": "_a"}, ValueError, "identifier"),
+        ({"name": ""}, ValueError, "identifier"),
+        ({"name": "a\n"}, ValueError, "identifier"),
+        ({"name": "while"}, ValueError, "no keyword"),
+        ({"name": "class"}, ValueError, "no keyword"),
+        ({"name": 1}, TypeError, "name is 1"),
+        ({"predict_only": 1}, TypeError, "predict_only is 1; it must be True or False"),
+        ({"path": "no/such/folder.h"}, FileNotFoundError, "its folder does not exist"),
+        ({"path": "."}, IsADirectoryError, "a folder"),
+        ({"path": 1.5}, TypeError, "path"),
+    ],
+)
+def test_bad_arguments_write_nothing(tmp_path, monkeypatch, change, error, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        export_c(**{"network": Network(2, 3, 2, rng=0), "path": "network.h"} | change)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_network_gives_the_same_bytes(tmp_path):
+    # in safetensors, the names of a header have another order at every call
+    for name in "ab":
+        export_c(Network(2, 3, 2, rng=0), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("predict_only", [False, True])
+def test_weights_that_are_not_finite_are_refused(tmp_path, predict_only):
+    network, path = Network(2, 3, 2, rng=0), tmp_path / "network.h"
+    path.write_text("old")
+    network.v[1, 2] = np.inf
+    with pytest.raises(ValueError, match=r"v\[1, 2\] is inf; weights must be finite"):
+        export_c(network, path, predict_only=predict_only)
+    assert path.read_text() == "old"
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="an installed package has no pages")
+def test_guide_prints_what_it_says(tmp_path):
+    text = GUIDE.read_text(encoding="utf-8")
+    files = r"^```\{code-block\} \w+\n:caption: (\S+)\n\n(.*?)^```$"
+    for name, code in re.findall(files, text, re.DOTALL | re.MULTILINE):
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    if not shutil.which("cc"):
+        pytest.skip("no compiler cc")
+    commands = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(commands) == 2
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(Path(cbackprop.__file__).parents[1]),
+    }
+    for command, wanted in commands:
+        done = subprocess.run(
+            ["sh", "-e", "-c", command], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8"
+        )
+        assert (done.stderr, done.stdout) == ("", wanted)
