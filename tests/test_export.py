@@ -22,7 +22,8 @@ from cbackprop.kernels import baseline_float64 as kernels
 
 C99 = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion", "-Wdouble-promotion"]
 COMPILER = next(filter(shutil.which, [os.environ.get("CC", ""), "cc", "gcc", "clang"]), None)
-GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "device.md"
+TREE = Path(__file__).parents[1]
+GUIDE = TREE / "docs" / "guides" / "device.md"
 
 SIZES = {"small": (13, 9, 3), "one": (1, 1, 1), "many": (6, 17, 7)}  # "one" for outputs of which there may be one
 
@@ -260,19 +261,37 @@ def test_numbers_that_are_not_finite_change_nothing(exported, targets, value):
     assert exported.save() != before
 
 
-@each([case for case in CASES if case[1:] == ("relu", case.dtype, case.adaptive, "small")])
-def test_updates_that_diverge_change_nothing(exported, targets):
+LARGE = {  # what multiplies x, t, w and v, and the rate: powers of a number near the largest
+    "the rate": (0, 0, 0, 0, 1),
+    "the inputs": (1, 0, 0, 0, 0),
+    "inputs and rate": (0.6, 0, 0, 0, 0.6),
+    "the hidden error": (0, 0, 0, 0.97, 0),
+    "the output error": (0, 0, 0, -1, 1),
+    "nothing": (0, 0, 0, 0, 0),
+}
+
+
+@pytest.mark.parametrize("powers", LARGE.values(), ids=LARGE)
+@each([case for case in CASES if case.output == "linear" and case.sizes == "small"])
+def test_updates_that_diverge_change_nothing(exported, targets, powers):
     case = exported.case
     (x,), (t,) = samples(case, targets, 1)
-    huge = 1e38 if case.dtype == "float32" else 1e307
-    for factor, rate in ((1, huge), (huge**0.6, huge**0.6), (huge, 0.1)):
-        network = case.network()
-        network.learning_rate = rate
-        before = exported.save()
-        with pytest.raises(DivergenceError):
-            network.learn_one(factor * x, t)
-        assert np.isnan(exported.learn(factor * x, t, rate))
-        assert exported.save() == before
+    largest = 1e38 if case.dtype == "float32" else 1e307
+    factors = (largest ** np.array(powers)).astype(case.dtype)
+    x, t, network = factors[0] * x, factors[1] * t, in_rows(case.network())
+    network.w[...] *= factors[2]
+    network.v[...] *= factors[3]
+    network.learning_rate = float(factors[4])
+    exported.set(network)
+    before = exported.save()
+    try:
+        E_n = network.learn_one(x, t)
+    except (DivergenceError, ValueError):
+        E_n = np.nan
+    np.testing.assert_allclose(exported.learn(x, t, network.learning_rate), E_n, rtol=1e-5)
+    assert (exported.save() == before) == np.isnan(E_n)
+    if powers == LARGE["nothing"]:
+        assert np.isfinite(E_n)
 
 
 def parts(content):
@@ -464,12 +483,36 @@ def test_guide_prints_what_it_says(tmp_path):
         pytest.skip("no compiler cc")
     commands = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert len(commands) == 2
+    for command, wanted in commands:
+        assert shell(command, tmp_path) == wanted
+
+
+def shell(command, folder):
+    """What a command prints; its `python` is this one."""
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(Path(cbackprop.__file__).parents[1]),
     }
-    for command, wanted in commands:
-        done = subprocess.run(
-            ["sh", "-e", "-c", command], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8"
-        )
-        assert (done.stderr, done.stdout) == ("", wanted)
+    done = subprocess.run(
+        ["sh", "-e", "-c", command], cwd=folder, env=environment, capture_output=True, encoding="utf-8"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="an installed package has no examples")
+def test_a_microcontroller_learns(tmp_path):
+    tools = {"make": "make", "arm-none-eabi-gcc": "gcc-arm-none-eabi", "qemu-system-arm": "qemu-system-arm"}
+    missing = [package for tool, package in tools.items() if not shutil.which(tool)]
+    find = ["arm-none-eabi-gcc", "-print-file-name=picolibc.specs"]
+    if missing or subprocess.run(find, capture_output=True, text=True).stdout.strip() == "picolibc.specs":
+        pytest.skip(f"needs {', '.join(missing) or 'picolibc-arm-none-eabi'}")
+    shutil.copytree(TREE / "examples" / "cortex_m4", tmp_path, dirs_exist_ok=True)
+    printed = shell("make run sizes 2>&1", tmp_path)  # QEMU prints to standard error
+    before, after = map(float, re.search(r"predictions: ([\d.]+) before learning, ([\d.]+) after", printed).groups())
+    assert after < before / 5
+    # what the guide says, but for another version of the compiler
+    code, weights = map(int, re.search(r"(\d+)\s+(\d+)\s+\d+\s+\d+\s+\w+\s+network\.o$", printed, re.M).groups())
+    assert code < 2000
+    assert weights == 4 * (16 * 25 + 17)
+    assert int(re.search(r"instructions of an update: (\d+)", printed)[1]) < 10_000

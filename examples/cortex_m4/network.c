@@ -1,0 +1,2 @@
+#define SENSOR_IMPLEMENTATION
+#include "sensor.h"
