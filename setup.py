@@ -96,7 +96,7 @@ MODULES = [
 ]
 MODULES += [
     module(f"cbackprop.{name}", [], include_dirs=[np.get_include()])
-    for name in ("_memory", "_training_lock", "_one_sample", "_mixture_weights", "_running", "_stream")
+    for name in ("_memory", "_training_lock", "_one_sample", "_mixture_weights", "_running", "_stream", "c_api")
 ]
 
 # What Cython's memoryviews need, which all modules would contain

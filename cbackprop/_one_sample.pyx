@@ -23,6 +23,7 @@ from ._results import REMEDY, DivergenceError
 from ._sparse import SparseRows
 
 include "kernels/one_sample_api.pxi"
+include "kernels/loan.pxi"
 
 cnp.import_array()
 
@@ -86,6 +87,7 @@ cdef class OneSample:
     cdef Py_ssize_t w_span, v_span    # their bytes
     cdef long in_use          # fork_count during a call without the GIL, else 0
     cdef TrainingLock lock
+    cdef Loan loan            # to c_api
 
     def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module, tuple accumulators=None):
         if self.memory != NULL:
@@ -143,6 +145,24 @@ cdef class OneSample:
     def learning_rate(self, value):
         validate.learning_rate(value, self.w.dtype)
         self._learning_rate = value    # not rounded to the dtype: kernels do that
+
+    def _lend(self):
+        """Lock the network, for C code that learns, and return the address of a `Loan`; see `c_api.Handle`."""
+        cdef Loan *loan = &self.loan
+        self.check(True)
+        if self.D > self.capacity:
+            self.reserve(self.D)
+        loan.api, loan.net, loan.K, loan.learning_rate = self.api, self.net, self.K, &self._learning_rate
+        loan.inputs.indices32, loan.inputs.indices64 = NULL, NULL
+        loan.inputs.count, loan.inputs.places = self.D, self.places
+        self.lock.begin()
+        self.in_use = fork_count
+        return <size_t> loan
+
+    def _take_back(self):
+        """Unlock it."""
+        self.in_use = 0
+        self.lock.end()
 
     def _require_probabilities(self):
         """Raise ValueError if the outputs are not probabilities."""

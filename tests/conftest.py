@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import os
 import pickle
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -280,6 +281,45 @@ def python(tmp_path):
             text=text,
             timeout=timeout,
         )
+
+    return run
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """A function that runs commands, in which `python` is this one, in a new folder; what they print."""
+
+    def run(commands):
+        paths = {"PATH": [str(Path(sys.executable).parent), os.environ["PATH"]]}
+        paths["PYTHONPATH"] = [str(Path(cbackprop.__file__).parents[1])]
+        done = subprocess.run(
+            ["sh", "-e", "-c", commands],
+            cwd=tmp_path,
+            env=os.environ | {name: os.pathsep.join(folders) for name, folders in paths.items()},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def run_page(tmp_path, shell):
+    """A function that writes the files of a page of the docs and runs its commands, which print what it says."""
+
+    def run(page):
+        path = Path(__file__).parents[1] / "docs" / page
+        if not path.exists():
+            pytest.skip("an installed package has no pages")
+        text, flags = path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        for name, code in re.findall(r"^```\{code-block\} \w+\n:caption: (\S+)\n\n(.*?)^```$", text, flags):
+            (tmp_path / name).write_text(code, encoding="utf-8")
+        commands = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```$", text, flags)
+        assert len(commands) == text.count("\n```sh\n")
+        for command, printed in commands:
+            assert shell(command) == printed
 
     return run
 

@@ -91,12 +91,12 @@ def test_all_names_exist():
     assert missing == []
 
 
-def test_installed_files_are_python_stubs_compiled_modules_and_a_template():
+def test_installed_files_are_python_stubs_compiled_modules_and_what_users_compile():
     files = [file for file in installed().files if file.parts[0] == "cbackprop" and "__pycache__" not in file.parts]
-    allowed = (".py", ".pyi", "py.typed", "export/template.h", *EXTENSION_SUFFIXES)
+    allowed = (".py", ".pyi", "py.typed", "export/template.h", "c_api.pxd", *EXTENSION_SUFFIXES)
     assert [file.as_posix() for file in files if not file.as_posix().endswith(allowed)] == []
     assert not any("test" in part for file in files for part in file.parts)
-    assert importlib.resources.files("cbackprop.export").joinpath("template.h").is_file()
+    assert {"cbackprop/c_api.pxd", "cbackprop/export/template.h"} <= {file.as_posix() for file in files}
     # what repairing a wheel would add if it needed any: a second OpenMP, for one, can clash with scikit-learn's
     assert [str(file) for file in installed().files if re.search(r"(\.libs|\.dylibs)/", file.as_posix())] == []
 
