@@ -165,10 +165,11 @@ def results_of_commands(network, folder):
     from cbackprop.command import info, predict
 
     model = load_model(folder / "model")
-    yield info.describe_task(model)
-    table = (predict.Classes if OUTPUTS[network.output].probabilities else predict.Numbers)(model)
-    yield table.frame(table.predict(network, X, 1)).to_dict(as_series=False)
-    yield table.summary()
+    yield info.describe(model)["task"]
+    predictions = predict.Predictions(model)
+    writer = predict.Writer(predictions)
+    yield writer.frame(predictions(X)).to_dict(as_series=False)
+    yield writer.summary()
 
 
 def results_of_plots(output, hidden):

@@ -8,53 +8,57 @@ import os
 import signal
 import sys
 import warnings
+from typing import Any
 
 from cbackprop._extras import require
-from cbackprop.command.messages import explain, print_error, print_warning
+from cbackprop.command.messages import explain, print_line
 from cbackprop.command.outputs import standard_output
 from cbackprop.command.signals import Terminated
 
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
+EXPECTED = ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError
 
 
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and a non-zero exit status."""
     prepare_streams()
     try:
-        require("typer", "cli")
-        require("rich", "cli")
-        from typer.exceptions import TyperException
-
-        from cbackprop.command.app import run
-
-        with warnings.catch_warnings():
-            warnings.showwarning = print_warning
-            # Polars warns about an unclosed quote; the affected cell raises an error
-            warnings.filterwarnings("ignore", "CSV malformed")
-            try:
-                status = run(sys.argv[1:])
-            except TyperException as error:
-                status = print_error(error.format_message(), status=2)
+        status = run(sys.argv[1:])
     except BrokenPipeError:  # the reader of standard output has seen enough
         status = BROKEN_PIPE
-    except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-        status = print_error(explain(error))
+    except EXPECTED as error:
+        status = print_line("error", explain(error))
     except KeyboardInterrupt as error:
         status = 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
-    sys.exit(flush_output(status))
-
-
-def flush_output(status: int) -> int:
-    """Write what is left for standard output, which at exit could not fail in one line; return the exit status."""
     try:
-        with standard_output():
+        with standard_output():  # what is left could not fail in one line at exit
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BrokenPipeError:
-        return status or BROKEN_PIPE
+        status = status or BROKEN_PIPE
     except OSError as error:
-        return status or print_error(explain(error))
-    return status
+        status = status or print_line("error", explain(error))
+    sys.exit(status)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line with warnings on one line; return the exit status."""
+    require("typer", "cli")
+    require("rich", "cli")
+    from typer.exceptions import TyperException
+
+    from cbackprop.command.app import app
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print_line("warning", str(message))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        warnings.filterwarnings("ignore", "CSV malformed")  # of Polars; the affected cell raises an error
+        try:
+            return app(arguments or ["--help"], prog_name="cbackprop", standalone_mode=False) or 0
+        except TyperException as error:
+            return print_line("error", error.format_message(), status=2)
 
 
 def prepare_streams() -> None:

@@ -1,14 +1,15 @@
 """The command line: every subcommand, its options and their help."""
 
 import os
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cbackprop import __version__
 from cbackprop._extras import require
-from cbackprop.command.options import PredictOptions, Seed, TrainOptions, takes
+from cbackprop.command.options import PredictOptions, Seed, TableOptions, TrainOptions, takes
 
 app = typer.Typer(
     help="Two-layer neural networks, learned one sample at a time by compiled backpropagation.",
@@ -34,19 +35,25 @@ def cbackprop(
     pass
 
 
-def require_polars(threads: int | None) -> None:
-    """Import Polars, which takes the number of its threads from the environment."""
-    if threads is not None:
-        os.environ["POLARS_MAX_THREADS"] = str(threads)
-    require("polars", "cli")
-
-
 def examples(*commands: str) -> str:
     r"""Format the examples at the end of a help text; \b keeps the lines from being rewrapped."""
-    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+    return "\n".join(["\b", "Examples:", *(f"  cbackprop {command}" for command in commands)])
 
 
-@app.command(epilog=examples("cbackprop demo", "cbackprop demo --seed 1 --output figure.png"))
+def start(command: str, *arguments: Any, **keywords: Any) -> None:
+    """Run the module of a command, which is not imported before."""
+    import_module(f"cbackprop.command.{command}").run(*arguments, **keywords)
+
+
+def read_table(command: str, options: TableOptions) -> None:
+    """Run a command that needs Polars, which takes the number of its threads from the environment."""
+    if options.threads is not None:
+        os.environ["POLARS_MAX_THREADS"] = str(options.threads)
+    require("polars", "cli")
+    start(command, options)
+
+
+@app.command(epilog=examples("demo", "demo --seed 1 --output figure.png"))
 def demo(
     seed: Seed = 0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the digits.")] = 30,
@@ -55,17 +62,15 @@ def demo(
     """Learn to read handwritten digits, then reproduce the article's two experiments."""
     for module in ("sklearn", "matplotlib"):
         require(module, "demo")
-    from cbackprop.command.demo import run
-
-    run(seed=seed, epochs=epochs, output=output)
+    start("demo", seed=seed, epochs=epochs, output=output)
 
 
 @app.command(
     epilog=examples(
-        "cbackprop train iris.csv --target species --hidden 8 --epochs 100",
-        "cbackprop train iris.parquet --target species --batch-size 4 --output iris.safetensors --plot iris.png",
-        "cbackprop train iris.csv --target 'petal width' --categories species --output width.safetensors",
-        "cbackprop train iris.csv --target 'petal width' --hash 10 --output hashed.safetensors",
+        "train iris.csv --target species --hidden 8 --epochs 100",
+        "train iris.parquet --target species --batch-size 4 --output iris.safetensors --plot iris.png",
+        "train iris.csv --target 'petal width' --categories species --output width.safetensors",
+        "train iris.csv --target 'petal width' --hash 10 --output hashed.safetensors",
     )
 )
 @takes(TrainOptions)
@@ -77,7 +82,7 @@ def train(options: TrainOptions) -> None:
 
     Every other column is an input, of numbers or of true and false, or of categories if --categories names it; --ignore
     leaves one out. --hash takes text of any number of values. Lines of SVMlight files begin with the target. A table is
-    read in chunks of at most 65,536 rows, so it may be larger than memory.
+    read in blocks of at most 65,536 rows, so it may be larger than memory.
 
     Ctrl-C stops after a complete sample, saves the model and exits with status 130; SIGTERM does the same with status
     143. A training resumed with the same file and options (only --epochs may be larger) ends with exactly the model of
@@ -85,19 +90,16 @@ def train(options: TrainOptions) -> None:
     """
     if options.resume and options.checkpoint is None:
         raise typer.BadParameter("it requires --checkpoint", param_hint="'--resume'")
-    require_polars(options.threads)
     if options.plot is not None:
         require("matplotlib", "plot")
-    from cbackprop.command.train import run
-
-    run(options)
+    read_table("train", options)
 
 
 @app.command(
     epilog=examples(
-        "cbackprop predict model.safetensors iris.csv",
-        "cbackprop predict model.safetensors iris.csv --output predictions.parquet",
-        "cbackprop predict model.safetensors - --output - --quiet <iris.csv >classes.csv",
+        "predict model.safetensors iris.csv",
+        "predict model.safetensors iris.csv --output predictions.parquet",
+        "predict model.safetensors - --output - --quiet <iris.csv >classes.csv",
     )
 )
 @takes(PredictOptions)
@@ -109,16 +111,13 @@ def predict(options: PredictOptions) -> None:
     with the name and the units of the target. CSV output has a header, and is compressed if its name ends in .gz or
     .zst.
     """
-    require_polars(options.threads)
-    from cbackprop.command.predict import run
-
-    run(options)
+    read_table("predict", options)
 
 
 @app.command(
     epilog=examples(
-        "cbackprop train iris.csv --target species --no-standardize --output plain.safetensors",
-        "cbackprop export plain.safetensors iris.h --name iris",
+        "train iris.csv --target species --no-standardize --output plain.safetensors",
+        "export plain.safetensors iris.h --name iris",
     )
 )
 def export(
@@ -130,21 +129,10 @@ def export(
     ] = False,
 ) -> None:
     """Export a model to C: one header that predicts, and goes on learning, without this library."""
-    from cbackprop.command.export import run
-
-    run(model, header, name=name, predict_only=predict_only)
+    start("export", model, header, name=name, predict_only=predict_only)
 
 
-@app.command(epilog=examples("cbackprop info", "cbackprop info model.safetensors"))
-def info(
-    model: Annotated[Path | None, typer.Argument(help="A model to describe.")] = None,
-) -> None:
+@app.command(epilog=examples("info", "info model.safetensors"))
+def info(model: Annotated[Path | None, typer.Argument(help="A model to describe.")] = None) -> None:
     """Show version, kernels, CPU and compiler, or describe a model file."""
-    from cbackprop.command.info import run
-
-    run(model)
-
-
-def run(arguments: list[str]) -> int:
-    """Run a command line; return the exit status."""
-    return app(arguments or ["--help"], prog_name="cbackprop", standalone_mode=False) or 0
+    start("info", model)

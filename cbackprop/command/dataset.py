@@ -2,60 +2,143 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import typer
 
+from cbackprop import Network
 from cbackprop._rates import HASHED_RATE, TABLE_RATE
-from cbackprop.command.inputs import HashedInputs, Inputs, Scaling, SvmlightInputs, codes
+from cbackprop.command.columns import Category, Column, Label, Number, NumericLabel, Pairs
+from cbackprop.command.inputs import Inputs
 from cbackprop.command.messages import abbreviate
-from cbackprop.command.options import Task, TrainOptions
+from cbackprop.command.options import TrainOptions
 from cbackprop.command.statistics import ColumnStatistics, apply_scaling
-from cbackprop.command.svmlight import SvmlightTable
-from cbackprop.command.tables import CHUNK_VALUES, Chunk, Table, as_numbers
-from cbackprop.command.target import TargetColumn, in_order
+from cbackprop.command.tables import Table
+from cbackprop.command.target import Target, in_order
+from cbackprop.files.checks import indicators
+from cbackprop.files.model_file import Model
 
+PAIR = "index", "value"
 MAX_LEVELS = 1000  # of a column of categories
+REMEDY = "--categories or --hash learns text, --ignore leaves a column out; "
 
 Split = tuple[Any, np.ndarray]  # inputs (n, D), dense or CSR, and targets (n,): class indices, or scaled numbers
 
 
-@dataclass
 class Dataset:
-    """A table with all that a first pass over it found."""
+    """A table with all that a first pass over it finds: classes or numbers, categories, and scaling.
 
-    table: Table
-    inputs: Inputs
-    target: str
-    options: TrainOptions
-    task: Task
-    classes: list[str]  # none in a regression
-    target_scaling: Scaling  # of numbers, which are learned as (t - mean) / scale
-    rate: float  # of --learning-rate auto
-    n_training: int
-    n_held_out: int
-    skipped: int
-    only_chunk: Split | None = None  # a table of a single chunk is kept, and not read again
+    Attributes
+    ----------
+    D : int
+        Number of inputs.
+    metadata : dict
+        What a model file tells of the inputs.
+    rate : float
+        The learning rate that "auto" means.
+    """
+
+    def __init__(self, table: Table, options: TrainOptions) -> None:
+        self.table, self.options = table, options
+        self.target, self.numbers, self.categories, self.texts = choose_columns(table, options)
+        self.inputs: Inputs  # set when the model is known
+        self.kept: Split | None = None  # a table of a single block, which is not read in each epoch
+        self.n_training, self.D = 0, max(1, len(self.numbers))
+        self.statistics, self.values = (
+            ColumnStatistics(len(self.numbers)),
+            ColumnStatistics(1),
+        )  # values: of sparse rows
+        self.levels: dict[str, set[str]] = {name: set() for name in self.categories}
+        target = Target(f"{table.name}: column {self.target!r}", options.task)
+        self.scan(target)
+        self.skipped, self.n_held_out = table.skipped, target.n - self.n_training
+        if not self.n_training:
+            skipped = f"; {table.skipped:,} bad rows skipped; the first: {table.first_error}" if table.skipped else ""
+            raise ValueError(f"{table.name}: there are no training rows; at least one is needed{skipped}")
+        self.regression = target.decide() == "regression"
+        self.classes = [] if self.regression else target.classes()
+        self.target_scaling: tuple[Any, Any] = None, None
+        if self.regression and options.standardize:
+            self.target_scaling = target.statistics.standardization(table, [self.target])
+        self.metadata, self.rate = self.find_inputs()
+
+    def scan(self, target: Target) -> None:
+        """Read the table once."""
+        columns: dict[str, Column] = {name: Number(REMEDY) for name in self.numbers}
+        columns |= dict.fromkeys(self.categories, Label()) | dict.fromkeys(self.texts, Column())
+        columns |= {"pairs": Pairs()} if self.table.sparse else {}
+        text = NumericLabel() if self.table.sparse else Label()
+        columns[self.target] = Number() if self.options.task == "regression" else text
+        rng = self.split_rng()
+        for rows, _ in self.table.blocks(columns):
+            training = rng.random(len(rows)) >= self.options.validation
+            self.n_training += int(training.sum())
+            target.update(rows[self.target], training)
+            self.statistics.update(rows.select(self.numbers).to_numpy().reshape(len(rows), len(self.numbers))[training])
+            for name, known in self.levels.items():
+                known.update(rows[name].unique())
+                if len(known) > MAX_LEVELS:
+                    found = f"{self.table.name}: column {name!r} has more than {MAX_LEVELS:,} different categories"
+                    raise ValueError(f"{found}; --hash 18 learns any number of them, --ignore leaves the column out")
+            if self.table.sparse:
+                index, value = (rows["pairs"].struct.field(name).explode().drop_nulls().to_numpy() for name in PAIR)
+                self.D = max(self.D, 1 + int(index.max(initial=0)))
+                self.values.update(value[:, np.newaxis].astype(float))
+
+    def find_inputs(self) -> tuple[dict[str, Any], float]:
+        """Return what a model file tells of the inputs, and the learning rate that "auto" means; set D."""
+        table, options, rate = self.table, self.options, TABLE_RATE
+        metadata: dict[str, Any] = {}
+        levels = {name: in_order(known) for name, known in self.levels.items()}
+        if table.sparse:
+            n_values = self.values.n / (self.n_training + self.n_held_out)
+            rate = sparse_rate(self.D, n_values, self.values.root_mean_square(0) if n_values else 1)
+        elif options.hash is not None:
+            self.D = 2**options.hash
+            metadata["hash"] = {"bits": options.hash, "numbers": self.numbers, "texts": self.texts}
+            size = 1 if options.standardize else self.statistics.root_mean_square(len(self.texts))
+            rate = sparse_rate(self.D, len(self.numbers) + len(self.texts), size)
+        else:
+            metadata |= {"features": [*self.numbers, *indicators(levels)], "categories": levels or None}
+            self.D = len(metadata["features"])
+        if options.standardize and (self.numbers or levels):
+            # the indicators of categories stay 0 and 1: that of a rare one would become large
+            n_others = sum(map(len, levels.values()))
+            metadata["mean"], metadata["scale"] = self.statistics.standardization(table, self.numbers, n_others)
+        return metadata, rate
+
+    def describe(self, network: Network) -> Model:
+        """Describe network and table for the model file."""
+        model = Model(network.w, network.v, network.learning_rate, functions=network.functions, **self.metadata)
+        if network.accumulators is not None:
+            model.states["accumulators"] = network.accumulators
+        if self.regression:
+            model.targets = [self.target]
+            model.target_mean, model.target_scale = self.target_scaling
+        else:
+            model.classes = self.classes
+        return model
 
     def splits(self) -> Iterator[tuple[Split, Split]]:
-        """Yield training and held-out rows of each chunk: the same ones at every call."""
-        rng = split_rng(self.options)
-        numeric = self.task is Task.REGRESSION
-        chunks = self.inputs.chunks(self.target, classes=self.classes or None, numeric=numeric)
-        for x, t in [self.only_chunk] if self.only_chunk else map(self.prepare, chunks):
+        """Yield training and held-out rows of each block: the same ones at every call."""
+        rng, n_blocks = self.split_rng(), 0
+        for x, t in [self.kept] if self.kept else self.read():
+            n_blocks += 1
             held_out = rng.random(len(t)) < self.options.validation
             yield (x[~held_out], t[~held_out]), (x[held_out], t[held_out])
+        if n_blocks == 1:
+            self.kept = x, t
 
-    def prepare(self, chunk: Chunk) -> Split:
-        """Return what a network learns from a chunk, whose inputs are overwritten."""
-        if self.task is Task.CLASSIFICATION:
-            t = codes(chunk.targets, self.classes)
-        else:
-            t = apply_scaling(chunk.targets.to_numpy(writable=True), *self.target_scaling, self.table, [self.target])
-        return self.inputs.prepare(chunk), t
+    def read(self) -> Iterator[Split]:
+        """Yield what a network learns."""
+        target = Number() if self.regression else Category(self.classes)
+        for rows, _ in self.table.blocks({**self.inputs.columns, self.target: target}, len(self.classes)):
+            t = rows[self.target].to_numpy(writable=True)
+            if self.regression:
+                t = apply_scaling(t, *self.target_scaling, self.table, [self.target])
+            yield self.inputs.encode(rows), t
 
     def fingerprint(self) -> str:
         """Describe the file for a checkpoint."""
@@ -65,82 +148,20 @@ class Dataset:
                 checksum = crc32(part, checksum)
         return f"{self.n_training + self.n_held_out:,} rows with checksum {checksum:08x}"
 
-
-def scan(table: Table, options: TrainOptions) -> Dataset:
-    """Find classes or numbers in a table, its categories, and the scaling of its training rows, in one pass."""
-    target, numbers, categories, texts = choose_columns(table, options)
-    column = TargetColumn(f"{table.name}: column {target!r}", options.task)
-    levels: dict[str, set[str]] = {name: set() for name in categories}
-    statistics = ColumnStatistics(len(numbers))
-    n_inputs, n_values, squares = 1, 0, 0.0  # of sparse rows
-    rng = split_rng(options)
-    only_chunk = None
-    numeric = options.task is Task.REGRESSION
-    chunks = table.chunks(numbers, target, texts=texts, numeric=numeric, categories=dict.fromkeys(categories))
-    for number, chunk in enumerate(chunks):
-        only_chunk = chunk if number == 0 else None
-        training = rng.random(len(chunk.x)) >= options.validation
-        statistics.update(chunk.x[training])
-        column.update(chunk.targets, training)
-        for name, known in levels.items():
-            known.update(chunk.texts[name].unique())
-            if len(known) > MAX_LEVELS:
-                found = f"{table.name}: column {name!r} has more than {MAX_LEVELS:,} different categories"
-                raise ValueError(f"{found}; --hash 18 learns any number of them, --ignore leaves the column out")
-        if chunk.sparse is not None:
-            n_inputs = max(n_inputs, int(chunk.sparse.indices.max(initial=0)) + 1)
-            n_values += chunk.sparse.nnz
-            squares += float((chunk.sparse.data.astype(float) ** 2).sum())
-    if not statistics.n:
-        skipped = f"; {table.skipped:,} bad rows skipped; the first: {table.first_error}" if table.skipped else ""
-        raise ValueError(f"{table.name}: there are no training rows; at least one is needed{skipped}")
-    task = column.decide()
-    regression = task is Task.REGRESSION
-    scaling: Scaling = None, None
-    target_scaling: Scaling = None, None
-    if options.standardize:
-        # the indicators of categories stay 0 and 1: that of a rare one would become large
-        scaling = statistics.standardization(table, numbers, sum(map(len, levels.values())))
-        if regression:
-            target_scaling = column.statistics.standardization(table, [target])
-    if isinstance(table, SvmlightTable):
-        inputs: Inputs = SvmlightInputs(table, n_inputs)
-        rate = sparse_rate(n_inputs, n_values / column.n, math.sqrt(squares / max(1, n_values)))
-    elif options.hash is not None:
-        inputs = HashedInputs(table, options.hash, numbers, texts, scaling)
-        size = 1 if options.standardize else statistics.root_mean_square(len(texts))
-        rate = sparse_rate(inputs.D, inputs.row_values, size)
-    else:
-        inputs = Inputs(table, numbers, {name: in_order(known) for name, known in levels.items()}, scaling)
-        rate = TABLE_RATE
-    dataset = Dataset(
-        table=table,
-        inputs=inputs,
-        target=target,
-        options=options,
-        task=task,
-        classes=[] if regression else column.classes(),
-        target_scaling=target_scaling,
-        rate=rate,
-        n_training=statistics.n,
-        n_held_out=column.n - statistics.n,
-        skipped=table.skipped,
-    )
-    if only_chunk and len(only_chunk.x) * inputs.row_values <= CHUNK_VALUES:
-        targets = as_numbers(only_chunk.targets) if regression else only_chunk.targets
-        dataset.only_chunk = dataset.prepare(only_chunk._replace(targets=targets))
-    return dataset
+    def split_rng(self) -> np.random.Generator:
+        """Return the generator that splits: one number per row, so that block sizes do not matter."""
+        return np.random.default_rng([self.options.seed, 1])
 
 
 def choose_columns(table: Table, options: TrainOptions) -> tuple[str, list[str], list[str], list[str]]:
     """Return the target, and the columns that are numbers, categories and hashed text."""
     ignore, categories = options.ignore or [], list(dict.fromkeys(options.categories or []))
-    if table.target is not None:
+    if table.sparse:
         for option in ("target", "ignore", "categories", "hash"):
             if getattr(options, option):
                 found = f"{table.name} has no named columns, and its lines begin with the target"
                 raise typer.BadParameter(found, param_hint=f"'--{option}'")
-        return table.target, [], [], []
+        return "target", [], [], []
     if options.target is None:
         found = f"it must be one of the columns {abbreviate(table.columns)}"
         raise typer.BadParameter(found, param_hint="'--target'")
@@ -166,8 +187,3 @@ def sparse_rate(D: int, non_zeros: float, root_mean_square: float) -> float:
     """
     filled = (min(non_zeros, D) + 1) / (D + 1)
     return HASHED_RATE * math.sqrt(filled) / max(1, root_mean_square)
-
-
-def split_rng(options: TrainOptions) -> np.random.Generator:
-    """Return the generator that splits: one number per row, so that chunk sizes do not matter."""
-    return np.random.default_rng([options.seed, 1])

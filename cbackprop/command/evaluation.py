@@ -1,104 +1,147 @@
-"""How well a trained network predicts: lines of the summary, and a panel of the figure."""
+"""How well a network predicts, beside what needs no inputs: the rates of the classes, or the mean of the targets."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from cbackprop import Network
-from cbackprop.command.dataset import Dataset
-from cbackprop.command.inputs import blocks
 from cbackprop.command.messages import escape_control
+from cbackprop.command.predictions import Predictions
 from cbackprop.command.statistics import ColumnStatistics
+from cbackprop.command.tables import BLOCK_VALUES
 
 MAX_CONFUSION = 1000  # classes in a confusion matrix, whose memory grows with their square
-MAX_POINTS = 5000  # predicted numbers in a figure, about
+MAX_POINTS = 5000  # predicted numbers in a figure
+NAMES = {"log_loss": "log loss", "accuracy": "accuracy", "auc": "AUC", "r2": "R²", "rmse": "RMSE", "mae": "MAE"}
+
+Measured = dict[str, float | None]  # by name; None where it is undefined
 
 
-@dataclass
-class Evaluation:
-    """What a summary and a figure show."""
+class Sample:
+    """Rows of two numbers: all of them or, of many, a random sample."""
 
-    fields: list[tuple[str, str]]
-    panel: Callable[[Any], None] | None = None  # draws on axes
-    note: str = ""  # on the panel
+    def __init__(self) -> None:
+        self.rows, self.share, self.rng = np.empty((0, 2)), 1.0, np.random.default_rng(0)
 
-
-def evaluate_classes(network: Network, dataset: Dataset) -> Evaluation:
-    """Measure accuracy and mean E of the held-out rows; count what was predicted of each class."""
-    K = len(dataset.classes)
-    matrix = np.zeros((K, K), dtype=int) if K <= MAX_CONFUSION else None
-    correct, E = 0, 0.0
-    for _, (x, t) in dataset.splits():
-        if len(t):
-            predicted = np.concatenate([network.predict(block) for block in blocks(x, K)])
-            correct += int((predicted == t).sum())
-            E += network.loss(x, t) * len(t) / dataset.n_held_out
-            if matrix is not None:
-                np.add.at(matrix, (t, predicted), 1)
-    fields = [("E, held out", f"{E:.4g}"), ("accuracy, held out", f"{correct / dataset.n_held_out:.4f}")]
-    if matrix is None:
-        return Evaluation(fields, note=f"without a confusion matrix, which shows at most {MAX_CONFUSION:,} classes")
-    return Evaluation(fields, partial(draw_confusion, matrix, dataset.classes))
+    def add(self, *columns: np.ndarray) -> None:
+        chosen = self.rng.random(len(columns[0])) < self.share
+        self.rows = np.vstack([self.rows, np.column_stack(columns)[chosen]])
+        while 2 * len(self.rows) > BLOCK_VALUES:
+            self.share /= 2
+            self.rows = self.rows[self.rng.random(len(self.rows)) < 0.5]
 
 
-def draw_confusion(matrix: np.ndarray, classes: list[str], ax: Any) -> None:
-    from cbackprop import plot
+class ClassMeasures:
+    """Measures of predicted classes; the area under the ROC curve of two."""
 
-    plot.confusion(matrix, classes=[escape_control(name) for name in classes], ax=ax)
+    baseline = "base rate"
 
-
-@dataclass
-class Errors:
-    """Squared errors of predicted numbers, summed chunk by chunk."""
-
-    targets: ColumnStatistics = field(default_factory=lambda: ColumnStatistics(1))
-    squares: float = 0.0
-
-    def update(self, t: np.ndarray, y: np.ndarray) -> None:
-        self.targets.update(t[:, np.newaxis])
-        with np.errstate(over="ignore"):
-            self.squares += float(((y - t) ** 2).sum())
+    def __init__(self, classes: list[str]) -> None:
+        self.classes, K = classes, len(classes)
+        self.n, self.correct, self.log_loss = 0, 0, 0.0
+        self.counts = np.zeros(K, dtype=int)
+        self.confusion = np.zeros((K, K) if K <= MAX_CONFUSION else (0, 0), dtype=int)  # [true, predicted]
+        self.scores = Sample()
 
     @property
-    def E(self) -> float:
-        return self.squares / (2 * self.targets.n)
+    def drawable(self) -> bool:
+        return self.confusion.size > 0
 
-    def fields(self, rows: str, scale: float) -> list[tuple[str, str]]:
-        """Format R² and, in the unit of `scale`, the root of the mean squared error."""
-        constant = self.targets.minimum == self.targets.maximum
-        r2 = "undefined: the target has one value" if constant else f"{1 - self.squares / self.targets.squares[0]:.4f}"
-        return [(f"R², {rows}", r2), (f"RMSE, {rows}", f"{scale * np.sqrt(2 * self.E):.4g}")]
+    def update(self, y: np.ndarray, t: np.ndarray) -> None:
+        """Take in probabilities (n, K) of classes (n,)."""
+        predicted, n = y.argmax(axis=1), np.arange(len(t))
+        self.n += len(t)
+        self.log_loss -= float(np.log(np.maximum(y[n, t], np.finfo(float).tiny)).sum())
+        self.correct += int((predicted == t).sum())
+        self.counts += np.bincount(t, minlength=len(self.classes))
+        if self.drawable:
+            np.add.at(self.confusion, (t, predicted), 1)
+        if len(self.classes) == 2:
+            self.scores.add(t, y[:, 1])
 
+    def results(self) -> tuple[Measured, Measured]:
+        """Return the measures of the network, and those of the rates of the classes."""
+        rates = self.counts[self.counts > 0] / self.n
+        network: Measured = {"log_loss": self.log_loss / self.n, "accuracy": self.correct / self.n}
+        base: Measured = {"log_loss": float(-(rates * np.log(rates)).sum()), "accuracy": float(rates.max())}
+        if len(self.classes) == 2:
+            network["auc"], base["auc"] = area_under_curve(*self.scores.rows.T), 0.5
+        return network, base
 
-def evaluate_numbers(network: Network, dataset: Dataset) -> Evaluation:
-    """Measure R² and RMSE of the training rows and of the held-out rows, and keep some predictions of the latter."""
-    means, scales = dataset.target_scaling
-    mean, scale = (0.0, 1.0) if means is None or scales is None else (float(means[0]), float(scales[0]))
-    training, held_out = Errors(), Errors()
-    shown, n, rows = held_out, dataset.n_held_out, "held-out rows"
-    if not n:
-        shown, n, rows = training, dataset.n_training, "training rows"
-    points, rng = [], np.random.default_rng([dataset.options.seed, 2])
-    for parts in dataset.splits():
-        for errors, (x, t) in zip((training, held_out), parts, strict=True):
-            if len(t):
-                y = network.predict(x)
-                errors.update(t, y)
-                if errors is shown:
-                    points.append(np.vstack([t, y])[:, rng.random(len(t)) < MAX_POINTS / n])
-    fields = training.fields("training", scale)
-    if dataset.n_held_out:
-        fields = [("E, held out", f"{held_out.E:.4g}"), *fields, *held_out.fields("held out", scale)]
-    true, predicted = np.hstack(points) * scale + mean
-    note = f"with {len(true):,} of the {n:,} {rows}" if n > MAX_POINTS else ""
-    return Evaluation(fields, partial(draw_numbers, true, predicted, f"{dataset.target}, {rows}"), note)
+    def draw(self, rows: str, ax: Any) -> None:
+        """Draw the confusion matrix."""
+        from cbackprop import plot
+
+        plot.confusion(self.confusion, classes=[escape_control(name) for name in self.classes], ax=ax)
 
 
-def draw_numbers(true: np.ndarray, predicted: np.ndarray, title: str, ax: Any) -> None:
-    from cbackprop import plot
+class NumberMeasures:
+    """Measures of predicted numbers, in the units of the targets."""
 
-    plot.predicted_against_true(true, predicted, ax=ax)
-    ax.set_title(escape_control(title), parse_math=False)
+    baseline, drawable = "mean", True
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.targets = ColumnStatistics(1)
+        self.squares, self.absolute = 0.0, 0.0
+        self.points = Sample()
+
+    def update(self, y: np.ndarray, t: np.ndarray) -> None:
+        """Take in predictions (n, 1) of numbers (n, 1)."""
+        with np.errstate(over="ignore"):
+            self.squares += float(((y - t) ** 2).sum())
+        self.absolute += float(np.abs(y - t).sum())
+        self.targets.update(t)
+        self.points.add(t, y)
+
+    @property
+    def n(self) -> int:
+        return self.targets.n
+
+    def results(self) -> tuple[Measured, Measured]:
+        """Return the measures of the network, and those of the mean of the targets."""
+        squares, t = float(self.targets.squares[0]), self.points.rows[:, 0]
+        constant = bool(self.targets.minimum == self.targets.maximum)
+        network: Measured = {"r2": None if constant else 1 - self.squares / squares}
+        network |= {"rmse": math.sqrt(self.squares / self.n), "mae": self.absolute / self.n}
+        mae = float(np.abs(t - self.targets.mean[0]).mean())
+        return network, {"r2": None if constant else 0.0, "rmse": math.sqrt(squares / self.n), "mae": mae}
+
+    def draw(self, rows: str, ax: Any) -> None:
+        """Draw predicted against true numbers."""
+        from cbackprop import plot
+
+        true, predicted = self.points.rows[:: -(-len(self.points.rows) // MAX_POINTS)].T
+        plot.predicted_against_true(true, predicted, ax=ax)
+        shown = rows if len(true) == self.n else f"{len(true):,} of {self.n:,} {rows}"
+        ax.set_title(escape_control(f"{self.target}, {shown}"), parse_math=False)
+
+
+Measures = ClassMeasures | NumberMeasures
+
+
+def measures_of(predictions: Predictions) -> Measures:
+    """Return the measures of what a model predicts: classes, or a number."""
+    if predictions.output.exclusive:
+        return ClassMeasures(predictions.names)
+    return NumberMeasures(*predictions.names)
+
+
+def area_under_curve(t: np.ndarray, scores: np.ndarray) -> float | None:
+    """Return the share of pairs of both classes whose scores are in the right order; half of equal ones counts."""
+    negative, positive = np.sort(scores[t == 0]), scores[t == 1]
+    if not (len(negative) and len(positive)):
+        return None
+    below, not_above = (np.searchsorted(negative, positive, side).sum() for side in ("left", "right"))
+    return float((below + not_above) / (2 * len(negative) * len(positive)))
+
+
+def compare(measures: Sequence[Measures]) -> list[list[str]]:
+    """Return rows of a table: the name of each measure, its values, and what the last would be without inputs."""
+    values = [each.results()[0] for each in measures] + [measures[-1].results()[1]]
+    return [[NAMES[name], *(format_measure(each[name]) for each in values)] for name in values[0]]
+
+
+def format_measure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"

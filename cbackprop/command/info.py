@@ -3,6 +3,7 @@
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,70 +16,57 @@ from cbackprop.files.model_file import Model, load_model
 MAX_INPUTS = 20  # of a model, in the table; and targets
 
 
-def run(model: Path | None) -> None:
+def run(path: Path | None) -> None:
     """Describe a model file, or the installation."""
-    if model is None:
-        show_installation()
-    else:
-        show_model(model)
-
-
-def show_installation() -> None:
-    info = cbackprop.kernel_info()
-    print_fields(
-        [
-            ("cbackprop", cbackprop.__version__),
-            ("Python", platform.python_version()),
-            ("NumPy", np.__version__),
-            ("kernels", f"{info['variant']} (available: {', '.join(info['available'])})"),
-            ("CPU", cpu_name()),
-            ("CPU features", ", ".join(info["cpu"]) or "none used by the kernels"),
-            ("compiler", info["compiler"]),
-            ("processors", info["threads"]),
-        ]
-    )
-
-
-def show_model(path: Path) -> None:
+    if path is None:
+        print_fields(installation().items())
+        return
     model = load_model(path)
-    w, v = model.w, model.v
-    M, D, K = len(w), w.shape[1] - 1, len(v)
-    regression = not OUTPUTS[model.functions.output].probabilities
-    adapted = ", adapted to each unit" if "accumulators" in model.states else ""
-    categories = "; ".join(f"{name!r}: {abbreviate(levels)}" for name, levels in (model.categories or {}).items())
-    print_fields(
-        [
-            ("task", describe_task(model)),
-            ("network", f"{D} inputs, {M} hidden units, {K} output{'s' if K > 1 else ''}"),
-            ("functions", f"{model.functions.hidden} hidden units, {model.functions.output} outputs"),
-            ("w", f"{w.shape}, {w.dtype}"),
-            ("v", f"{v.shape}, {v.dtype}"),
-            ("learning rate", f"{model.learning_rate:.6g}{adapted}"),
-            *([] if regression else [("classes", abbreviate(model.classes) if model.classes else "unnamed")]),
-            ("inputs", describe_inputs(model)),
-            *([("categories", categories)] if categories else []),
-            ("scaling", "(x - mean) / scale" if model.mean is not None else "none"),
-            *([("scaling of y", "none" if model.target_mean is None else "y * scale + mean")] if regression else []),
-            *([] if model.losses is None else [("trained", f"{len(model.losses):,} epochs; training can be resumed")]),
-        ]
-    )
+    print_fields((name, value) for name, value in describe(model).items() if value)
     print_scaling("input", model.features or (model.hash or {}).get("numbers"), model.mean, model.scale)
     print_scaling("target", model.targets, model.target_mean, model.target_scale)
 
 
-def describe_task(model: Model) -> str:
-    """Tell what the model predicts."""
-    K = len(model.v)
+def installation() -> dict[str, Any]:
+    info = cbackprop.kernel_info()
+    return {
+        "cbackprop": cbackprop.__version__,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "kernels": f"{info['variant']} (available: {', '.join(info['available'])})",
+        "CPU": cpu_name(),
+        "CPU features": ", ".join(info["cpu"]) or "none used by the kernels",
+        "compiler": info["compiler"],
+        "processors": info["threads"],
+    }
+
+
+def describe(model: Model) -> dict[str, str]:
+    """Describe a model; what it lacks is empty."""
+    w, v, K, hashed = model.w, model.v, len(model.v), model.hash
     output = OUTPUTS[model.functions.output]
-    if not output.probabilities:
-        return f"regression of {abbreviate(model.targets)}" if model.targets else f"regression, {K} unnamed"
-    return f"classification, {K} classes" if output.exclusive else f"{K} labels, each by itself"
-
-
-def describe_inputs(model: Model) -> str:
-    if model.hash is None:
-        return "named" if model.features else "unnamed"
-    return f"hashed; {describe_hashed(model.hash['numbers'], model.hash['texts'])}"
+    if output.probabilities:
+        task = f"classification, {K} classes" if output.exclusive else f"{K} labels, each by itself"
+    else:
+        task = f"regression of {abbreviate(model.targets)}" if model.targets else f"regression, {K} unnamed"
+    inputs = describe_hashed(hashed["numbers"], hashed["texts"]) if hashed else ""
+    adapted = ", adapted to each unit" if "accumulators" in model.states else ""
+    classes = abbreviate(model.classes) if model.classes else "unnamed"
+    scaling_of_y = "y * scale + mean" if model.target_mean is not None else "none"
+    return {
+        "task": task,
+        "network": f"{w.shape[1] - 1} inputs, {len(w)} hidden units, {K} output{'s' if K > 1 else ''}",
+        "functions": f"{model.functions.hidden} hidden units, {model.functions.output} outputs",
+        "w": f"{w.shape}, {w.dtype}",
+        "v": f"{v.shape}, {v.dtype}",
+        "learning rate": f"{model.learning_rate:.6g}{adapted}",
+        "classes": classes if output.probabilities else "",
+        "inputs": f"hashed; {inputs}" if hashed else "named" if model.features else "unnamed",
+        "categories": "; ".join(f"{name!r}: {abbreviate(known)}" for name, known in (model.categories or {}).items()),
+        "scaling": "(x - mean) / scale" if model.mean is not None else "none",
+        "scaling of y": "" if output.probabilities else scaling_of_y,
+        "trained": "" if model.losses is None else f"{len(model.losses):,} epochs; training can be resumed",
+    }
 
 
 def print_scaling(kind: str, names: list[str] | None, mean: np.ndarray | None, scale: np.ndarray | None) -> None:

@@ -1,11 +1,10 @@
-"""Messages: errors and warnings on one line of standard error, and the formatting of names and numbers."""
+"""Messages on one line of standard error, and the formatting of names and numbers."""
 
 import errno
 import os
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
 
 def explain(error: Exception) -> str:
@@ -16,19 +15,10 @@ def explain(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def print_error(message: str, status: int = 1) -> int:
-    """Print an error on one line; return the exit status."""
-    print_line("error", message)
-    return status
-
-
-def print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning on one line: that of Matplotlib about a missing glyph, for example, contains it."""
-    print_line("warning", str(message))
-
-
-def print_line(kind: str, message: str) -> None:
+def print_line(kind: str, message: str, status: int = 1) -> int:
+    """Print an error, or a warning, on one line; return the exit status."""
     print(f"cbackprop: {kind}:", escape_control(" ".join(message.split())), file=sys.stderr)
+    return status
 
 
 def escape_control(text: str) -> str:

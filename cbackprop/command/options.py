@@ -8,26 +8,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-import typer
+from typer import Argument, BadParameter, Option
 
 from cbackprop._catalog import HIDDEN_FUNCTIONS
 
 AUTO = "auto"
 
-Format = StrEnum("Format", ["CSV", "TSV", "PARQUET", "SVMLIGHT"])
-OnBadRow = StrEnum("OnBadRow", ["STOP", "SKIP"])
-Task = StrEnum("Task", ["CLASSIFICATION", "REGRESSION"])
 Activation = StrEnum("Activation", {name.upper(): name for name in HIDDEN_FUNCTIONS})  # type: ignore[misc]
-
-
-def parse_separator(text: str) -> str:
-    """Convert the value of --separator."""
-    separator = "\t" if text in ("tab", "\\t") else text
-    if len(separator) != 1 or not separator.isascii() or separator in '\r\n"':
-        raise typer.BadParameter(f"{text!r} must be one ASCII character, or tab")
-    return separator
+Format = Literal["csv", "tsv", "parquet", "svmlight"]
+Task = Literal["classification", "regression"]
 
 
 def parse_learning_rate(text: str) -> float | str:
@@ -35,10 +26,11 @@ def parse_learning_rate(text: str) -> float | str:
     with suppress(ValueError):
         if text == AUTO or 0 < float(text) < math.inf:
             return text if text == AUTO else float(text)
-    raise typer.BadParameter(f"{text!r} must be a positive number, or auto")
+    raise BadParameter(f"{text!r} must be a positive number, or auto")
 
 
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Seed = Annotated[int, Option(min=0, help="Seed of the random numbers.")]
+Rate = Annotated[Any, Option(parser=parse_learning_rate, metavar="RATE", help="A number, or auto: adapt to each unit.")]
 Columns = list[str] | None
 
 
@@ -47,32 +39,22 @@ class TableOptions:
     """Arguments and options of all subcommands that read a table."""
 
     remedy: ClassVar[str]  # for bad rows
-    text_remedy: ClassVar[str] = ""  # for text where a number is needed
 
-    data: Annotated[Path, typer.Argument(help="A table: CSV, TSV, Parquet or SVMlight; - is standard input.")]
+    data: Annotated[Path, Argument(help="A table: CSV, TSV, Parquet or SVMlight; - is standard input.")]
     on_bad_row: Annotated[
-        OnBadRow,
-        typer.Option(help="Action for rows with a value that is missing, not finite or unknown, or surplus fields."),
-    ] = OnBadRow.STOP
-    format: Annotated[
-        Format | None, typer.Option(help="Format of the table, if neither its name nor the content of a pipe tells.")
-    ] = None
+        Literal["stop", "skip"],
+        Option(help="Action for rows with a value that is missing, not finite or unknown, or surplus fields."),
+    ] = "stop"
+    format: Annotated[Format | None, Option(help="Format, if neither the name nor the content of a pipe tells.")] = None
     separator: Annotated[
-        str | None,
-        typer.Option(
-            parser=parse_separator, metavar="CHARACTER", help="What separates the fields of a CSV file; or tab."
-        ),
+        str | None, Option(metavar="CHARACTER", help="What separates the fields of a CSV file; or tab.")
     ] = None
     no_header: Annotated[
-        bool, typer.Option("--no-header", help="A CSV file begins with data; the columns are column1, column2, ...")
+        bool, Option("--no-header", help="A CSV file begins with data; the columns are column1, column2, ...")
     ] = False
-    max_line: Annotated[
-        int, typer.Option(min=1024, metavar="BYTES", help="Length of a line, which is held in memory, at most.")
-    ] = 2**26
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; by default, one, and as many as processors to read the table.")
-    ] = None
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False
+    max_line: Annotated[int, Option(min=1024, metavar="BYTES", help="Length of a line, at most.")] = 2**26
+    threads: Annotated[int | None, Option(min=1, help="Threads; by default, one, and all processors to read.")] = None
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print errors only.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,48 +62,32 @@ class TrainOptions(TableOptions):
     """Arguments and options of `cbackprop train`."""
 
     remedy = "--on-bad-row skip leaves such rows out"
-    text_remedy = "--categories or --hash learns text, --ignore leaves a column out; "
 
     target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column to predict: classes or numbers. SVMlight needs none.")
+        str | None, Option(metavar="COLUMN", help="Column to predict: classes or numbers. SVMlight needs none.")
     ] = None
-    ignore: Annotated[Columns, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")] = None
+    ignore: Annotated[Columns, Option(metavar="COLUMN", help="Column to leave out; may be repeated.")] = None
     categories: Annotated[
-        Columns, typer.Option(metavar="COLUMN", help="Column whose values become an input each; may be repeated.")
+        Columns, Option(metavar="COLUMN", help="Column whose values become an input each; may be repeated.")
     ] = None
     hash: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=24, metavar="BITS", help="Hash the names of inputs, and text, to 2^BITS inputs. 18 is usual."
-        ),
+        int | None, Option(min=1, max=24, metavar="BITS", help="Hash names of inputs, and text, to 2^BITS inputs.")
     ] = None
-    task: Annotated[Task | None, typer.Option(help="What to learn. By default, the target decides.")] = None
-    hidden: Annotated[int, typer.Option(min=1, help="Number of hidden units.")] = 32
+    task: Annotated[Task | None, Option(help="What to learn. By default, the target decides.")] = None
+    hidden: Annotated[int, Option(min=1, help="Number of hidden units.")] = 32
     activation: Annotated[
-        Activation | None,
-        typer.Option(help="Function of hidden units: by default, tanh, or sigmoid if --learning-rate is a number."),
+        Activation | None, Option(help="Hidden function: by default, tanh, or sigmoid with a number as the rate.")
     ] = None
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 30
-    learning_rate: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_learning_rate,
-            metavar="RATE",
-            help="Factor of the gradient: a number, or auto, which adapts it to each unit.",
-        ),
-    ] = AUTO
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows per update.")] = 1
+    epochs: Annotated[int, Option(min=1, help="Passes over the rows.")] = 30
+    learning_rate: Rate = AUTO
+    batch_size: Annotated[int, Option(min=1, help="Rows per update.")] = 1
     seed: Seed = 0
-    validation: Annotated[float, typer.Option(min=0, max=0.9, help="Fraction of the rows that are held out.")] = 0.2
-    standardize: Annotated[
-        bool, typer.Option(help="Shift and scale inputs, and a target of numbers, to mean 0 and variance 1.")
-    ] = True
-    output: Annotated[Path, typer.Option(help="Model file to write; - is standard output.")] = Path("model.safetensors")
-    plot: Annotated[
-        Path | None, typer.Option(help="Figure: learning curve, and confusion matrix or predicted against true.")
-    ] = None
-    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint file, from which --resume continues.")] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint if it exists.")] = False
+    validation: Annotated[float, Option(min=0, max=0.9, help="Fraction of the rows that are held out.")] = 0.2
+    standardize: Annotated[bool, Option(help="Scale inputs, and a target of numbers, to mean 0 and variance 1.")] = True
+    output: Annotated[Path, Option(help="Model file to write; - is standard output.")] = Path("model.safetensors")
+    plot: Annotated[Path | None, Option(help="Figure of the learning curve and of the predictions.")] = None
+    checkpoint: Annotated[Path | None, Option(help="Checkpoint file, from which --resume continues.")] = None
+    resume: Annotated[bool, Option("--resume", help="Continue from the checkpoint if it exists.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +96,10 @@ class PredictOptions(TableOptions):
 
     remedy = "--on-bad-row skip leaves the predictions of such rows empty"
 
-    model: Annotated[Path, typer.Argument(help="A model saved by train or by Network.save.")]
-    output: Annotated[
-        Path, typer.Option(help="Predictions to write: CSV, TSV or Parquet; - is standard output, as CSV.")
-    ] = Path("predictions.csv")
+    model: Annotated[Path, Argument(help="A model saved by train or by Network.save.")]
+    output: Annotated[Path, Option(help="Predictions to write: CSV, TSV or Parquet; - is standard output, as CSV.")] = (
+        Path("predictions.csv")
+    )
 
 
 def takes(options: type[TableOptions]) -> Callable[[Callable[[Any], None]], Callable[..., None]]:

@@ -51,32 +51,27 @@ def check_distinct(files: dict[str, Path | None]) -> None:
     """Raise if two purposes share one file, before it is overwritten."""
     given = [(purpose, file) for purpose, file in files.items() if file is not None and file != STANDARD]
     for (purpose, file), (other_purpose, other) in combinations(given, 2):
-        if os.path.realpath(file) == os.path.realpath(other) or (
-            file.exists() and other.exists() and file.samefile(other)
-        ):
+        same = file.exists() and other.exists() and file.samefile(other)
+        if same or os.path.realpath(file) == os.path.realpath(other):
             raise ValueError(f"{other} is both {purpose} and {other_purpose}; use different files")
 
 
-def check_output(option: str, path: Path | None, *suffixes: str) -> None:
-    """Raise if an output file cannot be written, or if its name lacks one of the suffixes."""
-    if path == STANDARD and sys.stdout is None:
-        raise OSError(f"{option} is -, but standard output is closed")
-    if path is None or path == STANDARD:
-        return
-    writable_path(option, path)
-    if suffixes and not path.name.lower().endswith(suffixes):
-        raise ValueError(f"{option} is {str(path)!r}; the name must end in {', '.join(suffixes)}")
+def check_output(option: str, path: Path | None, *suffixes: str, standard: bool = True) -> None:
+    """Raise if an output cannot be written, or if its name lacks one of the suffixes."""
+    if path == STANDARD and not (standard and sys.stdout):
+        raise ValueError(f"{option} is -; " + ("standard output is closed" if standard else "it must be a file"))
+    if path is not None and path != STANDARD:
+        writable_path(option, path)
+        if suffixes and not path.name.lower().endswith(suffixes):
+            raise ValueError(f"{option} is {str(path)!r}; the name must end in {', '.join(suffixes)}")
 
 
 def check_figure(option: str, path: Path | None) -> None:
     """Raise if a figure cannot be written, or if Matplotlib does not support its format."""
-    if path is None:
-        return
-    canvas = require("matplotlib.backend_bases", "plot").FigureCanvasBase
-    formats = [name for name in canvas.get_supported_filetypes() if name != "pgf"]  # pgf needs LaTeX
-    if path == STANDARD:
-        raise ValueError(f"{option} is -; a figure must be a file")
-    check_output(option, path, *(f".{name}" for name in formats))
+    if path is not None:
+        canvas = require("matplotlib.backend_bases", "plot").FigureCanvasBase
+        formats = [f".{name}" for name in canvas.get_supported_filetypes() if name != "pgf"]  # pgf needs LaTeX
+        check_output(option, path, *formats, standard=False)
 
 
 def save_figure(figure: Any, path: Path) -> None:

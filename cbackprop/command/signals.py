@@ -11,19 +11,18 @@ class Terminated(KeyboardInterrupt):
 
 
 def terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 class SignalGuard:
     """A handler of SIGINT and SIGTERM: the first signal while it is armed raises; all others are ignored."""
 
-    def __init__(self) -> None:
-        self.armed = False
+    armed = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.armed:
             self.armed = False
-            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            terminate(number, frame)
 
 
 @contextmanager

@@ -1,67 +1,71 @@
-"""Tables: files of named columns, whose rows are read in chunks and checked."""
+"""Tables: files of named columns, whose rows are read in blocks and checked."""
 
+import atexit
+import gzip
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from reprlib import repr as short_repr  # a cell may be of any length
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import polars as pl
+from polars.io.plugins import register_io_source
 
+from cbackprop._extras import require
+from cbackprop.command.columns import Column, Surplus
 from cbackprop.command.messages import abbreviate
+from cbackprop.command.options import TableOptions
+from cbackprop.command.outputs import STANDARD, open_output
 
-CHUNK_ROWS = 65_536
-CHUNK_VALUES = 2**22  # 32 MiB of float64, however wide the table
-BATCHES = 16  # per chunk; small ones, since Polars reads dozens of them ahead
-MAX_LABEL = 1000  # bytes: a chunk of longer ones, which compress well in a file, could take any amount of memory
+BLOCK_ROWS = 65_536
+BLOCK_VALUES = 2**22  # 32 MiB of float64, however wide the table
+BLOCK_BYTES = 2**26  # of texts of any length, or little more
+BATCHES = 64  # per block; small ones, since Polars reads dozens of them ahead
 MAX_REASON = 500  # characters: that of Polars may quote the rest of a line
-SAMPLE = 100  # rows that tell which columns of a CSV file hold text
-MISSING = ("", "-", ".", "?", "n/a", "na", "nil", "none", "null")  # cells of a column of numbers, in any case
-BOOLEANS = {"false": "0", "true": "1"}  # in any case
-
-Levels = Mapping[str, Sequence[str] | None]  # the categories of each column, None where all are accepted
-
-
-class Rows(NamedTuple):
-    """Successive rows as they are in a file."""
-
-    columns: pl.DataFrame  # of any type; null where a value is missing
-    broken: np.ndarray  # mask of the rows that cannot be read
-    sparse: Any = None  # inputs without a column: a CSR array of float32
+SAMPLE = 100  # rows that tell which columns of a CSV file hold text, for which no number stands in these cells:
+MISSING = ["", "-", ".", "?", "N/A", "n/a", "NA", "na", "NaN", "nan", "nil", "None", "none", "NULL", "null"]
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+COMPRESSIONS = {"": "uncompressed", ".gz": "gzip", ".zst": "zstd"}
+TEXTS = [kind + packed for kind in SEPARATORS for packed in COMPRESSIONS]
+SVMLIGHT = [kind + packed for kind in (".svmlight", ".libsvm", ".svm") for packed in COMPRESSIONS]
+SPARSE = {"target": pl.Float64, "pairs": pl.Object}  # the columns of an SVMlight file
+PART = 2**16  # bytes
+PARQUET, GZIP, ZSTANDARD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # first bytes of files
+ZLIB = b"x\x01", b"x\x5e", b"x\x9c", b"x\xda"  # those that Polars recognizes
 
 
-class Chunk(NamedTuple):
+class Block(NamedTuple):
     """The good ones of successive rows."""
 
-    x: np.ndarray  # float64 (n, D)
-    targets: pl.Series  # text, or float64
-    texts: pl.DataFrame  # of categories and other text
-    good: np.ndarray  # mask of these n rows among those that were read
-    sparse: Any = None
+    columns: pl.DataFrame
+    good: np.ndarray  # mask of these among the rows that were read
 
 
 class Table:
-    """A file of named columns; rows are read on demand.
-
-    A row is bad if a number is missing or not finite, a label or a category is missing, unknown or too long, or the row
-    cannot be read. A bad row raises, or is skipped and counted.
-    """
-
-    target: str | None = None  # the name of the target if the format tells which number it is
-    broken = " has more fields than there are columns"
+    """A file of named columns. A row with a bad cell raises, or is skipped and counted."""
 
     def __init__(
-        self, name: str, file: Path, rows: pl.LazyFrame, columns: list[str], texts: list[str], surplus: str = ""
+        self,
+        name: str,
+        file: Path,
+        options: TableOptions,
+        rows: pl.LazyFrame,
+        schema: Mapping[str, Any],
+        surplus: str = "",
     ) -> None:
         self.name = name  # in messages
-        self.file, self.rows, self.columns = file, rows, columns
-        self.texts = texts  # columns that hold text, as far as is known before reading all rows
+        self.file, self.options, self.rows = file, options, rows
         self.surplus = surplus  # a column that collects surplus fields
-        self.skip_bad_rows, self.remedy, self.text_remedy = False, "", ""
+        self.columns = list(schema)
+        # those that hold text, as far as is known before reading all rows
+        self.texts = [column for column, kind in schema.items() if kind in (pl.String, pl.Categorical, pl.Enum)]
+        self.sparse = schema is SPARSE
         self.skipped = 0  # in the latest pass
         self.first_error = ""  # of the latest pass with bad rows
         self.on_read: Callable[[int], object] = lambda n: None  # is told how many rows were read in this pass
@@ -72,140 +76,173 @@ class Table:
         if missing := [column for column in columns if column not in known]:
             raise ValueError(f"{self.name}: no column {abbreviate(missing)}; it has {abbreviate(self.columns)}")
 
-    def read(self, columns: Sequence[str], size: int) -> Iterator[Rows]:
-        """Yield `size` rows at a time."""
-        # in the order of the file: reordering costs Polars half as much memory again
-        wanted = {*columns, self.surplus}
-        rows = self.rows.select([column for column in (*self.columns, self.surplus) if column in wanted and column])
-        batches = iter(rows.collect_batches(chunk_size=max(1, size // BATCHES), engine="streaming"))
-        while parts := list(islice(batches, BATCHES)):
-            frame = pl.concat(parts)
-            broken = frame[self.surplus].is_not_null().to_numpy() if self.surplus else np.zeros(len(frame), bool)
-            yield Rows(frame, broken)
-
-    def chunks(
-        self,
-        numbers: Sequence[str] = (),
-        target: str | None = None,
-        *,
-        classes: Sequence[str] | None = None,
-        numeric: bool = False,
-        categories: Levels | None = None,
-        texts: Sequence[str] = (),
-    ) -> Iterator[Chunk]:
-        """Yield the good rows of each part of the table; without a target column, the targets are empty.
-
-        Targets are finite float64 numbers if `numeric`, else text, among `classes` if given. A missing value is bad
-        among `categories`, and empty text among `texts`.
-        """
-        levels: dict[str, Sequence[str] | None] = {**(categories or {})}
-        width = len(numbers) + len(texts) + sum(1 if names is None else len(names) for names in levels.values())
-        size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // max(1, width)))
-        convert = as_numbers if numeric else as_labels
-        targets = [] if target is None else [target]
-        needed = dict.fromkeys([*numbers, *(targets if numeric else [])], "a finite number")
+    def blocks(self, kinds: Mapping[str, Column], n_outputs: int = 1) -> Iterator[Block]:
+        """Yield the good rows of each part of the table, with converted columns; outputs must fit in memory, too."""
+        if self.surplus:
+            kinds = {**kinds, self.surplus: Surplus()}
         start = self.skipped = 0
         with error_context(self.name):
-            for frame, broken, sparse in self.read([*numbers, *targets, *levels, *texts], size):
-                x = np.empty((len(frame), 0))
-                if numbers:
-                    floats = pl.DataFrame([to_floats(frame[column]) for column in numbers])
-                    x = floats.to_numpy(order="c", writable=True)
-                labels = [as_labels(frame[column]) for column in levels]
-                text = pl.DataFrame([*labels, *(as_labels(frame[column]).fill_null("") for column in texts)])
-                t = pl.Series([], dtype=pl.String) if target is None else convert(frame[target])
-                known = {column: are_known(text[column], names) for column, names in levels.items()}
-                if target is not None:
-                    known[target] = are_known(t, classes)
-                good = np.logical_and.reduce([np.isfinite(x).all(axis=1), ~broken, *known.values()])
+            for frame in self.read(kinds, n_outputs):
+                columns = pl.DataFrame([kind.convert(frame[column]).alias(column) for column, kind in kinds.items()])
+                good = columns.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
                 if not good.all():
-                    if not (self.skip_bad_rows and self.skipped):
-                        i = int(good.argmin())
-                        bad = [column for column, value in zip(numbers, x[i], strict=True) if not np.isfinite(value)]
-                        bad += [column for column, mask in known.items() if not mask[i]]
-                        reason = self.broken if broken[i] else describe(frame[i, bad[0]], bad[0], needed)
-                        self.first_error = f"row {start + i + 1}{reason}"  # counted from 1, below the header
-                    if not self.skip_bad_rows:
-                        hint = "" if broken[i] or bad[0] in known else self.text_remedy
-                        raise ValueError(f"{self.first_error}; {hint}{self.remedy}")
+                    if not self.skipped:
+                        self.find_error(frame, columns, good, start, kinds)
                     self.skipped += int((~good).sum())
-                    x, text = x[good], text.filter(pl.Series(good)) if text.width else text
-                    t = t if target is None else t.filter(pl.Series(good))
-                    sparse = None if sparse is None else sparse[good]
+                    columns = columns.filter(good)
                 start += len(good)
                 self.on_read(start)
-                yield Chunk(x, t, text, good, sparse)
+                yield Block(columns, good.to_numpy())
+
+    def read(self, kinds: Mapping[str, Column], n_outputs: int) -> Iterator[pl.DataFrame]:
+        """Yield rows as they are in the file, in blocks of the same sizes in every pass."""
+        wanted = [column for column in (*self.columns, self.surplus) if column in kinds]
+        texts = [column for column in wanted if kinds[column].unbounded]
+        length = pl.sum_horizontal(pl.lit(0), pl.col(texts).cast(pl.String).str.len_bytes().sum())
+        size = min(BLOCK_ROWS, BLOCK_VALUES // max(n_outputs, sum(kind.n_inputs for kind in kinds.values())))
+        # in the order of the file: reordering costs Polars half as much memory again
+        n_rows = max(1, size // BATCHES)
+        batches = self.rows.select(wanted).collect_batches(chunk_size=n_rows, engine="streaming")
+        parts, n_bytes = [], 0
+        for part in batches:
+            parts.append(part)
+            n_bytes += part.select(length).item()
+            if len(parts) == max(1, size // n_rows) or n_bytes >= BLOCK_BYTES:
+                yield pl.concat(parts)
+                parts, n_bytes = [], 0
+        if parts:
+            yield pl.concat(parts)
+
+    def find_error(
+        self, frame: pl.DataFrame, columns: pl.DataFrame, good: pl.Series, start: int, kinds: Mapping[str, Column]
+    ) -> None:
+        """Describe the first bad row; raise unless bad rows are skipped."""
+        i = good.arg_min() or 0
+        bad = next(column for column in columns.columns if columns[i, column] is None)
+        cell, kind = frame[i, bad], kinds[bad]
+        if bad == self.surplus:
+            problem = " has more fields than there are columns"
+        elif cell is None or cell == "":
+            problem = f", column {bad!r} has no value"
+        else:
+            problem = f", column {bad!r} is {short_repr(cell)}; {kind.needed} is needed"
+        self.first_error = f"row {start + i + 1}{problem}"  # counted from 1, below the header
+        if self.options.on_bad_row == "stop":
+            raise ValueError(f"{self.first_error}; {kind.remedy}{self.options.remedy}")
 
 
-def open_csv(name: str, file: Path, separator: str, *, header: bool) -> Table:
-    """Open a CSV file, whose cells are text; which columns hold text and no numbers is seen in the first rows."""
+def open_table(options: TableOptions) -> Table:
+    """Open a table; unless it is given, the extension of the name determines the format, or the content of a pipe.
+
+    Standard input and pipes are copied to a temporary file, since a table is read more than once.
+    """
+    path, name = options.data, str(options.data)
+    file, suffix = path, suffix_of(path) if options.format is None else f".{options.format}"
+    if path == STANDARD:
+        if sys.stdin is None:
+            raise OSError("standard input is closed")
+        name = "standard input"
+        file, suffix = copy_stream(name, sys.stdin.buffer, options)
+    elif not path.is_file():
+        with path.open("rb") as stream:
+            file, suffix = copy_stream(name, stream, options)
+    if suffix not in (".parquet", *TEXTS, *SVMLIGHT):
+        known = ", ".join([*TEXTS, ".parquet", *SVMLIGHT])
+        raise ValueError(f"{path}: the name of a table must end in {known}; --format tells another format")
+    if suffix not in TEXTS and (options.separator is not None or options.no_header):
+        raise ValueError(f"{name} is no CSV file; --separator and --no-header are for those only")
     with error_context(name):
-        scan = partial(pl.scan_csv, os.path.abspath(file), separator=separator, has_header=header, glob=False)
-        columns = list(scan(infer_schema=False).collect_schema())
-        if not header:
-            columns = [f"column{i}" for i in range(1, len(columns) + 1)]
-        surplus = "".join(columns) + "+"  # longer than any other name and so different from them
-        schema = dict.fromkeys([*columns, surplus], pl.String)
-        rows = scan(schema=schema, missing_columns="insert", truncate_ragged_lines=True)
-        sample = rows.head(SAMPLE).collect()
-        return Table(name, file, rows, columns, [column for column in columns if holds_text(sample[column])], surplus)
+        if suffix != ".parquet":
+            check_lines(file, options.max_line)
+        absolute = os.path.abspath(file)  # Polars interprets a leading ~ and file:
+        if suffix in TEXTS:
+            separator = options.separator or SEPARATORS[suffix[:4]]
+            separator = "\t" if separator in ("tab", "\\t") else separator
+            return Table(name, file, options, *scan_csv(absolute, separator, header=not options.no_header))
+        if suffix in SVMLIGHT:
+            return Table(name, file, options, scan_svmlight(absolute), SPARSE)
+        rows = pl.scan_parquet(absolute, glob=False)
+        return Table(name, file, options, rows, rows.collect_schema())
 
 
-def open_parquet(name: str, file: Path) -> Table:
-    """Open a Parquet file."""
-    with error_context(name):
-        rows = pl.scan_parquet(os.path.abspath(file), glob=False)  # absolute: Polars interprets a leading ~ and file:
-        schema = rows.collect_schema()
-        texts = [column for column, kind in schema.items() if kind in (pl.String, pl.Categorical, pl.Enum)]
-        return Table(name, file, rows, list(schema), texts)
+def scan_csv(path: str, separator: str, *, header: bool) -> tuple[pl.LazyFrame, dict[str, Any], str]:
+    """Return the rows of a CSV file as text, the types that its first rows have, and a column of surplus fields."""
+    scan = partial(pl.scan_csv, path, separator=separator, has_header=header, glob=False)
+    schema = scan(infer_schema_length=SAMPLE, null_values=MISSING).collect_schema()
+    names = schema.names() if header else [f"column{i + 1}" for i in range(len(schema))]
+    surplus = "".join(names) + "+"  # longer than any other name and so different from them
+    texts = dict.fromkeys([*names, surplus], pl.String)
+    rows = scan(schema=texts, missing_columns="insert", truncate_ragged_lines=True)
+    return rows, dict(zip(names, schema.dtypes(), strict=True)), surplus
 
 
-def describe(cell: Any, column: str, needed: Mapping[str, str]) -> str:
-    """Tell what is wrong with a cell, and what is needed in some columns."""
-    where = f", column {column!r}"
-    if cell is None or cell == "":
-        return f"{where} has no value"
-    if column not in needed and (size := len(str(cell).encode())) > MAX_LABEL:
-        return f"{where} holds a text of {size:,} bytes; a label may have {MAX_LABEL:,}"
-    return f"{where} is {short_repr(cell)}; {needed.get(column, 'a value that the training has seen')} is needed"
+def scan_svmlight(path: str) -> pl.LazyFrame:
+    """Return targets and pairs of a file in the format of SVMlight and LIBSVM, without comments and empty lines."""
+    lines = pl.scan_lines(path, glob=False).filter(~pl.col("line").str.contains(r"^\s*(#|$)"))
+    text = pl.col("line").str.replace_all(r"#.*|\sqid:\d+", "").str.strip_chars()
+    return lines.select(target=text.str.extract(r"^\+?(\S+)"), pairs=text.str.replace(r"^\S+\s*", ""))
 
 
-def are_known(values: pl.Series, levels: Sequence[str] | None) -> np.ndarray:
-    """Mask of the values that are not missing, and among `levels` if given, or else no longer than a label may be."""
-    known = values.is_not_null()
-    if levels is not None:
-        known &= values.is_in(levels)
-    elif values.dtype == pl.String:
-        known &= values.str.len_bytes() <= MAX_LABEL
-    return known.to_numpy()
+def suffix_of(path: Path) -> str:
+    """Return the extension of a file name, which has two parts if the file is compressed."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + suffix if suffix in COMPRESSIONS else suffix
 
 
-def as_labels(values: pl.Series) -> pl.Series:
-    """Convert to text; NaN becomes null."""
-    return (values.fill_nan(None) if values.dtype.is_float() else values).cast(pl.String)
+def copy_stream(name: str, stream: BinaryIO, options: TableOptions) -> tuple[Path, str]:
+    """Copy a stream to a temporary file; return path and extension, which the content tells unless --format does."""
+    folder = tempfile.mkdtemp(prefix="cbackprop-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder, "table")
+    try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+    except OSError as error:
+        remedy = "the environment variable TMPDIR names another folder"
+        raise OSError(f"{name} cannot be copied to {path}: {error.strerror or error}; {remedy}") from None
+    return path, f".{options.format}" if options.format else ".parquet" if first_bytes(path) == PARQUET else ".csv"
 
 
-def to_floats(values: pl.Series) -> pl.Series:
-    """Convert to float64; what is no number becomes null. True and false are 1 and 0."""
-    if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
-        values = values.cast(pl.String)
-    numbers = values.cast(pl.Float64, strict=False)
-    if values.dtype == pl.String and numbers.null_count() > values.null_count():
-        text = values.str.strip_chars().str.to_lowercase().replace(BOOLEANS)
-        numbers = text.cast(pl.Float64, strict=False)
-    return numbers
+def first_bytes(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(4)
 
 
-def as_numbers(values: pl.Series) -> pl.Series:
-    """Convert to float64; what is no finite number becomes null."""
-    numbers = to_floats(values)
-    return numbers.set(~numbers.is_finite(), None)
+def check_lines(file: Path, limit: int) -> None:
+    """Raise for a line of more than `limit` bytes, which Polars would hold several times over."""
+    start = first_bytes(file)
+    if start.startswith(ZLIB):
+        raise ValueError("it is compressed by zlib; gzip or Zstandard is needed")
+    open_text: Callable[..., Any] = open
+    if start.startswith(GZIP):
+        open_text = gzip.open
+    elif start == ZSTANDARD:
+        open_text = require("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "cli").open
+    elif file.stat().st_size <= limit:
+        return
+    length = 0  # of the line that continues in the next part, of which none is longer than a line may be
+    with open_text(file, "rb") as text:
+        while part := text.read(min(PART, limit)):
+            end = part.find(b"\n")
+            length += len(part) if end < 0 else end
+            if length > limit:
+                raise ValueError(f"a line has more than {limit:,} bytes; --max-line raises the limit")
+            length = length if end < 0 else len(part) - 1 - part.rfind(b"\n")
 
 
-def holds_text(values: pl.Series) -> bool:
-    """Whether some value is no number, or all are missing."""
-    present = values.filter(~values.str.to_lowercase().is_in(MISSING))
-    return to_floats(present).null_count() > 0 or present.is_empty()
+def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:
+    """Write a stream of frames to CSV or Parquet; an existing file is replaced only by a complete new one."""
+    rows = register_io_source(lambda *_: frames(), schema=schema)
+    kind = suffix_of(path)
+    try:
+        with open_output(path) as file:
+            if kind == ".parquet":
+                rows.sink_parquet(file)
+            else:
+                compression: Any = COMPRESSIONS[kind[4:]]
+                rows.sink_csv(file, compression=compression, separator=SEPARATORS.get(kind[:4], ","))
+    except pl.exceptions.PolarsError as error:  # from writing; reading raises ValueError
+        raise OSError(f"{path}: {error}; nothing was written, and an existing file is unchanged") from None
 
 
 @contextmanager

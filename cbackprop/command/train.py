@@ -1,9 +1,10 @@
-"""`cbackprop train`: train a network on a table, with at most one chunk of it in memory."""
+"""`cbackprop train`: train a network on a table, with at most one block of it in memory."""
 
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -14,276 +15,249 @@ import typer
 
 from cbackprop import DivergenceError, Network
 from cbackprop._extras import require
-from cbackprop.command.dataset import Dataset, scan
-from cbackprop.command.evaluation import Evaluation, evaluate_classes, evaluate_numbers
-from cbackprop.command.files import open_table
+from cbackprop.command import outputs
+from cbackprop.command.dataset import Dataset
+from cbackprop.command.evaluation import Measures, compare, measures_of
+from cbackprop.command.inputs import Inputs
 from cbackprop.command.messages import abbreviate, escape_control, format_duration
-from cbackprop.command.options import AUTO, Task, TrainOptions
-from cbackprop.command.outputs import (
-    check_distinct,
-    check_figure,
-    check_output,
-    is_standard_output,
-    name_of,
-    open_output,
-    save_figure,
-)
+from cbackprop.command.options import AUTO, TrainOptions
+from cbackprop.command.predictions import Predictions
 from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
-from cbackprop.command.terminal import print_fields, progress_bar
-from cbackprop.files.atomic import writable_path
+from cbackprop.command.tables import open_table
+from cbackprop.command.terminal import print_fields, print_table, progress_bar
 from cbackprop.files.checkpoint import Checkpointer
 from cbackprop.files.model_file import Model, encode
 
 CHECKPOINT_INTERVAL = 10  # seconds
-# options that --resume must not change
-FIXED = ("target", "hidden", "learning_rate", "batch_size", "seed", "validation", "standardize")
-FIXED_LISTS = ("ignore", "categories")
-UNFINISHED_EPOCH = {"chunks": int, "E_training": float, "E_held_out": float}  # what a checkpoint stores
-
-
-@dataclass
-class TrainingProgress:
-    """Mean E of each finished epoch, and sums over the unfinished one."""
-
-    losses: list[float] = field(default_factory=list)
-    held_out: list[float] = field(default_factory=list)  # each chunk is evaluated right after learning it
-    chunks: int = 0  # learned in the unfinished epoch
-    E_training: float = 0.0  # summed over their rows
-    E_held_out: float = 0.0
-    seconds: dict[str, float] = field(default_factory=dict)  # by what was done in them
-    started: float = field(default_factory=perf_counter)
-
-    @property
-    def learned(self) -> bool:
-        return bool(self.losses or self.chunks)
-
-    def unfinished_epoch(self) -> dict[str, Any]:
-        """What a checkpoint stores besides the losses."""
-        return {name: getattr(self, name) for name in UNFINISHED_EPOCH}
-
-    def restore(self, state: dict[str, Any], path: Path | None) -> None:
-        """Continue an epoch from what a checkpoint stored."""
-        if not all(isinstance(state.get(name), kind) for name, kind in UNFINISHED_EPOCH.items()):
-            raise ValueError(f"{path} does not store the progress of the training; it cannot be resumed")
-        self.chunks, self.E_training, self.E_held_out = (state[name] for name in UNFINISHED_EPOCH)
-
-    def finish_epoch(self, n_training: int, n_held_out: int) -> None:
-        """Turn the sums over so many rows into means."""
-        self.losses.append(self.E_training / n_training)
-        if n_held_out:
-            self.held_out.append(self.E_held_out / n_held_out)
-        self.chunks, self.E_training, self.E_held_out = 0, 0.0, 0.0
-
-    def stop_clock(self, name: str) -> None:
-        """Ascribe the time since the last call to `name`."""
-        self.seconds[name] = perf_counter() - self.started - sum(self.seconds.values())
+VARIABLE = ("data", "epochs", "output", "plot", "checkpoint", "resume", "threads", "quiet")  # with --resume
+UNFINISHED = {"blocks": 0, "E_training": 0.0, "E_held_out": 0.0}  # of an epoch: blocks learned, sums over their rows
 
 
 def run(options: TrainOptions) -> None:
     """Train a network and save it; a signal stops the training early, but the model is saved."""
+    files = {"--output": options.output, "--plot": options.plot, "--checkpoint": options.checkpoint}
+    outputs.check_distinct({"the table": options.data, **files})
+    outputs.check_output("--output", options.output)
+    outputs.check_output("--checkpoint", options.checkpoint, standard=False)
+    outputs.check_figure("--plot", options.plot)
     with signal_handler(terminate, signal.SIGTERM):
         try:
-            train(options)
+            training = Training(options)
+            interrupt = training.learn_and_save()
+            training.report(stopped=interrupt is not None)
+            if interrupt is not None:
+                epoch = min(len(training.losses) + 1, options.epochs)
+                saved = f"{outputs.name_of(options.output)} is saved"
+                raise type(interrupt)(f"in epoch {epoch} of {options.epochs}; {saved}")
         except KeyboardInterrupt as error:
             number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
             print(f"cbackprop: stopped by {number.name}", *map(escape_control, error.args), file=sys.stderr)
             raise typer.Exit(128 + number) from None
 
 
-def train(options: TrainOptions) -> None:
-    """Train, save and report; only then raise what interrupted the training."""
-    files = {"--output": options.output, "--plot": options.plot, "--checkpoint": options.checkpoint}
-    check_distinct({"the table": options.data, **files})
-    check_output("--output", options.output)
-    if options.checkpoint is not None:
-        writable_path("--checkpoint", options.checkpoint)
-    check_figure("--plot", options.plot)
-    progress = TrainingProgress()
-    network, dataset, checkpointer = prepare(options, progress)
-    progress.stop_clock("reading")
-    interrupt: KeyboardInterrupt | None = None
-    failure: Exception | None = None
-    guard = SignalGuard()
-    with signal_handler(guard, signal.SIGINT, signal.SIGTERM):
+class Training:
+    """A training: its table, its network, and what it has learned."""
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options = options
+        self.seconds: dict[str, float] = {}  # by stage
+        self.losses: list[float] = []  # mean E of each finished epoch ...
+        self.held_out: list[float] = []  # ... and of held-out rows, each block evaluated right after learning it
+        self.unfinished: dict[str, Any] = dict(UNFINISHED)
+        with self.stage("reading") as update:
+            self.table = open_table(options)
+            self.table.on_read = lambda n: update(f"{n:,} rows")
+            self.dataset = Dataset(self.table, options)
+        self.rng = np.random.default_rng([options.seed, 0])
+        self.network = self.make_network()
+        self.model = self.dataset.describe(self.network)
+        encode(self.model)  # raises before the training if a model file cannot hold the names
+        self.dataset.inputs = Inputs(self.table, self.model, options.output)
+        self.checkpointer = self.make_checkpointer()
+
+    @contextmanager
+    def stage(self, name: str, **options: Any) -> Iterator[Callable[..., None]]:
+        """Show a progress bar, and measure the time."""
+        started = perf_counter()
         try:
+            with progress_bar(name, quiet=self.options.quiet, **options) as update:
+                yield update
+        finally:
+            self.seconds[name] = perf_counter() - started
+
+    def make_network(self) -> Network:
+        options, dataset = self.options, self.dataset
+        auto, sparse = options.learning_rate == AUTO, self.table.sparse or options.hash is not None
+        return Network(
+            dataset.D,
+            options.hidden,
+            1 if dataset.regression else len(dataset.classes),
+            output="linear" if dataset.regression else "softmax",
+            hidden=options.activation or ("tanh" if auto else "sigmoid"),
+            learning_rate=dataset.rate if auto else options.learning_rate,
+            adaptive=auto,
+            dtype=np.float32 if sparse else np.float64,
+            order="F" if sparse else "C",
+            rng=self.rng,
+        )
+
+    def make_checkpointer(self) -> Checkpointer:
+        """Create what writes checkpoints, and restore the state that --resume continues."""
+        options, path = self.options, self.options.checkpoint
+        kept = {field.name: getattr(options, field.name) for field in fields(options) if field.name != "activation"}
+        kept |= {"target": self.dataset.target, "activation": self.network.hidden}
+        settings = {f"--{name.replace('_', '-')}": str(kept[name]) for name in kept if name not in VARIABLE}
+        if path is not None:
+            settings["data"] = self.dataset.fingerprint()
+        checkpointer = Checkpointer(path, self.model, self.losses, self.rng, settings, held_out=self.held_out)
+        if options.resume and (state := checkpointer.restore(options.epochs)) is not None:
+            if not all(type(state.get(name)) is type(value) for name, value in UNFINISHED.items()):
+                raise ValueError(f"{path} does not store the progress of the training; it cannot be resumed")
+            self.unfinished = state
+        return checkpointer
+
+    @property
+    def learned(self) -> bool:
+        return bool(self.losses or self.unfinished["blocks"])
+
+    def learn_and_save(self) -> KeyboardInterrupt | None:
+        """Learn until the last epoch or a signal, which is returned; save what was learned, whatever happens."""
+        interrupt, failure, guard = None, None, SignalGuard()
+        with signal_handler(guard, signal.SIGINT, signal.SIGTERM):
             try:
-                guard.armed = True
-                learn(network, dataset, progress, checkpointer, options)
-            finally:
-                guard.armed = False
-        except KeyboardInterrupt as error:  # `fit` stops after a complete sample
-            interrupt = error
-        except (ArithmeticError, MemoryError, OSError, ValueError) as error:
-            if not progress.learned:
-                raise
-            failure = error
-        save(options.output, checkpointer, progress.learned, failure)
-        progress.stop_clock("learning")
+                try:
+                    guard.armed = True
+                    self.learn()
+                finally:
+                    guard.armed = False
+            except KeyboardInterrupt as error:  # `fit` stops after a complete sample
+                interrupt = error
+            except (ArithmeticError, MemoryError, OSError, ValueError) as error:
+                if not self.learned:
+                    raise
+                failure = error
+            self.save(failure)
+        return interrupt
 
-    report(options, network, dataset, progress, stopped=interrupt is not None)
-    if interrupt is not None:
-        epoch = min(len(progress.losses) + 1, options.epochs)
-        raise type(interrupt)(f"in epoch {epoch} of {options.epochs}; {name_of(options.output)} is saved")
+    def learn(self) -> None:
+        """Learn every block in turn, up to a total number of epochs."""
+        dataset, epochs = self.dataset, self.options.epochs
+        n_rows, done = dataset.n_training + dataset.n_held_out, len(self.losses)
+        self.table.on_read = lambda n: None
+        with self.stage("learning", total=epochs * n_rows, completed=done * n_rows) as update:
+            for epoch in range(done + 1, epochs + 1):
+                for number, (training, held_out) in enumerate(dataset.splits(), 1):
+                    if number > self.unfinished["blocks"]:
+                        self.learn_block(epoch, *training)
+                        if len(held_out[1]):
+                            self.unfinished["E_held_out"] += len(held_out[1]) * self.network.loss(*held_out)
+                        self.unfinished["blocks"] = number
+                        self.checkpoint()
+                    update(advance=len(training[1]) + len(held_out[1]))
+                self.losses.append(self.unfinished["E_training"] / dataset.n_training)
+                if dataset.n_held_out:
+                    self.held_out.append(self.unfinished["E_held_out"] / dataset.n_held_out)
+                self.unfinished = dict(UNFINISHED)
+                self.checkpoint()
+                update(f"epoch {epoch} of {epochs}, E {self.losses[-1]:.4g}")
 
-
-def prepare(options: TrainOptions, progress: TrainingProgress) -> tuple[Network, Dataset, Checkpointer]:
-    """Scan the table and create the network, or restore it from the checkpoint."""
-    with progress_bar("reading", quiet=options.quiet, transient=True) as bar:
-        table = open_table(options)
-        table.on_read = bar.count
-        dataset = scan(table, options)
-
-    auto = options.learning_rate == AUTO
-    rng = np.random.default_rng([options.seed, 0])
-    regression, inputs = dataset.task is Task.REGRESSION, dataset.inputs
-    network = Network(
-        inputs.D,
-        options.hidden,
-        1 if regression else len(dataset.classes),
-        output="linear" if regression else "softmax",
-        hidden=(options.activation or ("tanh" if auto else "sigmoid")),  # type: ignore[arg-type] # an Enum of str
-        learning_rate=dataset.rate if auto else options.learning_rate,
-        adaptive=auto,
-        dtype=np.float32 if inputs.sparse else np.float64,
-        order="F" if inputs.sparse else "C",
-        rng=rng,
-    )
-    model = Model(network.w, network.v, network.learning_rate, functions=network.functions, **inputs.metadata)
-    if network.accumulators is not None:
-        model.states["accumulators"] = network.accumulators
-    if regression:
-        model.targets = [dataset.target]
-        model.target_mean, model.target_scale = dataset.target_scaling
-    else:
-        model.classes = dataset.classes
-    encode(model)  # raises before the training if a model file cannot hold the names
-
-    fixed = {name: getattr(options, name) for name in FIXED} | {"target": dataset.target, "task": dataset.task.value}
-    fixed |= {name: getattr(options, name) or [] for name in FIXED_LISTS}
-    fixed |= {"activation": network.hidden, "hash": options.hash or 0}
-    settings = {f"--{name.replace('_', '-')}": value for name, value in fixed.items()}
-    if options.checkpoint is not None:
-        settings["data"] = dataset.fingerprint()
-    checkpointer = Checkpointer(options.checkpoint, model, progress.losses, rng, settings, held_out=progress.held_out)
-    if options.resume and (state := checkpointer.restore(options.epochs)) is not None:
-        progress.restore(state, options.checkpoint)
-    return network, dataset, checkpointer
-
-
-def learn(
-    network: Network,
-    dataset: Dataset,
-    progress: TrainingProgress,
-    checkpointer: Checkpointer,
-    options: TrainOptions,
-) -> None:
-    """Learn every chunk in turn, up to a total number of epochs."""
-
-    def checkpoint() -> None:
-        checkpointer.update(**progress.unfinished_epoch())
-        if monotonic() - checkpointer.written > CHECKPOINT_INTERVAL:
-            checkpointer.write()
-
-    n_rows = dataset.n_training + dataset.n_held_out
-    epochs, n_threads, generator = options.epochs, options.threads or 1, checkpointer.generator
-    total, completed = epochs * n_rows, len(progress.losses) * n_rows
-    dataset.table.on_read = lambda n: None
-    with progress_bar("learning", total=total, completed=completed, quiet=options.quiet) as bar:
-        for epoch in range(len(progress.losses) + 1, epochs + 1):
-            for number, ((x, t), (x_held_out, t_held_out)) in enumerate(dataset.splits(), 1):
-                if number > progress.chunks:
-                    if len(t):
-                        try:
-                            history = network.fit(
-                                x, t, batch_size=options.batch_size, rng=generator, n_threads=n_threads
-                            )
-                        except DivergenceError:
-                            remedy = "--learning-rate 0.001" if network.adaptive else "a smaller --learning-rate"
-                            remedy += "" if options.standardize else ", or --standardize"
-                            raise DivergenceError(f"learning diverged in epoch {epoch}: try {remedy}") from None
-                        progress.E_training += len(t) * history.losses[0]
-                    if len(t_held_out):
-                        progress.E_held_out += len(t_held_out) * network.loss(x_held_out, t_held_out)
-                    progress.chunks = number
-                    checkpoint()
-                bar.update(advance=len(t) + len(t_held_out))
-            progress.finish_epoch(dataset.n_training, dataset.n_held_out)
-            checkpoint()
-            bar.update(f"epoch {epoch} of {epochs}, E {progress.losses[-1]:.4g}")
-
-
-def save(output: Path, checkpointer: Checkpointer, learned: bool, failure: Exception | None) -> None:
-    """Write model and checkpoint, each even if the other fails; then raise all errors as one."""
-    writers: dict[str, Callable[[], None]] = {name_of(output): partial(write_model, output, checkpointer.model)}
-    if checkpointer.path is not None and learned:
-        writers[str(checkpointer.path)] = checkpointer.write
-    errors = [] if failure is None else [failure]
-    saved = []
-    for name, write in writers.items():
+    def learn_block(self, epoch: int, x: Any, t: np.ndarray) -> None:
+        options = self.options
+        if not len(t):
+            return
         try:
-            write()
-            saved.append(name)
-        except Exception as error:
-            errors.append(error)
-    if errors:
-        reasons = dict.fromkeys(str(error) or type(error).__name__ for error in errors)
-        weights = "the weights" if failure is None else "the weights learned before"
-        outcome = f"are saved in {' and '.join(saved)}" if saved else "are lost"
-        raise ValueError("; ".join([*reasons, f"{weights} {outcome}"])) from failure
+            n_threads = options.threads or 1
+            history = self.network.fit(x, t, batch_size=options.batch_size, rng=self.rng, n_threads=n_threads)
+        except DivergenceError:
+            remedy = "--learning-rate 0.001" if self.network.adaptive else "a smaller --learning-rate"
+            remedy += "" if options.standardize else ", or --standardize"
+            raise DivergenceError(f"learning diverged in epoch {epoch}: try {remedy}") from None
+        self.unfinished["E_training"] += len(t) * history.losses[0]
+
+    def checkpoint(self) -> None:
+        """Take a snapshot, and write it if the last one is old."""
+        self.checkpointer.update(**self.unfinished)
+        if monotonic() - self.checkpointer.written > CHECKPOINT_INTERVAL:
+            self.checkpointer.write()
+
+    def save(self, failure: Exception | None) -> None:
+        """Write model and checkpoint, each even if the other fails; then raise all errors as one."""
+        output, checkpoint = self.options.output, self.options.checkpoint
+        writers: dict[str, Callable[[], None]] = {outputs.name_of(output): partial(write_model, output, self.model)}
+        if checkpoint is not None and self.learned:
+            writers[str(checkpoint)] = self.checkpointer.write
+        errors, saved = [] if failure is None else [failure], []
+        for name, write in writers.items():
+            try:
+                write()
+                saved.append(name)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            reasons = dict.fromkeys(str(error) or type(error).__name__ for error in errors)
+            weights = "the weights" if failure is None else "the weights learned before"
+            outcome = f"are saved in {' and '.join(saved)}" if saved else "are lost"
+            raise ValueError("; ".join([*reasons, f"{weights} {outcome}"])) from failure
+
+    def report(self, *, stopped: bool) -> None:
+        """Print a summary, with measures of training rows and held-out rows; draw the figure."""
+        options, dataset, stderr = self.options, self.dataset, outputs.is_standard_output(self.options.output)
+        if options.quiet and options.plot is None:
+            return
+        measures = [] if stopped else self.evaluate()
+        if options.plot is not None and self.losses:
+            self.draw(options.plot, measures)
+        if options.quiet:
+            return
+        skipped = max(dataset.skipped, self.table.skipped)  # the file may have changed after the scan
+        parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in self.seconds.items())
+        classes = f"classification, {len(dataset.classes)} classes: {abbreviate(dataset.classes)}"
+        shown = {
+            "task": f"regression of {dataset.target!r}" if dataset.regression else classes,
+            "rows": f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out",
+            "bad rows": skipped and f"{skipped:,} skipped; the first: {self.table.first_error}",
+            "inputs": dataset.inputs.description,
+            "network": repr(self.network),
+            "epochs": f"{len(self.losses)} of {options.epochs}" + (", interrupted" if stopped else ""),
+            "E, training": self.losses and f"{self.losses[-1]:.4g}",
+            "model": outputs.name_of(options.output),
+            "figure": self.losses and options.plot,
+            "checkpoint": options.checkpoint and f"{options.checkpoint}; --resume continues from it",
+            "time": f"{format_duration(sum(self.seconds.values()))}: {parts}",
+        }
+        print_fields(((name, value) for name, value in shown.items() if value), stderr=stderr)
+        if measures:
+            columns = ["", "training", "held out"][: 1 + len(measures)]
+            print_table([*columns, measures[0].baseline], compare(measures), stderr=stderr)
+
+    def evaluate(self) -> list[Measures]:
+        """Return measures of training rows and, if there are any, held-out rows."""
+        dataset, predictions = self.dataset, Predictions(self.model, self.options.threads)
+        measures = [measures_of(predictions) for _ in range(2 if dataset.n_held_out else 1)]
+        with self.stage("evaluating") as update:
+            self.table.on_read = lambda n: update(f"{n:,} rows")
+            for parts in dataset.splits():
+                for measure, (x, t) in zip(measures, parts, strict=False):
+                    if len(t):
+                        t = predictions.unscaled(t[:, np.newaxis]) if dataset.regression else t
+                        measure.update(predictions(x), t)
+        return measures
+
+    def draw(self, path: Path, measures: list[Measures]) -> None:
+        """Write a figure of the learning curve and of the predictions, for held-out rows if there are any."""
+        from cbackprop import plot
+
+        rows = "held-out rows" if len(measures) == 2 else "training rows"
+        with self.stage("drawing"):
+            n_panels = 1 + any(measure.drawable for measure in measures)
+            figure = require("matplotlib.figure", "plot").Figure(figsize=(5 * n_panels, 4), layout="constrained")
+            axes = figure.subplots(1, n_panels, squeeze=False)[0]
+            plot.learning_curve(self.losses, held_out=self.held_out or None, ax=axes[0])
+            if n_panels == 2:
+                measures[-1].draw(rows, axes[1])
+            outputs.save_figure(figure, path)
 
 
 def write_model(output: Path, model: Model) -> None:
-    with open_output(output) as file:
+    with outputs.open_output(output) as file:
         file.write(encode(model))
-
-
-def report(
-    options: TrainOptions, network: Network, dataset: Dataset, progress: TrainingProgress, *, stopped: bool
-) -> None:
-    """Print a summary with accuracy or R² and RMSE; draw the figure."""
-    if options.quiet and options.plot is None:
-        return
-    table, regression = dataset.table, dataset.task is Task.REGRESSION
-    skipped = max(dataset.skipped, table.skipped)  # the file may have changed after the scan
-    classes = f"classification, {len(dataset.classes)} classes: {abbreviate(dataset.classes)}"
-    fields = [
-        ("task", f"regression of {dataset.target!r}" if regression else classes),
-        ("rows", f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out"),
-        *([("bad rows", f"{skipped:,} skipped; the first: {table.first_error}")] if skipped else []),
-        ("inputs", dataset.inputs.description),
-        ("network", repr(network)),
-        ("epochs", f"{len(progress.losses)} of {options.epochs}" + (", interrupted" if stopped else "")),
-        *([("E, training", f"{progress.losses[-1]:.4g}")] if progress.losses else []),
-    ]
-    evaluation = Evaluation([])
-    if not stopped and (regression or dataset.n_held_out):
-        with progress_bar("evaluating", quiet=options.quiet, transient=True) as bar:
-            table.on_read = bar.count
-            evaluation = (evaluate_numbers if regression else evaluate_classes)(network, dataset)
-        fields += evaluation.fields
-        progress.stop_clock("evaluating")
-    fields.append(("model", name_of(options.output)))
-    if options.plot is not None and progress.losses:
-        with progress_bar("drawing", quiet=options.quiet, transient=True):
-            draw(options.plot, progress, evaluation.panel)
-        progress.stop_clock("drawing")
-        note = f", {evaluation.note}" if evaluation.note else ""
-        fields.append(("figure", f"{options.plot}{note}"))
-    if options.checkpoint is not None:
-        fields.append(("checkpoint", f"{options.checkpoint}; --resume continues from it"))
-    if not options.quiet:
-        parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in progress.seconds.items())
-        fields.append(("time", f"{format_duration(sum(progress.seconds.values()))}: {parts}"))
-        print_fields(fields, stderr=is_standard_output(options.output))
-
-
-def draw(path: Path, progress: TrainingProgress, panel: Callable[[Any], None] | None) -> None:
-    """Write a figure of the learning curve and, if given, another panel."""
-    from cbackprop import plot
-
-    figure = require("matplotlib.figure", "plot").Figure(figsize=(5 if panel is None else 10, 4), layout="constrained")
-    axes = figure.subplots(1, 1 if panel is None else 2, squeeze=False)[0]
-    plot.learning_curve(progress.losses, held_out=progress.held_out or None, ax=axes[0])
-    if panel is not None:
-        panel(axes[1])
-    save_figure(figure, path)

@@ -97,13 +97,11 @@ def rows(folder):
 @pytest.fixture
 def first_pass():
     """A function that returns what the first pass of a training finds in a table."""
-    from cbackprop.command.dataset import scan
-    from cbackprop.command.files import open_table
     from cbackprop.command.options import TrainOptions
+    from cbackprop.command.train import Training
 
     def call(path, **options):
-        options = TrainOptions(data=Path(path), **options)
-        return scan(open_table(options), options)
+        return Training(TrainOptions(data=Path(path), quiet=True, **options)).dataset
 
     return call
 

@@ -14,7 +14,7 @@ LINE = "train shops.{} --target sales --categories open --categories city"
 @pytest.mark.parametrize("chunk_rows", [70, 65_536])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_indicators_of_categories(shops, succeed, monkeypatch, kind, chunk_rows):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(tables, "BLOCK_ROWS", chunk_rows)
     out = succeed(LINE.format(kind) + " --learning-rate 0.03")
     assert "6: 'area', 'open=0', 'open=1', 'city=Bonn', 'city=Oslo', 'city=Rome'" in out
     model = load_model("model.safetensors")
@@ -70,8 +70,7 @@ def test_too_many_categories(shops, fail, monkeypatch):
 
 
 def test_chunks_of_many_indicators_are_small(shops, succeed, monkeypatch):
-    monkeypatch.setattr(tables, "CHUNK_VALUES", 600)
-    monkeypatch.setattr("cbackprop.command.dataset.CHUNK_VALUES", 600)
+    monkeypatch.setattr(tables, "BLOCK_VALUES", 600)
     sizes = []
     fit = cbackprop.Network.fit
 
@@ -81,7 +80,7 @@ def test_chunks_of_many_indicators_are_small(shops, succeed, monkeypatch):
 
     monkeypatch.setattr(cbackprop.Network, "fit", measured)
     succeed(LINE.format("csv") + " --epochs 1 --validation 0")
-    assert sizes == [96, 96, 96, 12]  # at most 600 values of 6 inputs
+    assert sizes == [85, 85, 85, 45]  # at most 600 values of 6 inputs and a target
 
 
 @pytest.mark.parametrize("column", ["sales", "area"])

@@ -16,10 +16,8 @@ def test_chunk_size_changes_neither_split_nor_scaling(iris, first_pass, monkeypa
         return np.vstack([x for _, (x, _) in dataset.splits()])
 
     whole = first_pass("iris.csv", target="species", seed=3, validation=0.25)
-    assert whole.only_chunk is not None
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 48)
+    monkeypatch.setattr(tables, "BLOCK_ROWS", 48)
     parts = first_pass("iris.csv", target="species", seed=3, validation=0.25)
-    assert parts.only_chunk is None
     assert len(list(parts.splits())) == 4
     assert (parts.n_training, parts.n_held_out, parts.classes) == (whole.n_training, whole.n_held_out, whole.classes)
     # merged moments differ from those of a single chunk by rounding
@@ -45,7 +43,7 @@ def test_order_of_classes(folder, first_pass, labels, classes):
 @pytest.mark.parametrize("chunk_rows", [50, 1000])
 @pytest.mark.parametrize("value", [7, 0.1, 1e200])
 def test_constant_columns_have_scale_1_despite_rounding(folder, first_pass, monkeypatch, chunk_rows, value):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(tables, "BLOCK_ROWS", chunk_rows)
     pl.DataFrame({"same": [value] * 1000, "tiny": [1e-300, 2e-300] * 500, "t": [0, 1] * 500}).write_csv("t.csv")
     assert first_pass("t.csv", target="t", validation=0).inputs.scaling[1].tolist() == [1, 1]
 

@@ -18,22 +18,15 @@ def test_demo_reproduces_the_article(folder, succeed):
     assert len(re.findall(r" same *$", out, re.MULTILINE)) == 10  # w, three rows of v and E, of both experiments
     assert "DIFFERENT" not in out
     assert re.search(r"mixture of 4 rates\s+in one pass 0\.3 has the mean weight 0\.8", out)
-    for row in ("compiled kernels", "NumPy reference", r"article, as printed\s+5.2 s\s+39.8 s\s+7.7"):
-        assert re.search(row, out)
+    assert len(re.findall(r"time .* (?:5\.2|39\.8) s +NumPy: [\d.]+ m?s", out)) == 2
     assert Path("demo.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_accuracy_for_any_seed(seed):
     # 100 seeds reach 0.979 on average, with a standard deviation of 0.007; these five and seed 0 are 0.975 or better
-    digits = demo.learn_digits(seed, epochs=30)
-    assert len(digits.true) == 360
-    assert (digits.predicted == digits.true).mean() >= 0.97
-    assert digits.history.samples == 30 * 1437
-    weights, losses = digits.mixture
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    assert weights[:, 2].mean() > 0.5
-    assert losses[-300:].mean(axis=0).argmin() == 2
+    panels = demo.Figure().subplot_mosaic([["curve", "errors", "weights", "losses"]])
+    assert demo.learn_digits(seed, epochs=30, panels=panels) >= 0.97
 
 
 def test_deviation_from_the_article_is_reported(folder, monkeypatch, succeed):

@@ -11,9 +11,9 @@ from sklearn.feature_extraction import FeatureHasher
 
 import cbackprop
 from cbackprop.command import tables
-from cbackprop.command.files import open_table
-from cbackprop.command.inputs import HashedInputs
+from cbackprop.command.inputs import Inputs
 from cbackprop.command.options import TrainOptions
+from cbackprop.command.tables import open_table
 from cbackprop.files.model_file import Model, load_model, save_model
 
 LINE = "train clicks.{} --target click --hash 10 --learning-rate 0.5 --epochs 3"
@@ -22,10 +22,10 @@ LINE = "train clicks.{} --target click --hash 10 --learning-rate 0.5 --epochs 3"
 @pytest.mark.parametrize("chunk_rows", [90, 65_536])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_inputs_are_those_of_feature_hasher(clicks, succeed, monkeypatch, kind, chunk_rows):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(tables, "BLOCK_ROWS", chunk_rows)
     out = " ".join(succeed(LINE.format(kind)).split())
     assert "1,024, hashed; numbers: 'price'; text: 'site', 'device'" in out
-    assert float(re.search(r"accuracy, held out ([\d.]+)", out)[1]) > 0.8
+    assert float(re.search(r"accuracy [\d.]+ ([\d.]+)", out)[1]) > 0.8
     model = load_model("model.safetensors")
     assert (model.w.shape, model.w.dtype, model.w.flags.fnc) == ((32, 1025), np.float32, True)
     assert (model.hash["bits"], model.hash["numbers"], set(model.hash["texts"])) == (10, ["price"], {"site", "device"})
@@ -50,10 +50,11 @@ def test_hashed_rows_equal_those_of_feature_hasher(folder):
     for bits in (1, 2, 20):
         table = open_table(TrainOptions(data=Path("t.csv")))
         assert table.texts == ["b", "d"]
-        inputs = HashedInputs(table, bits, ["a", "c"], ["b", "d"], (None, None))
-        (chunk,) = inputs.chunks()
+        hashed = {"bits": bits, "numbers": ["a", "c"], "texts": ["b", "d"]}
+        inputs = Inputs(table, Model(np.zeros((1, 2**bits + 1)), np.zeros((2, 2)), 0.1, hash=hashed), "model")
+        ((rows_of_table, _),) = table.blocks(inputs.columns)
         wanted = FeatureHasher(2**bits, dtype=np.float32).transform(rows)
-        assert (inputs.prepare(chunk) != wanted).nnz == 0
+        assert (inputs.encode(rows_of_table) != wanted).nnz == 0
 
 
 def test_which_columns_are_text(folder):

@@ -103,7 +103,7 @@ class WithoutScikitLearn:
 
 @pytest.mark.parametrize("line", ["train t.csv --target y --hash 18", "predict m t.csv"])
 def test_missing_scikit_learn(folder, fail, monkeypatch, line):
-    Path("t.csv").write_text("a,y\n1,2\n")
+    Path("t.csv").write_text("a,y\n1,2\n1,3\n")
     hashed = {"bits": 1, "numbers": ["a"], "texts": []}
     save_model("m", Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, hash=hashed))
     for module in ("sklearn", "sklearn.datasets", "sklearn.feature_extraction"):
@@ -113,9 +113,7 @@ def test_missing_scikit_learn(folder, fail, monkeypatch, line):
 
 
 def test_warnings_are_escaped(run, monkeypatch):
-    monkeypatch.setattr(
-        "cbackprop.command.info.show_installation", lambda: warnings.warn("\x1b[2J\nhere", stacklevel=2)
-    )
+    monkeypatch.setattr("cbackprop.command.info.run", lambda path: warnings.warn("\x1b[2J\nhere", stacklevel=2))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert run("info") == (0, "", "cbackprop: warning: \\x1b[2J here\n")
@@ -181,14 +179,14 @@ def test_threads(iris, succeed, python, monkeypatch, line):
     monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
     code = (
         "from cbackprop import Network\n"
-        "from cbackprop.command import app\n"
+        "from cbackprop.command import run\n"
         "used = []\n"
         "for name in ('fit', 'predict_proba'):\n"
         "    def call(*arguments, n_threads=1, do=getattr(Network, name), **keywords):\n"
         "        used.append(n_threads)\n"
         "        return do(*arguments, n_threads=n_threads, **keywords)\n"
         "    setattr(Network, name, call)\n"
-        f"app.run({line.split()} + {{}})\n"
+        f"run({line.split()} + {{}})\n"
         "import polars\n"
         "print('threads', set(used), polars.thread_pool_size())"
     )
@@ -198,7 +196,7 @@ def test_threads(iris, succeed, python, monkeypatch, line):
 
 def test_progress_without_a_terminal(iris, run, monkeypatch):
     monkeypatch.setattr("cbackprop.command.terminal.LINE_INTERVAL", 0)
-    monkeypatch.setattr("cbackprop.command.tables.CHUNK_ROWS", 48)
+    monkeypatch.setattr("cbackprop.command.tables.BLOCK_ROWS", 48)
     line = "train iris.csv --target species --epochs 2"
     status, _, err = run(line)
     lines = err.splitlines()
@@ -214,11 +212,11 @@ def test_progress_without_a_terminal(iris, run, monkeypatch):
 
 
 def test_time_counts_everything(iris, succeed, monkeypatch):
-    def slow(*arguments, do=evaluation.evaluate_classes):
+    def slow(*arguments, do=evaluation.ClassMeasures.update):
         time.sleep(0.1)
         return do(*arguments)
 
-    monkeypatch.setattr("cbackprop.command.train.evaluate_classes", slow)
+    monkeypatch.setattr(evaluation.ClassMeasures, "update", slow)
     out = succeed("train iris.csv --target species --epochs 1 --plot p.png")
     total, reading, learning, evaluating, drawing = re.search(
         r"time +(.+): reading (.+), learning (.+), evaluating (.+), drawing (.+?) *\n", out

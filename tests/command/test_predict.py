@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import cbackprop
-from cbackprop.command import inputs, tables
+from cbackprop.command import tables
 from cbackprop.files.model_file import load_model
 
 
@@ -38,26 +38,22 @@ def test_classes_and_probabilities(iris, model, succeed, kind):
         assert re.search(rf"{name} +{(predicted['class'] == name).sum()}\b", out)
 
 
-def test_outputs_take_no_more_memory_than_a_chunk(iris, succeed, monkeypatch):
+def test_outputs_take_no_more_memory_than_a_block(iris, succeed, monkeypatch):
     sizes = []
 
     def probabilities(network, x, n_threads, do=cbackprop.Network.predict_proba):
         sizes.append(len(x))
         return do(network, x)
 
-    def classes(network, x, do=cbackprop.Network.predict):
-        sizes.append(len(x))
-        return do(network, x)
-
     monkeypatch.setattr(cbackprop.Network, "predict_proba", probabilities)
-    monkeypatch.setattr(cbackprop.Network, "predict", classes)
-    succeed("train iris.csv --target species --epochs 1")
-    succeed("predict model.safetensors iris.csv --output whole.csv")
-    assert sizes == [35, 150]
-    monkeypatch.setattr(inputs, "CHUNK_VALUES", 99)
-    succeed("train iris.csv --target species --epochs 1")
-    succeed("predict model.safetensors iris.csv --output parts.csv")
-    assert sizes[2:] == [33, 2] + [33] * 4 + [18]
+    pl.DataFrame({"x": np.arange(20), "t": [f"t{i}" for i in range(20)]}).write_csv("t.csv")
+    succeed("train t.csv --target t --task classification --epochs 1 --validation 0")
+    succeed("predict model.safetensors t.csv --output whole.csv")
+    assert sizes == [20, 20]
+    monkeypatch.setattr(tables, "BLOCK_VALUES", 99)
+    succeed("train t.csv --target t --task classification --epochs 1 --validation 0 --output parts")
+    succeed("predict model.safetensors t.csv --output parts.csv")
+    assert sizes[2:] == [4] * 10
     whole, parts = (pl.read_csv(f"{name}.csv") for name in ("whole", "parts"))
     assert parts["class"].equals(whole["class"])
     np.testing.assert_allclose(parts[:, 1:].to_numpy(), whole[:, 1:].to_numpy(), rtol=1e-14)
@@ -130,7 +126,7 @@ def test_output_of_the_longest_name(model, succeed):
 @pytest.mark.parametrize("chunk_rows", [2, 65_536])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, kind, chunk_rows):
-    monkeypatch.setattr(tables, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(tables, "BLOCK_ROWS", chunk_rows)
     succeed("predict model.safetensors iris.csv --output whole.parquet")
     whole = pl.read_parquet("whole.parquet")[:7]
     good = np.array([False, True, True, False, False, False, True])

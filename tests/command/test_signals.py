@@ -13,9 +13,7 @@ from rich.progress import Progress
 
 import cbackprop
 from cbackprop.command import train
-from cbackprop.command.options import TrainOptions
-from cbackprop.files.checkpoint import Checkpointer
-from cbackprop.files.model_file import Model, load_model
+from cbackprop.files.model_file import load_model
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
@@ -53,11 +51,10 @@ def test_training_stops_after_a_complete_sample(iris, first_pass):
     dataset = first_pass("iris.csv", target="species")
     rng = np.random.default_rng([0, 0])
     network = cbackprop.Network(4, 32, 3, hidden="tanh", adaptive=True, rng=rng)
-    progress = train.TrainingProgress()
-    checkpointer = Checkpointer(None, Model(network.w, network.v, 0.1), progress.losses, rng, {})
-    for epochs in (finished, finished + 1):
-        if not np.array_equal(network.w, saved):
-            train.learn(network, dataset, progress, checkpointer, TrainOptions(data=Path(), epochs=epochs))
+    (((x, t), _),) = dataset.splits()
+    network.fit(x, t, epochs=finished, rng=rng)
+    if not np.array_equal(network.w, saved):
+        network.fit(x, t, rng=rng)
     assert np.array_equal(network.w, saved)
 
 
@@ -77,15 +74,15 @@ def test_model_and_checkpoint_are_saved(iris, succeed, content, number, status):
 @pytest.mark.parametrize(("number", "status"), STATUS)
 @pytest.mark.parametrize("moment", ["in the progress bar", "after learning", "twice"])
 def test_signals_at_any_moment_keep_the_weights(iris, run, content, monkeypatch, moment, number, status):
-    learn = train.learn
+    learn = train.Training.learn
 
-    def learn_then_signal(*arguments):
-        learn(*arguments)
+    def learn_then_signal(training):
+        learn(training)
         os.kill(os.getpid(), number)
 
-    def signal_twice(*arguments):
+    def signal_twice(training):
         try:
-            learn_then_signal(*arguments)
+            learn_then_signal(training)
         finally:
             os.kill(os.getpid(), number)
 
@@ -97,7 +94,7 @@ def test_signals_at_any_moment_keep_the_weights(iris, run, content, monkeypatch,
     if moment == "in the progress bar":
         monkeypatch.setattr(Progress, "stop", stop_then_signal)
     else:
-        monkeypatch.setattr(train, "learn", learn_then_signal if moment == "after learning" else signal_twice)
+        monkeypatch.setattr(train.Training, "learn", learn_then_signal if moment == "after learning" else signal_twice)
     returned, _, err = run("train iris.csv --target species --epochs 1 --checkpoint c")
     assert returned == status
     name = signal.Signals(number).name

@@ -69,9 +69,8 @@ def test_kinds_of_tables(model, succeed, content, pipe, name, option, settings, 
     assert_same(content)
 
 
-@pytest.mark.parametrize("separator", ["''", "ab", "é", "'\"'", "'\n'"])
-def test_what_cannot_separate(iris, fail, separator):
-    assert "must be one ASCII character, or tab" in fail(f"train iris.csv {TRAIN} --separator {separator}", status=2)
+def test_what_cannot_separate(iris, fail):
+    assert fail(f"train iris.csv {TRAIN} --separator ab").startswith("iris.csv: ")
 
 
 def test_tables_without_header(model, succeed):
@@ -168,4 +167,4 @@ def test_damaged_compression(iris, fail, kind, damage):
 
 
 def test_figures_and_standard_output(iris, fail):
-    assert fail(f"train iris.csv {TRAIN} --plot -") == "--plot is -; a figure must be a file"
+    assert fail(f"train iris.csv {TRAIN} --plot -") == "--plot is -; it must be a file"
