@@ -9,11 +9,10 @@ import typer
 
 from cbackprop import __version__
 from cbackprop._extras import require
-from cbackprop.command.options import PredictOptions, Seed, TableOptions, TrainOptions, takes
+from cbackprop.command.options import EvaluateOptions, Json, PredictOptions, Seed, TableOptions, TrainOptions, takes
 
 app = typer.Typer(
     help="Two-layer neural networks, learned one sample at a time by compiled backpropagation.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -114,6 +113,17 @@ def predict(options: PredictOptions) -> None:
     read_table("predict", options)
 
 
+@app.command(epilog=examples("evaluate model.safetensors iris.csv", "evaluate model.safetensors iris.csv --json"))
+@takes(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> None:
+    """Measure how well a model predicts the rows of a table.
+
+    Of classes: log loss, accuracy, the area under the ROC curve of two, and the confusion matrix; of numbers: R², RMSE
+    and MAE; beside them what the shares of the classes, or the mean of the numbers, would give.
+    """
+    read_table("evaluate", options)
+
+
 @app.command(
     epilog=examples(
         "train iris.csv --target species --no-standardize --output plain.safetensors",
@@ -133,6 +143,6 @@ def export(
 
 
 @app.command(epilog=examples("info", "info model.safetensors"))
-def info(model: Annotated[Path | None, typer.Argument(help="A model to describe.")] = None) -> None:
+def info(model: Annotated[Path | None, typer.Argument(help="A model to describe.")] = None, json: Json = False) -> None:
     """Show version, kernels, CPU and compiler, or describe a model file."""
-    start("info", model)
+    start("info", model, as_json=json)

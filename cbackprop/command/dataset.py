@@ -118,7 +118,7 @@ class Dataset:
             model.targets = [self.target]
             model.target_mean, model.target_scale = self.target_scaling
         else:
-            model.classes = self.classes
+            model.classes, model.target = self.classes, self.target
         return model
 
     def splits(self) -> Iterator[tuple[Split, Split]]:

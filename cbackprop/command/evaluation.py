@@ -12,6 +12,7 @@ from cbackprop.command.statistics import ColumnStatistics
 from cbackprop.command.tables import BLOCK_VALUES
 
 MAX_CONFUSION = 1000  # classes in a confusion matrix, whose memory grows with their square
+MAX_SHOWN = 20  # classes in one that is printed
 MAX_POINTS = 5000  # predicted numbers in a figure
 NAMES = {"log_loss": "log loss", "accuracy": "accuracy", "auc": "AUC", "r2": "R²", "rmse": "RMSE", "mae": "MAE"}
 
@@ -125,6 +126,9 @@ def measures_of(predictions: Predictions) -> Measures:
     """Return the measures of what a model predicts: classes, or a number."""
     if predictions.output.exclusive:
         return ClassMeasures(predictions.names)
+    if predictions.output.probabilities or predictions.K > 1:
+        found = f"the model has {predictions.K} {predictions.output.name} outputs"
+        raise ValueError(f"{found}; only softmax outputs and a single linear one can be evaluated")
     return NumberMeasures(*predictions.names)
 
 
@@ -141,6 +145,18 @@ def compare(measures: Sequence[Measures]) -> list[list[str]]:
     """Return rows of a table: the name of each measure, its values, and what the last would be without inputs."""
     values = [each.results()[0] for each in measures] + [measures[-1].results()[1]]
     return [[NAMES[name], *(format_measure(each[name]) for each in values)] for name in values[0]]
+
+
+def as_json(measures: Measures) -> dict[str, Any]:
+    """Return the measures, those of the baseline, and the confusion matrix."""
+    network, baseline = (
+        {name: value if value is not None and math.isfinite(value) else None for name, value in measured.items()}
+        for measured in measures.results()
+    )
+    found: dict[str, Any] = {"rows": measures.n, **network, measures.baseline.replace(" ", "_"): baseline}
+    if isinstance(measures, ClassMeasures):
+        found |= {"classes": measures.classes, "confusion": measures.confusion.tolist()}
+    return found
 
 
 def format_measure(value: float | None) -> str:

@@ -1,5 +1,6 @@
 """`cbackprop info`: the installation, or the contents of a model file."""
 
+import json
 import platform
 import re
 from pathlib import Path
@@ -13,15 +14,21 @@ from cbackprop.command.messages import abbreviate, describe_hashed
 from cbackprop.command.terminal import print_fields, print_table
 from cbackprop.files.model_file import Model, load_model
 
+TOLD = {"learning_rate", "classes", "target", "targets", "features", "categories", "hash", "losses", "held_out"}
+TOLD |= {"mean", "scale", "target_mean", "target_scale"}
 MAX_INPUTS = 20  # of a model, in the table; and targets
 
 
-def run(path: Path | None) -> None:
+def run(path: Path | None, *, as_json: bool) -> None:
     """Describe a model file, or the installation."""
-    if path is None:
+    model = None if path is None else load_model(path)
+    if as_json:
+        found = installation() if model is None else describe_in_full(model)
+        print(json.dumps(found, ensure_ascii=False, default=lambda values: values.tolist()))
+        return
+    if model is None:
         print_fields(installation().items())
         return
-    model = load_model(path)
     print_fields((name, value) for name, value in describe(model).items() if value)
     print_scaling("input", model.features or (model.hash or {}).get("numbers"), model.mean, model.scale)
     print_scaling("target", model.targets, model.target_mean, model.target_scale)
@@ -67,6 +74,13 @@ def describe(model: Model) -> dict[str, str]:
         "scaling of y": "" if output.probabilities else scaling_of_y,
         "trained": "" if model.losses is None else f"{len(model.losses):,} epochs; training can be resumed",
     }
+
+
+def describe_in_full(model: Model) -> dict[str, Any]:
+    """Return all that a model file tells but the weights."""
+    found = {"n_inputs": model.w.shape[1] - 1, "n_hidden": len(model.w), "n_outputs": len(model.v)}
+    found |= {"dtype": str(model.w.dtype), "adaptive": "accumulators" in model.states, **model.functions._asdict()}
+    return found | {name: value for name, value in vars(model).items() if name in TOLD and value is not None}
 
 
 def print_scaling(kind: str, names: list[str] | None, mean: np.ndarray | None, scale: np.ndarray | None) -> None:

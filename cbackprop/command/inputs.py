@@ -23,7 +23,7 @@ class Inputs:
     as by scikit-learn's FeatureHasher.
     """
 
-    def __init__(self, table: Table, model: Model, path: Any, remedy: str = "") -> None:
+    def __init__(self, table: Table, model: Model, path: Any, target: str = "") -> None:
         self.table, self.D = table, model.w.shape[1] - 1
         self.scaling = model.mean, model.scale
         self.columns: dict[str, Column]
@@ -43,14 +43,14 @@ class Inputs:
             self.encode = self.hashed
             self.description = f"{self.D:,}, hashed; {describe_hashed(self.numbers, self.texts)}"
         else:
-            self.names = model.features or table.columns
+            self.names = model.features or [column for column in table.columns if column != target]
             if len(self.names) != self.D:
                 found = f"{table.name} has {len(self.names)} columns; {path} has unnamed inputs"
                 raise ValueError(f"{found}, so the table must have exactly {self.D}")
             self.numbers = self.names[: self.D - len(indicators(categories))]
             self.encode, self.description = self.dense, f"{self.D}: {abbreviate(self.names)}"
         table.require([*self.numbers, *self.texts])
-        self.columns = {column: Number(remedy) for column in self.numbers}
+        self.columns = {column: Number() for column in self.numbers}
         self.columns |= {column: Category(categories[column]) if categories else Column() for column in self.texts}
 
     def dense(self, rows: pl.DataFrame) -> np.ndarray:

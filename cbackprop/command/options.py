@@ -31,6 +31,7 @@ def parse_learning_rate(text: str) -> float | str:
 
 Seed = Annotated[int, Option(min=0, help="Seed of the random numbers.")]
 Rate = Annotated[Any, Option(parser=parse_learning_rate, metavar="RATE", help="A number, or auto: adapt to each unit.")]
+Json = Annotated[bool, Option("--json", help="Print JSON.")]
 Columns = list[str] | None
 
 
@@ -100,6 +101,17 @@ class PredictOptions(TableOptions):
     output: Annotated[Path, Option(help="Predictions to write: CSV, TSV or Parquet; - is standard output, as CSV.")] = (
         Path("predictions.csv")
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(TableOptions):
+    """Arguments and options of `cbackprop evaluate`."""
+
+    remedy = "--on-bad-row skip leaves such rows out"
+
+    model: Annotated[Path, Argument(help="A model saved by train or by Network.save.")]
+    target: Annotated[str | None, Option(metavar="COLUMN", help="Column of the truth. By default, as of train.")] = None
+    json: Json = False
 
 
 def takes(options: type[TableOptions]) -> Callable[[Callable[[Any], None]], Callable[..., None]]:

@@ -37,7 +37,7 @@ UNITS = {"w": 0, "v": 1, "accumulators_w": 0, "accumulators_v": 0}  # the axis a
 VECTORS = {"mean", "scale", "target_mean", "target_scale", "losses", "held_out"}
 OF_ENSEMBLES = {"widths", "learning_rates", "hidden", *STATES["mixture"], *STATES["targets"]}
 TENSORS = {"w", "v", *STATES["velocity"], *STATES["accumulators"], *VECTORS, *OF_ENSEMBLES}
-JSON = ("classes", "features", "categories", "hash", "targets", "training")
+JSON = ("classes", "features", "categories", "hash", "target", "targets", "training")
 METADATA = {"format", "format_version", "learning_rate", "hidden", "output", "order", "eta", "share", *JSON}
 
 
@@ -64,6 +64,7 @@ class Model:
     training: dict[str, Any] | None = None  # the rest of the state of training, serializable as JSON
     functions: validate.Functions = field(default_factory=validate.Functions)
     targets: list[str] | None = None  # names of linear outputs
+    target: str | None = None  # the column of class labels
     target_mean: np.ndarray | None = None  # predictions are y * target_scale + target_mean
     target_scale: np.ndarray | None = None
     hidden: Sequence[str] = ()  # of an ensemble, the hidden function of each network, instead of functions.hidden
@@ -274,6 +275,8 @@ def _add_names(model: Model, metadata: dict[str, str], D: int, K: int) -> None:
         check_hash(values["hash"], values.get("features"), D)
     if not isinstance(values.get("training", {}), dict):
         raise ValueError("its training is not a JSON object")
+    if "target" in values:
+        check_names("target", [values["target"]], 1)
     for name, value in values.items():
         setattr(model, name, value)
 

@@ -21,7 +21,7 @@ CODE = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main(
 def test_examples_in_help_work(iris, succeed, monkeypatch):
     monkeypatch.setattr("cbackprop.command.article.ITERATIONS", 9)
     commands = re.findall(r"^  (\w+)  ", succeed("--help").partition("Commands:")[2], re.MULTILINE)
-    assert commands == ["demo", "train", "predict", "export", "info"]
+    assert commands == ["demo", "train", "predict", "evaluate", "export", "info"]
     for command in commands:
         examples = re.findall(r"^ +cbackprop (.+)$", succeed(f"{command} --help"), re.MULTILINE)
         assert len(examples) == {"train": 4, "predict": 3}.get(command, 2)
@@ -39,6 +39,17 @@ def test_examples_in_help_work(iris, succeed, monkeypatch):
         "iris.h",
     }
     assert written | {"predictions.parquet"} <= set(os.listdir())
+
+
+def test_completion(succeed, run, monkeypatch):
+    assert "_CBACKPROP_COMPLETE=complete_bash" in succeed("--show-completion bash")
+    for name, value in {
+        "_CBACKPROP_COMPLETE": "complete_bash",
+        "COMP_WORDS": "cbackprop ev",
+        "COMP_CWORD": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert run("")[1].split() == ["evaluate"]
 
 
 def test_module_runs_the_command(python):
@@ -113,7 +124,7 @@ def test_missing_scikit_learn(folder, fail, monkeypatch, line):
 
 
 def test_warnings_are_escaped(run, monkeypatch):
-    monkeypatch.setattr("cbackprop.command.info.run", lambda path: warnings.warn("\x1b[2J\nhere", stacklevel=2))
+    monkeypatch.setattr("cbackprop.command.info.run", lambda _, **__: warnings.warn("\x1b[2J\nhere", stacklevel=2))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert run("info") == (0, "", "cbackprop: warning: \\x1b[2J here\n")

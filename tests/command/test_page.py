@@ -14,8 +14,8 @@ pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="an installed package 
 
 def test_every_option_is_documented(succeed):
     text = PAGE.read_text(encoding="utf-8")
-    subcommands = ("", "train ", "predict ", "export ", "info ", "demo ")
-    shown = "".join(succeed(f"{subcommand}--help") for subcommand in subcommands)
+    commands = ("", "train ", "predict ", "evaluate ", "export ", "info ", "demo ")
+    shown = "".join(succeed(f"{command}--help") for command in commands)
     options = set(re.findall(r"(?<![\w-])--[a-z-]+", shown)) - {"--standardize"}
     assert {"--separator", "--version", "--no-standardize"} < options
     assert [option for option in options if option not in text] == []
@@ -26,7 +26,7 @@ def test_examples_run(iris, succeed, python, monkeypatch):
     text = PAGE.read_text(encoding="utf-8")
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
     lines = blocks.replace("\\\n", "").splitlines()
-    assert len(lines) == 14
+    assert len(lines) == 15
     for line in lines:
         if line.startswith("cbackprop "):
             succeed(line.removeprefix("cbackprop "))
