@@ -1,11 +1,14 @@
 """Kinds of columns: what their cells must be, and the conversion of these."""
 
+import math
 from collections.abc import Sequence
 
 import polars as pl
 
 MAX_LABEL = 1000  # bytes: a block of longer ones, which compress well in a file, could take any amount of memory
 MAX_INPUTS = 2**24  # a line of a few bytes can name any: their weights would take any amount of memory
+# cells of a CSV file in place of a number
+MISSING = ["", "-", ".", "?", "N/A", "n/a", "NA", "na", "NaN", "nan", "nil", "None", "none", "NULL", "null"]
 BOOLEANS = {"false": "0", "true": "1"}  # in any case
 
 
@@ -15,32 +18,57 @@ class Column:
     needed = "text"  # in messages
     remedy = ""  # of a bad cell
     n_inputs = 1
-    unbounded = True  # cells may be of any length
+    unbounded = False  # cells may be of any length
+    optional = False  # null is not bad
 
     def convert(self, cells: pl.Series) -> pl.Series:
         """Return what the cells mean; null for a bad one."""
+        raise NotImplementedError
+
+
+class Text(Column):
+    """Text of any length, which may be missing."""
+
+    unbounded = True
+
+    def convert(self, cells: pl.Series) -> pl.Series:
         return as_text(cells).fill_null("")
 
 
 class Number(Column):
-    """Finite numbers."""
+    """Finite numbers; missing ones are bad, or NaN."""
 
     needed = "a finite number"
-    unbounded = False
 
-    def __init__(self, remedy: str = "") -> None:
-        self.remedy = remedy
+    def __init__(self, missing: str = "error", remedy: str = "") -> None:
+        self.missing, self.remedy = missing == "mean", remedy
 
     def convert(self, cells: pl.Series) -> pl.Series:
         numbers = as_floats(cells)
-        return numbers.set(~numbers.is_finite(), None)
+        numbers = numbers.set(~numbers.is_finite(), None)
+        if self.missing and numbers.null_count():
+            absent = as_text(cells).str.strip_chars().is_in(MISSING).fill_null(True)
+            numbers = numbers.set(numbers.is_null() & absent, math.nan)
+        return numbers
+
+
+class Weight(Number):
+    """Numbers that are not negative."""
+
+    needed = "a finite number of at least 0"
+
+    def convert(self, cells: pl.Series) -> pl.Series:
+        numbers = super().convert(cells)
+        return numbers.set(numbers < 0, None)
 
 
 class Label(Column):
-    """Text of a length that a class or a category may have; NaN is missing."""
+    """Text of a length that a class or a category may have; NaN is missing, which is bad, or null."""
 
     needed = f"a text of at most {MAX_LABEL:,} bytes"
-    unbounded = False
+
+    def __init__(self, missing: str = "error") -> None:
+        self.optional = missing == "mean"
 
     def convert(self, cells: pl.Series) -> pl.Series:
         labels = as_text(cells)
@@ -57,30 +85,36 @@ class NumericLabel(Label):
 
 
 class Category(Column):
-    """Text among known levels, converted to their indices."""
+    """Text among known levels, converted to their indices; other text is bad, or has the next index and is counted."""
 
     needed = "a value that the training has seen"
-    unbounded = False
 
-    def __init__(self, levels: Sequence[str]) -> None:
-        self.levels = pl.Enum(levels)
+    def __init__(self, levels: Sequence[str], missing: str = "error", remedy: str = "") -> None:
+        self.levels, self.remedy = pl.Enum(levels), remedy
         self.n_inputs = len(levels)
+        self.missing, self.unknown = missing == "mean", 0
 
     def convert(self, cells: pl.Series) -> pl.Series:
-        return as_text(cells).cast(self.levels, strict=False).to_physical()
+        codes = as_text(cells).cast(self.levels, strict=False).to_physical().cast(pl.Int32)
+        if self.missing:
+            self.unknown += codes.null_count()
+            codes = codes.fill_null(self.n_inputs)
+        return codes
 
 
 class Pairs(Column):
-    """Sparse inputs, "index:value" of ascending indices, converted to structs of two lists."""
+    """Sparse inputs, "index:value" of ascending indices from `base` on, converted to structs of two lists."""
 
     n_inputs = 0  # the length of the text limits a block
+    unbounded = True
 
-    def __init__(self, D: int = MAX_INPUTS) -> None:
-        self.D = D
+    def __init__(self, D: int = MAX_INPUTS, base: int = 0) -> None:
+        self.D, self.base = D, base
 
     @property
     def needed(self) -> str:  # type: ignore[override]
-        return f"a list of index:value, of finite numbers and with ascending indices in 0..{self.D - 1:,}"
+        indices = f"{self.base}..{self.base + self.D - 1:,}"
+        return f"a list of index:value, of finite numbers and with ascending indices in {indices}"
 
     def convert(self, cells: pl.Series) -> pl.Series:
         part = pl.element()
@@ -88,7 +122,7 @@ class Pairs(Column):
         index, value = (part.str.splitn(":", 2).struct.field(f"field_{i}") for i in range(2))
         good_index = part.is_between(0, self.D - 1).fill_null(False) & (part.diff() > 0).fill_null(True)
         lists = pl.select(
-            index=pairs.list.eval(index.cast(pl.Int64, strict=False)),
+            index=pairs.list.eval(index.cast(pl.Int64, strict=False) - self.base),
             value=pairs.list.eval(value.cast(pl.Float64, strict=False).cast(pl.Float32)),
         )
         good = pl.col("index").list.eval(good_index).list.all()

@@ -10,7 +10,7 @@ import typer
 
 from cbackprop import Network
 from cbackprop._rates import HASHED_RATE, TABLE_RATE
-from cbackprop.command.columns import Category, Column, Label, Number, NumericLabel, Pairs
+from cbackprop.command.columns import Category, Column, Label, Number, NumericLabel, Pairs, Text
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.messages import abbreviate
 from cbackprop.command.options import TrainOptions
@@ -22,7 +22,7 @@ from cbackprop.files.model_file import Model
 
 PAIR = "index", "value"
 MAX_LEVELS = 1000  # of a column of categories
-REMEDY = "--categories or --hash learns text, --ignore leaves a column out; "
+REMEDY = "--categories or --hash learns text, --ignore leaves a column out, --missing mean fills gaps; "
 
 Split = tuple[Any, np.ndarray]  # inputs (n, D), dense or CSR, and targets (n,): class indices, or scaled numbers
 
@@ -66,9 +66,10 @@ class Dataset:
 
     def scan(self, target: Target) -> None:
         """Read the table once."""
-        columns: dict[str, Column] = {name: Number(REMEDY) for name in self.numbers}
-        columns |= dict.fromkeys(self.categories, Label()) | dict.fromkeys(self.texts, Column())
-        columns |= {"pairs": Pairs()} if self.table.sparse else {}
+        missing = self.options.missing
+        columns: dict[str, Column] = {name: Number(missing, REMEDY) for name in self.numbers}
+        columns |= dict.fromkeys(self.categories, Label(missing)) | dict.fromkeys(self.texts, Text())
+        columns |= {"pairs": Pairs(base=self.options.base)} if self.table.sparse else {}
         text = NumericLabel() if self.table.sparse else Label()
         columns[self.target] = Number() if self.options.task == "regression" else text
         rng = self.split_rng()
@@ -76,9 +77,10 @@ class Dataset:
             training = rng.random(len(rows)) >= self.options.validation
             self.n_training += int(training.sum())
             target.update(rows[self.target], training)
-            self.statistics.update(rows.select(self.numbers).to_numpy().reshape(len(rows), len(self.numbers))[training])
+            x = rows.select(self.numbers).to_numpy().reshape(len(rows), len(self.numbers))[training]
+            self.statistics.update(x if missing == "error" else with_means(x))
             for name, known in self.levels.items():
-                known.update(rows[name].unique())
+                known.update(rows[name].drop_nulls().unique())
                 if len(known) > MAX_LEVELS:
                     found = f"{self.table.name}: column {name!r} has more than {MAX_LEVELS:,} different categories"
                     raise ValueError(f"{found}; --hash 18 learns any number of them, --ignore leaves the column out")
@@ -151,6 +153,13 @@ class Dataset:
     def split_rng(self) -> np.random.Generator:
         """Return the generator that splits: one number per row, so that block sizes do not matter."""
         return np.random.default_rng([self.options.seed, 1])
+
+
+def with_means(x: np.ndarray) -> np.ndarray:
+    """Put the mean of each column in place of NaN."""
+    present = ~np.isnan(x)
+    mean = np.where(present, x, 0).sum(axis=0) / np.maximum(1, present.sum(axis=0))
+    return np.where(present, x, mean)
 
 
 def choose_columns(table: Table, options: TrainOptions) -> tuple[str, list[str], list[str], list[str]]:

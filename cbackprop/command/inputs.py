@@ -7,12 +7,14 @@ import numpy as np
 import polars as pl
 
 from cbackprop._extras import require
-from cbackprop.command.columns import Category, Column, Number, Pairs
+from cbackprop.command.columns import Category, Column, Number, Pairs, Text
 from cbackprop.command.messages import abbreviate, describe_hashed
 from cbackprop.command.statistics import apply_scaling, check_range
 from cbackprop.command.tables import Table
 from cbackprop.files.checks import indicators
 from cbackprop.files.model_file import Model
+
+REMEDY = "--missing mean fills gaps; "
 
 
 class Inputs:
@@ -32,7 +34,7 @@ class Inputs:
                 found = f"{path} has named or scaled inputs; {table.name} has neither"
                 raise ValueError(f"{found}: give a table with columns")
             self.encode, self.description = self.from_pairs, f"{self.D:,}, sparse"
-            self.columns = {"pairs": Pairs(self.D)}
+            self.columns = {"pairs": Pairs(self.D, table.options.base)}
             return
         categories = model.categories or {}
         self.texts = list(categories)  # columns that are no numbers
@@ -50,14 +52,24 @@ class Inputs:
             self.numbers = self.names[: self.D - len(indicators(categories))]
             self.encode, self.description = self.dense, f"{self.D}: {abbreviate(self.names)}"
         table.require([*self.numbers, *self.texts])
-        self.columns = {column: Number() for column in self.numbers}
-        self.columns |= {column: Category(categories[column]) if categories else Column() for column in self.texts}
+        missing = table.options.missing
+        if missing == "mean" and self.numbers and model.mean is None:
+            raise ValueError(f"{path} does not hold the means of its inputs, which --missing mean needs")
+        self.columns = {column: Number(missing, REMEDY) for column in self.numbers}
+        for column in self.texts:
+            self.columns[column] = Category(categories[column], missing, REMEDY) if categories else Text()
 
     def dense(self, rows: pl.DataFrame) -> np.ndarray:
         """Return scaled numbers and indicators, (n, D)."""
         x = rows.select(self.numbers).to_numpy(order="c", writable=True).reshape(len(rows), len(self.numbers))
-        one_hot = [np.eye(self.columns[column].n_inputs)[rows[column].to_numpy()] for column in self.texts]
-        return apply_scaling(np.hstack([x, *one_hot]), *self.scaling, self.table, self.names)
+        one_hot = [indicators_of(rows[column].to_numpy(), self.columns[column].n_inputs) for column in self.texts]
+        return without_gaps(apply_scaling(np.hstack([x, *one_hot]), *self.scaling, self.table, self.names))
+
+    @property
+    def unknown(self) -> str:
+        """Tell how many cells hold unknown categories, of all rows that were read."""
+        n = sum(kind.unknown for kind in self.columns.values() if isinstance(kind, Category))
+        return f"{n:,} unknown categories, which count as none" if n else ""
 
     def hashed(self, rows: pl.DataFrame) -> Any:
         """Return a number for each column, or its sign for text, at the input to which the name is hashed."""
@@ -67,7 +79,7 @@ class Inputs:
             x = rows.select(self.numbers).to_numpy(order="c", writable=True)
             indices[:, :n_numbers], signs = self.hash(self.numbers)
             with np.errstate(over="ignore"):
-                values[:, :n_numbers] = signs * apply_scaling(x, *self.scaling, self.table, self.numbers)
+                values[:, :n_numbers] = signs * without_gaps(apply_scaling(x, *self.scaling, self.table, self.numbers))
             check_range(np.atleast_1d(np.isfinite(values[:, :n_numbers]).all(axis=0)), self.table, self.numbers)
         for i, column in enumerate(self.texts, n_numbers):
             texts = rows[column]
@@ -87,6 +99,17 @@ class Inputs:
         lengths = lists.field("index").list.len()
         index, value = (lists.field(name).filter(lengths > 0).explode().to_numpy() for name in ("index", "value"))
         return csr_array(value, index.astype(np.int32), np.append(0, lengths.cum_sum()), self.D)
+
+
+def without_gaps(x: np.ndarray) -> np.ndarray:
+    """Put 0, the mean of scaled inputs, in place of NaN."""
+    x[np.isnan(x)] = 0
+    return x
+
+
+def indicators_of(codes: np.ndarray, n_levels: int) -> np.ndarray:
+    """Return a column for each level, 1 where it is the code; the next code is none."""
+    return np.eye(n_levels + 1)[codes, :n_levels]
 
 
 def csr_array(values: np.ndarray, indices: np.ndarray, starts: np.ndarray, D: int) -> Any:

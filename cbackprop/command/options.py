@@ -53,6 +53,10 @@ class TableOptions:
     no_header: Annotated[
         bool, Option("--no-header", help="A CSV file begins with data; the columns are column1, column2, ...")
     ] = False
+    missing: Annotated[
+        Literal["error", "mean"], Option(help="Missing numbers: bad, or the mean; unknown categories: bad, or none.")
+    ] = "error"
+    base: Annotated[int, Option(min=0, max=1, help="First index in an SVMlight file.")] = 0
     max_line: Annotated[int, Option(min=1024, metavar="BYTES", help="Length of a line, at most.")] = 2**26
     threads: Annotated[int | None, Option(min=1, help="Threads; by default, one, and all processors to read.")] = None
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print errors only.")] = False

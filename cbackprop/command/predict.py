@@ -80,4 +80,5 @@ def run(options: PredictOptions) -> None:
         if table.skipped:
             rows = "row" if table.skipped == 1 else "rows"
             note += f"; {table.skipped:,} bad {rows} without a prediction; the first: {table.first_error}"
+        note += f"; {inputs.unknown}" if inputs.unknown else ""
         print_table(*writer.summary(), note=note, stderr=is_standard_output(options.output))

@@ -18,7 +18,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from cbackprop._extras import require
-from cbackprop.command.columns import Column, Surplus
+from cbackprop.command.columns import MISSING, Column, Surplus
 from cbackprop.command.messages import abbreviate
 from cbackprop.command.options import TableOptions
 from cbackprop.command.outputs import STANDARD, open_output
@@ -28,8 +28,7 @@ BLOCK_VALUES = 2**22  # 32 MiB of float64, however wide the table
 BLOCK_BYTES = 2**26  # of texts of any length, or little more
 BATCHES = 64  # per block; small ones, since Polars reads dozens of them ahead
 MAX_REASON = 500  # characters: that of Polars may quote the rest of a line
-SAMPLE = 100  # rows that tell which columns of a CSV file hold text, for which no number stands in these cells:
-MISSING = ["", "-", ".", "?", "N/A", "n/a", "NA", "na", "NaN", "nan", "nil", "None", "none", "NULL", "null"]
+SAMPLE = 100  # rows that tell which columns of a CSV file hold text
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = {"": "uncompressed", ".gz": "gzip", ".zst": "zstd"}
 TEXTS = [kind + packed for kind in SEPARATORS for packed in COMPRESSIONS]
@@ -80,11 +79,12 @@ class Table:
         """Yield the good rows of each part of the table, with converted columns; outputs must fit in memory, too."""
         if self.surplus:
             kinds = {**kinds, self.surplus: Surplus()}
+        required = [column for column, kind in kinds.items() if not kind.optional]
         start = self.skipped = 0
         with error_context(self.name):
             for frame in self.read(kinds, n_outputs):
                 columns = pl.DataFrame([kind.convert(frame[column]).alias(column) for column, kind in kinds.items()])
-                good = columns.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+                good = columns.select(pl.all_horizontal(pl.col(required).is_not_null())).to_series()
                 if not good.all():
                     if not self.skipped:
                         self.find_error(frame, columns, good, start, kinds)
@@ -98,7 +98,6 @@ class Table:
         """Yield rows as they are in the file, in blocks of the same sizes in every pass."""
         wanted = [column for column in (*self.columns, self.surplus) if column in kinds]
         texts = [column for column in wanted if kinds[column].unbounded]
-        length = pl.sum_horizontal(pl.lit(0), pl.col(texts).cast(pl.String).str.len_bytes().sum())
         size = min(BLOCK_ROWS, BLOCK_VALUES // max(n_outputs, sum(kind.n_inputs for kind in kinds.values())))
         # in the order of the file: reordering costs Polars half as much memory again
         n_rows = max(1, size // BATCHES)
@@ -106,7 +105,7 @@ class Table:
         parts, n_bytes = [], 0
         for part in batches:
             parts.append(part)
-            n_bytes += part.select(length).item()
+            n_bytes += sum(part[column].cast(pl.String).str.len_bytes().to_numpy().sum() for column in texts)
             if len(parts) == max(1, size // n_rows) or n_bytes >= BLOCK_BYTES:
                 yield pl.concat(parts)
                 parts, n_bytes = [], 0
@@ -118,7 +117,7 @@ class Table:
     ) -> None:
         """Describe the first bad row; raise unless bad rows are skipped."""
         i = good.arg_min() or 0
-        bad = next(column for column in columns.columns if columns[i, column] is None)
+        bad = next(column for column, kind in kinds.items() if columns[i, column] is None and not kind.optional)
         cell, kind = frame[i, bad], kinds[bad]
         if bad == self.surplus:
             problem = " has more fields than there are columns"

@@ -49,7 +49,7 @@ def test_unknown_and_missing_categories(shops, succeed, fail, kind):
     other = shops.head(3).with_columns(city=pl.Series(cities))
     (other.write_csv if kind == "csv" else other.write_parquet)(f"t.{kind}")
     problem = f"t.{kind}: row 2, column 'city' is 'Lima'; a value that the training has seen is needed"
-    skip = "--on-bad-row skip leaves the predictions of such rows empty"
+    skip = "--missing mean fills gaps; --on-bad-row skip leaves the predictions of such rows empty"
     assert fail(f"predict model.safetensors t.{kind}") == f"{problem}; {skip}"
     out = succeed(f"predict model.safetensors t.{kind} --on-bad-row skip")
     assert f"1 bad row without a prediction; the first: {problem[len(f't.{kind}: ') :]}" in " ".join(out.split())

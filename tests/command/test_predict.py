@@ -90,7 +90,7 @@ def test_errors(iris, model, fail, line, message):
 def test_no_partial_file_after_a_bad_row(iris, model, fail):
     lines = Path("iris.csv").read_text().splitlines()
     Path("bad.csv").write_text("\n".join([lines[0], *lines[1:] * 1000, "1,2,3,wide,setosa", *lines[1:], ""]))
-    message = "bad.csv: row 150001, column 'petal width' is 'wide'; a finite number is needed; --on-bad-row skip leaves"
+    message = "bad.csv: row 150001, column 'petal width' is 'wide'; a finite number is needed; --missing"
     assert fail("predict model.safetensors bad.csv --output p.csv").startswith(message)
     assert not [*Path().glob("p.csv*"), *Path().glob(".*.partial")]
 
@@ -142,7 +142,7 @@ def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, ki
     y, y_whole = (frame.drop("class").to_numpy() for frame in (found, whole))
     np.testing.assert_allclose(y[good], y_whole[good], rtol=1e-14)
     assert np.isnan(y).all(axis=1).tolist() == (~good).tolist()
-    skip = "--on-bad-row skip leaves the predictions of such rows empty"
+    skip = "--missing mean fills gaps; --on-bad-row skip leaves the predictions of such rows empty"
     assert fail("predict model.safetensors bad.csv") == f"bad.csv: {problem}; {skip}"
 
 

@@ -1,0 +1,88 @@
+"""`--missing mean`: gaps in numbers are the mean, unknown categories none of the known; `--base`."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import cbackprop
+from cbackprop.files.model_file import load_model
+
+GAPS = "train gaps.{} --target sales --categories city --epochs 2 --validation 0"
+
+
+@pytest.fixture
+def gaps(shops):
+    """The shops without some of the numbers and categories, as a data frame and as files."""
+    row = pl.int_range(pl.len())
+    frame = shops.with_columns(area=pl.when(row % 7 != 3).then("area"), city=pl.when(row % 11 != 3).then("city"))
+    frame.write_csv("gaps.csv", null_value="NA")
+    frame.with_columns(pl.col("area").fill_null(np.nan)).write_parquet("gaps.parquet")
+    return frame
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_gaps(gaps, succeed, fail, kind):
+    message = f"gaps.{kind}: row 4, column "
+    if kind == "csv":
+        gaps.write_csv("gaps.csv")  # NA is no gap among categories
+    assert fail(GAPS.format(kind)).startswith(message)
+    assert "--missing mean fills gaps" in fail(GAPS.format(kind).replace(" --categories city", " --ignore city"))
+    succeed(GAPS.format(kind) + " --missing mean")
+    model = load_model("model.safetensors")
+    area = gaps["area"].to_numpy()
+    assert model.categories == {"city": ["Bonn", "Oslo", "Rome"]}
+    assert model.mean[1] == pytest.approx(np.nanmean(area), rel=1e-12)
+    # a gap is a row at the mean
+    assert model.scale[1] == pytest.approx(np.sqrt(np.nansum((area - np.nanmean(area)) ** 2) / 300), rel=1e-12)
+
+    out = succeed(f"predict model.safetensors gaps.{kind} --missing mean")
+    assert f"{gaps['city'].null_count()} unknown categories, which count as none" in " ".join(out.split())
+    columns = [(gaps[name] - model.mean[i]) / model.scale[i] for i, name in enumerate(["open", "area"])]
+    columns += [gaps["city"] == level for level in model.categories["city"]]
+    x = np.column_stack([column.fill_null(0).cast(float) for column in columns])
+    y = cbackprop.Network.load("model.safetensors").predict(x) * model.target_scale + model.target_mean
+    np.testing.assert_allclose(pl.read_csv("predictions.csv")["sales"], y, rtol=1e-12)
+
+
+def test_what_is_no_gap(gaps, succeed, fail):
+    succeed(GAPS.format("parquet") + " --missing mean")
+    Path("t.csv").write_text("area,open,city,sales\n,1,Lima,3\n1,?,Rome,4\n2,nan,Oslo,5\n")
+    out = " ".join(succeed("predict model.safetensors t.csv --missing mean").split())
+    assert "3 rows → predictions.csv; 1 unknown categories, which count as none" in out
+    shown = " ".join(succeed("evaluate model.safetensors t.csv --missing mean").split())
+    assert "3 rows; 1 unknown categories, which count as none" in shown
+    Path("t.csv").write_text("area,open,city\n1,wide,Rome\n")
+    message = "t.csv: row 1, column 'open' is 'wide'; a finite number is needed"
+    assert fail("predict model.safetensors t.csv --missing mean").startswith(message)
+    Path("t.csv").write_text("area,open,city,sales\n1,1,Rome,NA\n1,1,Rome,1.5\n1,2,Bonn,3\n")
+    problem = fail("train t.csv --target sales --task regression --missing mean --categories city")
+    assert problem.startswith("t.csv: row 1, column 'sales' is 'NA'; a finite number is needed")
+    message = "model.safetensors does not hold the means of its inputs, which --missing mean needs"
+    assert fail(GAPS.format("csv") + " --missing mean --no-standardize") == message
+
+
+def test_gaps_among_hashed_columns(gaps, succeed):
+    gaps.with_columns(area=pl.col("area").fill_null(strategy="mean")).write_parquet("filled.parquet")
+    for table, option in (("gaps", "--missing mean"), ("filled", "")):
+        line = f"{table}.parquet --target sales --hash 8 --epochs 2 --validation 0 --output {table}"
+        succeed(f"train {line} {option}")
+    found, wanted = load_model("gaps"), load_model("filled")
+    np.testing.assert_allclose(found.w, wanted.w, rtol=1e-4, atol=1e-6)  # means differ by rounding, in float32
+
+
+def test_base(rows, succeed, fail):
+    x, _ = rows
+    succeed("train t.svm --epochs 1")
+    assert load_model("model.safetensors").w.shape == (32, 14)
+    succeed("train t.svm --epochs 1 --base 1 --validation 0")
+    assert load_model("model.safetensors").w.shape == (32, 13)
+    succeed("predict model.safetensors t.svm --base 1")
+    y = cbackprop.Network.load("model.safetensors").predict_proba(x)
+    np.testing.assert_allclose(pl.read_csv("predictions.csv")["p_1"], y[:, 1], rtol=1e-4)
+    Path("t.svm").write_text("1 0:1\n0 1:1\n")
+    message = (
+        "t.svm: row 1, column 'pairs' is '0:1'; a list of index:value, of finite numbers and with ascending indices"
+    )
+    assert fail("train t.svm --base 1").startswith(f"{message} in 1..16,777,216 is needed")
