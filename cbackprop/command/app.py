@@ -89,6 +89,8 @@ def train(options: TrainOptions) -> None:
     """
     if options.resume and options.checkpoint is None:
         raise typer.BadParameter("it requires --checkpoint", param_hint="'--resume'")
+    if options.progressive and options.checkpoint is not None:
+        raise typer.BadParameter("its measures are of a whole pass, without --checkpoint", param_hint="'--progressive'")
     if options.plot is not None:
         require("matplotlib", "plot")
     read_table("train", options)

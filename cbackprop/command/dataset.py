@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -10,7 +10,7 @@ import typer
 
 from cbackprop import Network
 from cbackprop._rates import HASHED_RATE, TABLE_RATE
-from cbackprop.command.columns import Category, Column, Label, Number, NumericLabel, Pairs, Text
+from cbackprop.command.columns import Category, Column, Label, Number, NumericLabel, Pairs, Text, Weight
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.messages import abbreviate
 from cbackprop.command.options import TrainOptions
@@ -24,7 +24,13 @@ PAIR = "index", "value"
 MAX_LEVELS = 1000  # of a column of categories
 REMEDY = "--categories or --hash learns text, --ignore leaves a column out, --missing mean fills gaps; "
 
-Split = tuple[Any, np.ndarray]  # inputs (n, D), dense or CSR, and targets (n,): class indices, or scaled numbers
+
+class Split(NamedTuple):
+    """Rows to learn: inputs (n, D), dense or CSR, targets (n,), class indices or scaled numbers, and weights."""
+
+    x: Any
+    t: np.ndarray
+    weight: np.ndarray
 
 
 class Dataset:
@@ -43,6 +49,7 @@ class Dataset:
     def __init__(self, table: Table, options: TrainOptions) -> None:
         self.table, self.options = table, options
         self.target, self.numbers, self.categories, self.texts = choose_columns(table, options)
+        self.weights = {} if options.weight is None else {options.weight: Weight()}
         self.inputs: Inputs  # set when the model is known
         self.kept: Split | None = None  # a table of a single block, which is not read in each epoch
         self.n_training, self.D = 0, max(1, len(self.numbers))
@@ -59,6 +66,9 @@ class Dataset:
             raise ValueError(f"{table.name}: there are no training rows; at least one is needed{skipped}")
         self.regression = target.decide() == "regression"
         self.classes = [] if self.regression else target.classes()
+        if self.regression and options.class_weight is not None:
+            found = f"--class-weight is {options.class_weight}, and {self.target!r} holds numbers"
+            raise ValueError(f"{found}; --task classification makes them classes, --weight takes weights from a column")
         self.target_scaling: tuple[Any, Any] = None, None
         if self.regression and options.standardize:
             self.target_scaling = target.statistics.standardization(table, [self.target])
@@ -71,6 +81,7 @@ class Dataset:
         columns |= dict.fromkeys(self.categories, Label(missing)) | dict.fromkeys(self.texts, Text())
         columns |= {"pairs": Pairs(base=self.options.base)} if self.table.sparse else {}
         text = NumericLabel() if self.table.sparse else Label()
+        columns |= self.weights
         columns[self.target] = Number() if self.options.task == "regression" else text
         rng = self.split_rng()
         for rows, _ in self.table.blocks(columns):
@@ -126,21 +137,23 @@ class Dataset:
     def splits(self) -> Iterator[tuple[Split, Split]]:
         """Yield training and held-out rows of each block: the same ones at every call."""
         rng, n_blocks = self.split_rng(), 0
-        for x, t in [self.kept] if self.kept else self.read():
+        for rows in [self.kept] if self.kept else self.read():
             n_blocks += 1
-            held_out = rng.random(len(t)) < self.options.validation
-            yield (x[~held_out], t[~held_out]), (x[held_out], t[held_out])
+            held_out = rng.random(len(rows.t)) < self.options.validation
+            yield Split(*(part[~held_out] for part in rows)), Split(*(part[held_out] for part in rows))
         if n_blocks == 1:
-            self.kept = x, t
+            self.kept = rows
 
     def read(self) -> Iterator[Split]:
         """Yield what a network learns."""
         target = Number() if self.regression else Category(self.classes)
-        for rows, _ in self.table.blocks({**self.inputs.columns, self.target: target}, len(self.classes)):
+        columns = {**self.inputs.columns, **self.weights, self.target: target}
+        for rows, _ in self.table.blocks(columns, len(self.classes)):
             t = rows[self.target].to_numpy(writable=True)
             if self.regression:
                 t = apply_scaling(t, *self.target_scaling, self.table, [self.target])
-            yield self.inputs.encode(rows), t
+            weight = rows[self.options.weight].to_numpy() if self.options.weight else np.ones(len(rows))
+            yield Split(self.inputs.encode(rows), t, weight)
 
     def fingerprint(self) -> str:
         """Describe the file for a checkpoint."""
@@ -166,7 +179,7 @@ def choose_columns(table: Table, options: TrainOptions) -> tuple[str, list[str],
     """Return the target, and the columns that are numbers, categories and hashed text."""
     ignore, categories = options.ignore or [], list(dict.fromkeys(options.categories or []))
     if table.sparse:
-        for option in ("target", "ignore", "categories", "hash"):
+        for option in ("target", "ignore", "categories", "hash", "weight"):
             if getattr(options, option):
                 found = f"{table.name} has no named columns, and its lines begin with the target"
                 raise typer.BadParameter(found, param_hint=f"'--{option}'")
@@ -174,10 +187,13 @@ def choose_columns(table: Table, options: TrainOptions) -> tuple[str, list[str],
     if options.target is None:
         found = f"it must be one of the columns {abbreviate(table.columns)}"
         raise typer.BadParameter(found, param_hint="'--target'")
-    table.require([options.target, *ignore, *categories])
-    left_out = {options.target, *ignore}
+    weight = [] if options.weight is None else [options.weight]
+    table.require([options.target, *ignore, *categories, *weight])
+    left_out = {options.target, *ignore, *weight}
     if both := left_out.intersection(categories):
-        raise ValueError(f"--categories is {both.pop()!r}, which is the target or ignored; it must be an input")
+        raise ValueError(
+            f"--categories is {both.pop()!r}, which is the target, the weight or ignored; it must be an input"
+        )
     columns = [column for column in table.columns if column not in left_out]
     if not columns:
         found = f"{table.name}: no column remains besides the target {options.target!r}"

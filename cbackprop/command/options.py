@@ -75,6 +75,13 @@ class TrainOptions(TableOptions):
     categories: Annotated[
         Columns, Option(metavar="COLUMN", help="Column whose values become an input each; may be repeated.")
     ] = None
+    weight: Annotated[str | None, Option(metavar="COLUMN", help="Column of sample weights, at least 0.")] = None
+    class_weight: Annotated[
+        Literal["balanced"] | None, Option(help="Weight of a row: inversely, how often its class came so far.")
+    ] = None
+    progressive: Annotated[
+        bool, Option("--progressive", help="Predict each row, then learn it: one pass in order, no rows held out.")
+    ] = False
     hash: Annotated[
         int | None, Option(min=1, max=24, metavar="BITS", help="Hash names of inputs, and text, to 2^BITS inputs.")
     ] = None

@@ -25,12 +25,17 @@ class Predictions:
 
     def __call__(self, x: Any) -> np.ndarray:
         """Return the predictions for inputs (n, D): float64 (n, K)."""
-        if self.output.probabilities:
-            return self.network.predict_proba(x, n_threads=self.n_threads).astype(float)
-        y = self.unscaled(self.network.predict(x, n_threads=self.n_threads).reshape(-1, self.K).astype(float))
+        y = self.outputs(x)
+        if not self.output.probabilities:
+            y = self.unscaled(y)
         if not np.isfinite(y).all():
             raise ValueError("the scaling of the targets is too large for the predictions")
         return y
+
+    def outputs(self, x: Any) -> np.ndarray:
+        """Return what the network predicts, which may be scaled."""
+        predict = self.network.predict_proba if self.output.probabilities else self.network.predict
+        return predict(x, n_threads=self.n_threads).reshape(-1, self.K).astype(float)
 
     def unscaled(self, y: np.ndarray) -> np.ndarray:
         """Convert what the network learns, (n, K), to the units of the targets."""

@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -16,7 +16,7 @@ import typer
 from cbackprop import DivergenceError, Network
 from cbackprop._extras import require
 from cbackprop.command import outputs
-from cbackprop.command.dataset import Dataset
+from cbackprop.command.dataset import Dataset, Split
 from cbackprop.command.evaluation import Measures, compare, measures_of
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.messages import abbreviate, escape_control, format_duration
@@ -36,6 +36,8 @@ UNFINISHED = {"blocks": 0, "E_training": 0.0, "E_held_out": 0.0}  # of an epoch:
 def run(options: TrainOptions) -> None:
     """Train a network and save it; a signal stops the training early, but the model is saved."""
     files = {"--output": options.output, "--plot": options.plot, "--checkpoint": options.checkpoint}
+    if options.progressive:
+        options = replace(options, epochs=1, validation=0.0)
     outputs.check_distinct({"the table": options.data, **files})
     outputs.check_output("--output", options.output)
     outputs.check_output("--checkpoint", options.checkpoint, standard=False)
@@ -73,6 +75,8 @@ class Training:
         self.model = self.dataset.describe(self.network)
         encode(self.model)  # raises before the training if a model file cannot hold the names
         self.dataset.inputs = Inputs(self.table, self.model, options.output)
+        self.predictions = Predictions(self.model, options.threads)
+        self.progressive = measures_of(self.predictions)
         self.checkpointer = self.make_checkpointer()
 
     @contextmanager
@@ -146,14 +150,17 @@ class Training:
         self.table.on_read = lambda n: None
         with self.stage("learning", total=epochs * n_rows, completed=done * n_rows) as update:
             for epoch in range(done + 1, epochs + 1):
+                counts = np.zeros(max(1, len(dataset.classes)))  # of each class so far
                 for number, (training, held_out) in enumerate(dataset.splits(), 1):
+                    weight = self.weights(training, counts)
                     if number > self.unfinished["blocks"]:
-                        self.learn_block(epoch, *training)
-                        if len(held_out[1]):
-                            self.unfinished["E_held_out"] += len(held_out[1]) * self.network.loss(*held_out)
+                        if len(training.t):
+                            self.learn_block(epoch, training.x, training.t, weight, update)
+                        if len(held_out.t):
+                            self.unfinished["E_held_out"] += len(held_out.t) * self.network.loss(held_out.x, held_out.t)
                         self.unfinished["blocks"] = number
                         self.checkpoint()
-                    update(advance=len(training[1]) + len(held_out[1]))
+                    update(advance=len(training.t) + len(held_out.t))
                 self.losses.append(self.unfinished["E_training"] / dataset.n_training)
                 if dataset.n_held_out:
                     self.held_out.append(self.unfinished["E_held_out"] / dataset.n_held_out)
@@ -161,18 +168,51 @@ class Training:
                 self.checkpoint()
                 update(f"epoch {epoch} of {epochs}, E {self.losses[-1]:.4g}")
 
-    def learn_block(self, epoch: int, x: Any, t: np.ndarray) -> None:
+    def weights(self, rows: Split, counts: np.ndarray) -> np.ndarray | None:
+        """Return the weights of rows, None if all are 1; add their classes to the counts so far."""
+        if self.options.class_weight is None:
+            return rows.weight if self.options.weight else None
+        so_far = counts + np.cumsum(np.eye(len(counts))[rows.t], axis=0)
+        counts[:] = so_far[-1] if len(so_far) else counts
+        return rows.weight * so_far.sum(axis=1) / (len(counts) * so_far[np.arange(len(rows.t)), rows.t])
+
+    def learn_block(self, epoch: int, x: Any, t: np.ndarray, weight: np.ndarray | None, update: Any) -> None:
+        """Learn rows, in a random order or progressively."""
         options = self.options
-        if not len(t):
-            return
         try:
-            n_threads = options.threads or 1
-            history = self.network.fit(x, t, batch_size=options.batch_size, rng=self.rng, n_threads=n_threads)
+            if options.progressive:
+                E = self.learn_in_order(x, t, np.ones(len(t)) if weight is None else weight)
+                update(", ".join(f"{name} {value}" for name, value, _ in compare([self.progressive])))
+            elif weight is not None and not weight.any():
+                E = self.network.loss(x, t)
+            else:
+                fit = partial(self.network.fit, batch_size=options.batch_size, n_threads=options.threads or 1)
+                E = fit(x, t, rng=self.rng, sample_weight=weight).losses[0]
         except DivergenceError:
             remedy = "--learning-rate 0.001" if self.network.adaptive else "a smaller --learning-rate"
             remedy += "" if options.standardize else ", or --standardize"
             raise DivergenceError(f"learning diverged in epoch {epoch}: try {remedy}") from None
-        self.unfinished["E_training"] += len(t) * history.losses[0]
+        self.unfinished["E_training"] += len(t) * E
+
+    def learn_in_order(self, x: Any, t: np.ndarray, weight: np.ndarray) -> float:
+        """Predict each row, then learn it; return the mean error."""
+        network, predictions, sparse = self.network, self.predictions, hasattr(x, "indptr")
+        kind = "predict_proba_one" if predictions.output.probabilities else "predict_one"
+        predict, learn = (getattr(network, name + "_sparse" * sparse) for name in (kind, "learn_one"))
+        y, E = np.empty((len(t), predictions.K)), 0.0
+        for n, (t_n, weight_n) in enumerate(zip(t.tolist(), weight.tolist(), strict=True)):
+            row = slice(*x.indptr[n : n + 2]) if sparse else n
+            x_n = (x.indices[row], x.data[row]) if sparse else (x[row],)
+            y[n] = predict(*x_n)
+            E += learn(*x_n, t_n, weight_n)
+        self.measure(self.progressive, y, t)
+        return E / len(t)
+
+    def measure(self, measures: Measures, y: np.ndarray, t: np.ndarray) -> None:
+        """Compare what the network predicted with scaled targets or classes."""
+        if self.dataset.regression:
+            y, t = self.predictions.unscaled(y), self.predictions.unscaled(t[:, np.newaxis])
+        measures.update(y, t)
 
     def checkpoint(self) -> None:
         """Take a snapshot, and write it if the last one is old."""
@@ -227,20 +267,21 @@ class Training:
         }
         print_fields(((name, value) for name, value in shown.items() if value), stderr=stderr)
         if measures:
-            columns = ["", "training", "held out"][: 1 + len(measures)]
+            columns = ["", "progressive" if options.progressive else "training", "held out"][: 1 + len(measures)]
             print_table([*columns, measures[0].baseline], compare(measures), stderr=stderr)
 
     def evaluate(self) -> list[Measures]:
         """Return measures of training rows and, if there are any, held-out rows."""
-        dataset, predictions = self.dataset, Predictions(self.model, self.options.threads)
+        dataset, predictions = self.dataset, self.predictions
+        if self.options.progressive:
+            return [self.progressive]
         measures = [measures_of(predictions) for _ in range(2 if dataset.n_held_out else 1)]
         with self.stage("evaluating") as update:
             self.table.on_read = lambda n: update(f"{n:,} rows")
             for parts in dataset.splits():
-                for measure, (x, t) in zip(measures, parts, strict=False):
+                for measure, (x, t, _) in zip(measures, parts, strict=False):
                     if len(t):
-                        t = predictions.unscaled(t[:, np.newaxis]) if dataset.regression else t
-                        measure.update(predictions(x), t)
+                        self.measure(measure, predictions.outputs(x), t)
         return measures
 
     def draw(self, path: Path, measures: list[Measures]) -> None:

@@ -85,7 +85,7 @@ def test_chunks_of_many_indicators_are_small(shops, succeed, monkeypatch):
 
 @pytest.mark.parametrize("column", ["sales", "area"])
 def test_categories_are_inputs(shops, fail, column):
-    message = f"--categories is '{column}', which is the target or ignored; it must be an input"
+    message = f"--categories is '{column}', which is the target, the weight or ignored; it must be an input"
     assert fail(f"{LINE.format('csv')} --ignore area --categories {column}") == message
     assert "no column 'town'" in fail("train shops.csv --target sales --categories town")
 

@@ -13,7 +13,7 @@ from cbackprop.files.model_file import load_model
 
 def test_chunk_size_changes_neither_split_nor_scaling(iris, first_pass, monkeypatch):
     def held_out(dataset):
-        return np.vstack([x for _, (x, _) in dataset.splits()])
+        return np.vstack([x for _, (x, *_) in dataset.splits()])
 
     whole = first_pass("iris.csv", target="species", seed=3, validation=0.25)
     monkeypatch.setattr(tables, "BLOCK_ROWS", 48)

@@ -26,7 +26,7 @@ def test_examples_run(iris, succeed, python, monkeypatch):
     text = PAGE.read_text(encoding="utf-8")
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
     lines = blocks.replace("\\\n", "").splitlines()
-    assert len(lines) == 15
+    assert len(lines) == 16
     for line in lines:
         if line.startswith("cbackprop "):
             succeed(line.removeprefix("cbackprop "))

@@ -51,7 +51,7 @@ def test_training_stops_after_a_complete_sample(iris, first_pass):
     dataset = first_pass("iris.csv", target="species")
     rng = np.random.default_rng([0, 0])
     network = cbackprop.Network(4, 32, 3, hidden="tanh", adaptive=True, rng=rng)
-    (((x, t), _),) = dataset.splits()
+    (((x, t, _), _),) = dataset.splits()
     network.fit(x, t, epochs=finished, rng=rng)
     if not np.array_equal(network.w, saved):
         network.fit(x, t, rng=rng)

@@ -95,7 +95,7 @@ def test_fields_that_are_left_out(folder, first_pass):
     Path("t.svm").write_text("+1 qid:3 1:2 2:4#5\n 0\t1:3  2:5 # 3:1\n1\n0 2:1e-3")
     dataset = first_pass("t.svm", validation=0)
     assert dataset.classes == ["0", "1"]
-    (((x, t), _),) = dataset.splits()
+    (((x, t, _), _),) = dataset.splits()
     assert x.toarray().tolist() == [[0, 2, 4], [0, 3, 5], [0, 0, 0], [0, 0, np.float32(1e-3)]]
     assert t.tolist() == [1, 0, 1, 0]
 

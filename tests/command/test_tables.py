@@ -189,10 +189,10 @@ def test_booleans_are_numbers(folder, fail, first_pass):
     cells = ["true", "False", "TRUE", "1", "0", " 0.5 ", "true"]
     Path("t.csv").write_text("\n".join(["flag,y", *(f"{cell},{i % 2}" for i, cell in enumerate(cells)), ""]))
     options = {"target": "y", "validation": 0, "standardize": False}
-    (((x, _), _),) = first_pass("t.csv", **options).splits()
+    (((x, *_), _),) = first_pass("t.csv", **options).splits()
     assert x[:, 0].tolist() == [1, 0, 1, 1, 0, 0.5, 1]
     pl.DataFrame({"flag": [True, False], "y": [0, 1]}).write_parquet("t.parquet")
-    (((x, _), _),) = first_pass("t.parquet", **options).splits()
+    (((x, *_), _),) = first_pass("t.parquet", **options).splits()
     assert x[:, 0].tolist() == [1, 0]
     Path("t.csv").write_text("flag,y\n" + "true,0\nfalse,1\n" * 150 + "maybe,1\n")
     assert fail("train t.csv --target y").startswith("t.csv: row 301, column 'flag' is 'maybe'; a finite number is ")

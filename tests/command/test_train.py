@@ -62,7 +62,7 @@ def test_every_option_matters(iris, succeed):
 
 def test_errors_of_each_epoch(iris, succeed, first_pass):
     dataset = first_pass("iris.csv", target="species")
-    ((x, t), (x_held_out, t_held_out)) = next(dataset.splits())
+    ((x, t, _), (x_held_out, t_held_out, _)) = next(dataset.splits())
     rng = np.random.default_rng([0, 0])
     network = cbackprop.Network(4, 32, 3, hidden="tanh", adaptive=True, rng=rng)
     succeed("train iris.csv --target species --epochs 3 --checkpoint c")
