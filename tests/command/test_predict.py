@@ -1,9 +1,6 @@
 """`cbackprop predict`: predictions, and their file."""
 
-import os
 import re
-import stat
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,38 +92,9 @@ def test_no_partial_file_after_a_bad_row(iris, model, fail):
     assert not [*Path().glob("p.csv*"), *Path().glob(".*.partial")]
 
 
-def test_other_files_stay_and_the_output_is_synchronized(model, succeed, monkeypatch):
-    Path("p.csv.part").write_text("mine")
-    synced = []
-    monkeypatch.setattr(os, "fsync", synced.append)
-    succeed("predict model.safetensors iris.csv --output p.csv")
-    assert len(synced) == 1 + hasattr(os, "O_DIRECTORY")  # the file and, where possible, its folder
-    assert Path("p.csv.part").read_text() == "mine"
-    assert len(list(Path().glob("p.csv*"))) == 2
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes, and links need a privilege")
-def test_output_follows_links_and_keeps_the_mode(model, succeed):
-    Path("folder").mkdir()
-    Path("folder/p.csv").touch(mode=0o440)
-    Path("p.csv").symlink_to("folder/p.csv")
-    succeed("predict model.safetensors iris.csv --output p.csv")
-    assert Path("p.csv").is_symlink()
-    assert stat.S_IMODE(Path("folder/p.csv").stat().st_mode) == 0o440
-    assert len(pl.read_csv("folder/p.csv")) == 150
-    assert os.listdir("folder") == ["p.csv"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other limits of names and paths")
-def test_output_of_the_longest_name(model, succeed):
-    succeed(f"predict model.safetensors iris.csv --output {'a' * 251}.csv")
-    assert len(pl.read_csv("a" * 251 + ".csv")) == 150
-
-
-@pytest.mark.parametrize("chunk_rows", [2, 65_536])
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, kind, chunk_rows):
-    monkeypatch.setattr(tables, "BLOCK_ROWS", chunk_rows)
+@pytest.mark.parametrize(("kind", "block_rows"), [("csv", 2), ("parquet", 65_536)])
+def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, kind, block_rows):
+    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
     succeed("predict model.safetensors iris.csv --output whole.parquet")
     whole = pl.read_parquet("whole.parquet")[:7]
     good = np.array([False, True, True, False, False, False, True])

@@ -55,18 +55,17 @@ def assert_same(content):
         ("t.parquet", "", None),
     ],
 )
-@pytest.mark.parametrize("piped", [False, True])
-def test_kinds_of_tables(model, succeed, content, pipe, name, option, settings, piped):
+def test_kinds_of_tables(model, succeed, content, pipe, name, option, settings):
+    piped = not name.isupper() and not option
     if settings is None:
         model.write_parquet(name)
     else:
         model.lazy().sink_csv(name, quote_style="always", check_extension=False, **settings)
-    table = f"- --format {name[2:5]}" if piped and "tsv" in name else "-" if piped else name
-    for line in (f"train {table} {TRAIN} {option}", f"predict model.safetensors {table} {option}"):
-        if piped:
+    for table in [name, f"- --format {name[2:5]}" if "tsv" in name else "-"][: 1 + piped]:
+        for line in (f"train {table} {TRAIN} {option}", f"predict model.safetensors {table} {option}"):
             pipe(Path(name).read_bytes())
-        succeed(line)
-    assert_same(content)
+            succeed(line)
+        assert_same(content)
 
 
 def test_what_cannot_separate(iris, fail):
@@ -149,10 +148,8 @@ def test_compressed_predictions(model, succeed, kind):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda content: content[:-60],
         lambda content: content[:-1],
         lambda content: content[: len(content) // 2] + bytes(8) + content[len(content) // 2 + 8 :],
-        lambda content: content[:-8] + bytes(4) + content[-4:],  # a wrong checksum
         lambda content: content + b"garbage",
     ],
 )

@@ -20,9 +20,9 @@ from cbackprop.files.model_file import load_model
 LINE = "train t.svm --epochs 5 --learning-rate 0.5"
 
 
-@pytest.mark.parametrize("chunk_rows", [70, 65_536])
-def test_training_and_prediction(rows, succeed, monkeypatch, chunk_rows):
-    monkeypatch.setattr(tables, "BLOCK_ROWS", chunk_rows)
+@pytest.mark.parametrize("block_rows", [70, 65_536])
+def test_training_and_prediction(rows, succeed, monkeypatch, block_rows):
+    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
     x, _ = rows
     out = succeed(LINE)
     assert "classification, 2 classes: '-1', '1'" in out

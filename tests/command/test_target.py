@@ -56,22 +56,21 @@ FRACTIONS = np.random.default_rng(0).normal(100, 30, 5000)
     ],
 )
 def test_task_follows_from_the_target(folder, monkeypatch, values, task):
-    for chunk_rows in (7, 65_536):
-        monkeypatch.setattr(tables, "BLOCK_ROWS", chunk_rows)
-        for kind in ("csv", "parquet"):
-            if "choose" not in task:
-                assert found(values, kind).regression == (task == REGRESSION)
-            else:
-                with pytest.raises(ValueError, match="choose --task") as caught:
-                    found(values, kind)
-                assert str(caught.value) == f"t.{kind}: {task}"
+    for block_rows, kind in ((7, "csv"), (65_536, "parquet")):
+        monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
+        if "choose" not in task:
+            assert found(values, kind).regression == (task == REGRESSION)
+        else:
+            with pytest.raises(ValueError, match="choose --task") as caught:
+                found(values, kind)
+            assert str(caught.value) == f"t.{kind}: {task}"
 
 
-@pytest.mark.parametrize("chunk_rows", [30, 65_536])
-def test_many_values(folder, monkeypatch, chunk_rows):
+@pytest.mark.parametrize("block_rows", [30, 65_536])
+def test_many_values(folder, monkeypatch, block_rows):
     monkeypatch.setattr(target, "MAX_CLASSES", 50)
     monkeypatch.setattr(target, "MAX_NUMERIC_CLASSES", 40)
-    monkeypatch.setattr(tables, "BLOCK_ROWS", chunk_rows)
+    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
     assert found(FRACTIONS[:100]).regression
     assert found([*np.arange(100.0), 0.5]).regression
     assert len(found(np.arange(400) % 40).classes) == 40
