@@ -108,16 +108,15 @@ def test_named_pipes(model, succeed, content):
     assert_same(content)
 
 
-def test_predictions_on_standard_output(model, python):
+def test_outputs_on_standard_output(model, python):
     run = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
     done = python(run.format(["predict", "plain", "iris.csv", "--output", "-"]))
     assert (done.returncode, done.stdout) == (0, Path("plain.csv").read_text())
     assert "150 rows → standard output\n" in done.stderr
-    done = python(
-        run.format(["train", "iris.csv", "--target", "species", "--output", "-", "--quiet"]),
-        under=("sh", "-c", 'exec "$@" >m', "sh"),
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    line = ["train", "iris.csv", "--target", "species", "--output", "-"]
+    done = python(run.format(line), under=("sh", "-c", 'exec "$@" >m', "sh"))
+    assert done.returncode == 0
+    assert "accuracy" in done.stderr
     load_model("m")
 
 
@@ -138,7 +137,7 @@ def test_a_reader_that_has_seen_enough(iris, succeed):
     assert process.returncode == 141
 
 
-@pytest.mark.parametrize("kind", ["csv.gz", "csv.zst", "tsv", "tsv.zst"])
+@pytest.mark.parametrize("kind", ["csv.gz", "tsv.zst"])
 def test_compressed_predictions(model, succeed, kind):
     succeed(f"predict plain iris.csv --output p.{kind}")
     assert pl.read_csv(f"p.{kind}", separator="\t" if "tsv" in kind else ",").equals(pl.read_csv("plain.csv"))

@@ -49,8 +49,7 @@ def test_bad_rows_raise_or_are_skipped(iris, fail, succeed, monkeypatch, row, pr
     np.testing.assert_allclose(skipped.mean, whole.mean, rtol=1e-13)  # chunks round differently
 
 
-@pytest.mark.parametrize("ignore", ["", " --ignore note"])
-@pytest.mark.parametrize("bad", ['"1,1,n,yes', '1,1,n,"yes', '1,1,"n,yes', '1,1,n,yes,"'])
+@pytest.mark.parametrize(("bad", "ignore"), [('"1,1,n,yes', ""), ('1,1,"n,yes', " --ignore note"), ('1,1,n,yes,"', "")])
 def test_rows_after_an_unclosed_quote_are_not_skipped(folder, fail, bad, ignore):
     rows = [f"{i % 7},{i % 5},1,{'yes' if i % 3 else 'no'}" for i in range(140)]
     rows[30] = "1,gap,1,yes"
@@ -64,13 +63,6 @@ def test_multiline_text_in_an_ignored_column(folder, succeed):
     Path("t.csv").write_text('a,note,y\n1,"two\nlines",yes\nx,"one",no\n3,"two\nlines",no\n')
     out = succeed("train t.csv --target y --on-bad-row skip --ignore note --validation 0")
     assert "1 skipped; the first: row 2, column 'a' is 'x'" in " ".join(out.split())
-
-
-def test_long_cells_are_abbreviated(iris, fail):
-    Path("t.csv").write_text(f"a,species\n{'wide' * 1000},x\n1,y\n")
-    message = fail("train t.csv --target species")
-    assert message.startswith("t.csv: row 1, column 'a' is 'widewide")
-    assert len(message) < 300
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
