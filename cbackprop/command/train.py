@@ -29,7 +29,9 @@ from cbackprop.files.checkpoint import Checkpointer
 from cbackprop.files.model_file import Model, encode
 
 CHECKPOINT_INTERVAL = 10  # seconds
-VARIABLE = ("data", "epochs", "output", "plot", "checkpoint", "resume", "threads", "quiet")  # with --resume
+# options that may change with --resume
+VARIABLE = {"data", "format", "max_line", "on_bad_row", "threads", "quiet", "epochs", "output", "plot", "checkpoint"}
+VARIABLE |= {"resume"}
 UNFINISHED = {"blocks": 0, "E_training": 0.0, "E_held_out": 0.0}  # of an epoch: blocks learned, sums over their rows
 
 

@@ -81,14 +81,6 @@ def test_bad_rows_of_hashed_columns(clicks, succeed, fail):
     assert "no column 'device'" in fail("predict model.safetensors bad.csv")
 
 
-def test_hashed_regression(clicks, succeed):
-    succeed("train clicks.parquet --target price --hash 10 --epochs 1")
-    model = load_model("model.safetensors")
-    assert (model.targets, model.hash["texts"]) == (["price"], ["site", "device", "click"])
-    succeed("predict model.safetensors clicks.parquet")
-    assert pl.read_csv("predictions.csv").columns == ["price"]
-
-
 def test_numbers_beyond_float32(folder, fail):
     Path("t.csv").write_text("a,y\n1,no\n1e300,yes\n2,no\n")
     message = "t.csv: column 'a' has values too large to standardize; rescale it"

@@ -58,11 +58,18 @@ def test_unwritable_outputs_are_refused_before_the_work(iris, fail, monkeypatch,
     refused("folder.csv/p.csv", "Permission denied")
 
 
-@pytest.mark.parametrize("name", ["p.txt", "p.pgf"])
-def test_unsupported_figures_are_refused_before_the_work(iris, fail, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train iris.csv --target species --plot p.txt", "--plot is 'p.txt'; the name must end in .eps, "),
+        ("train iris.csv --target species --plot p.pgf", "--plot is 'p.pgf'; the name must end in .eps, "),
+        ("train iris.csv --target species --plot -", "--plot is -; it must be a file"),
+        ("predict no.safetensors iris.csv --output p.txt", "--output is 'p.txt'; the name must end in .csv, "),
+    ],
+)
+def test_unsupported_outputs_are_refused_before_the_work(iris, fail, monkeypatch, line, message):
     monkeypatch.setattr(train, "open_table", None)
-    message = fail(f"train iris.csv --target species --plot {name}")
-    assert message.startswith(f"--plot is '{name}'; the name must end in .eps, ")
+    assert fail(line).startswith(message)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit of file sizes")

@@ -69,21 +69,6 @@ def test_model_without_names(iris, succeed, fail):
     assert fail("predict unnamed.safetensors iris.csv") == message
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("junk.safetensors iris.csv", "junk.safetensors"),
-        ("no.safetensors iris.csv", "no.safetensors"),
-        ("model.safetensors target.csv", "target.csv: no column 'sepal length', 'sepal width', "),
-        ("model.safetensors iris.csv --output p.txt", "--output is 'p.txt'; the name must end in .csv, "),
-    ],
-)
-def test_errors(iris, model, fail, line, message):
-    iris.select("species").write_csv("target.csv")
-    Path("junk.safetensors").write_text("This is no model.")
-    assert message in fail(f"predict {line}")
-
-
 def test_no_partial_file_after_a_bad_row(iris, model, fail):
     lines = Path("iris.csv").read_text().splitlines()
     Path("bad.csv").write_text("\n".join([lines[0], *lines[1:] * 1000, "1,2,3,wide,setosa", *lines[1:], ""]))

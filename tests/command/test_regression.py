@@ -70,9 +70,8 @@ def test_target_without_standardization(houses, succeed, fail):
 @pytest.mark.parametrize("activation", HIDDEN_FUNCTIONS)
 def test_activation(houses, iris, succeed, activation):
     option = f"--activation {activation} --learning-rate {0.1 if activation == 'sigmoid' else 0.01}"
-    out = succeed(f"train houses.csv --target price {option}")
+    succeed(f"train houses.csv --target price {option} --epochs 1")
     assert load_model("model.safetensors").functions == (activation, "linear")
-    assert float(field(out, "  R²").split()[1]) > 0.9
     out = succeed(f"train iris.csv --target species {option}")
     assert field(out, "task") == "classification, 3 classes: 'setosa', 'versicolor', 'virginica'"
     model = load_model("model.safetensors")

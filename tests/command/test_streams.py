@@ -160,7 +160,3 @@ def test_damaged_compression(iris, fail, kind, damage):
     rows.lazy().sink_csv(name, compression=compression, include_header=kind != "svm.gz", check_extension=False)
     Path(name).write_bytes(damage(Path(name).read_bytes()))
     assert fail(f"train {name}" + (kind != "svm.gz") * f" {TRAIN}").startswith(f"{name}: ")
-
-
-def test_figures_and_standard_output(iris, fail):
-    assert fail(f"train iris.csv {TRAIN} --plot -") == "--plot is -; it must be a file"
