@@ -15,10 +15,6 @@ from cbackprop.files.atomic import atomic_open, atomic_write, writable_path
 STANDARD = Path("-")  # standard input, or standard output
 
 
-def is_standard_output(path: Path) -> bool:
-    return path == STANDARD
-
-
 def name_of(path: Path) -> str:
     return "standard output" if path == STANDARD else str(path)
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.options import PredictOptions
-from cbackprop.command.outputs import check_distinct, check_output, is_standard_output, name_of
+from cbackprop.command.outputs import STANDARD, check_distinct, check_output, name_of
 from cbackprop.command.predictions import Predictions
 from cbackprop.command.signals import signal_handler, terminate
 from cbackprop.command.statistics import ColumnStatistics
@@ -81,4 +81,4 @@ def run(options: PredictOptions) -> None:
             rows = "row" if table.skipped == 1 else "rows"
             note += f"; {table.skipped:,} bad {rows} without a prediction; the first: {table.first_error}"
         note += f"; {inputs.unknown}" if inputs.unknown else ""
-        print_table(*writer.summary(), note=note, stderr=is_standard_output(options.output))
+        print_table(*writer.summary(), note=note, stderr=options.output == STANDARD)

@@ -8,10 +8,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from reprlib import repr as short_repr  # a cell may be of any length
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -39,35 +40,25 @@ PARQUET, GZIP, ZSTANDARD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # first by
 ZLIB = b"x\x01", b"x\x5e", b"x\x9c", b"x\xda"  # those that Polars recognizes
 
 
-class Block(NamedTuple):
-    """The good ones of successive rows."""
-
-    columns: pl.DataFrame
-    good: np.ndarray  # mask of these among the rows that were read
-
-
+@dataclass
 class Table:
     """A file of named columns. A row with a bad cell raises, or is skipped and counted."""
 
-    def __init__(
-        self,
-        name: str,
-        file: Path,
-        options: TableOptions,
-        rows: pl.LazyFrame,
-        schema: Mapping[str, Any],
-        surplus: str = "",
-    ) -> None:
-        self.name = name  # in messages
-        self.file, self.options, self.rows = file, options, rows
-        self.surplus = surplus  # a column that collects surplus fields
-        self.columns = list(schema)
+    name: str  # in messages
+    file: Path
+    options: TableOptions
+    rows: pl.LazyFrame
+    schema: Mapping[str, Any]
+    surplus: str = ""  # a column that collects surplus fields
+    skipped: int = 0  # in the latest pass
+    first_error: str = ""  # of the latest pass with bad rows
+    on_read: Callable[[int], object] = lambda n: None  # is told how many rows were read in this pass
+
+    def __post_init__(self) -> None:
+        """Find out what the columns are."""
+        self.columns, self.sparse = list(self.schema), self.schema is SPARSE
         # those that hold text, as far as is known before reading all rows
-        self.texts = [column for column, kind in schema.items() if kind in (pl.String, pl.Categorical, pl.Enum)]
-        self.sparse = schema is SPARSE
-        self.skipped = 0  # in the latest pass
-        self.first_error = ""  # of the latest pass with bad rows
-        self.on_read: Callable[[int], object] = lambda n: None  # is told how many rows were read in this pass
+        self.texts = [column for column in self.schema if self.schema[column] in (pl.String, pl.Categorical, pl.Enum)]
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise if the file lacks a column."""
@@ -75,8 +66,11 @@ class Table:
         if missing := [column for column in columns if column not in known]:
             raise ValueError(f"{self.name}: no column {abbreviate(missing)}; it has {abbreviate(self.columns)}")
 
-    def blocks(self, kinds: Mapping[str, Column], n_outputs: int = 1) -> Iterator[Block]:
-        """Yield the good rows of each part of the table, with converted columns; outputs must fit in memory, too."""
+    def blocks(self, kinds: Mapping[str, Column], n_outputs: int = 1) -> Iterator[tuple[pl.DataFrame, np.ndarray]]:
+        """Yield the good ones of successive rows, with converted columns, and the mask of these among all.
+
+        So many outputs for each row must fit in memory, too.
+        """
         if self.surplus:
             kinds = {**kinds, self.surplus: Surplus()}
         required = [column for column, kind in kinds.items() if not kind.optional]
@@ -92,7 +86,7 @@ class Table:
                     columns = columns.filter(good)
                 start += len(good)
                 self.on_read(start)
-                yield Block(columns, good.to_numpy())
+                yield columns, good.to_numpy()
 
     def read(self, kinds: Mapping[str, Column], n_outputs: int) -> Iterator[pl.DataFrame]:
         """Yield rows as they are in the file, in blocks of the same sizes in every pass."""

@@ -243,7 +243,7 @@ class Training:
 
     def report(self, *, stopped: bool) -> None:
         """Print a summary, with measures of training rows and held-out rows; draw the figure."""
-        options, dataset, stderr = self.options, self.dataset, outputs.is_standard_output(self.options.output)
+        options, dataset, stderr = self.options, self.dataset, self.options.output == outputs.STANDARD
         if options.quiet and options.plot is None:
             return
         measures = [] if stopped else self.evaluate()

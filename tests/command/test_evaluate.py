@@ -103,6 +103,11 @@ def test_samples_are_random_and_bounded(monkeypatch):
     assert 60 < len(sample.rows) <= 200  # at least a quarter of the limit, but for chance
     assert (sample.rows[:, 0] == -sample.rows[:, 1]).all()
     assert abs(sample.rows[:, 0].mean() - 5000) < 1500  # five standard errors
-    evaluated = evaluation.ClassMeasures(["a", "b"])
-    evaluated.update(np.array([[0.5, 0.5]]), np.array([1]))
-    assert evaluated.results()[0]["auc"] is None
+
+
+def test_area_under_the_curve_of_equal_scores():
+    measures = evaluation.ClassMeasures(["a", "b"])
+    measures.update(np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([1, 1]))
+    assert measures.results()[0]["auc"] is None  # without pairs of both classes
+    measures.update(np.array([[0.5, 0.5]]), np.array([0]))
+    assert measures.results()[0]["auc"] == 0.75

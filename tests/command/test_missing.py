@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import cbackprop
+from cbackprop.command import tables
 from cbackprop.files.model_file import load_model
 
 GAPS = "train gaps.{} --target sales --categories city --epochs 2 --validation 0"
@@ -22,8 +23,8 @@ def gaps(shops):
     return frame
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_gaps(gaps, succeed, fail, kind):
+@pytest.mark.parametrize(("kind", "block_rows"), [("csv", 65_536), ("parquet", 100)])
+def test_gaps(gaps, succeed, fail, monkeypatch, kind, block_rows):
     message = f"gaps.{kind}: row 4, column "
     if kind == "csv":
         gaps.write_csv("gaps.csv")  # NA is no gap among categories
@@ -37,6 +38,7 @@ def test_gaps(gaps, succeed, fail, kind):
     # a gap is a row at the mean
     assert model.scale[1] == pytest.approx(np.sqrt(np.nansum((area - np.nanmean(area)) ** 2) / 300), rel=1e-12)
 
+    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
     out = succeed(f"predict model.safetensors gaps.{kind} --missing mean")
     assert f"{gaps['city'].null_count()} unknown categories, which count as none" in " ".join(out.split())
     columns = [(gaps[name] - model.mean[i]) / model.scale[i] for i, name in enumerate(["open", "area"])]
