@@ -99,7 +99,7 @@ class Training:
             options.hidden,
             1 if dataset.regression else len(dataset.classes),
             output="linear" if dataset.regression else "softmax",
-            hidden=options.activation or ("tanh" if auto else "sigmoid"),
+            hidden=options.activation or ("tanh" if auto else "sigmoid"),  # type: ignore[arg-type] # an Enum of str
             learning_rate=dataset.rate if auto else options.learning_rate,
             adaptive=auto,
             dtype=np.float32 if sparse else np.float64,
