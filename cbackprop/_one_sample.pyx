@@ -19,6 +19,7 @@ import numpy as np
 from . import _layout as layout
 from . import _validation as validate
 from ._catalog import OUTPUTS
+from ._docstrings import inherits
 from ._results import REMEDY, DivergenceError
 from ._sparse import SparseRows
 
@@ -40,6 +41,7 @@ cdef extern from "numpy/arrayobject.h":
 
 cdef struct Sample:
     Inputs inputs
+    void *y             # where its outputs belong or, if it is to be learned, NULL
     const void *t       # a row of targets or, if it is NULL, ...
     Py_ssize_t label    # ... a class index
     double weight
@@ -70,6 +72,7 @@ cdef class OneSample:
     cdef double _learning_rate
     cdef OneSampleAPI *api
     cdef Py_ssize_t D, M, K
+    cdef Py_ssize_t units     # M or, of several networks, the sum of all
     cdef void *memory         # allocated
     cdef void *net            # aligned address in it: the network as kernels see it, bound to ...
     cdef Weights bound        # ... these weights
@@ -83,17 +86,20 @@ cdef class OneSample:
     cdef double lowest, highest           # the limits of its targets
     cdef object prediction
     cdef int type
+    cdef double E_n
+    cdef Py_ssize_t largest           # index of the largest y_k, or NOT_FINITE
     cdef cnp.ndarray all_w, all_v     # these weights, or the memory of those of all networks
     cdef Py_ssize_t w_span, v_span    # their bytes
     cdef long in_use          # fork_count during a call without the GIL, else 0
     cdef TrainingLock lock
     cdef Loan loan            # to c_api
+    cdef tuple networks       # those of an ensemble
 
     def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module, tuple accumulators=None):
         if self.memory != NULL:
             raise RuntimeError("a network must be initialized only once")
-        self.w, self.v, self.functions = w, v, functions
-        self.set_all(w, v)
+        self.w, self.v, self.functions, self.networks = w, v, functions, ()
+        self.separate_from(w, v)
         self.s_w, self.s_v = (None, None) if accumulators is None else accumulators
         output = OUTPUTS[functions.output]
         self.exclusive, self.probabilities = output.exclusive, output.probabilities
@@ -102,6 +108,7 @@ cdef class OneSample:
         self.lock = TrainingLock(w, v)
         self.learning_rate = learning_rate
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
+        self.units = self.M
         self.type = cnp.PyArray_TYPE(w)
         self.by_column = layout.order_of(w) == "F"
         for axis in range(2):
@@ -122,7 +129,8 @@ cdef class OneSample:
                      module.OUTPUTS[functions.output])
         self.api = kernels
 
-    cdef int set_all(self, w, v) except -1:
+    # Inputs and targets that share this memory need validation
+    cdef int separate_from(self, w, v) except -1:
         self.all_w, self.all_v = w, v
         self.w_span, self.v_span = span(w), span(v)
         return 0
@@ -172,8 +180,6 @@ cdef class OneSample:
     def learn_one(self, x, t, sample_weight=1.0):
         """Learn from one sample: one update (17) of the weights, in place.
 
-        A call that raises leaves the weights unchanged.
-
         Parameters
         ----------
         x : array_like of shape (D,)
@@ -189,15 +195,6 @@ cdef class OneSample:
         float
             E_n before the update, without the weight.
 
-        Raises
-        ------
-        ValueError
-            If x or a weight is not finite, the weights are read-only, or x or t shares memory with them.
-        DivergenceError
-            If E_n or an updated weight would not be finite.
-        RuntimeError
-            If another thread is training these weights or using this network.
-
         Examples
         --------
         >>> import cbackprop
@@ -206,13 +203,12 @@ cdef class OneSample:
         >>> losses[9] < losses[0]
         True
         """
-        return self.learn(x, None, t, sample_weight)
+        return self.learn(x, None, t, sample_weight, None)
 
-    def learn_one_sparse(self, indices, values, t, sample_weight=1.0):
+    def learn_one_sparse(self, indices not None, values, t, sample_weight=1.0):
         """Learn from one sample given by its non-zeros: one update (17) of the weights of these inputs, in place.
 
-        It takes time in proportion to their number, whatever D, and less with weights in Fortran order, the default. A
-        call that raises leaves the weights unchanged.
+        It takes time in proportion to their number, whatever D, and less with weights in Fortran order, the default.
 
         Parameters
         ----------
@@ -221,21 +217,6 @@ cdef class OneSample:
             arrays of int32 or int64, and values of the network's dtype, are fastest.
         values : array_like of shape (L,)
             Their values.
-        t : int, float or array_like of shape (K,)
-            Target of the sample, as for `learn_one`.
-        sample_weight : float
-            A factor of the learning rate, at least 0.
-
-        Returns
-        -------
-        float
-            E_n before the update, without the weight.
-
-        Raises
-        ------
-        ValueError
-            If indices and values differ in length, or an index does not lie in 0..D-1. Other errors are those of
-            `learn_one`.
 
         Examples
         --------
@@ -246,37 +227,183 @@ cdef class OneSample:
         >>> losses[9] < losses[0]
         True
         """
-        return self.learn(values, check_indices(indices), t, sample_weight)
+        return self.learn(values, indices, t, sample_weight, None)
 
-    cdef learn(self, x, indices, t, sample_weight):
+    def predict_one(self, x):
+        """What the network predicts for one sample: its class, numbers or labels.
+
+        Parameters
+        ----------
+        x : array_like of shape (D,)
+            Inputs of the sample.
+
+        Returns
+        -------
+        int, float or ndarray of shape (K,)
+            Softmax outputs: the index of the most probable class, of equally probable ones the first. Linear outputs: y
+            itself. Logistic outputs: 1 where the probability is at least 1/2, else 0. With K = 1, a single number.
+
+        Raises
+        ------
+        ValueError
+            If sums overflow.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> cbackprop.Network(2, 3, 2, rng=0).predict_one([0.5, -1.0]) in (0, 1)
+        True
+        """
+        return self.predict(x, None, False)
+
+    def predict_one_sparse(self, indices not None, values):
+        """What the network predicts for one sample given by its non-zeros, as `predict_one`.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (L,)
+            The inputs that are not 0, as for `learn_one_sparse`.
+        values : array_like of shape (L,)
+            Their values.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> network = cbackprop.Network(100, 3, 2, rng=0)
+        >>> network.predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
+        True
+        """
+        return self.predict(values, indices, False)
+
+    def predict_proba_one(self, x):
+        """Probabilities y of one sample: of its classes (7), or of each label by itself.
+
+        Returns
+        -------
+        ndarray of shape (K,)
+            Probabilities in the network's dtype, which sum to 1 with softmax outputs.
+
+        Raises
+        ------
+        ValueError
+            If outputs are linear, or sums overflow.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> cbackprop.Network(2, 3, 2, rng=0).predict_proba_one([0.5, -1.0]).shape
+        (2,)
+        """
+        return self.predict(x, None, True)
+
+    def predict_proba_one_sparse(self, indices not None, values):
+        """Probabilities y of one sample given by its non-zeros, as `predict_proba_one`.
+
+        Examples
+        --------
+        >>> import cbackprop
+        >>> network = cbackprop.Network(100, 3, 2, rng=0)
+        >>> network.predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
+        (2,)
+        """
+        return self.predict(values, indices, True)
+
+    # --------------------------------------------------------------------------------------------- what they all do
+
+    cdef learn(self, x, indices, t, sample_weight, missing):
         cdef Sample n
-        cdef double E_n, alpha = self._learning_rate
-        _kept = self.set_sample(&n, x, indices, t, sample_weight)
-        if self.releases_gil(&n.inputs):
-            self.lock.begin()
-            self.in_use = fork_count
-            with nogil:
-                E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, alpha, n.weight)
-            self.in_use = 0
-            self.lock.end()
+        _kept = self.set_sample(&n, x, indices, t, sample_weight, missing)
+        self.run(&n)
+        losses = self.learned(&n)
+        if losses is None:
+            self.refuse(x, indices)
+            raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
+        return losses
+
+    cdef predict(self, x, indices, bint proba):
+        cdef cnp.npy_intp K = self.K
+        cdef cnp.ndarray y
+        if proba and not self.probabilities:
+            self._require_probabilities()
+        if self.exclusive and not proba:
+            return self.predict_into(x, indices, self.y)
+        y = cnp.PyArray_EMPTY(1, &K, self.type, 0)
+        self.predict_into(x, indices, cnp.PyArray_DATA(y))
+        if proba:
+            return y
+        y = self.prediction(y)
+        return y.item() if K == 1 else y
+
+    cdef Py_ssize_t predict_into(self, x, indices, void *y) except -1:
+        cdef Sample n
+        n.y = y
+        self.begin()
+        _kept = self.set_inputs(&n.inputs, x, indices, False)
+        self.run(&n)
+        if self.largest == NOT_FINITE:
+            self.refuse(x, indices)
+            validate.refuse_overflow(self.w, self.v)
+        return self.largest
+
+    # Learn, or predict, without the GIL where that gains more than it costs
+    cdef int run(self, Sample *n) except -1:
+        cdef bint learns = n.y == NULL
+        self.check(learns)    # from here on no Python code runs
+        if (n.inputs.count + self.K) * self.units < MIN_OPS_WITHOUT_GIL:
+            self.compute(n)
+            return 0
+        self.hold(learns)
+        with nogil:
+            self.compute(n)
+        self.release(learns)
+        return 0
+
+    cdef void compute(self, const Sample *n) noexcept nogil:
+        if n.y == NULL:
+            self.E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, self._learning_rate, n.weight)
         else:
-            E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, alpha, n.weight)
-        if not 0 <= E_n < INFINITY:
-            self.validated(x, indices, False)
-            validate.finite_weights(self.w, self.v)    # which are those from before
-            raise_divergence()
-        return E_n
+            self.largest = self.api.predict_one(self.net, &n.inputs, n.y)
+
+    cdef int hold(self, bint learns) except -1:
+        cdef OneSample network
+        for network in self.networks:
+            network.hold(learns)
+        if learns:
+            self.lock.begin()
+        self.in_use = fork_count
+        return 0
+
+    cdef int release(self, bint learns) except -1:
+        cdef OneSample network
+        self.in_use = 0
+        if learns:
+            self.lock.end()
+        for network in self.networks:
+            network.release(learns)
+        return 0
+
+    # E_n, or None if the sample has not been learned
+    cdef learned(self, const Sample *n):
+        return self.E_n if 0 <= self.E_n < INFINITY else None
+
+    # Raise the error of inputs or weights that are not finite, if there are any
+    cdef int refuse(self, x, indices) except -1:
+        self.validated(x, indices, False)
+        validate.finite_weights(self.w, self.v)
+        return 0
+
+    # ------------------------------------------------------------------------------------------- samples and weights
 
     # A sample to learn. Returns what keeps the memory of its inputs.
-    cdef object set_sample(self, Sample *n, x, indices, t, sample_weight):
+    cdef object set_sample(self, Sample *n, x, indices, t, sample_weight, missing):
         cdef int overflow
-        n.t, n.label, n.weight, n.missing = NULL, -1, 1, NULL
-        self.check(True)
+        n.y, n.t, n.label, n.weight, n.missing = NULL, NULL, -1, 1, NULL
+        self.begin()
         if not (PyFloat_CheckExact(sample_weight) and PyFloat_AS_DOUBLE(sample_weight) == 1):
             n.weight = validate.weight(sample_weight, self.w.dtype)
         if self.exclusive and PyLong_CheckExact(t):
             n.label = PyLong_AsLongLongAndOverflow(t, &overflow)    # -1 on overflow
-        elif PyFloat_CheckExact(t) and self.set_number(t) or self.set_numbers(t):
+        elif self.set_target(t):
             n.t = self.t
         if n.t == NULL and not 0 <= n.label < self.K:
             rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output)
@@ -284,21 +411,17 @@ cdef class OneSample:
                 n.label = labels[0]
             else:
                 validate.check_no_overlap("t", rows, self.all_w, self.all_v, True)
+                self.begin()
                 # Python code that still runs may change the original
                 memcpy(self.t, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(self.w))
                 n.t = self.t
-            self.check(True)
         return self.set_inputs(&n.inputs, x, indices, True)
-
-    cdef bint releases_gil(self, const Inputs *inputs) noexcept:
-        return (inputs.count + self.K) * self.M >= MIN_OPS_WITHOUT_GIL
 
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
         kept = x
         if not (self.is_sample(x) if indices is None else self.is_row(x, indices)):
             kept = x = self.validated(x, indices, writeable)
-            self.check(writeable)
             if isinstance(kept, SparseRows):
                 x, indices = kept.data, kept.indices
         inputs.x, inputs.count = cnp.PyArray_DATA(x), cnp.PyArray_SIZE(x)
@@ -331,172 +454,24 @@ cdef class OneSample:
         self.places, self.capacity = places, count
         return 0
 
-    cdef inline bint is_target(self, double t_k) noexcept:
-        return self.lowest <= t_k <= self.highest and isfinite(t_k)
-
-    # The target of a single output; False if it takes validation
-    cdef inline bint set_number(self, double t) noexcept:
-        if self.exclusive or self.K > 1 or not self.is_target(t):
+    # The number or the array of a target; False if it takes validation or conversion
+    cdef inline bint set_target(self, t) noexcept:
+        cdef Py_ssize_t k
+        if self.exclusive:
             return False
-        if self.type == cnp.NPY_FLOAT:
-            (<float *> self.t)[0] = <float> t
-            return bool(isfinite((<float *> self.t)[0]))
-        (<double *> self.t)[0] = t
-        return True
-
-    # Those of several; False if they take validation or conversion
-    cdef inline bint set_numbers(self, t) noexcept:
-        cdef cnp.ndarray array
-        if self.exclusive or not PyArray_CheckExact(t):
+        if PyFloat_CheckExact(t) and self.K == 1:
+            if not self.lowest <= PyFloat_AS_DOUBLE(t) <= self.highest:    # also if it would be after rounding
+                return False
+            set_number(self.t, 0, self.type, PyFloat_AS_DOUBLE(t))
+        elif PyArray_CheckExact(t) and self.is_vector(t, self.K):
+            memcpy(self.t, cnp.PyArray_DATA(t), self.K * cnp.PyArray_ITEMSIZE(t))
+        else:
             return False
-        array = t
-        if not self.is_vector(array, self.K):
-            return False
-        memcpy(self.t, cnp.PyArray_DATA(array), self.K * cnp.PyArray_ITEMSIZE(array))
         for k in range(self.K):
-            if not self.is_target(number(self.t, k, self.type)):
+            t_k = number(self.t, k, self.type)
+            if not (self.lowest <= t_k <= self.highest and isfinite(t_k)):
                 return False
         return True
-
-    def predict_one(self, x):
-        """What the network predicts for one sample: its class, numbers or labels.
-
-        Parameters
-        ----------
-        x : array_like of shape (D,)
-            Inputs of the sample.
-
-        Returns
-        -------
-        int, float or ndarray of shape (K,)
-            Softmax outputs: the index of the most probable class, of equally probable ones the first. Linear outputs: y
-            itself. Logistic outputs: 1 where the probability is at least 1/2, else 0. With K = 1, a single number.
-
-        Raises
-        ------
-        ValueError
-            If x or a weight is not finite, or sums overflow.
-        RuntimeError
-            If another thread is using this network.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> cbackprop.Network(2, 3, 2, rng=0).predict_one([0.5, -1.0]) in (0, 1)
-        True
-        """
-        return self.predict(x, None)
-
-    def predict_one_sparse(self, indices, values):
-        """What the network predicts for one sample given by its non-zeros, as `predict_one`.
-
-        Parameters
-        ----------
-        indices : array_like of int, shape (L,)
-            The inputs that are not 0, as for `learn_one_sparse`.
-        values : array_like of shape (L,)
-            Their values.
-
-        Returns
-        -------
-        int, float or ndarray of shape (K,)
-            As for `predict_one`.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> network = cbackprop.Network(100, 3, 2, rng=0)
-        >>> network.predict_one_sparse([3, 14], [0.5, -1.0]) in (0, 1)
-        True
-        """
-        return self.predict(values, check_indices(indices))
-
-    cdef predict(self, x, indices):
-        cdef cnp.ndarray y
-        if self.exclusive:
-            return self.predict_into(x, indices, self.y)
-        y = self.prediction(self.outputs(x, indices))
-        return y.item() if self.K == 1 else y
-
-    def predict_proba_one(self, x):
-        """Probabilities y of one sample: of its classes (7), or of each label by itself.
-
-        Parameters
-        ----------
-        x : array_like of shape (D,)
-            Inputs of the sample.
-
-        Returns
-        -------
-        ndarray of shape (K,)
-            Probabilities in the network's dtype, which sum to 1 with softmax outputs.
-
-        Raises
-        ------
-        ValueError
-            If outputs are linear. Other errors are those of `predict_one`.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> cbackprop.Network(2, 3, 2, rng=0).predict_proba_one([0.5, -1.0]).shape
-        (2,)
-        """
-        if not self.probabilities:
-            self._require_probabilities()
-        return self.outputs(x, None)
-
-    def predict_proba_one_sparse(self, indices, values):
-        """Probabilities y of one sample given by its non-zeros, as `predict_proba_one`.
-
-        Parameters
-        ----------
-        indices : array_like of int, shape (L,)
-            The inputs that are not 0, as for `learn_one_sparse`.
-        values : array_like of shape (L,)
-            Their values.
-
-        Returns
-        -------
-        ndarray of shape (K,)
-            As for `predict_proba_one`.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> network = cbackprop.Network(100, 3, 2, rng=0)
-        >>> network.predict_proba_one_sparse([3, 14], [0.5, -1.0]).shape
-        (2,)
-        """
-        if not self.probabilities:
-            self._require_probabilities()
-        return self.outputs(values, check_indices(indices))
-
-    cdef cnp.ndarray outputs(self, x, indices):
-        """y of one sample."""
-        cdef cnp.npy_intp K = self.K
-        cdef cnp.ndarray y
-        self.check(False)
-        y = cnp.PyArray_EMPTY(1, &K, cnp.PyArray_TYPE(self.w), 0)
-        self.predict_into(x, indices, cnp.PyArray_DATA(y))
-        return y
-
-    cdef Py_ssize_t predict_into(self, x, indices, void *y) except -1:
-        cdef Py_ssize_t k
-        cdef Inputs inputs
-        self.check(False)
-        _kept = self.set_inputs(&inputs, x, indices, False)
-        if self.releases_gil(&inputs):
-            self.in_use = fork_count
-            with nogil:
-                k = self.api.predict_one(self.net, &inputs, y)
-            self.in_use = 0
-        else:
-            k = self.api.predict_one(self.net, &inputs, y)
-        if k == NOT_FINITE:
-            self.validated(x, indices, False)
-            validate.refuse_overflow(self.w, self.v)
-        return k
 
     cdef inline bint is_sample(self, x) noexcept:
         """Whether the kernels can use x without conversion."""
@@ -514,18 +489,20 @@ cdef class OneSample:
     cdef inline bint is_vector(self, cnp.ndarray array, Py_ssize_t size) noexcept:
         """Whether the kernels can use an array as a vector of that size without conversion."""
         return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size
-                and cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(self.w) and PyArray_ISCARRAY_RO(array)
+                and cnp.PyArray_TYPE(array) == self.type and PyArray_ISCARRAY_RO(array)
                 and disjoint(array, size, self.all_w, self.w_span) and disjoint(array, size, self.all_v, self.v_span))
 
-    cdef inline int check(self, bint writeable) except -1:
-        """Raise if another thread uses the network, or if the layout of the weights, the user's arrays, has changed.
-
-        Called at the start of each method, and again after any Python code that may have changed them.
-        """
+    # Called before anything is written that a call in another thread could use
+    cdef inline int begin(self) except -1:
         if self.api == NULL:
             raise RuntimeError("this network was never initialized")
         if self.in_use == fork_count:
             raise RuntimeError("this network is in use by another thread")
+        return 0
+
+    # Called after all Python code, which may have changed the weights, the user's arrays, or let another thread run
+    cdef int check(self, bint writeable) except -1:
+        self.begin()
         if writeable and held_locks:
             self.lock.check()
         if not (layout_unchanged(self.w, self.type, self.M, self.D + 1, self.w_strides, writeable)
@@ -554,6 +531,18 @@ cdef class OneSample:
                 and cnp.PyArray_DIM(array, 0) == size and PyArray_ISCARRAY_RO(array) and PyArray_ISWRITEABLE(array))
 
 
+inherits(OneSample.learn_one)(OneSample.learn_one_sparse)
+inherits(OneSample.predict_one)(OneSample.predict_one_sparse)
+inherits(OneSample.predict_one)(OneSample.predict_proba_one)
+inherits(OneSample.predict_one_sparse)(OneSample.predict_proba_one_sparse)
+
+
+cdef struct Member:
+    void *net
+    OneSampleAPI *api
+    double learning_rate
+
+
 cdef class OneSampleOfAll(OneSample):
     """Calls with one sample for several networks, and the mixture of their predictions.
 
@@ -574,24 +563,21 @@ cdef class OneSampleOfAll(OneSample):
         Those of all networks, if they are in two arrays, which must not be read-only to be learned.
     """
 
-    cdef tuple networks, whole
-    cdef Py_ssize_t units   # hidden ones, of all networks
+    cdef tuple whole
     cdef cnp.ndarray log_weights, dropped, limits, scale    # of the mixture
     cdef double eta, share
     cdef bint relative
-    cdef void *arrays      # memory for a number or two addresses for each network, or a number for each output:
-    cdef void **nets
-    cdef OneSampleAPI **apis    # their kernels
-    cdef double *rates
-    cdef double *p
-    cdef double *total
+    cdef void *arrays      # memory for
+    cdef Member *each      # the networks, as of the last `check`,
+    cdef double *E         # their losses, and
+    cdef double *p         # numbers for each of them
+    cdef double *total     # or for each output
 
     def __init__(self, networks, module, mixture, memory=None, tuple whole=()):
         cdef Py_ssize_t R = len(networks)
-        if R == 0:
-            raise ValueError("there are no networks; there must be at least one")
         cdef OneSample network, first = <OneSample?> networks[0]
         OneSample.__init__(self, first.w, first.v, first.functions, first._learning_rate, module)
+        self.units = 0
         for each in networks:
             network = <OneSample?> each
             if ((network.D, network.K, network.type) != (self.D, self.K, self.type)
@@ -600,23 +586,22 @@ cdef class OneSampleOfAll(OneSample):
             self.units += network.M
             self.by_column |= network.by_column    # so that there is scratch memory
         if memory is not None:
-            self.set_all(memory[0], memory[1])
+            self.separate_from(memory[0], memory[1])
         self.networks, self.whole = tuple(networks), whole
         self.log_weights, self.dropped = state(mixture.log_weights, (R,)), state(mixture.dropped, (R,))
         self.limits, self.scale = state(mixture.limits, (2, self.K)), state(mixture.scale, (2,))
         self.eta, self.relative, self.share = mixture.rate, mixture.relative, mixture.share
-        self.arrays = PyMem_Calloc(4 * R + self.K, sizeof(double))
+        self.arrays = PyMem_Calloc(R * sizeof(Member) + (2 * R + self.K) * sizeof(double), 1)
         if self.arrays == NULL:
             raise MemoryError(f"no memory for {R} networks")
-        self.rates = <double *> self.arrays
-        self.p, self.total = self.rates + R, self.rates + 2 * R
-        self.nets = <void **> (self.total + self.K)
-        self.apis = <OneSampleAPI **> (self.nets + R)
+        self.each = <Member *> self.arrays
+        self.E = <double *> (self.each + R)
+        self.p, self.total = self.E + R, self.E + 2 * R
 
     def __dealloc__(self):
         PyMem_Free(self.arrays)
 
-    def learn_present(self, x, indices, t, missing, double sample_weight):
+    def learn_present(self, x, indices, t, missing, sample_weight):
         """Learn from one sample as `learn_one`, but not from targets that are missing.
 
         Parameters
@@ -629,108 +614,89 @@ cdef class OneSampleOfAll(OneSample):
         missing : ndarray of bool, shape (K,), or None
             Which are missing; not for softmax outputs.
         sample_weight : float
-            Already validated.
+            A factor of the learning rate.
         """
-        cdef Sample n
+        return self.learn(x, indices, t, sample_weight, missing)
+
+    cdef object set_sample(self, Sample *n, x, indices, t, sample_weight, missing):
         cdef cnp.ndarray mask
-        _kept = self.set_sample(&n, x, indices, t, 1.0)
-        n.weight = sample_weight
-        if missing is not None:
-            mask = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(missing, cnp.NPY_BOOL))
-            if n.t == NULL or cnp.PyArray_NDIM(mask) != 1 or cnp.PyArray_DIM(mask, 0) != self.K:
-                raise ValueError(f"missing has shape {np.shape(missing)}; it must be {(self.K,)}, one per target")
-            n.missing = <const cnp.npy_bool *> cnp.PyArray_DATA(mask)
-        return self.learn_sample(&n, x, indices)
+        kept = OneSample.set_sample(self, n, x, indices, t, sample_weight, None)
+        if missing is None:
+            return kept
+        mask = missing
+        if not (cnp.PyArray_TYPE(mask) == cnp.NPY_BOOL and PyArray_ISCARRAY_RO(mask) and n.t != NULL
+                and cnp.PyArray_NDIM(mask) == 1 and cnp.PyArray_DIM(mask, 0) == self.K):
+            raise ValueError(f"missing has shape {np.shape(missing)}; it must be {(self.K,)}, one per target")
+        n.missing = <const cnp.npy_bool *> cnp.PyArray_DATA(mask)
+        return kept, mask
 
-    cdef learn(self, x, indices, t, sample_weight):
-        cdef Sample n
-        _kept = self.set_sample(&n, x, indices, t, sample_weight)
-        return self.learn_sample(&n, x, indices)
-
-    cdef cnp.ndarray learn_sample(self, const Sample *n, x, indices):
-        cdef cnp.npy_intp R = len(self.networks)
+    cdef int check(self, bint writeable) except -1:
+        cdef OneSample network
         cdef cnp.ndarray array
-        for array in self.whole:
-            if not PyArray_ISWRITEABLE(array):
-                validate.weights(self.whole[0][0], self.whole[1][0], writeable=True)
-        self.set_networks(True)
-        cdef cnp.ndarray losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
-        cdef double *E = <double *> cnp.PyArray_DATA(losses)
-        cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
-        cdef OneSample network
-        if self.releases_gil(&n.inputs):
-            for network in self.networks:
-                network.lock.begin()
-            self.set_in_use(fork_count)
-            with nogil:
-                self.learn_all(n, dropped, E)
-            self.set_in_use(0)
-            for network in self.networks:
-                network.lock.end()
-        else:
-            self.learn_all(n, dropped, E)
-        if not self.update_mixture(n, E):
-            self.validated(x, indices, False)
-            for network, out in zip(self.networks, self.dropped.tolist()):
-                if not out:
-                    validate.finite_weights(network.w, network.v)    # which are those from before
-            raise_divergence()
-        return losses
-
-    # No Python code may run between this, or what checks it was given, and the kernels
-    cdef int set_networks(self, bint writeable) except -1:
-        cdef OneSample network
         cdef Py_ssize_t r = 0
+        self.begin()
+        for array in self.whole:
+            if writeable and not PyArray_ISWRITEABLE(array):
+                validate.weights(self.whole[0][0], self.whole[1][0], writeable=True)
         for network in self.networks:
             network.check(writeable)
-            self.nets[r], self.apis[r], self.rates[r] = network.net, network.api, network._learning_rate
+            self.each[r] = Member(network.net, network.api, network._learning_rate)
             r += 1
         return 0
 
-    cdef void set_in_use(self, long value) noexcept:
-        cdef OneSample network
-        self.in_use = value
-        for network in self.networks:
-            network.in_use = value
+    cdef int refuse(self, x, indices) except -1:
+        self.validated(x, indices, False)
+        for network, out in zip(self.networks, self.dropped.tolist()):
+            if not out:
+                validate.finite_weights(network.w, network.v)
+        return 0
 
-    cdef inline bint releases_gil(self, const Inputs *inputs) noexcept:
-        return (inputs.count + self.K) * self.units >= MIN_OPS_WITHOUT_GIL
+    cdef void compute(self, const Sample *n) noexcept nogil:
+        if n.y == NULL:
+            self.learn_all(n)
+        else:
+            self.largest = self.predict_all(&n.inputs, n.y)
 
-    cdef void learn_all(self, const Sample *n, const double *dropped, double *E) noexcept nogil:
-        cdef Py_ssize_t r
+    cdef void learn_all(self, const Sample *n) noexcept nogil:
+        cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
         cdef const void *t = n.t
+        cdef const Member *each
+        cdef Py_ssize_t r
         for r in range(cnp.PyArray_DIM(self.dropped, 0)):
-            E[r] = INFINITY
+            each = &self.each[r]
+            self.E[r] = INFINITY
             if dropped[r] != 0:
                 continue
             if n.missing != NULL:
                 t = self.total
-                if not self.fill_missing(n, r):
+                if not self.fill_missing(each, n):
                     continue
-            E[r] = self.apis[r].learn_one(self.nets[r], &n.inputs, t, n.label, self.rates[r], n.weight)
+            self.E[r] = each.api.learn_one(each.net, &n.inputs, t, n.label, each.learning_rate, n.weight)
 
     # The targets, with y in place of those that are missing, so that (12), y_k - t_k, is 0 there
-    cdef bint fill_missing(self, const Sample *n, Py_ssize_t r) noexcept nogil:
-        cdef size_t itemsize = sizeof(float) if self.type == cnp.NPY_FLOAT else sizeof(double)
+    cdef bint fill_missing(self, const Member *each, const Sample *n) noexcept nogil:
         cdef Py_ssize_t k
-        if self.apis[r].predict_one(self.nets[r], &n.inputs, self.y) == NOT_FINITE:
+        cdef double t_k
+        if each.api.predict_one(each.net, &n.inputs, self.y) == NOT_FINITE:
             return False
-        memcpy(self.total, n.t, self.K * itemsize)
         for k in range(self.K):
-            if n.missing[k]:
-                memcpy(<char *> self.total + k * itemsize, <char *> self.y + k * itemsize, itemsize)
+            t_k = number(self.y, k, self.type) if n.missing[k] else number(n.t, k, self.type)
+            set_number(self.total, k, self.type, t_k)
         return True
 
     # Update the mixture with the losses, and leave out networks that failed: they diverged, or their weights were not
-    # finite before. False if all failed, so that nothing has changed.
-    cdef bint update_mixture(self, const Sample *n, double *E) noexcept:
+    # finite before. If all failed, nothing has changed.
+    cdef learned(self, const Sample *n):
         cdef double *dropped = <double *> cnp.PyArray_DATA(self.dropped)
         cdef double *log_weights = <double *> cnp.PyArray_DATA(self.log_weights)
-        cdef Py_ssize_t r, learned = 0, R = len(self.networks)
+        cdef double *E = self.E
+        cdef Py_ssize_t r, learned = 0
+        cdef cnp.npy_intp R = len(self.networks)
+        cdef cnp.ndarray losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
         for r in range(R):
             learned += 0 <= E[r] < INFINITY
         if learned == 0:
-            return False
+            return None
         if learned < R:
             for r in range(R):
                 if not 0 <= E[r] < INFINITY:
@@ -740,7 +706,8 @@ cdef class OneSampleOfAll(OneSample):
             self.see_target()
         update_weights(log_weights, <double *> cnp.PyArray_DATA(self.scale), E, R, 1, self.eta, self.relative,
                        self.share, &n.weight, self.p)
-        return True
+        memcpy(cnp.PyArray_DATA(losses), E, R * sizeof(double))
+        return losses
 
     cdef void see_target(self) noexcept:
         cdef double *lowest = <double *> cnp.PyArray_DATA(self.limits)
@@ -750,65 +717,33 @@ cdef class OneSampleOfAll(OneSample):
             lowest[k] = fmin(lowest[k], number(self.t, k, self.type))
             highest[k] = fmax(highest[k], number(self.t, k, self.type))
 
-    cdef Py_ssize_t predict_into(self, x, indices, void *y) except -1:
-        cdef Inputs inputs
-        cdef OneSample network
-        cdef Py_ssize_t failed
+    # The mean of the networks' y, each in turn in y, by their weights, and the index of its largest number. Networks
+    # that fail are left out, as those that have diverged; NOT_FINITE if all do.
+    cdef Py_ssize_t predict_all(self, const Inputs *inputs, void *y) noexcept nogil:
         cdef const double *log_weights = <const double *> cnp.PyArray_DATA(self.log_weights)
-        cdef const double *limits = NULL
-        self.check(False)
-        _kept = self.set_inputs(&inputs, x, indices, False)
-        self.set_networks(False)
-        if not self.probabilities:
-            limits = <const double *> cnp.PyArray_DATA(self.limits)
-        if self.releases_gil(&inputs):
-            self.set_in_use(fork_count)
-            with nogil:
-                failed = self.set_total(&inputs, log_weights, limits, y)
-            self.set_in_use(0)
-        else:
-            failed = self.set_total(&inputs, log_weights, limits, y)
-        if failed >= 0:
-            self.validated(x, indices, False)
-            network = self.networks[failed]
-            validate.refuse_overflow(network.w, network.v)
-        return self.set_mean(y)
-
-    # The sum of the networks' y, each in turn in y, by their weights. Networks that fail are left out, as those that
-    # have diverged; if all do, returns the number of one, else -1.
-    cdef Py_ssize_t set_total(self, const Inputs *inputs, const double *log_weights, const double *limits,
-                              void *y) noexcept nogil:
-        cdef Py_ssize_t r, k, failed = -1
+        cdef const double *lowest = <const double *> cnp.PyArray_DATA(self.limits)
+        cdef const double *highest = lowest + self.K
+        cdef bint clips = not self.probabilities and lowest[0] <= highest[0]
+        cdef bint whole = True
         cdef double p, y_k, sum_p = 0
+        cdef Py_ssize_t r, k, largest = 0
         for k in range(self.K):
             self.total[k] = 0
         for r in range(cnp.PyArray_DIM(self.log_weights, 0)):
             p = exp(log_weights[r])
             if p == 0:
                 continue
-            if self.apis[r].predict_one(self.nets[r], inputs, y) == NOT_FINITE:
-                failed = r
+            if self.each[r].api.predict_one(self.each[r].net, inputs, y) == NOT_FINITE:
+                whole = False
                 continue
             sum_p += p
             for k in range(self.K):
                 y_k = number(y, k, self.type)
-                if limits != NULL and limits[0] <= limits[self.K]:
-                    y_k = fmin(fmax(y_k, limits[k]), limits[self.K + k])
-                self.total[k] += p * y_k
-        if failed < 0 or sum_p == 0:
-            return failed
+                self.total[k] += p * (fmin(fmax(y_k, lowest[k]), highest[k]) if clips else y_k)
+        if sum_p == 0:
+            return NOT_FINITE
         for k in range(self.K):
-            self.total[k] /= sum_p
-        return -1
-
-    # The sum in the dtype of y, and the index of its largest number
-    cdef Py_ssize_t set_mean(self, void *y) noexcept:
-        cdef Py_ssize_t k, largest = 0
-        for k in range(self.K):
-            if self.type == cnp.NPY_FLOAT:
-                (<float *> y)[k] = <float> self.total[k]
-            else:
-                (<double *> y)[k] = self.total[k]
+            set_number(y, k, self.type, self.total[k] if whole else self.total[k] / sum_p)
             if number(y, k, self.type) > number(y, largest, self.type):
                 largest = k
         return largest
@@ -827,8 +762,11 @@ cdef inline double number(const void *numbers, Py_ssize_t k, int type) noexcept 
     return (<const float *> numbers)[k] if type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
 
 
-cdef int raise_divergence() except -1:
-    raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
+cdef inline void set_number(void *numbers, Py_ssize_t k, int type, double value) noexcept nogil:
+    if type == cnp.NPY_FLOAT:
+        (<float *> numbers)[k] = <float> value
+    else:
+        (<double *> numbers)[k] = value
 
 
 # Whether a vector lies in separate memory from an array of so many bytes: NumPy would compute them from the shape
@@ -836,13 +774,6 @@ cdef inline bint disjoint(cnp.ndarray vector, Py_ssize_t size, cnp.ndarray array
     cdef const char *first = <const char *> cnp.PyArray_DATA(vector)
     cdef const char *start = <const char *> cnp.PyArray_DATA(array)
     return first + size * cnp.PyArray_ITEMSIZE(vector) <= start or start + nbytes <= first
-
-
-# None would be no indices, of a dense sample
-cdef inline check_indices(indices):
-    if indices is None:
-        raise TypeError("indices is None; it must hold integers")
-    return indices
 
 
 cdef inline bint layout_unchanged(cnp.ndarray array, int type, Py_ssize_t rows, Py_ssize_t columns,

@@ -260,7 +260,7 @@ def test_an_empty_row_changes_biases_only(order):
         ([10**30], [1], TypeError, "indices has dtype object; it must hold integers"),
         ([0.5], [1], TypeError, "indices has dtype float64; it must hold integers"),
         ([True], [1], TypeError, "indices has dtype bool; it must hold integers"),
-        (None, [1], TypeError, "indices is None; it must hold integers"),
+        (None, [1], TypeError, "Argument 'indices' must not be None"),
         ([1], [np.nan], ValueError, "the row has nan at index 1; it must be finite in float64"),
         (np.array([1]), np.array([np.inf]), ValueError, "the row has inf at index 1; it must be finite in float64"),
         ([1], ["a"], TypeError, "values has dtype <U1; it must hold real numbers"),
