@@ -72,9 +72,8 @@ class Growing:
 
     Attributes
     ----------
-    added : list of (ndarray, ndarray, ndarray)
-        Where the weights of added inputs, and the bias behind them, belong; these numbers; and an array for those that
-        are there until then: see `Stream.learn_one`.
+    added : list of (ndarray, ndarray)
+        Where the weights of added inputs, and the bias behind them, belong, and these numbers.
     rate : object
         The learning rate that the user has asked for.
     lent : bool
@@ -94,47 +93,44 @@ class Growing:
         self.inputs, self.targets = inputs, targets
         self.names, self.lent = names, False
         self.rate: Any = None
-        self.added: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.added: list[tuple[np.ndarray, np.ndarray]] = []
         self._rooms = [network.w for network in networks]  # memory that begins with w
         w, v = networks[0].w, networks[0].v
         self.one_sample: Any = OneSampleOfAll(networks, engines.kernels_for(w, v, 1), mixture)
 
     @classmethod
     def new(
-        cls, names: tuple[int, int], D: int, M: int, K: int, output: str, hidden: str, rate: float, seed: list[Any]
-    ) -> Growing:
-        """Create a network that learns samples as they are, at a constant rate."""
-        w, v = init_weights(D, M, K, hidden=hidden, order="F", rng=seed)
-        w *= HIDDEN_WEIGHT_SCALE
-        network = Network.from_weights(w, v, output=output, hidden=hidden, learning_rate=rate)
-        return cls([network], HIDDEN_WEIGHT_SCALE, _mixture(1, K, output), None, None, names)
-
-    @classmethod
-    def new_mixture(
         cls,
         names: tuple[int, int],
-        D: int,
-        M: int,
-        K: int,
+        sizes: tuple[int, int, int],
         output: str,
         hidden: str | None,
+        rate: Any,
         seed: list[Any],
         non_zeros: int | None,
     ) -> Growing:
-        """Create a mixture of networks, with the same hidden function if one is given.
+        """Create a network that learns samples as they are, at a constant rate or, if it is "auto", a mixture.
 
-        If the inputs are sparse, `non_zeros` is their number in the first sample.
+        If a hidden function is given, all networks have it. If inputs are sparse, `non_zeros` is their number in the
+        first sample.
         """
+        D, M, K = sizes
+        if rate != "auto":
+            w, v = init_weights(D, M, K, hidden=hidden, order="F", rng=seed)
+            w *= HIDDEN_WEIGHT_SCALE
+            network = Network.from_weights(w, v, output=output, hidden=hidden, learning_rate=rate)
+            return cls([network], HIDDEN_WEIGHT_SCALE, _mixture(1, K, output), None, None, names)
         rates = DENSE_STREAM if non_zeros is None else SPARSE_STREAM
         scale = rates.weight_scale * np.sqrt((D + M) / ((D if non_zeros is None else non_zeros) + M))
         networks = []
-        for r, (name, rate) in enumerate(rates.members):
-            functions = {"output": output, "hidden": name if hidden is None else hidden}
-            w, v = init_weights(D, M, K, hidden=functions["hidden"], order="F", rng=[*seed, r])
+        for r, (function, member_rate) in enumerate(rates.members):
+            function = function if hidden is None else hidden
+            w, v = init_weights(D, M, K, hidden=function, order="F", rng=[*seed, r])
             w *= scale
             accumulators = validate.new_accumulators(w, v)
             accumulators[0][...] = rates.accumulator
-            networks.append(Network.from_weights(w, v, learning_rate=rate, accumulators=accumulators, **functions))
+            options: Any = {"output": output, "hidden": function, "accumulators": accumulators}
+            networks.append(Network.from_weights(w, v, learning_rate=member_rate, **options))
         inputs = RunningScaler(D) if non_zeros is None else RunningSparseScaler(D)
         targets = None if OUTPUTS[output].probabilities else RunningScaler(K)
         return cls(networks, 1.0, _mixture(len(networks), K, output), inputs, targets, names)
@@ -178,9 +174,8 @@ class Growing:
         if accumulators is not None:
             accumulators = accumulators[0].copy(), np.append(accumulators[1], np.zeros(K - known_K, old.dtype))
         options: Any = {"learning_rate": old.learning_rate, "accumulators": accumulators, **old.functions._asdict()}
-        added = np.column_stack([weights, old.w[:, -1]])
-        place = room[:, known_D : D + 1]
-        return Network.from_weights(room[:, : D + 1], v, **options), room, (place, added, np.empty_like(added))
+        added = room[:, known_D : D + 1], np.column_stack([weights, old.w[:, -1]])
+        return Network.from_weights(room[:, : D + 1], v, **options), room, added
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -217,8 +212,8 @@ class Growing:
 
     def activate(self) -> None:
         """Put the weights of added inputs where they belong."""
-        for place, added, _ in self.added:
-            place[...] = added
+        for place, initial in self.added:
+            place[...] = initial
         self.added = []
 
     def learn_many(self, x: Any, t: np.ndarray) -> None:
@@ -239,18 +234,16 @@ class Growing:
             learn = partial(TrainingLock(network.w, network.v).run, learn)
         learn(1, np.arange(len(x)), 1)
 
-    def saved(self, inputs: Any) -> tuple[list[Any], list[Any]]:
-        """Copies of what `learn_many` changes if all inputs but these are 0; the bias is among them."""
-        changed: list[tuple[np.ndarray, Any]] = [
-            (array, ...) for network in self._networks for array in (network.v, *(network.accumulators or ()))
-        ]
-        changed += [(array, ...) for array in self._mixture.arrays] + [
-            (network.w, (slice(None), inputs)) for network in self._networks
-        ]
-        arrays = [(array, where, array[where].copy()) for array, where in changed]
-        # of the bias there are no statistics
-        rows = inputs[:-1] if isinstance(self.inputs, RunningSparseScaler) else inputs
-        return arrays, [(scaler, scaler.saved(rows)) for scaler in (self.inputs, self.targets) if scaler is not None]
+    def saved(self, inputs: Any) -> list[tuple[np.ndarray, Any, np.ndarray]]:
+        """What `learn_many` changes if all inputs but these are 0: arrays, places in them, and copies."""
+        changed: list[tuple[np.ndarray, Any]] = [(array, ...) for array in self._mixture.arrays]
+        for network in self._networks:
+            changed += [(array, ...) for array in (network.v, *(network.accumulators or ()))]
+            changed += [(network.w, (slice(None), inputs)), (network.w, (slice(None), -1))]
+        saved = [(array, where, array[where].copy()) for array, where in changed]
+        for scaler in (self.inputs, self.targets):
+            saved += [] if scaler is None else scaler.saved(inputs)
+        return saved
 
     def predict_one(self, row: Row) -> Any:
         """What the mixture predicts for a sample."""

@@ -1,7 +1,6 @@
-"""Running statistics of the inputs of a stream, or of its targets, and numbers standardized by them."""
+"""Running statistics of inputs or targets, sample by sample or in blocks, and numbers standardized by them."""
 cimport numpy as cnp
 from libc.math cimport NAN, copysign, fabs, fmax, fmin, isfinite, sqrt
-from libc.string cimport memcpy
 
 import numpy as np
 
@@ -9,15 +8,54 @@ cnp.import_array()
 
 cdef double WINDOW = 1000          # samples: earlier ones fade, so that statistics follow a stream that changes
 cdef double MIN_REL_STD = 1e-12    # standard deviation relative to the mean below which numbers differ by rounding only
-cdef double MAX_ABS = 1e150        # larger numbers count as this one: squares stay finite
+cdef double MAX_ABS = 1e150        # larger numbers of a stream count as this one: squares stay finite
 cdef double MIN_ABS = 1e-150       # likewise, so that squares are not 0
 cdef double CLIP_STD = 5           # standard deviations, by default
 
+cdef enum:
+    BLOCK = 16384    # numbers whose mean and variance are found at a time, in cache
 
-cdef class RunningScaler:
+
+cdef class Scaler:
+    """Statistics, and what all scalers do with them.
+
+    Parameters
+    ----------
+    size : int
+        D, how many numbers a sample has.
+    limit : float
+        How many standard deviations, or root mean squares, a number counts at most, so that a gross error does not
+        spoil the statistics.
+    window : float
+        How many samples count: with more, earlier ones fade. Infinity is for the statistics of all.
+    """
+
+    cdef readonly Py_ssize_t size
+    cdef readonly double limit, window
+    cdef cnp.ndarray statistics
+
+    def __cinit__(self, Py_ssize_t size, double limit=CLIP_STD, double window=WINDOW):
+        self.size, self.limit, self.window = size, limit, window
+
+    @property
+    def state(self):
+        """The statistics: a copy."""
+        return self.statistics.copy()
+
+    def __reduce__(self):
+        return type(self), (self.size, self.limit, self.window), self.state
+
+    def __setstate__(self, state):
+        cdef tuple shape = (<object> self.statistics).shape
+        if np.shape(state) != shape or not (np.isfinite(state).all() and (state[shape[0] - 2:] >= 0).all()):
+            raise ValueError(f"statistics must be finite numbers of shape {shape}, not negative but for means")
+        self.statistics[...] = state
+
+
+cdef class RunningScaler(Scaler):
     """Standardizes numbers by the mean m and the variance q of those so far.
 
-    The k-th sample, with k at most WINDOW, changes them by ::
+    The k-th sample, with k at most `window`, changes them by ::
 
         d = x - m, at most `limit` standard deviations
         m <- m + d / k
@@ -25,48 +63,78 @@ cdef class RunningScaler:
 
     which are the mean and the variance of all samples until the first that is limited, or fades. Standardized numbers
     lie in -limit..limit; they are 0 as long as all have been the same. A NaN or an infinity changes nothing and
-    becomes NaN.
-
-    Parameters
-    ----------
-    size : int
-        D, how many numbers a sample has.
-    limit : float
-        How many standard deviations a number counts at most, so that a gross error does not spoil mean and variance.
+    becomes NaN. The state has the means, variances and counts, shape (3, D).
     """
 
-    cdef readonly double limit
-    cdef readonly Py_ssize_t size
-    cdef cnp.ndarray current, previous    # rows: mean, variance, count
-
-    def __cinit__(self, Py_ssize_t size, double limit=CLIP_STD):
-        self.limit, self.size = limit, size
-        self.current, self.previous = np.zeros((3, size)), np.zeros((3, size))
+    def __cinit__(self, *arguments, **options):
+        self.statistics = np.zeros((3, self.size))
 
     @property
-    def state(self):
-        """Means, variances and counts, shape (3, D): a copy."""
-        return self.current.copy()
+    def mean(self):
+        """Means, shape (D,)."""
+        return self.state[0]
+
+    @property
+    def scale(self):
+        """Standard deviations, shape (D,); 1 for numbers that differ by rounding only."""
+        deviation = np.sqrt(self.statistics[1])
+        return np.where(deviation <= MIN_REL_STD * np.abs(self.statistics[0]), 1, deviation)
+
+    def update(self, x, weights=None):
+        """Update the statistics with a block of samples, shape (N, D), so that they are those of all samples.
+
+        None is limited or fades. Statistics that overflow are not finite.
+
+        Parameters
+        ----------
+        x : ndarray of shape (N, D)
+            The samples. A NaN or an infinity changes nothing.
+        weights : ndarray of shape (N,), optional
+            How many times each sample counts.
+        """
+        cdef Py_ssize_t step = max(1, BLOCK // max(1, self.size)), start
+        cdef cnp.ndarray block, counts = np.ones(step)
+        for start in range(0, len(x), step):
+            block = self.checked(x[start:start + step])
+            if weights is not None:
+                counts = np.ascontiguousarray(weights[start:start + step], np.float64)
+            self.merge(<const double *> cnp.PyArray_DATA(block), <const double *> cnp.PyArray_DATA(counts), len(block))
+
+    # Chan, Golub and LeVeque, 1979; relative to the first number, so that the variance of equal ones is 0
+    cdef void merge(self, const double *x, const double *weights, Py_ssize_t N) noexcept:
+        cdef double *mean = <double *> cnp.PyArray_DATA(self.statistics)
+        cdef double *variance = mean + self.size
+        cdef double *count = variance + self.size
+        cdef double total, added, first, center, squares, d
+        cdef Py_ssize_t i, n
+        for i in range(self.size):
+            added = total = squares = d = 0
+            first = NAN
+            for n in range(N):
+                if isfinite(x[n * self.size + i]) and weights[n] > 0:
+                    if added == 0:
+                        first = x[n * self.size + i]
+                    added += weights[n]
+                    total += weights[n] * (x[n * self.size + i] - first)
+            if added == 0:
+                continue
+            center = first + total / added
+            for n in range(N):
+                if isfinite(x[n * self.size + i]):
+                    squares += weights[n] * (x[n * self.size + i] - center) ** 2
+            if count[i] > 0:
+                d = center - mean[i]
+            total = count[i] + added
+            mean[i] = mean[i] + d * (added / total) if count[i] > 0 else center
+            variance[i] = (variance[i] * count[i] + squares + d * d * (count[i] * (added / total))) / total
+            count[i] = total
 
     def learn(self, x):
         """Update the statistics with a sample, shape (D,), or several, (N, D), in order; return them standardized.
 
         Each is standardized by the statistics that include it.
         """
-        memcpy(cnp.PyArray_DATA(self.previous), cnp.PyArray_DATA(self.current), 3 * self.size * sizeof(double))
         return self.standardized(x, True)
-
-    def undo(self):
-        """Take the last `learn` back."""
-        self.current, self.previous = self.previous, self.current
-
-    def saved(self, inputs):
-        """A copy of the statistics, for `restore`."""
-        return self.state
-
-    def restore(self, saved):
-        """Take back all that was learned since `saved`."""
-        self.current[...] = saved
 
     def transform(self, x):
         """Standardize a sample, shape (D,), or several, shape (N, D), by the statistics as they are."""
@@ -74,27 +142,19 @@ cdef class RunningScaler:
 
     def inverse(self, z):
         """Return the numbers, shape (D,) or (N, D), whose standardized ones are z."""
-        cdef cnp.ndarray result = self.checked(z).copy()
-        cdef double *number = <double *> cnp.PyArray_DATA(result)
-        cdef const double *mean = <const double *> cnp.PyArray_DATA(self.current)
-        cdef Py_ssize_t i, n
-        for n in range(0, result.size, max(1, self.size)):
-            for i in range(self.size):
-                number[n + i] = number[n + i] * sqrt(mean[self.size + i]) + mean[i]
-        return result
+        mean, variance, _ = self.statistics
+        return self.checked(z) * np.sqrt(variance) + mean
+
+    def saved(self, inputs):
+        """What is needed to take back what is learned from now on: arrays, places in them, and copies."""
+        return [(self.statistics, ..., self.state)]
 
     def grown(self, Py_ssize_t size, double count):
         """Return a scaler for samples of a larger size, whose added numbers were 0 in `count` samples so far."""
-        cdef RunningScaler scaler = RunningScaler(size, self.limit)
-        scaler.current[:, :self.size] = self.current
-        scaler.current[2, self.size:] = count
+        cdef RunningScaler scaler = RunningScaler(size, self.limit, self.window)
+        scaler.statistics[:, :self.size] = self.statistics
+        scaler.statistics[2, self.size:] = count
         return scaler
-
-    def __reduce__(self):
-        return type(self), (self.size, self.limit), self.state
-
-    def __setstate__(self, state):
-        self.current[...] = checked_state(state, 3, self.size)
 
     cdef cnp.ndarray checked(self, x):
         cdef cnp.ndarray array = cnp.PyArray_GETCONTIGUOUS(cnp.PyArray_FROM_OT(x, cnp.NPY_DOUBLE))
@@ -107,7 +167,7 @@ cdef class RunningScaler:
         cdef cnp.ndarray result = cnp.PyArray_EMPTY(x.ndim, cnp.PyArray_DIMS(x), cnp.NPY_DOUBLE, 0)
         cdef const double *row = <const double *> cnp.PyArray_DATA(x)
         cdef double *z = <double *> cnp.PyArray_DATA(result)
-        cdef double *mean = <double *> cnp.PyArray_DATA(self.current)
+        cdef double *mean = <double *> cnp.PyArray_DATA(self.statistics)
         cdef double *variance = mean + self.size
         cdef double *count = variance + self.size
         cdef double number, deviation, d, k
@@ -125,7 +185,7 @@ cdef class RunningScaler:
                     if deviation > MIN_REL_STD * fabs(mean[i]):
                         d = clip(d, self.limit * deviation)
                     count[i] += 1
-                    k = fmin(count[i], WINDOW)
+                    k = fmin(count[i], self.window)
                     mean[i] += d / k
                     variance[i] += (d * d * (1 - 1 / k) - variance[i]) / k
                     deviation = sqrt(variance[i])
@@ -136,7 +196,7 @@ cdef class RunningScaler:
         return result
 
 
-cdef class RunningSparseScaler:
+cdef class RunningSparseScaler(Scaler):
     """Scales sparse rows by how large the numbers of an input are, and by how rare.
 
     In n samples, those of input i that are not 0 number c_i, and q_i is the mean of their squares ::
@@ -144,65 +204,29 @@ cdef class RunningSparseScaler:
         x_i <- x_i / sqrt(q_i) * (n / c_i)**(1/4)
 
     The step of a weight goes as the square of its input, here sqrt(n / c_i), like with a rate of AdaGrad for each
-    input, whose sum of squares goes as c_i. The first factor lies in -limit..limit; q_i follows the last WINDOW
-    numbers. Zeros, a NaN and an infinity stay as they are and change nothing.
-
-    Parameters
-    ----------
-    size : int
-        D, the number of inputs.
-    limit : float
-        How many root mean squares a number counts at most.
+    input, whose sum of squares goes as c_i. The first factor lies in -limit..limit; q_i follows the last numbers in the
+    window. Zeros, a NaN and an infinity stay as they are and change nothing. The state has the mean squares and counts,
+    shape (2, D+1): the last count is that of the bias, n.
     """
 
-    cdef readonly double limit
-    cdef readonly Py_ssize_t size
-    cdef cnp.ndarray statistics    # rows: mean square, count
-    cdef double n
-    cdef object previous
-
-    def __cinit__(self, Py_ssize_t size, double limit=CLIP_STD):
-        self.limit, self.size, self.n = limit, size, 0
-        self.statistics = np.zeros((2, size))
-        self.previous = None
-
-    @property
-    def state(self):
-        """Mean squares and counts of the inputs, shape (2, D): a copy; and the number of samples."""
-        return self.statistics.copy(), self.n
+    def __cinit__(self, *arguments, **options):
+        self.statistics = np.zeros((2, self.size + 1))
 
     def learn(self, x):
         """Update the statistics with the indices and values of a sample, or with a CSR matrix; return them scaled.
 
         Each is scaled by the statistics that include it.
         """
-        self.previous = self.saved(x[0] if isinstance(x, tuple) else x.indices)
         return self.scaled(x, True)
-
-    def undo(self):
-        """Take the last `learn` back."""
-        self.restore(self.previous)
 
     def transform(self, x):
         """Scale a sample, or a CSR matrix, each row as if it were the next to be learned."""
         return self.scaled(x, False)
 
     def saved(self, inputs):
-        """A copy of the statistics of some inputs, for `restore`."""
-        return self.n, inputs, self.statistics[:, inputs]
-
-    def restore(self, saved):
-        """Take back what was learned from these inputs since `saved`."""
-        self.n, inputs, statistics = saved
-        self.statistics[:, inputs] = statistics
-
-    def __reduce__(self):
-        return type(self), (self.size, self.limit), self.state
-
-    def __setstate__(self, state):
-        statistics, n = state
-        self.statistics[...] = checked_state(statistics, 2, self.size)
-        self.n = n
+        """What is needed to take back what is learned from some inputs: arrays, places in them, and copies."""
+        where, bias = (slice(None), inputs), (1, self.size)
+        return [(self.statistics, where, self.statistics[where]), (self.statistics, bias, self.statistics[bias])]
 
     cdef scaled(self, x, bint learn):
         if isinstance(x, tuple):
@@ -220,7 +244,7 @@ cdef class RunningSparseScaler:
                    bint learn) except -1:
         """Scale a row into `result[0]`; two numbers of the same input do not count each other."""
         cdef double[:, ::1] statistics = self.statistics
-        cdef double size, q, c
+        cdef double size, q, c, n = statistics[1, self.size] + 1
         cdef Py_ssize_t entry, i
         if indices.shape[0] != x.shape[0]:
             raise ValueError(f"a row has {indices.shape[0]} indices and {x.shape[0]} values; it must have as many")
@@ -234,25 +258,18 @@ cdef class RunningSparseScaler:
             size, q, c = fmin(fmax(fabs(x[entry]), MIN_ABS), MAX_ABS), statistics[0, i], statistics[1, i] + 1
             if c > 1:
                 size = fmin(size, self.limit * sqrt(q))
-            q += (size * size - q) / fmin(c, WINDOW)
-            result[0, entry] = copysign(size / sqrt(q) * sqrt(sqrt((self.n + 1) / c)), x[entry])
+            q += (size * size - q) / fmin(c, self.window)
+            result[0, entry] = copysign(size / sqrt(q) * sqrt(sqrt(n / c)), x[entry])
             result[1, entry] = size
         if learn:
-            self.n += 1
+            statistics[1, self.size] = n
             for entry in range(x.shape[0]):
                 i, size = indices[entry], result[1, entry]
                 if size > 0:
                     statistics[1, i] += 1
-                    statistics[0, i] += (size * size - statistics[0, i]) / fmin(statistics[1, i], WINDOW)
+                    statistics[0, i] += (size * size - statistics[0, i]) / fmin(statistics[1, i], self.window)
         return 0
 
 
 cdef inline double clip(double number, double limit) noexcept:
     return fmax(-limit, fmin(limit, number))
-
-
-cdef checked_state(state, Py_ssize_t rows, Py_ssize_t size):
-    """Statistics of shape (rows, D), of which all but means are at least 0."""
-    if np.shape(state) != (rows, size) or not (np.isfinite(state).all() and (state[rows - 2:] >= 0).all()):
-        raise ValueError(f"statistics must be finite numbers of shape ({rows}, {size}), not negative but for means")
-    return state

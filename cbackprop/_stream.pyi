@@ -31,6 +31,5 @@ class Stream:
         version: int,
         names: tuple[Sequence[Any], Sequence[Any]],
         learn: Callable[[], Any],
-        arrays: list[Any],
-        scalers: list[Any],
+        before: list[Any],
     ) -> bool: ...

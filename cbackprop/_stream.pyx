@@ -42,7 +42,7 @@ cdef class Stream:
         n_features, n_outputs = (0, 0) if self.growing is None else self.growing.names
         return type(self), (self.growing, list(self.features)[:n_features], self.labels[:n_outputs])
 
-    def learn_one(self, Py_ssize_t version, growing, names, sample, double sample_weight):
+    def learn_one(self, Py_ssize_t version, growing, names, sample, sample_weight):
         """Let `growing` learn from one sample and take the place of what has learned so far.
 
         Parameters
@@ -65,26 +65,9 @@ cdef class Stream:
         bool
             Whether it has learned.
         """
-        cdef bint grown = growing is not self.growing
-        row, t, missing = sample
-        if not self.begin(version):
-            return False
-        try:
-            if grown:
-                self.add(names[0], names[1])
-                exchange(growing.added)
-            try:
-                learn(growing, row, t, missing, sample_weight)
-            except BaseException:
-                if grown:
-                    exchange(growing.added)
-                raise
-            self.end(growing)
-        finally:
-            self.release()
-        return True
+        return self.learn(version, names, None, [], growing, sample, sample_weight)
 
-    def learn_many(self, Py_ssize_t version, names, learn, list arrays, list scalers):
+    def learn_many(self, Py_ssize_t version, names, learn, list before):
         """Call ``learn()``, whose result takes the place of what has learned so far.
 
         Parameters
@@ -92,46 +75,40 @@ cdef class Stream:
         version, names
             As for `learn_one`.
         learn : callable
-            It may be interrupted: whatever it changes in `arrays` and `scalers` is taken back then.
-        arrays : list of (ndarray, index, ndarray)
+            It may be interrupted: what it changes is taken back then.
+        before : list of (ndarray, index, ndarray)
             Arrays that it changes, where, and copies of what is there now.
-        scalers : list of (scaler, object)
-            Scalers that it changes, and what they have saved.
 
         Returns
         -------
         bool
             Whether it has learned.
         """
-        if not self.begin(version):
-            return False
-        try:
-            self.add(names[0], names[1])
-            try:
-                growing = learn()
-            except BaseException:
-                for array, where, before in arrays:
-                    array[where] = before
-                for scaler, saved in scalers:
-                    scaler.restore(saved)
-                raise
-            self.end(growing)
-        finally:
-            self.release()
-        return True
+        return self.learn(version, names, learn, before, None, None, 1)
 
-    cdef bint begin(self, Py_ssize_t version) except -1:
+    cdef bint learn(self, Py_ssize_t version, names, learn, list before, growing, sample, sample_weight) except -1:
         if self.learning == fork_count:
             raise RuntimeError("this model is learning, in another thread or below this signal handler")
         if version != self.version:
             return False
         self.learning = fork_count
+        try:
+            self.add(names[0], names[1])
+            if learn is None:
+                learn_sample(growing, sample, sample_weight, before)
+            else:
+                growing = learn()
+            growing.added = []
+            self.growing = growing
+            self.version += 1
+        except BaseException:
+            for array, where, values in before:
+                array[where] = values
+            raise
+        finally:
+            self.forget()
+            self.learning = 0
         return True
-
-    cdef void end(self, growing) noexcept:
-        growing.added = []
-        self.growing = growing
-        self.version += 1
 
     # Names whose methods run Python code may raise here
     cdef int add(self, features, outputs) except -1:
@@ -143,7 +120,7 @@ cdef class Stream:
         return 0
 
     # Forget names that have not been learned
-    cdef int release(self) except -1:
+    cdef int forget(self) except -1:
         cdef Py_ssize_t n_features = 0, n_outputs = 0
         if self.growing is not None:
             n_features, n_outputs = self.growing.names
@@ -152,35 +129,23 @@ cdef class Stream:
         while len(self.outputs) > n_outputs:
             self.outputs.popitem()
         del self.labels[n_outputs:]
-        self.learning = 0
         return 0
 
 
-cdef int learn(growing, row, t, missing, double sample_weight) except -1:
-    cdef list updated = []
-    try:
-        if growing.inputs is not None:
-            row = growing.inputs.learn(row)
-            updated.append(growing.inputs)
-        if growing.targets is not None:
-            t = growing.targets.learn(t)
-            updated.append(growing.targets)
-        if missing is not None:
-            t[missing] = 0
-        indices, x = row if type(row) is tuple else (None, row)
-        growing.one_sample.learn_present(x, indices, t, missing, sample_weight)
-    except BaseException:
-        for scaler in updated:
-            scaler.undo()
-        raise
-    return 0
-
-
-# Swap the contents of pairs of arrays, by a third one of their shape: the initial weights of added inputs are put
-# where they belong, which may be where the bias was before, or are taken back
-cdef int exchange(list added) except -1:
-    for weights, initial, free in added:
-        free[...] = weights
-        weights[...] = initial
-        initial[...] = free
+# Learn from a sample, and note what changes
+cdef int learn_sample(growing, sample, sample_weight, list before) except -1:
+    row, t, missing = sample
+    for place, initial in growing.added:
+        before.append((place, ..., place.copy()))
+        place[...] = initial
+    if growing.inputs is not None:
+        before += growing.inputs.saved(row[0] if type(row) is tuple else None)
+        row = growing.inputs.learn(row)
+    if growing.targets is not None:
+        before += growing.targets.saved(None)
+        t = growing.targets.learn(t)
+    if missing is not None:
+        t[missing] = 0
+    indices, x = row if type(row) is tuple else (None, row)
+    growing.one_sample.learn_present(x, indices, t, missing, sample_weight)
     return 0

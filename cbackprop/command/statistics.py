@@ -1,36 +1,35 @@
-"""Standardization of columns: moments found chunk by chunk, and scaling that notices overflows."""
+"""Standardization of columns: statistics found chunk by chunk, and scaling that notices overflows."""
 
 import numpy as np
 
+from cbackprop._running import RunningScaler
 from cbackprop.command.tables import Table
 
 
 class ColumnStatistics:
-    """Mean and standard deviation of each column, merged chunk by chunk (Chan, Golub and LeVeque, 1979)."""
+    """Mean, standard deviation, minimum and maximum of each column, chunk by chunk."""
 
     def __init__(self, n_columns: int) -> None:
-        self.n = 0
-        self.mean, self.squares = np.zeros(n_columns), np.zeros(n_columns)
+        self.n, self.scaler = 0, RunningScaler(n_columns)
         self.minimum, self.maximum = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
 
     def update(self, x: np.ndarray) -> None:
         if not len(x):
             return
-        n = self.n + len(x)
-        with np.errstate(over="ignore", invalid="ignore"):  # `standardization` checks the results
-            mean = x.mean(axis=0)
-            shift = mean - self.mean
-            self.squares += ((x - mean) ** 2).sum(axis=0) + shift**2 * (self.n * len(x) / n)
-            self.mean += shift * (len(x) / n)
-        self.n = n
+        self.n += len(x)
+        self.scaler.update(x)
         self.minimum = np.minimum(self.minimum, x.min(axis=0))
         self.maximum = np.maximum(self.maximum, x.max(axis=0))
 
-    def scale(self) -> np.ndarray:
-        """Return the standard deviations; 1 for constant columns, even if rounding makes theirs positive."""
-        scale = np.sqrt(self.squares / self.n)
-        scale[(self.minimum == self.maximum) | (scale == 0)] = 1
-        return scale
+    @property
+    def mean(self) -> np.ndarray:
+        """The means."""
+        return self.scaler.mean
+
+    @property
+    def squares(self) -> np.ndarray:
+        """The sums of squared deviations from the mean."""
+        return self.scaler.state[1] * self.n
 
     def root_mean_square(self, n_ones: int) -> float:
         """Return that of all columns, and of others of 1 and -1."""
@@ -40,9 +39,9 @@ class ColumnStatistics:
 
     def standardization(self, table: Table, columns: list[str], n_others: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and scale of each column, and of others that stay as they are; raise if one overflowed."""
-        scale = self.scale()
-        check_range(np.isfinite(self.mean) & np.isfinite(scale), table, columns)
-        return np.append(self.mean, np.zeros(n_others)), np.append(scale, np.ones(n_others))
+        mean, scale = self.mean, self.scaler.scale
+        check_range(np.isfinite(mean) & np.isfinite(scale), table, columns)
+        return np.append(mean, np.zeros(n_others)), np.append(scale, np.ones(n_others))
 
 
 def apply_scaling(

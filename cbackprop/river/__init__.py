@@ -1,5 +1,8 @@
 """River classifiers and regressors, which learn samples, features, classes and targets as they appear in a stream.
 
+A feature that is missing from a sample counts as 0; predictions ignore features that were not in training. New features
+and outputs get random initial weights; the other weights keep their bits.
+
 Requires the extra `river`: ``pip install "cbackprop[river]"``.
 """
 
@@ -18,16 +21,19 @@ require("river", "river")
 from river import base, utils  # noqa: E402
 
 from cbackprop.river import _samples as samples  # noqa: E402
-from cbackprop.river._model import MiniBatchNetwork, StreamNetwork  # noqa: E402
+from cbackprop.river._model import MiniBatchNetwork, StreamNetwork, describe  # noqa: E402
 
 
+@describe
 class BackpropClassifier(MiniBatchNetwork, base.MiniBatchClassifier):
     """Classifier with one hidden layer and softmax outputs, updated (17) after each sample.
 
     By default, it takes inputs as they come: it standardizes them, and chooses learning rates by itself. Before
     training, the predicted label is None, and the predicted probabilities are empty.
 
-    %(shared)s
+    Parameters
+    ----------
+    n_hidden, learning_rate, hidden, seed, n_features
 
     Notes
     -----
@@ -111,13 +117,16 @@ class BackpropClassifier(MiniBatchNetwork, base.MiniBatchClassifier):
         return utils.dataframe.to_native_frame(dict(zip(self.classes, y.T, strict=True)), like=frame)
 
 
+@describe
 class BackpropRegressor(MiniBatchNetwork, base.MiniBatchRegressor):
     """Regressor with one hidden layer and a linear output, updated (17) after each sample.
 
     The error is half the square of the difference; with a number as the learning rate, the target should be about as
     large as 1: scale it with River's TargetStandardScaler. Before training, the prediction is 0.
 
-    %(shared)s
+    Parameters
+    ----------
+    n_hidden, learning_rate, hidden, seed, n_features
 
     Notes
     -----
@@ -180,6 +189,7 @@ class _MultiOutputs(StreamNetwork):
         return {} if y is None else dict(zip(self._stream.labels, np.atleast_1d(y).tolist(), strict=False))
 
 
+@describe
 class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  # type: ignore[misc]
     """Regressor of several targets by name: one network, whose hidden layer all targets share.
 
@@ -188,7 +198,9 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
     that is missing from a sample is not learned from it. Predictions hold the targets seen in training; before it, they
     are empty.
 
-    %(shared)s
+    Parameters
+    ----------
+    n_hidden, learning_rate, hidden, seed, n_features
 
     Notes
     -----
@@ -217,6 +229,7 @@ class BackpropMultiTargetRegressor(_MultiOutputs, base.MultiTargetRegressor):  #
         return self._predict_one(x)
 
 
+@describe
 class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     """Classifier of multi-label targets: one network, whose hidden layer all labels share.
 
@@ -225,7 +238,9 @@ class BackpropMultiLabelClassifier(_MultiOutputs, base.MultiLabelClassifier):
     predicted if its probability is at least 1/2. Predictions hold the labels seen in training; before it, they are
     empty.
 
-    %(shared)s
+    Parameters
+    ----------
+    n_hidden, learning_rate, hidden, seed, n_features
 
     Examples
     --------

@@ -1,7 +1,6 @@
 """What the models have in common: a network that grows with its stream, by single samples or by data frames."""
 
 from collections.abc import Callable, Hashable, Mapping
-from inspect import cleandoc
 from itertools import islice, pairwise, repeat
 from numbers import Real
 from operator import itemgetter
@@ -14,6 +13,7 @@ from river import base, utils
 from cbackprop import Network
 from cbackprop import _validation as validate
 from cbackprop._growth import Growing, Row
+from cbackprop._parameters import describe as describe_by
 from cbackprop._stream import Stream
 from cbackprop.river import _samples as samples
 
@@ -21,45 +21,34 @@ ATTEMPTS = 100  # to learn or predict between other calls that learn, in signal 
 BUSY = "other threads let this model learn all the time: let one of them call it at a time"
 FIXED = ("n_hidden", "hidden", "seed", "n_features")  # parameters of a model that has learned
 
-SHARED = """
-A feature that is missing from a sample counts as 0; predictions ignore features that were not in training. New features
-and outputs get random initial weights; the other weights keep their bits.
-
-Parameters
-----------
+describe = describe_by("""
 n_hidden : int
     M, the number of hidden units.
 learning_rate : float or "auto"
     "auto": a mixture of four networks whose rates adapt, on standardized inputs and, if they are numbers, targets;
     see the notes of `BackpropClassifier`. A number: α of (17) of one network, on inputs and targets as they are.
     That may be changed at any time.
-hidden : {"sigmoid", "tanh", "relu"}, optional
+hidden : {"sigmoid", "tanh", "relu"}
     The hidden function. By default, "auto" mixes networks with tanh and with ReLU; with a number, classifiers have
     sigmoid and regressors tanh.
-seed : int, optional
+seed : int
     Seed of the initial weights.
-n_features : int, optional
+n_features : int
     Number of inputs to which names are hashed, as by scikit-learn's FeatureHasher, which must be installed: no new
     name takes memory, and values may be strings. By default, each name gets an input of its own.
-"""
+""")
 
 
 class StreamNetwork(base.Estimator):
     """A network that grows with the outputs of a stream and, unless their names are hashed, with its features.
 
-    A subclass says which targets of the network stand for y, and what its outputs mean. SHARED is part of the
-    docstrings of public ones.
+    A subclass says which targets of the network stand for y, and what its outputs mean.
     """
 
     _output: str  # of the network
     _hidden: str  # the default hidden function with a constant rate
     _hasher: samples.Hasher | None  # of names
     _entropy: Any  # the seed as an integer
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if cls.__doc__:  # not with python -OO
-            cls.__doc__ = cleandoc(cls.__doc__).replace("%(shared)s", SHARED.strip())
 
     def __init__(
         self,
@@ -204,13 +193,11 @@ class StreamNetwork(base.Estimator):
         seed = [self._entropy, D, K]  # the same after learn_one and learn_many, and after failed calls
         auto = validate.is_auto("learning_rate", self.learning_rate)
         if growing is None:
-            M = self.n_hidden
-            if auto:
-                return Growing.new_mixture(names, D, M, K, self._output, self.hidden, seed, non_zeros)
-            if not isinstance(self.learning_rate, Real):
+            if not (auto or isinstance(self.learning_rate, Real)):
                 raise TypeError(f"learning_rate is {self.learning_rate!r}; it must be a number, or 'auto'")
-            hidden = self._hidden if self.hidden is None else self.hidden
-            return Growing.new(names, D, M, K, self._output, hidden, self.learning_rate, seed)
+            hidden = self._hidden if self.hidden is None and not auto else self.hidden
+            sizes = D, self.n_hidden, K
+            return Growing.new(names, sizes, self._output, hidden, self.learning_rate, seed, non_zeros)
         if auto != (growing.inputs is not None):
             raise ValueError(
                 f"learning_rate is {self.learning_rate!r}, and the model has learned with "
@@ -326,7 +313,7 @@ class MiniBatchNetwork(StreamNetwork):
         """Learn from the rows of a data frame, unless the model learns meanwhile."""
         version, before = self._stream.version, self._stream.growing
         x, features = self._rows(X, add=True)
-        N, D = x.shape
+        N = x.shape[0]
         values = utils.dataframe.into_series(y).to_list()
         if len(values) != N:
             raise ValueError(f"X has {N} rows and y {len(values)}; they must have the same number")
@@ -338,8 +325,7 @@ class MiniBatchNetwork(StreamNetwork):
         added = np.maximum.accumulate(np.maximum(t + 1 - known, 0)) if outputs else np.zeros(N, int)
         edges = [0, *(np.flatnonzero(np.diff(added)) + 1).tolist(), N]
         hashed = self._hasher is not None
-        trained = np.append(np.unique(x.indices), D) if hashed else slice(None)  # columns of w
-        arrays, scalers = ([], []) if before is None else before.saved(trained)
+        saved = [] if before is None else before.saved(np.unique(x.indices) if hashed else slice(None))
         if before is not None and features:
             before.lend()  # it may predict until all rows have been learned: leave its bias where it is
 
@@ -351,7 +337,7 @@ class MiniBatchNetwork(StreamNetwork):
                 growing.learn_many(x[start:stop], t[start:stop])
             return growing
 
-        return self._stream.learn_many(version, (features, outputs), learn, arrays, scalers)
+        return self._stream.learn_many(version, (features, outputs), learn, saved)
 
     def _rows(self, X: Any, *, add: bool = False) -> tuple[Any, list[Any]]:
         """The inputs of the rows of a data frame and, if these are to be added, the names of new ones, at the end."""

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.preprocessing import StandardScaler
 
 from cbackprop import Network
 from cbackprop._catalog import OUTPUTS
+from cbackprop._running import RunningScaler
 
 MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 MAX_TARGET_STD = 5  # of the numbers to be predicted
@@ -78,9 +78,10 @@ def _standard(name: str, columns: np.ndarray, weights: np.ndarray | None) -> tup
     """Means and standard deviations of columns; 1 instead of a deviation by which weights could not be divided."""
     if weights is not None and not weights.any():  # which training refuses
         weights = None
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaler = StandardScaler().fit(columns, sample_weight=weights)
-        mean, scale = scaler.mean_.astype(columns.dtype), scaler.scale_.astype(columns.dtype)
+    scaler = RunningScaler(columns.shape[1])
+    scaler.update(columns, weights)
+    with np.errstate(over="ignore"):
+        mean, scale = scaler.mean.astype(columns.dtype), scaler.scale.astype(columns.dtype)
     scale[scale < np.sqrt(np.finfo(scale.dtype).tiny)] = 1
     finite = np.isfinite(mean) & np.isfinite(scale)
     if not finite.all():
