@@ -310,7 +310,7 @@ cdef class OneSample:
 
     # --------------------------------------------------------------------------------------------- what they all do
 
-    cdef learn(self, x, indices, t, sample_weight, missing):
+    cdef inline learn(self, x, indices, t, sample_weight, missing):
         cdef Sample n
         _kept = self.set_sample(&n, x, indices, t, sample_weight, missing)
         self.run(&n)
@@ -320,7 +320,7 @@ cdef class OneSample:
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         return losses
 
-    cdef predict(self, x, indices, bint proba):
+    cdef inline predict(self, x, indices, bint proba):
         cdef cnp.npy_intp K = self.K
         cdef cnp.ndarray y
         if proba and not self.probabilities:
@@ -334,7 +334,7 @@ cdef class OneSample:
         y = self.prediction(y)
         return y.item() if K == 1 else y
 
-    cdef Py_ssize_t predict_into(self, x, indices, void *y) except -1:
+    cdef inline Py_ssize_t predict_into(self, x, indices, void *y) except -1:
         cdef Sample n
         n.y = y
         self.begin()
@@ -346,7 +346,7 @@ cdef class OneSample:
         return self.largest
 
     # Learn, or predict, without the GIL where that gains more than it costs
-    cdef int run(self, Sample *n) except -1:
+    cdef inline int run(self, Sample *n) except -1:
         cdef bint learns = n.y == NULL
         self.check(learns)    # from here on no Python code runs
         if (n.inputs.count + self.K) * self.units < MIN_OPS_WITHOUT_GIL:
@@ -418,7 +418,7 @@ cdef class OneSample:
         return self.set_inputs(&n.inputs, x, indices, True)
 
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
-    cdef object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
+    cdef inline object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
         kept = x
         if not (self.is_sample(x) if indices is None else self.is_row(x, indices)):
             kept = x = self.validated(x, indices, writeable)

@@ -38,8 +38,13 @@ cdef class Stream:
         self.growing, self.features, self.outputs, self.labels = growing, {}, {}, []
         self.add(features, outputs)
 
+    @property
+    def names(self):
+        """How many features and outputs have been learned."""
+        return (0, 0) if self.growing is None else self.growing.names
+
     def __reduce__(self):
-        n_features, n_outputs = (0, 0) if self.growing is None else self.growing.names
+        n_features, n_outputs = self.names
         return type(self), (self.growing, list(self.features)[:n_features], self.labels[:n_outputs])
 
     def learn_one(self, Py_ssize_t version, growing, names, sample, sample_weight):
@@ -121,9 +126,7 @@ cdef class Stream:
 
     # Forget names that have not been learned
     cdef int forget(self) except -1:
-        cdef Py_ssize_t n_features = 0, n_outputs = 0
-        if self.growing is not None:
-            n_features, n_outputs = self.growing.names
+        n_features, n_outputs = self.names
         while len(self.features) > n_features:
             self.features.popitem()
         while len(self.outputs) > n_outputs:

@@ -1,7 +1,7 @@
 """River classifiers and regressors, which learn samples, features, classes and targets as they appear in a stream.
 
 A feature that is missing from a sample counts as 0; predictions ignore features that were not in training. New features
-and outputs get random initial weights; the other weights keep their bits.
+and outputs get random initial weights; the other weights keep their bits. A call that raises leaves the model unchanged.
 
 Requires the extra `river`: ``pip install "cbackprop[river]"``.
 """
@@ -70,7 +70,7 @@ class BackpropClassifier(MiniBatchNetwork, base.MiniBatchClassifier):
         return True
 
     def _target(self, y: Hashable) -> tuple[int, None, list[Any]]:
-        _, n_outputs = self._learned_names
+        _, n_outputs = self._stream.names
         try:
             k = self._stream.outputs.get(y, n_outputs)
         except TypeError:  # not hashable: new_labels raises

@@ -89,20 +89,15 @@ class StreamNetwork(base.Estimator):
         return self._stream.growing
 
     @property
-    def _learned_names(self) -> tuple[int, int]:
-        """How many features and outputs have been learned."""
-        return (0, 0) if self._stream.growing is None else self._stream.growing.names
-
-    @property
     def _known_outputs(self) -> dict[Any, int]:
         """Indices of the outputs that have been learned."""
-        n_outputs, outputs = self._learned_names[1], self._stream.outputs
+        n_outputs, outputs = self._stream.names[1], self._stream.outputs
         return outputs if len(outputs) == n_outputs else dict(islice(outputs.items(), n_outputs))
 
     @property
     def _outputs(self) -> list[Any]:
         """Names of the outputs that have been learned."""
-        return self._stream.labels[: self._learned_names[1]]
+        return self._stream.labels[: self._stream.names[1]]
 
     @property
     def network(self) -> Network | None:
@@ -126,7 +121,7 @@ class StreamNetwork(base.Estimator):
     @property
     def features(self) -> list[Any]:
         """Names of the inputs, in the order of the columns of w; empty if names are hashed."""
-        return list(self._stream.features)[: self._learned_names[0]]
+        return list(self._stream.features)[: self._stream.names[0]]
 
     @property
     def _mutable_attributes(self) -> set[str]:
@@ -134,8 +129,6 @@ class StreamNetwork(base.Estimator):
 
     def learn_one(self, x: Mapping[Hashable, Any], y: Any, w: float = 1.0) -> None:
         """Learn from one sample.
-
-        A call that raises leaves the model unchanged.
 
         Parameters
         ----------
@@ -145,13 +138,6 @@ class StreamNetwork(base.Estimator):
             What to learn: the label, the number, or the targets or labels by name.
         w : float
             Weight of the sample: a factor of the learning rate, at least 0.
-
-        Raises
-        ------
-        DivergenceError
-            If the error or an updated weight would not be finite.
-        RuntimeError
-            If the model is learning in another thread.
         """
         weight = 1.0
         if not (type(w) is float and w == 1):
@@ -186,7 +172,7 @@ class StreamNetwork(base.Estimator):
 
         If names are hashed, `non_zeros` is their number in the first sample.
         """
-        learned = self._learned_names
+        learned = self._stream.names
         names = learned[0] + new_features, learned[1] + new_outputs
         # a network needs an input and an output even if samples have no features, or no outputs with names
         D, K = self.n_features or names[0] or 1, names[1] or 1
@@ -292,8 +278,6 @@ class MiniBatchNetwork(StreamNetwork):
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn from the rows of a data frame in their order, with the updates of `learn_one`.
 
-        A call that raises leaves the model unchanged.
-
         Parameters
         ----------
         X : DataFrame of shape (N, D)
@@ -301,11 +285,6 @@ class MiniBatchNetwork(StreamNetwork):
             strings.
         y : Series of shape (N,)
             What to learn: labels or numbers.
-
-        Raises
-        ------
-        DivergenceError
-            If the error or a weight is no longer finite.
         """
         _retry(self._learn_rows, X, y)
 
