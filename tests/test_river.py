@@ -653,11 +653,14 @@ def test_invalid_parameters_are_refused(name, value):
         BackpropClassifier(**{name: value})
 
 
-def test_whole_numbers_are_labels_as_long_as_they_are_few():
+def test_whole_numbers_are_labels_as_long_as_they_are_few(monkeypatch):
+    monkeypatch.setattr("cbackprop.river._samples.MAX_NUMERIC_CLASSES", 20)
     model = learned([({"a": 1.0}, label) for label in (0, 1.0, True, 2, "text")])
     assert model.classes == [0, 1.0, 2, "text"]
-    model.learn_many(pd.DataFrame({"a": np.zeros(1001)}), pd.Series([f"label {n}" for n in range(1001)]))
-    assert len(model.classes) == 1005
+    model.learn_many(pd.DataFrame({"a": np.zeros(21)}), pd.Series([f"label {n}" for n in range(21)]))
+    assert len(model.classes) == 25
+    with refused(model, ValueError, "y is 3, which would be class 26, .* use BackpropRegressor"):
+        model.learn_one({"a": 1.0}, 3)
 
 
 @models
