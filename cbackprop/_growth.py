@@ -104,7 +104,7 @@ class Growing:
         names: tuple[int, int],
         sizes: tuple[int, int, int],
         output: str,
-        hidden: str | None,
+        hidden: Any,
         rate: Any,
         seed: list[Any],
         non_zeros: int | None,

@@ -1,7 +1,8 @@
 """River classifiers and regressors, which learn samples, features, classes and targets as they appear in a stream.
 
 A feature that is missing from a sample counts as 0; predictions ignore features that were not in training. New features
-and outputs get random initial weights; the other weights keep their bits. A call that raises leaves the model unchanged.
+and outputs get random initial weights; the other weights keep their bits. A call that raises leaves the model as it
+was.
 
 Requires the extra `river`: ``pip install "cbackprop[river]"``.
 """
