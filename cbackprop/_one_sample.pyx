@@ -312,7 +312,10 @@ cdef class OneSample:
 
     cdef inline learn(self, x, indices, t, sample_weight, missing):
         cdef Sample n
-        _kept = self.set_sample(&n, x, indices, t, sample_weight, missing)
+        _kept = self.set_sample(&n, x, indices, t, sample_weight)
+        n.missing = NULL
+        if missing is not None:
+            n.missing = self.mask(missing)
         self.run(&n)
         losses = self.learned(&n)
         if losses is None:
@@ -395,9 +398,9 @@ cdef class OneSample:
     # ------------------------------------------------------------------------------------------- samples and weights
 
     # A sample to learn. Returns what keeps the memory of its inputs.
-    cdef object set_sample(self, Sample *n, x, indices, t, sample_weight, missing):
+    cdef inline object set_sample(self, Sample *n, x, indices, t, sample_weight):
         cdef int overflow
-        n.y, n.t, n.label, n.weight, n.missing = NULL, NULL, -1, 1, NULL
+        n.y, n.t, n.label, n.weight = NULL, NULL, -1, 1
         self.begin()
         if not (PyFloat_CheckExact(sample_weight) and PyFloat_AS_DOUBLE(sample_weight) == 1):
             n.weight = validate.weight(sample_weight, self.w.dtype)
@@ -416,6 +419,13 @@ cdef class OneSample:
                 memcpy(self.t, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(self.w))
                 n.t = self.t
         return self.set_inputs(&n.inputs, x, indices, True)
+
+    # Which targets are missing, of a sample that gives any as numbers
+    cdef const cnp.npy_bool *mask(self, cnp.ndarray missing) except NULL:
+        if (self.exclusive or cnp.PyArray_TYPE(missing) != cnp.NPY_BOOL or not PyArray_ISCARRAY_RO(missing)
+                or cnp.PyArray_NDIM(missing) != 1 or cnp.PyArray_DIM(missing, 0) != self.K):
+            raise ValueError(f"missing has shape {np.shape(missing)}; it must be {(self.K,)}, one per target")
+        return <const cnp.npy_bool *> cnp.PyArray_DATA(missing)
 
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef inline object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
@@ -617,18 +627,6 @@ cdef class OneSampleOfAll(OneSample):
             A factor of the learning rate.
         """
         return self.learn(x, indices, t, sample_weight, missing)
-
-    cdef object set_sample(self, Sample *n, x, indices, t, sample_weight, missing):
-        cdef cnp.ndarray mask
-        kept = OneSample.set_sample(self, n, x, indices, t, sample_weight, None)
-        if missing is None:
-            return kept
-        mask = missing
-        if not (cnp.PyArray_TYPE(mask) == cnp.NPY_BOOL and PyArray_ISCARRAY_RO(mask) and n.t != NULL
-                and cnp.PyArray_NDIM(mask) == 1 and cnp.PyArray_DIM(mask, 0) == self.K):
-            raise ValueError(f"missing has shape {np.shape(missing)}; it must be {(self.K,)}, one per target")
-        n.missing = <const cnp.npy_bool *> cnp.PyArray_DATA(mask)
-        return kept, mask
 
     cdef int check(self, bint writeable) except -1:
         cdef OneSample network
