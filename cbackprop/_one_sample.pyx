@@ -351,7 +351,10 @@ cdef class OneSample:
     # Learn, or predict, without the GIL where that gains more than it costs
     cdef inline int run(self, Sample *n) except -1:
         cdef bint learns = n.y == NULL
-        self.check(learns)    # from here on no Python code runs
+        if self.networks:
+            self.check_all(learns)
+        else:
+            self.check(learns)    # from here on no Python code runs
         if (n.inputs.count + self.K) * self.units < MIN_OPS_WITHOUT_GIL:
             self.compute(n)
             return 0
@@ -366,6 +369,10 @@ cdef class OneSample:
             self.E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, self._learning_rate, n.weight)
         else:
             self.largest = self.api.predict_one(self.net, &n.inputs, n.y)
+
+    # Check several networks
+    cdef int check_all(self, bint writeable) except -1:
+        return 0
 
     cdef int hold(self, bint learns) except -1:
         cdef OneSample network
@@ -511,7 +518,7 @@ cdef class OneSample:
         return 0
 
     # Called after all Python code, which may have changed the weights, the user's arrays, or let another thread run
-    cdef int check(self, bint writeable) except -1:
+    cdef inline int check(self, bint writeable) except -1:
         self.begin()
         if writeable and held_locks:
             self.lock.check()
@@ -578,7 +585,7 @@ cdef class OneSampleOfAll(OneSample):
     cdef double eta, share
     cdef bint relative
     cdef void *arrays      # memory for
-    cdef Member *each      # the networks, as of the last `check`,
+    cdef Member *each      # the networks, as of the last `check_all`,
     cdef double *E         # their losses, and
     cdef double *p         # numbers for each of them
     cdef double *total     # or for each output
@@ -628,7 +635,7 @@ cdef class OneSampleOfAll(OneSample):
         """
         return self.learn(x, indices, t, sample_weight, missing)
 
-    cdef int check(self, bint writeable) except -1:
+    cdef int check_all(self, bint writeable) except -1:
         cdef OneSample network
         cdef cnp.ndarray array
         cdef Py_ssize_t r = 0
