@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ._initial_weights import init_weights
 from ._mixture import Mixture
 from ._network import Network
 from ._one_sample import OneSampleOfAll
-from ._rates import DENSE_STREAM, SHARE, SPARSE_STREAM
+from ._rates import DENSE_STREAM, SHARE, SPARSE_STREAM, WIDTH
 from ._running import RunningScaler, RunningSparseScaler
 from ._settings import Data, Settings
 from ._training_lock import TrainingLock
@@ -102,7 +103,7 @@ class Growing:
     def new(
         cls,
         names: tuple[int, int],
-        sizes: tuple[int, int, int],
+        sizes: tuple[int, int | None, int],
         output: str,
         hidden: Any,
         rate: Any,
@@ -111,19 +112,20 @@ class Growing:
     ) -> Growing:
         """Create a network that learns samples as they are, at a constant rate or, if it is "auto", a mixture.
 
-        If a hidden function is given, all networks have it. If inputs are sparse, `non_zeros` is their number in the
-        first sample.
+        All networks have the hidden function, and the number of hidden units, that is not None. If inputs are sparse,
+        `non_zeros` is their number in the first sample.
         """
-        D, M, K = sizes
+        D, width, K = sizes
         if rate != "auto":
-            w, v = init_weights(D, M, K, hidden=hidden, order="F", rng=seed)
+            w, v = init_weights(D, width or WIDTH, K, hidden=hidden, order="F", rng=seed)
             w *= HIDDEN_WEIGHT_SCALE
             network = Network.from_weights(w, v, output=output, hidden=hidden, learning_rate=rate)
             return cls([network], HIDDEN_WEIGHT_SCALE, _mixture(1, K, output), None, None, names)
         rates = DENSE_STREAM if non_zeros is None else SPARSE_STREAM
-        scale = rates.weight_scale * np.sqrt((D + M) / ((D if non_zeros is None else non_zeros) + M))
         networks = []
-        for r, (function, member_rate) in enumerate(rates.members):
+        widths = rates.widths if width is None else (width,)
+        for r, (M, (function, member_rate)) in enumerate(product(widths, rates.members)):
+            scale = rates.weight_scale * np.sqrt((D + M) / ((D if non_zeros is None else non_zeros) + M))
             function = function if hidden is None else hidden
             w, v = init_weights(D, M, K, hidden=function, order="F", rng=[*seed, r])
             w *= scale

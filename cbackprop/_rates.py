@@ -11,7 +11,9 @@ class StreamRates(NamedTuple):
     Attributes
     ----------
     members : tuple of (str, float)
-        Hidden function and learning rate of each network.
+        Hidden functions and learning rates of the networks.
+    widths : tuple of int
+        Their numbers of hidden units, unless that is chosen: there is a network for each of them and each member.
     weight_scale : float
         Factor of the initial hidden weights, relative to those of a network with the non-zeros of one sample alone.
     accumulator : float
@@ -19,14 +21,16 @@ class StreamRates(NamedTuple):
     """
 
     members: tuple[tuple[str, float], ...]
+    widths: tuple[int, ...]
     weight_scale: float
     accumulator: float
 
 
-DENSE_STREAM = StreamRates((("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)), 1, 0)
+WIDTH = 16  # of networks with hashed inputs, whose weights may be many, or with a constant rate
+DENSE_STREAM = StreamRates((("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)), (8, 32, 128), 1, 0)
 # Row-wise AdaGrad averages squares over all inputs, mostly zeros, which would inflate its rates: accumulators do not
 # start at 0. Weights of inputs that appear late are noise until then: they start small.
-SPARSE_STREAM = StreamRates((("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)), 0.1, 0.1)
+SPARSE_STREAM = StreamRates((("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)), (WIDTH,), 0.1, 0.1)
 
 TABLE_RATE = 0.1  # of the command, for the columns of a table ...
 HASHED_RATE = 0.3  # ... and for hashed inputs, relative to the root of the fraction that is not 0

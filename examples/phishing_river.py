@@ -37,11 +37,12 @@ for name, model in models.items():
     print(f"{name:24} accuracy {accuracy[name]:.4f}")
 
 # %%
-# BackpropClassifier is a mixture of four networks, two with tanh and two with ReLU. In
-# the end, their weights are:
+# BackpropClassifier is a mixture of twelve networks, of 8, 32 and 128 hidden units,
+# with tanh and ReLU, at two rates. In the end, their weights are:
 
 for member, weight in zip(network.networks, network.weights, strict=True):
-    print(f"{member.hidden}, learning rate {member.learning_rate}: {weight:.2f}")
+    units, rate = len(member.w), member.learning_rate
+    print(f"{units} {member.hidden}, learning rate {rate}: {weight:.2f}")
 
 # %%
 # The accuracy of all three rises as they learn; the network passes both others.

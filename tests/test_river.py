@@ -859,11 +859,12 @@ def test_new_names_take_no_memory_if_they_are_hashed():
 
 
 AUTO = [("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu", 0.3)]
+AUTO_HASHED = [("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)]
 
 
 @models
 def test_auto_is_the_default(model):
-    defaults = {"n_hidden": 16, "learning_rate": "auto", "hidden": None, "seed": None, "n_features": None}
+    defaults = {"n_hidden": "auto", "learning_rate": "auto", "hidden": None, "seed": None, "n_features": None}
     assert model()._get_params() == defaults
     assert model().networks == model().weights.tolist() == []
     trained = learned(stream_for(model, 3), model, learning_rate="auto")
@@ -874,6 +875,23 @@ def test_auto_is_the_default(model):
     assert {network.hidden for network in trained.networks} == {"sigmoid"}
     (network,) = learned(stream_for(model, 3), model, learning_rate=0.1).networks
     assert not network.adaptive
+
+
+@pytest.mark.parametrize(
+    ("options", "widths"),
+    [({}, [8, 32, 128]), ({"n_features": 50}, [16]), ({"learning_rate": 0.1}, [16]), ({"n_hidden": 3}, [3])],
+    ids=str,
+)
+@models
+def test_widths_of_the_networks(model, options, widths):
+    model = learned(stream_for(model, 3), model, **{"n_hidden": "auto", "learning_rate": "auto"} | options)
+    expected = AUTO_HASHED if "n_features" in options else AUTO
+    if "learning_rate" in options:
+        expected = [(model._hidden, 0.1)]
+    found = [(len(network.w), network.hidden, network.learning_rate) for network in model.networks]
+    assert found == [(M, hidden, rate) for M in widths for hidden, rate in expected]
+    with pytest.raises(TypeError, match="n_hidden is 'many'; it must be an integer"):
+        type(model)("many").learn_one(*stream_for(type(model), 1)[0])
 
 
 def test_a_mixture_learns_as_documented():
@@ -1048,8 +1066,7 @@ def test_a_mixture_of_hashed_samples_learns_as_documented():
                 t = np.eye(3)[model.classes.index(y)]
                 losses.append(reference.step(row, t, network.w, network.v, network.learning_rate, **functions))
             reference.mixture_weights(log_weights, np.zeros(2), np.array([losses]), 1.0, False, 0.01)
-    expected = [("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)]
-    assert [(network.hidden, network.learning_rate) for network in model.networks] == expected
+    assert [(network.hidden, network.learning_rate) for network in model.networks] == AUTO_HASHED
     for network, twin in zip(model.networks, networks, strict=True):
         np.testing.assert_allclose(network.w, twin.w, atol=1e-9)
         np.testing.assert_allclose(network.v, twin.v, atol=1e-9)

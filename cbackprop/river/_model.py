@@ -22,12 +22,13 @@ BUSY = "other threads let this model learn all the time: let one of them call it
 FIXED = ("n_hidden", "hidden", "seed", "n_features")  # parameters of a model that has learned
 
 describe = describe_by("""
-n_hidden : int
-    M, the number of hidden units.
+n_hidden : int or "auto"
+    M, the number of hidden units. "auto" is 16 with a number as the learning rate, or if names are hashed; otherwise
+    the mixture has networks of 8, 32 and 128.
 learning_rate : float or "auto"
-    "auto": a mixture of four networks whose rates adapt, on standardized inputs and, if they are numbers, targets;
-    see the notes of `BackpropClassifier`. A number: α of (17) of one network, on inputs and targets as they are.
-    That may be changed at any time.
+    "auto": a mixture of networks whose rates adapt, on standardized inputs and, if they are numbers, targets; see the
+    notes of `BackpropClassifier`. A number: α of (17) of one network, on inputs and targets as they are. That may be
+    changed at any time.
 hidden : {"sigmoid", "tanh", "relu"}
     The hidden function. By default, "auto" mixes networks with tanh and with ReLU; with a number, classifiers have
     sigmoid and regressors tanh.
@@ -52,7 +53,7 @@ class StreamNetwork(base.Estimator):
 
     def __init__(
         self,
-        n_hidden: int = 16,
+        n_hidden: int | str = "auto",
         learning_rate: float | str = "auto",
         hidden: str | None = None,
         seed: int | None = None,
@@ -182,7 +183,8 @@ class StreamNetwork(base.Estimator):
             if not (auto or isinstance(self.learning_rate, Real)):
                 raise TypeError(f"learning_rate is {self.learning_rate!r}; it must be a number, or 'auto'")
             hidden = self._hidden if self.hidden is None and not auto else self.hidden
-            sizes = D, self.n_hidden, K
+            any_width = isinstance(self.n_hidden, str) and self.n_hidden == "auto"
+            sizes = D, None if any_width else validate.count("n_hidden", self.n_hidden), K
             return Growing.new(names, sizes, self._output, hidden, self.learning_rate, seed, non_zeros)
         if auto != (growing.inputs is not None):
             raise ValueError(
