@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-import cbackprop
-
 from .. import _validation as validate
 from .._network import Network
 from ..files.atomic import atomic_write, writable_path
@@ -126,7 +124,6 @@ def source(network: Network, name: str, predict_only: bool) -> str:
         M=len(network.w),
         K=len(network.v),
         name=name,
-        version=cbackprop.__version__,
         hidden=network.hidden,
         output=network.output,
         targets=TARGETS[network.output],

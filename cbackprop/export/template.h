@@ -1,6 +1,6 @@
 /* A two-layer network that learns sample by sample: $D inputs, $M hidden units ($hidden), $K outputs ($output).
  *
- * Written by cbackprop $version. One file of a program defines NETWORK_IMPLEMENTATION before it includes this one, others
+ * Written by cbackprop. One file of a program defines NETWORK_IMPLEMENTATION before it includes this one, others
  * just include it. It takes C99 or C++17, allocates nothing, and calls no mathematical function but the square root. The
  * symbols of a sample are on the stack.
  *
