@@ -113,7 +113,7 @@ def results(output, hidden, folder):
     ):
         yield message(call)
     network.save(folder / "model")
-    growing = Growing.new_mixture((D, K), D, M, K if exclusive else 1, output, hidden, [0], None)
+    growing = Growing.new((D, K), (D, M, K if exclusive else 1), output, hidden, "auto", [0], None)
     growing.learn_many(X, t if exclusive else t[:, 0])
     for x_n, t_n in zip(X, t if exclusive else t[:, :1], strict=True):
         growing.one_sample.learn_one(x_n, t_n)

@@ -36,7 +36,7 @@ def signature(function, without=()):
 
 
 def test_signatures():
-    functions = {name: getattr(cbackprop, name) for name in cbackprop.__all__ if name != "kernel_info"}
+    functions = {name: getattr(cbackprop, name) for name in set(cbackprop.__all__) - {"kernel_info", "export_c"}}
     functions = {name: function for name, function in functions.items() if inspect.isfunction(function)}
     assert {name: signature(function) for name, function in functions.items()} == SIGNATURES
     for name, function in functions.items():

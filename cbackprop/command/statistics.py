@@ -35,7 +35,8 @@ class ColumnStatistics:
         """Return that of all columns, and of others of 1 and -1."""
         with np.errstate(over="ignore"):
             squares = self.mean**2 + self.squares / self.n
-        return float(np.sqrt((squares.sum() + n_ones) / (len(squares) + n_ones)))
+        root = float(np.sqrt((squares.sum() + n_ones) / (len(squares) + n_ones)))
+        return root if np.isfinite(root) else 1  # numbers as large as that are refused when they are read
 
     def standardization(self, table: Table, columns: list[str], n_others: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and scale of each column, and of others that stay as they are; raise if one overflowed."""
