@@ -1,11 +1,14 @@
 """asv imports every file of benchmarks/asv in an environment with few packages."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import cbackprop
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -34,14 +37,21 @@ def run(*command):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
+def run_python(*arguments):
+    """Run Python with the package that is tested, which may be another than that of the tree, and these benchmarks."""
+    path = os.pathsep.join([str(Path(cbackprop.__file__).parents[1]), str(ROOT)])
+    command = [sys.executable, "-P", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": path})
+
+
 def test_benchmarks_are_imported_without_optional_packages():
-    done = run(sys.executable, "-P", "-c", IMPORT_ALL, str(ROOT))
+    done = run_python("-c", IMPORT_ALL, str(ROOT))
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) > 10
 
 
 def test_the_table_of_all_machines_is_that_of_their_comparisons():
-    done = run(sys.executable, "-c", "from benchmarks.compare import machines; print(end=machines.markdown())")
+    done = run_python("-c", "from benchmarks.compare import machines; print(end=machines.markdown())")
     assert done.returncode == 0, done.stderr
     assert done.stdout == (RESULTS / "machines.md").read_text(encoding="utf-8")
 
@@ -65,7 +75,7 @@ def test_the_comparison_times_a_loop_of_ones_own_if_its_result_is_right(tmp_path
         "--rows",
         "online 2-2-3, float64",
     )
-    done = run(sys.executable, "-m", "benchmarks.compare", *options)
+    done = run_python("-m", "benchmarks.compare", *options)
     assert done.returncode == 0, done.stderr
     _, row = re.findall(r"^\| (?:work|online).*$", (tmp_path / "compare.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert ("| my_loop |" in row) == timed
@@ -87,7 +97,7 @@ def test_commits_of_results_are_in_the_history():
 @pytest.mark.slow  # the documentation draws them, too
 def test_plots_are_drawn_of_the_tables(tmp_path):
     pytest.importorskip("matplotlib")
-    done = run(sys.executable, "-m", "benchmarks.compare.plots", str(tmp_path))
+    done = run_python("-m", "benchmarks.compare.plots", str(tmp_path))
     assert done.returncode == 0, done.stderr
     shown = re.findall(r"plots/([\w.-]+)", (ROOT / "docs/measurements.md").read_text(encoding="utf-8"))
     assert set(shown) <= {path.name for path in tmp_path.iterdir()}
