@@ -219,8 +219,8 @@ def wheel(session, compiler):
 # tests of compiled code; the others call it, too, but no other lines of it
 COMPILED_TESTS = test_files(
     "tests",
-    "adaptive c_api checkpoint elementary engines ensemble equations gradients mixture network reentrancy reference "
-    "sparse subnormal threads training training_lock validation variants",
+    "adaptive c_api checkpoint elementary engines ensemble equations gradients lanes mixture network reentrancy "
+    "reference sparse subnormal threads training training_lock validation variants",
 )
 FUZZERS = test_files("tests/guarantees", "bad_inputs estimators stateful sparse")
 
