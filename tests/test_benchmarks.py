@@ -56,6 +56,22 @@ def test_the_table_of_all_machines_is_that_of_their_comparisons():
     assert done.stdout == (RESULTS / "machines.md").read_text(encoding="utf-8")
 
 
+def test_the_chart_of_readme_is_that_of_a_comparison():
+    code = (
+        "from benchmarks.compare.chart import COLORS, svg, times\n"
+        "measured = times('amd-epyc-family-25-model-17')\n"
+        "print(*(svg(measured, *colors) for colors in COLORS.values()), sep='', end='')"
+    )
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
+    pictures = [ROOT / f"docs/pictures/speed-{name}.svg" for name in ("light", "dark")]
+    assert done.stdout == "".join(path.read_text(encoding="utf-8") for path in pictures)
+    shown = re.findall(r"([\d.,]+) µs</text>", pictures[0].read_text(encoding="utf-8"))
+    for page in ("README.md", "README.ja.md", "docs/index.md", "docs/performance.md"):
+        (described,) = set(re.findall(r"cbackprop (0\..*?1070)", (ROOT / page).read_text(encoding="utf-8")))
+        assert re.findall(r"\d[\d.]*", described) == [number.replace(",", "") for number in shown]
+
+
 def test_rows_with_a_worst_and_a_best_were_measured_on_several_machines():
     table = (RESULTS / "machines.md").read_text(encoding="utf-8").split("\n\n")[3]
     worst, best = zip(*(re.findall(r"\(([A-Z]\w+ \d+/\d+)\)", line) for line in table.splitlines()[2:]), strict=True)

@@ -122,6 +122,7 @@ def test_animation_shows_what_the_library_computes():
 
 @pytest.mark.parametrize("page", TRANSLATED)
 def test_translations_show_the_same(page):
+    found = 0
     for shown in (
         r"^\$\$\n(.*?)\n\$\$$",
         r"^```\{(?:kernel|raw)\} (.*?)^```$",
@@ -130,6 +131,8 @@ def test_translations_show_the_same(page):
     ):
         english, japanese = (re.findall(shown, PAGES[path], re.DOTALL | re.MULTILINE) for path in (page, f"ja/{page}"))
         assert [text.replace("../", "") for text in japanese] == english
+        found += len(english)
+    assert found
 
 
 def test_mathematics_show_every_equation_of_the_article():
