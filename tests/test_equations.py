@@ -143,6 +143,14 @@ def test_sigmoid_derivative(kernels, rng):
     np.testing.assert_array_equal(kernels.hidden_derivative_of(z), reference.sigmoid_derivative(z))
 
 
+def test_sigmoid_derivative_is_the_derivative(kernels, rng):
+    b = rng.normal(size=20)
+    complex_step = (1 / (1 + np.exp(-(b + 1e-20j)))).imag / 1e-20
+    derivative = kernels.hidden_derivative_of(kernels.hidden_output_of(b.astype(kernels.DTYPE)))
+    # rounding of b, of z and of 1 - z, for z not far from 1/2
+    np.testing.assert_allclose(derivative, complex_step, rtol=20 * np.finfo(kernels.DTYPE).eps)
+
+
 # h in units of the last place of z. Sigmoid: e^b has an error of 1.1 ULP, the sum and the quotient half a ULP each, a
 # ULP being up to eps. tanh: e^x - 1 has one of 1.2 ULP, which z = d / (2 - d) doubles at most, and the difference and
 # the quotient half a ULP each. max(0, b) is exact
@@ -540,3 +548,51 @@ def test_updates(kernels, rng, eps, size):
     for unchanged in (kernels.update_v_of(weights, y, y, z, alpha), kernels.update_w_of(weights, y, x, 0 * alpha)):
         np.testing.assert_array_equal(unchanged, weights)
     assert weights.tobytes() == before
+
+
+@pytest.mark.parametrize("name", ["hidden_output_of", "output_of", "mean_square_of"])
+def test_arguments_are_not_changed(kernels, rng, name):
+    x = rng.normal(size=19).astype(kernels.DTYPE)
+    before = x.tobytes()
+    getattr(kernels, name)(x)
+    assert x.tobytes() == before
+
+
+# ---------------------------------------------------------------------------------------------------------- bad shapes
+
+
+D, M, K = 4, 3, 2
+SHAPES = {
+    "hidden_sum_of": ((M, D + 1), D),
+    "output_sum_of": ((K, M + 1), M),
+    "output_of": (K,),
+    "sample_error_of": (K, K),
+    "output_error_of": (K, K),
+    "gradient_v_of": (K, K, M),
+    "hidden_error_of": (K, K, (K, M + 1), M),
+    "gradient_w_of": (M, D),
+    "update_v_of": ((K, M + 1), K, K, M, K),
+    "update_w_of": ((M, D + 1), M, D, M),
+    "mean_square_of": (D,),
+}
+ANY_SIZE = {
+    "hidden_sum_of": [0],
+    "output_sum_of": [0],
+    "gradient_v_of": [2],
+    "gradient_w_of": [0, 1],
+    "output_of": [0],
+    "mean_square_of": [0],
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_wrong_shapes_are_errors(kernels, name):
+    function = getattr(kernels, name)
+    good = [np.ones(shape, kernels.DTYPE) for shape in SHAPES[name]]
+    function(*good)
+    for place, array in enumerate(good):
+        wrong = [array[:0], array[..., :0].copy(), None]
+        wrong += [] if place in ANY_SIZE.get(name, ()) else [array[1:], np.concatenate([array, array])]
+        for each in wrong:
+            with pytest.raises((AssertionError, TypeError)):
+                function(*good[:place], each, *good[place + 1 :])

@@ -32,7 +32,7 @@ def flags_of(work):
 
 
 # off the multiples of the lanes, and on them
-SHAPES = [(2, 2, 3), (4, 8, 2), (64, 32, 16), (37, 53, 7), (5, 7, 1)]
+SHAPES = [(2, 2, 3), (4, 8, 2), (13, 9, 3), (63, 32, 10), (64, 32, 16), (37, 53, 7), (5, 7, 1)]
 ENGINES = {
     "direct": ("DirectEngine", 1, {}),
     "direct-batches": ("DirectEngine", 7, {"momentum": 0.5}),
