@@ -96,6 +96,15 @@ def docs(session):
     session.run("python", "-P", "-m", "sphinx", "-W", "--keep-going", "-q", *arguments)
 
 
+@nox.session
+def live(session):
+    """Compile the networks of the site's front page to WebAssembly, and compare them with the committed ones."""
+    if not (shutil.which("clang") and shutil.which("wasm-ld")):
+        session.skip("Clang and wasm-ld are not installed")
+    session.install("-e", ".")
+    session.run("python", "-P", "docs/_live/build.py", "--check")
+
+
 @nox.session(python=PYTHONS)
 def readme(session):
     """Run both commands of the README on one version of Python, in a copy of the tree."""

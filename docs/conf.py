@@ -19,7 +19,6 @@ version = release = cbackprop.__version__
 
 extensions = [
     "kernel",
-    "learning",
     "objects",
     "myst_parser",
     "numpydoc",
@@ -78,7 +77,7 @@ html_theme_options = {
     "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "show_prev_next": False,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "ja/index": []},
     "footer_start": ["copyright"],
     "footer_end": [],
 }
@@ -86,6 +85,7 @@ html_sidebars = {
     page: []
     for page in (
         "index",
+        "ja/index",
         "mathematics",
         "ja/mathematics",
         "orders",
@@ -125,6 +125,14 @@ def set_language(app, page, template, context, doctree):
         context["language"] = "ja"
 
 
+def show_network(app, page, template, context, doctree):
+    """Let a network learn on the front pages."""
+    if page in ("index", "ja/index"):
+        app.add_css_file("live.css")
+        app.add_js_file("live-modules.js")
+        app.add_js_file("live.js")
+
+
 def join_lines(app, page, source):
     """Join the lines of Japanese paragraphs: browsers render line breaks as spaces."""
     if page.startswith("ja/"):
@@ -138,3 +146,4 @@ def join_lines(app, page, source):
 def setup(app):
     app.connect("source-read", join_lines)
     app.connect("html-page-context", set_language)
+    app.connect("html-page-context", show_network)
