@@ -195,7 +195,10 @@ def numerical_gradient(
     functions = validate.functions(hidden, output)
     data = Data.validated(x, t, w, v, output)
     if scheme == "complex":
-        return reference.numerical_gradient(x, t, w, v, output=output, hidden=hidden, epsilon=epsilon, scheme=scheme)
+        dense = data.x.toarray() if isinstance(data.x, SparseRows) else data.x
+        given = data.labels if data.rows is None else data.rows
+        equation = partial(reference.loss, dense, given, output=output, hidden=hidden)
+        return differences.derivatives(equation, w, v, epsilon, scheme)
     if isinstance(data.x, SparseRows):
         engine = engines.sparse_engine(data.x, w, v, functions)
     else:

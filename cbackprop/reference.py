@@ -1,9 +1,9 @@
 """The equations in plain NumPy: the public functions of `cbackprop`, to be read next to the article.
 
 The code is written for reading, not for speed: one line per equation, numbered as in the README. Functions and their
-arguments are named as in `cbackprop`, without threads, callbacks and checkpoints. Shared with the compiled functions is
-only what none of these equations describes: validation, random initial weights, quotients of differences. Numbers below
-the smallest normal one count here; on x86 the compiled functions take them for 0.
+arguments are named as in `cbackprop`, without threads, callbacks, checkpoints and sparse rows. Arguments are not
+checked, and what overflows is infinite or NaN. Numbers below the smallest normal one count here; on x86 the compiled
+functions take them for 0.
 
 Notes
 -----
@@ -19,21 +19,18 @@ Examples
 (2, 2)
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from . import _catalog as catalog
 from . import _differences as differences
-from . import _validation as validate
 from ._initial_weights import init_weights as init_weights
 from ._results import REMEDY, Activations, DivergenceError, History
-from ._settings import Data, Settings
-from ._sparse import SparseRows
-from ._validation import Functions
 
 Pair = tuple[np.ndarray, np.ndarray]  # of w and of v
 
-# functions check their results instead
 ignore_warnings = np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore")
 
 
@@ -220,110 +217,75 @@ def mixture_weights(
     relative. Members with p_r = 0 count no more. See docs/guides/mixture.md.
     """
     R = (log_weights > -np.inf).sum()
-    for n in range(len(losses)):
-        s_n = 1.0 if sample_weight is None else sample_weight[n]
-        E_n = np.where((log_weights > -np.inf) & (losses[n] < np.inf), losses[n], np.inf)  # NaN is not below infinity
-        if s_n == 0 or E_n.min() == np.inf:
+    for E_n, s_n in zip(losses, np.ones(len(losses)) if sample_weight is None else sample_weight, strict=True):
+        alive = log_weights > -np.inf
+        counts = alive & (E_n < np.inf)  # which NaN is not
+        if s_n == 0 or not counts.any():
             continue
-        mean, count = scale
-        rate = eta * s_n
+        E, rate = E_n[counts], eta * s_n
         if relative:
-            mean = max(mean, mean + (E_n.min() - mean) / (count + 1))
-            known = count > 0 and mean > 0
-            if mean == 0:  # some member was always right
-                mean = min(E_n[E_n > 0], default=np.inf)
-            rate = rate / mean if count > 0 else 0.0
+            mean, count = scale
+            known = max(mean, mean + (E.min() - mean) / (count + 1))
+            # before anything is known, all members count alike; some member may always have been right
+            rate = 0.0 if count == 0 else rate / (known or min(E[E > 0], default=np.inf))
         rate = min(rate, np.finfo(np.float64).max)
-        log_p = np.full(len(E_n), -np.inf)
-        log_p[E_n < np.inf] = (log_weights - rate * (E_n - E_n.min()))[E_n < np.inf]
+        log_p = log_weights[counts] - rate * (E - E.min())
         log_p -= log_p.max()
         log_p -= np.log(np.exp(log_p).sum())
         if relative:
-            left = log_p > -np.inf
-            E = np.exp(log_p[left]) @ E_n[left] if known else E_n.min()
-            scale[:] = scale[0] + (E - scale[0]) / (count + 1), count + 1
+            expected = np.exp(log_p[log_p > -np.inf]) @ E[log_p > -np.inf] if count and known else E.min()
+            scale[:] = mean + (expected - mean) / (count + 1), count + 1
+        log_weights[:] = -np.inf
+        log_weights[counts] = log_p
         if share > 0:
-            alive = log_weights > -np.inf
-            log_p[alive] = np.log((1 - share) * np.exp(log_p[alive]) + share / R)
-        log_weights[:] = log_p
+            log_weights[alive] = np.log((1 - share) * np.exp(log_weights[alive]) + share / R)
 
 
 # ------------------------------------------------------------------------------------------------- the public functions
 
 
-def _dense(x: np.ndarray | SparseRows) -> np.ndarray:
-    """Inputs with their zeros."""
-    return x.toarray() if isinstance(x, SparseRows) else x
-
-
-def _one_of_k(rows: np.ndarray | None, labels: np.ndarray | None, v: np.ndarray) -> np.ndarray:
+def targets(t: Any, v: np.ndarray, output: str) -> np.ndarray:
     """Targets as rows: t_nk = 1 for the class k of a sample, and else 0."""
-    return np.eye(len(v), dtype=v.dtype)[labels] if rows is None else rows
-
-
-def _checked(
-    x: Any, t: Any, w: np.ndarray, v: np.ndarray, output: str, hidden: str
-) -> tuple[np.ndarray, np.ndarray, Functions]:
-    functions = validate.functions(hidden, output)
-    data = Data.validated(x, t, w, v, output)
-    return _dense(data.x), _one_of_k(data.rows, data.labels, v), functions
-
-
-def _forward(x: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> Activations:
-    h, _derivative = HIDDEN_FUNCTIONS[functions.hidden]
-    y, _error = OUTPUTS[functions.output]
-    b = hidden_sums(x, w)
-    z = h(b)
-    a = output_sums(z, v)
-    return Activations(y(a), a, z, b)
-
-
-def _mean_error(x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions) -> Any:
-    """(2)  E = (1/N) sum_n E_n, in double precision."""
-    _y, error = OUTPUTS[functions.output]
-    E = error(t, _forward(x, w, v, functions).a)
-    return E.mean(dtype=np.result_type(E, np.float64))
-
-
-def _gradients(
-    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, functions: Functions, shares: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """E_n of each sample, and the gradients (3), to which each sample contributes its share instead of 1/N."""
-    _h, derivative = HIDDEN_FUNCTIONS[functions.hidden]
-    _y, error = OUTPUTS[functions.output]
-    y, a, z, _b = _forward(x, w, v, functions)
-    errors = output_errors(y, t) * shares[:, np.newaxis]
-    return error(t, a), gradient_w(errors, v, derivative(z), x), gradient_v(errors, z)
+    if catalog.OUTPUTS[output].exclusive and np.ndim(t) == 1:
+        return np.eye(len(v), dtype=v.real.dtype)[t]
+    return np.asarray(t, v.real.dtype).reshape(-1, len(v))
 
 
 @ignore_warnings
 def forward(x: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hidden: str = "sigmoid") -> Activations:
     """Forward pass: the activations of all samples; see `cbackprop.forward`."""
-    functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=False)
-    activations = _forward(_dense(validate.inputs(x, w, v)), w, v, functions)
-    if not np.isfinite(activations.y).all():
-        validate.refuse_overflow(w, v)
-    return activations
+    h, _derivative = HIDDEN_FUNCTIONS[hidden]
+    y, _error = OUTPUTS[output]
+    b = hidden_sums(np.asarray(x, w.real.dtype), w)
+    z = h(b)
+    a = output_sums(z, v)
+    return Activations(y(a), a, z, b)
 
 
 @ignore_warnings
-def loss(x: Any, t: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hidden: str = "sigmoid") -> float:
-    """(2)  E = (1/N) sum_n E_n; see `cbackprop.loss`."""
-    x, t, functions = _checked(x, t, w, v, output, hidden)
-    E = float(_mean_error(x, t, w, v, functions))
-    if np.isnan(E):
-        validate.refuse_overflow(w, v)
-    return E
+def loss(x: Any, t: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hidden: str = "sigmoid") -> Any:
+    """(2)  E = (1/N) sum_n E_n, in double precision; see `cbackprop.loss`."""
+    _y, error = OUTPUTS[output]
+    E = error(targets(t, v, output), forward(x, w, v, output=output, hidden=hidden).a)
+    return E.mean(dtype=np.result_type(E, np.float64)).item()
+
+
+def sample_gradients(
+    x: np.ndarray, t: np.ndarray, w: np.ndarray, v: np.ndarray, shares: np.ndarray, output: str, hidden: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """E_n of each sample, and the gradients (3), to which each sample contributes its share instead of 1/N."""
+    _h, derivative = HIDDEN_FUNCTIONS[hidden]
+    _y, error = OUTPUTS[output]
+    y, a, z, _b = forward(x, w, v, output=output, hidden=hidden)
+    errors = output_errors(y, t) * shares[:, np.newaxis]
+    return error(t, a), gradient_w(errors, v, derivative(z), x), gradient_v(errors, z)
 
 
 @ignore_warnings
 def gradient(x: Any, t: Any, w: np.ndarray, v: np.ndarray, *, output: str = "softmax", hidden: str = "sigmoid") -> Pair:
     """(3)  dE/dw_ji = (1/N) sum_n dE_n/dw_ji, and the same for v; see `cbackprop.gradient`."""
-    x, t, functions = _checked(x, t, w, v, output, hidden)
-    E, dw, dv = _gradients(x, t, w, v, functions, np.full(len(x), 1 / len(x), w.dtype))
-    if not all(np.isfinite(array).all() for array in (E, dw, dv)):
-        validate.refuse_overflow(w, v)
+    x, t = np.asarray(x, w.dtype), targets(t, v, output)
+    _E, dw, dv = sample_gradients(x, t, w, v, np.full(len(x), 1 / len(x), w.dtype), output, hidden)
     return dw, dv
 
 
@@ -338,9 +300,8 @@ def numerical_gradient(
     epsilon: float | None = None,
     scheme: str = "central",
 ) -> Pair:
-    """(3) by numerical differentiation; see `cbackprop.numerical_gradient`."""
-    x, t, functions = _checked(x, t, w, v, output, hidden)
-    return differences.derivatives(lambda w, v: _mean_error(x, t, w, v, functions), w, v, epsilon, scheme)
+    """(3) by numerical differentiation of (2); see `cbackprop.numerical_gradient`."""
+    return differences.derivatives(partial(loss, x, t, output=output, hidden=hidden), w, v, epsilon, scheme)
 
 
 @ignore_warnings
@@ -357,27 +318,19 @@ def step(
     hidden: str = "sigmoid",
 ) -> float:
     """One update (17) of the weights, in place; see `cbackprop.step`."""
-    functions = validate.functions(hidden, output)
-    validate.weights(w, v, writeable=True)
-    x = _dense(validate.sample("x_n", x_n, w, v, writeable=True))
-    t = _one_of_k(*validate.sample_target("t_n", t_n, w, v, output), v)
-    alpha = validate.learning_rate(learning_rate, w.dtype)
-    shares = np.array([validate.weight(sample_weight, w.dtype)], w.dtype)
-    validate.states(None, 0, accumulators, accumulators is not None, w, v, (x, t))
-
-    arrays = [w, v, *(accumulators or ())]
-    new_w, new_v, *squares = news = [array.copy() for array in arrays]
-    (E_n,), dw, dv = _gradients(x, t, w, v, functions, shares)
+    x, t, shares = np.asarray([x_n], w.dtype), targets([t_n], v, output), np.array([sample_weight], w.dtype)
+    arrays = w, v, *(accumulators or ())
+    new_w, new_v, *sums = news = [array.copy() for array in arrays]
+    (E_n,), dw, dv = sample_gradients(x, t, w, v, shares, output, hidden)
     if accumulators is None:
-        update(new_w, dw, alpha)
-        update(new_v, dv, alpha)
+        update(new_w, dw, learning_rate)
+        update(new_v, dv, learning_rate)
     else:
-        update_adaptively(new_w, dw, alpha, squares[0])
-        update_adaptively(new_v, dv, alpha, squares[1])
+        update_adaptively(new_w, dw, learning_rate, sums[0])
+        update_adaptively(new_v, dv, learning_rate, sums[1])
     limit = np.finfo(w.dtype).max * np.finfo(w.dtype).eps / 8  # more may overflow beside the largest weight
     finite = np.isfinite(E_n) and all(np.isfinite(new).all() for new in news)
     if not (finite and (abs(new_w - w) < limit).all() and (abs(new_v - v) < limit).all()):
-        validate.finite_weights(w, v)
         raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
     for array, new in zip(arrays, news, strict=True):
         array[:] = new
@@ -406,38 +359,29 @@ def fit(
     accumulators: Pair | None = None,
 ) -> History:
     """Updates (17) with all samples for a number of epochs; see `cbackprop.fit`."""
-    functions = validate.functions(hidden, output)
-    data = Data.validated(x, t, w, v, output, sample_weight, writeable=True)
-    validate.finite_weights(w, v)
-    x, t, N = _dense(data.x), _one_of_k(data.rows, data.labels, v), len(data.x)
-    settings = Settings.validated(
-        w.dtype, N, learning_rate=learning_rate, batch_size=batch_size, method="auto", momentum=momentum, l2=l2,
-        adaptive=adaptive, shuffle=shuffle, functions=functions,
-    )  # fmt: skip
-    states = validate.states(velocity, settings.momentum, accumulators, adaptive, w, v, data.arrays)
-    epochs, generator = validate.count("epochs", epochs), validate.generator(rng)
-
-    alpha, size, s = settings.learning_rate, settings.batch_size, data.sample_weight
-    s = np.ones(N, w.dtype) if s is None else s
-    u_w, u_v = states.get("velocity") or (np.zeros_like(w), np.zeros_like(v))
-    s_w, s_v = states.get("accumulators") or (np.empty(0), np.empty(0))
-    arrays, losses = [w, v, *(array for pair in states.values() for array in pair)], []
+    x, t, N = np.asarray(x, w.dtype), targets(t, v, output), len(x)
+    s = np.asarray(np.ones(N) if sample_weight is None else sample_weight, w.dtype)
+    size, generator = batch_size or N, np.random.default_rng(rng)
+    momentum, l2 = w.dtype.type(momentum), w.dtype.type(l2)
+    u_w, u_v = velocity or (np.zeros_like(w), np.zeros_like(v))
+    s_w, s_v = accumulators or (np.zeros(len(w), w.dtype), np.zeros(len(v), v.dtype))
+    arrays, losses = (w, v, u_w, u_v, s_w, s_v), []
     for epoch in range(1, epochs + 1):
         before, total = [array.copy() for array in arrays], 0.0
-        order = validate.order(generator, N) if settings.shuffles(N) else np.arange(N)
+        order = generator.permutation(N) if shuffle and size < N else np.arange(N)
         for n in np.split(order, range(size, N, size)):
-            divisor = 1 if size == 1 else s[n].sum()
+            divisor = 1 if batch_size == 1 else s[n].sum()
             if divisor == 0:
                 continue
-            E, dw, dv = _gradients(x[n], t[n], w, v, functions, s[n] / divisor)
+            E, dw, dv = sample_gradients(x[n], t[n], w, v, s[n] / divisor, output, hidden)
             total += (s[n] * E).sum(dtype=np.float64)
-            for weights, derivative, u, squares in ((w, dw, u_w, s_w), (v, dv, u_v, s_v)):
-                if settings.adaptive:
-                    update_adaptively(weights, derivative, alpha, squares, settings.l2 / divisor)
-                elif settings.momentum or settings.l2:
-                    update_with_momentum(weights, derivative, alpha, u, settings.momentum, settings.l2 / divisor)
+            for weights, derivative, u, sums in ((w, dw, u_w, s_w), (v, dv, u_v, s_v)):
+                if adaptive:
+                    update_adaptively(weights, derivative, learning_rate, sums, l2 / divisor)
+                elif momentum or l2:
+                    update_with_momentum(weights, derivative, learning_rate, u, momentum, l2 / divisor)
                 else:
-                    update(weights, derivative, alpha)
+                    update(weights, derivative, learning_rate)
         if not (np.isfinite(total) and all(np.isfinite(array).all() for array in arrays)):
             for array, earlier in zip(arrays, before, strict=True):
                 array[:] = earlier

@@ -216,12 +216,12 @@ def bad_accumulators():
 
 
 @pytest.mark.parametrize(("value", "error", "message"), list(bad_accumulators()))
-def test_bad_accumulators(library, value, error, message):
+def test_bad_accumulators(value, error, message):
     x, t, w, v = case((7, 4, 3), np.dtype("float64"), {"hidden": "tanh"})
     before = w.tobytes(), v.tobytes()
     for call in (
-        lambda: library.fit(x, t, w, v, adaptive=True, accumulators=value),
-        lambda: library.step(x[0], t[0], w, v, 0.1, accumulators=value),
+        lambda: cbackprop.fit(x, t, w, v, adaptive=True, accumulators=value),
+        lambda: cbackprop.step(x[0], t[0], w, v, 0.1, accumulators=value),
         lambda: Network.from_weights(w, v, accumulators=value),
     ):
         with pytest.raises(error, match=message):
@@ -229,17 +229,19 @@ def test_bad_accumulators(library, value, error, message):
     assert (w.tobytes(), v.tobytes()) == before
 
 
-def test_other_bad_settings(library):
+def test_other_bad_settings():
     x, t, w, v = case((7, 4, 3), np.dtype("float64"), {"hidden": "tanh"})
     s = accumulators(w, v)
     with pytest.raises(ValueError, match="accumulators are given and adaptive is False; it must be True"):
-        library.fit(x, t, w, v, accumulators=s)
+        cbackprop.fit(x, t, w, v, accumulators=s)
     with pytest.raises(ValueError, match=r"momentum is 0.5 and rates are adaptive; momentum must be 0"):
-        library.fit(x, t, w, v, adaptive=True, momentum=0.5)
+        cbackprop.fit(x, t, w, v, adaptive=True, momentum=0.5)
     with pytest.raises(TypeError, match="adaptive is 1"):
-        library.fit(x, t, w, v, adaptive=1)
+        cbackprop.fit(x, t, w, v, adaptive=1)
     with pytest.raises(ValueError, match=r"accumulators\[0\] overlaps x, t or sample_weight"):
-        library.fit(s[0][:, np.newaxis], [0, 1, 2, 0], *cbackprop.init_weights(1, 4, 3), adaptive=True, accumulators=s)
+        cbackprop.fit(
+            s[0][:, np.newaxis], [0, 1, 2, 0], *cbackprop.init_weights(1, 4, 3), adaptive=True, accumulators=s
+        )
 
 
 @pytest.mark.parametrize("bad", [-1e3, np.nan, np.inf])

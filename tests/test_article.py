@@ -65,14 +65,14 @@ def test_backpropagation_by_gradient(library, training, test, weights):
     assert f"{library.loss(*test, w, v):.3f}" == ERROR
 
 
-def test_numerical_differentiation(library, training, test, weights):
+def test_numerical_differentiation(variant, training, test, weights):
     w, v = weights
     for _ in range(ITERATIONS):
-        dw, dv = library.numerical_gradient(*training, w, v, epsilon=0.001, scheme="forward")
+        dw, dv = cbackprop.numerical_gradient(*training, w, v, epsilon=0.001, scheme="forward")
         w -= RATE * dw
         v -= RATE * dv
     check(w, v, DIFFERENCES)
-    assert f"{library.loss(*test, w, v):.3f}" == ERROR
+    assert f"{cbackprop.loss(*test, w, v):.3f}" == ERROR
 
 
 def test_only_the_class_counts_matter(weights):

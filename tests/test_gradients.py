@@ -151,16 +151,16 @@ def test_class_indices_are_rows_with_a_1(library, dtype):
 
 @pytest.mark.parametrize("samples", SAMPLES)
 @pytest.mark.parametrize(("shape", "part"), [((1, 1, 2), 0.1), ((2, 5, 3), 0.6), ((3, 18, 9), 0.99)])
-def test_a_gradient_that_overflows(library, dtype, shape, samples, part):
+def test_a_gradient_that_overflows(variant, dtype, shape, samples, part):
     # x v_00 does; b and a are 0, so that E is finite
     D, M, K = shape
     x, v_00 = 2.0 ** int((1.08 - part) * np.finfo(dtype).maxexp), 2.0 ** int(part * np.finfo(dtype).maxexp)
     x, t = np.full((samples, D), x), [1] * samples
     w, v = np.zeros((M, D + 1), dtype), np.zeros((K, M + 1), dtype)
     v[0, 0], v[0, -1] = v_00, -v_00 / 2
-    assert library.loss(x, t, w, v) == pytest.approx(math.log(K))
+    assert cbackprop.loss(x, t, w, v) == pytest.approx(math.log(K))
     with pytest.raises(ValueError, match=f"w and v are too large for x: sums overflow {dtype}; they, or x, must"):
-        library.gradient(x, t, w, v)
+        cbackprop.gradient(x, t, w, v)
 
 
 @pytest.mark.parametrize("samples", [FEW, MANY])
@@ -199,11 +199,11 @@ def worst(numerical, analytic):
 # differences two finer distances: what comes next in the error is only one power of epsilon smaller
 @pytest.mark.parametrize(("scheme", "order", "epsilons"), [("central", 2, (1e-1, 1e-3)), ("forward", 1, (1e-3, 1e-5))])
 @pytest.mark.parametrize("shape", [(1, 1, 2), (2, 2, 3), (7, 13, 5), (3, 37, 2)])
-def test_order_of_differences(library, shape, scheme, order, epsilons):
+def test_order_of_differences(variant, shape, scheme, order, epsilons):
     arguments = few(shape, np.dtype(np.float64))
-    analytic = library.gradient(*arguments)
+    analytic = cbackprop.gradient(*arguments)
     coarse, fine = (
-        worst(library.numerical_gradient(*arguments, epsilon=size, scheme=scheme), analytic) for size in epsilons
+        worst(cbackprop.numerical_gradient(*arguments, epsilon=size, scheme=scheme), analytic) for size in epsilons
     )
     np.testing.assert_allclose(np.log10(coarse / fine) / 2, order, atol=0.05)
 
@@ -233,11 +233,11 @@ def test_numerical_gradient(library, shape, dtype, scheme):
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 1e-3])
-def test_numerical_gradient_is_its_formula(library, epsilon):
+def test_numerical_gradient_is_its_formula(variant, epsilon):
     # E is of order 1 here: its rounding, divided by epsilon
     x, t, w, v = few((3, 3, 3), np.dtype(np.float64))
-    central = library.numerical_gradient(x, t, w, v, epsilon=epsilon)
-    forward = library.numerical_gradient(x, t, w, v, epsilon=epsilon, scheme="forward")
+    central = cbackprop.numerical_gradient(x, t, w, v, epsilon=epsilon)
+    forward = cbackprop.numerical_gradient(x, t, w, v, epsilon=epsilon, scheme="forward")
     for layer, weights in enumerate((w, v)):
         for place in np.ndindex(weights.shape):
             moved = [w.copy(), v.copy()]
@@ -250,27 +250,27 @@ def test_numerical_gradient_is_its_formula(library, epsilon):
             assert forward[layer][place] == pytest.approx(wanted, rel=0, abs=1e-14 / epsilon)
 
 
-def test_numerical_gradient_divides_by_the_rounded_distance(library):
+def test_numerical_gradient_divides_by_the_rounded_distance(variant):
     # near 1000 the numbers of float32 are 6.1e-5 apart: 1e-4 becomes 1.22e-4. Sums are equal, so the derivatives are
     # 1/3 - t_k, to the rounding of E, 1e-7, divided by the distance
     w, v = np.ones((1, 2), np.float32), np.zeros((3, 2), np.float32)
     v[:, -1] = 1000
     for scheme in ("central", "forward"):
-        _dw, dv = library.numerical_gradient([[0.0]], [0], w, v, epsilon=1e-4, scheme=scheme)
+        _dw, dv = cbackprop.numerical_gradient([[0.0]], [0], w, v, epsilon=1e-4, scheme=scheme)
         np.testing.assert_allclose(dv[:, -1], [-2 / 3, 1 / 3, 1 / 3], rtol=1e-2)
 
 
-def test_complex_step_does_not_depend_on_its_size(library):
+def test_complex_step_does_not_depend_on_its_size():
     arguments = few((5, 3, 2), np.dtype(np.float64))
     for size in (1e-8, 1e-20, 1e-100):
-        numerical = library.numerical_gradient(*arguments, epsilon=size, scheme="complex")
+        numerical = cbackprop.numerical_gradient(*arguments, epsilon=size, scheme="complex")
         assert_agree(numerical, exact((5, 3, 2), np.dtype(np.float64), FEW), np.dtype(np.float64))
 
 
-def test_complex_step_of_weights_without_a_gradient(library):
+def test_complex_step_of_weights_without_a_gradient():
     # and without a warning, which would be an error here
     x, t, w, v = few((5, 3, 2), np.dtype(np.float64))
-    dw, dv = library.numerical_gradient(x, t, np.full_like(w, 1e300), v, scheme="complex")
+    dw, dv = cbackprop.numerical_gradient(x, t, np.full_like(w, 1e300), v, scheme="complex")
     assert not dw.any()
     assert np.isfinite(dv).all()
 

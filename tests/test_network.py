@@ -403,14 +403,14 @@ def test_functions_are_fixed_copied_and_shown(functions):
 CONTEXT = {"Network": Network, "float64": np.float64}
 
 
-def test_outputs_that_overflow_with_either_sign(library, dtype):
+def test_outputs_that_overflow_with_either_sign(variant, dtype):
     # and without a warning, which would be an error here
     v = np.full((2, 2), np.finfo(dtype).max, dtype) * [[1], [-1]]
     w, v = np.zeros((1, 2), dtype), v.astype(dtype)
-    calls = [lambda: library.forward([[0.0]], w, v, output="linear")]
-    if library is cbackprop:
-        calls.append(lambda: Network.from_weights(w, v, output="linear").predict_one([0.0]))
-    for call in calls:
+    for call in (
+        lambda: cbackprop.forward([[0.0]], w, v, output="linear"),
+        lambda: Network.from_weights(w, v, output="linear").predict_one([0.0]),
+    ):
         with pytest.raises(ValueError, match="w and v are too large for x"):
             call()
 

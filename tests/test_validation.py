@@ -1,7 +1,7 @@
 """Bad input: every public function names the argument, says what came, and leaves every array as it was.
 
 The tables hold, for each kind of argument, ways to spoil a good one: what makes the bad value from the good values, the
-error, and what of the bad value the message must tell. `cbackprop` and `cbackprop.reference` must say the same.
+error, and what of the bad value the message must tell.
 """
 
 import inspect
@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop import DivergenceError, Network, reference
+from cbackprop import DivergenceError, Network
 
-LIBRARIES = (cbackprop, reference)
 D, M, K, N = 3, 5, 7, 8  # all different, and from D + 1 and M + 1
 
 
@@ -276,7 +275,7 @@ SETTINGS = {
     "sample_weight": SAMPLE_WEIGHTS,
 }
 OF_FIT = "epochs batch_size n_threads method rng shuffle callback l2 momentum velocity sample_weight"
-FUNCTIONS = {  # of both libraries: positional arguments, and settings
+FUNCTIONS = {  # positional arguments, and settings
     "forward": ("x w v", "n_threads"),
     "loss": ("x t w v", ""),
     "gradient": ("x t w v", ""),
@@ -324,8 +323,8 @@ def good_value(kind, arguments):
     return arguments[kind]
 
 
-def run(library, entry, arguments):
-    """Call a function of a library, or a method of a network with these weights."""
+def run(entry, arguments):
+    """Call a function, or a method of a network with these weights."""
     names, settings = ENTRIES[entry]
     owner, _, name = entry.rpartition(".")
     if owner:
@@ -333,15 +332,15 @@ def run(library, entry, arguments):
     keywords = {name: arguments[name] for name in set(settings.split()) - set(names.split()) if name in arguments}
     if "velocity" in keywords:
         keywords.setdefault("momentum", 0.5)
-    return getattr(owner or library, name)(*positional(entry, arguments), **keywords)
+    return getattr(owner or cbackprop, name)(*positional(entry, arguments), **keywords)
 
 
-def call(library, entry, arguments):
+def call(entry, arguments):
     """The error that comes; all arrays among the arguments must be what they were."""
     arrays = [*positional(entry, arguments), arguments["w"], arguments["v"]]
     before = [contents(array) for array in arrays]
     with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is looked at by the caller
-        run(library, entry, arguments)
+        run(entry, arguments)
     assert [contents(array) for array in arrays] == before
     return caught.value
 
@@ -357,11 +356,8 @@ def contents(argument):
 
 
 def assert_refused(entry, arguments, name, error, *told):
-    """Both libraries raise the same error, whose message names the argument, what came and what is needed."""
-    ours = call(cbackprop, entry, arguments)
-    if entry in FUNCTIONS and name in inspect.signature(getattr(reference, entry)).parameters:
-        theirs = call(reference, entry, arguments)
-        assert (type(theirs), str(theirs)) == (type(ours), str(ours)), entry
+    """The message of the error names the argument, what came and what is needed."""
+    ours = call(entry, arguments)
     assert type(ours) is error, (entry, ours)
     # the parameters of methods are called x and t, for one sample too
     name = name if entry in FUNCTIONS else name.removesuffix("_n")
@@ -395,15 +391,14 @@ def test_bad_setting(name, wrong):
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_good_arguments_pass(dtype, entry):
     # the tables start from arguments that work
-    for library in LIBRARIES if entry in FUNCTIONS else [cbackprop]:
-        arguments = good(dtype)
-        before = contents(arguments["w"]), contents(arguments["v"])
-        result = run(library, entry, arguments)
-        if entry in FUNCTIONS:
-            numbers = result.losses if entry == "fit" else result if isinstance(result, tuple) else [result]
-            assert all(np.isfinite(part).all() for part in numbers)
-        changes = entry.rpartition(".")[2] in ("step", "fit", "learn_one")
-        assert ((contents(arguments["w"]), contents(arguments["v"])) != before) == changes
+    arguments = good(dtype)
+    before = contents(arguments["w"]), contents(arguments["v"])
+    result = run(entry, arguments)
+    if entry in FUNCTIONS:
+        numbers = result.losses if entry == "fit" else result if isinstance(result, tuple) else [result]
+        assert all(np.isfinite(part).all() for part in numbers)
+    changes = entry.rpartition(".")[2] in ("step", "fit", "learn_one")
+    assert ((contents(arguments["w"]), contents(arguments["v"])) != before) == changes
 
 
 @pytest.mark.parametrize("layer", ["w", "v"])
@@ -415,8 +410,7 @@ def test_read_only_weights(layer):
         if entry in ("step", "fit"):
             assert_refused(entry, arguments, layer, ValueError, "read-only")
         elif layer in names.split():
-            for library in LIBRARIES:
-                np.testing.assert_equal(run(library, entry, arguments), run(library, entry, wanted))
+            np.testing.assert_equal(run(entry, arguments), run(entry, wanted))
 
 
 @pytest.mark.parametrize("rows", [1, 3], ids=["C", "F"])
@@ -456,10 +450,10 @@ def test_rate_that_float32_cannot_hold(function, value):
 @pytest.mark.parametrize("batch_size", [1, 2, None])
 def test_settings_that_round_to_0_are_0(setting, batch_size):
     settings = {"batch_size": batch_size, "rng": 0, "epochs": 3}
-    for library, method in [(reference, {}), *((cbackprop, {"method": m}) for m in ("auto", "direct", "blocked"))]:
+    for method in ("auto", "direct", "blocked"):
         tiny, zero = good("float32"), good("float32")
         for arguments, value in ((tiny, 1e-50), (zero, 0.0)):
-            library.fit(*positional("fit", arguments), **{setting: value}, **settings, **method)
+            cbackprop.fit(*positional("fit", arguments), **{setting: value}, **settings, method=method)
         assert [contents(tiny[name]) for name in "wv"] == [contents(zero[name]) for name in "wv"]
     velocity = tuple(np.ones_like(good("float32")[name]) for name in "wv")
     arguments = good("float32") | {"velocity": velocity, "momentum": 1e-50}
@@ -474,11 +468,10 @@ def test_momentum_that_rounds_to_0_needs_no_room():
 
 def test_momentum_that_rounds_to_1(dtype):
     # 1 may be; what is above 1 may not, nor what is below 0, even where it would round to them
-    for library in LIBRARIES:
-        nearly, one = good(dtype), good(dtype)
-        for arguments, momentum in ((nearly, 1 - 2.0**-60), (one, 1)):
-            library.fit(*positional("fit", arguments), batch_size=2, rng=0, epochs=3, momentum=momentum)
-        assert [contents(nearly[name]) for name in "wv"] == [contents(one[name]) for name in "wv"]
+    nearly, one = good(dtype), good(dtype)
+    for arguments, momentum in ((nearly, 1 - 2.0**-60), (one, 1)):
+        cbackprop.fit(*positional("fit", arguments), batch_size=2, rng=0, epochs=3, momentum=momentum)
+    assert [contents(nearly[name]) for name in "wv"] == [contents(one[name]) for name in "wv"]
     for momentum in (1 + 2.0**-40, -1e-60):
         assert_refused("fit", good(dtype) | {"momentum": momentum}, "momentum", ValueError, repr(momentum))
 
@@ -494,8 +487,7 @@ def test_distance_that_is_lost_beside_a_weight(dtype, layer, scheme):
     lost, kept = {"forward": (1e-16, 2e-16), "central": (0.5e-16, 1e-16)}[scheme]  # 1 + 1e-16 is 1, 1 - 1e-16 is not
     arguments = good() | {"w": np.ones((M, D + 1)), "v": np.ones((K, M + 1)), "scheme": scheme, "epsilon": lost}
     assert_refused("numerical_gradient", arguments, "epsilon", ValueError, "lost beside w[0, 0]")
-    for library in LIBRARIES:
-        run(library, "numerical_gradient", arguments | {"epsilon": kept})
+    run("numerical_gradient", arguments | {"epsilon": kept})
 
 
 def test_one_sample_in_place_of_many():
@@ -548,11 +540,10 @@ def test_neighboring_weights_do_not_overlap(dtype):
     room, arguments = np.zeros(M * (D + 1) + K * (M + 1), dtype), good(dtype)
     w, v = room[: M * (D + 1)].reshape(M, D + 1), room[M * (D + 1) :].reshape(K, M + 1)
     w[...], v[...] = arguments["w"], arguments["v"]
-    for library in LIBRARIES:
-        library.fit(arguments["x"], arguments["t"], w, v, rng=0)
-        library.fit(*positional("fit", arguments), rng=0)
-        np.testing.assert_array_equal(w, arguments["w"])
-        np.testing.assert_array_equal(v, arguments["v"])
+    cbackprop.fit(arguments["x"], arguments["t"], w, v, rng=0)
+    cbackprop.fit(*positional("fit", arguments), rng=0)
+    np.testing.assert_array_equal(w, arguments["w"])
+    np.testing.assert_array_equal(v, arguments["v"])
 
 
 @pytest.mark.parametrize("layer", ["w", "v"])
@@ -573,9 +564,8 @@ def test_inputs_that_overlap_weights(dtype, argument, layer):
         arguments["x"] = np.ones((len(rows), D), dtype)
     assert_refused("step" if "_n" in argument else "fit", arguments, argument, ValueError, "overlaps")
     copies = {name: np.copy(value) for name, value in arguments.items()}
-    for library in LIBRARIES:
-        for function in ("loss", "gradient"):
-            np.testing.assert_equal(run(library, function, arguments), run(library, function, copies))
+    for function in ("loss", "gradient"):
+        np.testing.assert_equal(run(function, arguments), run(function, copies))
 
 
 @pytest.mark.parametrize("lies", ["x", "sample_weight"])
@@ -598,22 +588,22 @@ def test_weights_that_are_not_finite(dtype, layer, number):
     assert_refused("fit", arguments, layer, ValueError, f"[2, 1] is {number}")
     arguments["v"][:, 1] = number
     for function in READING:  # no result is NaN
-        call(cbackprop, function, arguments)
+        call(function, arguments)
         assert_refused(function, good(dtype) | {"v": arguments["v"]}, "v", ValueError, f"[0, 1] is {number}")
 
 
 @pytest.mark.parametrize("samples", [1, N, 5 * N])
 @pytest.mark.parametrize("classes", [2, 3, K, 20])
-def test_no_result_is_nan_for_weights_that_are_too_large(library, dtype, classes, samples):
+def test_no_result_is_nan_for_weights_that_are_too_large(variant, dtype, classes, samples):
     huge = np.finfo(dtype).max * 0.9
     w, v = np.ones((M, D + 1), dtype), np.full((classes, M + 1), -huge, dtype)
     v[-1] = huge
     arguments = good(dtype) | {"x": np.ones((samples, D)), "t": np.zeros(samples, int), "w": w, "v": v}
     methods = ("predict", "predict_proba", "loss", "predict_one", "predict_proba_one")
-    for entry in (*READING, "fit", *(f"Network.{name}" for name in methods if library is cbackprop)):
+    for entry in (*READING, "fit", *(f"Network.{name}" for name in methods)):
         before = contents(w), contents(v)
         try:
-            assert run(library, entry, arguments) == np.inf  # E
+            assert run(entry, arguments) == np.inf  # E
         except (ValueError, DivergenceError) as error:
             assert re.search("overflow|diverged|lost beside", str(error))  # noqa: PT017 - E may also be infinite
         assert (contents(w), contents(v)) == before
@@ -635,9 +625,8 @@ def test_weights_without_a_complex_step_are_reported_as_too_large():
     "sizes", [(10**30, 1, 1), (1, 10**30, 1), (1, 1, 10**30), (2**60, 1, 1), (2**31, 2**31, 2**31)]
 )
 def test_more_weights_than_can_be_addressed(sizes):
-    for library in LIBRARIES:
-        with pytest.raises(ValueError, match="n_inputs, n_hidden and n_outputs are"):
-            library.init_weights(*sizes)
+    with pytest.raises(ValueError, match="n_inputs, n_hidden and n_outputs are"):
+        cbackprop.init_weights(*sizes)
 
 
 # ---------------------------------------------------------------------------------------------- what must go through
@@ -654,13 +643,12 @@ class Misleading(np.random.Generator):
 
 
 def test_the_order_of_samples_is_a_permutation():
-    for library in LIBRARIES:
-        weights = []
-        for kind in (Misleading, np.random.Generator):
-            arguments = good()
-            library.fit(*positional("fit", arguments), rng=kind(np.random.PCG64(0)))
-            weights.append(contents(arguments["w"]))
-        assert weights[0] == weights[1]
+    weights = []
+    for kind in (Misleading, np.random.Generator):
+        arguments = good()
+        cbackprop.fit(*positional("fit", arguments), rng=kind(np.random.PCG64(0)))
+        weights.append(contents(arguments["w"]))
+    assert weights[0] == weights[1]
 
 
 def test_inputs_of_any_layout(monkeypatch, layout):
@@ -668,9 +656,8 @@ def test_inputs_of_any_layout(monkeypatch, layout):
     arguments = good()
     arguments["x"] = np.arange(N * D).reshape(N, D) / 8
     for kind in ("float64", "float32", "float16"):
-        for library in LIBRARIES:
-            a = library.forward(layout(arguments["x"].astype(kind)), arguments["w"], arguments["v"])
-            np.testing.assert_array_equal(a.y, library.forward(arguments["x"], arguments["w"], arguments["v"]).y)
+        a = cbackprop.forward(layout(arguments["x"].astype(kind)), arguments["w"], arguments["v"])
+        np.testing.assert_array_equal(a.y, cbackprop.forward(arguments["x"], arguments["w"], arguments["v"]).y)
 
 
 SOFT = {
@@ -691,23 +678,22 @@ def test_probabilities_of_any_precision_are_targets(dtype, classes, given):
     t = SOFT[given](rows)
     w, v = cbackprop.init_weights(D, M, classes, dtype=dtype, rng=0)
     x = np.ones((200, D))
-    losses = [library.loss(x, targets, w, v) for library in LIBRARIES for targets in (t, rows)]
+    losses = [cbackprop.loss(x, targets, w, v) for targets in (t, rows)]
     np.testing.assert_allclose(losses, losses[-1], rtol=1e-3 if given == "float16" else 1e-5)
     cbackprop.step(x[0], t[0], w, v, 0.1)
 
 
 def test_the_ends_of_a_range_belong_to_it(dtype):
-    for library in LIBRARIES:
-        arguments, weights = good(dtype), np.full(N, np.finfo(dtype).tiny)
-        before = contents(arguments["w"])
-        four = positional("fit", arguments)
-        library.fit(*four, batch_size=None, learning_rate=1, momentum=1, sample_weight=weights)
-        assert contents(arguments["w"]) != before
-        largest = with_number(np.zeros(N, dtype), 0, np.finfo(dtype).max)
-        with suppress(DivergenceError):
-            library.fit(*four, sample_weight=largest)
-        with pytest.raises(ValueError, match="sample_weight adds up to more than"):
-            library.fit(*four, sample_weight=[np.finfo(dtype).max / 4] * N)
+    arguments, weights = good(dtype), np.full(N, np.finfo(dtype).tiny)
+    before = contents(arguments["w"])
+    four = positional("fit", arguments)
+    cbackprop.fit(*four, batch_size=None, learning_rate=1, momentum=1, sample_weight=weights)
+    assert contents(arguments["w"]) != before
+    largest = with_number(np.zeros(N, dtype), 0, np.finfo(dtype).max)
+    with suppress(DivergenceError):
+        cbackprop.fit(*four, sample_weight=largest)
+    with pytest.raises(ValueError, match="sample_weight adds up to more than"):
+        cbackprop.fit(*four, sample_weight=[np.finfo(dtype).max / 4] * N)
 
 
 def mapped(path, like, start=0, mode="r+"):
@@ -719,9 +705,8 @@ def test_memory_mapped_weights(tmp_path, dtype):
     w, v = arguments["w"], arguments["v"]
     np.concatenate([w.ravel(), v.ravel()]).tofile(tmp_path / "wv")
     w_mapped, v_mapped = mapped(tmp_path / "wv", w), mapped(tmp_path / "wv", v, w.size)
-    for library in LIBRARIES:
-        library.fit(arguments["x"], arguments["t"], w, v, rng=0)
-        library.fit(arguments["x"], arguments["t"], w_mapped, v_mapped, rng=0)
+    cbackprop.fit(arguments["x"], arguments["t"], w, v, rng=0)
+    cbackprop.fit(arguments["x"], arguments["t"], w_mapped, v_mapped, rng=0)
     np.testing.assert_array_equal(np.fromfile(tmp_path / "wv", dtype), np.concatenate([w.ravel(), v.ravel()]))
 
 
@@ -735,9 +720,8 @@ def test_weights_that_are_mapped_twice_overlap(tmp_path):
     assert_refused("fit", arguments | {"x": mapped(path, x, mode="r")}, "x", ValueError, "overlaps")
     velocity = np.ones_like(w), np.asarray(mapped(path, like_v))[:]
     assert_refused("fit", arguments | {"velocity": velocity}, "velocity", ValueError, "[1] overlaps")
-    for library in LIBRARIES:
-        library.fit(x, [0, 1], w, v)  # neighbors
-        library.fit(mapped(path, x, mode="c"), [0, 1], w, v)  # a copy, as soon as one of them is written to
+    cbackprop.fit(x, [0, 1], w, v)  # neighbors
+    cbackprop.fit(mapped(path, x, mode="c"), [0, 1], w, v)  # a copy, as soon as one of them is written to
 
 
 # -------------------------------------------------------------------------------------------------------- the network
@@ -829,10 +813,9 @@ def test_a_network_that_was_never_initialized_does_not_crash(python):
 def test_targets_that_do_not_suit_the_output(output, t, message):
     w, v = cbackprop.init_weights(3, 5, 2, rng=0)
     before = w.tobytes(), v.tobytes()
-    for library in LIBRARIES:
-        for function in ("loss", "gradient", "numerical_gradient", "fit"):
-            with pytest.raises(ValueError, match=re.escape(message)):
-                getattr(library, function)(np.ones((4, 3)), t, w, v, output=output)
+    for function in ("loss", "gradient", "numerical_gradient", "fit"):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            getattr(cbackprop, function)(np.ones((4, 3)), t, w, v, output=output)
     assert (w.tobytes(), v.tobytes()) == before
 
 
@@ -841,13 +824,12 @@ def test_unknown_hidden_function(hidden):
     w, v = cbackprop.init_weights(3, 5, 2, rng=0)
     x, t = np.ones((4, 3)), np.eye(4, 2) + 0.5 * np.eye(4, 2)[::-1]
     calls = [lambda: Network(3, 5, 2, hidden=hidden), lambda: Network.from_weights(w, v, hidden=hidden)]
-    for library in LIBRARIES:
-        calls += [
-            lambda library=library: library.init_weights(3, 5, 2, hidden=hidden),
-            lambda library=library: library.forward(x, w, v, hidden=hidden),
-            lambda library=library: library.step(x[0], 0, w, v, 0.1, hidden=hidden),
-            lambda library=library: library.fit(x, t, w, v, output="linear", hidden=hidden),
-        ]
+    calls += [
+        lambda: cbackprop.init_weights(3, 5, 2, hidden=hidden),
+        lambda: cbackprop.forward(x, w, v, hidden=hidden),
+        lambda: cbackprop.step(x[0], 0, w, v, 0.1, hidden=hidden),
+        lambda: cbackprop.fit(x, t, w, v, output="linear", hidden=hidden),
+    ]
     for call in calls:
         with pytest.raises(ValueError, match=f"hidden is {re.escape(repr(hidden))}; it must be one of 'sigmoid'"):
             call()
