@@ -104,6 +104,7 @@ def test_bad_networks():
         pass
 
 
+@pytest.mark.slow  # compiles by Cython and by numba
 def test_page_prints_what_it_says(run_page):
     pytest.importorskip("Cython")
     pytest.importorskip("setuptools")

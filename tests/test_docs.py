@@ -38,7 +38,7 @@ def expected_output(example):
     return lines
 
 
-SLOW = {"guides/mlpclassifier.md"}
+SLOW = {f"guides/{name}.md" for name in ("mlpclassifier", "sparse", "stream")}
 
 
 @pytest.mark.parametrize(

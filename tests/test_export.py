@@ -408,7 +408,7 @@ static void fill(void *numbers, size_t size, size_t width, int any)
 
 
 def test_any_numbers_are_defined_and_leave_weights_finite(headers):
-    cases = [case for case in CASES if case.adaptive == (case.dtype == "float64")]
+    cases = [case for case in CASES if case.adaptive == (case.dtype == "float64") and case.sizes == "small"]
     calls = "".join(
         f"    FUZZ({case.real}, {case.name}, {SIZES[case.sizes][0]}, {SIZES[case.sizes][2]})\n" for case in cases
     )
