@@ -20,7 +20,6 @@ import pickle
 import signal
 import threading
 import time
-import warnings
 from contextlib import nullcontext
 from unittest.mock import patch
 
@@ -32,7 +31,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -42,9 +40,6 @@ from cbackprop import DivergenceError, Network, _dispatch, init_weights, referen
 from cbackprop import _validation as validate
 from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._settings import Settings
-
-pytest.importorskip("sklearn")
-from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
 STEPS = 25  # calls in a sequence
 FACTOR = 100  # between the rounding errors of the library and those measured
@@ -137,7 +132,7 @@ ROWS = st.sampled_from((1, 2, 7, 8, 9, 15, 16, 17, 33, 65))
 
 
 class Sequence(RuleBasedStateMachine):
-    """A network, an estimator that shares its weights, and the arrays that nothing may change."""
+    """A network, and the arrays that nothing may change."""
 
     use_variant = folder = done = targets = None  # set by the test
 
@@ -172,13 +167,6 @@ class Sequence(RuleBasedStateMachine):
     def hold(self, network):
         self.network, self.velocity = network, None
         self.weights = network.w, network.v
-        if self.output == "linear":
-            self.model = BackpropRegressor.from_network(network, shuffle=False)
-        elif self.has_estimator():
-            self.model = BackpropClassifier.from_network(network, np.arange(self.sizes[2]), shuffle=False)
-
-    def has_estimator(self):
-        return self.output != "logistic" or self.sizes[2] > 1  # a single label is none for scikit-learn
 
     def protect(self, *arrays):
         """Remember arrays that no later call may change."""
@@ -365,61 +353,6 @@ class Sequence(RuleBasedStateMachine):
 
         self.agree(ours, theirs, x=x, written=self.weights, rate=rate * weight)
 
-    @precondition(has_estimator)
-    @rule(N=ROWS, seed=SEEDS, x_scale=X_SCALE, drawn=LEARNING)
-    def partial_fit(self, N, seed, x_scale, drawn):
-        x, t = self.data(N, seed, x_scale)
-        options = self.learning(N, **drawn)
-        options["batch_size"] = options["batch_size"] or N
-        rate, momentum, l2 = (options[name] for name in ("learning_rate", "momentum", "l2"))
-        self.model.set_params(learning_rate_init=rate, momentum=momentum, alpha=l2, batch_size=options["batch_size"])
-        velocity = copy.deepcopy(self.model._velocity) if self.finfo.dtype.type(min(momentum, 1)) else None
-
-        def theirs(w, v):
-            self.check(N, velocity, **options)
-            try:
-                reference.fit(x, t, w, v, **self.functions, **options, shuffle=False, velocity=copy.deepcopy(velocity))
-            except DivergenceError as error:
-                raise ValueError from error
-
-        def ours():
-            with np.errstate(over="ignore", invalid="ignore"):  # in scikit-learn's sum of X
-                self.model.partial_fit(x, t)
-
-        updates = -(-N // options["batch_size"])
-        self.agree(ours, theirs, x=x, written=self.weights, updates=updates, rate=rate, l2=l2)
-
-    @precondition(has_estimator)
-    @rule(N=ROWS, seed=SEEDS, rate=RATE)
-    def fit_estimator(self, N, seed, rate):
-        x, t = self.data(N, seed)
-        classes, targets = np.unique(t, return_inverse=True) if self.output == "softmax" else (None, t)
-        (D, M, K), rate = self.sizes, self.value(rate)
-        kind = BackpropRegressor if self.output == "linear" else BackpropClassifier
-        settings = {"learning_rate_init": rate, "random_state": seed}
-        model = kind(M, HIDDEN_FUNCTIONS[self.hidden].activation, max_iter=2, tol=0, **settings)
-
-        def ours():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # ConvergenceWarning
-                model.fit(x, t)
-            w, v = model.network_.w, model.network_.v
-            decided = self.decided(cbackprop.forward(x, w, v, **self.functions))
-            assert np.array_equal(model.predict(x), decided if classes is None else classes[decided])
-            return w, v
-
-        def theirs():
-            rng = np.random.default_rng(np.random.RandomState(seed).randint(np.iinfo(np.int32).max))
-            w, v = self.initial(rng, (D, M, K if classes is None else len(classes)))
-            validate.learning_rate(rate, w.dtype)
-            try:
-                reference.fit(x, targets, w, v, learning_rate=rate, epochs=2, rng=rng, **self.functions)
-            except DivergenceError as error:
-                raise ValueError from error
-            return w, v
-
-        self.agree(ours, theirs, x=x, epochs=2, updates=2 * N, rate=rate)
-
     # ------------------------------------------------------------------------------------------------------ evaluation
 
     @rule(N=ROWS, seed=SEEDS, soft=st.booleans(), x_scale=X_SCALE, n_threads=st.sampled_from((1, 2)))
@@ -447,9 +380,6 @@ class Sequence(RuleBasedStateMachine):
         if not self.may_overflow(x, self.weights):
             decided = self.decided(forward(x))
             assert np.array_equal(network.predict(x), decided)
-            if self.has_estimator():
-                with np.errstate(over="ignore", invalid="ignore"):
-                    assert np.array_equal(self.model.predict(x), decided)
             if self.output == "softmax":
                 y_0 = y_one(x[0])  # in which several may be largest
                 assert y_0[network.predict_one(x[0])] == y_0.max()
@@ -466,46 +396,22 @@ class Sequence(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------------------------------------------------- copies
 
-    @rule(way=st.sampled_from(("file", "pickle", "deepcopy", "pickled estimator")))
+    @rule(way=st.sampled_from(("file", "pickle", "deepcopy")))
     def replace(self, way):
         """Go on with a copy; nothing may change the original any more."""
-        if way == "pickled estimator" and not self.has_estimator():
-            return
         self.protect(*self.weights)
         if way == "file":
             self.network.save(self.path)
             again = Network.load(self.path)
         elif way == "pickle":
             again = pickle.loads(pickle.dumps(self.network))
-        elif way == "deepcopy":
-            again = copy.deepcopy(self.network)
         else:
-            again = pickle.loads(pickle.dumps(self.model)).network_
+            again = copy.deepcopy(self.network)
         assert repr(again) == repr(self.network)
         for ours, theirs in zip((again.w, again.v), self.weights, strict=True):
             assert ours.tobytes() == theirs.tobytes()
             assert not np.shares_memory(ours, theirs)
         self.hold(again)
-
-    @rule(N=ROWS, seed=SEEDS, first=st.sampled_from((1, 2)), drawn=LEARNING)
-    def resume(self, N, seed, first, drawn):
-        """Training from a checkpoint ends like a training that was not interrupted."""
-        x, t = self.data(N, seed)
-        options, path = self.learning(N, **drawn) | {"rng": seed} | self.functions, self.folder / "checkpoint"
-        path.unlink(missing_ok=True)
-        whole, halves, start = ([array.copy() for array in self.weights] for _ in range(3))
-
-        def in_two_parts():
-            cbackprop.fit(x, t, *halves, epochs=first, checkpoint=path, **options)
-            halves[0][:], halves[1][:] = start
-            return cbackprop.fit(x, t, *halves, epochs=3, checkpoint=path, resume=True, **options)
-
-        kind, losses = outcome(lambda: cbackprop.fit(x, t, *whole, epochs=3, **options))
-        again, losses_again = outcome(in_two_parts)
-        assert kind == again
-        for ours, theirs in zip([*whole, *losses], [*halves, *losses_again], strict=True):
-            assert ours.tobytes() == theirs.tobytes()
-        self.weights[0][:], self.weights[1][:] = whole
 
     # --------------------------------------------------------------------------------------------------------- signals
 
@@ -516,25 +422,20 @@ class Sequence(RuleBasedStateMachine):
         momentum=st.sampled_from((0.0, 0.5)),
         batch_size=st.sampled_from((1, 2, 8, None)),
         n_threads=st.sampled_from((1, 2)),
-        call=st.sampled_from(("fit", "checkpoint", "learn_one", "partial_fit", "save", "forward", "gradient", "none")),
+        call=st.sampled_from(("fit", "checkpoint", "learn_one", "save", "forward", "gradient", "none")),
     )
     def interrupt(self, N, seed, wait, momentum, batch_size, n_threads, call):
         """A signal amid calls of a kind, or between calls: the weights are finite, and a following call works."""
-        if call == "partial_fit" and not self.has_estimator():
-            return
         (x, t), (x_n, t_n) = self.data(N, seed), self.sample(seed)
         path, network = self.folder / "interrupted", self.network
         path.unlink(missing_ok=True)
         fit = functools.partial(
             network.fit, x, t, epochs=10**6, batch_size=batch_size, momentum=momentum, n_threads=n_threads, rng=seed
         )
-        if self.has_estimator():
-            self.model.set_params(learning_rate_init=1e-3, momentum=momentum, alpha=0.0, batch_size=batch_size or N)
         calls = {
             "fit": fit,
             "checkpoint": functools.partial(fit, checkpoint=path),
             "learn_one": lambda: network.learn_one(x_n, t_n),
-            "partial_fit": lambda: self.model.partial_fit(x, t),
             "save": lambda: network.save(path),
             "forward": lambda: network.predict(x, n_threads=n_threads),
             "gradient": lambda: network.gradient(x, t),
@@ -571,8 +472,6 @@ class Sequence(RuleBasedStateMachine):
 
 
 @pytest.mark.guarantee("any sequence of calls", slice=200, full=10_000)
-@pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%:UserWarning")
-@pytest.mark.filterwarnings("ignore:A column-vector y was passed:sklearn.exceptions.DataConversionWarning")
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of a signal between `open` and `with`
 def test_any_sequence_of_calls(repetitions, use_variant, targets, ctrl_c, tmp_path, record_property):
     done = collections.Counter()
