@@ -218,19 +218,6 @@ def test_states_of_other_names_are_refused(kernels, kind):
         assert all((array == 3).all() for array in arrays)
 
 
-@one_variant
-@pytest.mark.parametrize("kind", ["direct-momentum", "blocked-momentum"])
-def test_the_velocity_is_loaded_and_stored(kernels, kind):
-    engine = loaded(kernels, kind)
-    velocity, again = weights(kernels.DTYPE, 2), weights(kernels.DTYPE, 0)
-    before, after = weights(kernels.DTYPE), weights(kernels.DTYPE, 0)
-    engine.load(*before, {"velocity": velocity})
-    engine.store(*after, {"velocity": again})
-    assert all((layer == 2).all() for layer in again)
-    for ours, as_loaded in zip(after, before, strict=True):
-        np.testing.assert_array_equal(ours, as_loaded)
-
-
 @pytest.mark.parametrize("name", ["DirectEngine", "BlockedEngine"])
 def test_momentum_that_rounds_to_0_has_no_velocity(name):
     from cbackprop.kernels import baseline_float32
@@ -635,21 +622,20 @@ def test_weights_that_would_not_fit_into_the_cache_are_not_copied_to_each_lane(v
 
 
 @pytest.mark.parametrize(
-    ("D", "M", "batch_size", "name"),
-    [(8, 3, 4, "blocked"), (12, 8, 8, "blocked"), (12, 8, 1024, "samples in lanes"), (512, 3, 2, "direct")],
+    ("D", "M", "batch_size", "widths", "name"),
+    [
+        (8, 3, 4, (8, 16), "blocked"),
+        (12, 8, 8, (8, 16), "blocked"),
+        (12, 8, 1024, (8, 16), "samples in lanes"),
+        (512, 3, 2, (8, 16), "direct"),
+        (2, 2, 64, (1, 2, 4, 8, 16), "samples in lanes"),
+    ],
 )
-def test_larger_batches_of_small_networks_fill_the_lanes(dtype, D, M, batch_size, name):
+def test_larger_batches_of_small_networks_fill_the_lanes(dtype, D, M, batch_size, widths, name):
     w, v = np.zeros((M, D + 1), dtype), np.zeros((3, M + 1), dtype)
-    for lanes in (8, 16):
+    for lanes in widths:
         times = _engines.batch_times(w, v, lanes, batch_size)
         assert min(times, key=times.__getitem__) == name
-
-
-def test_batches_of_the_smallest_networks_fill_the_lanes_of_any_vector(dtype):
-    w, v = np.zeros((2, 3), dtype), np.zeros((3, 3), dtype)
-    for lanes in (1, 2, 4, 8, 16):
-        times = _engines.batch_times(w, v, lanes, 64)
-        assert min(times, key=times.__getitem__) == "samples in lanes"
 
 
 def test_bulk_engines_offer_what_they_are_for(variant, dtype):
