@@ -534,17 +534,6 @@ def test_networks_that_all_overflow_are_an_error():
         ensemble.predict(x)
 
 
-def test_progressive_loss_of_the_mixture_is_bounded():
-    x, t = problem(n=300)
-    ensemble = make(rates=[1e-3, 0.1, 1, 30], share=0)
-    total, of_members = 0.0, np.zeros(4)
-    for x_n, t_n in zip(x, t.tolist(), strict=True):
-        total -= np.log(ensemble.predict_proba_one(x_n)[t_n])
-        of_members += ensemble.learn_one(x_n, t_n)
-    assert total <= of_members.min() + np.log(4) + 1e-9
-    assert ensemble.best == of_members.argmin()
-
-
 # --------------------------------------------------------------------------------------------------------- divergence
 
 
