@@ -136,9 +136,9 @@ def test_results_belong_to_the_caller(variant, dtype):
 @pytest.mark.parametrize(
     ("hidden", "limit"), [("sigmoid", 4 * (6 / 360) ** 0.5), ("tanh", (6 / 360) ** 0.5), ("relu", 0.1**0.5)]
 )
-def test_initial_weights_suit_the_hidden_function(library, dtype, hidden, limit):
+def test_initial_weights_suit_the_hidden_function(dtype, hidden, limit):
     D, M, K = 60, 300, 200
-    w, v = library.init_weights(D, M, K, hidden=hidden, dtype=dtype, rng=0)
+    w, v = cbackprop.init_weights(D, M, K, hidden=hidden, dtype=dtype, rng=0)
     assert (w.shape, v.shape) == ((M, D + 1), (K, M + 1))
     assert w.dtype == v.dtype == dtype
     assert not w[:, -1].any()  # biases
@@ -150,9 +150,9 @@ def test_initial_weights_suit_the_hidden_function(library, dtype, hidden, limit)
         assert weights.std() == pytest.approx(bound / np.sqrt(3), rel=5 / np.sqrt(2 * weights.size))
 
 
-def test_initial_weights_by_seed(library):
+def test_initial_weights_by_seed():
     def draw(rng, **keywords):
-        return b"".join(array.tobytes() for array in library.init_weights(3, 4, 2, rng=rng, **keywords))
+        return b"".join(array.tobytes() for array in cbackprop.init_weights(3, 4, 2, rng=rng, **keywords))
 
     assert draw(1) == draw(1) == draw(np.random.default_rng(1)) == draw(np.int64(1))
     assert draw(1) != draw(2)
@@ -161,14 +161,14 @@ def test_initial_weights_by_seed(library):
     assert draw(generator) != draw(generator)  # its state advances
     # both precisions are the same numbers, rounded
     np.testing.assert_array_equal(
-        library.init_weights(3, 4, 2, rng=1)[0].astype(np.float32),
-        library.init_weights(3, 4, 2, rng=1, dtype=np.float32)[0],
+        cbackprop.init_weights(3, 4, 2, rng=1)[0].astype(np.float32),
+        cbackprop.init_weights(3, 4, 2, rng=1, dtype=np.float32)[0],
     )
 
 
 @pytest.mark.parametrize("given", ["float32", np.float32, np.dtype("f4"), "=f4"])
-def test_dtype_may_be_anything_numpy_accepts(library, given):
-    w, v = library.init_weights(np.int8(2), 3, np.uint64(2), dtype=given)
+def test_dtype_may_be_anything_numpy_accepts(given):
+    w, v = cbackprop.init_weights(np.int8(2), 3, np.uint64(2), dtype=given)
     assert w.dtype == v.dtype == np.float32
     assert w.flags.c_contiguous
     assert v.flags.c_contiguous
