@@ -35,6 +35,16 @@ class SkipDoctests:
     """Skips an example in a docstring where a package that it needs is missing."""
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector):
+        report = yield
+        if report.skipped and Path(cbackprop.__file__).parent in collector.path.parents:
+            # pytest keeps what it could import of a module and of its package
+            *_, package, module = collector.path.with_suffix("").parts
+            for name in (module, package, f"{package}.{module}"):
+                sys.modules.pop(f"cbackprop.{name}", None)
+        return report
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item):
         try:
             return (yield)
