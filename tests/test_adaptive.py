@@ -179,22 +179,6 @@ def test_networks_keep_their_accumulators(tmp_path, dtype):
     assert Network(7, 4, 3).accumulators is None
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_a_resumed_training_ends_with_the_same_bits(variant, tmp_path, dtype, batch_size):
-    x, t, w, v = case((7, 4, 3), dtype, {"hidden": "sigmoid"})
-    s, settings = accumulators(w, v), {"batch_size": batch_size, "rng": 0, "adaptive": True}
-    ours, sums = (w.copy(), v.copy()), accumulators(w, v)
-    cbackprop.fit(x, t, w, v, epochs=4, accumulators=s, **settings)
-    cbackprop.fit(x, t, *ours, epochs=2, accumulators=sums, checkpoint=tmp_path / "c", **settings)
-    for array in (*ours, *sums):
-        array[:] = 1
-    cbackprop.fit(x, t, *ours, epochs=4, accumulators=sums, checkpoint=tmp_path / "c", resume=True, **settings)
-    for one, other in zip((*ours, *sums), (w, v, *s), strict=True):
-        assert one.tobytes() == other.tobytes()
-    with pytest.raises(ValueError, match="adaptive is False; it must stay True"):
-        cbackprop.fit(x, t, *ours, checkpoint=tmp_path / "c", resume=True, batch_size=batch_size)
-
-
 # -------------------------------------------------------------------------------------------------------- bad arguments
 
 
