@@ -292,16 +292,6 @@ def test_numbers_of_any_type_are_learned():
     assert bits(labels) == bits(learned([({"a": 1.0}, {"b": y}) for y in (1, np.False_)], BackpropMultiLabelClassifier))
 
 
-@models
-def test_a_weight_is_a_factor_of_the_learning_rate(model):
-    stream = stream_for(model, 20)
-    weighted = learned([(*sample, 2) for sample in stream], model, learning_rate=0.05)
-    assert bits(weighted) == bits(learned(stream, model))
-    unweighted = learned([(*sample, 0) for sample in stream], model)
-    assert bits(unweighted) != bits(weighted)
-    assert np.array_equal(unweighted.network.v[:, -1], np.zeros(len(unweighted.network.v)))  # nothing was learned
-
-
 def test_weights_of_a_stream_are_used():
     stream = [(*sample, {"w": 0.5}) for sample in samples(20)]
     model = BackpropClassifier(learning_rate=0.1, seed=0)
