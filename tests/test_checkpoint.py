@@ -172,6 +172,7 @@ OTHERS = {  # what must be the same, and is not
     "sample_weight": ({"sample_weight": np.arange(len(X))}, "data is"),
     "momentum": ({"momentum": 0.5}, "momentum is 0.5; it must stay 0.0"),
     "l2": ({"l2": 1}, "l2 is 1.0; it must stay 0.0"),
+    "adaptive": ({"adaptive": True}, "adaptive is True; it must stay False"),
     "hidden": ({"hidden": "tanh"}, "hidden is 'tanh'; it must stay 'sigmoid', as in "),
     "w": ({"w": np.ones((M + 1, D + 1)), "v": np.ones((K, M + 2))}, "w is float64"),
     "dtype": (dict(zip("wv", weights("float32"), strict=True)), "is"),

@@ -399,6 +399,11 @@ def test_small_files_stay_small_in_memory(bomb):
 LINEAR = {"functions": Functions(output="linear")}
 
 
+def hashed(**changes):
+    """Four inputs, to which names are hashed."""
+    return {"w": np.zeros((4, 5)), "hash": {"bits": 2, "numbers": [], "texts": []} | changes}
+
+
 @pytest.mark.parametrize(
     ("change", "reported"),
     [
@@ -422,10 +427,25 @@ LINEAR = {"functions": Functions(output="linear")}
         ({"states": {"average": (np.ones((4, 4)), np.ones((2, 5)))}}, "average_w"),
         ({"training": {"a": math.nan}}, "JSON has NaN"),
         ({"training": []}, "training is not a JSON object"),
+        (hashed(bits=3), "its hash has 3 bits; the 4 inputs must be 2\\*\\*bits"),
+        (hashed(bits=True), "its hash has True bits"),
+        (hashed(bits=10**9), "its hash has 1000000000 bits"),
+        (hashed(numbers="a"), "its hash must have lists of columns"),
+        (hashed(numbers=["a"], texts=["a"]), "its hashed columns must be different"),
+        (hashed(texts=[1]), "its hashed columns must be 1 strings"),
+        (hashed(seed=1), "its hash must be bits, numbers and texts"),
+        (hashed() | {"features": list("abcd")}, "its inputs are both named and hashed"),
+        (hashed(numbers=["x"]) | {"mean": np.zeros(2)}, r"its mean is float64 \(2,\); it must be float64 \(1,\)"),
+        ({"categories": {"c": ["a", "b"]}}, "its last features must be the indicators of its categories"),
+        ({"features": ["x", "c=b", "c=a"], "categories": {"c": ["a", "b"]}}, "its last features must be"),
+        ({"features": ["x", "y", "c=a"], "categories": {"c": ["a", "b", "c"]}}, "its last features must be"),
+        ({"features": ["x", "y", "c=1"], "categories": {"c": [1]}}, "its categories must be strings"),
+        ({"features": ["x", "y", "z"], "categories": ["x"]}, "its categories must be lists of levels by column"),
+        ({"features": ["x", "y", "z"], "categories": {"x": "y"}}, "its categories must be lists of levels by"),
         # of a much longer header, safetensors raises an error of its own
         *(({"classes": ["a" * size, "b"]}, "names of classes, features and targets") for size in (2**20, 10**7)),
     ],
-    ids=range(22),
+    ids=range(37),
 )
 def test_what_would_not_load_is_not_saved(path, change, reported):
     model = Model(**arrays(), learning_rate=0.1)

@@ -6,7 +6,7 @@ import pytest
 
 import cbackprop
 from cbackprop.command import dataset, tables
-from cbackprop.files.model_file import Model, load_model, save_model
+from cbackprop.files.model_file import load_model
 
 LINE = "train shops.{} --target sales --categories open --categories city"
 
@@ -87,20 +87,3 @@ def test_categories_are_inputs(shops, fail, column):
     message = f"--categories is '{column}', which is the target, the weight or ignored; it must be an input"
     assert fail(f"{LINE.format('csv')} --ignore area --categories {column}") == message
     assert "no column 'town'" in fail("train shops.csv --target sales --categories town")
-
-
-@pytest.mark.parametrize(
-    ("features", "categories", "message"),
-    [
-        (None, {"c": ["a", "b"]}, "its last features must be the indicators of its categories"),
-        (["c=b", "c=a"], {"c": ["a", "b"]}, "its last features must be the indicators of its categories"),
-        (["x", "c=a"], {"c": ["a", "b", "c"]}, "its last features must be the indicators of its categories"),
-        (["x", "c=1"], {"c": [1]}, "its categories must be strings"),
-        (["x", "y"], ["x"], "its categories must be lists of levels by column"),
-        (["x", "y"], {"x": "y"}, "its categories must be lists of levels by column"),
-    ],
-)
-def test_model_files_describe_their_inputs(tmp_path, features, categories, message):
-    model = Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, features=features, categories=categories)
-    with pytest.raises(ValueError, match=message):
-        save_model(tmp_path / "model", model)

@@ -14,7 +14,7 @@ from cbackprop.command import tables
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.options import TrainOptions
 from cbackprop.command.tables import open_table
-from cbackprop.files.model_file import Model, load_model, save_model
+from cbackprop.files.model_file import Model, load_model
 
 LINE = "train clicks.{} --target click --hash 10 --learning-rate 0.5 --epochs 3"
 
@@ -85,34 +85,6 @@ def test_numbers_beyond_float32(folder, fail):
     Path("t.csv").write_text("a,y\n1,no\n1e300,yes\n2,no\n")
     message = "t.csv: column 'a' has values too large to standardize; rescale it"
     assert fail("train t.csv --target y --hash 4 --no-standardize --validation 0") == message
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"bits": 3}, "its hash has 3 bits; the 4 inputs must be 2\\*\\*bits"),
-        ({"bits": True}, "its hash has True bits"),
-        ({"bits": 10**9}, "its hash has 1000000000 bits"),
-        ({"numbers": "a"}, "its hash must have lists of columns"),
-        ({"numbers": ["a"], "texts": ["a"]}, "its hashed columns must be different"),
-        ({"texts": [1]}, "its hashed columns must be 1 strings"),
-        ({"seed": 1}, "its hash must be bits, numbers and texts"),
-    ],
-)
-def test_model_files_describe_the_hash(tmp_path, change, message):
-    model = Model(np.zeros((2, 5)), np.zeros((2, 3)), 0.1, hash={"bits": 2, "numbers": [], "texts": []} | change)
-    with pytest.raises(ValueError, match=message):
-        save_model(tmp_path / "model", model)
-
-
-def test_hashed_inputs_have_no_names(tmp_path):
-    hashed = {"bits": 1, "numbers": ["x"], "texts": []}
-    model = Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, features=["a", "b"], hash=hashed)
-    with pytest.raises(ValueError, match="its inputs are both named and hashed"):
-        save_model(tmp_path / "model", model)
-    model = Model(np.zeros((2, 3)), np.zeros((2, 3)), 0.1, hash=hashed, mean=np.zeros(2))
-    with pytest.raises(ValueError, match=r"its mean is float64 \(2,\); it must be float64 \(1,\)"):
-        save_model(tmp_path / "model", model)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

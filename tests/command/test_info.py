@@ -52,8 +52,3 @@ def test_file_that_is_no_model(folder, fail, content):
 @pytest.mark.parametrize("line", ["info no", "predict no file.csv"])
 def test_missing_model(folder, fail, line):
     assert fail(line) == "no: no such file"
-
-
-def test_header_that_is_too_long(folder, fail):
-    Path("file").write_bytes((2**20 + 1).to_bytes(8, "little") + b"{" + bytes(2**20))
-    assert fail("info file").endswith("its header is 1,048,577 bytes long; the limit is 1,048,576")
