@@ -20,6 +20,7 @@ version = release = cbackprop.__version__
 extensions = [
     "kernel",
     "objects",
+    "pictures",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -112,6 +113,8 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": "",  # execute all examples
     "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("pictures.scrape",),
+    "reset_modules": ("pictures.use_style",),
     "default_thumb_file": str(HERE / "pictures" / "logo.svg"),
     "download_all_examples": False,
     "show_memory": False,

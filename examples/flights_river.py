@@ -61,7 +61,7 @@ def named(flight):
 models = {
     "BackpropClassifier": (BackpropClassifier(seed=0, n_features=2**18), dict),
     "LogisticRegression": (linear_model.LogisticRegression(), named),
-    "share so far": (Share(), named),
+    "share of late flights": (Share(), named),
 }
 losses, predicted = {}, {}
 for name, (model, form) in models.items():
@@ -72,7 +72,7 @@ for name, (model, form) in models.items():
         model.learn_one(x, y)
     right = np.where(late, predicted[name], 1 - predicted[name])
     losses[name] = -np.log(np.maximum(right, 1e-15))
-    print(f"{name:18} log loss {losses[name].mean():.4f}")
+    print(f"{name:21} log loss {losses[name].mean():.4f}")
 
 # %%
 # The later the hour, the more flights are late. Of each, the network predicts how
@@ -84,7 +84,7 @@ last = slice(-20_000, None)
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for name, loss in losses.items():
     left.plot(n_flights[500:], (loss.cumsum() / n_flights)[500:], label=name)
-left.set(xlabel="flights", ylabel="mean log loss so far")
+left.set(xlabel="flights so far", ylabel="mean log loss")
 left.legend(frameon=False)
 shown = [hour for hour in range(24) if (hours[last] == hour).sum() > 100]
 for name, values in {

@@ -55,8 +55,13 @@ for name, loss in mean_loss.items():
     print(f"{name:8} {loss:.3f}")
 
 # %%
-# How much each network counts, and its loss, over the samples.
+# How much each network counts, and its loss, over the samples, as means of 200. The
+# dashed line is the loss of the mixture.
 
 figure = plt.figure(figsize=(8, 5), layout="constrained")
-plot.mixture(weights, losses, labels=labels, axes=figure.subplots(2, 1, sharex=True))
+axes = figure.subplots(2, 1, sharex=True)
+plot.mixture(weights, losses, labels=labels, axes=axes)
+sums = np.cumsum([0, *of_mixture])
+n = np.arange(200, 10_001, 20)
+axes[1].plot(n, (sums[n] - sums[n - 200]) / 200, "k--", linewidth=1)
 plt.show()

@@ -100,6 +100,15 @@ def extension(name):
     return module
 
 
+def test_pictures_are_recolored_for_dark_pages():
+    pytest.importorskip("sphinx_gallery")
+    pictures = extension("pictures")
+    shown = pictures.dark('<svg ><text>#</text><path style="fill: #ffffff; stroke: #009E73"/></svg>')
+    assert shown == '<svg fill="#ebebeb" ><text>#</text><path style="fill: #191919; stroke: #33b18f"/></svg>'
+    for path in DOCS.glob("guides/*.svg"):
+        assert f"({path.name})" in "".join(PAGES.values())
+
+
 @pytest.mark.parametrize("page", TRANSLATED)
 def test_translations_show_the_same(page):
     found = 0

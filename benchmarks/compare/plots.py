@@ -4,16 +4,17 @@ A table of a machine is drawn as `SCRIPT-MACHINE.svg`; the history as `history.s
 """
 
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.asv import history
 from benchmarks.report import RESULTS, number, tables
 
+STYLE = Path(__file__).parents[2] / "docs" / "pictures" / "style.mplstyle"
 # Okabe and Ito's colors: distinct in color-blind vision; shapes for print
 MARKS = {
     "reference": ("#999999", "x"),
@@ -31,20 +32,18 @@ SHOWN = (  # in the plot of the comparison
     "online 2-2-3", "online 13-9-3", "online 64-32-10", "online 784-100-10", "learn_one 64-32-10",
     "mini-batch 32, 64-32-10", "mini-batch 32, 784-100-10", "predict 784-100-10",
 )  # fmt: skip
-LINES = {"cbackprop": "#D55E00", "NumPy": "#0072B2", "JAX": "#009E73", "numba": "#000000"}
+LINES = {"NumPy": "#0072B2", "JAX": "#009E73", "numba": "#000000"}
 STYLES = {"online": "-", "mini-batch 32": "--"}
 SHAPES = {"64-32-10": "o", "784-16-10": "s", "784-100-10": "D", "784-1024-10": "^", "3000-2000-10": "P"}
 MODES = {"online, direct": "#0072B2", "online, blocked": "#D55E00", "mini-batch 128": "#009E73", "predict": "#E69F00"}
+AXES = {"speed": "times as fast", "rate": "part of its speed"}  # of the history
 Rows = list[dict[str, str]]
 
 
 def panels(height: float, count: int, width: float = 6, **options) -> tuple[Figure, list]:
     """A figure of panels one below the other, without frames."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = list(figure.subplots(count, 1, squeeze=False, **options)[:, 0])
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return figure, list(figure.subplots(count, 1, squeeze=False, **options)[:, 0])
 
 
 def plain_logarithms(axis, subs=(1,)) -> None:
@@ -65,6 +64,7 @@ def ratios(row: dict[str, str]) -> dict[str, float]:
 def comparison(found: list[Rows]) -> Figure:
     """A line for each of a few rows, in float32."""
     rows = [row for row in found[0] if row["work"] in SHOWN and row["dtype"] == "float32"]
+    rows.sort(key=lambda row: SHOWN.index(row["work"]))
     figure, (ax,) = panels(2 + 0.34 * len(rows), 1, 7)
     marks = {}
     for y, row in enumerate(rows):
@@ -147,13 +147,16 @@ def scaling(found: list[Rows]) -> Figure:
         for name, color in LINES.items():
             for mode, style in STYLES.items():
                 here = [row for row in rows if row["dtype"] == "float32" and row["mode"] == mode]
-                x, y = [number(row[letter]) for row in here], [number(row[name]) * 1e6 for row in here]
+                x = [number(row[letter]) for row in here]
+                y = [number(row[name]) / number(row["cbackprop"]) for row in here]
                 ax.plot(x, y, style, color=color, marker="o", markersize=4)
-        ax.set(xscale="log", yscale="log", xlabel=f"{letter}, {label}", ylabel="µs per sample")
+        ax.axhline(1, color="#999999", linewidth=1)
+        ax.set(xscale="log", yscale="log", xlabel=f"{letter}, {label}")
+        ax.set(ylim=(0.05, 50), ylabel="time / cbackprop's")
         ticks = dict.fromkeys(row[letter] for row in rows)
         ax.set_xticks([number(tick) for tick in ticks], ticks)
         ax.minorticks_off()
-        ax.yaxis.set_major_formatter("{x:g}")
+        ax.set_yticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
         ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
     figure.suptitle("float32, one thread, from 784-100-10 (D-M-K)", fontsize=11)
     handles = [ax.plot([], [], color=color, label=name)[0] for name, color in LINES.items()]
@@ -167,7 +170,7 @@ def scaling(found: list[Rows]) -> Figure:
 
 def history_of(lines: history.Lines, commits: list[list[str]]) -> Figure:
     """A panel for each ratio, with a line for each work; lines of different machines do not connect."""
-    figure, axes = panels(3.6 * len(lines) + 3.5, len(lines), 7.5, sharex=True)
+    figure, axes = panels(3.2 * len(lines), len(lines), 7.5, sharex=True)
     for ax, ((heading, unit), works) in zip(axes, lines.items(), strict=True):
         for index, (work, row) in enumerate(works.items()):
             for machine in dict.fromkeys(machine for _commit, machine, _why in commits):
@@ -177,26 +180,26 @@ def history_of(lines: history.Lines, commits: list[list[str]]) -> Figure:
         # the title above the legend, which is above the axes
         ax.set_title(heading, pad=20 + 16 * -(-len(works) // 3))
         ax.legend(fontsize=9, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
-        ax.set_ylabel(unit)
+        ax.set_ylabel(AXES[unit])
         if unit == "speed":
             ax.set_yscale("log")
             plain_logarithms(ax.yaxis, (1, 2, 5))
         ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
-    changes = [textwrap.fill(why, 48) for _commit, _machine, why in commits]
-    ax.set_xticks(range(len(commits)), changes, rotation=60, ha="right", rotation_mode="anchor", fontsize=9)
+    ax.set_xticks(range(len(commits)), [commit for commit, _machine, _why in commits], rotation=90, fontsize=9)
     return figure
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    plt.style.use(STYLE)
     for script, draw in {"compare": comparison, "roofline": roofline, "scaling": scaling}.items():
         for path in RESULTS.glob(f"*/{script}.md"):
             figure = draw(tables(path.read_text(encoding="utf-8")))
-            figure.savefig(folder / f"{script}-{path.parent.name}.svg", facecolor="white")
+            figure.savefig(folder / f"{script}-{path.parent.name}.svg")
     commits = history.commits()
     lines = history.ratios(commits)
     (folder / "history.md").write_text(history.markdown(lines, commits), encoding="utf-8")
-    history_of(lines, commits).savefig(folder / "history.svg", facecolor="white")
+    history_of(lines, commits).savefig(folder / "history.svg")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def run(*, seed: int, epochs: int, output: Path) -> None:
     correct = int((network.predict((x_test - mean) / scale) == t_test).sum())
     samples = np.vstack([x, x_test]), np.concatenate([t, t_test])
     plot.decision_regions(network, *samples, mean=mean, scale=scale, classes=list("012"), ax=panels["regions"])
-    panels["regions"].set(title="Three classes: decision regions", xlabel="temperature (°C)", ylabel="pH")
+    panels["regions"].set(title="The article's three classes: decision regions", xlabel="temperature (°C)", ylabel="pH")
     save_figure(figure, output)
     standardized = f"{correct} of {len(t_test)} held-out samples correct"
     print_fields([("standardized, from random weights", standardized), ("figure", output)])
@@ -90,8 +90,13 @@ def learn_digits(seed: int, epochs: int, panels: dict[str, Any]) -> float:
     plot.misclassified(x_test.reshape(-1, 8, 8), t_test, predicted, ax=panels["errors"])
     plot.mixture(weights, losses, labels=RATES, window=SMOOTHED, axes=(panels["weights"], panels["losses"]))
     panels["curve"].set_title("Digits: error by epoch")
-    panels["errors"].set_title(f"{len(t_test) - correct} of {len(t_test)} misclassified")
-    panels["weights"].set(title="Digits: mixture of rates", xlabel="sample")
+    panels["errors"].set_title(f"{len(t_test) - correct} of {len(t_test)} misclassified\n(true → predicted)")
+    panels["weights"].set(xlabel="sample")
+    panels["weights"].set_title("Digits: mixture of learning rates", pad=26)
+    legend = panels["weights"].get_legend()  # across both panels
+    legend.set_in_layout(False)
+    legend.set_loc("lower left")
+    legend.set_bbox_to_anchor((0, 1))
     return correct / len(t_test)
 
 
