@@ -25,6 +25,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
@@ -41,10 +42,22 @@ ESTIMATORS = [
     for kind in ("BackpropClassifier", "BackpropRegressor")
 ]
 nitpick_ignore = [("py:obj", each.name) for kind in ESTIMATORS for each in fields(kind)]
-# external objects: resolving their links would need network access
-nitpick_ignore_regex = [
-    ("py:obj", r"(dask|numpy|onnx|river|scipy|sklearn|tqdm)(\..*)?")
-]
+# extras, not modules
+nitpick_ignore_regex = [("py:obj", "dask|onnx|river|sklearn")]
+# what pages name, as plain text: a build needs no network
+intersphinx_mapping = {
+    name: (url, f"inventories/{name}.txt")
+    for name, url in {
+        "numpy": "https://numpy.org/doc/stable",
+        "onnx": "https://onnx.ai/onnx",
+        "python": "https://docs.python.org/3",
+        "river": "https://riverml.xyz/latest",
+        "scipy": "https://docs.scipy.org/doc/scipy",
+        "sklearn": "https://scikit-learn.org/stable",
+        "torch": "https://docs.pytorch.org/docs/stable",
+        "tqdm": "https://tqdm.github.io",
+    }.items()
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "cbackprop"
@@ -53,7 +66,8 @@ html_favicon = html_logo = "pictures/logo.svg"
 html_static_path = ["_static", str(files("mathjax") / "static/mathjax/es5/tex-svg.js")]
 mathjax_path = "tex-svg.js"
 html_css_files = ["pages.css"]
-exclude_patterns = ["plots"]  # made here from the tables of benchmarks/results
+exclude_patterns = ["inventories", "plots"]
+# plots are made from the tables of benchmarks/results
 subprocess.run(
     [sys.executable, "-m", "benchmarks.compare.plots", HERE / "plots"],
     cwd=HERE.parent,

@@ -178,6 +178,19 @@ def test_links_lead_to_files_and_anchors(path):
         assert not anchor or anchor in anchors(PROSE[file.relative_to(ROOT).as_posix()]), f"{target}#{anchor}"
 
 
+INVENTORIES = sorted((DOCS / "inventories").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", INVENTORIES, ids=lambda path: path.stem)
+def test_objects_of_other_libraries_are_named(path):
+    texts = "".join([*PROSE.values(), *SOURCES.values()])
+    for line in path.read_text(encoding="utf-8").splitlines()[3:]:
+        name, kind, location = line.split()
+        assert kind in ("class", "exception", "function", "mod")
+        assert not location.startswith("/")
+        assert re.search(rf"`(\w+\.)*{name.rpartition('.')[2]}\b", texts), name
+
+
 def public_functions():
     for name in cbackprop.__all__:
         found = getattr(cbackprop, name)
