@@ -18,6 +18,7 @@ author = project_copyright = "The cbackprop developers"
 version = release = cbackprop.__version__
 
 extensions = [
+    "japanese",
     "kernel",
     "objects",
     "pictures",
@@ -66,7 +67,7 @@ html_favicon = html_logo = "pictures/logo.svg"
 html_static_path = ["_static", str(files("mathjax") / "static/mathjax/es5/tex-svg.js")]
 mathjax_path = "tex-svg.js"
 html_css_files = ["pages.css"]
-exclude_patterns = ["inventories", "plots"]
+exclude_patterns = ["inventories", "locale", "plots"]
 # plots are made from the tables of benchmarks/results
 subprocess.run(
     [sys.executable, "-m", "benchmarks.compare.plots", HERE / "plots"],
@@ -136,12 +137,6 @@ sphinx_gallery_conf = {
 }
 
 
-def set_language(app, page, template, context, doctree):
-    """Declare pages in ja/ as Japanese: fonts and screen readers depend on it."""
-    if page.startswith("ja/"):
-        context["language"] = "ja"
-
-
 def show_network(app, page, template, context, doctree):
     """Let a network learn on the front pages."""
     if page in ("index", "ja/index"):
@@ -150,17 +145,5 @@ def show_network(app, page, template, context, doctree):
         app.add_js_file("live.js")
 
 
-def join_lines(app, page, source):
-    """Join the lines of Japanese paragraphs: browsers render line breaks as spaces."""
-    if page.startswith("ja/"):
-        source[0] = re.sub(
-            r"(?<=[、。])\n *(?=[^\n\d-])|(?<=[^\x00-\x7f])\n *(?=[^\x00-\x7f])",
-            "",
-            source[0],
-        )
-
-
 def setup(app):
-    app.connect("source-read", join_lines)
-    app.connect("html-page-context", set_language)
     app.connect("html-page-context", show_network)

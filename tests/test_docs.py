@@ -124,6 +124,21 @@ def test_translations_show_the_same(page):
     assert found
 
 
+def test_navigation_of_japanese_pages_is_japanese():
+    pytest.importorskip("pydata_sphinx_theme")
+    japanese = extension("japanese")
+    link = '<a title="Search" href="../mathematics.html">The mathematics</a><a href="../security.html">Security</a>'
+    head, _, main = japanese.translate(f"{link}<main>{link}", japanese.words(), ["mathematics"]).partition("<main>")
+    assert head == main.replace("../math", "../ja/math")
+    assert main == (
+        '<a title="検索" href="../mathematics.html">誤差逆伝播法の導出</a><a href="../security.html">セキュリティ</a>'
+    )
+    (contents,) = re.findall(r"```\{toctree\}\n:hidden:\n\n(.*?)```", PAGES["index.md"], re.DOTALL)
+    for page in {f"{name}.md" for name in contents.split()} & PAGES.keys():
+        for title in re.findall(r"\A# (.+)", PAGES[page]):
+            assert title in japanese.words()
+
+
 def test_mathematics_show_every_equation_of_the_article():
     assert len(MATHEMATICS) == 2
     for page in MATHEMATICS:

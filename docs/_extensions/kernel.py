@@ -43,7 +43,9 @@ class Kernel(SphinxDirective):
             raise self.error(str(error)) from error
         block = nodes.literal_block(code, code, language="cython")
         self.set_source_info(block)
-        return [container_wrapper(self, block, f"``kernels/{file}``, line {line}")]
+        japanese = self.env.docname.startswith("ja/")
+        place = f"、{line} 行目" if japanese else f", line {line}"
+        return [container_wrapper(self, block, f"``kernels/{file}``{place}")]
 
 
 def setup(app):
