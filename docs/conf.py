@@ -18,6 +18,7 @@ author = project_copyright = "The cbackprop developers"
 version = release = cbackprop.__version__
 
 extensions = [
+    "continues",
     "japanese",
     "kernel",
     "objects",

@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,30 @@ def test_examples_of_a_page_run_in_order_and_print_what_it_says(page, tmp_path, 
     for example in EXAMPLES[page]:
         exec(compile(example, page, "exec"), names)
         assert capsys.readouterr().out.splitlines() == expected_output(example)
+
+
+GUIDES = [page for page in EXAMPLES if page.startswith("guides/") and EXAMPLES[page]]
+INSTALLED_AS = {"sklearn": "scikit-learn", "cbackprop": "", "zlib": "", "itertools": "", "concurrent": ""}
+
+
+def installed_by(extra):
+    """What an extra installs."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for line in extras[extra]:
+        others = re.fullmatch(r"cbackprop\[(.*)\]", line)
+        yield from installed_by(others[1]) if others else [line]
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_first_example_of_a_guide_needs_what_the_guide_names(page):
+    before = PAGES[page].partition("```python\n")[0]
+    extras, others = re.search(r'pip install (?:\.|"\.\[([\w,]+)\]")((?: \w+)*)', before).groups()
+    extras = extras.split(",") if extras else []
+    named = ["numpy", *others.split(), *(line for extra in extras for line in installed_by(extra))]
+    for module in re.findall(r"^(?:from|import) ([\w.]+)", EXAMPLES[page][0], re.MULTILINE):
+        top, _, part = module.partition(".")
+        assert part in ("", *extras) or top != "cbackprop"
+        assert any(line.startswith(INSTALLED_AS.get(top, top)) for line in named), module
 
 
 SOURCES = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "cbackprop").rglob("*.py*"))}
@@ -128,10 +153,11 @@ def test_navigation_of_japanese_pages_is_japanese():
     pytest.importorskip("pydata_sphinx_theme")
     japanese = extension("japanese")
     link = '<a title="Search" href="../mathematics.html">The mathematics</a><a href="../security.html">Security</a>'
-    head, _, main = japanese.translate(f"{link}<main>{link}", japanese.words(), ["mathematics"]).partition("<main>")
-    assert head == main.replace("../math", "../ja/math")
-    assert main == (
-        '<a title="検索" href="../mathematics.html">誤差逆伝播法の導出</a><a href="../security.html">セキュリティ</a>'
+    html = japanese.translate(f"{link}<article><code>method</code>{link}</article>", japanese.words(), ["mathematics"])
+    assert html == (
+        '<a title="検索" href="../ja/mathematics.html">誤差逆伝播法の導出</a>'
+        '<a href="../security.html">セキュリティ</a>'
+        f"<article><code>method</code>{link.replace('Search', '検索')}</article>"
     )
     (contents,) = re.findall(r"```\{toctree\}\n:hidden:\n\n(.*?)```", PAGES["index.md"], re.DOTALL)
     for page in {f"{name}.md" for name in contents.split()} & PAGES.keys():

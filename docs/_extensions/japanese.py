@@ -12,10 +12,8 @@ CATALOGS = (
     Path(pydata_sphinx_theme.__file__).parent / "locale/ja/LC_MESSAGES/sphinx.po",
     Path(__file__).parents[1] / "locale/ja/LC_MESSAGES/navigation.po",
 )
-SHOWN = re.compile(  # text, or what an attribute shows
-    r'(?<=>)[^<>]+(?=<)|(?<= title=")[^"]+'
-    r'|(?<= aria-label=")[^"]+|(?<= placeholder=")[^"]+'
-)
+LABEL = r'(?<= title=")[^"]+|(?<= aria-label=")[^"]+|(?<= placeholder=")[^"]+'
+TEXT = r"(?<=>)[^<>]+(?=<)"
 
 
 def words() -> dict[str, str]:
@@ -29,17 +27,18 @@ def words() -> dict[str, str]:
 
 
 def translate(html: str, known: dict[str, str], pages: list[str]) -> str:
-    """Translate what is shown, and lead the head of a page to the Japanese pages."""
+    """Translate what surrounds an article; link to Japanese pages there."""
 
     def word(match: re.Match) -> str:
         text = match[0].strip()
         return match[0].replace(text, known[text]) if text in known else match[0]
 
-    html = SHOWN.sub(word, html)
-    head, main, rest = html.partition("<main")
+    before, start, article = html.partition("<article")
+    article, end, after = article.rpartition("</article>")
     for page in pages:
-        head = re.sub(rf'(href="(?:\.\./)+)(?={page}\.html)', r"\1ja/", head)
-    return head + main + rest
+        before = re.sub(rf'(href="(?:\.\./)+)(?={page}\.html)', r"\1ja/", before)
+    before, after = (re.sub(f"{LABEL}|{TEXT}", word, part) for part in (before, after))
+    return before + start + re.sub(LABEL, word, article) + end + after
 
 
 def join_lines(app, page, source):
