@@ -5,6 +5,7 @@ import inspect
 import re
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -130,6 +131,8 @@ def test_pictures_are_recolored_for_dark_pages():
     pictures = extension("pictures")
     shown = pictures.dark('<svg ><text>#</text><path style="fill: #ffffff; stroke: #009E73"/></svg>')
     assert shown == '<svg fill="#ebebeb" ><text>#</text><path style="fill: #191919; stroke: #33b18f"/></svg>'
+    for path in [*DOCS.glob("*.svg"), *DOCS.glob("guides/*.svg"), *DOCS.glob("pictures/*.svg")]:
+        ET.fromstring(pictures.dark(path.read_text(encoding="utf-8")))
     for path in DOCS.glob("guides/*.svg"):
         assert f"({path.name})" in "".join(PAGES.values())
 

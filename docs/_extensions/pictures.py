@@ -76,7 +76,7 @@ def dark(svg: str) -> str:
     color = re.compile("#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
     svg = color.sub(dark_color, svg)
     ink = color.sub(dark_color, "#000000")  # of what has no color
-    return svg.replace("<svg ", f'<svg fill="{ink}" ', 1)
+    return re.sub(r"<svg (?![^>]*fill=)", f'<svg fill="{ink}" ', svg, count=1)
 
 
 class LightAndDark(SphinxTransform):
