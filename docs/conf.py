@@ -23,6 +23,7 @@ extensions = [
     "kernel",
     "objects",
     "pictures",
+    "punctuation",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",

@@ -54,6 +54,7 @@ REGRESSION: dict[str, Callable[[int], Iterable]] = {
     "Planes2D": lambda seed: synth.Planes2D(seed),
 }
 SAMPLES = 10_000
+DIVERGED = 1000  # standard deviations of the target
 FACTORS = (10, 0.1)  # of inputs and numbers to predict
 
 
@@ -199,7 +200,8 @@ def sections(options) -> Iterable[str]:
             found = measure(task, name, seeds, samples)
             rate = task.best((m for m in found if m.startswith("rate ")), key=lambda m, found=found: found[m])
             models = (*shown, rate, *task.others)
-            scores.append([name, *(f"{found[model][0]:.{task.digits}f}" for model in models)])
+            cells = (found[model][0] for model in models)
+            scores.append([name, *("diverges" if score > DIVERGED else f"{score:.{task.digits}f}" for score in cells)])
             scores[-1][len(shown) + 1] += f" ({rate.removeprefix('rate ')})"
             times.append([name, *(readable(found[model][1]) for model in models)])
         yield f"## {title}\n"
