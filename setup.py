@@ -94,10 +94,8 @@ MODULES = [
     for dtype in ("float32", "float64")
     if name in ONLY and (X86_64 or not variant.features)
 ]
-MODULES += [
-    module(f"cbackprop.{name}", [], include_dirs=[np.get_include()])
-    for name in ("_memory", "_training_lock", "_one_sample", "_mixture_weights", "_running", "_stream", "c_api")
-]
+COMPILED = ("_memory", "_training_lock", "_one_sample", "_mixture_weights", "_running", "_standardization", "_stream")
+MODULES += [module(f"cbackprop.{name}", [], include_dirs=[np.get_include()]) for name in (*COMPILED, "c_api")]
 
 # What Cython's memoryviews need, which all modules would contain
 SHARED = "cbackprop._cyutility"
