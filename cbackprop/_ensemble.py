@@ -17,13 +17,24 @@ from ._docstrings import inherits
 from ._ensemble_arrays import Arrays, States, check_weights, memory, new_vectors, new_weights, of_network
 from ._ensemble_training import EnsembleTraining
 from ._mixture import Mixture
-from ._names import Hidden, Output
+from ._names import Hidden, Missing, Output
 from ._network import ARTICLE, Network
 from ._one_sample import OneSampleOfAll
 from ._rates import SHARE
 from ._results import EnsembleHistory
 from ._settings import Data, Settings
 from ._sparse import CSR, input_arrays
+from ._standardization import Standardization
+from ._standardizing import (
+    Standardizing,
+    add_standardization,
+    described,
+    new_standardization,
+    of_model,
+    restored,
+    standardized,
+    standardized_samples,
+)
 from ._training import Epochs
 from .files.model_file import Model, load_model, save_model
 
@@ -55,6 +66,9 @@ class Ensemble:
     share : float
         Fraction in [0, 1] of the mixture's weights that is spread evenly over the networks after each sample, so that
         the mixture follows when another network becomes the best.
+    standardize, missing
+        Whether inputs and, if outputs are linear, targets are standardized by those learned so far, and what a NaN
+        among the inputs is: as for `Network`, once for all networks. By default, they are not.
     dtype : {float64, float32}
         Data type of the weights, and so of all arithmetic of the networks.
     rng : None, int, numpy.random.Generator, or sequence of R of these
@@ -66,7 +80,8 @@ class Ensemble:
     The mixture's weights are p_r ∝ exp(−η ΣE_nr), with each loss E_nr of network r taken before its update. η is 1
     for softmax outputs and 1/K for logistic ones. For linear outputs it is 1/4, divided by the mean loss so far, and
     predictions are clipped to the interval of the targets so far. The guide to mixtures derives this, and the bounds.
-    With targets of variance 1, ``eta=0.5`` is a choice that does not depend on earlier losses.
+    With targets of variance 1, ``eta=0.5`` is a choice that does not depend on earlier losses; with standardized
+    targets, it is η, and predictions are not clipped.
 
     A network that diverges keeps its last finite weights, stops learning and has the weight 0 in the mixture. One whose
     sums overflow for a sample is left out of the prediction for it: the weights of the others are divided by their sum.
@@ -107,6 +122,8 @@ class Ensemble:
         adaptive: bool = False,
         eta: float | None = None,
         share: float = SHARE,
+        standardize: bool | None = None,
+        missing: Missing = "error",
         dtype: DTypeLike = np.float64,
         rng: Any = None,
     ) -> None:
@@ -123,19 +140,28 @@ class Ensemble:
         ]
         w, v = (tuple(getattr(network, name) for network in networks) for name in "wv")
         states = {"accumulators": zip(*(network.accumulators for network in networks), strict=True)} if adaptive else {}
-        self._set(w, v, states, rates, hidden_functions, Mixture(R, len(v[0]), output, share, eta))
+        standardization = new_standardization(w[0], v[0], output, standardize, missing, False)
+        mixture = Mixture(R, len(v[0]), output, share, eta, scales_targets(standardization))
+        self._set(w, v, states, rates, hidden_functions, mixture, standardization)
 
     def _set(
-        self, w: Arrays, v: Arrays, states: dict[str, Any], rates: list[float], hidden: Sequence[str], mixture: Mixture
+        self,
+        w: Arrays,
+        v: Arrays,
+        states: dict[str, Any],
+        rates: list[float],
+        hidden: Sequence[str],
+        mixture: Mixture,
+        standardization: Standardization | None,
     ) -> None:
         self._w, self._v = new_weights(w, v)
         self._states: States = {name: (new_vectors(s_w), new_vectors(s_v)) for name, (s_w, s_v) in states.items()}
         self._mixture = mixture
         self._networks = []
         for r, (rate, function) in enumerate(zip(rates, hidden, strict=True)):
-            settings: Any = {"learning_rate": rate, "hidden": function, "output": mixture.output}
-            settings |= of_network(r, self._states)
-            self._networks.append(Network.from_weights(self._w[r], self._v[r], **settings))
+            accumulators = of_network(r, self._states).get("accumulators")
+            settings = validate.Functions(function, mixture.output), rate, accumulators, standardization
+            self._networks.append(Network._with(self._w[r], self._v[r], *settings))
         whole = (self._w, self._v) if isinstance(self._w, np.ndarray) else ()
         module = engines.kernels_for(self._w[0], self._v[0], 1)
         self._one_sample: Any = OneSampleOfAll(self._networks, module, mixture, self._memory, whole)
@@ -343,7 +369,11 @@ class Ensemble:
         (3, 2)
         """
         check_weights(self._w, self._v, self._mixture.members)
-        data = self._data(x, t, sample_weight)
+        if validate.is_sparse(x):
+            self._one_sample._for_sparse(True)
+        standardization = self._one_sample._standardization
+        missing = None if standardization is None else standardization.missing
+        data = self._data(x, t, sample_weight, missing)
         first = self._networks[0]
         settings = Settings.validated(
             self.dtype, len(data.x), learning_rate=first.learning_rate, batch_size=batch_size, method="auto",
@@ -353,20 +383,25 @@ class Ensemble:
         n_threads = validate.count("n_threads", n_threads)
         described = settings._asdict() | {"eta": str(self.eta), "share": str(self.share)}
         del described["learning_rate"], described["hidden"]  # the file has those of each network
+        model, standardizing = self._model(), None
+        described |= model.standardize or {}
         course = Epochs(
-            self._model(), data, settings, described, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
+            model, data, settings, described, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
             checkpoint_every=checkpoint_every, resume=resume,
         )  # fmt: skip
-        training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads)
         states = {name: (memory(first), memory(second)) for name, (first, second) in self._states.items()}
+        if standardization is not None:
+            standardizing = Standardizing(standardization, data, self.dtype)
+            states["standardization"] = standardization.statistics
+        training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads, standardizing)
         course.run(training, self._memory, states | self._mixture.states)
         E = np.array(course.losses)
         diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
         return EnsembleHistory(E, len(E), len(data.x) * len(E), diverged)
 
-    def _data(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: Any) -> Data:
+    def _data(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: Any, missing: str | None) -> Data:
         """Validate samples, which must not lie in the memory of any network."""
-        data = Data.validated(x, t, self._w[0], self._v[0], self.output, writeable=True)
+        data = Data.validated(x, t, self._w[0], self._v[0], self.output, writeable=True, missing=missing)
         for name, arrays in (("x", input_arrays(data.x)), ("t", (data.rows,))):
             for array in arrays:
                 if array is not None:
@@ -406,8 +441,9 @@ class Ensemble:
         return OUTPUTS[self.output].predictions(self._mean(x, n_threads))
 
     def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
-        rows = validate.inputs(x, self._w[0], self._v[0])
-        return predictions.mean(self._mixture, self._networks, rows, validate.count("n_threads", n_threads))
+        x = standardized(self._one_sample, x)
+        rows, n_threads = validate.inputs(x, self._w[0], self._v[0]), validate.count("n_threads", n_threads)
+        return restored(self._one_sample, x, predictions.mean(self._mixture, self._networks, rows, n_threads))
 
     @inherits(Network.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
@@ -415,14 +451,16 @@ class Ensemble:
 
         Cross-entropies are computed from logits, so that no probability is rounded to 0 before its logarithm is taken.
         """
-        data = Data.validated(x, t, self._w[0], self._v[0], self.output)
+        data = Data.validated(*standardized_samples(self._one_sample, x, t), self._w[0], self._v[0], self.output)
         return predictions.loss(self._mixture, self._networks, data)
 
     def _model(self) -> Model:
         functions, hidden = validate.Functions(output=self.output), [network.hidden for network in self._networks]
         states = self._states | self._mixture.states
-        rates, eta, share = self.learning_rates, self.eta, self.share
-        return Model(self._w, self._v, rates, states=states, functions=functions, hidden=hidden, eta=eta, share=share)
+        model = Model(self._w, self._v, self.learning_rates, states=states, functions=functions, hidden=hidden)
+        model.eta, model.share = self.eta, self.share
+        add_standardization(model, self._one_sample._standardization)
+        return model
 
     @inherits(Network.save)
     def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
@@ -456,7 +494,7 @@ class Ensemble:
         chosen = "".join(f"{name}={value!r}, " for name, value in values.items() if value != default[name])
         return (
             f"{type(self).__name__}({self._w[0].shape[1] - 1}, {self.n_hidden}, {len(self._v[0])}, "
-            f"learning_rates={self.learning_rates.tolist()}, {chosen}dtype={self.dtype})"
+            f"learning_rates={self.learning_rates.tolist()}, {chosen}{described(self._one_sample)}dtype={self.dtype})"
         )
 
     def _repr_html_(self) -> str:
@@ -475,11 +513,18 @@ class Ensemble:
 
 def _restore(cls: type[Ensemble], model: Model) -> Ensemble:
     ensemble, rates = cls.__new__(cls), model.learning_rate.tolist()
-    mixture = Mixture(len(rates), len(model.v[0]), model.functions.output, model.share, model.eta)
+    standardization = of_model(model)
+    options = model.share, model.eta, scales_targets(standardization)
+    mixture = Mixture(len(rates), len(model.v[0]), model.functions.output, *options)
     mixture.restore({name: model.states[name] for name in mixture.states})
-    states = {name: pair for name, pair in model.states.items() if name not in mixture.states}
-    ensemble._set(model.w, model.v, states, rates, model.hidden, mixture)
+    states = {name: pair for name, pair in model.states.items() if name == "accumulators"}
+    ensemble._set(model.w, model.v, states, rates, model.hidden, mixture, standardization)
     return ensemble
+
+
+def scales_targets(standardization: Standardization | None) -> bool:
+    """Whether targets are standardized."""
+    return standardization is not None and standardization.targets.size > 0
 
 
 def common(values: Iterable[Any]) -> Any:

@@ -19,6 +19,7 @@ from ._one_sample import OneSample
 from ._results import REMEDY, DivergenceError
 from ._settings import Data, Settings
 from ._sparse import SparseRows
+from ._standardizing import Standardizing
 from ._training import Learner
 from ._training_lock import call_all, run_finally
 
@@ -35,8 +36,17 @@ class EnsembleTraining:
     """
 
     def __init__(
-        self, networks: Sequence[OneSample], mixture: Mixture, data: Data, settings: Settings, n_threads: int
+        self,
+        networks: Sequence[OneSample],
+        mixture: Mixture,
+        data: Data,
+        settings: Settings,
+        n_threads: int,
+        standardizing: Standardizing | None = None,
     ) -> None:
+        if standardizing is not None:
+            data = standardizing.data
+        self.standardizing = standardizing
         self.mixture, self.data, self.weight = mixture, data, data.sample_weight
         self.rates = np.array([validate.rounded(network.learning_rate, network.w.dtype) for network in networks])
         self.learners: list[Learner] = []
@@ -80,12 +90,14 @@ class EnsembleTraining:
         """Learn from a chunk of samples: networks and their mixture together, or none of them."""
         R, members = len(self.learners), self.mixture.members
         sums, stores = np.full(R, np.inf), Calls()
+        if self.standardizing is not None:
+            stores += self.standardizing.commits(self.standardizing.standardized(part))
         losses = np.full((R, len(part)), -1.0) if epoch == 1 else None
         E: Any = [None] * R if losses is None else losses
         for r in np.flatnonzero(members & ~self.in_place).tolist():
             sums[r] = self.learners[r].learn(part, self.rates[r], E[r])
             if sums[r] < np.inf:
-                stores.append((self.learners[r].store,))
+                stores.append((self.learners[r].used.store, *self.learners[r].arrays))
         calls, alone = self._calls(np.flatnonzero(members & self.in_place).tolist(), part, sums, E)
         learned: list[Any] = []
         stored: list[Any] = []

@@ -23,6 +23,8 @@ from ._one_sample import OneSample
 from ._results import Activations, History
 from ._settings import Data, Settings
 from ._sparse import CSR, SparseRows, input_arrays
+from ._standardization import Standardization
+from ._standardizing import Standardizing, add_standardization
 from ._training import Epochs, Training
 from .files.model_file import Model
 
@@ -404,24 +406,54 @@ def fit(
     >>> cbackprop.forward(x, w, v).y.argmax(axis=1)
     array([0, 1, 1, 0])
     """
-    functions = validate.functions(hidden, output)
+    return train(
+        x, t, w, v, validate.functions(hidden, output), None, learning_rate=learning_rate, epochs=epochs,
+        batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads, callback=callback,
+        sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity, adaptive=adaptive,
+        accumulators=accumulators, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+    )  # fmt: skip
+
+
+def train(
+    x: Any,
+    t: Any,
+    w: np.ndarray,
+    v: np.ndarray,
+    functions: validate.Functions,
+    standardization: Standardization | None,
+    *,
+    n_threads: Any,
+    sample_weight: Any,
+    velocity: Any,
+    accumulators: Any,
+    epochs: Any,
+    rng: Any,
+    callback: Any,
+    checkpoint: Any,
+    checkpoint_every: Any,
+    resume: Any,
+    **settings: Any,
+) -> History:
+    """What `fit` does, on samples as they are or standardized."""
     # to save a pass over x, a non-finite x is left to surface as divergence, unless a sample weight of 0 could hide it
     # or a checkpoint is restored first
-    finite = resume is not False or sample_weight is not None
-    data = Data.validated(x, t, w, v, output, sample_weight, writeable=True, finite=finite)
+    finite = resume is not False or sample_weight is not None or standardization is not None
+    missing = None if standardization is None else standardization.missing
+    data = Data.validated(x, t, w, v, functions.output, sample_weight, writeable=True, finite=finite, missing=missing)
     validate.finite_weights(w, v)
-    settings = Settings.validated(
-        w.dtype, len(data.x), learning_rate=learning_rate, batch_size=batch_size, method=method, momentum=momentum,
-        l2=l2, adaptive=adaptive, shuffle=shuffle, functions=functions,
-    )  # fmt: skip
-    settings.check_inputs(data.x)
-    states = validate.states(velocity, settings.momentum, accumulators, settings.adaptive, w, v, data.arrays)
+    chosen = Settings.validated(w.dtype, len(data.x), functions=functions, **settings)
+    chosen.check_inputs(data.x)
+    states = validate.states(velocity, chosen.momentum, accumulators, chosen.adaptive, w, v, data.arrays)
     n_threads = validate.count("n_threads", n_threads)
-    model = Model(w, v, settings.learning_rate, states=states, functions=functions)
+    model = Model(w, v, chosen.learning_rate, states=states, functions=functions)
+    add_standardization(model, standardization)
+    standardizing = None if standardization is None else Standardizing(standardization, data, w.dtype)
+    described = chosen._asdict() | (model.standardize or {})
     course = Epochs(
-        model, data, settings, settings._asdict(), epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
+        model, data, chosen, described, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
         checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
-    training = Training(partial(validate.inputs, x, w, v), data, w, v, states, functions, settings, n_threads)
-    course.run(training, (w, v), states)
+    explain = partial(validate.inputs, x, w, v, missing=missing)
+    training = Training(explain, standardizing, data, w, v, states, functions, chosen, n_threads)
+    course.run(training, (w, v), model.states)
     return History(course.losses, len(course.losses), len(data.x) * len(course.losses))

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ._catalog import OUTPUTS
+
 Network = Any  # whose module imports this one
 
 WIDTH, HEIGHT = 300, 124  # of the drawings
@@ -23,7 +25,7 @@ def network_html(network: Network) -> str:
         "v": network.v.shape,
         "dtype": network.w.dtype,
         "learning rate": _rate(network),
-    }
+    } | _standardized(network)
     return _page(type(network).__name__, _layers(network, f"{len(network.w):,} {network.functions.hidden}"), rows)
 
 
@@ -37,7 +39,7 @@ def ensemble_html(title: str, networks: Sequence[Network], weights: np.ndarray, 
     }
     if len(widths) == 1:
         rows |= {"w": (R, *first.w.shape), "v": (R, *first.v.shape)}
-    rows["dtype"] = first.w.dtype
+    rows |= {"dtype": first.w.dtype} | _standardized(first)
     for r, network in enumerate(networks[:MAX_NETWORKS]):
         units = network.functions.hidden if len(widths) == 1 else f"{len(network.w):,} {network.functions.hidden}"
         state = "diverged" if diverged[r] else f"weight {weights[r]:.3f}"
@@ -51,6 +53,14 @@ def ensemble_html(title: str, networks: Sequence[Network], weights: np.ndarray, 
 
 def _rate(network: Network) -> str:
     return f"{network.learning_rate:g}{', adapted to each unit' if network.accumulators else ''}"
+
+
+def _standardized(network: Network) -> dict[str, str]:
+    """What is standardized, if anything is."""
+    if not network.standardize:
+        return {}
+    what = "inputs" if OUTPUTS[network.functions.output].probabilities else "inputs and targets"
+    return {"standardized": what + (", missing inputs are the mean" if network.missing == "mean" else "")}
 
 
 def _layers(network: Network, hidden: str) -> list[str]:

@@ -15,11 +15,21 @@ from ._catalog import OUTPUTS
 from ._docstrings import inherits
 from ._engines import kernels_for
 from ._initial_weights import init_weights
-from ._names import Hidden, Method, Order, Output
+from ._names import Hidden, Method, Missing, Order, Output
 from ._one_sample import OneSample
 from ._rates import network_rate
 from ._results import History
 from ._sparse import CSR
+from ._standardization import Standardization
+from ._standardizing import (
+    add_standardization,
+    described,
+    new_standardization,
+    of_model,
+    restored,
+    standardized,
+    standardized_samples,
+)
 from .files.model_file import Model, load_model, save_model
 
 ARTICLE = validate.Functions()
@@ -40,9 +50,15 @@ class Network(OneSample):
         The hidden function h.
     learning_rate : float or "auto"
         α of (17). It may be changed at any time. "auto" makes it adaptive and the smaller one of 0.3 and 1 / √(D+1),
-        which suits most streams whose inputs have a variance of about 1: the steps of many inputs add up.
+        which suits most streams of standardized inputs: the steps of many inputs add up.
     adaptive : bool
         Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`.
+    standardize : bool, optional
+        Whether inputs and, if outputs are linear, targets are standardized by the mean and variance of those learned so
+        far, so that they may be of any scale; see the notes. By default, they are with "auto", and are not with a
+        number. Sparse inputs cannot be; with "auto", those of a network that begins with sparse inputs are not.
+    missing : {"error", "mean"}
+        What a NaN or None among the inputs is: an error, or the mean of that input, if inputs are standardized.
     dtype : {float64, float32}
         Data type of the weights, and so of all arithmetic.
     order : {"F", "C"}
@@ -57,6 +73,14 @@ class Network(OneSample):
         Hidden weights, bias last. Training updates this array in place.
     v : ndarray of shape (K, M+1)
         Output weights, bias last. Training updates this array in place.
+
+    Notes
+    -----
+    With `standardize`, the k-th sample first changes the mean m and the variance q of each input, with d = x − m, by
+    m ← m + d/k and q ← q + (d² (1 − 1/k) − q)/k; from the 1000th on, k stays 1000, so that they follow a stream that
+    changes. What is learned is (x − m)/√q, limited to ±5, as d is to 5 √q. Weights are those for standardized inputs;
+    the errors of linear outputs are in standard deviations of the targets, and predictions in their units. A sample
+    weight makes no difference to m and q, and a NaN that counts as the mean does not change them.
 
     Examples
     --------
@@ -90,6 +114,8 @@ class Network(OneSample):
         hidden: Hidden = "sigmoid",
         learning_rate: float | str = 0.1,
         adaptive: bool = False,
+        standardize: bool | None = None,
+        missing: Missing = "error",
         dtype: DTypeLike = np.float64,
         order: Order = "F",
         rng: Any = None,
@@ -103,10 +129,12 @@ class Network(OneSample):
             )
         rate: Any = learning_rate
         adaptive = validate.flag("adaptive", adaptive)
-        if validate.is_auto("learning_rate", rate):
+        auto = validate.is_auto("learning_rate", rate)
+        if auto:
             rate, adaptive = network_rate(w.shape[1] - 1), True
         accumulators = validate.new_accumulators(w, v) if adaptive else None
-        super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators)
+        standardization = new_standardization(w, v, names.output, standardize, missing, auto)
+        super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators, standardization)
 
     @classmethod
     @inherits(functions.forward)
@@ -147,11 +175,23 @@ class Network(OneSample):
         >>> cbackprop.Network.from_weights(w, v).w is w
         True
         """
-        names = validate.functions(hidden, output)
+        return cls._with(w, v, validate.functions(hidden, output), learning_rate, accumulators, None)
+
+    @classmethod
+    def _with(
+        cls,
+        w: np.ndarray,
+        v: np.ndarray,
+        names: validate.Functions,
+        learning_rate: float,
+        accumulators: tuple[np.ndarray, np.ndarray] | None,
+        standardization: Standardization | None,
+    ) -> "Network":
         validate.weights(w, v, writeable=False)
         network = cls.__new__(cls)
         states = validate.states(None, 0, accumulators, accumulators is not None, w, v, ())
-        OneSample.__init__(network, w, v, names, learning_rate, kernels_for(w, v, 1), states.get("accumulators"))
+        given = kernels_for(w, v, 1), states.get("accumulators"), standardization
+        OneSample.__init__(network, w, v, names, learning_rate, *given)
         return network
 
     @property
@@ -196,12 +236,14 @@ class Network(OneSample):
         resume: bool = False,
     ) -> History:
         """Learn from all samples for a number of epochs, as `cbackprop.fit`."""
-        return functions.fit(
-            x, t, self.w, self.v, learning_rate=self.learning_rate, epochs=epochs, batch_size=batch_size,
-            shuffle=shuffle, rng=rng, method=method, n_threads=n_threads, callback=callback,
-            sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity, adaptive=self.adaptive,
-            accumulators=self.accumulators, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
-            **self.functions._asdict(),
+        if validate.is_sparse(x):
+            self._for_sparse(True)
+        return functions.train(
+            x, t, self.w, self.v, self.functions, self._standardization, learning_rate=self.learning_rate,
+            epochs=epochs, batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads,
+            callback=callback, sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity,
+            adaptive=self.adaptive, accumulators=self.accumulators, checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every, resume=resume,
         )  # fmt: skip
 
     @inherits(functions.forward)
@@ -220,7 +262,7 @@ class Network(OneSample):
         (2, 5)
         """
         self._require_probabilities()
-        return threads.activations(x, self.w, self.v, self.functions, n_threads).y
+        return threads.activations(standardized(self, x), self.w, self.v, self.functions, n_threads).y
 
     @inherits(functions.forward)
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
@@ -239,19 +281,21 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict(np.eye(2)).shape
         (2,)
         """
+        x = standardized(self, x)
         y, a, _z, _b = threads.activations(x, self.w, self.v, self.functions, n_threads)
         output = OUTPUTS[self.output]
-        return output.predictions(a if output.exclusive else y)  # y may have rounded to equal numbers
+        y = a if output.exclusive else restored(self, x, y)  # y may have rounded to equal numbers
+        return output.predictions(y)
 
     @inherits(functions.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
         """Mean error E (2)."""
-        return functions.loss(x, t, self.w, self.v, **self.functions._asdict())
+        return functions.loss(*standardized_samples(self, x, t), self.w, self.v, **self.functions._asdict())
 
     @inherits(functions.gradient)
     def gradient(self, x: ArrayLike | CSR, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Gradient of the mean error (3) by backpropagation."""
-        return functions.gradient(x, t, self.w, self.v, **self.functions._asdict())
+        return functions.gradient(*standardized_samples(self, x, t), self.w, self.v, **self.functions._asdict())
 
     def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Save weights, functions and learning rate to a safetensors file.
@@ -321,12 +365,14 @@ class Network(OneSample):
 
     def _model(self) -> Model:
         states = {} if self.accumulators is None else {"accumulators": self.accumulators}
-        return Model(self.w, self.v, self.learning_rate, functions=self.functions, states=states)
+        model = Model(self.w, self.v, self.learning_rate, functions=self.functions, states=states)
+        add_standardization(model, self._standardization)
+        return model
 
     @classmethod
     def _of(cls, model: Model) -> "Network":
-        settings: Any = {"learning_rate": model.learning_rate, "accumulators": model.states.get("accumulators")}
-        return cls.from_weights(model.w, model.v, **settings, **model.functions._asdict())
+        accumulators, standardization = model.states.get("accumulators"), of_model(model)
+        return cls._with(model.w, model.v, model.functions, model.learning_rate, accumulators, standardization)
 
     def __repr__(self) -> str:
         (M, D1), K, names = self.w.shape, len(self.v), self.functions._asdict()
@@ -334,7 +380,7 @@ class Network(OneSample):
         adaptive = "adaptive=True, " if self.adaptive else ""
         return (
             f"{type(self).__name__}({D1 - 1}, {M}, {K}, {chosen}"
-            f"learning_rate={self.learning_rate!r}, {adaptive}dtype={self.dtype})"
+            f"learning_rate={self.learning_rate!r}, {adaptive}{described(self)}dtype={self.dtype})"
         )
 
     def _repr_html_(self) -> str:

@@ -12,6 +12,8 @@ from libc.string cimport memcpy
 
 from ._memory cimport span
 from ._mixture_weights cimport drop_members, update_weights
+from ._running cimport number, set_number
+from ._standardization cimport Standardization
 from ._training_lock cimport TrainingLock, fork_count, held_locks
 
 import numpy as np
@@ -63,6 +65,8 @@ cdef class OneSample:
         The kernels for the dtype of the weights.
     accumulators : pair of ndarray, optional
         Those of row-wise AdaGrad, of shapes (M,) and (K,), with which α adapts.
+    standardization : Standardization, optional
+        Of the samples, before the kernels get them.
     """
 
     cdef readonly cnp.ndarray w
@@ -94,8 +98,14 @@ cdef class OneSample:
     cdef TrainingLock lock
     cdef Loan loan            # to c_api
     cdef tuple networks       # those of an ensemble
+    cdef Standardization standardization
+    cdef const void *raw      # inputs to standardize, ...
+    cdef int raw_type         # ... of this type,
+    cdef void *z              # where they go,
+    cdef double *raw_t        # and targets
 
-    def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module, tuple accumulators=None):
+    def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module, tuple accumulators=None,
+                 Standardization standardization=None):
         if self.memory != NULL:
             raise RuntimeError("a network must be initialized only once")
         self.w, self.v, self.functions, self.networks = w, v, functions, ()
@@ -119,12 +129,16 @@ cdef class OneSample:
         api = module.ONE_SAMPLE
         cdef OneSampleAPI *kernels = <OneSampleAPI *> PyCapsule_GetPointer(api, "cbackprop.one_sample")
         cdef Py_ssize_t size = kernels.size(self.D, self.M, self.K)
-        self.memory = PyMem_Calloc(size + 2 * self.K * sizeof(double) + 64, 1)
+        cdef Py_ssize_t scratch = 0 if standardization is None else self.D + self.K    # numbers
+        self.memory = PyMem_Calloc(size + (2 * self.K + scratch) * sizeof(double) + 64, 1)
         if self.memory == NULL:
             raise MemoryError(f"no memory for {size} bytes")
         self.net = <char *> self.memory + (64 - <size_t> self.memory % 64)
         self.y = <char *> self.net + size
         self.t = <char *> self.y + self.K * sizeof(double)
+        self.raw_t = <double *> self.t + self.K
+        self.z = self.raw_t + self.K
+        self.standardization = standardization
         kernels.init(self.net, self.D, self.M, self.K, module.HIDDEN_FUNCTIONS[functions.hidden],
                      module.OUTPUTS[functions.output])
         self.api = kernels
@@ -154,8 +168,35 @@ cdef class OneSample:
         validate.learning_rate(value, self.w.dtype)
         self._learning_rate = value    # not rounded to the dtype: kernels do that
 
+    @property
+    def _standardization(self):
+        return self.standardization
+
+    @property
+    def standardize(self):
+        """Whether inputs and, if outputs are linear, targets are standardized by those learned so far."""
+        return self.standardization is not None
+
+    @property
+    def missing(self):
+        """What a NaN among inputs is: an "error", or the "mean" of the input."""
+        return "error" if self.standardization is None else self.standardization.missing
+
+    def _for_sparse(self, bint learns):
+        """Do without the standardization from the first sparse sample on, or raise ValueError if there is one."""
+        if self.standardization is None:
+            return
+        if self.standardization.required or self.standardization.started:
+            raise ValueError("x is sparse, and this network standardizes its inputs, which would lose their zeros: "
+                             "create it with standardize=False, or use x.toarray()")
+        if learns:
+            self.standardization = None
+
     def _lend(self):
         """Lock the network, for C code that learns, and return the address of a `Loan`; see `c_api.Handle`."""
+        if self.standardization is not None:
+            raise ValueError("this network standardizes its inputs, which the functions of c_api do not: create it "
+                             "with standardize=False, and scale what it learns")
         cdef Loan *loan = &self.loan
         self.check(True)
         if self.D > self.capacity:
@@ -312,6 +353,8 @@ cdef class OneSample:
 
     cdef inline learn(self, x, indices, t, sample_weight, missing):
         cdef Sample n
+        if self.standardization is not None and is_sparse(x, indices):
+            self._for_sparse(True)
         _kept = self.set_sample(&n, x, indices, t, sample_weight)
         n.missing = NULL
         if missing is not None:
@@ -319,6 +362,8 @@ cdef class OneSample:
         self.run(&n)
         losses = self.learned(&n)
         if losses is None:
+            if self.raw != NULL:
+                self.standardization.take_back()
             self.refuse(x, indices)
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         return losses
@@ -365,10 +410,27 @@ cdef class OneSample:
         return 0
 
     cdef void compute(self, const Sample *n) noexcept nogil:
+        if self.raw != NULL:
+            self.standardize_sample(n.y == NULL)
         if n.y == NULL:
-            self.E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, self._learning_rate, n.weight)
+            self.learn_inputs(n)
         else:
-            self.largest = self.api.predict_one(self.net, &n.inputs, n.y)
+            self.largest = self.predict_inputs(&n.inputs, n.y)
+            if self.raw != NULL:
+                self.standardization.targets.restore_numbers(n.y, self.type)
+
+    cdef void learn_inputs(self, const Sample *n) noexcept nogil:
+        self.E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, self._learning_rate, n.weight)
+
+    cdef Py_ssize_t predict_inputs(self, const Inputs *inputs, void *y) noexcept nogil:
+        return self.api.predict_one(self.net, inputs, y)
+
+    # The statistics that a sample changes are those before the call until it is sure to be learned
+    cdef void standardize_sample(self, bint learns) noexcept nogil:
+        if learns:
+            self.standardization.keep()
+            self.standardization.targets.standardize(self.raw_t, cnp.NPY_DOUBLE, self.t, self.type, 0, True)
+        self.standardization.inputs.standardize(self.raw, self.raw_type, self.z, self.type, 0, learns)
 
     # Check several networks
     cdef int check_all(self, bint writeable) except -1:
@@ -416,14 +478,16 @@ cdef class OneSample:
         elif self.set_target(t):
             n.t = self.t
         if n.t == NULL and not 0 <= n.label < self.K:
-            rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output)
+            rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output,
+                                                  self.standardizes_targets())
             if rows is None:
                 n.label = labels[0]
             else:
                 validate.check_no_overlap("t", rows, self.all_w, self.all_v, True)
                 self.begin()
                 # Python code that still runs may change the original
-                memcpy(self.t, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(self.w))
+                memcpy(self.raw_t if self.standardizes_targets() else self.t, cnp.PyArray_DATA(rows),
+                       self.K * cnp.PyArray_ITEMSIZE(rows))
                 n.t = self.t
         return self.set_inputs(&n.inputs, x, indices, True)
 
@@ -437,6 +501,11 @@ cdef class OneSample:
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef inline object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
         kept = x
+        self.raw = NULL
+        if self.standardization is not None:
+            if not is_sparse(x, indices):
+                return self.set_raw_inputs(inputs, x)
+            self._for_sparse(False)
         if not (self.is_sample(x) if indices is None else self.is_row(x, indices)):
             kept = x = self.validated(x, indices, writeable)
             if isinstance(kept, SparseRows):
@@ -453,7 +522,22 @@ cdef class OneSample:
         inputs.places = self.places
         return kept
 
+    # The inputs of a sample that `compute` standardizes, likewise
+    cdef object set_raw_inputs(self, Inputs *inputs, x):
+        cdef cnp.ndarray array
+        if not (is_raw(x, self.D) and self.standardization.check(cnp.PyArray_DATA(x), cnp.PyArray_TYPE(x))):
+            x = self.validated(x, None, False)
+        array = x
+        self.raw, self.raw_type = cnp.PyArray_DATA(array), cnp.PyArray_TYPE(array)
+        inputs.x, inputs.count, inputs.indices32, inputs.indices64 = self.z, self.D, NULL, NULL
+        if self.by_column and self.D > self.capacity:
+            self.reserve(self.D)
+        inputs.places = self.places
+        return array
+
     cdef validated(self, x, indices, bint writeable):
+        if self.standardization is not None and not is_sparse(x, indices):
+            return validate.sample("x", x, self.w, self.v, missing=self.standardization.missing)[0]
         if indices is None:
             row = validate.sample("x", x, self.w, self.v)
             arrays = [("x", array) for array in (row.arrays if isinstance(row, SparseRows) else (row,))]
@@ -476,6 +560,8 @@ cdef class OneSample:
         cdef Py_ssize_t k
         if self.exclusive:
             return False
+        if self.standardizes_targets():
+            return self.set_raw_target(t)
         if PyFloat_CheckExact(t) and self.K == 1:
             if not self.lowest <= PyFloat_AS_DOUBLE(t) <= self.highest:    # also if it would be after rounding
                 return False
@@ -487,6 +573,24 @@ cdef class OneSample:
         for k in range(self.K):
             t_k = number(self.t, k, self.type)
             if not (self.lowest <= t_k <= self.highest and isfinite(t_k)):
+                return False
+        return True
+
+    cdef inline bint standardizes_targets(self) noexcept:
+        return self.standardization is not None and not self.probabilities
+
+    # The same of a target that `compute` standardizes
+    cdef bint set_raw_target(self, t) noexcept:
+        cdef Py_ssize_t k
+        if PyFloat_CheckExact(t) and self.K == 1:
+            self.raw_t[0] = PyFloat_AS_DOUBLE(t)
+        elif is_raw(t, self.K):
+            for k in range(self.K):
+                self.raw_t[k] = number(cnp.PyArray_DATA(t), k, cnp.PyArray_TYPE(t))
+        else:
+            return False
+        for k in range(self.K):
+            if not isfinite(self.raw_t[k]):
                 return False
         return True
 
@@ -593,7 +697,8 @@ cdef class OneSampleOfAll(OneSample):
     def __init__(self, networks, module, mixture, memory=None, tuple whole=()):
         cdef Py_ssize_t R = len(networks)
         cdef OneSample network, first = <OneSample?> networks[0]
-        OneSample.__init__(self, first.w, first.v, first.functions, first._learning_rate, module)
+        OneSample.__init__(self, first.w, first.v, first.functions, first._learning_rate, module, None,
+                           first.standardization)
         self.units = 0
         for each in networks:
             network = <OneSample?> each
@@ -656,11 +761,11 @@ cdef class OneSampleOfAll(OneSample):
                 validate.finite_weights(network.w, network.v)
         return 0
 
-    cdef void compute(self, const Sample *n) noexcept nogil:
-        if n.y == NULL:
-            self.learn_all(n)
-        else:
-            self.largest = self.predict_all(&n.inputs, n.y)
+    cdef void learn_inputs(self, const Sample *n) noexcept nogil:
+        self.learn_all(n)
+
+    cdef Py_ssize_t predict_inputs(self, const Inputs *inputs, void *y) noexcept nogil:
+        return self.predict_all(inputs, y)
 
     cdef void learn_all(self, const Sample *n) noexcept nogil:
         cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
@@ -763,15 +868,17 @@ cdef cnp.ndarray state(array, tuple shape):
     return array
 
 
-cdef inline double number(const void *numbers, Py_ssize_t k, int type) noexcept nogil:
-    return (<const float *> numbers)[k] if type == cnp.NPY_FLOAT else (<const double *> numbers)[k]
+cdef inline bint is_sparse(x, indices):
+    return indices is not None or not (PyArray_CheckExact(x) or not validate.is_sparse(x))
 
 
-cdef inline void set_number(void *numbers, Py_ssize_t k, int type, double value) noexcept nogil:
-    if type == cnp.NPY_FLOAT:
-        (<float *> numbers)[k] = <float> value
-    else:
-        (<double *> numbers)[k] = value
+# Whether an array can be standardized without conversion
+cdef inline bint is_raw(array, Py_ssize_t size) noexcept:
+    if not PyArray_CheckExact(array):
+        return False
+    cdef int type = cnp.PyArray_TYPE(array)
+    return ((type == cnp.NPY_FLOAT or type == cnp.NPY_DOUBLE) and PyArray_ISCARRAY_RO(array)
+            and cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size)
 
 
 # Whether a vector lies in separate memory from an array of so many bytes: NumPy would compute them from the shape

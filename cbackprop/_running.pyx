@@ -30,10 +30,6 @@ cdef class Scaler:
         How many samples count: with more, earlier ones fade. Infinity is for the statistics of all.
     """
 
-    cdef readonly Py_ssize_t size
-    cdef readonly double limit, window
-    cdef cnp.ndarray statistics
-
     def __cinit__(self, Py_ssize_t size, double limit=CLIP_STD, double window=WINDOW):
         self.size, self.limit, self.window = size, limit, window
 
@@ -50,6 +46,13 @@ cdef class Scaler:
         if np.shape(state) != shape or not (np.isfinite(state).all() and (state[shape[0] - 2:] >= 0).all()):
             raise ValueError(f"statistics must be finite numbers of shape {shape}, not negative but for means")
         self.statistics[...] = state
+
+    def share(self, cnp.ndarray statistics):
+        """Use these statistics, which others update, too, from now on."""
+        if statistics.dtype != np.float64 or not (statistics.flags.c_contiguous and statistics.flags.writeable):
+            raise ValueError(f"statistics are of {statistics.dtype}; they must be contiguous, writable, of float64")
+        self.__setstate__(statistics)
+        self.statistics = statistics
 
 
 cdef class RunningScaler(Scaler):
@@ -77,8 +80,12 @@ cdef class RunningScaler(Scaler):
     @property
     def scale(self):
         """Standard deviations, shape (D,); 1 for numbers that differ by rounding only."""
-        deviation = np.sqrt(self.statistics[1])
-        return np.where(deviation <= MIN_REL_STD * np.abs(self.statistics[0]), 1, deviation)
+        return np.where(self.varies, np.sqrt(self.statistics[1]), 1)
+
+    @property
+    def varies(self):
+        """Whether numbers differ by more than rounding; others are 0."""
+        return np.sqrt(self.statistics[1]) > MIN_REL_STD * np.abs(self.statistics[0])
 
     def update(self, x, weights=None):
         """Update the statistics with a block of samples, shape (N, D), so that they are those of all samples.
@@ -167,33 +174,46 @@ cdef class RunningScaler(Scaler):
         cdef cnp.ndarray result = cnp.PyArray_EMPTY(x.ndim, cnp.PyArray_DIMS(x), cnp.NPY_DOUBLE, 0)
         cdef const double *row = <const double *> cnp.PyArray_DATA(x)
         cdef double *z = <double *> cnp.PyArray_DATA(result)
+        cdef Py_ssize_t n
+        for n in range(x.shape[0] if x.ndim == 2 else 1):
+            self.standardize(row + n * self.size, cnp.NPY_DOUBLE, z + n * self.size, cnp.NPY_DOUBLE, NAN, learn)
+        return result
+
+    # One sample into z; both are of float32 or float64. What is not finite becomes `missing`.
+    cdef void standardize(self, const void *x, int type, void *z, int z_type, double missing,
+                          bint learn) noexcept nogil:
         cdef double *mean = <double *> cnp.PyArray_DATA(self.statistics)
         cdef double *variance = mean + self.size
         cdef double *count = variance + self.size
-        cdef double number, deviation, d, k
-        cdef Py_ssize_t i, _n
-        for _n in range(x.shape[0] if x.ndim == 2 else 1):
-            for i in range(self.size):
-                number = row[i]
-                if not isfinite(number):
-                    z[i] = NAN
-                    continue
-                number = clip(number, MAX_ABS)
+        cdef double x_i, deviation, d, k
+        cdef bint varies
+        cdef Py_ssize_t i
+        for i in range(self.size):
+            x_i = number(x, i, type)
+            if not isfinite(x_i):
+                set_number(z, i, z_type, missing)
+                continue
+            x_i = clip(x_i, MAX_ABS)
+            deviation = sqrt(variance[i])
+            if learn:
+                d = x_i - mean[i]
+                if deviation > MIN_REL_STD * fabs(mean[i]):
+                    d = clip(d, self.limit * deviation)
+                count[i] += 1
+                k = fmin(count[i], self.window)
+                mean[i] += d / k
+                variance[i] += (d * d * (1 - 1 / k) - variance[i]) / k
                 deviation = sqrt(variance[i])
-                if learn:
-                    d = number - mean[i]
-                    if deviation > MIN_REL_STD * fabs(mean[i]):
-                        d = clip(d, self.limit * deviation)
-                    count[i] += 1
-                    k = fmin(count[i], self.window)
-                    mean[i] += d / k
-                    variance[i] += (d * d * (1 - 1 / k) - variance[i]) / k
-                    deviation = sqrt(variance[i])
-                varies = deviation > MIN_REL_STD * fabs(mean[i])
-                z[i] = clip((number - mean[i]) / deviation, self.limit) if varies else 0
-            row += self.size
-            z += self.size
-        return result
+            varies = deviation > MIN_REL_STD * fabs(mean[i])
+            set_number(z, i, z_type, clip((x_i - mean[i]) / deviation, self.limit) if varies else 0)
+
+    # The numbers, in place, of a sample that is standardized
+    cdef void restore_numbers(self, void *y, int type) noexcept nogil:
+        cdef const double *mean = <const double *> cnp.PyArray_DATA(self.statistics)
+        cdef const double *variance = mean + self.size
+        cdef Py_ssize_t k
+        for k in range(self.size):
+            set_number(y, k, type, number(y, k, type) * sqrt(variance[k]) + mean[k])
 
 
 cdef class RunningSparseScaler(Scaler):
@@ -271,5 +291,5 @@ cdef class RunningSparseScaler(Scaler):
         return 0
 
 
-cdef inline double clip(double number, double limit) noexcept:
+cdef inline double clip(double number, double limit) noexcept nogil:
     return fmax(-limit, fmin(limit, number))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _validation as validate
+from ._catalog import OUTPUTS
 from ._sparse import SparseRows, input_arrays
 
 
@@ -98,11 +99,16 @@ class Data(NamedTuple):
         *,
         writeable: bool = False,
         finite: bool = True,
+        missing: str | None = None,
     ) -> Data:
-        """Validate samples, and the weights of the network that they are for, which must be writeable to be trained."""
+        """Validate samples, and the weights of the network that they are for, which must be writeable to be trained.
+
+        With `missing`, samples are to be standardized: see `validate.inputs`.
+        """
         validate.weights(w, v, writeable=writeable)
-        x = validate.inputs(x, w, v, writeable=writeable, finite=finite)
-        rows, labels = validate.targets(t, len(x), w, v, output, writeable=writeable)
+        x = validate.inputs(x, w, v, writeable=writeable, finite=finite, missing=missing)
+        double = missing is not None and not OUTPUTS[output].probabilities
+        rows, labels = validate.targets(t, len(x), w, v, output, writeable=writeable, double=double)
         return cls(x, rows, labels, validate.sample_weight(sample_weight, len(x), w, v))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations  # annotations that name numpy.random must no
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,8 @@ from ._engines import States
 from ._results import REMEDY, DivergenceError
 from ._settings import Data, Settings
 from ._sparse import SparseRows
-from ._training_lock import TrainingLock, run_finally
+from ._standardizing import Standardizing
+from ._training_lock import TrainingLock, call_all, run_finally
 
 if TYPE_CHECKING:
     from .files.checkpoint import Checkpointer
@@ -47,11 +48,15 @@ class Learner:
         kernels, shared = type(self.engine).__module__, {} if shared is None else shared
         if kernels not in shared:
             shared[kernels] = self.engine.samples(*data)
+        self.used = self.engine
         self.samples = shared[kernels]
         self.threads = engines.threads_to_learn(self.engine, w, v, settings.batch_size, n_threads)
 
     def learn(self, order: np.ndarray, rate: float, losses: np.ndarray | None = None) -> float:
-        """Learn from samples; return the sum of E_n, infinity if it diverges. `store` stores what has been learned."""
+        """Learn from samples; return the sum of E_n, infinity if it diverges.
+
+        What has been learned is in the engine `used`, whose `store` stores it, unless it was learned in the arrays.
+        """
         total = self._learn(self.engine, self.samples, order, rate, self.threads, losses)
         # the Gram matrix of huge inputs may have overflowed
         if total == np.inf and not isinstance(self.data.x, SparseRows) and self.settings.method != "direct":
@@ -59,22 +64,18 @@ class Learner:
             total = self._learn(direct, direct.samples(*self.data), order, rate, 1, losses)
         return total
 
-    def store(self) -> None:
-        """Store what has been learned, unless it was learned in the arrays themselves."""
-        self.used.store(*self.arrays)
-
     def _learn(self, engine: engines.Engine, *given: Any) -> float:
         engine.load(*self.arrays)
+        self.used = engine
         try:
             total = engine.learn(*given)
         except BaseException:
-            self._interrupted(engine)
+            self._interrupted()
             raise
-        self.used = engine
         return total if np.isfinite(total) and engine.finite() else np.inf
 
-    def _interrupted(self, engine: engines.Engine) -> None:
-        """Called if an engine is interrupted."""
+    def _interrupted(self) -> None:
+        """Called if the engine is interrupted."""
 
     def _make_engine(self, method: str) -> engines.Engine:
         (w, v, _states), settings = self.arrays, self.settings
@@ -90,19 +91,47 @@ class Training(Learner):
     If it diverges, ``explain()`` is called first, to raise the ValueError that explains why.
     """
 
-    def __init__(self, explain: Callable[[], Any], *learner: Any) -> None:
-        super().__init__(*learner)
-        self.explain = explain
+    def __init__(self, explain: Callable[[], Any], standardizing: Standardizing | None, data: Data, *rest: Any) -> None:
+        super().__init__(data if standardizing is None else standardizing.data, *rest)
+        self.explain, self.standardizing = explain, standardizing
+        self.stored = False
+        self.losses: np.ndarray | None = None  # of each sample of an epoch; below 0 before they are learned
 
     def epochs(self, first: int, order: np.ndarray, most: int) -> list[float]:
         """Run one epoch, or up to `most` if each is one batch, and return the mean E of each; `first` is its number.
 
         If one diverges, the weights are those before it or, with sparse rows, those before the update that diverged.
+        Statistics of standardized samples are those of the samples that the weights have learned.
         """
-        if self.engine.supports_epochs and self.settings.batch_size >= len(order):
+        if self.standardizing is None:
+            return self._epochs(first, order, most)
+        self.losses, self.stored = np.full(len(order), -1.0), False
+        after = self.standardizing.standardized(order)
+        return run_finally(partial(self._epochs, first, order, 1), partial(self._commit, order, after))
+
+    def _commit(self, order: np.ndarray, after: Sequence[np.ndarray], error: BaseException | None) -> None:
+        """Keep the statistics of what has been learned."""
+        assert self.standardizing is not None
+        learned = len(order)
+        if error is not None:
+            kept = (self.stored or self.used.in_place) and not isinstance(error, DivergenceError)
+            done = np.flatnonzero(self.losses >= 0)  # type: ignore[operator]
+            learned = int(done[-1]) + 1 if kept and len(done) else 0
+        if 0 < learned < len(order):
+            learned -= learned % self.settings.batch_size  # of a batch that ended, but was discarded, they are kept
+            after = self.standardizing.standardized(order[:learned])
+        if learned:
+            call_all(self.standardizing.commits(after), [])
+
+    def store(self) -> None:
+        """Store what has been learned, and that it is."""
+        call_all([(self.used.store, *self.arrays), (setattr, self, "stored", True)], [])
+
+    def _epochs(self, first: int, order: np.ndarray, most: int) -> list[float]:
+        if self.engine.supports_epochs and self.settings.batch_size >= len(order) and self.losses is None:
             totals = self._learn_batches(order, most)
         else:
-            totals = np.array([self.learn(order, self.settings.learning_rate)])
+            totals = np.array([self.learn(order, self.settings.learning_rate, self.losses)])
             if totals[0] < np.inf:
                 self.store()
         losses = (totals / self.data.total_weight).tolist()
@@ -121,11 +150,11 @@ class Training(Learner):
             self.engine.store(*self.arrays)
         return totals[:done]
 
-    def _interrupted(self, engine: engines.Engine) -> None:
+    def _interrupted(self) -> None:
         """Keep the updates, unless the only batch, with its velocity, is incomplete."""
         whole_batches = not self.arrays[2] or self.settings.batch_size < len(self.samples)
-        if whole_batches and engine.finite():
-            engine.store(*self.arrays)
+        if whole_batches and self.used.finite():
+            self.store()
 
 
 class Trains(Protocol):

@@ -274,11 +274,19 @@ def _onnx_model(network: Network, labels: np.ndarray, dtype: np.dtype, given: in
     for layer, weights in (("hidden", network.w), ("output", network.v)):
         constants[f"{layer}_weights"] = weights[:, :-1].astype(dtype)
         constants[f"{layer}_biases"] = weights[:, -1].astype(dtype)
-    nodes = [] if given is None else [node("Cast", ["X"], ["x"], to=real)]
-    nodes += [
-        node("Gemm", ["X" if given is None else "x", "hidden_weights", "hidden_biases"], ["b"], transB=1),
+    before: list[Any] = []
+    after: list[Any] = []
+    if network.standardize:
+        before, after, scaling = _standardization_nodes(node, network, real)
+        constants |= scaling
+    elif given is not None:
+        before = [node("Cast", ["X"], ["x"], to=real)]
+    nodes = [
+        *before,
+        node("Gemm", ["x" if before else "X", "hidden_weights", "hidden_biases"], ["b"], transB=1),
         node(HIDDEN_FUNCTIONS[network.hidden].onnx, ["b"], ["z"]),
-        node("Gemm", ["z", "output_weights", "output_biases"], [a], transB=1),
+        node("Gemm", ["z", "output_weights", "output_biases"], ["standardized" if after else a], transB=1),
+        *after,
     ]
     if output.onnx is not None:
         nodes.append(node(output.onnx, [a], [y]))
@@ -308,6 +316,36 @@ def _onnx_model(network: Network, labels: np.ndarray, dtype: np.dtype, given: in
         producer_name="cbackprop",
         producer_version=cbackprop.__version__,
     )
+
+
+def _standardization_nodes(node: Any, network: Network, real: int) -> tuple[list[Any], list[Any], dict[str, Any]]:
+    """What comes before and after the layers of a network that standardizes, in float64 as there, and its constants."""
+    standardization: Any = network._standardization
+    inputs, targets = standardization.inputs, standardization.targets
+    double = require("onnx", "onnx").TensorProto.DOUBLE
+    constants = {"mean": inputs.mean, "deviation": np.where(inputs.varies, inputs.scale, np.inf), "zero": np.zeros(())}
+    constants |= {"lowest": np.array(-inputs.limit), "highest": np.array(inputs.limit)}
+    before = [
+        node("Cast", ["X"], ["x_double"], to=double),
+        node("Sub", ["x_double", "mean"], ["difference"]),
+        node("Div", ["difference", "deviation"], ["ratio"]),
+        node("Clip", ["ratio", "lowest", "highest"], ["limited"]),
+    ]
+    last = "limited"
+    if network.missing == "mean":
+        before += [node("IsNaN", ["x_double"], ["missing"]), node("Where", ["missing", "zero", "limited"], ["known"])]
+        last = "known"
+    before.append(node("Cast", [last], ["x"], to=real))
+    if not targets.size:
+        return before, [], constants
+    constants |= {"target_mean": targets.mean, "target_deviation": np.sqrt(targets.state[1])}
+    after = [
+        node("Cast", ["standardized"], ["y_double"], to=double),
+        node("Mul", ["y_double", "target_deviation"], ["scaled"]),
+        node("Add", ["scaled", "target_mean"], ["in_units"]),
+        node("Cast", ["in_units"], ["variable"], to=real),
+    ]
+    return before, after, constants
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:

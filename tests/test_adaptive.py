@@ -250,7 +250,7 @@ def test_automatic_rates(D, rate):
     x = np.random.default_rng(0).normal(size=(20, D))
     network = Network(D, 4, 3, learning_rate="auto", rng=0)
     assert network.learning_rate == pytest.approx(rate)
-    twin = Network(D, 4, 3, learning_rate=network.learning_rate, adaptive=True, rng=0)
+    twin = Network(D, 4, 3, learning_rate=network.learning_rate, adaptive=True, standardize=True, rng=0)
     for row in x:
         assert network.learn_one(row, 1) == twin.learn_one(row, 1)
     assert network.w.tobytes() == twin.w.tobytes()

@@ -74,6 +74,29 @@ def test_functions_of_the_network(all_functions, K, dtype, run):
 
 
 @pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("missing", ["error", "mean"])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_networks_that_standardize(dtype, output, missing, run):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4)) * [500, 1, 1e-4, 0] + [101325, 0, 0, 7]
+    x[::20, 1] = 1000
+    if missing == "mean":
+        x[::7, 2] = np.nan
+    x = x.astype(dtype)
+    t = (x[:, :2] - [101325, 0]) * [10, 1] + [5000, 0]
+    t = t if output == "linear" else (t > [5000, 0]) if output == "logistic" else (t[:, 0] > 5000).astype(int)
+    network = Network(4, 6, 2, output=output, standardize=True, missing=missing, dtype=dtype, rng=0)
+    untrained = Network(4, 6, 2, output=output, standardize=True, missing=missing, dtype=dtype)
+    network.fit(x, t.astype(dtype) if t.ndim == 2 else t, epochs=3)
+    for each in (network, untrained):
+        result = run(to_onnx(each), x)[-1]
+        assert result.dtype == dtype
+        wanted = each.predict(x) if output == "linear" else each.predict_proba(x)
+        atol = 10 * TOLERANCE[np.dtype(dtype).name] * np.abs(wanted).max(axis=0)
+        assert (np.abs(result - wanted) <= atol).all()
+
+
+@pytest.mark.parametrize("run", RUNNERS)
 @pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
 def test_sparse_rows(iris, kind, run):
     dtype = np.dtype("float32")

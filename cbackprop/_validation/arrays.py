@@ -11,6 +11,7 @@ from .._memory import share, span
 
 SLICE = 1 << 16  # elements checked at a time, which keeps temporary arrays small
 PART = 1 << 22  # elements converted at a time: some milliseconds
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 Check = Callable[[np.ndarray], np.ndarray]  # of each element, whether it is valid
 
 
@@ -112,20 +113,44 @@ def refuse_masked(name: str, values: Any) -> None:
 
 
 def numbers(
-    name: str, values: Any, dtype: np.dtype, shape: str, ndim: int, *, finite: bool = True, hint: str = ""
+    name: str,
+    values: Any,
+    dtype: np.dtype | None,
+    shape: str,
+    ndim: int,
+    *,
+    finite: bool = True,
+    hint: str = "",
+    missing: str = "error",
+    remedy: str = "",
 ) -> np.ndarray:
-    """Convert to a C-contiguous, aligned array of `dtype`, copying only if necessary; check that it is finite."""
+    """Convert to a C-contiguous, aligned array of `dtype`, copying only if necessary; check that it is finite.
+
+    Without a dtype, float32 stays, and all else becomes float64. If `missing` is "mean", NaN and None are NaN;
+    otherwise they are errors, to which the remedy is added.
+    """
     array = as_array(name, values, f"an array of numbers of shape {shape}")
-    check_kind(name, array)
+    valid: Check = np.isfinite
+    if missing == "mean":
+        valid = not_infinite
+        if array.dtype == object:
+            given: Any = array
+            array = as_array(name, np.where(given == None, np.nan, given).tolist(), "numbers")  # noqa: E711
+    check_kind(name, array, needed="it must hold real numbers" + remedy * (array.dtype == object))
     if array.ndim != ndim:
         shape += hint * (array.ndim == 1)
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have {ndim}: {shape}")
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}; it must not be empty")
-    usable = converted(array, dtype)
-    if finite:
-        check_elements(name, usable, np.isfinite, f"it must be finite in {dtype}", array)
+    usable = converted(array, (FLOAT32 if array.dtype == FLOAT32 else FLOAT64) if dtype is None else dtype)
+    if finite and (place := first_invalid(usable, valid)) is not None:
+        needed = f"it must be finite in {usable.dtype}{remedy if np.isnan(usable[place]) else ''}"
+        check_elements(name, usable, valid, needed, array)
     return usable
+
+
+def not_infinite(part: np.ndarray) -> np.ndarray:
+    return ~np.isinf(part)
 
 
 def check_kind(name: str, array: np.ndarray, kinds: str = "biuf", needed: str = "it must hold real numbers") -> None:

@@ -20,24 +20,30 @@ from .arrays import (
 )
 
 INDICES = (np.dtype(np.int32), np.dtype(np.int64))
+MISSING = "; a Network(..., standardize=True, missing='mean') takes NaN and None for the mean"
 ONE_SAMPLE = "; for one sample, use x[None], or predict_one or predict_proba_one of a Network"
 
 
 def inputs(
-    x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True
+    x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True, missing: str | None = None
 ) -> np.ndarray | SparseRows:
     """Inputs as the kernels need them: an array of shape (N, D) and the dtype of w, or SparseRows.
 
-    Sparse rows are always finite.
+    Sparse rows are always finite. With `missing`, inputs are to be standardized: in their own precision, and NaN where
+    they are missing, if it is "mean".
     """
     D = w.shape[1] - 1
     if is_sparse(x):
         return sparse_rows("x", x, w, v, writeable)
-    array = numbers("x", x, w.dtype, f"(N, {D})", 2, finite=finite, hint=ONE_SAMPLE)
+    dtype = w.dtype if missing is None else None
+    options: Any = {"finite": finite, "hint": ONE_SAMPLE, "missing": missing or "error", "remedy": MISSING}
+    array = numbers("x", x, dtype, f"(N, {D})", 2, **options)
     return check_no_overlap("x", columns("x", array, D), w, v, writeable)
 
 
-def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False) -> np.ndarray | SparseRows:
+def sample(
+    name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, missing: str | None = None
+) -> np.ndarray | SparseRows:
     """Inputs of one sample as the kernels need them: of shape (1, D), as for `inputs`."""
     D = w.shape[1] - 1
     if is_sparse(x_n):
@@ -45,7 +51,8 @@ def sample(name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool
         if len(rows) != 1:
             raise ValueError(f"{name} has {len(rows)} rows; it must have 1")
         return rows
-    array = numbers(name, x_n, w.dtype, f"({D},)", 1)
+    dtype = w.dtype if missing is None else None
+    array = numbers(name, x_n, dtype, f"({D},)", 1, missing=missing or "error", remedy=MISSING)
     return check_no_overlap(name, columns(name, array[np.newaxis], D), w, v, writeable)
 
 
@@ -131,7 +138,7 @@ def non_zeros(
 
 
 def sample_target(
-    name: str, t_n: Any, w: np.ndarray, v: np.ndarray, output: str = "softmax"
+    name: str, t_n: Any, w: np.ndarray, v: np.ndarray, output: str = "softmax", double: bool = False
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Target of one sample as a pair (row, class index) of shapes (1, K) and (1,), one of which is None."""
     K = v.shape[0]
@@ -142,7 +149,7 @@ def sample_target(
         raise ValueError(f"{name} has {array.ndim} dimensions; it must have 0 ({single}) or 1 ({row})")
     if OUTPUTS[output].exclusive and array.ndim == 0:
         check_kind(name, array, "biu", f"it must be {single}, an int in 0..{K - 1}, or {row}")
-    return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name)
+    return targets(array[np.newaxis], 1, w, v, output, writeable=True, name=name, double=double)
 
 
 def targets(
@@ -154,8 +161,12 @@ def targets(
     *,
     writeable: bool = False,
     name: str = "t",
+    double: bool = False,
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Targets as a pair (rows, class indices) of shapes (N, K) and (N,), one of which is None."""
+    """Targets as a pair (rows, class indices) of shapes (N, K) and (N,), one of which is None.
+
+    Rows have the dtype of the weights or, if they are to be standardized, are of `double` precision.
+    """
     K = v.shape[0]
     needed = OUTPUTS[output]
     single, rows_of_K = needed.targets.many, needed.targets.rows.format(K=K)
@@ -172,7 +183,7 @@ def targets(
         array = array[:, np.newaxis]
     if array.shape[1] != K:
         raise ValueError(f"{name} has {array.shape[1]} columns; it must have {K}, since v has {K} rows")
-    rows = numbers(name, array, w.dtype, f"(N, {K})", 2)
+    rows = numbers(name, array, np.dtype(np.float64) if double else w.dtype, f"(N, {K})", 2)
     if needed.exclusive:
         check_probabilities(name, rows, array.dtype)
     elif needed.limits is not None:

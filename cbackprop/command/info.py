@@ -15,7 +15,7 @@ from cbackprop.command.terminal import print_fields, print_table
 from cbackprop.files.model_file import Model, load_model
 
 TOLD = {"learning_rate", "classes", "target", "targets", "features", "categories", "hash", "losses", "held_out"}
-TOLD |= {"mean", "scale", "target_mean", "target_scale"}
+TOLD |= {"mean", "scale", "target_mean", "target_scale", "standardize"}
 MAX_INPUTS = 20  # of a model, in the table; and targets
 
 
@@ -59,7 +59,8 @@ def describe(model: Model) -> dict[str, str]:
     inputs = describe_hashed(hashed["numbers"], hashed["texts"]) if hashed else ""
     adapted = ", adapted to each unit" if "accumulators" in model.states else ""
     classes = abbreviate(model.classes) if model.classes else "unnamed"
-    scaling_of_y = "y * scale + mean" if model.target_mean is not None else "none"
+    running = "by running means and variances" if model.standardize else ""
+    scaling_of_y = "y * scale + mean" if model.target_mean is not None else running or "none"
     return {
         "task": task,
         "network": f"{w.shape[1] - 1} inputs, {len(w)} hidden units, {K} output{'s' if K > 1 else ''}",
@@ -70,7 +71,7 @@ def describe(model: Model) -> dict[str, str]:
         "classes": classes if output.probabilities else "",
         "inputs": f"hashed; {inputs}" if hashed else "named" if model.features else "unnamed",
         "categories": "; ".join(f"{name!r}: {abbreviate(known)}" for name, known in (model.categories or {}).items()),
-        "scaling": "(x - mean) / scale" if model.mean is not None else "none",
+        "scaling": "(x - mean) / scale" if model.mean is not None else running or "none",
         "scaling of y": "" if output.probabilities else scaling_of_y,
         "trained": "" if model.losses is None else f"{len(model.losses):,} epochs; training can be resumed",
     }

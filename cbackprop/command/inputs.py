@@ -53,7 +53,8 @@ class Inputs:
             self.encode, self.description = self.dense, f"{self.D}: {abbreviate(self.names)}"
         table.require([*self.numbers, *self.texts])
         missing = table.options.missing
-        if missing == "mean" and self.numbers and model.mean is None:
+        self.running = model.standardize or {}  # how the network itself standardizes
+        if missing == "mean" and self.numbers and model.mean is None and self.running.get("missing") != "mean":
             raise ValueError(f"{path} does not hold the means of its inputs, which --missing mean needs")
         self.columns = {column: Number(missing, REMEDY) for column in self.numbers}
         for column in self.texts:
@@ -63,7 +64,8 @@ class Inputs:
         """Return scaled numbers and indicators, (n, D)."""
         x = rows.select(self.numbers).to_numpy(order="c", writable=True).reshape(len(rows), len(self.numbers))
         one_hot = [indicators_of(rows[column].to_numpy(), self.columns[column].n_inputs) for column in self.texts]
-        return without_gaps(apply_scaling(np.hstack([x, *one_hot]), *self.scaling, self.table, self.names))
+        x = apply_scaling(np.hstack([x, *one_hot]), *self.scaling, self.table, self.names)
+        return x if self.running else without_gaps(x)
 
     @property
     def unknown(self) -> str:

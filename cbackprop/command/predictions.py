@@ -13,7 +13,7 @@ class Predictions:
     """The outputs of a model, by name."""
 
     def __init__(self, model: Model, n_threads: int | None = None) -> None:
-        self.network = Network.from_weights(model.w, model.v, **model.functions._asdict())
+        self.network = Network._of(model)
         self.output = OUTPUTS[self.network.output]
         self.K, self.n_threads = len(model.v), n_threads or 1
         if self.output.probabilities:

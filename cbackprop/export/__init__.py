@@ -87,6 +87,8 @@ def export_c(
             f"network is of type {type(network).__name__}; it must be a Network: export one of an ensemble, "
             f"ensemble[r], or the network_ of an estimator"
         )
+    if network.standardize:
+        raise ValueError("network standardizes its inputs, which C cannot yet: create it with standardize=False")
     name = identifier(name)
     predict_only = validate.flag("predict_only", predict_only)
     path = writable_path("path", path)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from .._catalog import OUTPUTS
+
 
 def check_names(what: str, names: Any, size: int) -> list[str]:
     """Names of `size` classes or columns, all different."""
@@ -14,6 +16,20 @@ def check_names(what: str, names: Any, size: int) -> list[str]:
         raise ValueError(f"its {what} must be different from each other")
     "".join(names).encode()  # raises UnicodeEncodeError for lone surrogates, which JSON can hold
     return names
+
+
+def check_standardization(settings: Any, statistics: Any, output: str) -> None:
+    """How samples are standardized, by the statistics of inputs and, if they are numbers, of targets."""
+    if settings is None and statistics is None:
+        return
+    if settings is None or statistics is None:
+        raise ValueError("its standardize and its statistics belong together")
+    if not (isinstance(settings, dict) and settings.keys() == {"missing", "required"}):
+        raise ValueError("its standardize must have the names missing and required")
+    if settings["missing"] not in ("error", "mean") or not isinstance(settings["required"], bool):
+        raise ValueError(f"its standardize is {settings}; missing must be 'error' or 'mean', and required a flag")
+    if bool(statistics[1].size) == OUTPUTS[output].probabilities:
+        raise ValueError(f"its target_statistics are of {statistics[1].shape[1]} targets of {output} outputs")
 
 
 def check_categories(categories: Any, features: list[str] | None) -> dict[str, list[str]]:

@@ -22,7 +22,7 @@ from .. import _layout as layout
 from .. import _validation as validate
 from .._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from .atomic import atomic_write, existing_file, file_path
-from .checks import check_categories, check_hash, check_mixture, check_names
+from .checks import check_categories, check_hash, check_mixture, check_names, check_standardization
 
 FORMAT, VERSION = "cbackprop", 1
 MAX_HEADER = 1 << 20  # bytes; the parsed JSON may take thirty times as much memory
@@ -32,12 +32,13 @@ STATES = {  # pairs of state arrays, and their tensors
     "accumulators": ("accumulators_w", "accumulators_v"),
     "mixture": ("log_weights", "dropped"),
     "targets": ("limits", "mean_loss"),
+    "standardization": ("input_statistics", "target_statistics"),
 }
 UNITS = {"w": 0, "v": 1, "accumulators_w": 0, "accumulators_v": 0}  # the axis along which networks lie side by side
 VECTORS = {"mean", "scale", "target_mean", "target_scale", "losses", "held_out"}
 OF_ENSEMBLES = {"widths", "learning_rates", "hidden", *STATES["mixture"], *STATES["targets"]}
-TENSORS = {"w", "v", *STATES["velocity"], *STATES["accumulators"], *VECTORS, *OF_ENSEMBLES}
-JSON = ("classes", "features", "categories", "hash", "target", "targets", "training")
+TENSORS = {"w", "v", *VECTORS, *OF_ENSEMBLES}.union(*STATES.values())
+JSON = ("classes", "features", "categories", "hash", "target", "targets", "training", "standardize")
 METADATA = {"format", "format_version", "learning_rate", "hidden", "output", "order", "eta", "share", *JSON}
 
 
@@ -67,6 +68,7 @@ class Model:
     target: str | None = None  # the column of class labels
     target_mean: np.ndarray | None = None  # predictions are y * target_scale + target_mean
     target_scale: np.ndarray | None = None
+    standardize: dict[str, Any] | None = None  # how samples are, with the statistics in `states`
     hidden: Sequence[str] = ()  # of an ensemble, the hidden function of each network, instead of functions.hidden
     eta: float | None = None  # of an ensemble, as share
     share: float = 0.0
@@ -247,6 +249,7 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
         model.functions, model.hidden = model.functions._replace(hidden=model.hidden[0]), ()
     else:
         check_mixture(*model.states["mixture"], *model.states["targets"])
+    check_standardization(model.standardize, model.states.get("standardization"), model.functions.output)
     described = any(part is not None for part in (model.targets, model.target_mean, model.target_scale))
     if described and OUTPUTS[model.functions.output].probabilities:
         raise ValueError(f"it describes targets, which need linear outputs, not {model.functions.output} ones")
@@ -287,6 +290,8 @@ def _add_arrays(model: Model, tensors: dict[str, np.ndarray], single: bool) -> N
     K, n_scaled = len(v), w.shape[1] - 1 if model.hash is None else len(model.hash["numbers"])
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(OF_ENSEMBLES, (R,)) | {"limits": (2, K), "mean_loss": (2,)}
     shapes |= dict.fromkeys(("mean", "scale"), (n_scaled,)) | dict.fromkeys(("target_mean", "target_scale"), (K,))
+    n_targets = tensors.get("target_statistics", v).size and K  # none if targets are not standardized
+    shapes |= {"input_statistics": (3, w.shape[1] - 1), "target_statistics": (3, n_targets)}
     shapes |= {"velocity_w": w.shape, "velocity_v": v.shape, "accumulators_w": w.shape[:1], "accumulators_v": (R * K,)}
     may_be_infinite = {"log_weights", "limits"} if single else {"log_weights", "limits", "losses"}
     for name in tensors.keys() - {"w", "v"}:
@@ -297,7 +302,8 @@ def _add_arrays(model: Model, tensors: dict[str, np.ndarray], single: bool) -> N
             raise ValueError(f"its {name} is {array.dtype} {array.shape}; it must be {dtype} {shape}")
         if np.isnan(array).any() if name in may_be_infinite else validate.first_nonfinite(array) is not None:
             raise ValueError(f"its {name} must be finite")
-        if name.startswith("accumulators") and (array < 0).any():
+        squares = array[1:] if name.endswith("statistics") else array  # behind the means
+        if (name.startswith("accumulators") or name.endswith("statistics")) and (squares < 0).any():
             raise ValueError(f"its {name} must not be negative")
         if name.endswith("scale") and not array.all():
             raise ValueError(f"its {name} holds a 0")

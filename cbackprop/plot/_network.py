@@ -10,6 +10,7 @@ from cbackprop import _validation as validate
 from cbackprop import forward
 from cbackprop._docstrings import inherits
 from cbackprop._extras import require
+from cbackprop._standardizing import standardized
 from cbackprop.plot._axes import INK, axes_for
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def network(network: Network, x: ArrayLike | None = None, *, ax: Axes | None = N
     network : Network
         Network with at most 10 units in each layer.
     x : array-like of shape (D,), optional
-        Inputs of the sample. Each unit shows its activation: x_i, z_j or y_k.
+        Inputs of the sample. Each unit shows its activation: x_i, z_j or y_k, standardized if the network does that.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def network(network: Network, x: ArrayLike | None = None, *, ax: Axes | None = N
         raise ValueError(f"network has layers of {sizes} units; a picture needs at most {MAX_UNITS} in each")
     activations: Any = (None, None, None)
     if x is not None:
-        row: Any = validate.sample("x", x, w, v)
+        row: Any = validate.sample("x", standardized(network, [x])[0] if network.standardize else x, w, v)
         y, _, z, _ = forward(row, w, v, **network.functions._asdict())
         activations = row[0], z[0], y[0]
     ax = axes_for(ax, xlim=(-0.3, 2.3), ylim=(0, 1))

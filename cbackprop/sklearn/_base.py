@@ -87,6 +87,8 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
         """
         if not isinstance(network, Network):
             raise TypeError(f"network is a {type(network).__name__}; it must be a Network")
+        if network.standardize:
+            raise ValueError("network standardizes its inputs; estimators do so themselves: use standardize=False")
         outputs = [name for name, output in OUTPUTS.items() if output.probabilities != cls._numeric_y]
         if network.output not in outputs:
             raise ValueError(f"network has output {network.output!r}; it must have {' or '.join(map(repr, outputs))}")

@@ -1,5 +1,7 @@
 """`--missing mean`: gaps in numbers are the mean, unknown categories none of the known; `--base`."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import polars as pl
 import pytest
 
 import cbackprop
+from cbackprop import Network
 from cbackprop.command import tables
 from cbackprop.files.model_file import load_model
 
@@ -88,3 +91,26 @@ def test_base(rows, succeed, fail):
         "t.svm: row 1, column 'pairs' is '0:1'; a list of index:value, of finite numbers and with ascending indices"
     )
     assert fail("train t.svm --base 1").startswith(f"{message} in 1..16,777,216 is needed")
+
+
+def test_a_network_that_standardizes_by_itself(run, succeed, fail):
+    """Its file, saved from Python, holds no means: it takes rows as they are, and gaps if it was made for them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 2)) * [500, 1] + [101325, 0]
+    for missing in ("error", "mean"):
+        network = Network(2, 3, 1, output="linear", standardize=True, missing=missing, rng=0)
+        network.fit(x, 10 * x[:, 1], rng=0)
+        network.save("model")
+        Path("x.csv").write_text("a,b\n101000,1\n101500,-2\n")
+        succeed("predict model x.csv --output p.csv")
+        found = np.loadtxt("p.csv", delimiter=",", skiprows=1)
+        np.testing.assert_allclose(found, network.predict([[101000, 1], [101500, -2]]), rtol=1e-6)
+        out = succeed("info model")
+        assert len(re.findall("by running means and variances", out)) == 2
+        assert json.loads(succeed("info model --json"))["standardize"]["missing"] == missing
+        Path("x.csv").write_text("a,b\n101000,\n")
+        if missing == "error":
+            assert "does not hold the means" in fail("predict model x.csv --missing mean")
+    succeed("predict model x.csv --missing mean --output p.csv")
+    found = np.loadtxt("p.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(found, network.predict([[101000, None]]), rtol=1e-6)
