@@ -8,6 +8,7 @@ include "rules.pxi"                 # what becomes of a gradient: penalty, momen
 include "samples.pxi"               # what is learned from
 include "network.pxi"               # weights and the symbols of one sample
 include "one_sample_api.pxi"        # calls for one sample, as cbackprop._one_sample sees them
+include "array_bindings.pxi"        # samples and weights, as Python passes them
 include "bindings.pxi"              # what Python calls
 include "direct.pxi"                # engine: sample after sample, in the article's order
 include "samples_in_lanes.pxi"      # engine: batches of tiny networks, one sample in each lane
