@@ -346,21 +346,6 @@ def test_weights_are_updated_in_place(engine, dtype):
     assert list(map(type, history.losses)) == [float]
 
 
-def test_inputs_of_any_layout(library, layout):
-    x, t, *weights = problem((3, 4, 3), 30, np.float64)
-    wanted = [array.copy() for array in weights]
-    library.fit(x, t, *wanted, rng=1)
-    library.fit(layout(x), layout(t), *weights, rng=1)
-    np.testing.assert_equal(weights, wanted)
-
-
-@pytest.mark.parametrize(("of_x", "of_t"), [(np.int8, np.int8), (np.float16, np.uint64), (np.float32, np.int32)])
-def test_inputs_of_any_type(library, of_x, of_t):
-    x, t, w, v = problem((3, 4, 3), 30, np.float64)
-    x = np.round(x * 4)  # whole numbers: the same in every type
-    assert library.loss(x.astype(of_x), t.astype(of_t), w, v) == library.loss(x, t, w, v)
-
-
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_shuffling_copies_no_inputs(compiled, batch_size):
     # an index array of 8 bytes a sample, against 400 bytes of inputs
