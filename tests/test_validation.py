@@ -651,13 +651,14 @@ def test_the_order_of_samples_is_a_permutation():
     assert weights[0] == weights[1]
 
 
-def test_inputs_of_any_layout(monkeypatch, layout):
+@pytest.mark.parametrize(("of_x", "of_t"), [("f8", "i1"), ("f4", "u8"), ("f2", "i4"), ("i1", "i8")])
+def test_inputs_of_any_layout_and_type(monkeypatch, layout, of_x, of_t):
     monkeypatch.setattr("cbackprop._validation.arrays.PART", 5)  # numbers that are converted at a time
     arguments = good()
-    arguments["x"] = np.arange(N * D).reshape(N, D) / 8
-    for kind in ("float64", "float32", "float16"):
-        a = cbackprop.forward(layout(arguments["x"].astype(kind)), arguments["w"], arguments["v"])
-        np.testing.assert_array_equal(a.y, cbackprop.forward(arguments["x"], arguments["w"], arguments["v"]).y)
+    x, t, w, v = np.arange(N * D).reshape(N, D), arguments["t"], arguments["w"], arguments["v"]
+    a = cbackprop.forward(layout(x.astype(of_x)), w, v).a
+    np.testing.assert_array_equal(a, cbackprop.forward(x, w, v).a)
+    assert cbackprop.loss(layout(x.astype(of_x)), layout(t.astype(of_t)), w, v) == cbackprop.loss(x, t, w, v)
 
 
 SOFT = {
