@@ -250,11 +250,13 @@ def test_attributes_of_mlpclassifier(iris):
     assert model.best_validation_score_ == max(model.validation_scores_)
 
 
-@pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
-def test_parameters_are_described_with_their_defaults(kind):
+@pytest.mark.parametrize("module", ["cbackprop.sklearn", "cbackprop.dask"])
+@pytest.mark.parametrize("name", ["BackpropClassifier", "BackpropRegressor"])
+def test_parameters_are_described_with_their_defaults(module, name):
+    kind = getattr(pytest.importorskip(module), name)
     described = re.findall(r"^(\w+) : .*, default=(.*)$", inspect.getdoc(kind), re.MULTILINE)
     assert {name: ast.literal_eval(default) for name, default in described} == kind().get_params()
-    assert {kind.__module__, pickle.loads(pickle.dumps(kind)).__module__} == {"cbackprop.sklearn"}
+    assert {kind.__module__, pickle.loads(pickle.dumps(kind)).__module__} == {module}
 
 
 # ------------------------------------------------------------------------------------------------------------- training
