@@ -190,6 +190,11 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
         """α, by which adaptive rates are multiplied."""
         return epoch_rate(self.n_features_in_) if self._adaptive else self.learning_rate_init
 
+    @property
+    def _penalty(self) -> Any:
+        """The penalty where "auto" is none: in `partial_fit`, and at constant rates."""
+        return 0.0 if isinstance(self.alpha, str) else self.alpha
+
     def _samples_per_update(self, N: int) -> Any:
         return min(200, N) if self.batch_size == "auto" else self.batch_size
 

@@ -82,6 +82,7 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
 
     activation: str = "relu"
     _: KW_ONLY
+    alpha: float | str = "auto"
     learning_rate: str = "constant"
     n_iter_no_change: float = 5
     class_weight: Any = None

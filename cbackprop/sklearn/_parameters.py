@@ -20,7 +20,7 @@ CONSTRAINTS = {  # in scikit-learn's format
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "solver": [StrOptions({"sgd"})],
-    "alpha": [Interval(Real, 0, None, closed="left")],
+    "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
     "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
@@ -43,9 +43,10 @@ describe = describe_by(
     """
 solver : {"sgd"}
     Stochastic gradient descent. The parameter exists for compatibility with code for scikit-learn's perceptrons.
-alpha : float
+alpha : float or "auto"
     Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
-    their weights. Biases are not penalized.
+    their weights. Biases are not penalized. "auto": in `fit` with "auto" rates, sqrt(D + 1) / 15 / (1 + n/100)**2 for n
+    updates in an epoch, which keeps probabilities of small or noisy tables modest; otherwise 0.
 batch_size : int or "auto"
     Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample.
 learning_rate : {"constant", "invscaling", "adaptive"}
@@ -152,7 +153,7 @@ class Parameters:
     activation: str = "tanh"
     _: KW_ONLY
     solver: str = "sgd"
-    alpha: float = 0.0
+    alpha: float | str = 0.0
     batch_size: int | str = 1
     learning_rate: str = "adaptive"
     learning_rate_init: float | str = "auto"

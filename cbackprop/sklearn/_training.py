@@ -16,7 +16,7 @@ from cbackprop import DivergenceError
 from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop._docstrings import inherits
-from cbackprop._rates import EPOCH_MEMORY
+from cbackprop._rates import EPOCH_MEMORY, epoch_penalty
 from cbackprop._training_lock import TrainingLock, learn_and_record, run_finally
 from cbackprop.sklearn._base import Backprop
 from cbackprop.sklearn._scaling import Scaling, warn_unscaled, warn_unscaled_targets
@@ -121,7 +121,10 @@ class TrainableBackprop(Backprop):
         best, best_weights = np.inf, None
         accumulators = network.accumulators or ()
         forgotten = [np.zeros_like(sums) for sums in accumulators]  # of which `partial_fit` takes account
-        kept = min(1, EPOCH_MEMORY / -(-X.shape[0] // self._samples_per_update(X.shape[0])))
+        updates = -(-X.shape[0] // self._samples_per_update(X.shape[0]))  # in an epoch
+        kept = min(1, EPOCH_MEMORY / updates)
+        estimated = self._adaptive and isinstance(self.alpha, str)
+        alpha = epoch_penalty(self.n_features_in_, updates) if estimated else self._penalty
         X, t = scaling.inputs(X), scaling.targets(t)
         if held_out is not None:
             held_out = scaling.inputs(held_out[0]), scaling.targets(held_out[1]), held_out[2]
@@ -131,7 +134,7 @@ class TrainableBackprop(Backprop):
                 for sums, lost in zip(accumulators, forgotten, strict=True):
                     lost += (1 - kept) * sums
                     sums *= kept
-                self._run_epoch(X, t, weights, rate, self.n_iter_ + 1)
+                self._run_epoch(X, t, weights, rate, alpha, self.n_iter_ + 1)
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
@@ -210,7 +213,7 @@ class TrainableBackprop(Backprop):
         def scaled_epoch() -> None:
             rollback.save_weights(X)
             scaling.fold_out(network)
-            self._run_epoch(scaling.inputs(X), scaling.targets(t), weights, self._rate, 1)
+            self._run_epoch(scaling.inputs(X), scaling.targets(t), weights, self._rate, self._penalty, 1)
             scaling.fold_in(network)
 
         TrainingLock(network.w, network.v).run(scaled_epoch)
@@ -239,8 +242,9 @@ class TrainableBackprop(Backprop):
         try:
             if (network.accumulators is None) == adaptive or (t := self._target_of_row(y)) is None:
                 return False
-            plain = self.alpha == 0 == self.momentum or (
-                validate.rounded(self.alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
+            alpha = self._penalty
+            plain = alpha == 0 == self.momentum or (
+                validate.rounded(alpha, network.dtype) == 0 == validate.rounded(self.momentum, network.dtype)
             )
             if plain and (self._scaling.trivial if adaptive else self.learning_rate != "invscaling"):
                 if rate != wanted:
@@ -259,7 +263,9 @@ class TrainableBackprop(Backprop):
             return False
         return True
 
-    def _run_epoch(self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, epoch: int) -> None:
+    def _run_epoch(
+        self, X: Any, t: np.ndarray, weights: np.ndarray | None, rate: float, alpha: Any, epoch: int
+    ) -> None:
         """Run one epoch. An error may have changed the weights: see `Rollback`."""
         network, velocity, N = self.network_, None, X.shape[0]
         single = N == 1 and weights is None  # which learn_one learns if the parameters are known to be valid
@@ -285,7 +291,7 @@ class TrainableBackprop(Backprop):
                 method="direct" if N == 1 else "auto",
                 n_threads=self.n_threads,
                 sample_weight=weights,
-                l2=validate.in_range("alpha", self.alpha, float(np.finfo(network.dtype).max), network.dtype),
+                l2=validate.in_range("alpha", alpha, float(np.finfo(network.dtype).max), network.dtype),
                 momentum=self.momentum,
                 velocity=velocity,
             )
@@ -329,7 +335,7 @@ class Rollback:
         """Restore also what learning from X in place may change."""
         model, network = self.model, self.model.network_
         columns: Any = slice(None)
-        if issparse(X) and model.alpha == 0 and model._scaling.trivial:
+        if issparse(X) and model._penalty == 0 and model._scaling.trivial:
             columns = np.append(np.unique(X.indices), model.n_features_in_)  # the last are biases
         others = network.v, *(network.accumulators or ()), *(model._velocity or ())
         for array, part in ((network.w, (slice(None), columns)), *((array, ...) for array in others)):
