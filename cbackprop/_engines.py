@@ -9,11 +9,9 @@ The constants are measured by benchmarks/compare/engines.py.
   trained by the direct engine if they would take more than MAX_COPIES of its weights.
 - The samples-in-lanes engine holds a copy of the weights, and of their update, in each lane. Up to
   MAX_WEIGHTS_IN_LANES they fit into the first-level cache.
-- For batches, `batch_times` estimates what each engine takes: a chain of dependent operations, for which the direct
-  engine waits at every sample and which the others take for several samples at once, and the more vectors, the narrower
-  they are; then the passes over w and v, in vectors, or a move for each input that is gathered and the operations on
-  each weight, for all lanes; and what a batch costs by itself, above all to bring the lanes together and to copy the
-  weights into all of them again.
+- For batches, `batch_times` models the time per sample as latency (one chain of dependent operations, amortized over a
+  block or a vector), plus throughput (passes over w and v, or gathered inputs and operations on each weight for all
+  lanes), plus a cost per batch (above all adding up the lanes and copying the weights into them).
 - In a block of B samples, each costs about B·D multiplications for its products with the others (the Gram matrix),
   while w is read and written only once per block (3·M·D numbers). The optimum is near B = BLOCK_PER_SQRT_M·√M.
   Mini-batches need no Gram matrix: the longer their blocks the better, until scratch exceeds the weights plus

@@ -44,8 +44,9 @@ class Network(OneSample):
         D, M and K, each at least 1. Softmax needs K of at least 2.
     output : {"softmax", "linear", "logistic"}
         The outputs y, and with them the error: probabilities of K classes with the cross-entropy (1); any K numbers
-        with half the squared error (regression); or the probabilities of K labels that may hold together, with the sum
-        of their cross-entropies. A single logistic output is the probability of the second of two classes.
+        with half the squared error (regression); or the probabilities of K labels, of which any number may hold
+        (multi-label targets), with the sum of their cross-entropies. A single logistic output is the probability of the
+        second of two classes.
     hidden : {"sigmoid", "tanh", "relu"}
         The hidden function h.
     learning_rate : float or "auto"

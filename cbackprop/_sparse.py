@@ -20,7 +20,7 @@ class SparseRows:
     """Validated inputs of shape (N, D) in compressed rows (CSR), as in `scipy.sparse`.
 
     The non-zeros of row n are ``data[indptr[n]:indptr[n + 1]]``, of the inputs ``indices[indptr[n]:indptr[n + 1]]``
-    in any order. An input that comes twice counts with the sum of both values.
+    in any order. Duplicate indices add up.
     """
 
     data: np.ndarray  # in the dtype of the weights

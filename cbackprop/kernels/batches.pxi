@@ -243,8 +243,8 @@ cdef double learn_blocked(BlockedState *net, const SampleSet *samples, const Lea
     return task.total
 
 
-# The sum of E_n where there are targets, and activations of all samples where they are wanted. A sample whose x is not
-# finite has some b that is not: then `finite` becomes false.
+# The sum of E_n where there are targets, and activations of all samples where they are wanted. `finite` becomes false
+# if any b is not finite, which is how an x that is not finite shows.
 cdef double forward_blocked(BlockedState *net, const SampleSet *samples, const Activations *out,
                             bint *finite) noexcept nogil:
     cdef Py_ssize_t M = net.hidden.units, K = net.output.units

@@ -292,7 +292,7 @@ cdef class Engine:
 
     def learn_epochs(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
                      double[::1] totals not None):
-        """As many epochs as there are totals, up to the one that ends with NaN. Returns how many there were."""
+        """Run len(totals) epochs; stop after the first whose total is NaN. Return the number run."""
         cdef SampleSet ordered = self.in_order(samples, order)
         cdef Py_ssize_t epoch = -1
         assert self.supports_epochs

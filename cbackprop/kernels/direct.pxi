@@ -85,13 +85,13 @@ cdef inline void update_velocities(Net *net) noexcept nogil:
     update_w(net.u_w, net.e, net.x, net.alpha_w, net.D, net.M)
 
 
-# Whether b and a are finite, as they are not with a weight that is not
+# Whether b and a are finite: a weight that is not shows in them
 cdef inline bint sums_are_finite(const Net *net) noexcept nogil:
     return all_finite(net.b, net.M) and all_finite(net.a, net.K)
 
 
-# Whether all weights stay finite if (17) is applied: none may change by MAX_UPDATE or more. No |alpha_j e_j| is above
-# `largest_e`.
+# Whether the update (17) provably keeps all weights finite, without reading them: every change is below MAX_UPDATE.
+# `largest_e` bounds |alpha_j e_j|.
 cdef bint update_is_finite(const Net *net, real largest_e, real largest_x) noexcept nogil:
     cdef real largest_error = 0
     cdef Py_ssize_t k
@@ -102,7 +102,7 @@ cdef bint update_is_finite(const Net *net, real largest_e, real largest_x) noexc
             and largest_e * maximum(largest_x, ONE) < MAX_UPDATE)
 
 
-# So are the rates, but for sums of squares that somebody made negative
+# Rates are checked, too: sums of squares that the caller made negative give NaN
 cdef bint squares_are_finite(const Net *net) noexcept nogil:
     return net.s_w == NULL or (all_finite(net.next_s_w, net.M) and all_finite(net.next_s_v, net.K)
                                and all_finite(net.alpha_w, net.M) and all_finite(net.alpha_v, net.K))

@@ -4,9 +4,9 @@
 #   order="F"   the units of an input lie side by side, so that each non-zero takes few cache lines
 #   order="C"   the inputs of a unit do: each non-zero takes a cache line for each unit
 #
-# Updates are those of the direct engine without the terms that are 0: i runs over the non-zeros of a row. An input that
-# comes twice counts with the sum of its values. Since w has no copy that could be restored, an update is made only if
-# all stays finite.
+# Updates are those of the direct engine without the terms that are 0: i runs over the non-zeros of a row, and duplicate
+# indices add up. w is updated in place, without a copy to restore, so an update is made only if every weight stays
+# finite.
 #
 # An L2 penalty shrinks all weights of w at every update. They are stored divided by a common factor instead, `scale`,
 # and only the factor shrinks: w_ji is scale times what is stored at (j, i), biases apart.
