@@ -37,6 +37,9 @@ extensions = [
 ]
 myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+myst_html_meta = {
+    "description": "Two-layer neural networks that learn one sample at a time"
+}
 nitpicky = True
 # parameters of estimators, fields of data classes: described, but no targets of links
 ESTIMATORS = [
@@ -113,6 +116,7 @@ html_sidebars = {
         "measurements",
         "installation",
         "guarantees",
+        "security",
         "glossary",
         "changelog",
     )
@@ -123,6 +127,7 @@ html_show_sourcelink = False
 default_role = "autolink"  # resolves `fit` in a docstring
 autodoc_typehints = "none"  # docstrings describe types in prose
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {

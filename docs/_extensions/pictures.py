@@ -143,6 +143,7 @@ def draw() -> None:
     """Draw the plots of guides, and of the demonstration."""
     os.environ["SOURCE_DATE_EPOCH"] = "0"  # the date in each file
     os.environ["MATPLOTLIBRC"] = str(STYLE)
+    sys.path.insert(0, str(DOCS.parent))  # the package built in place
     mpl.use("agg")
     use_style()
     for guide, names in OF_GUIDES.items():
