@@ -45,7 +45,8 @@ class Kernel(SphinxDirective):
         self.set_source_info(block)
         japanese = self.env.docname.startswith("ja/")
         place = f"、{line} 行目" if japanese else f", line {line}"
-        return [container_wrapper(self, block, f"``kernels/{file}``{place}")]
+        link = f"{{download}}`kernels/{file} </../cbackprop/kernels/{file}>`"
+        return [container_wrapper(self, block, link + place)]
 
 
 def setup(app):
