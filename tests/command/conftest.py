@@ -16,6 +16,12 @@ if not all(map(find_spec, ("polars", "rich", "sklearn", "typer"))):
     collect_ignore_glob = ["test_*.py"]
 
 
+@pytest.fixture(autouse=True)
+def few_batches(monkeypatch):
+    """Blocks as small as those of the tests are not read row by row."""
+    monkeypatch.setattr("cbackprop.command.tables.BATCHES", 2)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty current folder, and a terminal of 150 columns."""
