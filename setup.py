@@ -1,8 +1,8 @@
 """The table of compiled modules: which there are, and with which compiler flags. Everything else is in pyproject.toml.
 
 Environment variables select other builds, as described in CONTRIBUTING.md: CBACKPROP_DEBUG=1 (or =address) adds bounds
-checks and assertions, CBACKPROP_COVERAGE=1 counts the lines that run, and CBACKPROP_VARIANTS=avx2 (several names are
-separated by commas) compiles the kernels of these variants only.
+checks and assertions, CBACKPROP_COVERAGE=1 counts the lines that run, CBACKPROP_VARIANTS=avx2 (several names are
+separated by commas) compiles the kernels of these variants only, and CBACKPROP_WERROR=1 makes warnings errors.
 """
 
 import multiprocessing
@@ -21,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 DEBUG = os.environ.get("CBACKPROP_DEBUG") in ("1", "address")
 ADDRESS = os.environ.get("CBACKPROP_DEBUG") == "address"
 COVERAGE = os.environ.get("CBACKPROP_COVERAGE") == "1"
+WERROR = os.environ.get("CBACKPROP_WERROR") == "1"
 PLATFORM = sysconfig.get_platform()  # the one built for: "linux-x86_64", "macosx-11.0-arm64", "win-amd64"
 MSVC = PLATFORM.startswith("win")
 X86_64 = PLATFORM.endswith(("x86_64", "amd64")) and "arm64" not in os.environ.get("ARCHFLAGS", "")
@@ -50,7 +51,10 @@ FLAGS = [
     "-O3",
     "-fno-math-errno",  # the kernels don't read errno ...
     "-fno-trapping-math",  # ... nor the floating-point exception flags, so both sides of a choice may be computed
+    "-Wall",
+    "-Wextra",
     "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
+    *(["-Werror"] if WERROR else []),
 ]
 if MSVC:
     FLAGS = ["/O2"]

@@ -82,9 +82,11 @@ cdef class Engine:
 
     def __cinit__(self, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size=1, *, Py_ssize_t block=8,
                   real momentum=0, real l2=0, bint adaptive=False, hidden="sigmoid", output="softmax"):
+        cdef double padded_weights
         assert min(D, M, K, batch_size, block) >= 1 and not (adaptive and momentum != 0)
         # more bytes than an address can count, for the weights in every lane and what comes with them
-        if 32.0 * LANES * sizeof(real) * (D + <double> K + 2 * MAX_BLOCK) * (M + <double> MAX_BLOCK) > PY_SSIZE_T_MAX:
+        padded_weights = LANES * (D + <double> K + 2 * MAX_BLOCK) * (M + <double> MAX_BLOCK)
+        if 32 * sizeof(real) * padded_weights > <double> PY_SSIZE_T_MAX:
             raise MemoryError(f"no memory for a network of {D} inputs, {M} hidden units and {K} outputs")
         self.D, self.M, self.K, self.block = D, M, K, block
         self.functions = Functions(HIDDEN_FUNCTIONS[hidden], OUTPUTS[output])

@@ -26,7 +26,7 @@
 /* always inline: the sums of a tile stay in registers only if its width is a constant */
 #if defined(__GNUC__)
 #undef CYTHON_INLINE
-#define CYTHON_INLINE inline __attribute__((always_inline))
+#define CYTHON_INLINE inline __attribute__((always_inline, unused))
 #endif
 
 /* k + SHIFT, rounded, holds the integer k in its lowest bits */
