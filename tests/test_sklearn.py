@@ -18,7 +18,7 @@ import cbackprop
 pytest.importorskip("sklearn")
 import joblib
 import sklearn
-from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix, random_array
+from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
@@ -1091,7 +1091,8 @@ def test_sparse_rows_are_never_dense(kind, options, monkeypatch):
         for method in ("toarray", "todense"):
             monkeypatch.setattr(sparse, method, None)
     N, D = 400, 2**18
-    x = random_array((N, D), density=5 / D, format="csr", dtype=np.float32, rng=0)
+    columns = np.random.default_rng(0).integers(D, size=5 * N)
+    x = coo_array((np.ones(5 * N, np.float32), (np.arange(N).repeat(5), columns)), (N, D)).tocsr()
     y = np.arange(N) % 2
     model = kind(2, early_stopping=True, max_iter=2, alpha=1e-4, tol=1, n_iter_no_change=1, **options)
     tracemalloc.start()

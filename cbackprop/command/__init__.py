@@ -45,9 +45,11 @@ def run(arguments: list[str]) -> int:
     """Run a command line with warnings on one line; return the exit status."""
     require("typer", "cli")
     require("rich", "cli")
-    from typer.exceptions import TyperException
+    from typer import BadParameter
 
     from cbackprop.command.app import app
+
+    CommandLineError: Any = BadParameter.__mro__[2]  # ClickException; Typer 0.26 moved it, 0.28 named its base
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         print_line("warning", str(message))
@@ -57,7 +59,7 @@ def run(arguments: list[str]) -> int:
         warnings.filterwarnings("ignore", "CSV malformed")  # of Polars; the affected cell raises an error
         try:
             return app(arguments or ["--help"], prog_name="cbackprop", standalone_mode=False) or 0
-        except TyperException as error:
+        except CommandLineError as error:
             return print_line("error", error.format_message(), status=2)
 
 

@@ -225,7 +225,16 @@ def check_lines(file: Path, limit: int) -> None:
 
 def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema: dict[str, Any]) -> None:
     """Write a stream of frames to CSV or Parquet; an existing file is replaced only by a complete new one."""
-    rows = register_io_source(lambda *_: frames(), schema=schema)
+    failed: list[ValueError] = []
+
+    def source(*_: object) -> Iterator[pl.DataFrame]:
+        try:
+            yield from frames()
+        except ValueError as error:  # Polars 1 would quote it in an error of its own
+            failed.append(error)
+            raise
+
+    rows = register_io_source(source, schema=schema)
     kind = suffix_of(path)
     try:
         with open_output(path) as file:
@@ -235,6 +244,8 @@ def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema
                 compression: Any = COMPRESSIONS[kind[4:]]
                 rows.sink_csv(file, compression=compression, separator=SEPARATORS.get(kind[:4], ","))
     except pl.exceptions.PolarsError as error:  # from writing; reading raises ValueError
+        if failed:
+            raise failed[0] from None
         raise OSError(f"{path}: {error}; nothing was written, and an existing file is unchanged") from None
 
 
