@@ -22,9 +22,20 @@ class Result(NamedTuple):
         return [f"{factor(self.ratio)} ({self.machine})", self.own, self.other]
 
 
+NAMES = {  # of the cores, by what the system says of a processor
+    "AMD 25/1": "AMD Zen 3",
+    "AMD 25/17": "AMD Zen 4",
+    "AMD 26/2": "AMD Zen 5",
+    "Intel 6/106": "Intel Ice Lake",
+    "Intel 6/143": "Intel Sapphire Rapids",
+    "Intel 6/167": "Intel Rocket Lake",
+}
+
+
 def short_name(processor: str) -> str:
     vendor, family, model = re.fullmatch(r"(\w+).*\(family (\d+), model (\d+)\)", processor).groups()
-    return f"{vendor} {family}/{model}"
+    name = f"{vendor} {family}/{model}"
+    return NAMES.get(name, name)
 
 
 def read() -> tuple[dict[tuple[str, str], list[Result]], list[list[str]]]:
