@@ -80,6 +80,34 @@ def test_rows_with_a_worst_and_a_best_were_measured_on_several_machines():
     assert all(map(str.__ne__, worst, best))
 
 
+ASSEMBLY = """\
+x_tile:
+.L1:
+	call	exp
+	jmp	.L2
+.L3:
+	vmovaps	%ymm0, %ymm2
+.L2:
+	vfmadd231ps	(%rdx), %ymm3, %ymm0
+	jne	.L3
+.L4:
+	addq	$1, %rax
+	jne	.L4
+	vfmadd231ps	(%rdx), %ymm3, %ymm0
+	jne	.L1
+	.size	x_tile
+"""
+
+
+def test_estimates_are_of_innermost_loops():
+    code = (
+        "import sys\nfrom benchmarks.compare.mca import inner_loops, multiply_adds\n"
+        "print([(len(loop), multiply_adds(loop)) for loop in inner_loops(sys.argv[1], 'tile')])"
+    )
+    done = run_python("-c", code, ASSEMBLY)
+    assert done.stdout == "[(3, 1), (2, 0)]\n", done.stderr
+
+
 @pytest.mark.parametrize(("change", "timed"), [("", True), ("* 2", False)])
 def test_the_comparison_times_a_loop_of_ones_own_if_its_result_is_right(tmp_path, change, timed):
     (tmp_path / "my_loop.py").write_text(OWN_LOOP.format(change), encoding="utf-8")
