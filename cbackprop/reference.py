@@ -233,7 +233,7 @@ def mixture_weights(
         log_p -= log_p.max()
         log_p -= np.log(np.exp(log_p).sum())
         if relative:
-            expected = np.exp(log_p[log_p > -np.inf]) @ E[log_p > -np.inf] if count and known else E.min()
+            expected = np.exp(log_p) @ E if count and known else E.min()
             scale[:] = mean + (expected - mean) / (count + 1), count + 1
         log_weights[:] = -np.inf
         log_weights[counts] = log_p
