@@ -32,12 +32,10 @@ DENSE_STREAM = StreamRates((("tanh", 0.1), ("tanh", 0.3), ("relu", 0.1), ("relu"
 # start at 0. Weights of inputs that appear late are noise until then: they start small.
 SPARSE_STREAM = StreamRates((("tanh", 0.03), ("tanh", 0.1), ("relu", 0.03), ("relu", 0.1)), (WIDTH,), 0.1, 0.1)
 
-TABLE_RATE = 0.1  # of the command, for the columns of a table ...
-HASHED_RATE = 0.3  # ... and for hashed inputs, relative to the root of the fraction that is not 0
 
-# In epochs, the rate falls to 0 on a straight line, and each epoch begins with the squared gradients of so many updates
-# of the one before. Without them its first updates would be large, whatever has been learned.
-EPOCH_MEMORY = 30
+def network_rate(D: int) -> float:
+    """The rate of a single network with D inputs, for samples as they come: a stream."""
+    return min(0.3, float(D + 1) ** -0.5)
 
 
 def epoch_rate(D: int) -> float:
@@ -45,17 +43,33 @@ def epoch_rate(D: int) -> float:
     return 0.3 / (D + 1) ** 0.5
 
 
-def epoch_penalty(D: int, updates: int) -> float:
-    """The strength λ of the penalty in epochs of n updates: α λ = 0.02 / (1 + n/100)^2, with the first rate α.
+class EpochRates(NamedTuple):
+    """A training in so many epochs of n updates each, on D standardized inputs."""
 
-    Each update first shrinks the weights by that fraction, so that those of a small table stay small, and with them the
-    confidence in what few samples show. A prior of the weights counts 1/N in the mean of E_n. Row-wise AdaGrad divides
-    the gradient of E_n in (17) by a root that grows like that of n, but not the penalty: hence n^(3/2), at least. The
-    square lets large tables be learned as without a penalty. The constants are from a dozen tables, clean and noisy.
-    """
-    return 0.02 / (epoch_rate(D) * (1 + updates / 100) ** 2)
+    D: int
+    epochs: int
+    updates: int
 
+    def rate(self, epoch: int) -> float:
+        """The rate after so many epochs: it falls to 0 on a straight line."""
+        return epoch_rate(self.D) * (1 - epoch / self.epochs)
 
-def network_rate(D: int) -> float:
-    """The rate of a single network with D inputs, for samples as they come."""
-    return min(0.3, float(D + 1) ** -0.5)
+    @property
+    def memory(self) -> float:
+        """The fraction of the sums of squared gradients that an epoch begins with: at most 30 updates' worth.
+
+        Without them its first updates would be large, whatever has been learned.
+        """
+        return min(1, 30 / self.updates)
+
+    @property
+    def penalty(self) -> float:
+        """The strength λ of the penalty: α λ = 0.02 / (1 + n/100)^2, with the first rate α.
+
+        Each update first shrinks the weights by that fraction, so that those of a small table stay small, and with them
+        the confidence in what few samples show. A prior of the weights counts 1/N in the mean of E_n. Row-wise AdaGrad
+        divides the gradient of E_n in (17) by a root that grows like that of n, but not the penalty: hence n^(3/2), at
+        least. The square lets large tables be learned as without a penalty. The constants are from a dozen tables,
+        clean and noisy.
+        """
+        return 0.02 / (epoch_rate(self.D) * (1 + self.updates / 100) ** 2)

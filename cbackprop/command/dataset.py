@@ -1,6 +1,5 @@
 """The rows of a table prepared for training: targets, scaling, and the split into training and held-out rows."""
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -9,7 +8,6 @@ import numpy as np
 import typer
 
 from cbackprop import Network
-from cbackprop._rates import HASHED_RATE, TABLE_RATE
 from cbackprop.command.columns import Category, Column, Label, Number, NumericLabel, Pairs, Text, Weight
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.messages import abbreviate
@@ -42,8 +40,8 @@ class Dataset:
         Number of inputs.
     metadata : dict
         What a model file tells of the inputs.
-    rate : float
-        The learning rate that "auto" means.
+    size : float
+        The root mean square of numbers in sparse rows, which are learned as they are, if above 1.
     """
 
     def __init__(self, table: Table, options: TrainOptions) -> None:
@@ -72,7 +70,7 @@ class Dataset:
         self.target_scaling: tuple[Any, Any] = None, None
         if self.regression and options.standardize:
             self.target_scaling = target.statistics.standardization(table, [self.target])
-        self.metadata, self.rate = self.find_inputs()
+        self.metadata, self.size = self.find_inputs()
 
     def scan(self, target: Target) -> None:
         """Read the table once."""
@@ -101,18 +99,16 @@ class Dataset:
                 self.values.update(value[:, np.newaxis].astype(float))
 
     def find_inputs(self) -> tuple[dict[str, Any], float]:
-        """Return what a model file tells of the inputs, and the learning rate that "auto" means; set D."""
-        table, options, rate = self.table, self.options, TABLE_RATE
+        """Return what a model file tells of the inputs, and their size; set D."""
+        table, options, size = self.table, self.options, 1.0
         metadata: dict[str, Any] = {}
         levels = {name: in_order(known) for name, known in self.levels.items()}
         if table.sparse:
-            n_values = self.values.n / (self.n_training + self.n_held_out)
-            rate = sparse_rate(self.D, n_values, self.values.root_mean_square(0) if n_values else 1)
+            size = self.values.root_mean_square(0) if self.values.n else 1
         elif options.hash is not None:
             self.D = 2**options.hash
             metadata["hash"] = {"bits": options.hash, "numbers": self.numbers, "texts": self.texts}
             size = 1 if options.standardize else self.statistics.root_mean_square(len(self.texts))
-            rate = sparse_rate(self.D, len(self.numbers) + len(self.texts), size)
         else:
             metadata |= {"features": [*self.numbers, *indicators(levels)], "categories": levels or None}
             self.D = len(metadata["features"])
@@ -120,7 +116,7 @@ class Dataset:
             # the indicators of categories stay 0 and 1: that of a rare one would become large
             n_others = sum(map(len, levels.values()))
             metadata["mean"], metadata["scale"] = self.statistics.standardization(table, self.numbers, n_others)
-        return metadata, rate
+        return metadata, max(1, size)
 
     def describe(self, network: Network) -> Model:
         """Describe network and table for the model file."""
@@ -202,13 +198,3 @@ def choose_columns(table: Table, options: TrainOptions) -> tuple[str, list[str],
     texts = [column for column in columns if column in known]
     numbers = [column for column in columns if column not in known]
     return (options.target, numbers, [], texts) if options.hash else (options.target, numbers, categories, [])
-
-
-def sparse_rate(D: int, non_zeros: float, root_mean_square: float) -> float:
-    """Return the learning rate of row-wise AdaGrad for rows of which so many inputs are not 0 on average.
-
-    It is divided by the root of the mean square of a unit's gradients over all inputs: where most of them are 0, a rate
-    for dense rows would be too large. Numbers in sparse rows are learned as they are, and may be large.
-    """
-    filled = (min(non_zeros, D) + 1) / (D + 1)
-    return HASHED_RATE * math.sqrt(filled) / max(1, root_mean_square)

@@ -15,6 +15,7 @@ import typer
 
 from cbackprop import DivergenceError, Network
 from cbackprop._extras import require
+from cbackprop._rates import EpochRates, network_rate
 from cbackprop.command import outputs
 from cbackprop.command.dataset import Dataset, Split
 from cbackprop.command.evaluation import Measures, compare, measures_of
@@ -72,6 +73,7 @@ class Training:
             self.table = open_table(options)
             self.table.on_read = lambda n: update(f"{n:,} rows")
             self.dataset = Dataset(self.table, options)
+        self.auto = EpochRates(self.dataset.D, options.epochs, -(-self.dataset.n_training // options.batch_size))
         self.rng = np.random.default_rng([options.seed, 0])
         self.network = self.make_network()
         self.model = self.dataset.describe(self.network)
@@ -100,12 +102,24 @@ class Training:
             1 if dataset.regression else len(dataset.classes),
             output="linear" if dataset.regression else "softmax",
             hidden=options.activation or ("tanh" if auto else "sigmoid"),  # type: ignore[arg-type] # an Enum of str
-            learning_rate=dataset.rate if auto else options.learning_rate,
+            learning_rate=self.rate(0),
             adaptive=auto,
             dtype=np.float32 if sparse else np.float64,
             order="F" if sparse else "C",
             rng=self.rng,
         )
+
+    @property
+    def in_epochs(self) -> bool:
+        """Whether rates are those of several epochs, and not of a stream or constant."""
+        return self.options.learning_rate == AUTO and self.options.epochs > 1
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate after so many epochs."""
+        if self.options.learning_rate != AUTO:
+            return self.options.learning_rate
+        rate = self.auto.rate(epoch) if self.in_epochs else network_rate(self.dataset.D)
+        return rate / self.dataset.size
 
     def make_checkpointer(self) -> Checkpointer:
         """Create what writes checkpoints, and restore the state that --resume continues."""
@@ -152,6 +166,10 @@ class Training:
         self.table.on_read = lambda n: None
         with self.stage("learning", total=epochs * n_rows, completed=done * n_rows) as update:
             for epoch in range(done + 1, epochs + 1):
+                self.network.learning_rate = self.rate(epoch - 1)
+                if self.in_epochs and not self.unfinished["blocks"]:
+                    for sums in self.network.accumulators or ():
+                        sums *= self.auto.memory
                 counts = np.zeros(max(1, len(dataset.classes)))  # of each class so far
                 for number, (training, held_out) in enumerate(dataset.splits(), 1):
                     weight = self.weights(training, counts)
@@ -189,7 +207,8 @@ class Training:
                 E = self.network.loss(x, t)
             else:
                 fit = partial(self.network.fit, batch_size=options.batch_size, n_threads=options.threads or 1)
-                E = fit(x, t, rng=self.rng, sample_weight=weight).losses[0]
+                l2 = self.auto.penalty if self.in_epochs and not self.dataset.regression else 0
+                E = fit(x, t, rng=self.rng, sample_weight=weight, l2=l2).losses[0]
         except DivergenceError:
             remedy = "--learning-rate 0.001" if self.network.adaptive else "a smaller --learning-rate"
             remedy += "" if options.standardize else ", or --standardize"

@@ -16,7 +16,7 @@ from cbackprop import DivergenceError
 from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop._docstrings import inherits
-from cbackprop._rates import EPOCH_MEMORY, epoch_penalty
+from cbackprop._rates import EpochRates
 from cbackprop._training_lock import TrainingLock, learn_and_record, run_finally
 from cbackprop.sklearn._base import Backprop
 from cbackprop.sklearn._scaling import Scaling, warn_unscaled, warn_unscaled_targets
@@ -117,14 +117,14 @@ class TrainableBackprop(Backprop):
         """Run epochs on scaled data until training stops; return False if max_iter stopped it."""
         network, scaling, self.n_iter_, earlier = self.network_, self._scaling, 0, len(self.loss_curve_)
         most = min(self.max_iter, self._auto_epochs) if self._adaptive else self.max_iter
-        rate, unimproved, improved = self._rate, 0, False  # at this rate
+        rate, alpha, unimproved, improved = self._rate, self._penalty, 0, False  # at this rate
         best, best_weights = np.inf, None
         accumulators = network.accumulators or ()
         forgotten = [np.zeros_like(sums) for sums in accumulators]  # of which `partial_fit` takes account
         updates = -(-X.shape[0] // self._samples_per_update(X.shape[0]))  # in an epoch
-        kept = min(1, EPOCH_MEMORY / updates)
-        estimated = self._adaptive and isinstance(self.alpha, str)
-        alpha = epoch_penalty(self.n_features_in_, updates) if estimated else self._penalty
+        auto = EpochRates(self.n_features_in_, most, updates)
+        if self._adaptive and isinstance(self.alpha, str):
+            alpha = auto.penalty
         X, t = scaling.inputs(X), scaling.targets(t)
         if held_out is not None:
             held_out = scaling.inputs(held_out[0]), scaling.targets(held_out[1]), held_out[2]
@@ -132,8 +132,8 @@ class TrainableBackprop(Backprop):
         try:
             while not stopped and self.n_iter_ < most:
                 for sums, lost in zip(accumulators, forgotten, strict=True):
-                    lost += (1 - kept) * sums
-                    sums *= kept
+                    lost += (1 - auto.memory) * sums
+                    sums *= auto.memory
                 self._run_epoch(X, t, weights, rate, alpha, self.n_iter_ + 1)
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
@@ -150,7 +150,7 @@ class TrainableBackprop(Backprop):
                         best_weights = network.w.copy("K"), network.v.copy()
                 if self._adaptive:
                     stopped = loss < self.tol
-                    rate = self._rate * (1 - self.n_iter_ / most)
+                    rate = auto.rate(self.n_iter_)
                 elif unimproved > self.n_iter_no_change:
                     stopped = self.learning_rate != "adaptive" or not improved
                     rate, unimproved, improved = rate / 5, 0, False

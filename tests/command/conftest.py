@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cbackprop
+from cbackprop._rates import EpochRates
 from cbackprop.files.model_file import load_model
 
 if not all(map(find_spec, ("polars", "rich", "sklearn", "typer"))):
@@ -20,6 +21,25 @@ if not all(map(find_spec, ("polars", "rich", "sklearn", "typer"))):
 def few_batches(monkeypatch):
     """Blocks as small as those of the tests are not read row by row."""
     monkeypatch.setattr("cbackprop.command.tables.BATCHES", 2)
+
+
+@pytest.fixture
+def learn_in_epochs():
+    """Train a network as the command does at automatic rates, on blocks of inputs, targets and perhaps weights."""
+
+    def learn(network, blocks, epochs, rng, size=1):
+        auto = EpochRates(network.w.shape[1] - 1, epochs, sum(len(t) for _, t, *_ in blocks))
+        l2 = 0 if network.output == "linear" else auto.penalty
+        for epoch in range(epochs):
+            network.learning_rate = auto.rate(epoch) / size
+            for sums in network.accumulators:
+                sums *= auto.memory
+            for x, t, *weight in blocks:
+                network.fit(x, t, sample_weight=weight[0] if weight else None, l2=l2, rng=rng)
+        network.learning_rate = auto.rate(0) / size  # which the file keeps
+        return network
+
+    return learn
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_json(iris, houses, succeed):
     succeed("train iris.csv --target species --hidden 8 --epochs 2 --checkpoint c")
     found, model = json.loads(succeed("info c --json")), load_model("c")
     sizes = {"n_inputs": 4, "n_hidden": 8, "n_outputs": 3, "dtype": "float64", "adaptive": True}
-    assert found.items() >= (sizes | {"hidden": "tanh", "output": "softmax", "learning_rate": 0.1}).items()
+    assert found.items() >= (sizes | {"hidden": "tanh", "output": "softmax", "learning_rate": 0.3 / 5**0.5}).items()
     assert (found["features"], found["classes"], found["target"]) == (model.features, model.classes, "species")
     for name in ("mean", "scale", "losses", "held_out"):
         assert found[name] == getattr(model, name).tolist()

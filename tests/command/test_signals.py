@@ -42,7 +42,7 @@ def interrupt(line, moment, number=signal.SIGINT):
 
 @pytest.mark.parametrize(("number", "status"), STATUS)
 def test_training_stops_after_a_complete_sample(iris, succeed, content, first_pass, number, status):
-    line = "train iris.csv --target species --epochs 100000000 --checkpoint c"
+    line = "train iris.csv --target species --learning-rate 0.1 --epochs 100000000 --checkpoint c"
     returned, out, shown = interrupt(line, rb"epoch \d", number)
     assert returned == status
     assert "learning" in shown
@@ -52,14 +52,15 @@ def test_training_stops_after_a_complete_sample(iris, succeed, content, first_pa
     # signals are polled once per epoch of 115 samples: the weights are those after `finished` epochs or one more
     saved = load_model("model.safetensors").w
     rng = np.random.default_rng([0, 0])
-    network = cbackprop.Network(4, 32, 3, hidden="tanh", adaptive=True, rng=rng)
+    network = cbackprop.Network(4, 32, 3, rng=rng)
     (((x, t, _), _),) = first_pass("iris.csv", target="species").splits()
     network.fit(x, t, epochs=finished, rng=rng)
     if not np.array_equal(network.w, saved):
         network.fit(x, t, rng=rng)
     assert np.array_equal(network.w, saved)
-    succeed(f"train iris.csv --target species --epochs {finished + 2} --checkpoint c --resume")
-    succeed(f"train iris.csv --target species --epochs {finished + 2} --output whole")
+    line = f"train iris.csv --target species --learning-rate 0.1 --epochs {finished + 2}"
+    succeed(f"{line} --checkpoint c --resume")
+    succeed(f"{line} --output whole")
     assert content("model.safetensors") == content("whole")
 
 

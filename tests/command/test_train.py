@@ -63,8 +63,8 @@ def test_errors_of_each_epoch(iris, succeed, first_pass):
     dataset = first_pass("iris.csv", target="species")
     ((x, t, _), (x_held_out, t_held_out, _)) = next(dataset.splits())
     rng = np.random.default_rng([0, 0])
-    network = cbackprop.Network(4, 32, 3, hidden="tanh", adaptive=True, rng=rng)
-    succeed("train iris.csv --target species --epochs 3 --checkpoint c")
+    network = cbackprop.Network(4, 32, 3, rng=rng)
+    succeed("train iris.csv --target species --learning-rate 0.1 --epochs 3 --checkpoint c")
     model = load_model("c")
     assert len(model.losses) == 3
     for E, E_held_out in zip(model.losses, model.held_out, strict=True):
@@ -131,11 +131,12 @@ def test_failure_before_anything_is_learned(iris, fail, options, message):
 
 
 def test_weights_before_a_divergence_are_saved(iris, fail, succeed, content, failing_fit):
-    succeed("train iris.csv --target species --epochs 2 --output whole")
+    line = "train iris.csv --target species --learning-rate 0.1"
+    succeed(f"{line} --epochs 2 --output whole")
     with failing_fit(2, cbackprop.DivergenceError()):
-        message = fail("train iris.csv --target species --epochs 5 --checkpoint c")
+        message = fail(f"{line} --epochs 5 --checkpoint c")
     assert message == (
-        "learning diverged in epoch 3: try --learning-rate 0.001; "
+        "learning diverged in epoch 3: try a smaller --learning-rate; "
         "the weights learned before are saved in model.safetensors and c"
     )
     assert content("model.safetensors") == content("c") == content("whole")

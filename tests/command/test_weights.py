@@ -22,16 +22,6 @@ def rare(folder):
     return x, t, weight.astype(float)
 
 
-def learn(blocks, epochs=2):
-    """Train as the command does on blocks of inputs, classes and weights."""
-    rng = np.random.default_rng([0, 0])
-    network = Network(2, 32, 2, hidden="tanh", learning_rate=0.1, adaptive=True, order="C", rng=rng)
-    for _ in range(epochs):
-        for x, t, weight in blocks:
-            network.fit(x, t, sample_weight=weight, rng=rng)
-    return network.w
-
-
 LINE = "train t.csv --target t --epochs 2 --validation 0 --no-standardize"
 
 
@@ -41,7 +31,7 @@ def balanced(t):
 
 
 @pytest.mark.parametrize("block_rows", [80, 65_536])
-def test_weights(rare, succeed, monkeypatch, block_rows):
+def test_weights(rare, succeed, learn_in_epochs, monkeypatch, block_rows):
     monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
     x, t, weight = rare
     starts = range(0, 200, block_rows)
@@ -52,8 +42,10 @@ def test_weights(rare, succeed, monkeypatch, block_rows):
     ):
         out = succeed(f"{LINE} {options}")
         assert "2: 'a', 'b'" in out
-        wanted = learn([[part[start : start + block_rows] for part in (x, t, weights)] for start in starts])
-        np.testing.assert_allclose(load_model("model.safetensors").w, wanted, rtol=1e-12)
+        blocks = [[part[start : start + block_rows] for part in (x, t, weights)] for start in starts]
+        rng = np.random.default_rng([0, 0])
+        wanted = learn_in_epochs(Network(2, 32, 2, hidden="tanh", adaptive=True, order="C", rng=rng), blocks, 2, rng)
+        np.testing.assert_allclose(load_model("model.safetensors").w, wanted.w, rtol=1e-12)
 
 
 @pytest.mark.parametrize("cut", [1, 4])
@@ -92,7 +84,7 @@ def test_progressive_classes(rare, run, monkeypatch, block_rows):
     monkeypatch.setattr("cbackprop.command.terminal.LINE_INTERVAL", 0)
     x, t, weight = rare
     rng = np.random.default_rng([0, 0])
-    network = Network(2, 32, 2, hidden="tanh", learning_rate=0.1, adaptive=True, order="C", rng=rng)
+    network = Network(2, 32, 2, hidden="tanh", learning_rate="auto", order="C", rng=rng)
     E, right = [], []
     for x_n, t_n, weight_n in zip(x, t.tolist(), weight, strict=True):
         right.append(network.predict_one(x_n) == t_n)
@@ -113,7 +105,7 @@ def test_progressive_numbers_and_sparse_rows(houses, rows, succeed, fail):
     x = (houses.select("area", "age").to_numpy() - model.mean) / model.scale
     t = (houses["price"].to_numpy() - model.target_mean) / model.target_scale
     rng = np.random.default_rng([0, 0])
-    network = Network(2, 32, 1, hidden="tanh", output="linear", learning_rate=0.1, adaptive=True, order="C", rng=rng)
+    network = Network(2, 32, 1, hidden="tanh", output="linear", learning_rate="auto", order="C", rng=rng)
     errors = []
     for x_n, t_n in zip(x, t.tolist(), strict=True):
         errors.append(network.predict_one(x_n) - t_n)
