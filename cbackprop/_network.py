@@ -51,7 +51,7 @@ class Network(OneSample):
         The hidden function h.
     learning_rate : float or "auto"
         α of (17). It may be changed at any time. "auto" makes it adaptive and the smaller one of 0.3 and 1 / √(D+1),
-        which suits most streams of standardized inputs: the steps of many inputs add up.
+        which suits most streams of standardized inputs: see docs/guides/auto.md.
     adaptive : bool
         Whether α adapts to each unit, by row-wise AdaGrad: see the notes of `cbackprop.fit`.
     standardize : bool, optional

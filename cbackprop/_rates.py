@@ -1,4 +1,7 @@
-"""Learning rates that nobody chose: what "auto" means. All of them adapt to each unit (row-wise AdaGrad)."""
+"""Learning rates that nobody chose: what "auto" means. All of them adapt to each unit (row-wise AdaGrad).
+
+The page docs/guides/auto.md says who uses which.
+"""
 
 from typing import NamedTuple
 

@@ -879,7 +879,7 @@ def test_widths_of_the_networks(model, options, widths):
         expected = [(model._hidden, 0.1)]
     found = [(len(network.w), network.hidden, network.learning_rate) for network in model.networks]
     assert found == [(M, hidden, rate) for M in widths for hidden, rate in expected]
-    with pytest.raises(TypeError, match="n_hidden is 'many'; it must be an integer"):
+    with pytest.raises(TypeError, match="n_hidden is 'many'; it must be a number, or 'auto'"):
         type(model)("many").learn_one(*stream_for(type(model), 1)[0])
 
 

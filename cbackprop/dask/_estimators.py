@@ -29,7 +29,7 @@ describe = describe_by(
     ESTIMATOR,
     """
 learning_rate_init : float
-    α of (17).
+    α of (17). There is no "auto": see docs/guides/auto.md.
 batch_size : int or None
     Samples per update, as for `fit` of this module: None is exact, any other value fast.
 max_iter : int

@@ -27,8 +27,8 @@ n_hidden : int or "auto"
     the mixture has networks of 8, 32 and 128.
 learning_rate : float or "auto"
     "auto": a mixture of networks whose rates adapt, on standardized inputs and, if they are numbers, targets; see the
-    notes of `BackpropClassifier`. A number: α of (17) of one network, on inputs and targets as they are. That may be
-    changed at any time.
+    notes of `BackpropClassifier`, and docs/guides/auto.md. A number: α of (17) of one network, on inputs and targets as
+    they are. That may be changed at any time.
 hidden : {"sigmoid", "tanh", "relu"}
     The hidden function. By default, "auto" mixes networks with tanh and with ReLU; with a number, classifiers have
     sigmoid and regressors tanh.
@@ -183,7 +183,7 @@ class StreamNetwork(base.Estimator):
             if not (auto or isinstance(self.learning_rate, Real)):
                 raise TypeError(f"learning_rate is {self.learning_rate!r}; it must be a number, or 'auto'")
             hidden = self._hidden if self.hidden is None and not auto else self.hidden
-            any_width = isinstance(self.n_hidden, str) and self.n_hidden == "auto"
+            any_width = validate.is_auto("n_hidden", self.n_hidden)
             sizes = D, None if any_width else validate.count("n_hidden", self.n_hidden), K
             return Growing.new(names, sizes, self._output, hidden, self.learning_rate, seed, non_zeros)
         if auto != (growing.inputs is not None):

@@ -30,10 +30,9 @@ class TrainableBackprop(Backprop):
         """Train until the loss, or that of the validation set, no longer improves.
 
         With ``learning_rate_init="auto"``, training takes 30 epochs, 20 for regression, or max_iter if that is less,
-        unless the loss falls below tol. The rate decays linearly from 0.3 / sqrt(D + 1) to 0 and adapts to each unit.
-        At each epoch the sums of squared gradients are reset to the weight of 30 updates, which keeps the first steps
-        small. The network learns inputs and, for regression, numbers of mean 0 and standard deviation 1; its weights
-        are converted in the end. Sparse inputs are learned as they are: they would lose their zeros.
+        unless the loss falls below tol. The rate decays linearly from 0.3 / sqrt(D + 1) to 0 and adapts to each unit:
+        see docs/guides/auto.md. The network learns inputs and, for regression, numbers of mean 0 and standard deviation
+        1; its weights are converted in the end. Sparse inputs are learned as they are: they would lose their zeros.
 
         Parameters
         ----------

@@ -84,7 +84,7 @@ def test_progressive_classes(rare, run, monkeypatch, block_rows):
     monkeypatch.setattr("cbackprop.command.terminal.LINE_INTERVAL", 0)
     x, t, weight = rare
     rng = np.random.default_rng([0, 0])
-    network = Network(2, 32, 2, hidden="tanh", learning_rate="auto", order="C", rng=rng)
+    network = Network(2, 32, 2, hidden="tanh", learning_rate="auto", standardize=False, order="C", rng=rng)
     E, right = [], []
     for x_n, t_n, weight_n in zip(x, t.tolist(), weight, strict=True):
         right.append(network.predict_one(x_n) == t_n)
@@ -105,7 +105,8 @@ def test_progressive_numbers_and_sparse_rows(houses, rows, succeed, fail):
     x = (houses.select("area", "age").to_numpy() - model.mean) / model.scale
     t = (houses["price"].to_numpy() - model.target_mean) / model.target_scale
     rng = np.random.default_rng([0, 0])
-    network = Network(2, 32, 1, hidden="tanh", output="linear", learning_rate="auto", order="C", rng=rng)
+    settings = {"hidden": "tanh", "learning_rate": "auto", "standardize": False, "order": "C"}
+    network = Network(2, 32, 1, output="linear", **settings, rng=rng)
     errors = []
     for x_n, t_n in zip(x, t.tolist(), strict=True):
         errors.append(network.predict_one(x_n) - t_n)
