@@ -24,6 +24,7 @@ cdef extern from "signals.h":
     void leave_kernel(const SignalPoll *poll) noexcept nogil
     unsigned int flush_subnormals() noexcept nogil
     void restore_subnormals(unsigned int control) noexcept nogil
+    void restore_control(unsigned int control) noexcept nogil
     int check_error() except -1
 
 cdef enum:

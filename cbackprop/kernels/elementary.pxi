@@ -24,6 +24,7 @@ cdef extern from "vec.h":
     vec vec_lane_mask(long lane) noexcept nogil
     vec vec_mask_out(vec a, vec mask) noexcept nogil
     bint vec_within(vec a, vec limit) noexcept nogil
+    int vec_first_equal(vec a, vec b) noexcept nogil
     vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit) noexcept nogil
     vec vec_maximum(vec a, vec b) noexcept nogil
     vec vec_minimum(vec a, vec b) noexcept nogil
@@ -35,6 +36,7 @@ cdef extern from "vec.h":
     vec vec_mask_tail(vec a, long count) noexcept nogil
     real vec_reduce_add(vec a) noexcept nogil
     sixteen_bytes vec_reduce_add_each(const vec *a) noexcept nogil
+    sixteen_bytes vec_of_each(vec *const *rows, Py_ssize_t j) noexcept nogil
     vec vec_join(const sixteen_bytes *parts) noexcept nogil
     vec vec_sum_of_lanes(vec a) noexcept nogil
     vec vec_max_of_lanes(vec a) noexcept nogil

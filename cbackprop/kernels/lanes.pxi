@@ -273,18 +273,40 @@ cdef inline void bind_lanes(LanesNet *net, const Weights *weights) noexcept nogi
 
 # Before and after a call: what lies in the user's arrays one by one, and here in vectors
 cdef void enter_lanes(LanesNet *net) noexcept nogil:
+    load_biases(net, net.output_width)
+    load_squares(net)
+
+
+cdef void leave_lanes(LanesNet *net) noexcept nogil:
+    store_biases(net)
+    store_squares_in_lanes(net)
+
+
+# The biases, of QUARTER outputs at a time
+cdef inline void load_biases(LanesNet *net, Py_ssize_t output_width) noexcept nogil:
+    cdef sixteen_bytes parts[PARTS]
+    cdef Py_ssize_t q, k
+    cdef int part
+    for q in range(output_width):
+        for part in range(PARTS):
+            k = q * LANES + part * QUARTER
+            parts[part] = vec_of_each(net.units.v + k, net.units.M) if part == 0 or k < net.units.K else parts[part - 1]
+        net.units.bias[q] = vec_join(parts)
+
+
+cdef inline void store_biases(LanesNet *net) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(net.units.K):
-        (<real *> net.units.bias)[k] = (<const real *> net.units.v[k])[net.units.M]
+        (<real *> net.units.v[k])[net.units.M] = (<const real *> net.units.bias)[k]
+
+
+cdef inline void load_squares(LanesNet *net) noexcept nogil:
     if net.units.s_w != NULL:
         memcpy(net.s_w, net.user_s_w, net.units.M * sizeof(real))
         memcpy(net.s_v, net.user_s_v, net.units.K * sizeof(real))
 
 
-cdef void leave_lanes(LanesNet *net) noexcept nogil:
-    cdef Py_ssize_t k
-    for k in range(net.units.K):
-        (<real *> net.units.v[k])[net.units.M] = (<const real *> net.units.bias)[k]
+cdef inline void store_squares_in_lanes(LanesNet *net) noexcept nogil:
     if net.units.s_w != NULL:
         memcpy(net.user_s_w, net.s_w, net.units.M * sizeof(real))
         memcpy(net.user_s_v, net.s_v, net.units.K * sizeof(real))

@@ -22,6 +22,9 @@ static inline void restore_subnormals(unsigned int control)
 {
     _mm_setcsr((_mm_getcsr() & ~FLUSHED) | (control & FLUSHED));
 }
+
+/* all bits, of a kernel that calls nothing: reading them would wait for its arithmetic */
+static inline void restore_control(unsigned int control) { _mm_setcsr(control); }
 #elif defined(__aarch64__) && defined(__GNUC__)
 #define FLUSHED (1u << 24) /* FZ: results and operands */
 
@@ -48,8 +51,11 @@ static inline void restore_subnormals(unsigned int control)
 {
     write_fpcr((read_fpcr() & ~FLUSHED) | (control & FLUSHED));
 }
+
+static inline void restore_control(unsigned int control) { write_fpcr(control); }
 #else
 static inline unsigned int flush_subnormals(void) { return 0; }
 static inline void restore_subnormals(unsigned int control) { (void)control; }
+static inline void restore_control(unsigned int control) { (void)control; }
 #endif
 #endif

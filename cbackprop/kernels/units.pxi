@@ -134,10 +134,11 @@ cdef inline bint exp_in_lanes(const Units *net, Symbols *s, Py_ssize_t output_wi
 # against t; so nothing cancels.
 cdef inline vec softmax_error_in_lanes(const Units *net, Symbols *s, bint within,
                                        Py_ssize_t output_width) noexcept nogil:
-    cdef vec sum = vec_broadcast(0), e_t
+    cdef vec sum, e_t
     cdef Py_ssize_t k
     if s.label < 0:
-        for k in range(output_width):
+        sum = s.error[0]
+        for k in range(1, output_width):
             sum = sum + s.error[k]
         sum = vec_sum_of_lanes(sum)
         for k in range(output_width):
@@ -146,6 +147,8 @@ cdef inline vec softmax_error_in_lanes(const Units *net, Symbols *s, bint within
     for k in range(output_width):
         s.change[k] = s.error[k]
         s.error[k] = vec_mask_out(s.error[k], s.t[k])
+    sum = s.error[0]
+    for k in range(1, output_width):
         sum = sum + s.error[k]
     sum = vec_sum_of_lanes(sum)
     e_t = vec_broadcast((<real *> s.change)[s.label])

@@ -229,6 +229,23 @@ static inline int vec_within(vec a, vec limit)
 #endif
 }
 
+/* the first lane in which a and b are equal, LANES if there is none */
+static inline int vec_first_equal(vec a, vec b)
+{
+#if defined(__AVX512F__)
+    const unsigned equal = sizeof(REAL) == 4 ? _mm512_cmp_ps_mask((floats)a, (floats)b, _CMP_EQ_OQ)
+                                             : _mm512_cmp_pd_mask((doubles)a, (doubles)b, _CMP_EQ_OQ);
+#elif defined(__SSE2__)
+    const unsigned equal = (unsigned)(sizeof(REAL) == 4 ? SIMD(movemask_ps)((floats)(a == b))
+                                                        : SIMD(movemask_pd)((doubles)(a == b)));
+#else
+    unsigned equal = 0;
+    for (int lane = 0; lane < LANES; lane++)
+        equal |= (unsigned)(a[lane] == b[lane]) << lane;
+#endif
+    return equal ? __builtin_ctz(equal) : LANES;
+}
+
 /* the lanes of a whose mask is set, 0 in the others */
 static inline vec vec_mask(vec a, vec mask) { return (vec)((vec_bits)a & (vec_bits)mask); }
 
@@ -302,6 +319,17 @@ static inline sixteen_bytes vec_reduce_add_each(const vec *a)
     const sixteen_bytes pq = __builtin_shufflevector(p, q, 0, 4, 1, 5) + __builtin_shufflevector(p, q, 2, 6, 3, 7);
     const sixteen_bytes rs = __builtin_shufflevector(r, s, 0, 4, 1, 5) + __builtin_shufflevector(r, s, 2, 6, 3, 7);
     return __builtin_shufflevector(pq, rs, 0, 1, 4, 5) + __builtin_shufflevector(pq, rs, 2, 3, 6, 7);
+#endif
+}
+
+/* number j of each of QUARTER rows, in registers: a load would wait for the stores of single numbers */
+static inline sixteen_bytes vec_of_each(vec *const *rows, ptrdiff_t j)
+{
+#define NUMBER(row) ((const REAL *)rows[row])[j]
+#if REAL_BYTES == 8
+    return (sixteen_bytes){NUMBER(0), NUMBER(1)};
+#else
+    return (sixteen_bytes){NUMBER(0), NUMBER(1), NUMBER(2), NUMBER(3)};
 #endif
 }
 
@@ -381,6 +409,7 @@ static inline vec vec_minimum(vec a, vec b) { return a < b ? a : b; }
 static inline vec vec_select_nonnegative(vec condition, vec yes, vec no) { return condition >= 0 ? yes : no; }
 static inline vec vec_exp2i(vec shifted) { return real_exp2i(shifted); }
 static inline vec vec_ldexp(vec a, vec shifted) { return a * real_exp2i(shifted); }
+static inline int vec_first_equal(vec a, vec b) { return a == b ? 0 : 1; }
 static inline int vec_within(vec a, vec limit) { return (a > -a ? a : -a) <= limit; }
 static inline vec vec_sqrt(vec a) { return real_sqrt(a); }
 static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
@@ -397,6 +426,7 @@ static inline vec vec_broadcast(REAL a) { return a; }
 static inline vec vec_split_exponent(vec u, vec *shifted) { return real_split_exponent(u, shifted); }
 static inline REAL vec_reduce_add(vec a) { return a; }
 static inline vec vec_reduce_add_each(const vec *a) { return a[0]; }
+static inline vec vec_of_each(vec *const *rows, ptrdiff_t j) { return rows[0][j]; }
 static inline vec vec_join(const vec *parts) { return parts[0]; }
 static inline vec vec_sum_of_lanes(vec a) { return a; }
 static inline vec vec_max_of_lanes(vec a) { return a; }

@@ -60,18 +60,32 @@ cdef bint all_finite(const real *p, Py_ssize_t n) noexcept nogil:
 
 
 # The largest |p_i|
-cdef real max_abs(const real *p, Py_ssize_t n) noexcept nogil:
-    cdef vec largest
-    cdef real result = 0
+cdef inline real max_abs(const real *p, Py_ssize_t n) noexcept nogil:
+    cdef real largest = 0
     cdef Py_ssize_t i
-    if n < LANES:
-        for i in range(n):
-            result = maximum(p[i], maximum(-p[i], result))
-        return result
-    largest = maximum((<const vec *> p)[0], -(<const vec *> p)[0])
-    i = (n - 1) % LANES + 1
+    if n >= LANES:
+        return max_abs_in_vectors(p, n)
+    for i in range(n):
+        largest = maximum(p[i], maximum(-p[i], largest))
+    return largest
+
+
+cdef real max_abs_in_vectors(const real *p, Py_ssize_t n) noexcept nogil:
+    cdef vec largest = maximum((<const vec *> p)[0], -(<const vec *> p)[0])
+    cdef Py_ssize_t i = (n - 1) % LANES + 1
     while i < n:
         largest = maximum((<const vec *> (p + i))[0], maximum(-(<const vec *> (p + i))[0], largest))
         i += LANES
     largest = vec_max_of_lanes(largest)
     return (<real *> &largest)[0]
+
+
+# The index of the first p equal to a number, or 0
+cdef inline Py_ssize_t first_equal_in_vectors(const vec *p, real a, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int lane
+    for i in range(width):
+        lane = vec_first_equal(p[i], vec_broadcast(a))
+        if lane < LANES:
+            return i * LANES + lane
+    return 0
