@@ -60,6 +60,23 @@ def version(compiler: str) -> str:
     return output(compiler, "-dumpversion")
 
 
+def install_debian(session, *packages: str) -> None:
+    """Install packages of Debian, where that is possible: as root."""
+    if shutil.which("apt-get"):
+        command = ("apt-get", "install", "--yes", "--quiet=2", *packages)
+        session.run(*command, external=True, success_codes=range(256))
+
+
+def genann(session) -> str:
+    """A folder with the source of genann, which the sdist of cynn contains; empty if it can't be downloaded."""
+    folder = ROOT / "build/genann"
+    options = ("--quiet", "--no-deps", "--no-binary", "cynn", "--dest", str(folder))
+    session.run("python", "-m", "pip", "download", *options, "cynn==0.1.5", success_codes=range(256))
+    for archive in folder.glob("*.tar.gz"):
+        shutil.unpack_archive(archive, folder, filter="data")
+    return next((str(file.parent) for file in folder.glob("*/thirdparty/genann/genann.c")), "")
+
+
 def test_files(folder: str, names: str) -> list[str]:
     """Paths of files of tests."""
     return [f"{folder}/test_{name}.py" for name in names.split()]
@@ -173,6 +190,19 @@ def arm(session):
 def arm_kernels(session):
     """The same with all tests of compiled code: an hour."""
     session.notify("arm", COMPILED_TESTS)
+
+
+@nox.session
+def microcontroller(session):
+    """Run the example for a Cortex-M4F in QEMU, and print its table; on Debian, as root."""
+    session.install("-e", ".[dev]")
+    install_debian(session, "make", "gcc-arm-none-eabi", "picolibc-arm-none-eabi", "qemu-system-arm")
+    if not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")):
+        session.skip("there is no compiler for a Cortex-M4F, or no QEMU")
+    session.run("pytest", "-q", "tests/test_export.py", "-k", "microcontroller or table")
+    make = ("make", "--silent", "-C", "examples/cortex_m4")
+    session.run(*make, "table", f"GENANN={genann(session)}", external=True)
+    session.run(*make, "clean", external=True)
 
 
 # tests of what the library asks of other packages: of NumPy and SciPy alone, then of all
@@ -345,6 +375,9 @@ def benchmarks(session):
     ):  # asv keeps facts about the machine in the home folder
         session.run("python", "-m", "benchmarks", command, "--config", config, *options, env={"HOME": str(folder)})
     session.run("python", ".ci/benchmark_results.py", str(folder / "results/ci"), commit[:7])
+    install_debian(session, "libfann2")
+    options = ("--quick", "--rows", "online 2-2-3*", "--output", str(folder))
+    session.run("python", "-m", "benchmarks.compare", *options, env={"GENANN": genann(session)})
 
 
 def check_regressions(session, *commits: str) -> None:

@@ -507,11 +507,20 @@ def test_a_microcontroller_learns(tmp_path, shell):
     if missing or subprocess.run(find, capture_output=True, text=True).stdout.strip() == "picolibc.specs":
         pytest.skip(f"needs {', '.join(missing) or 'picolibc-arm-none-eabi'}")
     shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
-    printed = shell("make run sizes 2>&1")  # QEMU prints to standard error
+    printed = shell("make run 2>&1; make table")  # QEMU prints to standard error
     before, after = map(float, re.search(r"predictions: ([\d.]+) before learning, ([\d.]+) after", printed).groups())
     assert after < before / 5
     # what the guide says, but for another version of the compiler
-    code, weights = map(int, re.search(r"(\d+)\s+(\d+)\s+\d+\s+\d+\s+\w+\s+network\.o$", printed, re.M).groups())
-    assert code < 2000
-    assert weights == 4 * (16 * 25 + 17)
-    assert int(re.search(r"instructions of an update: (\d+)", printed)[1]) < 10_000
+    row = re.search(r"exported C, float \| ([\d.]+) kB \| ([\d.]+) kB \| ([\d,]+) \|", printed)
+    flash, memory, instructions = (float(number.replace(",", "")) for number in row.groups())
+    assert memory == 1.7  # the weights
+    assert memory + 0.5 < flash < 3.5
+    assert 5_000 < instructions < 10_000
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="an installed package has no examples")
+def test_the_table_of_the_guide_is_what_the_example_prints():
+    text = (EXAMPLE.parents[1] / "docs/guides/device.md").read_text(encoding="utf-8")
+    source = (EXAMPLE / "table.py").read_text(encoding="utf-8")
+    assert re.search(r'print\("(\| \|.*)"\)', source)[1] in text
+    assert re.findall(r": \"(.*, \w+)\"", source) == re.findall(r"^\| (\w+.*?, \w+) \|", text, re.M)

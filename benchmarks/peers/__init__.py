@@ -33,6 +33,8 @@ PEERS = {  # column: module in this folder
     "JAX": "jax_scan",
     "numba": "numba_loops",
     "C": "c_loops",
+    "exported C": "exported_c",
+    "genann": "genann",
     "FANN": "fann",
     "ONNX Runtime": "onnx_runtime",
     "SGDClassifier": "linear_classifier",

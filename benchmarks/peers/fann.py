@@ -1,7 +1,7 @@
 """FANN, a library in C (Debian: libfann-dev): sigmoid units and linear outputs, since it has no softmax.
 
 Online learning by its own loop over the samples. It takes h' of z clipped to 0.01 to 0.99, so its weights are not
-compared. Of the few others that learn in C, genann has no package that loads with a present C library.
+compared.
 """
 
 import ctypes
