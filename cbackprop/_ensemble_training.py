@@ -161,9 +161,11 @@ class EnsembleTraining:
         if losses is not None:
             after.see(None if self.data.rows is None else self.data.rows[part])
             losses[~finite] = np.inf
-            best = np.where(losses < 0, np.inf, losses).min(axis=0)  # so good are those in batches without weight
+            left = losses < 0
+            if left.any():  # in batches without weight: as good as the best
+                losses = np.where(left, np.where(left, np.inf, losses).min(axis=0), losses)
             shared = self.weight is not None and self.weight.ndim == 1
             weight = self.weight[part].astype(np.float64) if shared else None  # type: ignore[index]
-            after.update(np.where(losses < 0, best, losses).T.copy(), weight)
+            after.update(losses.T.copy(), weight)
         pairs = zip(self.mixture.arrays, after.arrays, strict=True)
         call_all([*stores, *((operator.setitem, array, ..., new) for array, new in pairs)], stored)
