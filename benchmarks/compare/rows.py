@@ -27,6 +27,7 @@ SMALL_ONLINE = {
 SMALL = [
     *(Row(f"online {shape}", "fit", shape, N) for shape, N in SMALL_ONLINE.items()),
     *(Row(f"learn_one {shape}", "learn_one", shape, 2_000) for shape in ("13-9-3", "30-20-2", "64-64-10", "784-16-10")),
+    *(Row(f"learn from C {shape}", "learn_from_c", shape, 20_000) for shape in ("2-2-3", "13-9-3", "64-32-10")),
     *(Row(f"mini-batch 32, {shape}", "fit", shape, 16_384, 32) for shape in ("2-2-3", "13-9-3")),
     *(Row(f"full batch of 1000, {shape}", "fit", shape, 1_000, 1_000, 1_000) for shape in ("2-2-3", "13-9-3")),
     *(

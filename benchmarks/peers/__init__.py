@@ -4,6 +4,7 @@ A peer is a module with some of these functions. Each gets a `benchmarks.work.Wo
 
     fit, fit_sparse, fit_ensemble    an epoch, or work.epochs, in batches of work.batch_size
     learn_one, learn_one_sparse      a call for each sample
+    learn_from_c                     the same by a loop in C
     partial_fit_one                  the same by an estimator like those of scikit-learn
     predict_proba                    the outputs of all samples, in one call
     predict_proba_one                a call for each sample

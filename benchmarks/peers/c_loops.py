@@ -56,3 +56,4 @@ def fit(work: Work) -> Job:
 
 
 fit_ensemble = network_by_network(fit)
+learn_from_c = fit

@@ -45,3 +45,6 @@ def fit(work: Work) -> Job:
     )
     work.restore(w, v)
     return learning(lambda: library.learn(N, work.x.ctypes, rows.ctypes, real(work.learning_rate)), work, w, v)
+
+
+learn_from_c = fit
