@@ -361,6 +361,20 @@ def test_calls_with_one_sample_match_those_by_rows(variant, dtype, all_functions
         assert len(w) == 1 or not any(padding.any() for padding in padding_of(*arrays[0][:2]))
 
 
+@pytest.mark.parametrize("M", [3, 11, 100])
+def test_sums_that_overflow_saturate_units_but_inputs_must_be_finite(variant, dtype, M):
+    network = Network(5, M, 3, dtype=dtype, rng=0)
+    network.w[:] = 1
+    x = np.full(5, np.finfo(dtype).max)
+    y = network.predict_proba_one(x)
+    close([y], [Network.from_weights(network.w.copy("C"), network.v.copy("C")).predict_proba_one(x)])
+    for value in (np.nan, np.inf, -np.inf):
+        x[2] = value
+        for call in (network.predict_one, lambda x: network.learn_one(x, 0)):
+            with pytest.raises(ValueError, match=r"x\[2\] is"):
+                call(x)
+
+
 def test_a_sample_that_would_diverge_changes_nothing(variant, dtype):
     D, M, K = 5, 11, 3
     network = Network(D, M, K, output="linear", hidden="relu", dtype=dtype, learning_rate=1e30, rng=0)

@@ -130,9 +130,11 @@ def test_fit_is_fit(dtype):
     assert bits(network.w, network.v) == bits(w, v)
 
 
-def test_first_of_equal_classes(variant, dtype):
+@pytest.mark.parametrize("order", ["F", "C"])
+def test_first_of_equal_classes(variant, dtype, order):
     for K in (1, 2, 5, 20):
-        network = Network.from_weights(np.ones((3, 3), dtype), np.ones((K, 4), dtype))
+        network = Network.from_weights(*cbackprop.init_weights(2, 3, K, dtype=dtype, order=order, rng=0))
+        network.w[:] = network.v[:] = 1
         assert network.predict_one([1, 2]) == 0
         assert network.predict([[1, 2]]).tolist() == [0]
         network.v[K // 2 :] = 2
