@@ -407,7 +407,7 @@ def fit(
     array([0, 1, 1, 0])
     """
     return train(
-        x, t, w, v, validate.functions(hidden, output), None, learning_rate=learning_rate, epochs=epochs,
+        x, t, w, v, validate.functions(hidden, output), None, None, learning_rate=learning_rate, epochs=epochs,
         batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads, callback=callback,
         sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity, adaptive=adaptive,
         accumulators=accumulators, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
@@ -421,6 +421,7 @@ def train(
     v: np.ndarray,
     functions: validate.Functions,
     standardization: Standardization | None,
+    watch: Callable[[Data, list[float]], None] | None,
     *,
     n_threads: Any,
     sample_weight: Any,
@@ -434,7 +435,7 @@ def train(
     resume: Any,
     **settings: Any,
 ) -> History:
-    """What `fit` does, on samples as they are or standardized."""
+    """What `fit` does, on samples as they are or standardized; then ``watch(data, losses)``."""
     # to save a pass over x, a non-finite x is left to surface as divergence, unless a sample weight of 0 could hide it
     # or a checkpoint is restored first
     finite = resume is not False or sample_weight is not None or standardization is not None
@@ -456,4 +457,6 @@ def train(
     explain = partial(validate.inputs, x, w, v, missing=missing)
     training = Training(explain, standardizing, data, w, v, states, functions, chosen, n_threads)
     course.run(training, (w, v), model.states)
+    if watch is not None:
+        watch(data, course.losses)
     return History(course.losses, len(course.losses), len(data.x) * len(course.losses))

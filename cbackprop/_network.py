@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,6 +20,7 @@ from ._names import Hidden, Method, Missing, Order, Output
 from ._one_sample import OneSample
 from ._rates import network_rate
 from ._results import History
+from ._saturation import watch, watch_fit, watch_stream
 from ._sparse import CSR
 from ._standardization import Standardization
 from ._standardizing import (
@@ -136,6 +138,8 @@ class Network(OneSample):
         accumulators = validate.new_accumulators(w, v) if adaptive else None
         standardization = new_standardization(w, v, names.output, standardize, missing, auto)
         super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators, standardization)
+        if standardization is None:
+            watch(self)
 
     @classmethod
     @inherits(functions.forward)
@@ -215,6 +219,10 @@ class Network(OneSample):
         """The hidden function: "sigmoid", "tanh" or "relu"."""
         return self.functions.hidden
 
+    def _look(self, x: Any, indices: Any, E_n: float) -> None:
+        if indices is None:
+            watch_stream(self, x, E_n)
+
     @inherits(functions.fit)
     def fit(
         self,
@@ -240,7 +248,8 @@ class Network(OneSample):
         if validate.is_sparse(x):
             self._for_sparse(True)
         return functions.train(
-            x, t, self.w, self.v, self.functions, self._standardization, learning_rate=self.learning_rate,
+            x, t, self.w, self.v, self.functions, self._standardization, partial(watch_fit, self),
+            learning_rate=self.learning_rate,
             epochs=epochs, batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads,
             callback=callback, sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity,
             adaptive=self.adaptive, accumulators=self.accumulators, checkpoint=checkpoint,

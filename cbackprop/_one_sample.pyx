@@ -99,10 +99,12 @@ cdef class OneSample:
     cdef Loan loan            # to c_api
     cdef tuple networks       # those of an ensemble
     cdef Standardization standardization
+    cdef bint standardizes    # whether there is one
     cdef const void *raw      # inputs to standardize, ...
     cdef int raw_type         # ... of this type,
     cdef void *z              # where they go,
     cdef double *raw_t        # and targets
+    cdef public Py_ssize_t _until_look, _looks, _saturated    # see _saturation.py
 
     def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module, tuple accumulators=None,
                  Standardization standardization=None):
@@ -138,7 +140,7 @@ cdef class OneSample:
         self.t = <char *> self.y + self.K * sizeof(double)
         self.raw_t = <double *> self.t + self.K
         self.z = self.raw_t + self.K
-        self.standardization = standardization
+        self.standardization, self.standardizes = standardization, standardization is not None
         kernels.init(self.net, self.D, self.M, self.K, module.HIDDEN_FUNCTIONS[functions.hidden],
                      module.OUTPUTS[functions.output])
         self.api = kernels
@@ -190,7 +192,7 @@ cdef class OneSample:
             raise ValueError("x is sparse, and this network standardizes its inputs, which would lose their zeros: "
                              "create it with standardize=False, or use x.toarray()")
         if learns:
-            self.standardization = None
+            self.standardization, self.standardizes, self.raw = None, False, NULL
 
     def _lend(self):
         """Lock the network, for C code that learns, and return the address of a `Loan`; see `c_api.Handle`."""
@@ -353,7 +355,7 @@ cdef class OneSample:
 
     cdef inline learn(self, x, indices, t, sample_weight, missing):
         cdef Sample n
-        if self.standardization is not None and is_sparse(x, indices):
+        if self.standardizes and is_sparse(x, indices):
             self._for_sparse(True)
         _kept = self.set_sample(&n, x, indices, t, sample_weight)
         n.missing = NULL
@@ -366,6 +368,9 @@ cdef class OneSample:
                 self.standardization.take_back()
             self.refuse(x, indices)
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
+        self._until_look -= 1
+        if self._until_look == 0:
+            self._look(x, indices, losses)
         return losses
 
     cdef inline predict(self, x, indices, bint proba):
@@ -391,6 +396,8 @@ cdef class OneSample:
         if self.largest == NOT_FINITE:
             self.refuse(x, indices)
             validate.refuse_overflow(self.w, self.v)
+        if self.raw != NULL:
+            self.standardization.targets.restore_numbers(y, self.type)
         return self.largest
 
     # Learn, or predict, without the GIL where that gains more than it costs
@@ -400,6 +407,8 @@ cdef class OneSample:
             self.check_all(learns)
         else:
             self.check(learns)    # from here on no Python code runs
+        if self.raw != NULL:
+            self.standardize_sample(learns)
         if (n.inputs.count + self.K) * self.units < MIN_OPS_WITHOUT_GIL:
             self.compute(n)
             return 0
@@ -410,20 +419,10 @@ cdef class OneSample:
         return 0
 
     cdef void compute(self, const Sample *n) noexcept nogil:
-        if self.raw != NULL:
-            self.standardize_sample(n.y == NULL)
         if n.y == NULL:
-            self.learn_inputs(n)
+            self.E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, self._learning_rate, n.weight)
         else:
-            self.largest = self.predict_inputs(&n.inputs, n.y)
-            if self.raw != NULL:
-                self.standardization.targets.restore_numbers(n.y, self.type)
-
-    cdef void learn_inputs(self, const Sample *n) noexcept nogil:
-        self.E_n = self.api.learn_one(self.net, &n.inputs, n.t, n.label, self._learning_rate, n.weight)
-
-    cdef Py_ssize_t predict_inputs(self, const Inputs *inputs, void *y) noexcept nogil:
-        return self.api.predict_one(self.net, inputs, y)
+            self.largest = self.api.predict_one(self.net, &n.inputs, n.y)
 
     # The statistics that a sample changes are those before the call until it is sure to be learned
     cdef void standardize_sample(self, bint learns) noexcept nogil:
@@ -501,8 +500,8 @@ cdef class OneSample:
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef inline object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
         kept = x
-        self.raw = NULL
-        if self.standardization is not None:
+        if self.standardizes:
+            self.raw = NULL
             if not is_sparse(x, indices):
                 return self.set_raw_inputs(inputs, x)
             self._for_sparse(False)
@@ -522,7 +521,7 @@ cdef class OneSample:
         inputs.places = self.places
         return kept
 
-    # The inputs of a sample that `compute` standardizes, likewise
+    # The inputs of a sample to standardize, likewise
     cdef object set_raw_inputs(self, Inputs *inputs, x):
         cdef cnp.ndarray array
         if not (is_raw(x, self.D) and self.standardization.check(cnp.PyArray_DATA(x), cnp.PyArray_TYPE(x))):
@@ -536,7 +535,7 @@ cdef class OneSample:
         return array
 
     cdef validated(self, x, indices, bint writeable):
-        if self.standardization is not None and not is_sparse(x, indices):
+        if self.standardizes and not is_sparse(x, indices):
             return validate.sample("x", x, self.w, self.v, missing=self.standardization.missing)[0]
         if indices is None:
             row = validate.sample("x", x, self.w, self.v)
@@ -577,9 +576,9 @@ cdef class OneSample:
         return True
 
     cdef inline bint standardizes_targets(self) noexcept:
-        return self.standardization is not None and not self.probabilities
+        return self.standardizes and not self.probabilities
 
-    # The same of a target that `compute` standardizes
+    # The same of a target to standardize
     cdef bint set_raw_target(self, t) noexcept:
         cdef Py_ssize_t k
         if PyFloat_CheckExact(t) and self.K == 1:
@@ -761,11 +760,11 @@ cdef class OneSampleOfAll(OneSample):
                 validate.finite_weights(network.w, network.v)
         return 0
 
-    cdef void learn_inputs(self, const Sample *n) noexcept nogil:
-        self.learn_all(n)
-
-    cdef Py_ssize_t predict_inputs(self, const Inputs *inputs, void *y) noexcept nogil:
-        return self.predict_all(inputs, y)
+    cdef void compute(self, const Sample *n) noexcept nogil:
+        if n.y == NULL:
+            self.learn_all(n)
+        else:
+            self.largest = self.predict_all(&n.inputs, n.y)
 
     cdef void learn_all(self, const Sample *n) noexcept nogil:
         cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)

@@ -62,7 +62,9 @@ def test_examples_of_a_page_run_in_order_and_print_what_it_says(page, tmp_path, 
 
 
 GUIDES = [page for page in EXAMPLES if page.startswith("guides/") and EXAMPLES[page]]
-INSTALLED_AS = {"sklearn": "scikit-learn", "cbackprop": "", "zlib": "", "itertools": "", "concurrent": ""}
+INSTALLED_AS = {"sklearn": "scikit-learn"} | dict.fromkeys(
+    ("cbackprop", "zlib", "itertools", "concurrent", "warnings"), ""
+)
 
 
 def installed_by(extra):

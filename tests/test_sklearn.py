@@ -30,6 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from cbackprop._running import RunningScaler
 from cbackprop._training_lock import TrainingLock
 from cbackprop.sklearn import BackpropClassifier, BackpropRegressor
 
@@ -566,7 +567,7 @@ def test_single_rows_are_learned_alike(problems, problem, options, dtype):
 
 
 def test_memory_does_not_grow(iris):
-    model = BackpropClassifier(2, random_state=0).partial_fit(*iris, classes=[0, 1, 2])
+    model = BackpropClassifier(2, learning_rate_init=0.1, random_state=0).partial_fit(*iris, classes=[0, 1, 2])
     x, y = iris[0][:1], iris[1][:1]
     size = len(state(model.partial_fit(x, y)))
     tracemalloc.start()
@@ -907,22 +908,59 @@ def test_partial_fit_goes_on_in_the_units_of_fit(raw, problem):
         model.partial_fit(np.where(np.arange(5), x[:1], np.inf), y[:1])
 
 
+def network_at_auto(model, D, dtype=np.float64):
+    """A network like that of a model before the first `partial_fit`, and the generator that goes on."""
+    rng, names = seeded_generator(), model.network_.functions._asdict()
+    w, v = cbackprop.init_weights(D, 6, model.n_outputs_, hidden=names["hidden"], dtype=dtype, rng=rng)
+    sums = np.zeros(6, dtype), np.zeros(len(v), dtype)
+    settings = {"learning_rate": 0.3 / np.sqrt(D + 1), "accumulators": sums, **names}
+    return cbackprop.Network.from_weights(w, v, **settings), rng
+
+
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_partial_fit_standardizes_nothing_by_itself(problems, problem):
+def test_partial_fit_standardizes_by_running_statistics(raw, dtype, problem):
+    x, y = (a.astype(dtype) if a.dtype == float else a for a in raw[problem])
+    inputs, rtol = RunningScaler(5), {"float32": 1e-2, "float64": 1e-9}[dtype.name]  # folding weights in rounds
+    classes = {"classes": np.arange(3 if problem == "classes" else 2)} if classes_of(problem) else {}
+    model = auto(problem).partial_fit(x[:50], y[:50], **classes)
+    twin, rng = network_at_auto(model, 5, dtype)
+    targets = RunningScaler(len(twin.v)) if twin.output == "linear" else None
+    for part in (slice(0, 50), slice(50, 51), slice(51, 52), slice(52, 120)):
+        if part.start:
+            model = pickle.loads(state(model)).partial_fit(x[part], y[part])
+        z = inputs.learn(x[part]).astype(dtype)
+        u = y[part] if targets is None else targets.learn(y[part].reshape(len(z), -1)).astype(dtype)
+        assert model.loss_ == pytest.approx(twin.fit(z, u, rng=rng).losses[0], rel=rtol)
+    z = inputs.transform(x).astype(dtype)
+    assert np.abs(z).max() < 5  # beyond, a network with its scaling in its weights does not clip
+    y = cbackprop.forward(z, twin.w, twin.v, **twin.functions._asdict()).y
+    if targets is None:
+        np.testing.assert_allclose(model.predict_proba(x), y, atol=rtol)
+    else:
+        np.testing.assert_allclose(model.predict(x).reshape(y.shape), targets.inverse(y), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_partial_fit_begins_with_sparse_rows_as_they_are(problems, problem):
     x, y = problems[problem]
-    model = auto(problem).partial_fit(x, y, **classes_of(problem))
-    twin = cbackprop.Network(4, 6, model.n_outputs_, **model.network_.functions._asdict(), adaptive=True,
-                             learning_rate=0.3 / np.sqrt(5), order="C", rng=(rng := seeded_generator()))  # fmt: skip
+    model = auto(problem).partial_fit(csr_array(x), y, **classes_of(problem))
+    twin, rng = network_at_auto(model, 4)
+    twin.fit(csr_array(x), y, rng=rng)
     twin.fit(x, y, rng=rng)
-    assert weights(model) == weights(twin)
-    for mine, theirs in zip(model.network_.accumulators, twin.accumulators, strict=True):
-        assert np.array_equal(mine, theirs)
-    again = pickle.loads(state(model))
-    for n in range(5):
-        model.partial_fit(x[n : n + 1], y[n : n + 1])
-        twin.learn_one(x[n], y[n].tolist())
-        again.partial_fit(x[n : n + 1], y[n : n + 1])  # accumulators are pickled
-    assert weights(model) == weights(again) == weights(twin)
+    model.partial_fit(x, y)
+    np.testing.assert_allclose(model.network_.w, twin.w, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(model.network_.v, twin.v, rtol=1e-9, atol=1e-12)
+
+
+def test_partial_fit_learns_inputs_of_any_scale():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20_000, 6))
+    y = 300 * (np.sin(z[:, 0]) + 0.5 * z[:, 1])
+    x = z * [500, 1, 1, 1e-3, 20, 1] + [101325, 0, 0, 0, 290, 50]
+    model = BackpropRegressor(16, random_state=0)
+    for start in range(0, 20_000, 100):
+        model.partial_fit(x[start : start + 100], y[start : start + 100])
+    assert model.score(x, y) > 0.98
 
 
 @pytest.mark.parametrize("problem", ["labels", "number"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import Any, NamedTuple
 
@@ -16,11 +17,18 @@ MAX_RMS = 5  # of the inputs; that of standardized ones is 1
 MAX_TARGET_STD = 5  # of the numbers to be predicted
 
 
-class Scaling(NamedTuple):
-    """A mean and a scale of each input, and of each target, with which a network is trained; None are as given."""
+Columns = tuple[np.ndarray, np.ndarray]  # their means and scales
 
-    x: tuple[np.ndarray, np.ndarray] | None = None
-    t: tuple[np.ndarray, np.ndarray] | None = None
+
+class Scaling(NamedTuple):
+    """A mean and a scale of each input, and of each target, with which a network is trained; None are as given.
+
+    They may follow the samples so far, by the `running` scalers of inputs and, if they are numbers, targets.
+    """
+
+    x: Columns | None = None
+    t: Columns | None = None
+    running: tuple[RunningScaler, RunningScaler | None] | None = None
 
     @classmethod
     def standard(cls, X: Any, t: np.ndarray, weights: np.ndarray | None, network: Network) -> Scaling:
@@ -30,10 +38,29 @@ class Scaling(NamedTuple):
             None if OUTPUTS[network.output].probabilities else _standard("y", t, weights),
         )
 
+    @classmethod
+    def following(cls, network: Network) -> Scaling:
+        """The scaling that follows the samples of `partial_fit`, before the first."""
+        D, K = network.w.shape[1] - 1, len(network.v)
+        targets = None if OUTPUTS[network.output].probabilities else RunningScaler(K)
+        return cls(running=(RunningScaler(D), targets))
+
+    def learn(self, X: Any, t: np.ndarray) -> tuple[Scaling, Any, np.ndarray]:
+        """The scaling after these samples, which is the same unless it follows them, and the scaled samples."""
+        if self.running is None:
+            return self, self.inputs(X), self.targets(t)
+        inputs, targets = copy.deepcopy(self.running)
+        dtype = X.dtype
+        X = inputs.learn(X.toarray() if issparse(X) else X).astype(dtype)
+        x, scale_t = _columns("X", inputs, dtype), None
+        if targets is not None:
+            t, scale_t = targets.learn(t).astype(dtype), _columns("y", targets, dtype)
+        return Scaling(x, scale_t, (inputs, targets)), X, t
+
     @property
     def trivial(self) -> bool:
         """Whether all is learned as it is given."""
-        return self.x is None and self.t is None
+        return self.x is None and self.t is None and self.running is None
 
     def inputs(self, X: Any) -> Any:
         """Scaled inputs; they are dense, unless they are learned as they are given."""
@@ -74,14 +101,19 @@ class Scaling(NamedTuple):
             v[:, -1] += mean
 
 
-def _standard(name: str, columns: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Means and standard deviations of columns; 1 instead of a deviation by which weights could not be divided."""
+def _standard(name: str, columns: np.ndarray, weights: np.ndarray | None) -> Columns:
+    """Means and standard deviations of columns."""
     if weights is not None and not weights.any():  # which training refuses
         weights = None
     scaler = RunningScaler(columns.shape[1])
     scaler.update(columns, weights)
+    return _columns(name, scaler, columns.dtype)
+
+
+def _columns(name: str, scaler: RunningScaler, dtype: np.dtype) -> Columns:
+    """Means and standard deviations; 1 instead of a deviation by which weights could not be divided."""
     with np.errstate(over="ignore"):
-        mean, scale = scaler.mean.astype(columns.dtype), scaler.scale.astype(columns.dtype)
+        mean, scale = scaler.mean.astype(dtype), scaler.scale.astype(dtype)
     scale[scale < np.sqrt(np.finfo(scale.dtype).tiny)] = 1
     finite = np.isfinite(mean) & np.isfinite(scale)
     if not finite.all():

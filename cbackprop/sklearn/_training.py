@@ -169,12 +169,17 @@ class TrainableBackprop(Backprop):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Update the model with one epoch over the given samples; the first call creates the network.
 
+        With ``learning_rate_init="auto"``, inputs and, for regression, numbers are standardized by the means and
+        deviations that the last `fit` found or, without one, by running ones, which follow the last 1,000 samples or
+        so. The weights are converted after each call. Sparse inputs are learned as they are, and so are all inputs of a
+        model that begins with sparse ones.
+
         A single row, passed as an array of floats or in CSR format, bypasses most of scikit-learn's validation.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Inputs, scaled as for `fit`.
+            Inputs, scaled as for `fit` if learning_rate_init is a number.
 
         Returns
         -------
@@ -197,6 +202,8 @@ class TrainableBackprop(Backprop):
         X, y = self._validated_training_data(X, y, first=first)
         if first:
             self._start(X, y, classes, self._random_generators()[1])
+            if self._adaptive and not issparse(X):
+                self._scaling = Scaling.following(self.network_)
         else:
             self._check_sizes()
             self._extend_outputs(classes)
@@ -206,14 +213,17 @@ class TrainableBackprop(Backprop):
         self._learn_scaled(rollback, X, t, weights)
 
     def _learn_scaled(self, rollback: Rollback, X: Any, t: np.ndarray, weights: np.ndarray | None) -> None:
-        """Run an epoch of `partial_fit`, with adaptive rates on data scaled as by `fit`. For errors, see `Rollback`."""
+        """Run an epoch of `partial_fit`, with adaptive rates on scaled data. For errors, see `Rollback`."""
         network, scaling = self.network_, self._scaling if self._adaptive else Scaling()
 
         def scaled_epoch() -> None:
             rollback.save_weights(X)
             scaling.fold_out(network)
-            self._run_epoch(scaling.inputs(X), scaling.targets(t), weights, self._rate, self._penalty, 1)
-            scaling.fold_in(network)
+            after, Z, u = scaling.learn(X, t)
+            self._run_epoch(Z, u, weights, self._rate, self._penalty, 1)
+            after.fold_in(network)
+            if self._adaptive:
+                self._scaling = after
 
         TrainingLock(network.w, network.v).run(scaled_epoch)
 
