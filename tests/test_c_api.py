@@ -112,3 +112,8 @@ def test_page_prints_what_it_says(run_page):
     if not shutil.which("cc") or "LD_PRELOAD" in os.environ:
         pytest.skip("no compiler cc, or one that would be checked by a sanitizer")
     run_page("reference/c_api.md")
+
+
+def test_networks_that_standardize_are_refused():
+    with pytest.raises(ValueError, match="standardizes its inputs, which the functions of c_api do not"):
+        Handle(Network(2, 3, 2, standardize=True)).__enter__()

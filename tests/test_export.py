@@ -193,6 +193,47 @@ def test_learns_with_the_bits_of_the_direct_engine(exported, use_variant, target
         np.testing.assert_array_equal(exported.state[name], array, name)
 
 
+@pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_goes_on_with_running_statistics(tmp_path, targets, output, dtype, adaptive):
+    """Those of inputs and linear targets, in float64 whatever the dtype; a sample that is refused leaves them."""
+    missing = "mean" if adaptive else "error"
+    case = Case(output, "tanh", dtype, adaptive, "small")
+    settings = {"output": output, "hidden": "tanh", "dtype": dtype, "adaptive": adaptive, "missing": missing}
+    network = Network(*SIZES["small"], **settings, standardize=True, learning_rate=0.02, rng=1)
+    x, t = samples(case, targets, 200)
+    x = (x * [500, 1, *[1e-3] * 11] + [101325, 0, *[7] * 11]).astype(dtype)
+    x[100:, 4] *= 1e5  # limited
+    if output == "linear":
+        t = (1000 * t + 5000).astype(dtype)
+    network.fit(x[:50], t[:50], shuffle=False)
+    export_c(network, tmp_path / f"{case.name}.h", name=case.name)
+    export_c(network, tmp_path / "fixed.h", name="fixed", predict_only=True)
+    (tmp_path / "all.c").write_text(define([case.name, "fixed"]))
+    compile_file(COMPILER, *C99, "-O1", "-shared", "-fPIC", "-o", tmp_path / "all.so", tmp_path / "all.c", "-lm")
+    exported = Exported(ctypes.CDLL(str(tmp_path / "all.so")), case)
+    predict = network.predict_one if output == "linear" else network.predict_proba_one
+    if missing == "mean":
+        x[50::3, 1] = np.nan
+    bound = 1e-3 if dtype == "float32" else 1e-10  # rounding, which tanh amplifies from update to update
+    for x_n, t_n in zip(x[50:], t[50:], strict=True):
+        np.testing.assert_allclose(exported.predict(x_n), predict(x_n), rtol=bound, atol=bound)
+        assert exported.learn(x_n, t_n, 0.02) == pytest.approx(network.learn_one(x_n, t_n), rel=bound, abs=bound)
+    saved = exported.save()
+    wrong = [
+        (np.where(np.arange(13) == 5, number, x[1]), t[1]) for number in [np.inf] + [np.nan] * (missing == "error")
+    ]
+    for x_n, t_n in [*wrong, (x[1], t[1] * np.nan)]:
+        assert np.isnan(exported.learn(x_n, t_n, 0.02))
+        assert exported.save() == saved
+    again = Network.load(saved)
+    assert repr(again) == repr(network)
+    for found, wanted in zip(again._standardization.statistics, network._standardization.statistics, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    np.testing.assert_allclose(again.w, network.w, rtol=bound, atol=bound)
+
+
 @each(CASES)
 def test_agrees_with_library_and_reference(exported, targets):
     # rounding, in float32 after some hundred operations; tanh and ReLU amplify it from update to update

@@ -49,7 +49,9 @@ def export_c(
     - ``size_t network_save(unsigned char *buffer)``: writes the ``NETWORK_SAVE_SIZE`` bytes of a file that
       `Network.load` takes, with the learning rate of the export.
     - the sizes ``NETWORK_D``, ``NETWORK_M`` and ``NETWORK_K``, the rate ``NETWORK_LEARNING_RATE``, and the arrays
-      ``network_w``, ``network_v`` and, if rates adapt, ``network_s_w`` and ``network_s_v``.
+      ``network_w``, ``network_v`` and, if rates adapt, ``network_s_w`` and ``network_s_v``. A network that standardizes
+      does so in C, too, by ``network_input_statistics`` and, with linear outputs, ``network_target_statistics``: arrays
+      of double, with means, variances and counts.
 
     Parameters
     ----------
@@ -87,8 +89,6 @@ def export_c(
             f"network is of type {type(network).__name__}; it must be a Network: export one of an ensemble, "
             f"ensemble[r], or the network_ of an estimator"
         )
-    if network.standardize:
-        raise ValueError("network standardizes its inputs, which C cannot yet: create it with standardize=False")
     name = identifier(name)
     predict_only = validate.flag("predict_only", predict_only)
     path = writable_path("path", path)
@@ -114,12 +114,22 @@ def source(network: Network, name: str, predict_only: bool) -> str:
     flags = {network.hidden, network.output, str(network.dtype)}
     if not predict_only:
         flags |= {"learn", "adaptive" if network.adaptive else "constant"}
+    numbers: dict[str, Any] = {"w": network.w, "v": network.v, "s_w": None, "s_v": None}
+    numbers["s_w"], numbers["s_v"] = network.accumulators or (None, None)
+    if network._standardization is None:
+        flags.add("plain")
+    else:  # a file has numbers of 64 bits first, and else those of one size by name
+        flags |= {"standardized", network.missing, "wide" if network.dtype == np.float32 else "same"}
+        numbers["input_statistics"], targets = network._standardization.statistics
+        if targets.size:
+            flags.add("targets")
+            numbers["target_statistics"] = targets
     template = choose(files(__name__).joinpath("template.h").read_text(encoding="utf-8"), flags)
     if network.dtype == np.float32:
         template = template.replace("double", "float").replace("uint64_t", "uint32_t").replace("sqrt(", "sqrtf(")
+    for token, word in (("REAL64", "double"), ("ROOT64(", "sqrt("), ("UINT64", "uint64_t")):  # in float32, too
+        template = template.replace(token, word)
     template = template.replace("network_", f"{name}_").replace("NETWORK_", f"{name.upper()}_")
-    numbers = {"w": network.w, "v": network.v, "s_w": None, "s_v": None}
-    numbers["s_w"], numbers["s_v"] = network.accumulators or (None, None)
     return Template(template).substitute(
         {key: initializer(array) for key, array in numbers.items() if array is not None},
         D=network.w.shape[1] - 1,
@@ -176,5 +186,5 @@ def c_string(header: bytes) -> str:
     names = json.loads(header[8:])
     text = json.dumps(names, sort_keys=True, separators=(",", ":")).ljust(len(header) - 8)
     length = "".join(f"\\{byte:03o}" for byte in header[:8])
-    lines = [line.replace('"', '\\"') for line in re.findall(".{1,80}", text)]
+    lines = [line.replace("\\", "\\\\").replace('"', '\\"') for line in re.findall(".{1,80}", text)]
     return "\n".join(f'        "{line}"' for line in [length, *lines])

@@ -25,6 +25,13 @@ extern ${const}double network_w[NETWORK_M][NETWORK_D + 1], network_v[NETWORK_K][
 #if ADAPTIVE
 extern double network_s_w[NETWORK_M], network_s_v[NETWORK_K]; /* sums of squares of row-wise AdaGrad */
 #endif
+#if STANDARDIZED
+/* means, variances and counts, by which x is standardized */
+extern ${const}REAL64 network_input_statistics[3][NETWORK_D];
+#if TARGETS
+extern ${const}REAL64 network_target_statistics[3][NETWORK_K]; /* and t; y is in the units of t */
+#endif
+#endif
 
 /* The outputs y for x; NaN, all of them, if a sum of weighted inputs or activations is not finite */
 void network_predict(const double *x, double *y);
@@ -415,14 +422,72 @@ static int network_forward(const double *x, double *b, double *z, double *a)
     return network_all_finite(b, NETWORK_M) && network_all_finite(a, NETWORK_K);
 }
 
+#if STANDARDIZED
+/* --------------------------------------------------------------------------------------- running standardization */
+
+static REAL64 network_limited(REAL64 x, REAL64 limit) { return x < -limit ? -limit : x > limit ? limit : x; }
+
+/* Whether numbers of this deviation and mean differ by more than rounding */
+static int network_varies(REAL64 deviation, REAL64 mean) { return deviation > 1e-12 * (mean < 0 ? -mean : mean); }
+
+/* Number i of a sample, standardized, within 5 deviations */
+static double network_standardized(const REAL64 *statistics, size_t size, size_t i, REAL64 x_i)
+{
+    const REAL64 mean = statistics[i], deviation = ROOT64(statistics[size + i]);
+#if MEAN
+    if (x_i != x_i) /* missing */
+        return 0;
+#endif
+    if (x_i - x_i != 0)
+        return (double)NAN;
+    x_i = network_limited(x_i, 1e150);
+    return network_varies(deviation, mean) ? (double)network_limited((x_i - mean) / deviation, 5) : 0;
+}
+
+#if LEARN
+/* Changes the statistics by number i of a sample: earlier samples than the last 1000 fade */
+static void network_observe(REAL64 *statistics, size_t size, size_t i, REAL64 x_i)
+{
+    REAL64 *const mean = statistics + i, *const variance = mean + size, *const count = variance + size;
+    const REAL64 deviation = ROOT64(*variance), d = network_limited(x_i, 1e150) - *mean;
+    REAL64 k, limited = d;
+    if (x_i - x_i != 0)
+        return;
+    if (network_varies(deviation, *mean))
+        limited = network_limited(d, 5 * deviation);
+    *count += 1;
+    k = *count < 1000 ? *count : 1000;
+    *mean += limited / k;
+    *variance += (limited * limited * (1 - 1 / k) - *variance) / k;
+}
+#endif
+
+static void network_standardize(const double *x, double *standardized)
+{
+    for (size_t i = 0; i < NETWORK_D; i++)
+        standardized[i] = network_standardized(network_input_statistics[0], NETWORK_D, i, (REAL64)x[i]);
+}
+#endif
+
 void network_predict(const double *x, double *y)
 {
     double b[NETWORK_M], z[NETWORK_M], a[NETWORK_K];
+#if STANDARDIZED
+    double standardized[NETWORK_D];
+    network_standardize(x, standardized);
+    x = standardized;
+#endif
     if (network_forward(x, b, z, a))
         network_output(a, y);
     else
         for (size_t k = 0; k < NETWORK_K; k++)
             y[k] = (double)NAN;
+#if TARGETS
+    for (size_t k = 0; k < NETWORK_K; k++) {
+        const REAL64 *const mean = network_target_statistics[0] + k;
+        y[k] = (double)((REAL64)y[k] * ROOT64(mean[NETWORK_K]) + *mean);
+    }
+#endif
 }
 #if LEARN
 
@@ -446,7 +511,12 @@ static int network_all_small(const double *change, size_t n, double largest_x)
     return 1;
 }
 
+#if STANDARDIZED
+static double network_learn_standardized(const double *x, const double *t, double learning_rate)
+#endif
+#if PLAIN
 double network_learn(const double *x, const double *t, double learning_rate)
+#endif
 {
     double b[NETWORK_M], z[NETWORK_M], e[NETWORK_M], change_w[NETWORK_M];
     double a[NETWORK_K], y[NETWORK_K], error[NETWORK_K], change_v[NETWORK_K], E_n;
@@ -486,6 +556,53 @@ double network_learn(const double *x, const double *t, double learning_rate)
     return E_n;
 }
 
+#if STANDARDIZED
+/* A sample that is not learned leaves the statistics, too */
+double network_learn(const double *x, const double *t, double learning_rate)
+{
+    double z[NETWORK_D], E_n;
+    REAL64 before[3][NETWORK_D];
+#if TARGETS
+    double u[NETWORK_K];
+    REAL64 targets_before[3][NETWORK_K];
+    if (!network_all_finite(t, NETWORK_K))
+        return (double)NAN;
+    memcpy(targets_before, network_target_statistics, sizeof targets_before);
+    for (size_t k = 0; k < NETWORK_K; k++) {
+        network_observe(network_target_statistics[0], NETWORK_K, k, (REAL64)t[k]);
+        u[k] = network_standardized(network_target_statistics[0], NETWORK_K, k, (REAL64)t[k]);
+    }
+    t = u;
+#endif
+    memcpy(before, network_input_statistics, sizeof before);
+    for (size_t i = 0; i < NETWORK_D; i++)
+        network_observe(network_input_statistics[0], NETWORK_D, i, (REAL64)x[i]);
+    network_standardize(x, z);
+    E_n = network_learn_standardized(z, t, learning_rate);
+    if (E_n - E_n != 0) {
+        memcpy(network_input_statistics, before, sizeof before);
+#if TARGETS
+        memcpy(network_target_statistics, targets_before, sizeof targets_before);
+#endif
+    }
+    return E_n;
+}
+
+#if WIDE
+/* The same as network_write, of numbers of 64 bits */
+static unsigned char *network_write_statistics(unsigned char *buffer, const REAL64 *numbers, size_t count)
+{
+    UINT64 bits;
+    for (size_t n = 0; n < count; n++) {
+        memcpy(&bits, &numbers[n], sizeof bits);
+        for (size_t byte = 0; byte < sizeof bits; byte++)
+            *buffer++ = (unsigned char)(bits >> (8 * byte) & 255);
+    }
+    return buffer;
+}
+#endif
+#endif
+
 /* The bytes of numbers, least significant first; returns where they end */
 static unsigned char *network_write(unsigned char *buffer, const double *numbers, size_t count)
 {
@@ -504,9 +621,21 @@ size_t network_save(unsigned char *buffer)
 $header;
     unsigned char *end = buffer + sizeof header - 1;
     memcpy(buffer, header, sizeof header - 1);
+#if WIDE
+    end = network_write_statistics(end, network_input_statistics[0], 3 * NETWORK_D);
+#if TARGETS
+    end = network_write_statistics(end, network_target_statistics[0], 3 * NETWORK_K);
+#endif
+#endif
 #if ADAPTIVE
     end = network_write(end, network_s_v, NETWORK_K);
     end = network_write(end, network_s_w, NETWORK_M);
+#endif
+#if SAME
+    end = network_write(end, network_input_statistics[0], 3 * NETWORK_D);
+#if TARGETS
+    end = network_write(end, network_target_statistics[0], 3 * NETWORK_K);
+#endif
 #endif
     for (size_t k = 0; k < NETWORK_K; k++)
         end = network_write(end, network_v[k], NETWORK_M + 1);
@@ -531,5 +660,15 @@ $s_w
 double network_s_v[NETWORK_K] = {
 $s_v
 };
+#endif
+#if STANDARDIZED
+${const}REAL64 network_input_statistics[3][NETWORK_D] = {
+$input_statistics
+};
+#if TARGETS
+${const}REAL64 network_target_statistics[3][NETWORK_K] = {
+$target_statistics
+};
+#endif
 #endif
 #endif
