@@ -132,6 +132,12 @@ def test_what_a_command_stored_comes_back(path, network):
     np.testing.assert_allclose(Network.load(path).predict(x), z @ v[:, :-1].T + v[:, -1], rtol=1e-14)
 
 
+def test_running_statistics_come_back():
+    network = Network.load(running(input_statistics=np.array([[-1.0, 2, 3], [4, 5, 6], [7, 7, 7]])))
+    assert network.standardize
+    assert Network.load(linear()).standardize is False
+
+
 def test_functions_come_back(path, functions):
     network = Network(3, 4, 2, rng=0, **functions)
     network.save(path)
@@ -242,6 +248,13 @@ def linear(**changes):
     return save(arrays() | tensors, GOOD | {"output": "linear"} | names)
 
 
+def running(**changes):
+    """A file of such a network that standardizes its samples, with changed or missing arrays and metadata."""
+    settings = json.dumps({"missing": "error", "required": True})
+    good = {"input_statistics": np.ones((3, 3)), "target_statistics": np.ones((3, 2)), "standardize": settings}
+    return linear(**good | changes)
+
+
 W = {"dtype": "F64", "shape": [4, 4], "data_offsets": [0, 128]}
 V = {"dtype": "F64", "shape": [2, 5], "data_offsets": [128, 208]}
 
@@ -280,6 +293,19 @@ BROKEN = {  # content of the file, and what the message must tell
     "unknown tensor": (with_arrays(u=np.ones(3)), "'u'"),
     "velocity of one layer": (with_arrays(velocity_w=np.ones((4, 4))), "it must have velocity_w and velocity_v"),
     "velocity of other shape": (with_arrays(velocity_w=np.ones((4, 4)), velocity_v=np.ones((2, 6))), "velocity_v is"),
+    "statistics of too few inputs": (running(input_statistics=np.ones((3, 2))), "input_statistics is"),
+    "statistics of too many targets": (running(target_statistics=np.ones((3, 3))), "target_statistics is"),
+    "statistics of inputs alone": (running(target_statistics=None), "it has no standardization but"),
+    "no statistics of numbers": (running(target_statistics=np.ones((3, 0))), "of 0 targets of linear outputs"),
+    "statistics of classes": (running(output="softmax"), "of 2 targets of softmax outputs"),
+    "a negative variance": (running(input_statistics=-np.eye(3)), "input_statistics must not be negative"),
+    "statistics nan": (running(input_statistics=np.full((3, 3), np.nan)), "input_statistics must be finite"),
+    "statistics alone": (running(standardize=None), "belong together"),
+    "no statistics": (changed(standardize='{"missing": "error", "required": true}'), "belong together"),
+    "standardize a list": (running(standardize="[]"), "the names missing and required"),
+    "standardize with less": (running(standardize='{"missing": "mean"}'), "the names missing and required"),
+    "missing unknown": (running(standardize='{"missing": "x", "required": true}'), "must be 'error' or 'mean'"),
+    "required no flag": (running(standardize='{"missing": "mean", "required": 1}'), "required a flag"),
     "nan": (with_arrays(v=NAN), "v[1, 2] is nan"),
     "infinite": (with_arrays(v=INFINITE), "v[0, 0] is inf"),
     "integers": (with_arrays(w=np.ones((4, 4), int)), "w has dtype"),

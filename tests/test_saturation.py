@@ -74,6 +74,14 @@ def test_no_false_alarm(output, hidden, method):
     learn(few, method, pressure(z[:100]), t[:100])
 
 
+def test_a_sample_that_is_not_saturated_in_between():
+    """Samples 512, 1024, 2048 and 4096 are looked at; three in a row must be saturated."""
+    z, t = samples("linear", 5000)
+    x = pressure(z)
+    x[1023] = 0
+    learn(new("linear", learning_rate=1e-3), "learn_one", x, t)
+
+
 @METHODS
 def test_networks_that_have_learned_may_be_saturated(method):
     """Inputs of 0 and 1 that tell the classes apart: the error is small."""

@@ -493,18 +493,22 @@ SCALED = ["_learn_scaled", "scaled_epoch", "fold_in"]  # what updates a model wi
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
-    ("parameters", "as_rows", "N"),
+    ("learned", "parameters", "as_rows", "N"),
     [
-        (CONSTANT, np.asarray, 1),
-        (CONSTANT, csr_array, 1),
-        (CONSTANT, csr_array, 3),
-        (CONSTANT | {"momentum": 0.5}, np.asarray, 3),
-        ({}, np.asarray, 1),
+        ("fit", CONSTANT, np.asarray, 1),
+        ("fit", CONSTANT, csr_array, 1),
+        ("fit", CONSTANT, csr_array, 3),
+        ("fit", CONSTANT | {"momentum": 0.5}, np.asarray, 3),
+        ("fit", {}, np.asarray, 1),
+        ("partial_fit", {}, np.asarray, 1),
     ],
 )
-def test_an_interrupt_at_any_instruction_of_partial_fit_changes_all_or_nothing(iris, interrupt, parameters, as_rows, N):
+def test_an_interrupt_at_any_instruction_of_partial_fit_changes_all_or_nothing(
+    iris, interrupt, learned, parameters, as_rows, N
+):
     names = ["partial_fit", "_partial_fit", "_partial_fit_row", "_run_epoch", "learn", *SCALED]
-    fitted = state(BackpropClassifier(3, **parameters, max_iter=2, random_state=0).fit(*iris))
+    model = BackpropClassifier(3, **parameters, max_iter=2, random_state=0)
+    fitted = state(getattr(model, learned)(*iris, **{"classes": [0, 1, 2]} if learned == "partial_fit" else {}))
     before = state(pickle.loads(fitted))  # whose arrays are restored ones, as those of the models below
     rows = as_rows(iris[0][:N]), iris[1][:N]
     after = state(pickle.loads(before).partial_fit(*rows))
