@@ -1,5 +1,6 @@
 """asv imports every file of benchmarks/asv in an environment with few packages."""
 
+import json
 import os
 import re
 import subprocess
@@ -50,26 +51,19 @@ def test_benchmarks_are_imported_without_optional_packages():
     assert len(done.stdout.split()) > 10
 
 
-def test_the_table_of_all_machines_is_that_of_their_comparisons():
-    done = run_python("-c", "from benchmarks.compare import machines; print(end=machines.markdown())")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == (RESULTS / "machines.md").read_text(encoding="utf-8")
-
-
-def test_the_chart_of_readme_is_that_of_a_comparison():
+def test_pages_show_the_figures_of_the_records():
     code = (
-        "from benchmarks.compare.chart import COLORS, svg, times\n"
-        "measured = times('amd-epyc-family-25-model-17')\n"
-        "print(*(svg(measured, *colors) for colors in COLORS.values()), sep='', end='')"
+        "import json\nfrom benchmarks.compare import figures\n"
+        "print(json.dumps({str(path): text for path, text in figures.files().items()}))"
     )
     done = run_python("-c", code)
     assert done.returncode == 0, done.stderr
-    pictures = [ROOT / f"docs/pictures/speed-{name}.svg" for name in ("light", "dark")]
-    assert done.stdout == "".join(path.read_text(encoding="utf-8") for path in pictures)
-    shown = re.findall(r"([\d.,]+) µs</text>", pictures[0].read_text(encoding="utf-8"))
-    for page in ("README.md", "README.ja.md", "docs/index.md", "docs/performance.md"):
-        (described,) = set(re.findall(r"cbackprop (0\..*?1070)", (ROOT / page).read_text(encoding="utf-8")))
-        assert re.findall(r"\d[\d.]*", described) == [number.replace(",", "") for number in shown]
+    wanted = json.loads(done.stdout)
+    assert len(wanted) == 7
+    assert [path for path in wanted if Path(path).read_text(encoding="utf-8") != wanted[path]] == []
+    readme = wanted[str(ROOT / "README.md")]
+    assert len(re.findall(r"^\| .+ \| float\d\d \| .+$", readme, re.MULTILINE)) > 7
+    assert "Microseconds for one update: cbackprop 0." in readme
 
 
 def test_rows_with_a_worst_and_a_best_were_measured_on_several_machines():

@@ -1,10 +1,9 @@
-"""The chart of README: `python -m benchmarks.compare.chart MACHINE` draws it from that machine's table.
+"""The chart of README, drawn from the table of one machine: docs/pictures/speed-light.svg and speed-dark.svg.
 
-It writes docs/pictures/speed-light.svg and speed-dark.svg: a picture that README shows has no style sheet.
+A picture that README shows has no style sheet.
 """
 
 import math
-import sys
 from pathlib import Path
 
 from benchmarks.report import RESULTS, number, tables
@@ -23,6 +22,11 @@ def times(machine: str) -> dict[str, float]:
     return {name: number(row[name]) * 1e9 for name in LIBRARIES}
 
 
+def microseconds(time: float) -> str:
+    """As the chart shows a time in nanoseconds."""
+    return f"{time / 1000:.2f}" if time < 10_000 else f"{time / 1000:,.0f}"
+
+
 def svg(nanoseconds: dict[str, float], text: str, ours: str, others: str) -> str:
     """Bars on a logarithmic axis."""
     height = ROW * len(nanoseconds)
@@ -33,19 +37,12 @@ def svg(nanoseconds: dict[str, float], text: str, ours: str, others: str) -> str
         marks.append(f'<text x="{x}" y="{height + 18}" text-anchor="middle">{label}</text>')
     for row, (name, time) in enumerate(sorted(nanoseconds.items(), key=lambda item: item[1])):
         y, width = ROW * row, DECADE * math.log10(time / FASTEST)
-        label = f"{time / 1000:.2f}" if time < 10_000 else f"{time / 1000:,.0f}"
         color = ours if name == "cbackprop" else others
         marks.append(f'<text x="{LEFT - 8}" y="{y + 20}" text-anchor="end">{name}</text>')
         marks.append(f'<rect x="{LEFT}" y="{y + 5}" width="{width:.1f}" height="{ROW - 10}" fill="{color}"/>')
-        marks.append(f'<text x="{LEFT + width + 6:.1f}" y="{y + 20}">{label} µs</text>')
+        marks.append(f'<text x="{LEFT + width + 6:.1f}" y="{y + 20}">{microseconds(time)} µs</text>')
     caption = "µs for one update by one sample, network 64-32-10, float32, called from Python; logarithmic axis"
     marks.append(f'<text x="0" y="{height + 42}">{caption}</text>')
     size = f'viewBox="0 0 {LEFT + DECADES * DECADE + 110} {height + 50}"'
     style = f'font-family="sans-serif" font-size="13" fill="{text}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n' + "\n".join(marks) + "\n</svg>\n"
-
-
-if __name__ == "__main__":
-    measured = times(*sys.argv[1:])
-    for name, colors in COLORS.items():
-        (PICTURES / f"speed-{name}.svg").write_text(svg(measured, *colors), encoding="utf-8")

@@ -1,7 +1,4 @@
-"""The comparisons of all machines, losses first: `python -m benchmarks.compare.machines`.
-
-It reads the `compare.md` of each machine's folder, and writes `machines.md`.
-"""
+"""The comparisons of all machines, losses first, from the `compare.md` of each machine's folder."""
 
 import re
 from collections.abc import Iterable
@@ -69,7 +66,7 @@ def markdown() -> str:
     columns = ["cbackprop", "fastest other"]
     return f"""# All machines
 
-Written by `python -m benchmarks.compare.machines` from the results of `python -m benchmarks.compare` on each machine.
+Written by `python -m benchmarks.compare.figures` from the results of `python -m benchmarks.compare` on each machine.
 
 The time of the fastest other library divided by that of cbackprop: *worst* on the machine where this is worst for
 cbackprop, *best* on the one where it is best. Below 1, cbackprop is slower. The lowest come first.
@@ -79,7 +76,3 @@ The same of rows that were measured on one machine:
 
 {table(["work", "dtype", "ratio", *columns], lines(single))}
 {table(["machine", "processor", "commit", "date", "all libraries, in"], machines)}"""
-
-
-if __name__ == "__main__":
-    (RESULTS / "machines.md").write_text(markdown(), encoding="utf-8")
