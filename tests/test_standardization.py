@@ -489,3 +489,9 @@ def test_functions_learn_arrays_as_they_are():
     w, v = cbackprop.init_weights(3, 5, 2)
     with pytest.raises(TypeError):
         cbackprop.fit(x, t, w, v, output="linear", standardize=True)
+
+
+def test_estimators_standardize_by_themselves():
+    sklearn = pytest.importorskip("cbackprop.sklearn")
+    with pytest.raises(ValueError, match=r"network standardizes its inputs; .* standardize=False"):
+        sklearn.BackpropRegressor.from_network(new())
