@@ -49,7 +49,7 @@ class Scaling(NamedTuple):
         """The scaling after these samples, which is the same unless it follows them, and the scaled samples."""
         if self.running is None:
             return self, self.inputs(X), self.targets(t)
-        inputs, targets = copy.deepcopy(self.running)
+        inputs, targets = copy.copy(self.running[0]), copy.copy(self.running[1])
         dtype = X.dtype
         X = inputs.learn(X.toarray() if issparse(X) else X).astype(dtype)
         x, scale_t = _columns("X", inputs, dtype), None

@@ -265,7 +265,8 @@ class TrainableBackprop(Backprop):
                 else:
                     return False
             else:
-                rollback, targets = Rollback(self), self._targets("y", y, 1)
+                rollback, numbers = Rollback(self), self._numeric_y or isinstance(t, list)
+                targets = self._targets("y", y, 1) if numbers else np.array([t])
                 run_finally(functools.partial(self._learn_scaled, rollback, X, targets, None), rollback)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
@@ -290,20 +291,24 @@ class TrainableBackprop(Backprop):
                 )
             velocity = self._velocity or layout.zeros_like(network.w, network.v)
         network.learning_rate = rate
+        l2 = validate.in_range("alpha", alpha, float(np.finfo(network.dtype).max), network.dtype)
         try:
-            history = network.fit(
-                X,
-                t,
-                batch_size=1 if single else self._samples_per_update(N),
-                shuffle=self.shuffle,
-                rng=self._generator,
-                method="direct" if N == 1 else "auto",
-                n_threads=self.n_threads,
-                sample_weight=weights,
-                l2=validate.in_range("alpha", alpha, float(np.finfo(network.dtype).max), network.dtype),
-                momentum=self.momentum,
-                velocity=velocity,
-            )
+            if single and velocity is None and l2 == 0 and not issparse(X):
+                loss = network.learn_one(X[0], t[0])
+            else:
+                (loss,) = network.fit(
+                    X,
+                    t,
+                    batch_size=1 if single else self._samples_per_update(N),
+                    shuffle=self.shuffle,
+                    rng=self._generator,
+                    method="direct" if N == 1 else "auto",
+                    n_threads=self.n_threads,
+                    sample_weight=weights,
+                    l2=l2,
+                    momentum=self.momentum,
+                    velocity=velocity,
+                ).losses
         except DivergenceError as error:
             raise ValueError(
                 f"Learning diverged in epoch {epoch}: "
@@ -311,7 +316,7 @@ class TrainableBackprop(Backprop):
                 "to a standard deviation near 1"
             ) from error
         # at once: see `_run_epochs`
-        self.__dict__.update(_velocity=velocity, loss_=history.losses[0], n_iter_=epoch, t_=self.t_ + N)
+        self.__dict__.update(_velocity=velocity, loss_=loss, n_iter_=epoch, t_=self.t_ + N)
 
     def _inverse_scaling(self) -> float:
         """The rate that falls with a power of the number of samples."""
