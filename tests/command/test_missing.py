@@ -93,7 +93,7 @@ def test_base(rows, succeed, fail):
     assert fail("train t.svm --base 1").startswith(f"{message} in 1..16,777,216 is needed")
 
 
-def test_a_network_that_standardizes_by_itself(run, succeed, fail):
+def test_a_network_that_standardizes_by_itself(folder, succeed, fail):
     """Its file, saved from Python, holds no means: it takes rows as they are, and gaps if it was made for them."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 2)) * [500, 1] + [101325, 0]
