@@ -30,6 +30,7 @@ def test_examples_in_help_work(iris, succeed, monkeypatch):
 
 
 def test_completion(succeed, run, monkeypatch):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")  # tests may run without a shell
     assert "_CBACKPROP_COMPLETE=complete_bash" in succeed("--show-completion bash")
     for name, value in {
         "_CBACKPROP_COMPLETE": "complete_bash",
