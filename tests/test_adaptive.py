@@ -284,6 +284,19 @@ def test_a_sum_of_squares_that_overflows_diverges(engine, dtype, batch_size):
 # ------------------------------------------------------------------------------------------------ losses of each sample
 
 
+@pytest.mark.parametrize("M", [3, 8, 12])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_networks_learn_after_a_sample_that_was_refused(dtype, M):
+    network = cbackprop.Network(3, M, 2, adaptive=True, dtype=dtype, rng=0)
+    twin = cbackprop.Network(3, M, 2, adaptive=True, dtype=dtype, rng=0)
+    x = np.array([1, 2, 3], dtype)
+    for _ in range(2):
+        assert network.learn_one(x, 1) == twin.learn_one(x, 1)
+        with pytest.raises(cbackprop.DivergenceError):
+            network.learn_one(x * np.sqrt(np.finfo(dtype).max), 1)
+    np.testing.assert_array_equal(network.w, twin.w)
+
+
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 3, 20])
 def test_losses_of_each_sample(dtype, all_functions, adaptive, batch_size):

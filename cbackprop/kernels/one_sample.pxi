@@ -104,6 +104,8 @@ cdef inline double step_in_lanes(LanesNet *net, Symbols *s, const real *x, const
     if not (isfinite(E_n + sum_exp_minus_1) and vec_within(not_finite, vec_broadcast(0))
             and squares_in_lanes_are_finite(net)
             and changes_in_lanes_are_finite(s, max_abs(x, net.D), width, output_width)):
+        if units.s_w != NULL:    # also of padding, which is never loaded again
+            net.s_w[width - 1] = net.s_v[output_width - 1] = vec_broadcast(0)
         return INFINITY
     pass_over_w(pass_of(net, s, NULL, x), False, True, width)
     if units.M % LANES:    # z_M = 1, so that biases are updated with the others
