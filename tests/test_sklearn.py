@@ -868,6 +868,35 @@ def test_alpha_auto_is_a_number_in_fit_and_0_otherwise(raw, problems, problem):
     assert weights(constant[0]) == weights(constant[1])
 
 
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_weights_of_any_size_leave_the_strength_of_the_default_penalty(raw, batch_size):
+    """Rates divide by the size of gradients, and batches by the sum of weights."""
+    x, y = raw["classes"]
+    a = [
+        auto("classes", batch_size=batch_size, tol=0).fit(x, y, sample_weight=np.full(len(x), size))._forward(x).a
+        for size in (1, 0.1)
+    ]
+    np.testing.assert_allclose(a[1], a[0], rtol=1e-3, atol=1e-3)  # rates add 1e-10 to the squares of gradients
+
+
+def test_rows_of_any_dtype_are_learned_alike_by_partial_fit(raw):
+    x, y = raw["number"]
+    x = (1000 + 3 * standardized(x)).astype(np.float16)
+    models = [auto("number").partial_fit(x[:50].astype(float), y[:50]) for _ in range(3)]
+    for model, dtype in zip(models, (np.float64, np.float16, object), strict=True):
+        for n in range(50, 80):
+            model.partial_fit(x[n : n + 1].astype(dtype), y[n : n + 1])
+    assert weights(models[0]) == weights(models[1]) == weights(models[2])
+
+
+def test_partial_fit_does_not_follow_samples_of_weight_0(raw):
+    x, y = raw["number"]
+    weights_ = (np.arange(len(x)) % 3 > 0).astype(float)
+    models = [auto("number").partial_fit(x * factor[:, np.newaxis], y * factor, sample_weight=weights_)
+              for factor in (np.ones(len(x)), np.where(weights_, 1, 1e6))]  # fmt: skip
+    assert weights(models[0]) == weights(models[1])
+
+
 def test_samples_of_weight_0_have_no_part_in_the_standardization(raw):
     x, y = raw["number"]
     weights_ = np.ones(len(x))

@@ -207,7 +207,8 @@ class Training:
                 E = self.network.loss(x, t)
             else:
                 fit = partial(self.network.fit, batch_size=options.batch_size, n_threads=options.threads or 1)
-                l2 = self.auto.penalty if self.in_epochs and not self.dataset.regression else 0
+                penalized = self.in_epochs and not self.dataset.regression
+                l2 = self.auto.penalty_of(weight, options.batch_size) if penalized else 0
                 E = fit(x, t, rng=self.rng, sample_weight=weight, l2=l2).losses[0]
         except DivergenceError:
             remedy = "--learning-rate 0.001" if self.network.adaptive else "a smaller --learning-rate"

@@ -45,17 +45,23 @@ class Scaling(NamedTuple):
         targets = None if OUTPUTS[network.output].probabilities else RunningScaler(K)
         return cls(running=(RunningScaler(D), targets))
 
-    def learn(self, X: Any, t: np.ndarray) -> tuple[Scaling, Any, np.ndarray]:
-        """The scaling after these samples, which is the same unless it follows them, and the scaled samples."""
+    def learn(self, X: Any, t: np.ndarray, weights: np.ndarray | None) -> tuple[Scaling, Any, np.ndarray]:
+        """The scaling after these samples, which is the same unless it follows them, and the scaled samples.
+
+        It does not follow samples of weight 0, which become 0.
+        """
         if self.running is None:
             return self, self.inputs(X), self.targets(t)
         inputs, targets = copy.copy(self.running[0]), copy.copy(self.running[1])
-        dtype = X.dtype
-        X = inputs.learn(X.toarray() if issparse(X) else X).astype(dtype)
-        x, scale_t = _columns("X", inputs, dtype), None
+        X, learned = X.toarray() if issparse(X) else X, slice(None) if weights is None else weights > 0
+        Z, columns_t = np.zeros_like(X), None
+        Z[learned] = inputs.learn(X[learned])
+        columns_x = _columns("X", inputs, X.dtype)
         if targets is not None:
-            t, scale_t = targets.learn(t).astype(dtype), _columns("y", targets, dtype)
-        return Scaling(x, scale_t, (inputs, targets)), X, t
+            given, t = t, np.zeros_like(t)
+            t[learned] = targets.learn(given[learned])
+            columns_t = _columns("y", targets, X.dtype)
+        return Scaling(columns_x, columns_t, (inputs, targets)), Z, t
 
     @property
     def trivial(self) -> bool:

@@ -123,7 +123,7 @@ class TrainableBackprop(Backprop):
         updates = -(-X.shape[0] // self._samples_per_update(X.shape[0]))  # in an epoch
         auto = EpochRates(self.n_features_in_, most, updates)
         if self._adaptive and isinstance(self.alpha, str):
-            alpha = auto.penalty
+            alpha = auto.penalty_of(weights, self._samples_per_update(X.shape[0]))
         X, t = scaling.inputs(X), scaling.targets(t)
         if held_out is not None:
             held_out = scaling.inputs(held_out[0]), scaling.targets(held_out[1]), held_out[2]
@@ -171,8 +171,8 @@ class TrainableBackprop(Backprop):
 
         With ``learning_rate_init="auto"``, inputs and, for regression, numbers are standardized by the means and
         deviations that the last `fit` found or, without one, by running ones, which follow the last 1,000 samples or
-        so. The weights are converted after each call. Sparse inputs are learned as they are, and so are all inputs of a
-        model that begins with sparse ones.
+        so, of weights above 0. The weights are converted after each call. Sparse inputs are learned as they are, and so
+        are all inputs of a model that begins with sparse ones, at a constant rate or as a network.
 
         A single row, passed as an array of floats or in CSR format, bypasses most of scikit-learn's validation.
 
@@ -219,7 +219,7 @@ class TrainableBackprop(Backprop):
         def scaled_epoch() -> None:
             rollback.save_weights(X)
             scaling.fold_out(network)
-            after, Z, u = scaling.learn(X, t)
+            after, Z, u = scaling.learn(X, t, weights)
             self._run_epoch(Z, u, weights, self._rate, self._penalty, 1)
             after.fold_in(network)
             if self._adaptive:
@@ -265,9 +265,12 @@ class TrainableBackprop(Backprop):
                 else:
                     return False
             else:
+                if not np.can_cast(X.dtype, network.dtype, "same_kind"):
+                    return False
                 rollback, numbers = Rollback(self), self._numeric_y or isinstance(t, list)
                 targets = self._targets("y", y, 1) if numbers else np.array([t])
-                run_finally(functools.partial(self._learn_scaled, rollback, X, targets, None), rollback)
+                rows = X.astype(network.dtype, copy=False)
+                run_finally(functools.partial(self._learn_scaled, rollback, rows, targets, None), rollback)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             network.learning_rate = rate
             return False
