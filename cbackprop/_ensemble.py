@@ -18,7 +18,7 @@ from ._ensemble_arrays import Arrays, States, check_weights, memory, new_vectors
 from ._ensemble_training import EnsembleTraining
 from ._mixture import Mixture
 from ._names import Hidden, Missing, Output
-from ._network import ARTICLE, Network
+from ._network import ARTICLE, Network, owned
 from ._one_sample import OneSampleOfAll
 from ._rates import SHARE
 from ._results import EnsembleHistory
@@ -513,6 +513,9 @@ class Ensemble:
 
 def _restore(cls: type[Ensemble], model: Model) -> Ensemble:
     ensemble, rates = cls.__new__(cls), model.learning_rate.tolist()
+    if model.standardize is not None:
+        inputs, targets = model.states["standardization"]
+        model.states = model.states | {"standardization": (owned(inputs), owned(targets))}
     standardization = of_model(model)
     options = model.share, model.eta, scales_targets(standardization)
     mixture = Mixture(len(rates), len(model.v[0]), model.functions.output, *options)

@@ -245,16 +245,24 @@ class Network(OneSample):
         resume: bool = False,
     ) -> History:
         """Learn from all samples for a number of epochs, as `cbackprop.fit`."""
-        if validate.is_sparse(x):
-            self._for_sparse(True)
-        return functions.train(
-            x, t, self.w, self.v, self.functions, self._standardization, partial(watch_fit, self),
-            learning_rate=self.learning_rate,
-            epochs=epochs, batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads,
-            callback=callback, sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity,
-            adaptive=self.adaptive, accumulators=self.accumulators, checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every, resume=resume,
-        )  # fmt: skip
+        sparse = validate.is_sparse(x)
+        if sparse:
+            self._for_sparse(False)
+        try:
+            return functions.train(
+                x, t, self.w, self.v, self.functions, None if sparse else self._standardization,
+                partial(watch_fit, self), learning_rate=self.learning_rate,
+                epochs=epochs, batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads,
+                callback=callback, sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity,
+                adaptive=self.adaptive, accumulators=self.accumulators, checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every, resume=resume,
+            )  # fmt: skip
+        except (TypeError, ValueError):
+            sparse = False  # nothing has been learned
+            raise
+        finally:
+            if sparse:
+                self._for_sparse(True)
 
     @inherits(functions.forward)
     def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:

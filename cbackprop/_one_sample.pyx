@@ -356,6 +356,9 @@ cdef class OneSample:
     cdef inline learn(self, x, indices, t, sample_weight, missing):
         cdef Sample n
         if self.standardizes and is_sparse(x, indices):
+            self._for_sparse(False)
+            self.validated(x, indices, True)
+            validate.sample_target("t", t, self.w, self.v, self.functions.output)
             self._for_sparse(True)
         _kept = self.set_sample(&n, x, indices, t, sample_weight)
         n.missing = NULL
@@ -468,6 +471,7 @@ cdef class OneSample:
     # A sample to learn. Returns what keeps the memory of its inputs.
     cdef inline object set_sample(self, Sample *n, x, indices, t, sample_weight):
         cdef int overflow
+        cdef cnp.ndarray rows = None
         n.y, n.t, n.label, n.weight = NULL, NULL, -1, 1
         self.begin()
         if not (PyFloat_CheckExact(sample_weight) and PyFloat_AS_DOUBLE(sample_weight) == 1):
@@ -483,12 +487,17 @@ cdef class OneSample:
                 n.label = labels[0]
             else:
                 validate.check_no_overlap("t", rows, self.all_w, self.all_v, True)
+                rows = rows.copy()    # Python code that still runs may change the original
                 self.begin()
-                # Python code that still runs may change the original
-                memcpy(self.raw_t if self.standardizes_targets() else self.t, cnp.PyArray_DATA(rows),
-                       self.K * cnp.PyArray_ITEMSIZE(rows))
                 n.t = self.t
-        return self.set_inputs(&n.inputs, x, indices, True)
+        kept = self.set_inputs(&n.inputs, x, indices, True)
+        # last, since Python code that has run may have learned another sample
+        if rows is not None:
+            memcpy(self.raw_t if self.standardizes_targets() else self.t, cnp.PyArray_DATA(rows),
+                   self.K * cnp.PyArray_ITEMSIZE(rows))
+        elif n.t != NULL and kept is not x and not self.set_target(t):
+            raise RuntimeError("t has changed while x was converted")
+        return kept
 
     # Which targets are missing, of a sample that gives any as numbers
     cdef const cnp.npy_bool *mask(self, cnp.ndarray missing) except NULL:
@@ -526,6 +535,8 @@ cdef class OneSample:
         cdef cnp.ndarray array
         if not (is_raw(x, self.D) and self.standardization.check(cnp.PyArray_DATA(x), cnp.PyArray_TYPE(x))):
             x = self.validated(x, None, False)
+            if not self.standardizes:
+                raise RuntimeError("the network has learned a sparse sample while x was converted")
         array = x
         self.raw, self.raw_type = cnp.PyArray_DATA(array), cnp.PyArray_TYPE(array)
         inputs.x, inputs.count, inputs.indices32, inputs.indices64 = self.z, self.D, NULL, NULL

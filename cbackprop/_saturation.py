@@ -64,6 +64,6 @@ def warn(network: OneSample, stacklevel: int) -> None:
     network._looks = network._until_look = 0
     warnings.warn(
         f"all {len(network.w)} hidden units are saturated on the samples, so that little is learned: use "
-        f"standardize=True, or scale inputs to mean 0 and standard deviation 1",
+        f"standardize=True (in the command, --standardize), or scale inputs to mean 0 and standard deviation 1",
         stacklevel=stacklevel,
     )

@@ -54,7 +54,7 @@ cdef class Standardization:
     @property
     def started(self):
         """Whether there are statistics already."""
-        return bool(self.inputs.statistics.any())
+        return bool(self.inputs.statistics.any() or self.targets.statistics.any())
 
     def copy(self):
         """Another one with copies of the statistics."""
@@ -84,10 +84,8 @@ cdef class Standardization:
         return z
 
     def transform_targets(self, t, dtype):
-        """Targets of shape (N, K), standardized likewise."""
-        u = np.empty(t.shape, dtype)
-        standardize_rows(self.targets, NAN, t, np.arange(len(t)), u, False)
-        return u
+        """Targets of shape (N, K), standardized likewise; none is limited, so that losses show gross errors."""
+        return ((t - self.targets.mean) / self.targets.scale).astype(dtype)
 
     def restore(self, cnp.ndarray y):
         """Convert outputs of shape (N, K), in place, to the units of the targets."""
@@ -129,11 +127,13 @@ cdef int standardize_rows(RunningScaler scaler, double missing, cnp.ndarray x, c
     cdef char *result = <char *> cnp.PyArray_DATA(z)
     cdef Py_ssize_t width = scaler.size * cnp.PyArray_ITEMSIZE(x), z_width = scaler.size * cnp.PyArray_ITEMSIZE(z)
     cdef int type = cnp.PyArray_TYPE(x), z_type = cnp.PyArray_TYPE(z)
-    cdef Py_ssize_t every = max(1, PART // scaler.size), n
+    cdef Py_ssize_t every = max(1, PART // scaler.size), start, n
     assert x.ndim == z.ndim == 2 and x.shape[1] == z.shape[1] == scaler.size and x.shape[0] == z.shape[0]
     for n in range(order.shape[0]):
         assert 0 <= order[n] < x.shape[0]
-        scaler.standardize(first + order[n] * width, type, result + order[n] * z_width, z_type, missing, learn)
-        if n % every == 0:
-            PyErr_CheckSignals()
+    for start in range(0, order.shape[0], every):
+        with nogil:
+            for n in range(start, min(start + every, order.shape[0])):
+                scaler.standardize(first + order[n] * width, type, result + order[n] * z_width, z_type, missing, learn)
+        PyErr_CheckSignals()
     return 0

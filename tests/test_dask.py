@@ -478,6 +478,7 @@ def two_samples(output, K, t):
         ),
         (two_samples("softmax", 2, [0.5, 1.5]), "shard 0: t has dtype float64; it must hold integers"),
         ({"network": network(adaptive=True)}, r"network is adaptive; .*: use Network\(\.\.\., adaptive=False\)"),
+        ({"network": network(standardize=True)}, r"network standardizes its inputs, .*standardize=False"),
     ],
     ids=str,
 )

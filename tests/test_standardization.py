@@ -495,3 +495,67 @@ def test_estimators_standardize_by_themselves():
     sklearn = pytest.importorskip("cbackprop.sklearn")
     with pytest.raises(ValueError, match=r"network standardizes its inputs; .* standardize=False"):
         sklearn.BackpropRegressor.from_network(new())
+
+
+def test_losses_show_targets_that_training_limits():
+    network = new()
+    network.fit(*samples(), rng=0)
+    x, t = samples()
+    mean, variance, _count = network._standardization.statistics[1]
+    gross = np.full_like(t, 1e6)
+    y = (network.predict(x) - mean) / np.sqrt(variance)
+    expected = ((y - (gross - mean) / np.sqrt(variance)) ** 2).sum(axis=1).mean() / 2
+    assert network.loss(x, gross) == pytest.approx(expected, rel=1e-12)
+
+
+class Using:
+    """Inputs whose conversion learns another sample."""
+
+    def __init__(self, x, learn):
+        self.x, self.learn = x, learn
+
+    def __array__(self, dtype=None, copy=None):
+        self.learn()
+        return self.x
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_samples_learned_while_another_is_converted(standardize):
+    network, twin = new(standardize=standardize), new(standardize=standardize)
+    x, t = [0.5, -1.0, 2.0], np.array([1.0, -1.0])
+    network.learn_one(Using(np.array(x), lambda: network.learn_one(x, t + 3)), t)
+    twin.learn_one(x, t + 3)
+    twin.learn_one(x, t)
+    np.testing.assert_array_equal(network.w, twin.w)
+    np.testing.assert_array_equal(network.v, twin.v)
+
+
+def test_a_sparse_sample_learned_while_another_is_converted():
+    network = Network(3, 5, 2, learning_rate="auto", rng=0)
+    x = Using(np.ones(3), lambda: network.learn_one_sparse([0], [1.0], 0))
+    with pytest.raises(RuntimeError, match="has learned a sparse sample while x was converted"):
+        network.learn_one(x, 0)
+
+
+def test_sparse_samples_that_are_refused_leave_the_standardization():
+    sparse = pytest.importorskip("scipy.sparse")
+    network = Network(3, 5, 2, learning_rate="auto", rng=0)
+    for call in (
+        lambda: network.learn_one_sparse([99], [1.0], 0),
+        lambda: network.learn_one_sparse([0], [1.0], 7),
+        lambda: network.fit(sparse.csr_array(np.eye(3)), [0, 1, 7]),
+    ):
+        with pytest.raises((ValueError, IndexError)):
+            call()
+        assert network.standardize
+
+
+@pytest.mark.parametrize("kind", [Network, Ensemble])
+def test_models_from_buffers_have_memory_of_their_own(kind):
+    model, buffers = new(kind), []
+    model.fit(*samples(), rng=0)
+    pickled = pickle.dumps(model, 5, buffer_callback=buffers.append)
+    restored = pickle.loads(pickled, buffers=[bytes(buffer.raw()) for buffer in buffers])
+    learn(restored, *samples())
+    x = samples()[0]
+    assert not np.allclose(restored.predict(x), model.predict(x), rtol=1e-6, atol=0)

@@ -91,6 +91,8 @@ def fit(
     validate.finite_weights(network.w, network.v)
     if network.adaptive:
         raise ValueError("network is adaptive; shards learn with a constant rate: use Network(..., adaptive=False)")
+    if network.standardize:
+        raise ValueError("network standardizes its inputs, which shards do not: use Network(..., standardize=False)")
     epochs, local_epochs = validate.count("epochs", epochs), validate.count("local_epochs", local_epochs)
     if batch_size is not None:
         validate.count("batch_size", batch_size)
