@@ -59,7 +59,7 @@ def test_pages_show_the_figures_of_the_records():
     done = run_python("-c", code)
     assert done.returncode == 0, done.stderr
     wanted = json.loads(done.stdout)
-    assert len(wanted) == 7
+    assert len(wanted) == 8
     assert [path for path in wanted if Path(path).read_text(encoding="utf-8") != wanted[path]] == []
     readme = wanted[str(ROOT / "README.md")]
     assert len(re.findall(r"^\| .+ \| float\d\d \| .+$", readme, re.MULTILINE)) > 7

@@ -12,7 +12,7 @@ from benchmarks.report import RESULTS, ROOT
 from . import chart, machines
 
 CHART = "amd-epyc-family-25-model-17"  # the machine of the chart
-DESCRIBED = ("README.md", "README.ja.md", "docs/index.md", "docs/performance.md")
+DESCRIBED = ("README.md", "README.ja.md", "docs/index.md", "docs/ja/index.md", "docs/performance.md")
 ROW = re.compile(r"^\| .+? \| float(?:32|64) \| .*\n", re.MULTILINE)
 DESCRIPTION = re.compile(r"(?:[\w-]+ [\d.]+(?:, |、)){5}[\w-]+ [\d.]+")
 
@@ -31,7 +31,10 @@ def with_rows(page: str, table: str) -> str:
 def with_description(page: str, times: dict[str, float]) -> str:
     """The page with these times in the words that stand for the chart."""
     words = [f"{name} {chart.microseconds(time).replace(',', '')}" for name, time in sorted_by_time(times)]
-    return DESCRIPTION.sub(lambda found: ("、" if "、" in found[0] else ", ").join(words), page)
+    described, n = DESCRIPTION.subn(lambda found: ("、" if "、" in found[0] else ", ").join(words), page)
+    if n != 1:
+        raise ValueError(f"{n} descriptions of the chart in a page that begins with {page[:60]!r}; there must be one")
+    return described
 
 
 def sorted_by_time(times: dict[str, float]) -> list[tuple[str, float]]:
