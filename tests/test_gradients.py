@@ -14,6 +14,8 @@ import pytest
 
 import cbackprop
 from cbackprop import Network
+from cbackprop._functions import error_and_gradient
+from cbackprop._validation import Functions
 
 AGREEMENT = {"float64": 1e-13, "float32": 2e-6}
 SHAPES = [
@@ -168,6 +170,17 @@ def test_equal_weights_get_equal_gradients(variant, dtype, samples):
     dw, dv = cbackprop.gradient(x, t, np.ones((13, 8), dtype), np.ones((5, 14), dtype))
     assert (dw == dw[0]).all()
     assert (dv[:, :-1] == dv[:, :1]).all()
+
+
+@pytest.mark.parametrize("samples", [1, FEW, MANY])
+@pytest.mark.parametrize("shape", [(2, 2, 3), (5, 13, 4)])
+def test_error_and_gradient_agree_with_either_alone(variant, dtype, shape, samples):
+    x, t, w, v = problem(shape, dtype)
+    E, *gradients = error_and_gradient(x[:samples], t[:samples], w, v, Functions())
+    wanted = cbackprop.loss(x[:samples], t[:samples], w, v)
+    np.testing.assert_allclose(E, wanted, rtol=8 * np.finfo(dtype).eps)
+    for got, wanted in zip(gradients, cbackprop.gradient(x[:samples], t[:samples], w, v), strict=True):
+        np.testing.assert_array_equal(got, wanted)
 
 
 # ------------------------------------------------------------------------------------------- numerical differentiation

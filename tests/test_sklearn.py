@@ -21,13 +21,16 @@ import sklearn
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine, make_classification
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
-from sklearn.linear_model import LinearRegression
+from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, cross_validate, train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from cbackprop._running import RunningScaler
@@ -222,6 +225,24 @@ def test_networks_of_scikit_learn_learn_the_same(problems, problem, options, giv
     if problem in ("classes", "labels"):
         np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-11)
         assert np.array_equal(ours.classes_, theirs.classes_)
+
+
+def test_two_softmax_outputs_differ_from_one_logistic_output_as_documented():
+    x, y = np.array([[0.5, -1.0]]), [1]
+    theirs = MLPClassifier((3,), activation="logistic", solver="sgd", alpha=0, batch_size=1, momentum=0, random_state=0)
+    theirs.set_params(learning_rate_init=1e-300).partial_fit(x, y, classes=[0, 1])
+    del theirs._optimizer
+    ours = BackpropClassifier(3, "logistic").partial_fit(x, y, classes=[0, 1])
+    w, u = theirs.coefs_
+    ours.network_.w[:] = np.column_stack([w.T, theirs.intercepts_[0]])
+    ours.network_.v[:] = np.outer([-0.5, 0.5], [*u[:, 0], *theirs.intercepts_[1]])
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=1e-15)
+    w, u = w.copy(), u.copy()
+    ours.set_params(learning_rate_init=0.1).partial_fit(x, y)
+    theirs.set_params(learning_rate_init=0.1).partial_fit(x, y)
+    np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-12)
+    moved = np.diff(ours.coefs_[1], axis=1) - u
+    np.testing.assert_allclose(moved, 2 * (theirs.coefs_[1] - u), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -483,6 +504,19 @@ def test_weights_of_samples_and_classes(iris):
     assert (balanced.predict(x) == 1).sum() > (plain.predict(x) == 1).sum()
     with pytest.raises(ValueError, match="'balanced' is not supported for partial_fit"):
         balanced.partial_fit(x, y)
+
+
+def test_imbalanced_classes_with_balanced_weights():
+    x, y = make_classification(4000, 20, weights=[0.98], flip_y=0, random_state=2)
+    x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y, random_state=0)
+    precision = [
+        average_precision_score(y_test, model.fit(x_train, y_train).predict_proba(x_test)[:, 1])
+        for model in (
+            BackpropClassifier(20, class_weight="balanced", random_state=0),
+            LogisticRegression(class_weight="balanced", solver="newton-cholesky"),
+        )
+    ]
+    assert precision[0] > precision[1] - 0.05
 
 
 # ---------------------------------------------------------------------------------------------------------- partial_fit
@@ -1175,6 +1209,28 @@ def test_sparse_rows_are_never_dense(kind, options, monkeypatch):
         tracemalloc.stop()
     assert model.network_.dtype == np.float32
     assert peak < 4 * model.network_.w.nbytes  # the best weights, and some passes; dense rows take 130 times as much
+
+
+WORDS = {"good": ["fine", "great", "lovely"], "bad": ["poor", "awful", "dull"]}
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        HashingVectorizer(n_features=2**12),
+        TfidfVectorizer(dtype=np.float32),
+        FeatureHasher(2**12, input_type="string"),
+        OneHotEncoder(handle_unknown="ignore"),
+    ],
+    ids=lambda encoder: type(encoder).__name__,
+)
+def test_encoders_go_in_front(encoder):
+    rng = np.random.default_rng(0)
+    y = rng.choice(list(WORDS), 300)
+    rows = [[rng.choice(WORDS[label]), f"word{rng.integers(20)}"] for label in y]
+    x = [" ".join(row) for row in rows] if hasattr(encoder, "build_analyzer") else rows
+    model = make_pipeline(encoder, BackpropClassifier(2, random_state=0))
+    assert model.fit(x[:200], y[:200]).score(x[200:], y[200:]) == 1
 
 
 def test_frames_of_sparse_columns_are_sparse(sparse_problems):
