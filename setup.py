@@ -54,6 +54,7 @@ FLAGS = [
     "-Wall",
     "-Wextra",
     "-Wno-psabi",  # how lanes would be passed between functions is no matter: all that do it are inlined
+    "-Wno-unused-command-line-argument",  # of Clang, of --param: variants have flags for GCC, too
     *(["-Werror"] if WERROR else []),
 ]
 if MSVC:
