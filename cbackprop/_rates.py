@@ -69,7 +69,7 @@ class EpochRates(NamedTuple):
 
     @property
     def penalty(self) -> float:
-        """The strength λ of the penalty: α λ = 0.02 / (1 + n/100)^2, with the first rate α.
+        """The strength λ of the penalty, for standardized inputs: α λ = 0.02 / (1 + n/100)^2, with the first rate α.
 
         Each update with one sample first shrinks the weights by that fraction, so that those of a small table stay
         small, and with them the confidence in what few samples show. A prior of the weights counts 1/N in the mean of

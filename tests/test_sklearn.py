@@ -900,6 +900,8 @@ def test_alpha_auto_is_a_number_in_fit_and_0_otherwise(raw, problems, problem):
     assert weights(model) == weights(explicit)
     constant = [estimator(problem, alpha=alpha, max_iter=2).fit(*problems[problem]) for alpha in ("auto", 0)]
     assert weights(constant[0]) == weights(constant[1])
+    sparse = [auto(problem, alpha=alpha).fit(csr_array(standardized(x)), y) for alpha in ("auto", 0)]
+    assert weights(sparse[0]) == weights(sparse[1])
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])

@@ -93,9 +93,14 @@ class Training:
         finally:
             self.seconds[name] = perf_counter() - started
 
+    @property
+    def sparse(self) -> bool:
+        """Whether rows are learned as they are, by their non-zeros."""
+        return self.table.sparse or self.options.hash is not None
+
     def make_network(self) -> Network:
-        options, dataset = self.options, self.dataset
-        auto, sparse = options.learning_rate == AUTO, self.table.sparse or options.hash is not None
+        options, dataset, sparse = self.options, self.dataset, self.sparse
+        auto = options.learning_rate == AUTO
         return Network(
             dataset.D,
             options.hidden,
@@ -207,7 +212,7 @@ class Training:
                 E = self.network.loss(x, t)
             else:
                 fit = partial(self.network.fit, batch_size=options.batch_size, n_threads=options.threads or 1)
-                penalized = self.in_epochs and not self.dataset.regression
+                penalized = self.in_epochs and not (self.dataset.regression or self.sparse)
                 l2 = self.auto.penalty_of(weight, options.batch_size) if penalized else 0
                 E = fit(x, t, rng=self.rng, sample_weight=weight, l2=l2).losses[0]
         except DivergenceError:

@@ -122,7 +122,7 @@ class TrainableBackprop(Backprop):
         forgotten = [np.zeros_like(sums) for sums in accumulators]  # of which `partial_fit` takes account
         updates = -(-X.shape[0] // self._samples_per_update(X.shape[0]))  # in an epoch
         auto = EpochRates(self.n_features_in_, most, updates)
-        if self._adaptive and isinstance(self.alpha, str):
+        if self._adaptive and isinstance(self.alpha, str) and not issparse(X):
             alpha = auto.penalty_of(weights, self._samples_per_update(X.shape[0]))
         X, t = scaling.inputs(X), scaling.targets(t)
         if held_out is not None:

@@ -29,7 +29,7 @@ def learn_in_epochs():
 
     def learn(network, blocks, epochs, rng, size=1):
         auto = EpochRates(network.w.shape[1] - 1, epochs, sum(len(t) for _, t, *_ in blocks))
-        l2 = 0 if network.output == "linear" else auto.penalty
+        l2 = 0 if network.output == "linear" or hasattr(blocks[0][0], "indptr") else auto.penalty
         for epoch in range(epochs):
             network.learning_rate = auto.rate(epoch) / size
             for sums in network.accumulators:
