@@ -30,7 +30,7 @@ SUBJECTS = {  # the files that are changed, and the tests that must fail, the qu
     ),
     "validation": (
         sorted((TREE / "cbackprop/_validation").glob("[a-z]*.py")),
-        "validation sparse layout adaptive model_file reference checkpoint ensemble",
+        "validation sparse layout adaptive model_file reference checkpoint ensemble standardization",
     ),
 }
 OPERATORS = {
