@@ -215,7 +215,7 @@ LOWEST = {
 }
 
 
-@nox.session(python=PYTHONS[0], venv_backend="uv|virtualenv")
+@nox.session(python=PYTHONS[0], venv_backend="uv|virtualenv", default=False)
 def lowest(session):
     """Test adapters and the command with the lowest versions that the metadata allows, which uv can install."""
     if session.venv_backend != "uv":
