@@ -379,9 +379,6 @@ def benchmarks(session):
     ):  # asv keeps facts about the machine in the home folder
         session.run("python", "-m", "benchmarks", command, "--config", config, *options, env={"HOME": str(folder)})
     session.run("python", ".ci/benchmark_results.py", str(folder / "results/ci"), commit[:7])
-    install_debian(session, "libfann2")
-    options = ("--quick", "--rows", "online 2-2-3*", "--output", str(folder))
-    session.run("python", "-m", "benchmarks.compare", *options, env={"GENANN": genann(session)})
 
 
 def check_regressions(session, *commits: str) -> None:
