@@ -588,29 +588,22 @@ double network_learn(const double *x, const double *t, double learning_rate)
     return E_n;
 }
 
-#if WIDE
-/* The same as network_write, of numbers of 64 bits */
-static unsigned char *network_write_statistics(unsigned char *buffer, const REAL64 *numbers, size_t count)
-{
-    UINT64 bits;
-    for (size_t n = 0; n < count; n++) {
-        memcpy(&bits, &numbers[n], sizeof bits);
-        for (size_t byte = 0; byte < sizeof bits; byte++)
-            *buffer++ = (unsigned char)(bits >> (8 * byte) & 255);
-    }
-    return buffer;
-}
-#endif
 #endif
 
-/* The bytes of numbers, least significant first; returns where they end */
-static unsigned char *network_write(unsigned char *buffer, const double *numbers, size_t count)
+/* The bytes of numbers of this size, least significant first; returns where they end */
+static unsigned char *network_write(unsigned char *buffer, const void *numbers, size_t size, size_t count)
 {
+    const unsigned char *number = (const unsigned char *)numbers;
     uint64_t bits;
-    for (size_t n = 0; n < count; n++) {
-        memcpy(&bits, &numbers[n], sizeof bits);
-        for (size_t byte = 0; byte < sizeof bits; byte++)
-            *buffer++ = (unsigned char)(bits >> (8 * byte) & 255);
+    UINT64 wide;
+    for (size_t n = 0; n < count; n++, number += size) {
+        if (size == sizeof bits) {
+            memcpy(&bits, number, sizeof bits);
+            wide = bits;
+        } else
+            memcpy(&wide, number, sizeof wide);
+        for (size_t byte = 0; byte < size; byte++)
+            *buffer++ = (unsigned char)(wide >> (8 * byte) & 255);
     }
     return buffer;
 }
@@ -622,25 +615,25 @@ $header;
     unsigned char *end = buffer + sizeof header - 1;
     memcpy(buffer, header, sizeof header - 1);
 #if WIDE
-    end = network_write_statistics(end, network_input_statistics[0], 3 * NETWORK_D);
+    end = network_write(end, network_input_statistics[0], sizeof(REAL64), 3 * NETWORK_D);
 #if TARGETS
-    end = network_write_statistics(end, network_target_statistics[0], 3 * NETWORK_K);
+    end = network_write(end, network_target_statistics[0], sizeof(REAL64), 3 * NETWORK_K);
 #endif
 #endif
 #if ADAPTIVE
-    end = network_write(end, network_s_v, NETWORK_K);
-    end = network_write(end, network_s_w, NETWORK_M);
+    end = network_write(end, network_s_v, sizeof(double), NETWORK_K);
+    end = network_write(end, network_s_w, sizeof(double), NETWORK_M);
 #endif
 #if SAME
-    end = network_write(end, network_input_statistics[0], 3 * NETWORK_D);
+    end = network_write(end, network_input_statistics[0], sizeof(REAL64), 3 * NETWORK_D);
 #if TARGETS
-    end = network_write(end, network_target_statistics[0], 3 * NETWORK_K);
+    end = network_write(end, network_target_statistics[0], sizeof(REAL64), 3 * NETWORK_K);
 #endif
 #endif
     for (size_t k = 0; k < NETWORK_K; k++)
-        end = network_write(end, network_v[k], NETWORK_M + 1);
+        end = network_write(end, network_v[k], sizeof(double), NETWORK_M + 1);
     for (size_t j = 0; j < NETWORK_M; j++)
-        end = network_write(end, network_w[j], NETWORK_D + 1);
+        end = network_write(end, network_w[j], sizeof(double), NETWORK_D + 1);
     return (size_t)(end - buffer);
 }
 #endif

@@ -134,7 +134,7 @@ def test_ctrl_c(repetitions, latest, use_variant, all_functions, ctrl_c, record_
         if number % 2 and not epoch_is_a_batch:
             changing += [np.zeros(len(w)), np.zeros(len(v))]
             settings |= {"adaptive": True, "states": "accumulators"}
-        wait = rng.uniform(0.01, 0.3)
+        wait = rng.uniform(0.05, 0.3)  # the validation of the largest inputs may take some hundredths of a second
         before, delay = interrupted(x, t, *changing, wait=wait, callback=not epoch_is_a_batch, **settings)
         delays.append(delay)
         order = np.random.default_rng(2)
@@ -150,7 +150,7 @@ def test_ctrl_c(repetitions, latest, use_variant, all_functions, ctrl_c, record_
     record_property("median", f"{1000 * float(np.median(delays)):.0f} ms")
     record_property("amid an epoch", f"{amid} of {repetitions}")
     assert max(delays) < latest
-    assert amid > repetitions / (3 if repetitions > 100 else 6)  # where a few hit depends on the machine's load
+    assert amid > repetitions / 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
