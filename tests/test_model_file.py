@@ -228,6 +228,28 @@ def test_the_longest_name(tmp_path, network):
 # ---------------------------------------------------------------------------------------------------- what is refused
 
 
+def test_every_truncation():
+    whole = save(arrays(), GOOD)
+    Network.load(whole)
+    for content in (*(whole[:size] for size in range(len(whole))), whole + b"\0"):
+        with pytest.raises(ValueError, match=r"^path is not a model file"):
+            Network.load(content)
+
+
+def test_every_flipped_bit_of_the_header():
+    # a header that is still one describes the same tensors, or the file is refused: nothing else may come out
+    whole = save(arrays(), GOOD)
+    for place in range(8 + struct.unpack("<Q", whole[:8])[0]):
+        spoiled = bytearray(whole)
+        spoiled[place] ^= 1 << place % 8
+        try:
+            network = Network.load(spoiled)
+        except ValueError:
+            continue
+        assert network.w.shape == (4, 4)
+        assert np.isfinite(network.w).all()
+
+
 def raw(header, data=b""):
     header = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(header)) + header + data
