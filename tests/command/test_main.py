@@ -55,9 +55,9 @@ def test_completion(succeed, run, monkeypatch):
             "Invalid value for '--ignore': t.svm has no named columns, and its lines begin with",
         ),
         ("train t.svm --hash 18", "Invalid value for '--hash': t.svm has no named columns, and its lines begin with"),
-        ("train t.csv --target y --hash 25", "Invalid value for '--hash': "),
+        ("train t.csv --target y --hash 25", "Invalid value for '--hash': … 24"),
         ("train iris.csv --target species --epochs 0", "Invalid value for '--epochs': "),
-        ("train iris.csv --target species --depth 3", "No such option"),
+        ("train iris.csv --target species --depth 3", "No such option … --depth"),
         ("train iris.csv --target species --resume", "Invalid value for '--resume': it requires --checkpoint"),
         ("train iris.csv --target species --on-bad-row ask", "Invalid value for '--on-bad-row': "),
     ],
@@ -65,7 +65,8 @@ def test_completion(succeed, run, monkeypatch):
 def test_usage_errors_have_status_2(folder, fail, line, message):
     Path("t.csv").write_text("a,y\n1,2\n")
     Path("t.svm").write_text("1 1:2\n")
-    assert message in fail(line, status=2)
+    found = fail(line, status=2)
+    assert [part for part in message.split(" … ") if part not in found] == []  # versions of Typer differ in between
 
 
 @pytest.mark.parametrize(
