@@ -31,6 +31,14 @@ def pytest_addoption(parser):
         parser.addini("timeout", "seconds for a test")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Run all tests on all processors, if pytest-xdist is installed: `pytest` alone, not `pytest FILE`."""
+    all_tests = config.args_source is config.ArgsSource.TESTPATHS
+    if all_tests and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
+        config.option.numprocesses = "logical"
+
+
 class SkipDoctests:
     """Skips an example in a docstring where a package that it needs is missing."""
 
