@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from river import compat, datasets, linear_model, multiclass, preprocessing, tree
+from river import compat, datasets, forest, linear_model, multiclass, preprocessing, tree
 from river.datasets import synth
 
 from benchmarks.report import readable, table, write
@@ -32,6 +32,9 @@ CLASSIFICATION: dict[str, Callable[[int], Iterable]] = {
         width=100,
     ),
     "SEA": lambda seed: synth.SEA(variant=0, noise=0.1, seed=seed),
+    "SEA, drift": lambda seed: synth.ConceptDriftStream(
+        synth.SEA(variant=0, seed=seed), synth.SEA(variant=3, seed=seed + 100), seed=seed, position=5000, width=100
+    ),
     "Hyperplane": lambda seed: synth.Hyperplane(seed, n_features=10, n_drift_features=5, mag_change=0.001),
     "RBF, drift": lambda seed: synth.RandomRBFDrift(
         seed, seed, n_classes=4, n_features=10, n_centroids=20, change_speed=0.0001, n_drift_centroids=10
@@ -85,11 +88,13 @@ CLASSIFIERS: dict[str, Callable[[list], Any]] = {
     "MLPClassifier": scikit_learn,
     "HoeffdingTree": lambda classes: tree.HoeffdingTreeClassifier(),
     "HoeffdingAdaptiveTree": lambda classes: tree.HoeffdingAdaptiveTreeClassifier(seed=1),
+    "ARFClassifier": lambda classes: forest.ARFClassifier(seed=1),
 }
 REGRESSORS: dict[str, Callable[[list], Any]] = {
     "LinearRegression": lambda classes: scaled_target(linear_model.LinearRegression()),
     "HoeffdingTree": lambda classes: tree.HoeffdingTreeRegressor(),
     "HoeffdingAdaptiveTree": lambda classes: tree.HoeffdingAdaptiveTreeRegressor(seed=1),
+    "ARFRegressor": lambda classes: forest.ARFRegressor(seed=1),
 }
 
 Stream = list[tuple[dict[str, float], Any]]
