@@ -69,15 +69,17 @@ class EpochRates(NamedTuple):
 
     @property
     def penalty(self) -> float:
-        """The strength λ of the penalty, for standardized inputs: α λ = 0.02 / (1 + n/100)^2, with the first rate α.
+        """The strength λ of the penalty, for standardized inputs: α λ = 0.02 / (1 + n/m)^2, with the first rate α.
 
         Each update with one sample first shrinks the weights by that fraction, so that those of a small table stay
         small, and with them the confidence in what few samples show. A prior of the weights counts 1/N in the mean of
         E_n. Row-wise AdaGrad divides the gradient of E_n in (17) by a root that grows like that of n, but not the
-        penalty: hence n^(3/2), at least. The square lets large tables be learned as without a penalty. The constants
-        are from a dozen tables, clean and noisy.
+        penalty: hence n^(3/2), at least. The square lets large tables be learned as without a penalty. How many
+        samples are few, m, grows with the number of weights of a unit. The constants are from a dozen tables, clean
+        and noisy.
         """
-        return 0.02 / (epoch_rate(self.D) * (1 + self.updates / 100) ** 2)
+        few = 32 * (self.D + 1) ** (1 / 3)
+        return 0.02 / (epoch_rate(self.D) * (1 + self.updates / few) ** 2)
 
     def penalty_of(self, weights: np.ndarray | None, batch_size: int) -> float:
         """The same for weighted samples, by the sum of whose weights in a batch, not their number, `fit` divides it."""

@@ -847,7 +847,8 @@ def standardized(x):
 
 def penalty(x, updates):
     """What alpha="auto" means for so many updates in an epoch."""
-    return np.sqrt(x.shape[1] + 1) / 15 / (1 + updates / 100) ** 2
+    n_weights = x.shape[1] + 1
+    return np.sqrt(n_weights) / 15 / (1 + updates / (32 * n_weights ** (1 / 3))) ** 2
 
 
 def recipe(model, x, y, batch_size=1):

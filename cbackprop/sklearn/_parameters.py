@@ -46,8 +46,8 @@ solver : {"sgd"}
 alpha : float or "auto"
     Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
     their weights. Biases are not penalized. "auto": in `fit` with "auto" rates, for inputs that are not sparse,
-    sqrt(D + 1) / 15 / (1 + n/100)**2 with n updates in an epoch, which keeps probabilities of small or noisy tables
-    modest; otherwise 0: docs/guides/auto.md.
+    sqrt(D + 1) / 15 / (1 + n/m)**2 with n updates in an epoch and m = 32 (D + 1)**(1/3), which keeps probabilities of
+    small or noisy tables modest; otherwise 0: docs/guides/auto.md.
 batch_size : int or "auto"
     Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample.
 learning_rate : {"constant", "invscaling", "adaptive"}
