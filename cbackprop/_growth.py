@@ -291,30 +291,3 @@ class Growing:
 def _mixture(R: int, K: int, output: str) -> Mixture:
     """The mixture of R networks, the loss of which is a sum over all outputs."""
     return Mixture(R, K, output, SHARE if R > 1 else 0.0, standardized=True)
-
-
-def copy_weights(old: Network, new: Network, kept: Any = None) -> Network:
-    """Copy the weights of a network into a larger one.
-
-    The inputs of `old` come first in `new`. Additional inputs that are 0 leave all hidden activations unchanged, and so
-    the logits of the old outputs.
-
-    Parameters
-    ----------
-    old, new : Network
-        Networks with the same number of hidden units. The additional weights of `new` are not changed.
-    kept : array of int, optional
-        Indices of the old outputs among the new ones. By default, they come first.
-
-    Returns
-    -------
-    Network
-        `new`.
-    """
-    D, K = old.w.shape[1] - 1, len(old.v)
-    new.w[:, :D], new.w[:, -1] = old.w[:, :-1], old.w[:, -1]
-    kept = np.arange(K) if kept is None else kept
-    new.v[kept] = old.v
-    if old.accumulators is not None and new.accumulators is not None:
-        new.accumulators[0][:], new.accumulators[1][kept] = old.accumulators
-    return new

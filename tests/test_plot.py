@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from cbackprop import plot
-from cbackprop.plot._axes import GRID_POINTS
+from cbackprop.plot import GRID_POINTS
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from cbackprop import Network, reference
 from cbackprop import _layout as layout
 from cbackprop._catalog import OUTPUTS
 from cbackprop._docstrings import inherits
-from cbackprop._growth import copy_weights
 from cbackprop.sklearn._parameters import CONSTRAINTS, describe, explain_unsupported
 from cbackprop.sklearn._training import TrainableBackprop
 from cbackprop.sklearn._validation import check_classes, class_indices, numbers_of_outputs
@@ -176,8 +175,11 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
             options = old.functions._asdict() | {"adaptive": old.adaptive, "dtype": old.dtype}
             options["order"] = layout.order_of(old.w)
             new = Network(*sizes, **options, rng=self._generator)
+            new.w[...], new.v[kept] = old.w, old.v
+            if old.accumulators is not None and new.accumulators is not None:
+                new.accumulators[0][:], new.accumulators[1][kept] = old.accumulators
             self._set_classes(classes, old.output)
-            self._set_network(copy_weights(old, new, kept=kept), self._generator)
+            self._set_network(new, self._generator)
 
     @property
     def _exclusive(self) -> bool:
