@@ -242,9 +242,7 @@ def _network_and_labels(model: Any) -> tuple[Network, np.ndarray]:
             f"model is a {type(model).__name__}; it must be a Network, a BackpropClassifier or a BackpropRegressor"
         )
     check_is_fitted(model)
-    if isinstance(model, BackpropRegressor):
-        return _network_and_labels(model.network_)
-    labels = model.classes_
+    labels = getattr(model, "classes_", np.arange(len(model.network_.v)))
     if labels.dtype.kind in "iub":
         if int(labels[-1]) > np.iinfo(np.int64).max:
             raise ValueError(f"model has the label {labels[-1]}; ONNX needs labels below 2**63")
@@ -265,52 +263,30 @@ def _onnx_model(network: Network, labels: np.ndarray, dtype: np.dtype, given: in
             f"{convert}train fewer hidden units"
         )
     onnx = require("onnx", "onnx")
-    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
-    real, integer = onnx.helper.np_dtype_to_tensor_dtype(dtype), onnx.TensorProto.INT64
-    (D, K), output = (network.w.shape[1] - 1, len(network.v)), OUTPUTS[network.output]
+    names, real = onnx.TensorProto.DataType.Name, onnx.helper.np_dtype_to_tensor_dtype(dtype)
+    x_type, y_type = (names(number).lower() for number in (real if given is None else given, real))
+    K, output = len(network.v), OUTPUTS[network.output]
     y = "probabilities" if output.probabilities else "variable"
-    a = y if output.onnx is None else "a"
-    constants, outputs = {}, [value(y, real, ["N", K])]
-    for layer, weights in (("hidden", network.w), ("output", network.v)):
-        constants[f"{layer}_weights"] = weights[:, :-1].astype(dtype)
-        constants[f"{layer}_biases"] = weights[:, -1].astype(dtype)
-    before: list[Any] = []
-    after: list[Any] = []
-    if network.standardize:
-        before, after, scaling = _standardization_nodes(node, network, real)
-        constants |= scaling
-    elif given is not None:
-        before = [node("Cast", ["X"], ["x"], to=real)]
-    nodes = [
-        *before,
-        node("Gemm", ["x" if before else "X", "hidden_weights", "hidden_biases"], ["b"], transB=1),
-        node(HIDDEN_FUNCTIONS[network.hidden].onnx, ["b"], ["z"]),
-        node("Gemm", ["z", "output_weights", "output_biases"], ["standardized" if after else a], transB=1),
-        *after,
-    ]
-    if output.onnx is not None:
-        nodes.append(node(output.onnx, [a], [y]))
+    lines, constants = _equations(network, y, dtype, convert=given is not None)
+    results = [f"{y_type}[N, {K}] {y}"]
     if output.exclusive:
         constants["classes"] = labels
-        nodes += [
-            node("ArgMax", [a], ["k"], axis=1, keepdims=0),
-            node("Gather", ["classes", "k"], ["label"]),
-        ]
-        outputs.insert(0, value("label", onnx.numpy_helper.from_array(labels).data_type, ["N"]))
+        lines += ["k = ArgMax<axis = 1, keepdims = 0>(a)", "label = Gather(classes, k)"]
+        results.insert(0, f"{'int64' if labels.dtype.kind == 'i' else 'string'}[N] label")
     elif output.probabilities:
         constants["half"] = np.full((), 0.5, dtype)
-        nodes += [
-            node("GreaterOrEqual", [y, "half"], ["holds"]),
-            node("Cast", ["holds"], ["label"], to=integer),
-        ]
-        outputs.insert(0, value("label", integer, ["N", K]))
-    for each in nodes:
-        each.name = each.output[0]  # skl2onnx needs a name
-    tensors = [onnx.numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()]
-    x = value("X", real if given is None else given, ["N", D])
+        lines += [f"holds = GreaterOrEqual({y}, half)", f"label = Cast<to = {onnx.TensorProto.INT64}>(holds)"]
+        results.insert(0, f"int64[N, {K}] label")
+    graph = require("onnx.parser", "onnx").parse_graph(
+        f"cbackprop ({x_type}[N, {network.w.shape[1] - 1}] X) => ({', '.join(results)}) {{ {' '.join(lines)} }}"
+    )
+    for node in graph.node:
+        node.name = node.output[0]  # skl2onnx needs a name
+    for name, array in constants.items():
+        graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
     opset = onnx.helper.make_opsetid("", OPSET)
     return onnx.helper.make_model(
-        onnx.helper.make_graph(nodes, "cbackprop", [x], outputs, tensors),
+        graph,
         opset_imports=[opset],
         ir_version=onnx.helper.find_min_ir_version_for([opset]),
         producer_name="cbackprop",
@@ -318,34 +294,46 @@ def _onnx_model(network: Network, labels: np.ndarray, dtype: np.dtype, given: in
     )
 
 
-def _standardization_nodes(node: Any, network: Network, real: int) -> tuple[list[Any], list[Any], dict[str, Any]]:
-    """What comes before and after the layers of a network that standardizes, in float64 as there, and its constants."""
-    standardization: Any = network._standardization
-    inputs, targets = standardization.inputs, standardization.targets
-    double = require("onnx", "onnx").TensorProto.DOUBLE
-    constants = {"mean": inputs.mean, "deviation": np.where(inputs.varies, inputs.scale, np.inf), "zero": np.zeros(())}
-    constants |= {"lowest": np.array(-inputs.limit), "highest": np.array(inputs.limit)}
-    before = [
-        node("Cast", ["X"], ["x_double"], to=double),
-        node("Sub", ["x_double", "mean"], ["difference"]),
-        node("Div", ["difference", "deviation"], ["ratio"]),
-        node("Clip", ["ratio", "lowest", "highest"], ["limited"]),
+def _equations(network: Network, y: str, dtype: np.dtype, *, convert: bool) -> tuple[list[str], dict[str, Any]]:
+    """The operators from X to y, and their constants. Standardization is computed in float64, as by the network."""
+    real, double = map(require("onnx", "onnx").helper.np_dtype_to_tensor_dtype, (dtype, np.dtype(np.float64)))
+    operator, standardization = OUTPUTS[network.output].onnx, network._standardization
+    w, v = network.w.astype(dtype), network.v.astype(dtype)
+    constants: dict[str, Any] = {"w": w[:, :-1], "w_bias": w[:, -1], "v": v[:, :-1], "v_bias": v[:, -1]}
+    x, lines = "X", []
+    if standardization is not None:
+        inputs, x = standardization.inputs, "limited"
+        constants |= {"mean": inputs.mean, "deviation": np.where(inputs.varies, inputs.scale, np.inf)}
+        constants |= {"lowest": np.array(-inputs.limit), "highest": np.array(inputs.limit)}
+        lines += [
+            f"x_double = Cast<to = {double}>(X)",
+            "difference = Sub(x_double, mean)",
+            "ratio = Div(difference, deviation)",
+            "limited = Clip(ratio, lowest, highest)",
+        ]
+        if network.missing == "mean":
+            x, constants["zero"] = "known", np.zeros(())
+            lines += ["missing = IsNaN(x_double)", "known = Where(missing, zero, limited)"]
+    if standardization is not None or convert:
+        lines.append(f"x = Cast<to = {real}>({x})")
+        x = "x"
+    lines += [
+        f"b = Gemm<transB = 1>({x}, w, w_bias)",
+        f"z = {HIDDEN_FUNCTIONS[network.hidden].onnx}(b)",
+        f"{'a' if operator or standardization else y} = Gemm<transB = 1>(z, v, v_bias)",
     ]
-    last = "limited"
-    if network.missing == "mean":
-        before += [node("IsNaN", ["x_double"], ["missing"]), node("Where", ["missing", "zero", "limited"], ["known"])]
-        last = "known"
-    before.append(node("Cast", [last], ["x"], to=real))
-    if not targets.size:
-        return before, [], constants
-    constants |= {"target_mean": targets.mean, "target_deviation": np.sqrt(targets.state[1])}
-    after = [
-        node("Cast", ["standardized"], ["y_double"], to=double),
-        node("Mul", ["y_double", "target_deviation"], ["scaled"]),
-        node("Add", ["scaled", "target_mean"], ["in_units"]),
-        node("Cast", ["in_units"], ["variable"], to=real),
-    ]
-    return before, after, constants
+    if operator is not None:
+        lines.append(f"{y} = {operator}(a)")
+    elif standardization is not None:
+        targets = standardization.targets
+        constants |= {"target_mean": targets.mean, "target_deviation": np.sqrt(targets.state[1])}
+        lines += [
+            f"a_double = Cast<to = {double}>(a)",
+            "scaled = Mul(a_double, target_deviation)",
+            "in_units = Add(scaled, target_mean)",
+            f"{y} = Cast<to = {real}>(in_units)",
+        ]
+    return lines, constants
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
