@@ -18,7 +18,7 @@ from ._initial_weights import init_weights
 from ._mixture import Mixture
 from ._network import Network
 from ._one_sample import OneSampleOfAll
-from ._rates import DENSE_STREAM, SHARE, SPARSE_STREAM, WIDTH
+from ._rates import DENSE_STREAM, SHARE, SPARSE_STREAM, WIDTH, StreamRates
 from ._running import RunningScaler, RunningSparseScaler
 from ._settings import Data, Settings
 from ._training_lock import TrainingLock
@@ -29,21 +29,6 @@ Row = np.ndarray | tuple[np.ndarray, np.ndarray]
 # Scale of the initial hidden weights relative to `init_weights` if the rate is constant: smaller ones make fewer errors
 # on the first samples, which count in the evaluation of a stream.
 HIDDEN_WEIGHT_SCALE = 0.5
-
-
-def _additional_inputs(known_D: int, D: int, M: int, K: int, hidden: str, generator: np.random.Generator) -> np.ndarray:
-    """Initial weights of the inputs from `known_D` to D, as `init_weights` would draw them."""
-    r_w, _ = HIDDEN_FUNCTIONS[hidden].initial_ranges(D, M, K)
-    weights = np.empty((M, D - known_D))
-    for row in weights:
-        _skip(generator, known_D)
-        row[:] = generator.uniform(-r_w, r_w, D - known_D)
-    return weights
-
-
-def _skip(generator: np.random.Generator, count: int) -> None:
-    """Pass over `count` numbers of PCG64, one step of which is one number."""
-    generator.bit_generator.advance(count)  # type: ignore[attr-defined]
 
 
 class Growing:
@@ -60,14 +45,10 @@ class Growing:
     ----------
     networks : list of Network
         The networks, whose weights are trained in place.
-    scale : float
-        Factor of the initial hidden weights of added inputs.
     mixture : Mixture
         The mixture of their predictions. Those that diverge are left out.
-    inputs : RunningScaler, RunningSparseScaler or None
-        How to standardize inputs.
-    targets : RunningScaler or None
-        How to standardize targets, if these are numbers.
+    inputs, targets : RunningScaler, RunningSparseScaler or None
+        How to standardize them.
     names : pair of int
         How many features and outputs have names; networks have at least one input and one output even so.
 
@@ -84,13 +65,12 @@ class Growing:
     def __init__(
         self,
         networks: list[Network],
-        scale: float,
         mixture: Mixture,
         inputs: RunningScaler | RunningSparseScaler | None,
         targets: RunningScaler | None,
         names: tuple[int, int],
     ) -> None:
-        self._networks, self._scale, self._mixture = networks, scale, mixture
+        self._networks, self._mixture = networks, mixture
         self.inputs, self.targets = inputs, targets
         self.names, self.lent = names, False
         self.rate: Any = None
@@ -115,34 +95,33 @@ class Growing:
         All networks have the hidden function, and the number of hidden units, that is not None. If inputs are sparse,
         `non_zeros` is their number in the first sample.
         """
-        D, width, K = sizes
-        if rate != "auto":
-            w, v = init_weights(D, width or WIDTH, K, hidden=hidden, order="F", rng=seed)
-            w *= HIDDEN_WEIGHT_SCALE
-            network = Network.from_weights(w, v, output=output, hidden=hidden, learning_rate=rate)
-            return cls([network], HIDDEN_WEIGHT_SCALE, _mixture(1, K, output), None, None, names)
-        rates = DENSE_STREAM if non_zeros is None else SPARSE_STREAM
+        (D, width, K), auto = sizes, rate == "auto"
+        rates = StreamRates(((hidden, rate),), (WIDTH,), HIDDEN_WEIGHT_SCALE, 0)
+        active, inputs, targets = D, None, None
+        if auto:
+            rates = DENSE_STREAM if non_zeros is None else SPARSE_STREAM
+            active = D if non_zeros is None else non_zeros
+            inputs = RunningScaler(D) if non_zeros is None else RunningSparseScaler(D)
+            targets = None if OUTPUTS[output].probabilities else RunningScaler(K)
         networks = []
-        widths = rates.widths if width is None else (width,)
-        for r, (M, (function, member_rate)) in enumerate(product(widths, rates.members)):
-            scale = rates.weight_scale * np.sqrt((D + M) / ((D if non_zeros is None else non_zeros) + M))
+        for r, (M, (function, member_rate)) in enumerate(product((width,) if width else rates.widths, rates.members)):
             function = function if hidden is None else hidden
-            w, v = init_weights(D, M, K, hidden=function, order="F", rng=[*seed, r])
-            w *= scale
-            accumulators = validate.new_accumulators(w, v)
-            accumulators[0][...] = rates.accumulator
-            options: Any = {"output": output, "hidden": function, "accumulators": accumulators}
-            networks.append(Network.from_weights(w, v, learning_rate=member_rate, **options))
-        inputs = RunningScaler(D) if non_zeros is None else RunningSparseScaler(D)
-        targets = None if OUTPUTS[output].probabilities else RunningScaler(K)
-        return cls(networks, 1.0, _mixture(len(networks), K, output), inputs, targets, names)
+            w, v = init_weights(D, M, K, hidden=function, order="F", rng=[*seed, r] if auto else seed)
+            w *= rates.weight_scale * np.sqrt((D + M) / (active + M))
+            options: Any = {"output": output, "hidden": function, "learning_rate": member_rate}
+            if auto:
+                options["accumulators"] = validate.new_accumulators(w, v)
+                options["accumulators"][0][...] = rates.accumulator
+            networks.append(Network.from_weights(w, v, **options))
+        return cls(networks, _mixture(len(networks), K, output), inputs, targets, names)
 
     def grown(self, names: tuple[int, int], D: int, K: int, seed: list[Any]) -> Growing:
         """Create networks of D inputs and K outputs that begin with what these have learned.
 
-        The additional weights have the bits of `init_weights` with this seed, those of hidden units times the scale.
-        No others are drawn: the number of random numbers depends on what is added, not on the size of a network.
-        Unless these networks are lent, both share memory, which changes only when `added` is put into it.
+        The additional weights have the bits of `init_weights` with this seed, those of hidden units at a constant rate
+        times `HIDDEN_WEIGHT_SCALE`. No others are drawn: the number of random numbers depends on what is added, not on
+        the size of a network. Unless these networks are lent, both share memory, which changes only when `added` is put
+        into it.
         """
         kept = np.flatnonzero(self._mixture.members).tolist()
         grown = [self._grown(r, D, K, seed if self.inputs is None else [*seed, place]) for place, r in enumerate(kept)]
@@ -153,7 +132,7 @@ class Growing:
             targets = targets.grown(K, 0)
         mixture = _mixture(len(kept), K, self.network.output)
         mixture.log_weights[...] = self._mixture.log_weights[kept]
-        larger = Growing([network for network, *_ in grown], self._scale, mixture, inputs, targets, names)
+        larger = Growing([network for network, *_ in grown], mixture, inputs, targets, names)
         larger._rooms = [room for _, room, _ in grown]
         larger.added = [added for *_, added in grown]
         return larger
@@ -162,10 +141,16 @@ class Growing:
         """Network r with D inputs and K outputs, its room, and what is to be added to it."""
         old, room = self._networks[r], self._rooms[r]
         M, known_D, known_K = len(old.w), old.w.shape[1] - 1, len(old.v)
-        generator = np.random.default_rng(seed)
-        weights = _additional_inputs(known_D, D, M, K, old.hidden, generator) * self._scale
-        _skip(generator, known_K * M)
-        _, r_v = HIDDEN_FUNCTIONS[old.hidden].initial_ranges(D, M, K)
+        generator: Any = np.random.default_rng(seed)
+        skip = generator.bit_generator.advance  # by numbers, one step of PCG64 each
+        r_w, r_v = HIDDEN_FUNCTIONS[old.hidden].initial_ranges(D, M, K)
+        added = np.empty((M, D - known_D + 1))
+        for row, bias in zip(added, old.w[:, -1], strict=True):
+            skip(known_D)
+            row[:-1], row[-1] = generator.uniform(-r_w, r_w, D - known_D), bias
+        if self.inputs is None:
+            added[:, :-1] *= HIDDEN_WEIGHT_SCALE
+        skip(known_K * M)
         v = layout.zeros_by_row(K, M + 1, old.dtype)
         v[:known_K] = old.v
         v[known_K:, :M] = generator.uniform(-r_v, r_v, (K - known_K, M))
@@ -176,8 +161,7 @@ class Growing:
         if accumulators is not None:
             accumulators = accumulators[0].copy(), np.append(accumulators[1], np.zeros(K - known_K, old.dtype))
         options: Any = {"learning_rate": old.learning_rate, "accumulators": accumulators, **old.functions._asdict()}
-        added = room[:, known_D : D + 1], np.column_stack([weights, old.w[:, -1]])
-        return Network.from_weights(room[:, : D + 1], v, **options), room, added
+        return Network.from_weights(room[:, : D + 1], v, **options), room, (room[:, known_D : D + 1], added)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -212,14 +196,11 @@ class Growing:
         dense[row[0]] = row[1]
         return dense
 
-    def activate(self) -> None:
-        """Put the weights of added inputs where they belong."""
+    def learn_many(self, x: Any, t: np.ndarray) -> None:
+        """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
         for place, initial in self.added:
             place[...] = initial
         self.added = []
-
-    def learn_many(self, x: Any, t: np.ndarray) -> None:
-        """Learn from samples in their order. A call that raises may have changed something: see `saved`."""
         if self.inputs is not None:
             x = self.inputs.learn(x)
         if self.targets is not None:
@@ -247,45 +228,29 @@ class Growing:
             saved += [] if scaler is None else scaler.saved(inputs)
         return saved
 
-    def predict_one(self, row: Row) -> Any:
-        """What the mixture predicts for a sample."""
-        y = self._predict_one("predict_one", row)
-        if self.targets is None:
-            return y
-        return float(self.targets.inverse([y])[0]) if type(y) is float else self.targets.inverse(y)
-
-    def predict_proba_one(self, row: Row) -> np.ndarray:
-        """The probabilities that it predicts."""
-        return self._predict_one("predict_proba_one", row)
-
-    def _predict_one(self, method: str, row: Row) -> Any:
+    def predict_one(self, row: Row, method: str = "predict_one") -> Any:
+        """What a method of networks predicts for a sample, by the mixture; numbers are in the unit of the targets."""
         model: Any = self.one_sample
         if self.inputs is None:
             model = self._networks[0]  # without the mixture, whose only network it is
         else:
             row = self.inputs.transform(self.row(row))
-        if type(row) is tuple:
-            return getattr(model, method + "_sparse")(*row)
-        return getattr(model, method)(row)
+        y = getattr(model, method + "_sparse")(*row) if type(row) is tuple else getattr(model, method)(row)
+        if self.targets is None:
+            return y
+        return float(self.targets.inverse([y])[0]) if type(y) is float else self.targets.inverse(y)
 
     def predict(self, x: Any) -> np.ndarray:
-        """What the mixture predicts for each of several samples."""
-        output = OUTPUTS[self.network.output]
-        if output.exclusive:
-            return output.prediction(self.predict_proba(x))
-        y = self.predict_proba(x)[:, 0]
-        return y if self.targets is None else self.targets.inverse(y[:, np.newaxis])[:, 0]
-
-    def predict_proba(self, x: Any) -> np.ndarray:
-        """The probabilities that it predicts, or the mean of numbers."""
+        """The mean y of the mixture for each of several samples; numbers are in the unit of the targets."""
         if x.shape[0] == 0:
             return np.empty((0, self.sizes[1]))
         if self.inputs is not None:
             x = self.inputs.transform(x)
-        return mean(self._mixture, self._networks, validate.inputs(x, self._networks[0].w, self._networks[0].v))
+        y = mean(self._mixture, self._networks, validate.inputs(x, self._networks[0].w, self._networks[0].v))
+        return y if self.targets is None else self.targets.inverse(y)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._networks, self._scale, self._mixture, self.inputs, self.targets, self.names)
+        return type(self), (self._networks, self._mixture, self.inputs, self.targets, self.names)
 
 
 def _mixture(R: int, K: int, output: str) -> Mixture:

@@ -94,8 +94,8 @@ class BackpropClassifier(MiniBatchNetwork, base.MiniBatchClassifier):
         return {} if y is None else dict(zip(self._stream.labels, y.tolist(), strict=False))
 
     def predict_many(self, X: Any) -> Any:
-        indices = self._predicted_many("predict", X)
-        labels = [None] * len(X) if indices is None else [self._stream.labels[k] for k in indices.tolist()]
+        y = self._predicted_many(X)
+        labels = [None] * len(X) if y is None else [self._stream.labels[k] for k in y.argmax(axis=1)]
         return self._series(labels, X)
 
     def predict_proba_many(self, X: Any) -> Any:
@@ -112,7 +112,7 @@ class BackpropClassifier(MiniBatchNetwork, base.MiniBatchClassifier):
             Data frame of the same library with the same index and one column per label.
         """
         frame = utils.dataframe.into_frame(X)
-        y = self._predicted_many("predict_proba", X)
+        y = self._predicted_many(X)
         if y is None:
             return utils.dataframe.to_native_frame(np.empty((len(frame), 0)), like=frame, columns=[])
         return utils.dataframe.to_native_frame(dict(zip(self.classes, y.T, strict=True)), like=frame)
@@ -164,8 +164,8 @@ class BackpropRegressor(MiniBatchNetwork, base.MiniBatchRegressor):
         return 0.0 if y is None else y
 
     def predict_many(self, X: Any) -> Any:
-        y = self._predicted_many("predict", X)
-        return self._series(np.zeros(len(X)) if y is None else y, X)
+        y = self._predicted_many(X)
+        return self._series(np.zeros(len(X)) if y is None else y[:, 0], X)
 
 
 class _MultiOutputs(StreamNetwork):

@@ -256,7 +256,7 @@ class StreamNetwork(base.Estimator):
                 if new and not np.isfinite(values[known:]).all():
                     samples.numbers_by_name(x)  # raises an error that names the feature
             try:
-                y = getattr(growing, method)(row)
+                y = growing.predict_one(row, method)
             except ValueError:
                 self._check_values(x)  # raises an error that names the feature
                 raise
@@ -314,7 +314,6 @@ class MiniBatchNetwork(StreamNetwork):
             growing = before
             for start, stop in pairwise(edges):
                 growing = self._sized(growing, len(features), int(added[start]), int(x.indptr[1]) if hashed else None)
-                growing.activate()
                 growing.learn_many(x[start:stop], t[start:stop])
             return growing
 
@@ -327,12 +326,16 @@ class MiniBatchNetwork(StreamNetwork):
         columns, N = samples.columns_by_name(X)
         features = self.features
         new = samples.new_names(columns, set(features)) if add else []
-        return samples.matrix(columns, [*features, *new], N), new
+        x = np.zeros((N, max(1, len(features) + len(new))))
+        for i, name in enumerate([*features, *new]):
+            if name in columns:
+                x[:, i] = columns[name]
+        return x, new
 
-    def _predicted_many(self, method: str, X: Any) -> np.ndarray | None:
-        """What a method of the network predicts for the rows of a data frame; None before the first sample."""
+    def _predicted_many(self, X: Any) -> np.ndarray | None:
+        """y for the rows of a data frame; None before the first sample."""
         growing = self._growing
-        return None if growing is None else getattr(growing, method)(self._rows(X)[0])
+        return None if growing is None else growing.predict(self._rows(X)[0])
 
     @staticmethod
     def _series(values: Any, X: Any) -> Any:

@@ -94,15 +94,6 @@ def columns_by_name(X: Any) -> tuple[dict[Any, np.ndarray], int]:
     return columns, len(frame)
 
 
-def matrix(columns: Mapping[Any, np.ndarray], features: list[Any], N: int) -> np.ndarray:
-    """The inputs of N rows: columns in the order of the features, 0 where there are none."""
-    x = np.zeros((N, max(1, len(features))))
-    for i, name in enumerate(features):
-        if name in columns:
-            x[:, i] = columns[name]
-    return x
-
-
 class Hasher:
     """Inputs by the hashes of their names, as by scikit-learn's FeatureHasher but for their order.
 
