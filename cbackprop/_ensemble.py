@@ -498,9 +498,11 @@ class Ensemble:
         )
 
     def _repr_html_(self) -> str:
-        from ._html import ensemble_html
+        from ._html import networks_html
 
-        return ensemble_html(type(self).__name__, self._networks, self.weights, self.diverged)
+        pairs = zip(self.diverged, self.weights, strict=True)
+        states = ["diverged" if diverged else f"weight {weight:.3f}" for diverged, weight in pairs]
+        return networks_html(type(self).__name__, self._networks, states)
 
     def __copy__(self) -> Ensemble:
         copy = type(self).__new__(type(self))

@@ -17,50 +17,33 @@ MAX_NETWORKS = 20  # of an ensemble that are listed
 MAX_POINTS = 200  # of a learning curve
 
 
-def network_html(network: Network) -> str:
-    """The layers of a network, and its parameters."""
-    rows = {
-        "parameters": f"{network.w.size + network.v.size:,}",
-        "w": network.w.shape,
-        "v": network.v.shape,
-        "dtype": network.w.dtype,
-        "learning rate": _rate(network),
-    } | _standardized(network)
-    return _page(type(network).__name__, _layers(network, f"{len(network.w):,} {network.functions.hidden}"), rows)
-
-
-def ensemble_html(title: str, networks: Sequence[Network], weights: np.ndarray, diverged: np.ndarray) -> str:
-    """The layers of the networks, and what each of them learns with and counts in the mixture."""
-    names = ", ".join(dict.fromkeys(network.functions.hidden for network in networks))  # each once
-    widths, R, first = sorted({len(network.w) for network in networks}), len(networks), networks[0]
-    rows: dict[str, Any] = {
-        "networks": f"{R:,}",
-        "parameters": f"{sum(network.w.size + network.v.size for network in networks):,}",
-    }
+def networks_html(title: str, networks: Sequence[Network], states: Sequence[str] | None = None) -> str:
+    """The layers and the parameters of a network or, with the states of its members, of an ensemble."""
+    first, widths = networks[0], sorted({len(network.w) for network in networks})
+    rows: dict[str, Any] = {} if states is None else {"networks": f"{len(networks):,}"}
+    rows["parameters"] = f"{sum(network.w.size + network.v.size for network in networks):,}"
     if len(widths) == 1:
-        rows |= {"w": (R, *first.w.shape), "v": (R, *first.v.shape)}
-    rows |= {"dtype": first.w.dtype} | _standardized(first)
-    for r, network in enumerate(networks[:MAX_NETWORKS]):
+        R = () if states is None else (len(networks),)
+        rows |= {"w": (*R, *first.w.shape), "v": (*R, *first.v.shape)}
+    rows["dtype"] = first.w.dtype
+    if states is None:
+        rows["learning rate"] = _rate(first)
+    if first.standardize:
+        what = "inputs" if OUTPUTS[first.functions.output].probabilities else "inputs and targets"
+        rows["standardized"] = what + (", missing inputs are the mean" if first.missing == "mean" else "")
+    for r, (network, state) in enumerate(zip(networks, states or (), strict=False)):
+        if r == MAX_NETWORKS:
+            rows["…"] = f"{len(networks) - r:,} more"
+            break
         units = network.functions.hidden if len(widths) == 1 else f"{len(network.w):,} {network.functions.hidden}"
-        state = "diverged" if diverged[r] else f"weight {weights[r]:.3f}"
         rows[f"network {r}"] = f"{units}, learning rate {_rate(network)}, {state}"
-    if R > MAX_NETWORKS:
-        rows["…"] = f"{R - MAX_NETWORKS:,} more"
-    widest = max(networks, key=lambda network: len(network.w))
+    names = ", ".join(dict.fromkeys(network.functions.hidden for network in networks))  # each once
     hidden = f"{' to '.join(f'{M:,}' for M in widths[:: len(widths) - 1 or 1])} {names}"
-    return _page(title, _layers(widest, hidden), rows)
+    return _page(title, _layers(max(networks, key=lambda network: len(network.w)), hidden), rows)
 
 
 def _rate(network: Network) -> str:
     return f"{network.learning_rate:g}{', adapted to each unit' if network.accumulators else ''}"
-
-
-def _standardized(network: Network) -> dict[str, str]:
-    """What is standardized, if anything is."""
-    if not network.standardize:
-        return {}
-    what = "inputs" if OUTPUTS[network.functions.output].probabilities else "inputs and targets"
-    return {"standardized": what + (", missing inputs are the mean" if network.missing == "mean" else "")}
 
 
 def _layers(network: Network, hidden: str) -> list[str]:

@@ -402,9 +402,9 @@ class Network(OneSample):
         )
 
     def _repr_html_(self) -> str:
-        from ._html import network_html
+        from ._html import networks_html
 
-        return network_html(self)
+        return networks_html(type(self).__name__, [self])
 
     def __copy__(self) -> "Network":
         copy = self._of(self._model())
