@@ -10,7 +10,6 @@ from cbackprop import Network, init_weights
 
 pytest.importorskip("sklearn")
 pytest.importorskip("onnx")
-import onnx
 from onnx.reference import ReferenceEvaluator
 from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
@@ -97,47 +96,27 @@ def test_networks_that_standardize(dtype, output, missing, run):
 
 
 @pytest.mark.parametrize("run", RUNNERS)
-@pytest.mark.parametrize("kind", [BackpropClassifier, BackpropRegressor])
-def test_sparse_rows(iris, kind, run):
-    dtype = np.dtype("float32")
-    x, y = np.maximum(iris[0] - 3, 0).astype(dtype), iris[1]
-    rows = csr_array(x)
-    model = kind(5, random_state=0).partial_fit(rows, y, **{"classes": [0, 1, 2]} if kind is BackpropClassifier else {})
-    assert not model.network_.w.flags.c_contiguous
-    numbers = run(to_onnx(model), x)[-1].reshape(150, -1)
-    wanted = (model.predict_proba if kind is BackpropClassifier else model.predict)(rows).reshape(150, -1)
-    np.testing.assert_allclose(numbers, wanted, rtol=0, atol=5 * TOLERANCE[dtype.name])  # numbers of up to 3
-
-
-LABELS = {
-    "text": lambda names: names,
-    "object": lambda names: names.astype(object),
-    "int32": lambda names: np.array([3, 5, 9], np.int32),
-}
-
-
-@pytest.mark.parametrize("run", RUNNERS)
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
-def test_classifier_predicts_its_labels(iris, labels, run):
+@pytest.mark.parametrize("kind", ["text", "object", "int32"])
+def test_classifier_predicts_its_labels(iris, kind, run):
     x, t, names = iris
-    x, y = x.astype(np.float32), labels(names)[t]
-    model = BackpropClassifier(8, random_state=0, learning_rate_init=0.02).fit(x, y)
+    x = x.astype(np.float32)
+    names = {"text": names, "object": names.astype(object), "int32": np.array([3, 5, 9], np.int32)}[kind]
+    model = BackpropClassifier(8, random_state=0, learning_rate_init=0.02).fit(csr_array(x), names[t])
+    assert not model.network_.w.flags.c_contiguous
     label, probabilities = run(to_onnx(model), x)
     assert label.tolist() == model.predict(x).tolist()
     # inputs up to 8, which are not scaled, make larger sums
     np.testing.assert_allclose(probabilities, model.predict_proba(x), rtol=0, atol=4e-6)
 
 
-def test_model_has_standard_operators_and_is_validated():
+def test_model_has_standard_operators_and_is_a_copy():
     network = Network(3, 4, 2, rng=0)
     model = to_onnx(network)
-    onnx.checker.check_model(model, full_check=True)
     before = model.SerializeToString()
     network.learn_one(np.ones(3), 1)
-    assert model.SerializeToString() == before  # a copy
+    assert model.SerializeToString() == before
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
     assert model.ir_version == 7  # the version released with that operator set
-    assert [output.name for output in model.graph.output] == ["label", "probabilities"]
     assert (model.producer_name, model.producer_version) == ("cbackprop", cbackprop.__version__)
 
 
@@ -147,12 +126,10 @@ def test_model_has_standard_operators_and_is_validated():
 )  # onnx.reference rounds scaled integers to integers
 def test_pipelines_are_converted(iris, real, run):
     skl2onnx = pytest.importorskip("skl2onnx")
-    x, t, names = iris
-    x = (10 * x).astype(real)
-    pipeline = make_pipeline(StandardScaler(), BackpropClassifier(8, random_state=0)).fit(x, names[t])
+    x, y = (10 * iris[0]).astype(real), iris[2][iris[1]]
+    pipeline = make_pipeline(StandardScaler(), BackpropClassifier(8, random_state=0)).fit(x, y)
     register_converter()
-    model = skl2onnx.to_onnx(pipeline, x[:1], options={"zipmap": False})
-    label, probabilities = run(model, x)
+    label, probabilities = run(skl2onnx.to_onnx(pipeline, x[:1], options={"zipmap": False}), x)
     assert label.tolist() == pipeline.predict(x).tolist()
     np.testing.assert_allclose(probabilities, pipeline.predict_proba(x), rtol=0, atol=2e-6)  # the scaler rounds, too
     maps = skl2onnx.to_onnx(pipeline, x[:1])
@@ -193,41 +170,33 @@ def test_pipelines_of_other_outputs_are_converted(iris, kind, activation, real, 
         np.testing.assert_allclose(results[0], wanted, rtol=0, atol=tolerance)
 
 
-def test_labels_that_onnx_cannot_represent_are_rejected():
-    model = BackpropClassifier.from_network(Network(3, 4, 2, rng=0), np.array([1, 2**63], np.uint64))
-    with pytest.raises(ValueError, match="model has the label 9223372036854775808; ONNX needs labels below"):
-        to_onnx(model)
-
-
 def test_models_that_protobuf_cannot_hold_are_rejected(monkeypatch):
     skl2onnx = pytest.importorskip("skl2onnx")
     register_converter()
     wide, narrow = (Network(20, 30, 2, dtype=dtype, rng=0) for dtype in ("float64", "float32"))  # 692 weights
     classifier = BackpropClassifier.from_network(wide, [0, 1])
+    message = r"model has 692 weights in float64, 0.0 GiB; ONNX holds less than 2 GiB: .* to float32, .* hidden units"
     monkeypatch.setattr("cbackprop.onnx.MAX_BYTES", 692 * 8)
     to_onnx(wide)
     monkeypatch.setattr("cbackprop.onnx.MAX_BYTES", 692 * 8 - 1)
-    message = r"model has 692 weights in float64, 0.0 GiB; ONNX holds less than 2 GiB: .* to float32, .* hidden units"
-    for convert in (
-        lambda: to_onnx(wide),
-        lambda: to_onnx(classifier),
-        lambda: skl2onnx.to_onnx(classifier, np.ones((1, 20))),
-    ):
+    for convert, x in ((to_onnx, ()), (skl2onnx.to_onnx, (np.ones((1, 20)),))):
         with pytest.raises(ValueError, match=message):
-            convert()
+            convert(classifier, *x)
     skl2onnx.to_onnx(classifier, np.ones((1, 20), np.float32))  # converts the weights
-    to_onnx(narrow)
     monkeypatch.setattr("cbackprop.onnx.MAX_BYTES", 692 * 4 - 1)
     with pytest.raises(ValueError, match=r"float32, .*: train fewer hidden units"):
         to_onnx(narrow)
 
 
-def test_other_models_are_rejected(iris):
+def test_other_models_are_rejected():
     with pytest.raises(TypeError, match="model is a StandardScaler; it must be a Network, a BackpropClassifier or a"):
         to_onnx(StandardScaler())
     for estimator in (BackpropClassifier(), BackpropRegressor()):
         with pytest.raises(NotFittedError):
             to_onnx(estimator)
+    model = BackpropClassifier.from_network(Network(3, 4, 2, rng=0), np.array([1, 2**63], np.uint64))
+    with pytest.raises(ValueError, match="model has the label 9223372036854775808; ONNX needs labels below"):
+        to_onnx(model)
 
 
 # --------------------------------------------------------------------------------------------------------- scikit-learn
@@ -241,22 +210,15 @@ def fitted(x, y, kind=MLPClassifier, **options):
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("real", [np.float32, np.float64])
-def test_from_sklearn(iris, classes, real):
+def test_from_sklearn_copies_weights(iris, classes, dtype):
     x, t, names = iris
-    x, y = x[t < classes].astype(real), names[t[t < classes]]
+    x, y = x[t < classes].astype(dtype), names[t[t < classes]]
     theirs = fitted(x, y)
-    ours = from_sklearn(theirs)
-    assert ours.network_.dtype == real
-    tolerance = TOLERANCE[np.dtype(real).name]
-    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=0, atol=tolerance)
-    assert np.array_equal(ours.predict(x), theirs.predict(x))
-    assert not np.shares_memory(ours.network_.w, theirs.coefs_[0])
-    theirs.coefs_, theirs.intercepts_ = [c.copy() for c in ours.coefs_], [i.copy() for i in ours.intercepts_]
-    if classes == 3:  # and back: the same bits
-        again = from_sklearn(theirs)
-        assert bits(again.network_) == bits(ours.network_)
     before = theirs.coefs_[0].copy()
+    ours = from_sklearn(theirs)
+    assert ours.network_.dtype == dtype
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=0, atol=TOLERANCE[dtype.name])
+    assert np.array_equal(ours.predict(x), theirs.predict(x))
     ours.partial_fit(x, y)
     assert np.array_equal(theirs.coefs_[0], before)
 
@@ -282,21 +244,23 @@ def test_from_sklearn_keeps_functions(iris, kind, activation, real):
     ours.partial_fit(x, y)
 
 
-def test_from_sklearn_rejects_other_networks(iris):
-    x, t, _ = iris
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "identity"}, r"has 1 hidden layers, activation 'identity'.* among 'logistic', 'tanh', 'relu'"),
+        ({"hidden_layer_sizes": (3, 3)}, "has 2 hidden layers"),
+        ({"kind": MLPRegressor, "loss": "poisson"}, r"output activation 'exp'; .* no Poisson loss"),
+    ],
+)
+def test_from_sklearn_rejects_other_networks(iris, options, message):
+    if "loss" in options and "loss" not in MLPRegressor().get_params():
+        pytest.skip("scikit-learn before 1.7 has no other loss")
     with pytest.raises(TypeError, match="model is a StandardScaler; it must be an MLPClassifier or an MLPRegressor"):
         from_sklearn(StandardScaler())
     with pytest.raises(NotFittedError):
         from_sklearn(MLPClassifier())
-    with pytest.raises(
-        ValueError, match=r"has 1 hidden layers, activation 'identity'.* among 'logistic', 'tanh', 'relu'"
-    ):
-        from_sklearn(fitted(x, t, activation="identity"))
-    with pytest.raises(ValueError, match="has 2 hidden layers"):
-        from_sklearn(fitted(x, t, hidden_layer_sizes=(3, 3)))
-    if "loss" in MLPRegressor().get_params():  # from scikit-learn 1.7 on
-        with pytest.raises(ValueError, match=r"output activation 'exp'; .* no Poisson loss"):
-            from_sklearn(fitted(x, t, MLPRegressor, loss="poisson"))
+    with pytest.raises(ValueError, match=message):
+        from_sklearn(fitted(*iris[:2], **options))
 
 
 # -------------------------------------------------------------------------------------------------------------- PyTorch
@@ -312,24 +276,15 @@ def state_of(network):
     }
 
 
-def test_from_torch(dtype):
-    network = Network(4, 5, 3, dtype=dtype, rng=0)
-    network.w[:, -1], network.v[:, -1] = 0.5, -0.5
-    state = state_of(network)
-    again = from_torch(state)
-    assert again.dtype == dtype
-    assert bits(again) == bits(network)
-    before = {name: value.copy() for name, value in state.items()}
-    again.learn_one(np.ones(4), 1)
-    assert all(np.array_equal(state[name], before[name]) for name in state)
-
-
-def test_from_torch_uses_the_named_functions(all_functions):
+def test_from_torch_uses_the_named_functions(all_functions, dtype):
     for functions in all_functions:
-        network = Network(4, 5, 3, rng=0, **functions)
-        again = from_torch(state_of(network), **functions)
-        assert (again.functions, bits(again)) == (network.functions, bits(network))
-    state = state_of(Network(4, 5, 3, rng=0))
+        network = Network(4, 5, 3, dtype=dtype, rng=0, **functions)
+        network.w[:, -1], network.v[:, -1] = 0.5, -0.5
+        state = state_of(network)
+        again = from_torch(state, **functions)
+        assert (again.functions, again.dtype, bits(again)) == (network.functions, dtype, bits(network))
+        again.w[...], again.v[...] = 1, 1
+        assert bits(from_torch(state, **functions)) == bits(network)  # whose arrays are not shared
     with pytest.raises(ValueError, match="hidden is 'gelu'; it must be one of 'sigmoid', 'tanh', 'relu'"):
         from_torch(state, hidden="gelu")
     with pytest.raises(ValueError, match="output is 'sigmoid'; it must be one of 'softmax', 'linear', 'logistic'"):
@@ -358,12 +313,9 @@ def test_from_a_torch_model(output, hidden, activation):
         ({"2.bias": np.ones(4)}, r"2.weight has shape \(3, 5\) and 2.bias \(4,\); they must be"),
         ({"2.weight": np.ones((3, 6))}, r"2.weight has shape \(3, 6\); it must be \(K, 5\), since 0.weight has shape"),
         ({"0.weight": np.ones((5, 0))}, r"0.weight has shape \(5, 0\) and 0.bias \(5,\); they must be .* at least one"),
-        ({"0.weight": np.full((5, 4), "a")}, "0.weight has dtype <U1; it must be float32 or float64"),
         ({"0.bias": np.ones(5, int)}, "0.bias has dtype int64; it must be"),
-        ({"2.weight": np.ones((3, 5), complex)}, "2.weight has dtype complex128; it must be"),
         ({"2.bias": np.ones(3, np.float32)}, "0.weight is float64 and 2.bias is float32; they must have"),
         ({"0.weight": np.full((5, 4), np.nan)}, "0.weight holds NaN or infinity; weights must be finite"),
-        ({"2.bias": np.array([0, np.inf, 0])}, "2.bias holds NaN or infinity"),
     ],
 )
 def test_from_torch_names_the_invalid_entry(change, message):

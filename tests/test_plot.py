@@ -59,20 +59,6 @@ def test_each_plot_opens_a_figure_of_its_own(pyplot):
     axes[3].figure.canvas.draw()  # of a single sample, too
 
 
-def test_missing_matplotlib_is_reported_with_the_command_that_installs_it(python):
-    done = python(
-        "import sys\n"
-        "class Absent:\n"
-        "    def find_spec(name, *_):\n"
-        "        if name == 'matplotlib': raise ModuleNotFoundError(name=name)\n"
-        "sys.meta_path.insert(0, Absent)\n"
-        "from cbackprop import plot\n"
-        "try: plot.learning_curve([1.0])\n"
-        "except ModuleNotFoundError as error: print(error)"
-    )
-    assert done.stdout == 'matplotlib is not installed; to install it: pip install "cbackprop[plot]"\n'
-
-
 def test_colors_are_distinct_to_every_eye():
     """The first three colors and white differ in luminance alone, for any kind of color blindness."""
     luminance = [np.dot([0.2126, 0.7152, 0.0722], np.array(to_rgb(color)) ** 2.2) for color in plot.COLORS[:3]]
@@ -82,20 +68,17 @@ def test_colors_are_distinct_to_every_eye():
 # ----------------------------------------------------------------------------------------------------------- training
 
 
-def test_learning_curve(ax):
-    history = cbackprop.History(losses=[1.0, 0.1, 0.01], epochs=3, samples=9)
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_learning_curve(ax, epochs):
+    history = cbackprop.History(losses=[1.0, 0.1, 0.01][:epochs], epochs=epochs, samples=9)
     assert plot.learning_curve(history, held_out=[1.0, 0.5, 0.4], ax=ax) is ax
     training, held_out = ax.lines
-    assert training.get_xydata().tolist() == [[1, 1.0], [2, 0.1], [3, 0.01]]
+    assert training.get_xydata().tolist() == [[1, 1.0], [2, 0.1], [3, 0.01]][:epochs]
     assert held_out.get_ydata().tolist() == [1.0, 0.5, 0.4]
+    assert [line.get_marker() for line in ax.lines] == ["o" if epochs == 1 else "None", "None"]  # a point is visible
     assert legend(ax) == ["training", "held out"]
     assert ax.get_yscale() == "log"
-
-
-def test_learning_curve_of_one_epoch_is_a_point(ax):
-    plot.learning_curve([0.9], held_out=[0.9, 0.8], ax=ax)
-    assert [line.get_marker() for line in ax.lines] == ["o", "None"]
-    ticks = plot.learning_curve([0.9], ax=Figure().subplots()).get_xticks()
+    ticks = plot.learning_curve([0.9] * epochs, ax=Figure().subplots()).get_xticks()
     assert np.array_equal(ticks, np.round(ticks))
 
 
@@ -192,14 +175,22 @@ def test_decision_regions(ax, corners):
     for point in ([0, 0], [100, 0], [0, 100], [60, 40], [90, 90]):
         shown, place = predicted_in(mesh, point)
         assert shown == network.predict(place[np.newaxis] / 100)[0]
-    colors = mesh.cmap(mesh.norm([0, 1, 2]))[:, :3]
-    for k in range(3):
-        assert points[k].get_offsets().tolist() == [x[k].tolist()]
-        np.testing.assert_allclose(colors[k], points[k].get_facecolor()[0, :3])
+    assert [each.get_offsets().tolist() for each in points] == [[corner] for corner in x.tolist()]
     assert legend(ax) == ["a", "b", "c"]
 
 
-def test_decision_regions_of_classifiers(corners):
+@pytest.mark.parametrize("K", [3, 8, 9])
+def test_colors_of_classes(ax, K):
+    pytest.importorskip("sklearn")
+    network, x = cbackprop.Network(2, 5, K, rng=0), np.random.default_rng(0).normal(size=(K, 2))
+    mesh, *points = plot.decision_regions(network, x, np.arange(K), ax=ax).collections
+    colors = mesh.cmap(mesh.norm(np.arange(K)))[:, :3]
+    assert len(np.unique(colors, axis=0)) == K
+    assert K > 8 or np.allclose(colors, [to_rgb(color) for color in plot.COLORS[:K]])
+    np.testing.assert_allclose(colors, [point.get_facecolor()[0, :3] for point in points])
+
+
+def test_plots_of_classifiers(corners):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler
 
@@ -208,21 +199,18 @@ def test_decision_regions_of_classifiers(corners):
     network, x, t = corners
     names = np.array(["a", "b", "c"])
     model = BackpropClassifier.from_network(network, names, random_state=0)
-    scaled = make_pipeline(MaxAbsScaler().fit(x), model)
-    wanted, drawn = Figure().subplots(1, 2)
+    wanted, drawn, one, other = Figure().subplots(1, 4)
     plot.decision_regions(network, x, t, scale=100, classes=names, ax=wanted)
-    plot.decision_regions(scaled, x, names[t], ax=drawn)
-    for one, other in zip(wanted.collections, drawn.collections, strict=True):
-        assert np.array_equal(one.get_array(), other.get_array())
-        assert np.array_equal(one.get_offsets(), other.get_offsets())
+    plot.decision_regions(make_pipeline(MaxAbsScaler().fit(x), model), x, names[t], ax=drawn)
+    for first, second in zip(wanted.collections, drawn.collections, strict=True):
+        assert np.array_equal(first.get_array(), second.get_array())
+        assert np.array_equal(first.get_offsets(), second.get_offsets())
     assert legend(drawn) == ["a", "b", "c"]
 
     model.fit(x / 100, names[t], X_val=x / 100, y_val=names[t])
-    training, held_out = plot.learning_curve(model, ax=Figure().subplots()).lines
-    assert training.get_ydata().tolist() == model.loss_curve_
-    assert held_out.get_ydata().tolist() == model.validation_loss_curve_
-    _, held_out = plot.learning_curve(model, held_out=np.array([3.0, 2.0]), ax=Figure().subplots()).lines
-    assert held_out.get_ydata().tolist() == [3.0, 2.0]
+    curves = [plot.learning_curve(model, ax=one), plot.learning_curve(model, held_out=np.array([3.0, 2.0]), ax=other)]
+    (training, held_out), (_, given) = ([line.get_ydata().tolist() for line in ax.lines] for ax in curves)
+    assert (training, held_out, given) == (model.loss_curve_, model.validation_loss_curve_, [3.0, 2.0])
 
 
 def test_decision_regions_of_a_single_logistic_output(ax):
@@ -233,16 +221,6 @@ def test_decision_regions_of_a_single_logistic_output(ax):
     mesh, first, second = plot.decision_regions(network, x, t, ax=ax).collections
     assert [predicted_in(mesh, point)[0] for point in x] == [0, 0, 1, 1]
     assert (first.get_offsets().tolist(), second.get_offsets().tolist()) == (x[:2].tolist(), x[2:].tolist())
-
-
-def test_decision_regions_of_many_classes(ax):
-    pytest.importorskip("sklearn")
-    network = cbackprop.Network(2, 5, 9, rng=0)
-    plot.decision_regions(network, np.random.default_rng(0).standard_normal((9, 2)), np.arange(9), ax=ax)
-    mesh, *points = ax.collections
-    colors = mesh.cmap(mesh.norm(np.arange(9)))[:, :3]
-    assert len(np.unique(colors, axis=0)) == 9
-    np.testing.assert_allclose(colors, [point.get_facecolor()[0, :3] for point in points])
 
 
 def test_names_are_drawn_verbatim(corners):
@@ -317,9 +295,9 @@ def test_names_beside_a_confusion_matrix_are_legible(names, layout):
 
 def test_names_and_counts_of_many_classes_are_omitted(ax):
     plot.confusion(np.ones((60, 60), dtype=int), classes=[f"class {k}" for k in range(60)], ax=ax)
-    assert texts(ax.texts) == []
     ax.figure.draw_without_rendering()
     labels = texts(ax.get_xticklabels())
+    assert texts(ax.texts) == []
     assert {"0", "50"} <= set(labels)
     assert len(labels) < 10
 
@@ -340,20 +318,17 @@ def test_misclassified(ax):
 # ------------------------------------------------------------------------------------------------------------- numbers
 
 
-def test_predicted_against_true(ax):
-    true, predicted = [1.0, 2.0, 5.0], [1.5, 2.0, 4.0]
-    assert plot.predicted_against_true(true, predicted, ax=ax) is ax
-    assert ax.collections[0].get_offsets().tolist() == [[1, 1.5], [2, 2], [5, 4]]
-    (diagonal,) = ax.lines
-    assert (diagonal.get_xy1(), diagonal.get_slope()) == ((1, 1), 1)
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_aspect()) == ("true", "predicted", 1)
-
-
-def test_residuals(ax):
-    assert plot.residuals(np.array([1, 2, 5], np.float32), [1.5, 2.0, 4.0], ax=ax) is ax
-    assert ax.collections[0].get_offsets().tolist() == [[1.5, -0.5], [2, 0], [4, 1]]
-    assert ax.lines[0].get_ydata() == [0, 0]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true − predicted")
+def test_pairs_of_numbers():
+    first, second = Figure().subplots(1, 2)
+    true, predicted = np.array([1, 2, 5], np.float32), [1.5, 2.0, 4.0]
+    assert plot.predicted_against_true(true, predicted, ax=first) is first
+    assert plot.residuals(true, predicted, ax=second) is second
+    assert first.collections[0].get_offsets().tolist() == [[1, 1.5], [2, 2], [5, 4]]
+    assert second.collections[0].get_offsets().tolist() == [[1.5, -0.5], [2, 0], [4, 1]]
+    (diagonal,) = first.lines
+    assert (diagonal.get_xy1(), diagonal.get_slope(), second.lines[0].get_ydata()) == ((1, 1), 1, [0, 0])
+    assert (first.get_xlabel(), first.get_ylabel(), first.get_aspect()) == ("true", "predicted", 1)
+    assert (second.get_xlabel(), second.get_ylabel()) == ("predicted", "true − predicted")
 
 
 @pytest.mark.parametrize("column", [False, True])
@@ -368,13 +343,10 @@ def test_fitted_curve(ax, column):
     assert (points[0], points[-1], len(points)) == (2, 4, GRID_POINTS)
     np.testing.assert_allclose(y, network.predict((points[:, np.newaxis] - 3) / 0.5) * 2 + 8, rtol=1e-14)
     assert legend(ax) == ["samples", "fitted"]
-    # samples and curve differ in shape and luminance
-    assert to_rgb(curve.get_color()) == to_rgb(plot.COLORS[5])
-
-
-def test_fitted_curve_of_a_regressor(ax):
-    plot.fitted_curve(other_model("LinearRegression", [[0.0], [1.0]], [1.0, 3.0]), [0.0, 2.0], [1.0, 6.0], ax=ax)
-    np.testing.assert_allclose(ax.lines[0].get_ydata()[[0, -1]], [1, 5])
+    assert curve.get_color() == plot.COLORS[5]  # samples and curve differ in luminance
+    line = other_model("LinearRegression", [[0.0], [1.0]], [1.0, 3.0])
+    drawn = plot.fitted_curve(line, [0.0, 2.0], [1.0, 6.0], ax=Figure().subplots()).lines[0]
+    np.testing.assert_allclose(drawn.get_ydata()[[0, -1]], [1, 5])
 
 
 # ------------------------------------------------------------------------------------------------------- invalid input
@@ -416,16 +388,12 @@ FAILING = [
     (lambda: plot.confusion(SQUARE), r"must be \(K, K\)"),
     (lambda: plot.confusion([0.5, 1.5]), rf"matrix has shape \(2,\); it must be \(K, K\), counts .*; {FOR_NUMBERS}"),
     (lambda: plot.confusion(np.eye(3), classes=[]), "classes has 0 names; it must have 3, one for each class"),
-    (lambda: plot.confusion(np.eye(3), classes=list("abcd")), "classes has 4 names; it must have 3"),
     (lambda: plot.learning_curve(["x"]), "history has dtype"),
-    (lambda: plot.learning_curve([]), "history has shape"),
     (lambda: plot.learning_curve([1.0], held_out=[[1.0]]), "held_out has 2 dimensions"),
     (lambda: regions(network(3, 2)), r"need \(N, 2\) and 2 inputs"),
     (lambda: regions(network(3, 2), [[1, 2, 3]], [0]), r"x has shape \(1, 3\) and the network 3 inputs"),
     (lambda: regions(network(2, 2), t=[0, 1, 1, 2]), r"t contains \[2\], which .* classes \[0 1\]"),
-    (lambda: regions(network(2, 2), t=list("abba")), r"t contains \['a' 'b'\], which are not among"),
     (lambda: regions(network(2, 2), t=[0, 1, 1]), "t has 3 entries; it must have 4, as many as x has"),
-    (lambda: regions(network(2, 3), classes=["a"]), "classes has 1 names; it must have 3"),
     (lambda: regions(network(2, 2, "linear")), "has output='linear' and K = 2; .* softmax"),
     (lambda: regions(network(2, 2, "logistic")), "has output='logistic' and K = 2; .* softmax"),
     (lambda: regions(other_model("LinearRegression")), f"LinearRegression without classes; .*{FOR_NUMBERS}"),
@@ -437,27 +405,20 @@ FAILING = [
     (lambda: plot.misclassified(np.zeros((2, 3, 3)), [0], [1]), "have shapes"),
     (lambda: plot.misclassified(IMAGE, [0], [1], columns=-1), "columns is -1; it must be at least 1"),
     (lambda: plot.misclassified(IMAGE, [0.5], [1]), f"true has dtype float64; it must .*; {FOR_NUMBERS}"),
-    (lambda: plot.misclassified(IMAGE, [1], [0.5]), "predicted has dtype float64; it must hold class ind"),
     (lambda: plot.misclassified(IMAGE, [0], [2], classes=["a"]), "has 1 names; it must have at least 3"),
     (lambda: plot.predicted_against_true([1, 2], [1]), "predicted has 1 entries; it must have 2, as many as true"),
     (lambda: plot.residuals([[1], [2]], [1, 2]), r"true has 2 dimensions; it must have 1: \(N,\)"),
     (lambda: plot.residuals([1, 2], [1, np.nan]), r"predicted\[1\] is nan; it must be finite"),
-    (lambda: plot.residuals([], []), "true has shape .* must not be empty"),
-    (lambda: plot.predicted_against_true(["a", "b"], [1, 2]), "true has dtype <U1; it must hold real numbers"),
-    (lambda: plot.residuals(np.ma.masked_equal([1, 9], 9), [1, 2]), "true is a MaskedArray"),
     (lambda: plot.fitted_curve(network(1, 2), [0, 1], [0, 1]), "softmax outputs, not linear ones; for classes, use"),
     (lambda: plot.fitted_curve(other_model("LogisticRegression"), [0, 1], [0, 1]), "which predicts classes; use deci"),
     (lambda: plot.fitted_curve(network(1, 2, "linear"), [0, 1], [0, 1]), "network has 2 outputs; a curve needs one"),
     (lambda: plot.fitted_curve(network(2, 1, "linear"), [0, 1], [0, 1]), "x has 1 columns; it must have 2"),
     (lambda: plot.network(network(11, 2)), r"has layers of \(11, 2, 2\) units; a picture needs at most 10 in each"),
     (lambda: plot.network(network(3, 2), [1, 2]), "x has 2 columns; it must have 3"),
-    (lambda: plot.network(network(3, 2), [[1, 2, 3]]), r"x has 2 dimensions; it must have 1: \(3,\)"),
     (lambda: mixture(losses=np.ones((4, 2))), r"losses has shape \(4, 2\); it must be \(4, 3\)"),
     (lambda: mixture(weights=np.ones(4)), r"weights has 1 dimensions; it must have 2: \(N, R\)"),
-    (lambda: mixture(weights=[["a"]]), "weights has dtype"),
     (lambda: mixture(labels=["a"]), "labels has 1 names; it must have 3, one for each network"),
     (lambda: mixture(window=0), "window is 0"),
-    (lambda: mixture(window=1.5), "window is 1.5"),
 ]
 
 
