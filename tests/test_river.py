@@ -450,7 +450,7 @@ def test_invalid_weights_leave_the_model_unchanged(model, rate):
         ({}, {"a": 1.0, "b": 1.0, "c": 10**400}, "feature 'c' is 1000.*; it must be a finite number"),
         ({}, {"a": "1.0", "b": 1.0, "c": 1.0}, "feature 'a' is '1.0'; it must be a finite number: .*OneHotEncoder"),
         ({}, {"a": 1.0, "b": None, "c": 1.0}, "feature 'b' is None; it must be a finite .*StatImputer"),
-        ({}, {"a": [1.0]}, r"feature 'a' is \[1.0\]; it must be"),
+        ({}, {"a": [1.0], "b": 1.0}, r"feature 'a' is \[1.0\]; it must be"),
         ({}, {"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.0]}, r"feature 'a' is \[1.0, 2.0\]; it must be"),
         ({}, [1.0, 1.0, 1.0], "x is a list; it must be a dict of values"),
         ({}, 1.0, "x is a float; it must be a dict of values"),
@@ -577,6 +577,7 @@ def test_a_late_error_in_a_frame_undoes_all(error, name, rate, monkeypatch):
         ("hidden", "softplus"),
         ("n_hidden", "many"),
         ("learning_rate", "fast"),
+        ("learning_rate", None),
     ],
 )
 def test_invalid_parameters_are_refused(name, value):
