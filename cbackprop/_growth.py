@@ -51,15 +51,6 @@ class Growing:
         How to standardize them.
     names : pair of int
         How many features and outputs have names; networks have at least one input and one output even so.
-
-    Attributes
-    ----------
-    added : list of (ndarray, ndarray)
-        Where the weights of added inputs, and the bias behind them, belong, and these numbers.
-    rate : object
-        The learning rate that the user has asked for.
-    lent : bool
-        Whether others have the networks: their memory must stay as it is.
     """
 
     def __init__(
@@ -72,9 +63,10 @@ class Growing:
     ) -> None:
         self._networks, self._mixture = networks, mixture
         self.inputs, self.targets = inputs, targets
-        self.names, self.lent = names, False
-        self.rate: Any = None
-        self.added: list[tuple[np.ndarray, np.ndarray]] = []
+        self.names = names
+        self.rate: Any = None  # that the user has asked for
+        self.lent = False  # whether others have the networks: their memory must stay as it is
+        self.added: list[tuple[np.ndarray, np.ndarray]] = []  # weights of added inputs, after their places
         self._rooms = [network.w for network in networks]  # memory that begins with w
         w, v = networks[0].w, networks[0].v
         self.one_sample: Any = OneSampleOfAll(networks, engines.kernels_for(w, v, 1), mixture)

@@ -38,16 +38,14 @@ class BackpropClassifier(MiniBatchNetwork, base.MiniBatchClassifier):
 
     Notes
     -----
-    With "auto", twelve networks learn every sample: of 8, 32 and 128 hidden units, with tanh and with ReLU, at rates of
-    0.1 and of 0.3, which adapt to each unit (row-wise AdaGrad, see `cbackprop.fit`). Their predictions are averaged,
-    with weights that depend on their losses so far (see `cbackprop.Ensemble`). A network that diverges is left out.
+    With "auto", several networks learn every sample, at rates that adapt to each unit; docs/guides/auto.md lists them.
+    Their predictions are averaged, with weights that depend on their losses so far (see `cbackprop.Ensemble`). A
+    network that diverges is left out.
 
     Inputs are standardized by running means and variances, which follow the last 1,000 samples or so, and limited to 5
-    standard deviations. So a sample takes time for all known features, not only for its own.
-
-    Hashed inputs are scaled only: a value x_i becomes x_i / √q_i · (n / c_i)^(1/4) if c_i of the n samples so far have
-    feature i, whose mean square is q_i. A rare feature takes larger steps, like with the AdaGrad of each feature. Then
-    four networks of 16 hidden units learn, at rates of 0.03 and 0.1.
+    standard deviations. So a sample takes time for all known features, not only for its own. Hashed inputs are scaled
+    only: x_i becomes x_i / √q_i · (n / c_i)^(1/4) if c_i of the n samples so far have feature i, whose mean square is
+    q_i. A rare feature takes larger steps, like with the AdaGrad of each feature.
 
     Examples
     --------

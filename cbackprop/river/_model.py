@@ -148,18 +148,13 @@ class StreamNetwork(base.Estimator):
     def _learn_one(self, x: Mapping[Hashable, Any], y: Any, weight: float) -> bool:
         """Learn from one sample, unless the model learns meanwhile, in a signal handler or another thread."""
         version, growing = self._stream.version, self._stream.growing
-        features: list[Any] = []
-        row = self._row_of_known(x, growing)
-        if row is None:  # new or missing names
-            inputs, values, features = self._inputs(x, growing)
-            row = inputs, values
+        row, features = self._inputs(x, growing)
         t, missing, outputs = self._target(y)
         if growing is None or features or outputs or growing.rate is not self.learning_rate:
             growing = self._sized(growing, len(features), len(outputs), len(row[0]) if self._hasher else None)
-        if type(row) is tuple:
-            row = growing.row(row)
         try:
-            return self._stream.learn_one(version, growing, (features, outputs), (row, t, missing), weight)
+            sample = growing.row(row), t, missing
+            return self._stream.learn_one(version, growing, (features, outputs), sample, weight)
         except ValueError:
             self._check_values(x)  # raises an error that names the feature
             raise
@@ -221,8 +216,11 @@ class StreamNetwork(base.Estimator):
             return None
         return row.astype(np.float64, copy=False)
 
-    def _inputs(self, x: Mapping[Hashable, Any], growing: Growing | None) -> tuple[np.ndarray, np.ndarray, list[Any]]:
-        """Indices of the features of a sample, sorted; their numbers; and the names of new ones, which come last."""
+    def _inputs(self, x: Mapping[Hashable, Any], growing: Growing | None) -> tuple[Row, list[Any]]:
+        """Inputs of a sample, and the names of new features, whose indices come last."""
+        row = self._row_of_known(x, growing)
+        if row is not None:
+            return row, []
         try:
             values = np.array(list(x.values()) if isinstance(x, dict) else None)
         except ValueError:  # a value is a sequence
@@ -240,7 +238,7 @@ class StreamNetwork(base.Estimator):
             places = {name: i for i, name in enumerate(new, n_features)}
             inputs[unknown] = [places[names[n]] for n in unknown]
         order = inputs.argsort()
-        return inputs[order], values[order].astype(np.float64, copy=False), new
+        return (inputs[order], values[order].astype(np.float64, copy=False)), new
 
     def _predicted(self, method: str, x: Mapping[Hashable, Any]) -> Any:
         """What a method of the network predicts for a sample; None before the first sample."""
@@ -248,12 +246,11 @@ class StreamNetwork(base.Estimator):
             growing = self._stream.growing
             if growing is None:
                 return None
-            row = self._row_of_known(x, growing)
-            if row is None:
-                inputs, values, new = self._inputs(x, growing)
-                known = len(inputs) - len(new)
-                row = inputs[:known], values[:known]
-                if new and not np.isfinite(values[known:]).all():
+            row, new = self._inputs(x, growing)
+            if new:
+                inputs, values = row
+                row = inputs[: -len(new)], values[: -len(new)]
+                if not np.isfinite(values[-len(new) :]).all():
                     samples.numbers_by_name(x)  # raises an error that names the feature
             try:
                 y = growing.predict_one(row, method)
