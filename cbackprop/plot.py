@@ -642,11 +642,10 @@ def _mosaic(ax: Axes, images: np.ndarray, columns: int, *, gap: float, **style: 
 
 def _running_means(rows: np.ndarray, width: int) -> np.ndarray:
     """The mean of each row and up to width - 1 before it."""
-    sums = np.concatenate([np.zeros((1, rows.shape[1])), rows.cumsum(axis=0)])
-    last = np.arange(1, len(sums))
-    first = np.maximum(0, last - width)
+    sums = rows.cumsum(axis=0)
     with np.errstate(invalid="ignore"):  # infinity minus infinity, of a network that diverged, is not drawn either
-        return (sums[last] - sums[first]) / (last - first)[:, np.newaxis]
+        sums[width:] -= sums[:-width].copy()
+    return sums / np.minimum(np.arange(1, len(rows) + 1), width)[:, np.newaxis]
 
 
 def _pairs(**arrays: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cbackprop import DivergenceError, Network, _growth, init_weights, reference
+from cbackprop import DivergenceError, _growth, init_weights, reference
 from cbackprop._catalog import HIDDEN_FUNCTIONS
 from cbackprop._running import RunningScaler
 
@@ -66,7 +66,6 @@ kinds = pytest.mark.parametrize(
     ],
 )
 HASHED = {"n_features": 50}
-LEAVE_OUT = ": leave out targets that are missing$"
 named_or_hashed = pytest.mark.parametrize("options", [{}, HASHED], ids=str)
 
 
@@ -208,13 +207,11 @@ def test_types_of_predictions():
 
 def test_predictions_before_training():
     frame = pd.DataFrame({"a": [1.0, 2.0]}, index=[3, 4])
-    model = BackpropClassifier()
-    assert model.predict_one({"a": 1.0}) is None
-    assert model.predict_proba_one({"a": 1.0}) == {}
-    assert model.predict_many(frame).tolist() == [None, None]
-    assert model.predict_proba_many(frame).shape == (2, 0)
-    assert BackpropRegressor().predict_one({"a": 1.0}) == 0
-    assert BackpropRegressor().predict_many(frame).to_dict() == {3: 0, 4: 0}
+    classifier, regressor = BackpropClassifier(), BackpropRegressor()
+    assert (classifier.predict_one({"a": 1.0}), classifier.predict_proba_one({"a": 1.0})) == (None, {})
+    assert classifier.predict_many(frame).tolist() == [None, None]
+    assert classifier.predict_proba_many(frame).shape == (2, 0)
+    assert (regressor.predict_one({"a": 1.0}), regressor.predict_many(frame).to_dict()) == (0, {3: 0, 4: 0})
     for multiple in (BackpropMultiTargetRegressor(), BackpropMultiLabelClassifier()):
         assert multiple.predict_one({"a": 1.0}) == {}
     assert multiple.predict_proba_one({"a": 1.0}) == {}
@@ -421,12 +418,13 @@ def test_frames_of_polars():
 
 def test_weights_stay_live():
     model = pickle.loads(pickle.dumps(learned(samples(20))))
-    x, network = samples(1)[0][0], model.network
-    before = model.predict_proba_one(x)
-    model.learn_one(x, "class 1")
+    network, (x, y) = model.network, samples(1)[0]
+    before = network.w.copy()
+    model.learn_one(x, y)
     assert model.network is network
-    assert model.predict_proba_one(x) != before
-    assert isinstance(network, Network)
+    assert not np.array_equal(network.w, before)
+    network.v[:] = 0
+    assert set(model.predict_proba_one(x).values()) == {1 / 3}
 
 
 # ------------------------------------------------------------------------------------------- calls that change nothing
@@ -453,19 +451,16 @@ def test_invalid_weights_leave_the_model_unchanged(model, rate):
         ({}, {"a": [1.0], "b": 1.0}, r"feature 'a' is \[1.0\]; it must be"),
         ({}, {"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.0]}, r"feature 'a' is \[1.0, 2.0\]; it must be"),
         ({}, [1.0, 1.0, 1.0], "x is a list; it must be a dict of values"),
-        ({}, 1.0, "x is a float; it must be a dict of values"),
         ({}, "abc", "x is a str; it must be a dict of values"),
         ({}, np.zeros(3), "x is a ndarray; it must be a dict of values"),
         (HASHED, {"a": math.nan}, "feature 'a' is nan; it must be a finite number: leave out"),
-        (HASHED, {"a": -math.inf, "b": "text"}, "feature 'a' is -inf; it must be a finite number"),
         (HASHED, {"a": 10**400}, "feature 'a' is 1000.*; it must be a finite number"),
-        (HASHED, {"a": None, "b": 1.0}, "feature 'a' is None; it must be a finite number: leave out"),
+        (HASHED, {"a": None, "b": "text"}, "feature 'a' is None; it must be a finite number: leave out"),
         (HASHED, {"a": b"bytes"}, "feature 'a' is b'bytes'; it must be"),
         (HASHED, {1: 1.0}, "feature 1 cannot be hashed; its name must be a str"),
         (HASHED, {"\udc80": 1.0}, r"feature '\\udc80' cannot be hashed; its name must be a str, without surrogates"),
         (HASHED, {"a": "\udc80"}, r"feature 'a=\\udc80' cannot be hashed"),
         (HASHED, [1.0], "x is a list; it must be a dict"),
-        (HASHED, np.zeros(3), "x is a ndarray; it must be a dict of values"),
     ],
     ids=str,
 )
@@ -487,19 +482,18 @@ def test_invalid_features_leave_the_model_unchanged(model, options, x, message, 
         (BackpropClassifier, math.nan, "y is nan; it must be a label"),
         (BackpropClassifier, ["class 0"], "y is not a label: .*unhashable type: 'list'.*; it must be hashable"),
         (BackpropClassifier, 0.372, "y is 0.372, which is not a whole number: .* use BackpropRegressor"),
-        (BackpropClassifier, np.float32(1.5), "y is .*, which is not a whole number: .* use BackpropRegressor"),
-        (BackpropClassifier, np.inf, "y is inf, which is not a whole number: .* use BackpropRegressor"),
-        (BackpropRegressor, -np.inf, "y is -inf; it must be a finite number"),
         (BackpropRegressor, 10**400, "y is 1000.*; it must be a finite number"),
         (BackpropRegressor, "1.0", "y is '1.0'; it must be a finite number"),
         (BackpropRegressor, [1.0, 2.0], r"y is \[1.0, 2.0\]; it must be a finite number"),
-        (BackpropMultiTargetRegressor, {"first": 1.0, "new": np.nan}, f"target 'new' is nan; .* number{LEAVE_OUT}"),
-        (BackpropMultiTargetRegressor, {"first": None}, f"target 'first' is None; .*{LEAVE_OUT}"),
+        (
+            BackpropMultiTargetRegressor,
+            {"first": 1.0, "new": np.nan},
+            "target 'new' is nan; .* number: leave out targets that .*g$",
+        ),
         (BackpropMultiTargetRegressor, 1.0, "y is a float; it must be a dict of values by target name"),
         (BackpropMultiLabelClassifier, {"new": 0.5}, "label 'new' is 0.5; it must be True or False$"),
         (BackpropMultiLabelClassifier, {"first": "True"}, "label 'first' is 'True'; it must be True or False$"),
         (BackpropMultiLabelClassifier, {"first": np.nan}, "label 'first' is nan; .*: leave out labels .*missing$"),
-        (BackpropMultiLabelClassifier, ["first"], "y is a list; it must be a dict of values by label name"),
     ],
     ids=str,
 )
@@ -519,8 +513,6 @@ def test_invalid_targets_leave_the_model_unchanged(model, y, message, rate):
         ({}, {"a": [1.0, 2.0], "text": ["x", "y"]}, ["class 0", "new"], "feature 'text' has .*must hold numbers"),
         ({}, {"a": [1.0, 2.0]}, ["new"], "X has 2 rows and y 1; they must have the same number"),
         ({}, {"a": [1.0, 2.0]}, ["class 0", None], "y is (None|nan); it must be a label"),
-        ({}, {"a": [1.0, 2.0]}, ["class 0", ["new"]], "y is not a label: .*unhashable .*; it must be hashable"),
-        ({}, {"a": [1.0, 2.0]}, ["class 0", 0.372], "y is 0.372, which is not a whole number: .*Regressor"),
         ({}, {"a": np.zeros(1001)}, range(1001), "y is 997, which would be class 1001, .* use BackpropRegressor"),
         (HASHED, {"a": ["x", "y"], "b": [1.0, math.nan]}, ["new", "class 1"], "feature 'b' is nan in row 1; it must"),
         ({}, {"a": [1.0, 2.0], "new": 1.0}, [1.0, np.nan], "y is nan in row 1; it must be a finite number"),
@@ -853,7 +845,6 @@ def test_a_network_whose_weights_were_spoiled_is_left_out():
     for each in (model, other):
         each.learn_one(*samples(12)[11])
     assert len(model.networks) == len(model.weights) == 3
-    assert model.weights.sum() == pytest.approx(1)
     assert np.array_equal(model.networks[1].w, other.networks[2].w)
 
 
