@@ -118,6 +118,8 @@ def test_model_has_standard_operators_and_is_a_copy():
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
     assert model.ir_version == 7  # the version released with that operator set
     assert (model.producer_name, model.producer_version) == ("cbackprop", cbackprop.__version__)
+    undecided = Network.from_weights(np.zeros((2, 3)), np.zeros((2, 3)), output="logistic")
+    assert run_reference(to_onnx(undecided), np.ones((1, 2)))[0].tolist() == [[1, 1]]  # labels hold from 1/2 on
 
 
 @pytest.mark.parametrize(
