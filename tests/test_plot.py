@@ -59,6 +59,20 @@ def test_each_plot_opens_a_figure_of_its_own(pyplot):
     axes[3].figure.canvas.draw()  # of a single sample, too
 
 
+def test_missing_matplotlib_is_reported_with_the_command_that_installs_it(python):
+    done = python(
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'matplotlib': raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Absent)\n"
+        "from cbackprop import plot\n"
+        "try: plot.learning_curve([1.0])\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    assert done.stdout == 'matplotlib is not installed; to install it: pip install "cbackprop[plot]"\n'
+
+
 def test_colors_are_distinct_to_every_eye():
     """The first three colors and white differ in luminance alone, for any kind of color blindness."""
     luminance = [np.dot([0.2126, 0.7152, 0.0722], np.array(to_rgb(color)) ** 2.2) for color in plot.COLORS[:3]]

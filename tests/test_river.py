@@ -19,7 +19,7 @@ from cbackprop._running import RunningScaler
 pytest.importorskip("river")
 pytest.importorskip("pandas")
 import pandas as pd
-from river import checks, datasets
+from river import checks, compose, datasets, evaluate, linear_model, metrics, preprocessing
 from river.utils import VectorDict
 from sklearn.feature_extraction import FeatureHasher
 
@@ -416,6 +416,14 @@ def test_frames_of_polars():
     assert classifier.predict_many(X).to_list() == [classifier.predict_one(x) for x in X.iter_rows(named=True)]
 
 
+def test_weights_of_a_stream_are_used_in_a_pipeline():
+    stream = [(*sample, {"w": 0.5}) for sample in samples(20)]
+    model = compose.Select("a", "b") | BackpropClassifier(learning_rate=0.1, seed=0)
+    evaluate.progressive_val_score(stream, model, metrics.Accuracy())
+    own = learned([({name: x[name] for name in "ab"}, y, 0.5) for x, y, _ in stream], n_hidden=16)
+    assert bits(model["BackpropClassifier"]) == bits(own)
+
+
 def test_weights_stay_live():
     model = pickle.loads(pickle.dumps(learned(samples(20))))
     network, (x, y) = model.network, samples(1)[0]
@@ -787,6 +795,19 @@ def test_a_mixture_learns_as_documented(model, options):
     y = np.exp(log_weights) @ of_each
     y = y if targets is None else targets.inverse(y)
     np.testing.assert_allclose(numbers_in(getattr(model, method)(x)), y, rtol=1e-9)
+
+
+def test_auto_beats_models_of_river():
+    """At its defaults, without a scaler: linear ones on websites, and on the approval of a president."""
+
+    def score(dataset, metric, model):
+        return evaluate.progressive_val_score(list(dataset), model, metric).get()
+
+    scaler, target = preprocessing.StandardScaler(), preprocessing.TargetStandardScaler
+    dataset, others = datasets.Phishing(), scaler | linear_model.LogisticRegression()
+    assert score(dataset, metrics.Accuracy(), BackpropClassifier(seed=0)) > score(dataset, metrics.Accuracy(), others)
+    dataset, others = datasets.TrumpApproval(), scaler.clone() | target(linear_model.LinearRegression())
+    assert score(dataset, metrics.RMSE(), BackpropRegressor(seed=0)) < score(dataset, metrics.RMSE(), others)
 
 
 def test_predictions_change_no_statistics():
