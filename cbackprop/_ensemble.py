@@ -1,4 +1,4 @@
-"""The class Ensemble: networks that learn the same samples, and the mixture of their predictions."""
+"""The class Ensemble(OneSampleOfAll): networks that learn the same samples, and the mixture of their predictions."""
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
@@ -39,7 +39,7 @@ from ._training import Epochs
 from .files.model_file import Model, load_model, save_model
 
 
-class Ensemble:
+class Ensemble(OneSampleOfAll):
     """R networks that learn the same samples in the same order, and predict together.
 
     They differ in learning rate and initial weights, and may differ in their hidden units. Their predictions are
@@ -162,16 +162,19 @@ class Ensemble:
             accumulators = of_network(r, self._states).get("accumulators")
             settings = validate.Functions(function, mixture.output), rate, accumulators, standardization
             self._networks.append(Network._with(self._w[r], self._v[r], *settings))
+        self._bind()
+
+    def _bind(self) -> None:
         whole = (self._w, self._v) if isinstance(self._w, np.ndarray) else ()
         module = engines.kernels_for(self._w[0], self._v[0], 1)
-        self._one_sample: Any = OneSampleOfAll(self._networks, module, mixture, self._memory, whole)
+        OneSampleOfAll.__init__(self, self._networks, module, self._mixture, self._memory, whole)
 
     @property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:
         return memory(self._w), memory(self._v)
 
     @property
-    def w(self) -> Arrays:
+    def w(self) -> Arrays:  # type: ignore[override]
         """Hidden weights of all networks, shape (R, M, D+1), updated in place; a tuple of R arrays if M differs.
 
         Those of each network have order "F" of `cbackprop.init_weights`, whose padding is not part of the array.
@@ -179,7 +182,7 @@ class Ensemble:
         return self._w
 
     @property
-    def v(self) -> Arrays:
+    def v(self) -> Arrays:  # type: ignore[override]
         """Output weights of all networks, shape (R, K, M+1), updated in place; a tuple of R arrays if M differs."""
         return self._v
 
@@ -209,7 +212,7 @@ class Ensemble:
         return bool(self._states)
 
     @property
-    def accumulators(self) -> tuple[Arrays, Arrays] | None:
+    def accumulators(self) -> tuple[Arrays, Arrays] | None:  # type: ignore[override]
         """Sums of squared gradients of shapes (R, M) and (R, K), updated in place, or None if α does not adapt.
 
         The first is a tuple of R arrays if M differs.
@@ -239,6 +242,11 @@ class Ensemble:
         for network, rate in zip(self._networks, rates, strict=True):
             network.learning_rate = rate
 
+    @property  # type: ignore[misc]
+    def learning_rate(self) -> float:
+        """Not one, but `learning_rates`."""
+        raise AttributeError("an ensemble has learning_rates, one for each network")
+
     @property
     def weights(self) -> np.ndarray:
         """The weights p_r of the networks in the mixture, shape (R,), which sum to 1."""
@@ -265,51 +273,6 @@ class Ensemble:
     def __iter__(self) -> Iterator[Network]:
         """All networks."""
         return iter(self._networks)
-
-    @inherits(Network.learn_one)
-    def learn_one(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: float = 1.0) -> np.ndarray:
-        """Learn from one sample: one update (17) of the weights of each network, and of the mixture.
-
-        A call that raises leaves everything unchanged. A network whose weights are not finite is left out from then on.
-
-        Returns
-        -------
-        ndarray of shape (R,)
-            E_n of each network before its update, without the weight. Infinity for networks that have diverged.
-
-        Raises
-        ------
-        DivergenceError
-            If E_n or an updated weight of every network would not be finite. If this happens to some networks only,
-            they are left out from then on.
-
-        Examples
-        --------
-        >>> import cbackprop
-        >>> ensemble = cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1], rng=0)
-        >>> first = ensemble.learn_one([0.5, -1.0], 1)
-        >>> bool((ensemble.learn_one([0.5, -1.0], 1) < first).all())
-        True
-        """
-        return self._one_sample.learn_one(x, t, sample_weight)
-
-    @inherits(Network.learn_one_sparse)
-    def learn_one_sparse(
-        self, indices: ArrayLike, values: ArrayLike, t: ArrayLike, sample_weight: float = 1.0
-    ) -> np.ndarray:
-        """Learn from one sample given by its non-zeros, as `learn_one`, in time proportional to their number.
-
-        Returns
-        -------
-        ndarray of shape (R,)
-            As for `learn_one`.
-
-        Raises
-        ------
-        DivergenceError
-            As for `learn_one`.
-        """
-        return self._one_sample.learn_one_sparse(indices, values, t, sample_weight)
 
     @inherits(Network.fit)
     def fit(
@@ -370,8 +333,8 @@ class Ensemble:
         """
         check_weights(self._w, self._v, self._mixture.members)
         if validate.is_sparse(x):
-            self._one_sample._for_sparse(True)
-        standardization = self._one_sample._standardization
+            self._for_sparse(True)
+        standardization = self._standardization
         missing = None if standardization is None else standardization.missing
         data = self._data(x, t, sample_weight, missing)
         first = self._networks[0]
@@ -409,26 +372,6 @@ class Ensemble:
         weight = validate.sample_weights(sample_weight, len(self), len(data.x), *self._memory)
         return data._replace(sample_weight=weight)
 
-    @inherits(Network.predict_proba_one)
-    def predict_proba_one(self, x: ArrayLike | CSR) -> np.ndarray:
-        """Probabilities y of one sample by the mixture: the mean of those of the networks, weighted by `weights`."""
-        return self._one_sample.predict_proba_one(x)
-
-    @inherits(Network.predict_proba_one_sparse)
-    def predict_proba_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> np.ndarray:
-        """Probabilities y by the mixture for one sample given by its non-zeros, as `predict_proba_one`."""
-        return self._one_sample.predict_proba_one_sparse(indices, values)
-
-    @inherits(Network.predict_one)
-    def predict_one(self, x: ArrayLike | CSR) -> int | float | np.ndarray:
-        """What the mixture predicts for one sample: its class, numbers or labels."""
-        return self._one_sample.predict_one(x)
-
-    @inherits(Network.predict_one_sparse)
-    def predict_one_sparse(self, indices: ArrayLike, values: ArrayLike) -> int | float | np.ndarray:
-        """What the mixture predicts for one sample given by its non-zeros, as `predict_one`."""
-        return self._one_sample.predict_one_sparse(indices, values)
-
     @inherits(Network.predict_proba)
     def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
         """Probabilities y of each sample by the mixture: the mean of those of the networks, weighted by `weights`."""
@@ -441,9 +384,9 @@ class Ensemble:
         return OUTPUTS[self.output].predictions(self._mean(x, n_threads))
 
     def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
-        x = standardized(self._one_sample, x)
+        x = standardized(self._networks[0], x)
         rows, n_threads = validate.inputs(x, self._w[0], self._v[0]), validate.count("n_threads", n_threads)
-        return restored(self._one_sample, x, predictions.mean(self._mixture, self._networks, rows, n_threads))
+        return restored(self, x, predictions.mean(self._mixture, self._networks, rows, n_threads))
 
     @inherits(Network.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
@@ -451,7 +394,7 @@ class Ensemble:
 
         Cross-entropies are computed from logits, so that no probability is rounded to 0 before its logarithm is taken.
         """
-        data = Data.validated(*standardized_samples(self._one_sample, x, t), self._w[0], self._v[0], self.output)
+        data = Data.validated(*standardized_samples(self._networks[0], x, t), self._w[0], self._v[0], self.output)
         return predictions.loss(self._mixture, self._networks, data)
 
     def _model(self) -> Model:
@@ -459,7 +402,7 @@ class Ensemble:
         states = self._states | self._mixture.states
         model = Model(self._w, self._v, self.learning_rates, states=states, functions=functions, hidden=hidden)
         model.eta, model.share = self.eta, self.share
-        add_standardization(model, self._one_sample._standardization)
+        add_standardization(model, self._standardization)
         return model
 
     @inherits(Network.save)
@@ -494,7 +437,7 @@ class Ensemble:
         chosen = "".join(f"{name}={value!r}, " for name, value in values.items() if value != default[name])
         return (
             f"{type(self).__name__}({self._w[0].shape[1] - 1}, {self.n_hidden}, {len(self._v[0])}, "
-            f"learning_rates={self.learning_rates.tolist()}, {chosen}{described(self._one_sample)}dtype={self.dtype})"
+            f"learning_rates={self.learning_rates.tolist()}, {chosen}{described(self)}dtype={self.dtype})"
         )
 
     def _repr_html_(self) -> str:
@@ -507,6 +450,7 @@ class Ensemble:
     def __copy__(self) -> Ensemble:
         copy = type(self).__new__(type(self))
         vars(copy).update(vars(self))
+        copy._bind()
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:

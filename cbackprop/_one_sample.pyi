@@ -70,6 +70,10 @@ class OneSampleOfAll(OneSample):
         memory: tuple[ndarray, ndarray] | None = None,
         whole: tuple[Any, ...] = (),
     ) -> None: ...
+    def learn_one(self, x: ArrayLike, t: ArrayLike, sample_weight: float = 1.0) -> ndarray: ...  # type: ignore[override]
+    def learn_one_sparse(  # type: ignore[override]
+        self, indices: ArrayLike, values: ArrayLike, t: ArrayLike, sample_weight: float = 1.0
+    ) -> ndarray: ...
     def learn_present(
         self, x: ndarray, indices: ndarray | None, t: Any, missing: ndarray | None, sample_weight: float
     ) -> ndarray: ...

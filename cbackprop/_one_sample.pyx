@@ -118,7 +118,8 @@ cdef class OneSample:
         self.lowest, self.highest = output.limits or (-np.inf, np.inf)
         self.prediction = output.prediction
         self.lock = TrainingLock(w, v)
-        self.learning_rate = learning_rate
+        validate.learning_rate(learning_rate, w.dtype)
+        self._learning_rate = learning_rate    # not rounded to the dtype: kernels do that
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
         self.units = self.M
         self.type = cnp.PyArray_TYPE(w)
@@ -168,7 +169,7 @@ cdef class OneSample:
     @learning_rate.setter
     def learning_rate(self, value):
         validate.learning_rate(value, self.w.dtype)
-        self._learning_rate = value    # not rounded to the dtype: kernels do that
+        self._learning_rate = value
 
     @property
     def _standardization(self):
@@ -235,8 +236,14 @@ cdef class OneSample:
 
         Returns
         -------
-        float
-            E_n before the update, without the weight.
+        float, or of an ensemble ndarray of shape (R,)
+            E_n before the update, without the weight. Infinity for networks that have diverged.
+
+        Raises
+        ------
+        DivergenceError
+            If E_n or an updated weight would not be finite: of an ensemble, those of every network. If this happens to
+            some networks only, they are left out from then on.
 
         Examples
         --------
@@ -273,7 +280,7 @@ cdef class OneSample:
         return self.learn(values, indices, t, sample_weight, None)
 
     def predict_one(self, x):
-        """What the network predicts for one sample: its class, numbers or labels.
+        """What the network, or the mixture of an ensemble, predicts for one sample: its class, numbers or labels.
 
         Parameters
         ----------
@@ -300,7 +307,7 @@ cdef class OneSample:
         return self.predict(x, None, False)
 
     def predict_one_sparse(self, indices not None, values):
-        """What the network predicts for one sample given by its non-zeros, as `predict_one`.
+        """The prediction for one sample given by its non-zeros, as `predict_one`.
 
         Parameters
         ----------

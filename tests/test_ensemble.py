@@ -92,6 +92,8 @@ def test_networks_are_live():
         assert network.learning_rate == RATES[r]
     with pytest.raises(IndexError):
         ensemble[3]
+    with pytest.raises(AttributeError):
+        ensemble.learning_rate = 1
     assert ensemble[-1] is ensemble[2]
     ensemble[1].learning_rate = 2
     assert ensemble.learning_rates.tolist() == [0.01, 2, 0.5]

@@ -60,7 +60,7 @@ def learn(model, x, t, **options):
 
 
 def statistics(model):
-    return getattr(model, "_one_sample", model)._standardization.statistics
+    return model._standardization.statistics
 
 
 def bits(model):
