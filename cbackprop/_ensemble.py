@@ -1,16 +1,17 @@
-"""The class Ensemble(OneSampleOfAll): networks that learn the same samples, and the mixture of their predictions."""
+"""The class Ensemble: networks that learn the same samples, and the mixture of their predictions."""
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _engines as engines
 from . import _ensemble_predictions as predictions
+from . import _standardizing as scaling
 from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._docstrings import inherits
@@ -18,28 +19,18 @@ from ._ensemble_arrays import Arrays, States, check_weights, memory, new_vectors
 from ._ensemble_training import EnsembleTraining
 from ._mixture import Mixture
 from ._names import Hidden, Missing, Output
-from ._network import ARTICLE, Network, owned
+from ._network import ARTICLE, BaseNetwork, Network, owned
 from ._one_sample import OneSampleOfAll
 from ._rates import SHARE
 from ._results import EnsembleHistory
 from ._settings import Data, Settings
 from ._sparse import CSR, input_arrays
 from ._standardization import Standardization
-from ._standardizing import (
-    Standardizing,
-    add_standardization,
-    described,
-    new_standardization,
-    of_model,
-    restored,
-    standardized,
-    standardized_samples,
-)
 from ._training import Epochs
-from .files.model_file import Model, load_model, save_model
+from .files.model_file import Model
 
 
-class Ensemble(OneSampleOfAll):
+class Ensemble(BaseNetwork, OneSampleOfAll):
     """R networks that learn the same samples in the same order, and predict together.
 
     They differ in learning rate and initial weights, and may differ in their hidden units. Their predictions are
@@ -140,7 +131,7 @@ class Ensemble(OneSampleOfAll):
         ]
         w, v = (tuple(getattr(network, name) for network in networks) for name in "wv")
         states = {"accumulators": zip(*(network.accumulators for network in networks), strict=True)} if adaptive else {}
-        standardization = new_standardization(w[0], v[0], output, standardize, missing, False)
+        standardization = scaling.new_standardization(w[0], v[0], output, standardize, missing, False)
         mixture = Mixture(R, len(v[0]), output, share, eta, scales_targets(standardization))
         self._set(w, v, states, rates, hidden_functions, mixture, standardization)
 
@@ -187,29 +178,14 @@ class Ensemble(OneSampleOfAll):
         return self._v
 
     @property
-    def dtype(self) -> np.dtype:
-        """Data type of the weights: float32 or float64."""
-        return self._w[0].dtype
-
-    @property
     def n_hidden(self) -> int | tuple[int, ...]:
         """The number of hidden units M; a tuple of R numbers if it is not the same for all."""
         return common(len(network.w) for network in self._networks)
 
     @property
-    def output(self) -> str:
-        """The outputs and their error: "softmax", "linear" or "logistic"."""
-        return self._mixture.output
-
-    @property
     def hidden(self) -> str | tuple[str, ...]:
         """The hidden function: "sigmoid", "tanh" or "relu"; a tuple of R names if it is not the same for all."""
         return common(network.hidden for network in self._networks)
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether α adapts to each unit, by row-wise AdaGrad."""
-        return bool(self._states)
 
     @property
     def accumulators(self) -> tuple[Arrays, Arrays] | None:  # type: ignore[override]
@@ -354,7 +330,7 @@ class Ensemble(OneSampleOfAll):
         )  # fmt: skip
         states = {name: (memory(first), memory(second)) for name, (first, second) in self._states.items()}
         if standardization is not None:
-            standardizing = Standardizing(standardization, data, self.dtype)
+            standardizing = scaling.Standardizing(standardization, data, self.dtype)
             states["standardization"] = standardization.statistics
         training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads, standardizing)
         course.run(training, self._memory, states | self._mixture.states)
@@ -384,9 +360,9 @@ class Ensemble(OneSampleOfAll):
         return OUTPUTS[self.output].predictions(self._mean(x, n_threads))
 
     def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
-        x = standardized(self._networks[0], x)
+        x = scaling.standardized(self._networks[0], x)
         rows, n_threads = validate.inputs(x, self._w[0], self._v[0]), validate.count("n_threads", n_threads)
-        return restored(self, x, predictions.mean(self._mixture, self._networks, rows, n_threads))
+        return scaling.restored(self, x, predictions.mean(self._mixture, self._networks, rows, n_threads))
 
     @inherits(Network.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
@@ -394,7 +370,8 @@ class Ensemble(OneSampleOfAll):
 
         Cross-entropies are computed from logits, so that no probability is rounded to 0 before its logarithm is taken.
         """
-        data = Data.validated(*standardized_samples(self._networks[0], x, t), self._w[0], self._v[0], self.output)
+        x, t = scaling.standardized_samples(self._networks[0], x, t)
+        data = Data.validated(x, t, self._w[0], self._v[0], self.output)
         return predictions.loss(self._mixture, self._networks, data)
 
     def _model(self) -> Model:
@@ -402,34 +379,22 @@ class Ensemble(OneSampleOfAll):
         states = self._states | self._mixture.states
         model = Model(self._w, self._v, self.learning_rates, states=states, functions=functions, hidden=hidden)
         model.eta, model.share = self.eta, self.share
-        add_standardization(model, self._standardization)
+        scaling.add_standardization(model, self._standardization)
         return model
 
-    @inherits(Network.save)
-    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
-        """Save weights, functions, learning rates and the mixture to a safetensors file."""
-        save_model(path, self._model())
-
     @classmethod
-    @inherits(Network.load)
-    def load(cls, path: str | os.PathLike[str] | BinaryIO | bytes) -> Ensemble:
-        """Load an ensemble from a file written by `save` or by a checkpoint.
-
-        Returns
-        -------
-        Ensemble
-            An ensemble with the saved weights, functions, learning rates and mixture.
-
-        Examples
-        --------
-        >>> import cbackprop, tempfile, pathlib
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder) / "ensemble.safetensors"
-        ...     cbackprop.Ensemble(2, 3, 2, learning_rates=[0.1, 1]).save(path)
-        ...     cbackprop.Ensemble.load(path)
-        Ensemble(2, 3, 2, learning_rates=[0.1, 1.0], dtype=float64)
-        """
-        return _restore(cls, load_model(path, ensemble=True))
+    def _of(cls, model: Model) -> Ensemble:
+        ensemble, rates = cls.__new__(cls), model.learning_rate.tolist()
+        if model.standardize is not None:
+            inputs, targets = model.states["standardization"]
+            model.states = model.states | {"standardization": (owned(inputs), owned(targets))}
+        standardization = scaling.of_model(model)
+        options = model.share, model.eta, scales_targets(standardization)
+        mixture = Mixture(len(rates), len(model.v[0]), model.functions.output, *options)
+        mixture.restore({name: model.states[name] for name in mixture.states})
+        states = {name: pair for name, pair in model.states.items() if name == "accumulators"}
+        ensemble._set(model.w, model.v, states, rates, model.hidden, mixture, standardization)
+        return ensemble
 
     def __repr__(self) -> str:
         values = {name: getattr(self, name) for name in ("hidden", "output", "adaptive", "eta", "share")}
@@ -437,7 +402,7 @@ class Ensemble(OneSampleOfAll):
         chosen = "".join(f"{name}={value!r}, " for name, value in values.items() if value != default[name])
         return (
             f"{type(self).__name__}({self._w[0].shape[1] - 1}, {self.n_hidden}, {len(self._v[0])}, "
-            f"learning_rates={self.learning_rates.tolist()}, {chosen}{described(self)}dtype={self.dtype})"
+            f"learning_rates={self.learning_rates.tolist()}, {chosen}{scaling.described(self)}dtype={self.dtype})"
         )
 
     def _repr_html_(self) -> str:
@@ -454,21 +419,7 @@ class Ensemble(OneSampleOfAll):
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self._model())
-
-
-def _restore(cls: type[Ensemble], model: Model) -> Ensemble:
-    ensemble, rates = cls.__new__(cls), model.learning_rate.tolist()
-    if model.standardize is not None:
-        inputs, targets = model.states["standardization"]
-        model.states = model.states | {"standardization": (owned(inputs), owned(targets))}
-    standardization = of_model(model)
-    options = model.share, model.eta, scales_targets(standardization)
-    mixture = Mixture(len(rates), len(model.v[0]), model.functions.output, *options)
-    mixture.restore({name: model.states[name] for name in mixture.states})
-    states = {name: pair for name, pair in model.states.items() if name == "accumulators"}
-    ensemble._set(model.w, model.v, states, rates, model.hidden, mixture, standardization)
-    return ensemble
+        return self._of, (self._model(),)
 
 
 def scales_targets(standardization: Standardization | None) -> bool:

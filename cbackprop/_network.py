@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _functions as functions
 from . import _layout as layout
+from . import _standardizing as scaling
 from . import _threads as threads
 from . import _validation as validate
 from ._catalog import OUTPUTS
@@ -17,27 +18,109 @@ from ._docstrings import inherits
 from ._engines import kernels_for
 from ._initial_weights import init_weights
 from ._names import Hidden, Method, Missing, Order, Output
-from ._one_sample import OneSample
+from ._one_sample import OneSample, OneSampleOfAll
 from ._rates import network_rate
 from ._results import History
 from ._saturation import watch, watch_fit, watch_stream
 from ._sparse import CSR
 from ._standardization import Standardization
-from ._standardizing import (
-    add_standardization,
-    described,
-    new_standardization,
-    of_model,
-    restored,
-    standardized,
-    standardized_samples,
-)
 from .files.model_file import Model, load_model, save_model
 
 ARTICLE = validate.Functions()
 
 
-class Network(OneSample):
+class BaseNetwork:
+    """What networks and ensembles have in common besides calls for one sample."""
+
+    w: Any
+    accumulators: Any
+    functions: validate.Functions
+    _model: Callable[[], Model]
+    _of: Callable[[Model], Self]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Data type of the weights: float32 or float64."""
+        return self.w[0].dtype
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether α adapts to each unit, by row-wise AdaGrad."""
+        return self.accumulators is not None
+
+    @property
+    def output(self) -> str:
+        """The outputs and their error: "softmax", "linear" or "logistic"."""
+        return self.functions.output
+
+    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        """Save weights, functions, learning rates and the mixture of an ensemble to a safetensors file.
+
+        Parameters
+        ----------
+        path : path-like or binary file object
+            File to write. An existing file is replaced atomically and keeps its permissions, owner and group where
+            possible; symbolic links are followed, and other hard links keep the old content.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written. An existing file is unchanged.
+
+        Examples
+        --------
+        >>> import cbackprop, io, numpy as np, tempfile, pathlib
+        >>> network = cbackprop.Network(2, 3, 2, rng=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "model.safetensors"
+        ...     network.save(path)
+        ...     again = cbackprop.Network.load(path)
+        >>> np.array_equal(again.w, network.w)
+        True
+
+        In memory, for a database or a request:
+
+        >>> file = io.BytesIO()
+        >>> network.save(file)
+        >>> cbackprop.Network.load(file.getvalue())
+        Network(2, 3, 2, learning_rate=0.1, dtype=float64)
+        """
+        save_model(path, self._model())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | BinaryIO | bytes) -> Self:
+        """Load a network, or an ensemble, from a file written by `save`, by a checkpoint, or by the command.
+
+        Parameters
+        ----------
+        path : path-like, binary file object or bytes
+            File to read, or its content.
+
+        Returns
+        -------
+        Network or Ensemble
+            What was saved: weights, functions and learning rates. If the command scaled its inputs or targets, a
+            network takes scaled inputs and predicts scaled targets: the tensors mean, scale, target_mean and
+            target_scale of the file convert them.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+
+        Examples
+        --------
+        >>> import cbackprop, tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "model.safetensors"
+        ...     cbackprop.Network(2, 3, 2, learning_rate=0.5).save(path)
+        ...     cbackprop.Network.load(path)
+        Network(2, 3, 2, learning_rate=0.5, dtype=float64)
+        """
+        return cls._of(load_model(path, ensemble=issubclass(cls, OneSampleOfAll)))
+
+
+class Network(BaseNetwork, OneSample):
     """Two-layer network with D inputs, M hidden units and K outputs, by default that of the article.
 
     Parameters
@@ -136,7 +219,7 @@ class Network(OneSample):
         if auto:
             rate, adaptive = network_rate(w.shape[1] - 1), True
         accumulators = validate.new_accumulators(w, v) if adaptive else None
-        standardization = new_standardization(w, v, names.output, standardize, missing, auto)
+        standardization = scaling.new_standardization(w, v, names.output, standardize, missing, auto)
         super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators, standardization)
         if standardization is None:
             watch(self)
@@ -198,21 +281,6 @@ class Network(OneSample):
         given = kernels_for(w, v, 1), states.get("accumulators"), standardization
         OneSample.__init__(network, w, v, names, learning_rate, *given)
         return network
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Data type of the weights: float32 or float64."""
-        return self.w.dtype
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether α adapts to each unit, by row-wise AdaGrad."""
-        return self.accumulators is not None
-
-    @property
-    def output(self) -> str:
-        """The outputs and their error: "softmax", "linear" or "logistic"."""
-        return self.functions.output
 
     @property
     def hidden(self) -> str:
@@ -280,7 +348,7 @@ class Network(OneSample):
         (2, 5)
         """
         self._require_probabilities()
-        return threads.activations(standardized(self, x), self.w, self.v, self.functions, n_threads).y
+        return threads.activations(scaling.standardized(self, x), self.w, self.v, self.functions, n_threads).y
 
     @inherits(functions.forward)
     def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
@@ -299,97 +367,31 @@ class Network(OneSample):
         >>> cbackprop.Network(2, 3, 5, rng=0).predict(np.eye(2)).shape
         (2,)
         """
-        x = standardized(self, x)
+        x = scaling.standardized(self, x)
         y, a, _z, _b = threads.activations(x, self.w, self.v, self.functions, n_threads)
         output = OUTPUTS[self.output]
-        y = a if output.exclusive else restored(self, x, y)  # y may have rounded to equal numbers
+        y = a if output.exclusive else scaling.restored(self, x, y)  # y may have rounded to equal numbers
         return output.predictions(y)
 
     @inherits(functions.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:
         """Mean error E (2)."""
-        return functions.loss(*standardized_samples(self, x, t), self.w, self.v, **self.functions._asdict())
+        return functions.loss(*scaling.standardized_samples(self, x, t), self.w, self.v, **self.functions._asdict())
 
     @inherits(functions.gradient)
     def gradient(self, x: ArrayLike | CSR, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Gradient of the mean error (3) by backpropagation."""
-        return functions.gradient(*standardized_samples(self, x, t), self.w, self.v, **self.functions._asdict())
-
-    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
-        """Save weights, functions and learning rate to a safetensors file.
-
-        Parameters
-        ----------
-        path : path-like or binary file object
-            File to write. An existing file is replaced atomically and keeps its permissions, owner and group where
-            possible; symbolic links are followed, and other hard links keep the old content.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written. An existing file is unchanged.
-
-        Examples
-        --------
-        >>> import cbackprop, io, numpy as np, tempfile, pathlib
-        >>> network = cbackprop.Network(2, 3, 2, rng=0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder) / "model.safetensors"
-        ...     network.save(path)
-        ...     again = cbackprop.Network.load(path)
-        >>> np.array_equal(again.w, network.w)
-        True
-
-        In memory, for a database or a request:
-
-        >>> file = io.BytesIO()
-        >>> network.save(file)
-        >>> cbackprop.Network.load(file.getvalue())
-        Network(2, 3, 2, learning_rate=0.1, dtype=float64)
-        """
-        save_model(path, self._model())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str] | BinaryIO | bytes) -> "Network":
-        """Load a network from a file written by `save`, by a checkpoint, or by the command.
-
-        Parameters
-        ----------
-        path : path-like, binary file object or bytes
-            File to read, or its content.
-
-        Returns
-        -------
-        Network
-            A network with the saved weights, functions and learning rate. If the command scaled its inputs or targets,
-            it takes scaled inputs and predicts scaled targets: the tensors mean, scale, target_mean and target_scale of
-            the file convert them.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-
-        Examples
-        --------
-        >>> import cbackprop, tempfile, pathlib
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder) / "model.safetensors"
-        ...     cbackprop.Network(2, 3, 2, learning_rate=0.5).save(path)
-        ...     cbackprop.Network.load(path)
-        Network(2, 3, 2, learning_rate=0.5, dtype=float64)
-        """
-        return cls._of(load_model(path))
+        return functions.gradient(*scaling.standardized_samples(self, x, t), self.w, self.v, **self.functions._asdict())
 
     def _model(self) -> Model:
         states = {} if self.accumulators is None else {"accumulators": self.accumulators}
         model = Model(self.w, self.v, self.learning_rate, functions=self.functions, states=states)
-        add_standardization(model, self._standardization)
+        scaling.add_standardization(model, self._standardization)
         return model
 
     @classmethod
     def _of(cls, model: Model) -> "Network":
-        accumulators, standardization = model.states.get("accumulators"), of_model(model)
+        accumulators, standardization = model.states.get("accumulators"), scaling.of_model(model)
         return cls._with(model.w, model.v, model.functions, model.learning_rate, accumulators, standardization)
 
     def __repr__(self) -> str:
@@ -398,7 +400,7 @@ class Network(OneSample):
         adaptive = "adaptive=True, " if self.adaptive else ""
         return (
             f"{type(self).__name__}({D1 - 1}, {M}, {K}, {chosen}"
-            f"learning_rate={self.learning_rate!r}, {adaptive}{described(self)}dtype={self.dtype})"
+            f"learning_rate={self.learning_rate!r}, {adaptive}{scaling.described(self)}dtype={self.dtype})"
         )
 
     def _repr_html_(self) -> str:
