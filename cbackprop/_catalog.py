@@ -46,16 +46,15 @@ class Output:
 
     name: str
     number: int  # in the kernels
-    exclusive: bool  # whether one of K classes holds: targets are class indices or, as y, rows that sum to 1
-    probabilities: bool  # whether y_k are; if not, they are numbers in the unit of the targets
     targets: Targets
-    limits: tuple[float, float] | None  # of t_k; None if they may be any finite numbers
     prediction: Callable[[np.ndarray], np.ndarray]  # of y, along its last axis
-    cross_entropy: bool  # whether E_n is, or else in the unit of the targets squared
-    eta: float  # of a mixture, for one class or label; relative to the mean loss if E_n is not a cross-entropy
-    standardized_eta: float  # the same where numbers have a standard deviation near 1, without a mean loss
     activation: str  # its name in scikit-learn
     onnx: str | None  # the operator that computes y from a, if they differ
+    exclusive: bool = False  # whether one of K classes holds: targets are class indices or, as y, rows that sum to 1
+    probabilities: bool = True  # whether y_k are, and E_n is a cross-entropy; if not, y are in the unit of the targets
+    limits: tuple[float, float] | None = (0, 1)  # of t_k; None if they may be any finite numbers
+    eta: float = 1  # of a mixture, for one class or label; relative to the mean loss if E_n is not a cross-entropy
+    standardized_eta: float = 1  # the same where numbers have a standard deviation near 1, without a mean loss
 
     def predictions(self, y: np.ndarray) -> np.ndarray:
         """What is predicted from rows of y: one number for each, or a row of K."""
@@ -75,47 +74,19 @@ HIDDEN_FUNCTIONS = {
 OUTPUTS = {
     output.name: output
     for output in (
-        Output(
-            "softmax",
-            0,
-            exclusive=True,
-            probabilities=True,
-            targets=CLASSES,
-            limits=(0, 1),
-            prediction=lambda y: y.argmax(axis=-1),
-            cross_entropy=True,
-            eta=1,
-            standardized_eta=1,
-            activation="softmax",
-            onnx="Softmax",
-        ),
+        Output("softmax", 0, CLASSES, lambda y: y.argmax(axis=-1), "softmax", "Softmax", exclusive=True),
         Output(
             "linear",
             1,
-            exclusive=False,
+            NUMBERS,
+            lambda y: y,
+            "identity",
+            None,
             probabilities=False,
-            targets=NUMBERS,
             limits=None,
-            prediction=lambda y: y,
-            cross_entropy=False,
             eta=0.25,
             standardized_eta=0.5,  # for errors up to 1.4 standard deviations
-            activation="identity",
-            onnx=None,
         ),
-        Output(
-            "logistic",
-            2,
-            exclusive=False,
-            probabilities=True,
-            targets=NUMBERS,
-            limits=(0, 1),
-            prediction=lambda y: (y >= 0.5).astype(np.intp),
-            cross_entropy=True,
-            eta=1,
-            standardized_eta=1,
-            activation="logistic",
-            onnx="Sigmoid",
-        ),
+        Output("logistic", 2, NUMBERS, lambda y: (y >= 0.5).astype(np.intp), "logistic", "Sigmoid"),
     )
 }

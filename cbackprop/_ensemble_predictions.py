@@ -32,7 +32,7 @@ def mean(mixture: Mixture, networks: Sequence[OneSample], x: np.ndarray | Sparse
 @np.errstate(over="ignore")  # E may be infinite, as that of a network
 def loss(mixture: Mixture, networks: Sequence[OneSample], data: Data) -> float:
     """Mean error E (2) of the predictions of the mixture."""
-    if not OUTPUTS[mixture.output].cross_entropy:
+    if not OUTPUTS[mixture.output].probabilities:
         y, t = mean(mixture, networks, data.x), np.asarray(data.rows)
         return float(((y.astype(np.float64) - t) ** 2).sum(axis=1).mean() / 2)
     E, step = np.empty(len(data.x)), max(1, CHUNK // (len(networks) * len(networks[0].v)))

@@ -50,7 +50,7 @@ class Mixture:
     ) -> None:
         kind = OUTPUTS[output]
         self.output, self.share, self.eta, self.standardized = output, share, eta, standardized
-        self.relative = eta is None and not (kind.cross_entropy or standardized)
+        self.relative = eta is None and not (kind.probabilities or standardized)
         if eta is None:
             eta = kind.standardized_eta if standardized else kind.eta
             eta /= 1 if kind.exclusive or self.relative else K

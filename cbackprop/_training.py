@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -157,13 +157,6 @@ class Training(Learner):
             self.store()
 
 
-class Trains(Protocol):
-    """What `Epochs` runs: `Training`, or `EnsembleTraining` of several networks."""
-
-    def epochs(self, first: int, order: np.ndarray, most: int) -> list[Any]:
-        """Run one epoch, or up to `most`; return the losses of each."""
-
-
 class Epochs:
     """The loop over the epochs of a training, of one network or several, with its callback and its checkpoints.
 
@@ -202,14 +195,17 @@ class Epochs:
         elif self.resume:
             raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
 
-    def run(self, training: Trains, weights: tuple[np.ndarray, np.ndarray], states: States) -> None:
-        """Run the epochs that are left, with weights and states locked; write the last checkpoint however it ends."""
+    def run(self, training: Any, weights: tuple[np.ndarray, np.ndarray], states: States) -> None:
+        """Run the epochs that are left of a `Training`, or of an `EnsembleTraining`, with weights and states locked.
+
+        The last checkpoint is written however it ends.
+        """
         run: Callable[..., None] = run_finally
         for layers in (*states.values(), weights):
             run = partial(TrainingLock(*layers).run, run)
         run(partial(self._run, training), self._close)
 
-    def _run(self, training: Trains) -> None:
+    def _run(self, training: Any) -> None:
         order, stop = np.arange(self.N), False
         if self.checkpointer is not None and self.resume:
             self.checkpointer.restore(self.count)
