@@ -112,17 +112,20 @@ def make_engine(
     batch_size: int,
     method: str,
     *,
+    x: np.ndarray | SparseRows | None = None,
     momentum: float = 0,
     l2: float = 0,
     adaptive: bool = False,
 ) -> Engine:
-    """Create the engine for training."""
+    """Create the engine for training: with samples like x, which may be sparse."""
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
+    settings = functions._asdict() | {"momentum": momentum, "l2": l2, "adaptive": adaptive}
+    if isinstance(x, SparseRows):
+        return kernels(w.dtype).SparseEngine(D, M, K, batch_size, block=max(1, x.longest_row), **settings)
     module = kernels_for(w, v, batch_size)
     lanes = module.LANES_IN_REGISTER
     plain, block = momentum == l2 == 0, block_length(w, v, batch_size)
     accumulates = batch_size > 1 and (batch_size > block or not plain or adaptive)
-    settings = functions._asdict() | {"adaptive": adaptive}
     if method == "auto" and batch_size > 1:
         times = batch_times(w, v, lanes, batch_size)
         if not (plain and w.size + v.size <= MAX_WEIGHTS_IN_LANES):
@@ -131,31 +134,14 @@ def make_engine(
             del times["blocked"]
         method = min(times, key=times.__getitem__)
     elif method == "auto" and momentum == 0 and in_lanes(w, v, lanes):
-        return module.LanesEngine(D, M, K, l2=l2, **settings)
+        return module.LanesEngine(D, M, K, **settings)
     elif method == "auto" and momentum == 0 and blocked(w, v, lanes, block, accumulates):
         method = "blocked"
     if method == "blocked":
-        return module.BlockedEngine(D, M, K, batch_size, block=block, momentum=momentum, l2=l2, **settings)
+        return module.BlockedEngine(D, M, K, batch_size, block=block, **settings)
     if method == "samples in lanes":
         return module.SamplesInLanesEngine(D, M, K, batch_size, **settings)
-    return module.DirectEngine(D, M, K, batch_size, momentum=momentum, l2=l2, **settings)
-
-
-def sparse_engine(
-    x: SparseRows,
-    w: np.ndarray,
-    v: np.ndarray,
-    functions: Functions,
-    batch_size: int = 1,
-    *,
-    l2: float = 0,
-    adaptive: bool = False,
-) -> Engine:
-    """Create the engine for sparse rows."""
-    D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
-    longest = max(1, x.longest_row)
-    settings = functions._asdict() | {"l2": l2, "adaptive": adaptive}
-    return kernels(w.dtype).SparseEngine(D, M, K, batch_size, block=longest, **settings)
+    return module.DirectEngine(D, M, K, batch_size, **settings)
 
 
 def bulk_engine(
@@ -166,7 +152,7 @@ def bulk_engine(
     engine: Engine
     module, block = kernels(w.dtype), block_length(w, v, N)
     if isinstance(x, SparseRows):
-        engine = sparse_engine(x, w, v, functions)
+        engine = make_engine(w, v, functions, 1, "direct", x=x)
     elif N >= MIN_SAMPLES_BLOCKED and blocked(w, v, module.LANES_IN_REGISTER, block, gradient):
         batch_size = LARGER_THAN_ANY_BLOCK if gradient else block
         engine = module.BlockedEngine(D, M, K, batch_size, block=block, **functions._asdict())

@@ -15,7 +15,7 @@ from . import _standardizing as scaling
 from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._docstrings import inherits
-from ._ensemble_arrays import Arrays, States, check_weights, memory, new_vectors, new_weights, of_network
+from ._ensemble_arrays import Arrays, check_weights, memory, new_vectors, new_weights
 from ._ensemble_training import EnsembleTraining
 from ._mixture import Mixture
 from ._names import Hidden, Missing, Output
@@ -130,35 +130,35 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
             for M, function, source in zip(widths, hidden_functions, sources, strict=True)
         ]
         w, v = (tuple(getattr(network, name) for network in networks) for name in "wv")
-        states = {"accumulators": zip(*(network.accumulators for network in networks), strict=True)} if adaptive else {}
+        accumulators: Any = zip(*(network.accumulators for network in networks), strict=True) if adaptive else None
         standardization = scaling.new_standardization(w[0], v[0], output, standardize, missing, False)
         mixture = Mixture(R, len(v[0]), output, share, eta, scales_targets(standardization))
-        self._set(w, v, states, rates, hidden_functions, mixture, standardization)
+        self._set(w, v, accumulators, rates, hidden_functions, mixture, standardization)
 
     def _set(
         self,
         w: Arrays,
         v: Arrays,
-        states: dict[str, Any],
+        accumulators: Iterable[Arrays] | None,
         rates: list[float],
         hidden: Sequence[str],
         mixture: Mixture,
         standardization: Standardization | None,
     ) -> None:
-        self._w, self._v = new_weights(w, v)
-        self._states: States = {name: (new_vectors(s_w), new_vectors(s_v)) for name, (s_w, s_v) in states.items()}
-        self._mixture = mixture
-        self._networks = []
+        w, v = new_weights(w, v)
+        sums: Any = None if accumulators is None else tuple(map(new_vectors, accumulators))
+        networks = []
         for r, (rate, function) in enumerate(zip(rates, hidden, strict=True)):
-            accumulators = of_network(r, self._states).get("accumulators")
-            settings = validate.Functions(function, mixture.output), rate, accumulators, standardization
-            self._networks.append(Network._with(self._w[r], self._v[r], *settings))
-        self._bind()
+            own = None if sums is None else (sums[0][r], sums[1][r])
+            functions = validate.Functions(function, mixture.output)
+            networks.append(Network._with(w[r], v[r], functions, rate, own, standardization))
+        self._bind(w, v, sums, networks, mixture)
 
-    def _bind(self) -> None:
-        whole = (self._w, self._v) if isinstance(self._w, np.ndarray) else ()
-        module = engines.kernels_for(self._w[0], self._v[0], 1)
-        OneSampleOfAll.__init__(self, self._networks, module, self._mixture, self._memory, whole)
+    def _bind(self, w: Arrays, v: Arrays, accumulators: Any, networks: list[Network], mixture: Mixture) -> None:
+        whole = (w, v) if isinstance(w, np.ndarray) else ()
+        module = engines.kernels_for(w[0], v[0], 1)
+        OneSampleOfAll.__init__(self, networks, module, mixture, (memory(w), memory(v)), whole)
+        self._w, self._v, self._accumulators, self._networks, self._mixture = w, v, accumulators, networks, mixture
 
     @property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +193,7 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
 
         The first is a tuple of R arrays if M differs.
         """
-        return self._states.get("accumulators")
+        return self._accumulators
 
     @property
     def eta(self) -> float | None:
@@ -328,12 +328,14 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
             model, data, settings, described, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
             checkpoint_every=checkpoint_every, resume=resume,
         )  # fmt: skip
-        states = {name: (memory(first), memory(second)) for name, (first, second) in self._states.items()}
+        states: Any = self._mixture.states
+        if self._accumulators is not None:
+            states["accumulators"] = tuple(map(memory, self._accumulators))
         if standardization is not None:
             standardizing = scaling.Standardizing(standardization, data, self.dtype)
             states["standardization"] = standardization.statistics
         training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads, standardizing)
-        course.run(training, self._memory, states | self._mixture.states)
+        course.run(training, self._memory, states)
         E = np.array(course.losses)
         diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
         return EnsembleHistory(E, len(E), len(data.x) * len(E), diverged)
@@ -376,8 +378,9 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
 
     def _model(self) -> Model:
         functions, hidden = validate.Functions(output=self.output), [network.hidden for network in self._networks]
-        states = self._states | self._mixture.states
-        model = Model(self._w, self._v, self.learning_rates, states=states, functions=functions, hidden=hidden)
+        states: dict[str, Any] = {} if self._accumulators is None else {"accumulators": self._accumulators}
+        model = Model(self._w, self._v, self.learning_rates, functions=functions, hidden=hidden)
+        model.states = states | self._mixture.states
         model.eta, model.share = self.eta, self.share
         scaling.add_standardization(model, self._standardization)
         return model
@@ -392,8 +395,8 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
         options = model.share, model.eta, scales_targets(standardization)
         mixture = Mixture(len(rates), len(model.v[0]), model.functions.output, *options)
         mixture.restore({name: model.states[name] for name in mixture.states})
-        states = {name: pair for name, pair in model.states.items() if name == "accumulators"}
-        ensemble._set(model.w, model.v, states, rates, model.hidden, mixture, standardization)
+        accumulators = model.states.get("accumulators")
+        ensemble._set(model.w, model.v, accumulators, rates, model.hidden, mixture, standardization)
         return ensemble
 
     def __repr__(self) -> str:
@@ -414,8 +417,8 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
 
     def __copy__(self) -> Ensemble:
         copy = type(self).__new__(type(self))
+        copy._bind(self._w, self._v, self._accumulators, self._networks, self._mixture)
         vars(copy).update(vars(self))
-        copy._bind()
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:

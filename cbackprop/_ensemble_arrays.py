@@ -6,7 +6,6 @@ from . import _layout as layout
 from . import _validation as validate
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
-States = dict[str, tuple[Arrays, Arrays]]
 
 
 def new_weights(w: Arrays, v: Arrays) -> tuple[Arrays, Arrays]:
@@ -40,11 +39,6 @@ def memory(arrays: Arrays) -> np.ndarray:
     base = (arrays if isinstance(arrays, np.ndarray) else arrays[0]).base
     assert base is not None
     return base
-
-
-def of_network(r: int, states: States) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The state arrays of network r."""
-    return {name: (first[r], second[r]) for name, (first, second) in states.items()}
 
 
 def check_weights(w: Arrays, v: Arrays, members: np.ndarray) -> None:

@@ -201,10 +201,7 @@ def numerical_gradient(
         given = data.labels if data.rows is None else data.rows
         equation = partial(reference.loss, dense, given, output=output, hidden=hidden)
         return differences.derivatives(equation, w, v, epsilon, scheme)
-    if isinstance(data.x, SparseRows):
-        engine = engines.sparse_engine(data.x, w, v, functions)
-    else:
-        engine = engines.make_engine(w, v, functions, 1, "direct")
+    engine = engines.make_engine(w, v, functions, 1, "direct", x=data.x)
     samples = engine.samples(*data)
 
     def E(w: np.ndarray, v: np.ndarray) -> float:

@@ -79,10 +79,8 @@ class Learner:
 
     def _make_engine(self, method: str) -> engines.Engine:
         (w, v, _states), settings = self.arrays, self.settings
-        given, l2, adaptive = (w, v, self.functions, settings.batch_size), settings.l2, settings.adaptive
-        if isinstance(self.data.x, SparseRows):
-            return engines.sparse_engine(self.data.x, *given, l2=l2, adaptive=adaptive)
-        return engines.make_engine(*given, method, momentum=settings.momentum, l2=l2, adaptive=adaptive)
+        rule: Any = {name: getattr(settings, name) for name in ("momentum", "l2", "adaptive")}
+        return engines.make_engine(w, v, self.functions, settings.batch_size, method, x=self.data.x, **rule)
 
 
 class Training(Learner):

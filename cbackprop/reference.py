@@ -115,11 +115,6 @@ def sample_cross_entropies(t: np.ndarray, a: np.ndarray) -> np.ndarray:
     return np.where(t > 0, t * -log_softmax(a), 0).sum(axis=1)
 
 
-def linear(a: np.ndarray) -> np.ndarray:
-    """y_k = a_k."""
-    return a
-
-
 def squared_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
     """E_n = 1/2 sum_k (y_k - t_k)^2 of linear outputs."""
     return ((a - t) ** 2).sum(axis=1) / 2
@@ -142,9 +137,9 @@ def logistic_errors(t: np.ndarray, a: np.ndarray) -> np.ndarray:
     return (np.log1p(np.exp(-absolute)) + np.where(wrong > 0, wrong * absolute, 0)).sum(axis=1)
 
 
-OUTPUTS = {  # y, and E_n
+OUTPUTS: dict[str, tuple[Any, Any]] = {  # y, and E_n
     "softmax": (softmax, sample_cross_entropies),
-    "linear": (linear, squared_errors),
+    "linear": (np.positive, squared_errors),
     "logistic": (sigmoid, logistic_errors),
 }
 LOG_PROBABILITIES = {"softmax": log_softmax, "logistic": log_logistic}  # log y, where y are probabilities

@@ -21,6 +21,7 @@ import pytest
 import cbackprop
 from cbackprop import _dispatch, _engines, reference
 from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
+from cbackprop._sparse import SparseRows
 
 VARIANTS = _dispatch.available_variants()
 DTYPES = ("float32", "float64")
@@ -151,9 +152,9 @@ def use_engine(name, monkeypatch):
     if method == "lanes":
         by_rule = _engines.make_engine
 
-        def make_engine(w, v, functions, batch_size, method, **settings):
-            if method != "auto":
-                return by_rule(w, v, functions, batch_size, method, **settings)
+        def make_engine(w, v, functions, batch_size, method, *, x=None, **settings):
+            if method != "auto" or isinstance(x, SparseRows):
+                return by_rule(w, v, functions, batch_size, method, x=x, **settings)
             module, sizes = _dispatch.kernels(w.dtype), (w.shape[1] - 1, len(w), len(v))
             lanes = module.LANES_IN_REGISTER
             many = len(w) > _engines.MAX_VECTORS * lanes or len(v) > _engines.MAX_OUTPUT_VECTORS * lanes

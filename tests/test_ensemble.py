@@ -49,8 +49,7 @@ def make(output="softmax", dtype="float64", rates=RATES, rng=0, n_hidden=M, **se
 
 
 def bits(ensemble):
-    states = ensemble._mixture.states | ensemble._states
-    arrays = [ensemble.w, ensemble.v, *(array for pair in states.values() for array in pair)]
+    arrays = [ensemble.w, ensemble.v, *ensemble._mixture.arrays, *(ensemble.accumulators or ())]
     return [b"".join(part.tobytes() for part in array) for array in arrays]
 
 

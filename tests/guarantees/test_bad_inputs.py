@@ -296,7 +296,7 @@ def hides(argument):
 def contents(argument):
     """Every byte of an array, or of the arrays in a list, and of the arrays they are views of."""
     if isinstance(argument, Ensemble):
-        states = argument._states | argument._mixture.states
+        states = argument._model().states
         argument = [argument.w, argument.v, *(array for pair in states.values() for array in pair)]
     if isinstance(argument, list):
         return [contents(each) for each in argument]
