@@ -20,8 +20,6 @@ def derivatives(
     kind = validate.choice("scheme", scheme, ("central", "forward", "complex"))
     default = 1e-20 if kind == "complex" else float(np.finfo(w.dtype).eps) ** (1 / 2 if kind == "forward" else 1 / 3)
     size = validate.epsilon(epsilon) or default
-    if kind != "complex":
-        validate.check_epsilon(size, w, v, kind)
     layers = tuple(array.astype(np.complex128) if kind == "complex" else array.copy() for array in (w, v))
 
     def E_at(weights: np.ndarray, index: tuple[int, ...], weight: Any) -> Any:
@@ -32,13 +30,20 @@ def derivatives(
 
     E_here = E(*layers) if kind == "forward" else None
     dw, dv = np.empty(w.shape, w.dtype), np.empty(v.shape, v.dtype)
-    for weights, gradient in zip(layers, (dw, dv), strict=True):
+    for name, weights, gradient in zip("wv", layers, (dw, dv), strict=True):
         step = weights.dtype.type(size)
         for index, weight in np.ndenumerate(weights):
             if kind == "complex":
                 gradient[index] = E_at(weights, index, weight + 1j * size).imag / size
             else:
                 above, below = weight + step, weight if kind == "forward" else weight - step
+                if above == below:
+                    place = f"{name}[{index[0]}, {index[1]}] = {weight}"
+                    raise ValueError(f"epsilon is {size}, which is lost beside {place}; it must change every weight")
                 E_below = E_here if kind == "forward" else E_at(weights, index, below)
                 gradient[index] = (E_at(weights, index, above) - E_below) / (float(above) - float(below))
-    return validate.finite_derivatives((dw, dv), epsilon, w, v)
+    if not (np.isfinite(dw).all() and np.isfinite(dv).all()):
+        if epsilon is None:
+            validate.refuse_overflow(w, v)
+        raise ValueError(f"epsilon is {epsilon}; that far from w and v, sums overflow {w.dtype}: it must be smaller")
+    return dw, dv

@@ -13,7 +13,6 @@ from . import _engines as engines
 from . import _ensemble_predictions as predictions
 from . import _standardizing as scaling
 from . import _validation as validate
-from ._catalog import OUTPUTS
 from ._docstrings import inherits
 from ._ensemble_arrays import Arrays, check_weights, memory, new_vectors, new_weights
 from ._ensemble_training import EnsembleTraining
@@ -350,21 +349,11 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
         weight = validate.sample_weights(sample_weight, len(self), len(data.x), *self._memory)
         return data._replace(sample_weight=weight)
 
-    @inherits(Network.predict_proba)
-    def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
-        """Probabilities y of each sample by the mixture: the mean of those of the networks, weighted by `weights`."""
-        self._networks[0]._require_probabilities()
-        return self._mean(x, n_threads)
-
-    @inherits(Network.predict)
-    def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
-        """What the mixture predicts for each sample: its class, numbers or labels."""
-        return OUTPUTS[self.output].predictions(self._mean(x, n_threads))
-
-    def _mean(self, x: ArrayLike | CSR, n_threads: int) -> np.ndarray:
+    def _outputs(self, x: ArrayLike | CSR, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
         x = scaling.standardized(self._networks[0], x)
         rows, n_threads = validate.inputs(x, self._w[0], self._v[0]), validate.count("n_threads", n_threads)
-        return scaling.restored(self, x, predictions.mean(self._mixture, self._networks, rows, n_threads))
+        y = scaling.restored(self, x, predictions.mean(self._mixture, self._networks, rows, n_threads))
+        return y, y
 
     @inherits(Network.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:

@@ -17,32 +17,8 @@ class Mixture:
     The bound of the mixture needs e^(-ηE) to be a concave function of y. The cross-entropies of K labels add up, so
     their geometric mean is concave. For the squared error, η is 1/(4 mean loss): see docs/guides/mixture.md.
 
-    Parameters
-    ----------
-    R : int
-        Number of members.
-    K : int
-        Number of outputs.
-    output : str
-        Name of the output.
-    share : float
-        Fraction of the weights that is spread evenly after each sample.
-    eta : float, optional
-        η, instead of the one of the output.
-    standardized : bool
-        Whether numbers to predict have a standard deviation near 1. η then needs no mean loss, and numbers are not
-        clipped.
-
-    Attributes
-    ----------
-    log_weights : ndarray of shape (R,)
-        log p_r.
-    dropped : ndarray of shape (R,)
-        1 for members that have diverged, else 0.
-    limits : ndarray of shape (2, K)
-        The lowest and the highest target so far, of outputs that are numbers.
-    scale : ndarray of shape (2,)
-        The mean loss so far, and the number of its samples, if η is relative to it.
+    η is `eta` or else that of the output. It needs no mean loss, and numbers are not clipped, if numbers to predict are
+    `standardized`: have a standard deviation near 1. The `share` of the weights is spread evenly after each sample.
     """
 
     def __init__(
@@ -55,9 +31,11 @@ class Mixture:
             eta = kind.standardized_eta if standardized else kind.eta
             eta /= 1 if kind.exclusive or self.relative else K
         self.rate, self.clips = eta, not (kind.probabilities or standardized)
-        self.log_weights, self.dropped = np.full(R, -np.log(R)), np.zeros(R)
-        limits = [[-np.inf], [np.inf]] if standardized else [[np.inf], [-np.inf]]
-        self.limits, self.scale = np.repeat(limits, K, axis=1), np.zeros(2)
+        self.log_weights = np.full(R, -np.log(R))  # log p_r
+        self.dropped = np.zeros(R)  # 1 for members that have diverged
+        none = [[-np.inf], [np.inf]] if standardized else [[np.inf], [-np.inf]]
+        self.limits = np.repeat(none, K, axis=1)  # the lowest and the highest target so far, if they are numbers
+        self.scale = np.zeros(2)  # the mean loss so far, and the number of its samples, if η is relative to it
 
     @property
     def states(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -34,7 +34,9 @@ class BaseNetwork:
 
     w: Any
     accumulators: Any
-    functions: validate.Functions
+    functions: Any
+    _require_probabilities: Callable[[], None]
+    _outputs: Callable[[ArrayLike | CSR, int], tuple[np.ndarray, np.ndarray]]  # y, and from what to predict
     _model: Callable[[], Model]
     _of: Callable[[Model], Self]
 
@@ -52,6 +54,45 @@ class BaseNetwork:
     def output(self) -> str:
         """The outputs and their error: "softmax", "linear" or "logistic"."""
         return self.functions.output
+
+    @inherits(functions.forward)
+    def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
+        """Probabilities y of each sample: of its classes (7), or of each label by itself.
+
+        Those of an ensemble are the mean of those of its networks, weighted by `weights`.
+
+        Returns
+        -------
+        ndarray of shape (N, K)
+            Rows that sum to 1 with softmax outputs, or numbers in [0, 1] with logistic ones.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> cbackprop.Network(2, 3, 5, rng=0).predict_proba(np.eye(2)).shape
+        (2, 5)
+        """
+        self._require_probabilities()
+        return self._outputs(x, n_threads)[0]
+
+    @inherits(functions.forward)
+    def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
+        """The prediction for each sample: its class, numbers or labels.
+
+        Returns
+        -------
+        ndarray of shape (N,) or (N, K)
+            Softmax outputs: the index of the most probable class, of equally probable ones the first. Linear outputs: y
+            itself. Logistic outputs: 1 where the probability is at least 1/2, else 0. The shape is (N, K) if K > 1 and
+            outputs are not softmax.
+
+        Examples
+        --------
+        >>> import cbackprop, numpy as np
+        >>> cbackprop.Network(2, 3, 5, rng=0).predict(np.eye(2)).shape
+        (2,)
+        """
+        return OUTPUTS[self.output].predictions(self._outputs(x, n_threads)[1])
 
     def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Save weights, functions, learning rates and the mixture of an ensemble to a safetensors file.
@@ -332,46 +373,13 @@ class Network(BaseNetwork, OneSample):
             if sparse:
                 self._for_sparse(True)
 
-    @inherits(functions.forward)
-    def predict_proba(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
-        """Probabilities y of each sample: of its classes (7), or of each label by itself.
-
-        Returns
-        -------
-        ndarray of shape (N, K)
-            Rows that sum to 1 with softmax outputs, or numbers in [0, 1] with logistic ones.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np
-        >>> cbackprop.Network(2, 3, 5, rng=0).predict_proba(np.eye(2)).shape
-        (2, 5)
-        """
-        self._require_probabilities()
-        return threads.activations(scaling.standardized(self, x), self.w, self.v, self.functions, n_threads).y
-
-    @inherits(functions.forward)
-    def predict(self, x: ArrayLike | CSR, *, n_threads: int = 1) -> np.ndarray:
-        """What the network predicts for each sample: its class, numbers or labels.
-
-        Returns
-        -------
-        ndarray of shape (N,) or (N, K)
-            Softmax outputs: the index of the most probable class, of equally probable ones the first. Linear outputs: y
-            itself. Logistic outputs: 1 where the probability is at least 1/2, else 0. The shape is (N, K) if K > 1 and
-            outputs are not softmax.
-
-        Examples
-        --------
-        >>> import cbackprop, numpy as np
-        >>> cbackprop.Network(2, 3, 5, rng=0).predict(np.eye(2)).shape
-        (2,)
-        """
+    def _outputs(self, x: ArrayLike | CSR, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
         x = scaling.standardized(self, x)
         y, a, _z, _b = threads.activations(x, self.w, self.v, self.functions, n_threads)
-        output = OUTPUTS[self.output]
-        y = a if output.exclusive else scaling.restored(self, x, y)  # y may have rounded to equal numbers
-        return output.predictions(y)
+        if OUTPUTS[self.output].exclusive:
+            return y, a  # y may have rounded to equal numbers
+        y = scaling.restored(self, x, y)
+        return y, y
 
     @inherits(functions.loss)
     def loss(self, x: ArrayLike | CSR, t: ArrayLike) -> float:

@@ -11,24 +11,12 @@ SHARE = 0.01  # of the weights of a mixture, spread evenly after each sample
 
 
 class StreamRates(NamedTuple):
-    """The mixture that learns a stream: its networks, and how they begin. Benchmarks compare it to other models.
+    """The mixture that learns a stream: its networks, and how they begin. Benchmarks compare it to other models."""
 
-    Attributes
-    ----------
-    members : tuple of (str, float)
-        Hidden functions and learning rates of the networks.
-    widths : tuple of int
-        Their numbers of hidden units, unless that is chosen: there is a network for each of them and each member.
-    weight_scale : float
-        Factor of the initial hidden weights, relative to those of a network with the non-zeros of one sample alone.
-    accumulator : float
-        Initial accumulators of hidden units.
-    """
-
-    members: tuple[tuple[str, float], ...]
-    widths: tuple[int, ...]
-    weight_scale: float
-    accumulator: float
+    members: tuple[tuple[str, float], ...]  # hidden functions and learning rates of the networks
+    widths: tuple[int, ...]  # numbers of hidden units, unless that is chosen: a network for each and each member
+    weight_scale: float  # of initial hidden weights, relative to those of a network with one sample's non-zeros alone
+    accumulator: float  # initial accumulators of hidden units
 
 
 WIDTH = 16  # of networks with hashed inputs, whose weights may be many, or with a constant rate

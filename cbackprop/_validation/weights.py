@@ -143,28 +143,3 @@ def refuse_overflow(w: np.ndarray, v: np.ndarray) -> NoReturn:
     """Raise the ValueError that explains outputs that are not finite for finite inputs."""
     finite_weights(w, v)
     raise ValueError(f"w and v are too large for x: sums overflow {w.dtype}; they, or x, must be smaller")
-
-
-def check_epsilon(epsilon: float, w: np.ndarray, v: np.ndarray, scheme: str) -> None:
-    """Raise ValueError if adding `epsilon` to some weight does not change it: differences would be divided by 0."""
-    for name, array in (("w", w), ("v", v)):
-        with np.errstate(over="ignore", invalid="ignore"):
-            size = array.dtype.type(epsilon)
-            lost = array + size == (array if scheme == "forward" else array - size)
-        if lost.any():
-            row, column = np.unravel_index(lost.argmax(), array.shape)
-            raise ValueError(
-                f"epsilon is {epsilon}, which is lost beside {name}[{row}, {column}] = {array[row, column]}; "
-                f"it must change every weight"
-            )
-
-
-def finite_derivatives(
-    gradients: tuple[np.ndarray, np.ndarray], epsilon: float | None, w: np.ndarray, v: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return numerical derivatives, or raise ValueError if the error overflowed at the shifted weights."""
-    if not all(np.isfinite(derivative).all() for derivative in gradients):
-        if epsilon is None:
-            refuse_overflow(w, v)
-        raise ValueError(f"epsilon is {epsilon}; that far from w and v, sums overflow {w.dtype}: it must be smaller")
-    return gradients
