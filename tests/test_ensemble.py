@@ -141,18 +141,29 @@ def test_repr():
 
 
 @of_any_width
+@pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_learn_one_is_that_of_each_network(dtype, output, adaptive, n_hidden):
-    ensemble = make(output, dtype, adaptive=adaptive, hidden=MIXED, n_hidden=n_hidden)
-    networks = [alone(ensemble, r) for r in range(3)]
-    mixture = Mixture(3, K, output, 0.01)
-    for n, (x, t) in enumerate(zip(*problem(output, dtype), strict=True)):
-        s_n = [1.0, 0.5, 0.0][n % 3]
-        losses = ensemble.learn_one(x, t, s_n)
-        assert losses.tolist() == [network.learn_one(x, t, s_n) for network in networks]
-        mixture.see(np.atleast_2d(t))
+def test_learning_one_sample_is_that_of_each_network(dtype, output, adaptive, sparse, n_hidden):
+    ensemble, dense = (make(output, dtype, adaptive=adaptive, hidden=MIXED, n_hidden=n_hidden) for _ in range(2))
+    networks, mixture = [alone(ensemble, r) for r in range(3)], Mixture(3, K, output, 0.01)
+    x, t = problem(output, dtype)
+    indices, learn = np.array([1, 3]), "learn_one_sparse" if sparse else "learn_one"
+    x[:, ::2] *= not sparse
+    for n, (x_n, t_n) in enumerate(zip(x, t, strict=True)):
+        s_n, row = [1.0, 0.5, 0.0][n % 3], (x_n,)
+        if sparse:
+            row = (indices.tolist(), x_n[indices].tolist()) if x_n[1] > 0 else (indices, x_n[indices])
+        losses = getattr(ensemble, learn)(*row, t_n, s_n)
+        assert losses.tolist() == [getattr(network, learn)(*row, t_n, s_n) for network in networks]
+        mixture.see(np.atleast_2d(t_n))
         mixture.update(losses[np.newaxis], np.array([s_n]))
+        if sparse:
+            dense.learn_one(x_n, t_n, s_n)
+            np.testing.assert_allclose(ensemble.predict_one_sparse(*row), dense.predict_one(x_n), rtol=1e-4, atol=1e-4)
+            if output != "linear":
+                y = ensemble.predict_proba_one_sparse(*row)
+                np.testing.assert_allclose(y, dense.predict_proba_one(x_n), rtol=1e-4)
     for r in range(3):
         np.testing.assert_array_equal(ensemble.w[r], networks[r].w)
         np.testing.assert_array_equal(ensemble.v[r], networks[r].v)
@@ -163,11 +174,13 @@ def test_learn_one_is_that_of_each_network(dtype, output, adaptive, n_hidden):
 
 BATCHES = [{"batch_size": 7}, {"batch_size": None}, {"batch_size": 8, "l2": 0.01}]
 SETTINGS = [{}, {"l2": 0.01}, {"shuffle": False}, *BATCHES]
+# as in online bagging: each network has its own weights of samples, and all have one vote in the mixture
+OWN_WEIGHTS = [{"sample_weight": np.random.default_rng(n).poisson(1, (3, N)), "batch_size": n} for n in (1, 7, 20)]
 
 
 @pytest.mark.parametrize(("n_hidden", "sparse"), [(M, False), (WIDTHS, False), (WIDTHS, True)], ids=str)
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize(("settings", "output"), list(zip(SETTINGS, OUTPUTS * 2, strict=True)), ids=str)
+@pytest.mark.parametrize(("settings", "output"), list(zip(SETTINGS + OWN_WEIGHTS, OUTPUTS * 3, strict=True)))
 def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adaptive, monkeypatch, n_hidden, sparse):
     if not sparse:  # whose penalty depends on the chunks, up to rounding
         monkeypatch.setattr(_ensemble_training, "CHUNK", 1)  # many chunks
@@ -179,13 +192,15 @@ def test_each_network_learns_as_if_it_were_alone(dtype, output, settings, adapti
     # networks of different widths learn the same bits
     tolerance = 0 if n_hidden is WIDTHS else 1e-11 if dtype == np.float64 else 1e-4
     for r, network in enumerate(networks):
-        wanted = network.fit(rows, t, epochs=3, rng=4, **settings)
+        own = {name: value[r] if name == "sample_weight" else value for name, value in settings.items()}
+        wanted = network.fit(rows, t, epochs=3, rng=4, **own)
         np.testing.assert_allclose(history.losses[:, r], wanted.losses, rtol=tolerance)
         np.testing.assert_allclose(ensemble.w[r], network.w, rtol=0, atol=tolerance)
         np.testing.assert_allclose(ensemble.v[r], network.v, rtol=0, atol=tolerance)
         for ours, theirs in zip(ensemble.accumulators or (), network.accumulators or (), strict=True):
             np.testing.assert_allclose(ours[r], theirs, rtol=tolerance)
     assert history[1:] == (3, 3 * N, {})
+    assert ensemble.weights.min() > 0
 
 
 @pytest.mark.parametrize("adaptive", ADAPTIVE)
@@ -269,22 +284,6 @@ def test_the_mixture_learns_in_the_first_epoch_of_fit(output):
         assert (more.weights != before).any()
 
 
-@of_any_width
-@pytest.mark.parametrize("settings", [{}, {"batch_size": 7}], ids=str)
-def test_sample_weights_for_each_network(settings, n_hidden):
-    # as in online bagging: each network has its own, and all have one vote in the mixture
-    x, t = problem()
-    weight = np.random.default_rng(0).poisson(1, (3, N))
-    ensemble = make(n_hidden=n_hidden)
-    networks = [alone(ensemble, r) for r in range(3)]
-    history = ensemble.fit(x, t, rng=0, sample_weight=weight, **settings)
-    for r, network in enumerate(networks):
-        wanted = network.fit(x, t, rng=0, sample_weight=weight[r], **settings)
-        assert history.losses[0, r] == pytest.approx(wanted.losses[0])
-        np.testing.assert_allclose(ensemble.w[r], network.w, rtol=0, atol=1e-12)
-    assert ensemble.weights.min() > 0
-
-
 @pytest.mark.parametrize("of_each", [False, True])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_a_batch_of_a_single_sample_has_its_mean_gradient(sparse, of_each):
@@ -313,38 +312,6 @@ def test_sparse_rows(adaptive, n_hidden):
     np.testing.assert_allclose(rows.predict_proba(sparse.csr_array(x)), dense.predict_proba(x), rtol=1e-9)
     losses = dense.learn_one(x[0], int(t[0]))
     np.testing.assert_allclose(rows.learn_one(sparse.csr_array(x[:1]), int(t[0])), losses)
-
-
-@of_any_width
-@pytest.mark.parametrize("adaptive", ADAPTIVE)
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_non_zeros_of_one_sample(dtype, output, adaptive, n_hidden):
-    x, t = problem(output, dtype)
-    ensemble, dense = (make(output, dtype, hidden=MIXED, adaptive=adaptive, n_hidden=n_hidden) for _ in range(2))
-    networks = [alone(ensemble, r) for r in range(3)]
-    x[:, ::2] = 0
-    indices = np.array([1, 3])
-    for x_n, t_n in zip(x, t, strict=True):
-        row = (indices.tolist(), x_n[indices].tolist()) if x_n[1] > 0 else (indices, x_n[indices])
-        losses = ensemble.learn_one_sparse(*row, t_n)
-        assert losses.tolist() == [network.learn_one_sparse(*row, t_n) for network in networks]
-        dense.learn_one(x_n, t_n)
-        predicted = ensemble.predict_one_sparse(*row)
-        np.testing.assert_allclose(predicted, dense.predict_one(x_n), rtol=1e-4, atol=1e-4)
-        if output != "linear":
-            y = ensemble.predict_proba_one_sparse(*row)
-            np.testing.assert_allclose(y, dense.predict_proba_one(x_n), rtol=1e-4)
-    for r, network in enumerate(networks):
-        np.testing.assert_array_equal(ensemble.w[r], network.w)
-    before = bits(ensemble)
-    for bad in (([0, D], [1, 1]), ([0], [1, 1]), ([0], [np.nan])):
-        with pytest.raises(ValueError, match="must"):
-            ensemble.learn_one_sparse(*bad, t[0])
-        with pytest.raises(ValueError, match="must"):
-            ensemble.predict_one_sparse(*bad)
-    with pytest.raises(TypeError, match="indices"):
-        ensemble.learn_one_sparse(None, [1], t[0])
-    assert bits(ensemble) == before
 
 
 # -------------------------------------------------------------------------------------------------------- predictions
@@ -632,21 +599,29 @@ def test_huge_inputs_whose_products_overflow():
 
 @of_any_width
 @pytest.mark.parametrize(("output", "adaptive"), [("softmax", True), ("linear", False), ("logistic", True)])
-def test_files(tmp_path, dtype, output, adaptive, n_hidden):
+def test_files_and_copies(tmp_path, dtype, output, adaptive, n_hidden, out_of_band):
     x, t = problem(output, dtype)
     settings = {"hidden": MIXED, "eta": 0.1} if adaptive else {"hidden": "tanh"}
     ensemble = make(output, dtype, [0.1, 1e38, 0.3], share=0.125, adaptive=adaptive, **settings, n_hidden=n_hidden)
     ensemble.fit(x, t, rng=0)
     ensemble.save(tmp_path / "e")
-    again = Ensemble.load(tmp_path / "e")
-    assert bits(again) == bits(ensemble)
-    assert repr(again) == repr(ensemble)
-    assert again.learning_rates.tolist() == ensemble.learning_rates.tolist()
-    for each in (ensemble, again):
+    copies = [Ensemble.load(tmp_path / "e"), copy.deepcopy(ensemble), pickle.loads(pickle.dumps(ensemble))]
+    copies += [out_of_band(ensemble, n) for n in (0, 1)]
+    before = bits(ensemble)
+    for other in copies:
+        assert (bits(other), repr(other)) == (before, repr(ensemble))
+        assert other.learning_rates.tolist() == ensemble.learning_rates.tolist()
+        other.learn_one(x[0], t[0])
+    assert bits(ensemble) == before
+    ensemble.learn_one(x[0], t[0])
+    for each in (ensemble, *copies):
         each.fit(x, t, rng=1)
-        each.learn_one(x[0], t[0])
-    assert bits(again) == bits(ensemble)
-    np.testing.assert_array_equal(again.predict(x), ensemble.predict(x))
+        assert bits(each) == bits(ensemble)
+        np.testing.assert_array_equal(each.predict(x), ensemble.predict(x))
+    shared = copy.copy(ensemble)
+    assert shared.w is ensemble.w
+    shared.learn_one(x[0], t[0])
+    assert bits(shared) == bits(ensemble) != bits(copies[0])
 
 
 def test_files_of_many_networks(tmp_path, monkeypatch):
@@ -667,26 +642,6 @@ def test_files_of_many_networks(tmp_path, monkeypatch):
     model.training["rng"]["state"] = [0] * 10_000
     with pytest.raises(ValueError, match="the settings, take more than 16,384 bytes"):
         save_model(path, model)
-
-
-@of_any_width
-@pytest.mark.parametrize("adaptive", ADAPTIVE)
-def test_copies(adaptive, n_hidden, out_of_band):
-    x, t = problem("linear")
-    ensemble = make("linear", share=0.5, adaptive=adaptive, hidden=MIXED, eta=0.2, n_hidden=n_hidden)
-    ensemble.fit(x, t, rng=0)
-    copies = copy.deepcopy(ensemble), pickle.loads(pickle.dumps(ensemble)), *(out_of_band(ensemble, n) for n in (0, 1))
-    before = bits(ensemble)
-    for other in copies:
-        assert (bits(other), repr(other)) == (before, repr(ensemble))
-        other.learn_one(x[0], t[0])
-    assert bits(ensemble) == before
-    ensemble.learn_one(x[0], t[0])
-    for each in (ensemble, *copies):
-        each.fit(x, t, rng=0)
-        assert bits(each) == bits(ensemble)
-    shared = copy.copy(ensemble)
-    assert shared.w is ensemble.w
 
 
 def test_files_of_networks_and_ensembles_are_different(tmp_path):
@@ -906,6 +861,13 @@ def test_bad_samples_change_nothing():
     for bad in ((x[0, :3], 0), (x[0] * np.nan, 0), (x[0], 3), (x[0], [0.5, 0.5]), (x[0], 0, -1.0)):
         with pytest.raises(ValueError, match=r"must|weights"):
             ensemble.learn_one(*bad)
+    for bad in (([0, D], [1, 1]), ([0], [1, 1]), ([0], [np.nan])):
+        with pytest.raises(ValueError, match="must"):
+            ensemble.learn_one_sparse(*bad, t[0])
+        with pytest.raises(ValueError, match="must"):
+            ensemble.predict_one_sparse(*bad)
+    with pytest.raises(TypeError, match="indices"):
+        ensemble.learn_one_sparse(None, [1], t[0])
     assert bits(ensemble) == before
     ensemble.w[2, 1, 1] = np.inf
     before = bits(ensemble)
