@@ -58,27 +58,35 @@ def test_one_sample_of_every_network(variant, dtype, targets, all_functions, sha
             np.testing.assert_array_equal(predicted, y.argmax(axis=1))
 
 
+KINDS = (np.array, list, lambda t: np.repeat(t, 2)[::2])
+OF_ONE = (lambda t: float(t[0]), lambda t: t[0], np.squeeze)  # a single target is a number
+
+
 @pytest.mark.parametrize("output", ["linear", "logistic"])
 @pytest.mark.parametrize("shape", [(3, 4, 1), (3, 4, 5)])
-def test_learn_one_takes_numbers_as_they_are_or_converts_them(dtype, shape, output):
+def test_learn_one_takes_numbers_as_they_are_or_converts_them(variant, dtype, shape, output):
     x, _, w, v = problem(shape, dtype)
-    t = np.random.default_rng(0).random((len(x), shape[2])).astype(dtype)
-    networks = [Network.from_weights(w.copy(), v.copy(), output=output, learning_rate=0.1) for _ in range(3)]
+    t, kinds = np.random.default_rng(0).random((len(x), shape[2])).astype(dtype), KINDS + OF_ONE * (shape[2] == 1)
+    networks = [Network.from_weights(w.copy(), v.copy(), output=output, learning_rate=0.1) for _ in kinds]
     for x_n, t_n in zip(x, t, strict=True):
-        assert len({network.learn_one(x_n, kind(t_n)) for network, kind in zip(networks, KINDS, strict=True)}) == 1
-    before = bits(networks[0].w, networks[0].v)
-    assert bits(networks[1].w, networks[1].v) == bits(networks[2].w, networks[2].v) == before
+        assert len({network.learn_one(x_n, kind(t_n)) for network, kind in zip(networks, kinds, strict=True)}) == 1
+    network = networks[0]
+    before = bits(network.w, network.v)
+    assert all(bits(other.w, other.v) == before for other in networks)
     for bad in (np.nan, np.inf, *([1.5, -0.5] if output == "logistic" else [])):
-        with pytest.raises(ValueError, match=r"^t\[0, \d\] is "):
-            networks[0].learn_one(x[0], np.append(t[0, :-1], bad).astype(dtype))
-    networks[0].v[0] = 0.5  # a target of any output
+        for make in (lambda t: t.astype(dtype), *[lambda t: float(t[0])] * (shape[2] == 1)):
+            with pytest.raises(ValueError, match=r"^t\[0, \d\] is "):
+                network.learn_one(x[0], make(np.append(t[0, :-1], bad)))
+    for bad in (1e300 if dtype == np.float32 else -np.inf, "0.25", [0.25, 0.5]):
+        with pytest.raises((ValueError, TypeError), match=r"^t"):
+            network.learn_one(x[0], bad)
+    network.v[0] = 0.5  # a target of any output
     with pytest.raises(ValueError, match="t overlaps the weights"):
-        networks[0].learn_one(x[0], networks[0].v[0, : shape[2]])
-    networks[0].v[0] = networks[1].v[0]
-    assert bits(networks[0].w, networks[0].v) == before
+        network.learn_one(x[0], network.v[0, : shape[2]])
+    network.v[0] = networks[1].v[0]
+    assert bits(network.w, network.v) == before
+    assert network.learn_one(x[0], [1] * shape[2] if shape[2] > 1 else 1) > 0  # an integer is the number, not a class
 
-
-KINDS = (np.array, list, lambda t: np.repeat(t, 2)[::2])
 
 SAMPLES = {
     "tuple": tuple,
@@ -118,16 +126,12 @@ def test_methods_are_the_functions(dtype):
     ours, theirs = (inspect.signature(f).parameters for f in (Network.fit, cbackprop.fit))
     own = ("w", "v", "output", "hidden", "learning_rate", "adaptive", "accumulators")
     assert [ours[name] for name in ours if name != "self"] == [theirs[name] for name in theirs if name not in own]
-
-
-def test_fit_is_fit(dtype):
-    x, t, w, v = problem((7, 13, 5), dtype)
-    network = Network.from_weights(w.copy(), v.copy(), learning_rate=0.25)
     calls, settings = [], {"epochs": 3, "batch_size": 7, "rng": 4, "l2": 0.1, "momentum": 0.5, "method": "blocked"}
-    wanted = cbackprop.fit(x, t, w, v, learning_rate=0.25, **settings)
-    assert network.fit(x, t, **settings, callback=lambda epoch, loss: calls.append(epoch)) == wanted
+    other = Network.from_weights(w.copy(), v.copy(), learning_rate=0.25)
+    history = other.fit(x, t, **settings, callback=lambda epoch, loss: calls.append(epoch))
+    assert history == cbackprop.fit(x, t, w, v, learning_rate=0.25, **settings)
     assert calls == [1, 2, 3]
-    assert bits(network.w, network.v) == bits(w, v)
+    assert bits(other.w, other.v) == bits(w, v)
 
 
 @pytest.mark.parametrize("order", ["F", "C"])
@@ -210,46 +214,27 @@ class Named(Network):
     """A subclass with something of its own."""
 
 
-def test_pickle_of_a_subclass():
-    network = Named(3, 4, 2, rng=0)
+@pytest.mark.parametrize("order", ["F", "C"])
+def test_copies(dtype, order, out_of_band):
+    network, buffers = Named(3, 4, 2, learning_rate=0.3, adaptive=True, dtype=dtype, order=order, rng=0), []
     network.name = "of its own"
-    again = pickle.loads(pickle.dumps(network))
-    assert type(again) is Named
-    assert again.name == "of its own"
-    assert bits(again.w, again.v) == bits(network.w, network.v)
-    assert type(Named.from_weights(network.w, network.v)) is Named
-    assert repr(again).startswith("Named(3, 4, 2")
-
-
-def test_pickles_hold_no_variant():
-    # a network pickled on one machine is one on another
-    assert b"kernels" not in pickle.dumps(Network(2, 2, 2))
-
-
-def test_pickle_of_read_only_weights(dtype):
-    network = Network(3, 4, 2, dtype=dtype, rng=0)
+    network.learn_one([1, 2, 3], 0)
+    pickled, apart = pickle.dumps(network), pickle.dumps(network, 5, buffer_callback=buffers.append)
+    assert b"kernels" not in pickled  # a network pickled on one machine is one on another
+    copies = [copy.deepcopy(network), pickle.loads(pickled), pickle.loads(apart, buffers=buffers)]
+    copies += [out_of_band(network, offset) for offset in range(9)]
+    shallow, arrays = copy.copy(network), [network.w, network.v, *network.accumulators]
+    assert [each is array for each, array in zip((shallow.w, shallow.v), arrays, strict=False)] == [True, True]
+    for again in (*copies, shallow):
+        assert (type(again), again.name, repr(again)) == (Named, "of its own", repr(network))
+        assert bits(again.w, again.v, *again.accumulators) == bits(*arrays)
+    loss = network.learn_one([1, 2, 3], 1)
+    for again in copies:  # each with memory of its own
+        assert again.learn_one([1, 2, 3], 1) == loss
+        assert bits(again.w, again.v, *again.accumulators) == bits(*arrays)
     network.w.flags.writeable = False
-    again = pickle.loads(pickle.dumps(network))
-    np.testing.assert_array_equal(again.w, network.w)
-    again.predict_one([1, 2, 3])
-
-
-def test_pickles_are_restored_in_any_place(dtype, out_of_band):
-    x, _t, w, v = problem((3, 4, 3), dtype)
-    for offset in range(9):
-        network = Network.from_weights(w, v, learning_rate=0.3)
-        again = out_of_band(network, offset)
-        assert bits(again.w, again.v) == bits(w, v)
-        assert again.learn_one(x[0], 1) == network.learn_one(x[0], 1)
-        assert bits(again.w, again.v) == bits(w, v)
-
-
-def test_a_restored_network_owns_its_weights():
-    network, buffers = Network(3, 4, 2, adaptive=True), []
-    data = pickle.dumps(network, 5, buffer_callback=buffers.append)
-    again = pickle.loads(data, buffers=buffers)
-    pairs = zip((again.w, again.v, *again.accumulators), (network.w, network.v, *network.accumulators), strict=True)
-    assert not any(np.shares_memory(*pair) for pair in pairs)
+    pickle.loads(pickle.dumps(network)).learn_one([1, 2, 3], 0)
+    assert type(Named.from_weights(network.w, network.v)) is Named
 
 
 def test_weights_mapped_from_a_file_stay_there(tmp_path):
@@ -258,17 +243,6 @@ def test_weights_mapped_from_a_file_stay_there(tmp_path):
         np.save(tmp_path / name, getattr(network, name))
     mapped = Network.from_weights(*(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "wv"))
     assert copy.copy(mapped).w is mapped.w
-
-
-def test_copies(dtype):
-    network = Network(3, 4, 2, learning_rate=0.3, dtype=dtype, rng=0)
-    deep, shallow = copy.deepcopy(network), copy.copy(network)
-    assert not np.shares_memory(deep.w, network.w)
-    assert shallow.w is network.w
-    before = bits(deep.w, deep.v)
-    network.learn_one([1, 2, 3], 0)
-    assert bits(deep.w, deep.v) == before
-    assert deep.learning_rate == shallow.learning_rate == 0.3
 
 
 # --------------------------------------------------------------------------------------------------- when it goes wrong
@@ -359,28 +333,10 @@ def test_shapes_of_predictions():
     undecided.v[:, -1] = -1e-20  # y rounds to 1/2
     assert undecided.predict(x).tolist() == [undecided.predict_one(x[0]).tolist()] * 4 == [[1, 1]] * 4
     assert Network(3, 2, 1, output="logistic").predict_one(x[0]) in (0, 1)
-    with pytest.raises(ValueError, match="output is 'linear', which has no probabilities: use predict"):
-        Network(3, 2, 1, output="linear").predict_proba(x)
-    with pytest.raises(ValueError, match="output is 'linear', which has no probabilities: use predict"):
-        Network(3, 2, 1, output="linear").predict_proba_one(x[0])
-
-
-@pytest.mark.parametrize("output", ["linear", "logistic"])
-def test_a_single_target_is_a_number(variant, dtype, output):
-    networks = [Network(2, 3, 1, output=output, dtype=dtype, rng=0) for _ in range(4)]
-    x = np.array([0.5, -1], dtype)
-    kinds = (0.25, np.float32(0.25), [0.25], np.array([0.25], dtype))
-    losses = {network.learn_one(x, t) for network, t in zip(networks, kinds, strict=True)}
-    assert len(losses) == len({network.w.tobytes() for network in networks}) == 1
-    assert networks[0].learn_one(x, 1) > 0  # an integer is the number, not a class
-    before = networks[0].w.copy()
-    for bad in (float("nan"), float("inf"), 1e300 if dtype == np.float32 else -float("inf"), "0.25", [0.25, 0.5]):
-        with pytest.raises((ValueError, TypeError)):
-            networks[0].learn_one(x, bad)
-    if output == "logistic":
-        with pytest.raises(ValueError, match=r"t\[0, 0\] is 1.5; a target of logistic outputs must lie in 0..1"):
-            networks[0].learn_one(x, 1.5)
-    np.testing.assert_array_equal(networks[0].w, before)
+    linear = Network(3, 2, 1, output="linear")
+    for call, given in ((linear.predict_proba, x), (linear.predict_proba_one, x[0])):
+        with pytest.raises(ValueError, match="output is 'linear', which has no probabilities: use predict"):
+            call(given)
 
 
 @pytest.mark.parametrize("weight", [-1, float("nan"), float("inf"), "1", None])
