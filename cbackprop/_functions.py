@@ -25,7 +25,7 @@ from ._settings import Data, Settings
 from ._sparse import CSR, SparseRows, input_arrays
 from ._standardization import Standardization
 from ._standardizing import Standardizing, add_standardization
-from ._training import Epochs, Training
+from ._training import EPOCHS, Epochs, Training
 from .files.model_file import Model
 
 
@@ -424,22 +424,17 @@ def train(
     sample_weight: Any,
     velocity: Any,
     accumulators: Any,
-    epochs: Any,
-    rng: Any,
-    callback: Any,
-    checkpoint: Any,
-    checkpoint_every: Any,
-    resume: Any,
-    **settings: Any,
+    **options: Any,
 ) -> History:
     """What `fit` does, on samples as they are or standardized; then ``watch(data, losses)``."""
+    of_epochs = {name: options.pop(name) for name in EPOCHS}
     # to save a pass over x, a non-finite x is left to surface as divergence, unless a sample weight of 0 could hide it
     # or a checkpoint is restored first
-    finite = resume is not False or sample_weight is not None or standardization is not None
+    finite = of_epochs["resume"] is not False or sample_weight is not None or standardization is not None
     missing = None if standardization is None else standardization.missing
     data = Data.validated(x, t, w, v, functions.output, sample_weight, writeable=True, finite=finite, missing=missing)
     validate.finite_weights(w, v)
-    chosen = Settings.validated(w.dtype, len(data.x), functions=functions, **settings)
+    chosen = Settings.validated(w.dtype, len(data.x), functions=functions, **options)
     chosen.check_inputs(data.x)
     states = validate.states(velocity, chosen.momentum, accumulators, chosen.adaptive, w, v, data.arrays)
     n_threads = validate.count("n_threads", n_threads)
@@ -447,10 +442,7 @@ def train(
     add_standardization(model, standardization)
     standardizing = None if standardization is None else Standardizing(standardization, data, w.dtype)
     described = chosen._asdict() | (model.standardize or {})
-    course = Epochs(
-        model, data, chosen, described, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every, resume=resume,
-    )  # fmt: skip
+    course = Epochs(model, data, chosen, described, **of_epochs)
     explain = partial(validate.inputs, x, w, v, missing=missing)
     training = Training(explain, standardizing, data, w, v, states, functions, chosen, n_threads)
     course.run(training, (w, v), model.states)

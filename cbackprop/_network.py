@@ -285,8 +285,6 @@ class Network(BaseNetwork, OneSample):
             Hidden weights, bias last: float32 or float64, C- or Fortran-contiguous. With read-only arrays, the network
             can predict but not learn. Between columns, as between the rows of v, there may be zeros of the array's own
             memory, which stay 0: see the order of `init_weights`.
-        v : ndarray of shape (K, M+1)
-            Output weights, bias last, of the same dtype.
         learning_rate : float
             α of (17).
         accumulators : pair of ndarray of shapes (M,) and (K,), optional

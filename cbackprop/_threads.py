@@ -3,7 +3,9 @@
 import _thread  # unlike threading, it runs no tracers and starts threads even after the main thread has ended
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -56,11 +58,12 @@ def forward(
     b: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
     z: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
     threads = engines.threads_to_predict(w, x, n_threads)
+    make_engine = partial(engines.bulk_engine, w, v, functions, x)
     if threads == 1:
-        engine = engines.bulk_engine(w, v, functions, x)
+        engine = make_engine()
         finite = engine.forward(engine.samples(x), b, z, a, y)
     else:
-        parallel = _ParallelForward(x, w, v, functions, (b, z, a, y), threads)
+        parallel = _ParallelForward(make_engine, x, (b, z, a, y), threads)
         finite = run_finally(parallel.run, parallel.cancel)
     return Activations(y, a, z, b), finite
 
@@ -68,16 +71,8 @@ def forward(
 class _ParallelForward:
     """A forward pass with one share of the samples per thread."""
 
-    def __init__(
-        self,
-        x: np.ndarray | SparseRows,
-        w: np.ndarray,
-        v: np.ndarray,
-        functions: Functions,
-        outputs: tuple[Any, ...],
-        threads: int,
-    ) -> None:
-        self.x, self.w, self.v, self.functions = x, w, v, functions
+    def __init__(self, make_engine: Callable[[], Any], x: Any, outputs: tuple[Any, ...], threads: int) -> None:
+        self.make_engine, self.x = make_engine, x
         self.outputs = outputs  # b, z, a, y, where b and z may be None
         self.shares = [slice(*edges) for edges in pairwise(len(x) * n // threads for n in range(threads + 1))]
         self.pending = iter(range(threads))  # the next free thread takes the next share
@@ -96,9 +91,7 @@ class _ParallelForward:
         self._join()
         if self.failures:
             raise self.failures[0]
-        if (
-            os.getpid() != self.process
-        ):  # a signal handler forked: the child has no helpers, so their shares are missing
+        if os.getpid() != self.process:  # a signal handler forked: the child has no helpers, whose shares are missing
             self.pending = iter(range(len(self.shares)))
             self._forward_pending()
         return all(self.finite)
@@ -123,7 +116,7 @@ class _ParallelForward:
         for n in self.pending:
             rows = self.shares[n]
             outputs: Any = [None if array is None else array[rows] for array in self.outputs]
-            engine = engines.bulk_engine(self.w, self.v, self.functions, self.x)
+            engine = self.make_engine()
             self.active.append(engine)
             self.finite[n] = not self.cancelled and engine.forward(engine.samples(self.x[rows]), *outputs)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .files.checkpoint import Checkpointer
     from .files.model_file import Model
 
+EPOCHS = ("epochs", "rng", "callback", "checkpoint", "checkpoint_every", "resume")  # options of `Epochs`
 EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
 
 

@@ -721,16 +721,6 @@ def test_files_with_wrong_metadata(tmp_path, changed):
         Ensemble.load(path)
 
 
-def test_trainings_of_other_widths_are_not_resumed(tmp_path):
-    x, t = problem()
-    path = tmp_path / "e"
-    make(n_hidden=WIDTHS).fit(x, t, checkpoint=path)
-    with pytest.raises(ValueError, match=r"n_hidden is '7,1,40'; it must stay '40,7,1', as in "):
-        make(n_hidden=[M, 1, 40]).fit(x, t, epochs=2, checkpoint=path, resume=True)
-    with pytest.raises(ValueError, match=r"n_hidden is '\d+,\d+,\d+'; it must stay '40,7,1', as in "):
-        make().fit(x, t, epochs=2, checkpoint=path, resume=True)
-
-
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     ensemble = make()
     ensemble.w[1, 0, 0] = np.nan
@@ -755,35 +745,35 @@ class StoppedError(Exception):
 )
 def test_resumed_training_ends_with_the_same_bits(tmp_path, dtype, settings, rates, adaptive, n_hidden):
     x, t = problem("linear", dtype)
-    path = tmp_path / "checkpoint"
-    wanted = make("linear", dtype, rates, adaptive=adaptive, n_hidden=n_hidden)
+    usual = {"output": "linear", "dtype": dtype, "rates": rates, "adaptive": adaptive, "n_hidden": n_hidden}
+    wanted, cut, resumed = make(**usual), make(**usual), make(**usual, rng=1)
     history = wanted.fit(x, t, epochs=5, rng=0, **settings)
 
     def stop(epoch, losses):
         if epoch == 2:
             raise StoppedError
 
-    cut = make("linear", dtype, rates, adaptive=adaptive, n_hidden=n_hidden)
+    saved = {"epochs": 5, "checkpoint": tmp_path / "checkpoint"}
     with pytest.raises(StoppedError):
-        cut.fit(x, t, epochs=5, rng=0, checkpoint=path, callback=stop, **settings)
-    resumed = make("linear", dtype, rates, rng=1, adaptive=adaptive, n_hidden=n_hidden)
+        cut.fit(x, t, rng=0, callback=stop, **saved, **settings)
+    saved["resume"] = True
     with pytest.raises(ValueError, match="l2 is"):
-        resumed.fit(x, t, epochs=5, checkpoint=path, resume=True, **(settings | {"l2": 0.1}))
-    again = resumed.fit(x, t, epochs=5, rng=7, checkpoint=path, resume=True, **settings)
+        resumed.fit(x, t, **saved, **(settings | {"l2": 0.1}))
+    again = resumed.fit(x, t, rng=7, **saved, **settings)
     assert again.losses.tolist() == history.losses.tolist()
     assert again[1:] == history[1:]
-    assert bits(resumed) == bits(wanted) == bits(Ensemble.load(path))
-    for changed, name in (({"hidden": MIXED}, "hidden"), ({"eta": 1.0}, "eta")):
-        with pytest.raises(ValueError, match=rf"{name} is .*; it must stay"):
-            make("linear", dtype, rates, adaptive=adaptive, **changed, n_hidden=n_hidden).fit(
-                x, t, epochs=5, checkpoint=path, resume=True, **settings
-            )
-    without_rows = {name: value for name, value in settings.items() if name != "sample_weight"}
-    for changed in ([0.1, 0.2, 0.3], [0.1, 0.2]):
-        with pytest.raises(ValueError, match=r"learning_rates is .*; it must stay"):
-            make(
-                "linear", dtype, changed, adaptive=adaptive, n_hidden=M if n_hidden == M else WIDTHS[: len(changed)]
-            ).fit(x, t, epochs=5, checkpoint=path, resume=True, **without_rows)
+    assert bits(resumed) == bits(wanted) == bits(Ensemble.load(saved["checkpoint"]))
+    settings = settings if settings.get("sample_weight") is None else {}
+    narrow = M if n_hidden == M else WIDTHS[:2]
+    for changed, message in (
+        ({"hidden": MIXED}, "hidden is .*; it must stay"),
+        ({"eta": 1.0}, "eta is .*; it must stay"),
+        ({"rates": [0.1, 0.2, 0.3]}, "learning_rates is .*; it must stay"),
+        ({"rates": [0.1, 0.2], "n_hidden": narrow}, "learning_rates is .*; it must stay"),
+        ({"n_hidden": [M, 1, 40]}, r"n_hidden is '7,1,40'; it must stay '\d+,7,\d', as in "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(**usual | changed).fit(x, t, **saved, **settings)
 
 
 # ------------------------------------------------------------------------------------------------------------ errors
