@@ -14,8 +14,8 @@ from . import _ensemble_predictions as predictions
 from . import _standardizing as scaling
 from . import _validation as validate
 from ._docstrings import inherits
-from ._ensemble_arrays import Arrays, check_weights, memory, new_vectors, new_weights
 from ._ensemble_training import EnsembleTraining
+from ._layout import Arrays, memory, new_vectors, new_weights
 from ._mixture import Mixture
 from ._names import Hidden, Missing, Output
 from ._network import ARTICLE, BaseNetwork, Network, owned
@@ -24,7 +24,6 @@ from ._rates import SHARE
 from ._results import EnsembleHistory
 from ._settings import Data, Settings
 from ._sparse import CSR, input_arrays
-from ._standardization import Standardization
 from ._training import Epochs
 from .files.model_file import Model
 
@@ -129,28 +128,30 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
             for M, function, source in zip(widths, hidden_functions, sources, strict=True)
         ]
         w, v = (tuple(getattr(network, name) for network in networks) for name in "wv")
-        accumulators: Any = zip(*(network.accumulators for network in networks), strict=True) if adaptive else None
-        standardization = scaling.new_standardization(w[0], v[0], output, standardize, missing, False)
-        mixture = Mixture(R, len(v[0]), output, share, eta, scales_targets(standardization))
-        self._set(w, v, accumulators, rates, hidden_functions, mixture, standardization)
+        functions = validate.Functions(output=output)
+        model = Model(w, v, np.array(rates), functions=functions, hidden=hidden_functions, eta=eta, share=share)
+        if adaptive:
+            pairs: Any = (network.accumulators for network in networks)
+            s_w, s_v = zip(*pairs, strict=True)
+            model.states = {"accumulators": (s_w, s_v)}
+        scaling.add_standardization(model, scaling.new_standardization(w[0], v[0], output, standardize, missing, False))
+        self._set(model)
 
-    def _set(
-        self,
-        w: Arrays,
-        v: Arrays,
-        accumulators: Iterable[Arrays] | None,
-        rates: list[float],
-        hidden: Sequence[str],
-        mixture: Mixture,
-        standardization: Standardization | None,
-    ) -> None:
-        w, v = new_weights(w, v)
-        sums: Any = None if accumulators is None else tuple(map(new_vectors, accumulators))
-        networks = []
-        for r, (rate, function) in enumerate(zip(rates, hidden, strict=True)):
-            own = None if sums is None else (sums[0][r], sums[1][r])
-            functions = validate.Functions(function, mixture.output)
-            networks.append(Network._with(w[r], v[r], functions, rate, own, standardization))
+    def _set(self, model: Model) -> None:
+        w, v = new_weights(model.w, model.v)
+        sums: Any = tuple(map(new_vectors, model.states["accumulators"])) if "accumulators" in model.states else None
+        states: Any = {name: pair for name, pair in model.states.items() if name == "standardization"}
+        standardized = "standardization" in states and states["standardization"][1].size > 0
+        options = model.functions.output, model.share, model.eta, standardized
+        mixture, networks = Mixture(len(w), len(v[0]), *options), []
+        if "mixture" in model.states:
+            mixture.restore({name: model.states[name] for name in mixture.states})
+        for r, (rate, hidden) in enumerate(zip(model.learning_rate.tolist(), model.hidden, strict=True)):
+            if sums is not None:
+                states = states | {"accumulators": (sums[0][r], sums[1][r])}
+            functions = validate.Functions(hidden, mixture.output)
+            part = Model(w[r], v[r], rate, states=states, functions=functions, standardize=model.standardize)
+            networks.append(Network._of(part))
         self._bind(w, v, sums, networks, mixture)
 
     def _bind(self, w: Arrays, v: Arrays, accumulators: Any, networks: list[Network], mixture: Mixture) -> None:
@@ -376,16 +377,11 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
 
     @classmethod
     def _of(cls, model: Model) -> Ensemble:
-        ensemble, rates = cls.__new__(cls), model.learning_rate.tolist()
+        ensemble = cls.__new__(cls)
         if model.standardize is not None:
             inputs, targets = model.states["standardization"]
             model.states = model.states | {"standardization": (owned(inputs), owned(targets))}
-        standardization = scaling.of_model(model)
-        options = model.share, model.eta, scales_targets(standardization)
-        mixture = Mixture(len(rates), len(model.v[0]), model.functions.output, *options)
-        mixture.restore({name: model.states[name] for name in mixture.states})
-        accumulators = model.states.get("accumulators")
-        ensemble._set(model.w, model.v, accumulators, rates, model.hidden, mixture, standardization)
+        ensemble._set(model)
         return ensemble
 
     def __repr__(self) -> str:
@@ -414,9 +410,16 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
         return self._of, (self._model(),)
 
 
-def scales_targets(standardization: Standardization | None) -> bool:
-    """Whether targets are standardized."""
-    return standardization is not None and standardization.targets.size > 0
+def check_weights(w: Arrays, v: Arrays, members: np.ndarray) -> None:
+    """Raise ValueError if the weights of networks that are members cannot be trained."""
+    finite = all(np.isfinite(memory(arrays)).all() for arrays in (w, v))
+    for r in np.flatnonzero(members):
+        try:
+            validate.weights(w[r], v[r], writeable=True)
+            if not finite:
+                validate.finite_weights(w[r], v[r])
+        except ValueError as error:
+            raise ValueError(f"in network {r}, {error}") from None
 
 
 def common(values: Iterable[Any]) -> Any:

@@ -14,6 +14,9 @@ LINE = 64  # bytes
 MANY_LINES = 8  # from which on their number is odd: strides that are multiples of 4 kB share sets of the cache
 ALLOWANCE = 1 << 16  # bytes of padding, however few the weights
 
+# Arrays of all networks of an ensemble: one array if the networks have one shape, else a tuple of one for each
+Arrays = np.ndarray | tuple[np.ndarray, ...]
+
 
 def zeros(
     w_shape: tuple[int, int], v_shape: tuple[int, int], dtype: np.dtype, order: str
@@ -51,7 +54,7 @@ def zeros_by_row(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
     return zeros_of_networks([(rows, columns)], dtype)[0]
 
 
-def zeros_of_networks(shapes: list[tuple[int, int]], dtype: np.dtype) -> np.ndarray | tuple[np.ndarray, ...]:
+def zeros_of_networks(shapes: list[tuple[int, int]], dtype: np.dtype) -> Arrays:
     """The same for several networks, in one memory: an array of 3 dimensions if they have one shape, else a tuple."""
     strides = [padded(*shape, dtype) for shape in shapes]
     line = LINE // dtype.itemsize
@@ -109,3 +112,36 @@ def row_stride(array: np.ndarray) -> int:
     free = padding(array)
     assert free is not None
     return array.shape[1] + (0 if free.any() else free.shape[1])
+
+
+def new_weights(w: Arrays, v: Arrays) -> tuple[Arrays, Arrays]:
+    """Copies of the weights of all networks, each in the layout of a network: w by columns, v by rows."""
+    return _transposed(_copied(_transposed(w))), _copied(v)
+
+
+def new_vectors(arrays: Arrays) -> Arrays:
+    """Copies of a vector of each network."""
+    copies = _copied(tuple(array[np.newaxis] for array in arrays))
+    return tuple(copy[0] for copy in copies) if isinstance(copies, tuple) else copies[:, 0]
+
+
+def _copied(arrays: Arrays) -> Arrays:
+    """Copies by rows in one memory, for which one lock and one check for overlap are enough."""
+    copies = zeros_of_networks([array.shape for array in arrays], np.dtype(arrays[0].dtype.type))
+    for copy, array in zip(copies, arrays, strict=True):
+        copy[...] = array
+    return copies
+
+
+def _transposed(w: Arrays) -> Arrays:
+    """The columns of w as rows, or the reverse. The only row of one hidden unit stays one, without padding within."""
+    if isinstance(w, tuple):
+        return tuple(w_r if len(w_r) == 1 else w_r.T for w_r in w)
+    return w if w.shape[1] == 1 else w.swapaxes(1, 2)
+
+
+def memory(arrays: Arrays) -> np.ndarray:
+    """The memory of such copies, in one dimension, padding included."""
+    base = (arrays if isinstance(arrays, np.ndarray) else arrays[0]).base
+    assert base is not None
+    return base

@@ -23,7 +23,6 @@ from ._rates import network_rate
 from ._results import History
 from ._saturation import watch, watch_fit, watch_stream
 from ._sparse import CSR
-from ._standardization import Standardization
 from .files.model_file import Model, load_model, save_model
 
 ARTICLE = validate.Functions()
@@ -302,24 +301,8 @@ class Network(BaseNetwork, OneSample):
         >>> cbackprop.Network.from_weights(w, v).w is w
         True
         """
-        return cls._with(w, v, validate.functions(hidden, output), learning_rate, accumulators, None)
-
-    @classmethod
-    def _with(
-        cls,
-        w: np.ndarray,
-        v: np.ndarray,
-        names: validate.Functions,
-        learning_rate: float,
-        accumulators: tuple[np.ndarray, np.ndarray] | None,
-        standardization: Standardization | None,
-    ) -> "Network":
-        validate.weights(w, v, writeable=False)
-        network = cls.__new__(cls)
-        states = validate.states(None, 0, accumulators, accumulators is not None, w, v, ())
-        given = kernels_for(w, v, 1), states.get("accumulators"), standardization
-        OneSample.__init__(network, w, v, names, learning_rate, *given)
-        return network
+        states = {} if accumulators is None else {"accumulators": accumulators}
+        return cls._of(Model(w, v, learning_rate, states=states, functions=validate.functions(hidden, output)))
 
     @property
     def hidden(self) -> str:
@@ -397,8 +380,12 @@ class Network(BaseNetwork, OneSample):
 
     @classmethod
     def _of(cls, model: Model) -> "Network":
-        accumulators, standardization = model.states.get("accumulators"), scaling.of_model(model)
-        return cls._with(model.w, model.v, model.functions, model.learning_rate, accumulators, standardization)
+        w, v, accumulators = model.w, model.v, model.states.get("accumulators")
+        validate.weights(w, v, writeable=False)
+        states = validate.states(None, 0, accumulators, accumulators is not None, w, v, ())
+        network, given = cls.__new__(cls), (w, v, model.functions, model.learning_rate, kernels_for(w, v, 1))
+        OneSample.__init__(network, *given, states.get("accumulators"), scaling.of_model(model))
+        return network
 
     def __repr__(self) -> str:
         (M, D1), K, names = self.w.shape, len(self.v), self.functions._asdict()
