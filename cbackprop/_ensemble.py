@@ -140,15 +140,13 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
     def _set(self, model: Model) -> None:
         w, v = new_weights(model.w, model.v)
         sums: Any = tuple(map(new_vectors, model.states["accumulators"])) if "accumulators" in model.states else None
-        states: Any = {name: pair for name, pair in model.states.items() if name == "standardization"}
-        standardized = "standardization" in states and states["standardization"][1].size > 0
+        standardized = model.standardize is not None and model.states["standardization"][1].size > 0
         options = model.functions.output, model.share, model.eta, standardized
         mixture, networks = Mixture(len(w), len(v[0]), *options), []
         if "mixture" in model.states:
             mixture.restore({name: model.states[name] for name in mixture.states})
         for r, (rate, hidden) in enumerate(zip(model.learning_rate.tolist(), model.hidden, strict=True)):
-            if sums is not None:
-                states = states | {"accumulators": (sums[0][r], sums[1][r])}
+            states = model.states if sums is None else model.states | {"accumulators": (sums[0][r], sums[1][r])}
             functions = validate.Functions(hidden, mixture.output)
             part = Model(w[r], v[r], rate, states=states, functions=functions, standardize=model.standardize)
             networks.append(Network._of(part))

@@ -42,7 +42,7 @@ from cbackprop._stream import Stream
 STEPS = 25  # in a sequence
 ERRORS = (TypeError, ValueError, DivergenceError, MemoryError)
 # caches, views, and room to grow
-UNOBSERVED = {"_one_sample", "_parameters_are_valid", "_rooms", "lent", "one_sample", "rate", "_values"}
+UNOBSERVED = {"_parameters_are_valid", "_rooms", "lent", "one_sample", "rate", "_values"}
 
 
 def bits(thing):
