@@ -618,8 +618,9 @@ def test_files_and_copies(tmp_path, dtype, output, adaptive, n_hidden, out_of_ba
         each.fit(x, t, rng=1)
         assert bits(each) == bits(ensemble)
         np.testing.assert_array_equal(each.predict(x), ensemble.predict(x))
+    ensemble.name = "of its own"
     shared = copy.copy(ensemble)
-    assert shared.w is ensemble.w
+    assert (shared.w is ensemble.w, shared.name) == (True, "of its own")
     shared.learn_one(x[0], t[0])
     assert bits(shared) == bits(ensemble) != bits(copies[0])
 

@@ -144,6 +144,8 @@ def test_first_of_equal_classes(variant, dtype, order):
         network.v[K // 2 :] = 2
         assert network.predict_one([1, 2]) == K // 2
         assert network.predict([[1, 2]] * 20).tolist() == [K // 2] * 20
+        network.v[:], network.v[-1, -1] = 0, 1e-20  # y round to equal numbers
+        assert network.predict([[1, 2]]).tolist() == [network.predict_one([1, 2])] == [K - 1]
 
 
 # ----------------------------------------------------------------------------------------------------------- the arrays
