@@ -58,7 +58,7 @@ def test_one_sample_of_every_network(variant, dtype, targets, all_functions, sha
             np.testing.assert_array_equal(predicted, y.argmax(axis=1))
 
 
-KINDS = (np.array, list, lambda t: np.repeat(t, 2)[::2])
+KINDS = (np.array, list, lambda t: np.repeat(t, 2)[::2], lambda t: t.astype(float))
 OF_ONE = (lambda t: float(t[0]), lambda t: t[0], np.squeeze)  # a single target is a number
 
 
