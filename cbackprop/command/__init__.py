@@ -5,7 +5,6 @@ Needs the extra `cli`: ``pip install "cbackprop[cli]"``.
 
 import io
 import os
-import signal
 import sys
 import warnings
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 from cbackprop._extras import require
 from cbackprop.command.messages import explain, print_line
 from cbackprop.command.outputs import standard_output
-from cbackprop.command.signals import Terminated
 
 BROKEN_PIPE = 128 + 13  # SIGPIPE, which Windows lacks
 EXPECTED = ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError
@@ -24,20 +22,15 @@ def main() -> None:
     prepare_streams()
     try:
         status = run(sys.argv[1:])
+        with standard_output():
+            if sys.stdout is not None:  # what is left could not fail in one line at exit
+                sys.stdout.flush()
     except BrokenPipeError:  # the reader of standard output has seen enough
         status = BROKEN_PIPE
     except EXPECTED as error:
         status = print_line("error", explain(error))
-    except KeyboardInterrupt as error:
-        status = 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
-    try:
-        with standard_output():  # what is left could not fail in one line at exit
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except BrokenPipeError:
-        status = status or BROKEN_PIPE
-    except OSError as error:
-        status = status or print_line("error", explain(error))
+    except KeyboardInterrupt:  # before a command starts
+        status = 130
     sys.exit(status)
 
 

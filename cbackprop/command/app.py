@@ -1,6 +1,8 @@
 """The command line: every subcommand, its options and their help."""
 
 import os
+import signal
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +11,9 @@ import typer
 
 from cbackprop import __version__
 from cbackprop._extras import require
+from cbackprop.command.messages import escape_control
 from cbackprop.command.options import EvaluateOptions, Json, PredictOptions, Seed, TableOptions, TrainOptions, takes
+from cbackprop.command.signals import Terminated, signal_handler, terminate
 
 app = typer.Typer(
     help="Two-layer neural networks, learned one sample at a time by compiled backpropagation.",
@@ -40,8 +44,14 @@ def examples(*commands: str) -> str:
 
 
 def start(command: str, *arguments: Any, **keywords: Any) -> None:
-    """Run the module of a command, which is not imported before."""
-    import_module(f"cbackprop.command.{command}").run(*arguments, **keywords)
+    """Run the module of a command, which is not imported before; tell which signal stopped it."""
+    with signal_handler(terminate, signal.SIGTERM):
+        try:
+            import_module(f"cbackprop.command.{command}").run(*arguments, **keywords)
+        except KeyboardInterrupt as error:
+            number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+            print("cbackprop: stopped by", number.name, *map(escape_control, error.args), file=sys.stderr)
+            raise typer.Exit(128 + number) from None
 
 
 def read_table(command: str, options: TableOptions) -> None:

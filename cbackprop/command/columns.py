@@ -1,7 +1,7 @@
 """Kinds of columns: what their cells must be, and the conversion of these."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -13,17 +13,13 @@ BOOLEANS = {"false": "0", "true": "1"}  # in any case
 
 
 class Column:
-    """A kind of column: here text of any length, which may be missing."""
+    """A kind of column."""
 
-    needed = "text"  # in messages
-    remedy = ""  # of a bad cell
+    needed = remedy = ""  # in messages
     n_inputs = 1
     unbounded = False  # cells may be of any length
     optional = False  # null is not bad
-
-    def convert(self, cells: pl.Series) -> pl.Series:
-        """Return what the cells mean; null for a bad one."""
-        raise NotImplementedError
+    convert: Callable[[pl.Series], pl.Series]  # what the cells mean; null for a bad one
 
 
 class Text(Column):
@@ -36,30 +32,23 @@ class Text(Column):
 
 
 class Number(Column):
-    """Finite numbers; missing ones are bad, or NaN."""
+    """Finite numbers, of at least `lowest`; missing ones are bad, or NaN. True and false are 1 and 0."""
 
-    needed = "a finite number"
-
-    def __init__(self, missing: str = "error", remedy: str = "") -> None:
-        self.missing, self.remedy = missing == "mean", remedy
+    def __init__(self, missing: str = "error", remedy: str = "", lowest: float = -math.inf) -> None:
+        self.missing, self.remedy, self.lowest = missing == "mean", remedy, lowest
+        self.needed = "a finite number" + (f" of at least {lowest}" if lowest > -math.inf else "")
 
     def convert(self, cells: pl.Series) -> pl.Series:
-        numbers = as_floats(cells)
-        numbers = numbers.set(~numbers.is_finite(), None)
+        if not (cells.dtype.is_numeric() or cells.dtype == pl.Boolean):
+            cells = cells.cast(pl.String)
+        numbers = cells.cast(pl.Float64, strict=False)
+        if cells.dtype == pl.String and numbers.null_count() > cells.null_count():
+            numbers = cells.str.strip_chars().str.to_lowercase().replace(BOOLEANS).cast(pl.Float64, strict=False)
+        numbers = numbers.set(~numbers.is_finite() | (numbers < self.lowest), None)
         if self.missing and numbers.null_count():
             absent = as_text(cells).str.strip_chars().is_in(MISSING).fill_null(True)
             numbers = numbers.set(numbers.is_null() & absent, math.nan)
         return numbers
-
-
-class Weight(Number):
-    """Numbers that are not negative."""
-
-    needed = "a finite number of at least 0"
-
-    def convert(self, cells: pl.Series) -> pl.Series:
-        numbers = super().convert(cells)
-        return numbers.set(numbers < 0, None)
 
 
 class Label(Column):
@@ -78,7 +67,7 @@ class Label(Column):
 class NumericLabel(Label):
     """Text that is a finite number, as the classes of SVMlight files."""
 
-    needed = Number.needed
+    needed = "a finite number"
 
     def convert(self, cells: pl.Series) -> pl.Series:
         return super().convert(cells).set(Number().convert(cells).is_null(), None)
@@ -90,8 +79,7 @@ class Category(Column):
     needed = "a value that the training has seen"
 
     def __init__(self, levels: Sequence[str], missing: str = "error", remedy: str = "") -> None:
-        self.levels, self.remedy = pl.Enum(levels), remedy
-        self.n_inputs = len(levels)
+        self.levels, self.n_inputs, self.remedy = pl.Enum(levels), len(levels), remedy
         self.missing, self.unknown = missing == "mean", 0
 
     def convert(self, cells: pl.Series) -> pl.Series:
@@ -110,11 +98,8 @@ class Pairs(Column):
 
     def __init__(self, D: int = MAX_INPUTS, base: int = 0) -> None:
         self.D, self.base = D, base
-
-    @property
-    def needed(self) -> str:  # type: ignore[override]
-        indices = f"{self.base}..{self.base + self.D - 1:,}"
-        return f"a list of index:value, of finite numbers and with ascending indices in {indices}"
+        indices = f"{base}..{base + D - 1:,}"
+        self.needed = f"a list of index:value, of finite numbers and with ascending indices in {indices}"
 
     def convert(self, cells: pl.Series) -> pl.Series:
         part = pl.element()
@@ -130,25 +115,6 @@ class Pairs(Column):
         return lists.select(pl.when(good).then(pl.struct("index", "value"))).to_series()
 
 
-class Surplus(Column):
-    """A column that collects the fields of rows with more of them than there are columns."""
-
-    n_inputs = 0
-
-    def convert(self, cells: pl.Series) -> pl.Series:
-        return cells.is_null().set(cells.is_not_null(), None)
-
-
 def as_text(cells: pl.Series) -> pl.Series:
     """Convert to text; NaN becomes null."""
     return (cells.fill_nan(None) if cells.dtype.is_float() else cells).cast(pl.String)
-
-
-def as_floats(cells: pl.Series) -> pl.Series:
-    """Convert to float64; what is no number becomes null. True and false are 1 and 0."""
-    if not (cells.dtype.is_numeric() or cells.dtype == pl.Boolean):
-        cells = cells.cast(pl.String)
-    numbers = cells.cast(pl.Float64, strict=False)
-    if cells.dtype == pl.String and numbers.null_count() > cells.null_count():
-        numbers = cells.str.strip_chars().str.to_lowercase().replace(BOOLEANS).cast(pl.Float64, strict=False)
-    return numbers

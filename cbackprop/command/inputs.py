@@ -9,7 +9,7 @@ import polars as pl
 from cbackprop._extras import require
 from cbackprop.command.columns import Category, Column, Number, Pairs, Text
 from cbackprop.command.messages import abbreviate, describe_hashed
-from cbackprop.command.statistics import apply_scaling, check_range
+from cbackprop.command.statistics import apply_scaling
 from cbackprop.command.tables import Table
 from cbackprop.files.checks import indicators
 from cbackprop.files.model_file import Model
@@ -26,8 +26,7 @@ class Inputs:
     """
 
     def __init__(self, table: Table, model: Model, path: Any, target: str = "") -> None:
-        self.table, self.D = table, model.w.shape[1] - 1
-        self.scaling = model.mean, model.scale
+        self.table, self.D, self.scaling = table, model.w.shape[1] - 1, (model.mean, model.scale)
         self.columns: dict[str, Column]
         if table.sparse:
             if model.features is not None or model.hash is not None or model.mean is not None:
@@ -37,9 +36,9 @@ class Inputs:
             self.columns = {"pairs": Pairs(self.D, table.options.base)}
             return
         categories = model.categories or {}
-        self.texts = list(categories)  # columns that are no numbers
         if model.hash is not None:
-            self.numbers, self.texts = model.hash["numbers"], model.hash["texts"]
+            self.names = self.numbers = model.hash["numbers"]
+            self.texts = model.hash["texts"]
             hasher = require("sklearn.feature_extraction", "sklearn").FeatureHasher
             self.hasher = hasher(self.D, input_type="string", dtype=np.float32)  # of rows of one name each
             self.encode = self.hashed
@@ -49,7 +48,7 @@ class Inputs:
             if len(self.names) != self.D:
                 found = f"{table.name} has {len(self.names)} columns; {path} has unnamed inputs"
                 raise ValueError(f"{found}, so the table must have exactly {self.D}")
-            self.numbers = self.names[: self.D - len(indicators(categories))]
+            self.numbers, self.texts = self.names[: self.D - len(indicators(categories))], list(categories)
             self.encode, self.description = self.dense, f"{self.D}: {abbreviate(self.names)}"
         table.require([*self.numbers, *self.texts])
         missing = table.options.missing
@@ -60,12 +59,16 @@ class Inputs:
         for column in self.texts:
             self.columns[column] = Category(categories[column], missing, REMEDY) if categories else Text()
 
+    def scaled(self, rows: pl.DataFrame, *indicators: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+        """Return scaled numbers; a gap is 0, their mean, unless the network itself standardizes."""
+        numbers = rows.select(self.numbers).to_numpy(order="c").reshape(len(rows), len(self.numbers))
+        x = apply_scaling(np.hstack([numbers, *indicators]), *self.scaling, self.table, self.names, dtype)
+        return x if self.running else np.nan_to_num(x, copy=False)
+
     def dense(self, rows: pl.DataFrame) -> np.ndarray:
-        """Return scaled numbers and indicators, (n, D)."""
-        x = rows.select(self.numbers).to_numpy(order="c", writable=True).reshape(len(rows), len(self.numbers))
-        one_hot = [indicators_of(rows[column].to_numpy(), self.columns[column].n_inputs) for column in self.texts]
-        x = apply_scaling(np.hstack([x, *one_hot]), *self.scaling, self.table, self.names)
-        return x if self.running else without_gaps(x)
+        """Return scaled numbers and indicators, (n, D): none is 1 for the code that follows those of the levels."""
+        sizes = [(column, self.columns[column].n_inputs) for column in self.texts]
+        return self.scaled(rows, *(np.eye(n + 1)[rows[column].to_numpy(), :n] for column, n in sizes))
 
     @property
     def unknown(self) -> str:
@@ -78,17 +81,14 @@ class Inputs:
         n, width, n_numbers = len(rows), len(self.columns), len(self.numbers)
         indices, values = np.empty((n, width), np.int32), np.empty((n, width), np.float32)
         if n_numbers:
-            x = rows.select(self.numbers).to_numpy(order="c", writable=True)
             indices[:, :n_numbers], signs = self.hash(self.numbers)
-            with np.errstate(over="ignore"):
-                values[:, :n_numbers] = signs * without_gaps(apply_scaling(x, *self.scaling, self.table, self.numbers))
-            check_range(np.atleast_1d(np.isfinite(values[:, :n_numbers]).all(axis=0)), self.table, self.numbers)
+            values[:, :n_numbers] = signs * self.scaled(rows, dtype=np.float32)
         for i, column in enumerate(self.texts, n_numbers):
             texts = rows[column]
             known = texts.unique()  # hashed once each
             code = texts.cast(pl.Enum(known)).to_physical().to_numpy()
             indices[:, i], values[:, i] = (found[code] for found in self.hash(f"{column}=" + known))
-        return csr_array(values.ravel(), indices.ravel(), np.arange(0, n * width + 1, width), self.D)
+        return self.csr_array(values.ravel(), indices.ravel(), np.arange(0, n * width + 1, width))
 
     def hash(self, names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the input of each name, and its sign."""
@@ -100,19 +100,8 @@ class Inputs:
         lists = rows["pairs"].struct
         lengths = lists.field("index").list.len()
         index, value = (lists.field(name).filter(lengths > 0).explode().to_numpy() for name in ("index", "value"))
-        return csr_array(value, index.astype(np.int32), np.append(0, lengths.cum_sum()), self.D)
+        return self.csr_array(value, index.astype(np.int32), np.append(0, lengths.cum_sum()))
 
-
-def without_gaps(x: np.ndarray) -> np.ndarray:
-    """Put 0, the mean of scaled inputs, in place of NaN."""
-    x[np.isnan(x)] = 0
-    return x
-
-
-def indicators_of(codes: np.ndarray, n_levels: int) -> np.ndarray:
-    """Return a column for each level, 1 where it is the code; the next code is none."""
-    return np.eye(n_levels + 1)[codes, :n_levels]
-
-
-def csr_array(values: np.ndarray, indices: np.ndarray, starts: np.ndarray, D: int) -> Any:
-    return require("scipy.sparse", "sparse").csr_array((values, indices, starts), shape=(len(starts) - 1, D))
+    def csr_array(self, values: np.ndarray, indices: np.ndarray, starts: np.ndarray) -> Any:
+        matrix = require("scipy.sparse", "sparse").csr_array
+        return matrix((values, indices, starts), shape=(len(starts) - 1, self.D))

@@ -1,7 +1,5 @@
 """Messages on one line of standard error, and the formatting of names and numbers."""
 
-import errno
-import os
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -10,8 +8,7 @@ from collections.abc import Sequence
 def explain(error: Exception) -> str:
     """Return the message of an error; that of the operating system without its number."""
     if isinstance(error, OSError) and error.filename is not None:
-        missing = error.strerror == os.strerror(errno.ENOENT)
-        return f"{error.filename}: {'no such file' if missing else error.strerror}"
+        return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
 
 

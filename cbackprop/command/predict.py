@@ -1,17 +1,15 @@
 """`cbackprop predict`: predictions for the rows of a table, a block at a time."""
 
-import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from cbackprop.command.evaluate import Predictions
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.options import PredictOptions
 from cbackprop.command.outputs import STANDARD, check_distinct, check_output, name_of
-from cbackprop.command.predictions import Predictions
-from cbackprop.command.signals import signal_handler, terminate
 from cbackprop.command.statistics import ColumnStatistics
 from cbackprop.command.tables import TEXTS, open_table, write_table
 from cbackprop.command.terminal import print_table, progress_bar
@@ -32,7 +30,7 @@ class Writer:
     def frame(self, y: np.ndarray) -> pl.DataFrame:
         """Return the rows for predictions (n, K), empty where y is NaN."""
         frame, good = pl.DataFrame(y, schema=self.columns), ~np.isnan(y[:, 0])
-        self.statistics.update(y[good])
+        self.statistics.add(y[good])
         predicted = self.output.prediction(y)
         if self.output.exclusive:
             self.counts += np.bincount(predicted[good], minlength=len(self.names))
@@ -59,26 +57,19 @@ def run(options: PredictOptions) -> None:
     model = load_model(options.model)
     predictions = Predictions(model, options.threads)
     writer = Writer(predictions)
-    n = 0
-    with signal_handler(terminate, signal.SIGTERM), progress_bar("predicting", quiet=options.quiet) as update:
-        table = open_table(options)
+    with progress_bar("predicting", quiet=options.quiet) as update:
+        table = open_table(options, update)
         inputs = Inputs(table, model, options.model)
 
         def frames() -> Iterator[pl.DataFrame]:
-            nonlocal n
             for rows, good in table.blocks(inputs.columns, predictions.K):
                 y = np.full((len(good), predictions.K), np.nan)
                 if len(rows):
                     y[good] = predictions(inputs.encode(rows))
-                n += len(good)
-                update(f"{n:,} rows")
                 yield writer.frame(y)
 
         write_table(options.output, frames, writer.schema)
     if not options.quiet:
-        note = f"{n:,} rows → {name_of(options.output)}"
-        if table.skipped:
-            rows = "row" if table.skipped == 1 else "rows"
-            note += f"; {table.skipped:,} bad {rows} without a prediction; the first: {table.first_error}"
-        note += f"; {inputs.unknown}" if inputs.unknown else ""
+        note = f"{table.n_rows:,} rows → {name_of(options.output)}"
+        note = "; ".join(filter(None, [note, table.bad_rows, inputs.unknown]))
         print_table(*writer.summary(), note=note, stderr=options.output == STANDARD)

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from cbackprop._extras import require
-from cbackprop.command.columns import MISSING, Column, Surplus
+from cbackprop.command.columns import MISSING, Column
 from cbackprop.command.messages import abbreviate
 from cbackprop.command.options import TableOptions
 from cbackprop.command.outputs import STANDARD, open_output
@@ -50,15 +50,21 @@ class Table:
     rows: pl.LazyFrame
     schema: Mapping[str, Any]
     surplus: str = ""  # a column that collects surplus fields
-    skipped: int = 0  # in the latest pass
+    skipped: int = 0  # in one pass, at most
     first_error: str = ""  # of the latest pass with bad rows
-    on_read: Callable[[int], object] = lambda n: None  # is told how many rows were read in this pass
+    n_rows: int = 0  # read in the latest pass
+    on_read: Callable[[str], object] = lambda note: None  # is told how many
 
     def __post_init__(self) -> None:
         """Find out what the columns are."""
         self.columns, self.sparse = list(self.schema), self.schema is SPARSE
         # those that hold text, as far as is known before reading all rows
         self.texts = [column for column in self.schema if self.schema[column] in (pl.String, pl.Categorical, pl.Enum)]
+
+    @property
+    def bad_rows(self) -> str:
+        """Tell how many rows were skipped, and what is wrong with the first."""
+        return f"{self.skipped:,} bad rows; the first: {self.first_error}" if self.skipped else ""
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise if the file lacks a column."""
@@ -71,29 +77,30 @@ class Table:
 
         So many outputs for each row must fit in memory, too.
         """
-        if self.surplus:
-            kinds = {**kinds, self.surplus: Surplus()}
         required = [column for column, kind in kinds.items() if not kind.optional]
-        start = self.skipped = 0
+        self.n_rows = skipped = 0
         with error_context(self.name):
             for frame in self.read(kinds, n_outputs):
                 columns = pl.DataFrame([kind.convert(frame[column]).alias(column) for column, kind in kinds.items()])
                 good = columns.select(pl.all_horizontal(pl.col(required).is_not_null())).to_series()
+                if self.surplus:
+                    good &= frame[self.surplus].is_null()
                 if not good.all():
-                    if not self.skipped:
-                        self.find_error(frame, columns, good, start, kinds)
-                    self.skipped += int((~good).sum())
+                    if not skipped:
+                        self.find_error(frame, columns, good.arg_min() or 0, kinds)
+                    skipped += int((~good).sum())
+                    self.skipped = max(self.skipped, skipped)
                     columns = columns.filter(good)
-                start += len(good)
-                self.on_read(start)
+                self.n_rows += len(good)
+                self.on_read(f"{self.n_rows:,} rows")
                 yield columns, good.to_numpy()
 
     def read(self, kinds: Mapping[str, Column], n_outputs: int) -> Iterator[pl.DataFrame]:
         """Yield rows as they are in the file, in blocks of the same sizes in every pass."""
-        wanted = [column for column in (*self.columns, self.surplus) if column in kinds]
-        texts = [column for column in wanted if kinds[column].unbounded]
-        size = min(BLOCK_ROWS, BLOCK_VALUES // max(n_outputs, sum(kind.n_inputs for kind in kinds.values())))
         # in the order of the file: reordering costs Polars half as much memory again
+        wanted = [column for column in self.columns if column in kinds] + [self.surplus] * bool(self.surplus)
+        texts = [column for column, kind in kinds.items() if kind.unbounded]
+        size = min(BLOCK_ROWS, BLOCK_VALUES // max(n_outputs, sum(kind.n_inputs for kind in kinds.values())))
         n_rows = max(1, size // BATCHES)
         batches = self.rows.select(wanted).collect_batches(chunk_size=n_rows, engine="streaming")
         parts, n_bytes = [], 0
@@ -106,67 +113,61 @@ class Table:
         if parts:
             yield pl.concat(parts)
 
-    def find_error(
-        self, frame: pl.DataFrame, columns: pl.DataFrame, good: pl.Series, start: int, kinds: Mapping[str, Column]
-    ) -> None:
-        """Describe the first bad row; raise unless bad rows are skipped."""
-        i = good.arg_min() or 0
-        bad = next(column for column, kind in kinds.items() if columns[i, column] is None and not kind.optional)
-        cell, kind = frame[i, bad], kinds[bad]
-        if bad == self.surplus:
-            problem = " has more fields than there are columns"
-        elif cell is None or cell == "":
-            problem = f", column {bad!r} has no value"
-        else:
-            problem = f", column {bad!r} is {short_repr(cell)}; {kind.needed} is needed"
-        self.first_error = f"row {start + i + 1}{problem}"  # counted from 1, below the header
+    def find_error(self, frame: pl.DataFrame, columns: pl.DataFrame, i: int, kinds: Mapping[str, Column]) -> None:
+        """Describe row i of a block, which is bad; raise unless bad rows are skipped."""
+        bad = [column for column, kind in kinds.items() if columns[i, column] is None and not kind.optional]
+        problem, remedy = " has more fields than there are columns", ""
+        if bad:
+            cell, kind = frame[i, bad[0]], kinds[bad[0]]
+            found = "has no value" if cell in (None, "") else f"is {short_repr(cell)}; {kind.needed} is needed"
+            problem, remedy = f", column {bad[0]!r} {found}", kind.remedy
+        self.first_error = f"row {self.n_rows + i + 1}{problem}"  # counted from 1, below the header
         if self.options.on_bad_row == "stop":
-            raise ValueError(f"{self.first_error}; {kind.remedy}{self.options.remedy}")
+            raise ValueError(f"{self.first_error}; {remedy}{self.options.remedy}")
 
 
-def open_table(options: TableOptions) -> Table:
+def open_table(options: TableOptions, on_read: Callable[[str], object] = lambda note: None) -> Table:
     """Open a table; unless it is given, the extension of the name determines the format, or the content of a pipe.
 
     Standard input and pipes are copied to a temporary file, since a table is read more than once.
     """
-    path, name = options.data, str(options.data)
-    file, suffix = path, suffix_of(path) if options.format is None else f".{options.format}"
-    if path == STANDARD:
-        if sys.stdin is None:
+    file, name, suffix = options.data, str(options.data), suffix_of(options.data)
+    if file == STANDARD or not file.is_file():
+        if file == STANDARD and sys.stdin is None:
             raise OSError("standard input is closed")
-        name = "standard input"
-        file, suffix = copy_stream(name, sys.stdin.buffer, options)
-    elif not path.is_file():
-        with path.open("rb") as stream:
-            file, suffix = copy_stream(name, stream, options)
+        name = "standard input" if file == STANDARD else name
+        with nullcontext(sys.stdin.buffer) if file == STANDARD else file.open("rb") as stream:
+            file = copy_stream(name, stream)
+        suffix = ".parquet" if first_bytes(file) == PARQUET else ".csv"
+    suffix = f".{options.format}" if options.format else suffix
     if suffix not in (".parquet", *TEXTS, *SVMLIGHT):
         known = ", ".join([*TEXTS, ".parquet", *SVMLIGHT])
-        raise ValueError(f"{path}: the name of a table must end in {known}; --format tells another format")
+        raise ValueError(f"{name}: the name of a table must end in {known}; --format tells another format")
     if suffix not in TEXTS and (options.separator is not None or options.no_header):
         raise ValueError(f"{name} is no CSV file; --separator and --no-header are for those only")
     with error_context(name):
         if suffix != ".parquet":
             check_lines(file, options.max_line)
-        absolute = os.path.abspath(file)  # Polars interprets a leading ~ and file:
+        path, surplus = os.path.abspath(file), ""  # Polars interprets a leading ~ and file:
         if suffix in TEXTS:
-            separator = options.separator or SEPARATORS[suffix[:4]]
-            separator = "\t" if separator in ("tab", "\\t") else separator
-            return Table(name, file, options, *scan_csv(absolute, separator, header=not options.no_header))
-        if suffix in SVMLIGHT:
-            return Table(name, file, options, scan_svmlight(absolute), SPARSE)
-        rows = pl.scan_parquet(absolute, glob=False)
-        return Table(name, file, options, rows, rows.collect_schema())
+            rows, schema, surplus = scan_csv(path, options.separator or SEPARATORS[suffix[:4]], options.no_header)
+        elif suffix in SVMLIGHT:
+            rows, schema = scan_svmlight(path), SPARSE
+        else:
+            rows = pl.scan_parquet(path, glob=False)
+            schema = rows.collect_schema()
+    return Table(name, file, options, rows, schema, surplus, on_read=on_read)
 
 
-def scan_csv(path: str, separator: str, *, header: bool) -> tuple[pl.LazyFrame, dict[str, Any], str]:
+def scan_csv(path: str, separator: str, no_header: bool) -> tuple[pl.LazyFrame, Mapping[str, Any], str]:
     """Return the rows of a CSV file as text, the types that its first rows have, and a column of surplus fields."""
-    scan = partial(pl.scan_csv, path, separator=separator, has_header=header, glob=False)
-    schema = scan(infer_schema_length=SAMPLE, null_values=MISSING).collect_schema()
-    names = schema.names() if header else [f"column{i + 1}" for i in range(len(schema))]
-    surplus = "".join(names) + "+"  # longer than any other name and so different from them
-    texts = dict.fromkeys([*names, surplus], pl.String)
-    rows = scan(schema=texts, missing_columns="insert", truncate_ragged_lines=True)
-    return rows, dict(zip(names, schema.dtypes(), strict=True)), surplus
+    separator = "\t" if separator in ("tab", "\\t") else separator
+    scan = partial(pl.scan_csv, path, separator=separator, has_header=not no_header, glob=False)
+    types = scan(infer_schema_length=SAMPLE, null_values=MISSING).collect_schema()
+    schema = {f"column{i}" if no_header else name: kind for i, (name, kind) in enumerate(types.items(), 1)}
+    surplus = "".join(schema) + "+"  # longer than any other name and so different from them
+    texts = dict.fromkeys([*schema, surplus], pl.String)
+    return scan(schema=texts, missing_columns="insert", truncate_ragged_lines=True), schema, surplus
 
 
 def scan_svmlight(path: str) -> pl.LazyFrame:
@@ -182,8 +183,8 @@ def suffix_of(path: Path) -> str:
     return Path(path.stem).suffix.lower() + suffix if suffix in COMPRESSIONS else suffix
 
 
-def copy_stream(name: str, stream: BinaryIO, options: TableOptions) -> tuple[Path, str]:
-    """Copy a stream to a temporary file; return path and extension, which the content tells unless --format does."""
+def copy_stream(name: str, stream: BinaryIO) -> Path:
+    """Copy a stream to a temporary file, which is removed at exit."""
     folder = tempfile.mkdtemp(prefix="cbackprop-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder, "table")
@@ -193,7 +194,7 @@ def copy_stream(name: str, stream: BinaryIO, options: TableOptions) -> tuple[Pat
     except OSError as error:
         remedy = "the environment variable TMPDIR names another folder"
         raise OSError(f"{name} cannot be copied to {path}: {error.strerror or error}; {remedy}") from None
-    return path, f".{options.format}" if options.format else ".parquet" if first_bytes(path) == PARQUET else ".csv"
+    return path
 
 
 def first_bytes(file: Path) -> bytes:

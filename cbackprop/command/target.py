@@ -23,11 +23,9 @@ class Target:
 
     def __init__(self, where: str, task: Task | None) -> None:
         self.where, self.task = where, task
-        self.n = 0
-        self.collecting = task != "regression"
+        self.n, self.statistics = 0, ColumnStatistics(1)  # of training rows
         self.labels: set[str] = set()
-        self.numeric = task != "classification"
-        self.statistics = ColumnStatistics(1)  # of training rows
+        self.collecting, self.numeric = task != "regression", task != "classification"
         self.fractional = False  # some number is not whole
 
     def update(self, labels: pl.Series, training: np.ndarray) -> None:
@@ -37,7 +35,7 @@ class Target:
             numbers = Number().convert(labels)
             self.numeric = not numbers.null_count()
             if self.numeric:
-                self.statistics.update(numbers.to_numpy()[training, np.newaxis])
+                self.statistics.add(numbers.to_numpy()[training, np.newaxis])
                 self.fractional = self.fractional or has_fraction(numbers)
                 self.collecting = self.collecting and not self.fractional
         if self.collecting:
@@ -55,21 +53,16 @@ class Target:
                 found = f"{self.where} has one value in the training rows, {self.statistics.minimum[0]:g}"
                 raise ValueError(f"{found}; a regression needs 2")
             return "regression"
-        if self.task == "classification":
-            return "classification"
         K, numbers = len(self.labels), Number().convert(pl.Series(list(self.labels), dtype=pl.String))
         few = self.collecting and (K <= MAX_FEW_CLASSES or self.n >= MIN_ROWS_PER_CLASS * K)
-        if few and (numbers.count() == 0 or (K <= MAX_NUMERIC_CLASSES and not has_fraction(numbers))):
+        whole = K <= MAX_NUMERIC_CLASSES and not has_fraction(numbers)
+        if self.task == "classification" or (few and (numbers.count() == 0 or whole)):
             return "classification"
-        many = f"{K:,}" if self.collecting else f"more than {MAX_CLASSES:,}"
-        if self.numeric:
-            found = f"{many} different whole numbers in {self.n:,} rows"
-        else:
-            found = (
-                "numbers and text"
-                if numbers.count() or self.fractional
-                else f"{many} different texts in {self.n:,} rows"
-            )
+        found = "numbers and text"
+        if self.numeric or not (numbers.count() or self.fractional):
+            kind = "whole numbers" if self.numeric else "texts"
+            many = f"{K:,}" if self.collecting else f"more than {MAX_CLASSES:,}"
+            found = f"{many} different {kind} in {self.n:,} rows"
         raise ValueError(f"{self.where} holds {found}; choose --task classification or --task regression")
 
     def classes(self) -> list[str]:

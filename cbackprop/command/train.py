@@ -1,7 +1,6 @@
 """`cbackprop train`: train a network on a table, with at most one block of it in memory."""
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -11,23 +10,21 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
-import typer
 
 from cbackprop import DivergenceError, Network
 from cbackprop._extras import require
 from cbackprop._rates import EpochRates, network_rate
 from cbackprop.command import outputs
 from cbackprop.command.dataset import Dataset, Split
-from cbackprop.command.evaluation import Measures, compare, measures_of
+from cbackprop.command.evaluate import Measures, Predictions, compare, measures_of
 from cbackprop.command.inputs import Inputs
-from cbackprop.command.messages import abbreviate, escape_control, format_duration
+from cbackprop.command.messages import abbreviate, format_duration
 from cbackprop.command.options import AUTO, TrainOptions
-from cbackprop.command.predictions import Predictions
-from cbackprop.command.signals import SignalGuard, Terminated, signal_handler, terminate
+from cbackprop.command.signals import SignalGuard, signal_handler
 from cbackprop.command.tables import open_table
 from cbackprop.command.terminal import print_fields, print_table, progress_bar
 from cbackprop.files.checkpoint import Checkpointer
-from cbackprop.files.model_file import Model, encode
+from cbackprop.files.model_file import encode
 
 CHECKPOINT_INTERVAL = 10  # seconds
 # options that may change with --resume
@@ -45,19 +42,13 @@ def run(options: TrainOptions) -> None:
     outputs.check_output("--output", options.output)
     outputs.check_output("--checkpoint", options.checkpoint, standard=False)
     outputs.check_figure("--plot", options.plot)
-    with signal_handler(terminate, signal.SIGTERM):
-        try:
-            training = Training(options)
-            interrupt = training.learn_and_save()
-            training.report(stopped=interrupt is not None)
-            if interrupt is not None:
-                epoch = min(len(training.losses) + 1, options.epochs)
-                saved = f"{outputs.name_of(options.output)} is saved"
-                raise type(interrupt)(f"in epoch {epoch} of {options.epochs}; {saved}")
-        except KeyboardInterrupt as error:
-            number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
-            print(f"cbackprop: stopped by {number.name}", *map(escape_control, error.args), file=sys.stderr)
-            raise typer.Exit(128 + number) from None
+    training = Training(options)
+    interrupt = training.learn_and_save()
+    training.report(stopped=interrupt is not None)
+    if interrupt is not None:
+        epoch = min(len(training.losses) + 1, options.epochs)
+        saved = f"{outputs.name_of(options.output)} is saved"
+        raise type(interrupt)(f"in epoch {epoch} of {options.epochs}; {saved}")
 
 
 class Training:
@@ -70,18 +61,38 @@ class Training:
         self.held_out: list[float] = []  # ... and of held-out rows, each block evaluated right after learning it
         self.unfinished: dict[str, Any] = dict(UNFINISHED)
         with self.stage("reading") as update:
-            self.table = open_table(options)
-            self.table.on_read = lambda n: update(f"{n:,} rows")
-            self.dataset = Dataset(self.table, options)
-        self.auto = EpochRates(self.dataset.D, options.epochs, -(-self.dataset.n_training // options.batch_size))
+            self.table = open_table(options, update)
+            self.dataset = dataset = Dataset(self.table, options)
+        self.sparse = self.table.sparse or options.hash is not None  # rows are learned by their non-zeros
+        self.adaptive = options.learning_rate == AUTO
+        self.in_epochs = self.adaptive and options.epochs > 1  # rates fall; those of a stream are constant
+        self.epoch_rates = EpochRates(dataset.D, options.epochs, -(-dataset.n_training // options.batch_size))
         self.rng = np.random.default_rng([options.seed, 0])
-        self.network = self.make_network()
-        self.model = self.dataset.describe(self.network)
+        self.network = Network(
+            dataset.D,
+            options.hidden,
+            1 if dataset.regression else len(dataset.classes),
+            output="linear" if dataset.regression else "softmax",
+            hidden=options.activation or ("tanh" if self.adaptive else "sigmoid"),  # type: ignore[arg-type] # an Enum
+            learning_rate=self.rate(0),
+            adaptive=self.adaptive,
+            dtype=np.float32 if self.sparse else np.float64,
+            order="F" if self.sparse else "C",
+            rng=self.rng,
+        )
+        self.model = replace(self.network._model(), **dataset.metadata)
         encode(self.model)  # raises before the training if a model file cannot hold the names
-        self.dataset.inputs = Inputs(self.table, self.model, options.output)
+        dataset.inputs = Inputs(self.table, self.model, options.output)
         self.predictions = Predictions(self.model, options.threads)
         self.progressive = measures_of(self.predictions)
         self.checkpointer = self.make_checkpointer()
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate after so many epochs."""
+        if not self.adaptive:
+            return self.options.learning_rate
+        rate = self.epoch_rates.rate(epoch) if self.in_epochs else network_rate(self.dataset.D)
+        return rate / self.dataset.size
 
     @contextmanager
     def stage(self, name: str, **options: Any) -> Iterator[Callable[..., None]]:
@@ -92,39 +103,6 @@ class Training:
                 yield update
         finally:
             self.seconds[name] = perf_counter() - started
-
-    @property
-    def sparse(self) -> bool:
-        """Whether rows are learned as they are, by their non-zeros."""
-        return self.table.sparse or self.options.hash is not None
-
-    def make_network(self) -> Network:
-        options, dataset, sparse = self.options, self.dataset, self.sparse
-        auto = options.learning_rate == AUTO
-        return Network(
-            dataset.D,
-            options.hidden,
-            1 if dataset.regression else len(dataset.classes),
-            output="linear" if dataset.regression else "softmax",
-            hidden=options.activation or ("tanh" if auto else "sigmoid"),  # type: ignore[arg-type] # an Enum of str
-            learning_rate=self.rate(0),
-            adaptive=auto,
-            dtype=np.float32 if sparse else np.float64,
-            order="F" if sparse else "C",
-            rng=self.rng,
-        )
-
-    @property
-    def in_epochs(self) -> bool:
-        """Whether rates are those of several epochs, and not of a stream or constant."""
-        return self.options.learning_rate == AUTO and self.options.epochs > 1
-
-    def rate(self, epoch: int) -> float:
-        """Return the learning rate after so many epochs."""
-        if self.options.learning_rate != AUTO:
-            return self.options.learning_rate
-        rate = self.auto.rate(epoch) if self.in_epochs else network_rate(self.dataset.D)
-        return rate / self.dataset.size
 
     def make_checkpointer(self) -> Checkpointer:
         """Create what writes checkpoints, and restore the state that --resume continues."""
@@ -168,13 +146,13 @@ class Training:
         """Learn every block in turn, up to a total number of epochs."""
         dataset, epochs = self.dataset, self.options.epochs
         n_rows, done = dataset.n_training + dataset.n_held_out, len(self.losses)
-        self.table.on_read = lambda n: None
+        self.table.on_read = lambda note: None
         with self.stage("learning", total=epochs * n_rows, completed=done * n_rows) as update:
             for epoch in range(done + 1, epochs + 1):
                 self.network.learning_rate = self.rate(epoch - 1)
                 if self.in_epochs and not self.unfinished["blocks"]:
                     for sums in self.network.accumulators or ():
-                        sums *= self.auto.memory
+                        sums *= self.epoch_rates.memory
                 counts = np.zeros(max(1, len(dataset.classes)))  # of each class so far
                 for number, (training, held_out) in enumerate(dataset.splits(), 1):
                     weight = self.weights(training, counts)
@@ -213,7 +191,7 @@ class Training:
             else:
                 fit = partial(self.network.fit, batch_size=options.batch_size, n_threads=options.threads or 1)
                 penalized = self.in_epochs and not (self.dataset.regression or self.sparse)
-                l2 = self.auto.penalty_of(weight, options.batch_size) if penalized else 0
+                l2 = self.epoch_rates.penalty_of(weight, options.batch_size) if penalized else 0
                 E = fit(x, t, rng=self.rng, sample_weight=weight, l2=l2).losses[0]
         except DivergenceError:
             remedy = "--learning-rate 0.001" if self.network.adaptive else "a smaller --learning-rate"
@@ -250,7 +228,7 @@ class Training:
     def save(self, failure: Exception | None) -> None:
         """Write model and checkpoint, each even if the other fails; then raise all errors as one."""
         output, checkpoint = self.options.output, self.options.checkpoint
-        writers: dict[str, Callable[[], None]] = {outputs.name_of(output): partial(write_model, output, self.model)}
+        writers: dict[str, Callable[[], None]] = {outputs.name_of(output): self.write_model}
         if checkpoint is not None and self.learned:
             writers[str(checkpoint)] = self.checkpointer.write
         errors, saved = [] if failure is None else [failure], []
@@ -266,6 +244,10 @@ class Training:
             outcome = f"are saved in {' and '.join(saved)}" if saved else "are lost"
             raise ValueError("; ".join([*reasons, f"{weights} {outcome}"])) from failure
 
+    def write_model(self) -> None:
+        with outputs.open_output(self.options.output) as file:
+            file.write(encode(self.model))
+
     def report(self, *, stopped: bool) -> None:
         """Print a summary, with measures of training rows and held-out rows; draw the figure."""
         options, dataset, stderr = self.options, self.dataset, self.options.output == outputs.STANDARD
@@ -276,13 +258,12 @@ class Training:
             self.draw(options.plot, measures)
         if options.quiet:
             return
-        skipped = max(dataset.skipped, self.table.skipped)  # the file may have changed after the scan
         parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in self.seconds.items())
         classes = f"classification, {len(dataset.classes)} classes: {abbreviate(dataset.classes)}"
         shown = {
             "task": f"regression of {dataset.target!r}" if dataset.regression else classes,
             "rows": f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out",
-            "bad rows": skipped and f"{skipped:,} skipped; the first: {self.table.first_error}",
+            "skipped": self.table.bad_rows,
             "inputs": dataset.inputs.description,
             "network": repr(self.network),
             "epochs": f"{len(self.losses)} of {options.epochs}" + (", interrupted" if stopped else ""),
@@ -304,7 +285,7 @@ class Training:
             return [self.progressive]
         measures = [measures_of(predictions) for _ in range(2 if dataset.n_held_out else 1)]
         with self.stage("evaluating") as update:
-            self.table.on_read = lambda n: update(f"{n:,} rows")
+            self.table.on_read = update
             for parts in dataset.splits():
                 for measure, (x, t, _) in zip(measures, parts, strict=False):
                     if len(t):
@@ -324,8 +305,3 @@ class Training:
             if n_panels == 2:
                 measures[-1].draw(rows, axes[1])
             outputs.save_figure(figure, path)
-
-
-def write_model(output: Path, model: Model) -> None:
-    with outputs.open_output(output) as file:
-        file.write(encode(model))

@@ -51,14 +51,14 @@ def test_unknown_and_missing_categories(shops, succeed, fail, kind):
     skip = "--missing mean fills gaps; --on-bad-row skip leaves the predictions of such rows empty"
     assert fail(f"predict model.safetensors t.{kind}") == f"{problem}; {skip}"
     out = succeed(f"predict model.safetensors t.{kind} --on-bad-row skip")
-    assert f"1 bad row without a prediction; the first: {problem[len(f't.{kind}: ') :]}" in " ".join(out.split())
+    assert f"1 bad rows; the first: {problem[len(f't.{kind}: ') :]}" in " ".join(out.split())
     assert len(known) == 300
     assert pl.read_csv("predictions.csv")["sales"].is_nan().to_list() == [False, True, False]
     other = shops.with_columns(city=pl.when(pl.int_range(pl.len()) != 4).then("city"))
     (other.write_csv if kind == "csv" else other.write_parquet)(f"shops.{kind}")
     assert fail(LINE.format(kind)).startswith(f"shops.{kind}: row 5, column 'city' has no value; --on-bad-row skip")
     out = succeed(LINE.format(kind) + " --epochs 1 --on-bad-row skip")
-    assert "1 skipped" in out
+    assert "1 bad rows" in out
 
 
 def test_too_many_categories(shops, fail, monkeypatch):

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 import cbackprop
-from cbackprop.command import article
 
 demo = pytest.importorskip("cbackprop.command.demo", exc_type=ImportError)
 
@@ -20,7 +19,7 @@ def test_demo(folder, succeed, monkeypatch):
     assert re.search(r"mixture of 4 rates\s+in one pass 0\.3 has the mean weight 0\.8", out)
     assert len(re.findall(r"time .* (?:5\.2|39\.8) s +NumPy: [\d.]+ m?s", out)) == 2
     assert Path("demo.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr(article, "ITERATIONS", 99)
+    monkeypatch.setattr(demo, "ITERATIONS", 99)
     assert "DIFFERENT" in succeed("demo --epochs 1")
 
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics
 
 import cbackprop
-from cbackprop.command import evaluation, tables
+from cbackprop.command import evaluate, tables
 from cbackprop.files.model_file import load_model
 
 
@@ -39,7 +39,7 @@ def test_classes(request, succeed, monkeypatch, table, target, block_rows):
 
     # the summary of the training has the same lines
     shown = succeed(f"evaluate model.safetensors {table}.parquet")
-    rows = [f"  {evaluation.NAMES[name]} {found[name]:.4g} {base[name]:.4g}" for name in found]
+    rows = [f"  {evaluate.NAMES[name]} {found[name]:.4g} {base[name]:.4g}" for name in found]
     for text in (out, shown):
         assert [" ".join(row.split()) in " ".join(text.split()) for row in rows] == [True] * len(rows)
     assert " ".join([classes[0], *(f"{n}" if n else "·" for n in confusion[0])]) in " ".join(shown.split())
@@ -76,7 +76,7 @@ def test_bad_rows(iris, succeed, fail):
     problem = "row 3, column 'species' is 'rose'; a value that the training has seen is needed"
     assert fail("evaluate model.safetensors bad.csv") == f"bad.csv: {problem}; --on-bad-row skip leaves such rows out"
     shown = " ".join(succeed("evaluate model.safetensors bad.csv --on-bad-row skip").split())
-    assert f"150 rows; 1 bad rows skipped; the first: {problem}" in shown
+    assert f"150 rows; 1 bad rows; the first: {problem}" in shown
     assert json.loads(succeed("evaluate model.safetensors bad.csv --on-bad-row skip --json"))["skipped"] == 1
     Path("bad.csv").write_text("\n".join(rows[:1]))
     assert fail("evaluate model.safetensors bad.csv") == "bad.csv: there are no rows; at least one is needed"
@@ -96,8 +96,8 @@ def test_models_without_a_target(iris, succeed, fail):
 
 
 def test_samples_are_random_and_bounded(monkeypatch):
-    monkeypatch.setattr(evaluation, "BLOCK_VALUES", 400)
-    sample = evaluation.Sample()
+    monkeypatch.setattr(evaluate, "BLOCK_VALUES", 400)
+    sample = evaluate.Sample()
     for start in range(0, 10_000, 50):
         sample.add(np.arange(start, start + 50), -np.arange(start, start + 50))
     assert 60 < len(sample.rows) <= 200  # at least a quarter of the limit, but for chance
@@ -106,8 +106,8 @@ def test_samples_are_random_and_bounded(monkeypatch):
 
 
 def test_area_under_the_curve_of_equal_scores():
-    measures = evaluation.ClassMeasures(["a", "b"])
+    measures = evaluate.ClassMeasures(["a", "b"])
     measures.update(np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([1, 1]))
-    assert measures.results()[0]["auc"] is None  # without pairs of both classes
+    assert np.isnan(measures.results()[0]["auc"])  # without pairs of both classes
     measures.update(np.array([[0.5, 0.5]]), np.array([0]))
     assert measures.results()[0]["auc"] == 0.75

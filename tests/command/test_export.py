@@ -34,7 +34,7 @@ def test_models_that_c_could_not_repeat(iris, succeed, fail, options, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("no.safetensors iris.h", "no.safetensors: no such file"),
+        ("no.safetensors iris.h", "no.safetensors: No such file or directory"),
         ("model.safetensors no/iris.h", "path is 'no/iris.h'; its folder does not exist"),
         ("model.safetensors iris.h --name for", "name is 'for'; it must be a C identifier"),
     ],

@@ -74,7 +74,7 @@ def test_bad_rows_of_hashed_columns(clicks, succeed, fail):
     Path("bad.csv").write_text("\n".join([*rows[:201], "s1,cheap,tv,yes", *rows[201:], ""]))
     line = LINE.format("csv").replace("clicks", "bad")
     assert fail(line).startswith("bad.csv: row 201, column 'price' is 'cheap'; a finite number is needed; --categories")
-    assert "1 skipped" in succeed(f"{line} --on-bad-row skip")
+    assert "1 bad rows" in succeed(f"{line} --on-bad-row skip")
     succeed("predict model.safetensors bad.csv --on-bad-row skip --output p.parquet")
     assert pl.read_parquet("p.parquet")["class"].is_null().arg_true().to_list() == [200]
     Path("bad.csv").write_text("site,price\na,1\n")

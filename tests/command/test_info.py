@@ -51,4 +51,4 @@ def test_file_that_is_no_model(folder, fail, content):
 
 @pytest.mark.parametrize("line", ["info no", "predict no file.csv"])
 def test_missing_model(folder, fail, line):
-    assert fail(line) == "no: no such file"
+    assert fail(line) == "no: No such file or directory"

@@ -22,7 +22,7 @@ def test_every_option_is_documented(succeed):
 
 
 def test_examples_run(iris, succeed, python, monkeypatch):
-    monkeypatch.setattr("cbackprop.command.article.ITERATIONS", 9)
+    monkeypatch.setattr("cbackprop.command.demo.ITERATIONS", 9)
     text = PAGE.read_text(encoding="utf-8")
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
     lines = blocks.replace("\\\n", "").splitlines()

@@ -88,7 +88,7 @@ def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, ki
     Path("bad.csv").write_text("\n".join([*lines, ""]))
     out = succeed(f"predict model.safetensors bad.csv --on-bad-row skip --output p.{kind}")
     problem = "row 1, column 'petal width' has no value"
-    assert f"7 rows → p.{kind}; 4 bad rows without a prediction; the first: {problem}" in out
+    assert f"7 rows → p.{kind}; 4 bad rows; the first: {problem}" in out
     found = pl.read_csv("p.csv") if kind == "csv" else pl.read_parquet("p.parquet")
     assert found["class"].filter(pl.Series(good)).equals(whole["class"].filter(pl.Series(good)))
     assert found["class"].is_null().to_list() == (~good).tolist()

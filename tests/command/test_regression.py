@@ -10,7 +10,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 import cbackprop
 from cbackprop._catalog import HIDDEN_FUNCTIONS
-from cbackprop.command import evaluation, tables
+from cbackprop.command import evaluate, tables
 from cbackprop.files.model_file import Model, load_model, save_model
 
 
@@ -106,7 +106,7 @@ def test_one_held_out_value_has_no_r2(folder, succeed):
 def test_figure(houses, succeed, monkeypatch, validation, rows, most):
     drawn = []
     monkeypatch.setattr("cbackprop.plot.predicted_against_true", lambda *pair, ax: drawn.extend(pair))
-    monkeypatch.setattr(evaluation, "MAX_POINTS", most)
+    monkeypatch.setattr(evaluate, "MAX_POINTS", most)
     succeed(f"train houses.csv --target price --epochs 2 --validation {validation} --plot p.svg")
     true, predicted = drawn
     succeed("predict model.safetensors houses.csv")

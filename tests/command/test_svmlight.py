@@ -109,7 +109,7 @@ def test_bad_lines_are_skipped(rows, succeed, monkeypatch, batches):
     bad = [*lines[:start], "1 16777216:1", "", lines[start], "1 2", *lines[start + 1 :]]
     Path("bad.svm").write_text("\r\n".join(bad))
     out = succeed(LINE.replace("t.svm", "bad.svm") + " --epochs 1 --on-bad-row skip")
-    assert "2 skipped; the first: row 101, column 'pairs' is '16777216:1'" in out
+    assert "2 bad rows; the first: row 101, column 'pairs' is '16777216:1'" in out
     assert load_model("model.safetensors").w.shape == (32, 14)
     succeed("predict model.safetensors bad.svm --on-bad-row skip --output p.parquet")
     assert pl.read_parquet("p.parquet")["class"].is_null().arg_true().to_list() == [100, 102]

@@ -96,7 +96,7 @@ def test_the_option_decides(folder):
     with pytest.raises(ValueError, match=problem):
         found(mixed, task=REGRESSION)
     dataset = found(mixed, task=REGRESSION, skip=True)
-    assert (dataset.n_training, dataset.skipped) == (59, 1)
+    assert (dataset.n_training, dataset.table.skipped) == (59, 1)
     assert dataset.target_scaling[0] == 29
 
 
@@ -106,7 +106,7 @@ def test_numbers_that_are_missing_or_not_finite(folder, missing):
     cell = "has no value" if missing is None else f"is {missing}; a finite number is needed"
     with pytest.raises(ValueError, match=rf"t\.parquet: row 21, column 'y' {cell}"):
         found(values, "parquet", task=REGRESSION)
-    assert found(values, "parquet", task=REGRESSION, skip=True).skipped == 1
+    assert found(values, "parquet", task=REGRESSION, skip=True).table.skipped == 1
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import cbackprop
-from cbackprop.command import evaluation, tables, train
+from cbackprop.command import evaluate, tables, train
 from cbackprop.files.model_file import load_model
 
 
@@ -111,7 +111,7 @@ def test_memory_is_bounded(tmp_path, python, kind):
 
 
 def test_confusion_matrix_of_many_classes_is_omitted(folder, succeed):
-    n = evaluation.MAX_CONFUSION + 1
+    n = evaluate.MAX_CONFUSION + 1
     pl.DataFrame({"x": np.arange(2 * n) % n, "t": np.arange(2 * n) % n}).write_csv("t.csv")
     out = succeed("train t.csv --target t --task classification --hidden 1 --epochs 1 --plot p.png")
     assert "accuracy" in out
@@ -172,7 +172,7 @@ def test_weights_before_a_bad_row_are_saved(iris, run, fail, content, monkeypatc
     Path("iris.csv").write_bytes(original)
     status, out, _ = run(f"{line} --on-bad-row skip")
     assert status == 0
-    assert f"bad rows 1 skipped; the first: {problem[10:]}" in " ".join(out.split())
+    assert f"skipped 1 bad rows; the first: {problem[10:]}" in " ".join(out.split())
 
 
 def test_full_disk(iris, fail, succeed, monkeypatch):

@@ -63,7 +63,7 @@ def test_bad_weights(rare, succeed, fail, houses):
     Path("t.csv").write_text("a,w,t\n1,1,0\n2,-1,1\n3,,1\n4,1,0\n4,1,1\n")
     message = "t.csv: row 2, column 'w' is '-1'; a finite number of at least 0 is needed"
     assert fail(f"{LINE} --weight w").startswith(message)
-    assert "2 skipped" in succeed(f"{LINE} --weight w --on-bad-row skip")
+    assert "2 bad rows" in succeed(f"{LINE} --weight w --on-bad-row skip")
     assert "no column 'v'" in fail(f"{LINE} --weight v")
     assert fail("train houses.csv --target price --class-weight balanced").startswith(
         "--class-weight is balanced, and 'price' holds numbers; "
