@@ -1,8 +1,11 @@
 """The command line: every subcommand, its options and their help."""
 
+import inspect
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +15,7 @@ import typer
 from cbackprop import __version__
 from cbackprop._extras import require
 from cbackprop.command.messages import escape_control
-from cbackprop.command.options import EvaluateOptions, Json, PredictOptions, Seed, TableOptions, TrainOptions, takes
+from cbackprop.command.options import EvaluateOptions, Json, PredictOptions, Seed, TableOptions, TrainOptions
 from cbackprop.command.signals import Terminated, signal_handler, terminate
 
 app = typer.Typer(
@@ -38,31 +41,40 @@ def cbackprop(
     pass
 
 
-def examples(*commands: str) -> str:
-    r"""Format the examples at the end of a help text; \b keeps the lines from being rewrapped."""
-    return "\n".join(["\b", "Examples:", *(f"  cbackprop {command}" for command in commands)])
+def command(*examples: str, options: type[TableOptions] | None = None) -> Callable[[Callable[..., None]], None]:
+    """Declare a subcommand: a function that checks its arguments, before the module with its name runs.
+
+    The fields of a dataclass of options, its own first, are parameters of the subcommand.
+    """
+
+    def declare(check: Callable[..., None]) -> None:
+        @wraps(check)
+        def call(**values: Any) -> None:
+            arguments = values if options is None else {"options": options(**values)}
+            check(**arguments)
+            if options is not None:
+                if values["threads"] is not None:
+                    os.environ["POLARS_MAX_THREADS"] = str(values["threads"])  # which it reads when it is imported
+                require("polars", "cli")
+            with signal_handler(terminate, signal.SIGTERM):
+                try:
+                    import_module(f"cbackprop.command.{check.__name__}").run(**arguments)
+                except KeyboardInterrupt as error:
+                    number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+                    print("cbackprop: stopped by", number.name, *map(escape_control, error.args), file=sys.stderr)
+                    raise typer.Exit(128 + number) from None
+
+        if options is not None:
+            own, parameters = inspect.get_annotations(options), inspect.signature(options).parameters.values()
+            order = sorted(parameters, key=lambda parameter: parameter.name not in own)
+            call.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]
+        lines = ["\b", "Examples:", *(f"  cbackprop {example}" for example in examples)]  # \b: they stay lines
+        app.command(epilog="\n".join(lines))(call)
+
+    return declare
 
 
-def start(command: str, *arguments: Any, **keywords: Any) -> None:
-    """Run the module of a command, which is not imported before; tell which signal stopped it."""
-    with signal_handler(terminate, signal.SIGTERM):
-        try:
-            import_module(f"cbackprop.command.{command}").run(*arguments, **keywords)
-        except KeyboardInterrupt as error:
-            number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
-            print("cbackprop: stopped by", number.name, *map(escape_control, error.args), file=sys.stderr)
-            raise typer.Exit(128 + number) from None
-
-
-def read_table(command: str, options: TableOptions) -> None:
-    """Run a command that needs Polars, which takes the number of its threads from the environment."""
-    if options.threads is not None:
-        os.environ["POLARS_MAX_THREADS"] = str(options.threads)
-    require("polars", "cli")
-    start(command, options)
-
-
-@app.command(epilog=examples("demo", "demo --seed 1 --output figure.png"))
+@command("demo", "demo --seed 1 --output figure.png")
 def demo(
     seed: Seed = 0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the digits.")] = 30,
@@ -71,18 +83,15 @@ def demo(
     """Learn to read handwritten digits, then reproduce the article's two experiments."""
     for module in ("sklearn", "matplotlib"):
         require(module, "demo")
-    start("demo", seed=seed, epochs=epochs, output=output)
 
 
-@app.command(
-    epilog=examples(
-        "train iris.csv --target species --hidden 8 --epochs 100",
-        "train iris.parquet --target species --batch-size 4 --output iris.safetensors --plot iris.png",
-        "train iris.csv --target 'petal width' --categories species --output width.safetensors",
-        "train iris.csv --target 'petal width' --hash 10 --output hashed.safetensors",
-    )
+@command(
+    "train iris.csv --target species --hidden 8 --epochs 100",
+    "train iris.parquet --target species --batch-size 4 --output iris.safetensors --plot iris.png",
+    "train iris.csv --target 'petal width' --categories species --output width.safetensors",
+    "train iris.csv --target 'petal width' --hash 10 --output hashed.safetensors",
+    options=TrainOptions,
 )
-@takes(TrainOptions)
 def train(options: TrainOptions) -> None:
     """Train a network on a table and save it.
 
@@ -103,17 +112,14 @@ def train(options: TrainOptions) -> None:
         raise typer.BadParameter("its measures are of a whole pass, without --checkpoint", param_hint="'--progressive'")
     if options.plot is not None:
         require("matplotlib", "plot")
-    read_table("train", options)
 
 
-@app.command(
-    epilog=examples(
-        "predict model.safetensors iris.csv",
-        "predict model.safetensors iris.csv --output predictions.parquet",
-        "predict model.safetensors - --output - --quiet <iris.csv >classes.csv",
-    )
+@command(
+    "predict model.safetensors iris.csv",
+    "predict model.safetensors iris.csv --output predictions.parquet",
+    "predict model.safetensors - --output - --quiet <iris.csv >classes.csv",
+    options=PredictOptions,
 )
-@takes(PredictOptions)
 def predict(options: PredictOptions) -> None:
     """Predict the class of every row of a table, with the probability of each class, or the number of a regression.
 
@@ -122,25 +128,20 @@ def predict(options: PredictOptions) -> None:
     with the name and the units of the target. CSV output has a header, and is compressed if its name ends in .gz or
     .zst.
     """
-    read_table("predict", options)
 
 
-@app.command(epilog=examples("evaluate model.safetensors iris.csv", "evaluate model.safetensors iris.csv --json"))
-@takes(EvaluateOptions)
+@command("evaluate model.safetensors iris.csv", "evaluate model.safetensors iris.csv --json", options=EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> None:
     """Measure how well a model predicts the rows of a table.
 
     Of classes: log loss, accuracy, the area under the ROC curve of two, and the confusion matrix; of numbers: R², RMSE
     and MAE; beside them what the shares of the classes, or the mean of the numbers, would give.
     """
-    read_table("evaluate", options)
 
 
-@app.command(
-    epilog=examples(
-        "train iris.csv --target species --no-standardize --output plain.safetensors",
-        "export plain.safetensors iris.h --name iris",
-    )
+@command(
+    "train iris.csv --target species --no-standardize --output plain.safetensors",
+    "export plain.safetensors iris.h --name iris",
 )
 def export(
     model: Annotated[Path, typer.Argument(help="A model whose inputs and targets are not standardized.")],
@@ -151,10 +152,8 @@ def export(
     ] = False,
 ) -> None:
     """Export a model to C: one header that predicts, and goes on learning, without this library."""
-    start("export", model, header, name=name, predict_only=predict_only)
 
 
-@app.command(epilog=examples("info", "info model.safetensors"))
+@command("info", "info model.safetensors")
 def info(model: Annotated[Path | None, typer.Argument(help="A model to describe.")] = None, json: Json = False) -> None:
     """Show version, kernels, CPU and compiler, or describe a model file."""
-    start("info", model, as_json=json)

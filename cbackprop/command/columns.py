@@ -52,25 +52,16 @@ class Number(Column):
 
 
 class Label(Column):
-    """Text of a length that a class or a category may have; NaN is missing, which is bad, or null."""
+    """Text of a length that a class or a category may have, or numbers as text; NaN is missing: bad, or null."""
 
-    needed = f"a text of at most {MAX_LABEL:,} bytes"
-
-    def __init__(self, missing: str = "error") -> None:
-        self.optional = missing == "mean"
+    def __init__(self, missing: str = "error", *, numeric: bool = False) -> None:
+        self.optional, self.numeric = missing == "mean", numeric
+        self.needed = "a finite number" if numeric else f"a text of at most {MAX_LABEL:,} bytes"
 
     def convert(self, cells: pl.Series) -> pl.Series:
         labels = as_text(cells)
-        return labels.set(labels.str.len_bytes() > MAX_LABEL, None)
-
-
-class NumericLabel(Label):
-    """Text that is a finite number, as the classes of SVMlight files."""
-
-    needed = "a finite number"
-
-    def convert(self, cells: pl.Series) -> pl.Series:
-        return super().convert(cells).set(Number().convert(cells).is_null(), None)
+        bad = Number().convert(cells).is_null() if self.numeric else labels.str.len_bytes() > MAX_LABEL
+        return labels.set(bad, None)
 
 
 class Category(Column):

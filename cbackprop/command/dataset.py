@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 import typer
 
-from cbackprop.command.columns import Category, Column, Label, Number, NumericLabel, Pairs, Text
+from cbackprop.command.columns import Category, Column, Label, Number, Pairs, Text
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.messages import abbreviate
 from cbackprop.command.options import TrainOptions
@@ -29,16 +29,10 @@ class Split(NamedTuple):
 
 
 class Dataset:
-    """A table with all that a first pass over it finds: classes or numbers, categories, and scaling.
+    """A table with all that a first pass over it finds: classes or numbers, categories, scaling, and D.
 
-    Attributes
-    ----------
-    D : int
-        Number of inputs.
-    metadata : dict
-        What a model file tells of the table.
-    size : float
-        The root mean square of numbers in sparse rows, which are learned as they are, if above 1.
+    `metadata` is what a model file tells of it; `size` the root mean square of numbers in sparse rows, which are learned
+    as they are, if above 1.
     """
 
     def __init__(self, table: Table, options: TrainOptions) -> None:
@@ -76,8 +70,8 @@ class Dataset:
         columns: dict[str, Column] = {name: Number(missing, REMEDY) for name in self.numbers}
         columns |= dict.fromkeys(self.categories, Label(missing)) | dict.fromkeys(self.texts, Text())
         columns |= {"pairs": Pairs(base=self.options.base)} if sparse else {}
-        label = NumericLabel() if sparse else Label()
-        columns |= self.weights | {self.target: Number() if self.options.task == "regression" else label}
+        target_kind = Number() if self.options.task == "regression" else Label(numeric=sparse)
+        columns |= {**self.weights, self.target: target_kind}
         rng = self.split_rng()
         for rows, _ in self.table.blocks(columns):
             training = rng.random(len(rows)) >= self.options.validation

@@ -42,7 +42,7 @@ PUBLISHED = {
 }
 
 
-def run(*, seed: int, epochs: int, output: Path) -> None:
+def run(seed: int, epochs: int, output: Path) -> None:
     """Train, reproduce the experiments, and write the figure."""
     check_figure("--output", output)
     figure = Figure(figsize=(6.5, 8.6), layout="constrained")  # a phone shows it 400 pixels wide

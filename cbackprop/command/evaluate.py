@@ -15,7 +15,7 @@ from cbackprop.command.inputs import Inputs
 from cbackprop.command.messages import abbreviate, escape_control
 from cbackprop.command.options import EvaluateOptions
 from cbackprop.command.statistics import ColumnStatistics
-from cbackprop.command.tables import BLOCK_VALUES, open_table
+from cbackprop.command.tables import BLOCK_VALUES, Table
 from cbackprop.command.terminal import print_confusion, print_table, progress_bar
 from cbackprop.files.model_file import Model, load_model
 
@@ -190,11 +190,11 @@ def run(options: EvaluateOptions) -> None:
     measures = measures_of(predictions)
     classes = isinstance(measures, ClassMeasures)
     with progress_bar("evaluating", quiet=options.quiet) as update:
-        table = open_table(options, update)
+        table = Table(options, update)
         target = "target" if table.sparse else options.target or model.target or (model.targets or [""])[0]
         if not target:
-            found = f"{options.model} does not tell it; it must be one of the columns {abbreviate(table.columns)}"
-            raise typer.BadParameter(found, param_hint="'--target'")
+            needed = f"it must be one of the columns {abbreviate(table.columns)}"
+            raise typer.BadParameter(f"{options.model} does not tell it; {needed}", param_hint="'--target'")
         table.require([target])
         inputs = Inputs(table, model, options.model, target)
         kind: Column = Category(predictions.names) if classes else Number()
@@ -205,21 +205,16 @@ def run(options: EvaluateOptions) -> None:
     if not measures.n:
         raise ValueError(f"{table.name}: there are no rows; at least one is needed; {table.bad_rows}".rstrip("; "))
     if options.json:
-        print_json(measures, table.skipped)
+        network, baseline = (
+            {name: value if math.isfinite(value) else None for name, value in measured.items()}
+            for measured in measures.results()
+        )
+        found: dict[str, Any] = {"rows": measures.n, **network, measures.baseline.replace(" ", "_"): baseline}
+        if isinstance(measures, ClassMeasures):
+            found |= {"classes": measures.classes, "confusion": measures.confusion.tolist()}
+        print(json.dumps(found | {"skipped": table.skipped}, ensure_ascii=False))
         return
     note = "; ".join(filter(None, [f"{measures.n:,} rows", table.bad_rows, inputs.unknown]))
     print_table(["", "network", measures.baseline], compare([measures]), note=note)
     if isinstance(measures, ClassMeasures) and len(measures.classes) <= MAX_SHOWN:
         print_confusion(measures.confusion, measures.classes)
-
-
-def print_json(measures: Measures, skipped: int) -> None:
-    """Print the measures, those of the baseline, and the confusion matrix."""
-    network, baseline = (
-        {name: value if math.isfinite(value) else None for name, value in measured.items()}
-        for measured in measures.results()
-    )
-    found: dict[str, Any] = {"rows": measures.n, **network, measures.baseline.replace(" ", "_"): baseline}
-    if isinstance(measures, ClassMeasures):
-        found |= {"classes": measures.classes, "confusion": measures.confusion.tolist()}
-    print(json.dumps(found | {"skipped": skipped}, ensure_ascii=False))

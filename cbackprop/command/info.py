@@ -1,37 +1,36 @@
 """`cbackprop info`: the installation, or the contents of a model file."""
 
-import json
 import platform
 import re
+from json import dumps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import cbackprop
+from cbackprop import Network
 from cbackprop._catalog import OUTPUTS
-from cbackprop.command.messages import abbreviate, describe_hashed
+from cbackprop.command.messages import abbreviate, describe_hashed, describe_task
 from cbackprop.command.terminal import print_fields, print_table
 from cbackprop.files.model_file import Model, load_model
 
-TOLD = {"learning_rate", "classes", "target", "targets", "features", "categories", "hash", "losses", "held_out"}
-TOLD |= {"mean", "scale", "target_mean", "target_scale", "standardize"}
+NOT_TOLD = {"w", "v", "states", "training", "functions", "hidden", "eta", "share"}  # the last three are of ensembles
 MAX_INPUTS = 20  # of a model, in the table; and targets
 
 
-def run(path: Path | None, *, as_json: bool) -> None:
+def run(model: Path | None, json: bool) -> None:
     """Describe a model file, or the installation."""
-    model = None if path is None else load_model(path)
-    if as_json:
-        found = installation() if model is None else describe_in_full(model)
-        print(json.dumps(found, ensure_ascii=False, default=lambda values: values.tolist()))
-        return
-    if model is None:
+    found = None if model is None else load_model(model)
+    if json:
+        shown = installation() if found is None else describe_in_full(found)
+        print(dumps(shown, ensure_ascii=False, default=lambda values: values.tolist()))
+    elif found is None:
         print_fields(installation().items())
-        return
-    print_fields((name, value) for name, value in describe(model).items() if value)
-    print_scaling("input", model.features or (model.hash or {}).get("numbers"), model.mean, model.scale)
-    print_scaling("target", model.targets, model.target_mean, model.target_scale)
+    else:
+        print_fields((name, value) for name, value in describe(found).items() if value)
+        print_scaling("input", found.features or (found.hash or {}).get("numbers"), found.mean, found.scale)
+        print_scaling("target", found.targets, found.target_mean, found.target_scale)
 
 
 def installation() -> dict[str, Any]:
@@ -50,29 +49,18 @@ def installation() -> dict[str, Any]:
 
 def describe(model: Model) -> dict[str, str]:
     """Describe a model; what it lacks is empty."""
-    w, v, K, hashed = model.w, model.v, len(model.v), model.hash
-    output = OUTPUTS[model.functions.output]
-    if output.probabilities:
-        task = f"classification, {K} classes" if output.exclusive else f"{K} labels, each by itself"
-    else:
-        task = f"regression of {abbreviate(model.targets)}" if model.targets else f"regression, {K} unnamed"
-    inputs = describe_hashed(hashed["numbers"], hashed["texts"]) if hashed else ""
-    adapted = ", adapted to each unit" if "accumulators" in model.states else ""
-    classes = abbreviate(model.classes) if model.classes else "unnamed"
-    running = "by running means and variances" if model.standardize else ""
-    scaling_of_y = "y * scale + mean" if model.target_mean is not None else running or "none"
+    hashed, categories = model.hash, model.categories or {}
+    inputs = f"hashed; {describe_hashed(hashed['numbers'], hashed['texts'])}" if hashed else "unnamed"
+    running = "by running means and variances" if model.standardize else "none"
+    scaling_of_y = "y * scale + mean" if model.target_mean is not None else running
     return {
-        "task": task,
-        "network": f"{w.shape[1] - 1} inputs, {len(w)} hidden units, {K} output{'s' if K > 1 else ''}",
+        "task": describe_task(model),
+        "network": repr(Network._of(model)),
         "functions": f"{model.functions.hidden} hidden units, {model.functions.output} outputs",
-        "w": f"{w.shape}, {w.dtype}",
-        "v": f"{v.shape}, {v.dtype}",
-        "learning rate": f"{model.learning_rate:.6g}{adapted}",
-        "classes": classes if output.probabilities else "",
-        "inputs": f"hashed; {inputs}" if hashed else "named" if model.features else "unnamed",
-        "categories": "; ".join(f"{name!r}: {abbreviate(known)}" for name, known in (model.categories or {}).items()),
-        "scaling": "(x - mean) / scale" if model.mean is not None else running or "none",
-        "scaling of y": "" if output.probabilities else scaling_of_y,
+        "inputs": "named" if model.features else inputs,
+        "categories": "; ".join(f"{name!r}: {abbreviate(known)}" for name, known in categories.items()),
+        "scaling": "(x - mean) / scale" if model.mean is not None else running,
+        "scaling of y": "" if OUTPUTS[model.functions.output].probabilities else scaling_of_y,
         "trained": "" if model.losses is None else f"{len(model.losses):,} epochs; training can be resumed",
     }
 
@@ -81,7 +69,7 @@ def describe_in_full(model: Model) -> dict[str, Any]:
     """Return all that a model file tells but the weights."""
     found = {"n_inputs": model.w.shape[1] - 1, "n_hidden": len(model.w), "n_outputs": len(model.v)}
     found |= {"dtype": str(model.w.dtype), "adaptive": "accumulators" in model.states, **model.functions._asdict()}
-    return found | {name: value for name, value in vars(model).items() if name in TOLD and value is not None}
+    return found | {name: value for name, value in vars(model).items() if name not in NOT_TOLD and value is not None}
 
 
 def print_scaling(kind: str, names: list[str] | None, mean: np.ndarray | None, scale: np.ndarray | None) -> None:

@@ -3,6 +3,9 @@
 import sys
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
+
+from cbackprop._catalog import OUTPUTS
 
 
 def explain(error: Exception) -> str:
@@ -33,6 +36,15 @@ def describe_hashed(numbers: Sequence[str], texts: Sequence[str]) -> str:
     """Tell which columns are hashed as numbers, and which as text."""
     kinds = {"numbers": numbers, "text": texts}
     return "; ".join(f"{kind}: {abbreviate(names)}" for kind, names in kinds.items() if names)
+
+
+def describe_task(model: Any) -> str:
+    """Tell what a model predicts."""
+    K, output, names = len(model.v), OUTPUTS[model.functions.output], model.classes or model.targets
+    shown = abbreviate(names) if names else "unnamed"
+    if output.probabilities:
+        return f"classification, {K} classes: {shown}" if output.exclusive else f"{K} labels, each by itself: {shown}"
+    return f"regression of {shown}" if names else f"regression, {K} unnamed"
 
 
 def format_duration(seconds: float) -> str:

@@ -1,12 +1,9 @@
-"""Options of the subcommands, declared once: as parameters of the command line and as fields of dataclasses."""
+"""Options of the subcommands that read a table: fields of dataclasses, of which `app` makes parameters."""
 
-import inspect
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -32,6 +29,7 @@ def parse_learning_rate(text: str) -> float | str:
 Seed = Annotated[int, Option(min=0, help="Seed of the random numbers.")]
 Rate = Annotated[Any, Option(parser=parse_learning_rate, metavar="RATE", help="A number, or auto: adapt to each unit.")]
 Json = Annotated[bool, Option("--json", help="Print JSON.")]
+ModelFile = Annotated[Path, Argument(help="A model saved by train or by Network.save.")]
 Columns = list[str] | None
 
 
@@ -39,7 +37,7 @@ Columns = list[str] | None
 class TableOptions:
     """Arguments and options of all subcommands that read a table."""
 
-    remedy: ClassVar[str]  # for bad rows
+    remedy: ClassVar[str] = "--on-bad-row skip leaves such rows out"
 
     data: Annotated[Path, Argument(help="A table: CSV, TSV, Parquet or SVMlight; - is standard input.")]
     on_bad_row: Annotated[
@@ -65,8 +63,6 @@ class TableOptions:
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(TableOptions):
     """Arguments and options of `cbackprop train`."""
-
-    remedy = "--on-bad-row skip leaves such rows out"
 
     target: Annotated[
         str | None, Option(metavar="COLUMN", help="Column to predict: classes or numbers. SVMlight needs none.")
@@ -108,7 +104,7 @@ class PredictOptions(TableOptions):
 
     remedy = "--on-bad-row skip leaves the predictions of such rows empty"
 
-    model: Annotated[Path, Argument(help="A model saved by train or by Network.save.")]
+    model: ModelFile
     output: Annotated[Path, Option(help="Predictions to write: CSV, TSV or Parquet; - is standard output, as CSV.")] = (
         Path("predictions.csv")
     )
@@ -118,25 +114,6 @@ class PredictOptions(TableOptions):
 class EvaluateOptions(TableOptions):
     """Arguments and options of `cbackprop evaluate`."""
 
-    remedy = "--on-bad-row skip leaves such rows out"
-
-    model: Annotated[Path, Argument(help="A model saved by train or by Network.save.")]
+    model: ModelFile
     target: Annotated[str | None, Option(metavar="COLUMN", help="Column of the truth. By default, as of train.")] = None
     json: Json = False
-
-
-def takes(options: type[TableOptions]) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
-    """Make the fields of a dataclass, its own first, the parameters of a command that takes an instance of it."""
-
-    def decorate(command: Callable[[Any], None]) -> Callable[..., None]:
-        @wraps(command)
-        def call(**values: Any) -> None:
-            command(options(**values))
-
-        parameters = inspect.signature(options).parameters
-        own = inspect.get_annotations(options)
-        order = sorted(parameters.values(), key=lambda parameter: parameter.name not in own)
-        call.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]
-        return call
-
-    return decorate

@@ -4,13 +4,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from itertools import combinations
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from cbackprop._extras import require
-from cbackprop.files.atomic import atomic_open, atomic_write, writable_path
+from cbackprop.files.atomic import atomic_open, writable_path
 
 STANDARD = Path("-")  # standard input, or standard output
 
@@ -73,6 +72,5 @@ def check_figure(option: str, path: Path | None) -> None:
 def save_figure(figure: Any, path: Path) -> None:
     """Write a figure; an existing file is replaced only by a complete new one."""
     name = path.suffix[1:].lower()
-    content = BytesIO()
-    figure.savefig(content, format=name, dpi=150, metadata={"Software": None} if name == "png" else None)
-    atomic_write(path, content.getvalue())
+    with atomic_open(path) as file:
+        figure.savefig(file, format=name, dpi=150, metadata={"Software": None} if name == "png" else None)

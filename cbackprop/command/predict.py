@@ -11,7 +11,7 @@ from cbackprop.command.inputs import Inputs
 from cbackprop.command.options import PredictOptions
 from cbackprop.command.outputs import STANDARD, check_distinct, check_output, name_of
 from cbackprop.command.statistics import ColumnStatistics
-from cbackprop.command.tables import TEXTS, open_table, write_table
+from cbackprop.command.tables import TEXTS, Table, write_table
 from cbackprop.command.terminal import print_table, progress_bar
 from cbackprop.files.model_file import load_model
 
@@ -58,7 +58,7 @@ def run(options: PredictOptions) -> None:
     predictions = Predictions(model, options.threads)
     writer = Writer(predictions)
     with progress_bar("predicting", quiet=options.quiet) as update:
-        table = open_table(options, update)
+        table = Table(options, update)
         inputs = Inputs(table, model, options.model)
 
         def frames() -> Iterator[pl.DataFrame]:

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from reprlib import repr as short_repr  # a cell may be of any length
@@ -34,32 +33,49 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = {"": "uncompressed", ".gz": "gzip", ".zst": "zstd"}
 TEXTS = [kind + packed for kind in SEPARATORS for packed in COMPRESSIONS]
 SVMLIGHT = [kind + packed for kind in (".svmlight", ".libsvm", ".svm") for packed in COMPRESSIONS]
-SPARSE = {"target": pl.Float64, "pairs": pl.Object}  # the columns of an SVMlight file
 PART = 2**16  # bytes
 PARQUET, GZIP, ZSTANDARD = b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # first bytes of files
 ZLIB = b"x\x01", b"x\x5e", b"x\x9c", b"x\xda"  # those that Polars recognizes
 
 
-@dataclass
 class Table:
-    """A file of named columns. A row with a bad cell raises, or is skipped and counted."""
+    """A file of named columns. A row with a bad cell raises, or is skipped and counted.
 
-    name: str  # in messages
-    file: Path
-    options: TableOptions
-    rows: pl.LazyFrame
-    schema: Mapping[str, Any]
-    surplus: str = ""  # a column that collects surplus fields
-    skipped: int = 0  # in one pass, at most
-    first_error: str = ""  # of the latest pass with bad rows
-    n_rows: int = 0  # read in the latest pass
-    on_read: Callable[[str], object] = lambda note: None  # is told how many
+    Unless it is given, the extension of the name determines the format, or the content of a pipe. Standard input and
+    pipes are copied to a temporary file, since a table is read more than once.
+    """
 
-    def __post_init__(self) -> None:
-        """Find out what the columns are."""
-        self.columns, self.sparse = list(self.schema), self.schema is SPARSE
+    def __init__(self, options: TableOptions, on_read: Callable[[str], object] = lambda note: None) -> None:
+        self.options, self.on_read = options, on_read  # is told how many rows were read
+        self.n_rows, self.skipped, self.first_error = 0, 0, ""  # of the latest pass; of that with most bad rows
+        self.file, self.name, suffix = options.data, str(options.data), suffix_of(options.data)
+        if self.file == STANDARD or not self.file.is_file():
+            if self.file == STANDARD and sys.stdin is None:
+                raise OSError("standard input is closed")
+            self.name = "standard input" if self.file == STANDARD else self.name
+            with nullcontext(sys.stdin.buffer) if self.file == STANDARD else self.file.open("rb") as stream:
+                self.file = copy_stream(self.name, stream)
+            suffix = ".parquet" if first_bytes(self.file) == PARQUET else ".csv"
+        suffix = f".{options.format}" if options.format else suffix
+        if suffix not in (".parquet", *TEXTS, *SVMLIGHT):
+            known = ", ".join([*TEXTS, ".parquet", *SVMLIGHT])
+            raise ValueError(f"{self.name}: the name of a table must end in {known}; --format tells another format")
+        if suffix not in TEXTS and (options.separator is not None or options.no_header):
+            raise ValueError(f"{self.name} is no CSV file; --separator and --no-header are for those only")
+        self.sparse, self.surplus = suffix in SVMLIGHT, ""  # a column that collects surplus fields
+        with error_context(self.name):
+            if suffix != ".parquet":
+                check_lines(self.file, options.max_line)
+            path = os.path.abspath(self.file)  # Polars interprets a leading ~ and file:
+            if suffix in TEXTS:
+                separator = options.separator or SEPARATORS[suffix[:4]]
+                self.rows, schema, self.surplus = scan_csv(path, separator, options.no_header)
+            else:
+                self.rows = scan_svmlight(path) if self.sparse else pl.scan_parquet(path, glob=False)
+                schema = self.rows.collect_schema()
+        self.columns = list(schema)
         # those that hold text, as far as is known before reading all rows
-        self.texts = [column for column in self.schema if self.schema[column] in (pl.String, pl.Categorical, pl.Enum)]
+        self.texts = [column for column in schema if schema[column] in (pl.String, pl.Categorical, pl.Enum)]
 
     @property
     def bad_rows(self) -> str:
@@ -124,39 +140,6 @@ class Table:
         self.first_error = f"row {self.n_rows + i + 1}{problem}"  # counted from 1, below the header
         if self.options.on_bad_row == "stop":
             raise ValueError(f"{self.first_error}; {remedy}{self.options.remedy}")
-
-
-def open_table(options: TableOptions, on_read: Callable[[str], object] = lambda note: None) -> Table:
-    """Open a table; unless it is given, the extension of the name determines the format, or the content of a pipe.
-
-    Standard input and pipes are copied to a temporary file, since a table is read more than once.
-    """
-    file, name, suffix = options.data, str(options.data), suffix_of(options.data)
-    if file == STANDARD or not file.is_file():
-        if file == STANDARD and sys.stdin is None:
-            raise OSError("standard input is closed")
-        name = "standard input" if file == STANDARD else name
-        with nullcontext(sys.stdin.buffer) if file == STANDARD else file.open("rb") as stream:
-            file = copy_stream(name, stream)
-        suffix = ".parquet" if first_bytes(file) == PARQUET else ".csv"
-    suffix = f".{options.format}" if options.format else suffix
-    if suffix not in (".parquet", *TEXTS, *SVMLIGHT):
-        known = ", ".join([*TEXTS, ".parquet", *SVMLIGHT])
-        raise ValueError(f"{name}: the name of a table must end in {known}; --format tells another format")
-    if suffix not in TEXTS and (options.separator is not None or options.no_header):
-        raise ValueError(f"{name} is no CSV file; --separator and --no-header are for those only")
-    with error_context(name):
-        if suffix != ".parquet":
-            check_lines(file, options.max_line)
-        path, surplus = os.path.abspath(file), ""  # Polars interprets a leading ~ and file:
-        if suffix in TEXTS:
-            rows, schema, surplus = scan_csv(path, options.separator or SEPARATORS[suffix[:4]], options.no_header)
-        elif suffix in SVMLIGHT:
-            rows, schema = scan_svmlight(path), SPARSE
-        else:
-            rows = pl.scan_parquet(path, glob=False)
-            schema = rows.collect_schema()
-    return Table(name, file, options, rows, schema, surplus, on_read=on_read)
 
 
 def scan_csv(path: str, separator: str, no_header: bool) -> tuple[pl.LazyFrame, Mapping[str, Any], str]:
@@ -237,12 +220,12 @@ def write_table(path: Path, frames: Callable[[], Iterator[pl.DataFrame]], schema
 
     rows = register_io_source(source, schema=schema)
     kind = suffix_of(path)
+    compression: Any = COMPRESSIONS.get(kind[4:])
     try:
         with open_output(path) as file:
             if kind == ".parquet":
                 rows.sink_parquet(file)
             else:
-                compression: Any = COMPRESSIONS[kind[4:]]
                 rows.sink_csv(file, compression=compression, separator=SEPARATORS.get(kind[:4], ","))
     except pl.exceptions.PolarsError as error:  # from writing; reading raises ValueError
         if failed:

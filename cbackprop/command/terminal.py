@@ -61,10 +61,10 @@ def print_table(
         show(escape_control(note), stderr=stderr)
 
 
-def print_confusion(matrix: Any, classes: Sequence[str], *, stderr: bool = False) -> None:
+def print_confusion(matrix: Any, classes: Sequence[str]) -> None:
     """Print how many rows of each class were predicted to be of each."""
     rows = [[name, *(f"{n:,}" if n else "·" for n in row)] for name, row in zip(classes, matrix, strict=True)]
-    print_table(["true \\ predicted", *classes], rows, stderr=stderr)
+    print_table(["true \\ predicted", *classes], rows)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]], *, stderr: bool = False) -> None:

@@ -18,10 +18,10 @@ from cbackprop.command import outputs
 from cbackprop.command.dataset import Dataset, Split
 from cbackprop.command.evaluate import Measures, Predictions, compare, measures_of
 from cbackprop.command.inputs import Inputs
-from cbackprop.command.messages import abbreviate, format_duration
+from cbackprop.command.messages import describe_task, format_duration
 from cbackprop.command.options import AUTO, TrainOptions
 from cbackprop.command.signals import SignalGuard, signal_handler
-from cbackprop.command.tables import open_table
+from cbackprop.command.tables import Table
 from cbackprop.command.terminal import print_fields, print_table, progress_bar
 from cbackprop.files.checkpoint import Checkpointer
 from cbackprop.files.model_file import encode
@@ -61,7 +61,7 @@ class Training:
         self.held_out: list[float] = []  # ... and of held-out rows, each block evaluated right after learning it
         self.unfinished: dict[str, Any] = dict(UNFINISHED)
         with self.stage("reading") as update:
-            self.table = open_table(options, update)
+            self.table = Table(options, update)
             self.dataset = dataset = Dataset(self.table, options)
         self.sparse = self.table.sparse or options.hash is not None  # rows are learned by their non-zeros
         self.adaptive = options.learning_rate == AUTO
@@ -259,9 +259,8 @@ class Training:
         if options.quiet:
             return
         parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in self.seconds.items())
-        classes = f"classification, {len(dataset.classes)} classes: {abbreviate(dataset.classes)}"
         shown = {
-            "task": f"regression of {dataset.target!r}" if dataset.regression else classes,
+            "task": describe_task(self.model),
             "rows": f"{dataset.n_training:,} training, {dataset.n_held_out:,} held out",
             "skipped": self.table.bad_rows,
             "inputs": dataset.inputs.description,

@@ -1,5 +1,6 @@
 """`cbackprop train --learning-rate auto`: row-wise AdaGrad, the default."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_classes(iris, succeed, learn):
     t = iris["species"].cast(pl.Enum(["setosa", "versicolor", "virginica"])).to_physical().to_numpy()
     succeed(IRIS)
     assert_same("model.safetensors", learn(x, t, 3, hidden="tanh", adaptive=True))
-    assert "learning rate 0.134164, adapted to each unit" in " ".join(succeed("info model.safetensors").split())
+    assert re.search(r"learning_rate=0\.134164\d+, adaptive=True", succeed("info model.safetensors"))
     succeed(f"{IRIS} --activation relu --learning-rate auto")
     assert_same("model.safetensors", learn(x, t, 3, hidden="relu", adaptive=True))
 
@@ -62,7 +63,7 @@ def test_classes(iris, succeed, learn):
     network = Network(4, 32, 3, learning_rate=0.2, rng=rng)
     network.fit(x, t, epochs=3, rng=rng)
     assert_same("model.safetensors", network)
-    assert "learning rate 0.2 classes" in " ".join(succeed("info model.safetensors").split())
+    assert "Network(4, 32, 3, learning_rate=0.2, dtype=float64)" in succeed("info model.safetensors")
 
 
 def test_numbers_in_batches(houses, succeed):

@@ -13,7 +13,7 @@ import cbackprop
 from cbackprop.command import tables
 from cbackprop.command.inputs import Inputs
 from cbackprop.command.options import TrainOptions
-from cbackprop.command.tables import open_table
+from cbackprop.command.tables import Table
 from cbackprop.files.model_file import Model, load_model
 
 LINE = "train clicks.{} --target click --hash 10 --learning-rate 0.5 --epochs 3"
@@ -47,7 +47,7 @@ def test_hashed_rows_equal_those_of_feature_hasher(folder):
     with open("t.csv", newline="", encoding="utf-8") as file:
         rows = [row | {"a": float(row["a"]), "c": float(row["c"])} for row in csv.DictReader(file)]
     for bits in (1, 2, 20):
-        table = open_table(TrainOptions(data=Path("t.csv")))
+        table = Table(TrainOptions(data=Path("t.csv")))
         assert table.texts == ["b", "d"]
         hashed = {"bits": bits, "numbers": ["a", "c"], "texts": ["b", "d"]}
         inputs = Inputs(table, Model(np.zeros((1, 2**bits + 1)), np.zeros((2, 2)), 0.1, hash=hashed), "model")
@@ -58,7 +58,7 @@ def test_hashed_rows_equal_those_of_feature_hasher(folder):
 
 def test_which_columns_are_text(folder):
     Path("t.csv").write_text("flag,number,gaps,hex,empty,word\ntrue,1,NA,12,,a\nFalse,-1e3,,1f,,\n,nan,4,3,,b\n")
-    assert open_table(TrainOptions(data=Path("t.csv"))).texts == ["hex", "empty", "word"]
+    assert Table(TrainOptions(data=Path("t.csv"))).texts == ["hex", "empty", "word"]
 
 
 def test_numbers_as_categories(clicks, succeed):

@@ -102,7 +102,7 @@ def test_missing_feature_hasher(folder, fail, monkeypatch):
 
 
 def test_warnings_are_escaped(run, monkeypatch):
-    monkeypatch.setattr("cbackprop.command.info.run", lambda _, **__: warnings.warn("\x1b[2J\nhere", stacklevel=2))
+    monkeypatch.setattr("cbackprop.command.info.run", lambda **_: warnings.warn("\x1b[2J\nhere", stacklevel=2))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert run("info") == (0, "", "cbackprop: warning: \\x1b[2J here\n")

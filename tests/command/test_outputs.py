@@ -36,7 +36,7 @@ def test_unwritable_outputs_are_refused_before_the_work(iris, fail, monkeypatch,
     Path("folder.csv").mkdir()
     Path("lost.csv").symlink_to("no/p.csv")
     Path("loop.csv").symlink_to("loop.csv")
-    monkeypatch.setattr(train, "open_table", None)
+    monkeypatch.setattr(train, "Table", None)
 
     def refused(path, reason):
         for line in (f"train iris.csv --target species {option}", "predict no.safetensors iris.csv --output"):
@@ -68,7 +68,7 @@ def test_unwritable_outputs_are_refused_before_the_work(iris, fail, monkeypatch,
     ],
 )
 def test_unsupported_outputs_are_refused_before_the_work(iris, fail, monkeypatch, line, message):
-    monkeypatch.setattr(train, "open_table", None)
+    monkeypatch.setattr(train, "Table", None)
     assert fail(line).startswith(message)
 
 

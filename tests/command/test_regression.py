@@ -91,7 +91,7 @@ def test_info(houses, succeed):
     cbackprop.Network(2, 3, 4, output="linear").save("unnamed")
     assert field(succeed("info unnamed"), "task") == "regression, 4 unnamed"
     cbackprop.Network(2, 3, 4, output="logistic").save("unnamed")
-    assert field(succeed("info unnamed"), "task") == "4 labels, each by itself"
+    assert field(succeed("info unnamed"), "task") == "4 labels, each by itself: unnamed"
 
 
 def test_one_held_out_value_has_no_r2(folder, succeed):

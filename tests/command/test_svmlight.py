@@ -132,7 +132,7 @@ def test_models_of_columns_need_columns(iris, rows, succeed, fail):
 def test_long_lines_make_small_chunks(rows, monkeypatch):
     monkeypatch.setattr(tables, "BLOCK_BYTES", 2000)
     monkeypatch.setattr(tables, "BATCHES", 10_000)
-    table = tables.open_table(TrainOptions(data=Path("t.svm")))
+    table = tables.Table(TrainOptions(data=Path("t.svm")))
     sizes = [len(good) for _, good in table.blocks({"pairs": Pairs()})]
     assert sum(sizes) == 300
     assert max(sizes) < 300

@@ -11,7 +11,7 @@ import pytest
 from cbackprop.command import tables
 from cbackprop.command.dataset import Dataset
 from cbackprop.command.options import TrainOptions
-from cbackprop.command.tables import open_table
+from cbackprop.command.tables import Table
 from cbackprop.files.model_file import load_model
 
 
@@ -94,7 +94,7 @@ def test_work_is_linear_in_the_number_of_columns(folder, monkeypatch, kind):
     frame = pl.DataFrame(np.zeros((2, 1000)), schema=names).with_columns(c999=pl.Series(["a", "b"]))
     (frame.write_csv if kind == "csv" else frame.write_parquet)(f"t.{kind}")
     options = TrainOptions(data=Path(f"t.{kind}"), target=names[-1], ignore=names[::2], validation=0)
-    table = open_table(options)
+    table = Table(options)
     table.columns = names
     monkeypatch.setattr(Name, "uses", 0)
     Dataset(table, options)

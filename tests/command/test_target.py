@@ -23,7 +23,7 @@ def found(values, kind="csv", task=None, skip=False):
     (frame.write_csv if kind == "csv" else frame.write_parquet)(f"t.{kind}")
     options = {"on_bad_row": "skip" if skip else "stop", "task": task}
     options = TrainOptions(data=Path(f"t.{kind}"), target="y", validation=0, **options)
-    return Dataset(tables.open_table(options), options)
+    return Dataset(tables.Table(options), options)
 
 
 FRACTIONS = np.random.default_rng(0).normal(100, 30, 5000)
