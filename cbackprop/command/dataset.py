@@ -31,8 +31,8 @@ class Split(NamedTuple):
 class Dataset:
     """A table with all that a first pass over it finds: classes or numbers, categories, scaling, and D.
 
-    `metadata` is what a model file tells of it; `size` the root mean square of numbers in sparse rows, which are learned
-    as they are, if above 1.
+    `metadata` is what a model file tells of it. Sparse rows are learned as they are: `size` is the root mean square of
+    their numbers, if above 1.
     """
 
     def __init__(self, table: Table, options: TrainOptions) -> None:

@@ -1,5 +1,6 @@
 """Fixtures for tests of the command: a folder of tables, and calls of the command in this process."""
 
+import io
 import shlex
 import sys
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ if not all(map(find_spec, ("polars", "rich", "sklearn", "typer"))):
 
 
 @pytest.fixture(autouse=True)
-def few_batches(monkeypatch):
-    """Blocks as small as those of the tests are not read row by row."""
+def small_blocks(request, monkeypatch):
+    """Blocks have as many rows as the parameter `block_rows` tells, if any, and are not read row by row."""
     monkeypatch.setattr("cbackprop.command.tables.BATCHES", 2)
+    if block_rows := hasattr(request.node, "callspec") and request.node.callspec.params.get("block_rows"):
+        monkeypatch.setattr("cbackprop.command.tables.BLOCK_ROWS", block_rows)
 
 
 @pytest.fixture
@@ -130,6 +133,29 @@ def first_pass():
         return Training(TrainOptions(data=Path(path), quiet=True, **options)).dataset
 
     return call
+
+
+@pytest.fixture
+def pipe(monkeypatch):
+    """Make bytes the standard input."""
+    return lambda content: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+@pytest.fixture
+def full_disk():
+    """A context in which no file can have more than 2,048 bytes."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def context():
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return context
 
 
 @pytest.fixture

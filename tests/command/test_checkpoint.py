@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cbackprop
-from cbackprop.command import tables, train
+from cbackprop.command import train
 from cbackprop.command.options import TrainOptions
 from cbackprop.files.model_file import load_model
 
@@ -27,11 +27,10 @@ CUTS = [(80, 0), (80, 7), (65_536, 1), (65_536, 4), (65_536, 9)]
     ("table", "block_rows", "cut"), [*((table, 80, 2) for table in LINES), *(("iris", *cut) for cut in CUTS)]
 )
 def test_resumed_training_equals_an_uninterrupted_one(
-    request, run, succeed, fail, content, failing_fit, monkeypatch, table, block_rows, cut
+    request, run, succeed, fail, content, failing_fit, table, block_rows, cut
 ):
     found = request.getfixturevalue(table)
     n_rows = len(found[0] if table == "rows" else found)
-    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
     line = f"{LINES[table]} --epochs 5 --checkpoint c --resume"
     succeed(line.replace("c --resume", "w --output whole"))
     with failing_fit(cut, KeyboardInterrupt()):

@@ -9,16 +9,15 @@ import pytest
 from sklearn import metrics
 
 import cbackprop
-from cbackprop.command import evaluate, tables
+from cbackprop.command import evaluate
 from cbackprop.files.model_file import load_model
 
 
 @pytest.mark.parametrize("block_rows", [64, 65_536])
 @pytest.mark.parametrize(("table", "target"), [("clicks", "click"), ("iris", "species")])
-def test_classes(request, succeed, monkeypatch, table, target, block_rows):
+def test_classes(request, succeed, table, target, block_rows):
     """Measures are those that scikit-learn makes of the file of predictions."""
     true = request.getfixturevalue(table)[target].to_numpy()
-    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
     line = f"{table}.parquet --target {target} --epochs 2" + " --hash 10" * (table == "clicks")
     out = succeed(f"train {line} --validation 0")
     succeed(f"predict model.safetensors {table}.parquet")

@@ -1,7 +1,8 @@
-"""The command as a whole: help, usage errors, missing packages, terminals."""
+"""The command as a whole: help and its page, usage errors, missing packages, terminals."""
 
 import os
 import re
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 import cbackprop
 
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command.md"
+with_page = pytest.mark.skipif(not PAGE.exists(), reason="an installed package has no pages")
 CODE = "import sys; from cbackprop.command import main; sys.argv[1:] = {}; main()"
 
 
@@ -200,3 +203,29 @@ def test_time_counts_everything(iris, succeed, monkeypatch):
     monkeypatch.setattr("cbackprop.command.train.perf_counter", lambda: next(times) ** 2)
     out = " ".join(succeed("train iris.csv --target species --epochs 1 --plot p.png").split())
     assert "time 28 s: reading 1 s, learning 5 s, evaluating 9 s, drawing 13 s" in out
+
+
+@with_page
+def test_every_option_is_documented(succeed):
+    text = PAGE.read_text(encoding="utf-8")
+    commands = ("", "train ", "predict ", "evaluate ", "export ", "info ", "demo ")
+    shown = "".join(succeed(f"{command}--help") for command in commands)
+    options = set(re.findall(r"(?<![\w-])--[a-z-]+", shown)) - {"--standardize"}
+    assert {"--separator", "--version", "--no-standardize"} < options
+    assert [option for option in options if option not in text] == []
+
+
+@with_page
+def test_examples_run(iris, succeed, python, monkeypatch):
+    monkeypatch.setattr("cbackprop.command.demo.ITERATIONS", 9)
+    text = PAGE.read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    lines = blocks.replace("\\\n", "").splitlines()
+    assert len(lines) == 16
+    for line in lines:
+        if line.startswith("cbackprop "):
+            succeed(line.removeprefix("cbackprop "))
+        else:
+            command = line.replace("cbackprop", f"{shlex.quote(sys.executable)} -m cbackprop")
+            assert python("", under=("sh", "-c", command)).returncode == 0
+    assert Path("classes.csv").read_text().count("\n") == 151

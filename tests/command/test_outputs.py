@@ -3,7 +3,6 @@
 import builtins
 import errno
 import os
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -72,7 +71,6 @@ def test_unsupported_outputs_are_refused_before_the_work(iris, fail, monkeypatch
     assert fail(line).startswith(message)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit of file sizes")
 @pytest.mark.parametrize(
     ("line", "name"),
     [
@@ -81,17 +79,12 @@ def test_unsupported_outputs_are_refused_before_the_work(iris, fail, monkeypatch
         ("train iris.csv --target species --epochs 1 --hidden 1 --plot p.png", "p.png"),
     ],
 )
-def test_full_disk_leaves_the_old_file(iris, fail, succeed, line, name):
-    resource = pytest.importorskip("resource")
+def test_full_disk_leaves_the_old_file(iris, fail, succeed, full_disk, line, name):
     succeed("train iris.csv --target species --epochs 1")
     pl.concat([iris] * 100).write_csv("large.csv")
     Path(name).write_text("old")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
-    try:
+    with full_disk():
         message = fail(line)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "File too large" in message
     assert "nothing was written" in message
     assert name in message

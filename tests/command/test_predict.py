@@ -78,8 +78,7 @@ def test_no_partial_file_after_a_bad_row(iris, model, fail):
 
 
 @pytest.mark.parametrize(("kind", "block_rows"), [("csv", 2), ("parquet", 65_536)])
-def test_bad_rows_have_no_prediction(iris, model, succeed, fail, monkeypatch, kind, block_rows):
-    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
+def test_bad_rows_have_no_prediction(iris, model, succeed, fail, kind, block_rows):
     succeed("predict model.safetensors iris.csv --output whole.parquet")
     whole = pl.read_parquet("whole.parquet")[:7]
     good = np.array([False, True, True, False, False, False, True])

@@ -10,7 +10,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 import cbackprop
 from cbackprop._catalog import HIDDEN_FUNCTIONS
-from cbackprop.command import evaluate, tables
+from cbackprop.command import evaluate
 from cbackprop.files.model_file import Model, load_model, save_model
 
 
@@ -19,8 +19,7 @@ def field(out, name):
 
 
 @pytest.mark.parametrize(("kind", "block_rows"), [("csv", 64), ("parquet", 65_536)])
-def test_measures_and_predictions(houses, succeed, monkeypatch, kind, block_rows):
-    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
+def test_measures_and_predictions(houses, succeed, kind, block_rows):
     out = succeed(f"train houses.{kind} --target price --validation 0.3 --learning-rate 0.03")
     assert field(out, "task") == "regression of 'price'"
     succeed(f"predict model.safetensors houses.{kind} --output p.parquet")

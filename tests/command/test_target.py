@@ -70,7 +70,6 @@ def test_task_follows_from_the_target(folder, monkeypatch, values, task):
 def test_many_values(folder, monkeypatch, block_rows):
     monkeypatch.setattr(target, "MAX_CLASSES", 50)
     monkeypatch.setattr(target, "MAX_NUMERIC_CLASSES", 40)
-    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
     assert found(FRACTIONS[:100]).regression
     assert found([*np.arange(100.0), 0.5]).regression
     assert len(found(np.arange(400) % 40).classes) == 40

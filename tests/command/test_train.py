@@ -15,8 +15,7 @@ from cbackprop.files.model_file import load_model
 
 
 @pytest.mark.parametrize(("kind", "block_rows"), [("csv", 48), ("parquet", 65_536)])
-def test_training_and_prediction(iris, succeed, content, monkeypatch, kind, block_rows):
-    monkeypatch.setattr(tables, "BLOCK_ROWS", block_rows)
+def test_training_and_prediction(iris, succeed, content, kind, block_rows):
     line = "train iris.{} --target species --hidden 8 --epochs 100"
     out = succeed(line.format(kind))
     assert float(re.search(r"accuracy +[\d.]+ +([\d.]+)", out)[1]) >= 0.9
