@@ -26,19 +26,11 @@ app = typer.Typer(
 )
 
 
-def show_version(wanted: bool) -> None:
-    if wanted:
+@app.callback(invoke_without_command=True)
+def cbackprop(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    if version:
         print(f"cbackprop {__version__}")
         raise typer.Exit
-
-
-@app.callback()
-def cbackprop(
-    version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    pass
 
 
 def command(*examples: str, options: type[TableOptions] | None = None) -> Callable[[Callable[..., None]], None]:

@@ -112,11 +112,17 @@ class Dataset:
 
     def splits(self) -> Iterator[tuple[Split, Split]]:
         """Yield training and held-out rows of each block: the same ones at every call."""
-        rng, n_blocks = self.split_rng(), 0
+        rng, n_blocks, counts = self.split_rng(), 0, np.zeros(max(1, len(self.classes)))  # of each class so far
         for rows in [self.kept] if self.kept else self.read():
             n_blocks += 1
             held_out = rng.random(len(rows.t)) < self.options.validation
-            yield Split(*(part[~held_out] for part in rows)), Split(*(part[held_out] for part in rows))
+            training, others = (Split(*(part[chosen] for part in rows)) for chosen in (~held_out, held_out))
+            if self.options.class_weight is not None:
+                so_far = counts + np.cumsum(np.eye(len(counts))[training.t], axis=0)
+                counts += np.bincount(training.t, minlength=len(counts))
+                n_k = so_far[np.arange(len(training.t)), training.t]
+                training = training._replace(weight=training.weight * so_far.sum(axis=1) / (len(counts) * n_k))
+            yield training, others
         if n_blocks == 1:
             self.kept = rows
 
@@ -125,6 +131,8 @@ class Dataset:
         target = Number() if self.regression else Category(self.classes)
         columns = {**self.inputs.columns, **self.weights, self.target: target}
         for rows, _ in self.table.blocks(columns, len(self.classes)):
+            if not len(rows):
+                continue
             t = rows[self.target].to_numpy()
             if self.regression:
                 t = apply_scaling(t, *self.target_scaling, self.table, [self.target])

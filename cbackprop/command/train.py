@@ -153,12 +153,10 @@ class Training:
                 if self.in_epochs and not self.unfinished["blocks"]:
                     for sums in self.network.accumulators or ():
                         sums *= self.epoch_rates.memory
-                counts = np.zeros(max(1, len(dataset.classes)))  # of each class so far
                 for number, (training, held_out) in enumerate(dataset.splits(), 1):
-                    weight = self.weights(training, counts)
                     if number > self.unfinished["blocks"]:
                         if len(training.t):
-                            self.learn_block(epoch, training.x, training.t, weight, update)
+                            self.learn_block(epoch, training, update)
                         if len(held_out.t):
                             self.unfinished["E_held_out"] += len(held_out.t) * self.network.loss(held_out.x, held_out.t)
                         self.unfinished["blocks"] = number
@@ -171,28 +169,21 @@ class Training:
                 self.checkpoint()
                 update(f"epoch {epoch} of {epochs}, E {self.losses[-1]:.4g}")
 
-    def weights(self, rows: Split, counts: np.ndarray) -> np.ndarray | None:
-        """Return the weights of rows, None if all are 1; add their classes to the counts so far."""
-        if self.options.class_weight is None:
-            return rows.weight if self.options.weight else None
-        so_far = counts + np.cumsum(np.eye(len(counts))[rows.t], axis=0)
-        counts[:] = so_far[-1] if len(so_far) else counts
-        return rows.weight * so_far.sum(axis=1) / (len(counts) * so_far[np.arange(len(rows.t)), rows.t])
-
-    def learn_block(self, epoch: int, x: Any, t: np.ndarray, weight: np.ndarray | None, update: Any) -> None:
+    def learn_block(self, epoch: int, rows: Split, update: Callable[..., None]) -> None:
         """Learn rows, in a random order or progressively."""
-        options = self.options
+        options, (x, t, weight) = self.options, rows
         try:
             if options.progressive:
-                E = self.learn_in_order(x, t, np.ones(len(t)) if weight is None else weight)
+                E = self.learn_in_order(x, t, weight)
                 update(", ".join(f"{name} {value}" for name, value, _ in compare([self.progressive])))
-            elif weight is not None and not weight.any():
+            elif not weight.any():
                 E = self.network.loss(x, t)
             else:
                 fit = partial(self.network.fit, batch_size=options.batch_size, n_threads=options.threads or 1)
                 penalized = self.in_epochs and not (self.dataset.regression or self.sparse)
-                l2 = self.epoch_rates.penalty_of(weight, options.batch_size) if penalized else 0
-                E = fit(x, t, rng=self.rng, sample_weight=weight, l2=l2).losses[0]
+                weights = weight if options.weight or options.class_weight else None
+                l2 = self.epoch_rates.penalty_of(weights, options.batch_size) if penalized else 0
+                E = fit(x, t, rng=self.rng, sample_weight=weights, l2=l2).losses[0]
         except DivergenceError:
             remedy = "--learning-rate 0.001" if self.network.adaptive else "a smaller --learning-rate"
             remedy += "" if options.standardize else ", or --standardize"

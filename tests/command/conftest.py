@@ -53,6 +53,13 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def written(name, frame):
+    """Write a data frame as CSV and Parquet; return it."""
+    frame.write_csv(f"{name}.csv")
+    frame.write_parquet(f"{name}.parquet")
+    return frame
+
+
 @pytest.fixture
 def iris(folder):
     """The iris flowers, as a data frame and as CSV and Parquet files in the current folder."""
@@ -63,9 +70,7 @@ def iris(folder):
     frame = pl.DataFrame(flowers.data, schema=["sepal length", "sepal width", "petal length", "petal width"])
     order = np.random.default_rng(0).permutation(len(frame))
     frame = frame.with_columns(species=pl.Series(flowers.target_names).gather(flowers.target))[order]
-    frame.write_csv("iris.csv")
-    frame.write_parquet("iris.parquet")
-    return frame
+    return written("iris", frame)
 
 
 @pytest.fixture
@@ -77,9 +82,7 @@ def houses(folder):
     area, age = rng.uniform(20, 200, 300), rng.integers(0, 90, 300)
     price = 1e5 + 3000 * area - 20 * age**2 + rng.normal(0, 5000, 300)
     frame = pl.DataFrame({"area": area, "age": age, "price": price})
-    frame.write_csv("houses.csv")
-    frame.write_parquet("houses.parquet")
-    return frame
+    return written("houses", frame)
 
 
 @pytest.fixture
@@ -91,9 +94,7 @@ def shops(folder):
     city, open_, area = rng.choice(["Rome", "Oslo", "Bonn"], 300), rng.integers(0, 2, 300), rng.uniform(1, 2, 300)
     sales = 5.0 * (city == "Rome") - 3 * (city == "Oslo") + 2 * open_ + area + rng.normal(0, 0.1, 300)
     frame = pl.DataFrame({"city": city, "open": open_, "area": area, "sales": sales})
-    frame.write_csv("shops.csv")
-    frame.write_parquet("shops.parquet")
-    return frame
+    return written("shops", frame)
 
 
 @pytest.fixture

@@ -44,20 +44,16 @@ def test_completion(succeed, run, monkeypatch):
     assert run("")[1].split() == ["evaluate"]
 
 
+SPARSE = "t.svm has no named columns, and its lines begin with the target"
+NOT_SPARSE = "--target", "--ignore", "--categories", "--hash", "--weight"
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("learn", "No such command 'learn'."),
         ("train t.csv", "Invalid value for '--target': it must be one of the columns 'a', 'y'"),
-        (
-            "train t.svm --target y",
-            "Invalid value for '--target': t.svm has no named columns, and its lines begin with",
-        ),
-        (
-            "train t.svm --ignore a",
-            "Invalid value for '--ignore': t.svm has no named columns, and its lines begin with",
-        ),
-        ("train t.svm --hash 18", "Invalid value for '--hash': t.svm has no named columns, and its lines begin with"),
+        *((f"train t.svm {option} 9", f"Invalid value for '{option}': {SPARSE}") for option in NOT_SPARSE),
         ("train t.csv --target y --hash 25", "Invalid value for '--hash': … 24"),
         ("train iris.csv --target species --epochs 0", "Invalid value for '--epochs': "),
         ("train iris.csv --target species --depth 3", "No such option … --depth"),

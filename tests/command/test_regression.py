@@ -38,7 +38,9 @@ def test_measures_and_predictions(houses, succeed, kind, block_rows):
     model = load_model("model.safetensors")
     np.testing.assert_allclose(model.target_mean, [true[~held_out].mean()], rtol=1e-13)
     np.testing.assert_allclose(model.target_scale, [true[~held_out].std()], rtol=1e-13)
-    x = (houses.select("area", "age").to_numpy() - model.mean) / model.scale
+    x = houses.select("area", "age").to_numpy()
+    np.testing.assert_allclose([model.mean, model.scale], [x[~held_out].mean(0), x[~held_out].std(0)], rtol=1e-13)
+    x = (x - model.mean) / model.scale
     scaled = cbackprop.Network.load("model.safetensors").predict(x)
     assert np.array_equal(scaled * model.target_scale + model.target_mean, y)
 

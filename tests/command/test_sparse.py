@@ -210,6 +210,12 @@ def test_bad_rows_of_hashed_columns(clicks, succeed, fail):
     assert "no column 'device'" in fail("predict model.safetensors bad.csv")
 
 
+@pytest.mark.parametrize("block_rows", [1])
+def test_a_block_of_bad_rows(folder, succeed, block_rows):
+    Path("t.csv").write_text("a,b,y\n1,x,no\nz,x,no\n2,y,yes\n3,x,yes\n")
+    assert "1 bad rows" in succeed("train t.csv --target y --hash 4 --validation 0 --epochs 1 --on-bad-row skip")
+
+
 def test_numbers_beyond_float32(folder, fail):
     Path("t.csv").write_text("a,y\n1,no\n1e300,yes\n2,no\n")
     message = "t.csv: column 'a' has values too large to standardize; rescale it"

@@ -64,10 +64,6 @@ def test_kinds_of_tables(model, succeed, content, pipe, name, option, settings):
         assert_same(content)
 
 
-def test_what_cannot_separate(iris, fail):
-    assert fail(f"train iris.csv {TRAIN} --separator ab").startswith("iris.csv: ")
-
-
 def test_tables_without_header(model, succeed):
     model.write_csv("t.csv", include_header=False)
     succeed("train t.csv --no-header --target column5 --epochs 2")
@@ -75,12 +71,6 @@ def test_tables_without_header(model, succeed):
     assert load_model("model.safetensors").w.tobytes() == load_model("plain").w.tobytes()
     succeed("predict model.safetensors t.csv --no-header")
     assert Path("predictions.csv").read_bytes() == Path("plain.csv").read_bytes()
-
-
-@pytest.mark.parametrize("option", ["--separator ';'", "--no-header"])
-def test_options_of_csv_files_only(iris, fail, option):
-    message = "iris.parquet is no CSV file; --separator and --no-header are for those only"
-    assert fail(f"train iris.parquet {TRAIN} {option}") == message
 
 
 def test_errors_name_standard_input(iris, fail, pipe, monkeypatch):

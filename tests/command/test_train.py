@@ -30,21 +30,6 @@ def test_training_and_prediction(iris, succeed, content, kind, block_rows):
     assert content("model.safetensors") == content("other")
 
 
-def test_model_stores_the_scaling_of_the_training_rows(iris, succeed):
-    out = succeed("train iris.csv --target species --epochs 1 --validation 0")
-    assert "150 training, 0 held out" in out
-    assert "held out" not in out.replace("0 held out", "")
-    x = iris.drop("species").to_numpy()
-    model = load_model("model.safetensors")
-    np.testing.assert_allclose(model.mean, x.mean(axis=0), rtol=1e-14)
-    np.testing.assert_allclose(model.scale, x.std(axis=0), rtol=1e-14)
-
-    succeed("train iris.csv --target species --epochs 1 --no-standardize")
-    model = load_model("model.safetensors")
-    assert model.mean is None
-    assert model.scale is None
-
-
 def test_every_option_matters(iris, succeed):
     def weights(options):
         succeed(f"train iris.csv --target species --epochs 2 {options}")
