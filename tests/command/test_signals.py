@@ -116,6 +116,12 @@ def test_predictions_leave_no_partial_file(iris, succeed):
     assert not [*Path().glob("p.csv*"), *Path().glob(".*.partial")]
 
 
+@pytest.mark.parametrize(("number", "status"), STATUS)
+def test_any_command_tells_which_signal_stopped_it(folder, run, monkeypatch, number, status):
+    monkeypatch.setattr("cbackprop.command.info.run", lambda **_: os.kill(os.getpid(), number))
+    assert run("info") == (status, "", f"cbackprop: stopped by {signal.Signals(number).name}\n")
+
+
 def test_ctrl_c_during_imports(monkeypatch, run):
     def interrupted(*arguments):
         raise KeyboardInterrupt
