@@ -13,6 +13,19 @@ import pytest
 import cbackprop
 from cbackprop import Activations, reference
 
+SIGNATURES = {
+    "init_weights": "n_inputs, n_hidden, n_outputs, *, hidden='sigmoid', dtype=<class 'numpy.float64'>, order='C', "
+    "rng=None",
+    "forward": "x, w, v, *, output='softmax', hidden='sigmoid', n_threads=1",
+    "loss": "x, t, w, v, *, output='softmax', hidden='sigmoid'",
+    "gradient": "x, t, w, v, *, output='softmax', hidden='sigmoid'",
+    "numerical_gradient": "x, t, w, v, *, output='softmax', hidden='sigmoid', epsilon=None, scheme='central'",
+    "step": "x_n, t_n, w, v, learning_rate, *, sample_weight=1.0, accumulators=None, output='softmax', "
+    "hidden='sigmoid'",
+    "fit": "x, t, w, v, *, output='softmax', hidden='sigmoid', learning_rate=0.1, epochs=1, batch_size=1, "
+    "shuffle=True, rng=None, method='auto', n_threads=1, callback=None, sample_weight=None, l2=0.0, momentum=0.0, "
+    "velocity=None, adaptive=False, accumulators=None, checkpoint=None, checkpoint_every=1, resume=False",
+}
 LEFT_OUT = ("method", "n_threads", "callback", "checkpoint", "checkpoint_every", "resume")  # by the reference
 
 
@@ -25,9 +38,9 @@ def signature(function, without=()):
 def test_signatures():
     functions = {name: getattr(cbackprop, name) for name in set(cbackprop.__all__) - {"kernel_info", "export_c"}}
     functions = {name: function for name, function in functions.items() if inspect.isfunction(function)}
-    assert len(functions) == 7
-    for name, function in functions.items():
-        assert signature(getattr(reference, name)) == signature(function, LEFT_OUT)
+    assert {name: signature(function) for name, function in functions.items()} == SIGNATURES
+    for name in SIGNATURES:
+        assert signature(getattr(reference, name)) == signature(functions[name], LEFT_OUT)
 
 
 def test_imports_are_numpy_and_modules_without_equations():
