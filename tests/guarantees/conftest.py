@@ -117,7 +117,9 @@ def pytest_collection_finish(session):
         names = {mark.args[0] for item in session.items for mark in item.iter_markers("guarantee")}
         page = path.read_text(encoding="utf-8")
         if missing := [name for name in sorted(names) if not row_of(page, name)]:
-            raise pytest.UsageError(f"{path} has no rows for {', '.join(missing)}; write their meanings and units there")
+            raise pytest.UsageError(
+                f"{path} has no rows for {', '.join(missing)}; write their meanings and units there"
+            )
 
 
 def pytest_sessionfinish(session):
@@ -135,7 +137,13 @@ def pytest_sessionfinish(session):
         old = row_of(page, name)
         unit = old[3].lstrip("0123456789,+ ")
         repetitions = f"{' + '.join(row['repetitions'])} {unit}" if row["repetitions"] else "all cases"
-        cells = [f"**{name}{BUILD}**: {old[1]}", old[2], repetitions, result, f"`{'nox -s soak' if BUILD else command}`"]
+        cells = [
+            f"**{name}{BUILD}**: {old[1]}",
+            old[2],
+            repetitions,
+            result,
+            f"`{'nox -s soak' if BUILD else command}`",
+        ]
         line = f"| {' | '.join(cells)} |"
         if BUILD and not row_of(page, name + BUILD):
             page = page.replace(old[0], f"{old[0]}\n{line}")
