@@ -230,6 +230,50 @@ def targets():
     return draw
 
 
+H = {
+    "sigmoid": lambda b, exp, real: 1 / (1 + exp(-b)),
+    "tanh": lambda b, exp, real: 2 / (1 + exp(-2 * b)) - 1,
+    "relu": lambda b, exp, real: np.where(real(b) > 0, b, 0),
+}
+ERRORS = {  # the terms of the sum over k
+    "softmax": lambda t, a, exp, log: t * (log(exp(a).sum(axis=1, keepdims=True)) - a),
+    "linear": lambda t, a, exp, log: (a - t) * (a - t) / 2,
+    "logistic": lambda t, a, exp, log: log(1 + exp(a)) - t * a,
+}
+
+
+@pytest.fixture(scope="session")
+def mean_error():
+    """A function for (2) in plain NumPy, for real and complex weights or, by other functions, those of mpmath."""
+
+    def E(x, t, w, v, output="softmax", hidden="sigmoid", exp=np.exp, log=np.log, real=np.real):
+        one = np.ones((len(x), 1))
+        z = H[hidden](np.dot(np.hstack([x, one]), w.T), exp, real)
+        return ERRORS[output](t, np.dot(np.hstack([z, one]), v.T), exp, log).sum() / len(x)
+
+    return E
+
+
+@pytest.fixture(scope="session")
+def complex_step(mean_error):
+    """Functions for one derivative and for all: Im E(w + i size) / size, in which nothing cancels."""
+
+    def derivative(layer, place, x, t, w, v, output, hidden, size=1e-30, **arithmetic):
+        weights = [w, v]
+        weights[layer] = weights[layer].astype(object if arithmetic else complex)
+        weights[layer][place] += 1j * size
+        return float(mean_error(x, t, *weights, output, hidden, **arithmetic).imag / size)
+
+    def gradient(x, t, w, v, output, hidden):
+        every = (
+            [derivative(layer, place, x, t, w, v, output, hidden) for place in np.ndindex(weights.shape)]
+            for layer, weights in enumerate((w, v))
+        )
+        return [np.reshape(derivatives, weights.shape) for derivatives, weights in zip(every, (w, v), strict=True)]
+
+    return derivative, gradient
+
+
 def read_only(array):
     array = array.copy()
     array.flags.writeable = False

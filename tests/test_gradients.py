@@ -7,6 +7,7 @@ wrong.
 """
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 import cbackprop
 from cbackprop import Network
+from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._functions import error_and_gradient
 from cbackprop._validation import Functions
 
@@ -41,8 +43,11 @@ def paired(first, second):
     return [(one, other, DTYPES[(n + m) % 2]) for n, one in enumerate(first) for m, other in enumerate(second)]
 
 
-# every shape, with the numbers of samples and the precisions in turn
-CASES = [(shape, SAMPLES[n % 3], DTYPES[n % 2]) for n, shape in enumerate([*SHAPES, *RANDOM])]
+FUNCTIONS = itertools.product(OUTPUTS, HIDDEN_FUNCTIONS)
+# every pair of functions with all numbers of samples and both precisions, the shapes in turn
+CASES = zip(itertools.cycle([*SHAPES, *RANDOM]), itertools.product(DTYPES, FUNCTIONS, SAMPLES), strict=False)
+CASES = [(shape, dtype, samples, *functions) for shape, (dtype, functions, samples) in CASES]
+CASE = "shape", "dtype", "samples", "output", "hidden"
 
 
 @functools.cache
@@ -50,7 +55,7 @@ def problem(shape, dtype):
     """x, t, w, v: soft targets, and class indices where t has one dimension. Weights of order 1, so lr = 1 bites."""
     D, M, K = shape
     rng = np.random.default_rng([D, M, K])
-    # powers of two as denominators: rows sum to 1 in both precisions
+    # for every output; powers of two as denominators: rows sum to 1 in both precisions
     t = rng.multinomial(16, np.full(K, 1 / K), MANY) / 16
     w, v = rng.normal(size=(M, D + 1)) / math.sqrt(D), rng.normal(size=(K, M + 1))
     x, t, w, v = (array.astype(dtype) for array in (rng.normal(size=(MANY, D)), t, w, v))
@@ -59,28 +64,16 @@ def problem(shape, dtype):
     return x, t, w, v
 
 
-def mean_error(x, t, w, v):
-    """(2), in plain NumPy, for real and complex weights: the same for every library under test."""
-    one = np.ones((len(x), 1))
-    z = 1 / (1 + np.exp(-(np.hstack([x, one]) @ w.T)))
-    e = np.exp(np.hstack([z, one]) @ v.T)
-    return -(t * np.log(e / e.sum(axis=1, keepdims=True))).sum() / len(x)
+@pytest.fixture(scope="module")
+def exact(complex_step):
+    """A function for the gradient by a complex step, in float64 whatever the dtype of the weights."""
 
+    @functools.cache
+    def gradient(shape, dtype, samples, output="softmax", hidden="sigmoid"):
+        x, t, w, v = (array.astype(np.float64) for array in problem(shape, dtype))
+        return complex_step[1](x[:samples], t[:samples], w, v, output, hidden)
 
-@functools.cache
-def exact(shape, dtype, samples):
-    """The gradient by a complex step, in float64 whatever the dtype of the weights."""
-    x, t, w, v = (array.astype(np.float64) for array in problem(shape, dtype))
-    gradients = []
-    for layer in (0, 1):
-        weights = [w.astype(complex), v.astype(complex)]
-        gradient = np.empty(weights[layer].shape)
-        for place in np.ndindex(gradient.shape):
-            weights[layer][place] += 1e-30j
-            gradient[place] = mean_error(x[:samples], t[:samples], *weights).imag / 1e-30
-            weights[layer][place] = weights[layer][place].real
-        gradients.append(gradient)
-    return gradients
+    return gradient
 
 
 def assert_agree(got, wanted, dtype, rounding=(0.0, 0.0)):
@@ -90,54 +83,62 @@ def assert_agree(got, wanted, dtype, rounding=(0.0, 0.0)):
         assert (error <= AGREEMENT[dtype.name] * np.abs(wanted[layer]).max() + rounding[layer]).all()
 
 
-@pytest.mark.parametrize(("shape", "samples", "dtype"), [*CASES, *paired(SHAPES[3:5], SAMPLES)])
-def test_gradient(library, shape, dtype, samples):
+@pytest.mark.parametrize(CASE, CASES)
+def test_loss_and_gradient(library, mean_error, exact, shape, dtype, samples, output, hidden):
     x, t, w, v = problem(shape, dtype)
-    dw, dv = library.gradient(x[:samples], t[:samples], w, v)
+    functions, data = {"output": output, "hidden": hidden}, (x[:samples], t[:samples])
+    dw, dv = library.gradient(*data, w, v, **functions)
     assert dw.dtype == dv.dtype == dtype
-    assert_agree((dw, dv), exact(shape, dtype, samples), dtype)
+    assert_agree((dw, dv), exact(shape, dtype, samples, output, hidden), dtype)
+    E = mean_error(*(array.astype(np.float64) for array in (*data, w, v)), **functions)
+    assert library.loss(*data, w, v, **functions) == pytest.approx(E, rel=AGREEMENT[dtype.name])
 
 
 def change(learn, shape, dtype, samples):
-    """What learning at rate 1 subtracts from the weights, and the rounding of that: at most once a sample."""
+    """What learning at rate 1 returns, what it subtracts from weights, and its rounding: at most once a sample."""
     x, t, w, v = problem(shape, dtype)
-    w_new, v_new = w.copy(), v.copy()
-    learn(x[:samples], t[:samples], w_new, v_new)
-    got = [old.astype(np.float64) - new for old, new in ((w, w_new), (v, v_new))]
-    spacing = [np.spacing(np.maximum(np.abs(old), np.abs(new))) for old, new in ((w, w_new), (v, v_new))]
-    return got, [samples * size for size in spacing]
+    new = w.copy(), v.copy()
+    result, pairs = learn(x[:samples], t[:samples], *new), list(zip((w, v), new, strict=True))
+    got = [old.astype(np.float64) - now for old, now in pairs]
+    return result, got, [samples * np.spacing(np.maximum(np.abs(old), np.abs(now))) for old, now in pairs]
 
 
-def steps(library, learning_rate):
-    """Functions that learn sample by sample, without `fit`."""
+def steps(library, learning_rate, weight=1.0, **functions):
+    """Functions that learn sample by sample, without `fit`, and return the last E_n."""
 
     def step(x, t, w, v):
-        for x_n, t_n in zip(x, t, strict=True):
-            library.step(x_n, t_n, w, v, learning_rate)
+        settings = {"learning_rate": learning_rate, "sample_weight": weight} | functions
+        return [library.step(*sample, w, v, **settings) for sample in zip(x, t, strict=True)][-1]
 
     def learn_one(x, t, w, v):
-        network = Network.from_weights(w, v, learning_rate=learning_rate)
-        for x_n, t_n in zip(x, t, strict=True):
-            network.learn_one(x_n, t_n)
+        network = Network.from_weights(w, v, learning_rate=learning_rate, **functions)
+        return [network.learn_one(*sample, weight) for sample in zip(x, t, strict=True)][-1]
 
     return [step, learn_one] if library is cbackprop else [step]
 
 
-@pytest.mark.parametrize(("shape", "_samples", "dtype"), CASES)
-def test_step_at_rate_1(library, shape, _samples, dtype):
-    for learn in steps(library, 1):
-        got, rounding = change(learn, shape, dtype, 1)
-        assert_agree(got, exact(shape, dtype, 1), dtype, rounding)
+@pytest.mark.parametrize("weight", [1.0, 0.25, 0.0])
+@pytest.mark.parametrize(CASE, [case for case in CASES if case[2] == 1])
+def test_step_at_rate_1(library, mean_error, exact, shape, dtype, samples, output, hidden, weight):
+    # (17) takes the gradient of one sample, and its weight is a factor of the rate
+    x, t, *weights = problem(shape, dtype)
+    E = mean_error(*(array.astype(np.float64) for array in (x[:1], t[:1], *weights)), output, hidden)
+    wanted = [weight * gradient for gradient in exact(shape, dtype, 1, output, hidden)]
+    for learn in steps(library, 1, weight, output=output, hidden=hidden):
+        E_n, got, rounding = change(learn, shape, dtype, 1)
+        assert E_n == pytest.approx(E, rel=AGREEMENT[dtype.name])
+        assert_agree(got, wanted, dtype, rounding)
 
 
-@pytest.mark.parametrize(("shape", "samples", "dtype"), CASES)
-def test_fit_at_rate_1(engine, shape, dtype, samples):
+@pytest.mark.parametrize(CASE, CASES[::2])
+def test_fit_at_rate_1(engine, exact, shape, dtype, samples, output, hidden):
     # (17) with the gradient (3): a single sample is a batch of one
     def learn(x, t, w, v):
-        engine.fit(x, t, w, v, learning_rate=1, batch_size=1 if samples == 1 else None)
+        batch_size = 1 if samples == 1 else None
+        engine.fit(x, t, w, v, learning_rate=1, batch_size=batch_size, output=output, hidden=hidden)
 
-    got, rounding = change(learn, shape, dtype, samples)
-    assert_agree(got, exact(shape, dtype, samples), dtype, rounding)
+    _, got, rounding = change(learn, shape, dtype, samples)
+    assert_agree(got, exact(shape, dtype, samples, output, hidden), dtype, rounding)
 
 
 def test_class_indices_are_rows_with_a_1(library, dtype):
@@ -221,7 +222,7 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize(("shape", "scheme", "dtype"), paired(SHAPES[3:7], ("central", "forward", "complex")))
-def test_numerical_gradient(library, shape, dtype, scheme):
+def test_numerical_gradient(library, exact, shape, dtype, scheme):
     arguments = few(shape, dtype)
     before = [array.tobytes() for array in arguments]
     numerical = library.numerical_gradient(*arguments, scheme=scheme)
@@ -233,7 +234,7 @@ def test_numerical_gradient(library, shape, dtype, scheme):
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 1e-3])
-def test_numerical_gradient_is_its_formula(variant, epsilon):
+def test_numerical_gradient_is_its_formula(variant, mean_error, epsilon):
     # E is of order 1 here: its rounding, divided by epsilon
     x, t, w, v = few((3, 3, 3), np.dtype(np.float64))
     central = cbackprop.numerical_gradient(x, t, w, v, epsilon=epsilon)
@@ -260,7 +261,7 @@ def test_numerical_gradient_divides_by_the_rounded_distance(variant):
         np.testing.assert_allclose(dv[:, -1], [-2 / 3, 1 / 3, 1 / 3], rtol=1e-2)
 
 
-def test_complex_step_does_not_depend_on_its_size():
+def test_complex_step_does_not_depend_on_its_size(exact):
     arguments = few((5, 3, 2), np.dtype(np.float64))
     for size in (1e-8, 1e-20, 1e-100):
         numerical = cbackprop.numerical_gradient(*arguments, epsilon=size, scheme="complex")
@@ -332,57 +333,3 @@ def check_old_v(learn, dtype, shape, learning_rate):
     learn(x, t, w, v)
     assert np.abs(w - w_old).max() <= bound
     assert np.abs(v - v_old).max() <= bound * max(1, np.abs(v_old).max())
-
-
-# ------------------------------------------------------------------------------------------ other outputs and h
-
-
-@pytest.mark.parametrize(("D", "M", "K", "N"), [(1, 1, 1, 1), (5, 3, 2, 7), (4, 17, 5, 20)])
-def test_gradient_of_every_network(variant, targets, functions, D, M, K, N):
-    rng = np.random.default_rng(M)
-    x, t = rng.normal(size=(N, D)), targets(functions["output"], N, K, np.float64, rng)
-    w, v = rng.normal(size=(M, D + 1)), rng.normal(size=(K, M + 1))
-    ours = cbackprop.gradient(x, t, w, v, **functions)
-    exact = cbackprop.numerical_gradient(x, t, w, v, scheme="complex", **functions)  # by equations in NumPy
-    for derivative, wanted in zip(ours, exact, strict=True):
-        # both round sums of up to N (M + K) terms
-        np.testing.assert_allclose(derivative, wanted, atol=1e-13 * max(1, np.abs(wanted).max()))
-    narrow = [array.astype(np.float32) for array in (x, t, w, v)]
-    wide = [array.astype(np.float64) for array in narrow]
-    for derivative, wanted in zip(
-        cbackprop.gradient(*narrow, **functions), cbackprop.gradient(*wide, **functions), strict=True
-    ):
-        np.testing.assert_allclose(derivative, wanted, atol=1e-5 * max(1, np.abs(wanted).max()))
-
-
-def test_step_of_every_network(library, targets, dtype, functions):
-    # at rate 1: (17) takes the gradient of one sample, and its weight is a factor of the rate
-    rng = np.random.default_rng(1)
-    x, t = rng.normal(size=(1, 6)).astype(dtype), targets(functions["output"], 1, 3, dtype, rng)
-    w, v = rng.normal(size=(9, 7)).astype(dtype), rng.normal(size=(3, 10)).astype(dtype)
-    E, (dw, dv) = library.loss(x, t, w, v, **functions), library.gradient(x, t, w, v, **functions)
-    for weight in (1.0, 0.25, 0.0):
-        new_w, new_v = w.copy(), v.copy()
-        got = library.step(x[0], t[0], new_w, new_v, 1.0, sample_weight=weight, **functions)
-        assert got == pytest.approx(E, rel=10 * float(np.finfo(dtype).eps))
-        for new, old, derivative in ((new_w, w, dw), (new_v, v, dv)):
-            scale = np.abs(old).max() + np.abs(derivative).max()
-            np.testing.assert_allclose(
-                new, old - dtype.type(weight) * derivative, atol=10 * np.finfo(dtype).eps * scale
-            )
-        if weight == 0:
-            np.testing.assert_array_equal(new_w, w)
-
-
-def test_loss_of_every_network(library, targets, functions):
-    rng = np.random.default_rng(2)
-    x, t = rng.normal(size=(40, 4)), targets(functions["output"], 40, 6, np.float64, rng)
-    w, v = rng.normal(size=(20, 5)), 0.2 * rng.normal(size=(6, 21))  # y far from 0 and 1
-    y = library.forward(x, w, v, **functions).y
-    with np.errstate(divide="ignore", invalid="ignore"):
-        wanted = {
-            "softmax": -np.where(t > 0, t * np.log(y), 0),
-            "linear": (y - t) ** 2 / 2,
-            "logistic": -np.where(t > 0, t * np.log(y), 0) - np.where(t < 1, (1 - t) * np.log1p(-y), 0),
-        }[functions["output"]]
-    assert library.loss(x, t, w, v, **functions) == pytest.approx(wanted.sum(axis=1).mean(), rel=1e-12)

@@ -48,79 +48,45 @@ networks = itertools.cycle({"output": output, "hidden": hidden} for output in OU
 # --------------------------------------------------------------------------------------------------------- gradients
 
 
-H = {
-    "sigmoid": lambda b, exp, real: 1 / (1 + exp(-b)),
-    "tanh": lambda b, exp, real: 2 / (1 + exp(-2 * b)) - 1,
-    "relu": lambda b, exp, real: np.where(real(b) > 0, b, 0),
+IN_DIGITS = {
+    name: np.frompyfunc(of, 1, 1) for name, of in (("exp", mpmath.exp), ("log", mpmath.log), ("real", mpmath.re))
 }
-ERRORS = {  # the terms of the sum over k
-    "softmax": lambda t, a, exp, log: t * (log(exp(a).sum(axis=1, keepdims=True)) - a),
-    "linear": lambda t, a, exp, log: (a - t) * (a - t) / 2,
-    "logistic": lambda t, a, exp, log: log(1 + exp(a)) - t * a,
-}
-
-
-def mean_error(x, t, w, v, output, hidden, dot, exp, log, real):
-    """(2) from the weights, for arrays of complex numbers or of mpmath numbers."""
-    one = np.ones((len(x), 1))
-    z = H[hidden](dot(np.hstack([x, one]), w.T), exp, real)
-    return ERRORS[output](t, dot(np.hstack([z, one]), v.T), exp, log).sum() / len(x)
-
-
-def complex_step(x, t, w, v, functions, size, places, arithmetic):
-    """dE at some positions of each layer, as Im E(w + i size) / size, in which nothing cancels."""
-    gradients = []
-    for layer in (0, 1):
-        weights = [w, v]
-        for place in places[layer]:
-            weights[layer] = (w, v)[layer].copy()
-            weights[layer][place] += 1j * size
-            gradients.append(float(mean_error(x, t, *weights, **functions, **arithmetic).imag / size))
-    return np.array(gradients)
-
-
-IN_NUMPY = {"dot": np.dot, "exp": np.exp, "log": np.log, "real": np.real}
-IN_DIGITS = {"dot": np.dot} | {name: np.frompyfunc(getattr(mpmath, name), 1, 1) for name in ("exp", "log")}
-IN_DIGITS["real"] = np.frompyfunc(mpmath.re, 1, 1)
 to_digits = np.frompyfunc(mpmath.mpmathify, 1, 1)
 
 
 @pytest.mark.guarantee("gradients", slice=27, full=540)
-def test_gradients(repetitions, use_variant, network, all_functions, record_property):
+def test_gradients(repetitions, use_variant, complex_step, network, all_functions, record_property):
     # Tolerances, some 500 and 80 roundings, are relative to the largest derivative of a layer: y_k - t_k may cancel.
     # The order of central differences is that of float64; in float32, rounding errors of E dominate. With ReLU, E has
     # kinks, where it has no derivatives: the numbers that this seed draws are farther from them than roundings reach.
-    rng = np.random.default_rng(1)
+    rng, (derivative, gradient) = np.random.default_rng(1), complex_step
     bounds, worst, orders = {"float64": 1e-13, "float32": 1e-5}, {"float64": 0.0, "float32": 0.0}, []
     cases = itertools.cycle(itertools.product((1, 3, 20), all_functions))  # many samples take another engine
     for samples, functions in itertools.islice(cases, repetitions):
         shape = tuple(map(int, rng.integers((1, 1, 2), (24, 40, 9))))
         for dtype in DTYPES:
             x, t, w, v = network(rng, shape, samples, dtype, functions["output"])
-            wide = [array.astype(np.float64) for array in (x, t)] + [array.astype(complex) for array in (w, v)]
-            places = [list(np.ndindex(array.shape)) for array in (w, v)]
-            exact = complex_step(*wide, functions, 1e-30, places, IN_NUMPY)
-            largest = [np.abs(part).max() for part in np.split(exact, [w.size])]
+            wide = [array.astype(np.float64) for array in (x, t, w, v)]
+            exact = gradient(*wide, **functions)
+            largest = [np.abs(layer).max() for layer in exact]
             if samples == 1:  # the reference itself, against 50 digits
-                few = [[places[layer][int(rng.integers(len(places[layer])))]] for layer in (0, 1)]
-                with mpmath.workdps(50):
-                    digits = complex_step(*map(to_digits, wide), functions, mpmath.mpf(10) ** -40, few, IN_DIGITS)
-                for layer, wanted in enumerate(digits):
-                    got = exact[layer * w.size + places[layer].index(few[layer][0])]
-                    assert abs(got - wanted) <= 1e-14 * largest[layer]
+                places = [np.unravel_index(rng.integers(array.size), array.shape) for array in (w, v)]
+                arrays, size = list(map(to_digits, wide)), mpmath.mpf(10) ** -40
+                for layer, place in enumerate(places):
+                    with mpmath.workdps(50):
+                        wanted = derivative(layer, place, *arrays, **functions, size=size, **IN_DIGITS)
+                    assert abs(exact[layer][place] - wanted) <= 1e-14 * largest[layer]
             for variant in VARIANTS:
                 use_variant(variant)
-                for layer, gradient in enumerate(cbackprop.gradient(x, t, w, v, **functions)):
-                    wanted = np.split(exact, [w.size])[layer].reshape(gradient.shape)
-                    error = float(np.abs(gradient - wanted).max())
+                for layer, ours in enumerate(cbackprop.gradient(x, t, w, v, **functions)):
+                    error = float(np.abs(ours - exact[layer]).max())
                     assert error <= bounds[dtype.name] * largest[layer], (shape, samples, functions, variant)
                     worst[dtype.name] = max(worst[dtype.name], error / (largest[layer] or 1))  # ReLUs may all be at 0
         if functions["hidden"] != "relu":
+            numerical = (cbackprop.numerical_gradient(x, t, w, v, epsilon=size, **functions) for size in (1e-1, 1e-3))
             coarse, fine = (
-                np.linalg.norm(np.concatenate([array.ravel() for array in gradient]) - exact)
-                for gradient in (
-                    cbackprop.numerical_gradient(x, t, w, v, epsilon=epsilon, **functions) for epsilon in (1e-1, 1e-3)
-                )
+                np.linalg.norm(np.concatenate([(a - b).ravel() for a, b in zip(each, exact, strict=True)]))
+                for each in numerical
             )
             orders.append(math.log10(coarse / fine) / 2)
             assert orders[-1] == pytest.approx(2, abs=0.05), (shape, samples, functions)
