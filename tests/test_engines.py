@@ -1,6 +1,7 @@
 """The engines of the kernels: each offers the same methods, checks its arguments, and stays within its own memory."""
 
 import copy
+import functools
 import itertools
 import pickle
 import sys
@@ -74,8 +75,28 @@ def labelled(kernels, samples=N, sample_weight=None):
     return kernels.Samples(x, labels=labels, sample_weight=sample_weight)
 
 
-def activations(dtype, rows=N):
-    return [np.zeros((rows, size), dtype) for size in (M, M, K, K)]
+def activations(dtype):
+    return [np.zeros((N, size), dtype) for size in (M, M, K, K)]
+
+
+def assert_refused(*uses, errors=AssertionError):
+    for use in uses:
+        with pytest.raises(errors):
+            use()
+
+
+def misfits(arrays, *ways):
+    """Lists of the arrays in which one has another shape, is missing or is changed in one of the ways."""
+    for place, array in enumerate(arrays):
+        for wrong in (array[1:], array[:, 1:].copy(), None, *(way(array) for way in ways)):
+            yield [*arrays[:place], wrong, *arrays[place + 1 :]]
+
+
+def assert_stored(engine, wanted):
+    """An engine holds those weights."""
+    ours = weights(wanted[0].dtype, np.nan)
+    engine.store(*ours)
+    np.testing.assert_equal(ours, tuple(wanted))
 
 
 def calls(engine, samples, order=None):
@@ -127,20 +148,15 @@ def test_a_second_init_changes_nothing(kernels, kind):
 @one_variant
 def test_the_base_class_offers_nothing(kernels):
     engine = kernels.Engine(D, M, K)
-    with pytest.raises(NotImplementedError):
-        engine.load(*weights(kernels.DTYPE))
-    for call in calls(engine, labelled(kernels)).values():
-        with pytest.raises(AssertionError):
-            call()
+    assert_refused(lambda: engine.load(*weights(kernels.DTYPE)), errors=NotImplementedError)
+    assert_refused(*calls(engine, labelled(kernels)).values())
 
 
 @one_variant
 def test_weights_must_be_loaded_first(kernels, kind):
     engine = make(kernels, kind)
     ours = offered(kind, calls(engine, labelled(kernels)))
-    for call in ours.values():
-        with pytest.raises(AssertionError):
-            call()
+    assert_refused(*ours.values())
     engine.load(*weights(kernels.DTYPE))
     for call in ours.values():
         call()
@@ -150,21 +166,18 @@ def test_weights_must_be_loaded_first(kernels, kind):
 @one_variant
 def test_engines_cannot_be_copied(kernels, kind):
     for ours in (loaded(kernels, kind), labelled(kernels)):
-        for copy_of in (copy.copy, copy.deepcopy, pickle.dumps):
-            with pytest.raises(TypeError):
-                copy_of(ours)
+        copies = (functools.partial(copy_of, ours) for copy_of in (copy.copy, copy.deepcopy, pickle.dumps))
+        assert_refused(*copies, errors=TypeError)
 
 
 @one_variant
 def test_sizes_below_1_are_refused(kernels, kind):
     name, _, keywords = ENGINES[kind]
-    good = [D, M, K, 16]
+    engine, good = getattr(kernels, name), [D, M, K, 16]
     for wrong in (0, -1, -HUGE):
-        for place in range(len(good)):
-            with pytest.raises(AssertionError):
-                getattr(kernels, name)(*good[:place], wrong, *good[place + 1 :], **keywords)
-        with pytest.raises(AssertionError):
-            getattr(kernels, name)(*good, **keywords | {"block": wrong})
+        sizes = ([*good[:place], wrong, *good[place + 1 :]] for place in range(len(good)))
+        assert_refused(*(functools.partial(engine, *each, **keywords) for each in sizes))
+        assert_refused(functools.partial(engine, *good, **keywords | {"block": wrong}))
 
 
 @one_variant
@@ -186,25 +199,17 @@ def test_an_engine_says_what_it_supports(kernels, kind):
 
 @one_variant
 def test_what_is_not_supported_is_refused(kernels, kind):
-    engine, stored = loaded(kernels, kind), weights(kernels.DTYPE, 0)
+    engine = loaded(kernels, kind)
     every = calls(engine, labelled(kernels))
-    for name in every.keys() - offered(kind, every):
-        with pytest.raises(AssertionError):
-            every[name]()
-    engine.store(*stored)
-    for ours, as_loaded in zip(stored, weights(kernels.DTYPE), strict=True):
-        np.testing.assert_array_equal(ours, as_loaded)
+    assert_refused(*(every[name] for name in every.keys() - offered(kind, every)))
+    assert_stored(engine, weights(kernels.DTYPE))
 
 
 # ------------------------------------------------------------------------------------------------- weights and velocity
 
 
 def test_store_returns_what_load_took(kernels, kind):
-    engine = loaded(kernels, kind)
-    ours = weights(kernels.DTYPE, np.nan)
-    engine.store(*ours)
-    for array, as_loaded in zip(ours, weights(kernels.DTYPE), strict=True):
-        np.testing.assert_array_equal(array, as_loaded)
+    assert_stored(loaded(kernels, kind), weights(kernels.DTYPE))
 
 
 @one_variant
@@ -213,8 +218,7 @@ def test_states_of_other_names_are_refused(kernels, kind):
     wrong_states = {"momentum": ()}, {"velocity": (), "momentum": ()}, {b"velocity": ()}
     for use, wrong in itertools.product((engine.load, engine.store), wrong_states):
         arrays = weights(kernels.DTYPE, 3)
-        with pytest.raises(AssertionError):
-            use(*arrays, wrong)
+        assert_refused(functools.partial(use, *arrays, wrong))
         assert all((array == 3).all() for array in arrays)
 
 
@@ -224,8 +228,7 @@ def test_momentum_that_rounds_to_0_has_no_velocity(name):
 
     engine = getattr(baseline_float32, name)(D, M, K, 16, momentum=1e-50)
     assert engine.states == ()
-    with pytest.raises(AssertionError):
-        engine.load(*weights(np.float32), {"velocity": weights(np.float32)})
+    assert_refused(lambda: engine.load(*weights(np.float32), {"velocity": weights(np.float32)}))
 
 
 @one_variant
@@ -233,19 +236,13 @@ def test_momentum_that_rounds_to_0_has_no_velocity(name):
 def test_load_and_store_copy_all_or_nothing(kernels, kind):
     engine, dtype = make(kernels, kind), kernels.DTYPE
     engine.load(*weights(dtype, 1), {"velocity": weights(dtype, 2)})
-    good = *weights(dtype, 3), *weights(dtype, 4)
-    for place in range(4):
-        for wrong in (good[place][1:], good[place][:, 1:].copy(), None, good[place].astype("f2")):
-            arrays = [*good[:place], wrong, *good[place + 1 :]]
-            for use in (engine.load, engine.store):
-                with pytest.raises(REFUSED):
-                    use(*arrays[:2], {"velocity": tuple(arrays[2:])})
-    for wrong in ((), good[:1], good[:3], 5):
-        for use in (engine.load, engine.store):
-            with pytest.raises(REFUSED):
-                use(*good[:2], {"velocity": wrong})
+    good = [*weights(dtype, 3), *weights(dtype, 4)]
+    wrong = [(arrays[:2], tuple(arrays[2:])) for arrays in misfits(good, lambda array: array.astype("f2"))]
+    wrong += [(good[:2], velocity) for velocity in ((), tuple(good[:1]), tuple(good[:3]), 5)]
+    for use, (arrays, velocity) in itertools.product((engine.load, engine.store), wrong):
+        assert_refused(functools.partial(use, *arrays, {"velocity": velocity}), errors=REFUSED)
     assert all((array == value).all() for array, value in zip(good, (3, 3, 4, 4), strict=True))
-    engine.store(*good[:2], {"velocity": good[2:]})
+    engine.store(*good[:2], {"velocity": tuple(good[2:])})
     assert all((array == value).all() for array, value in zip(good, (1, 1, 2, 2), strict=True))
 
 
@@ -277,8 +274,7 @@ def test_read_only_arrays_are_loaded_and_never_stored_to(kernels, kind):
     for array in arrays:
         array.flags.writeable = False
     engine.load(*arrays)
-    with pytest.raises(AssertionError):
-        engine.store(*arrays)
+    assert_refused(lambda: engine.store(*arrays))
 
 
 @pytest.mark.parametrize("shape", [(3, 2, 2), (2, 19, 5)])
@@ -322,15 +318,13 @@ SAMPLES = {  # what does not fit
 @pytest.mark.parametrize("wrong", SAMPLES.values(), ids=SAMPLES.keys())
 def test_arrays_that_do_not_fit_are_refused(kernels, wrong):
     ours = {name: array if name == "labels" else array.astype(kernels.DTYPE) for name, array in wrong.items()}
-    with pytest.raises(REFUSED):
-        kernels.Samples(np.ones((N, D), kernels.DTYPE), **ours)
+    assert_refused(lambda: kernels.Samples(np.ones((N, D), kernels.DTYPE), **ours), errors=REFUSED)
 
 
 @one_variant
-@pytest.mark.parametrize("shape", [(0, D), (N, 0), (0, 0)])
-def test_empty_inputs_are_refused(kernels, shape):
-    with pytest.raises(AssertionError):
-        kernels.Samples(np.ones(shape, kernels.DTYPE))
+def test_empty_inputs_are_refused(kernels):
+    for shape in ((0, D), (N, 0), (0, 0)):
+        assert_refused(functools.partial(kernels.Samples, np.ones(shape, kernels.DTYPE)))
 
 
 @one_variant
@@ -354,6 +348,7 @@ def test_another_precision_is_refused(kernels, kind):
 def test_samples_that_do_not_fit_the_engine_are_refused(kernels, kind):
     engine, dtype = loaded(kernels, kind), kernels.DTYPE
     x, labels = data(dtype)
+    without_targets = kernels.Samples(x)
     for wrong in (
         kernels.Samples(x[:, 1:].copy(), labels=labels),
         kernels.Samples(np.ones((N, D + 1), dtype), labels=labels),
@@ -361,22 +356,14 @@ def test_samples_that_do_not_fit_the_engine_are_refused(kernels, kind):
         kernels.Samples(x, labels=np.full(N, 2**63 - 2)),
         kernels.Samples(x, np.ones((N, K - 1), dtype)),
         kernels.Samples(x, np.ones((N, K + 1), dtype)),
+        without_targets,
     ):
         ours = offered(kind, calls(engine, wrong))
-        for name in SAMPLE_CALLS & ours.keys():
-            with pytest.raises(AssertionError):
-                ours[name]()
-
-
-@one_variant
-def test_samples_without_targets_are_refused(kernels, kind):
-    engine = loaded(kernels, kind)
-    ours = offered(kind, calls(engine, kernels.Samples(data(kernels.DTYPE)[0])))
-    for name in SAMPLE_CALLS & ours.keys() - {"forward"}:
-        with pytest.raises(AssertionError):
-            ours[name]()
-    if "forward" in ours:  # needs none
-        assert ours["forward"]()
+        names = SAMPLE_CALLS & ours.keys()
+        if wrong is without_targets and "forward" in ours:  # needs none
+            names.remove("forward")
+            assert ours["forward"]()
+        assert_refused(*(ours[name] for name in names))
 
 
 ORDERS = {
@@ -394,38 +381,31 @@ ORDERS = {
 @one_variant
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
 def test_an_order_out_of_range_is_refused(kernels, kind, order):
-    engine, ours = loaded(kernels, kind), weights(kernels.DTYPE, 0)
+    engine = loaded(kernels, kind)
     learn = offered(kind, calls(engine, labelled(kernels), order))
-    for name in {"learn", "epochs", "threads"} & learn.keys():
-        with pytest.raises(REFUSED):
-            learn[name]()
-    engine.store(*ours)
-    np.testing.assert_array_equal(ours[0], weights(kernels.DTYPE)[0])
+    assert_refused(*(learn[name] for name in {"learn", "epochs", "threads"} & learn.keys()), errors=REFUSED)
+    assert_stored(engine, weights(kernels.DTYPE))
 
 
 def test_an_order_may_repeat_and_omit_samples(kernels, kind):
     x, labels = data(kernels.DTYPE)
     order = np.array([5, 5, 32, 0] * 20)
     engine, other = loaded(kernels, kind), loaded(kernels, kind)
-    ours, wanted = weights(kernels.DTYPE, 0), weights(kernels.DTYPE, 0)
     total = engine.learn(kernels.Samples(x, labels=labels), order, 0.1)
     assert total == other.learn(kernels.Samples(x[order], labels=labels[order]), np.arange(80), 0.1)
-    engine.store(*ours)
+    wanted = weights(kernels.DTYPE, 0)
     other.store(*wanted)
-    for got, same in zip(ours, wanted, strict=True):
-        np.testing.assert_array_equal(got, same)
+    assert_stored(engine, wanted)
 
 
 @one_variant
 def test_no_epochs_learn_nothing(kernels):
     engine = loaded(kernels, "samples-in-lanes")
     assert engine.learn_epochs(labelled(kernels), np.arange(N), 0.1, np.zeros(0)) == 0
-    ours = weights(kernels.DTYPE, 0)
-    engine.store(*ours)
-    np.testing.assert_array_equal(ours[0], weights(kernels.DTYPE)[0])
+    assert_stored(engine, weights(kernels.DTYPE))
     for wrong in (None, np.zeros(2, np.float32), np.zeros(4)[::2], np.zeros((2, 2))):
-        with pytest.raises((ValueError, TypeError)):
-            engine.learn_epochs(labelled(kernels), np.arange(N), 0.1, wrong)
+        learn = functools.partial(engine.learn_epochs, labelled(kernels), np.arange(N), 0.1, wrong)
+        assert_refused(learn, errors=(ValueError, TypeError))
 
 
 def test_epochs_in_one_call_equal_one_by_one(kernels):
@@ -441,11 +421,9 @@ def test_epochs_in_one_call_equal_one_by_one(kernels):
 def test_activations_must_have_the_right_shapes(kernels, kind):
     engine, samples = loaded(kernels, kind), labelled(kernels)
     good = activations(kernels.DTYPE)
-    for place in range(4):
-        shapes = good[place][1:], good[place][:, 1:].copy(), np.zeros((N + 1, good[place].shape[1]), kernels.DTYPE)
-        for wrong in (*shapes, good[place][0], None, np.asfortranarray(good[place])):
-            with pytest.raises(REFUSED):
-                engine.forward(samples, *good[:place], wrong, *good[place + 1 :])
+    ways = lambda array: np.zeros((N + 1, array.shape[1]), array.dtype), lambda array: array[0], np.asfortranarray
+    for wrong in misfits(good, *ways):
+        assert_refused(functools.partial(engine.forward, samples, *wrong), errors=REFUSED)
     assert not any(array.any() for array in good)
     assert engine.forward(samples, None, None, *good[2:])
     only_outputs = good[2].copy(), good[3].copy()
@@ -459,20 +437,15 @@ def test_activations_must_have_the_right_shapes(kernels, kind):
 def test_gradients_must_have_the_shapes_of_the_weights(kernels, kind):
     engine, samples = loaded(kernels, kind), labelled(kernels)
     good = weights(kernels.DTYPE, 7)
-    for place in range(2):
-        for wrong in (good[place][1:], good[place][:, 1:].copy(), None):
-            with pytest.raises(REFUSED):
-                engine.gradient(samples, *good[:place], wrong, *good[place + 1 :])
+    assert_refused(*(functools.partial(engine.gradient, samples, *wrong) for wrong in misfits(good)), errors=REFUSED)
     assert all((array == 7).all() for array in good)
 
 
 @one_variant
-@pytest.mark.parametrize("threads", [0, -1, -HUGE, 2**21, 2**32, 2**63 - 1])
-def test_threads_out_of_range_are_refused(kernels, threads):
-    engine = loaded(kernels, "blocked-batches")
-    with pytest.raises(AssertionError):
-        engine.learn(labelled(kernels), np.arange(N), 0.1, threads)
-    assert engine.learn(labelled(kernels), np.arange(N), 0.1) > 0
+def test_threads_out_of_range_are_refused(kernels):
+    learn = functools.partial(loaded(kernels, "blocked-batches").learn, labelled(kernels), np.arange(N), 0.1)
+    assert_refused(*(functools.partial(learn, threads) for threads in (0, -1, -HUGE, 2**21, 2**32, 2**63 - 1)))
+    assert learn() > 0
 
 
 # ----------------------------------------------------------------------------------------------- equations (2) and (3)
