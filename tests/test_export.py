@@ -392,7 +392,7 @@ def test_predict_only_predicts_the_same(exported, library, headers, targets):
 
 
 def fuzz(path, case):
-    """Learn from numbers of any size, most of them finite."""
+    """Learn from numbers of any size, most of them finite, with weights of any size in half of the rounds."""
     exported, rng, (D, _, K) = Exported(ctypes.CDLL(str(path)), case), np.random.default_rng(0), SIZES[case.sizes]
 
     def draw(size, any_number=False):
@@ -400,9 +400,9 @@ def fuzz(path, case):
         return numbers[:size] if any_number else numbers[np.isfinite(numbers)][:size]
 
     for n in range(300):
-        if n % 2 == 0:
-            for name in "wv":
-                exported.state[name].ravel()[:] = draw(exported.state[name].size)
+        for name in "wv":
+            numbers = exported.state[name]
+            numbers[...] = (rng.normal(size=numbers.size) if n % 2 else draw(numbers.size)).reshape(numbers.shape)
         x, t, (rate,) = (draw(size, n % 3 == 0) for size in (D, K, 1))
         before = exported.save()
         exported.predict(x)
