@@ -7,8 +7,7 @@ argument and the series.
 import numpy as np
 import pytest
 
-BOUND = 1.1  # ULP, of e^x
-LOG_BOUND = 2  # ULP, of log(1 + x)
+BOUNDS = {"exp": 1.1, "log1p": 2, "expm1": 2}  # ULP
 LARGEST = {"float32": 87.0, "float64": 708.0}  # arguments of e^x
 
 pytestmark = pytest.mark.skipif(
@@ -16,28 +15,25 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def exact(x):
-    """e^x with more digits than x has."""
-    return np.exp(x.astype(np.float64 if x.dtype == np.float32 else np.longdouble))
-
-
 def ulp(dtype, value):
     """Distance of the numbers of `dtype` around value, which has more digits; where subnormal, that of the smallest."""
     finfo = np.finfo(dtype)
-    exponent = np.maximum(np.frexp(value)[1] - 1, finfo.minexp)
+    exponent = np.where(value == 0, finfo.minexp, np.maximum(np.frexp(value)[1] - 1, finfo.minexp))
     return np.ldexp(np.longdouble(1), exponent - finfo.nmant)
 
 
-def errors(kernels, x):
-    """Errors of e^x in ULP; results that would be subnormal must be 0."""
+def errors(kernels, name, x):
+    """Errors in ULP; results of e^x that would be subnormal must be 0."""
     x = np.ascontiguousarray(x, kernels.DTYPE)
-    x = x[x <= LARGEST[kernels.DTYPE.name]]
-    e, wanted = kernels.elementary_of("exp", x), exact(x)
-    tiny = np.finfo(kernels.DTYPE).tiny
-    assert ((e == 0) | (e >= tiny)).all()
-    assert (e[wanted < tiny] == 0).all()
-    normal = wanted > 1.0001 * np.longdouble(tiny)  # the argument at which results become 0 has few digits
-    return np.abs(e[normal].astype(np.longdouble) - wanted[normal]) / ulp(kernels.DTYPE, wanted[normal])
+    x = x[x <= LARGEST[kernels.DTYPE.name]] if name == "exp" else x
+    got, wanted = kernels.elementary_of(name, x), getattr(np, name)(x.astype(np.longdouble))
+    if name == "exp":
+        tiny = np.finfo(kernels.DTYPE).tiny
+        assert ((got == 0) | (got >= tiny)).all()
+        assert (got[wanted < tiny] == 0).all()
+        normal = wanted > 1.0001 * np.longdouble(tiny)  # the argument at which results become 0 has few digits
+        got, wanted = got[normal], wanted[normal]
+    return np.abs(got.astype(np.longdouble) - wanted) / ulp(kernels.DTYPE, wanted)
 
 
 def around(points, dtype, steps):
@@ -57,39 +53,45 @@ def test_long_double_is_exact_enough():
     x = np.concatenate([rng.uniform(-746, 708, 200), rng.normal(size=100), edges(np.dtype(np.float64))])
     mpmath = pytest.importorskip("mpmath")
     with mpmath.workdps(40):
-        for number, value in zip(x, exact(x), strict=True):
+        for number, value in zip(x, np.exp(x.astype(np.longdouble)), strict=True):
             mantissa, exponent = np.frexp(value)
             high = float(mantissa)
             got = (mpmath.mpf(high) + mpmath.mpf(float(mantissa - high))) * mpmath.mpf(2) ** int(exponent)
             assert abs(got / mpmath.exp(float(number)) - 1) < 2.0**-60
 
 
-def test_dense_sample(kernels):
-    if kernels.DTYPE.name == "float32":  # every 1999th of all numbers, with every exponent and sign
-        bits = np.arange(0, 2**32, 1999, dtype=np.uint64).astype(np.uint32)
-        x = bits.view(np.float32)
-        x = x[np.isfinite(x) & (np.abs(x) < 200)]
+def samples(dtype):
+    """Functions and arguments: of any size, and where functions or their results may be least accurate."""
+    finfo, rng = np.finfo(dtype), np.random.default_rng(1)
+    if dtype == np.float32:  # numbers with every exponent and sign
+        every = np.arange(0, 2**32, 1999, dtype=np.uint64).astype(np.uint32).view(np.float32)
+        yield "exp", every[np.isfinite(every) & (np.abs(every) < 200)]
+        yield "log1p", np.arange(0, np.float32(1e6).view(np.uint32), 997, dtype=np.uint32).view(np.float32)
     else:
-        rng = np.random.default_rng(1)
         small = rng.choice([-1, 1], 50_000) * 2.0 ** rng.uniform(-1074, 9.5, 50_000)
-        x = np.concatenate([rng.uniform(-746, 708, 100_000), rng.normal(size=50_000), small])
-    worst = errors(kernels, x).max()
-    assert worst <= BOUND
-
-
-def test_breakpoints(kernels):
+        yield "exp", np.concatenate([rng.uniform(-746, 708, 100_000), rng.normal(size=50_000), small])
+        # what softmax leaves beside its 1 lies between 0 and the number of classes
+        yield "log1p", np.concatenate([rng.uniform(0, 3, 100_000), 2.0 ** rng.uniform(-1074, 20, 100_000)])
     # x / ln 2 is rounded to an integer, and half of that again: the argument left over is longest around k + 1/2
-    halves = np.arange(np.finfo(kernels.DTYPE).minexp - 60, np.finfo(kernels.DTYPE).maxexp + 2, 0.5)
-    x = around(halves[halves != 0] * np.log(2.0), kernels.DTYPE, 20)
-    assert errors(kernels, x).max() <= BOUND
+    halves = np.arange(finfo.minexp - 60, finfo.maxexp + 2, 0.5)
+    yield "exp", around(halves[halves != 0] * np.log(2.0), dtype, 20)
+    yield "exp", around(edges(dtype), dtype, 2000)
+    # 1 + x is split at sqrt(2) times a power of two; and where 1 swallows x
+    points = [*(np.sqrt(2) * 2.0 ** np.arange(20) - 1), *(2.0 ** np.arange(1, 20) - 1), 1.0]
+    yield "log1p", around(np.append(points, [finfo.eps / 2, finfo.eps, 2 * finfo.eps]), dtype, 500)
+    # near 0 as accurate as elsewhere
+    yield "expm1", -np.concatenate([10.0 ** rng.uniform(-30, 2.5, 5000), rng.uniform(0, 2, 5000), [0.0]])
+
+
+def test_errors(kernels):
+    for name, x in samples(kernels.DTYPE):
+        assert errors(kernels, name, x).max() <= BOUNDS[name], name
 
 
 def test_edges(kernels):
-    x = around(edges(kernels.DTYPE), kernels.DTYPE, 2000)
-    results = kernels.elementary_of("exp", x)
+    results = kernels.elementary_of("exp", around(edges(kernels.DTYPE), kernels.DTYPE, 2000))
     assert (results == 0).any()  # and others
     assert ((results > 0) & (results < 1.002 * np.finfo(kernels.DTYPE).tiny)).any()
-    assert errors(kernels, x).max() <= BOUND
 
 
 def test_below_the_edge(kernels):
@@ -100,78 +102,30 @@ def test_below_the_edge(kernels):
     assert not np.signbit(result).any()
 
 
-SPECIAL = {
-    "zero": (0.0, 1.0),
-    "minus-zero": (-0.0, 1.0),
-    "minus-infinity": (-np.inf, 0.0),
-    "nan": (np.nan, np.nan),
-    "subnormal": ("smallest_subnormal", 1.0),
-    "underflow": ("min", 0.0),
-}
-
-
-@pytest.mark.parametrize(("special", "wanted"), SPECIAL.values(), ids=SPECIAL.keys())
-def test_special_values_at_every_position(kernels, special, wanted):
-    if isinstance(special, str):
-        special = getattr(np.finfo(kernels.DTYPE), special)
-    plain = kernels.DTYPE.type(0.5)
-    for size in range(1, 2 * kernels.LANES_IN_REGISTER + 2):
-        for place in range(size):
-            x = np.full(size, plain)
-            x[place] = special
-            e = kernels.elementary_of("exp", x)
-            np.testing.assert_array_equal(e[place], kernels.DTYPE.type(wanted))
-            others = np.delete(e, place).astype(np.float64)
-            assert (np.abs(others - np.exp(0.5)) <= BOUND * np.finfo(kernels.DTYPE).eps).all()
-
-
-# -------------------------------------------------------------------------------------------------------- log(1 + x)
-
-
-def log_errors(kernels, x):
-    x = np.ascontiguousarray(x, kernels.DTYPE)
-    wide = np.float64 if kernels.DTYPE.name == "float32" else np.longdouble
-    wanted = np.log1p(x.astype(wide)).astype(np.longdouble)
-    return np.abs(kernels.elementary_of("log1p", x).astype(np.longdouble) - wanted) / ulp(kernels.DTYPE, wanted)
-
-
-def test_log_of_a_dense_sample(kernels):
-    # what softmax leaves beside its 1 lies between 0 and the number of classes
-    if kernels.DTYPE.name == "float32":
-        x = np.arange(0, np.float32(1e6).view(np.uint32), 997, dtype=np.uint32).view(np.float32)
-    else:
-        rng = np.random.default_rng(2)
-        x = np.concatenate([rng.uniform(0, 3, 100_000), 2.0 ** rng.uniform(-1074, 20, 100_000)])
-    assert log_errors(kernels, x).max() <= LOG_BOUND
-
-
-def test_log_at_its_breakpoints(kernels):
-    # 1 + x is split at sqrt(2) times a power of two; and where 1 swallows x
-    eps = np.finfo(kernels.DTYPE).eps
-    points = [*(np.sqrt(2) * 2.0 ** np.arange(20) - 1), *(2.0 ** np.arange(1, 20) - 1), eps / 2, eps, 2 * eps, 1.0]
-    assert log_errors(kernels, around(points, kernels.DTYPE, 500)).max() <= LOG_BOUND
-
-
-@pytest.mark.parametrize("special", [0.0, "smallest_subnormal", "tiny", 1e-30])
-def test_log_of_tiny_numbers_at_every_position(kernels, special):
+SPECIAL = [  # functions, arguments and results
+    ("exp", 0.0, 1.0),
+    ("exp", -0.0, 1.0),
+    ("exp", -np.inf, 0.0),
+    ("exp", np.nan, np.nan),
+    ("exp", "smallest_subnormal", 1.0),
+    ("exp", "min", 0.0),
     # log(1 + x) is x then, to the last bit
-    number = kernels.DTYPE.type(getattr(np.finfo(kernels.DTYPE), special) if isinstance(special, str) else special)
+    *(("log1p", number, number) for number in (0.0, "smallest_subnormal", "tiny", 1e-30)),
+    ("expm1", -np.inf, -1.0),
+    ("expm1", np.nan, np.nan),
+]
+
+
+@pytest.mark.parametrize(("name", "special", "wanted"), SPECIAL)
+def test_special_values_at_every_position(kernels, name, special, wanted):
+    plain, dtype = {"exp": 0.5, "log1p": 1.5, "expm1": -0.5}[name], kernels.DTYPE.type
+    special, wanted = (getattr(np.finfo(dtype), n) if isinstance(n, str) else dtype(n) for n in (special, wanted))
+    of_plain = getattr(np, name)(np.longdouble(plain))
     for size in range(1, 2 * kernels.LANES_IN_REGISTER + 2):
         for place in range(size):
-            x = np.full(size, kernels.DTYPE.type(1.5))
-            x[place] = number
-            log = kernels.elementary_of("log1p", x)
-            assert log[place] == number
-            assert log_errors(kernels, x).max() <= LOG_BOUND
-
-
-def test_expm1(kernels):
-    # below 2 ULP; near 0 as accurate as elsewhere
-    rng = np.random.default_rng(0)
-    x = -np.concatenate([10.0 ** rng.uniform(-30, 2.5, 5000), rng.uniform(0, 2, 5000), [0.0]]).astype(kernels.DTYPE)
-    got, wanted = kernels.elementary_of("expm1", x), np.expm1(x.astype(np.longdouble))
-    assert (np.abs(got - wanted) <= 2 * np.spacing(np.abs(wanted.astype(kernels.DTYPE)))).all()
-    for size in range(1, 2 * kernels.LANES_IN_REGISTER):
-        special = np.full(size, -np.inf, kernels.DTYPE)
-        assert (kernels.elementary_of("expm1", special) == -1).all()
-        assert np.isnan(kernels.elementary_of("expm1", special * np.nan)).all()
+            x = np.full(size, dtype(plain))
+            x[place] = special
+            results = kernels.elementary_of(name, x)
+            np.testing.assert_array_equal(results[place], wanted)
+            others = np.delete(results, place)
+            assert (np.abs(others - of_plain) <= BOUNDS[name] * ulp(dtype, of_plain)).all()
