@@ -199,6 +199,20 @@ def reference_fit():
     return fit
 
 
+@pytest.fixture
+def refuse():
+    """A function that checks that calls raise an error, of a message or none, and leave arrays as they were."""
+
+    def check(error, message, arrays, *calls):
+        before = [array.tobytes() for array in arrays]
+        for call in calls:
+            with pytest.raises(error, match=message):
+                call()
+            assert [array.tobytes() for array in arrays] == before
+
+    return check
+
+
 FUNCTIONS = [{"output": output, "hidden": hidden} for output in OUTPUTS for hidden in HIDDEN_FUNCTIONS]
 
 

@@ -98,24 +98,6 @@ def test_single_samples_are_steps(variant, dtype, functions):
         assert ours.tobytes() == theirs.tobytes()
 
 
-@pytest.mark.parametrize(("batch_size", "order"), [(1, "C"), (1, "F"), (6, "F"), (None, "C")])
-def test_sparse_rows(variant, reference_fit, dtype, functions, order, batch_size):
-    sparse = pytest.importorskip("scipy.sparse")
-    x, t, w, v = case((30, 13, 5), dtype, functions)
-    x[np.random.default_rng(5).random(x.shape) < 0.8] = 0
-    w = np.asarray(w, order=order)
-    s = accumulators(w, v)
-    settings = {"learning_rate": 0.3, "rng": 0, "adaptive": True, "l2": 0.01, "batch_size": batch_size, **functions}
-    wanted, _losses = reference_fit(x, t, w, v, **settings)
-    cbackprop.fit(sparse.csr_array(x), t, w, v, accumulators=s, **settings)
-    close((w, v, *s), wanted)
-    one = Network.from_weights(w.copy("K"), v.copy(), accumulators=(s[0].copy(), s[1].copy()), **functions)
-    indices = np.flatnonzero(x[0])
-    one.learn_one_sparse(indices, x[0][indices], t[0], 2)
-    cbackprop.step(sparse.csr_array(x[:1]), t[0], w, v, 0.1, sample_weight=2, accumulators=s, **functions)
-    close((one.w, one.v, *one.accumulators), (w, v, *s))
-
-
 @pytest.mark.parametrize("inputs", [3, 40, 1000])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_inputs_that_come_twice_count_with_their_sum(variant, dtype, order, inputs):
