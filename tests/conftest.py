@@ -311,15 +311,20 @@ def layout(request):
     return request.param
 
 
+def memory_at(offset, size):
+    """`size` bytes that start `offset` bytes past a multiple of 64."""
+    memory = np.empty(size + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    return memory[start : start + size]
+
+
 @pytest.fixture
 def displaced():
     """A function that copies an array to `offset` bytes past a multiple of 64, rounded down to whole numbers."""
 
     def copy_to(array, offset):
-        offset -= offset % array.itemsize
-        memory = np.empty(array.nbytes + 128, np.uint8)
-        start = -memory.ctypes.data % 64 + offset
-        copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+        memory = memory_at(offset - offset % array.itemsize, array.nbytes)
+        copy = memory.view(array.dtype).reshape(array.shape)
         copy[...] = array
         return copy
 
@@ -331,16 +336,12 @@ def out_of_band():
     """A function that pickles an object and restores it from read-only memory `offset` bytes past a multiple of 64."""
 
     def restored(thing, offset):
-        buffers = []
+        buffers, places = [], []
         data = pickle.dumps(thing, 5, buffer_callback=buffers.append)
-        places = []
-        for buffer in buffers:
-            raw = buffer.raw()
-            memory = np.empty(raw.nbytes + 128, np.uint8)
-            start = -memory.ctypes.data % 64 + offset
-            memory[start : start + raw.nbytes] = np.frombuffer(raw, np.uint8)
-            places.append(memoryview(memory)[start : start + raw.nbytes].toreadonly())
-        return pickle.loads(data, buffers=places)
+        for raw in (buffer.raw() for buffer in buffers):
+            places.append(memory_at(offset, raw.nbytes))
+            places[-1][:] = np.frombuffer(raw, np.uint8)
+        return pickle.loads(data, buffers=[memoryview(place).toreadonly() for place in places])
 
     return restored
 

@@ -15,9 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from queue import Queue
 from typing import NamedTuple
@@ -111,13 +111,9 @@ def mutants(file: str, text: str) -> Iterator[tuple[str, Mutant]]:
             yield "index", Mutant(file, number, line, f"{line[: match.end() - 1]} + 1{line[match.end() - 1 :]}")
         below = lines.get(number + 1, "")
         first, second = ASSIGNED.match(line), ASSIGNED.match(below)
-        if first and second and first[1] == second[1] and needs(below, first[2]):  # otherwise the order may not matter
+        alike = first and second and first[1] == second[1]
+        if alike and re.search(rf"(?<!\w){re.escape(first[2])}(?!\w)", below):  # otherwise the order may not matter
             yield "order", Mutant(file, number, f"{line}\n{below}", f"{below}\n{line}")
-
-
-def needs(line: str, name: str) -> bool:
-    """Whether a line contains a name, not only as a part of another one."""
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) is not None
 
 
 class Worker:
@@ -179,7 +175,7 @@ def main(subject: str, count: int, seed: int = 0) -> None:
     for pool in kinds.values():
         rng.shuffle(pool)
     counts, survivors = {"killed": 0, "survived": 0, "no mutant": 0}, []
-    drawn = in_turn(kinds.values())
+    drawn = filter(None, chain(*zip_longest(*kinds.values())))  # each kind in turn
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         worker = Worker(subject, Path(folder) / "0")
         if not worker.passes(*worker.tests[: -1 if count < 100 else None]):
@@ -203,13 +199,6 @@ def main(subject: str, count: int, seed: int = 0) -> None:
                 if outcome == "survived":
                     survivors.append(str(mutant))
     print(json.dumps(counts | {"survivors": survivors}))
-
-
-def in_turn(pools: Iterable[list[Mutant]]) -> Iterator[Mutant]:
-    """The last of each pool, one pool after the other, until all are empty."""
-    while remaining := [pool for pool in pools if pool]:
-        for pool in remaining:
-            yield pool.pop()
 
 
 if __name__ == "__main__":

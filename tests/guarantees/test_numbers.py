@@ -57,10 +57,10 @@ to_digits = np.frompyfunc(mpmath.mpmathify, 1, 1)
 @pytest.mark.guarantee("gradients", slice=27, full=540)
 def test_gradients(repetitions, use_variant, complex_step, network, all_functions, record_property):
     # Tolerances, some 500 and 80 roundings, are relative to the largest derivative of a layer: y_k - t_k may cancel.
-    # The order of central differences is that of float64; in float32, rounding errors of E dominate. With ReLU, E has
-    # kinks, where it has no derivatives: the numbers that this seed draws are farther from them than roundings reach.
+    # With ReLU, E has kinks, where it has no derivatives: the numbers that this seed draws are farther from them than
+    # roundings reach.
     rng, (derivative, gradient) = np.random.default_rng(1), complex_step
-    bounds, worst, orders = {"float64": 1e-13, "float32": 1e-5}, {"float64": 0.0, "float32": 0.0}, []
+    bounds, worst = {"float64": 1e-13, "float32": 1e-5}, {"float64": 0.0, "float32": 0.0}
     cases = itertools.cycle(itertools.product((1, 3, 20), all_functions))  # many samples take another engine
     for samples, functions in itertools.islice(cases, repetitions):
         shape = tuple(map(int, rng.integers((1, 1, 2), (24, 40, 9))))
@@ -82,17 +82,8 @@ def test_gradients(repetitions, use_variant, complex_step, network, all_function
                     error = float(np.abs(ours - exact[layer]).max())
                     assert error <= bounds[dtype.name] * largest[layer], (shape, samples, functions, variant)
                     worst[dtype.name] = max(worst[dtype.name], error / (largest[layer] or 1))  # ReLUs may all be at 0
-        if functions["hidden"] != "relu":
-            numerical = (cbackprop.numerical_gradient(x, t, w, v, epsilon=size, **functions) for size in (1e-1, 1e-3))
-            coarse, fine = (
-                np.linalg.norm(np.concatenate([(a - b).ravel() for a, b in zip(each, exact, strict=True)]))
-                for each in numerical
-            )
-            orders.append(math.log10(coarse / fine) / 2)
-            assert orders[-1] == pytest.approx(2, abs=0.05), (shape, samples, functions)
     record_property("largest error, float64", f"{worst['float64']:.1e}")
     record_property("float32", f"{worst['float32']:.1e}")
-    record_property("order", f"{min(orders):.3f} to {max(orders):.3f}")
 
 
 # -------------------------------------------------------------------------------------------------------------- loss
