@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,30 +62,26 @@ def test_bits_of_an_ensemble_do_not_depend_on_the_number_of_threads(forced_threa
 def test_every_sample_is_predicted_once(monkeypatch, forced_threads):
     # the shares of 1 to 8 threads are disjoint and leave out no sample
     x, _, w, v = problem(M=4, samples=13)
+    by_rule = _engines.bulk_engine
     for n_threads in range(1, 9):
         rows = []
-        by_rule = _engines.bulk_engine
 
-        class Engine:
-            def __init__(self, engine, rows):
-                self.engine, self.rows = engine, rows
+        def bulk_engine(*given, rows=rows):
+            engine = by_rule(*given)
 
-            def __getattr__(self, name):
-                return getattr(self.engine, name)
+            def forward(samples, b, z, a, y):
+                rows.append((len(samples), len(a), len(y)))
+                return engine.forward(samples, b, z, a, y)
 
-            def forward(self, samples, b, z, a, y):
-                self.rows.append((len(samples), len(a), len(y)))
-                return self.engine.forward(samples, b, z, a, y)
+            return SimpleNamespace(samples=engine.samples, stop=engine.stop, forward=forward)
 
         with monkeypatch.context() as patch:
-            patch.setattr(
-                _engines, "bulk_engine", lambda *given, rows=rows, make=by_rule, kind=Engine: kind(make(*given), rows)
-            )
-            y = cbackprop.forward(x, w, v, n_threads=n_threads).y
+            patch.setattr(_engines, "bulk_engine", bulk_engine)
+            predicted = cbackprop.forward(x, w, v, n_threads=n_threads).y
         assert len(rows) == n_threads
         assert all(n == of_a == of_y for n, of_a, of_y in rows)
         assert sum(n for n, *_ in rows) == len(x)
-        np.testing.assert_array_equal(y, cbackprop.forward(x, w, v).y)
+        np.testing.assert_array_equal(predicted, cbackprop.forward(x, w, v).y)
 
 
 def test_one_non_finite_share_is_reported(forced_threads):
@@ -254,30 +251,33 @@ def test_bits_do_not_depend_on_how_many_threads_can_be_started(python, room):
     assert done.stdout == f"{room} True\n", done.stderr
 
 
+FORKING = """
+warnings.simplefilter("ignore")
+children = []
+def fork(number, frame):
+    children.append(os.fork())
+    if not children[-1]:
+        signal.alarm(60)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, 60)
+    else:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)  # not before: a fork may take longer
+bits = wanted = results(1)
+signal.signal(signal.SIGALRM, fork)
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+start = time.perf_counter()
+while len(children) < 20 and time.perf_counter() < start + 60 and 0 not in children:
+    bits = results(2)
+signal.signal(signal.SIGALRM, signal.SIG_IGN)  # no more children from here on
+if 0 in children:
+    os._exit(bits != wanted)
+statuses = {os.waitpid(child, 0)[1] for child in children}
+print(bits == wanted, statuses, len(children) >= 20)
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_signal_handler_that_forks_among_threads(python):
     # the child continues alone, and both end with the same bits
-    done = python(
-        ALONE + "warnings.simplefilter('ignore')\n"
-        "children = []\n"
-        "def fork(number, frame):\n"
-        "    children.append(os.fork())\n"
-        "    if not children[-1]:\n"
-        "        signal.alarm(60)\n"
-        "        signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
-        "        signal.setitimer(signal.ITIMER_REAL, 60)\n"
-        "    else:\n"
-        "        signal.setitimer(signal.ITIMER_REAL, 0.01)\n"  # not before: a fork may take longer
-        "bits = wanted = results(1)\n"
-        "signal.signal(signal.SIGALRM, fork)\n"
-        "signal.setitimer(signal.ITIMER_REAL, 0.01)\n"
-        "start = time.perf_counter()\n"
-        "while len(children) < 20 and time.perf_counter() < start + 60 and 0 not in children:\n"
-        "    bits = results(2)\n"
-        "signal.signal(signal.SIGALRM, signal.SIG_IGN)\n"  # no more children from here on
-        "if 0 in children:\n"
-        "    os._exit(bits != wanted)\n"
-        "statuses = {os.waitpid(child, 0)[1] for child in children}\n"
-        "print(bits == wanted, statuses, len(children) >= 20)\n"
-    )
+    done = python(ALONE + FORKING)
     assert done.stdout == "True {0} True\n", (done.stdout, done.stderr)
