@@ -522,31 +522,23 @@ def test_gradients_of_weights_in_another_layout(kernels):
         np.testing.assert_allclose(one, other, rtol=0, atol=10 * np.finfo(kernels.DTYPE).eps)  # sums in another order
 
 
-def test_engines_take_their_own_kind_of_rows(kernels):
+def test_engines_take_their_own_kind_of_rows(refuse, kernels):
     w, v = np.ones((3, 6), kernels.DTYPE), np.ones((2, 4), kernels.DTYPE)
     dense, rows = (
         kernels.Samples(x, labels=np.array([0, 1])) for x in (np.ones((2, 5), kernels.DTYPE), sparse_rows(kernels))
     )
-    for engine, samples in ((kernels.SparseEngine(5, 3, 2, block=2), dense), (kernels.DirectEngine(5, 3, 2), rows)):
-        engine.load(w, v)
-        with pytest.raises(AssertionError):
-            engine.loss(samples)
-    engine = kernels.SparseEngine(5, 3, 2, block=1)
-    engine.load(w, v)
-    with pytest.raises(AssertionError):
-        engine.loss(rows)
-    with pytest.raises(AssertionError):
-        kernels.SparseEngine(5, 3, 2, momentum=0.5)
+    engine, direct = kernels.SparseEngine(5, 3, 2, block=2), kernels.DirectEngine(5, 3, 2)
+    one_row, unloaded = kernels.SparseEngine(5, 3, 2, block=1), kernels.SparseEngine(5, 3, 2, block=2)
+    for loaded in (engine, direct, one_row):
+        loaded.load(w, v)
+    pairs = (engine, dense), (direct, rows), (one_row, rows), (unloaded, rows)
+    refuse(AssertionError, None, (w, v), *(functools.partial(each.loss, samples) for each, samples in pairs))
+    refuse(AssertionError, None, (), lambda: kernels.SparseEngine(5, 3, 2, momentum=0.5))
     w.flags.writeable = False
-    engine = kernels.SparseEngine(5, 3, 2, block=2)
-    with pytest.raises(AssertionError):
-        engine.loss(rows)
     engine.load(w, v)
-    with pytest.raises(ValueError, match=r"^w or v is read-only"):
-        engine.learn(rows, np.arange(2), 0.1)
-    for bad in (w.T, w[:, 1:].copy(), w[:2].copy(), None):
-        with pytest.raises((ValueError, AttributeError)):
-            engine.load(bad, v)
+    refuse(ValueError, r"^w or v is read-only", (w, v), lambda: engine.learn(rows, np.arange(2), 0.1))
+    bad = (functools.partial(engine.load, array, v) for array in (w.T, w[:, 1:].copy(), w[:2].copy(), None))
+    refuse((ValueError, AttributeError), None, (w, v), *bad)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
