@@ -175,7 +175,7 @@ def main(subject: str, count: int, seed: int = 0) -> None:
     for pool in kinds.values():
         rng.shuffle(pool)
     counts, survivors = {"killed": 0, "survived": 0, "no mutant": 0}, []
-    drawn = filter(None, chain(*zip_longest(*kinds.values())))  # each kind in turn
+    drawn = filter(None, chain(*zip_longest(*map(reversed, kinds.values()))))  # each kind in turn
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         worker = Worker(subject, Path(folder) / "0")
         if not worker.passes(*worker.tests[: -1 if count < 100 else None]):
