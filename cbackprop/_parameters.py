@@ -18,6 +18,8 @@ hidden_layer_sizes : int or sequence of one int
     M, the number of hidden units.
 activation : {"logistic", "tanh", "relu"}
     Function of the hidden units; "logistic" is the sigmoid.
+shuffle : bool
+    Draw a new order of the samples for each epoch.
 random_state : int, RandomState instance or None
     Source of random numbers for the initial weights, the order of the samples and, if there is one, the validation set.
 n_features_in_ : int

@@ -289,7 +289,7 @@ def test_bits_do_not_depend_on_workers_even_lost_ones(client, processes, digits,
 def test_tasks_can_be_repeated(digits, order):
     """The worker that replaces a lost one starts from the same weights, in the same layout, and random numbers."""
     learned, generators = network(order=order), [np.random.default_rng(0)]
-    arguments = [0], [digits], (learned.w, learned.v), generators, {"learning_rate": 0.1}
+    arguments = [0], [digits], learned, generators, {"batch_size": 1}
     (first,), (second,) = (training.learn_shards(*arguments) for _ in range(2))
     assert np.array_equal(first["w"], second["w"])
     assert (first["w"].strides, first["v"].strides) == (learned.w.strides, learned.v.strides)

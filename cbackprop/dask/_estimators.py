@@ -13,7 +13,6 @@ from dask.delayed import delayed
 from distributed import get_client
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -36,14 +35,14 @@ max_iter : int
     Maximum number of epochs.
 local_epochs : int
     Number of epochs between two averages of the weights.
-shuffle : bool
-    Draw a new order of the samples of each shard for each epoch.
 tol : float
     Minimum decrease of the loss that counts as an improvement.
 n_iter_no_change : int or numpy.inf
     Maximum number of consecutive rounds without improvement; with infinity, training takes max_iter epochs.
 n_threads : int
     Maximum number of threads per shard.
+estimator_ : estimator of `cbackprop.sklearn`
+    The trained estimator, which does not need dask.
 """,
 )
 
@@ -54,7 +53,6 @@ class _Backprop(BaseEstimator):
 
     _local: ClassVar[Any]  # class of the estimator that is trained, and predicts, with the rows of one machine
     _output: ClassVar[str]  # of the network
-    _score: ClassVar[Any]
 
     hidden_layer_sizes: Any = (100,)
     activation: str = "tanh"
@@ -71,7 +69,7 @@ class _Backprop(BaseEstimator):
 
     def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
         """Chunks of targets, the number of outputs, and what else the local estimator must know about them."""
-        raise NotImplementedError
+        return chunks, 1 if y.ndim == 1 else y.shape[1], {}
 
     def fit(self, X: Any, y: Any, *, callback: Callable[[int, float], object] | None = None) -> Self:
         """Train the estimator.
@@ -101,7 +99,9 @@ class _Backprop(BaseEstimator):
         t, n_outputs, meaning = self._targets(y, chunks)
         _validate_columns(local, X, reset=True)
         sparse, generator = issparse(getattr(X, "_meta", None)), local._random_generators()[1]
-        network = local._new_network(n_outputs, self._output, _float_dtype(X), generator, sparse=sparse)
+        dtypes = {*X.dtypes} if hasattr(X, "columns") else {X.dtype}
+        dtype = validate.FLOAT32 if dtypes == {validate.FLOAT32} else validate.FLOAT64
+        network = local._new_network(n_outputs, self._output, dtype, generator, sparse=sparse)
         validate.learning_rate(self.learning_rate_init, network.dtype, "learning_rate_init")
         network.learning_rate = self.learning_rate_init
         best, unimproved = np.inf, 0
@@ -162,7 +162,7 @@ class _Backprop(BaseEstimator):
         float
         """
         (wanted,), (predicted,) = compute(y), compute(self.predict(X))
-        return float(self._score(wanted, predicted))
+        return float(self._local._metric(wanted, predicted))
 
     def _map_chunks(self, method: str, X: Any) -> Any:
         """Call a method of the local estimator with each chunk of a dask collection, or with all of any other X."""
@@ -191,8 +191,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
 
     Attributes
     ----------
-    estimator_ : cbackprop.sklearn.BackpropClassifier
-        The trained classifier, which does not need dask.
+    estimator_
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_, feature_names_in_
@@ -215,7 +214,7 @@ class BackpropClassifier(ClassifierMixin, _Backprop):
     True
     """
 
-    _local, _output, _score = local.BackpropClassifier, "softmax", staticmethod(accuracy_score)
+    _local, _output = local.BackpropClassifier, "softmax"
     score = _Backprop.score  # not that of the mixin
 
     activation: str = "logistic"
@@ -258,8 +257,7 @@ class BackpropRegressor(RegressorMixin, _Backprop):
 
     Attributes
     ----------
-    estimator_ : cbackprop.sklearn.BackpropRegressor
-        The trained regressor, which does not need dask.
+    estimator_
     n_features_in_, feature_names_in_
     loss_curve_ : list of float
         Mean E of each epoch: half the squared error, summed over the outputs.
@@ -280,19 +278,11 @@ class BackpropRegressor(RegressorMixin, _Backprop):
     True
     """
 
-    _local, _output, _score = local.BackpropRegressor, "linear", staticmethod(r2_score)
+    _local, _output = local.BackpropRegressor, "linear"
     score = _Backprop.score  # not that of the mixin
-
-    def _targets(self, y: Any, chunks: list[Any]) -> tuple[list[Any], int, dict[str, Any]]:
-        return chunks, 1 if y.ndim == 1 else y.shape[1], {}
 
 
 def _validate_columns(model: BaseEstimator, X: Any, *, reset: bool) -> None:
     """Record the number and the names of the columns of X, or compare them with those recorded, like scikit-learn."""
     is_frame = hasattr(X, "to_dask_array")  # scikit-learn reads the names of frames of pandas only
     validate_data(model, X._meta if is_frame else X, reset=reset, skip_check_array=True)
-
-
-def _float_dtype(X: Any) -> np.dtype:
-    dtypes = set(X.dtypes) if hasattr(X, "columns") else {X.dtype}
-    return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import reduce
+from itertools import compress
 from operator import add, itemgetter
 from typing import Any
 
@@ -14,9 +15,7 @@ from dask.delayed import delayed
 from distributed import Client
 from scipy.sparse import issparse
 
-import cbackprop
 from cbackprop import DivergenceError, History, Network
-from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop._functions import error_and_gradient
 from cbackprop._results import REMEDY
@@ -101,12 +100,7 @@ def fit(
     generator = validate.generator(rng)
     shards = _load_shards(client, *aligned_chunks(x, t), network)
     generators = [generator, *generator.spawn(len(shards) - 1)]
-    options = network.functions._asdict() | {
-        "learning_rate": network.learning_rate,
-        "batch_size": batch_size,
-        "shuffle": validate.flag("shuffle", shuffle),
-        "n_threads": n_threads,
-    }
+    options = {"batch_size": batch_size, "shuffle": validate.flag("shuffle", shuffle), "n_threads": n_threads}
     losses: list[float] = []
     samples = 0
 
@@ -114,23 +108,21 @@ def fit(
         nonlocal generators, samples
         while len(losses) < epochs:
             round_epochs = 1 if batch_size is None else min(local_epochs, epochs - len(losses))
-            # a task, not scattered data: if the worker that holds the weights is lost, dask can run it again elsewhere
-            weights = client.submit(current_weights, network.w.copy("K"), network.v.copy(), pure=False)
+            # a task, not scattered data: if the worker that holds the network is lost, dask can run it again elsewhere
+            start = client.submit(current_network, copy.deepcopy(network), pure=False)
             try:
-                if batch_size is None:
-                    results = _run_tasks(client, shards, shard_gradients, weights, network.functions)
-                    w, v = _updated(network, results)
-                else:
-                    local = options | {"epochs": round_epochs}
-                    results = _run_tasks(client, shards, learn_shards, weights, generators, local)
-                    w, v = _mean(results, "w"), _mean(results, "v")
-                    generators = [result["generator"] for result in results]
-                E = _mean(results, "losses")
+                results = _run_tasks(client, shards, start, generators, options | {"epochs": round_epochs})
+                with np.errstate(over="ignore", invalid="ignore"):
+                    E, w, v = (_mean(results, name) for name in ("losses", "w", "v"))
+                    if batch_size is None:
+                        alpha = network.dtype.type(network.learning_rate)
+                        w, v = network.w - alpha * w, network.v - alpha * v  # (17)
                 if not (np.isfinite(E).all() and np.isfinite(w).all() and np.isfinite(v).all()):
                     raise DivergenceError
             except DivergenceError:
                 raise DivergenceError(f"learning diverged in epoch {len(losses) + 1} or soon after: {REMEDY}") from None
             network.w[:], network.v[:] = w, v
+            generators = [result["generator"] for result in results]
             losses.extend(E.tolist())
             samples += round_epochs * sum(result["rows"] for result in results)
             if should_stop(len(losses), losses[-1]):
@@ -144,10 +136,12 @@ def fit(
 # ------------------------------------------------------------ tasks on workers, under names that the dashboard displays
 
 
-def load_shard(number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int, output: str) -> tuple[Any, Any] | None:
-    """Validate x and t of a shard; None if it has no rows."""
+def load_shard(
+    number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int, output: str
+) -> tuple[Any, Any] | tuple[()]:
+    """Validated x and t of a shard; nothing if it has no rows."""
     if x.shape[0] == 0:
-        return None
+        return ()
     w, v = np.empty((1, D + 1), dtype), np.empty((K, 2), dtype)  # stand for weights, of which only D, K and dtype count
     try:
         if hasattr(x, "columns"):
@@ -161,44 +155,30 @@ def load_shard(number: int, x: Any, t: Any, dtype: np.dtype, D: int, K: int, out
     return x.astype(dtype, copy=False) if issparse(x) else checked, labels if rows is None else rows
 
 
-def count_rows(shard: tuple[Any, Any] | None) -> int:
-    """Number of rows of a shard."""
-    return 0 if shard is None else shard[0].shape[0]
-
-
-def current_weights(w: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The weights at the start of a round."""
-    return w, v
-
-
-def shard_gradients(
-    numbers: list[int],
-    shards: list[tuple[Any, np.ndarray]],
-    weights: tuple[np.ndarray, np.ndarray],
-    functions: validate.Functions,
-) -> list[dict[str, Any]]:
-    """Gradient (3) over the rows of each shard."""
-    results = []
-    w, v = layout.copies(*weights)  # what arrives may be misaligned, and a repeated task needs it unchanged
-    for n, (x, t) in zip(numbers, shards, strict=True):
-        E, dw, dv = error_and_gradient(x, t, w, v, functions)
-        results.append({"shard": n, "rows": x.shape[0], "losses": np.array([E]), "dw": dw, "dv": dv})
-    return results
+def current_network(network: Network) -> Network:
+    """The network at the start of a round."""
+    return network
 
 
 def learn_shards(
     numbers: list[int],
     shards: list[tuple[Any, np.ndarray]],
-    weights: tuple[np.ndarray, np.ndarray],
+    network: Network,
     generators: list[np.random.Generator],
     options: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """Updates (17) with the rows of each shard, all from the same weights."""
+    """Weights after the updates (17) with the rows of each shard; gradients (3) if batches are of all rows."""
     results = []
     for n, (x, t) in zip(numbers, shards, strict=True):
-        (w, v), generator = layout.copies(*weights), copy.deepcopy(generators[n])
-        losses = np.array(cbackprop.fit(x, t, w, v, rng=generator, **options).losses)
-        results.append({"shard": n, "rows": x.shape[0], "losses": losses, "w": w, "v": v, "generator": generator})
+        # a repeated task needs the same network and generator
+        local, generator = copy.deepcopy(network), copy.deepcopy(generators[n])
+        if options["batch_size"] is None:
+            E, w, v = error_and_gradient(x, t, local.w, local.v, local.functions)
+            losses = [E]
+        else:
+            losses, w, v = local.fit(x, t, rng=generator, **options).losses, local.w, local.v
+        result = {"shard": n, "rows": x.shape[0], "losses": np.array(losses), "w": w, "v": v, "generator": generator}
+        results.append(result)
     return results
 
 
@@ -211,14 +191,14 @@ def _load_shards(client: Client, x: list[Any], t: list[Any], network: Network) -
     shards = client.compute(
         [delayed(load_shard)(n, *chunks, *needed) for n, chunks in enumerate(zip(x, t, strict=True))]
     )
-    sizes = client.gather(client.map(count_rows, shards))
-    if not any(sizes):
+    with_rows = client.gather(client.map(bool, shards))
+    if not any(with_rows):
         raise ValueError("x has no rows")
-    return [shard for shard, size in zip(shards, sizes, strict=True) if size]
+    return list(compress(shards, with_rows))
 
 
-def _run_tasks(client: Client, shards: list[Any], task: Callable[..., Any], *arguments: Any) -> list[dict[str, Any]]:
-    """Run `task` on all shards and return its results in their order.
+def _run_tasks(client: Client, shards: list[Any], *arguments: Any) -> list[dict[str, Any]]:
+    """Run `learn_shards` on all shards and return its results in their order.
 
     Each thread of a worker gets one task, for its part of the shards on that worker: since no task is queued, dask
     moves none to another worker. If a worker is lost, its shards and tasks are computed again elsewhere.
@@ -230,7 +210,7 @@ def _run_tasks(client: Client, shards: list[Any], task: Callable[..., Any], *arg
     threads = client.nthreads()
     futures = [
         client.submit(
-            task,
+            learn_shards,
             part,
             [shards[n] for n in part],
             *arguments,
@@ -244,13 +224,6 @@ def _run_tasks(client: Client, shards: list[Any], task: Callable[..., Any], *arg
     ]
     results = [result for results in client.gather(futures) for result in results]
     return sorted(results, key=itemgetter("shard"))
-
-
-def _updated(network: Network, results: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """The weights after an update (17) with the mean gradient; the caller checks that they are finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        alpha = network.dtype.type(network.learning_rate)
-        return network.w - alpha * _mean(results, "dw"), network.v - alpha * _mean(results, "dv")
 
 
 def _mean(results: list[dict[str, Any]], name: str) -> np.ndarray:

@@ -16,8 +16,7 @@ In ``fit``, Ctrl-C ends training and keeps the weights.
 from cbackprop._extras import require
 
 require("sklearn", "sklearn")
-from cbackprop.sklearn._classifier import BackpropClassifier  # noqa: E402
-from cbackprop.sklearn._regressor import BackpropRegressor  # noqa: E402
+from cbackprop.sklearn._estimators import BackpropClassifier, BackpropRegressor  # noqa: E402
 
 __all__ = ["BackpropClassifier", "BackpropRegressor"]
 

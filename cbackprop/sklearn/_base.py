@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
@@ -18,16 +19,36 @@ from cbackprop import _validation as validate
 from cbackprop._catalog import HIDDEN_FUNCTIONS, OUTPUTS
 from cbackprop._docstrings import inherits
 from cbackprop._rates import epoch_rate
-from cbackprop.sklearn._parameters import ACTIVATIONS, CONSTRAINTS, Parameters, check_supported, check_values
+from cbackprop.sklearn._parameters import ACTIVATIONS, Parameters
 from cbackprop.sklearn._scaling import Scaling
 from cbackprop.sklearn._validation import check_dense, check_inputs, is_csr
 
 
-class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, BaseEstimator):
-    """Estimator with one hidden layer; a subclass defines the meaning of y."""
+def weights_of_layers(name: str, part: Any, description: str) -> Any:
+    """Define an attribute of views of part of w and v; what it is set to is copied, or refused before both change."""
 
-    _parameter_constraints = CONSTRAINTS  # part of scikit-learn's protocol
-    _parameters_are_valid = False
+    def views(model: Backprop) -> list[np.ndarray]:
+        return [weights.T[part] for weights in (model.network_.w, model.network_.v)]
+
+    def assign(model: Backprop, values: Sequence[ArrayLike]) -> None:
+        arrays, copies = views(model), []
+        first, second = arrays
+        if len(values) != 2:
+            raise ValueError(
+                f"{name} has {len(values)} arrays; it must have 2, of shapes {first.shape} and {second.shape}"
+            )
+        for n, (array, value) in enumerate(zip(arrays, values, strict=True)):
+            new = validate.numbers(f"{name}[{n}]", value, array.dtype, str(array.shape), array.ndim)
+            if new.shape != array.shape:
+                raise ValueError(f"{name}[{n}] has shape {new.shape}; it must be {array.shape}")
+            copies.append(new.copy())  # which may be the array of another weight
+        first[...], second[...] = copies
+
+    return property(views, assign, doc=f"{description}, as views of the arrays of `network_`; may be set.")
+
+
+class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters):
+    """Estimator with one hidden layer; y are numbers, unless a subclass gives them another meaning."""
 
     network_: Network
     n_features_in_: int
@@ -43,15 +64,15 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
 
     # ------------------------------------------------------------------------------------------------- the meaning of y
 
-    _numeric_y: bool  # whether y holds numbers, even if its dtype is object
-    _metric: Callable[..., float]  # the score of what the network predicts for a validation set
-    _fewest_validation_samples: int
-    _to_scale: str  # if training diverges
-    _auto_epochs: int  # that "auto" rates take to fall to 0
+    _numeric_y = True  # whether y holds numbers, even if its dtype is object
+    _metric: Callable[..., float] = staticmethod(r2_score)  # of what the network predicts for a validation set
+    _fewest_validation_samples = 2  # of which R² is defined
+    _to_scale = "the inputs and y"  # if training diverges
+    _auto_epochs = 20  # that "auto" rates take to fall to 0; more overfit small tables
 
     def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
         """Define the outputs for the first y; return their number and their function."""
-        raise NotImplementedError
+        return 1 if y.ndim == 1 else y.shape[1], "linear"
 
     def _check_outputs(self, y: np.ndarray) -> None:
         """Raise ValueError if `fit` with y cannot continue with the trained outputs."""
@@ -60,12 +81,14 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
         """Add the outputs that `partial_fit` asks for."""
 
     def _targets(self, name: str, y: Any, N: int) -> np.ndarray:
-        """Targets of N samples: class indices (N,) or numbers (N, K)."""
-        raise NotImplementedError
+        """Targets of N samples: class indices (N,) or numbers (N, K), finite in the dtype of the network."""
+        rows: Any = validate.targets(y, N, self.network_.w, self.network_.v, "linear", name=name)[0]
+        return rows
 
     def _target_of_row(self, y: Any) -> Any:
         """Target of a single sample for `learn_one`, or None if y needs scikit-learn's validation."""
-        raise NotImplementedError
+        t = y[0]
+        return None if len(y) > 1 or validate.is_masked(t) or (self.n_outputs_ == 1 and np.ndim(t)) else t
 
     # ----------------------------------------------------------------------------------------------------- construction
 
@@ -98,28 +121,6 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
         model._reset(network, model._random_generators()[1])
         return model
 
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters. They are validated by the next call of `fit` or `partial_fit`.
-
-        Parameters
-        ----------
-        **params
-            Values of parameters by name.
-
-        Returns
-        -------
-        estimator
-            The estimator itself.
-        """
-        check_supported(self, params)
-        super().set_params(**params)
-        self._parameters_are_valid = False
-        return self
-
-    def _validate_params(self) -> None:
-        check_values(self)
-        super()._validate_params()
-
     # --------------------------------------------------------------------------------------------------------- networks
 
     def _random_generators(self) -> tuple[np.random.RandomState, np.random.Generator]:
@@ -136,8 +137,8 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
             )
         return validate.count("hidden_layer_sizes", sizes[0])
 
-    def _check_sizes(self) -> None:
-        """Raise ValueError if the trained network does not have the hidden units that the parameters ask for."""
+    def _match_network(self) -> None:
+        """Raise ValueError if the parameters ask for other hidden units; adapt rates to units if they ask for that."""
         network = self.network_
         for name, wanted, trained in (
             ("hidden_layer_sizes", self._hidden_units(), len(network.w)),
@@ -148,6 +149,10 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
                     f"{name} is {getattr(self, name)!r}; the model has learned with {trained!r} and keeps it: to begin "
                     "anew, use fit without warm_start, or sklearn.base.clone"
                 )
+        if network.adaptive != self._adaptive:
+            accumulators = validate.new_accumulators(network.w, network.v) if self._adaptive else None
+            functions = network.functions._asdict()
+            self.network_ = Network.from_weights(network.w, network.v, **functions, accumulators=accumulators)
 
     def _new_network(
         self, n_outputs: int, output: str, dtype: np.dtype, generator: np.random.Generator, *, sparse: bool
@@ -171,14 +176,6 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
 
     def _set_network(self, network: Network, generator: np.random.Generator) -> None:
         self.network_, self._generator, self._velocity = network, generator, None
-
-    def _match_rates(self) -> None:
-        """Make the rates of the network adaptive or constant, as the parameters say."""
-        network = self.network_
-        if network.adaptive != self._adaptive:
-            accumulators = validate.new_accumulators(network.w, network.v) if self._adaptive else None
-            functions = network.functions._asdict()
-            self.network_ = Network.from_weights(network.w, network.v, **functions, accumulators=accumulators)
 
     @property
     def _adaptive(self) -> bool:
@@ -278,23 +275,8 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
 
     # ------------------------------------------------------------------------------------------------ fitted attributes
 
-    @property
-    def coefs_(self) -> list[np.ndarray]:
-        """Weights in scikit-learn's orientation, as views of the arrays of `network_`; may be set."""
-        return [weights[:, :-1].T for weights in (self.network_.w, self.network_.v)]
-
-    @coefs_.setter
-    def coefs_(self, values: Sequence[ArrayLike]) -> None:
-        _assign("coefs_", self.coefs_, values)
-
-    @property
-    def intercepts_(self) -> list[np.ndarray]:
-        """Biases, as views of the arrays of `network_`; may be set."""
-        return [weights[:, -1] for weights in (self.network_.w, self.network_.v)]
-
-    @intercepts_.setter
-    def intercepts_(self, values: Sequence[ArrayLike]) -> None:
-        _assign("intercepts_", self.intercepts_, values)
+    coefs_ = weights_of_layers("coefs_", np.s_[:-1], "Weights in scikit-learn's orientation")
+    intercepts_ = weights_of_layers("intercepts_", -1, "Biases")
 
     @property
     def n_layers_(self) -> int:
@@ -340,18 +322,3 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters, Ba
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
         return tags
-
-
-def _assign(name: str, arrays: list[np.ndarray], values: Sequence[ArrayLike]) -> None:
-    """Copy values into the two arrays of an attribute, or raise an error before either has changed."""
-    first, second = arrays
-    if len(values) != 2:
-        raise ValueError(f"{name} has {len(values)} arrays; it must have 2, of shapes {first.shape} and {second.shape}")
-    pairs = []
-    for n, (array, value) in enumerate(zip(arrays, values, strict=True)):
-        new = validate.numbers(f"{name}[{n}]", value, array.dtype, str(array.shape), array.ndim)
-        if new.shape != array.shape:
-            raise ValueError(f"{name}[{n}] has shape {new.shape}; it must be {array.shape}")
-        pairs.append((array, new.copy()))  # which may be the array of another weight
-    for array, new in pairs:
-        array[...] = new

@@ -3,40 +3,20 @@
 import functools
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_origin, get_type_hints
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from cbackprop._catalog import HIDDEN_FUNCTIONS
+from cbackprop._docstrings import inherits
 from cbackprop._parameters import ESTIMATOR
 from cbackprop._parameters import describe as describe_by
 
 Estimator = TypeVar("Estimator")
 
 ACTIVATIONS = {function.activation: name for name, function in HIDDEN_FUNCTIONS.items()}  # scikit-learn's names of h
-
-CONSTRAINTS = {  # in scikit-learn's format
-    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(ACTIVATIONS))],
-    "solver": [StrOptions({"sgd"})],
-    "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-    "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-    "power_t": [Interval(Real, 0, None, closed="left")],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "shuffle": ["boolean"],
-    "random_state": ["random_state"],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "verbose": ["verbose"],
-    "warm_start": ["boolean"],
-    "momentum": [Interval(Real, 0, 1, closed="both")],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-    "n_threads": [Interval(Integral, 1, None, closed="left")],
-}
 
 describe = describe_by(
     ESTIMATOR,
@@ -64,8 +44,6 @@ power_t : float
     Exponent of "invscaling".
 max_iter : int
     Maximum number of epochs; "auto" rates need at most 30, for regression 20.
-shuffle : bool
-    Draw a new order of the samples for each epoch.
 tol : float
     Minimum improvement of the loss, or of that of the validation set with `early_stopping`. With "auto" rates,
     training stops when the loss is below it.
@@ -99,6 +77,11 @@ t_ : int
     Number of samples seen in all calls.
 n_outputs_ : int
     K, the number of outputs.
+out_activation_ : {"softmax", "logistic", "identity"}
+    The function of the outputs, by the name that it has in scikit-learn.
+validation_scores_, validation_loss_curve_ : list of float
+    Accuracy or R², and mean E, of the validation set, if any, after each epoch of `fit`; weighted as training is, if it
+    was set aside from X.
 """,
 )
 
@@ -117,56 +100,78 @@ UNSUPPORTED_VALUES = {  # values of scikit-learn's that there are not, and what 
 }
 
 
-def check_supported(model: Any, parameters: dict[str, Any]) -> None:
-    """Raise TypeError that says what to do about parameters of scikit-learn's that the model lacks."""
-    if unsupported := [name for name in UNSUPPORTED if name in parameters]:
-        reasons = "; ".join(f"no parameter {name!r}, {UNSUPPORTED[name]}" for name in unsupported)
-        raise TypeError(f"{type(model).__name__} has {reasons}: leave {'it' if len(unsupported) == 1 else 'them'} out")
-
-
-def check_values(model: Any) -> None:
-    """Raise ValueError that says what to write instead of values that only scikit-learn's parameters have."""
-    for (name, value), remedy in UNSUPPORTED_VALUES.items():
-        if isinstance(given := getattr(model, name), str) and given == value:
-            known = " or ".join(sorted(map(repr, CONSTRAINTS[name][0].options)))
-            raise ValueError(f"{name} is {value!r}; there is only {known} here: {remedy}")
-
-
 def explain_unsupported(kind: type[Estimator]) -> type[Estimator]:
     """Make the ``__init__`` of a class say what to do about parameters of scikit-learn's that it lacks."""
     init: Any = kind.__init__
 
     @functools.wraps(init)
     def explaining(self: Any, *args: Any, **parameters: Any) -> None:
-        check_supported(self, parameters)
+        self._check_supported(parameters)
         init(self, *args, **parameters)
 
     kind.__init__ = explaining  # type: ignore[method-assign]
     return kind
 
 
+AT_LEAST_0 = Interval(Real, 0, None, closed="left")
+COUNT = Interval(Integral, 1, None, closed="left")
+AUTO = StrOptions({"auto"})
+
+
 @explain_unsupported
 @dataclass(eq=False, repr=False)
-class Parameters:
-    """The parameters of both estimators, with the defaults of the regressor."""
+class Parameters(BaseEstimator):
+    """Parameters of both estimators, with constraints in scikit-learn's format, and defaults of the regressor."""
 
-    hidden_layer_sizes: Any = (100,)
-    activation: str = "tanh"
+    hidden_layer_sizes: Annotated[Any, "array-like", COUNT] = (100,)
+    activation: Annotated[str, StrOptions(set(ACTIVATIONS))] = "tanh"
     _: KW_ONLY
-    solver: str = "sgd"
-    alpha: float | str = 0.0
-    batch_size: int | str = 1
-    learning_rate: str = "adaptive"
-    learning_rate_init: float | str = "auto"
-    power_t: float = 0.5
-    max_iter: int = 200
-    shuffle: bool = True
-    random_state: Any = None
-    tol: float = 1e-3
-    verbose: bool = False
-    warm_start: bool = False
-    momentum: float = 0.0
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: float = 2
-    n_threads: int = 1
+    solver: Annotated[str, StrOptions({"sgd"})] = "sgd"
+    alpha: Annotated[float | str, AUTO, AT_LEAST_0] = 0.0
+    batch_size: Annotated[int | str, AUTO, COUNT] = 1
+    learning_rate: Annotated[str, StrOptions({"constant", "invscaling", "adaptive"})] = "adaptive"
+    learning_rate_init: Annotated[float | str, AUTO, Interval(Real, 0, None, closed="neither")] = "auto"
+    power_t: Annotated[float, AT_LEAST_0] = 0.5
+    max_iter: Annotated[int, COUNT] = 200
+    shuffle: Annotated[bool, "boolean"] = True
+    random_state: Annotated[Any, "random_state"] = None
+    tol: Annotated[float, AT_LEAST_0] = 1e-3
+    verbose: Annotated[bool, "verbose"] = False
+    warm_start: Annotated[bool, "boolean"] = False
+    momentum: Annotated[float, Interval(Real, 0, 1, closed="both")] = 0.0
+    early_stopping: Annotated[bool, "boolean"] = False
+    validation_fraction: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.1
+    n_iter_no_change: Annotated[float, COUNT, Options(Real, {np.inf})] = 2
+    n_threads: Annotated[int, COUNT] = 1
+
+    _parameter_constraints: ClassVar[dict[str, Any]]  # part of scikit-learn's protocol
+    _parameters_are_valid = False
+
+    @inherits(BaseEstimator.set_params)
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters. They are validated by the next call of `fit` or `partial_fit`."""
+        self._check_supported(params)
+        super().set_params(**params)
+        self._parameters_are_valid = False
+        return self
+
+    def _check_supported(self, parameters: dict[str, Any]) -> None:
+        """Raise TypeError that says what to do about parameters of scikit-learn's that there are not."""
+        if unsupported := [name for name in UNSUPPORTED if name in parameters]:
+            reasons = "; ".join(f"no parameter {name!r}, {UNSUPPORTED[name]}" for name in unsupported)
+            them = "it" if len(unsupported) == 1 else "them"
+            raise TypeError(f"{type(self).__name__} has {reasons}: leave {them} out")
+
+    def _validate_params(self) -> None:
+        for (name, value), remedy in UNSUPPORTED_VALUES.items():
+            if isinstance(given := getattr(self, name), str) and given == value:
+                known = " or ".join(sorted(map(repr, self._parameter_constraints[name][0].options)))
+                raise ValueError(f"{name} is {value!r}; there is only {known} here: {remedy}")
+        super()._validate_params()
+
+
+Parameters._parameter_constraints = {
+    name: list(hint.__metadata__)
+    for name, hint in get_type_hints(Parameters, include_extras=True).items()
+    if get_origin(hint) is Annotated
+}

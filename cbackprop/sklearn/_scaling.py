@@ -127,25 +127,18 @@ def _columns(name: str, scaler: RunningScaler, dtype: np.dtype) -> Columns:
     return mean, scale
 
 
-def warn_unscaled(X: Any) -> None:
-    """Warn of inputs so large that hidden units saturate, or that their sums do not change in sign."""
-    numbers, remedy = X, "its columns to mean 0 and standard deviation 1, for example by make_pipeline(StandardScaler()"
+def warn_unscaled(X: Any, t: np.ndarray | None) -> None:
+    """Warn of inputs, or numbers to be predicted, so large that hidden units saturate or sums do not change in sign."""
+    numbers, remedy = X, "mean 0 and standard deviation 1, for example by make_pipeline(StandardScaler(), ...)"
     if issparse(X):
-        numbers, remedy = X.data, "its columns to at most 1, for example by make_pipeline(MaxAbsScaler()"
+        numbers, remedy = X.data, "at most 1, for example by make_pipeline(MaxAbsScaler(), ...)"
     rms = float(np.sqrt(np.vdot(numbers, numbers) / np.prod(X.shape)))
-    if rms > MAX_RMS:
-        _warn(f"the root mean square of X is {rms:.3g}, with which little is learned; scale {remedy}, ...)")
-
-
-def warn_unscaled_targets(t: np.ndarray) -> None:
-    """Warn of numbers whose errors, and so the steps, are so large that hidden units saturate."""
-    deviation = float(t.std(axis=0, dtype=np.float64).max())
-    if deviation > MAX_TARGET_STD:
-        _warn(
-            f"the standard deviation of y is {deviation:.3g}, with which little is learned; scale it to 1, for example "
-            "by TransformedTargetRegressor(..., transformer=StandardScaler())"
-        )
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=5)  # at the caller of `fit`, which calls `_fit`
+    sizes = [("root mean square of X", rms, MAX_RMS, f"its columns to {remedy}")]
+    if t is not None:
+        deviation = float(t.std(axis=0, dtype=np.float64).max())
+        remedy = "it to 1, for example by TransformedTargetRegressor(..., transformer=StandardScaler())"
+        sizes.append(("standard deviation of y", deviation, MAX_TARGET_STD, remedy))
+    for name, size, most, remedy in sizes:
+        if size > most:
+            message = f"the {name} is {size:.3g}, with which little is learned; scale {remedy}"
+            warnings.warn(message, stacklevel=4)  # at the caller of `fit`, which calls `_fit`

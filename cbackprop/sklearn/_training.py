@@ -19,7 +19,7 @@ from cbackprop._docstrings import inherits
 from cbackprop._rates import EpochRates
 from cbackprop._training_lock import TrainingLock, learn_and_record, run_finally
 from cbackprop.sklearn._base import Backprop
-from cbackprop.sklearn._scaling import Scaling, warn_unscaled, warn_unscaled_targets
+from cbackprop.sklearn._scaling import Scaling, warn_unscaled
 from cbackprop.sklearn._validation import is_csr, mean_error
 
 
@@ -69,22 +69,20 @@ class TrainableBackprop(Backprop):
         self._parameters_are_valid = True
         continued = self.warm_start and self.__sklearn_is_fitted__()
         X, y = self._validated_training_data(X, y, first=not continued)
-        if not self._adaptive or issparse(X):
-            warn_unscaled(X)
         weights = self._sample_weights(sample_weight, X, y)
         random_state, generator = self._random_generators()
         if continued:  # train copies, so that an error leaves the model unchanged
-            self._check_sizes()
+            self._match_network()
             self._check_outputs(y)
             self._set_network(copy.deepcopy(self.network_), generator)
-            self._match_rates()
             for curve in ("loss_curve_", "validation_loss_curve_", "validation_scores_"):
                 setattr(self, curve, getattr(self, curve).copy())
         else:
             self._start(X, y, None, generator)
         t = self._targets("y", y, len(y))
-        if self._numeric_y and not self._adaptive:
-            warn_unscaled_targets(t if weights is None else t[weights > 0])
+        if not self._adaptive or issparse(X):
+            learned = t if weights is None else t[weights > 0]
+            warn_unscaled(X, learned if self._numeric_y and not self._adaptive else None)
 
         held_out = None
         if X_val is not None or y_val is not None:
@@ -205,9 +203,8 @@ class TrainableBackprop(Backprop):
             if self._adaptive and not issparse(X):
                 self._scaling = Scaling.following(self.network_)
         else:
-            self._check_sizes()
+            self._match_network()
             self._extend_outputs(classes)
-            self._match_rates()
         t = self._targets("y", y, len(y))
         weights = self._sample_weights(sample_weight, X, y, partial=True)
         self._learn_scaled(rollback, X, t, weights)

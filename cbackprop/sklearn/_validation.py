@@ -56,13 +56,6 @@ def class_indices(name: str, y: Any, classes: np.ndarray) -> np.ndarray:
     return t
 
 
-def numbers_of_outputs(name: str, y: Any, N: int, network: Network) -> np.ndarray:
-    """One finite number for each sample and output, shape (N, K), in the dtype of the network."""
-    rows, _ = validate.targets(y, N, network.w, network.v, "linear", name=name)
-    assert rows is not None
-    return rows
-
-
 def mean_error(network: Network, X: Any, t: np.ndarray, weights: np.ndarray | None) -> float:
     """Mean of E_n, weighted."""
     if weights is None:

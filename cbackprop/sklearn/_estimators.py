@@ -1,10 +1,10 @@
-"""The classifier."""
+"""The classifier and the regressor."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
@@ -14,9 +14,9 @@ from cbackprop import Network, reference
 from cbackprop import _layout as layout
 from cbackprop._catalog import OUTPUTS
 from cbackprop._docstrings import inherits
-from cbackprop.sklearn._parameters import CONSTRAINTS, describe, explain_unsupported
+from cbackprop.sklearn._parameters import Parameters, describe, explain_unsupported
 from cbackprop.sklearn._training import TrainableBackprop
-from cbackprop.sklearn._validation import check_classes, class_indices, numbers_of_outputs
+from cbackprop.sklearn._validation import check_classes, class_indices
 
 LABEL_MATRIX = (
     "a matrix must hold 1 for each label of a sample, and 0: for several targets with classes of their own, use "
@@ -50,13 +50,7 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
     loss_ : float
         Mean cross-entropy E of the last epoch in nats, where E_n is taken before the update that uses the sample. With
         logistic outputs, E_n is the sum over the labels.
-    loss_curve_
-    validation_scores_, validation_loss_curve_ : list of float
-        Accuracy and mean E of the validation set, if any, after each epoch of `fit`; weighted, like accuracy, by
-        `sample_weight` and `class_weight`, if it was set aside from X.
-    n_iter_, t_, n_outputs_
-    out_activation_ : {"softmax", "logistic"}
-        The function of the outputs.
+    loss_curve_, validation_scores_, validation_loss_curve_, n_iter_, t_, n_outputs_, out_activation_
     n_features_in_, feature_names_in_
 
     Examples
@@ -77,7 +71,9 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
            [1, 1]])
     """
 
-    _parameter_constraints = CONSTRAINTS | {"class_weight": [dict, StrOptions({"balanced"}), None]}
+    _parameter_constraints = Parameters._parameter_constraints | {
+        "class_weight": [dict, StrOptions({"balanced"}), None]
+    }
 
     activation: str = "relu"
     _: KW_ONLY
@@ -199,7 +195,7 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
             return class_indices(name, y, self.classes_)
         if np.asarray(y).dtype.kind not in "biuf":
             raise ValueError(f"{name} is a matrix of {np.asarray(y).dtype}; {LABEL_MATRIX}")
-        t = numbers_of_outputs(name, y, N, self.network_)
+        t = super()._targets(name, y, N)
         if (wrong := (t != 0) & (t != 1)).any():
             n, k = np.unravel_index(wrong.argmax(), t.shape)
             raise ValueError(f"{name}[{n}, {k}] is {t[n, k]:g}; {LABEL_MATRIX}")
@@ -279,6 +275,40 @@ class BackpropClassifier(ClassifierMixin, TrainableBackprop):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+@describe
+class BackpropRegressor(RegressorMixin, MultiOutputMixin, TrainableBackprop):
+    """Regressor with one hidden layer and linear outputs, trained by stochastic gradient descent.
+
+    The error E_n of a sample is half the squared error, summed over the outputs. With a number as `learning_rate_init`,
+    training after each sample diverges if it exceeds about 2 / (1 + sum of z_j**2): 0.02 if all of 100 hidden units are
+    at 1, and less for "relu", whose z_j have no upper bound.
+
+    Parameters
+    ----------
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter
+    shuffle, random_state, tol, verbose, warm_start, momentum, early_stopping, validation_fraction, n_iter_no_change
+    n_threads
+
+    Attributes
+    ----------
+    network_, coefs_, intercepts_
+    loss_ : float
+        Mean error E of the last epoch, where E_n is taken before the update that uses the sample; of standardized y, if
+        `fit` standardized it. MLPRegressor's `loss_` is E / K, plus the penalty.
+    loss_curve_, validation_scores_, validation_loss_curve_, n_iter_, t_, n_outputs_, out_activation_
+    n_features_in_, feature_names_in_
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from cbackprop.sklearn import BackpropRegressor
+    >>> x, y = make_friedman1(800, random_state=0)
+    >>> model = BackpropRegressor(random_state=0).fit(x[::2], y[::2])
+    >>> model.score(x[1::2], y[1::2]) > 0.9
+    True
+    """
 
 
 def _labels_of(y: np.ndarray) -> np.ndarray:
