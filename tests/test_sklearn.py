@@ -19,15 +19,12 @@ pytest.importorskip("sklearn")
 import joblib
 import sklearn
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine, make_classification
-from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
-from sklearn.feature_extraction import FeatureHasher
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import average_precision_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, cross_validate, train_test_split
+from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -126,11 +123,12 @@ def rows(x, y):
     return [(x[n : n + 1], y[n : n + 1]) for n in range(len(x))]
 
 
-def seeded(seed):
-    """A RandomState from which the seed of the library's generator has been drawn."""
-    random_state = np.random.RandomState(seed)
+def set_aside(problem, y, part):
+    """Rows that are learned, and those of the validation set, as drawn after the seed of the library's generator."""
+    random_state = np.random.RandomState(0)
     random_state.randint(np.iinfo(np.int32).max)
-    return random_state
+    stratified = y if problem == "classes" else None
+    return train_test_split(np.arange(len(y)), test_size=part, stratify=stratified, random_state=random_state)
 
 
 def seeded_generator():
@@ -177,18 +175,13 @@ def with_the_same_weights(ours, theirs, x, y, rate, classes):
 @pytest.mark.parametrize(
     ("problem", "options", "given"),
     [
-        ("classes", {"activation": "relu"}, ()),
         ("classes", {"learning_rate": "invscaling", "power_t": 0.3}, ()),
         ("classes", {"alpha": 0.1, "momentum": 0.5}, "one by one"),
-        ("classes", {"batch_size": 20, "alpha": 0.5}, ()),
-        ("classes", {"batch_size": 20, "momentum": 0.8}, ()),
+        ("classes", {"batch_size": 20, "alpha": 0.5, "momentum": 0.8}, ()),
         ("classes", {"batch_size": 20}, "weights"),
         ("labels", {"activation": "tanh"}, ()),
-        ("labels", {"activation": "relu", "batch_size": 40}, ()),
         ("number", {"activation": "relu"}, ()),
-        ("number", {"batch_size": 75}, ()),
         ("numbers", {"activation": "tanh", "batch_size": 40}, ()),
-        ("numbers", {}, ()),
     ],
     ids=str,
 )
@@ -198,18 +191,12 @@ def test_networks_of_scikit_learn_learn_the_same(problems, problem, options, giv
     x, y = (array[::2] for array in problems[problem])
     chunks = rows(x, y) if given == "one by one" else 2 * [(x, y)]
     weighted = {"sample_weight": np.random.default_rng(0).random(len(x))} if given == "weights" else {}
-    options = {
-        "activation": "logistic",
-        "batch_size": 1,
-        "momentum": 0,
-        "alpha": 0,
-        "learning_rate": "constant",
-    } | options
+    defaults = {"activation": "logistic", "batch_size": 1, "momentum": 0, "alpha": 0, "learning_rate": "constant"}
+    options = defaults | options
     ours = estimator(problem, shuffle=False, **options)
     kind = MLPClassifier if isinstance(ours, BackpropClassifier) else MLPRegressor
-    theirs = kind(
-        hidden_layer_sizes=(6,), solver="sgd", shuffle=False, nesterovs_momentum=False, random_state=0, **options
-    )
+    options |= {"hidden_layer_sizes": (6,), "solver": "sgd", "nesterovs_momentum": False}
+    theirs = kind(shuffle=False, random_state=0, **options)
     with_the_same_weights(ours, theirs, x, y, 0.05, classes_of(problem))
     for chunk in chunks:
         ours.partial_fit(*chunk, **weighted)
@@ -263,13 +250,15 @@ def test_parameters_without_counterpart_are_explained(ours, theirs):
         ours(other=1)
 
 
-def test_attributes_of_mlpclassifier(iris):
+def test_attributes_of_mlpclassifier(iris, capsys):
     model = BackpropClassifier(4, random_state=0).fit(*iris)
     assert (model.n_layers_, model.best_validation_score_) == (3, None)
     assert model.best_loss_ == min(model.loss_curve_)
-    model.set_params(early_stopping=True).fit(*iris)
+    model.set_params(early_stopping=True, verbose=True).fit(*iris)
     assert model.best_loss_ is None
     assert model.best_validation_score_ == max(model.validation_scores_)
+    first = f"Iteration 1, loss = {model.loss_curve_[0]:.8f}\nValidation score: {model.validation_scores_[0]:f}\n"
+    assert capsys.readouterr().out.startswith(first)
 
 
 @pytest.mark.parametrize("module", ["cbackprop.sklearn", "cbackprop.dask"])
@@ -284,18 +273,15 @@ def test_parameters_are_described_with_their_defaults(module, name):
 # ------------------------------------------------------------------------------------------------------------- training
 
 
-@pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
+@pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer, load_diabetes])
 def test_defaults_learn(load):
     # the inputs are as they come. `python -m benchmarks.compare.defaults` compares the mean of many splits with
     # MLPClassifier: 0.97 or more. One split may differ by 0.03.
     x_train, x_test, y_train, y_test = train_test_split(*load(return_X_y=True), random_state=0)
-    assert BackpropClassifier(random_state=0).fit(x_train, y_train).score(x_test, y_test) > 0.94
-
-
-def test_defaults_of_the_regressor_learn():
-    x_train, x_test, y_train, y_test = train_test_split(*load_diabetes(return_X_y=True), random_state=0)
-    linear = LinearRegression().fit(x_train, y_train).score(x_test, y_test)
-    assert BackpropRegressor(random_state=0).fit(x_train, y_train).score(x_test, y_test) > linear - 0.15
+    kind, least = BackpropClassifier, 0.94
+    if load is load_diabetes:
+        kind, least = BackpropRegressor, LinearRegression().fit(x_train, y_train).score(x_test, y_test) - 0.15
+    assert kind(random_state=0).fit(x_train, y_train).score(x_test, y_test) > least
 
 
 def test_learning_rates(iris):
@@ -316,61 +302,20 @@ def test_learning_rates(iris):
     assert adaptive.loss_ < constant.set_params(tol=1e-3, max_iter=400).fit(x, y).loss_
 
 
-@pytest.mark.parametrize("problem", ["classes", "numbers"])
-def test_epochs_at_a_constant_rate_are_those_of_partial_fit(problems, problem):
-    x, y = problems[problem]
-    constant = {"learning_rate": "constant", "max_iter": 9, "tol": 1e9, "n_iter_no_change": np.inf}
-    whole, parts = (estimator(problem, **constant) for _ in range(2))
-    with pytest.warns(ConvergenceWarning):
-        whole.fit(x, y)
-    for _ in range(9):
-        parts.partial_fit(x, y, **classes_of(problem))
-    assert weights(parts) == weights(whole)
-    assert (parts.t_, parts.loss_, whole.n_iter_) == (whole.t_, whole.loss_, 9)
-
-
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_goes_on_with_the_same_network_only(iris):
     x, y = iris
-    model = BackpropClassifier(6, "logistic", max_iter=1, warm_start=True, random_state=0)
-    with pytest.warns(ConvergenceWarning):
-        model.fit(x, y)
-    with pytest.raises(ValueError, match="is the same as in the previous call to fit"):
-        model.fit(x, y + 1)
+    model = BackpropClassifier(6, "logistic", max_iter=1, warm_start=True, random_state=0).fit(x, y)
     for name, value, trained in (("hidden_layer_sizes", (7,), "6"), ("activation", "tanh", "'logistic'")):
         changed = pickle.loads(state(model)).set_params(**{name: value})
-        message = (
-            f"{name} is {re.escape(repr(value))}; the model has learned with {trained} .* use fit without warm_start"
-        )
-        with refused(changed, message):
+        wanted = re.escape(repr(value))
+        with refused(changed, f"{name} is {wanted}; the model has learned with {trained} .* use fit without warm"):
             changed.fit(x, y)
-        with pytest.warns(ConvergenceWarning):
-            changed.set_params(warm_start=False).fit(x, y)
+        changed.set_params(warm_start=False).fit(x, y)
 
 
-def test_verbose_prints_each_epoch(iris, capsys):
-    model = BackpropClassifier(4, verbose=True, early_stopping=True, random_state=0).fit(*iris)
-    first = f"Iteration 1, loss = {model.loss_curve_[0]:.8f}\nValidation score: {model.validation_scores_[0]:f}\n"
-    assert capsys.readouterr().out.startswith(first)
-
-
-def test_an_interrupted_fit_keeps_its_weights(iris, monkeypatch):
-    def interrupted(*arguments, **options):
-        if model.n_iter_ == 3:
-            raise KeyboardInterrupt
-        return fit(*arguments, **options)
-
-    fit = cbackprop.Network.fit
-    monkeypatch.setattr(cbackprop.Network, "fit", interrupted)
-    model = BackpropClassifier(4, random_state=0)
-    with pytest.warns(UserWarning, match="interrupted by user"):
-        model.fit(*iris)
-    assert model.n_iter_ == 3
-    assert model.score(*iris) > 0.5
-
-
-@pytest.mark.filterwarnings("ignore:Training interrupted:UserWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_an_interrupt_at_any_instruction_of_fit_leaves_attributes_of_the_same_epoch(iris, interrupt):
+def test_an_interrupt_at_any_instruction_of_fit_leaves_attributes_of_the_same_epoch(iris, interrupt, recwarn):
     x, y, n, epochs = iris[0][::50], iris[1][::50], 0, set()
     interrupted = True
     while interrupted:
@@ -382,6 +327,7 @@ def test_an_interrupt_at_any_instruction_of_fit_leaves_attributes_of_the_same_ep
             assert not model.n_iter_ or model.loss_curve_[-1] == model.loss_
             epochs.add(model.n_iter_)
     assert epochs == {0, 1, 2}
+    assert {str(warning.message) for warning in recwarn} == {"Training interrupted by user."}
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -396,11 +342,12 @@ def test_an_interrupt_at_any_instruction_of_fit_leaves_attributes_of_the_same_ep
     ids=lambda value: str(sorted(value)),
 )
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_fit_equals_that_of_a_network(problems, problem, options, settings, weighted):
+def test_training_is_that_of_a_network(problems, problem, options, settings, weighted):
+    """By `fit`, and by `partial_fit`, epoch after epoch."""
     dtype = np.float32 if weighted else np.float64
     x, y = problems[problem][0].astype(dtype), problems[problem][1]
     given = {"sample_weight": np.random.default_rng(0).random(len(x)).astype(dtype)} if weighted else {}
-    model = estimator(problem, **{"activation": "logistic", "max_iter": 4} | options)
+    model, parts = (estimator(problem, **{"activation": "logistic", "max_iter": 4} | options) for _ in range(2))
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(4\) reached"):
         model.fit(x, y, **given)
     rng = seeded_generator()
@@ -408,10 +355,12 @@ def test_fit_equals_that_of_a_network(problems, problem, options, settings, weig
     functions = {"output": output, "hidden": model.activation.replace("logistic", "sigmoid")}
     network = cbackprop.Network(4, 6, model.n_outputs_, **functions, learning_rate=0.05, dtype=dtype, rng=rng)
     history = network.fit(x, y, epochs=4, rng=rng, **settings, **given)
-    assert weights(model) == weights(network)
+    for _ in range(4):
+        parts.partial_fit(x, y, **given, **classes_of(problem))
+    assert weights(model) == weights(parts) == weights(network)
     assert network.functions == model.network_.functions
     assert model.loss_curve_ == history.losses
-    assert (model.loss_, model.n_iter_, model.t_) == (history.losses[-1], 4, 4 * len(x))
+    assert (model.loss_, model.n_iter_, model.t_) == (history.losses[-1], 4, 4 * len(x)) == (parts.loss_, 4, parts.t_)
     assert np.array_equal(model.predict(x), network.predict(x))
     assert model.predict(x).shape == y.shape
     assert np.array_equal(model.transform(x), cbackprop.forward(x, network.w, network.v, hidden=network.hidden).z)
@@ -452,8 +401,7 @@ def test_a_validation_set_is_scored_and_may_stop_training(problems, problem, nam
     model = estimator(problem, early_stopping=True, validation_fraction=0.3, learning_rate_init=0.2).fit(x, y)
     assert model.t_ == model.n_iter_ * 105  # 45 of 150 were set aside
     assert len(model.validation_scores_) == len(model.validation_loss_curve_) == len(model.loss_curve_) == model.n_iter_
-    stratified = y if problem == "classes" else None
-    _, held = train_test_split(np.arange(150), test_size=0.3, stratify=stratified, random_state=seeded(0))
+    _, held = set_aside(problem, y, 0.3)
     assert model.network_.loss(x[held], y[held]) == min(model.validation_loss_curve_)
     assert min(model.validation_loss_curve_) < model.validation_loss_curve_[-1]  # otherwise any weights would pass
 
@@ -462,10 +410,8 @@ def test_a_validation_set_is_scored_and_may_stop_training(problems, problem, nam
 def test_validation_losses_are_weighted(problems, problem):
     x, y = problems[problem]
     given = np.random.default_rng(0).random(150)
-    model = auto(problem, early_stopping=True)
-    model.fit(x, y, sample_weight=given)
-    stratified = y if problem == "classes" else None
-    learned, held = train_test_split(np.arange(150), test_size=0.1, stratify=stratified, random_state=seeded(0))
+    model = auto(problem, early_stopping=True).fit(x, y, sample_weight=given)
+    learned, held = set_aside(problem, y, 0.1)
     network, t = model.network_, y
     if problem == "numbers":
         mean = np.average(y[learned], axis=0, weights=given[learned])
@@ -479,12 +425,6 @@ def test_validation_losses_are_weighted(problems, problem):
     given[held] = 0
     with pytest.raises(ValueError, match="sample_weight is 0 for all samples that early_stopping sets aside"):
         model.fit(x, y, sample_weight=given)
-
-
-def test_early_stopping_learns_small_data():
-    x, y = load_iris(return_X_y=True)
-    model = BackpropClassifier(early_stopping=True, random_state=0)
-    assert np.mean(cross_val_score(model, x, y, cv=StratifiedKFold(3, shuffle=True, random_state=0))) > 0.92
 
 
 def test_weights_of_samples_and_classes(iris):
@@ -571,20 +511,6 @@ def test_an_interrupt_at_any_instruction_of_a_call_that_is_refused_changes_nothi
     assert n > 100
 
 
-@pytest.mark.parametrize("options", [{}, {"sample_weight": [1.0]}, {"classes": ["setosa", "versicolor", "virginica"]}])
-def test_every_kind_of_row_and_label_is_learned_alike(iris, names, options):
-    """The paths through partial_fit with and without scikit-learn's validation give the same bits."""
-    x, y = iris[0][60:61], names[iris[1][60:61]]
-    wanted = BackpropClassifier(5, random_state=0).partial_fit(iris[0], names[iris[1]], classes=names)
-    start = state(wanted)
-    wanted.partial_fit(x, y)
-    for x_n in (x, x.tolist(), x.astype(">f8"), np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
-        for y_n in (y, y.tolist(), tuple(y), y.astype(object)):
-            model = pickle.loads(start)
-            model.partial_fit(x_n, y_n, **options)
-            assert weights(model) == weights(wanted)
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("options", "dtype"),
@@ -593,7 +519,7 @@ def test_every_kind_of_row_and_label_is_learned_alike(iris, names, options):
 )
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_single_rows_are_learned_alike(problems, problem, options, dtype):
-    """The same, of all problems."""
+    """The paths through partial_fit with and without scikit-learn's validation give the same bits."""
     x, y = problems[problem][0].astype(dtype), problems[problem][1]
     fast = estimator(problem, max_iter=3, **options).fit(x, y)
     validated, seen = pickle.loads(pickle.dumps(fast)), fast.t_
@@ -602,6 +528,14 @@ def test_single_rows_are_learned_alike(problems, problem, options, dtype):
         validated.set_params(tol=0.01).partial_fit(x[n : n + 1], y_n)
         assert weights(fast) == weights(validated)
     assert (fast.loss_, fast.n_iter_, fast.t_) == (validated.loss_, 1, seen + 9)
+    x, y, before = x[:1], y[:1], state(fast)
+    fast.partial_fit(x, y)
+    for x_n in (x.tolist(), x.astype(x.dtype.newbyteorder()), np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
+        for y_n in (y.tolist(), tuple(y.tolist())):
+            for given in ({}, {"sample_weight": [1.0]}, classes_of(problem)):
+                model = pickle.loads(before)
+                model.partial_fit(x_n, y_n, **given)
+                assert weights(model) == weights(fast)
 
 
 def test_memory_does_not_grow(iris):
@@ -609,10 +543,9 @@ def test_memory_does_not_grow(iris):
     x, y = iris[0][:1], iris[1][:1]
     size = len(state(model.partial_fit(x, y)))
     tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
     for _ in range(5000):
         model.partial_fit(x, y)
-    grown = tracemalloc.get_traced_memory()[0] - before
+    grown = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert grown < 500  # bytes; a leak of one byte per call would be ten times as much
     assert abs(len(state(model)) - size) < 16  # t_ has more digits
@@ -621,8 +554,11 @@ def test_memory_does_not_grow(iris):
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_weights_stay_live(problems, problem):
     x, y = problems[problem]
-    model = pickle.loads(pickle.dumps(estimator(problem).fit(x, y)))
-    coefficients, network = model.coefs_[0], model.network_
+    given = classes_of(problem).values()
+    network = pickle.loads(pickle.dumps(estimator(problem, activation="tanh").fit(x, y).network_))
+    model = type(estimator(problem)).from_network(network, *given, learning_rate_init=0.05)
+    assert (model.network_, model.activation) == (network, "tanh")
+    coefficients = model.coefs_[0]
     for change in (
         lambda: model.partial_fit(x, y),
         lambda: network.fit(x, y),
@@ -632,6 +568,7 @@ def test_weights_stay_live(problems, problem):
         change()
         assert not np.array_equal(model.transform(x), before)
         assert np.array_equal(model.predict(x), network.predict(x))
+        assert model.predict(x).shape == y.shape
     assert np.shares_memory(coefficients, model.network_.w)
     assert model.network_ is network
     assert model.coefs_[1].shape == (6, model.n_outputs_)
@@ -658,98 +595,119 @@ def test_weights_may_be_set(problems):
             setattr(model, name, values)
 
 
-def test_momentum_continues_over_calls(iris):
+def test_momentum_continues_over_calls(iris, tmp_path):
+    """And in a model that was saved."""
     x, y = iris
     model = BackpropClassifier(5, **CONSTANT, momentum=0.9, shuffle=False, random_state=0)
-    model.partial_fit(x, y, classes=[0, 1, 2]).partial_fit(x, y)
+    joblib.dump(model.partial_fit(x, y, classes=[0, 1, 2]), tmp_path / "model")
+    mapped = joblib.load(tmp_path / "model", mmap_mode="r")
     network = cbackprop.Network(4, 5, 3, rng=seeded_generator())
     network.fit(x, y, epochs=2, momentum=0.9, shuffle=False)
-    assert weights(model) == weights(network)
+    assert weights(model.partial_fit(x, y)) == weights(mapped.partial_fit(x, y)) == weights(network)
     with refused(model.set_params(learning_rate_init=1e308), "Learning diverged in epoch 1"):  # and the velocity
         model.partial_fit(x, y)
 
 
-@pytest.mark.parametrize("rows", [1, None])
-def test_momentum_that_rounds_to_0_is_none(iris, rows):
-    x, y = iris[0].astype(np.float32), iris[1]
+@pytest.mark.parametrize(("rows", "kind"), [(1, np.asarray), (None, np.asarray), (None, csr_array)])
+def test_momentum_that_rounds_to_0_is_none(iris, rows, kind):
+    x, y = kind(iris[0].astype(np.float32)), iris[1]
     tiny, plain = (BackpropClassifier(5, momentum=momentum, random_state=0) for momentum in (1e-50, 0.0))
     for model in (tiny, plain):
         model.partial_fit(x, y, classes=[0, 1, 2]).partial_fit(x[:rows], y[:rows])
     assert weights(tiny) == weights(plain)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.5])
-def test_classes_may_be_added_later(iris, names, momentum):
-    x, y = iris[0], names[iris[1]]
-    old = iris[1] != 1  # versicolor comes between setosa and virginica
-    model = BackpropClassifier(8, **CONSTANT, momentum=momentum, random_state=0)
+@pytest.mark.parametrize(
+    ("problem", "options"),
+    [
+        ("classes", CONSTANT),
+        ("classes", CONSTANT | {"momentum": 0.5}),
+        ("classes", {"learning_rate_init": "auto"}),
+        ("sparse", CONSTANT),
+        ("labels", CONSTANT),
+    ],
+)
+def test_classes_may_be_added_later(problems, names, problem, options):
+    x, y = problems["labels" if problem == "labels" else "classes"]
+    old, kept, classes, fewer = slice(None), [0, 1], range(3), y[:, :2] if problem == "labels" else y
+    if problem != "labels":
+        old, kept, classes, y = y != 1, [0, 2], names, names[y]  # versicolor comes between setosa and virginica
+        fewer = y
+    x = csr_array(x) if problem == "sparse" else x
+    model = BackpropClassifier(8, **options, random_state=0)
     for _ in range(5):
-        model.partial_fit(x[old], y[old], classes=names[[0, 2]])
-    kept_w, kept_v, sums = model.network_.w.copy(), model.network_.v.copy(), model._forward(x).a
-    with refused(model, r"y contains \['versicolor'\], which are not among the classes"):
-        model.partial_fit(x, y)
+        model.partial_fit(x[old], fewer[old], classes=np.asarray(classes)[kept])
+    before, a = pickle.loads(state(model)).network_, model._forward(x).a
+    if problem != "labels":
+        with refused(model, r"y contains \['versicolor'\], which are not among the classes"):
+            model.partial_fit(x, y)
 
-    tiny = pickle.loads(state(model)).set_params(learning_rate_init=1e-300, momentum=0.0)
-    tiny.partial_fit(x[:1], y[:1], classes=names)  # updates are negligible
-    assert tiny.classes_.tolist() == names.tolist()
-    assert np.array_equal(tiny.network_.w, kept_w)
-    assert np.array_equal(tiny.network_.v[[0, 2]], kept_v)
-    assert np.array_equal(tiny._forward(x).a[:, [0, 2]], sums)
-
+    added = pickle.loads(state(model))
+    if options is CONSTANT:
+        added.set_params(learning_rate_init=1e-300).partial_fit(x[:1], y[:1], classes=classes)  # changes nothing
+        assert np.array_equal(added.network_.w, before.w)
+        assert np.array_equal(added.network_.v[kept], before.v)
+        assert np.array_equal(added._forward(x).a[:, kept], a)
+    added.partial_fit(x[:1], y[:1], classes=classes)
+    assert added.classes_.tolist() == list(classes)
+    assert added.network_.w.flags.c_contiguous == before.w.flags.c_contiguous
+    if before.adaptive:
+        for sums, old_sums, part in zip(added.network_.accumulators, before.accumulators, (..., kept), strict=True):
+            assert (sums[part] >= old_sums).all()
     for _ in range(20):
-        model.partial_fit(x, y, classes=names)
-    assert model.score(x, y) > 0.95
-    assert model.partial_fit(x[:50], y[:50]).classes_.tolist() == names.tolist()  # of a single class
-    with pytest.raises(ValueError, match=r"these are missing: \['setosa'\]"):
-        model.partial_fit(x[50:], y[50:], classes=names[1:])
+        model.partial_fit(x, y, classes=classes)
+    assert model.score(x, y) > 0.7  # all labels of a sample must be right
+    assert model.partial_fit(x[:50], y[:50]).classes_.tolist() == list(classes)  # of a single class
+    with pytest.raises(ValueError, match="these are missing: "):
+        model.partial_fit(x[50:], y[50:], classes=classes[1:])
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_samples_without_weight_do_not_count(problems, problem):
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("rate", ["auto", 0.05])
+@pytest.mark.parametrize("problem", ["labels", "numbers"])
+def test_samples_without_weight_do_not_count(problems, problem, rate, method):
+    """Nor do they have a part in the standardization."""
     x, y = problems[problem]
-    half = (np.arange(150) < 75).astype(float)
-    weighted = estimator(problem, shuffle=False).partial_fit(x, y, half, **classes_of(problem))
-    alone = estimator(problem, shuffle=False).partial_fit(x[:75], y[:75], **classes_of(problem))
-    # the samples without weight still have a place in the order of the sums
-    np.testing.assert_allclose(weighted.network_.w, alone.network_.w, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(weighted.network_.v, alone.network_.v, rtol=0, atol=1e-14)
-
-
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_from_network_shares_the_network(problems, problem):
-    x, y = problems[problem]
-    network = estimator(problem, activation="tanh").fit(x, y).network_
-    given = (classes_of(problem)["classes"],) if classes_of(problem) else ()
-    model = type(estimator(problem)).from_network(network, *given, learning_rate_init=0.05)
-    assert (model.network_, model.activation) == (network, "tanh")
-    before = network.w.copy()
-    assert model.partial_fit(x[:9], y[:9]).predict(x).shape == y.shape
-    assert not np.array_equal(network.w, before)
+    half = (np.arange(150) % 2).astype(float)
+    other = np.where(half, 1, 1e6 if rate == "auto" else -1)[:, np.newaxis]
+    models = [estimator(problem, learning_rate_init=rate, max_iter=2, tol=1e-9) for _ in range(2)]
+    for model, factor in zip(models, (1, other), strict=True):
+        X, Y = x * factor, y if problem == "labels" else y * factor
+        getattr(model, method)(X, Y, sample_weight=half, **classes_of(problem) if method == "partial_fit" else {})
+    assert weights(models[0]) == weights(models[1])
 
 
 # ----------------------------------------------------------------------------------------------------------- prediction
 
 
 def test_predictions_agree(iris, names):
-    x, y = iris
-    two_classes = x[y > 0], names[y[y > 0]]
+    x, y = iris[0].astype(np.float32), iris[1]
     model = BackpropClassifier(8, random_state=0).fit(x, names[y])
     activations = cbackprop.forward(x, model.network_.w, model.network_.v, hidden="relu")
     assert np.array_equal(model.predict_proba(x), activations.y)
-    np.testing.assert_allclose(1 / (1 + np.exp(-model.decision_function(x))), activations.y, rtol=1e-14)
     assert np.array_equal(model.transform(x), activations.z)
     assert np.array_equal(model.predict(x), names[activations.a.argmax(axis=1)])
-    two = BackpropClassifier(8, random_state=0).fit(*two_classes)
-    scores = two.decision_function(x)
-    assert np.array_equal(two.predict(x), names[1 + (scores > 0)])
-    np.testing.assert_allclose(1 / (1 + np.exp(-scores)), two.predict_proba(x)[:, 1], rtol=1e-14)
+    answers = (model.predict_proba, model.predict_log_proba, model.decision_function, model.transform)
+    assert {answer(x).dtype for answer in answers} == {array.dtype for array in arrays(model)} == {np.dtype(np.float32)}
+    assert np.array_equal(model.predict_proba(x.astype(np.float64)), model.predict_proba(x))
+    two = BackpropClassifier(8, random_state=0).fit(iris[0][y > 0], names[y[y > 0]])
+    scores = two.decision_function(iris[0])
+    assert np.array_equal(two.predict(iris[0]), names[1 + (scores > 0)])
+    np.testing.assert_allclose(1 / (1 + np.exp(-scores)), two.predict_proba(iris[0])[:, 1], rtol=1e-14)
 
 
 @pytest.mark.parametrize("problem", ["classes", "labels"])
 def test_logarithms_of_probabilities_are_finite(problems, problem):
     x, y = problems[problem]
-    model = estimator(problem).fit(x, y)
-    np.testing.assert_allclose(np.exp(model.predict_log_proba(x)), model.predict_proba(x), rtol=1e-14)
+    model = estimator(problem, hidden=20).fit(x, y)
+    probabilities = model.predict_proba(x)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(x)), probabilities, rtol=1e-14)
+    np.testing.assert_allclose(1 / (1 + np.exp(-model.decision_function(x))), probabilities, rtol=1e-14)
+    assert model.score(x, y) > 0.8  # all labels of a sample must be right
+    if problem == "labels":
+        assert np.array_equal(model.predict(x), (probabilities >= 0.5).astype(int))
+        assert estimator("labels").fit(x, y[:, :2]).decision_function(x).shape == (150, 2)
     model.network_.v[:] *= 1000
     assert model.predict_proba(x).min() == 0
     assert np.isfinite(model.predict_log_proba(x)).all()
@@ -761,62 +719,28 @@ def test_logarithms_of_probabilities_are_finite(problems, problem):
         np.testing.assert_allclose(odds[n], a - others, rtol=1e-12)
 
 
-def test_single_precision_is_preserved(iris):
-    x, y = iris[0].astype(np.float32), iris[1]
-    model = BackpropClassifier(8, random_state=0).fit(x, y)
-    answers = (model.predict_proba, model.predict_log_proba, model.decision_function, model.transform)
-    assert {answer(x).dtype for answer in answers} == {np.dtype(np.float32)}
-    assert {array.dtype for array in arrays(model)} == {np.dtype(np.float32)}
-    assert np.array_equal(model.predict_proba(x.astype(np.float64)), model.predict_proba(x))
-
-
 # ------------------------------------------------------------------------------------------------------ several outputs
-
-
-def test_several_labels_have_independent_probabilities(problems):
-    x, y = problems["labels"]
-    model = estimator("labels", hidden=20).fit(x, y)
-    probabilities = model.predict_proba(x)
-    assert model.score(x, y) > 0.8  # all labels of a sample must be right
-    assert not np.allclose(probabilities.sum(axis=1), 1)
-    assert np.array_equal(model.predict(x), (probabilities >= 0.5).astype(int))
-    assert np.array_equal(model.decision_function(x) >= 0, model.predict(x))
-    assert estimator("labels").fit(x, y[:, :2]).decision_function(x).shape == (150, 2)
-
-
-def test_labels_may_be_added_later(problems):
-    x, y = problems["labels"]
-    model = estimator("labels").partial_fit(x, y[:, :2], classes=[0, 1])
-    kept = model.network_.v.copy()
-    model.set_params(learning_rate_init=1e-300).partial_fit(x, y, classes=[0, 1, 2])
-    assert np.array_equal(model.network_.v[:2], kept)
-    assert model.predict(x).shape == (150, 3)
 
 
 def test_labels_and_classes_are_not_exchanged(problems):
     (x, one), (_, several) = problems["classes"], problems["labels"]
     with pytest.raises(ValueError, match="y should be a 1d array"):
         estimator("classes").fit(x, one).partial_fit(x, several)
-    for first, second in ((one, several), (several, one)):
+    for first, second in ((one, several), (several, one), (one, one + 1)):
         with pytest.raises(ValueError, match=r"warm_start can only be used where `self.classes_` is the same"):
             estimator("classes", warm_start=True).fit(x, first).fit(x, second)
 
 
-def test_a_column_of_numbers_is_one_output(problems):
-    x, y = problems["number"]
+def test_numbers_may_be_of_any_numeric_type_and_in_a_column(problems):
+    x, y = problems["number"][0], np.round(10 * problems["number"][1])
+    wanted = [weights(estimator("number").partial_fit(x[:n], y[:n])) for n in (None, 1)]
+    for other in (y.astype(int), y.astype(np.float32), y.astype(object), y.tolist(), y.astype(">f8")):
+        assert [weights(estimator("number").partial_fit(x[:n], other[:n])) for n in (None, 1)] == wanted
     column, plain = (estimator("number") for _ in range(2))
     for method, some in (("fit", slice(None)), ("partial_fit", slice(1))):
         with pytest.warns(DataConversionWarning):
             getattr(column, method)(x[some], y[some, np.newaxis])
         assert weights(column) == weights(getattr(plain, method)(x[some], y[some]))
-
-
-def test_numbers_may_be_of_any_numeric_type(problems):
-    x, y = problems["number"]
-    y = np.round(10 * y)
-    wanted = weights(estimator("number").partial_fit(x, y))
-    for other in (y.astype(int), y.astype(np.float32), y.astype(object), y.tolist(), y.astype(">f8")):
-        assert weights(estimator("number").partial_fit(x, other)) == wanted
 
 
 # ----------------------------------------------------------------------------------- rates that take care of themselves
@@ -916,36 +840,6 @@ def test_weights_of_any_size_leave_the_strength_of_the_default_penalty(raw, batc
     np.testing.assert_allclose(a[1], a[0], rtol=1e-3, atol=1e-3)  # rates add 1e-10 to the squares of gradients
 
 
-def test_rows_of_any_dtype_are_learned_alike_by_partial_fit(raw):
-    x, y = raw["number"]
-    x = (1000 + 3 * standardized(x)).astype(np.float16)
-    models = [auto("number").partial_fit(x[:50].astype(float), y[:50]) for _ in range(3)]
-    for model, dtype in zip(models, (np.float64, np.float16, object), strict=True):
-        for n in range(50, 80):
-            model.partial_fit(x[n : n + 1].astype(dtype), y[n : n + 1])
-    assert weights(models[0]) == weights(models[1]) == weights(models[2])
-
-
-def test_partial_fit_does_not_follow_samples_of_weight_0(raw):
-    x, y = raw["number"]
-    weights_ = (np.arange(len(x)) % 3 > 0).astype(float)
-    models = [auto("number").partial_fit(x * factor[:, np.newaxis], y * factor, sample_weight=weights_)
-              for factor in (np.ones(len(x)), np.where(weights_, 1, 1e6))]  # fmt: skip
-    assert weights(models[0]) == weights(models[1])
-
-
-def test_samples_of_weight_0_have_no_part_in_the_standardization(raw):
-    x, y = raw["number"]
-    weights_ = np.ones(len(x))
-    weights_[::3] = 0
-    models = []
-    for factor in (1, 1e6):
-        changed = x.copy()
-        changed[::3] *= factor
-        models.append(auto("number").fit(changed, np.where(weights_, y, factor * y), sample_weight=weights_))
-    np.testing.assert_allclose(models[0].predict(x[1::3]), models[1].predict(x[1::3]), rtol=1e-6)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tiny_and_huge_columns_stay_finite(iris, dtype):
     x, y = iris[0].astype(dtype), iris[1]
@@ -964,16 +858,15 @@ def test_tiny_and_huge_columns_stay_finite(iris, dtype):
 def test_partial_fit_goes_on_in_the_units_of_fit(raw, problem):
     x, y = raw[problem]
     model = auto(problem).fit(x, y)
-    score, sums = model.score(x, y), [each.copy() for each in model.network_.accumulators]
-    network, rows_ = model.network_, pickle.loads(state(model))
+    score, network = model.score(x, y), model.network_
+    rows_, sums = pickle.loads(state(model)), [each.copy() for each in network.accumulators]
     for _ in range(5):
         model.partial_fit(x, y)
-    assert model.network_ is network
-    assert model.score(x, y) > score - 0.1
+    for chunk in rows(x, y):
+        rows_.partial_fit(*chunk)
+    assert min(model.score(x, y), rows_.score(x, y)) > score - 0.1
     assert all((after > before).any() for before, after in zip(sums, network.accumulators, strict=True))
-    for n in range(len(x)):
-        rows_.partial_fit(x[n : n + 1], y[n : n + 1])
-    assert rows_.score(x, y) > score - 0.1
+    assert model.network_ is network
     with refused(model, "infinity"):
         model.partial_fit(np.where(np.arange(5), x[:1], np.inf), y[:1])
 
@@ -1071,16 +964,6 @@ def test_rates_may_change_to_a_number_and_back(raw):
     assert again.network_.adaptive
 
 
-def test_new_classes_keep_accumulators(iris):
-    x, y = iris
-    model = auto("classes").partial_fit(x[:100], y[:100], classes=[0, 1])
-    before = [each.copy() for each in model.network_.accumulators]
-    model.partial_fit(x[:1], [1], classes=[0, 1, 2])
-    (s_w, s_v), (old_w, old_v) = model.network_.accumulators, before
-    assert (s_w >= old_w).all()
-    assert (s_v[:2] >= old_v).all()
-
-
 # ---------------------------------------------------------------------------------------------------------- sparse rows
 
 
@@ -1105,50 +988,35 @@ def assert_same_learning(sparse, dense, x_sparse, x):
             np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("problem", "kind"),
-    [
-        ("classes", csr_array),
-        ("classes", csc_array),
-        ("labels", csr_matrix),
-        ("number", coo_array),
-        ("numbers", csr_array),
-    ],
-)
-def test_sparse_rows_are_learned_as_dense_ones(sparse_problems, problem, kind):
-    x, x_sparse, y = sparse_problems[problem]
-    x_sparse, options = kind(x_sparse), {"max_iter": 8, "tol": 0}
-    sparse, dense = estimator(problem, **options), estimator(problem, **options)
-    with pytest.warns(ConvergenceWarning):
-        assert_same_learning(sparse.fit(x_sparse, y), dense.fit(x, y), x_sparse, x)
-    assert sparse.score(x_sparse, y) == pytest.approx(dense.score(x, y))
-    assert not sparse.network_.w.flags.c_contiguous
-    assert dense.network_.w.flags.c_contiguous
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
-    ("options", "given"),
+    ("problem", "kind", "options", "given"),
     [
-        ({"batch_size": 20, "alpha": 0.1}, ()),
-        ({"alpha": 0.01}, ()),
-        ({"early_stopping": True}, ()),
-        ({"early_stopping": True}, "weights"),
-        ({}, "held out"),
-        ({"warm_start": True, "learning_rate": "adaptive"}, ()),
-        ({"class_weight": "balanced"}, ()),
+        ("classes", csc_array, {}, ()),
+        ("labels", csr_matrix, {}, ()),
+        ("number", coo_array, {}, ()),
+        ("numbers", csr_array, {"tol": 0}, ()),
+        ("classes", csr_array, {"batch_size": 20, "alpha": 0.1}, ()),
+        ("classes", csr_array, {"alpha": 0.01}, ()),
+        ("classes", csr_array, {"early_stopping": True}, "weights"),
+        ("numbers", csr_array, {}, "held out"),
+        ("classes", csr_array, {"warm_start": True, "learning_rate": "adaptive"}, ()),
+        ("classes", csr_array, {"class_weight": "balanced"}, ()),
     ],
     ids=str,
 )
-def test_options_apply_to_sparse_rows(sparse_problems, options, given):
-    x, x_sparse, y = sparse_problems["classes"]
-    models = [BackpropClassifier(5, **CONSTANT, max_iter=8, random_state=0).set_params(**options) for _ in "ab"]
-    for model, X in zip(models, (x_sparse, x), strict=True):
+def test_sparse_rows_are_learned_as_dense_ones(sparse_problems, problem, kind, options, given):
+    x, x_sparse, y = sparse_problems[problem]
+    models = [estimator(problem, **{"activation": "logistic", "max_iter": 8} | options) for _ in range(2)]
+    for model, X in zip(models, (kind(x_sparse), x), strict=True):
         extra = {"sample_weight": np.random.default_rng(0).random(len(y))} if given == "weights" else {}
         extra |= {"X_val": X[:40], "y_val": y[:40]} if given == "held out" else {}
         model.fit(X, y, **extra).fit(X, y, **extra)
-    assert_same_learning(*models, x_sparse, x)
-    assert not models[0].network_.w.flags.c_contiguous
+    sparse, dense = models
+    assert_same_learning(sparse, dense, kind(x_sparse), x)
+    assert sparse.score(kind(x_sparse), y) == pytest.approx(dense.score(x, y))
+    assert not sparse.network_.w.flags.c_contiguous
+    assert dense.network_.w.flags.c_contiguous
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -1158,20 +1026,11 @@ def test_sparse_rows_are_learned_in_parts(sparse_problems, problem, monkeypatch)
     for part in (slice(50), slice(50, 51), slice(51, 150)):
         sparse.partial_fit(x_sparse[part], y[part], **classes_of(problem))
         dense.partial_fit(x[part], y[part], **classes_of(problem))
-    assert_same_learning(sparse, dense, x_sparse, x)
     monkeypatch.setattr(sparse, "_update", None)  # which would pass over all of w
     for n in range(20):
         sparse.partial_fit(x_sparse[[n]], y[n : n + 1])
         dense.partial_fit(x[[n]], y[n : n + 1])
     assert_same_learning(sparse, dense, x_sparse, x)
-
-
-def test_new_classes_keep_the_order_in_memory(sparse_problems):
-    _, x_sparse, y = sparse_problems["classes"]
-    model = BackpropClassifier(5, random_state=0).partial_fit(x_sparse[:90], y[:90], classes=[0, 1])
-    model.partial_fit(x_sparse, y, classes=[0, 1, 2])
-    assert not model.network_.w.flags.c_contiguous
-    assert model.score(x_sparse, y) > 0.5
 
 
 def test_sparse_rows_with_auto(iris, raw):
@@ -1214,47 +1073,25 @@ def test_sparse_rows_are_never_dense(kind, options, monkeypatch):
     assert peak < 4 * model.network_.w.nbytes  # the best weights, and some passes; dense rows take 130 times as much
 
 
-WORDS = {"good": ["fine", "great", "lovely"], "bad": ["poor", "awful", "dull"]}
-
-
 @pytest.mark.parametrize(
     "encoder",
-    [
-        HashingVectorizer(n_features=2**12),
-        TfidfVectorizer(dtype=np.float32),
-        FeatureHasher(2**12, input_type="string"),
-        OneHotEncoder(handle_unknown="ignore"),
-    ],
+    [HashingVectorizer(n_features=2**12), TfidfVectorizer(dtype=np.float32), OneHotEncoder(handle_unknown="ignore")],
     ids=lambda encoder: type(encoder).__name__,
 )
 def test_encoders_go_in_front(encoder):
     rng = np.random.default_rng(0)
-    y = rng.choice(list(WORDS), 300)
-    rows = [[rng.choice(WORDS[label]), f"word{rng.integers(20)}"] for label in y]
+    words = {"good": ["fine", "great", "lovely"], "bad": ["poor", "awful", "dull"]}
+    y = rng.choice(list(words), 300)
+    rows = [[rng.choice(words[label]), f"word{rng.integers(20)}"] for label in y]
     x = [" ".join(row) for row in rows] if hasattr(encoder, "build_analyzer") else rows
     model = make_pipeline(encoder, BackpropClassifier(2, random_state=0))
     assert model.fit(x[:200], y[:200]).score(x[200:], y[200:]) == 1
 
 
-def test_frames_of_sparse_columns_are_sparse(sparse_problems):
-    pd = pytest.importorskip("pandas")
-    _, x_sparse, y = sparse_problems["classes"]
-    frame = pd.DataFrame.sparse.from_spmatrix(csr_matrix(x_sparse), columns=list("abcd"))
-    model = estimator("classes").fit(frame, y)
-    assert list(model.feature_names_in_) == list("abcd")
-    assert weights(model) == weights(estimator("classes").fit(x_sparse, y))
-    assert np.array_equal(model.predict(frame), model.network_.predict(x_sparse))
-
-
 HOSTILE = {
-    "index above": lambda rows: rows.indices.__setitem__(7, 4),
-    "index below": lambda rows: rows.indices.__setitem__(7, -1),
+    "index above": lambda rows: rows.indices.__setitem__(-1, 4),
     "indptr too long": lambda rows: rows.indptr.__setitem__(-1, 10**6),
-    "indptr falls": lambda rows: rows.indptr.__setitem__(5, 9),
-    "indptr negative": lambda rows: rows.indptr.__setitem__(5, -9),
-    "NaN": lambda rows: rows.data.__setitem__(7, np.nan),
-    "infinity": lambda rows: rows.data.__setitem__(7, np.inf),
-    "fewer values": lambda rows: setattr(rows, "data", rows.data[:20]),
+    "NaN": lambda rows: rows.data.__setitem__(-1, np.nan),
 }
 
 
@@ -1263,32 +1100,19 @@ HOSTILE = {
 def test_hostile_sparse_rows_are_refused(sparse_problems, problem, change, dtype):
     _, x_sparse, y = sparse_problems[problem]
     model = estimator(problem, early_stopping=True, warm_start=True).fit(x_sparse, y)
-    bad = csr_array(np.eye(4, dtype=dtype)[np.arange(30) % 4])
-    change(bad)  # scipy.sparse sorts rows when it converts them
+    row, bad = (csr_array(np.eye(4, dtype=dtype)[np.arange(N) % 4]) for N in (1, 30))
+    change(row), change(bad)  # scipy.sparse sorts rows when it converts them
     for call in (
         lambda: model.fit(bad, y[:30]),
         lambda: model.partial_fit(bad, y[:30]),
+        lambda: model.partial_fit(row, y[:1]),
         lambda: model.fit(x_sparse, y, X_val=bad, y_val=y[:30]),
         lambda: estimator(problem, early_stopping=True).fit(bad, y[:30]),
         lambda: model.predict(bad),
         lambda: model.transform(bad),
     ):
-        with refused(model, r"(x|X(_val)?)(\[7\] has |\.indptr has )"):
+        with refused(model, r"(x|X(_val)?)(\[(0|29)\] has |\.indptr has )"):
             call()
-
-
-def test_single_hostile_rows_are_refused(sparse_problems):
-    _, x_sparse, y = sparse_problems["classes"]
-    model = estimator("classes").fit(x_sparse, y)
-    for name, value, message in (
-        ("indices", 4, r"X\[0\] has index 4; it must lie in 0\.\.3"),
-        ("indptr", 9, r"X\.indptr has 0 and 9 for row 0"),
-        ("data", np.nan, r"X\[0\] has nan at index 0; it must be finite"),
-    ):
-        row = csr_array(np.eye(4)[:1])
-        getattr(row, name)[-1] = value
-        with refused(model, message):
-            model.partial_fit(row, [0])
 
 
 def test_momentum_is_refused_with_sparse_rows(sparse_problems):
@@ -1297,58 +1121,14 @@ def test_momentum_is_refused_with_sparse_rows(sparse_problems):
     for learn, some in ((model.partial_fit, 1), (model.partial_fit, 30), (model.fit, None)):
         with refused(model, r"momentum is 0\.9 and x is sparse; it must be 0, because"):
             learn(x_sparse[:some], y[:some])
-    with pytest.warns(ConvergenceWarning):
-        model.set_params(momentum=1e-400, max_iter=1).fit(x_sparse, y)
 
 
 # ------------------------------------------------------------------------------------------------- scikit-learn's tools
 
 
-def test_pickle_clone_and_joblib(iris, tmp_path):
-    x, y = iris
-    model = BackpropClassifier(8, random_state=0).fit(x, y)
-    joblib.dump(model, tmp_path / "model.joblib")
-    mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
-    for copy in (pickle.loads(pickle.dumps(model)), mapped):
-        assert np.array_equal(copy.predict_proba(x), model.predict_proba(x))
-    assert weights(mapped.partial_fit(x[:1], y[:1])) == weights(model.partial_fit(x[:1], y[:1]))
-    fresh = sklearn.base.clone(model)
-    assert fresh.get_params() == model.get_params()
-    with pytest.raises(NotFittedError):
-        fresh.predict(x)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_search_over_processes(iris):
-    pipeline = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0, max_iter=30))
-    grid = {
-        "backpropclassifier__hidden_layer_sizes": [(2,), (8,)],
-        "backpropclassifier__learning_rate_init": [1e-4, 0.1],
-    }
-    alone, together = (GridSearchCV(pipeline, grid, cv=3, n_jobs=n).fit(*iris) for n in (1, 2))
-    assert together.best_params_["backpropclassifier__learning_rate_init"] == 0.1
-    assert np.array_equal(alone.cv_results_["mean_test_score"], together.cv_results_["mean_test_score"])
-
-
-def test_cross_validate_and_calibration(iris):
-    model = BackpropClassifier(8, random_state=0)
-    assert cross_validate(model, *iris, cv=3)["test_score"].mean() > 0.9
-    calibrated = CalibratedClassifierCV(BackpropClassifier(random_state=0), method="isotonic")  # of log-odds
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    # an isotonic probability of 0 costs 36 / 150 if the sample is of that class
-    assert cross_val_score(calibrated, *iris, cv=folds, scoring="neg_log_loss").mean() > -0.3
-
-
-def test_frames_and_columns():
-    pandas = pytest.importorskip("pandas")
+def test_names_of_columns_are_compared_where_a_single_row_is_learned():
+    pytest.importorskip("pandas")
     data = load_iris(as_frame=True)
-    columns = ColumnTransformer([("scaled", StandardScaler(), data.feature_names[:2])], remainder="passthrough")
-    pipeline = make_pipeline(columns, BackpropClassifier(6, random_state=0)).set_output(transform="pandas")
-    pipeline.fit(data.data, data.target)
-    hidden = pipeline.transform(data.data)
-    assert isinstance(hidden, pandas.DataFrame)
-    assert hidden.columns.tolist() == [f"backpropclassifier{j}" for j in range(6)]
     model = BackpropClassifier(6, random_state=0).fit(data.data, data.target)
     assert model.feature_names_in_.tolist() == data.feature_names
     with pytest.raises(ValueError, match="feature names should match"):
@@ -1357,51 +1137,18 @@ def test_frames_and_columns():
         model.partial_fit(data.data.to_numpy()[:1], [0])
 
 
-@pytest.mark.skipif(VERSION < (1, 9), reason="scikit-learn shows no fitted attributes before 1.9")
-def test_html_shows_parameters_and_fitted_attributes(iris):
-    html = BackpropClassifier(17, random_state=0).fit(*iris)._repr_html_()
-    assert "hidden_layer_sizes" in html
-    assert "loss_curve_" in html
-
-
-def test_metadata_is_routed(iris):
-    x, y = iris
-    with sklearn.config_context(enable_metadata_routing=True):
-        request = BackpropClassifier(8, random_state=0).set_fit_request(sample_weight=True, X_val=True, y_val=True)
-        pipeline = make_pipeline(
-            StandardScaler().set_fit_request(sample_weight=False), request, transform_input=["X_val"]
-        )
-        pipeline.fit(100 + x, y, sample_weight=(y != 1).astype(float), X_val=100 + x, y_val=y)
-    model = pipeline[-1]
-    assert 1 not in pipeline.predict(100 + x)
-    assert model.validation_scores_[-1] == pipeline.score(100 + x, y)  # X_val was scaled, too
-
-
 # -------------------------------------------------------------------------------------------------------- invalid input
 
 
 ROW = [  # problem, changed arguments and parameters, message; of `partial_fit` with one row
-    ("names", {"X": [[np.nan, 0, 0, 0]]}, "Input X contains NaN"),
     ("names", {"X": np.array([[np.inf, 0, 0, 0]])}, "Input X contains infinity"),
     ("names", {"X": np.zeros((1, 3))}, "X has 3 features, but BackpropClassifier is expecting 4"),
-    ("names", {"X": np.zeros(4)}, "Expected 2D array, got 1D"),
-    ("names", {"X": np.zeros((0, 4))}, "Found array with 0 sample"),
-    ("names", {"X": np.full((1, 4), 1j)}, "Complex data not supported"),
     ("names", {"X": np.full((1, 4), "a")}, "could not convert string|dtype='numeric'"),
     ("names", {"y": ["weed"]}, r"y contains \['weed'\], which are not among the classes \['setosa'"),
-    ("names", {"y": [0]}, "y contains .0., which are not among the classes"),
-    ("names", {"y": [None]}, "Unknown label type|contains None|NaN"),
     ("names", {"y": "s"}, "y should be a 1d array"),
-    ("names", {"y": []}, "Found array with 0 sample|inconsistent numbers of samples"),
     ("names", {"y": ["setosa", "setosa"]}, "inconsistent numbers of samples"),
     ("names", {"sample_weight": [-1.0]}, "Negative values in data passed to `sample_weight`"),
-    ("names", {"sample_weight": [np.nan]}, "sample_weight contains NaN"),
-    ("names", {"sample_weight": [1, 2]}, r"sample_weight.shape == \(2,\), expected \(1,\)"),
     ("names", {"learning_rate_init": -1}, "'learning_rate_init' parameter of BackpropClassifier must be .* float in"),
-    *(
-        ("names", {name: value}, f"'{name}' parameter of BackpropClassifier must be")
-        for name, value in [("alpha", "much"), ("batch_size", -5), ("n_threads", 0), ("shuffle", "no"), ("tol", -1)]
-    ),
     ("names", {"learning_rate_init": 1e308, "X": np.ones((3, 4)), "y": 3 * ["setosa"]}, "Learning diverged in epoch 1"),
     ("classes", {"hidden_layer_sizes": 7}, "hidden_layer_sizes is 7; the model has learned with 6 .*base.clone"),
     ("classes", {"activation": "tanh"}, "activation is 'tanh'; the model has learned with 'relu' .*base.clone"),
@@ -1417,40 +1164,29 @@ ROW = [  # problem, changed arguments and parameters, message; of `partial_fit` 
         {"class_weight": {0: 2.0}},
         "class_weight is {0: 2.0}; it must be None if y is a matrix .*sample_weight",
     ),
+    ("number", {"y": [np.nan]}, "Input y contains NaN"),
+    ("number", {"y": np.array(["a"])}, "y has dtype <U1; it must hold real numbers"),
+    ("number", {"y": [[1.0, 2.0]]}, "y has 2 columns; it must have 1"),
+    ("number", {"y": [[[1.0]]]}, "array with dim 3"),
     ("numbers", {"y": [[0.0, 1.0]]}, "y has 2 columns; it must have 3"),
     ("numbers", {"y": [0.0]}, r"y has 1 dimension; it must have 2, \(N, 3\)"),
 ]
 VAL = [[0.0] * 4]
+FEW = {"early_stopping": True, "y": ["rare"] + ["often"] * 149}
+SIZES = [(4, 4), (2.9,), (True,), True, ("4",), (np.nan,), (0,), (10**30,), ((1, 2), (3,))]
 ALL_ROWS = [  # likewise, of `fit` with all rows
-    ("classes", {"X": [[0.0, np.nan]] * 150}, "Input X contains NaN"),
-    ("classes", {"y": np.linspace(0, 1, 150)}, "Unknown label type: continuous"),
     ("classes", {"y": [["a", "b"]] * 150}, "y is a matrix of .*use sklearn.multioutput.MultiOutputClassifier"),
     ("classes", {"activation": "softplus"}, "'activation' parameter of BackpropClassifier must be a str among"),
-    (
-        "classes",
-        {"activation": "identity"},
-        "there is only 'logistic' or 'relu' or 'tanh' here: write 'tanh', or use a",
-    ),
-    ("classes", {"solver": "SGD"}, "'solver' parameter of BackpropClassifier must be a str among {'sgd'}"),
+    ("classes", {"activation": "identity"}, "only 'logistic' or 'relu' or 'tanh' here: write 'tanh', or use a linear"),
     ("classes", {"solver": "adam"}, "there is only 'sgd' here: leave it out, and learning_rate_init, .* is 'auto'"),
     ("classes", {"solver": "lbfgs"}, "solver is 'lbfgs'; there is only 'sgd' here: leave it out"),
-    ("classes", {"learning_rate_init": "optimal"}, r"must be a str among {'auto'} or a float"),
     ("classes", {"learning_rate_init": "auto", "momentum": 0.5}, "is 0.5 and learning_rate_init is 'auto'; mom"),
-    ("classes", {"hidden_layer_sizes": (4, 4)}, r"is \(4, 4\); there is exactly one hidden layer: write \(100,\), or"),
-    *(
-        ("classes", {"hidden_layer_sizes": sizes}, "hidden_layer_sizes is|so many weights cannot be addressed")
-        for sizes in [(2.9,), (True,), True, ("4",), (np.nan,), (0,), (10**30,), ((1, 2), (3,))]
-    ),
+    *(("classes", {"hidden_layer_sizes": each}, "^hidden_layer_sizes is|so many weights cannot be") for each in SIZES),
     ("classes", {"X_val": VAL}, "X_val and y_val must be given together"),
     ("classes", {"X_val": [[0.0] * 3], "y_val": [0]}, "X has 3 features"),
     ("classes", {"X_val": VAL, "y_val": [7]}, r"y_val contains \[7\], which are not among the classes \[0 1 2\]"),
     ("classes", {"X_val": VAL, "y_val": [0, 1]}, "inconsistent numbers of samples"),
-    (
-        "names",
-        {"early_stopping": True, "y": ["rare"] + ["often"] * 149},
-        "least populated class.*rare" if VERSION >= (1, 9) else "least populated class",
-    ),
-    ("classes", {"learning_rate_init": 1e308}, "Learning diverged in epoch"),
+    ("names", FEW, "least populated class.*rare" if VERSION >= (1, 9) else "least populated class"),
     ("number", {"y": 1e100 * np.arange(150), "learning_rate_init": 1.0}, "Learning diverged .* scale the inputs and y"),
     ("number", {"X_val": VAL, "y_val": [0.0]}, "it has 1 sample, and its score needs 2; set a larger valid"),
     ("number", {"early_stopping": True, "validation_fraction": 0.001}, "The validation set is too small"),
@@ -1494,46 +1230,34 @@ def test_rates_that_fail_change_nothing(problems, change, message, warm_start, a
                 learn(x[:rows], y[:rows])
 
 
-@pytest.mark.parametrize("name", ["alpha", "learning_rate_init"])
-def test_what_overflows_in_float32_is_named(iris, name):
-    with pytest.raises(ValueError, match=f"{name} is 1e\\+300; it must"):
-        BackpropClassifier(4, **CONSTANT).set_params(**{name: 1e300}).fit(iris[0].astype(np.float32), iris[1])
+@pytest.mark.parametrize("name", ["alpha", "learning_rate_init", "y"])
+def test_what_overflows_in_float32_is_named(problems, name):
+    x, y = problems["number"]
+    x, model = x.astype(np.float32), estimator("number", **{} if name == "y" else {name: 1e300})
+    with pytest.raises(ValueError, match=rf"^{name}(\[0, 0\])? is 1e\+300; it must"):
+        model.partial_fit(x[:1], [1e300] if name == "y" else y[:1])
 
 
 def net(K, output="softmax"):
-    return cbackprop.Network(2, 3, K, output=output)
+    return BackpropClassifier, cbackprop.Network(2, 3, K, output=output)
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("kind", "network", "classes", "message"),
     [
-        (
-            lambda: BackpropClassifier().partial_fit([[0.0]], [0]),
-            "classes must be passed on the first call to partial_",
-        ),
-        (lambda: BackpropClassifier.from_network(None, [0, 1]), "network is a NoneType; it must be a Network"),
-        (lambda: BackpropClassifier.from_network(net(2), [None, 1]), "classes are .*; they must be 2 different labels"),
-        (
-            lambda: BackpropClassifier.from_network(net(2), [1, 0]),
-            "classes are .*; they must be 2 different labels, so",
-        ),
-        (lambda: BackpropClassifier.from_network(net(2), [0, 1, 2]), "classes are .*; they must be 2 different labels"),
-        (
-            lambda: BackpropClassifier.from_network(net(1, "logistic"), [0]),
-            "classes are .*; they must be the numbers of",
-        ),
-        (
-            lambda: BackpropClassifier.from_network(net(2, "logistic"), [1, 2]),
-            "they must be the numbers of the columns",
-        ),
-        (lambda: BackpropClassifier.from_network(net(2, "linear"), [0, 1]), "it must have 'softmax' or 'logistic'"),
-        (lambda: BackpropRegressor.from_network(net(2)), "network has output 'softmax'; it must have 'linear'"),
+        (BackpropClassifier, None, [0, 1], "network is a NoneType; it must be a Network"),
+        (*net(2), [None, 1], "classes are .*; they must be 2 different labels, sorted"),
+        (*net(2), [1, 0], "classes are .*; they must be 2 different labels, sorted"),
+        (*net(2), [0, 1, 2], "classes are .*; they must be 2 different labels"),
+        (*net(1, "logistic"), [0], "classes are .*; they must be the numbers of the columns"),
+        (*net(2, "logistic"), [1, 2], "they must be the numbers of the columns"),
+        (*net(2, "linear"), [0, 1], "it must have 'softmax' or 'logistic'"),
+        (BackpropRegressor, net(2)[1], None, "network has output 'softmax'; it must have 'linear'"),
     ],
-    ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-def test_unusable_networks_and_classes_are_named(call, message):
+def test_unusable_networks_and_classes_are_named(kind, network, classes, message):
     with pytest.raises((TypeError, ValueError), match=message):
-        call()
+        kind.from_network(network, *([] if classes is None else [classes]))
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -1542,83 +1266,55 @@ def test_masked_arrays_and_sparse_y_are_refused(problems, problem):
     x, y = problems[problem]
     model = estimator(problem).fit(x, y)
     everything = {"X": x, "y": y, "sample_weight": np.ones(150), "X_val": x, "y_val": y}
+    cases = []
     for name, array in everything.items():
         masked = np.ma.masked_array(array, np.zeros(array.shape, bool))
         masked[1] = np.ma.masked
-        refusals = [(masked, rf"^{name} is a MaskedArray, .*use {name}\.filled")]
+        cases.append((name, masked, rf"^{name} is a MaskedArray, .*use {name}\.filled"))
         if name.startswith("y") and array.ndim == 2:
-            refusals += [(csr_array(y), rf"{name} is a sparse csr_array; it must be dense: use {name}\.toarray\(\)")]
-        for hidden, message in refusals:
+            message = rf"{name} is a sparse csr_array; it must be dense: use {name}\.toarray\(\)"
+            cases.append((name, csr_array(y), message))
+    for name, hidden, message in cases:
+        given = everything | {name: hidden}
+        with refused(model, message):
+            model.fit(**given)
+        needed = {"X", "y", name}  # with weights, a single row takes no short cut
+        for some in (slice(1, 2), slice(None)) if not name.endswith("val") else ():
             with refused(model, message):
-                model.fit(**everything | {name: hidden})
-            for some in (slice(1, 2), slice(None)) if not name.endswith("val") else ():
-                given = {each: (everything | {name: hidden})[each][some] for each in ("X", "y", "sample_weight")}
-                if name != "sample_weight":
-                    del given["sample_weight"]  # with which a single row takes no short cut
-                with refused(model, message):
-                    model.partial_fit(**given)
+                model.partial_fit(**{each: given[each][some] for each in needed})
     with refused(model, r"^X is a MaskedArray, .*use X\.filled"):
         model.predict(np.ma.masked_array(x, x > 0))
 
 
-@pytest.mark.parametrize("rows", [1, 2])
-@pytest.mark.parametrize(
-    ("y", "message"),
-    [
-        (np.nan, "Input y contains NaN"),
-        (np.inf, "Input y contains infinity"),
-        (1e300, r"y\[0, 0\] is 1e\+300; it must be finite in float32"),
-        ("a", "y has dtype <U1; it must hold real numbers"),
-        (1j, "Complex data not supported"),
-        ([1.0, 2.0], "y has 2 columns; it must have 1"),
-        ([[1.0]], "array with dim 3"),
-    ],
-    ids=str,
-)
-def test_invalid_numbers_leave_the_model_unchanged(problems, y, message, rows):
-    x = problems["number"][0].astype(np.float32)
-    model = estimator("number").fit(x, problems["number"][1])
-    for given in (np.array(rows * [y]), rows * [y]):
-        with refused(model, message):
-            model.partial_fit(x[:rows], given)
-
-
-@pytest.mark.filterwarnings("ignore:The number of unique classes")
-@pytest.mark.parametrize("y", [np.arange(300), np.arange(300.0), np.arange(300) // 1.5, np.linspace(0, 1, 300)])
-def test_numbers_that_are_hardly_classes_are_refused(y):
-    x = np.zeros((300, 2))
-    with pytest.raises(ValueError, match=r"[tT]o predict numbers, use BackpropRegressor"):
-        BackpropClassifier(2, max_iter=1).fit(x, y)
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_many_classes_with_few_rows():
+def test_numbers_that_are_hardly_classes_are_refused():
     y, x = np.arange(300), np.zeros((300, 2))
+    for numbers in (y, y.astype(float), y // 1.5, np.linspace(0, 1, 300)):
+        with pytest.raises(ValueError, match=r"[tT]o predict numbers, use BackpropRegressor"):
+            BackpropClassifier(2, max_iter=1).fit(x, numbers)
     for labels in (y.astype(str), y // 2, y % 100):
         model = BackpropClassifier(2, max_iter=1).fit(x, labels)
         assert len(model.classes_) == len(np.unique(labels))
     assert len(BackpropClassifier(2).partial_fit(x, y, classes=y).classes_) == 300  # said to be classes
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_unscaled_inputs_are_warned_of(iris, dtype):
-    x, y = iris[0].astype(dtype), iris[1]
-    model = BackpropClassifier(4, **CONSTANT, max_iter=5, tol=10, n_iter_no_change=1)
-    for large in (1000 * x, x + 30):
-        with pytest.warns(UserWarning, match=r"mean square of X is \d.*scale its columns.*StandardScaler") as caught:
-            model.fit(large, y)
+def test_unscaled_numbers_are_warned_of(iris):
+    x, y = iris
+    classifier = BackpropClassifier(4, **CONSTANT, max_iter=5, tol=10, n_iter_no_change=1)
+    regressor = BackpropRegressor(4, learning_rate_init=0.01, tol=1e9)
+    two = np.column_stack([x[:, 0], 1000 * x[:, 1]])
+    sparse = BackpropClassifier(2), csr_array(1e4 * np.eye(30, dtype=np.float32)), np.arange(30) % 2
+    scaler = r"root mean square of X is \d.*scale its columns to mean 0 .*\(StandardScaler\(\), \.\.\.\)"
+    target = r"standard deviation of y is \d.*scale it to 1.*TransformedTargetRegressor"
+    for model, inputs, numbers, message in (
+        (classifier, 1000 * x.astype(np.float32), y, scaler),
+        (classifier, x + 30, y, scaler),
+        (*sparse, r"root mean square of X is 1\.83e\+03, .* by make_pipeline\(MaxAbsScaler\(\), \.\.\.\)"),
+        (regressor, x, 1000 * x[:, 0], target),
+        (regressor, x, two, target),
+    ):
+        with pytest.warns(UserWarning, match=message) as caught:
+            model.fit(inputs, numbers)
         assert caught[0].filename == __file__
-    model.fit(3 * x, y)
-    sparse = csr_array(1e4 * np.eye(30, dtype=dtype))
-    with pytest.warns(match=r"root mean square of X is 1\.83e\+03, .* by make_pipeline\(MaxAbsScaler\(\), \.\.\.\)"):
-        BackpropClassifier(2).fit(sparse, np.arange(30) % 2)
-
-
-def test_unscaled_y_is_warned_of():
-    x = np.random.default_rng(0).normal(size=(100, 2))
-    model = BackpropRegressor(4, learning_rate_init=0.01, tol=1e9)
-    for y in (1000 * x[:, 0], np.column_stack([x[:, 0], 1000 * x[:, 1]])):
-        with pytest.warns(UserWarning, match=r"standard deviation of y is \d.*TransformedTargetRegressor") as caught:
-            model.fit(x, y)
-        assert caught[0].filename == __file__
-    model.fit(x, 3 * x[:, 0] + 30)
+    classifier.fit(3 * x, y)
+    regressor.fit(x, 3 * x[:, 0] + 30)

@@ -230,11 +230,13 @@ class TrainableBackprop(Backprop):
         Return False, with the model unchanged, if the row or the parameters need that validation.
         """
         attributes = self.__dict__
+        dense = type(X) is np.ndarray
         if not (
-            (type(X) is np.ndarray or is_csr(X))
+            (dense or is_csr(X))
             and "network_" in attributes
             and self._parameters_are_valid
             and X.shape == (1, self.n_features_in_)
+            and (dense or X.indptr.tolist() == [0, len(X.indices)])
             and "feature_names_in_" not in attributes
             and isinstance(y, (np.ndarray, list, tuple))
             and (classes is None or np.array_equal(classes, self.classes_))
@@ -255,12 +257,10 @@ class TrainableBackprop(Backprop):
             if plain and (self._scaling.trivial if adaptive else self.learning_rate != "invscaling"):
                 if rate != wanted:
                     network.learning_rate = wanted
-                if type(X) is np.ndarray:
+                if dense:
                     learn_and_record(attributes, network.learn_one, X[0], t)
-                elif X.indptr.tolist() == [0, len(X.indices)]:
-                    learn_and_record(attributes, network.learn_one_sparse, X.indices, X.data, t)
                 else:
-                    return False
+                    learn_and_record(attributes, network.learn_one_sparse, X.indices, X.data, t)
             else:
                 if not np.can_cast(X.dtype, network.dtype, "same_kind"):
                     return False
