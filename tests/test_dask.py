@@ -18,20 +18,16 @@ pytest.importorskip("pandas")
 import dask
 import dask.array as da
 import dask.dataframe as dd
-import joblib
 import pandas as pd
 from distributed import Client, LocalCluster
 from scipy.sparse import csc_array, csr_array, csr_matrix
 from sklearn.base import is_classifier, is_regressor
 from sklearn.datasets import load_digits
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 
 import cbackprop.dask
 from cbackprop.dask import BackpropClassifier, BackpropRegressor, _estimators
 from cbackprop.dask import _training as training
 from cbackprop.progress import epoch_bar
-from cbackprop.sklearn import BackpropClassifier as LocalClassifier
 from cbackprop.sklearn import BackpropRegressor as LocalRegressor
 
 
@@ -67,8 +63,8 @@ def learn(client, x, t, dtype=np.float64, **options):
 
 def assert_close(network, wanted, tolerance):
     """Check that the weights of two networks are equal up to `tolerance`."""
-    np.testing.assert_allclose(network.w, wanted.w, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(network.v, wanted.v, rtol=0, atol=tolerance)
+    for ours, theirs in ((network.w, wanted.w), (network.v, wanted.v)):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
 
 
 def samples_for(output, n=200):
@@ -82,7 +78,7 @@ def samples_for(output, n=200):
 # ------------------------------------------------------------------------------------------------------- exact and fast
 
 
-@pytest.mark.parametrize(("rows", "dtype"), [(1797, "float64"), (500, "float32"), (100, "float64")])
+@pytest.mark.parametrize(("rows", "dtype"), [(500, "float32"), (100, "float64")])
 def test_exact_is_the_batch_gradient(client, digits, dtype, rows):
     x, t = digits[0].astype(dtype), digits[1]
     learned, history = learn(client, *sharded(x, t, rows), dtype, epochs=5, batch_size=None)
@@ -95,59 +91,50 @@ def test_exact_is_the_batch_gradient(client, digits, dtype, rows):
 
 
 @pytest.mark.parametrize(
-    ("options", "dtype"),
-    [({}, "float32"), ({"local_epochs": 2}, "float64"), ({"local_epochs": 9, "batch_size": 8}, "float64")],
+    ("options", "dtype", "kind"),
+    [
+        ({}, "float32", np.asarray),
+        ({"local_epochs": 2}, "float64", csr_array),
+        ({"local_epochs": 9, "batch_size": 8}, "float64", np.asarray),
+    ],
     ids=str,
 )
-def test_one_shard_is_local_learning_to_the_bit(client, digits, dtype, options):
+def test_one_shard_is_local_learning_to_the_bit(client, digits, dtype, options, kind):
     x, t = digits[0].astype(dtype), digits[1]
     rng, local_rng = np.random.default_rng(5), np.random.default_rng(5)
-    learned, history = learn(client, *sharded(x, t, 2000), dtype, epochs=5, rng=rng, **options)
+    shards = sharded(x, t, 2000) if kind is np.asarray else (kind(x), t)
+    learned, history = learn(client, *shards, dtype, epochs=5, rng=rng, **options)
     local = network(dtype)
-    wanted = local.fit(x, t, epochs=5, rng=local_rng, batch_size=options.get("batch_size", 1))
+    wanted = local.fit(kind(x), t, epochs=5, rng=local_rng, batch_size=options.get("batch_size", 1))
     assert bits(learned) == bits(local)
     assert history == wanted
     assert rng.random() == local_rng.random()
 
 
-@pytest.mark.parametrize(
-    ("output", "hidden"), [("linear", "tanh"), ("linear", "relu"), ("logistic", "sigmoid"), ("softmax", "tanh")]
-)
+@pytest.mark.parametrize(("output", "hidden"), [("linear", "relu"), ("logistic", "sigmoid"), ("softmax", "tanh")])
 def test_networks_learn_with_their_functions(client, output, hidden):
     x, t = samples_for(output)
-    exact, local = (Network(4, 5, 3, output=output, hidden=hidden, rng=0) for _ in range(2))
+    exact, fast, *local = (Network(4, 5, 3, output=output, hidden=hidden, rng=0) for _ in range(4))
     shards = da.from_array(x, chunks=(70, 2)), da.from_array(t, chunks=70)
     history = cbackprop.dask.fit(client, exact, *shards, epochs=3, batch_size=None)
-    wanted = local.fit(x, t, epochs=3, batch_size=None)
-    assert_close(exact, local, 1e-14)  # sums of 200 numbers in another order
+    wanted = local[0].fit(x, t, epochs=3, batch_size=None)
+    assert_close(exact, local[0], 1e-14)  # sums of 200 numbers in another order
     np.testing.assert_allclose(history.losses, wanted.losses, rtol=1e-14)
-    fast, local = (Network(4, 5, 3, output=output, hidden=hidden, rng=0) for _ in range(2))
-    assert cbackprop.dask.fit(client, fast, x, t, epochs=3, rng=1) == local.fit(x, t, epochs=3, rng=1)
-    assert bits(fast) == bits(local)
-
-
-def test_targets_of_regression_may_be_a_series_or_a_frame(client):
-    x, t = samples_for("linear")
-    X, frame = (dd.from_pandas(pd.DataFrame(array), npartitions=1) for array in (x, t))
-    for columns in ([0], [0, 1, 2]):
-        learned, local = (Network(4, 5, len(columns), output="linear", rng=0) for _ in range(2))
-        cbackprop.dask.fit(client, learned, X, frame[columns] if len(columns) > 1 else frame[0], rng=1)
-        local.fit(x, t[:, columns], rng=1)
-        assert bits(learned) == bits(local)
+    assert cbackprop.dask.fit(client, fast, x, t, epochs=3, rng=1) == local[1].fit(x, t, epochs=3, rng=1)
+    assert bits(fast) == bits(local[1])
 
 
 def test_several_shards_are_the_mean_of_local_learning(client, digits):
     x, t = digits
     learned, history = learn(client, *sharded(x, t, 600), epochs=1, rng=3)
-    rng = np.random.default_rng(3)
-    mean_w, mean_v, loss = 0, 0, 0
+    rng, mean, loss = np.random.default_rng(3), network(), 0
+    mean.w[:], mean.v[:] = 0, 0
     for part, generator in zip((slice(0, 600), slice(600, 1200), slice(1200, 1797)), [rng, *rng.spawn(2)], strict=True):
-        local = network()
-        (E,) = local.fit(x[part], t[part], rng=generator).losses
-        share = len(t[part]) / 1797
-        mean_w, mean_v, loss = mean_w + share * local.w, mean_v + share * local.v, loss + share * E
-    np.testing.assert_allclose(learned.w, mean_w, rtol=0, atol=1e-15)
-    np.testing.assert_allclose(learned.v, mean_v, rtol=0, atol=1e-15)
+        local, share = network(), len(t[part]) / 1797
+        loss += share * local.fit(x[part], t[part], rng=generator).losses[0]
+        mean.w[:] += share * local.w
+        mean.v[:] += share * local.v
+    assert_close(learned, mean, 1e-15)
     assert history.losses == pytest.approx([loss])
     assert history.samples == 1797
 
@@ -155,58 +142,46 @@ def test_several_shards_are_the_mean_of_local_learning(client, digits):
 def test_rows_may_be_targets_and_partitions_may_be_empty(client, digits):
     x, t = digits
     wanted, _ = learn(client, *sharded(x, t, 600), epochs=2, rng=0)
-    hot, _ = learn(
-        client, da.from_array(x, chunks=(600, 64)), da.from_array(np.eye(10)[t], chunks=(600, 5)), epochs=2, rng=0
-    )
-    assert_close(hot, wanted, 1e-12)  # errors of class indices have other roundings
-    frame = dd.from_pandas(pd.DataFrame(x), npartitions=3)
-    empty = frame[frame[0] > 1]
+    rows = da.from_array(x, chunks=(600, 64)), da.from_array(np.eye(10)[t], chunks=(600, 5))
+    assert_close(learn(client, *rows, epochs=2, rng=0)[0], wanted, 1e-12)  # errors of class indices round otherwise
+    full, labels = dd.from_pandas(pd.DataFrame(x), npartitions=1), dd.from_pandas(pd.Series(t), npartitions=1)
+    empty = full[full[0] > 1]
     with pytest.raises(ValueError, match="x has no rows"):
         learn(client, empty, empty[0])
-    with_empty = dd.concat([empty, dd.from_pandas(pd.DataFrame(x), npartitions=1)])
-    labels = dd.concat([empty[0].astype(int), dd.from_pandas(pd.Series(t), npartitions=1)])
-    learned, _ = learn(client, with_empty, labels, epochs=2, rng=0)
+    labels = dd.concat([empty[0].astype(int), labels])
+    learned, _ = learn(client, dd.concat([empty, full]), labels, epochs=2, rng=0)
     local = network()
     local.fit(x, t, epochs=2, rng=0)
     assert bits(learned) == bits(local)
 
 
-@pytest.mark.parametrize(("batch_size", "kind"), [(None, csr_array), (1, csr_matrix), (8, csr_array)])
+@pytest.mark.parametrize(("batch_size", "kind"), [(None, csr_array), (1, csr_matrix)])
 def test_chunks_of_sparse_rows_are_learned_as_dense_ones(client, digits, batch_size, kind):
     x, t = digits
-    delayed = [da.from_delayed(dask.delayed(kind)(x[n : n + 600]), (min(600, 1797 - n), 64), meta=kind((0, 64)))
-               for n in (0, 600, 1200)]  # fmt: skip
     shards = da.from_array(x, chunks=(600, -1)), da.from_array(t, chunks=600)
     options = {"epochs": 3, "batch_size": batch_size, "rng": 0}
     dense, wanted = learn(client, *shards, **options)
-    for rows in (shards[0].map_blocks(kind), da.concatenate(delayed)):
-        learned = network(order="F")
-        history = cbackprop.dask.fit(client, learned, rows, shards[1], **options)
+    for rows in (shards[0].map_blocks(kind), chunks([kind(x[:600]), kind(x[600:1200]), kind(x[1200:])])):
+        learned, history = learn(client, rows, shards[1], **options)
         # some thousand updates with sums in another order
         assert_close(learned, dense, 1e-12)
         np.testing.assert_allclose(history.losses, wanted.losses, rtol=1e-12)
 
 
-def test_a_sparse_matrix_is_a_single_shard(client, digits):
-    x, t = csr_array(digits[0].astype(np.float32)), digits[1]
-    learned, local = network(order="F"), network(order="F")
-    history = cbackprop.dask.fit(client, learned, x, t, epochs=2, rng=1)
-    assert history == local.fit(x, t, epochs=2, rng=1)
-    assert bits(learned) == bits(local)
+def chunks(parts):
+    """A dask array of sparse parts."""
+    return da.concatenate([da.from_delayed(dask.delayed(part), part.shape, meta=part[:0]) for part in parts])
 
 
 def test_hostile_sparse_chunks_are_refused(client, digits):
     x, t = digits
-    bad = csr_array(x[600:1200])
-    bad.indices[-1] = 64
-    learned = network()
-    before = bits(learned)
+    bad, learned = csr_array(x[600:1200]), network()
+    bad.indices[-1], before = 64, bits(learned)
     for change, message in (
         (bad, r"shard 1: x\[599\] has index 64; it must lie in 0\.\.63"),
         (csc_array(x[600:1200]), r"shard 1: x is a csc_array; .* use x\.tocsr\(\)"),
     ):
-        chunks = [csr_array(x[:600]), change, csr_array(x[1200:])]
-        rows = da.concatenate([da.from_delayed(dask.delayed(c), c.shape, meta=csr_array((0, 64))) for c in chunks])
+        rows = chunks([csr_array(x[:600]), change, csr_array(x[1200:])])
         with pytest.raises(ValueError, match=message):
             cbackprop.dask.fit(client, learned, rows, da.from_array(t, chunks=600))
         assert bits(learned) == before
@@ -254,12 +229,8 @@ def test_weights_are_locked(client, digits, other_thread):
 @pytest.fixture(scope="module")
 def processes():
     """A client with two workers in processes of their own."""
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
+    with LocalCluster(processes=True, **options) as cluster, Client(cluster) as client:
         yield client
 
 
@@ -268,9 +239,6 @@ def processes():
 def test_bits_do_not_depend_on_workers_even_lost_ones(client, processes, digits, batch_size):
     options = {"epochs": 4, "batch_size": batch_size, "rng": 0}
     here, losses = learn(client, *sharded(*digits, 250), **options)
-    there, _ = learn(processes, *sharded(*digits, 250), **options)
-    assert bits(there) == bits(here)
-
     killed = []
 
     def kill_one(epoch, loss):
@@ -316,33 +284,28 @@ def test_shards_stay_where_they_are(client, digits):
 def test_classifier(client, digits, kind):
     x, t = digits[0].astype(np.float32), digits[1]
     names = np.array([f"digit {k}" for k in range(10)])
-    if kind == "array":
-        X, y = sharded(x, names[t], 900)
-    else:
+    X, y = sharded(x, names[t], 900)
+    if kind == "frame":
         x = pd.DataFrame(x, columns=[f"pixel {i}" for i in range(64)])
-        X = dd.from_pandas(x, npartitions=2)
-        y = dd.from_pandas(pd.Series(names[t]), npartitions=2)
+        X, y = (dd.from_pandas(rows, npartitions=2) for rows in (x, pd.Series(names[t])))
     model = BackpropClassifier(30, random_state=0, max_iter=20, local_epochs=4).fit(X, y)
     assert is_classifier(model)
     assert model.classes_.tolist() == names.tolist()
     assert model.estimator_.network_.dtype == np.float32
-    assert model.score(X, y) > 0.97
+    assert model.score(x, names[t]) == model.score(X, y) > 0.97
     assert np.array_equal(model.predict(X).compute(), model.estimator_.predict(x))
     # passes over a chunk and over all samples may round differently
     np.testing.assert_allclose(model.predict_proba(X).compute(), model.predict_proba(x), atol=1e-6)
-    assert model.score(x, names[t]) == model.score(X, y)
     assert len(model.loss_curve_) <= 20
-    again = pickle.loads(pickle.dumps(model))
-    assert np.array_equal(again.predict(x), model.predict(x))
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(x), model.predict(x))
 
 
 @pytest.mark.parametrize(("kind", "outputs"), [("array", 3), ("frame", None), ("frame", 1)])
 def test_regressor(client, kind, outputs):
     x = samples_for("linear")[0].astype(np.float32)
     y = x[:, 0] - x[:, 1] ** 2 if outputs is None else x[:, :outputs] - x[:, 3:]
-    if kind == "array":
-        X, Y = da.from_array(x, chunks=(70, 2)), da.from_array(y, chunks=70)
-    else:
+    X, Y = da.from_array(x, chunks=(70, 2)), da.from_array(y, chunks=70)
+    if kind == "frame":
         x = pd.DataFrame(x, columns=list("abcd"))
         X = dd.from_pandas(x, npartitions=3)
         Y = dd.from_pandas(pd.Series(y) if outputs is None else pd.DataFrame(y), npartitions=3)
@@ -351,9 +314,8 @@ def test_regressor(client, kind, outputs):
     assert is_regressor(model)
     assert model.estimator_.network_.functions == ("tanh", "linear")
     assert model.estimator_.network_.dtype == np.float32
-    predicted = model.predict(x)
+    predicted, lazy = model.predict(x), model.predict(X)
     assert predicted.shape == ((200,) if outputs in (None, 1) else (200, outputs))
-    lazy = model.predict(X)
     assert lazy.ndim == predicted.ndim
     # passes over a chunk and over all samples may round differently
     np.testing.assert_allclose(lazy.compute(), predicted, atol=1e-5)
@@ -389,28 +351,19 @@ def test_a_failed_fit_leaves_the_regressor_unchanged(client, change, message):
 def test_columns_must_be_those_of_fit(client):
     names = ["a", "b", "c"]
     frame, labels = pd.DataFrame(np.eye(3), columns=names), pd.Series([0, 1, 0])
-    X, y = dd.from_pandas(frame, npartitions=2), dd.from_pandas(labels, npartitions=2)
+    X, y = (dd.from_pandas(rows, npartitions=2) for rows in (frame, labels))
     model = BackpropClassifier(8, random_state=0, max_iter=1).fit(X, y)
     assert model.feature_names_in_.tolist() == model.estimator_.feature_names_in_.tolist() == names
-    others = {
-        "must be in the same order": ["c", "b", "a"],
-        "unseen at fit time:\n- new\n.*now missing:\n- c": ["a", "b", "new"],
-        "now missing:\n- c": ["a", "b"],
-    }
-    answers = model.predict, model.predict_proba, lambda X: model.score(X, labels)
-    for message, columns in others.items():
-        local = frame.reindex(columns=columns, fill_value=0.0)
-        for other in (local, dd.from_pandas(local, npartitions=2)):
-            for answer in answers:
+    unnamed = X.to_dask_array(lengths=True)
+    for answer in (model.predict, model.predict_proba, lambda X: model.score(X, labels)):
+        for message, columns in (("must be in the same order", ["c", "b", "a"]), ("now missing:\n- c", ["a", "b"])):
+            local = frame[columns]
+            for other in (local, dd.from_pandas(local, npartitions=2)):
                 with pytest.raises(ValueError, match=f"(?s)feature names should match those .*{message}"):
                     answer(other)
-    unnamed = X.to_dask_array(lengths=True)
-    for answer in answers:
         with pytest.warns(UserWarning, match="X does not have valid feature names"):
             answer(unnamed)
     model.fit(unnamed, y.to_dask_array(lengths=True))
-    assert not hasattr(model, "feature_names_in_")
-    assert not hasattr(model.estimator_, "feature_names_in_")
     with pytest.warns(UserWarning, match="X has feature names, but BackpropClassifier was fitted without"):
         lazy = model.predict(X)
     assert np.array_equal(lazy.compute(), model.predict(frame.to_numpy()))
@@ -419,6 +372,7 @@ def test_columns_must_be_those_of_fit(client):
     with pytest.raises(TypeError, match="Feature names are only supported if all input features have string names"):
         model.fit(X.rename(columns={"a": 0}), y)
     assert not hasattr(model, "feature_names_in_")
+    assert not hasattr(model.estimator_, "feature_names_in_")
 
 
 def test_classifier_stops_when_nothing_improves(client, digits):
@@ -428,24 +382,6 @@ def test_classifier_stops_when_nothing_improves(client, digits):
     assert len(model.loss_curve_) == 4  # the first, and three without an improvement of 100
     assert len(model.set_params(n_iter_no_change=np.inf).fit(X, y).loss_curve_) == 6
     assert len(model.fit(X, y, callback=lambda epoch, loss: epoch == 1).loss_curve_) == 1
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_search_on_the_workers(client, digits):
-    x, t = digits[0][:300], digits[1][:300]
-    model = LocalClassifier(10, random_state=0, max_iter=30)
-    rates = [1e-3, 0.1]
-    local = GridSearchCV(model, {"learning_rate_init": rates}, cv=3).fit(x, t)
-    with joblib.parallel_config("dask"):
-        grid = GridSearchCV(model, {"learning_rate_init": rates}, cv=3).fit(x, t)
-        halving = HalvingGridSearchCV(model, {"learning_rate_init": rates}, cv=3, random_state=0).fit(x, t)
-    assert np.array_equal(grid.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"])
-    assert halving.best_params_ == grid.best_params_ == {"learning_rate_init": 0.1}
-
-    def trial(rate):
-        return LocalClassifier(10, learning_rate_init=rate, random_state=0, max_iter=30).fit(x, t).score(x, t)
-
-    assert client.gather(client.map(trial, rates)) == [trial(rate) for rate in rates]
 
 
 # -------------------------------------------------------------------------------------------------------- invalid input
@@ -458,10 +394,7 @@ def two_samples(output, K, t):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
-        ({"local_epochs": 0}, "local_epochs is 0; it must be at least 1"),
-        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
-        ({"n_threads": 0}, "n_threads is 0; it must be at least 1"),
+        *(({name: 0}, f"{name} is 0; it must be") for name in ("epochs", "local_epochs", "batch_size", "n_threads")),
         ({"rng": "seed"}, "rng is 'seed'; it must be None, a seed or a numpy.random.Generator"),
         ({"callback": 3}, "callback is 3; it must be callable"),
         ({"x": np.zeros((9, 64))}, "x has 1 chunks of rows and t has 3; they must have the same"),
@@ -472,10 +405,7 @@ def two_samples(output, K, t):
         ({"x": np.ma.masked_array(np.eye(64), np.eye(64)), "t": np.zeros(64, int)}, "shard 0: x is a MaskedArray"),
         ({"x": "frame"}, "shard 1: column 'text' of x has dtype .*; it must hold real numbers"),
         (two_samples("linear", 1, [0.5, np.nan]), r"shard 0: t\[1, 0\] is nan; it must be finite"),
-        (
-            two_samples("logistic", 1, [0.5, 1.5]),
-            r"shard 0: t\[1, 0\] is 1.5; a target of logistic outputs must lie in",
-        ),
+        (two_samples("logistic", 1, [0.5, 1.5]), r"shard 0: t\[1, 0\] is 1.5; a target of logistic outputs must"),
         (two_samples("softmax", 2, [0.5, 1.5]), "shard 0: t has dtype float64; it must hold integers"),
         ({"network": network(adaptive=True)}, r"network is adaptive; .*: use Network\(\.\.\., adaptive=False\)"),
         ({"network": network(standardize=True)}, r"network standardizes its inputs, .*standardize=False"),
@@ -500,15 +430,9 @@ def test_invalid_input_leaves_the_network_unchanged(client, digits, change, mess
 def test_divergence_leaves_the_weights_at_the_start_of_the_round(client, digits, batch_size):
     learned = network(learning_rate=1e308)
     weights = [bits(learned)]
+    options = {"epochs": 3, "batch_size": batch_size, "callback": lambda *_: weights.append(bits(learned))}
     with pytest.raises(DivergenceError, match=r"learning diverged in epoch \d or soon after: try a smaller"):
-        cbackprop.dask.fit(
-            client,
-            learned,
-            *sharded(*digits, 600),
-            epochs=3,
-            batch_size=batch_size,
-            callback=lambda epoch, loss: weights.append(bits(learned)),
-        )
+        cbackprop.dask.fit(client, learned, *sharded(*digits, 600), **options)
     assert bits(learned) == weights[-1]
     assert np.isfinite(learned.v).all()
 
@@ -570,8 +494,8 @@ def test_the_local_estimator_learns_on_reproducibly(client):
     assert bits(one.network_) == bits(other.network_)
 
 
-@pytest.mark.parametrize("y", [np.arange(200) + 0.5, np.arange(200)])
-def test_numbers_that_are_hardly_classes_are_refused(client, y):
+def test_numbers_that_are_hardly_classes_are_refused(client):
     x = da.zeros((200, 2), chunks=(50, 2))
-    with pytest.raises(ValueError, match="hardly classes; to predict numbers, use BackpropRegressor"):
-        BackpropClassifier(3, max_iter=1).fit(x, da.from_array(y, chunks=50))
+    for y in (np.arange(200) + 0.5, np.arange(200)):
+        with pytest.raises(ValueError, match="hardly classes; to predict numbers, use BackpropRegressor"):
+            BackpropClassifier(3, max_iter=1).fit(x, da.from_array(y, chunks=50))
