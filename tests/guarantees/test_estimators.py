@@ -66,18 +66,6 @@ def bits(thing):
     return bits(vars(thing)) if type(thing).__module__.startswith("cbackprop.") else repr(thing)
 
 
-def differences(ours, theirs, path=""):
-    """Where two results of `bits` differ."""
-    pairs = ()
-    if type(ours) is type(theirs) is dict and ours.keys() == theirs.keys():
-        pairs = [(ours[name], theirs[name], f"{path}.{name}") for name in ours]
-    elif type(ours) is type(theirs) is list and len(ours) == len(theirs):
-        pairs = [(*pair, f"{path}[{n}]") for n, pair in enumerate(zip(ours, theirs, strict=True))]
-    if pairs or ours == theirs:
-        return [each for pair in pairs for each in differences(*pair)]
-    return [f"{path}: {ours} and {theirs}" if Refusal in (type(ours), type(theirs)) else path]
-
-
 class Refusal(NamedTuple):
     """An error of a call."""
 
@@ -119,10 +107,9 @@ class Interrupt:
         if not frame.f_globals.get("__name__", "").startswith("cbackprop."):
             return None
         frame.f_trace_opcodes = True
-        if event == "opcode":
-            self.seen += 1
-            if self.seen == self.n:
-                self.fire(f"{frame.f_code.co_qualname}, line {frame.f_lineno}")
+        self.seen += event == "opcode"
+        if event == "opcode" and self.seen == self.n:
+            self.fire(f"{frame.f_code.co_qualname}, line {frame.f_lineno}")
         return self.trace
 
     def call(self, function, *arguments):
@@ -454,10 +441,6 @@ def restored(way, model, path):
     return [joblib.load(path, mmap_mode=way)], [np.memmap(path, mode="r")]
 
 
-def set_parameter(model, name, value):
-    model.set_params(**{name: value}) if hasattr(model, "set_params") else setattr(model, name, value)
-
-
 class Sequence:
     """Steps with a model and its twin."""
 
@@ -482,17 +465,14 @@ class Sequence:
         rates = bits(model.learning_rates) if isinstance(model, Ensemble) else None
         return bits(model) | {"rates": rates, "predictions": [outcome(call, model) for call in self.kind.probes()]}
 
-    def agree(self, ours, theirs, what):
-        assert ours == theirs, f"{what}: {differences(ours, theirs)[:8]}"
-
     def twins_agree(self, what):
-        self.agree(self.state(self.model), self.state(self.twin), what)
+        assert self.state(self.model) == self.state(self.twin), what
 
     def call(self):
         call = self.doing = self.kind.call()
         arguments, result = bits(call), outcome(call, self.model)
         if not (refused := isinstance(result, Refusal)):
-            self.agree(result, outcome(call, self.twin), "results differ")
+            assert result == outcome(call, self.twin)
             self.learned |= "learn" in call.method or "fit" in call.method
         if isinstance(call.arguments[0], pd.DataFrame) and not len(call.arguments[0]) and "_many" in call.method:
             assert not refused or call.method == "learn_many", result
@@ -524,8 +504,7 @@ class Sequence:
             outcome(prefix, part)
             if self.state(part) == now:
                 after, finished = part, now
-        found = differences(now, before)[:8], differences(now, finished)[:8]
-        assert now == finished, f"neither as before: {found[0]}, nor as after: {found[1]}"
+        assert now == finished, "neither as before nor as after"
         self.twin = after
         self.learned |= not isinstance(result, Refusal)
 
@@ -543,14 +522,13 @@ class Sequence:
         self.doing = f"restored by {way!r}, {call}"
         again, memory = restored(way, self.model, self.path)
         models, kept, before = [*again, self.model], list(map(bytes, memory)), self.state(self.twin)
-        for model in models:
-            self.agree(self.state(model), before, "restored")
+        assert all(self.state(model) == before for model in models)
         result = outcome(call, self.twin)
         after = self.state(self.twin)
         for n, learner in enumerate(models):
-            self.agree(outcome(call, learner), result, f"learner {n}")
+            assert outcome(call, learner) == result, f"learner {n}"
             for m, model in enumerate(models):
-                self.agree(self.state(model), after if m <= n else before, f"model {m} after learner {n}")
+                assert self.state(model) == (after if m <= n else before), f"model {m} after learner {n}"
             assert list(map(bytes, memory)) == kept, f"learner {n} has changed the memory of the copy"
         self.learned |= not isinstance(result, Refusal)
         self.model = self.draw.choice(models)
@@ -564,8 +542,11 @@ class Sequence:
         if isinstance(outcome(call, copy.deepcopy(self.twin)), Refusal):
             return
 
+        def set_to(model, value):
+            model.set_params(**{name: value}) if hasattr(model, "set_params") else setattr(model, name, value)
+
         def changed(model):
-            set_parameter(model, name, value)
+            set_to(model, value)
             for probe in self.kind.probes():
                 result = outcome(probe, model)
                 assert result == outcome(probe, self.twin) or name in result.message
@@ -574,15 +555,15 @@ class Sequence:
         result = outcome(changed, self.model)
         if isinstance(result, Refusal):
             assert any(text in result.message for text in (name, "diverged", "so many weights")), result
-            set_parameter(self.model, name, old)
+            set_to(self.model, old)
             self.twins_agree(result)
             return
         if learned:
             assert name in self.kind.may_change or repr(value) == repr(old), f"{name} was changed without an error"
-            self.agree(result, outcome(changed, self.twin), "results differ")
+            assert result == outcome(changed, self.twin)
         else:
             self.twin = self.kind.cls(**self.parameters | {name: value})
-            self.agree(result, outcome(call, self.twin), "results differ")
+            assert result == outcome(call, self.twin)
         self.parameters |= {name: value}
         self.learned = True
         self.twins_agree("changed")
@@ -599,7 +580,7 @@ class Sequence:
         (elsewhere,) = joblib.Parallel(2, max_nbytes=1)([joblib.delayed(learned)(self.model, sent)])
         self.twins_agree("sent")
         outcome(call, self.model)
-        self.agree(self.state(elsewhere), self.state(self.model), "learned elsewhere")
+        assert self.state(elsewhere) == self.state(self.model)
 
 
 KINDS = [RiverClassifier, RiverRegressor, RiverMultiTarget, RiverMultiLabel]
