@@ -25,9 +25,8 @@ solver : {"sgd"}
     Stochastic gradient descent. The parameter exists for compatibility with code for scikit-learn's perceptrons.
 alpha : float or "auto"
     Strength of the L2 penalty, divided by the number of samples in the batch, as in scikit-learn, or by the sum of
-    their weights. Biases are not penalized. "auto": in `fit` with "auto" rates, for inputs that are not sparse,
-    sqrt(D + 1) / 15 / (1 + n/m)**2 with n updates in an epoch and m = 32 (D + 1)**(1/3), which keeps probabilities of
-    small or noisy tables modest; otherwise 0: docs/guides/auto.md.
+    their weights. Biases are not penalized. "auto": in `fit` with "auto" rates, for inputs that are not sparse, the
+    larger, the more inputs and the fewer updates an epoch has; otherwise 0: docs/guides/auto.md.
 batch_size : int or "auto"
     Samples per update; "auto" is min(200, n_samples). 1 is an update after each sample.
 learning_rate : {"constant", "invscaling", "adaptive"}
@@ -35,9 +34,8 @@ learning_rate : {"constant", "invscaling", "adaptive"}
     ``learning_rate_init / (t_ + 1) ** power_t``. "adaptive": divided by 5 whenever training would otherwise stop,
     until a smaller rate brings no improvement; only in `fit`.
 learning_rate_init : "auto" or float
-    "auto": `fit` standardizes inputs that are not sparse and, for regression, y, and learning rates adapt to each unit;
-    see `fit`. `partial_fit` goes on with adaptive rates, and with the standardization of `fit` or, without `fit`, by
-    running means and deviations. A number: α of (17), for inputs and, for regression, y with a standard deviation near
+    "auto": `fit` standardizes inputs that are not sparse and, for regression, y, and learning rates adapt to each unit.
+    `partial_fit` goes on with both, or standardizes by running means and deviations. A number: α of (17), for inputs and, for regression, y with a standard deviation near
     1; 0.1 suits a classifier with ``activation="logistic"``, 0.01 all others. A change takes effect in the next call of
     `fit` or `partial_fit`.
 power_t : float

@@ -29,10 +29,9 @@ class TrainableBackprop(Backprop):
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
         """Train until the loss, or that of the validation set, no longer improves.
 
-        With ``learning_rate_init="auto"``, training takes 30 epochs, 20 for regression, or max_iter if that is less,
-        unless the loss falls below tol. The rate decays linearly from 0.3 / sqrt(D + 1) to 0 and adapts to each unit:
-        see docs/guides/auto.md. The network learns inputs and, for regression, numbers of mean 0 and standard deviation
-        1; its weights are converted in the end. Sparse inputs are learned as they are: they would lose their zeros.
+        With ``learning_rate_init="auto"``, the rate decays linearly from 0.3 / sqrt(D + 1) to 0 and adapts to each
+        unit: see docs/guides/auto.md. What the network has learned of standardized inputs and numbers is converted to
+        weights for those given. Sparse inputs are learned as they are: they would lose their zeros.
 
         Parameters
         ----------
@@ -167,10 +166,9 @@ class TrainableBackprop(Backprop):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Update the model with one epoch over the given samples; the first call creates the network.
 
-        With ``learning_rate_init="auto"``, inputs and, for regression, numbers are standardized by the means and
-        deviations that the last `fit` found or, without one, by running ones, which follow the last 1,000 samples or
-        so, of weights above 0. The weights are converted after each call. Sparse inputs are learned as they are, and so
-        are all inputs of a model that begins with sparse ones, at a constant rate or as a network.
+        With ``learning_rate_init="auto"``, running means and deviations follow the last 1,000 samples or so, of weights
+        above 0, unless `fit` has found others. Sparse inputs are learned as they are, and so are all inputs of a model
+        that begins with sparse ones, at a constant rate or as a network.
 
         A single row, passed as an array of floats or in CSR format, bypasses most of scikit-learn's validation.
 
