@@ -49,10 +49,10 @@ estimator_ : estimator of `cbackprop.sklearn`
 
 @dataclass(eq=False, repr=False)
 class _Backprop(BaseEstimator):
-    """What the estimators share, with the defaults of the regressor: everything but the meaning of y."""
+    """What the estimators share; y are numbers, unless a subclass gives them another meaning."""
 
-    _local: ClassVar[Any]  # class of the estimator that is trained, and predicts, with the rows of one machine
-    _output: ClassVar[str]  # of the network
+    _local: ClassVar[Any] = local.BackpropRegressor  # which is trained, and predicts, with the rows of one machine
+    _output: ClassVar[str] = "linear"  # of the network
 
     hidden_layer_sizes: Any = (100,)
     activation: str = "tanh"
@@ -278,7 +278,6 @@ class BackpropRegressor(RegressorMixin, _Backprop):
     True
     """
 
-    _local, _output = local.BackpropRegressor, "linear"
     score = _Backprop.score  # not that of the mixin
 
 

@@ -35,9 +35,9 @@ learning_rate : {"constant", "invscaling", "adaptive"}
     until a smaller rate brings no improvement; only in `fit`.
 learning_rate_init : "auto" or float
     "auto": `fit` standardizes inputs that are not sparse and, for regression, y, and learning rates adapt to each unit.
-    `partial_fit` goes on with both, or standardizes by running means and deviations. A number: α of (17), for inputs and, for regression, y with a standard deviation near
-    1; 0.1 suits a classifier with ``activation="logistic"``, 0.01 all others. A change takes effect in the next call of
-    `fit` or `partial_fit`.
+    `partial_fit` goes on with both, or standardizes by running means and deviations. A number: α of (17), for inputs
+    and, for regression, y with a standard deviation near 1; 0.1 suits a classifier with ``activation="logistic"``, 0.01
+    all others. A change takes effect in the next call of `fit` or `partial_fit`.
 power_t : float
     Exponent of "invscaling".
 max_iter : int

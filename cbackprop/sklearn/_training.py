@@ -87,12 +87,8 @@ class TrainableBackprop(Backprop):
         if X_val is not None or y_val is not None:
             held_out = self._validated_held_out(X_val, y_val, X.dtype)
         elif self.early_stopping:
-            learned, held = train_test_split(
-                np.arange(len(y)),
-                test_size=self.validation_fraction,
-                stratify=y if t.ndim == 1 else None,
-                random_state=random_state,
-            )
+            options = {"test_size": self.validation_fraction, "stratify": y if t.ndim == 1 else None}
+            learned, held = train_test_split(np.arange(len(y)), random_state=random_state, **options)
             held_out = X[held], t[held], None if weights is None else weights[held]
             if weights is not None and not weights[held].any():
                 raise ValueError(
