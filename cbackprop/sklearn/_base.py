@@ -277,11 +277,7 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters):
 
     coefs_ = weights_of_layers("coefs_", np.s_[:-1], "Weights in scikit-learn's orientation")
     intercepts_ = weights_of_layers("intercepts_", -1, "Biases")
-
-    @property
-    def n_layers_(self) -> int:
-        """Number of layers, as scikit-learn counts: inputs, hidden units and outputs."""
-        return 3
+    n_layers_ = 3  # as scikit-learn counts: inputs, hidden units and outputs
 
     @property
     def best_loss_(self) -> float | None:
