@@ -19,12 +19,13 @@ pytest.importorskip("sklearn")
 import joblib
 import sklearn
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine, make_classification
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import average_precision_score
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, cross_validate, train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -1266,3 +1267,58 @@ def test_unscaled_numbers_are_warned_of(iris):
         assert caught[0].filename == __file__
     classifier.fit(3 * x, y)
     regressor.fit(x, 3 * x[:, 0] + 30)
+
+
+# ------------------------------------------------------------------------------------------------ tools of scikit-learn
+
+
+def test_cross_validate_and_calibration(iris):
+    model = BackpropClassifier(8, random_state=0)
+    assert cross_validate(model, *iris, cv=3)["test_score"].mean() > 0.9
+    calibrated = CalibratedClassifierCV(BackpropClassifier(random_state=0), method="isotonic")  # of log-odds
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    # an isotonic probability of 0 costs 36 / 150 if the sample is of that class
+    assert cross_val_score(calibrated, *iris, cv=folds, scoring="neg_log_loss").mean() > -0.3
+
+
+def test_metadata_is_routed(iris):
+    x, y = iris
+    with sklearn.config_context(enable_metadata_routing=True):
+        request = BackpropClassifier(8, random_state=0).set_fit_request(sample_weight=True, X_val=True, y_val=True)
+        pipeline = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False), request, transform_input=["X_val"]
+        )
+        pipeline.fit(100 + x, y, sample_weight=(y != 1).astype(float), X_val=100 + x, y_val=y)
+    model = pipeline[-1]
+    assert 1 not in pipeline.predict(100 + x)
+    assert model.validation_scores_[-1] == pipeline.score(100 + x, y)  # X_val was scaled, too
+
+
+def test_partial_fit_learns_inputs_of_any_scale():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20_000, 6))
+    y = 300 * (np.sin(z[:, 0]) + 0.5 * z[:, 1])
+    x = z * [500, 1, 1, 1e-3, 20, 1] + [101325, 0, 0, 0, 290, 50]
+    model = BackpropRegressor(16, random_state=0)
+    for start in range(0, 20_000, 100):
+        model.partial_fit(x[start : start + 100], y[start : start + 100])
+    assert model.score(x, y) > 0.98
+
+
+def test_early_stopping_learns_small_data():
+    x, y = load_iris(return_X_y=True)
+    model = BackpropClassifier(early_stopping=True, random_state=0)
+    assert np.mean(cross_val_score(model, x, y, cv=StratifiedKFold(3, shuffle=True, random_state=0))) > 0.92
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_search_over_processes(iris):
+    pipeline = make_pipeline(StandardScaler(), BackpropClassifier(random_state=0, max_iter=30))
+    grid = {
+        "backpropclassifier__hidden_layer_sizes": [(2,), (8,)],
+        "backpropclassifier__learning_rate_init": [1e-4, 0.1],
+    }
+    alone, together = (GridSearchCV(pipeline, grid, cv=3, n_jobs=n).fit(*iris) for n in (1, 2))
+    assert together.best_params_["backpropclassifier__learning_rate_init"] == 0.1
+    assert np.array_equal(alone.cv_results_["mean_test_score"], together.cv_results_["mean_test_score"])
