@@ -23,7 +23,7 @@ from . import _validation as validate
 from ._catalog import OUTPUTS
 from ._docstrings import inherits
 from ._results import REMEDY, DivergenceError
-from ._sparse import SparseRows
+from ._sparse import SparseRows, input_arrays
 
 include "kernels/one_sample_api.pxi"
 include "kernels/loan.pxi"
@@ -51,22 +51,10 @@ cdef struct Sample:
 
 
 cdef class OneSample:
-    """Weights, learning rate and scratch memory for calls with one sample.
+    """Validated weights, and learning rate and scratch memory for calls with one sample.
 
-    Parameters
-    ----------
-    w, v : ndarray
-        Validated weights.
-    functions : Functions
-        Validated names.
-    learning_rate : float
-        α of (17).
-    module : module
-        The kernels for the dtype of the weights.
-    accumulators : pair of ndarray, optional
-        Those of row-wise AdaGrad, of shapes (M,) and (K,), with which α adapts.
-    standardization : Standardization, optional
-        Of the samples, before the kernels get them.
+    `module` has the kernels for the dtype of the weights. Rates adapt with accumulators of row-wise AdaGrad, of shapes
+    (M,) and (K,). The standardization comes before the kernels.
     """
 
     cdef readonly cnp.ndarray w
@@ -82,6 +70,8 @@ cdef class OneSample:
     cdef Weights bound        # ... these weights
     cdef void *y
     cdef void *t              # a row of targets
+    cdef void *given          # where targets are put: in t or, if they are to be standardized, in memory of ...
+    cdef int given_type       # ... this type
     cdef void *places         # for the addresses of ...
     cdef Py_ssize_t capacity  # ... so many weights
     cdef bint by_column       # the order of w
@@ -98,12 +88,11 @@ cdef class OneSample:
     cdef TrainingLock lock
     cdef Loan loan            # to c_api
     cdef tuple networks       # those of an ensemble
-    cdef Standardization standardization
+    cdef readonly Standardization _standardization
     cdef bint standardizes    # whether there is one
-    cdef const void *raw      # inputs to standardize, ...
-    cdef int raw_type         # ... of this type,
-    cdef void *z              # where they go,
-    cdef double *raw_t        # and targets
+    cdef const void *raw      # inputs to standardize, or NULL, ...
+    cdef int raw_type         # ... of this type, ...
+    cdef void *z              # ... and where they go
     cdef public Py_ssize_t _until_look, _looks, _saturated    # see _saturation.py
 
     def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module, tuple accumulators=None,
@@ -139,9 +128,8 @@ cdef class OneSample:
         self.net = <char *> self.memory + (64 - <size_t> self.memory % 64)
         self.y = <char *> self.net + size
         self.t = <char *> self.y + self.K * sizeof(double)
-        self.raw_t = <double *> self.t + self.K
-        self.z = self.raw_t + self.K
-        self.standardization, self.standardizes = standardization, standardization is not None
+        self.z = <double *> self.t + 2 * self.K
+        self.standardize_by(standardization)
         kernels.init(self.net, self.D, self.M, self.K, module.HIDDEN_FUNCTIONS[functions.hidden],
                      module.OUTPUTS[functions.output])
         self.api = kernels
@@ -150,6 +138,13 @@ cdef class OneSample:
     cdef int separate_from(self, w, v) except -1:
         self.all_w, self.all_v = w, v
         self.w_span, self.v_span = span(w), span(v)
+        return 0
+
+    cdef int standardize_by(self, Standardization standardization) except -1:
+        self._standardization, self.standardizes, self.raw = standardization, standardization is not None, NULL
+        self.given, self.given_type = self.t, self.type
+        if self.standardizes and not self.probabilities:
+            self.given, self.given_type = <double *> self.t + self.K, cnp.NPY_DOUBLE
         return 0
 
     def __dealloc__(self):
@@ -172,32 +167,28 @@ cdef class OneSample:
         self._learning_rate = value
 
     @property
-    def _standardization(self):
-        return self.standardization
-
-    @property
     def standardize(self):
         """Whether inputs and, if outputs are linear, targets are standardized by those learned so far."""
-        return self.standardization is not None
+        return self._standardization is not None
 
     @property
     def missing(self):
         """What a NaN among inputs is: an "error", or the "mean" of the input."""
-        return "error" if self.standardization is None else self.standardization.missing
+        return "error" if self._standardization is None else self._standardization.missing
 
     def _for_sparse(self, bint learns):
         """Do without the standardization from the first sparse sample on, or raise ValueError if there is one."""
-        if self.standardization is None:
+        if self._standardization is None:
             return
-        if self.standardization.required or self.standardization.started:
+        if self._standardization.required or self._standardization.started:
             raise ValueError("x is sparse, and this network standardizes its inputs, which would lose their zeros: "
                              "create it with standardize=False, or use x.toarray()")
         if learns:
-            self.standardization, self.standardizes, self.raw = None, False, NULL
+            self.standardize_by(None)
 
     def _lend(self):
         """Lock the network, for C code that learns, and return the address of a `Loan`; see `c_api.Handle`."""
-        if self.standardization is not None:
+        if self._standardization is not None:
             raise ValueError("this network standardizes its inputs, which the functions of c_api do not: create it "
                              "with standardize=False, and scale what it learns")
         cdef Loan *loan = &self.loan
@@ -207,14 +198,12 @@ cdef class OneSample:
         loan.api, loan.net, loan.K, loan.learning_rate = self.api, self.net, self.K, &self._learning_rate
         loan.inputs.indices32, loan.inputs.indices64 = NULL, NULL
         loan.inputs.count, loan.inputs.places = self.D, self.places
-        self.lock.begin()
-        self.in_use = fork_count
+        self.hold(True)
         return <size_t> loan
 
     def _take_back(self):
         """Unlock it."""
-        self.in_use = 0
-        self.lock.end()
+        self.release(True)
 
     def _require_probabilities(self):
         """Raise ValueError if the outputs are not probabilities."""
@@ -375,7 +364,7 @@ cdef class OneSample:
         losses = self.learned(&n)
         if losses is None:
             if self.raw != NULL:
-                self.standardization.take_back()
+                self._standardization.take_back()
             self.refuse(x, indices)
             raise DivergenceError(f"E_n or a weight would not be finite: {REMEDY}")
         self._until_look -= 1
@@ -385,21 +374,14 @@ cdef class OneSample:
 
     cdef inline predict(self, x, indices, bint proba):
         cdef cnp.npy_intp K = self.K
-        cdef cnp.ndarray y
+        cdef cnp.ndarray y = None
+        cdef Sample n
         if proba and not self.probabilities:
             self._require_probabilities()
-        if self.exclusive and not proba:
-            return self.predict_into(x, indices, self.y)
-        y = cnp.PyArray_EMPTY(1, &K, self.type, 0)
-        self.predict_into(x, indices, cnp.PyArray_DATA(y))
-        if proba:
-            return y
-        y = self.prediction(y)
-        return y.item() if K == 1 else y
-
-    cdef inline Py_ssize_t predict_into(self, x, indices, void *y) except -1:
-        cdef Sample n
-        n.y = y
+        n.y = self.y
+        if proba or not self.exclusive:
+            y = cnp.PyArray_EMPTY(1, &K, self.type, 0)
+            n.y = cnp.PyArray_DATA(y)
         self.begin()
         _kept = self.set_inputs(&n.inputs, x, indices, False)
         self.run(&n)
@@ -407,16 +389,18 @@ cdef class OneSample:
             self.refuse(x, indices)
             validate.refuse_overflow(self.w, self.v)
         if self.raw != NULL:
-            self.standardization.targets.restore_numbers(y, self.type)
-        return self.largest
+            self._standardization.targets.restore_numbers(n.y, self.type)
+        if y is None:
+            return self.largest
+        if proba:
+            return y
+        y = self.prediction(y)
+        return y.item() if K == 1 else y
 
     # Learn, or predict, without the GIL where that gains more than it costs
     cdef inline int run(self, Sample *n) except -1:
         cdef bint learns = n.y == NULL
-        if self.networks:
-            self.check_all(learns)
-        else:
-            self.check(learns)    # from here on no Python code runs
+        self.check(learns)    # from here on no Python code runs
         if self.raw != NULL:
             self.standardize_sample(learns)
         if (n.inputs.count + self.K) * self.units < MIN_OPS_WITHOUT_GIL:
@@ -437,13 +421,9 @@ cdef class OneSample:
     # The statistics that a sample changes are those before the call until it is sure to be learned
     cdef void standardize_sample(self, bint learns) noexcept nogil:
         if learns:
-            self.standardization.keep()
-            self.standardization.targets.standardize(self.raw_t, cnp.NPY_DOUBLE, self.t, self.type, 0, True)
-        self.standardization.inputs.standardize(self.raw, self.raw_type, self.z, self.type, 0, learns)
-
-    # Check several networks
-    cdef int check_all(self, bint writeable) except -1:
-        return 0
+            self._standardization.keep()
+            self._standardization.targets.standardize(self.given, cnp.NPY_DOUBLE, self.t, self.type, 0, True)
+        self._standardization.inputs.standardize(self.raw, self.raw_type, self.z, self.type, 0, learns)
 
     cdef int hold(self, bint learns) except -1:
         cdef OneSample network
@@ -489,7 +469,7 @@ cdef class OneSample:
             n.t = self.t
         if n.t == NULL and not 0 <= n.label < self.K:
             rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output,
-                                                  self.standardizes_targets())
+                                                  self.given != self.t)
             if rows is None:
                 n.label = labels[0]
             else:
@@ -500,8 +480,7 @@ cdef class OneSample:
         kept = self.set_inputs(&n.inputs, x, indices, True)
         # last, since Python code that has run may have learned another sample
         if rows is not None:
-            memcpy(self.raw_t if self.standardizes_targets() else self.t, cnp.PyArray_DATA(rows),
-                   self.K * cnp.PyArray_ITEMSIZE(rows))
+            memcpy(self.given, cnp.PyArray_DATA(rows), self.K * cnp.PyArray_ITEMSIZE(rows))
         elif n.t != NULL and kept is not x and not self.set_target(t):
             raise RuntimeError("t has changed while x was converted")
         return kept
@@ -515,53 +494,48 @@ cdef class OneSample:
 
     # The inputs of a sample; with indices, those that are not 0. Returns what keeps their memory.
     cdef inline object set_inputs(self, Inputs *inputs, x, indices, bint writeable):
+        cdef bint usable, raw = False
+        cdef cnp.ndarray array
         kept = x
         if self.standardizes:
-            self.raw = NULL
-            if not is_sparse(x, indices):
-                return self.set_raw_inputs(inputs, x)
-            self._for_sparse(False)
-        if not (self.is_sample(x) if indices is None else self.is_row(x, indices)):
-            kept = x = self.validated(x, indices, writeable)
+            raw = not is_sparse(x, indices)
+            if not raw:
+                self._for_sparse(False)
+                self.raw = NULL
+        if raw:
+            usable = is_raw(x, self.D) and self._standardization.check(x)
+        else:
+            usable = self.is_row(x, indices) if indices is not None else (
+                PyArray_CheckExact(x) and self.is_vector(<cnp.ndarray> x, self.D))
+        if not usable:
+            kept = x = self.validated(x, indices, writeable and not raw)
+            if raw and not self.standardizes:
+                raise RuntimeError("the network has learned a sparse sample while x was converted")
             if isinstance(kept, SparseRows):
                 x, indices = kept.data, kept.indices
-        inputs.x, inputs.count = cnp.PyArray_DATA(x), cnp.PyArray_SIZE(x)
+        array = <cnp.ndarray> x
+        inputs.x, inputs.count = cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)
+        if raw:
+            self.raw, self.raw_type, inputs.x = inputs.x, cnp.PyArray_TYPE(array), self.z
         inputs.indices32, inputs.indices64 = NULL, NULL
         if indices is not None:
-            if cnp.PyArray_ITEMSIZE(indices) == 4:
-                inputs.indices32 = <const int32_t *> cnp.PyArray_DATA(indices)
+            array = <cnp.ndarray> indices
+            if cnp.PyArray_ITEMSIZE(array) == 4:
+                inputs.indices32 = <const int32_t *> cnp.PyArray_DATA(array)
             else:
-                inputs.indices64 = <const int64_t *> cnp.PyArray_DATA(indices)
+                inputs.indices64 = <const int64_t *> cnp.PyArray_DATA(array)
         if (self.by_column or indices is not None) and inputs.count > self.capacity:
             self.reserve(inputs.count)
         inputs.places = self.places
         return kept
 
-    # The inputs of a sample to standardize, likewise
-    cdef object set_raw_inputs(self, Inputs *inputs, x):
-        cdef cnp.ndarray array
-        if not (is_raw(x, self.D) and self.standardization.check(cnp.PyArray_DATA(x), cnp.PyArray_TYPE(x))):
-            x = self.validated(x, None, False)
-            if not self.standardizes:
-                raise RuntimeError("the network has learned a sparse sample while x was converted")
-        array = x
-        self.raw, self.raw_type = cnp.PyArray_DATA(array), cnp.PyArray_TYPE(array)
-        inputs.x, inputs.count, inputs.indices32, inputs.indices64 = self.z, self.D, NULL, NULL
-        if self.by_column and self.D > self.capacity:
-            self.reserve(self.D)
-        inputs.places = self.places
-        return array
-
     cdef validated(self, x, indices, bint writeable):
-        if self.standardizes and not is_sparse(x, indices):
-            return validate.sample("x", x, self.w, self.v, missing=self.standardization.missing)[0]
+        missing = self._standardization.missing if self.standardizes and not is_sparse(x, indices) else None
         if indices is None:
-            row = validate.sample("x", x, self.w, self.v)
-            arrays = [("x", array) for array in (row.arrays if isinstance(row, SparseRows) else (row,))]
+            names, row = ("x", "x"), validate.sample("x", x, self.w, self.v, missing=missing)
         else:
-            row = validate.sparse_row(indices, x, self.w, self.v)
-            arrays = [("values", row.data), ("indices", row.indices)]
-        for name, array in arrays:
+            names, row = ("values", "indices"), validate.sparse_row(indices, x, self.w, self.v)
+        for name, array in zip(names, input_arrays(row)):
             validate.check_no_overlap(name, array, self.all_w, self.all_v, writeable)
         return row
 
@@ -574,61 +548,47 @@ cdef class OneSample:
 
     # The number or the array of a target; False if it takes validation or conversion
     cdef inline bint set_target(self, t) noexcept:
+        cdef cnp.ndarray array
         cdef Py_ssize_t k
+        cdef double t_k
         if self.exclusive:
             return False
-        if self.standardizes_targets():
-            return self.set_raw_target(t)
         if PyFloat_CheckExact(t) and self.K == 1:
-            if not self.lowest <= PyFloat_AS_DOUBLE(t) <= self.highest:    # also if it would be after rounding
+            t_k = PyFloat_AS_DOUBLE(t)
+            if not self.lowest <= t_k <= self.highest:    # also if it would be after rounding
                 return False
-            set_number(self.t, 0, self.type, PyFloat_AS_DOUBLE(t))
-        elif PyArray_CheckExact(t) and self.is_vector(t, self.K):
-            memcpy(self.t, cnp.PyArray_DATA(t), self.K * cnp.PyArray_ITEMSIZE(t))
+            set_number(self.given, 0, self.given_type, t_k)
+        elif is_raw(t, self.K) and self.is_separate(<cnp.ndarray> t):
+            array = <cnp.ndarray> t
+            if cnp.PyArray_TYPE(array) == self.given_type:
+                memcpy(self.given, cnp.PyArray_DATA(array), self.K * cnp.PyArray_ITEMSIZE(array))
+            else:
+                for k in range(self.K):
+                    set_number(self.given, k, self.given_type,
+                               number(cnp.PyArray_DATA(array), k, cnp.PyArray_TYPE(array)))
         else:
             return False
         for k in range(self.K):
-            t_k = number(self.t, k, self.type)
+            t_k = number(self.given, k, self.given_type)
             if not (self.lowest <= t_k <= self.highest and isfinite(t_k)):
                 return False
         return True
 
-    cdef inline bint standardizes_targets(self) noexcept:
-        return self.standardizes and not self.probabilities
-
-    # The same of a target to standardize
-    cdef bint set_raw_target(self, t) noexcept:
-        cdef Py_ssize_t k
-        if PyFloat_CheckExact(t) and self.K == 1:
-            self.raw_t[0] = PyFloat_AS_DOUBLE(t)
-        elif is_raw(t, self.K):
-            for k in range(self.K):
-                self.raw_t[k] = number(cnp.PyArray_DATA(t), k, cnp.PyArray_TYPE(t))
-        else:
-            return False
-        for k in range(self.K):
-            if not isfinite(self.raw_t[k]):
-                return False
-        return True
-
-    cdef inline bint is_sample(self, x) noexcept:
-        """Whether the kernels can use x without conversion."""
-        return PyArray_CheckExact(x) and self.is_vector(x, self.D)
-
+    # Whether the kernels can use indices and values without conversion; they check the range of indices
     cdef inline bint is_row(self, values, indices) noexcept:
-        """Whether the kernels can use indices and values without conversion; they check the range of indices."""
         if not (PyArray_CheckExact(values) and PyArray_CheckExact(indices)):
             return False
-        cdef cnp.ndarray x = values, i = indices
-        cdef int type = cnp.PyArray_TYPE(i)
-        return (cnp.PyArray_NDIM(i) == 1 and (type == cnp.NPY_INT32 or type == cnp.NPY_INT64)
-                and PyArray_ISCARRAY_RO(i) and self.is_vector(x, cnp.PyArray_DIM(i, 0)))
+        cdef cnp.ndarray x = <cnp.ndarray> values, i = <cnp.ndarray> indices
+        cdef Py_ssize_t size = cnp.PyArray_SIZE(x)
+        return self.is_vector(x, size) and (is_flat(i, size, cnp.NPY_INT64) or is_flat(i, size, cnp.NPY_INT32))
 
+    # Whether they can use an array as a vector of this size
     cdef inline bint is_vector(self, cnp.ndarray array, Py_ssize_t size) noexcept:
-        """Whether the kernels can use an array as a vector of that size without conversion."""
-        return (cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size
-                and cnp.PyArray_TYPE(array) == self.type and PyArray_ISCARRAY_RO(array)
-                and disjoint(array, size, self.all_w, self.w_span) and disjoint(array, size, self.all_v, self.v_span))
+        return is_flat(array, size, self.type) and self.is_separate(array)
+
+    # Whether a vector lies in other memory than the weights
+    cdef inline bint is_separate(self, cnp.ndarray vector) noexcept:
+        return disjoint(vector, self.all_w, self.w_span) and disjoint(vector, self.all_v, self.v_span)
 
     # Called before anything is written that a call in another thread could use
     cdef inline int begin(self) except -1:
@@ -639,7 +599,7 @@ cdef class OneSample:
         return 0
 
     # Called after all Python code, which may have changed the weights, the user's arrays, or let another thread run
-    cdef inline int check(self, bint writeable) except -1:
+    cdef int check(self, bint writeable) except -1:
         self.begin()
         if writeable and held_locks:
             self.lock.check()
@@ -655,7 +615,8 @@ cdef class OneSample:
         cdef void *s_w = NULL
         cdef void *s_v = NULL
         if self.s_w is not None:
-            if not (self.is_accumulator(self.s_w, self.M) and self.is_accumulator(self.s_v, self.K)):
+            if not (is_flat(self.s_w, self.M, self.type) and PyArray_ISWRITEABLE(self.s_w)
+                    and is_flat(self.s_v, self.K, self.type) and PyArray_ISWRITEABLE(self.s_v)):
                 raise ValueError(f"accumulators now have shapes {np.shape(self.s_w)} and {np.shape(self.s_v)}; they "
                                  f"must stay writable arrays of shapes {(self.M,)} and {(self.K,)}")
             s_w, s_v = cnp.PyArray_DATA(self.s_w), cnp.PyArray_DATA(self.s_v)
@@ -663,10 +624,6 @@ cdef class OneSample:
             bound.w, bound.v, bound.s_w, bound.s_v = w, v, s_w, s_v
             self.api.bind(self.net, bound)
         return 0
-
-    cdef inline bint is_accumulator(self, cnp.ndarray array, Py_ssize_t size) noexcept:
-        return (cnp.PyArray_TYPE(array) == self.type and cnp.PyArray_NDIM(array) == 1
-                and cnp.PyArray_DIM(array, 0) == size and PyArray_ISCARRAY_RO(array) and PyArray_ISWRITEABLE(array))
 
 
 inherits(OneSample.learn_one)(OneSample.learn_one_sparse)
@@ -687,35 +644,25 @@ cdef class OneSampleOfAll(OneSample):
     The sample is validated once, and the networks learn it or predict it in turn. A call that raises has changed
     nothing; no signal handler runs between the update of the first network and that of the mixture's weights.
 
-    Parameters
-    ----------
-    networks : sequence of OneSample
-        The networks, with the same inputs, outputs and dtype.
-    module : module
-        The kernels for the dtype of the weights.
-    mixture : Mixture
-        The mixture of their predictions, whose arrays are used and updated.
-    memory : pair of ndarray of 1 dimension, optional
-        The memory of w and of v of all networks, if it is one.
-    whole : pair of ndarray of shapes (R, M, D+1) and (R, K, M+1), optional
-        Those of all networks, if they are in two arrays, which must not be read-only to be learned.
+    The networks have the same inputs, outputs and dtype. `memory` is that of w and of v of all networks, if it is one,
+    and `whole` their arrays of shapes (R, M, D+1) and (R, K, M+1), if there are, which are read-only or not as one.
     """
 
     cdef tuple whole
-    cdef cnp.ndarray log_weights, dropped, limits, scale    # of the mixture
+    cdef double[::1] log_weights, dropped, scale    # of the mixture, as ...
+    cdef double[:, ::1] limits                      # ... the limits of targets
     cdef double eta, share
     cdef bint relative
-    cdef void *arrays      # memory for
-    cdef Member *each      # the networks, as of the last `check_all`,
-    cdef double *E         # their losses, and
-    cdef double *p         # numbers for each of them
-    cdef double *total     # or for each output
+    cdef Member *each      # the networks, as of the last `check`
+    cdef double *E         # their losses
+    cdef double *p         # numbers for each of them ...
+    cdef double *total     # ... or for each output
 
     def __init__(self, networks, module, mixture, memory=None, tuple whole=()):
         cdef Py_ssize_t R = len(networks)
         cdef OneSample network, first = <OneSample?> networks[0]
         OneSample.__init__(self, first.w, first.v, first.functions, first._learning_rate, module, None,
-                           first.standardization)
+                           first._standardization)
         self.units = 0
         for each in networks:
             network = <OneSample?> each
@@ -730,15 +677,14 @@ cdef class OneSampleOfAll(OneSample):
         self.log_weights, self.dropped = state(mixture.log_weights, (R,)), state(mixture.dropped, (R,))
         self.limits, self.scale = state(mixture.limits, (2, self.K)), state(mixture.scale, (2,))
         self.eta, self.relative, self.share = mixture.rate, mixture.relative, mixture.share
-        self.arrays = PyMem_Calloc(R * sizeof(Member) + (2 * R + self.K) * sizeof(double), 1)
-        if self.arrays == NULL:
+        self.each = <Member *> PyMem_Calloc(R * sizeof(Member) + (2 * R + self.K) * sizeof(double), 1)
+        if self.each == NULL:
             raise MemoryError(f"no memory for {R} networks")
-        self.each = <Member *> self.arrays
         self.E = <double *> (self.each + R)
         self.p, self.total = self.E + R, self.E + 2 * R
 
     def __dealloc__(self):
-        PyMem_Free(self.arrays)
+        PyMem_Free(self.each)
 
     def learn_present(self, x, indices, t, missing, sample_weight):
         """Learn from one sample as `learn_one`, but not from targets that are missing.
@@ -757,7 +703,7 @@ cdef class OneSampleOfAll(OneSample):
         """
         return self.learn(x, indices, t, sample_weight, missing)
 
-    cdef int check_all(self, bint writeable) except -1:
+    cdef int check(self, bint writeable) except -1:
         cdef OneSample network
         cdef cnp.ndarray array
         cdef Py_ssize_t r = 0
@@ -773,7 +719,7 @@ cdef class OneSampleOfAll(OneSample):
 
     cdef int refuse(self, x, indices) except -1:
         self.validated(x, indices, False)
-        for network, out in zip(self.networks, self.dropped.tolist()):
+        for network, out in zip(self.networks, self.dropped):
             if not out:
                 validate.finite_weights(network.w, network.v)
         return 0
@@ -785,14 +731,13 @@ cdef class OneSampleOfAll(OneSample):
             self.largest = self.predict_all(&n.inputs, n.y)
 
     cdef void learn_all(self, const Sample *n) noexcept nogil:
-        cdef const double *dropped = <const double *> cnp.PyArray_DATA(self.dropped)
         cdef const void *t = n.t
         cdef const Member *each
         cdef Py_ssize_t r
-        for r in range(cnp.PyArray_DIM(self.dropped, 0)):
+        for r in range(self.dropped.shape[0]):
             each = &self.each[r]
             self.E[r] = INFINITY
-            if dropped[r] != 0:
+            if self.dropped[r] != 0:
                 continue
             if n.missing != NULL:
                 t = self.total
@@ -803,61 +748,50 @@ cdef class OneSampleOfAll(OneSample):
     # The targets, with y in place of those that are missing, so that (12), y_k - t_k, is 0 there
     cdef bint fill_missing(self, const Member *each, const Sample *n) noexcept nogil:
         cdef Py_ssize_t k
-        cdef double t_k
+        cdef double y_k
         if each.api.predict_one(each.net, &n.inputs, self.y) == NOT_FINITE:
             return False
         for k in range(self.K):
-            t_k = number(self.y, k, self.type) if n.missing[k] else number(n.t, k, self.type)
-            set_number(self.total, k, self.type, t_k)
+            y_k = number(self.y, k, self.type)
+            set_number(self.total, k, self.type, y_k if n.missing[k] else number(n.t, k, self.type))
         return True
 
     # Update the mixture with the losses, and leave out networks that failed: they diverged, or their weights were not
     # finite before. If all failed, nothing has changed.
     cdef learned(self, const Sample *n):
-        cdef double *dropped = <double *> cnp.PyArray_DATA(self.dropped)
-        cdef double *log_weights = <double *> cnp.PyArray_DATA(self.log_weights)
-        cdef double *E = self.E
-        cdef Py_ssize_t r, learned = 0
-        cdef cnp.npy_intp R = len(self.networks)
-        cdef cnp.ndarray losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
+        cdef Py_ssize_t r, k, learned = 0
+        cdef cnp.npy_intp R = self.dropped.shape[0]
+        cdef cnp.ndarray losses
+        cdef double t_k
         for r in range(R):
-            learned += 0 <= E[r] < INFINITY
+            learned += 0 <= self.E[r] < INFINITY
         if learned == 0:
             return None
         if learned < R:
             for r in range(R):
-                if not 0 <= E[r] < INFINITY:
-                    E[r], dropped[r] = INFINITY, 1
-            drop_members(log_weights, dropped, R)
-        if not self.probabilities:
-            self.see_target()
-        update_weights(log_weights, <double *> cnp.PyArray_DATA(self.scale), E, R, 1, self.eta, self.relative,
-                       self.share, &n.weight, self.p)
-        memcpy(cnp.PyArray_DATA(losses), E, R * sizeof(double))
+                if not 0 <= self.E[r] < INFINITY:
+                    self.E[r], self.dropped[r] = INFINITY, 1
+            drop_members(&self.log_weights[0], &self.dropped[0], R)
+        for k in range(0 if self.probabilities else self.K):
+            t_k = number(self.t, k, self.type)
+            self.limits[0, k], self.limits[1, k] = fmin(self.limits[0, k], t_k), fmax(self.limits[1, k], t_k)
+        update_weights(&self.log_weights[0], &self.scale[0], self.E, R, 1, self.eta, self.relative, self.share,
+                       &n.weight, self.p)
+        losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
+        memcpy(cnp.PyArray_DATA(losses), self.E, R * sizeof(double))
         return losses
-
-    cdef void see_target(self) noexcept:
-        cdef double *lowest = <double *> cnp.PyArray_DATA(self.limits)
-        cdef double *highest = lowest + self.K
-        cdef Py_ssize_t k
-        for k in range(self.K):
-            lowest[k] = fmin(lowest[k], number(self.t, k, self.type))
-            highest[k] = fmax(highest[k], number(self.t, k, self.type))
 
     # The mean of the networks' y, each in turn in y, by their weights, and the index of its largest number. Networks
     # that fail are left out, as those that have diverged; NOT_FINITE if all do.
     cdef Py_ssize_t predict_all(self, const Inputs *inputs, void *y) noexcept nogil:
-        cdef const double *log_weights = <const double *> cnp.PyArray_DATA(self.log_weights)
-        cdef const double *lowest = <const double *> cnp.PyArray_DATA(self.limits)
-        cdef const double *highest = lowest + self.K
-        cdef bint clips = not self.probabilities and lowest[0] <= highest[0]
+        cdef bint clips = not self.probabilities and self.limits[0, 0] <= self.limits[1, 0]
         cdef bint whole = True
         cdef double p, y_k, sum_p = 0
         cdef Py_ssize_t r, k, largest = 0
         for k in range(self.K):
             self.total[k] = 0
-        for r in range(cnp.PyArray_DIM(self.log_weights, 0)):
-            p = exp(log_weights[r])
+        for r in range(self.dropped.shape[0]):
+            p = exp(self.log_weights[r])
             if p == 0:
                 continue
             if self.each[r].api.predict_one(self.each[r].net, inputs, y) == NOT_FINITE:
@@ -866,7 +800,7 @@ cdef class OneSampleOfAll(OneSample):
             sum_p += p
             for k in range(self.K):
                 y_k = number(y, k, self.type)
-                self.total[k] += p * (fmin(fmax(y_k, lowest[k]), highest[k]) if clips else y_k)
+                self.total[k] += p * (fmin(fmax(y_k, self.limits[0, k]), self.limits[1, k]) if clips else y_k)
         if sum_p == 0:
             return NOT_FINITE
         for k in range(self.K):
@@ -889,20 +823,24 @@ cdef inline bint is_sparse(x, indices):
     return indices is not None or not (PyArray_CheckExact(x) or not validate.is_sparse(x))
 
 
-# Whether an array can be standardized without conversion
+# Whether an array has one dimension, of this size, and this type, and can be used without conversion
+cdef inline bint is_flat(cnp.ndarray array, Py_ssize_t size, int type) noexcept:
+    return (cnp.PyArray_TYPE(array) == type and cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size
+            and PyArray_ISCARRAY_RO(array))
+
+
+# The same of either precision
 cdef inline bint is_raw(array, Py_ssize_t size) noexcept:
-    if not PyArray_CheckExact(array):
-        return False
-    cdef int type = cnp.PyArray_TYPE(array)
-    return ((type == cnp.NPY_FLOAT or type == cnp.NPY_DOUBLE) and PyArray_ISCARRAY_RO(array)
-            and cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) == size)
+    return (PyArray_CheckExact(array) and (is_flat(<cnp.ndarray> array, size, cnp.NPY_DOUBLE)
+                                           or is_flat(<cnp.ndarray> array, size, cnp.NPY_FLOAT)))
 
 
 # Whether a vector lies in separate memory from an array of so many bytes: NumPy would compute them from the shape
-cdef inline bint disjoint(cnp.ndarray vector, Py_ssize_t size, cnp.ndarray array, Py_ssize_t nbytes) noexcept:
+cdef inline bint disjoint(cnp.ndarray vector, cnp.ndarray array, Py_ssize_t nbytes) noexcept:
     cdef const char *first = <const char *> cnp.PyArray_DATA(vector)
     cdef const char *start = <const char *> cnp.PyArray_DATA(array)
-    return first + size * cnp.PyArray_ITEMSIZE(vector) <= start or start + nbytes <= first
+    return (first + cnp.PyArray_DIM(vector, 0) * cnp.PyArray_ITEMSIZE(vector) <= start
+            or start + nbytes <= first)
 
 
 cdef inline bint layout_unchanged(cnp.ndarray array, int type, Py_ssize_t rows, Py_ssize_t columns,

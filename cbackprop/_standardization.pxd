@@ -10,6 +10,6 @@ cdef class Standardization:
     cdef cnp.ndarray before
     cdef double filler
 
-    cdef int check(self, const void *x, int type) noexcept
+    cdef int check(self, cnp.ndarray x) noexcept
     cdef void keep(self) noexcept nogil
     cdef void take_back(self) noexcept nogil

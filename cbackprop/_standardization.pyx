@@ -97,11 +97,11 @@ cdef class Standardization:
         return y
 
     # Whether inputs of a sample can be standardized: all are finite, or missing where that counts as the mean
-    cdef int check(self, const void *x, int type) noexcept:
+    cdef int check(self, cnp.ndarray x) noexcept:
         cdef Py_ssize_t i
         cdef double x_i
         for i in range(self.inputs.size):
-            x_i = number(x, i, type)
+            x_i = number(cnp.PyArray_DATA(x), i, cnp.PyArray_TYPE(x))
             if isinf(x_i) or (isnan(x_i) and isnan(self.filler)):
                 return False
         return True
