@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from typing_extensions import disjoint_base
@@ -20,18 +20,12 @@ class Stream:
     def version(self) -> int: ...
     @property
     def names(self) -> tuple[int, int]: ...
-    def learn_one(
+    def learn(
         self,
         version: int,
+        names: tuple[Sequence[Any], Sequence[Any]],
         growing: Any,
-        names: tuple[Sequence[Any], Sequence[Any]],
-        sample: tuple[Any, Any, Any],
-        sample_weight: float,
-    ) -> bool: ...
-    def learn_many(
-        self,
-        version: int,
-        names: tuple[Sequence[Any], Sequence[Any]],
-        learn: Callable[[], Any],
-        before: list[Any],
+        sample: tuple[Any, Any, Any] | None = None,
+        sample_weight: float = 1,
+        saved: Sequence[tuple[Any, Any, Any]] = (),
     ) -> bool: ...

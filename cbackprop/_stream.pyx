@@ -47,51 +47,33 @@ cdef class Stream:
         n_features, n_outputs = self.names
         return type(self), (self.growing, list(self.features)[:n_features], self.labels[:n_outputs])
 
-    def learn_one(self, Py_ssize_t version, growing, names, sample, sample_weight):
-        """Let `growing` learn from one sample and take the place of what has learned so far.
+    def learn(self, Py_ssize_t version, names, growing, sample=None, sample_weight=1, saved=()):
+        """Let `growing` learn from a sample, or call it, and put what has learned in place of what has so far.
 
         Parameters
         ----------
         version : int
-            The version for which `growing` and the sample were made. If another call has learned since, in a signal
-            handler or another thread, this one does nothing.
-        growing : Growing
-            What has learned so far, or what has grown from it.
+            The version for which the other arguments were made. If another call has learned since, in a signal handler
+            or another thread, this one does nothing.
         names : pair of sequence
             Names of features and outputs that have been added.
-        sample : tuple
+        growing : Growing or callable
+            What has learned so far, or what has grown from it; without a sample, a function that learns and returns
+            this. It may be interrupted: what it changes is taken back then.
+        sample : tuple, optional
             The inputs: an array, or the indices and the values of those that are not 0; the targets, as for
             `OneSampleOfAll.learn_present`, NaN where they are missing; which are missing, or None.
         sample_weight : float
             A factor of the learning rate.
+        saved : list of (ndarray, index, ndarray)
+            Arrays that a function changes, where, and copies of what is there now.
 
         Returns
         -------
         bool
             Whether it has learned.
         """
-        return self.learn(version, names, None, [], growing, sample, sample_weight)
-
-    def learn_many(self, Py_ssize_t version, names, learn, list before):
-        """Call ``learn()``, whose result takes the place of what has learned so far.
-
-        Parameters
-        ----------
-        version, names
-            As for `learn_one`.
-        learn : callable
-            It may be interrupted: what it changes is taken back then.
-        before : list of (ndarray, index, ndarray)
-            Arrays that it changes, where, and copies of what is there now.
-
-        Returns
-        -------
-        bool
-            Whether it has learned.
-        """
-        return self.learn(version, names, learn, before, None, None, 1)
-
-    cdef bint learn(self, Py_ssize_t version, names, learn, list before, growing, sample, sample_weight) except -1:
+        cdef list before = list(saved)
         if self.learning == fork_count:
             raise RuntimeError("this model is learning, in another thread or below this signal handler")
         if version != self.version:
@@ -99,10 +81,10 @@ cdef class Stream:
         self.learning = fork_count
         try:
             self.add(names[0], names[1])
-            if learn is None:
-                learn_sample(growing, sample, sample_weight, before)
+            if sample is None:
+                growing = growing()
             else:
-                growing = learn()
+                learn_sample(growing, sample, sample_weight, before)
             growing.added = []
             self.growing = growing
             self.version += 1

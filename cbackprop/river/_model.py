@@ -154,7 +154,7 @@ class StreamNetwork(base.Estimator):
             growing = self._sized(growing, len(features), len(outputs), len(row[0]) if self._hasher else None)
         try:
             sample = growing.row(row), t, missing
-            return self._stream.learn_one(version, growing, (features, outputs), sample, weight)
+            return self._stream.learn(version, (features, outputs), growing, sample, weight)
         except ValueError:
             self._check_values(x)  # raises an error that names the feature
             raise
@@ -314,7 +314,7 @@ class MiniBatchNetwork(StreamNetwork):
                 growing.learn_many(x[start:stop], t[start:stop])
             return growing
 
-        return self._stream.learn_many(version, (features, outputs), learn, saved)
+        return self._stream.learn(version, (features, outputs), learn, saved=saved)
 
     def _rows(self, X: Any, *, add: bool = False) -> tuple[Any, list[Any]]:
         """The inputs of the rows of a data frame and, if these are to be added, the names of new ones, at the end."""
