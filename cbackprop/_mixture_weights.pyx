@@ -10,24 +10,9 @@ cdef double LARGEST = 1.7976931348623157e308
 
 def update(double[::1] log_weights not None, double[::1] scale not None, const double[:, ::1] losses not None,
            double eta, bint relative, double share, const double[::1] sample_weight=None):
-    """Update the logarithms of the weights with the losses of samples, in order.
+    """Update the logarithms of the weights, shape (R,), with the losses of samples, (C, R), in order.
 
-    Parameters
-    ----------
-    log_weights : ndarray of shape (R,)
-        Logarithms of weights that sum to 1. A member with -infinity takes no part.
-    scale : ndarray of shape (2,)
-        The mean loss so far, and the number of its samples: used and updated if eta is relative.
-    losses : ndarray of shape (C, R)
-        E_n of each member, one row a sample. NaN counts as infinity.
-    eta : float
-        Factor of the losses.
-    relative : bool
-        Whether losses are divided by their scale.
-    share : float
-        Fraction of the weights that is spread evenly after each sample.
-    sample_weight : ndarray of shape (C,), optional
-        Factor of the losses of each sample.
+    See `cbackprop.reference.mixture_weights`. A NaN among the losses counts as infinity.
     """
     cdef Py_ssize_t R = count(log_weights), N = losses.shape[0]
     cdef double[::1] p = log_weights.copy()

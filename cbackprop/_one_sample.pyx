@@ -418,7 +418,7 @@ cdef class OneSample:
         else:
             self.largest = self.api.predict_one(self.net, &n.inputs, n.y)
 
-    # The statistics that a sample changes are those before the call until it is sure to be learned
+    # Statistics as they were before the sample are kept until it is sure to be learned
     cdef void standardize_sample(self, bint learns) noexcept nogil:
         if learns:
             self._standardization.keep()
@@ -504,9 +504,10 @@ cdef class OneSample:
                 self.raw = NULL
         if raw:
             usable = is_raw(x, self.D) and self._standardization.check(x)
+        elif indices is not None:
+            usable = self.is_row(x, indices)
         else:
-            usable = self.is_row(x, indices) if indices is not None else (
-                PyArray_CheckExact(x) and self.is_vector(<cnp.ndarray> x, self.D))
+            usable = PyArray_CheckExact(x) and self.is_vector(<cnp.ndarray> x, self.D)
         if not usable:
             kept = x = self.validated(x, indices, writeable and not raw)
             if raw and not self.standardizes:
@@ -761,7 +762,7 @@ cdef class OneSampleOfAll(OneSample):
     cdef learned(self, const Sample *n):
         cdef Py_ssize_t r, k, learned = 0
         cdef cnp.npy_intp R = self.dropped.shape[0]
-        cdef cnp.ndarray losses
+        cdef cnp.ndarray losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
         cdef double t_k
         for r in range(R):
             learned += 0 <= self.E[r] < INFINITY
@@ -777,7 +778,6 @@ cdef class OneSampleOfAll(OneSample):
             self.limits[0, k], self.limits[1, k] = fmin(self.limits[0, k], t_k), fmax(self.limits[1, k], t_k)
         update_weights(&self.log_weights[0], &self.scale[0], self.E, R, 1, self.eta, self.relative, self.share,
                        &n.weight, self.p)
-        losses = cnp.PyArray_EMPTY(1, &R, cnp.NPY_DOUBLE, 0)
         memcpy(cnp.PyArray_DATA(losses), self.E, R * sizeof(double))
         return losses
 

@@ -17,17 +17,10 @@ cdef enum:
 
 
 cdef class Scaler:
-    """Statistics, and what all scalers do with them.
+    """Statistics of `size` numbers of a sample, and what all scalers do with them.
 
-    Parameters
-    ----------
-    size : int
-        D, how many numbers a sample has.
-    limit : float
-        How many standard deviations, or root mean squares, a number counts at most, so that a gross error does not
-        spoil the statistics.
-    window : float
-        How many samples count: with more, earlier ones fade. Infinity is for the statistics of all.
+    A number counts at most `limit` standard deviations or root mean squares, so that a gross error does not spoil the
+    statistics. With more than `window` samples, which may be infinity, earlier ones fade.
     """
 
     def __cinit__(self, Py_ssize_t size, double limit=CLIP_STD, double window=WINDOW):
@@ -90,14 +83,8 @@ cdef class RunningScaler(Scaler):
     def update(self, x, weights=None):
         """Update the statistics with a block of samples, shape (N, D), so that they are those of all samples.
 
-        None is limited or fades. Statistics that overflow are not finite.
-
-        Parameters
-        ----------
-        x : ndarray of shape (N, D)
-            The samples. A NaN or an infinity changes nothing.
-        weights : ndarray of shape (N,), optional
-            How many times each sample counts.
+        None is limited or fades, and a NaN or an infinity changes nothing; statistics that overflow are not finite.
+        The weights, shape (N,), are how many times each sample counts.
         """
         cdef Py_ssize_t step = max(1, BLOCK // max(1, self.size)), start
         cdef cnp.ndarray block, counts = np.ones(step)

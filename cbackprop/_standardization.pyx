@@ -19,18 +19,11 @@ cdef Py_ssize_t PART = 1 << 16    # numbers standardized at a time: some millise
 
 
 cdef class Standardization:
-    """Statistics of the inputs and, with linear outputs, of the targets of the samples so far.
+    """Statistics of D inputs and, with linear outputs, of K targets, else 0, of the samples so far.
 
-    Parameters
-    ----------
-    D, K : int
-        How many inputs there are, and how many targets are standardized: none unless outputs are linear.
-    missing : {"error", "mean"}
-        Whether a NaN is an error, or counts as the mean.
-    required : bool
-        Whether the user has asked for it. Otherwise networks whose first samples are sparse do without.
-    statistics : pair of ndarray of float64, shapes (3, D) and (3, K), optional
-        Those of both, which are used and updated.
+    A NaN among the inputs is an "error", or counts as the "mean". Unless standardization is `required`, because the
+    user has asked for it, networks whose first samples are sparse do without. Given `statistics`, a pair of arrays of
+    float64 and shapes (3, D) and (3, K), are used and updated.
     """
 
     def __init__(self, Py_ssize_t D, Py_ssize_t K, str missing, bint required, statistics=None):
@@ -62,16 +55,9 @@ cdef class Standardization:
         return Standardization(self.inputs.size, self.targets.size, self.missing, self.required, statistics)
 
     def learn(self, x, t, const Py_ssize_t[::1] order, z, u):
-        """Update the statistics with samples in order; write them, standardized, into the same rows of z and u.
+        """Update the statistics with rows of inputs x and targets t in this order; standardize them into z and u.
 
-        Parameters
-        ----------
-        x, z : ndarray of shape (N, D)
-            Inputs, and those that are standardized. All arrays are C-contiguous, of float32 or float64.
-        t, u : ndarray of shape (N, K), or None
-            Targets, if they are standardized.
-        order : ndarray of intp
-            The rows to learn.
+        All arrays are C-contiguous, of float32 or float64. Targets are None unless they are standardized.
         """
         standardize_rows(self.inputs, self.filler, x, order, z, True)
         if self.targets.size > 0:

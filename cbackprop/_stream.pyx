@@ -9,13 +9,6 @@ from ._training_lock cimport fork_count
 cdef class Stream:
     """What a model has learned from a stream: replaced as a whole, after all that can fail.
 
-    Parameters
-    ----------
-    growing : Growing, optional
-        What has learned so far.
-    features, outputs : sequence
-        Names of the inputs and the outputs.
-
     Attributes
     ----------
     growing : Growing or None

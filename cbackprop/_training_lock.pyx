@@ -92,15 +92,7 @@ def run_finally(function, cleanup):
 
 
 def call_all(list calls, list results):
-    """Call compiled functions one after the other and append their results; no signal handler runs in between.
-
-    Parameters
-    ----------
-    calls : list of tuple
-        Functions, each with its arguments.
-    results : list
-        Where the results go.
-    """
+    """Call compiled functions with their arguments and append the results; no signal handler runs in between."""
     for function, *arguments in calls:
         results.append(function(*arguments))
 
