@@ -4,6 +4,7 @@ from __future__ import annotations  # annotations that name numpy.random must no
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from . import _engines as engines
 from . import _ensemble_predictions as predictions
 from . import _standardizing as scaling
 from . import _validation as validate
+from ._catalog import HIDDEN_FUNCTIONS
 from ._docstrings import inherits
 from ._ensemble_training import EnsembleTraining
 from ._layout import Arrays, memory, new_vectors, new_weights
@@ -119,10 +121,11 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
         rates = validate.learning_rates(learning_rates, validate.float_dtype(dtype))
         R = len(rates)
         widths = validate.for_each("n_hidden", n_hidden, R, validate.count)
-        hidden_functions = validate.for_each("hidden", hidden, R, validate.hidden_function)
+        hidden_functions = validate.for_each("hidden", hidden, R, partial(validate.choice, among=HIDDEN_FUNCTIONS))
         sources = validate.for_each("rng", rng, R, lambda name, source: validate.generator(source, name))
         share = validate.in_range("share", share, 1, np.dtype(np.float64))
-        adaptive, eta = validate.flag("adaptive", adaptive), validate.eta(eta)
+        adaptive = validate.flag("adaptive", adaptive)
+        eta = None if eta is None else validate.learning_rate(eta, validate.FLOAT64, "eta")
         networks = [
             Network(n_inputs, M, n_outputs, output=output, hidden=function, adaptive=adaptive, dtype=dtype, rng=source)
             for M, function, source in zip(widths, hidden_functions, sources, strict=True)

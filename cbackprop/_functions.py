@@ -264,7 +264,7 @@ def step(
     """
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
-    x = validate.sample("x_n", x_n, w, v, writeable=True)
+    x = validate.inputs(x_n, w, v, name="x_n", one=True, writeable=True)
     rows, labels = validate.sample_target("t_n", t_n, w, v, output)
     alpha = validate.learning_rate(learning_rate, w.dtype)
     states = validate.states(None, 0, accumulators, accumulators is not None, w, v, (*input_arrays(x), rows))

@@ -533,7 +533,7 @@ cdef class OneSample:
     cdef validated(self, x, indices, bint writeable):
         missing = self._standardization.missing if self.standardizes and not is_sparse(x, indices) else None
         if indices is None:
-            names, row = ("x", "x"), validate.sample("x", x, self.w, self.v, missing=missing)
+            names, row = ("x", "x"), validate.inputs(x, self.w, self.v, one=True, missing=missing)
         else:
             names, row = ("values", "indices"), validate.sparse_row(indices, x, self.w, self.v)
         for name, array in zip(names, input_arrays(row)):

@@ -42,7 +42,7 @@ def watch_fit(network: OneSample, data: Data, losses: list[float]) -> None:
 def watch_stream(network: OneSample, x: object, E_n: float) -> None:
     """Warn if all hidden units were saturated on all samples that were looked at."""
     small = SMALL_ENTROPY if OUTPUTS[network.functions.output].probabilities else 0
-    rows = validate.sample("x", x, network.w, network.v)
+    rows = validate.inputs(x, network.w, network.v, one=True)
     if isinstance(rows, SparseRows) or E_n <= small or not saturated(network, rows):
         network._saturated = 0
     else:

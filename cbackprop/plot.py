@@ -222,7 +222,7 @@ def network(network: Network, x: ArrayLike | None = None, *, ax: Axes | None = N
         raise ValueError(f"network has layers of {sizes} units; a picture needs at most {MAX_UNITS} in each")
     activations: Any = (None, None, None)
     if x is not None:
-        row: Any = validate.sample("x", standardized(network, [x])[0] if network.standardize else x, w, v)
+        row: Any = validate.inputs(standardized(network, [x])[0] if network.standardize else x, w, v, one=True)
         y, _, z, _ = forward(row, w, v, **network.functions._asdict())
         activations = row[0], z[0], y[0]
     ax = _axes(ax, xlim=(-0.3, 2.3), ylim=(0, 1))

@@ -6,6 +6,5 @@ place; inputs and targets are converted only if necessary. Arrays of the caller 
 
 from .arrays import *  # noqa: F403
 from .data import *  # noqa: F403
-from .ensembles import *  # noqa: F403
 from .settings import *  # noqa: F403
 from .weights import *  # noqa: F403

@@ -25,35 +25,31 @@ ONE_SAMPLE = "; for one sample, use x[None], or predict_one or predict_proba_one
 
 
 def inputs(
-    x: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, finite: bool = True, missing: str | None = None
+    x: Any,
+    w: np.ndarray,
+    v: np.ndarray,
+    *,
+    name: str = "x",
+    one: bool = False,
+    writeable: bool = False,
+    finite: bool = True,
+    missing: str | None = None,
 ) -> np.ndarray | SparseRows:
     """Inputs as the kernels need them: an array of shape (N, D) and the dtype of w, or SparseRows.
 
-    Sparse rows are always finite. With `missing`, inputs are to be standardized: in their own precision, and NaN where
-    they are missing, if it is "mean".
+    If they are those of `one` sample, x has the shape (D,), or is a single row. Sparse rows are always finite. With
+    `missing`, inputs are to be standardized: in their own precision, and NaN where they are missing, if it is "mean".
     """
     D = w.shape[1] - 1
     if is_sparse(x):
-        return sparse_rows("x", x, w, v, writeable)
-    dtype = w.dtype if missing is None else None
-    options: Any = {"finite": finite, "hint": ONE_SAMPLE, "missing": missing or "error", "remedy": MISSING}
-    array = numbers("x", x, dtype, f"(N, {D})", 2, **options)
-    return check_no_overlap("x", columns("x", array, D), w, v, writeable)
-
-
-def sample(
-    name: str, x_n: Any, w: np.ndarray, v: np.ndarray, *, writeable: bool = False, missing: str | None = None
-) -> np.ndarray | SparseRows:
-    """Inputs of one sample as the kernels need them: of shape (1, D), as for `inputs`."""
-    D = w.shape[1] - 1
-    if is_sparse(x_n):
-        rows = sparse_rows(name, x_n, w, v, writeable)
-        if len(rows) != 1:
+        rows = sparse_rows(name, x, w, v, writeable)
+        if one and len(rows) != 1:
             raise ValueError(f"{name} has {len(rows)} rows; it must have 1")
         return rows
     dtype = w.dtype if missing is None else None
-    array = numbers(name, x_n, dtype, f"({D},)", 1, missing=missing or "error", remedy=MISSING)
-    return check_no_overlap(name, columns(name, array[np.newaxis], D), w, v, writeable)
+    options: Any = {"finite": finite, "hint": ONE_SAMPLE, "missing": missing or "error", "remedy": MISSING}
+    array = numbers(name, x, dtype, f"({D},)" if one else f"(N, {D})", 1 if one else 2, **options)
+    return check_no_overlap(name, columns(name, array[np.newaxis] if one else array, D), w, v, writeable)
 
 
 def columns(name: str, array: Any, D: int) -> Any:
@@ -235,3 +231,21 @@ def sample_weight(value: Any, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarra
     if total > np.finfo(w.dtype).max:
         raise ValueError(f"sample_weight adds up to more than the largest {w.dtype}; it must be smaller")
     return check_no_overlap("sample_weight", array, w, v, True)
+
+
+def sample_weights(value: Any, R: int, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarray | None:
+    """Weights of the samples, shape (N,) or (R, N), or None if all are 1."""
+    if value is None:
+        return None
+    array = as_array("sample_weight", value, f"numbers of shape ({N},) or ({R}, {N})")
+    if array.ndim != 2:
+        return sample_weight(array, N, w, v)
+    if len(array) != R:
+        raise ValueError(f"sample_weight has {len(array)} rows; it must have {R}, one per network")
+    rows: list[Any] = []
+    for r, row in enumerate(array):
+        try:
+            rows.append(sample_weight(row, N, w, v))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"in row {r}, {error}") from None
+    return np.stack(rows)

@@ -147,3 +147,24 @@ def epsilon(value: Any) -> float | None:
     if not np.finfo(np.float64).tiny <= distance < np.inf:
         raise ValueError(f"epsilon is {value!r}; it must be positive and finite, and not subnormal")
     return distance
+
+
+def for_each(name: str, value: Any, R: int, check: Callable[[str, Any], Any]) -> list[Any]:
+    """What ``check(name, value)`` returns for each of R networks, from one value or R."""
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        return [check(name, value)] * R
+    if len(value) != R:
+        raise ValueError(f"{name} has {len(value)} entries; it must have {R}, one per learning rate")
+    return [check(f"{name}[{r}]", each) for r, each in enumerate(value)]
+
+
+def learning_rates(values: Any, dtype: np.dtype) -> list[float]:
+    """Learning rates, at least one, each positive and finite in the dtype."""
+    if isinstance(values, str) or not np.iterable(values):
+        raise TypeError(f"learning_rates is {values!r}; it must be a sequence of numbers, one per network")
+    rates = list(values)
+    if not rates:
+        raise ValueError(f"learning_rates is {values!r}; it must hold at least one number")
+    for r, rate in enumerate(rates):
+        learning_rate(rate, dtype, f"learning_rates[{r}]")
+    return list(map(float, rates))

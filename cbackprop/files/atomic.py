@@ -5,6 +5,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO
 
 
@@ -94,20 +96,16 @@ def _new_file(path: str, *, private: bool = False) -> Iterator[BinaryIO]:
 
     The name is chosen before the file exists, so that an interrupt leaves none behind.
     """
-    partial = os.path.join(os.path.dirname(path), f".{os.urandom(4).hex()}.partial")
+    new = Path(os.path.dirname(path), f".{os.urandom(4).hex()}.partial")
     try:
-        with open(partial, "xb", opener=_private if private else None) as file:
+        with open(new, "xb", opener=partial(os.open, mode=0o600) if private else None) as file:
             yield file
     finally:
         try:
-            _remove(partial)
+            new.unlink(missing_ok=True)
         except KeyboardInterrupt:  # a second one: Polars and Python may each raise one
-            _remove(partial)
+            new.unlink(missing_ok=True)
             raise
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _copy_permissions(descriptor: int, old: os.stat_result) -> None:
@@ -122,11 +120,6 @@ def _copy_permissions(descriptor: int, old: os.stat_result) -> None:
     else:  # another group has no more rights than everybody
         mode = mode & 0o707 | (mode & 0o007) << 3
     os.fchmod(descriptor, mode)
-
-
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
 
 
 def _flush_folder(path: str) -> None:

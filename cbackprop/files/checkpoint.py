@@ -6,6 +6,7 @@ a resumed training ends with the same bits as an uninterrupted one.
 
 from __future__ import annotations  # annotations that name numpy.random must not import it
 
+import json
 import os
 from copy import deepcopy
 from dataclasses import replace
@@ -174,17 +175,11 @@ def fingerprint(*data: np.ndarray | None) -> str:
 
 def rng_state(generator: np.random.Generator) -> dict[str, Any]:
     """The state of a bit generator in a form that JSON can represent."""
-
-    def to_json(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: to_json(part) for name, part in value.items()}
-        if isinstance(value, np.ndarray) and value.dtype.kind == "u":
-            return value.tolist()
-        if isinstance(value, (int, str)):
-            return value
-        raise TypeError(f"rng has a {type(generator.bit_generator).__name__}, whose state a checkpoint cannot hold")
-
-    return to_json(generator.bit_generator.state)
+    try:
+        return json.loads(json.dumps(generator.bit_generator.state, default=np.ndarray.tolist))
+    except TypeError:
+        kind = type(generator.bit_generator).__name__
+        raise TypeError(f"rng has a {kind}, whose state a checkpoint cannot hold") from None
 
 
 def is_degenerate(state: dict[str, Any]) -> bool:

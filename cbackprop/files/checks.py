@@ -8,14 +8,13 @@ import numpy as np
 from .._catalog import OUTPUTS
 
 
-def check_names(what: str, names: Any, size: int) -> list[str]:
+def check_names(what: str, names: Any, size: int) -> None:
     """Names of `size` classes or columns, all different."""
     if not (isinstance(names, list) and len(names) == size and all(isinstance(name, str) for name in names)):
         raise ValueError(f"its {what} must be {size} strings")
     if len(set(names)) != size:
         raise ValueError(f"its {what} must be different from each other")
     "".join(names).encode()  # raises UnicodeEncodeError for lone surrogates, which JSON can hold
-    return names
 
 
 def check_standardization(settings: Any, statistics: Any, output: str) -> None:
@@ -32,7 +31,7 @@ def check_standardization(settings: Any, statistics: Any, output: str) -> None:
         raise ValueError(f"its target_statistics are of {statistics[1].shape[1]} targets of {output} outputs")
 
 
-def check_categories(categories: Any, features: list[str] | None) -> dict[str, list[str]]:
+def check_categories(categories: Any, features: list[str] | None) -> None:
     """Levels by column, whose indicators are the last features."""
     if not (isinstance(categories, dict) and all(isinstance(levels, list) for levels in categories.values())):
         raise ValueError("its categories must be lists of levels by column")
@@ -41,7 +40,6 @@ def check_categories(categories: Any, features: list[str] | None) -> dict[str, l
         raise ValueError("its categories must be strings")
     if features is None or features[len(features) - len(names) :] != names:
         raise ValueError("its last features must be the indicators of its categories")
-    return categories
 
 
 def indicators(categories: Mapping[str, Sequence[str]]) -> list[str]:
@@ -49,7 +47,7 @@ def indicators(categories: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"{column}={level}" for column, levels in categories.items() for level in levels]
 
 
-def check_hash(hashed: Any, features: list[str] | None, D: int) -> dict[str, Any]:
+def check_hash(hashed: Any, features: list[str] | None, D: int) -> None:
     """The number of bits of D hashed inputs, and the columns of numbers and of texts."""
     if features is not None:
         raise ValueError("its inputs are both named and hashed")
@@ -61,7 +59,6 @@ def check_hash(hashed: Any, features: list[str] | None, D: int) -> dict[str, Any
     if not (isinstance(numbers, list) and isinstance(texts, list)):
         raise ValueError("its hash must have lists of columns")
     check_names("hashed columns", numbers + texts, len(numbers) + len(texts))
-    return hashed
 
 
 def check_mixture(log_weights: np.ndarray, dropped: np.ndarray, limits: np.ndarray, scale: np.ndarray) -> None:
