@@ -4,6 +4,7 @@ The tables hold, for each kind of argument, ways to spoil a good one: what makes
 error, and what of the bad value the message must tell.
 """
 
+import functools
 import inspect
 import re
 from contextlib import suppress
@@ -251,6 +252,7 @@ SETTINGS = {
     **dict.fromkeys(("n_inputs", "n_hidden", "n_outputs", "epochs", "n_threads"), COUNTS | NONE),
     "batch_size": COUNTS,
     "method": CHOICES,
+    **dict.fromkeys(("hidden", "output"), CHOICES | {"case": ("Softmax", ValueError), "bytes": (b"tanh", ValueError)}),
     "rng": {
         "text": ("seed", TypeError),
         "negative": (-1, ValueError),
@@ -275,18 +277,19 @@ SETTINGS = {
     "sample_weight": SAMPLE_WEIGHTS,
 }
 OF_FIT = "epochs batch_size n_threads method rng shuffle callback l2 momentum velocity sample_weight"
+KINDS = "hidden output"
 FUNCTIONS = {  # positional arguments, and settings
-    "forward": ("x w v", "n_threads"),
-    "loss": ("x t w v", ""),
-    "gradient": ("x t w v", ""),
-    "numerical_gradient": ("x t w v", "epsilon scheme"),
-    "step": ("x_n t_n w v learning_rate", "learning_rate"),
-    "fit": ("x t w v", f"learning_rate {OF_FIT}"),
-    "init_weights": ("n_inputs n_hidden n_outputs", "n_inputs n_hidden n_outputs rng dtype"),
+    "forward": ("x w v", f"n_threads {KINDS}"),
+    "loss": ("x t w v", KINDS),
+    "gradient": ("x t w v", KINDS),
+    "numerical_gradient": ("x t w v", f"epsilon scheme {KINDS}"),
+    "step": ("x_n t_n w v learning_rate", f"learning_rate {KINDS}"),
+    "fit": ("x t w v", f"learning_rate {OF_FIT} {KINDS}"),
+    "init_weights": ("n_inputs n_hidden n_outputs", "n_inputs n_hidden n_outputs hidden rng dtype"),
 }
 ENTRIES = FUNCTIONS | {  # and the methods of a network
-    "Network": ("n_inputs n_hidden n_outputs", "n_inputs n_hidden n_outputs learning_rate rng dtype"),
-    "Network.from_weights": ("w v", "learning_rate"),
+    "Network": ("n_inputs n_hidden n_outputs", f"n_inputs n_hidden n_outputs learning_rate rng dtype {KINDS}"),
+    "Network.from_weights": ("w v", f"learning_rate {KINDS}"),
     "Network.learn_one": ("x_n t_n", ""),
     "Network.predict_one": ("x_n", ""),
     "Network.predict_proba_one": ("x_n", ""),
@@ -296,6 +299,8 @@ ENTRIES = FUNCTIONS | {  # and the methods of a network
     "Network.loss": ("x t", ""),
     "Network.gradient": ("x t", ""),
 }
+OF_NETWORKS = [entry for entry in ENTRIES if entry.startswith("Network.") and entry != "Network.from_weights"]
+LEARNING = ("step", "fit", "learn_one")
 READING = [entry for entry in FUNCTIONS if FUNCTIONS[entry][0].startswith("x ") and entry != "fit"]
 ARRAYS = {  # by kind of the good value: the argument, and what is wrong
     "w": ("w", {name: bad for name, bad in WEIGHTS.items() if name != "fortran"}),  # the other order of w
@@ -397,19 +402,19 @@ def test_good_arguments_pass(dtype, entry):
     if entry in FUNCTIONS:
         numbers = result.losses if entry == "fit" else result if isinstance(result, tuple) else [result]
         assert all(np.isfinite(part).all() for part in numbers)
-    changes = entry.rpartition(".")[2] in ("step", "fit", "learn_one")
+    changes = entry.rpartition(".")[2] in LEARNING
     assert ((contents(arguments["w"]), contents(arguments["v"])) != before) == changes
 
 
 @pytest.mark.parametrize("layer", ["w", "v"])
 def test_read_only_weights(layer):
-    for entry, (names, _settings) in FUNCTIONS.items():
+    for entry in (*FUNCTIONS, *OF_NETWORKS):
         arguments = good()
         wanted = arguments | {layer: arguments[layer].copy()}
         arguments[layer] = read_only(arguments[layer])
-        if entry in ("step", "fit"):
+        if entry.rpartition(".")[2] in LEARNING:
             assert_refused(entry, arguments, layer, ValueError, "read-only")
-        elif layer in names.split():
+        elif layer in FUNCTIONS.get(entry, ("w v",))[0].split():
             np.testing.assert_equal(run(entry, arguments), run(entry, wanted))
 
 
@@ -592,8 +597,7 @@ def test_weights_that_are_not_finite(dtype, layer, number):
         assert_refused(function, good(dtype) | {"v": arguments["v"]}, "v", ValueError, f"[0, 1] is {number}")
 
 
-@pytest.mark.parametrize("samples", [1, N, 5 * N])
-@pytest.mark.parametrize("classes", [2, 3, K, 20])
+@pytest.mark.parametrize(("classes", "samples"), [(2, 1), (3, N), (K, 5 * N), (20, N)])
 def test_no_result_is_nan_for_weights_that_are_too_large(variant, dtype, classes, samples):
     huge = np.finfo(dtype).max * 0.9
     w, v = np.ones((M, D + 1), dtype), np.full((classes, M + 1), -huge, dtype)
@@ -753,20 +757,6 @@ def test_learning_from_the_weights_own_memory(dtype):
 
 
 @pytest.mark.parametrize("layer", ["w", "v"])
-def test_a_network_with_read_only_weights_predicts_but_does_not_learn(dtype, layer):
-    arguments = good(dtype)
-    wanted = Network.from_weights(arguments["w"], arguments["v"])
-    network = Network.from_weights(**{name: arguments[name].copy() for name in "wv"})
-    getattr(network, layer).flags.writeable = False
-    assert network.predict_one(arguments["x_n"]) == wanted.predict_one(arguments["x_n"])
-    np.testing.assert_array_equal(network.predict(arguments["x"]), wanted.predict(arguments["x"]))
-    for learn, data in ((network.learn_one, (arguments["x_n"], 0)), (network.fit, (arguments["x"], arguments["t"]))):
-        with pytest.raises(ValueError, match=f"^{layer} is read-only; it must be writable"):
-            learn(*data)
-    np.testing.assert_array_equal(network.w, arguments["w"])
-
-
-@pytest.mark.parametrize("layer", ["w", "v"])
 def test_weights_whose_shape_was_changed(layer):
     network = Network(D, M, K, order="C", rng=0)
     weights = getattr(network, layer)
@@ -777,23 +767,12 @@ def test_weights_whose_shape_was_changed(layer):
             use()
 
 
-BEFORE_INIT = """
-from cbackprop import Network
-network = Network.__new__(Network)
-for use in (lambda: network.learn_one([1.0], 0), lambda: network.predict_one([1.0]),
-            lambda: network.predict_proba_one([1.0]), lambda: network.predict([[1.0]]), lambda: network.dtype):
-    try:
-        use()
-    except (TypeError, ValueError, RuntimeError, AttributeError):
-        pass
-    else:
-        raise AssertionError("an empty network did something")
-"""
-
-
-def test_a_network_that_was_never_initialized_does_not_crash(python):
-    result = python(BEFORE_INIT)
-    assert (result.returncode, result.stderr) == (0, "")
+def test_a_network_that_was_never_initialized_does_not_crash():
+    network = Network.__new__(Network)
+    uses = (functools.partial(getattr(network, f"{name}_one"), [1.0]) for name in ("predict", "predict_proba"))
+    for use in (*uses, lambda: network.learn_one([1.0], 0), lambda: network.predict([[1.0]]), lambda: network.dtype):
+        with pytest.raises((TypeError, RuntimeError, AttributeError)):
+            use()
 
 
 # ---------------------------------------------------------------------------------------------- hidden and output
@@ -808,7 +787,6 @@ def test_a_network_that_was_never_initialized_does_not_crash(python):
         ("logistic", np.eye(4, 2) * 1.5, "t[0, 0] is 1.5; a target of logistic outputs must lie in 0..1, because"),
         ("logistic", np.eye(4, 2) - 0.25, "t[0, 1] is -0.25; a target of logistic outputs must lie in 0..1, because"),
         ("softmax", np.full((4, 2), 0.75), "sums to 1.5; a row of targets must be probabilities that sum to 1"),
-        ("tanh", np.eye(4, 2), "output is 'tanh'; it must be one of 'softmax', 'linear', 'logistic'"),
     ],
 )
 def test_targets_that_do_not_suit_the_output(output, t, message):
@@ -818,19 +796,3 @@ def test_targets_that_do_not_suit_the_output(output, t, message):
         with pytest.raises(ValueError, match=re.escape(message)):
             getattr(cbackprop, function)(np.ones((4, 3)), t, w, v, output=output)
     assert (w.tobytes(), v.tobytes()) == before
-
-
-@pytest.mark.parametrize("hidden", ["Sigmoid", "", None, 1, b"tanh"])
-def test_unknown_hidden_function(hidden):
-    w, v = cbackprop.init_weights(3, 5, 2, rng=0)
-    x, t = np.ones((4, 3)), np.eye(4, 2) + 0.5 * np.eye(4, 2)[::-1]
-    calls = [lambda: Network(3, 5, 2, hidden=hidden), lambda: Network.from_weights(w, v, hidden=hidden)]
-    calls += [
-        lambda: cbackprop.init_weights(3, 5, 2, hidden=hidden),
-        lambda: cbackprop.forward(x, w, v, hidden=hidden),
-        lambda: cbackprop.step(x[0], 0, w, v, 0.1, hidden=hidden),
-        lambda: cbackprop.fit(x, t, w, v, output="linear", hidden=hidden),
-    ]
-    for call in calls:
-        with pytest.raises(ValueError, match=f"hidden is {re.escape(repr(hidden))}; it must be one of 'sigmoid'"):
-            call()
