@@ -456,17 +456,8 @@ def hashed(**changes):
     ("change", "reported"),
     [
         ({"w": np.full((4, 4), np.nan)}, r"w\[0, 0\] is nan"),
-        ({"v": INFINITE}, r"v\[0, 0\] is inf"),
-        ({"w": np.ones((4, 4), np.float32)}, "same dtype"),
-        ({"v": np.ones((2, 4))}, "v has shape"),
         ({"learning_rate": np.inf}, "learning_rates must be finite"),
-        ({"learning_rate": 0}, "learning_rates must be positive"),
-        ({"classes": ["a"]}, "classes must be 2"),
         ({"features": ["a", "b", "b"]}, "features must be different"),
-        ({"mean": np.array([0, np.nan, 0])}, "mean must be finite"),
-        ({"scale": np.ones(2)}, r"scale is float64 \(2,\)"),
-        ({"target_scale": np.ones(2)}, "need linear outputs"),
-        (LINEAR | {"target_scale": np.zeros(2)}, "target_scale holds a 0"),
         (LINEAR | {"targets": ["a"]}, "targets must be 2"),
         ({"losses": np.array([np.inf])}, "losses must be finite"),
         ({"held_out": np.array([np.nan])}, "held_out must be finite"),
@@ -493,7 +484,7 @@ def hashed(**changes):
         # of a much longer header, safetensors raises an error of its own
         *(({"classes": ["a" * size, "b"]}, "names of classes, features and targets") for size in (2**20, 10**7)),
     ],
-    ids=range(37),
+    ids=range(28),
 )
 def test_what_would_not_load_is_not_saved(path, change, reported):
     model = Model(**arrays(), learning_rate=0.1)
