@@ -5,13 +5,13 @@ cdef class Scaler:
     cdef readonly Py_ssize_t size
     cdef readonly double limit, window
     cdef readonly cnp.ndarray statistics
+    cdef scaled(self, x, bint learn)
 
 
 cdef class RunningScaler(Scaler):
     cdef void standardize(self, const void *x, int type, void *z, int z_type, double missing, bint learn) noexcept nogil
     cdef void restore_numbers(self, void *y, int type) noexcept nogil
     cdef cnp.ndarray checked(self, x)
-    cdef cnp.ndarray standardized(self, given, bint learn)
     cdef void merge(self, const double *x, const double *weights, Py_ssize_t N) noexcept
 
 

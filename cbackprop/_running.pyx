@@ -40,6 +40,17 @@ cdef class Scaler:
             raise ValueError(f"statistics must be finite numbers of shape {shape}, not negative but for means")
         self.statistics[...] = state
 
+    def learn(self, x):
+        """Update the statistics with a sample or several, in order; return each scaled by those that include it."""
+        return self.scaled(x, True)
+
+    def transform(self, x):
+        """Scale a sample or several by the statistics as they are."""
+        return self.scaled(x, False)
+
+    cdef scaled(self, x, bint learn):
+        raise NotImplementedError
+
     def share(self, cnp.ndarray statistics):
         """Use these statistics, which others update, too, from now on."""
         if statistics.dtype != np.float64 or not (statistics.flags.c_contiguous and statistics.flags.writeable):
@@ -49,7 +60,7 @@ cdef class Scaler:
 
 
 cdef class RunningScaler(Scaler):
-    """Standardizes numbers by the mean m and the variance q of those so far.
+    """Standardizes samples, shape (D,) or (N, D), by the mean m and the variance q of those so far.
 
     The k-th sample, with k at most `window`, changes them by ::
 
@@ -123,17 +134,6 @@ cdef class RunningScaler(Scaler):
             variance[i] = (variance[i] * count[i] + squares + d * d * (count[i] * (added / total))) / total
             count[i] = total
 
-    def learn(self, x):
-        """Update the statistics with a sample, shape (D,), or several, (N, D), in order; return them standardized.
-
-        Each is standardized by the statistics that include it.
-        """
-        return self.standardized(x, True)
-
-    def transform(self, x):
-        """Standardize a sample, shape (D,), or several, shape (N, D), by the statistics as they are."""
-        return self.standardized(x, False)
-
     def inverse(self, z):
         """Return the numbers, shape (D,) or (N, D), whose standardized ones are z."""
         mean, variance, _ = self.statistics
@@ -156,7 +156,7 @@ cdef class RunningScaler(Scaler):
             raise ValueError(f"x has shape {np.shape(x)}; it must be ({self.size},) or (N, {self.size})")
         return array
 
-    cdef cnp.ndarray standardized(self, given, bint learn):
+    cdef scaled(self, given, bint learn):
         cdef cnp.ndarray x = self.checked(given)
         cdef cnp.ndarray result = cnp.PyArray_EMPTY(x.ndim, cnp.PyArray_DIMS(x), cnp.NPY_DOUBLE, 0)
         cdef const double *row = <const double *> cnp.PyArray_DATA(x)
@@ -206,6 +206,8 @@ cdef class RunningScaler(Scaler):
 cdef class RunningSparseScaler(Scaler):
     """Scales sparse rows by how large the numbers of an input are, and by how rare.
 
+    A sample is a pair of indices and values; several are a CSR matrix. Each is scaled as if it were learned.
+
     In n samples, those of input i that are not 0 number c_i, and q_i is the mean of their squares ::
 
         x_i <- x_i / sqrt(q_i) * (n / c_i)**(1/4)
@@ -218,17 +220,6 @@ cdef class RunningSparseScaler(Scaler):
 
     def __cinit__(self, *arguments, **options):
         self.statistics = np.zeros((2, self.size + 1))
-
-    def learn(self, x):
-        """Update the statistics with the indices and values of a sample, or with a CSR matrix; return them scaled.
-
-        Each is scaled by the statistics that include it.
-        """
-        return self.scaled(x, True)
-
-    def transform(self, x):
-        """Scale a sample, or a CSR matrix, each row as if it were the next to be learned."""
-        return self.scaled(x, False)
 
     def saved(self, inputs):
         """What is needed to take back what is learned from some inputs: arrays, places in them, and copies."""
