@@ -4,9 +4,11 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import sys
+import threading
+import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
@@ -450,44 +452,24 @@ def test_a_state_that_is_not_finite_is_not_written(path, every, error):
     assert path.read_bytes() == before
 
 
-RUN = """
-import signal, sys
-import numpy as np, cbackprop
-signal.signal(signal.SIGINT, signal.default_int_handler)
-x, t = np.random.default_rng(0).normal(size=(300, 20)), np.arange(300) % 3
-w, v = cbackprop.init_weights(20, 30, 3, rng=0)
-print("ready", flush=True)
-cbackprop.fit(x, t, w, v, epochs=100, rng=1, learning_rate=0.01, checkpoint="checkpoint", resume={resume},
-              checkpoint_every=20)
-print(w.tobytes().hex(), v.tobytes().hex())
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
-def test_interrupted_and_resumed_is_never_cut(tmp_path):
+def test_interrupted_and_resumed_is_never_cut(path):
     # guarantees/test_files.py has the same for SIGKILL
-    def run(resume, wait=None):
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-c", RUN.format(resume=resume)],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(Path(cbackprop.__file__).parents[1])},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        with child:
-            child.stdout.readline()
-            if wait is not None:
-                try:
-                    child.wait(wait)
-                except subprocess.TimeoutExpired:
-                    child.send_signal(signal.SIGINT)
-            return child.stdout.read()
+    x, t = np.random.default_rng(0).normal(size=(300, 20)), np.arange(300) % 3
 
-    wanted = run(False)
-    (tmp_path / "checkpoint").unlink()
-    for wait in (0.01, 0.02):
-        run(True, wait)
-        if (tmp_path / "checkpoint").exists():
-            Network.load(tmp_path / "checkpoint")
-    assert run(True) == wanted
+    def learn(**settings):
+        w, v = cbackprop.init_weights(20, 30, 3, rng=0)
+        cbackprop.fit(x, t, w, v, epochs=100, rng=1, learning_rate=0.01, **settings)
+        return bits(w, v)
+
+    wanted, settings = learn(), {"checkpoint": path, "checkpoint_every": 20, "resume": True}
+    for delay in (0.01, 0.02):
+        timer = threading.Timer(delay, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with suppress(KeyboardInterrupt):
+            learn(**settings)
+            timer.join()  # in which the signal comes to a training that is over
+            time.sleep(1)
+        if path.exists():
+            Network.load(path)
+    assert learn(**settings) == wanted
