@@ -327,12 +327,6 @@ def failing(error):
     raise OSError("disk")
 
 
-def test_what_is_no_array_is_no_weight():
-    for w, v in ((None, np.ones(2)), (np.ones(2), None), ([1.0], np.ones(2))):
-        with pytest.raises(TypeError):
-            TrainingLock(w, v)
-
-
 def test_import_without_the_gil_is_refused(python):
     done = python("import sys; sys._is_gil_enabled = lambda: False; import cbackprop")
     assert done.returncode == 1

@@ -50,6 +50,18 @@ def test_kills(repetitions, tmp_path, all_functions, record_property):
     assert epochs > repetitions / 20  # on a busy machine children hardly run
 
 
+def kill_amid(delays, learn, /, *arguments, **settings):
+    """Call a function in a child, which is killed after a random delay."""
+    if (child := os.fork()) == 0:
+        try:
+            learn(*arguments, **settings)
+        finally:
+            os._exit(1)
+    time.sleep(delays.uniform(0, 0.03))
+    os.kill(child, signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
 def kill(repetitions, folder, functions, rng):
     # A child trains and is killed; the next one resumes. Every checkpoint is a state of the uninterrupted training, and
     # never an earlier one than that which the last child resumed from.
@@ -60,15 +72,8 @@ def kill(repetitions, folder, functions, rng):
     cbackprop.fit(x, t, w, v, rng=1, checkpoint=path, **settings)
     epochs, written = 0, []
     for _ in range(repetitions):
-        if (child := os.fork()) == 0:
-            try:
-                start = problem(**functions)[2:]
-                cbackprop.fit(x, t, *start, epochs=10**9, rng=1, checkpoint=path, resume=True, **settings)
-            finally:
-                os._exit(1)
-        time.sleep(rng.uniform(0, 0.03))
-        os.kill(child, signal.SIGKILL)
-        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        start = problem(**functions)[2:]
+        kill_amid(rng, cbackprop.fit, x, t, *start, epochs=10**9, rng=1, checkpoint=path, resume=True, **settings)
         saved = Network.load(path)
         before = epochs
         while digest(w_now, v_now) != digest(saved.w, saved.v):
@@ -99,14 +104,7 @@ def test_kills_of_ensembles(repetitions, tmp_path, shape):
 
     learn(checkpoint=path)
     for _ in range(repetitions):
-        if (child := os.fork()) == 0:
-            try:
-                learn(checkpoint=path, resume=True, epochs=10**9)
-            finally:
-                os._exit(1)
-        time.sleep(rng.uniform(0, 0.03))
-        os.kill(child, signal.SIGKILL)
-        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        kill_amid(rng, learn, checkpoint=path, resume=True, epochs=10**9)
         Ensemble.load(path)
     epochs = len(load_file(path)["losses"]) + 2
     (resumed, losses), (whole, wanted) = learn(checkpoint=path, resume=True, epochs=epochs), learn(epochs=epochs)
