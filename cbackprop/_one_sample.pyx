@@ -688,19 +688,9 @@ cdef class OneSampleOfAll(OneSample):
         PyMem_Free(self.each)
 
     def learn_present(self, x, indices, t, missing, sample_weight):
-        """Learn from one sample as `learn_one`, but not from targets that are missing.
+        """Learn from one sample as `learn_one`, or with indices as `learn_one_sparse`, but not from missing targets.
 
-        Parameters
-        ----------
-        x : ndarray of shape (D,), or the values of non-zeros
-        indices : ndarray or None
-            The inputs that are not 0, if x holds their values.
-        t : int, float or ndarray of shape (K,)
-            Those that are missing may be any valid targets.
-        missing : ndarray of bool, shape (K,), or None
-            Which are missing; not for softmax outputs.
-        sample_weight : float
-            A factor of the learning rate.
+        Those have any valid numbers in t; `missing` is an array of bool, shape (K,), or None. Softmax outputs have none.
         """
         return self.learn(x, indices, t, sample_weight, missing)
 

@@ -64,13 +64,7 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for atomic writing: at any moment, its name refers to the old content or to all of the new one.
 
     A replaced file keeps its permissions and, where the system permits it, owner and group; symbolic links are
-    followed.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written or is not a regular one. The old content is unchanged, unless the message says
-        otherwise.
+    followed. After an OSError, the old content is unchanged, unless the message says otherwise.
     """
     path, result = file_path("path", path), "nothing was written, and the old content is unchanged"
     try:

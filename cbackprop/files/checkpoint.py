@@ -25,24 +25,11 @@ MOST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1}  # in a state: NumPy uses 
 
 
 class Checkpointer:
-    """Saves the state of a training to a file and restores it.
+    """Saves the state of a training to a file, if there is a path, and restores it.
 
     The arguments are the objects that the training itself uses: `update` copies them, and `restore` overwrites them.
-
-    Parameters
-    ----------
-    path : path-like or None
-        The file. With None, all methods do nothing.
-    model : Model
-        Weights and state arrays, and whatever else is to be saved with them.
-    losses : list of float
-        Mean E of each finished epoch.
-    generator : numpy.random.Generator
-        Source of all further random numbers.
-    settings : dict
-        Values, serializable as JSON, that must be equal when the training is resumed.
-    held_out : list of float, optional
-        Mean E of held-out samples after each finished epoch.
+    The losses, and those of held-out samples, are the mean E of each finished epoch. The settings, which JSON can
+    represent, must be equal when the training is resumed.
     """
 
     def __init__(

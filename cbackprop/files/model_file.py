@@ -125,12 +125,7 @@ def encode(model: Model) -> bytes:
 def load_model(path: Any, *, ensemble: bool = False) -> Model:
     """Read the model file of a network or of an ensemble, from a path, a binary file object or bytes.
 
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError
-        If it is not such a file, or of a newer version of the format.
+    Raise ValueError if it is not such a file, or of a newer version of the format.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
