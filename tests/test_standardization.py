@@ -391,6 +391,8 @@ def test_sparse_rows_come_first_at_the_automatic_rate(how):
         for standardize in (None, False)
     )
     np.testing.assert_array_equal(network.predict(rows(x)), twin.predict(rows(x)))
+    network.predict_one(x[0])  # a dense sample in between
+    assert network.predict_one_sparse([0], [2.0]) == twin.predict_one_sparse([0], [2.0])
     assert network.standardize
     for each in (network, twin):
         if how == "fit":
