@@ -690,7 +690,7 @@ cdef class OneSampleOfAll(OneSample):
     def learn_present(self, x, indices, t, missing, sample_weight):
         """Learn from one sample as `learn_one`, or with indices as `learn_one_sparse`, but not from missing targets.
 
-        Those have any valid numbers in t; `missing` is an array of bool, shape (K,), or None. Softmax outputs have none.
+        Those are any valid numbers in t. `missing` is an array of bool, shape (K,), or None, as for softmax outputs.
         """
         return self.learn(x, indices, t, sample_weight, missing)
 
