@@ -118,6 +118,26 @@ typedef __m128 floats;
 typedef __m128d doubles;
 #endif
 
+/* a bit for each lane in which a comparison holds */
+#if defined(__AVX512F__)
+#define LANES_WHERE(a, operator, b, predicate) \
+    (unsigned)(sizeof(REAL) == 4 ? _mm512_cmp_ps_mask((floats)(a), (floats)(b), _CMP_##predicate) \
+                                 : _mm512_cmp_pd_mask((doubles)(a), (doubles)(b), _CMP_##predicate))
+#elif defined(__SSE2__)
+#define LANES_WHERE(a, operator, b, predicate) \
+    (unsigned)(sizeof(REAL) == 4 ? SIMD(movemask_ps)((floats)((a) operator (b))) \
+                                 : SIMD(movemask_pd)((doubles)((a) operator (b))))
+#else
+#define LANES_WHERE(a, operator, b, predicate) lanes_set((a) operator (b))
+static inline unsigned lanes_set(vec_bits condition)
+{
+    unsigned lanes = 0;
+    for (int lane = 0; lane < LANES; lane++)
+        lanes |= (unsigned)(condition[lane] != 0) << lane;
+    return lanes;
+}
+#endif
+
 /* lane by lane; a condition has all bits of a lane set, or none */
 static inline vec vec_select(vec_bits condition, vec yes, vec no)
 {
@@ -161,9 +181,9 @@ static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
 {
 #if defined(__AVX512F__)
     const vec k = shifted - SHIFT;
-    if (sizeof(REAL) == 4)
-        return (vec)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((floats)x, (floats)limit, _CMP_NLE_UQ), (floats)a, (floats)k);
-    return (vec)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask((doubles)x, (doubles)limit, _CMP_NLE_UQ), (doubles)a, (doubles)k);
+    const unsigned above = LANES_WHERE(x, >, limit, NLE_UQ); /* or NaN */
+    return sizeof(REAL) == 4 ? (vec)_mm512_maskz_scalef_ps((__mmask16)above, (floats)a, (floats)k)
+                             : (vec)_mm512_maskz_scalef_pd((__mmask8)above, (doubles)a, (doubles)k);
 #else
     return (vec)((vec_bits)(a * vec_exp2i(shifted)) & ~(x <= limit));
 #endif
@@ -172,11 +192,9 @@ static inline vec vec_ldexp_above(vec a, vec shifted, vec x, vec limit)
 static inline vec vec_select_nonnegative(vec condition, vec yes, vec no)
 {
 #if defined(__AVX512F__)
-    if (sizeof(REAL) == 4)
-        return (vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((floats)condition, _mm512_setzero_ps(), _CMP_GE_OQ),
-                                         (floats)no, (floats)yes);
-    return (vec)_mm512_mask_blend_pd(_mm512_cmp_pd_mask((doubles)condition, _mm512_setzero_pd(), _CMP_GE_OQ),
-                                     (doubles)no, (doubles)yes);
+    const unsigned where = LANES_WHERE(condition, >=, (vec){0}, GE_OQ);
+    return sizeof(REAL) == 4 ? (vec)_mm512_mask_blend_ps((__mmask16)where, (floats)no, (floats)yes)
+                             : (vec)_mm512_mask_blend_pd((__mmask8)where, (doubles)no, (doubles)yes);
 #else
     return vec_select(condition >= 0, yes, no);
 #endif
@@ -211,15 +229,8 @@ static inline vec vec_lane_mask(long lane)
 static inline int vec_within(vec a, vec limit)
 {
     const vec size = (vec)((vec_bits)a & (vec_bits)(((vec_unsigned){0} - 1) >> 1));
-#if defined(__AVX512F__)
-    return sizeof(REAL) == 4 ? _mm512_cmp_ps_mask((floats)size, (floats)limit, _CMP_NLE_UQ) == 0
-                             : _mm512_cmp_pd_mask((doubles)size, (doubles)limit, _CMP_NLE_UQ) == 0;
-#elif defined(__AVX2__)
-    return sizeof(REAL) == 4 ? _mm256_movemask_ps(_mm256_cmp_ps((floats)size, (floats)limit, _CMP_NLE_UQ)) == 0
-                             : _mm256_movemask_pd(_mm256_cmp_pd((doubles)size, (doubles)limit, _CMP_NLE_UQ)) == 0;
-#elif defined(__SSE2__)
-    return sizeof(REAL) == 4 ? _mm_movemask_ps(_mm_cmpnle_ps((floats)size, (floats)limit)) == 0
-                             : _mm_movemask_pd(_mm_cmpnle_pd((doubles)size, (doubles)limit)) == 0;
+#if defined(__SSE2__)
+    return LANES_WHERE(size, <=, limit, LE_OQ) == (1u << LANES) - 1;
 #else
     const vec_bits within = size <= limit;
     for (int lane = 0; lane < LANES; lane++)
@@ -232,17 +243,7 @@ static inline int vec_within(vec a, vec limit)
 /* the first lane in which a and b are equal, LANES if there is none */
 static inline int vec_first_equal(vec a, vec b)
 {
-#if defined(__AVX512F__)
-    const unsigned equal = sizeof(REAL) == 4 ? _mm512_cmp_ps_mask((floats)a, (floats)b, _CMP_EQ_OQ)
-                                             : _mm512_cmp_pd_mask((doubles)a, (doubles)b, _CMP_EQ_OQ);
-#elif defined(__SSE2__)
-    const unsigned equal = (unsigned)(sizeof(REAL) == 4 ? SIMD(movemask_ps)((floats)(a == b))
-                                                        : SIMD(movemask_pd)((doubles)(a == b)));
-#else
-    unsigned equal = 0;
-    for (int lane = 0; lane < LANES; lane++)
-        equal |= (unsigned)(a[lane] == b[lane]) << lane;
-#endif
+    const unsigned equal = LANES_WHERE(a, ==, b, EQ_OQ);
     return equal ? __builtin_ctz(equal) : LANES;
 }
 
@@ -279,33 +280,28 @@ static inline vec vec_in_register(vec a)
 
 static inline vec vec_broadcast(REAL a) { return a - (vec){0}; }
 
-/* Reductions of all lanes: halves are combined, always in the same order, until one number is left */
+/* Sums of all lanes: halves are added, always in the same order, until one number is left */
 typedef REAL sixteen_bytes VECTOR(16);
-#if VEC_BYTES == 64
 typedef REAL thirty_two_bytes __attribute__((vector_size(32)));
-#define FOLD(a, pair)                                                                  \
-    union { vec whole; thirty_two_bytes part[2]; } outer = {a};                      \
-    union { thirty_two_bytes whole; sixteen_bytes part[2]; } inner = {pair(outer.part[0], outer.part[1])}; \
-    sixteen_bytes last = pair(inner.part[0], inner.part[1]);
-#elif VEC_BYTES == 32
-#define FOLD(a, pair)                                                                  \
-    union { vec whole; sixteen_bytes part[2]; } inner = {a};                         \
-    sixteen_bytes last = pair(inner.part[0], inner.part[1]);
-#else
-#define FOLD(a, pair) sixteen_bytes last = (sixteen_bytes)(a);
-#endif
-#define SUM(a, b) ((a) + (b))
-
-static inline REAL vec_reduce_add(vec a)
-{
-    FOLD(a, SUM)
-    return sizeof(REAL) == 8 ? last[0] + last[1] : (last[0] + last[2 % QUARTER]) + (last[1] + last[3 % QUARTER]);
-}
 
 static inline sixteen_bytes vec_fold(vec a)
 {
-    FOLD(a, SUM)
-    return last;
+#if VEC_BYTES == 16
+    return (sixteen_bytes)a;
+#else
+    union { vec whole; thirty_two_bytes part[VEC_BYTES / 32]; } outer = {a};
+    union { thirty_two_bytes whole; sixteen_bytes part[2]; } inner = {outer.part[0]};
+#if VEC_BYTES == 64
+    inner.whole += outer.part[1];
+#endif
+    return inner.part[0] + inner.part[1];
+#endif
+}
+
+static inline REAL vec_reduce_add(vec a)
+{
+    const sixteen_bytes last = vec_fold(a);
+    return sizeof(REAL) == 8 ? last[0] + last[1] : (last[0] + last[2 % QUARTER]) + (last[1] + last[3 % QUARTER]);
 }
 
 /* vec_reduce_add() of each of QUARTER vectors, side by side, in half as many operations */
