@@ -11,7 +11,7 @@ cdef void hidden_outputs(const BlockedState *net, const SampleSet *samples, Py_s
         if p == 0 and first + count + n < samples.count:
             prefetch_row(inputs_of(samples, first + count + n), min(net.hidden.inputs, MAX_INPUTS_PREFETCHED))
         for j in range(panel_start(&net.hidden, p), panel_start(&net.hidden, p + 1)):
-            net.z[n * stride + j] = vec_mask(h(net.functions.hidden, net.e[n * stride + j]), net.hidden.mask[j])
+            net.z[n * stride + j] = vec_mask(h(net.units.functions.hidden, net.e[n * stride + j]), net.hidden.mask[j])
 
 
 # a and y of `count` samples and, where there are targets, their errors times a factor, and the sum of E_n
@@ -27,11 +27,11 @@ cdef double outputs(BlockedState *net, const SampleSet *samples, Py_ssize_t firs
         layer_sums(&net.output, net.z_rows, net.a, p, count)
     for n in range(count):
         a, y = net.a + n * stride, net.y + n * stride
-        net.sum_exp_minus_1[n] = output_in_vectors(net.functions.output, a, y, &max_a, K, width)
+        net.sum_exp_minus_1[n] = output_in_vectors(net.units.functions.output, a, y, &max_a, K, width)
         if targets:
             load_target(samples, first + n, <real *> t)
             weight = weight_of(samples, first + n)
-            net.E[n] = sum_of_error_terms_in_vectors(net.functions.output, t, a, max_a, width)
+            net.E[n] = sum_of_error_terms_in_vectors(net.units.functions.output, t, a, max_a, width)
             output_errors_in_vectors(y, t, factor * weight, width)
     return sum_of_errors(net.E, net.sum_exp_minus_1, samples, first, count) if targets else 0
 
@@ -47,7 +47,7 @@ cdef void hidden_errors(const BlockedState *net, Py_ssize_t p, Py_ssize_t count)
              width)
     for n in range(count):
         for j in range(start, start + width):
-            net.e[n * stride + j] = net.e[n * stride + j] * h_derivative(net.functions.hidden, net.z[n * stride + j])
+            net.e[n * stride + j] = net.e[n * stride + j] * h_derivative(net.units.functions.hidden, net.z[n * stride + j])
 
 
 # Row-wise AdaGrad with the mean gradient of a small batch, which need not be formed: the sum of its squares is
@@ -293,15 +293,16 @@ cdef class BlockedEngine(Engine):
     cdef Rows dw, dv
 
     def __cinit__(self, *sizes, **settings):
-        if not blocked_init(&self.state, self.D, self.M, self.K, self.block, self.functions, &self.rule,
-                            &self.poll):
-            raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in blocks of {self.block}")
-        self.supports_gradient = self.state.accumulates and self.rule.momentum == 0    # it uses the velocity
-        self.supports_forward = not self.state.online    # online, the outputs of one sample are held, not of a block
+        cdef BlockedState *net = &self.state
+        cdef Py_ssize_t D = self.D, M = self.M, K = self.K
+        set_block(net, D, M, self.block, &self.rule)
+        carve_blocked(net, D, M, K, self.allocate(carve_blocked(net, D, M, K, NULL)))
+        init_blocked(net, self.functions)
+        net.poll = &self.poll
+        set_interval(net.poll, D, M, K, POLL_OPS_BLOCKED)
+        self.supports_gradient = net.accumulates and self.rule.momentum == 0    # it uses the velocity
+        self.supports_forward = not net.online    # online, the outputs of one sample are held, not of a block
         self.supports_threads = True
-
-    def __dealloc__(self):
-        free(self.state.memory)
 
     def load(self, w, v, dict states=None):
         """Copy weights and states; without states, set these to 0."""

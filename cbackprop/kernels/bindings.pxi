@@ -77,6 +77,7 @@ cdef class Engine:
     cdef Rows[4] rows                        # where they are
     cdef tuple g                             # where a gradient goes
     cdef bint loaded, writeable
+    cdef void *memory                        # of its kernels
     cdef real *backup                        # of the user's arrays, which a call that fails restores
     cdef Py_ssize_t backup_size
     cdef SignalPoll poll
@@ -98,6 +99,14 @@ cdef class Engine:
 
     def __dealloc__(self):
         free(self.backup)
+        free(self.memory)
+
+    # Zeros, so many bytes
+    cdef char *allocate(self, Py_ssize_t size) except NULL:
+        cdef char *memory = arena_create(size, &self.memory)
+        if memory == NULL:
+            raise MemoryError(f"no memory for a network of {self.D} inputs, {self.M} hidden units and {self.K} outputs")
+        return memory
 
     # What each engine implements
 
@@ -284,27 +293,26 @@ cdef class Engine:
         if losses is not None:
             assert losses.shape[0] == ordered.count
             ordered.losses = &losses[0]
-        self.rule.learning_rate = learning_rate
-        self.save()
-        with nogil:
-            enter_kernel(&self.poll)
-            total = self.learn_or_restore(&ordered, threads)
-            leave_kernel(&self.poll)
-        check_error()
+        self.run_epochs(&ordered, learning_rate, threads, &total, 1)
         return total
 
     def learn_epochs(self, Samples samples not None, const Py_ssize_t[::1] order not None, real learning_rate,
                      double[::1] totals not None):
         """Run len(totals) epochs; stop after the first whose total is NaN. Return the number run."""
         cdef SampleSet ordered = self.in_order(samples, order)
-        cdef Py_ssize_t epoch = -1
+        cdef double *first = &totals[0] if totals.shape[0] > 0 else NULL
         assert self.supports_epochs
+        return self.run_epochs(&ordered, learning_rate, 1, first, totals.shape[0])
+
+    cdef Py_ssize_t run_epochs(self, const SampleSet *samples, real learning_rate, Py_ssize_t threads, double *totals,
+                               Py_ssize_t most) except -1:
+        cdef Py_ssize_t epoch = -1
         self.rule.learning_rate = learning_rate
         self.save()
         with nogil:
             enter_kernel(&self.poll)
-            for epoch in range(totals.shape[0]):
-                totals[epoch] = self.learn_or_restore(&ordered, 1)
+            for epoch in range(most):
+                totals[epoch] = self.learn_or_restore(samples, threads)
                 if isnan(totals[epoch]) or self.poll.stop:
                     break
             leave_kernel(&self.poll)

@@ -35,9 +35,7 @@ cdef enum:
 cdef struct BlockedState:
     Layer hidden                 # w
     Layer output                 # v by columns, for batches
-    Functions functions
     vec *v                       # v by rows: [K][hidden.stride]
-    vec *output_mask             # [output_width]: which lanes are outputs
     Units units                  # the same, for one sample ...
     Symbols one                  # ... and its symbols
     Py_ssize_t block             # samples in a block, a multiple of TILE_SAMPLES
@@ -58,7 +56,6 @@ cdef struct BlockedState:
     real *sum_exp_minus_1        # ... whose arguments are these and 1, [block], padded
     real *gram                   # [block][block]
     real *shrinkage              # [block + 1]: powers of 1 - alpha l2
-    void *memory
     Barrier barrier
     SignalPoll *poll             # of the engine
     bint stopping                # what the first thread found in its poll, shared at the next barrier
@@ -69,17 +66,15 @@ cdef Py_ssize_t carve_blocked(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_
     cdef Py_ssize_t used = 0, block = net.block, width, output_width
     cdef Py_ssize_t held = 0 if net.online else block    # samples whose outputs are held at once
     cdef bint by_gram = net.adaptive and not net.online and not net.accumulates
-    cdef Symbols *one = &net.one
     carve_layer(&net.hidden, D, M, net.accumulates, net.adaptive, memory, &used)
     carve_layer(&net.output, M, K, net.accumulates, net.adaptive, memory, &used)
     width, output_width = net.hidden.width, net.output.width
     net.e = carve_vecs(memory, &used, block * net.hidden.stride)
     net.v = carve_vecs(memory, &used, K * net.hidden.stride)
     net.units.v = <vec **> arena_alloc(memory, &used, padded(K) * sizeof(vec *))
-    net.units.bias, net.output_mask = carve_vecs(memory, &used, output_width), carve_vecs(memory, &used, output_width)
-    one.b, one.z = carve_vecs(memory, &used, width), carve_vecs(memory, &used, width)
-    one.a, one.t = carve_vecs(memory, &used, output_width), carve_vecs(memory, &used, output_width)
-    one.error, one.change = carve_vecs(memory, &used, output_width), carve_vecs(memory, &used, output_width)
+    net.units.bias = carve_vecs(memory, &used, output_width)
+    net.units.output_mask = carve_vecs(memory, &used, output_width)
+    carve_symbols(&net.one, width, output_width, memory, &used)
     net.z = carve_vecs(memory, &used, held * net.hidden.stride)
     net.a = carve_vecs(memory, &used, held * net.output.stride)
     net.y = carve_vecs(memory, &used, held * net.output.stride)
@@ -100,35 +95,28 @@ cdef bint gram_is_faster(Py_ssize_t B, Py_ssize_t D, Py_ssize_t M) noexcept nogi
     return <double> B * B * (D + M + REDUCTION * LANES) <= PASSES * <double> M * D
 
 
-# Allocates the state for batches of one size, or for gradients and forward passes. False if there is no memory.
-cdef bint blocked_init(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t block,
-                       Functions functions, const LearningRule *rule, SignalPoll *poll) noexcept nogil:
+# What memory batches of one size take, or gradients and forward passes
+cdef void set_block(BlockedState *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t block,
+                    const LearningRule *rule) noexcept nogil:
     cdef bint plain = rule.momentum == 0 and rule.l2 == 0
-    cdef char *memory
-    cdef Py_ssize_t n
     net.block = (min(block, <Py_ssize_t> MAX_BLOCK) + TILE_SAMPLES - 1) // TILE_SAMPLES * TILE_SAMPLES
     net.online = rule.batch_size == 1 and rule.momentum == 0
     net.adaptive = rule.adaptive
     net.accumulates = not net.online and (rule.batch_size > net.block or not plain
                                           or (rule.adaptive and not gram_is_faster(rule.batch_size, D, M)))
+
+
+cdef void init_blocked(BlockedState *net, Functions functions) noexcept nogil:
+    cdef Py_ssize_t M = net.hidden.units, K = net.output.units, n
     net.barrier.threads = 1
-    net.functions = functions
-    memory = arena_create(carve_blocked(net, D, M, K, NULL), &net.memory)
-    if memory == NULL:
-        return False
-    carve_blocked(net, D, M, K, memory)
-    set_masks(net.hidden.mask, M)
-    set_masks(net.output_mask, K)
-    net.units.M, net.units.K, net.units.functions = M, K, functions
-    net.units.mask, net.units.output_mask = net.hidden.mask, net.output_mask
+    net.units.M, net.units.K, net.units.functions, net.units.mask = M, K, functions, net.hidden.mask
+    set_masks(net.units.mask, M)
+    set_masks(net.units.output_mask, K)
     set_unit_rows(net.units.v, <real *> net.v, K, net.hidden.stride * LANES)
     net.units.s_w, net.units.s_v = net.hidden.squares if net.adaptive else NULL, net.output.squares
     for n in range(0 if net.online else net.block):
         net.z_rows[n] = <const real *> (net.z + n * net.hidden.stride)
         net.y_rows[n] = <const real *> (net.y + n * net.output.stride)
-    net.poll = poll
-    set_interval(poll, D, M, K, POLL_OPS_BLOCKED)
-    return True
 
 
 # ------------------------------------------------------------------------------------------------------ the weights

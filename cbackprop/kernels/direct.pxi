@@ -257,22 +257,19 @@ cdef class DirectEngine(SampleEngine):
     """Learns sample by sample, or batch by batch, on arrays whose rows are contiguous."""
 
     cdef Net net
-    cdef void *memory
 
     def __cinit__(self, *sizes, **settings):
+        cdef Net *net = &self.net
         cdef Rows u_w, u_v
-        if not net_init(&self.net, self.D, self.M, self.K, self.functions, &self.memory):
-            raise MemoryError(f"no memory for a network of {self.D} inputs, {self.M} hidden units and {self.K} outputs")
+        net.D, net.M, net.K, net.functions = self.D, self.M, self.K, self.functions
+        carve(net, self.allocate(carve(net, NULL)))
         if self.rule.momentum == 0:
             self.g = self.make()
             u_w, u_v = rows_of(self.g[0]), rows_of(self.g[1])
-            set_rows(self.net.u_w, u_w.first, self.M, u_w.stride)
-            set_rows(self.net.u_v, u_v.first, self.K, u_v.stride)
-        self.one = &self.net
+            set_rows(net.u_w, u_w.first, self.M, u_w.stride)
+            set_rows(net.u_v, u_v.first, self.K, u_v.stride)
+        self.one = net
         self.supports_gradient, self.supports_forward = self.rule.momentum == 0, True
-
-    def __dealloc__(self):
-        free(self.memory)
 
     cdef bint suits(self, const Rows *rows) noexcept:
         return not (rows[0].columns or rows[1].columns or rows[2].columns or rows[3].columns)

@@ -28,9 +28,7 @@ cdef struct LanesNet:
     double total               # of E_n
     real *user_s_w             # accumulators, or NULL
     real *user_s_v
-    vec *mask                  # scratch of [width] and [output_width] vectors: units.mask, units.output_mask, ...
-    vec *output_mask
-    vec *s_w                   # ... and units.s_w and s_v
+    vec *s_w                   # scratch of [width] and [output_width] vectors, for units.s_w and s_v
     vec *s_v
 
 # What is in registers while a network learns; of several, in the first-level cache
@@ -244,10 +242,9 @@ cdef void learn_online_in_lanes(LanesNet *const *nets, Py_ssize_t count, SignalP
 # Vectors of a network, and where its weights are. Returns the bytes needed.
 cdef Py_ssize_t carve_lanes(LanesNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, char *memory) noexcept nogil:
     cdef Py_ssize_t used = 0, width = padded(M) // LANES, output_width = padded(K) // LANES
-    net.mask, net.output_mask = carve_vecs(memory, &used, width), carve_vecs(memory, &used, output_width)
+    net.units.mask, net.units.output_mask = carve_vecs(memory, &used, width), carve_vecs(memory, &used, output_width)
     net.units.v = <vec **> arena_alloc(memory, &used, padded(K) * sizeof(vec *))
     net.D, net.units.M, net.units.K, net.width, net.output_width = D, M, K, width, output_width
-    net.units.mask, net.units.output_mask = net.mask, net.output_mask
     net.units.bias = carve_vecs(memory, &used, output_width)
     net.s_w, net.s_v = carve_vecs(memory, &used, width), carve_vecs(memory, &used, output_width)
     return used
@@ -255,8 +252,8 @@ cdef Py_ssize_t carve_lanes(LanesNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_
 
 cdef void init_lanes(LanesNet *net, Functions functions) noexcept nogil:
     net.units.functions = functions
-    set_masks(net.mask, net.units.M)
-    set_masks(net.output_mask, net.units.K)
+    set_masks(net.units.mask, net.units.M)
+    set_masks(net.units.output_mask, net.units.K)
 
 
 # Whether vectors of units can be taken from such weights
@@ -319,19 +316,12 @@ cdef class LanesEngine(Engine):
     """Learns sample by sample with units in lanes, on arrays with w by columns and v by rows of whole vectors."""
 
     cdef LanesNet net
-    cdef void *memory
 
     def __cinit__(self, *sizes, **settings):
-        cdef char *memory = arena_create(carve_lanes(&self.net, self.D, self.M, self.K, NULL), &self.memory)
-        if memory == NULL:
-            raise MemoryError(f"no memory for {self.M} hidden units")
-        carve_lanes(&self.net, self.D, self.M, self.K, memory)
+        carve_lanes(&self.net, self.D, self.M, self.K, self.allocate(carve_lanes(&self.net, self.D, self.M, self.K, NULL)))
         init_lanes(&self.net, self.functions)
         assert self.net.width <= MAX_WIDTH and self.net.output_width <= MAX_OUTPUT_WIDTH
         assert self.rule.batch_size == 1 and self.rule.momentum == 0
-
-    def __dealloc__(self):
-        free(self.memory)
 
     cdef bint suits(self, const Rows *rows) noexcept:
         cdef Weights weights = weights_in(rows)

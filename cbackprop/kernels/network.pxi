@@ -54,7 +54,7 @@ cdef inline char *arena_create(Py_ssize_t size, void **allocation) noexcept nogi
     return <char *> allocation[0] + (64 - <uintptr_t> allocation[0] % 64)
 
 
-# The symbols of one sample, and the tables of rows. Returns the bytes needed.
+# The symbols of one sample, and the tables of rows, for the sizes of a network. Returns the bytes needed.
 cdef Py_ssize_t carve(Net *net, char *memory) noexcept nogil:
     cdef Py_ssize_t M = net.M, K = net.K, used = 0, symbols = 5 * M + 3 * padded(K) + 2 * K
     net.b = <real *> arena_alloc(memory, &used, symbols * sizeof(real))
@@ -72,19 +72,6 @@ cdef Py_ssize_t carve(Net *net, char *memory) noexcept nogil:
     net.u_w = net.v + K
     net.u_v = net.u_w + M
     return used
-
-
-# A network of reals in memory of its own; its rows of weights are yet to be set. False if there is no memory.
-cdef bint net_init(Net *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Functions functions,
-                   void **allocation) noexcept nogil:
-    cdef char *memory
-    net.D, net.M, net.K, net.functions = D, M, K, functions
-    net.s_w, net.s_v = NULL, NULL
-    memory = arena_create(carve(net, NULL), allocation)
-    if memory == NULL:
-        return False
-    carve(net, memory)
-    return True
 
 
 # Where each row of a matrix begins

@@ -11,18 +11,13 @@ cdef struct OneSample:
 
 
 cdef Py_ssize_t carve_one_sample(OneSample *one, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, char *memory) noexcept nogil:
-    cdef Py_ssize_t used = (sizeof(OneSample) + 63) // 64 * 64, width = padded(M) // LANES
-    cdef Py_ssize_t output_width = padded(K) // LANES
+    cdef Py_ssize_t used = (sizeof(OneSample) + 63) // 64 * 64
     cdef Net *net = &one.sparse.net
-    cdef Symbols *s = &one.symbols
     net.D, net.M, net.K = D, M, K
     used += carve(net, memory + used)
     one.sparse.sums = <real *> arena_alloc(memory, &used, D * sizeof(real))
     used += carve_lanes(&one.lanes, D, M, K, memory + used)
-    s.b, s.z, s.e = (carve_vecs(memory, &used, width), carve_vecs(memory, &used, width),
-                     carve_vecs(memory, &used, width))
-    s.a, s.t, s.error, s.change = (carve_vecs(memory, &used, output_width), carve_vecs(memory, &used, output_width),
-                                   carve_vecs(memory, &used, output_width), carve_vecs(memory, &used, output_width))
+    carve_symbols(&one.symbols, one.lanes.width, one.lanes.output_width, memory, &used)
     return used
 
 
@@ -82,7 +77,7 @@ cdef inline vec forward_in_lanes(LanesNet *net, Symbols *s, const real *x, Py_ss
     load_biases(net, output_width)
     pass_over_w(pass_of(net, s, x, NULL), True, False, width)
     for j in range(width):
-        not_finite = not_finite + vec_mask(s.b[j] - s.b[j], net.mask[j])
+        not_finite = not_finite + vec_mask(s.b[j] - s.b[j], net.units.mask[j])
     hidden_in_lanes(&net.units, s.b, s.z, width)
     return not_finite
 

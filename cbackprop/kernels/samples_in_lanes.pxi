@@ -23,7 +23,6 @@ cdef struct LanesState:
     vec *y
     vec *t
     vec *alpha                   # [max(M, K)]
-    void *memory
 
 
 cdef Py_ssize_t carve_state(LanesState *s, char *memory) noexcept nogil:
@@ -38,21 +37,6 @@ cdef Py_ssize_t carve_state(LanesState *s, char *memory) noexcept nogil:
     s.w = <vec **> arena_alloc(memory, &used, 2 * (M + K) * sizeof(vec *))
     s.v, s.u_w, s.u_v = s.w + M, s.w + M + K, s.w + 2 * M + K
     return used
-
-
-cdef bint init_state(LanesState *s, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Functions functions,
-                     bint adaptive) noexcept nogil:
-    cdef char *memory
-    s.D, s.M, s.K, s.functions, s.squares = D, M, K, functions, M + K if adaptive else 0
-    memory = arena_create(carve_state(s, NULL), &s.memory)
-    if memory == NULL:
-        return False
-    carve_state(s, memory)
-    set_rows(s.w, s.weights, M, D + 1)
-    set_rows(s.v, s.weights + M * (D + 1), K, M + 1)
-    set_rows(s.u_w, s.update, M, D + 1)
-    set_rows(s.u_v, s.update + M * (D + 1), K, M + 1)
-    return True
 
 
 # x and t of up to LANES samples from `first` on, the last one repeated; their weights, 0 for repetitions
@@ -151,13 +135,16 @@ cdef class SamplesInLanesEngine(Engine):
     cdef LanesState state
 
     def __cinit__(self, *sizes, **settings):
+        cdef Py_ssize_t D = self.D, M = self.M, K = self.K
+        cdef LanesState *s = &self.state
         assert self.rule.momentum == 0 and self.rule.l2 == 0
-        if not init_state(&self.state, self.D, self.M, self.K, self.functions, self.rule.adaptive):
-            raise MemoryError(f"no memory for {self.M} hidden units and {self.D} inputs in each lane")
+        s.D, s.M, s.K, s.functions, s.squares = D, M, K, self.functions, M + K if self.rule.adaptive else 0
+        carve_state(s, self.allocate(carve_state(s, NULL)))
+        set_rows(s.w, s.weights, M, D + 1)
+        set_rows(s.v, s.weights + M * (D + 1), K, M + 1)
+        set_rows(s.u_w, s.update, M, D + 1)
+        set_rows(s.u_v, s.update + M * (D + 1), K, M + 1)
         self.supports_epochs = True
-
-    def __dealloc__(self):
-        free(self.state.memory)
 
     cdef int bind(self) except -1:
         return 0

@@ -459,13 +459,15 @@ cdef inline void bind_weights(SparseNet *net, const Weights *weights) noexcept n
     net.net.s_w, net.net.s_v = <real *> weights.s_w, <real *> weights.s_v
 
 
-cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t longest, bint adaptive,
+# For rows of up to `longest` non-zeros
+cdef Py_ssize_t carve_sparse(SparseNet *net, const LearningRule *rule, Py_ssize_t longest,
                              char *memory) noexcept nogil:
     cdef Py_ssize_t D = net.net.D, M = net.net.M, K = net.net.K, used = carve(&net.net, memory), n
-    cdef bint gathers = adaptive and batch_size > 1
+    cdef Py_ssize_t batch_size = rule.batch_size
+    cdef bint gathers = rule.adaptive and batch_size > 1
     for n in range(ROWS):
         net.rows[n].at = <Py_ssize_t *> arena_alloc(memory, &used, longest * sizeof(Py_ssize_t))
-    net.sums = <real *> arena_alloc(memory, &used, D * sizeof(real) if adaptive else 0)
+    net.sums = <real *> arena_alloc(memory, &used, D * sizeof(real) if rule.adaptive else 0)
     net.e = <real *> arena_alloc(memory, &used, batch_size * M * sizeof(real) if batch_size > 1 else 0)
     net.dv = <real *> arena_alloc(memory, &used, K * (M + 1) * sizeof(real))
     net.most_inputs = min(D, batch_size * longest) if gathers else 0
@@ -473,20 +475,6 @@ cdef Py_ssize_t carve_sparse(SparseNet *net, Py_ssize_t batch_size, Py_ssize_t l
     net.inputs = <Py_ssize_t *> arena_alloc(memory, &used, net.most_inputs * sizeof(Py_ssize_t) if gathers else 0)
     net.dw = <real *> arena_alloc(memory, &used, (net.most_inputs + 1) * M * sizeof(real) if gathers else 0)
     return used
-
-
-# A network for rows of up to `longest` non-zeros; its weights are yet to be bound. False if there is no memory.
-cdef bint sparse_init(SparseNet *net, Py_ssize_t D, Py_ssize_t M, Py_ssize_t K, Py_ssize_t batch_size,
-                      Py_ssize_t longest, bint adaptive, Functions functions, void **allocation) noexcept nogil:
-    cdef char *memory
-    net.net.D, net.net.M, net.net.K, net.net.functions = D, M, K, functions
-    net.net.s_w, net.net.s_v = NULL, NULL
-    memory = arena_create(carve_sparse(net, batch_size, longest, adaptive, NULL), allocation)
-    if memory == NULL:
-        return False
-    carve_sparse(net, batch_size, longest, adaptive, memory)
-    set_rows(net.net.u_v, net.dv, K, M + 1)
-    return True
 
 
 # --------------------------------------------------------------------------------------------------------------- class
@@ -498,19 +486,17 @@ cdef class SparseEngine(SampleEngine):
     cdef SparseNet net
     cdef const SparseRow *row                # of the sample at hand
     cdef real[:, ::1] memory_of_dw
-    cdef void *memory
 
     def __cinit__(self, *sizes, **settings):
+        cdef Net *net = &self.net.net
         assert self.rule.momentum == 0
-        if not sparse_init(&self.net, self.D, self.M, self.K, self.rule.batch_size, self.block, self.rule.adaptive,
-                           self.functions, &self.memory):
-            raise MemoryError(f"no memory for batches of {self.rule.batch_size} samples and {self.M} hidden units")
+        net.D, net.M, net.K, net.functions = self.D, self.M, self.K, self.functions
+        carve_sparse(&self.net, &self.rule, self.block,
+                     self.allocate(carve_sparse(&self.net, &self.rule, self.block, NULL)))
+        set_rows(net.u_v, self.net.dv, self.K, self.M + 1)
         set_interval(&self.poll, self.block, self.M, self.K, POLL_OPS)
-        self.one = &self.net.net
+        self.one = net
         self.takes_sparse = self.supports_gradient = self.supports_forward = True
-
-    def __dealloc__(self):
-        free(self.memory)
 
     cdef bint suits(self, const Rows *rows) noexcept:
         return not rows[1].columns

@@ -26,8 +26,8 @@ cdef extern from *:
 cdef struct Units:
     Py_ssize_t M, K
     Functions functions
-    const vec *mask              # [width]: which lanes are hidden units
-    const vec *output_mask       # [output_width]: which are outputs
+    vec *mask                    # [width]: which lanes are hidden units
+    vec *output_mask             # [output_width]: which are outputs
     vec **v                      # [K] rows of whole vectors; padded to a multiple of QUARTER by the last
     vec *bias                    # [output_width], v_kM
     vec *s_w                     # [width], sums of squares of row-wise AdaGrad; NULL if alpha is the same for all units
@@ -44,6 +44,13 @@ cdef struct Symbols:
     vec *change                  # alpha_k (y_k - t_k)
     Py_ssize_t label             # the class index, or -1 with a row of targets
     real odds                    # against it, or NaN
+
+
+cdef void carve_symbols(Symbols *s, Py_ssize_t width, Py_ssize_t output_width, char *memory,
+                        Py_ssize_t *used) noexcept nogil:
+    s.b, s.z, s.e = carve_vecs(memory, used, width), carve_vecs(memory, used, width), carve_vecs(memory, used, width)
+    s.a, s.t = carve_vecs(memory, used, output_width), carve_vecs(memory, used, output_width)
+    s.error, s.change = carve_vecs(memory, used, output_width), carve_vecs(memory, used, output_width)
 
 
 # Which lanes of as many vectors as n units take are units
