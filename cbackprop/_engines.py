@@ -164,7 +164,7 @@ def bulk_engine(
 
 def threads_to_learn(engine: Engine, w: np.ndarray, v: np.ndarray, batch_size: int, n_threads: int) -> int:
     """Number of threads for training, at most n_threads."""
-    if n_threads == 1 or not engine.supports_threads:
+    if n_threads == 1 or "threads" not in engine.supports:
         return 1
     return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // MIN_WORK_PER_THREAD))
 

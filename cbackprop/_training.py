@@ -127,7 +127,7 @@ class Training(Learner):
         call_all([(self.used.store, *self.arrays), (setattr, self, "stored", True)], [])
 
     def _epochs(self, first: int, order: np.ndarray, most: int) -> list[float]:
-        if self.engine.supports_epochs and self.settings.batch_size >= len(order) and self.losses is None:
+        if "epochs" in self.engine.supports and self.settings.batch_size >= len(order) and self.losses is None:
             totals = self._learn_batches(order, most)
         else:
             totals = np.array([self.learn(order, self.settings.learning_rate, self.losses)])

@@ -62,9 +62,9 @@ def test_no_underflow_on_ordinary_data(kernels, functions, name, batch_size, set
         targets = [{"t": rows}] + ([{"labels": rows.argmax(axis=1)}] if functions["output"] == "softmax" else [])
         for samples in (kernels.Samples(x, **each) for each in targets):
             works = [partial(engine.learn, samples, order, 0.01)]
-            if engine.supports_forward:
+            if "forward" in engine.supports:
                 works += [partial(engine.loss, samples), partial(engine.forward, samples, *activations)]
-            if engine.supports_gradient:
+            if "gradient" in engine.supports:
                 works += [partial(engine.gradient, samples, dw, dv)]
             for work in works:
                 assert not flags_of(work) & (UNDERFLOW | SUBNORMAL_OPERAND), (D, M, K)

@@ -27,6 +27,21 @@ ARGUMENTS = {  # of each equation, by name in `operands`
     "update_v": ["weights", "y_units", "t_units", "z", "alpha"],
     "update_w": ["weights", "e_units", "z", "alpha"],
 }
+LAYER, SECOND_LAYER = (SIZE, UNITS, 1), (1, SIZE, UNITS)
+SYMBOLS = {  # the left side, and those of the arguments; D, M and K
+    "hidden_sum": ("b w x", LAYER),
+    "hidden_output": ("z b", SECOND_LAYER),
+    "hidden_derivative": ("h' z", SECOND_LAYER),
+    "output_sum": ("a v z", SECOND_LAYER),
+    "output": ("y a", (1, 1, CLASSES)),
+    "sample_error": ("E_n t a", (1, 1, CLASSES)),
+    "output_error": ("error y t", (1, 1, CLASSES)),
+    "gradient_v": ("dv y t z", SECOND_LAYER),
+    "hidden_error": ("e y t v z", SECOND_LAYER),
+    "gradient_w": ("dw e x", LAYER),
+    "update_v": ("v v y t z alpha_v", SECOND_LAYER),
+    "update_w": ("w w e x alpha_w", LAYER),
+}
 # Early commits have some of these equations under other names, and some for a single unit or with other arguments.
 EARLY_NAMES = {
     "exp_of": "exponential_of",
@@ -74,8 +89,16 @@ class Equations(ShortBenchmark):
 
     def setup(self, equation, variant, dtype):
         module = kernels(variant, dtype)
-        self.function = equation_of(module, equation)
         values = operands(dtype)
+        if hasattr(module, "Equations") and equation in SYMBOLS:
+            symbols, sizes = SYMBOLS[equation]
+            left, *right = symbols.split()
+            equations = module.Equations(*sizes)
+            for symbol, name in zip(right, ARGUMENTS[equation], strict=True):
+                equations[symbol] = values[name]
+            self.function, self.arguments = equations.compute, [left]
+            return
+        self.function = equation_of(module, equation)
         if not hasattr(module, "adaptive_rate_of"):  # one rate for all units at earlier commits
             values["alpha"] = ALPHA
         self.arguments = [values[name] for name in ARGUMENTS[equation]]

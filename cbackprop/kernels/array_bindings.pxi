@@ -10,15 +10,7 @@ cdef class Engine
 
 
 cdef class Samples:
-    """Inputs, and targets as rows or class indices, and sample weights, as engines take them.
-
-    Parameters
-    ----------
-    x : ndarray of shape (N, D), or SparseRows
-    t : ndarray of shape (N, K), optional
-    labels : ndarray of shape (N,), optional
-    sample_weight : ndarray of shape (N,), optional
-    """
+    """Inputs, which may be SparseRows, and targets as rows or class indices, and sample weights, as engines take them."""
 
     cdef const real[:, ::1] x, t
     cdef const real[::1] values              # of sparse rows, with indptr and indices
@@ -78,7 +70,7 @@ cdef class Samples:
     # For an engine
     cdef SampleSet of(self, Engine engine) except *:
         cdef SampleSet samples = self.all
-        assert (samples.indptr != NULL) == engine.takes_sparse and samples.D == engine.D
+        assert (samples.indptr != NULL) == ("sparse" in engine.supports) and samples.D == engine.D
         assert samples.indptr == NULL or samples.longest <= engine.block
         assert samples.K == engine.K if samples.t != NULL else samples.K <= engine.K
         samples.K = engine.K

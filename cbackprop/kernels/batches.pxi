@@ -300,9 +300,11 @@ cdef class BlockedEngine(Engine):
         init_blocked(net, self.functions)
         net.poll = &self.poll
         set_interval(net.poll, D, M, K, POLL_OPS_BLOCKED)
-        self.supports_gradient = net.accumulates and self.rule.momentum == 0    # it uses the velocity
-        self.supports_forward = not net.online    # online, the outputs of one sample are held, not of a block
-        self.supports_threads = True
+        self.supports = ("threads",)
+        if not net.online:    # then, the outputs of one sample are held, not of a block
+            self.supports += ("forward",)
+        if net.accumulates and self.rule.momentum == 0:    # it uses the velocity
+            self.supports += ("gradient",)
 
     def load(self, w, v, dict states=None):
         """Copy weights and states; without states, set these to 0."""
@@ -317,10 +319,12 @@ cdef class BlockedEngine(Engine):
 
     cdef int copy(self, list arrays, const Rows *rows, bint load) except -1:
         cdef BlockedState *net = &self.state
+        copy_layer(&net.hidden, net.hidden.weights, &rows[0], load)
         if load:
-            load_panels(net, rows)
+            copy_layer(&net.output, net.output.weights, &rows[1], True)
+            copy_output_rows(net, 0, self.M)
         else:
-            store_panels(net, rows)
+            store_output_rows(net, &rows[1])
         if len(arrays) == 2:
             return 0
         if self.rule.adaptive and load:
@@ -330,8 +334,8 @@ cdef class BlockedEngine(Engine):
             memcpy(rows[2].first, net.hidden.squares, self.M * sizeof(real))
             memcpy(rows[3].first, net.output.squares, self.K * sizeof(real))
         else:
-            copy_layer(&net.hidden, <real *> net.hidden.velocity, &rows[2], load)
-            copy_layer(&net.output, <real *> net.output.velocity, &rows[3], load)
+            copy_layer(&net.hidden, net.hidden.velocity, &rows[2], load)
+            copy_layer(&net.output, net.output.velocity, &rows[3], load)
         return 0
 
     cdef bint weights_are_finite(self) noexcept nogil:
@@ -353,8 +357,8 @@ cdef class BlockedEngine(Engine):
 
     cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
         cdef double E = gradient_blocked(&self.state, samples)
-        store_layer(&self.state.hidden, self.state.hidden.velocity, &self.dw)
-        store_layer(&self.state.output, self.state.output.velocity, &self.dv)
+        copy_layer(&self.state.hidden, self.state.hidden.velocity, &self.dw, False)
+        copy_layer(&self.state.output, self.state.output.velocity, &self.dv, False)
         return E
 
     cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:

@@ -24,7 +24,7 @@ cdef extern from "signals.h":
     void leave_kernel(const SignalPoll *poll) noexcept nogil
     unsigned int flush_subnormals() noexcept nogil
     void restore_subnormals(unsigned int control) noexcept nogil
-    void restore_control(unsigned int control) noexcept nogil
+    void set_control(unsigned int control) noexcept nogil
     int check_error() except -1
 
 cdef enum:
@@ -44,34 +44,15 @@ cdef inline void set_interval(SignalPoll *poll, Py_ssize_t D, Py_ssize_t M, Py_s
 
 
 cdef class Engine:
-    """Weights in the form that kernels work on, and how to learn with them.
-
-    Parameters
-    ----------
-    D, M, K : int
-        Sizes of the network.
-    batch_size : int
-        Samples in an update.
-    block : int
-        Samples that the blocked engine takes together; non-zeros of a row that the sparse engine takes.
-    momentum, l2 : float
-    adaptive : bool
-        Whether learning rates adapt, by row-wise AdaGrad.
-    hidden, output : str
-        Names in HIDDEN_FUNCTIONS and OUTPUTS.
-    """
+    """Weights in the form that kernels work on, and how to learn with them."""
 
     cdef readonly Py_ssize_t D, M, K
     cdef readonly tuple states               # names of what is learned besides the weights
     cdef readonly bint in_place              # it works on the user's arrays, if these suit it, else on copies
-    cdef readonly bint takes_sparse
-    cdef readonly bint supports_gradient
-    cdef readonly bint supports_forward      # so is `loss`
-    cdef readonly bint supports_threads
-    cdef readonly bint supports_epochs
+    cdef readonly tuple supports             # of "epochs", "forward" with `loss`, "gradient", "sparse", "threads"
     cdef LearningRule rule
     cdef Functions functions
-    cdef Py_ssize_t block
+    cdef Py_ssize_t block                    # samples that the blocked engine, non-zeros that the sparse one takes
     cdef list arrays                         # what it works on: w, v, and the velocity or accumulators
     cdef list own                            # memory for copies of them
     cdef Rows[4] rows                        # where they are
@@ -95,6 +76,7 @@ cdef class Engine:
         self.rule.batch_size, self.rule.momentum, self.rule.l2 = batch_size, momentum, l2
         self.rule.adaptive = adaptive
         self.states = ("velocity",) if momentum != 0 else ("accumulators",) if adaptive else ()
+        self.supports = ()
         set_interval(&self.poll, D, M, K, POLL_OPS)
 
     def __dealloc__(self):
@@ -168,9 +150,7 @@ cdef class Engine:
 
     # What Python calls
 
-    def samples(self, x, t=None, labels=None, sample_weight=None):
-        """Samples of the arrays, for the engines of this module."""
-        return Samples(x, t, labels, sample_weight)
+    samples = Samples    # those that the engines of this module take
 
     cdef list checked(self, w, v, dict states, Rows *rows):
         """The arrays in a list, and their rows, if they fit."""
@@ -289,7 +269,7 @@ cdef class Engine:
         """
         cdef SampleSet ordered = self.in_order(samples, order)
         cdef double total
-        assert threads == 1 or (self.supports_threads and 1 < threads <= MAX_THREADS)
+        assert threads == 1 or ("threads" in self.supports and 1 < threads <= MAX_THREADS)
         if losses is not None:
             assert losses.shape[0] == ordered.count
             ordered.losses = &losses[0]
@@ -301,7 +281,7 @@ cdef class Engine:
         """Run len(totals) epochs; stop after the first whose total is NaN. Return the number run."""
         cdef SampleSet ordered = self.in_order(samples, order)
         cdef double *first = &totals[0] if totals.shape[0] > 0 else NULL
-        assert self.supports_epochs
+        assert "epochs" in self.supports
         return self.run_epochs(&ordered, learning_rate, 1, first, totals.shape[0])
 
     cdef Py_ssize_t run_epochs(self, const SampleSet *samples, real learning_rate, Py_ssize_t threads, double *totals,
@@ -323,7 +303,7 @@ cdef class Engine:
         """E (2) of all samples, without sample weights."""
         cdef SampleSet targets = self.unweighted(samples)
         cdef double E
-        assert self.supports_forward
+        assert "forward" in self.supports
         with nogil:
             enter_kernel(&self.poll)
             E = self.loss_of_set(&targets)
@@ -339,7 +319,7 @@ cdef class Engine:
         cdef SampleSet targets = self.unweighted(samples)
         cdef Rows[4] rows
         cdef double E
-        assert self.supports_gradient
+        assert "gradient" in self.supports
         self.checked(dw, dv, None, rows)
         gradients = self.gradients()
         with nogil:
@@ -360,7 +340,7 @@ cdef class Engine:
         cdef SampleSet inputs = samples.of(self)
         cdef Activations out
         cdef bint finite
-        assert self.loaded and self.supports_forward and (b is None) == (z is None)
+        assert self.loaded and "forward" in self.supports and (b is None) == (z is None)
         out.b = out.z = NULL
         if b is not None:
             out.b, out.z = checked_rows(b, inputs.count, self.M), checked_rows(z, inputs.count, self.M)

@@ -122,18 +122,12 @@ cdef void init_blocked(BlockedState *net, Functions functions) noexcept nogil:
 # ------------------------------------------------------------------------------------------------------ the weights
 
 
-cdef void load_panels(BlockedState *net, const Rows *rows) noexcept nogil:
-    load_layer(&net.hidden, net.hidden.weights, &rows[0])
-    load_layer(&net.output, net.output.weights, &rows[1])
-    copy_output_rows(net, 0, net.hidden.units)
-
-
-cdef void store_panels(const BlockedState *net, const Rows *rows) noexcept nogil:
+# v, which is by rows where samples are learned one by one
+cdef void store_output_rows(const BlockedState *net, const Rows *v) noexcept nogil:
     cdef Py_ssize_t M = net.hidden.units, k
-    store_layer(&net.hidden, net.hidden.weights, &rows[0])
     for k in range(net.output.units):
-        memcpy(rows[1].first + k * rows[1].stride, net.units.v[k], M * sizeof(real))
-        (rows[1].first + k * rows[1].stride)[M] = (<const real *> net.units.bias)[k]
+        memcpy(v.first + k * v.stride, net.units.v[k], M * sizeof(real))
+        (v.first + k * v.stride)[M] = (<const real *> net.units.bias)[k]
 
 
 # v by rows from v by columns, for the hidden units from `begin` to `end`

@@ -269,7 +269,7 @@ cdef class DirectEngine(SampleEngine):
             set_rows(net.u_w, u_w.first, self.M, u_w.stride)
             set_rows(net.u_v, u_v.first, self.K, u_v.stride)
         self.one = net
-        self.supports_gradient, self.supports_forward = self.rule.momentum == 0, True
+        self.supports = ("forward", "gradient") if self.rule.momentum == 0 else ("forward",)
 
     cdef bint suits(self, const Rows *rows) noexcept:
         return not (rows[0].columns or rows[1].columns or rows[2].columns or rows[3].columns)

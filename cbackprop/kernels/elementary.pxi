@@ -83,21 +83,6 @@ cdef inline scalar_or_vec sqrt(scalar_or_vec a) noexcept nogil:
         return vec_sqrt(a)
 
 
-# 2^k, where shifted = k + SHIFT
-cdef inline scalar_or_vec exp2i(scalar_or_vec shifted) noexcept nogil:
-    if scalar_or_vec is real:
-        return real_exp2i(shifted)
-    else:
-        return vec_exp2i(shifted)
-
-
-cdef inline scalar_or_vec split_exponent(scalar_or_vec u, scalar_or_vec *shifted) noexcept nogil:
-    if scalar_or_vec is real:
-        return real_split_exponent(u, shifted)
-    else:
-        return vec_split_exponent(u, shifted)
-
-
 # e^r - 1 = sum_{n>0} r^n / n!,  r = x - k ln 2,  k = x / ln 2 rounded,  shifted = k + SHIFT
 #
 # Adding SHIFT rounds to an integer and leaves it in the lowest bits. The even and the odd terms of the series are
@@ -124,7 +109,7 @@ cdef inline scalar_or_vec exp(scalar_or_vec x) noexcept nogil:
     if scalar_or_vec is real:
         if x <= EXP_MIN:
             return 0
-        return (exp_reduced(x, &shifted) + ONE) * exp2i(shifted)
+        return (exp_reduced(x, &shifted) + ONE) * real_exp2i(shifted)
     else:
         series = exp_reduced(maximum(lowest, x), &shifted) + ONE
         return vec_ldexp_above(series, shifted, x, lowest)
@@ -146,7 +131,11 @@ cdef inline vec exp_in_range(vec x) noexcept nogil:
 # to -1. Error below 2 ULP.
 cdef inline scalar_or_vec expm1(scalar_or_vec x) noexcept nogil:
     cdef scalar_or_vec shifted = x, reduced = exp_reduced(maximum(broadcast(EXPM1_MIN, x), x), &shifted)
-    cdef scalar_or_vec power = exp2i(shifted)
+    cdef scalar_or_vec power
+    if scalar_or_vec is real:
+        power = real_exp2i(shifted)
+    else:
+        power = vec_exp2i(shifted)
     return reduced * power + (power - ONE)
 
 
@@ -163,14 +152,15 @@ cdef inline scalar_or_vec exp_diff(scalar_or_vec p, scalar_or_vec q) noexcept no
 #
 # The third term restores what the rounding of u loses; for tiny x it is the whole result. Error below 2 ULP.
 cdef inline scalar_or_vec log1p(scalar_or_vec x) noexcept nogil:
-    cdef scalar_or_vec shifted = x
-    cdef scalar_or_vec u = ONE + x
-    cdef scalar_or_vec m = split_exponent(u, &shifted)
-    cdef scalar_or_vec k = shifted - SHIFT
-    cdef scalar_or_vec s = (m - ONE) / (m + ONE)
-    cdef scalar_or_vec square = s * s
-    cdef scalar_or_vec series = broadcast(ATANH_COEFFS[ATANH_TERMS - 1], x)
+    cdef scalar_or_vec u = ONE + x, shifted, m, k, s, square, series = broadcast(ATANH_COEFFS[ATANH_TERMS - 1], x)
     cdef int n
+    if scalar_or_vec is real:
+        m = real_split_exponent(u, &shifted)
+    else:
+        m = vec_split_exponent(u, &shifted)
+    k = shifted - SHIFT
+    s = (m - ONE) / (m + ONE)
+    square = s * s
     for n in range(ATANH_TERMS - 2, 0, -1):
         series = series * square + ATANH_COEFFS[n]
     return k * LN2_HIGH + (s + s + ((s + s) * square * series + (k * LN2_LOW + (x - (u - ONE)) / u)))

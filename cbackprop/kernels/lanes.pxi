@@ -268,18 +268,7 @@ cdef inline void bind_lanes(LanesNet *net, const Weights *weights) noexcept nogi
     net.units.s_w, net.units.s_v = net.s_w if weights.s_w != NULL else NULL, net.s_v
 
 
-# Before and after a call: what lies in the user's arrays one by one, and here in vectors
-cdef void enter_lanes(LanesNet *net) noexcept nogil:
-    load_biases(net, net.output_width)
-    load_squares(net)
-
-
-cdef void leave_lanes(LanesNet *net) noexcept nogil:
-    store_biases(net)
-    store_squares_in_lanes(net)
-
-
-# The biases, of QUARTER outputs at a time
+# What lies in the user's arrays one by one, and here in vectors: the biases, of QUARTER outputs at a time ...
 cdef inline void load_biases(LanesNet *net, Py_ssize_t output_width) noexcept nogil:
     cdef sixteen_bytes parts[PARTS]
     cdef Py_ssize_t q, k
@@ -297,6 +286,7 @@ cdef inline void store_biases(LanesNet *net) noexcept nogil:
         (<real *> net.units.v[k])[net.units.M] = (<const real *> net.units.bias)[k]
 
 
+# ... and the sums of squares
 cdef inline void load_squares(LanesNet *net) noexcept nogil:
     if net.units.s_w != NULL:
         memcpy(net.s_w, net.user_s_w, net.units.M * sizeof(real))
@@ -340,14 +330,20 @@ cdef class LanesEngine(Engine):
 
     cdef void begin(self, const SampleSet *samples) noexcept nogil:
         self.net.samples, self.net.rule, self.net.total = samples[0], self.rule, 0
-        enter_lanes(&self.net)
+        load_biases(&self.net, self.net.output_width)
+        load_squares(&self.net)
+
+    # Returns the sum of E_n
+    cdef double end(self) noexcept nogil:
+        store_biases(&self.net)
+        store_squares_in_lanes(&self.net)
+        return self.net.total
 
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
         cdef LanesNet *net = &self.net
         self.begin(samples)
         learn_online_in_lanes(&net, 1, &self.poll)
-        leave_lanes(net)
-        return net.total
+        return self.end()
 
     @staticmethod
     def learn_together(list engines not None, list samples not None, const Py_ssize_t[::1] order not None,
@@ -384,6 +380,5 @@ cdef class LanesEngine(Engine):
             free(nets)
         for r in range(R):
             engine = engines[r]
-            leave_lanes(&engine.net)
-            sums[r][0] = engine.kept_or_restored(engine.net.total)
+            sums[r][0] = engine.kept_or_restored(engine.end())
         check_error()

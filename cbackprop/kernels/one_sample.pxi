@@ -242,14 +242,14 @@ cdef double one_sample_learn(void *memory, const Inputs *inputs, const void *t, 
     cdef unsigned int control = flush_subnormals()
     cdef double E_n = learn_sample(<OneSample *> memory, inputs, <const real *> t, label, <real> learning_rate,
                                    <real> weight)
-    restore_control(control)
+    set_control(control)
     return E_n
 
 
 cdef Py_ssize_t one_sample_predict(void *memory, const Inputs *inputs, void *y) noexcept nogil:
     cdef unsigned int control = flush_subnormals()
     cdef Py_ssize_t k = predict_sample(<OneSample *> memory, inputs, <real *> y)
-    restore_control(control)
+    set_control(control)
     return k
 
 

@@ -64,7 +64,7 @@ cdef void layer_updates(const Layer *layer, vec *weights, const real *const *x, 
 
 # From the user's weights to panels, and back, by tiles of some inputs, since one side is read along and the other
 # across. Padding stays 0.
-cdef void copy_layer(const Layer *layer, real *panels, const Rows *rows, bint to_panels) noexcept nogil:
+cdef void copy_layer(const Layer *layer, vec *panels, const Rows *rows, bint to_panels) noexcept nogil:
     cdef Py_ssize_t inputs = layer.inputs, p, i, j, start, width, begin
     cdef Py_ssize_t unit = 1 if rows.columns else rows.stride
     cdef Py_ssize_t input = rows.stride if rows.columns else 1
@@ -73,7 +73,7 @@ cdef void copy_layer(const Layer *layer, real *panels, const Rows *rows, bint to
     for p in range(layer.panels):
         start = panel_start(layer, p) * LANES
         width = panel_start(layer, p + 1) * LANES - start
-        panel = panels + start * (inputs + 1)
+        panel = <real *> panels + start * (inputs + 1)
         begin = 0
         while begin <= inputs:
             for j in range(min(width, layer.units - start)):
@@ -84,14 +84,6 @@ cdef void copy_layer(const Layer *layer, real *panels, const Rows *rows, bint to
                     else:
                         w_ji[0] = panel[i * width + j]
             begin += TRANSPOSE_TILE
-
-
-cdef void load_layer(const Layer *layer, vec *panels, const Rows *rows) noexcept nogil:
-    copy_layer(layer, <real *> panels, rows, True)
-
-
-cdef void store_layer(const Layer *layer, const vec *panels, const Rows *rows) noexcept nogil:
-    copy_layer(layer, <real *> panels, rows, False)
 
 
 # Where panel p begins, and in it the weights of input i

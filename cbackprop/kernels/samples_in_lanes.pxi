@@ -144,7 +144,7 @@ cdef class SamplesInLanesEngine(Engine):
         set_rows(s.v, s.weights + M * (D + 1), K, M + 1)
         set_rows(s.u_w, s.update, M, D + 1)
         set_rows(s.u_v, s.update + M * (D + 1), K, M + 1)
-        self.supports_epochs = True
+        self.supports = ("epochs",)
 
     cdef int bind(self) except -1:
         return 0

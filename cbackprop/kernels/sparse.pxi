@@ -496,7 +496,7 @@ cdef class SparseEngine(SampleEngine):
         set_rows(net.u_v, self.net.dv, self.K, self.M + 1)
         set_interval(&self.poll, self.block, self.M, self.K, POLL_OPS)
         self.one = net
-        self.takes_sparse = self.supports_gradient = self.supports_forward = True
+        self.supports = ("forward", "gradient", "sparse")
 
     cdef bint suits(self, const Rows *rows) noexcept:
         return not rows[1].columns

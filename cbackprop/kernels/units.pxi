@@ -143,21 +143,17 @@ cdef inline vec softmax_error_in_lanes(const Units *net, Symbols *s, bint within
                                        Py_ssize_t output_width) noexcept nogil:
     cdef vec sum, e_t
     cdef Py_ssize_t k
-    if s.label < 0:
-        sum = s.error[0]
-        for k in range(1, output_width):
-            sum = sum + s.error[k]
-        sum = vec_sum_of_lanes(sum)
-        for k in range(output_width):
-            s.error[k] = s.error[k] - s.t[k] * sum
-        return vec_broadcast(1) / sum
-    for k in range(output_width):
+    for k in range(0 if s.label < 0 else output_width):
         s.change[k] = s.error[k]
         s.error[k] = vec_mask_out(s.error[k], s.t[k])
     sum = s.error[0]
     for k in range(1, output_width):
         sum = sum + s.error[k]
     sum = vec_sum_of_lanes(sum)
+    if s.label < 0:
+        for k in range(output_width):
+            s.error[k] = s.error[k] - s.t[k] * sum
+        return vec_broadcast(1) / sum
     e_t = vec_broadcast((<real *> s.change)[s.label])
     for k in range(output_width):
         s.error[k] = s.error[k] - vec_mask(sum, s.t[k])
