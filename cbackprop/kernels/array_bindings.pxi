@@ -10,7 +10,7 @@ cdef class Engine
 
 
 cdef class Samples:
-    """Inputs, which may be SparseRows, and targets as rows or class indices, and sample weights, as engines take them."""
+    """Inputs, which may be SparseRows, targets as rows or class indices, and sample weights, as engines take them."""
 
     cdef const real[:, ::1] x, t
     cdef const real[::1] values              # of sparse rows, with indptr and indices

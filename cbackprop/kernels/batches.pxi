@@ -41,13 +41,14 @@ cdef void hidden_errors(const BlockedState *net, Py_ssize_t p, Py_ssize_t count)
     cdef Py_ssize_t start = panel_start(&net.hidden, p), stride = net.hidden.stride, n, j
     cdef Py_ssize_t width = panel_start(&net.hidden, p + 1) - start
     cdef vec zero[TILE_VECS]
+    cdef int hidden = net.units.functions.hidden
     for j in range(width):
         zero[j] = vec_broadcast(0)
     products(VecRows(net.v + start, stride), zero, net.y_rows, VecRows(net.e + start, stride), net.output.units, count,
              width)
     for n in range(count):
         for j in range(start, start + width):
-            net.e[n * stride + j] = net.e[n * stride + j] * h_derivative(net.units.functions.hidden, net.z[n * stride + j])
+            net.e[n * stride + j] = net.e[n * stride + j] * h_derivative(hidden, net.z[n * stride + j])
 
 
 # Row-wise AdaGrad with the mean gradient of a small batch, which need not be formed: the sum of its squares is
@@ -232,17 +233,6 @@ cdef void run_task(void *data, Py_ssize_t thread) noexcept nogil:
         task.total = total
 
 
-# Learns as a team of threads. Returns the sum of E_n.
-cdef double learn_blocked(BlockedState *net, const SampleSet *samples, const LearningRule *rule,
-                          Py_ssize_t threads) noexcept nogil:
-    cdef Task task
-    net.finish_batches = rule.momentum != 0 and rule.batch_size < samples.count
-    set_shrinkage(net, rule)
-    task.net, task.samples, task.rule, task.total = net, samples, rule, 0
-    run_team(&net.barrier, threads, run_task, &task)
-    return task.total
-
-
 # The sum of E_n where there are targets, and activations of all samples where they are wanted. `finite` becomes false
 # if any b is not finite, which is how an x that is not finite shows.
 cdef double forward_blocked(BlockedState *net, const SampleSet *samples, const Activations *out,
@@ -270,17 +260,6 @@ cdef double forward_blocked(BlockedState *net, const SampleSet *samples, const A
                 memcpy(out.y + (first + n) * K, net.y_rows[n], K * sizeof(real))
         first += size
     return total
-
-
-# (3), in the velocity: what an update (17) of the velocity 0 with alpha = -1 yields. Returns E (2).
-cdef double gradient_blocked(BlockedState *net, const SampleSet *samples) noexcept nogil:
-    cdef LearningRule no_momentum
-    cdef double total
-    memset(&no_momentum, 0, sizeof(no_momentum))
-    net.finish_batches = False
-    decay_layers(net, &no_momentum, 1, 0)
-    total = batch_pass(net, samples, &no_momentum, 0, samples.count, <real> -1 / samples.count, 0)
-    return mean_error(total, samples.count)
 
 
 # -------------------------------------------------------------------------------------------------------------- class
@@ -319,12 +298,16 @@ cdef class BlockedEngine(Engine):
 
     cdef int copy(self, list arrays, const Rows *rows, bint load) except -1:
         cdef BlockedState *net = &self.state
+        cdef real *v_k
+        cdef Py_ssize_t k
         copy_layer(&net.hidden, net.hidden.weights, &rows[0], load)
         if load:
             copy_layer(&net.output, net.output.weights, &rows[1], True)
             copy_output_rows(net, 0, self.M)
-        else:
-            store_output_rows(net, &rows[1])
+        for k in range(0 if load else self.K):    # sample by sample, v is learned by rows
+            v_k = rows[1].first + k * rows[1].stride
+            memcpy(v_k, net.units.v[k], self.M * sizeof(real))
+            v_k[self.M] = (<const real *> net.units.bias)[k]
         if len(arrays) == 2:
             return 0
         if self.rule.adaptive and load:
@@ -339,10 +322,21 @@ cdef class BlockedEngine(Engine):
         return 0
 
     cdef bint weights_are_finite(self) noexcept nogil:
-        return panels_are_finite(&self.state)
+        cdef const BlockedState *net = &self.state
+        cdef const Layer *hidden = &net.hidden
+        return (all_finite(<const real *> hidden.weights, (self.D + 1) * hidden.width * LANES)
+                and all_finite(<const real *> net.v, self.K * hidden.stride * LANES)
+                and all_finite(<const real *> net.units.bias, self.K)
+                and (not net.adaptive or (all_finite(<const real *> hidden.squares, self.M)
+                                          and all_finite(<const real *> net.output.squares, self.K))))
 
     cdef double learn_set(self, const SampleSet *samples, Py_ssize_t threads) noexcept nogil:
-        return learn_blocked(&self.state, samples, &self.rule, threads)
+        cdef BlockedState *net = &self.state
+        cdef Task task = Task(net, samples, &self.rule, 0)
+        net.finish_batches = self.rule.momentum != 0 and self.rule.batch_size < samples.count
+        set_shrinkage(net, &self.rule)
+        run_team(&net.barrier, threads, run_task, &task)
+        return task.total
 
     cdef double loss_of_set(self, const SampleSet *samples) noexcept nogil:
         cdef Activations none
@@ -355,11 +349,18 @@ cdef class BlockedEngine(Engine):
         self.dw, self.dv = rows_of(self.g[0]), rows_of(self.g[1])
         return self.g
 
+    # (3), in the velocity: what an update (17) of the velocity 0 with alpha = -1 yields
     cdef double gradient_of_set(self, const SampleSet *samples) noexcept nogil:
-        cdef double E = gradient_blocked(&self.state, samples)
-        copy_layer(&self.state.hidden, self.state.hidden.velocity, &self.dw, False)
-        copy_layer(&self.state.output, self.state.output.velocity, &self.dv, False)
-        return E
+        cdef BlockedState *net = &self.state
+        cdef LearningRule no_momentum
+        cdef double total
+        memset(&no_momentum, 0, sizeof(no_momentum))
+        net.finish_batches = False
+        decay_layers(net, &no_momentum, 1, 0)
+        total = batch_pass(net, samples, &no_momentum, 0, samples.count, <real> -1 / samples.count, 0)
+        copy_layer(&net.hidden, net.hidden.velocity, &self.dw, False)
+        copy_layer(&net.output, net.output.velocity, &self.dv, False)
+        return mean_error(total, samples.count)
 
     cdef bint forward_set(self, const SampleSet *samples, const Activations *out) noexcept nogil:
         cdef bint finite = True

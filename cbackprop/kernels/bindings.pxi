@@ -83,12 +83,12 @@ cdef class Engine:
         free(self.backup)
         free(self.memory)
 
-    # Zeros, so many bytes
+    # Zeros for an arena of so many bytes
     cdef char *allocate(self, Py_ssize_t size) except NULL:
-        cdef char *memory = arena_create(size, &self.memory)
-        if memory == NULL:
+        self.memory = calloc(size + 64, 1)
+        if self.memory == NULL:
             raise MemoryError(f"no memory for a network of {self.D} inputs, {self.M} hidden units and {self.K} outputs")
-        return memory
+        return <char *> self.memory + (64 - <uintptr_t> self.memory % 64)
 
     # What each engine implements
 

@@ -122,14 +122,6 @@ cdef void init_blocked(BlockedState *net, Functions functions) noexcept nogil:
 # ------------------------------------------------------------------------------------------------------ the weights
 
 
-# v, which is by rows where samples are learned one by one
-cdef void store_output_rows(const BlockedState *net, const Rows *v) noexcept nogil:
-    cdef Py_ssize_t M = net.hidden.units, k
-    for k in range(net.output.units):
-        memcpy(v.first + k * v.stride, net.units.v[k], M * sizeof(real))
-        (v.first + k * v.stride)[M] = (<const real *> net.units.bias)[k]
-
-
 # v by rows from v by columns, for the hidden units from `begin` to `end`
 cdef void copy_output_rows(BlockedState *net, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Py_ssize_t M = net.hidden.units, p, j, k, start, width
@@ -143,16 +135,6 @@ cdef void copy_output_rows(BlockedState *net, Py_ssize_t begin, Py_ssize_t end) 
                 (<real *> net.units.v[start + k])[j] = panel[j * width + k]
             if end == M:
                 (<real *> net.units.bias)[start + k] = panel[M * width + k]
-
-
-cdef bint panels_are_finite(const BlockedState *net) noexcept nogil:
-    cdef const Layer *hidden = &net.hidden
-    cdef Py_ssize_t K = net.output.units
-    return (all_finite(<const real *> hidden.weights, (hidden.inputs + 1) * hidden.width * LANES)
-            and all_finite(<const real *> net.v, K * hidden.stride * LANES)
-            and all_finite(<const real *> net.units.bias, K)
-            and (not net.adaptive or (all_finite(<const real *> hidden.squares, hidden.units)
-                                      and all_finite(<const real *> net.output.squares, K))))
 
 
 # ------------------------------------------------------------------------------- what blocks and batches have in common

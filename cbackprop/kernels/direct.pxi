@@ -78,13 +78,6 @@ cdef inline void update_weights(Net *net) noexcept nogil:
     store_squares(net)
 
 
-# (17) for their velocities
-cdef inline void update_velocities(Net *net) noexcept nogil:
-    set_rates(net)
-    update_v(net.u_v, net.y, net.t, net.z, net.alpha_v, net.M, net.K)
-    update_w(net.u_w, net.e, net.x, net.alpha_w, net.D, net.M)
-
-
 # Whether b and a are finite: a weight that is not shows in them
 cdef inline bint sums_are_finite(const Net *net) noexcept nogil:
     return all_finite(net.b, net.M) and all_finite(net.a, net.K)
@@ -164,8 +157,10 @@ cdef double learn_batch_direct(const Net *state, const SampleSet *samples, const
         backpropagate(net)
         total += net.weight * net.E_n
         record_loss(samples, n, net.E_n)
-        if isfinite(net.E_n):
-            update_velocities(net)
+        if isfinite(net.E_n):    # (17) for the velocities
+            set_rates(net)
+            update_v(net.u_v, net.y, net.t, net.z, net.alpha_v, net.M, net.K)
+            update_w(net.u_w, net.e, net.x, net.alpha_w, net.D, net.M)
         if should_stop(poll, 1) and (rule.momentum == 0 or size == samples.count):
             return total
     end_batch(net, rule, total_weight)

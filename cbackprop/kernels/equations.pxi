@@ -172,7 +172,8 @@ cdef void hidden_error(scalar_or_vec *e, const scalar_or_vec *y, const scalar_or
         error_k = y[k] - t[k]
         for j in range(M):
             e[j] += error_k * v[k][j]
-    times_derivative(hidden, e, z, M)
+    for j in range(M):
+        e[j] *= h_derivative(hidden, z[j])
 
 
 # (18)  dE_n/dw_ji = e_j x_i,  i = 0..D, x_D = 1: added to dw

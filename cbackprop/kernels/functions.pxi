@@ -57,13 +57,6 @@ cdef void hidden_output(int hidden, const scalar_or_vec *b, scalar_or_vec *z, Py
         j += 1
 
 
-# e_j <- e_j h'(b_j)
-cdef void times_derivative(int hidden, scalar_or_vec *e, const scalar_or_vec *z, Py_ssize_t M) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(M):
-        e[j] *= h_derivative(hidden, z[j])
-
-
 # z_j = h(b_j) for |b_j| <= EXP_MAX, in a shorter chain of operations
 cdef inline vec h_in_range(int hidden, vec b_j) noexcept nogil:
     if hidden == SIGMOID:

@@ -308,7 +308,8 @@ cdef class LanesEngine(Engine):
     cdef LanesNet net
 
     def __cinit__(self, *sizes, **settings):
-        carve_lanes(&self.net, self.D, self.M, self.K, self.allocate(carve_lanes(&self.net, self.D, self.M, self.K, NULL)))
+        cdef Py_ssize_t D = self.D, M = self.M, K = self.K
+        carve_lanes(&self.net, D, M, K, self.allocate(carve_lanes(&self.net, D, M, K, NULL)))
         init_lanes(&self.net, self.functions)
         assert self.net.width <= MAX_WIDTH and self.net.output_width <= MAX_OUTPUT_WIDTH
         assert self.rule.batch_size == 1 and self.rule.momentum == 0

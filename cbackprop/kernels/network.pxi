@@ -46,14 +46,6 @@ cdef inline vec *carve_vecs(char *memory, Py_ssize_t *used, Py_ssize_t count) no
     return <vec *> arena_alloc(memory, used, count * sizeof(vec))
 
 
-# Zeroed memory for an arena of `size` bytes; `allocation` is the address to free
-cdef inline char *arena_create(Py_ssize_t size, void **allocation) noexcept nogil:
-    allocation[0] = calloc(size + 64, 1)
-    if allocation[0] == NULL:
-        return NULL
-    return <char *> allocation[0] + (64 - <uintptr_t> allocation[0] % 64)
-
-
 # The symbols of one sample, and the tables of rows, for the sizes of a network. Returns the bytes needed.
 cdef Py_ssize_t carve(Net *net, char *memory) noexcept nogil:
     cdef Py_ssize_t M = net.M, K = net.K, used = 0, symbols = 5 * M + 3 * padded(K) + 2 * K
