@@ -35,7 +35,7 @@ def pytest_addoption(parser):
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
     """Run all tests on all processors, if pytest-xdist is installed: `pytest` alone, not `pytest FILE`."""
-    all_tests = config.args_source is config.ArgsSource.TESTPATHS
+    all_tests = config.args_source is config.ArgsSource.TESTPATHS and not hasattr(config, "workerinput")
     if all_tests and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
         config.option.numprocesses = "logical"
 
