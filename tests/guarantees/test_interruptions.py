@@ -170,7 +170,7 @@ def test_ctrl_c(repetitions, check_delays, use_variant, all_functions, ctrl_c, r
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself SIGINT there")
 @pytest.mark.guarantee("Ctrl-C", slice=3, full=50)
 def test_ctrl_c_while_inputs_are_converted(repetitions, check_delays, ctrl_c):
-    x, w, v = np.broadcast_to(np.float32(1), (60_000, 1000)), *cbackprop.init_weights(1000, 2, 2, rng=0)
+    x, w, v = np.broadcast_to(np.float32(1), (120_000, 1000)), *cbackprop.init_weights(1000, 2, 2, rng=0)
     before, delays = (w.copy(), v.copy()), []
     for number in range(repetitions):
         after, delay = interrupted(x, np.zeros(len(x), int), w, v, wait=0.02 + 0.1 * number / repetitions)
