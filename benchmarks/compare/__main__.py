@@ -83,7 +83,8 @@ def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> dict[str, list
     if work.epochs > 1:
         smallest, most, step, unit = 10, work.epochs, 1, work.epochs
     else:
-        smallest, most, step, unit = max(64, 2 * work.batch_size), work.x.shape[0], work.batch_size, 1
+        most, step, unit = work.x.shape[0], work.batch_size, 1
+        smallest = min(most, max(64, 2 * step))
 
     def part(size: int) -> Work:
         return work._replace(epochs=size) if work.epochs > 1 else work.first(size)
