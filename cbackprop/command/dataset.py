@@ -133,7 +133,7 @@ class Dataset:
         for rows, _ in self.table.blocks(columns, len(self.classes)):
             if not len(rows):
                 continue
-            t = rows[self.target].to_numpy()
+            t = rows[self.target].to_numpy(writable=True)
             if self.regression:
                 t = apply_scaling(t, *self.target_scaling, self.table, [self.target])
             weight = rows[self.options.weight].to_numpy() if self.options.weight else np.ones(len(rows))

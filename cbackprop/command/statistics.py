@@ -40,9 +40,11 @@ class ColumnStatistics(RunningScaler):
 
 
 def apply_scaling(x: np.ndarray, mean: Any, scale: Any, table: Table, columns: list[str], dtype: Any = float) -> Any:
-    """Shift and scale columns; raise if a value overflows, as those outside the training rows may."""
+    """Shift and scale columns in place; raise if a value overflows, as those outside the training rows may."""
     with np.errstate(over="ignore"):
-        x = ((x - (0 if mean is None else mean)) / (1 if scale is None else scale)).astype(dtype, copy=False)
+        x -= 0 if mean is None else mean
+        x /= 1 if scale is None else scale
+        x = x.astype(dtype, copy=False)
     check_range(~np.isinf(x).any(axis=0), table, columns)
     return x
 
