@@ -1,7 +1,7 @@
 """Put the figures of the records where pages show them: `python -m benchmarks.compare.figures`.
 
-It writes the table of all machines, the rows of README that are in it, and the chart of one machine with the words that
-stand for it where it is not shown. A test holds these files and the records together.
+It writes the tables of all machines, the rows of README from the newest of them, and the chart of one machine with the
+words that stand for it where it is not shown. A test holds these files and the records together.
 """
 
 import re
@@ -11,7 +11,7 @@ from benchmarks.report import RESULTS, ROOT
 
 from . import chart, machines
 
-CHART = "amd-epyc-family-25-model-17"  # the machine of the chart
+CHART = "amd-epyc-family-25-model-1"  # the machine of the chart
 DESCRIBED = ("README.md", "README.ja.md", "docs/index.md", "docs/ja/index.md", "docs/performance.md")
 ROW = re.compile(r"^\| .+? \| float(?:32|64) \| .*\n", re.MULTILINE)
 DESCRIPTION = re.compile(r"(?:[\w-]+ [\d.]+(?:, |、)){5}[\w-]+ [\d.]+")
@@ -43,8 +43,9 @@ def sorted_by_time(times: dict[str, float]) -> list[tuple[str, float]]:
 
 def files() -> dict[Path, str]:
     """All files that show figures of the comparison, as they should be."""
-    table, times = machines.markdown(), chart.times(CHART)
-    made = {RESULTS / "machines.md": table}
+    newest, _ = machines.records()
+    table, times = machines.rows(newest), chart.times(CHART)
+    made = {RESULTS / "machines.md": machines.markdown()}
     made |= {chart.PICTURES / f"speed-{name}.svg": chart.svg(times, *colors) for name, colors in chart.COLORS.items()}
     for name in DESCRIBED:
         page = (ROOT / name).read_text(encoding="utf-8")
