@@ -46,7 +46,7 @@ cdef inline Symbols symbols_of(LanesScratch *scratch) noexcept nogil:
     cdef Symbols s
     s.b, s.z, s.e = scratch.b, scratch.z, scratch.e
     s.a, s.t, s.error, s.change = scratch.a, scratch.t, scratch.error, scratch.change
-    s.label, s.odds = -1, NAN
+    s.label, s.others, s.e_t = -1, vec_broadcast(0), NAN
     return s
 
 

@@ -114,23 +114,22 @@ cdef inline vec dot_as_in_lanes(const vec *p, const vec *q, Py_ssize_t n) noexce
 
 
 # (13), and the errors of softmax outputs as in softmax_error_in_lanes(). False where some e^a_k would leave its range.
-cdef inline bint output_errors_of_networks(const Units *net, const vec *z, Py_ssize_t label, vec *error, vec *odds,
-                                           vec *factor) noexcept nogil:
+cdef inline bint output_errors_of_networks(const Units *net, Symbols *s, vec *odds, vec *S) noexcept nogil:
     cdef vec others[LANES]
-    cdef vec limit = vec_broadcast(MAX_LOGIT), sum, e_t, a_k
+    cdef vec limit = vec_broadcast(MAX_LOGIT), e_t, a_k
     cdef Py_ssize_t k
     for k in range(LANES):
         others[k] = vec_broadcast(0)
     for k in range(net.K):
-        a_k = net.bias[k] + dot_as_in_lanes(net.v[k], z, padded(net.M))
+        a_k = net.bias[k] + dot_as_in_lanes(net.v[k], s.z, padded(net.M))
         if not vec_within(a_k, limit):
             return False
-        error[k] = others[k] = exp_in_range(a_k)
-    e_t, others[label] = error[label], vec_broadcast(0)
-    sum = sum_as_of_lanes(others)
-    error[label] = vec_broadcast(0) - sum
-    odds[0] = sum / e_t
-    factor[0] = vec_broadcast(1) / (sum + e_t)
+        s.error[k] = others[k] = exp_in_range(a_k)
+    e_t = s.error[s.label]
+    s.error[s.label] = others[s.label] = vec_broadcast(0)
+    s.others = sum_as_of_lanes(others)
+    odds[0] = s.others / e_t
+    S[0] = s.others + e_t
     return True
 
 
@@ -142,7 +141,7 @@ cdef bint learn_block_of_networks(Networks *group, Py_ssize_t first, Py_ssize_t 
     cdef Py_ssize_t M = units.M, K = units.K, n, j, k
     cdef LanesScratch scratch
     cdef Symbols s = symbols_of(&scratch)
-    cdef vec gram, factor, weight = vec_broadcast(1)
+    cdef vec gram, S, factor, weight = vec_broadcast(1)
     cdef const real *x
     cdef const real *x_m = inputs_of(samples, first)
     cdef int r
@@ -155,14 +154,15 @@ cdef bint learn_block_of_networks(Networks *group, Py_ssize_t first, Py_ssize_t 
         for j in range(M):
             s.b[j] = s.b[j] - s.e[j] * gram
         hidden_in_lanes(units, s.b, s.z, M)
-        if not output_errors_of_networks(units, s.z, label_of(samples, n), s.error, &group.odds[n - first], &factor):
+        s.label = label_of(samples, n)
+        if not output_errors_of_networks(units, &s, &group.odds[n - first], &S):
             return False
         for r in range(group.count if group.weighted else 0):
             (<real *> &weight)[r] = weight_of(&group.nets[r].samples, n)
-        factor = factor * (weight if all.rule.adaptive else group.learning_rate * weight)
+        factor = (weight if all.rule.adaptive else group.learning_rate * weight) / S
         for k in range(K):
-            s.change[k] = s.error[k] * factor
-        hidden_error_in_lanes(units, <const vec *> s.error, s.z, factor, s.e, M)
+            s.change[k] = (vec_broadcast(0) - s.others if k == s.label else s.error[k]) * factor
+        hidden_error_in_lanes(units, <const vec *> s.error, s.label, s.others, s.z, factor, s.e, M)
         if all.rule.adaptive:
             adapt_in_lanes(s.change, units.s_v, (dot_as_in_lanes(s.z, s.z, padded(M)) + ONE) / vec_broadcast(M + 1),
                            group.learning_rate, K)

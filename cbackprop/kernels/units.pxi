@@ -43,7 +43,8 @@ cdef struct Symbols:
     vec *error                   # of (12)
     vec *change                  # alpha_k (y_k - t_k)
     Py_ssize_t label             # the class index, or -1 with a row of targets
-    real odds                    # against it, or NaN
+    vec others                   # with softmax outputs and a class index t, -error_t; and e^a_t, or NaN
+    real e_t
 
 
 cdef void carve_symbols(Symbols *s, Py_ssize_t width, Py_ssize_t output_width, char *memory,
@@ -108,15 +109,15 @@ cdef inline void output_sum_in_lanes(const Units *net, const vec *z, vec *a, Py_
         a[q] = net.bias[q] + vec_join(parts)
 
 
-# (12)  y_k - t_k, times S with softmax outputs: then 1 / S is the factor that is returned, else 1. 0 of padding.
-cdef inline vec output_error_in_lanes(const Units *net, Symbols *s, Py_ssize_t output_width) noexcept nogil:
+# (12)  y_k - t_k, times S with softmax outputs; returns the factor alpha / S then, else alpha. 0 of padding.
+cdef inline vec output_error_in_lanes(const Units *net, Symbols *s, real alpha, Py_ssize_t output_width) noexcept nogil:
     cdef Py_ssize_t k
-    s.odds = NAN
+    s.e_t = NAN
     if net.functions.output == SOFTMAX:
-        return softmax_error_in_lanes(net, s, exp_in_lanes(net, s, output_width), output_width)
+        return vec_broadcast(alpha) / softmax_error_in_lanes(net, s, exp_in_lanes(net, s, output_width), output_width)
     for k in range(output_width):
         s.error[k] = vec_mask(output_error(output_of_logit(net.functions.output, s.a[k]), s.t[k]), net.output_mask[k])
-    return vec_broadcast(1)
+    return vec_broadcast(alpha)
 
 
 # e_k = e^a_k, and 0 of padding, in s.error; with a_k too large for that, e^(a_k - max_a). Returns whether they are
@@ -138,10 +139,11 @@ cdef inline bint exp_in_lanes(const Units *net, Symbols *s, Py_ssize_t output_wi
 
 
 # With a class index t, S - e_t = O is the sum of the others: error_t is -O, and (1) is log(1 + O / e_t), with the odds
-# against t; so nothing cancels.
+# against t; so nothing cancels. Then the error of t is left out of s.error. Returns S.
 cdef inline vec softmax_error_in_lanes(const Units *net, Symbols *s, bint within,
                                        Py_ssize_t output_width) noexcept nogil:
-    cdef vec sum, e_t
+    cdef vec sum
+    cdef real e_t
     cdef Py_ssize_t k
     for k in range(0 if s.label < 0 else output_width):
         s.change[k] = s.error[k]
@@ -153,13 +155,10 @@ cdef inline vec softmax_error_in_lanes(const Units *net, Symbols *s, bint within
     if s.label < 0:
         for k in range(output_width):
             s.error[k] = s.error[k] - s.t[k] * sum
-        return vec_broadcast(1) / sum
-    e_t = vec_broadcast((<real *> s.change)[s.label])
-    for k in range(output_width):
-        s.error[k] = s.error[k] - vec_mask(sum, s.t[k])
-    if within:
-        s.odds = (<real *> &sum)[0] / (<real *> &e_t)[0]
-    return vec_broadcast(1) / (sum + e_t)
+        return sum
+    e_t = (<real *> s.change)[s.label]
+    s.others, s.e_t = sum, e_t if within else NAN
+    return sum + vec_broadcast(e_t)
 
 
 # The largest a_k, in all lanes
@@ -203,9 +202,10 @@ cdef inline void error_sum_of_width(const Units *net, const scalar_or_vec *error
         e[j + c] = sum[0][c] + sum[1][c]
 
 
-# (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j), times a factor; 0 of padding
-cdef inline void hidden_error_in_lanes(const Units *net, const scalar_or_vec *error, const vec *z, vec factor, vec *e,
-                                       Py_ssize_t width) noexcept nogil:
+# (18)  e_j = (sum_k (y_k - t_k) v_kj) h'(b_j), times a factor; 0 of padding. With softmax outputs and a class index t,
+# error_t is 0, and -others v_tj is added last: so the sum over k need not wait for that over the lanes.
+cdef inline void hidden_error_in_lanes(const Units *net, const scalar_or_vec *error, Py_ssize_t label, vec others,
+                                       const vec *z, vec factor, vec *e, Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t j = 0
     while width - j >= TILE_WIDTH:
         error_sum_of_width(net, error, e, j, TILE_WIDTH)
@@ -216,8 +216,10 @@ cdef inline void hidden_error_in_lanes(const Units *net, const scalar_or_vec *er
         error_sum_of_width(net, error, e, j, 2)
     elif width - j == 1:
         error_sum_of_width(net, error, e, j, 1)
+    for j in range(width if label >= 0 else 0):
+        e[j] = e[j] - net.v[label][j] * others
     for j in range(width):
-        e[j] = e[j] * vec_mask(h_derivative(net.functions.hidden, z[j]) * factor, net.mask[j])
+        e[j] = e[j] * vec_mask(h_derivative(net.functions.hidden, z[j]), net.mask[j]) * factor
 
 
 # (16) (17)  v_kj <- v_kj - change_k z_j, change_k = alpha (y_k - t_k), after the decay of a penalty; biases have none.
@@ -280,25 +282,27 @@ cdef inline void backpropagate_in_lanes(const Units *const *nets, Symbols *s, co
                                         Py_ssize_t width, Py_ssize_t output_width) noexcept nogil:
     cdef const Units *net
     cdef vec factor[TOGETHER]
-    cdef vec alpha
+    cdef vec learning_rate, error
+    cdef real alpha
     cdef Py_ssize_t k
     cdef int r
     for r in range(count):
         output_sum_in_lanes(nets[r], s[r].z, s[r].a, width, output_width)
     for r in range(count):
         net = nets[r]
-        factor[r] = output_error_in_lanes(net, &s[r], output_width)
-        factor[r] = factor[r] * (rates[r].weight if net.s_w != NULL else rates[r].learning_rate * rates[r].weight)
+        alpha = rates[r].weight if net.s_w != NULL else rates[r].learning_rate * rates[r].weight
+        factor[r] = output_error_in_lanes(net, &s[r], alpha, output_width)
         for k in range(output_width):
-            s[r].change[k] = s[r].error[k] * factor[r]
+            error = s[r].error[k] if s[r].label < 0 else s[r].error[k] - vec_mask(s[r].others, s[r].t[k])
+            s[r].change[k] = error * factor[r]
     for r in range(count):
         net = nets[r]
-        hidden_error_in_lanes(net, <const real *> s[r].error, s[r].z, factor[r], s[r].e, width)
+        hidden_error_in_lanes(net, <const real *> s[r].error, s[r].label, s[r].others, s[r].z, factor[r], s[r].e, width)
         if net.s_w != NULL:
-            alpha = vec_broadcast(rates[r].learning_rate)
-            adapt_in_lanes(s[r].change, net.s_v, vec_broadcast(mean_square_in_lanes(s[r].z, net.M, width)), alpha,
-                           output_width)
-            adapt_in_lanes(s[r].e, net.s_w, vec_broadcast(rates[r].mean_square_x), alpha, width)
+            learning_rate = vec_broadcast(rates[r].learning_rate)
+            adapt_in_lanes(s[r].change, net.s_v, vec_broadcast(mean_square_in_lanes(s[r].z, net.M, width)),
+                           learning_rate, output_width)
+            adapt_in_lanes(s[r].e, net.s_w, vec_broadcast(rates[r].mean_square_x), learning_rate, width)
 
 
 # E_n but for the logarithm in (1), whose argument less 1 is kept: logarithms are taken in vectors of samples
@@ -306,8 +310,8 @@ cdef inline double error_in_lanes(const Units *net, const Symbols *s, real *sum_
                                   Py_ssize_t output_width) noexcept nogil:
     cdef real max_a = 0
     cdef Py_ssize_t k
-    if s.odds >= 0:
-        sum_exp_minus_1[0] = s.odds
+    if s.e_t > 0:
+        sum_exp_minus_1[0] = (<const real *> &s.others)[0] / s.e_t
         return 0
     if s.label >= 0:
         for k in range(output_width):
