@@ -6,7 +6,6 @@ several sizes; both are a few lines of C (roofline.c), compiled for this process
 
 import ctypes
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -94,7 +93,7 @@ def sections(options) -> Iterable[str]:
     repeats, milliseconds, scale = (1, 0.5, 0.1) if options.quick else (25, 10, 1)
     limit_lines, lines = [], []
     for dtype in DTYPES:
-        code = compiled(Path(__file__).with_suffix(".c"), REAL=REAL[dtype][0], CHAINS=CHAINS)
+        code = compiled(__file__, REAL=REAL[dtype][0], CHAINS=CHAINS)
         limits, rows = measure(dtype, code, repeats, milliseconds, scale)
         limit_lines.append([
             dtype,

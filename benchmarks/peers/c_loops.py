@@ -23,13 +23,13 @@ if not shutil.which(COMPILER):
     raise ImportError(f"no C compiler {COMPILER}")
 
 
-def compiled(source: Path, *flags: str, **constants: object) -> ctypes.CDLL:
-    """A file of C, compiled for this processor."""
+def compiled(module: str, *flags: str, **constants: object) -> ctypes.CDLL:
+    """The C file beside that of a module, compiled for this processor."""
     defined = [f"-D{name}={value}" for name, value in constants.items()]
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "compiled.so"
         options = ["-O3", "-march=native", "-shared", "-fPIC", *flags, *defined]
-        subprocess.run([COMPILER, *options, "-o", library, source, "-lm"], check=True)
+        subprocess.run([COMPILER, *options, "-o", library, Path(module).with_suffix(".c"), "-lm"], check=True)
         return ctypes.CDLL(str(library))
 
 
@@ -39,7 +39,7 @@ def loops(sizes: tuple[int, int, int], dtype: str, functions: Functions) -> ctyp
     choices = {"SIGMOID": functions.hidden == "sigmoid", "SOFTMAX": functions.output == "softmax"}
     choices["COLUMNS"] = M >= MIN_UNITS_COLUMNS
     constants = {name: int(value) for name, value in choices.items()} | {"D": D, "M": M, "K": K}
-    return compiled(Path(__file__).with_suffix(".c"), "-ffast-math", REAL=REAL[dtype][0], **constants)
+    return compiled(__file__, "-ffast-math", REAL=REAL[dtype][0], **constants)
 
 
 def fit(work: Work) -> Job:

@@ -13,16 +13,6 @@ from ..work import Functions, Job, Work, learning, only, targets
 from .c_loops import REAL, compiled
 
 MAX_WEIGHTS = 20_000  # which the header lists
-LOOP = """
-#define NETWORK_IMPLEMENTATION
-#include "network.h"
-
-void learn(long N, const REAL (*x)[NETWORK_D], const REAL (*t)[NETWORK_K], REAL learning_rate)
-{
-    for (long n = 0; n < N; n++)
-        network_learn(x[n], t[n], learning_rate);
-}
-"""
 
 
 @cache
@@ -31,8 +21,7 @@ def exported(sizes: tuple[int, int, int], dtype: str, functions: Functions) -> c
     with tempfile.TemporaryDirectory() as folder:
         network = cbackprop.Network(*sizes, dtype=dtype, rng=0, **functions._asdict())
         cbackprop.export_c(network, Path(folder) / "network.h")
-        (source := Path(folder) / "loop.c").write_text(LOOP, encoding="ascii")
-        return compiled(source, REAL=REAL[dtype][0])
+        return compiled(__file__, f"-I{folder}", REAL=REAL[dtype][0])
 
 
 def fit(work: Work) -> Job:

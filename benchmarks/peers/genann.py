@@ -6,7 +6,6 @@ PyPI contains. Its default, a sigmoid read from a table, would learn other weigh
 
 import ctypes
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -18,32 +17,11 @@ from .c_loops import compiled
 FOLDER = Path(os.environ.get("GENANN", "genann"))
 if not (FOLDER / "genann.c").exists():
     raise ImportError(f"no genann.c in {FOLDER}; GENANN is its folder")
-LOOP = """
-#include "genann.c"
-
-genann *create(int D, int M, int K)
-{
-    genann *network = genann_init(D, 1, M, K);
-    network->activation_hidden = genann_act_sigmoid;
-    network->activation_output = genann_act_linear;
-    return network;
-}
-
-double *weights(genann *network) { return network->weight; }
-
-void learn(genann *network, long N, const double *x, const double *t, double learning_rate)
-{
-    for (long n = 0; n < N; n++)
-        genann_train(network, x + n * network->inputs, t + n * network->outputs, learning_rate);
-}
-"""
 
 
 @cache
 def library() -> ctypes.CDLL:
-    with tempfile.TemporaryDirectory() as folder:
-        (source := Path(folder) / "loop.c").write_text(LOOP, encoding="ascii")
-        loaded = compiled(source, f"-I{FOLDER}")
+    loaded = compiled(__file__, f"-I{FOLDER}")
     loaded.create.restype = loaded.weights.restype = ctypes.c_void_p
     return loaded
 

@@ -1,28 +1,13 @@
 """cbackprop: its public functions, called as users do. The regression check runs them on older commits, too."""
 
 import ctypes
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 import cbackprop
 
 from ..work import DEFAULTS, Job, Work, each, each_target, one_row_each, only, predicting, predicting_each
-
-LOOP_IN_C = """
-#include <stddef.h>
-
-double learn(double (*learn)(void *, const void *, const void *, ptrdiff_t, double), void *handle, long N, long size,
-             const char *x, const ptrdiff_t *labels)
-{
-    double total = 0;
-    for (long n = 0; n < N; n++)
-        total += learn(handle, x + n * size, NULL, labels[n], 1);
-    return total;
-}
-"""
 
 
 def sizes_of(work: Work) -> tuple[int, int, int]:
@@ -84,10 +69,7 @@ def learn_from_c(work: Work) -> Job:
     pythonapi.PyCapsule_GetName.restype, pythonapi.PyCapsule_GetPointer.restype = ctypes.c_char_p, ctypes.c_void_p
     name = ctypes.c_char_p(pythonapi.PyCapsule_GetName(ctypes.py_object(capsule)))
     function = ctypes.c_void_p(pythonapi.PyCapsule_GetPointer(ctypes.py_object(capsule), name))
-    with tempfile.TemporaryDirectory() as folder:
-        (source := Path(folder) / "loop.c").write_text(LOOP_IN_C, encoding="ascii")
-        loop = compiled(source)
-    network, x, labels = network_of(work), work.x, work.t.astype(np.intp)
+    loop, network, x, labels = compiled(__file__), network_of(work), work.x, work.t.astype(np.intp)
 
     def run():
         with c_api.Handle(network) as handle:
