@@ -1,12 +1,12 @@
-"""NumPy written for speed: every operation into an existing array, products by BLAS, rows split beforehand. The bias is
-a column of w and v; x and z end in a 1, so that it needs no operation of its own.
+"""NumPy written for speed: by_hand.py with products by BLAS, rows split beforehand."""
 
-Slower: one sample as a batch of one, which doubles the overhead; biases apart; new arrays.
-"""
+from functools import partial
 
 import numpy as np
 
-from ..work import Job, Work, batches, each, learning, predicting, predicting_each, targets, with_one, without_bias
+from ..work import Job, Work, predicting, predicting_each, without_bias
+from . import by_hand
+from .by_hand import Library
 
 
 def sigmoid(b):
@@ -48,93 +48,34 @@ HIDDEN = {"sigmoid": (sigmoid, sigmoid_slope), "relu": (relu, np.sign)}
 OUTPUT = {"softmax": (softmax, softmax_rows), "linear": (identity, identity)}
 
 
-class WeightUpdate:
-    """weights <- weights - errorsᵀ inputs, errors (B, rows) and inputs (B, columns)."""
+def error_of(output, rate, n_dims):
+    to_y = OUTPUT[output][n_dims - 1]
 
-    def __init__(self, weights):
-        self.weights, self.change = weights, np.empty_like(weights)
+    def error(a, t):
+        """a becomes rate (y - t)."""
+        to_y(a)
+        np.subtract(a, t, out=a)
+        np.multiply(a, rate, out=a)
 
-    def __call__(self, errors, inputs):
-        np.dot(errors.T, inputs, out=self.change)
-        np.subtract(self.weights, self.change, out=self.weights)
-
-
-def batch_update(w, v, B, learning_rate, functions, Update):
-    """The update by a batch: x (B, D+1), t (B, K)."""
-    M, K = len(w), len(v)
-    z_and_one = np.ones((B, M + 1), w.dtype)
-    z, b = z_and_one[:, :M], np.empty((B, M), w.dtype)
-    y, e, slope = np.empty((B, K), w.dtype), np.empty((B, M), w.dtype), np.empty((B, M), w.dtype)
-    w_T, v_T, v_of_z = w.T, v.T, v[:, :M]
-    (hidden, derivative), (_, output) = HIDDEN[functions.hidden], OUTPUT[functions.output]
-    update_w, update_v = Update(w), Update(v)
-
-    def learn(x, t):
-        np.dot(x, w_T, out=b)
-        hidden(b)
-        z[:] = b
-        np.dot(z_and_one, v_T, out=y)
-        output(y)
-        np.subtract(y, t, out=y)
-        np.multiply(y, learning_rate / B, out=y)
-        np.dot(y, v_of_z, out=e)
-        derivative(b, out=slope)
-        np.multiply(e, slope, out=e)
-        update_v(y, z_and_one)
-        update_w(e, x)
-
-    return learn
+    return error
 
 
-def online_update(w, v, learning_rate, functions, Update):
-    """The update by one sample: x (1, D+1), t (K,). Vectors halve the overhead of NumPy."""
-    M, K = len(w), len(v)
-    z_and_one = np.ones(M + 1, w.dtype)
-    z, y, e, slope = z_and_one[:M], np.empty(K, w.dtype), np.empty(M, w.dtype), np.empty(M, w.dtype)
-    (hidden, derivative), (output, _) = HIDDEN[functions.hidden], OUTPUT[functions.output]
-    z_row, y_row, e_row, v_of_z = z_and_one[np.newaxis], y[np.newaxis], e[np.newaxis], v[:, :M]
-    update_w, update_v = Update(w), Update(v)
+def update_of(weights, errors, rate):
+    """weights <- weights - errorsᵀ inputs; the rate is in the errors."""
+    change, errors_T = np.empty_like(weights), errors.reshape(-1, errors.shape[-1]).T
 
-    def learn(x, t):
-        np.dot(w, x[0], out=z)
-        hidden(z)
-        np.dot(v, z_and_one, out=y)
-        output(y)
-        np.subtract(y, t, out=y)
-        np.multiply(y, learning_rate, out=y)
-        np.dot(y, v_of_z, out=e)
-        derivative(z, out=slope)
-        np.multiply(e, slope, out=e)
-        update_v(y_row, z_row)
-        update_w(e_row, x)
+    def update_by_one(x):
+        update(x[np.newaxis])
 
-    return learn
+    def update(x):
+        np.dot(errors_T, x, out=change)
+        np.subtract(weights, change, out=weights)
+
+    return update if errors.ndim == 2 else update_by_one
 
 
-def fit(work: Work, Update=WeightUpdate) -> Job:
-    w, v = work.w.copy(), work.v.copy()
-    x, t = with_one(work.x), targets(work)
-    if work.batch_size == 1:
-        parts = [(x[n : n + 1], t[n]) for n in range(len(x))]
-        learn = online_update(w, v, work.learning_rate, work.functions, Update)
-    else:
-        parts = [(x[part], t[part]) for part in batches(work)]
-        learn = batch_update(w, v, work.batch_size, work.learning_rate, work.functions, Update)
-
-    return learning(each(learn, parts, work.epochs), work, w, v)
-
-
-def learn_one(work: Work, Update=WeightUpdate) -> Job:
-    w, v = work.w.copy(), work.v.copy()
-    learn = online_update(w, v, work.learning_rate, work.functions, Update)
-    x_and_one = np.ones((1, w.shape[1]), w.dtype)
-    x = x_and_one[0, :-1]
-
-    def learn_copy(x_n, t_n):
-        x[:] = x_n
-        learn(x_and_one, t_n)
-
-    return learning(each(learn_copy, list(zip(work.x, targets(work), strict=True))), work, w, v)
+NUMPY = Library(np.asarray, np.dot, np.dot, np.multiply, np.copyto, HIDDEN, error_of, update_of)
+fit, learn_one = partial(by_hand.fit, NUMPY), partial(by_hand.learn_one, NUMPY)
 
 
 def predict_proba_one(work: Work) -> Job:

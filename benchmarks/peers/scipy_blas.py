@@ -6,22 +6,22 @@ from functools import partial
 
 from scipy.linalg import blas
 
-from . import numpy_in_place
+from . import by_hand
+from .numpy_in_place import NUMPY
 
 
-class BlasUpdate:
-    """weights <- weights - errorsᵀ inputs, errors (B, rows) and inputs (B, columns)."""
+def update_of(weights, errors, rate):
+    weights_T, errors_T = weights.T, errors.T  # BLAS is column-major
+    ger, gemm = (blas.sger, blas.sgemm) if weights.dtype == "float32" else (blas.dger, blas.dgemm)
 
-    def __init__(self, weights):
-        self.weights_T = weights.T  # BLAS is column-major
-        self.ger = blas.sger if weights.dtype == "float32" else blas.dger
-        self.gemm = blas.sgemm if weights.dtype == "float32" else blas.dgemm
+    def update_by_one(x):
+        ger(-1, x, errors, a=weights_T, overwrite_x=1, overwrite_y=1, overwrite_a=1)
 
-    def __call__(self, errors, inputs):
-        if len(errors) == 1:
-            self.ger(-1, inputs[0], errors[0], a=self.weights_T, overwrite_x=1, overwrite_y=1, overwrite_a=1)
-        else:
-            self.gemm(-1, inputs.T, errors.T, beta=1, c=self.weights_T, trans_b=1, overwrite_c=1)
+    def update(x):
+        gemm(-1, x.T, errors_T, beta=1, c=weights_T, trans_b=1, overwrite_c=1)
+
+    return update if errors.ndim == 2 else update_by_one
 
 
-fit, learn_one = (partial(make, Update=BlasUpdate) for make in (numpy_in_place.fit, numpy_in_place.learn_one))
+SCIPY = NUMPY._replace(update=update_of)
+fit, learn_one = partial(by_hand.fit, SCIPY), partial(by_hand.learn_one, SCIPY)
