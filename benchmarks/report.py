@@ -31,25 +31,30 @@ def write(
     title: str,
     sections: Callable[[argparse.Namespace], Iterable[str]],
     options: dict[str, dict] | None = None,
+    folder: Path | None = None,
 ) -> None:
-    """Run a script: on one processor, write its sections to a file in the folder of the machine, and print them.
+    """Run a script: on one processor, write its sections to a file in a folder, that of the machine, and print them.
 
     `sections` gets the options `quick` and those described in `options`, as by `ArgumentParser.add_argument`.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{script}", description=docstring.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a test run with few samples and repeats")
-    parser.add_argument("--output", type=Path, help="folder to write to, instead of that of the machine's results")
-    for name, settings in (options or {}).items():
-        parser.add_argument(name, **settings)
-    chosen = parser.parse_args()
+    chosen = chosen_options(script, docstring, options or {})
     description = machine(restart_pinned())
     warning = ["**A test run: the numbers are meaningless.**\n"] if chosen.quick else []
     header = [f"# {title}\n", f"Written by `python -m benchmarks.{script}`.\n", *warning]
     text = "\n".join([*header, *sections(chosen), table(["machine", ""], description.items())])
-    folder = chosen.output or RESULTS / folder_name(description["processor"])
+    folder = chosen.output or folder or RESULTS / folder_name(description["processor"])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{script.rpartition('.')[2]}.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def chosen_options(script: str, docstring: str, options: dict[str, dict]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{script}", description=docstring.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a test run with few samples and repeats")
+    parser.add_argument("--output", type=Path, help="folder to write to, instead of that of the results")
+    for name, settings in options.items():
+        parser.add_argument(name, **settings)
+    return parser.parse_args()
 
 
 # ----------------------------------------------------------------------------------------------------------- machines

@@ -11,11 +11,11 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.report import RESULTS, ROOT, table
+from benchmarks.report import RESULTS, ROOT, table, write
 
 MCA = os.environ.get("LLVM_MCA", "llvm-mca-19")
 LANES = {"baseline": 16, "avx2": 32, "avx512": 64}  # bytes of a vector
@@ -62,16 +62,8 @@ TARGETS = [
 def assembly(target: Target, folder: Path) -> dict[str, str]:
     """The assembly of the kernels, by the name of the module."""
     settings = {"CC": target.compiler, "LDSHARED": "true", "CFLAGS": "-S", "CBACKPROP_VARIANTS": target.variants}
-    command = (
-        sys.executable,
-        "setup.py",
-        "--quiet",
-        "build_ext",
-        "--build-temp",
-        folder,
-        "--build-lib",
-        folder / "lib",
-    )
+    build = [sys.executable, "setup.py", "--quiet", "build_ext"]
+    command = [*build, "--build-temp", folder, "--build-lib", folder / "lib"]
     subprocess.run(command, cwd=ROOT, env=os.environ | settings | target.settings, check=True)
     return {path.stem: path.read_text(encoding="utf-8") for path in folder.rglob("kernels/*.o")}
 
@@ -116,20 +108,13 @@ def rows(target: Target) -> Iterator[list[str]]:
             yield [name, dtype, variant, str(count), *(f"{each:.1f} ({count / each:.1f})" for each in taken)]
 
 
-def markdown() -> str:
-    version = re.search(r"LLVM version \S+", subprocess.run([MCA, "--version"], capture_output=True, text=True).stdout)[
-        0
-    ]
-    columns = ["loop", "dtype", "variant", "multiply-adds"]
-    tables = [table([*columns, *target.processors], rows(target)) for target in TARGETS]
-    return f"""# Estimates for other processors
-
-Written by `python -m benchmarks.compare.mca`. Estimates by llvm-mca ({version}), not measurements.
-
-Cycles of one iteration of the loop, and in parentheses multiply-adds of numbers in a cycle:
-
-{chr(10).join(tables)}"""
+def sections(options) -> Iterable[str]:
+    version = subprocess.run([MCA, "--version"], capture_output=True, text=True, check=True).stdout
+    yield f"Estimates by llvm-mca ({re.search(r'LLVM version [0-9.]+', version)[0]}), not measurements.\n"
+    yield "Cycles of one iteration of the loop, and in parentheses multiply-adds of numbers in a cycle:\n"
+    for target in TARGETS:
+        yield table(["loop", "dtype", "variant", "multiply-adds", *target.processors], rows(target))
 
 
 if __name__ == "__main__":
-    (RESULTS / "mca.md").write_text(markdown(), encoding="utf-8")
+    write("compare.mca", __doc__, "Estimates for other processors", sections, folder=RESULTS)
