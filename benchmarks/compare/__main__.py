@@ -120,7 +120,7 @@ def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> dict[str, list
 # rows that are not measured by the functions of the peers
 OTHER_ROWS: dict[str, Callable[[int, bool, list[str]], Iterable[Timing]]] = {
     "import": lambda repeats, full, names: [
-        Timing("import", "", footprint.import_times(names, repeats), "in a fresh process")
+        Timing("import", "", footprint.import_times(names, min(repeats, 5)), "in a fresh process")
     ],
     "installed size": lambda repeats, full, names: [
         Timing("installed size", "", footprint.installed_sizes(names), "in addition to NumPy", "MB")

@@ -88,7 +88,7 @@ def lines(pairs: Iterable[Pair], repeats: int) -> list[list[str]]:
 
 
 def sections(options) -> Iterable[str]:
-    repeats, milliseconds = (1, 0.2) if options.quick else (31, 5)
+    repeats, milliseconds = (1, 0.2) if options.quick else (21, 5)
     yield f"The time of a sample, the minimum of {repeats} interleaved repeats on one thread. *ratio*: the second time"
     yield "divided by the first; *of medians*: the same from medians; *noise*: the first, timed again, by itself.\n"
     for title, (pairs, first, second, description) in TABLES.items():
