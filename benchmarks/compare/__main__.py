@@ -125,7 +125,6 @@ OTHER_ROWS: dict[str, Callable[[int, bool, list[str]], Iterable[Timing]]] = {
     "installed size": lambda repeats, full, names: [
         Timing("installed size", "", footprint.installed_sizes(names), "in addition to NumPy", "MB")
     ],
-    "one pass": lambda repeats, full, names: real_data.one_pass(repeats, full),
     "sparse, predicted and learned": lambda repeats, full, names: real_data.predicted_and_learned(repeats, full),
     "sparse, from text": lambda repeats, full, names: real_data.from_text(repeats, full),
 }

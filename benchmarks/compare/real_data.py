@@ -1,5 +1,5 @@
 """Rows of the comparison on real data, in which the models are at their defaults and differ: losses or accuracies are
-in the row. One pass over dense samples; hashed sparse samples, predicted and learned; a file of text to a model.
+in the row. Hashed sparse samples, predicted and learned; a file of text to a model.
 """
 
 import csv
@@ -13,9 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.data import Stream, flights, of_river, of_scikit_learn, sentences
+from benchmarks.data import Stream, flights, sentences
 from benchmarks.report import Timing
 
 BITS, M = 18, 16  # hashed to 2**18 inputs, learned by 16 hidden units
@@ -26,64 +24,6 @@ def text_of(x: dict[str, Any], y: bool) -> str:
     """A line for Vowpal Wabbit."""
     names = (f"{name}={value}" if isinstance(value, str) else name for name, value in x.items())
     return f"{1 if y else -1} | {' '.join(names)}\n"
-
-
-# ---------------------------------------------------------------------------------------------------------- dense rows
-
-
-def one_pass(repeats: int, full: bool) -> Iterator[Timing]:
-    """Dense samples learned once, in order, by seeds; accuracy on the last fifth."""
-    from sklearn.preprocessing import StandardScaler
-
-    for name, units in (("digits", 32), ("Shuttle", 16)):
-        x, labels = of_scikit_learn(name) if name == "digits" else of_river(name)
-        N = 10_000 if full else 200
-        x, (classes, t) = StandardScaler().fit_transform(x[:N]), np.unique(labels[:N], return_inverse=True)
-        learned, sizes = len(x) * 4 // 5, (x.shape[1], units, len(classes))
-        seconds: dict[str, list[float]] = {}
-        accuracies: dict[str, list[float]] = {}
-        with tempfile.TemporaryDirectory() as folder:
-            for seed in range(min(repeats, 5)):
-                models = learners_of_dense(x, t, learned, Path(folder) / "learned", sizes, seed)
-                for peer, (learn, predict) in models.items():
-                    began = time.perf_counter()
-                    model = learn()
-                    seconds.setdefault(peer, []).append((time.perf_counter() - began) / learned)
-                    accuracies.setdefault(peer, []).append(np.mean(predict(model) == t[learned:]))
-        means = ", ".join(f"{peer} {np.mean(found):.3f}" for peer, found in accuracies.items())
-        shape = "-".join(map(str, sizes))
-        yield Timing(f"one pass, {name} {shape}", "", seconds, f"sample; held out: {means}")
-
-
-def learners_of_dense(x, t, learned: int, path: Path, sizes: tuple, seed: int) -> dict[str, tuple[Callable, Callable]]:
-    """By peer, what learns, and what predicts the others by what that returns."""
-    from sklearn.linear_model import SGDClassifier
-    from vowpalwabbit import Workspace
-
-    from cbackprop import Network
-
-    _, units, K = sizes
-    network, linear = Network(*sizes, learning_rate=0.1, rng=seed), SGDClassifier(random_state=seed)
-    features = [" ".join(f"{i}:{value:.9g}" for i, value in enumerate(x_n)) for x_n in x]
-    path.write_text("".join(f"{t[n] + 1} | {features[n]}\n" for n in range(learned)))
-    options = f"--oaa {K} --nn {units} --random_seed {seed} --quiet -d {path}"  # a network for each class
-    return {
-        "cbackprop": (
-            lambda: network.fit(x[:learned], t[:learned], shuffle=False),
-            lambda _: network.predict(x[learned:]),
-        ),
-        "SGDClassifier": (
-            lambda: linear.partial_fit(x[:learned], t[:learned], classes=np.arange(K)),
-            lambda _: linear.predict(x[learned:]),
-        ),
-        WABBIT: (
-            lambda: Workspace(options),
-            lambda wabbit: np.array([wabbit.predict(f" | {line}") - 1 for line in features[learned:]]),
-        ),
-    }
-
-
-# --------------------------------------------------------------------------------------------------------- sparse rows
 
 
 def log_loss(model: Any, samples: Stream) -> float:
