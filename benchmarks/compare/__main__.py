@@ -74,14 +74,16 @@ def sized(make: Callable[[int], Job], size: int, most: int, step: int, full: flo
 
     That is less than the full time for a job that is slow, seconds for each.
     """
+    least = max(step, size // 4 // step * step)
     while True:
         job = make(size)
         seconds(job)  # compiles
         taken = seconds(job)
         enough = full / LESS if taken > slow * size else full
-        if size == most or taken > enough / 2:
+        aim = min(most, max(least, int(size * enough / taken) // step * step))
+        if aim == size or enough / 2 < taken < 2 * enough:
             return job, size, taken, enough
-        size = min(most, max(2 * size, int(size * enough / taken)) // step * step)
+        size = aim
 
 
 def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> dict[str, list[float]]:
