@@ -3,7 +3,6 @@
 import importlib.metadata
 import importlib.util
 import io
-import os
 import subprocess
 import sys
 import zipfile
@@ -22,25 +21,14 @@ IMPORTS = {
 DISTRIBUTIONS = {"scikit-learn": "scikit-learn", "PyTorch": "torch", "JAX": "jax", "numba": "numba"}
 
 
-def python(*arguments: str, **environment: str) -> str:
-    """The output of a new interpreter that imports the same cbackprop."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-
-
 def import_times(peers: list[str], repeats: int) -> dict[str, list[float]]:
     """Seconds in new processes, interleaved; the first round only fills the file cache."""
     code = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
     times: dict[str, list[float]] = {name: [] for name in IMPORTS if name in peers}
     for _ in range(repeats + 1):
         for name, repetitions in times.items():
-            repetitions.append(float(python("-c", code.format(IMPORTS[name]))))
+            command = [sys.executable, "-c", code.format(IMPORTS[name])]
+            repetitions.append(float(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout))
     return {name: repetitions[1:] for name, repetitions in times.items()}
 
 

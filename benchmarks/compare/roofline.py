@@ -6,6 +6,7 @@ several sizes; both are a few lines of C (roofline.c), compiled for this process
 
 import ctypes
 from collections.abc import Iterable
+from itertools import chain
 
 import numpy as np
 
@@ -71,51 +72,39 @@ def mode_jobs(shape: str, dtype: str, milliseconds: float) -> dict[str, tuple[Jo
     }
 
 
-def measure(dtype: str, code: ctypes.CDLL, repeats: int, milliseconds: float, scale: float) -> tuple[dict, list[dict]]:
-    """Operations or bytes per second of each limit, and a row for each shape and mode."""
+def measure(dtype: str, repeats: int, milliseconds: float, scale: float) -> tuple[list[str], list[list[str]]]:
+    """Cells of the limits, and of each shape and mode."""
+    code = compiled(__file__, REAL=REAL[dtype][0], CHAINS=CHAINS)
     at_limits = limit_jobs(dtype, code, scale)
     work = {(shape, mode): job for shape in SHAPES for mode, job in mode_jobs(shape, dtype, milliseconds).items()}
     seconds = fastest({name: job for name, (job, *_) in (at_limits | work).items()}, repeats)
-    limits = {name: amount / seconds[name] for name, (_, amount) in at_limits.items()}
-    rows = []
+    limits = {name: amount / seconds[name] / 1e9 for name, (_, amount) in at_limits.items()}
+    peak, lines = limits["peak"], []
     for (shape, mode), (_, operations, nbytes) in work.items():
         D, M, K = sizes(shape)
         weights = (M * (D + 1) + K * (M + 1)) * np.dtype(dtype).itemsize
         level = next((name for name, size in ARRAYS.items() if weights <= size), list(ARRAYS)[-1])
-        intensity = operations / nbytes
-        roof = min(limits["peak"], intensity * limits[level])
-        rate = operations / seconds[shape, mode]
-        rows.append({"shape": shape, "mode": mode, "intensity": intensity, "rate": rate, "roof": roof, "level": level})
-    return limits, rows
+        intensity, rate = operations / nbytes, operations / seconds[shape, mode] / 1e9
+        roof = min(peak, intensity * limits[level])
+        described = f"{roof:.3g}" + ("" if roof == peak else f" ({level})")
+        shares = f"{rate / roof:.0%}", f"{rate / peak:.0%}"
+        lines.append([shape, dtype, mode, f"{intensity:.2g}", f"{rate:.3g}", described, *shares])
+    return [dtype, *(f"{limit:.0f} {'GB/s' if name in ARRAYS else 'GF/s'}" for name, limit in limits.items())], lines
 
 
 def sections(options) -> Iterable[str]:
-    repeats, milliseconds, scale = (1, 0.5, 0.1) if options.quick else (25, 10, 1)
-    limit_lines, lines = [], []
-    for dtype in DTYPES:
-        code = compiled(__file__, REAL=REAL[dtype][0], CHAINS=CHAINS)
-        limits, rows = measure(dtype, code, repeats, milliseconds, scale)
-        limit_lines.append([
-            dtype,
-            *(f"{limits[name] / 1e9:.0f} GF/s" for name in ("peak", "product")),
-            *(f"{limits[name] / 1e9:.0f} GB/s" for name in ARRAYS),
-        ])  # fmt: skip
-        for row in rows:
-            level = "" if row["roof"] == limits["peak"] else f" ({row['level']})"
-            lines.append([
-                row["shape"], dtype, row["mode"], f"{row['intensity']:.2g}", f"{row['rate'] / 1e9:.3g}",
-                f"{row['roof'] / 1e9:.3g}{level}", f"{row['rate'] / row['roof']:.0%}",
-                f"{row['rate'] / limits['peak']:.0%}",
-            ])  # fmt: skip
+    repeats, *settings = (1, 0.5, 0.1) if options.quick else (25, 10, 1)
+    limits, lines = zip(*(measure(dtype, repeats, *settings) for dtype in DTYPES), strict=True)
     arrays = [f"{name}, read and written" for name in ARRAYS]
+    header = ["D-M-K", "dtype", "mode", "intensity", "GF/s", "roof, GF/s", "of the roof", "of the peak"]
     return [
         f"The minimum of {repeats} interleaved repeats on one thread.\n",
-        table(["dtype", "peak", f"NumPy's {PRODUCT}³ product", *arrays], limit_lines),
+        table(["dtype", "peak", f"NumPy's {PRODUCT}³ product", *arrays], limits),
         "*Intensity*: operations per byte of weights and samples that must be read or written. Learning takes",
         "4MD + 6KM operations per sample, predicting 2MD + 2KM. Exponentials, of which small networks compute many for",
         "their size, and the additional operations of blocks are not counted. *Roof*: the peak or, where that is",
         "lower, the intensity times the bandwidth for the smallest of the arrays that is as large as the weights.\n",
-        table(["D-M-K", "dtype", "mode", "intensity", "GF/s", "roof, GF/s", "of the roof", "of the peak"], lines),
+        table(header, chain(*lines)),
     ]
 
 

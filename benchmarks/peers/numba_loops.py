@@ -118,11 +118,8 @@ def loops(functions: Functions) -> SimpleNamespace:
         """For tiny networks: the innermost loops are over samples. x (D, N)."""
         (D, N), M, K = x.shape, w.shape[0], v.shape[0]
         zero, one = x.dtype.type(0), x.dtype.type(1)
-        z, e, y = (
-            np.empty((M, batch_size), x.dtype),
-            np.empty((M, batch_size), x.dtype),
-            np.empty((batch_size, K), x.dtype),
-        )
+        z, y = np.empty((M, batch_size), x.dtype), np.empty((batch_size, K), x.dtype)
+        e = np.empty_like(z)
         for _ in range(epochs):
             for start in range(0, N, batch_size):
                 for j in range(M):
@@ -170,11 +167,8 @@ def loops(functions: Functions) -> SimpleNamespace:
         """For larger ones: products by SciPy's BLAS, the rest in loops. The last column of x is 1, as is that of z."""
         N, M, K = x.shape[0], w.shape[0], v.shape[0]
         zero, one = x.dtype.type(0), x.dtype.type(1)
-        b, z, dz = (
-            np.empty((batch_size, M), x.dtype),
-            np.ones((batch_size, M + 1), x.dtype),
-            np.empty((batch_size, M + 1), x.dtype),
-        )
+        b, z = np.empty((batch_size, M), x.dtype), np.ones((batch_size, M + 1), x.dtype)
+        dz = np.empty_like(z)
         y, dw, dv = np.empty((batch_size, K), x.dtype), np.empty_like(w), np.empty_like(v)
         for _ in range(epochs):
             for start in range(0, N, batch_size):
