@@ -59,8 +59,8 @@ def learning_job(model: Model, work: Work, run: Callable[[], object]) -> Job:
 
 def fit(work: Work) -> Job:
     model = model_of(work)
-    model.set_params(warm_start=True)  # fit() continues with the current weights
-    learn = model.partial_fit if work.epochs == 1 else model.fit
+    # with warm_start, fit() continues with the current weights, but samples of every class are needed
+    learn = model.partial_fit if work.epochs == 1 else model.set_params(warm_start=True).fit
     return learning_job(model, work, lambda: learn(work.x, work.t))
 
 
