@@ -59,7 +59,6 @@ REGRESSION: dict[str, Callable[[int], Iterable]] = {
 SAMPLES = 10_000
 DIVERGED = 1000  # standard deviations of the target
 FACTORS = (10, 0.1)  # of inputs and numbers to predict
-SLOW = ("MLPClassifier", "ARFClassifier", "ARFRegressor")  # learn the streams of the first seed only
 
 
 def scaled(model: Any) -> Any:
@@ -168,8 +167,7 @@ def learners(task: Task, seed: int, classes: list, new_samples: bool) -> Iterato
         yield f"rate {rate}", 1, task.at_rate(task.ours(16, rate, seed=seed))
     if new_samples:  # the others have no seed
         for name, new in task.others.items():
-            if seed == 0 or name not in SLOW:
-                yield name, 1, new(classes)
+            yield name, 1, new(classes)
 
 
 def multiplied(stream: Stream, factor: float, numbers: bool) -> Stream:
@@ -198,8 +196,7 @@ def sections(options) -> Iterable[str]:
     yield f"Means of {seeds} seeds, the first {samples:,} samples of each stream (Shuttle: twice as many), each"
     yield "predicted first and learned second. *Ours* are the models of `cbackprop.river` at their defaults: on inputs"
     yield "as they come, and multiplied by 10 and 0.1, as are numbers to predict. *Best rate* is the best constant rate"
-    yield "in hindsight. It, the linear models and MLPClassifier have River's `StandardScaler`. MLPClassifier and the"
-    yield "forests, which are slow, learn the streams of one seed.\n"
+    yield "in hindsight. It, the linear models and MLPClassifier have River's `StandardScaler`.\n"
     for title, task in TASKS.items():
         shown = ["ours", *(f"ours, x {factor}" for factor in FACTORS)]
         header = ["stream", *(name.removeprefix("ours, ") for name in shown), "best rate", *task.others]
