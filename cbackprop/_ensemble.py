@@ -316,19 +316,12 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
         data = self._data(x, t, sample_weight, missing)
         first = self._networks[0]
         settings = Settings.validated(
-            self.dtype, len(data.x), learning_rate=first.learning_rate, batch_size=batch_size, method="auto",
-            momentum=0, l2=l2, adaptive=self.adaptive, shuffle=shuffle, functions=first.functions,
+            self.dtype, data.x, first.functions, learning_rate=first.learning_rate, batch_size=batch_size,
+            method="auto", momentum=0, l2=l2, adaptive=self.adaptive, shuffle=shuffle,
         )  # fmt: skip
-        settings.check_inputs(data.x)
         n_threads = validate.count("n_threads", n_threads)
-        described = settings._asdict() | {"eta": str(self.eta), "share": str(self.share)}
-        del described["learning_rate"], described["hidden"]  # the file has those of each network
         model, standardizing = self._model(), None
-        described |= model.standardize or {}
-        course = Epochs(
-            model, data, settings, described, epochs=epochs, rng=rng, callback=callback, checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every, resume=resume,
-        )  # fmt: skip
+        course = Epochs(model, data, settings, epochs, rng, callback, checkpoint, checkpoint_every, resume)
         states: Any = self._mixture.states
         if self._accumulators is not None:
             states["accumulators"] = tuple(map(memory, self._accumulators))

@@ -22,10 +22,10 @@ from ._names import Hidden, Method, Output, Scheme
 from ._one_sample import OneSample
 from ._results import Activations, History
 from ._settings import Data, Settings
-from ._sparse import CSR, SparseRows, input_arrays
+from ._sparse import CSR, SparseRows
 from ._standardization import Standardization
 from ._standardizing import Standardizing, add_standardization
-from ._training import EPOCHS, Epochs, Training
+from ._training import Epochs, Training
 from .files.model_file import Model
 
 
@@ -264,15 +264,13 @@ def step(
     """
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
-    x = validate.inputs(x_n, w, v, name="x_n", one=True, writeable=True)
-    rows, labels = validate.sample_target("t_n", t_n, w, v, output)
-    alpha = validate.learning_rate(learning_rate, w.dtype)
-    states = validate.states(None, 0, accumulators, accumulators is not None, w, v, (*input_arrays(x), rows))
-    one = OneSample(w, v, functions, alpha, engines.kernels_for(w, v, 1), states.get("accumulators"))
-    t: Any = int(labels[0]) if rows is None else rows[0]  # type: ignore[index]
-    if isinstance(x, SparseRows):
-        return one.learn_one_sparse(x.indices, x.data, t, sample_weight)
-    return one.learn_one(x[0], t, sample_weight)
+    x: Any = x_n
+    if accumulators is not None:
+        given = (x.data, x.indices, t_n) if validate.is_sparse(x) else (x, t_n)
+        arrays = [array for array in given if isinstance(array, np.ndarray)]
+        accumulators = validate.states(None, 0, accumulators, True, w, v, arrays)["accumulators"]
+    one = OneSample(w, v, functions, learning_rate, engines.kernels_for(w, v, 1), accumulators, names=("x_n", "t_n"))
+    return one.learn_one(x, t_n, sample_weight)
 
 
 @inherits(forward)
@@ -403,8 +401,9 @@ def fit(
     >>> cbackprop.forward(x, w, v).y.argmax(axis=1)
     array([0, 1, 1, 0])
     """
+    functions = validate.functions(hidden, output)
     return train(
-        x, t, w, v, validate.functions(hidden, output), None, None, learning_rate=learning_rate, epochs=epochs,
+        x, t, w, v, functions, None, None, learning_rate=learning_rate, epochs=epochs,
         batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads, callback=callback,
         sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity, adaptive=adaptive,
         accumulators=accumulators, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
@@ -424,25 +423,28 @@ def train(
     sample_weight: Any,
     velocity: Any,
     accumulators: Any,
-    **options: Any,
+    epochs: Any,
+    rng: Any,
+    callback: Any,
+    checkpoint: Any,
+    checkpoint_every: Any,
+    resume: Any,
+    **settings: Any,
 ) -> History:
     """What `fit` does, on samples as they are or standardized; then ``watch(data, losses)``."""
-    of_epochs = {name: options.pop(name) for name in EPOCHS}
     # to save a pass over x, a non-finite x is left to surface as divergence, unless a sample weight of 0 could hide it
     # or a checkpoint is restored first
-    finite = of_epochs["resume"] is not False or sample_weight is not None or standardization is not None
+    finite = resume is not False or sample_weight is not None or standardization is not None
     missing = None if standardization is None else standardization.missing
     data = Data.validated(x, t, w, v, functions.output, sample_weight, writeable=True, finite=finite, missing=missing)
     validate.finite_weights(w, v)
-    chosen = Settings.validated(w.dtype, len(data.x), functions=functions, **options)
-    chosen.check_inputs(data.x)
+    chosen = Settings.validated(w.dtype, data.x, functions, **settings)
     states = validate.states(velocity, chosen.momentum, accumulators, chosen.adaptive, w, v, data.arrays)
     n_threads = validate.count("n_threads", n_threads)
     model = Model(w, v, chosen.learning_rate, states=states, functions=functions)
     add_standardization(model, standardization)
     standardizing = None if standardization is None else Standardizing(standardization, data, w.dtype)
-    described = chosen._asdict() | (model.standardize or {})
-    course = Epochs(model, data, chosen, described, **of_epochs)
+    course = Epochs(model, data, chosen, epochs, rng, callback, checkpoint, checkpoint_every, resume)
     explain = partial(validate.inputs, x, w, v, missing=missing)
     training = Training(explain, standardizing, data, w, v, states, functions, chosen, n_threads)
     course.run(training, (w, v), model.states)

@@ -201,8 +201,8 @@ class Growing:
         x = validate.inputs(x, first.w, first.v, writeable=True)
         data = Data(x, *validate.targets(t, len(x), first.w, first.v, first.output), None)
         settings = Settings.validated(
-            first.dtype, len(x), learning_rate=first.learning_rate, batch_size=1, method="auto", momentum=0, l2=0,
-            adaptive=first.adaptive, shuffle=False, functions=first.functions,
+            first.dtype, x, first.functions, learning_rate=first.learning_rate, batch_size=1, method="auto",
+            momentum=0, l2=0, adaptive=first.adaptive, shuffle=False,
         )  # fmt: skip
         learn: Any = EnsembleTraining(self._networks, self._mixture, data, settings, 1).epochs
         for network in self._networks:

@@ -25,6 +25,7 @@ class OneSample:
         module: object,
         accumulators: tuple[ndarray, ndarray] | None = None,
         standardization: Standardization | None = None,
+        names: tuple[str, str] = ("x", "t"),
     ) -> None: ...
     @property
     def w(self) -> ndarray: ...

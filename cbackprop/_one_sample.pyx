@@ -7,7 +7,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport INFINITY, exp, fmax, fmin, isfinite
+from libc.math cimport INFINITY, exp, fabs, fmax, fmin, isfinite
 from libc.string cimport memcpy
 
 from ._memory cimport span
@@ -78,6 +78,8 @@ cdef class OneSample:
     cdef cnp.npy_intp[2] w_strides, v_strides    # in bytes
     cdef bint exclusive, probabilities    # of the output, as in _catalog.py
     cdef double lowest, highest           # the limits of its targets
+    cdef double tolerance                 # of the sum of probabilities, at most as in validation
+    cdef tuple names                      # of inputs and target, in errors
     cdef object prediction
     cdef int type
     cdef double E_n
@@ -96,10 +98,10 @@ cdef class OneSample:
     cdef public Py_ssize_t _until_look, _looks, _saturated    # see _saturation.py
 
     def __init__(self, cnp.ndarray w, cnp.ndarray v, functions, learning_rate, module, tuple accumulators=None,
-                 Standardization standardization=None):
+                 Standardization standardization=None, tuple names=("x", "t")):
         if self.memory != NULL:
             raise RuntimeError("a network must be initialized only once")
-        self.w, self.v, self.functions, self.networks = w, v, functions, ()
+        self.w, self.v, self.functions, self.networks, self.names = w, v, functions, (), names
         self.separate_from(w, v)
         self.s_w, self.s_v = (None, None) if accumulators is None else accumulators
         output = OUTPUTS[functions.output]
@@ -112,6 +114,7 @@ cdef class OneSample:
         self.D, self.M, self.K = w.shape[1] - 1, w.shape[0], v.shape[0]
         self.units = self.M
         self.type = cnp.PyArray_TYPE(w)
+        self.tolerance = 1e-4 if self.type == cnp.NPY_FLOAT else 1e-8
         self.by_column = layout.order_of(w) == "F"
         for axis in range(2):
             self.w_strides[axis], self.v_strides[axis] = cnp.PyArray_STRIDE(w, axis), cnp.PyArray_STRIDE(v, axis)
@@ -354,7 +357,7 @@ cdef class OneSample:
         if self.standardizes and is_sparse(x, indices):
             self._for_sparse(False)
             self.validated(x, indices, True)
-            validate.sample_target("t", t, self.w, self.v, self.functions.output)
+            validate.sample_target(self.names[1], t, self.w, self.v, self.functions.output)
             self._for_sparse(True)
         _kept = self.set_sample(&n, x, indices, t, sample_weight)
         n.missing = NULL
@@ -468,12 +471,12 @@ cdef class OneSample:
         elif self.set_target(t):
             n.t = self.t
         if n.t == NULL and not 0 <= n.label < self.K:
-            rows, labels = validate.sample_target("t", t, self.w, self.v, self.functions.output,
+            rows, labels = validate.sample_target(self.names[1], t, self.w, self.v, self.functions.output,
                                                   self.given != self.t)
             if rows is None:
                 n.label = labels[0]
             else:
-                validate.check_no_overlap("t", rows, self.all_w, self.all_v, True)
+                validate.check_no_overlap(self.names[1], rows, self.all_w, self.all_v, True)
                 rows = rows.copy()    # Python code that still runs may change the original
                 self.begin()
                 n.t = self.t
@@ -533,7 +536,8 @@ cdef class OneSample:
     cdef validated(self, x, indices, bint writeable):
         missing = self._standardization.missing if self.standardizes and not is_sparse(x, indices) else None
         if indices is None:
-            names, row = ("x", "x"), validate.inputs(x, self.w, self.v, one=True, missing=missing)
+            names = (self.names[0], self.names[0])
+            row = validate.inputs(x, self.w, self.v, name=self.names[0], one=True, missing=missing)
         else:
             names, row = ("values", "indices"), validate.sparse_row(indices, x, self.w, self.v)
         for name, array in zip(names, input_arrays(row)):
@@ -551,10 +555,8 @@ cdef class OneSample:
     cdef inline bint set_target(self, t) noexcept:
         cdef cnp.ndarray array
         cdef Py_ssize_t k
-        cdef double t_k
-        if self.exclusive:
-            return False
-        if PyFloat_CheckExact(t) and self.K == 1:
+        cdef double t_k, total = 0
+        if PyFloat_CheckExact(t) and self.K == 1 and not self.exclusive:
             t_k = PyFloat_AS_DOUBLE(t)
             if not self.lowest <= t_k <= self.highest:    # also if it would be after rounding
                 return False
@@ -573,7 +575,8 @@ cdef class OneSample:
             t_k = number(self.given, k, self.given_type)
             if not (self.lowest <= t_k <= self.highest and isfinite(t_k)):
                 return False
-        return True
+            total += t_k
+        return not self.exclusive or fabs(total - 1) <= self.tolerance
 
     # Whether the kernels can use indices and values without conversion; they check the range of indices
     cdef inline bint is_row(self, values, indices) noexcept:

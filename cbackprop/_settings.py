@@ -31,7 +31,8 @@ class Settings(NamedTuple):
     def validated(
         cls,
         dtype: np.dtype,
-        N: int,
+        x: np.ndarray | SparseRows,
+        functions: validate.Functions,
         *,
         learning_rate: Any,
         batch_size: Any,
@@ -40,43 +41,29 @@ class Settings(NamedTuple):
         l2: Any,
         adaptive: Any,
         shuffle: Any,
-        functions: validate.Functions,
     ) -> Settings:
-        """Validate settings for N samples and weights of `dtype`."""
+        """Validate settings for validated inputs and weights of `dtype`."""
         settings = cls(
             learning_rate=validate.learning_rate(learning_rate, dtype),
-            batch_size=validate.batch_size(batch_size, N),
+            batch_size=validate.batch_size(batch_size, len(x)),
             method=validate.choice("method", method, validate.METHODS),
             momentum=validate.in_range("momentum", momentum, 1, dtype),
             l2=validate.in_range("l2", l2, float(np.finfo(dtype).max), dtype),
             adaptive=validate.flag("adaptive", adaptive),
             shuffle=validate.flag("shuffle", shuffle),
-            **functions._asdict(),
+            hidden=functions.hidden,
+            output=functions.output,
         )
         if settings.adaptive and settings.momentum:
             raise ValueError(f"momentum is {momentum!r} and rates are adaptive; momentum must be 0")
-        return settings
-
-    @property
-    def functions(self) -> validate.Functions:
-        """The functions of the network."""
-        return validate.Functions(self.hidden, self.output)
-
-    def check_inputs(self, x: np.ndarray | SparseRows) -> None:
-        """Raise ValueError if x is sparse and these settings are not for sparse rows."""
-        if not isinstance(x, SparseRows):
-            return
-        if self.momentum:
+        if settings.momentum and isinstance(x, SparseRows):
             raise ValueError(
-                f"momentum is {self.momentum:g} and x is sparse; it must be 0, because momentum changes all weights at "
-                f"every update, not only those of the non-zeros"
+                f"momentum is {settings.momentum:g} and x is sparse; it must be 0, because momentum changes all "
+                f"weights at every update, not only those of the non-zeros"
             )
-        if self.method == "blocked":
+        if settings.method == "blocked" and isinstance(x, SparseRows):
             raise ValueError("method is 'blocked' and x is sparse; it must be 'auto' or 'direct', or use x.toarray()")
-
-    def shuffles(self, N: int) -> bool:
-        """Whether each epoch draws a new order: not if one batch holds all N samples."""
-        return self.shuffle and self.batch_size < N
+        return settings
 
 
 class Data(NamedTuple):

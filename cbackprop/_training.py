@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .files.checkpoint import Checkpointer
     from .files.model_file import Model
 
-EPOCHS = ("epochs", "rng", "callback", "checkpoint", "checkpoint_every", "resume")  # options of `Epochs`
 EPOCHS_PER_CALL = 1 << 16  # of kernels that run several epochs: limits the memory that their losses take in advance
 
 
@@ -80,8 +79,10 @@ class Learner:
 
     def _make_engine(self, method: str) -> engines.Engine:
         (w, v, _states), settings = self.arrays, self.settings
-        rule: Any = {name: getattr(settings, name) for name in ("momentum", "l2", "adaptive")}
-        return engines.make_engine(w, v, self.functions, settings.batch_size, method, x=self.data.x, **rule)
+        return engines.make_engine(
+            w, v, self.functions, settings.batch_size, method, x=self.data.x, momentum=settings.momentum,
+            l2=settings.l2, adaptive=settings.adaptive,
+        )  # fmt: skip
 
 
 class Training(Learner):
@@ -159,7 +160,7 @@ class Training(Learner):
 class Epochs:
     """The loop over the epochs of a training, of one network or several, with its callback and its checkpoints.
 
-    Checkpoints hold the model. When a training is resumed, the data must be the same, and the settings as `described`.
+    Checkpoints hold the model. When a training is resumed, data and settings must be the same.
     """
 
     def __init__(
@@ -167,8 +168,6 @@ class Epochs:
         model: Model,
         data: Data,
         settings: Settings,
-        described: dict[str, Any],
-        *,
         epochs: Any,
         rng: Any,
         callback: Any,
@@ -176,20 +175,25 @@ class Epochs:
         checkpoint_every: Any,
         resume: Any,
     ) -> None:
-        self.N, self.settings = len(data.x), settings
+        self.N = len(data.x)
+        self.shuffle = settings.shuffle and settings.batch_size < self.N  # one batch has no order
         self.losses: list[Any] = []
         self.count = validate.count("epochs", epochs)
         self.generator = validate.generator(rng)
-        self.should_stop: Callable[[int, Any], bool] = validate.callback(callback)
+        self.should_stop: Callable[[int, Any], bool] | None = None if callback is None else validate.callback(callback)
         self.every = validate.count("checkpoint_every", checkpoint_every)
         self.resume = validate.flag("resume", resume)
-        self.watched = callback is not None or checkpoint is not None
         self.checkpointer: Checkpointer | None = None
         if checkpoint is not None:
             from .files.atomic import writable_path
             from .files.checkpoint import Checkpointer, fingerprint
 
-            path, described = writable_path("checkpoint", checkpoint), described | {"data": fingerprint(*data.arrays)}
+            path = writable_path("checkpoint", checkpoint)
+            described = settings._asdict() | (model.standardize or {})
+            if model.hidden:  # the file has those of each network
+                del described["learning_rate"], described["hidden"]
+                described |= {"eta": str(model.eta), "share": str(model.share)}
+            described["data"] = fingerprint(*data.arrays)
             self.checkpointer = Checkpointer(path, model, self.losses, self.generator, described)
         elif self.resume:
             raise ValueError("resume is True and checkpoint is None; it must be the file to resume from")
@@ -199,26 +203,27 @@ class Epochs:
 
         The last checkpoint is written however it ends.
         """
-        run: Callable[..., None] = run_finally
+        run: Callable[[], None] = partial(self._run, training)
+        if self.checkpointer is not None:
+            run = partial(run_finally, run, self.checkpointer.close)
         for layers in (*states.values(), weights):
             run = partial(TrainingLock(*layers).run, run)
-        run(partial(self._run, training), self._close)
+        run()
 
     def _run(self, training: Any) -> None:
-        order, stop = np.arange(self.N), False
+        order, done, stop = np.arange(self.N), 0, False
+        watched = self.should_stop is not None or self.checkpointer is not None
         if self.checkpointer is not None and self.resume:
             self.checkpointer.restore(self.count)
-        while len(self.losses) < self.count and not stop:
-            if self.settings.shuffles(self.N):
+            done = len(self.losses)
+        while done < self.count and not stop:
+            if self.shuffle:
                 order = validate.order(self.generator, self.N)
-            most = 1 if self.watched else min(self.count - len(self.losses), EPOCHS_PER_CALL)
-            self.losses += training.epochs(len(self.losses) + 1, order, most)
-            stop = self.should_stop(len(self.losses), copy.copy(self.losses[-1]))
+            self.losses += training.epochs(done + 1, order, 1 if watched else min(self.count - done, EPOCHS_PER_CALL))
+            done = len(self.losses)
+            if self.should_stop is not None:
+                stop = self.should_stop(done, copy.copy(self.losses[-1]))
             if self.checkpointer is not None:
                 self.checkpointer.update()
-                if len(self.losses) % self.every == 0:
+                if done % self.every == 0:
                     self.checkpointer.write()
-
-    def _close(self, error: BaseException | None) -> None:
-        if self.checkpointer is not None:
-            self.checkpointer.close(error)

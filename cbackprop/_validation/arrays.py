@@ -77,6 +77,8 @@ def check_no_overlap(name: str, array: np.ndarray, w: np.ndarray, v: np.ndarray,
 
 def as_array(name: str, values: Any, needed: str) -> np.ndarray:
     """The array that NumPy makes of the values, which must hide nothing: it would use what a mask hides."""
+    if type(values) is np.ndarray:
+        return values
     refuse_masked(name, values)
     if is_sparse(values):
         raise TypeError(f"{name} is a sparse {type(values).__name__}; it must be dense: use {name}.toarray()")
@@ -159,15 +161,15 @@ def check_kind(name: str, array: np.ndarray, kinds: str = "biuf", needed: str = 
         raise TypeError(f"{name} has dtype {array.dtype}; {needed}")
 
 
-@np.errstate(over="ignore")
 def converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """The array if it is C-contiguous, aligned and of `dtype`; else a copy, in parts between which Ctrl-C acts."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
     copy = np.empty(array.shape, dtype)
     rows = max(1, PART // max(1, array[:1].size))
-    for start in range(0, len(array), rows):
-        copy[start : start + rows] = array[start : start + rows]
+    with np.errstate(over="ignore"):
+        for start in range(0, len(array), rows):
+            copy[start : start + rows] = array[start : start + rows]
     return copy
 
 

@@ -173,7 +173,7 @@ def targets(
         raise ValueError(f"{name} has {array.shape[0]} rows; it must have {N}, as many as x")
     if array.ndim == 1:
         if needed.exclusive:
-            return None, check_no_overlap(name, labels(name, array, K), w, v, writeable)
+            return None, labels(name, array, K)
         if K > 1:
             raise ValueError(f"{name} has 1 dimension; it must have 2, (N, {K}), since v has {K} rows")
         array = array[:, np.newaxis]
@@ -211,7 +211,7 @@ def labels(name: str, array: np.ndarray, K: int) -> np.ndarray:
     array = array.copy()
     needed = f"class indices must lie in 0..{K - 1}, since v has {K} rows"
     check_elements(name, array, lambda part: (part >= 0) & (part < K), needed)
-    return np.require(array, np.intp, ["C_CONTIGUOUS", "ALIGNED"])
+    return array.astype(np.intp, copy=False)
 
 
 def sample_weight(value: Any, N: int, w: np.ndarray, v: np.ndarray) -> np.ndarray | None:

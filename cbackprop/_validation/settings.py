@@ -5,6 +5,7 @@ from __future__ import annotations  # annotations that name numpy.random must no
 import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from ctypes import c_float
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,7 +18,7 @@ ORDERS = ("C", "F")
 
 def real(name: str, value: Any) -> float:
     """A real number as a float: infinity if it exceeds the range of float."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
         raise TypeError(f"{name} is {value!r}; it must be a number")
     try:
         return float(value)
@@ -27,8 +28,7 @@ def real(name: str, value: Any) -> float:
 
 def rounded(number: float, dtype: np.dtype) -> float:
     """A setting in the precision of the kernels: one that rounds to 0 must count as 0 everywhere."""
-    with np.errstate(over="ignore", under="ignore"):
-        return float(dtype.type(number))
+    return number if dtype.itemsize == 8 else c_float(number).value
 
 
 def in_range(name: str, value: Any, most: float, dtype: np.dtype) -> float:
@@ -41,7 +41,7 @@ def in_range(name: str, value: Any, most: float, dtype: np.dtype) -> float:
 def learning_rate(value: Any, dtype: np.dtype, name: str = "learning_rate") -> float:
     """A learning rate that is positive and finite in the dtype of the weights."""
     number = rounded(real(name, value), dtype)
-    if not (np.isfinite(number) and number > 0):
+    if not 0 < number < np.inf:
         raise ValueError(f"{name} is {value!r}; it must be positive and finite in {dtype}")
     return number
 
@@ -60,7 +60,7 @@ def weight(value: Any, dtype: np.dtype) -> float:
 
 def count(name: str, value: Any) -> int:
     """An integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, Integral)):
         raise TypeError(f"{name} is {value!r}; it must be an integer")
     if value < 1:
         raise ValueError(f"{name} is {value!r}; it must be at least 1")

@@ -119,7 +119,7 @@ def check_padding(name: str, array: np.ndarray, *, by_column: bool) -> None:
     kind, remedy = "rows", "use np.ascontiguousarray"
     if by_column:
         kind, remedy = "columns", f"{remedy} or np.asfortranarray"
-    state = lines(np.atleast_2d(array), 0 if by_column else 1)
+    state = lines(array if array.ndim == 2 else array[np.newaxis], 0 if by_column else 1)
     if state == NOT_CONTIGUOUS:
         raise ValueError(
             f"{name} has strides {array.strides}; it must be C-contiguous, or have contiguous {kind} with nothing but "

@@ -207,7 +207,7 @@ class Sequence(RuleBasedStateMachine):
         """Raise the ValueError of the library for settings that it refuses: the reference checks none."""
         others = {"method": "auto", "adaptive": False, "shuffle": True}
         functions = validate.Functions(**self.functions)
-        checked = Settings.validated(self.finfo.dtype, N, functions=functions, **others, **settings)
+        checked = Settings.validated(self.finfo.dtype, np.empty(N), functions, **others, **settings)
         validate.states(velocity or None, checked.momentum, None, False, *self.weights, ())
 
     @invariant()
