@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._dispatch import kernels, narrow_kernels, processors
+from ._dispatch import kernels, narrow_kernels
+from ._dispatch import processors as processors
 from ._sparse import SparseRows
 from ._validation import Functions
 
@@ -54,11 +55,6 @@ LARGER_THAN_ANY_BLOCK = 1 << 62  # a batch size with which gradients are accumul
 
 # State arrays by name: the velocity, shaped like w and v, or accumulators, with a number for each unit
 States = dict[str, tuple[np.ndarray, np.ndarray]]
-
-
-def blocked(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool) -> bool:
-    """Whether the blocked engine is faster than the direct one, in the memory that training may take."""
-    return w.shape[0] >= MIN_UNITS_BLOCKED and fits(w, v, lanes, block, accumulates)
 
 
 def fits(w: np.ndarray, v: np.ndarray, lanes: int, block: int, accumulates: bool) -> bool:
@@ -121,7 +117,8 @@ def make_engine(
     D, M, K = w.shape[1] - 1, w.shape[0], v.shape[0]
     settings = functions._asdict() | {"momentum": momentum, "l2": l2, "adaptive": adaptive}
     if isinstance(x, SparseRows):
-        return kernels(w.dtype).SparseEngine(D, M, K, batch_size, block=max(1, x.longest_row), **settings)
+        longest_row = int(np.diff(x.indptr).max())
+        return kernels(w.dtype).SparseEngine(D, M, K, batch_size, block=max(1, longest_row), **settings)
     module = kernels_for(w, v, batch_size)
     lanes = module.LANES_IN_REGISTER
     plain, block = momentum == l2 == 0, block_length(w, v, batch_size)
@@ -135,7 +132,7 @@ def make_engine(
         method = min(times, key=times.__getitem__)
     elif method == "auto" and momentum == 0 and in_lanes(w, v, lanes):
         return module.LanesEngine(D, M, K, **settings)
-    elif method == "auto" and momentum == 0 and blocked(w, v, lanes, block, accumulates):
+    elif method == "auto" and momentum == 0 and M >= MIN_UNITS_BLOCKED and fits(w, v, lanes, block, accumulates):
         method = "blocked"
     if method == "blocked":
         return module.BlockedEngine(D, M, K, batch_size, block=block, **settings)
@@ -150,10 +147,10 @@ def bulk_engine(
     """Create an engine that holds these weights, for one pass over samples without updates."""
     D, M, K, N = w.shape[1] - 1, w.shape[0], v.shape[0], len(x)
     engine: Engine
-    module, block = kernels(w.dtype), block_length(w, v, N)
+    module, block = kernels(w.dtype), block_length(w, v, N) if N >= MIN_SAMPLES_BLOCKED else 0
     if isinstance(x, SparseRows):
         engine = make_engine(w, v, functions, 1, "direct", x=x)
-    elif N >= MIN_SAMPLES_BLOCKED and blocked(w, v, module.LANES_IN_REGISTER, block, gradient):
+    elif block and M >= MIN_UNITS_BLOCKED and fits(w, v, module.LANES_IN_REGISTER, block, gradient):
         batch_size = LARGER_THAN_ANY_BLOCK if gradient else block
         engine = module.BlockedEngine(D, M, K, batch_size, block=block, **functions._asdict())
     else:
@@ -167,10 +164,3 @@ def threads_to_learn(engine: Engine, w: np.ndarray, v: np.ndarray, batch_size: i
     if n_threads == 1 or "threads" not in engine.supports:
         return 1
     return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // MIN_WORK_PER_THREAD))
-
-
-def threads_to_predict(w: np.ndarray, x: np.ndarray | SparseRows, n_threads: int) -> int:
-    """Number of threads among which to divide samples for prediction, at most n_threads."""
-    N = len(x)
-    work = len(w) * len(x.data) if isinstance(x, SparseRows) else N * w.size
-    return max(1, min(n_threads, processors(), N, work // (2 * MIN_WORK_PER_THREAD)))

@@ -157,13 +157,9 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
 
     def _bind(self, w: Arrays, v: Arrays, accumulators: Any, networks: list[Network], mixture: Mixture) -> None:
         whole = (w, v) if isinstance(w, np.ndarray) else ()
-        module = engines.kernels_for(w[0], v[0], 1)
-        OneSampleOfAll.__init__(self, networks, module, mixture, (memory(w), memory(v)), whole)
+        self._memory = memory(w), memory(v)
+        OneSampleOfAll.__init__(self, networks, engines.kernels_for(w[0], v[0], 1), mixture, self._memory, whole)
         self._w, self._v, self._accumulators, self._networks, self._mixture = w, v, accumulators, networks, mixture
-
-    @property
-    def _memory(self) -> tuple[np.ndarray, np.ndarray]:
-        return memory(self._w), memory(self._v)
 
     @property
     def w(self) -> Arrays:  # type: ignore[override]
@@ -321,7 +317,7 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
         )  # fmt: skip
         n_threads = validate.count("n_threads", n_threads)
         model, standardizing = self._model(), None
-        course = Epochs(model, data, settings, epochs, rng, callback, checkpoint, checkpoint_every, resume)
+        loop = Epochs(model, data, settings, resume, epochs, rng, callback, checkpoint, checkpoint_every)
         states: Any = self._mixture.states
         if self._accumulators is not None:
             states["accumulators"] = tuple(map(memory, self._accumulators))
@@ -329,9 +325,9 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
             standardizing = scaling.Standardizing(standardization, data, self.dtype)
             states["standardization"] = standardization.statistics
         training = EnsembleTraining(self._networks, self._mixture, data, settings, n_threads, standardizing)
-        course.run(training, self._memory, states)
-        E = np.array(course.losses)
-        diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in np.flatnonzero(E[-1] == np.inf).tolist()}
+        loop.run(training, self._memory, states)
+        E = np.array(loop.losses)
+        diverged = {r: int((E[:, r] == np.inf).argmax()) + 1 for r in (E[-1] == np.inf).nonzero()[0].tolist()}
         return EnsembleHistory(E, len(E), len(data.x) * len(E), diverged)
 
     def _data(self, x: ArrayLike | CSR, t: ArrayLike, sample_weight: Any, missing: str | None) -> Data:
@@ -407,7 +403,7 @@ class Ensemble(BaseNetwork, OneSampleOfAll):
 def check_weights(w: Arrays, v: Arrays, members: np.ndarray) -> None:
     """Raise ValueError if the weights of networks that are members cannot be trained."""
     finite = all(np.isfinite(memory(arrays)).all() for arrays in (w, v))
-    for r in np.flatnonzero(members):
+    for r in members.nonzero()[0]:
         try:
             validate.weights(w[r], v[r], writeable=True)
             if not finite:

@@ -94,11 +94,11 @@ class EnsembleTraining:
             stores += self.standardizing.commits(self.standardizing.standardized(part))
         losses = np.full((R, len(part)), -1.0) if epoch == 1 else None
         E: Any = [None] * R if losses is None else losses
-        for r in np.flatnonzero(members & ~self.in_place).tolist():
+        for r in (members & ~self.in_place).nonzero()[0].tolist():
             sums[r] = self.learners[r].learn(part, self.rates[r], E[r])
             if sums[r] < np.inf:
                 stores.append((self.learners[r].used.store, *self.learners[r].arrays))
-        calls, alone = self._calls(np.flatnonzero(members & self.in_place).tolist(), part, sums, E)
+        calls, alone = self._calls((members & self.in_place).nonzero()[0].tolist(), part, sums, E)
         learned: list[Any] = []
         stored: list[Any] = []
 

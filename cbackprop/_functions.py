@@ -265,6 +265,9 @@ def step(
     functions = validate.functions(hidden, output)
     validate.weights(w, v, writeable=True)
     x: Any = x_n
+    for name, array in (("x_n", x), ("t_n", t_n)):
+        if type(array) is np.ndarray:  # in a file that is mapped twice, too
+            validate.check_no_overlap(name, array, w, v, True)
     if accumulators is not None:
         given = (x.data, x.indices, t_n) if validate.is_sparse(x) else (x, t_n)
         arrays = [array for array in given if isinstance(array, np.ndarray)]
@@ -403,10 +406,10 @@ def fit(
     """
     functions = validate.functions(hidden, output)
     return train(
-        x, t, w, v, functions, None, None, learning_rate=learning_rate, epochs=epochs,
-        batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads, callback=callback,
-        sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity, adaptive=adaptive,
-        accumulators=accumulators, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+        x, t, w, v, functions, None, None, learning_rate=learning_rate, batch_size=batch_size, shuffle=shuffle,
+        method=method, n_threads=n_threads, sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity,
+        adaptive=adaptive, accumulators=accumulators, resume=resume,
+        course=(epochs, rng, callback, checkpoint, checkpoint_every),
     )  # fmt: skip
 
 
@@ -423,12 +426,8 @@ def train(
     sample_weight: Any,
     velocity: Any,
     accumulators: Any,
-    epochs: Any,
-    rng: Any,
-    callback: Any,
-    checkpoint: Any,
-    checkpoint_every: Any,
     resume: Any,
+    course: tuple[Any, ...],
     **settings: Any,
 ) -> History:
     """What `fit` does, on samples as they are or standardized; then ``watch(data, losses)``."""
@@ -444,10 +443,10 @@ def train(
     model = Model(w, v, chosen.learning_rate, states=states, functions=functions)
     add_standardization(model, standardization)
     standardizing = None if standardization is None else Standardizing(standardization, data, w.dtype)
-    course = Epochs(model, data, chosen, epochs, rng, callback, checkpoint, checkpoint_every, resume)
+    loop = Epochs(model, data, chosen, resume, *course)
     explain = partial(validate.inputs, x, w, v, missing=missing)
     training = Training(explain, standardizing, data, w, v, states, functions, chosen, n_threads)
-    course.run(training, (w, v), model.states)
+    loop.run(training, (w, v), model.states)
     if watch is not None:
-        watch(data, course.losses)
-    return History(course.losses, len(course.losses), len(data.x) * len(course.losses))
+        watch(data, loop.losses)
+    return History(loop.losses, len(loop.losses), len(data.x) * len(loop.losses))

@@ -21,20 +21,16 @@ from ._names import Hidden, Method, Missing, Order, Output
 from ._one_sample import OneSample, OneSampleOfAll
 from ._rates import network_rate
 from ._results import History
-from ._saturation import watch, watch_fit, watch_stream
+from ._saturation import FIRST_LOOK, MOST_LOOKS, watch_fit, watch_stream
 from ._sparse import CSR
 from .files.model_file import Model, load_model, save_model
 
 ARTICLE = validate.Functions()
 
 
-class BaseNetwork:
+class BaseNetwork(OneSample):
     """What networks and ensembles have in common besides calls for one sample."""
 
-    w: Any
-    accumulators: Any
-    functions: Any
-    _require_probabilities: Callable[[], None]
     _outputs: Callable[[ArrayLike | CSR, int], tuple[np.ndarray, np.ndarray]]  # y, and from what to predict
     _model: Callable[[], Model]
     _of: Callable[[Model], Self]
@@ -160,7 +156,7 @@ class BaseNetwork:
         return cls._of(load_model(path, ensemble=issubclass(cls, OneSampleOfAll)))
 
 
-class Network(BaseNetwork, OneSample):
+class Network(BaseNetwork):
     """Two-layer network with D inputs, M hidden units and K outputs, by default that of the article.
 
     Parameters
@@ -261,8 +257,8 @@ class Network(BaseNetwork, OneSample):
         accumulators = validate.new_accumulators(w, v) if adaptive else None
         standardization = scaling.new_standardization(w, v, names.output, standardize, missing, auto)
         super().__init__(w, v, names, rate, kernels_for(w, v, 1), accumulators, standardization)
-        if standardization is None:
-            watch(self)
+        if standardization is None:  # which the warning of saturation advises
+            self._looks, self._until_look = MOST_LOOKS, FIRST_LOOK
 
     @classmethod
     @inherits(functions.forward)
@@ -341,11 +337,10 @@ class Network(BaseNetwork, OneSample):
         try:
             return functions.train(
                 x, t, self.w, self.v, self.functions, None if sparse else self._standardization,
-                partial(watch_fit, self), learning_rate=self.learning_rate,
-                epochs=epochs, batch_size=batch_size, shuffle=shuffle, rng=rng, method=method, n_threads=n_threads,
-                callback=callback, sample_weight=sample_weight, l2=l2, momentum=momentum, velocity=velocity,
-                adaptive=self.adaptive, accumulators=self.accumulators, checkpoint=checkpoint,
-                checkpoint_every=checkpoint_every, resume=resume,
+                partial(watch_fit, self), learning_rate=self.learning_rate, batch_size=batch_size, shuffle=shuffle,
+                method=method, n_threads=n_threads, sample_weight=sample_weight, l2=l2, momentum=momentum,
+                velocity=velocity, adaptive=self.adaptive, accumulators=self.accumulators, resume=resume,
+                course=(epochs, rng, callback, checkpoint, checkpoint_every),
             )  # fmt: skip
         except (TypeError, ValueError):
             sparse = False  # nothing has been learned

@@ -22,12 +22,6 @@ SMALL_ENTROPY = 0.1  # the error of classes that have been learned ...
 SMALL_PART = 0.05  # ... and that of numbers, as a part of their variance
 
 
-def watch(network: OneSample) -> None:
-    """Have the samples of a new network looked at, which may be created anew with standardize=True."""
-    network._looks = MOST_LOOKS
-    network._until_look = FIRST_LOOK
-
-
 def watch_fit(network: OneSample, data: Data, losses: list[float]) -> None:
     """Warn if all hidden units are saturated on the last samples of a training, and their error is not small."""
     if network._looks == 0 or isinstance(data.x, SparseRows) or len(data.x) * len(losses) < FEWEST:

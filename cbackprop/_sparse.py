@@ -35,16 +35,6 @@ class SparseRows:
         start, stop, _step = rows.indices(len(self))
         return SparseRows(self.data, self.indices, self.indptr[start : stop + 1], (stop - start, self.shape[1]))
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The arrays of data, indices and row pointers."""
-        return self.data, self.indices, self.indptr
-
-    @property
-    def longest_row(self) -> int:
-        """The largest number of non-zeros in a row."""
-        return int(np.diff(self.indptr).max())
-
     def toarray(self) -> np.ndarray:
         """The same rows with their zeros."""
         dense = np.zeros(self.shape, self.data.dtype)
@@ -56,4 +46,4 @@ class SparseRows:
 
 def input_arrays(x: np.ndarray | SparseRows) -> tuple[np.ndarray, ...]:
     """The arrays that hold validated inputs."""
-    return x.arrays if isinstance(x, SparseRows) else (x,)
+    return (x.data, x.indices, x.indptr) if isinstance(x, SparseRows) else (x,)

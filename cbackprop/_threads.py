@@ -36,9 +36,7 @@ def activations(
     found, finite = forward(rows, w, v, functions, n_threads, of_hidden_units=of_hidden_units)
     if not finite:
         validate.inputs(x, w, v)
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspect = not np.isfinite(found.y.sum())  # the sum may overflow by itself
-    if suspect and validate.first_nonfinite(found.y) is not None:
+    if validate.first_invalid(found.y) is not None:
         validate.refuse_overflow(w, v)
     return found
 
@@ -57,7 +55,10 @@ def forward(
     a, y = np.empty((N, K), w.dtype), np.empty((N, K), w.dtype)
     b: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
     z: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
-    threads = engines.threads_to_predict(w, x, n_threads)
+    threads = n_threads
+    if n_threads > 1:
+        work = M * len(x.data) if isinstance(x, SparseRows) else N * w.size
+        threads = max(1, min(n_threads, engines.processors(), N, work // (2 * engines.MIN_WORK_PER_THREAD)))
     make_engine = partial(engines.bulk_engine, w, v, functions, x)
     if threads == 1:
         engine = make_engine()

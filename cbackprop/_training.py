@@ -128,10 +128,16 @@ class Training(Learner):
         call_all([(self.used.store, *self.arrays), (setattr, self, "stored", True)], [])
 
     def _epochs(self, first: int, order: np.ndarray, most: int) -> list[float]:
+        rate = self.settings.learning_rate
         if "epochs" in self.engine.supports and self.settings.batch_size >= len(order) and self.losses is None:
-            totals = self._learn_batches(order, most)
+            totals = np.zeros(most)
+            self.engine.load(*self.arrays)
+            try:
+                totals = totals[: self.engine.learn_epochs(self.samples, order, rate, totals)]
+            finally:
+                self.engine.store(*self.arrays)
         else:
-            totals = np.array([self.learn(order, self.settings.learning_rate, self.losses)])
+            totals = np.array([self.learn(order, rate, self.losses)])
             if totals[0] < np.inf:
                 self.store()
         losses = (totals / self.data.total_weight).tolist()
@@ -139,16 +145,6 @@ class Training(Learner):
             self.explain()
             raise DivergenceError(f"learning diverged in epoch {first + len(losses) - 1}: {REMEDY}")
         return losses
-
-    def _learn_batches(self, order: np.ndarray, most: int) -> np.ndarray:
-        """Run epochs of one batch each; return their sums of E_n. The last is NaN if it diverges, and undone."""
-        totals = np.zeros(most)
-        self.engine.load(*self.arrays)
-        try:
-            done = self.engine.learn_epochs(self.samples, order, self.settings.learning_rate, totals)
-        finally:
-            self.engine.store(*self.arrays)
-        return totals[:done]
 
     def _interrupted(self) -> None:
         """Keep the updates, unless the only batch, with its velocity, is incomplete."""
@@ -168,12 +164,12 @@ class Epochs:
         model: Model,
         data: Data,
         settings: Settings,
+        resume: Any,
         epochs: Any,
         rng: Any,
         callback: Any,
         checkpoint: str | os.PathLike[str] | None,
         checkpoint_every: Any,
-        resume: Any,
     ) -> None:
         self.N = len(data.x)
         self.shuffle = settings.shuffle and settings.batch_size < self.N  # one batch has no order
@@ -218,7 +214,8 @@ class Epochs:
             done = len(self.losses)
         while done < self.count and not stop:
             if self.shuffle:
-                order = validate.order(self.generator, self.N)
+                # as NumPy draws it: a subclass could return anything
+                order = np.random.Generator(self.generator.bit_generator).permutation(self.N)
             self.losses += training.epochs(done + 1, order, 1 if watched else min(self.count - done, EPOCHS_PER_CALL))
             done = len(self.losses)
             if self.should_stop is not None:

@@ -189,6 +189,8 @@ LABEL = {  # the class index of one sample
 }
 ROW = {  # the row of targets of one sample
     "negative": (lambda r: [1.5, -0.5, *[0] * (K - 2)], ValueError, "has a negative number"),
+    "negative array": (lambda r: np.array([1.5, -0.5, *[0] * (K - 2)], r.dtype), ValueError, "has a negative number"),
+    "half an array": (lambda r: r / 2, ValueError, "sums to 0.5"),
     "too few columns": (lambda r: r[1:], ValueError, str(K - 1)),
     "too many columns": (lambda r: [*r, 0], ValueError, str(K + 1)),
     "2-d": (lambda r: np.array([r]), ValueError, "2 dimensions"),

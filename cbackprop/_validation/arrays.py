@@ -15,8 +15,10 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 Check = Callable[[np.ndarray], np.ndarray]  # of each element, whether it is valid
 
 
-def first_invalid(array: np.ndarray, valid: Check) -> tuple[Any, ...] | None:
+def first_invalid(array: np.ndarray, valid: Check = np.isfinite) -> tuple[Any, ...] | None:
     """Index of the first element, as it lies in memory, for which ``valid(part)`` is False, or None."""
+    if array.size <= SLICE and valid(array).all():
+        return None
     if array.flags.c_contiguous:
         lines, size = array.reshape(-1), 1
     elif array.strides[0] < array.strides[-1]:
@@ -30,11 +32,6 @@ def first_invalid(array: np.ndarray, valid: Check) -> tuple[Any, ...] | None:
         if not good.all():
             return np.unravel_index(start * size + good.argmin(), array.shape)
     return None
-
-
-def first_nonfinite(array: np.ndarray) -> tuple[Any, ...] | None:
-    """Index of the first NaN or infinity in the array, as it lies in memory, or None."""
-    return first_invalid(array, np.isfinite)
 
 
 def check_elements(name: str, array: np.ndarray, valid: Check, needed: str, given: np.ndarray | None = None) -> None:

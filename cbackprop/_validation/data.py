@@ -13,7 +13,6 @@ from .arrays import (
     check_no_overlap,
     converted,
     first_invalid,
-    first_nonfinite,
     flat,
     is_sparse,
     numbers,
@@ -121,7 +120,7 @@ def non_zeros(
     check_kind(names[0], data)
     data, indices = converted(data, w.dtype), np.require(indices, indices.dtype.newbyteorder("="), ["C", "ALIGNED"])
     wrong = ""
-    if (place := first_nonfinite(data)) is not None:
+    if (place := first_invalid(data)) is not None:
         wrong = f"has {data[place]} at index {indices[place]}; it must be finite in {data.dtype}"
     elif (place := first_invalid(indices, lambda part: (part >= 0) & (part < D))) is not None:
         wrong = f"has index {indices[place]}; it must lie in 0..{D - 1}, since w has {D} + 1 columns"

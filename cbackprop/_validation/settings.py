@@ -104,11 +104,6 @@ def generator(rng: Any, name: str = "rng") -> np.random.Generator:
         raise type(error)(f"{name} is {rng!r}; it must be None, a seed or a numpy.random.Generator") from None
 
 
-def order(rng: np.random.Generator, N: int) -> np.ndarray:
-    """The order ``rng.permutation(N)`` of the samples, as NumPy draws it: a subclass could return anything."""
-    return np.random.Generator(rng.bit_generator).permutation(N)
-
-
 def callback(value: Any) -> Callable[[int, float], bool]:
     """A callback that returns whether to stop: only if the given one returns True, not just a truthy value."""
     if value is None:

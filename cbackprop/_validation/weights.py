@@ -24,8 +24,8 @@ def functions(hidden: Any, output: Any) -> Functions:
     return Functions(choice("hidden", hidden, HIDDEN_FUNCTIONS), choice("output", output, OUTPUTS))
 
 
-def weights(w: Any, v: Any, *, writeable: bool) -> tuple[int, int]:
-    """Validate weights that the kernels read and, if `writeable`, update in place; return M and K."""
+def weights(w: Any, v: Any, *, writeable: bool) -> None:
+    """Validate weights that the kernels read and, if `writeable`, update in place."""
     kernel_array("w", w, 2, "(M, D+1)", writeable, by_column=True)
     kernel_array("v", v, 2, "(K, M+1)", writeable)
     for name, array in (("w", w), ("v", v)):
@@ -37,7 +37,6 @@ def weights(w: Any, v: Any, *, writeable: bool) -> tuple[int, int]:
         raise ValueError(f"v has shape {v.shape}; it must be (K, {w.shape[0] + 1}), since w has shape {w.shape}")
     if overlap(w, v):
         raise ValueError("w and v overlap in memory; they must be separate arrays")
-    return w.shape[0], v.shape[0]
 
 
 def kernel_array(name: str, array: Any, ndim: int, shape: str, writeable: bool, *, by_column: bool = False) -> None:

@@ -295,7 +295,7 @@ def _add_arrays(model: Model, tensors: dict[str, np.ndarray], single: bool) -> N
         shape, dtype = shapes.get(name, default), w.dtype if name.endswith(("_w", "_v")) else FLOAT64
         if (array.shape, array.dtype) != (shape, dtype):
             raise ValueError(f"its {name} is {array.dtype} {array.shape}; it must be {dtype} {shape}")
-        if np.isnan(array).any() if name in may_be_infinite else validate.first_nonfinite(array) is not None:
+        if np.isnan(array).any() if name in may_be_infinite else validate.first_invalid(array) is not None:
             raise ValueError(f"its {name} must be finite")
         squares = array[1:] if name.endswith("statistics") else array  # behind the means
         if (name.startswith("accumulators") or name.endswith("statistics")) and (squares < 0).any():
