@@ -3,6 +3,7 @@
 The page docs/guides/auto.md says who uses which.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,15 @@ def network_rate(D: int) -> float:
 def epoch_rate(D: int) -> float:
     """The first rate α of a training in epochs on D standardized inputs: the steps of many add up."""
     return 0.3 / (D + 1) ** 0.5
+
+
+def epochs_of_table(most: int, D: int, N: int) -> int:
+    """Of at most so many epochs, those of a training on N rows of D standardized inputs: half of them on a wide table.
+
+    With few rows for each weight of a unit, more epochs gain little: the steps of many inputs add up, and what is left
+    to learn is noise.
+    """
+    return math.ceil(most / (1 + min(1, 5 * (D + 1) / N)))
 
 
 class EpochRates(NamedTuple):

@@ -68,7 +68,7 @@ class Backprop(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters):
     _metric: Callable[..., float] = staticmethod(r2_score)  # of what the network predicts for a validation set
     _fewest_validation_samples = 2  # of which R² is defined
     _to_scale = "the inputs and y"  # if training diverges
-    _auto_epochs = 20  # that "auto" rates take to fall to 0; more overfit small tables
+    _auto_epochs = 20  # that "auto" rates take to fall to 0, at most; more overfit small tables
 
     def _define_outputs(self, y: np.ndarray, classes: Any) -> tuple[int, str]:
         """Define the outputs for the first y; return their number and their function."""

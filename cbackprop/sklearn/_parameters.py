@@ -41,7 +41,7 @@ learning_rate_init : "auto" or float
 power_t : float
     Exponent of "invscaling".
 max_iter : int
-    Maximum number of epochs; "auto" rates need at most 30, for regression 20.
+    Maximum number of epochs; "auto" rates need at most 30, for regression 20, and fewer on wide tables.
 tol : float
     Minimum improvement of the loss, or of that of the validation set with `early_stopping`. With "auto" rates,
     training stops when the loss is below it.

@@ -16,7 +16,7 @@ from cbackprop import DivergenceError
 from cbackprop import _layout as layout
 from cbackprop import _validation as validate
 from cbackprop._docstrings import inherits
-from cbackprop._rates import EpochRates
+from cbackprop._rates import EpochRates, epochs_of_table
 from cbackprop._training_lock import TrainingLock, learn_and_record, run_finally
 from cbackprop.sklearn._base import Backprop
 from cbackprop.sklearn._scaling import Scaling, warn_unscaled
@@ -108,7 +108,8 @@ class TrainableBackprop(Backprop):
     def _run_epochs(self, X: Any, t: np.ndarray, weights: np.ndarray | None, held_out: Any) -> bool:
         """Run epochs on scaled data until training stops; return False if max_iter stopped it."""
         network, scaling, self.n_iter_, earlier = self.network_, self._scaling, 0, len(self.loss_curve_)
-        most = min(self.max_iter, self._auto_epochs) if self._adaptive else self.max_iter
+        enough = self._auto_epochs if issparse(X) else epochs_of_table(self._auto_epochs, X.shape[1], X.shape[0])
+        most = min(self.max_iter, enough) if self._adaptive else self.max_iter
         rate, alpha, unimproved, improved = self._rate, self._penalty, 0, False  # at this rate
         best, best_weights = np.inf, None
         accumulators = network.accumulators or ()
@@ -156,7 +157,7 @@ class TrainableBackprop(Backprop):
         scaling.fold_in(network)
         for sums, lost in zip(accumulators, forgotten, strict=True):
             sums += lost
-        return stopped or (self._adaptive and self.n_iter_ == self._auto_epochs)
+        return stopped or (self._adaptive and self.n_iter_ == enough)
 
     @inherits(fit)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
