@@ -104,8 +104,8 @@ class Measured(NamedTuple):
         return float(differences.mean()), error_of(differences)
 
     def row(self, measure: str) -> list[str]:
-        """Both means, their difference, and its standard error."""
-        means = [self.mean(measure, model) for model in (OWN, OTHER)]
+        """The means of all models, the difference of the first two, and its standard error."""
+        means = [self.mean(measure, model) for model in range(len(self.found))]
         difference, error = self.ahead(measure, OTHER)
         return [*(f"{mean:.4f}" for mean in means), f"{difference:+.4f}", f"{error:.4f}"]
 
@@ -190,20 +190,22 @@ def sections(options) -> Iterable[str]:
     numbers = [measured(*item, regressors, of_numbers, options.quick) for item in NUMBERS.items()]
     isotonic = measured("iris", CLASSES["iris"], calibrated, of_classes, False)
 
-    def section(tables: list[Measured], measure: str, sign: int, other: str) -> str:
-        header = ["table (samples × inputs)", measure, other, "difference", "standard error"]
+    def section(tables: list[Measured], measure: str, sign: int, *others: str) -> str:
+        header = ["table (samples × inputs)", measure, *others, "difference", "standard error"]
         return table(header, compared(tables, measure, sign))
 
+    others = "MLPClassifier", "without a penalty"
     return [
-        f"Means of {FOLDS} folds and {SEEDS} seeds, at the defaults. *standard error*: of the difference, from the",
-        f"folds. *calibration error*: the expected one of the largest probability, in {BINS} bins. *times*:",
-        "scikit-learn's time divided by that of cbackprop.\n",
+        f"Means of {FOLDS} folds and {SEEDS} seeds, at the defaults. *difference*: from scikit-learn's.",
+        "*standard error*: of the difference, from the folds. *calibration error*: the expected one of the largest",
+        f"probability, in {BINS} bins. *times*: scikit-learn's time divided by that of cbackprop.\n",
         "## Classification\n",
-        "`BackpropClassifier`, which gets the inputs as they are, and `MLPClassifier` behind `StandardScaler`.\n",
+        "`BackpropClassifier`, which gets the inputs as they are, and `MLPClassifier` behind `StandardScaler`.",
+        "*without a penalty*: `BackpropClassifier(alpha=0)`.\n",
         table(["required", "found", "holds"], verdicts(classes, isotonic)),
-        section(classes, "log loss", -1, "MLPClassifier"),
-        section(classes, "calibration error", -1, "MLPClassifier"),
-        section(classes, "accuracy", 1, "MLPClassifier"),
+        section(classes, "log loss", -1, *others),
+        section(classes, "calibration error", -1, *others),
+        section(classes, "accuracy", 1, *others),
         table(["table (samples × inputs)", "fit", "MLPClassifier", "times"], times(classes)),
         "## Regression\n",
         "`BackpropRegressor` and `MLPRegressor`, both with inputs and target scaled.\n",
