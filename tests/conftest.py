@@ -127,7 +127,9 @@ METHODS = {  # every engine: method and n_threads of `fit`. Threads make a diffe
     "blocked-2": ("blocked", 2),
     "lanes": ("auto", 1),  # units in lanes or, of batches, samples in lanes, whatever the cost: see use_engine
 }
+# a second thread changes no bits, on any variant (test_threads.py): here the best variant is enough
 ENGINES = [f"{variant}-{method}" for variant in VARIANTS for method in METHODS]
+ENGINES = [name for name in ENGINES if not name.endswith("-2") or name.startswith(VARIANTS[0])]
 
 
 class Engine(NamedTuple):
@@ -228,7 +230,7 @@ def all_functions():
     return FUNCTIONS
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def targets():
     """A function that draws targets for N samples and K outputs of a kind."""
 

@@ -40,6 +40,7 @@ def test_digits_scikit_learn(capsys, drawn):
     assert f"{accuracy['BackpropClassifier']:.4f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_diabetes_scikit_learn(capsys, drawn):
     r2 = drawn("diabetes_scikit_learn")["r2"]
     assert r2["BackpropRegressor"] > r2["MLPRegressor"] - 0.01 > 0.4
@@ -63,6 +64,7 @@ def test_flights_river(capsys, drawn):
     assert f"{mean['BackpropClassifier']:.4f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_digits_dask(capsys, drawn):
     accuracy = drawn("digits_dask", "distributed", "tqdm")["accuracy"]
     assert accuracy["1 shards, averaged"] == accuracy["here, sequentially"] > 0.97

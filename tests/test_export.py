@@ -148,11 +148,16 @@ def compile_file(compiler, *arguments):
     assert done.returncode == 0, done.stderr[:2000]
 
 
+def load_all(folder):
+    """The networks of `all.c` of a folder."""
+    path = folder / "all.so"
+    compile_file(COMPILER, *C99, "-O1", "-shared", "-fPIC", "-o", path, folder / "all.c", "-lm")
+    return ctypes.CDLL(str(path))
+
+
 @pytest.fixture(scope="session")
 def library(headers):
-    path = headers / "all.so"
-    compile_file(COMPILER, *C99, "-O1", "-shared", "-fPIC", "-o", path, headers / "all.c", "-lm")
-    return ctypes.CDLL(str(path))
+    return load_all(headers)
 
 
 @pytest.fixture
@@ -195,26 +200,40 @@ def test_learns_with_the_bits_of_the_direct_engine(exported, use_variant, target
         np.testing.assert_array_equal(exported.state[name], array, name)
 
 
-@pytest.mark.parametrize("adaptive", [False, True])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_goes_on_with_running_statistics(tmp_path, targets, output, dtype, adaptive):
+STANDARDIZED = [
+    Case(output, "tanh", *case, "small") for output, *case in itertools.product(OUTPUTS, DTYPES, (False, True))
+]
+
+
+@pytest.fixture(scope="session")
+def standardized(tmp_path_factory, targets):
+    """Networks that have seen 50 of 200 samples, x and t, by their names; and their exports."""
+    folder, learned = tmp_path_factory.mktemp("standardized"), {}
+    for case in STANDARDIZED:
+        output, hidden, dtype, adaptive, _ = case
+        settings = {"output": output, "hidden": hidden, "dtype": dtype, "adaptive": adaptive}
+        settings["missing"] = "mean" if adaptive else "error"
+        network = Network(*SIZES["small"], **settings, standardize=True, learning_rate=0.02, rng=1)
+        x, t = samples(case, targets, 200)
+        x = (x * [500, 1, *[1e-3] * 11] + [101325, 0, *[7] * 11]).astype(dtype)
+        x[100:, 4] *= 1e5  # limited
+        if output == "linear":
+            t = (1000 * t + 5000).astype(dtype)
+        network.fit(x[:50], t[:50], shuffle=False)
+        for name, predict_only in ((case.name, False), (f"{case.name}_fixed", True)):
+            export_c(network, folder / f"{name}.h", name=name, predict_only=predict_only)
+        learned[case.name] = network, x, t
+    (folder / "all.c").write_text(define(sorted(path.stem for path in folder.glob("*.h"))))
+    return learned, load_all(folder)
+
+
+@pytest.mark.parametrize("case", STANDARDIZED, ids=[case.name for case in STANDARDIZED])
+def test_goes_on_with_running_statistics(standardized, case):
     """Those of inputs and linear targets, in float64 whatever the dtype; a sample that is refused leaves them."""
+    learned, library = standardized
+    (network, x, t), exported = learned[case.name], Exported(library, case)
+    output, _, dtype, adaptive, _ = case
     missing = "mean" if adaptive else "error"
-    case = Case(output, "tanh", dtype, adaptive, "small")
-    settings = {"output": output, "hidden": "tanh", "dtype": dtype, "adaptive": adaptive, "missing": missing}
-    network = Network(*SIZES["small"], **settings, standardize=True, learning_rate=0.02, rng=1)
-    x, t = samples(case, targets, 200)
-    x = (x * [500, 1, *[1e-3] * 11] + [101325, 0, *[7] * 11]).astype(dtype)
-    x[100:, 4] *= 1e5  # limited
-    if output == "linear":
-        t = (1000 * t + 5000).astype(dtype)
-    network.fit(x[:50], t[:50], shuffle=False)
-    export_c(network, tmp_path / f"{case.name}.h", name=case.name)
-    export_c(network, tmp_path / "fixed.h", name="fixed", predict_only=True)
-    (tmp_path / "all.c").write_text(define([case.name, "fixed"]))
-    compile_file(COMPILER, *C99, "-O1", "-shared", "-fPIC", "-o", tmp_path / "all.so", tmp_path / "all.c", "-lm")
-    exported = Exported(ctypes.CDLL(str(tmp_path / "all.so")), case)
     predict = network.predict_one if output == "linear" else network.predict_proba_one
     if missing == "mean":
         x[50::3, 1] = np.nan

@@ -208,10 +208,9 @@ def assert_unlearned(kernels, x, t, weights, rate, functions, rule):
     assert not any(array.any() for array in (*padding_of(*weights), *sums))
 
 
-@pytest.mark.parametrize("value", [np.nan, -np.inf])
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_a_weight_that_is_not_finite_stops_all(kernels, functions, targets, rule, value):
-    for layer in range(2):
+def test_a_weight_that_is_not_finite_stops_all(kernels, functions, targets, rule):
+    for layer, value in itertools.product(range(2), (np.nan, -np.inf)):
         x, t, *weights = problem((5, 11, 3), kernels.DTYPE, functions, targets)
         weights[layer][-1, -1] = value
         assert_unlearned(kernels, x, t, weights, 0.1, functions, rule)
