@@ -19,6 +19,7 @@ version = release = cbackprop.__version__
 
 extensions = [
     "continues",
+    "docstrings",
     "japanese",
     "kernel",
     "objects",
@@ -122,7 +123,7 @@ html_sidebars = {
     )
 }
 html_context = {"default_mode": "auto"}
-html_show_sourcelink = False
+html_show_sourcelink = html_domain_indices = False
 
 default_role = "autolink"  # resolves `fit` in a docstring
 autodoc_typehints = "none"  # docstrings describe types in prose

@@ -18,7 +18,7 @@ PICTURES = ROOT / "docs" / "pictures"
 WORK, DTYPE = "learn_one 64-32-10", "float32"
 LIBRARIES = ("cbackprop", "numba", "JAX", "NumPy", "PyTorch", "scikit-learn")
 COLORS = {"light": ("#1f2328", "#0072b2", "#b4bcc4"), "dark": ("#e6edf3", "#56b4e9", "#59636e")}  # text, ours, others
-LEFT, DECADE, BAR, FASTEST, DECADES = 110, 120, 30, 1e2, 4
+LEFT, DECADE, BAR, FASTEST, DECADES = 85, 78, 30, 1e2, 4
 CHART = "amd-epyc-family-25-model-1"  # the machine of the chart
 DESCRIBED = ("README.md", "README.ja.md", "docs/index.md", "docs/ja/index.md", "docs/performance.md")
 ROW = re.compile(r"^\| .+? \| float(?:32|64) \| .*\n", re.MULTILINE)
@@ -58,9 +58,10 @@ def svg(nanoseconds: dict[str, float], text: str, ours: str, others: str) -> str
         marks.append(f'<text x="{LEFT - 8}" y="{y + 20}" text-anchor="end">{name}</text>')
         marks.append(f'<rect x="{LEFT}" y="{y + 5}" width="{width:.1f}" height="{BAR - 10}" fill="{color}"/>')
         marks.append(f'<text x="{LEFT + width + 6:.1f}" y="{y + 20}">{microseconds(time)} µs</text>')
-    caption = "µs for one update by one sample, network 64-32-10, float32, called from Python; logarithmic axis"
-    marks.append(f'<text x="0" y="{height + 42}">{caption}</text>')
-    size = f'viewBox="0 0 {LEFT + DECADES * DECADE + 110} {height + 50}"'
+    caption = ("µs for one update by one sample, called from Python:", "network 64-32-10, float32, logarithmic axis")
+    for line, words in enumerate(caption):
+        marks.append(f'<text x="0" y="{height + 42 + 18 * line}">{words}</text>')
+    size = f'viewBox="0 0 {LEFT + DECADES * DECADE + 75} {height + 68}"'
     style = f'font-family="sans-serif" font-size="13" fill="{text}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n' + "\n".join(marks) + "\n</svg>\n"
 
