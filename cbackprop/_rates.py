@@ -43,7 +43,7 @@ def epochs_of_table(most: int, D: int, N: int) -> int:
     With few rows for each weight of a unit, more epochs gain little: the steps of many inputs add up, and what is left
     to learn is noise.
     """
-    return math.ceil(most / (1 + min(1, 5 * (D + 1) / N)))
+    return math.ceil(most / (1 + min(1, 5 * (D + 1) / N) ** 2))
 
 
 class EpochRates(NamedTuple):
