@@ -42,7 +42,7 @@ def test_every_session_is_run(path):
     run = set(re.findall(r"[\w.-]+", text(path)))
     wanted = {name for name, arguments in sessions().items() if "default=False" not in arguments}
     assert len(wanted) > 10
-    assert wanted - run == {"sdist", "readme", "tests"}  # what needs an sdist builds one
+    assert wanted - run - {"sdist"} == {"readme", "tests"}  # what needs an sdist builds one
     assert {f"readme-3.{PYTHONS[0]}", f"readme-3.{PYTHONS[-1]}", f"tests-3.{PYTHONS[-1]}t"} <= run
     assert [minor for minor in PYTHONS if not {f"readme-3.{minor}", f"tests-3.{minor}"} & run] == []
 
