@@ -1,7 +1,7 @@
 """FANN, a library in C (Debian: libfann-dev): sigmoid units and linear outputs, since it has no softmax.
 
 Online learning by its own loop over the samples. It takes h' of z clipped to 0.01 to 0.99, so its weights are not
-compared.
+compared. Those of large networks are its own, since its function that sets weights looks for each among all.
 """
 
 import ctypes
@@ -11,6 +11,7 @@ import numpy as np
 from ..work import Functions, Job, Work, only
 
 SIGMOID, LINEAR = 3, 0  # its numbers of functions
+MAX_WEIGHTS_SET = 100_000
 REAL = {"float32": ctypes.c_float, "float64": ctypes.c_double}
 try:
     LIBRARIES = {"float32": ctypes.CDLL("libfloatfann.so.2"), "float64": ctypes.CDLL("libdoublefann.so.2")}
@@ -47,7 +48,9 @@ def fit(work: Work) -> Job:
     connections = np.empty(work.w.size + work.v.size, connection)
     library.fann_get_connection_array(network, connections.ctypes)
     connections["weight"] = np.concatenate([work.w, work.v], axis=None)
-    return Job(
-        lambda: library.fann_train_epoch_incremental(network, handle),
-        restore=lambda: library.fann_set_weight_array(network, connections.ctypes, len(connections)),
-    )
+
+    def restore() -> None:
+        if len(connections) <= MAX_WEIGHTS_SET:
+            library.fann_set_weight_array(network, connections.ctypes, len(connections))
+
+    return Job(lambda: library.fann_train_epoch_incremental(network, handle), restore=restore)
