@@ -26,10 +26,13 @@ def watch_fit(network: OneSample, data: Data, losses: list[float]) -> None:
     """Warn if all hidden units are saturated on the last samples of a training, and their error is not small."""
     if network._looks == 0 or isinstance(data.x, SparseRows) or len(data.x) * len(losses) < FEWEST:
         return
-    small = SMALL_ENTROPY
-    if not OUTPUTS[network.functions.output].probabilities:
+    probabilities = OUTPUTS[network.functions.output].probabilities
+    if (probabilities and losses[-1] <= SMALL_ENTROPY) or not saturated(network, data.x[-LAST:]):
+        return
+    small = 0.0
+    if not probabilities:  # a pass over the targets
         small = SMALL_PART * float(np.var(data.rows, axis=0, dtype=np.float64).sum()) / 2  # type: ignore[arg-type]
-    if losses[-1] > small and saturated(network, data.x[-LAST:]):
+    if losses[-1] > small:
         warn(network, 5)
 
 
