@@ -7,7 +7,6 @@ own.
 """
 
 import fnmatch
-import math
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -28,12 +27,11 @@ from .rows import ROWS
 # probabilities. float32 rounds every weight at each of a few hundred small updates.
 WEIGHT_TOLERANCE = {"float32": 5e-4, "float64": 1e-11}
 PROBABILITY_TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
-SLOW, LESS = 10, 5  # a peer so many times slower than cbackprop, and so never the best, gets less time by this factor
 
 
 class Sizes(NamedTuple):
     repeats: int
-    seconds: float  # of a repeat, about: slower peers get fewer samples, faster ones more rounds
+    seconds: float  # of a repeat, about: slow peers get fewer samples, fast ones more rounds
     full: bool
 
 
@@ -69,21 +67,15 @@ def reference_result(kind: str, work: Work) -> tuple:
     return w, v
 
 
-def sized(make: Callable[[int], Job], size: int, most: int, step: int, full: float, slow: float) -> tuple:
-    """The job of so many samples, or epochs, that it takes long enough, their number, its time, and what is enough.
-
-    That is less than the full time for a job that is slow, seconds for each.
-    """
-    least = max(step, size // 4 // step * step)
+def sized(make: Callable[[int], Job], size: int, most: int, step: int, enough: float) -> tuple[Job, int, float]:
+    """The job of so many samples, or epochs, that it takes long enough, their number, and its time."""
     while True:
         job = make(size)
         seconds(job)  # compiles
         taken = seconds(job)
-        enough = full / LESS if taken > slow * size else full
-        aim = min(most, max(least, int(size * enough / taken) // step * step))
-        if aim == size or enough / 2 < taken < 2 * enough:
-            return job, size, taken, enough
-        size = aim
+        if size == most or taken > enough / 2:
+            return job, size, taken
+        size = min(most, max(2 * size, int(size * enough / taken)) // step * step)
 
 
 def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> dict[str, list[float]]:
@@ -97,7 +89,7 @@ def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> dict[str, list
     def part(size: int) -> Work:
         return work._replace(epochs=size) if work.epochs > 1 else work.first(size)
 
-    small, jobs, units, rounds, slow = part(smallest), {}, {}, {}, math.inf
+    small, jobs, units, rounds = part(smallest), {}, {}, {}
     truth = reference_result(kind, small)
     for name, maker in makers.items():
         try:
@@ -109,12 +101,8 @@ def measure(kind: str, work: Work, makers: dict, sizes: Sizes) -> dict[str, list
             continue
         del job  # and its memory
         first = most if name == "cbackprop" else smallest  # the number of samples is chosen for it
-        jobs[name], size, taken, enough = sized(
-            lambda size, m=maker: m(part(size)), first, most, step, sizes.seconds, slow
-        )
-        units[name], rounds[name] = size / unit, max(1, int(enough / taken)) if sizes.full else 1
-        if name == "cbackprop":
-            slow = SLOW * taken / size
+        jobs[name], size, taken = sized(lambda size, m=maker: m(part(size)), first, most, step, sizes.seconds)
+        units[name], rounds[name] = size / unit, max(1, int(sizes.seconds / taken)) if sizes.full else 1
     times = interleaved(jobs, sizes.repeats, rounds)
     return {name: [s / units[name] for s in times[name]] for name in times}
 
