@@ -7,6 +7,7 @@ import re
 from itertools import accumulate
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.ext.intersphinx import InventoryAdapter
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
@@ -35,10 +36,16 @@ class LinkObjects(SphinxPostTransform):
         self.code = "\n".join(block.astext() for block in code)
         for literal in list(self.document.findall(nodes.literal)):
             found = self.find(literal.astext().partition("(")[0])
-            inside = isinstance(literal.parent, (nodes.reference, nodes.title))
-            if found and found not in linked and not inside:
+            if found and found not in linked and not self.inside(literal):
                 linked.add(found)
                 literal.replace_self(self.link(found, literal.deepcopy()))
+
+    def inside(self, node: nodes.Node) -> bool:
+        """Whether a node is part of a link or a title."""
+        while node := node.parent:
+            if isinstance(node, (nodes.reference, nodes.title, pending_xref)):
+                return True
+        return False
 
     def find(self, name: str) -> str | None:
         """The full name of the object that is meant."""
