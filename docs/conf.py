@@ -128,6 +128,7 @@ html_show_sourcelink = html_domain_indices = False
 default_role = "autolink"  # resolves `fit` in a docstring
 autodoc_typehints = "none"  # docstrings describe types in prose
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # as they are written
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 
