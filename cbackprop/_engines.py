@@ -33,8 +33,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._dispatch import kernels, narrow_kernels
-from ._dispatch import processors as processors
+from ._dispatch import kernels, narrow_kernels, processors
 from ._sparse import SparseRows
 from ._validation import Functions
 
@@ -164,3 +163,11 @@ def threads_to_learn(engine: Engine, w: np.ndarray, v: np.ndarray, batch_size: i
     if n_threads == 1 or "threads" not in engine.supports:
         return 1
     return max(1, min(n_threads, processors(), block_length(w, v, batch_size) * w.size // MIN_WORK_PER_THREAD))
+
+
+def threads_to_predict(w: np.ndarray, x: np.ndarray | SparseRows, n_threads: int) -> int:
+    """Number of threads among which to divide samples for prediction, at most n_threads."""
+    if n_threads == 1:
+        return 1
+    work = len(w) * len(x.data) if isinstance(x, SparseRows) else len(x) * w.size
+    return max(1, min(n_threads, processors(), len(x), work // (2 * MIN_WORK_PER_THREAD)))

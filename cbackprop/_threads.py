@@ -55,10 +55,7 @@ def forward(
     a, y = np.empty((N, K), w.dtype), np.empty((N, K), w.dtype)
     b: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
     z: Any = np.empty((N, M), w.dtype) if of_hidden_units else None
-    threads = n_threads
-    if n_threads > 1:
-        work = M * len(x.data) if isinstance(x, SparseRows) else N * w.size
-        threads = max(1, min(n_threads, engines.processors(), N, work // (2 * engines.MIN_WORK_PER_THREAD)))
+    threads = engines.threads_to_predict(w, x, n_threads)
     make_engine = partial(engines.bulk_engine, w, v, functions, x)
     if threads == 1:
         engine = make_engine()

@@ -88,6 +88,15 @@ def test_errors(kernels):
         assert errors(kernels, name, x).max() <= BOUNDS[name], name
 
 
+def test_errors_of_exponentials_in_range(kernels):
+    dtype = kernels.DTYPE
+    for x in (x.astype(dtype) for name, x in samples(dtype) if name == "exp"):
+        x = x[np.abs(x) <= LARGEST[dtype.name]]
+        wanted = np.exp(x.astype(np.longdouble))
+        error = np.abs(kernels.elementary_of("exp_in_range", x) - wanted) / ulp(dtype, wanted)
+        assert error.max() <= 1.5
+
+
 def test_edges(kernels):
     results = kernels.elementary_of("exp", around(edges(kernels.DTYPE), kernels.DTYPE, 2000))
     assert (results == 0).any()  # and others

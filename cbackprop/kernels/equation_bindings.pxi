@@ -94,13 +94,18 @@ cdef scalar_or_vec elementary(int function, scalar_or_vec x) noexcept nogil:
         return exp(x)
     if function == 1:
         return expm1(x)
-    return log1p(x)
+    if function == 2:
+        return log1p(x)
+    if scalar_or_vec is vec:
+        return exp_in_range(x)
+    else:
+        return exp(x)    # there is no shorter chain for one number
 
 
 def elementary_of(name, const real[::1] x not None):
-    """e^x; e^x - 1, x <= 0; or log(1 + x), x >= 0."""
+    """e^x, in a range or not; e^x - 1, x <= 0; or log(1 + x), x >= 0."""
     cdef real[::1] result = np.empty(x.shape[0], DTYPE)
-    cdef int function = ("exp", "expm1", "log1p").index(name)
+    cdef int function = ("exp", "expm1", "log1p", "exp_in_range").index(name)
     cdef Py_ssize_t i = 0
     while i + LANES <= x.shape[0]:
         (<vec *> &result[i])[0] = elementary(function, (<const vec *> &x[i])[0])
